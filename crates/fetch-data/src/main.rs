@@ -1,0 +1,3 @@
+//! fetch-data
+
+fn main() {}

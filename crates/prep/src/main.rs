@@ -1,0 +1,3 @@
+//! prep
+
+fn main() {}

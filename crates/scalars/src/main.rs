@@ -1,0 +1,3 @@
+//! scalars
+
+fn main() {}

@@ -1,0 +1,83 @@
+//! The outer shell of every program: parse, run, report; completions and man page from the same definition.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::{Arg, ArgAction, Args, Parser};
+use clap_complete::Shell;
+
+use crate::{Error, Result, interrupt, progress};
+
+/// The options that every program has. Flatten it into the program's own arguments.
+#[derive(Debug, Clone, Args)]
+pub struct Common {
+    /// Say nothing but errors
+    #[arg(short, long, global = true, help_heading = "Messages")]
+    pub quiet: bool,
+    /// Say more; may be repeated
+    #[arg(short, long, global = true, action = ArgAction::Count, help_heading = "Messages")]
+    pub verbose: u8,
+}
+
+/// Parses the command line, runs the program and turns its result into the exit status.
+///
+/// `--completions SHELL` and `--man` are answered here, so that they need none of the program's arguments.
+pub fn main<A: Parser>(common: impl Fn(&A) -> &Common, run: impl FnOnce(A) -> Result<()>) -> ExitCode {
+    let mut command = with_generators(A::command());
+    let name = command.get_name().to_owned();
+    let matches = command.get_matches_mut();
+    let result = if let Some(shell) = matches.get_one::<Shell>("completions") {
+        let mut script = Vec::new();
+        clap_complete::generate(*shell, &mut command, name.clone(), &mut script);
+        print(&script)
+    } else if matches.get_flag("man") {
+        let mut page = Vec::new();
+        clap_mangen::Man::new(command)
+            .render(&mut page)
+            .map_err(|e| Error::io("cannot write the man page", &e))
+            .and_then(|()| print(&page))
+    } else {
+        let args = A::from_arg_matches(&matches).unwrap_or_else(|e| e.exit());
+        progress::set_level(common(&args).quiet, common(&args).verbose);
+        interrupt::listen();
+        run(args)
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            if error != Error::ClosedPipe {
+                eprintln!("{name}: {error}");
+            }
+            ExitCode::from(error.exit_status())
+        }
+    }
+}
+
+/// Writes a result to standard output.
+pub fn print(bytes: &[u8]) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(bytes)
+        .and_then(|()| out.flush())
+        .map_err(|e| Error::io("cannot write to standard output", &e))
+}
+
+fn with_generators(command: clap::Command) -> clap::Command {
+    command
+        .arg(
+            Arg::new("completions")
+                .long("completions")
+                .value_name("SHELL")
+                .value_parser(clap::value_parser!(Shell))
+                .exclusive(true)
+                .help_heading("Messages")
+                .help("Print a completion script for this shell"),
+        )
+        .arg(
+            Arg::new("man")
+                .long("man")
+                .action(ArgAction::SetTrue)
+                .exclusive(true)
+                .help_heading("Messages")
+                .help("Print the man page"),
+        )
+}

@@ -1,0 +1,68 @@
+//! dataset.toml: what `fetch-data` leaves beside a raw data set, so that `prep` need not guess.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Context, Error, Result, atomic};
+
+/// The manifest's file name.
+pub const FILE: &str = "dataset.toml";
+
+/// How a data set's images are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// CIFAR's binary version: records of one label byte (CIFAR-10) and 3,072 pixel bytes, channels first.
+    Cifar10,
+    /// CIFAR-100's: a coarse and a fine label byte, then the pixels.
+    Cifar100,
+    /// IDX files (MNIST and its relatives), gzipped or not: a file of images, then a file of labels.
+    Idx,
+    /// Image files in a folder per class.
+    ImageFolder,
+}
+
+/// The contents of dataset.toml.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// The data set's name, such as `cifar10`.
+    pub name: String,
+    /// How it is stored.
+    pub kind: Kind,
+    /// The class names; a label is an index into them.
+    pub classes: Vec<String>,
+    /// Where it came from: a URL or a path.
+    pub source: String,
+    /// Whether the archive's checksum was the published one.
+    pub verified: bool,
+    /// Licence or citation, as published.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub licence: String,
+    /// Each split's files (relative to the manifest's folder), in order; for [`Kind::Idx`] images then labels;
+    /// for [`Kind::ImageFolder`] the folder that holds the class folders.
+    pub splits: BTreeMap<String, Vec<String>>,
+    /// Each file's checksum, `sha256:HEX`, relative to the manifest's folder. Empty for image folders.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub checksums: BTreeMap<String, String>,
+}
+
+impl Manifest {
+    /// Reads `folder/dataset.toml`; `None` where there is none.
+    pub fn read(folder: &Path) -> Result<Option<Self>> {
+        let path = folder.join(FILE);
+        let text = match std::fs::read_to_string(&path) {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            text => text.doing("read", &path)?,
+        };
+        toml::from_str(&text).map(Some).map_err(|e| Error::failed(e).within(path.display()))
+    }
+
+    /// Writes `folder/dataset.toml`.
+    pub fn write(&self, folder: &Path) -> Result<()> {
+        let text = toml::to_string(self).map_err(|e| Error::failed(format_args!("dataset.toml: {e}")))?;
+        atomic::write(folder.join(FILE), text.as_bytes())
+    }
+}

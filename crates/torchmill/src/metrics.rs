@@ -1,0 +1,70 @@
+//! metrics.csv: what `train` measures and `scalars` reads. Tidy and append-only, one value a row:
+//! `wall_time,step,epoch,tag,value`.
+
+use std::fs::{File, OpenOptions};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Context, Error, Result};
+
+/// The header row.
+pub const COLUMNS: [&str; 5] = ["wall_time", "step", "epoch", "tag", "value"];
+
+/// One row of metrics.csv.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Point {
+    /// Seconds since 1970-01-01 00:00 UTC.
+    pub wall_time: f64,
+    /// The tag's own counter: optimizer steps for `train loss`, epochs for `test loss`.
+    pub step: u64,
+    /// The epoch, from 1.
+    pub epoch: u64,
+    /// `train loss`, `test loss`, `test accuracy`, ...
+    pub tag: String,
+    /// The value; may be NaN or infinite.
+    pub value: f64,
+}
+
+/// Appends whole rows to a metrics.csv.
+pub struct MetricsWriter {
+    writer: csv::Writer<File>,
+    path: PathBuf,
+}
+
+impl MetricsWriter {
+    /// Opens `path` for appending, starting it with the header row where it is new or empty.
+    pub fn append(path: impl Into<PathBuf>) -> Result<Self> {
+        let path = path.into();
+        let file = OpenOptions::new().create(true).append(true).open(&path).doing("open", &path)?;
+        let new = file.metadata().doing("read", &path)?.len() == 0;
+        // Rows are flushed whole: a reader that follows the file never sees half of one for long.
+        let mut writer =
+            csv::WriterBuilder::new().has_headers(false).buffer_capacity(1 << 16).from_writer(file);
+        if new {
+            writer.write_record(COLUMNS).map_err(|e| write_error(&path, e))?;
+        }
+        Ok(Self { writer, path })
+    }
+
+    /// Adds a row; it is on its way to the disk after the next [`MetricsWriter::flush`].
+    pub fn push(&mut self, point: &Point) -> Result<()> {
+        self.writer.serialize(point).map_err(|e| write_error(&self.path, e))
+    }
+
+    /// Hands the rows so far to the system.
+    pub fn flush(&mut self) -> Result<()> {
+        self.writer.flush().doing("write", &self.path)
+    }
+}
+
+/// Reads a metrics.csv as `train` writes it.
+pub fn read(path: &Path) -> Result<Vec<Point>> {
+    let file = File::open(path).doing("open", path)?;
+    let mut reader = csv::Reader::from_reader(file);
+    reader.deserialize().map(|row| row.map_err(|e| Error::failed(e).within(path.display()))).collect()
+}
+
+fn write_error(path: &Path, error: csv::Error) -> Error {
+    Error::io(format_args!("cannot write {}", path.display()), &error.into())
+}

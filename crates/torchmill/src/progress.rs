@@ -1,0 +1,155 @@
+//! Progress and notes on standard error: a bar on a terminal, a plain line now and then elsewhere.
+//! Standard output carries results only.
+
+use std::fmt::Display;
+use std::io::IsTerminal;
+use std::sync::atomic::{AtomicI8, Ordering};
+use std::time::{Duration, Instant};
+
+use indicatif::{HumanBytes, HumanCount, HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+/// -1: quiet (errors only); 0: normal; 1 and more: verbose.
+static LEVEL: AtomicI8 = AtomicI8::new(0);
+
+/// How often a plain progress line is written where standard error is no terminal.
+const PLAIN_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Sets how much is said: `quiet` silences everything but errors and results, each `verbose` says more.
+pub fn set_level(quiet: bool, verbose: u8) {
+    LEVEL.store(if quiet { -1 } else { verbose.min(100) as i8 }, Ordering::Relaxed);
+}
+
+/// Whether `-q` was given.
+pub fn quiet() -> bool {
+    LEVEL.load(Ordering::Relaxed) < 0
+}
+
+/// A line for the user on standard error, unless `-q` was given.
+pub fn note(message: impl Display) {
+    if !quiet() {
+        eprintln!("{message}");
+    }
+}
+
+/// A line on standard error only with `-v`.
+pub fn detail(message: impl Display) {
+    if LEVEL.load(Ordering::Relaxed) > 0 {
+        eprintln!("{message}");
+    }
+}
+
+/// Counts units of work (`images`, `bytes`, `steps`) towards a total.
+pub struct Progress {
+    bar: ProgressBar,
+    what: String,
+    unit: Unit,
+    started: Instant,
+    last_line: Instant,
+    plain: bool,
+}
+
+/// What is counted, and so how it is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unit {
+    /// Shown as sizes: `12.5 MiB/162.2 MiB, 8.1 MiB/s`.
+    Bytes,
+    /// Shown as counts of the named thing: `12,000/50,000 images, 8,100 images/s`.
+    Count(&'static str),
+}
+
+impl Progress {
+    /// Starts at 0 of `total` (`None` where it is not known), labelled `what`.
+    pub fn new(what: impl Into<String>, total: Option<u64>, unit: Unit) -> Self {
+        let what = what.into();
+        let terminal = std::io::stderr().is_terminal();
+        let target =
+            if terminal && !quiet() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        let bar = ProgressBar::with_draw_target(total, target);
+        let style = match (unit, total) {
+            (Unit::Bytes, Some(_)) => {
+                "{prefix} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec} ETA {eta} {msg}".to_owned()
+            }
+            (Unit::Bytes, None) => "{prefix} {spinner} {bytes} {bytes_per_sec} {msg}".to_owned(),
+            (Unit::Count(u), Some(_)) => {
+                format!(
+                    "{{prefix}} {{wide_bar}} {{human_pos}}/{{human_len}} {u} {{per_sec}} ETA {{eta}} {{msg}}"
+                )
+            }
+            (Unit::Count(u), None) => format!("{{prefix}} {{spinner}} {{human_pos}} {u} {{per_sec}} {{msg}}"),
+        };
+        // The templates above are fixed; were one wrong, the default style would do.
+        bar.set_style(ProgressStyle::with_template(&style).unwrap_or_else(|_| ProgressStyle::default_bar()));
+        bar.set_prefix(what.clone());
+        let now = Instant::now();
+        Self { bar, what, unit, started: now, last_line: now, plain: !terminal && !quiet() }
+    }
+
+    /// `n` more units are done.
+    pub fn add(&mut self, n: u64) {
+        self.bar.inc(n);
+        if self.plain && self.last_line.elapsed() >= PLAIN_INTERVAL {
+            self.last_line = Instant::now();
+            eprintln!("{}: {}", self.what, self.describe());
+        }
+    }
+
+    /// Starts from `n` units already done (a resumed download, say).
+    pub fn start_at(&mut self, n: u64) {
+        self.bar.set_position(n);
+        self.bar.reset_eta();
+    }
+
+    /// A word at the end of the bar, such as the current loss.
+    pub fn message(&self, message: impl Into<String>) {
+        self.bar.set_message(message.into());
+    }
+
+    /// A line above the bar, or a plain line; nothing with `-q`.
+    pub fn line(&self, line: impl AsRef<str>) {
+        if quiet() {
+        } else if self.bar.is_hidden() {
+            eprintln!("{}", line.as_ref());
+        } else {
+            self.bar.println(line);
+        }
+    }
+
+    /// Removes the bar. What is worth keeping is said with [`note`].
+    pub fn finish(self) {
+        self.bar.finish_and_clear();
+    }
+
+    fn describe(&self) -> String {
+        let (done, total) = (self.bar.position(), self.bar.length());
+        let rate = done as f64 / self.started.elapsed().as_secs_f64().max(1e-9);
+        let amount = match (self.unit, total) {
+            (Unit::Bytes, Some(t)) => format!("{} of {}", bytes(done), bytes(t)),
+            (Unit::Bytes, None) => bytes(done),
+            (Unit::Count(u), Some(t)) => format!("{} of {} {u}", count(done), count(t)),
+            (Unit::Count(u), None) => format!("{} {u}", count(done)),
+        };
+        match self.unit {
+            Unit::Bytes => format!("{amount}, {}/s", bytes(rate as u64)),
+            Unit::Count(u) => format!("{amount}, {} {u}/s", count(rate as u64)),
+        }
+    }
+}
+
+/// A size as people read it: `162.17 MiB`.
+pub fn bytes(n: u64) -> String {
+    HumanBytes(n).to_string()
+}
+
+/// A count with separators: `50,000`.
+pub fn count(n: u64) -> String {
+    HumanCount(n).to_string()
+}
+
+/// A duration as people read it: `3.2 s` below a minute, `5 minutes` above.
+pub fn duration(d: Duration) -> String {
+    if d < Duration::from_secs(60) {
+        format!("{:.1} s", d.as_secs_f64())
+    } else {
+        HumanDuration(d).to_string()
+    }
+}

@@ -1,0 +1,1 @@
+//! The TOML that describes a run, and the built-in ones.

@@ -1,0 +1,30 @@
+//! Tensor shards: what `prep` writes, `train` and `evaluate` map, and other programs can read.
+//!
+//! A shard is one file (or one stretch of a pipe), all integers little-endian:
+//!
+//! | offset | bytes | |
+//! | --- | --- | --- |
+//! | 0 | 8 | magic, `TMSHARD\0` |
+//! | 8 | 4 | format version, [`VERSION`] |
+//! | 12 | 4 | length of the header, H |
+//! | 16 | 4 | CRC-32C of the header |
+//! | 20 | 4 | zero |
+//! | 24 | H | the [`Header`], bincode 2 with fixed-width little-endian integers |
+//! | | | each field's array, contiguous in row-major order, at the offset its [`Field`] gives: a multiple of 64 |
+//!
+//! A reader maps the file and uses the arrays where they lie. Images are channels first, `[count, C, H, W]`,
+//! as `ToTensor` lays them out, and stay uint8 where the pipeline allows it: the division by 255 is then
+//! named in [`Header::deferred`] and carried out when a batch is read.
+
+mod header;
+mod read;
+mod set;
+mod write;
+
+pub use header::{DType, Field, Header, MAX_HEADER, Meta, VERSION};
+pub use read::Shard;
+pub use set::ShardSet;
+pub use write::{Array, encode, file_name, write_file};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,145 @@
+//! All shards of one split, seen as one long list of images.
+
+use std::path::{Path, PathBuf};
+
+use super::{DType, Meta, Shard, file_name};
+use crate::{Context, Error, Result};
+
+/// The shards of a split, in order: `train-00000-of-00005.shard` to `train-00004-of-00005.shard`.
+pub struct ShardSet {
+    shards: Vec<Shard>,
+    /// `starts[k]` is the number of images before shard `k`; one more entry holds the total.
+    starts: Vec<usize>,
+    image_shape: [usize; 3],
+    dtype: DType,
+}
+
+impl ShardSet {
+    /// Opens every shard of `split` in `folder` and checks that they belong together and are all there.
+    pub fn open(folder: &Path, split: &str) -> Result<Self> {
+        let first = find_first(folder, split)?;
+        let total = Shard::open(&first)?.header().meta.shards;
+        let paths = (0..total).map(|i| folder.join(file_name(split, i, total)));
+        Self::from_shards(paths.map(Shard::open).collect::<Result<Vec<_>>>()?)
+    }
+
+    /// Makes a set of shards that are already open: the same images, classes and pipeline, none missing.
+    pub fn from_shards(shards: Vec<Shard>) -> Result<Self> {
+        let first = shards.first().ok_or_else(|| Error::failed("no shards"))?;
+        let (meta, image_shape) = (first.header().meta.clone(), first.header().image_shape()?);
+        let dtype = image_dtype(first);
+        let mut starts = vec![0];
+        for (i, shard) in shards.iter().enumerate() {
+            let header = shard.header();
+            let expected = Meta { index: i as u32, shards: shards.len() as u32, ..meta.clone() };
+            if header.meta != expected || header.image_shape()? != image_shape || image_dtype(shard) != dtype
+            {
+                return Err(Error::failed(format_args!(
+                    "{} does not belong with {}: another data set, pipeline or run of prep; write them again",
+                    shard.path().display(),
+                    first.path().display()
+                )));
+            }
+            starts.push(starts[i] + header.count as usize);
+        }
+        Ok(Self { shards, starts, image_shape, dtype })
+    }
+
+    /// How many images.
+    pub fn len(&self) -> usize {
+        self.starts[self.shards.len()]
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// What is said of the images (of the first shard; the others differ in `index` alone).
+    pub fn meta(&self) -> &Meta {
+        &self.shards[0].header().meta
+    }
+
+    /// The shape of an image, `[C, H, W]`.
+    pub fn image_shape(&self) -> [usize; 3] {
+        self.image_shape
+    }
+
+    /// The type of the images' elements.
+    pub fn dtype(&self) -> DType {
+        self.dtype
+    }
+
+    /// The shards.
+    pub fn shards(&self) -> &[Shard] {
+        &self.shards
+    }
+
+    /// Checks every byte of every shard against its checksum, on all cores.
+    pub fn verify(&self) -> Result<()> {
+        use rayon::prelude::*;
+        self.shards.par_iter().try_for_each(Shard::verify)
+    }
+
+    /// Image `i`'s bytes: `C * H * W` elements of [`ShardSet::dtype`], where they lie in the map.
+    pub fn image(&self, i: usize) -> Result<&[u8]> {
+        let (shard, at) = self.locate(i)?;
+        let size = self.image_shape.iter().product::<usize>() * self.dtype.size() as usize;
+        Ok(&shard.bytes("image")?[at * size..(at + 1) * size])
+    }
+
+    /// Image `i`'s label.
+    pub fn label(&self, i: usize) -> Result<i64> {
+        let (shard, at) = self.locate(i)?;
+        shard.label(at)
+    }
+
+    /// Where image `i` came from.
+    pub fn source(&self, i: usize) -> Result<String> {
+        let (shard, at) = self.locate(i)?;
+        shard.source(at)
+    }
+
+    fn locate(&self, i: usize) -> Result<(&Shard, usize)> {
+        if i >= self.len() {
+            return Err(Error::failed(format_args!("there is no image {i}: the set has {}", self.len())));
+        }
+        let k = self.starts.partition_point(|&s| s <= i) - 1;
+        Ok((&self.shards[k], i - self.starts[k]))
+    }
+}
+
+fn image_dtype(shard: &Shard) -> DType {
+    shard.header().field("image").map_or(DType::Uint8, |f| f.dtype)
+}
+
+/// The first shard of a split, whatever the number of shards in its name.
+fn find_first(folder: &Path, split: &str) -> Result<PathBuf> {
+    let prefix = format!("{split}-00000-of-");
+    let mut found = Vec::new();
+    let mut splits = std::collections::BTreeSet::new();
+    for entry in std::fs::read_dir(folder).doing("read the folder", folder)? {
+        let name = entry.doing("read the folder", folder)?.file_name();
+        let Some(name) = name.to_str().filter(|n| n.ends_with(".shard")) else { continue };
+        if name.starts_with(&prefix) {
+            found.push(folder.join(name));
+        }
+        splits.extend(name.split_once("-00").map(|(s, _)| s.to_owned()));
+    }
+    match (found.pop(), found.pop()) {
+        (Some(one), None) => Ok(one),
+        (Some(one), Some(other)) => Err(Error::failed(format_args!(
+            "{} and {} are both there: two runs of prep have written to one folder; delete the older",
+            one.display(),
+            other.display()
+        ))),
+        (None, _) if splits.is_empty() => {
+            Err(Error::failed(format_args!("{} holds no shards: write some with prep", folder.display())))
+        }
+        (None, _) => Err(Error::failed(format_args!(
+            "{} holds no shards of the split `{split}`, only of {}",
+            folder.display(),
+            splits.into_iter().collect::<Vec<_>>().join(", ")
+        ))),
+    }
+}
