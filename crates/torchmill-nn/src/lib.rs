@@ -1,1 +1,25 @@
-//! nn
+//! What `train` and `evaluate` share, on libtorch: networks, batches, losses, optimizers, checkpoints.
+
+pub mod checkpoint;
+pub mod device;
+pub mod evaluation;
+pub mod generator;
+pub mod initialise;
+pub mod loader;
+pub mod model;
+pub mod optimizer;
+pub mod precision;
+pub mod sampler;
+pub mod schedule;
+pub mod spec;
+pub mod state;
+pub mod torch_save;
+
+use torchmill::Error;
+
+/// libtorch's error as one line: its message without the C++ stack that follows.
+pub fn torch_error(error: &tch::TchError) -> Error {
+    let text = error.to_string();
+    let plain = text.split("Exception raised from").next().unwrap_or(&text);
+    Error::failed(plain.trim().trim_start_matches("Internal torch error: "))
+}

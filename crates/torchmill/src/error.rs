@@ -39,6 +39,15 @@ impl Error {
         Self::Failed(format!("{doing}: {}", reason(error)))
     }
 
+    /// A failure while writing CSV, with what was being done; an underlying system error keeps its meaning.
+    pub fn csv(doing: impl fmt::Display, error: csv::Error) -> Self {
+        let text = error.to_string();
+        match error.into_kind() {
+            csv::ErrorKind::Io(e) => Self::io(doing, &e),
+            _ => Self::Failed(format!("{doing}: {text}")),
+        }
+    }
+
     /// The same error with a place put before its message: `place: message`.
     #[must_use]
     pub fn within(self, place: impl fmt::Display) -> Self {

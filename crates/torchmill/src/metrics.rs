@@ -66,5 +66,5 @@ pub fn read(path: &Path) -> Result<Vec<Point>> {
 }
 
 fn write_error(path: &Path, error: csv::Error) -> Error {
-    Error::io(format_args!("cannot write {}", path.display()), &error.into())
+    Error::csv(format_args!("cannot write {}", path.display()), error)
 }

@@ -1,3 +1,31 @@
-//! train
+//! `train`: shards and a recipe in, a run folder with metrics and checkpoints out.
 
-fn main() {}
+mod args;
+mod folder;
+mod plan;
+mod session;
+
+use std::process::ExitCode;
+
+use args::Args;
+use torchmill::{Error, Result, cli, progress, recipe};
+
+fn main() -> ExitCode {
+    cli::main(|args: &Args| &args.common, run)
+}
+
+fn run(args: Args) -> Result<()> {
+    if let Some(name) = &args.print_recipe {
+        let text = recipe::text(name).ok_or_else(|| {
+            let names = recipe::names().collect::<Vec<_>>().join(", ");
+            Error::usage(format_args!("no recipe is called `{name}`: there are {names}"))
+        })?;
+        return cli::print(text.as_bytes());
+    }
+    let plan = plan::resolve(&args)?;
+    let data = plan.open_data()?;
+    let mut session = session::Session::start(plan, &data)?;
+    let last = session.train(&data)?;
+    progress::note(format_args!("the run is in {}", session.folder().path().display()));
+    cli::print(format!("{}\n", last.display()).as_bytes())
+}

@@ -215,6 +215,16 @@ pub enum Approximate {
     Tanh,
 }
 
+impl Approximate {
+    /// PyTorch's value of the argument: `none` or `tanh`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Tanh => "tanh",
+        }
+    }
+}
+
 impl Layer {
     /// The class's name in torch.nn (`Residual` and `Repeat` are ours).
     pub fn name(&self) -> &'static str {

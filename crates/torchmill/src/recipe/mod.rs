@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::{Context, Error, Result};
-pub use layer::{Dims, Layer, Padding, PaddingMode, Pair};
+pub use layer::{Approximate, Dims, Layer, NamedPadding, Padding, PaddingMode, Pair};
 pub use training::{Loss, Optimizer, Precision, Schedule, Train};
 
 /// Everything that makes a run what it is.

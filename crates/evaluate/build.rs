@@ -1,0 +1,12 @@
+//! Says in the program where its libtorch is, so that nobody needs LD_LIBRARY_PATH: first the place that
+//! `make install` puts it in, then the one it was built with.
+
+fn main() {
+    println!("cargo:rerun-if-env-changed=LIBTORCH");
+    println!("cargo:rustc-link-arg=-Wl,-rpath,$ORIGIN/../lib/torchmill");
+    if let Some(libtorch) = std::env::var_os("LIBTORCH") {
+        let lib = std::path::Path::new(&libtorch).join("lib");
+        let lib = std::fs::canonicalize(&lib).unwrap_or(lib);
+        println!("cargo:rustc-link-arg=-Wl,-rpath,{}", lib.display());
+    }
+}

@@ -1,0 +1,172 @@
+//! A network: built from a recipe's layers, run forward, its parameters under PyTorch's state-dict names.
+
+mod block;
+mod build;
+
+use tch::{Device, Kind, Tensor, no_grad};
+use torchmill::recipe::Model as Layers;
+use torchmill::{Error, Result};
+
+use crate::generator::Generator;
+use crate::spec::Spec;
+use crate::torch_error;
+use block::Block;
+use build::Builder;
+
+/// A named tensor of the state dict.
+pub struct Named {
+    /// As in PyTorch: `module1.0.weight`.
+    pub name: String,
+    /// Float32 (BatchNorm's counter: int64). Four-dimensional weights lie channels last.
+    pub tensor: Tensor,
+}
+
+/// A network with its weights.
+pub struct Model {
+    blocks: Vec<Block>,
+    parameters: Vec<Named>,
+    buffers: Vec<Named>,
+    device: Device,
+}
+
+/// What a forward pass needs to know.
+#[derive(Debug, Clone, Copy)]
+pub struct Mode {
+    /// `net.train()` or `net.eval()`: dropout and batch norm differ.
+    pub training: bool,
+    /// What the layers compute in; the weights are cast to it, the logits back to float32.
+    pub kind: Kind,
+}
+
+impl Model {
+    /// Builds the network and draws its initial weights from `generator`, as PyTorch does with its default one.
+    ///
+    /// Sizes that follow from the input are inferred. A layer that does not fit what it gets is a usage error
+    /// that names it and the shape.
+    pub fn new(spec: &Spec, generator: &mut Generator, device: Device) -> Result<Self> {
+        let classes = spec.classes.len() as i64;
+        let (model, gives) = Self::build(&spec.model, spec.input, Some(classes), generator, device)?;
+        if gives != [classes] {
+            let last = spec.model.layers.last().map_or("none", |l| l.name());
+            return Err(Error::usage(format_args!(
+                "the last layer ({last}) gives {gives:?} for each image, but {classes} classes ask for [{classes}]"
+            )));
+        }
+        Ok(model)
+    }
+
+    /// Builds layers that need not end in one output a class, for images of shape `input`, `[C, H, W]`.
+    pub fn body(
+        layers: &Layers,
+        input: [usize; 3],
+        generator: &mut Generator,
+        device: Device,
+    ) -> Result<Self> {
+        Ok(Self::build(layers, input, None, generator, device)?.0)
+    }
+
+    /// The network, and the shape that it gives for one image.
+    fn build(
+        layers: &Layers,
+        input: [usize; 3],
+        classes: Option<i64>,
+        generator: &mut Generator,
+        device: Device,
+    ) -> Result<(Self, Vec<i64>)> {
+        let mut builder = Builder::new(generator, classes, input);
+        let prefix = layers.attribute.clone().unwrap_or_default();
+        let blocks = no_grad(|| builder.sequence(&layers.layers, &prefix, true))?;
+        let gives = builder.shape();
+        let (parameters, buffers) = builder.finish();
+        let mut model = Self { blocks, parameters, buffers, device: Device::Cpu };
+        model.move_to(device);
+        for p in &model.parameters {
+            let _ = p.tensor.set_requires_grad(true);
+        }
+        Ok((model, gives))
+    }
+
+    /// The output, `[N, classes]` float32 logits, for images `[N, C, H, W]`.
+    pub fn forward(&self, images: &Tensor, mode: Mode) -> Result<Tensor> {
+        let mut x = images.to_kind(mode.kind);
+        for block in &self.blocks {
+            x = block.forward(&x, mode).map_err(|e| torch_error(&e).within(block.name()))?;
+        }
+        Ok(x.to_kind(Kind::Float))
+    }
+
+    /// The trained tensors, in PyTorch's order.
+    pub fn parameters(&self) -> &[Named] {
+        &self.parameters
+    }
+
+    /// The parameters' tensors, sharing their storage.
+    pub fn parameter_tensors(&self) -> Vec<Tensor> {
+        self.parameters.iter().map(|p| p.tensor.shallow_clone()).collect()
+    }
+
+    /// The whole state dict: parameters and buffers (batch norm's running statistics).
+    pub fn state_dict(&self) -> impl Iterator<Item = &Named> {
+        self.parameters.iter().chain(&self.buffers)
+    }
+
+    /// How many numbers are trained.
+    pub fn parameter_count(&self) -> usize {
+        self.parameters.iter().map(|p| p.tensor.numel()).sum()
+    }
+
+    /// Where the network lies.
+    pub fn device(&self) -> Device {
+        self.device
+    }
+
+    /// `load_state_dict(strict=True)`: copies the tensors in, or says every name that is missing, unexpected
+    /// or of another shape, and changes nothing.
+    pub fn load_state_dict(&mut self, tensors: &[(String, Tensor)]) -> Result<()> {
+        let find = |name: &str| tensors.iter().find(|(n, _)| n == name).map(|(_, t)| t);
+        let mut wrong = Vec::new();
+        for own in self.state_dict() {
+            match find(&own.name) {
+                None => wrong.push(format!("{} is missing", own.name)),
+                Some(t) if t.size() != own.tensor.size() => wrong.push(format!(
+                    "{} is {:?}, the network asks for {:?}",
+                    own.name,
+                    t.size(),
+                    own.tensor.size()
+                )),
+                Some(_) => {}
+            }
+        }
+        let known = |name: &str| self.state_dict().any(|own| own.name == name);
+        wrong.extend(tensors.iter().filter(|(n, _)| !known(n)).map(|(n, _)| format!("{n} is unexpected")));
+        if !wrong.is_empty() {
+            return Err(Error::failed(format_args!("the weights are another network's: {}", list(&wrong))));
+        }
+        no_grad(|| {
+            for own in self.parameters.iter().chain(&self.buffers) {
+                if let Some(t) = find(&own.name) {
+                    own.tensor.shallow_clone().copy_(t);
+                }
+            }
+        });
+        Ok(())
+    }
+
+    fn move_to(&mut self, device: Device) {
+        if device == self.device {
+            return;
+        }
+        // The blocks share their tensors' storage with the lists, so they are re-pointed, not copied.
+        for named in self.parameters.iter_mut().chain(&mut self.buffers) {
+            named.tensor.set_data(&named.tensor.to_device(device));
+        }
+        self.device = device;
+    }
+}
+
+/// The first few of a list, and how many more there are.
+fn list(items: &[String]) -> String {
+    const SHOWN: usize = 4;
+    let shown = items[..items.len().min(SHOWN)].join(", ");
+    if items.len() > SHOWN { format!("{shown} and {} more", items.len() - SHOWN) } else { shown }
+}

@@ -1,0 +1,179 @@
+//! The forward pass of each layer.
+
+use tch::{Kind, TchError, Tensor};
+use torchmill::recipe::PaddingMode;
+
+use super::Mode;
+
+/// A layer with its tensors, which it shares with the model's state dict.
+pub(super) struct Block {
+    /// Where it stands and what it is, for messages: `layer 3 (Conv2d)`.
+    pub(super) name: String,
+    pub(super) op: Op,
+}
+
+/// What a layer computes.
+pub(super) enum Op {
+    Conv2d {
+        weight: Tensor,
+        bias: Option<Tensor>,
+        stride: [i64; 2],
+        padding: [i64; 2],
+        dilation: [i64; 2],
+        groups: i64,
+        /// Left, right, top, bottom, put around the input before the convolution: what `padding` cannot say.
+        around: Option<([i64; 4], PaddingMode)>,
+    },
+    Linear {
+        weight: Tensor,
+        bias: Option<Tensor>,
+    },
+    MaxPool2d {
+        kernel_size: [i64; 2],
+        stride: [i64; 2],
+        padding: [i64; 2],
+        dilation: [i64; 2],
+        ceil_mode: bool,
+    },
+    AvgPool2d {
+        kernel_size: [i64; 2],
+        stride: [i64; 2],
+        padding: [i64; 2],
+        ceil_mode: bool,
+        count_include_pad: bool,
+    },
+    AdaptiveAvgPool2d {
+        output_size: [i64; 2],
+    },
+    BatchNorm2d {
+        affine: Option<[Tensor; 2]>,
+        running: Option<Running>,
+        momentum: f64,
+        eps: f64,
+    },
+    GroupNorm {
+        groups: i64,
+        affine: Option<[Tensor; 2]>,
+        eps: f64,
+    },
+    LayerNorm {
+        shape: Vec<i64>,
+        weight: Option<Tensor>,
+        bias: Option<Tensor>,
+        eps: f64,
+    },
+    Dropout(f64),
+    Flatten {
+        start: i64,
+        end: i64,
+    },
+    Relu,
+    LeakyRelu(f64),
+    Gelu(&'static str),
+    Silu,
+    Tanh,
+    Sigmoid,
+    Softmax(i64),
+    Identity,
+    Sequential(Vec<Block>),
+    Residual {
+        layers: Vec<Block>,
+        shortcut: Vec<Block>,
+    },
+}
+
+/// Batch norm's running statistics.
+pub(super) struct Running {
+    pub(super) mean: Tensor,
+    pub(super) var: Tensor,
+    /// int64, as in PyTorch; counts the batches seen.
+    pub(super) batches: Tensor,
+}
+
+impl Block {
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(super) fn forward(&self, x: &Tensor, mode: Mode) -> Result<Tensor, TchError> {
+        self.op.forward(x, mode)
+    }
+}
+
+fn run(blocks: &[Block], x: &Tensor, mode: Mode) -> Result<Tensor, TchError> {
+    let mut x = x.shallow_clone();
+    for block in blocks {
+        x = block.forward(&x, mode)?;
+    }
+    Ok(x)
+}
+
+impl Op {
+    pub(super) fn forward(&self, x: &Tensor, mode: Mode) -> Result<Tensor, TchError> {
+        // Weights are cast each time they are used: autograd carries the gradient back through the cast to
+        // the float32 master. With float32 layers this is no copy.
+        let cast = |t: &Tensor| t.to_kind(mode.kind);
+        match self {
+            Self::Conv2d { weight, bias, stride, padding, dilation, groups, around } => {
+                let padded;
+                let x = match around {
+                    None => x,
+                    Some((sides, how)) => {
+                        let how = match how {
+                            PaddingMode::Zeros => "constant",
+                            PaddingMode::Reflect => "reflect",
+                            PaddingMode::Replicate => "replicate",
+                            PaddingMode::Circular => "circular",
+                        };
+                        padded = x.f_pad(sides, how, None)?;
+                        &padded
+                    }
+                };
+                x.f_conv2d(&cast(weight), bias.as_ref().map(cast), stride, padding, dilation, *groups)
+            }
+            Self::Linear { weight, bias } => x.f_linear(&cast(weight), bias.as_ref().map(cast)),
+            Self::MaxPool2d { kernel_size, stride, padding, dilation, ceil_mode } => {
+                x.f_max_pool2d(kernel_size, stride, padding, dilation, *ceil_mode)
+            }
+            Self::AvgPool2d { kernel_size, stride, padding, ceil_mode, count_include_pad } => {
+                x.f_avg_pool2d(kernel_size, stride, padding, *ceil_mode, *count_include_pad, None)
+            }
+            Self::AdaptiveAvgPool2d { output_size } => x.f_adaptive_avg_pool2d(output_size),
+            Self::BatchNorm2d { affine, running, momentum, eps } => {
+                let (weight, bias) = (affine.as_ref().map(|a| &a[0]), affine.as_ref().map(|a| &a[1]));
+                let (mean, var) = (running.as_ref().map(|r| &r.mean), running.as_ref().map(|r| &r.var));
+                if let (true, Some(r)) = (mode.training, running) {
+                    let _ = r
+                        .batches
+                        .shallow_clone()
+                        .f_add_(&Tensor::from(1_i64).to_device(r.batches.device()))?;
+                }
+                let batch_statistics = mode.training || running.is_none();
+                x.f_batch_norm(weight, bias, mean, var, batch_statistics, *momentum, *eps, true)
+            }
+            Self::GroupNorm { groups, affine, eps } => {
+                let (weight, bias) =
+                    (affine.as_ref().map(|a| cast(&a[0])), affine.as_ref().map(|a| cast(&a[1])));
+                x.f_group_norm(*groups, weight, bias, *eps, true)
+            }
+            Self::LayerNorm { shape, weight, bias, eps } => {
+                x.f_layer_norm(shape, weight.as_ref().map(cast), bias.as_ref().map(cast), *eps, true)
+            }
+            Self::Dropout(p) => x.f_dropout(*p, mode.training),
+            Self::Flatten { start, end } => x.f_flatten(*start, *end),
+            Self::Relu => x.f_relu(),
+            Self::LeakyRelu(slope) => {
+                // tch's leaky_relu has no slope argument.
+                x.f_where_self(&x.f_gt(0)?, &x.f_mul_scalar(*slope)?)
+            }
+            Self::Gelu(approximate) => x.f_gelu(approximate),
+            Self::Silu => x.f_silu(),
+            Self::Tanh => x.f_tanh(),
+            Self::Sigmoid => x.f_sigmoid(),
+            Self::Softmax(dim) => x.f_softmax(*dim, None::<Kind>),
+            Self::Identity => Ok(x.shallow_clone()),
+            Self::Sequential(layers) => run(layers, x, mode),
+            Self::Residual { layers, shortcut } => run(layers, x, mode)?.f_add(&run(shortcut, x, mode)?),
+        }
+    }
+}

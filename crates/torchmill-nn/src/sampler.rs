@@ -1,0 +1,86 @@
+//! Which images make up which batch: `DataLoader(shuffle=True, drop_last=True)`.
+//!
+//! Seeds are drawn from the default generator as PyTorch's DataLoader draws them, so the batches are those of
+//! the same program in PyTorch with the same seed: entering a loader draws one number (its workers' base
+//! seed), and a RandomSampler draws another, with which it seeds a generator of its own for the permutation.
+
+use crate::generator::Generator;
+
+/// The order of one epoch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Epoch {
+    order: Vec<u32>,
+    batch_size: usize,
+    batches: usize,
+}
+
+impl Epoch {
+    /// Enters a training loader over `n` images, drawing from the default generator.
+    pub fn enter(
+        generator: &mut Generator,
+        n: usize,
+        batch_size: usize,
+        shuffle: bool,
+        drop_last: bool,
+    ) -> Self {
+        enter_loader(generator);
+        let order = if shuffle {
+            Generator::new(generator.random_int64()).permutation(n)
+        } else {
+            (0..n as u32).collect()
+        };
+        Self::new(order, batch_size, drop_last)
+    }
+
+    /// All `n` images in their own order, the last batch included.
+    pub fn sequential(n: usize, batch_size: usize) -> Self {
+        Self::new((0..n as u32).collect(), batch_size, false)
+    }
+
+    fn new(order: Vec<u32>, batch_size: usize, drop_last: bool) -> Self {
+        let batch_size = batch_size.max(1);
+        let batches = if drop_last { order.len() / batch_size } else { order.len().div_ceil(batch_size) };
+        Self { order, batch_size, batches }
+    }
+
+    /// How many batches.
+    pub fn batches(&self) -> usize {
+        self.batches
+    }
+
+    /// The images of batch `i`.
+    pub fn batch(&self, i: usize) -> &[u32] {
+        let start = (i * self.batch_size).min(self.order.len());
+        &self.order[start..(start + self.batch_size).min(self.order.len())]
+    }
+}
+
+/// What entering any DataLoader draws from the default generator, the test set's included.
+pub fn enter_loader(generator: &mut Generator) {
+    generator.random_int64();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn batches_are_pytorchs() {
+        // Printed by PyTorch 2.11.0, tests/golden/generator.py.
+        let expected = [[[3, 2, 7, 8], [6, 1, 5, 9]], [[5, 7, 6, 9], [0, 3, 2, 1]]];
+        let mut generator = Generator::new(7);
+        for batches in expected {
+            let epoch = Epoch::enter(&mut generator, 10, 4, true, true);
+            assert_eq!(epoch.batches(), 2);
+            assert_eq!([epoch.batch(0), epoch.batch(1)], batches.each_ref().map(|b| &b[..]));
+            enter_loader(&mut generator);
+        }
+    }
+
+    #[test]
+    fn the_last_batch_is_kept_unless_dropped() {
+        let epoch = Epoch::sequential(10, 4);
+        assert_eq!((epoch.batches(), epoch.batch(2)), (3, &[8, 9][..]));
+        assert_eq!(Epoch::enter(&mut Generator::new(0), 3, 4, false, true).batches(), 0);
+    }
+}

@@ -1,0 +1,114 @@
+//! The training state beside a checkpoint, `epoch-0010.state`: what it takes to go on as if nothing had
+//! happened. Magic `TMSTATE\0`, version and CRC-32C (u32 little-endian each), then bincode 2.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use tch::{Device, Kind, Tensor};
+use torchmill::{Context, Error, Result, atomic};
+
+use crate::generator::Generator;
+
+const MAGIC: [u8; 8] = *b"TMSTATE\0";
+const VERSION: u32 = 1;
+
+/// Everything of a run that its weights do not hold.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct State {
+    /// CRC-32C of the checkpoint file that this belongs to.
+    pub weights: u32,
+    /// Digest of the shards trained on: resuming on others would be another run.
+    pub data: String,
+    /// Epochs completed.
+    pub epoch: u64,
+    /// Batches done of the epoch that is under way.
+    pub batch: u64,
+    /// Optimizer steps made.
+    pub step: u64,
+    /// The default generator as it was when the epoch under way began.
+    pub generator: Generator,
+    /// The optimizer's buffers, one list a parameter: shape and float32 values.
+    pub optimizer: Vec<Vec<Buffer>>,
+    /// Length of metrics.csv in bytes; rows after it will be made again.
+    pub metrics: u64,
+    /// The best test accuracy so far, with its epoch.
+    pub best: Option<(f64, u64)>,
+}
+
+/// A saved tensor.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Buffer {
+    shape: Vec<i64>,
+    values: Vec<f32>,
+}
+
+impl Buffer {
+    /// Copies a float32 tensor.
+    pub fn of(tensor: &Tensor) -> Self {
+        let flat = tensor.to_device(Device::Cpu).to_kind(Kind::Float).contiguous();
+        let mut values = vec![0.0; flat.numel()];
+        flat.copy_data(&mut values, flat.numel());
+        Self { shape: tensor.size(), values }
+    }
+
+    /// Makes the tensor again, laid out as `like` is; its shape must be `like`'s.
+    pub fn tensor(&self, like: &Tensor) -> Result<Tensor> {
+        if self.shape != like.size() || self.values.len() != like.numel() {
+            return Err(Error::failed("the training state is another network's"));
+        }
+        let mut tensor = like.detach().zeros_like();
+        tensor.copy_(&Tensor::from_slice(&self.values).reshape(&self.shape));
+        Ok(tensor)
+    }
+}
+
+/// The state file beside a checkpoint.
+pub fn path_beside(checkpoint: &Path) -> PathBuf {
+    checkpoint.with_extension("state")
+}
+
+impl State {
+    /// Writes the state, complete or not at all.
+    pub fn write(&self, path: &Path) -> Result<()> {
+        let body = bincode::serde::encode_to_vec(self, bincode::config::standard())
+            .map_err(|e| Error::failed(format_args!("the training state: {e}")))?;
+        let mut bytes = MAGIC.to_vec();
+        bytes.extend(VERSION.to_le_bytes());
+        bytes.extend(crc32c::crc32c(&body).to_le_bytes());
+        bytes.extend(body);
+        atomic::write(path, &bytes)
+    }
+
+    /// Reads a state that [`State::write`] wrote.
+    pub fn read(path: &Path) -> Result<Self> {
+        let bytes = std::fs::read(path).doing("read", path)?;
+        Self::decode(&bytes).map_err(|e| e.within(path.display()))
+    }
+
+    fn decode(bytes: &[u8]) -> Result<Self> {
+        let Some((head, body)) = bytes.split_at_checked(16).filter(|(head, _)| head[..8] == MAGIC) else {
+            return Err(Error::failed("is no training state (it does not start with TMSTATE)"));
+        };
+        let word = |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
+        if word(8) != VERSION {
+            return Err(Error::failed(format_args!(
+                "is a version {} state, this is version {VERSION}",
+                word(8)
+            )));
+        }
+        if crc32c::crc32c(body) != word(12) {
+            return Err(Error::failed(
+                "its checksum is wrong: it is damaged; resume from another checkpoint",
+            ));
+        }
+        // The checksum has been right, and no list can be longer than the file: bincode reads element by
+        // element and ends with the bytes.
+        let (state, _): (Self, usize) = bincode::serde::decode_from_slice(body, bincode::config::standard())
+            .map_err(|e| Error::failed(format_args!("is damaged ({e})")))?;
+        if state.generator.is_valid() {
+            Ok(state)
+        } else {
+            Err(Error::failed("its random generator is damaged"))
+        }
+    }
+}

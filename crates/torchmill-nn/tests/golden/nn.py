@@ -1,0 +1,152 @@
+"""Makes nn.json: what PyTorch gives for every layer, optimizer and schedule, for tests/pytorch.rs.
+
+    python3 nn.py > nn.json     # torch==2.11.0
+"""
+
+import json
+
+import torch
+from torch import nn
+from torch.optim import SGD, Adam, AdamW, lr_scheduler
+
+torch.set_num_threads(1)
+
+
+def wave(*shape):
+    """Numbers that anyone can make again: sin(0), sin(1), ..."""
+    return torch.arange(torch.tensor(shape).prod().item(), dtype=torch.float64).sin().float().reshape(shape)
+
+
+class Residual(nn.Module):
+    def __init__(self, layers, shortcut):
+        super().__init__()
+        self.layers, self.shortcut = nn.Sequential(*layers()), nn.Sequential(*shortcut())
+
+    def forward(self, x):
+        return self.layers(x) + self.shortcut(x)
+
+
+# The recipe's layers as TOML, the input's shape, and the same in PyTorch (made when the seed is set).
+LAYERS = [
+    ('{type="Conv2d", out_channels=4, kernel_size=3}', (3, 6, 6), lambda: nn.Conv2d(3, 4, 3)),
+    ('{type="Conv2d", out_channels=6, kernel_size=[3, 2], stride=[2, 1], padding=[1, 0], dilation=[1, 2], groups=2, bias=false}',
+     (4, 7, 6), lambda: nn.Conv2d(4, 6, (3, 2), (2, 1), (1, 0), (1, 2), 2, False)),
+    ('{type="Conv2d", out_channels=2, kernel_size=4, padding="same"}', (2, 5, 5), lambda: nn.Conv2d(2, 2, 4, padding="same")),
+    ('{type="Conv2d", out_channels=2, kernel_size=3, padding="valid"}', (2, 5, 5), lambda: nn.Conv2d(2, 2, 3, padding="valid")),
+    ('{type="Conv2d", out_channels=2, kernel_size=3, padding=1, padding_mode="reflect"}', (2, 5, 5),
+     lambda: nn.Conv2d(2, 2, 3, padding=1, padding_mode="reflect")),
+    ('{type="Conv2d", out_channels=2, kernel_size=3, padding=2, padding_mode="replicate"}', (2, 5, 5),
+     lambda: nn.Conv2d(2, 2, 3, padding=2, padding_mode="replicate")),
+    ('{type="Conv2d", out_channels=2, kernel_size=3, padding=[2, 1], padding_mode="circular"}', (2, 5, 5),
+     lambda: nn.Conv2d(2, 2, 3, padding=(2, 1), padding_mode="circular")),
+    ('{type="MaxPool2d", kernel_size=3, stride=2, padding=1}', (2, 7, 7), lambda: nn.MaxPool2d(3, 2, 1)),
+    ('{type="MaxPool2d", kernel_size=2, ceil_mode=true, dilation=2}', (2, 7, 7), lambda: nn.MaxPool2d(2, dilation=2, ceil_mode=True)),
+    ('{type="AvgPool2d", kernel_size=3, stride=2, padding=1, count_include_pad=false}', (2, 7, 7),
+     lambda: nn.AvgPool2d(3, 2, 1, count_include_pad=False)),
+    ('{type="AvgPool2d", kernel_size=2}', (2, 7, 7), lambda: nn.AvgPool2d(2)),
+    ('{type="AdaptiveAvgPool2d", output_size=[2, 3]}', (2, 7, 7), lambda: nn.AdaptiveAvgPool2d((2, 3))),
+    ('{type="BatchNorm2d", momentum=0.3}', (3, 4, 4), lambda: nn.BatchNorm2d(3, momentum=0.3)),
+    ('{type="BatchNorm2d", affine=false, track_running_stats=false}', (3, 4, 4),
+     lambda: nn.BatchNorm2d(3, affine=False, track_running_stats=False)),
+    ('{type="GroupNorm", num_groups=2}', (4, 3, 3), lambda: nn.GroupNorm(2, 4)),
+    ('{type="LayerNorm", normalized_shape=[3, 3]}', (4, 3, 3), lambda: nn.LayerNorm((3, 3))),
+    ('{type="LayerNorm", bias=false}', (4, 3, 3), lambda: nn.LayerNorm(3, bias=False)),
+    ('{type="Linear", out_features=5}', (2, 3, 4), lambda: nn.Linear(4, 5)),
+    ('{type="Linear", out_features=5, bias=false}', (1, 1, 4), lambda: nn.Linear(4, 5, bias=False)),
+    ('{type="Flatten"}', (2, 3, 4), lambda: nn.Flatten()),
+    ('{type="Flatten", start_dim=2, end_dim=3}', (2, 3, 4), lambda: nn.Flatten(2, 3)),
+    ('{type="ReLU"}', (1, 3, 3), lambda: nn.ReLU()),
+    ('{type="LeakyReLU", negative_slope=0.2}', (1, 3, 3), lambda: nn.LeakyReLU(0.2)),
+    ('{type="GELU"}', (1, 3, 3), lambda: nn.GELU()),
+    ('{type="GELU", approximate="tanh"}', (1, 3, 3), lambda: nn.GELU("tanh")),
+    ('{type="SiLU"}', (1, 3, 3), lambda: nn.SiLU()),
+    ('{type="Tanh"}', (1, 3, 3), lambda: nn.Tanh()),
+    ('{type="Sigmoid"}', (1, 3, 3), lambda: nn.Sigmoid()),
+    ('{type="Softmax", dim=1}', (3, 2, 2), lambda: nn.Softmax(1)),
+    ('{type="Identity"}', (1, 2, 2), lambda: nn.Identity()),
+    ('{type="Dropout", p=0.0}', (1, 2, 2), lambda: nn.Dropout(0.0)),
+    ('{type="Sequential", layer=[{type="Conv2d", out_channels=2, kernel_size=2}, {type="Tanh"}]}', (2, 4, 4),
+     lambda: nn.Sequential(nn.Conv2d(2, 2, 2), nn.Tanh())),
+    ('{type="Residual", layer=[{type="Conv2d", out_channels=4, kernel_size=3, padding=1}, {type="ReLU"}], '
+     'shortcut=[{type="Conv2d", out_channels=4, kernel_size=1}]}', (2, 4, 4),
+     lambda: Residual(lambda: [nn.Conv2d(2, 4, 3, padding=1), nn.ReLU()], lambda: [nn.Conv2d(2, 4, 1)])),
+    ('{type="Repeat", times=2, layer=[{type="Linear", out_features=3}, {type="ReLU"}]}', (1, 2, 3),
+     lambda: nn.Sequential(*[nn.Sequential(nn.Linear(3, 3), nn.ReLU()) for _ in range(2)])),
+]
+
+OPTIMIZERS = [
+    ('{type="SGD", lr=0.05}', lambda p: SGD(p, lr=0.05)),
+    ('{type="SGD", lr=0.05, momentum=0.9, weight_decay=0.01}', lambda p: SGD(p, lr=0.05, momentum=0.9, weight_decay=0.01)),
+    ('{type="SGD", lr=0.05, momentum=0.9, nesterov=true}', lambda p: SGD(p, lr=0.05, momentum=0.9, nesterov=True)),
+    ('{type="SGD", lr=0.05, momentum=0.9, dampening=0.5}', lambda p: SGD(p, lr=0.05, momentum=0.9, dampening=0.5)),
+    ('{type="Adam"}', lambda p: Adam(p)),
+    ('{type="Adam", lr=0.02, betas=[0.8, 0.99], weight_decay=0.1}', lambda p: Adam(p, lr=0.02, betas=(0.8, 0.99), weight_decay=0.1)),
+    ('{type="AdamW", lr=0.02}', lambda p: AdamW(p, lr=0.02)),
+]
+
+EPOCHS, BATCHES = 12, 3
+SCHEDULES = [
+    ('{type="StepLR", step_size=3, gamma=0.5}', lambda o: lr_scheduler.StepLR(o, 3, 0.5), "epoch"),
+    ('{type="MultiStepLR", milestones=[2, 7]}', lambda o: lr_scheduler.MultiStepLR(o, [2, 7]), "epoch"),
+    ('{type="ExponentialLR", gamma=0.8}', lambda o: lr_scheduler.ExponentialLR(o, 0.8), "epoch"),
+    ('{type="CosineAnnealingLR"}', lambda o: lr_scheduler.CosineAnnealingLR(o, EPOCHS), "epoch"),
+    ('{type="CosineAnnealingLR", T_max=5, eta_min=0.01}', lambda o: lr_scheduler.CosineAnnealingLR(o, 5, 0.01), "epoch"),
+    ('{type="OneCycleLR", max_lr=0.4}',
+     lambda o: lr_scheduler.OneCycleLR(o, 0.4, epochs=EPOCHS, steps_per_epoch=BATCHES, cycle_momentum=False), "batch"),
+]
+
+
+def layers():
+    for toml, shape, make in LAYERS:
+        torch.manual_seed(3)
+        module = make().train()
+        x = wave(2, *shape).requires_grad_()
+        y = module(x)
+        (y * wave(*y.shape).cos()).sum().backward()
+        trained = {n: p for n, p in module.named_parameters()}
+        yield {
+            "layer": toml, "input": shape, "output_shape": list(y.shape), "output": y.flatten().tolist(),
+            "input_gradient": x.grad.flatten().tolist(),
+            "gradients": {n: p.grad.flatten().tolist() for n, p in trained.items()},
+            "state": {n: t.flatten().tolist() for n, t in module.state_dict().items()},
+        }
+
+
+def optimizers():
+    for toml, make in OPTIMIZERS:
+        parameters = [wave(5).requires_grad_(), wave(2, 3).requires_grad_()]
+        optimizer = make(parameters)
+        for step in range(100):
+            optimizer.zero_grad()
+            for p in parameters:
+                p.grad = p.detach() * wave(p.numel()).add(1.2).reshape(p.shape) + 0.1 * torch.tensor(float(step)).sin()
+            optimizer.step()
+        yield {"optimizer": toml, "parameters": [p.detach().flatten().tolist() for p in parameters]}
+
+
+def schedules():
+    for toml, make, unit in SCHEDULES:
+        optimizer = SGD([torch.zeros(1, requires_grad=True)], lr=0.1)
+        schedule, rates = make(optimizer), []
+        for _ in range(EPOCHS):
+            for _ in range(BATCHES):
+                rates.append(optimizer.param_groups[0]["lr"])
+                optimizer.step()
+                if unit == "batch":
+                    schedule.step()
+            if unit == "epoch":
+                schedule.step()
+        yield {"schedule": toml, "rates": rates}
+
+
+def rounded(value):
+    """Nine digits hold a float32 exactly."""
+    if isinstance(value, float):
+        return float(f"{value:.9g}")
+    if isinstance(value, list):
+        return [rounded(v) for v in value]
+    return {k: rounded(v) for k, v in value.items()} if isinstance(value, dict) else value
+
+
+golden = {"layers": list(layers()), "optimizers": list(optimizers()), "schedules": list(schedules())}
+print(json.dumps({k: [rounded(v) for v in values] for k, values in golden.items()}, separators=(",", ":")))

@@ -1,0 +1,392 @@
+//! The training loop: the article's, that can stop at any step and go on.
+
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use tch::{Kind, Reduction, Tensor};
+use torchmill::metrics::{MetricsWriter, Point};
+use torchmill::progress::{self, Progress, Unit};
+use torchmill::recipe::Recipe;
+use torchmill::{Context, Error, Result, interrupt};
+use torchmill_nn::evaluation::{self, Evaluation};
+use torchmill_nn::generator::Generator;
+use torchmill_nn::loader::{Batch, Target};
+use torchmill_nn::model::{Mode, Model};
+use torchmill_nn::optimizer::Optimizer;
+use torchmill_nn::sampler::{Epoch, enter_loader};
+use torchmill_nn::schedule::{Position, learning_rate};
+use torchmill_nn::spec::Spec;
+use torchmill_nn::state::{self, Buffer, State};
+use torchmill_nn::{checkpoint, device, precision, torch_error};
+
+use crate::folder::RunFolder;
+use crate::plan::{Data, Plan};
+
+/// Losses are read back from the device, checked and written in bunches of so many steps; the article prints
+/// one every 100.
+const BUNCH: u64 = 100;
+
+/// A run under way.
+pub struct Session {
+    plan: Plan,
+    spec: Spec,
+    model: Model,
+    parameters: Vec<Tensor>,
+    optimizer: Optimizer,
+    kind: Kind,
+    /// PyTorch's default generator.
+    generator: Generator,
+    metrics: MetricsWriter,
+    /// Losses not read back yet: step, wall time, loss.
+    pending: Vec<(u64, f64, Tensor)>,
+    epoch: u64,
+    batch: u64,
+    step: u64,
+    best: Option<(f64, u64)>,
+    last: Option<PathBuf>,
+    data_digest: String,
+}
+
+impl Session {
+    /// Builds the network, takes up a checkpoint where there is one to go on from, and makes the run folder.
+    pub fn start(mut plan: Plan, data: &Data) -> Result<Self> {
+        let meta = data.train.set().meta();
+        plan.recipe.transforms.train.clone_from(&meta.pipeline);
+        plan.recipe.transforms.test.clone_from(&data.test.set().meta().pipeline);
+        let recipe = &plan.recipe;
+        let spec = Spec {
+            model: recipe.model.clone(),
+            input: data.train.image_shape()?,
+            classes: meta.classes.clone(),
+            transform: recipe.transforms.test.clone(),
+            batch_size: recipe.train.batch_size,
+            dataset: meta.dataset.clone(),
+        };
+        let mut generator = Generator::new(recipe.train.seed);
+        let mut model = Model::new(&spec, &mut generator, plan.device)?;
+        if let Some(path) = &plan.init {
+            model.load_state_dict(&checkpoint::read(path)?.tensors).map_err(|e| e.within(path.display()))?;
+        }
+        let resumed = plan.resume.as_ref().map(|path| take_up(path, &mut model, &meta.digest)).transpose()?;
+        let parameters = model.parameter_tensors();
+        let settings = recipe.train.optimizer.clone();
+        let optimizer = match &resumed {
+            Some(state) => Optimizer::restore(settings, buffers(state, &parameters)?, state.step)?,
+            None => Optimizer::new(settings),
+        };
+        plan.folder.write_config(recipe)?;
+        if let Some(state) = &resumed {
+            carry_metrics(&plan, state.metrics)?;
+        }
+        let metrics = MetricsWriter::append(plan.folder.metrics())?;
+        let kind = precision::kind(recipe.train.precision);
+        let data_digest = meta.digest.clone();
+        let last = plan.resume.clone();
+        let mut session = Self {
+            plan,
+            spec,
+            model,
+            parameters,
+            optimizer,
+            kind,
+            generator,
+            metrics,
+            pending: Vec::new(),
+            epoch: 0,
+            batch: 0,
+            step: 0,
+            best: None,
+            last,
+            data_digest,
+        };
+        if let Some(state) = resumed {
+            (session.epoch, session.batch, session.step) = (state.epoch, state.batch, state.step);
+            (session.generator, session.best) = (state.generator, state.best);
+        }
+        session.say_what_starts(data);
+        Ok(session)
+    }
+
+    /// The run's folder.
+    pub fn folder(&self) -> &RunFolder {
+        &self.plan.folder
+    }
+
+    /// Trains to the last epoch and returns the last checkpoint.
+    pub fn train(&mut self, data: &Data) -> Result<PathBuf> {
+        let epochs = self.recipe().train.epochs;
+        if self.epoch >= epochs && self.last.is_some() {
+            progress::note(format_args!("all {epochs} epochs are done already; --epochs asks for more"));
+        }
+        while self.epoch < epochs {
+            self.train_epoch(data)?;
+        }
+        match &self.last {
+            Some(last) => Ok(last.clone()),
+            None => {
+                // --epochs 0: the initial weights are the result.
+                let path = self.plan.folder.epoch_checkpoint(0);
+                self.save(path, &self.generator.clone())
+            }
+        }
+    }
+
+    fn recipe(&self) -> &Recipe {
+        &self.plan.recipe
+    }
+
+    fn say_what_starts(&self, data: &Data) {
+        progress::note(format_args!("train set size: {}", data.train.set().len()));
+        progress::note(format_args!("test set size: {}", data.test.set().len()));
+        let going_on = match (&self.plan.resume, self.batch) {
+            (None, _) => String::new(),
+            (Some(path), 0) => format!(", going on from {} after epoch {}", path.display(), self.epoch),
+            (Some(path), n) => {
+                format!(", going on from {} in epoch {} after batch {n}", path.display(), self.epoch + 1)
+            }
+        };
+        progress::note(format_args!(
+            "{}: {} parameters on {}{going_on}",
+            self.recipe().name,
+            progress::count(self.model.parameter_count() as u64),
+            device::name(self.model.device()),
+        ));
+    }
+
+    fn train_epoch(&mut self, data: &Data) -> Result<()> {
+        let at_start = self.generator.clone();
+        let train = self.recipe().train.clone();
+        let count = data.train.set().len();
+        let order =
+            Epoch::enter(&mut self.generator, count, train.batch_size, train.shuffle, train.drop_last);
+        if order.batches() == 0 {
+            return Err(Error::usage(format_args!(
+                "{count} training images make no batch of {} (drop_last): give a smaller --batch-size",
+                train.batch_size
+            )));
+        }
+        progress::note(format_args!("----- start training epoch {} -----", self.epoch + 1));
+        let started = Instant::now();
+        let mut bar = Progress::new(
+            format!("epoch {}", self.epoch + 1),
+            Some(order.batches() as u64),
+            Unit::Count("batches"),
+        );
+        bar.start_at(self.batch);
+        let target =
+            Target { kind: self.kind, device: self.model.device(), seed: train.seed, epoch: self.epoch };
+        let steps = Position {
+            epoch: self.epoch,
+            epochs: train.epochs,
+            step: self.step,
+            steps: order.batches() as u64 * train.epochs,
+        };
+        data.train.for_each_batch(&order, self.batch as usize, target, |_, batch| {
+            let at = Position { step: self.step, ..steps };
+            self.optimizer.set_lr(learning_rate(train.schedule.as_ref(), train.optimizer.lr(), at));
+            self.train_step(&batch)?;
+            self.batch += 1;
+            self.step += 1;
+            bar.add(1);
+            if self.step.is_multiple_of(BUNCH) {
+                let loss = self.flush_losses()?;
+                bar.message(format!("loss {loss:.4}"));
+                bar.line(format!("train step: {}, loss: {loss}", self.step));
+            }
+            let stop = interrupt::requested();
+            if stop || self.plan.save_every.is_some_and(|n| self.step.is_multiple_of(n)) {
+                self.save_step(&at_start)?;
+            }
+            if stop { Err(self.interrupted()) } else { Ok(ControlFlow::Continue(())) }
+        })?;
+        self.flush_losses()?;
+        let trained = started.elapsed();
+        bar.finish();
+
+        enter_loader(&mut self.generator);
+        let result = evaluation::evaluate(
+            &self.model,
+            &data.test,
+            &train.loss,
+            train.batch_size,
+            self.kind,
+            |_, _| Ok(()),
+        );
+        let result = match result {
+            Err(Error::Interrupted(_)) => {
+                self.save_step(&at_start)?;
+                return Err(self.interrupted());
+            }
+            result => result?,
+        };
+        self.epoch += 1;
+        self.batch = 0;
+        self.report(&result)?;
+        let speed = (order.batches() * train.batch_size) as f64 / trained.as_secs_f64();
+        progress::detail(format_args!(
+            "epoch {}: {} training ({speed:.0} images/s), {} in all",
+            self.epoch,
+            progress::duration(trained),
+            progress::duration(started.elapsed())
+        ));
+        let path = self.plan.folder.epoch_checkpoint(self.epoch);
+        let path = self.save(path, &self.generator.clone())?;
+        if self.best.is_some_and(|(_, epoch)| epoch == self.epoch) {
+            self.plan.folder.point("best", &path)?;
+        }
+        self.plan.folder.remove_step_checkpoints(None)
+    }
+
+    /// Forward, loss, backward, step.
+    fn train_step(&mut self, batch: &Batch) -> Result<()> {
+        // libtorch's own generator serves dropout alone; seeding it by the step makes a resumed run draw the same.
+        tch::manual_seed((self.recipe().train.seed as i64).wrapping_mul(1_000_003) ^ self.step as i64);
+        let logits = self.model.forward(&batch.images, Mode { training: true, kind: self.kind })?;
+        let loss = evaluation::loss(&self.recipe().train.loss, &logits, &batch.labels, Reduction::Mean)?;
+        let gradients =
+            Tensor::f_run_backward(&[&loss], &self.parameters, false, false).map_err(|e| torch_error(&e))?;
+        self.optimizer.step(&self.parameters, &gradients);
+        self.pending.push((self.step + 1, now(), loss.detach()));
+        Ok(())
+    }
+
+    /// Reads back the losses since the last time, checks and records them, and returns the last.
+    fn flush_losses(&mut self) -> Result<f64> {
+        let mut last = f64::NAN;
+        if self.pending.is_empty() {
+            return Ok(last);
+        }
+        let tensors: Vec<&Tensor> = self.pending.iter().map(|(_, _, loss)| loss).collect();
+        let values = evaluation::floats(&Tensor::stack(&tensors, 0));
+        for ((step, wall_time, _), value) in std::mem::take(&mut self.pending).into_iter().zip(values) {
+            last = f64::from(value);
+            if !last.is_finite() {
+                self.metrics.flush()?;
+                let good = self.last.as_ref().map_or("none yet".to_owned(), |p| p.display().to_string());
+                return Err(Error::failed(format_args!(
+                    "the loss is {last} at step {step}: try a lower learning rate (--lr); the last good checkpoint: {good}"
+                )));
+            }
+            self.metrics.push(&Point {
+                wall_time,
+                step,
+                epoch: self.epoch + 1,
+                tag: "train loss".into(),
+                value: last,
+            })?;
+        }
+        self.metrics.flush()?;
+        Ok(last)
+    }
+
+    /// Prints and records what the evaluation after an epoch found.
+    fn report(&mut self, result: &Evaluation) -> Result<()> {
+        progress::note(format_args!("total loss in test set: {}", result.total_loss));
+        progress::note(format_args!("accuracy in test set: {}", result.accuracy()));
+        let (wall_time, epoch) = (now(), self.epoch);
+        let values = [
+            ("test loss", result.total_loss),
+            ("test accuracy", result.accuracy()),
+            ("test mean loss", result.mean_loss),
+            ("learning rate", self.optimizer.lr()),
+        ];
+        for (tag, value) in values {
+            self.metrics.push(&Point { wall_time, step: epoch, epoch, tag: tag.into(), value })?;
+        }
+        self.metrics.flush()?;
+        if self.best.is_none_or(|(best, _)| result.accuracy() > best) {
+            self.best = Some((result.accuracy(), epoch));
+        }
+        Ok(())
+    }
+
+    /// Saves in the middle of an epoch, which began with the default generator as it was `at_start`.
+    fn save_step(&mut self, at_start: &Generator) -> Result<()> {
+        self.flush_losses()?;
+        let path = self.plan.folder.step_checkpoint(self.step);
+        let path = self.save(path, at_start)?;
+        self.plan.folder.remove_step_checkpoints(Some(&path))
+    }
+
+    /// Writes a checkpoint and the training state beside it, then points `last` at it.
+    fn save(&mut self, path: PathBuf, generator: &Generator) -> Result<PathBuf> {
+        let spec = (!self.plan.weights_only).then_some(&self.spec);
+        let weights = checkpoint::write(&path, &self.model, spec)?;
+        let metrics = self.plan.folder.metrics();
+        let state = State {
+            weights,
+            data: self.data_digest.clone(),
+            epoch: self.epoch,
+            batch: self.batch,
+            step: self.step,
+            generator: generator.clone(),
+            optimizer: self.optimizer.buffers().iter().map(|b| b.iter().map(Buffer::of).collect()).collect(),
+            metrics: std::fs::metadata(&metrics).doing("read", &metrics)?.len(),
+            best: self.best,
+        };
+        state.write(&state::path_beside(&path))?;
+        self.plan.folder.point("last", &path)?;
+        progress::detail(format_args!("saved {}", path.display()));
+        self.last = Some(path.clone());
+        Ok(path)
+    }
+
+    fn interrupted(&self) -> Error {
+        let saved = self.last.as_ref().map_or(String::new(), |p| p.display().to_string());
+        Error::Interrupted(format!(
+            "interrupted after step {}; saved as {saved}; go on with: train --run {} --resume",
+            self.step,
+            self.plan.folder.path().display()
+        ))
+    }
+}
+
+/// Loads the checkpoint and its training state, and checks that they and the data belong together.
+fn take_up(path: &std::path::Path, model: &mut Model, data: &str) -> Result<State> {
+    let state_path = state::path_beside(path);
+    let state = State::read(&state_path)?;
+    let bytes = std::fs::read(path).doing("read", path)?;
+    let checkpoint = checkpoint::decode(&bytes).map_err(|e| e.within(path.display()))?;
+    if checkpoint::checksum(&bytes) != state.weights {
+        return Err(Error::failed(format_args!(
+            "{} and {} do not belong together: resume from another checkpoint, or take the weights alone with --init",
+            path.display(),
+            state_path.display()
+        )));
+    }
+    if state.data != data {
+        return Err(Error::failed(format_args!(
+            "{} was trained on other shards than these: give the same --data, or start a new run with --init",
+            path.display()
+        )));
+    }
+    model.load_state_dict(&checkpoint.tensors).map_err(|e| e.within(path.display()))?;
+    Ok(state)
+}
+
+fn buffers(state: &State, parameters: &[Tensor]) -> Result<Vec<Vec<Tensor>>> {
+    if !state.optimizer.is_empty() && state.optimizer.len() != parameters.len() {
+        return Err(Error::failed("the training state is another network's"));
+    }
+    let of =
+        |(saved, p): (&Vec<Buffer>, &Tensor)| saved.iter().map(|b| b.tensor(p)).collect::<Result<Vec<_>>>();
+    state.optimizer.iter().zip(parameters).map(of).collect()
+}
+
+/// Brings metrics.csv back to where the checkpoint was saved: the steps after it will be made again. A run
+/// that goes on in another folder takes a copy of the rows up to there.
+fn carry_metrics(plan: &Plan, length: u64) -> Result<()> {
+    let Some(from) = plan.resume.as_ref().and_then(|c| c.parent()?.parent()) else { return Ok(()) };
+    let (from, to) = (RunFolder::new(from.to_path_buf()).metrics(), plan.folder.metrics());
+    let rows = std::fs::read(&from).doing("read", &from)?;
+    let kept = rows.get(..length as usize).ok_or_else(|| {
+        Error::failed(format_args!("{} is shorter than when the checkpoint was saved", from.display()))
+    })?;
+    torchmill::atomic::write(to, kept)
+}
+
+/// Seconds since 1970.
+fn now() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |d| d.as_secs_f64())
+}
