@@ -1,5 +1,7 @@
 //! Every layer, optimizer and schedule against what PyTorch gave (golden/nn.json, made by golden/nn.py).
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 use std::collections::BTreeMap;
 
 use serde::Deserialize;

@@ -62,7 +62,9 @@ pub fn print(bytes: &[u8]) -> Result<()> {
 }
 
 fn with_generators(command: clap::Command) -> clap::Command {
+    // The last of several counts, as people expect who build command lines in scripts.
     command
+        .args_override_self(true)
         .arg(
             Arg::new("completions")
                 .long("completions")

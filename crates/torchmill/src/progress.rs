@@ -84,6 +84,12 @@ impl Progress {
         Self { bar, what, unit, started: now, last_line: now, plain: !terminal && !quiet() }
     }
 
+    /// Without the plain lines, for work that reports on itself where standard error is no terminal.
+    #[must_use]
+    pub fn bar_only(self) -> Self {
+        Self { plain: false, ..self }
+    }
+
     /// `n` more units are done.
     pub fn add(&mut self, n: u64) {
         self.bar.inc(n);

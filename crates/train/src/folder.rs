@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 
 use torchmill::recipe::Recipe;
 use torchmill::{Context, Error, Result, atomic};
-use torchmill_nn::state;
 
 /// The recipe as it was resolved.
 pub const CONFIG: &str = "config.toml";
@@ -58,10 +57,18 @@ impl RunFolder {
         }
     }
 
-    /// Makes the folder and writes config.toml.
+    /// Makes the folder and writes config.toml. What a killed run left half-written is removed.
     pub fn write_config(&self, recipe: &Recipe) -> Result<()> {
         let checkpoints = self.checkpoints();
         fs::create_dir_all(&checkpoints).doing("make the folder", &checkpoints)?;
+        for folder in [&self.path, &checkpoints] {
+            for entry in fs::read_dir(folder).doing("read the folder", folder)? {
+                let path = entry.doing("read the folder", folder)?.path();
+                if path.file_name().is_some_and(|n| n.to_string_lossy().starts_with(".partial-")) {
+                    fs::remove_file(&path).doing("remove", &path)?;
+                }
+            }
+        }
         atomic::write(self.path.join(CONFIG), recipe.to_toml()?.as_bytes())
     }
 
@@ -80,13 +87,10 @@ impl RunFolder {
         let checkpoints = self.checkpoints();
         for entry in fs::read_dir(&checkpoints).doing("read the folder", &checkpoints)? {
             let path = entry.doing("read the folder", &checkpoints)?.path();
-            let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
-            if name.starts_with("step-") && name.ends_with(".safetensors") && Some(path.as_path()) != but {
+            let stem = path.file_stem().unwrap_or_default();
+            let kept = but.is_some_and(|but| but.file_stem() == Some(stem));
+            if stem.to_string_lossy().starts_with("step-") && !kept {
                 fs::remove_file(&path).doing("remove", &path)?;
-                let state = state::path_beside(&path);
-                if state.exists() {
-                    fs::remove_file(&state).doing("remove", &state)?;
-                }
             }
         }
         Ok(())

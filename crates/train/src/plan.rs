@@ -67,13 +67,24 @@ pub fn resolve(args: &Args) -> Result<Plan> {
             Path::new("runs").join(format!("{}-{}", recipe.name, data.unwrap_or_default()))
         }
     };
-    let resumes_elsewhere = resume.as_ref().is_some_and(|(run, _)| *run != folder);
+    let resumes_elsewhere = resume.as_ref().is_some_and(|(run, _)| !is_same(run, &folder));
     let folder = RunFolder::new(folder);
-    if (resume.is_none() || resumes_elsewhere) && folder.is_taken() {
+    // `--resume` without a checkpoint is a run that was killed before its first: it begins again.
+    if (args.resume.is_none() || resumes_elsewhere) && folder.is_taken() {
         return Err(Error::usage(format_args!(
             "{} already holds a run: give another --run, or go on with it by --resume",
             folder.path().display()
         )));
+    }
+    if let Some((run, checkpoint)) = resume.as_ref().filter(|_| !resumes_elsewhere) {
+        // Going on from an earlier one would overwrite what came after it.
+        let last = RunFolder::new(run.clone()).last()?;
+        if last.as_ref().is_some_and(|last| last.file_name() != checkpoint.file_name()) {
+            return Err(Error::usage(format_args!(
+                "{} is not its run's last checkpoint: give a new --run to branch off there",
+                checkpoint.display()
+            )));
+        }
     }
     Ok(Plan {
         recipe,
@@ -84,6 +95,14 @@ pub fn resolve(args: &Args) -> Result<Plan> {
         save_every: args.save_every,
         weights_only: args.weights_only,
     })
+}
+
+/// Whether two paths lead to one folder.
+fn is_same(a: &Path, b: &Path) -> bool {
+    match (a.canonicalize(), b.canonicalize()) {
+        (Ok(a), Ok(b)) => a == b,
+        _ => a == b,
+    }
 }
 
 /// The run folder and checkpoint that `--resume` means; `None` where the run has none yet, so that the same

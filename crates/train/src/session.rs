@@ -76,9 +76,8 @@ impl Session {
             None => Optimizer::new(settings),
         };
         plan.folder.write_config(recipe)?;
-        if let Some(state) = &resumed {
-            carry_metrics(&plan, state.metrics)?;
-        }
+        plan.folder.remove_step_checkpoints(plan.resume.as_deref())?;
+        carry_metrics(&plan, resumed.as_ref().map_or(0, |state| state.metrics))?;
         let metrics = MetricsWriter::append(plan.folder.metrics())?;
         let kind = precision::kind(recipe.train.precision);
         let data_digest = meta.digest.clone();
@@ -172,7 +171,8 @@ impl Session {
             format!("epoch {}", self.epoch + 1),
             Some(order.batches() as u64),
             Unit::Count("batches"),
-        );
+        )
+        .bar_only();
         bar.start_at(self.batch);
         let target =
             Target { kind: self.kind, device: self.model.device(), seed: train.seed, epoch: self.epoch };
@@ -231,10 +231,7 @@ impl Session {
             progress::duration(started.elapsed())
         ));
         let path = self.plan.folder.epoch_checkpoint(self.epoch);
-        let path = self.save(path, &self.generator.clone())?;
-        if self.best.is_some_and(|(_, epoch)| epoch == self.epoch) {
-            self.plan.folder.point("best", &path)?;
-        }
+        self.save(path, &self.generator.clone())?;
         self.plan.folder.remove_step_checkpoints(None)
     }
 
@@ -326,6 +323,10 @@ impl Session {
             best: self.best,
         };
         state.write(&state::path_beside(&path))?;
+        // `last` comes at the end: a run killed before it goes on from the checkpoint before this one.
+        if self.batch == 0 && self.best.is_some_and(|(_, epoch)| epoch == self.epoch) {
+            self.plan.folder.point("best", &path)?;
+        }
         self.plan.folder.point("last", &path)?;
         progress::detail(format_args!("saved {}", path.display()));
         self.last = Some(path.clone());
@@ -377,8 +378,11 @@ fn buffers(state: &State, parameters: &[Tensor]) -> Result<Vec<Vec<Tensor>>> {
 /// Brings metrics.csv back to where the checkpoint was saved: the steps after it will be made again. A run
 /// that goes on in another folder takes a copy of the rows up to there.
 fn carry_metrics(plan: &Plan, length: u64) -> Result<()> {
-    let Some(from) = plan.resume.as_ref().and_then(|c| c.parent()?.parent()) else { return Ok(()) };
-    let (from, to) = (RunFolder::new(from.to_path_buf()).metrics(), plan.folder.metrics());
+    let to = plan.folder.metrics();
+    let Some(from) = plan.resume.as_ref().and_then(|c| c.parent()?.parent()) else {
+        return torchmill::atomic::write(to, b"");
+    };
+    let from = RunFolder::new(from.to_path_buf()).metrics();
     let rows = std::fs::read(&from).doing("read", &from)?;
     let kept = rows.get(..length as usize).ok_or_else(|| {
         Error::failed(format_args!("{} is shorter than when the checkpoint was saved", from.display()))

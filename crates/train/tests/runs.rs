@@ -1,0 +1,299 @@
+//! `train` as a user runs it: on shards of generated images, interrupted, killed, resumed and misused.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+use torchmill::shard::{Array, DType, Meta, file_name, write_file};
+
+/// Three classes of 1x8x8 images: noise, brighter in the class's rows.
+fn write_shards(folder: &Path, split: &str, count: usize, digest: &str) {
+    let mut noise = 12345_u32;
+    let mut images = Vec::new();
+    let labels: Vec<i64> = (0..count as i64).map(|i| i % 3).collect();
+    for &label in &labels {
+        for pixel in 0..64 {
+            noise = noise.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            let bright = if pixel / 21 == label { 100 } else { 0 };
+            images.push((noise >> 25) as u8 + bright);
+        }
+    }
+    let n = count as u64;
+    let meta = Meta {
+        dataset: "stripes".into(),
+        split: split.into(),
+        classes: ["top", "middle", "bottom"].map(String::from).to_vec(),
+        pipeline: "ToTensor".into(),
+        deferred: "ToTensor".into(),
+        shards: 1,
+        digest: digest.into(),
+        ..Meta::default()
+    };
+    let bytes = |values: Vec<i64>| values.into_iter().flat_map(i64::to_le_bytes).collect::<Vec<_>>();
+    let arrays = [
+        Array { name: "image", dtype: DType::Uint8, shape: &[n, 1, 8, 8], bytes: &images },
+        Array { name: "label", dtype: DType::Int64, shape: &[n], bytes: &bytes(labels) },
+        Array { name: "source_end", dtype: DType::Int64, shape: &[n], bytes: &bytes(vec![0; count]) },
+        Array { name: "source", dtype: DType::Uint8, shape: &[0], bytes: &[] },
+    ];
+    write_file(&folder.join(file_name(split, 0, 1)), n, &meta, &arrays).unwrap();
+}
+
+const RECIPE: &str = r#"
+name = "stripes"
+[model]
+attribute = "net"
+[[model.layer]]
+type = "Conv2d"
+out_channels = 4
+kernel_size = 3
+[[model.layer]]
+type = "ReLU"
+[[model.layer]]
+type = "Flatten"
+[[model.layer]]
+type = "Dropout"
+p = 0.1
+[[model.layer]]
+type = "Linear"
+[train]
+epochs = 3
+batch_size = 8
+[train.optimizer]
+type = "SGD"
+lr = 0.1
+momentum = 0.9
+"#;
+
+/// A folder with shards of 200 and 60 images and a recipe.
+fn workplace() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    write_shards(&folder.path().join("shards"), "train", 200, "d");
+    write_shards(&folder.path().join("shards"), "test", 60, "d");
+    std::fs::write(folder.path().join("recipe.toml"), RECIPE).unwrap();
+    folder
+}
+
+fn command(folder: &Path, run: &str, options: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_train"));
+    command.current_dir(folder).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.args([
+        "--recipe",
+        "recipe.toml",
+        "--data",
+        "shards",
+        "--threads",
+        "1",
+        "--device",
+        "cpu",
+        "--run",
+        run,
+    ]);
+    command.args(options);
+    command
+}
+
+fn train(folder: &Path, run: &str, options: &[&str]) -> Output {
+    command(folder, run, options).output().unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[track_caller]
+fn assert_done(output: &Output) {
+    assert!(output.status.success(), "{}", stderr(output));
+}
+
+/// The run fails with this exit status and one line that holds this text.
+#[track_caller]
+fn assert_fails(output: &Output, status: i32, text: &str) {
+    let message = stderr(output);
+    let line = message.lines().last().unwrap_or_default();
+    assert_eq!(output.status.code(), Some(status), "{message}");
+    assert!(line.starts_with("train: ") && line.contains(text), "{message}");
+    assert!(!message.contains("panicked") && output.stdout.is_empty(), "{message}");
+}
+
+fn checkpoint(folder: &Path, run: &str, name: &str) -> PathBuf {
+    folder.join(run).join("checkpoints").join(name)
+}
+
+/// metrics.csv without the wall times.
+fn metrics(folder: &Path, run: &str) -> Vec<(String, u64, f64)> {
+    let points = torchmill::metrics::read(&folder.join(run).join("metrics.csv")).unwrap();
+    points.into_iter().map(|p| (p.tag, p.step, p.value)).collect()
+}
+
+#[track_caller]
+fn assert_same_run(folder: &Path, a: &str, b: &str) {
+    let weights = |run| std::fs::read(checkpoint(folder, run, "epoch-0003.safetensors")).unwrap();
+    assert!(weights(a) == weights(b), "the weights differ");
+    assert_eq!(metrics(folder, a), metrics(folder, b));
+}
+
+#[test]
+fn a_run_learns_and_leaves_everything_behind() {
+    let folder = workplace();
+    let folder = folder.path();
+    let output = train(folder, "run", &[]);
+    assert_done(&output);
+    assert_eq!(String::from_utf8(output.stdout.clone()).unwrap(), "run/checkpoints/epoch-0003.safetensors\n");
+    let log = stderr(&output);
+    assert!(log.starts_with("train set size: 200\ntest set size: 60\n"), "{log}");
+    assert!(
+        log.contains("----- start training epoch 3 -----\n") && log.contains("total loss in test set: "),
+        "{log}"
+    );
+    let metrics = metrics(folder, "run");
+    let steps: Vec<u64> = metrics.iter().filter(|m| m.0 == "train loss").map(|m| m.1).collect();
+    assert_eq!(steps, (1..=75).collect::<Vec<_>>());
+    let accuracy: Vec<f64> = metrics.iter().filter(|m| m.0 == "test accuracy").map(|m| m.2).collect();
+    assert_eq!(accuracy.len(), 3);
+    assert!(accuracy[2] > 0.9, "{accuracy:?}");
+    for name in ["epoch-0001.safetensors", "epoch-0003.state", "last.safetensors", "best.safetensors"] {
+        assert!(checkpoint(folder, "run", name).exists(), "{name}");
+    }
+}
+
+#[test]
+fn config_toml_repeats_the_run() {
+    let folder = workplace();
+    let folder = folder.path();
+    assert_done(&train(folder, "first", &["--lr", "0.05", "--seed", "3"]));
+    let again = ["--config", "first/config.toml", "--run", "second", "--threads", "1", "--device", "cpu"];
+    let output = Command::new(env!("CARGO_BIN_EXE_train")).current_dir(folder).args(again).output().unwrap();
+    assert_done(&output);
+    assert_same_run(folder, "first", "second");
+    assert_done(&train(folder, "other", &["--lr", "0.05", "--seed", "4"]));
+    assert_ne!(metrics(folder, "first"), metrics(folder, "other"));
+}
+
+#[test]
+fn a_run_killed_at_any_moment_and_resumed_ends_as_one_never_interrupted() {
+    let folder = workplace();
+    let folder = folder.path();
+    assert_done(&train(folder, "whole", &[]));
+    let mut kills = 0;
+    // The same command line every time. Each try gets a little longer, so that one gets to the end.
+    for pause in (40..4000).step_by(7) {
+        let mut child = command(folder, "killed", &["--resume", "--save-every", "2"]).spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(pause));
+        if child.try_wait().unwrap().is_some() {
+            assert_done(&child.wait_with_output().unwrap());
+            break;
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        kills += 1;
+    }
+    assert!(kills > 0);
+    assert_same_run(folder, "whole", "killed");
+    let left = std::fs::read_dir(folder.join("killed/checkpoints")).unwrap();
+    let names = left.map(|e| e.unwrap().file_name().into_string().unwrap());
+    assert!(names.into_iter().all(|n| !n.starts_with("step-") && !n.starts_with(".partial")));
+}
+
+#[test]
+fn ctrl_c_saves_and_the_run_goes_on() {
+    let folder = workplace();
+    let folder = folder.path();
+    // Long enough to be interrupted in the middle on any machine.
+    let epochs = ["--epochs", "2000"];
+    let child = command(folder, "run", &epochs).spawn().unwrap();
+    let started = folder.join("run/checkpoints/epoch-0001.safetensors");
+    while !started.exists() {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_fails(&output, 130, "go on with: train --run run --resume");
+    let last = std::fs::read_link(checkpoint(folder, "run", "last.safetensors")).unwrap();
+    let done: usize = metrics(folder, "run").iter().filter(|m| m.0 == "test accuracy").count();
+    assert!(done < 2000, "{last:?}");
+    let output = train(folder, "run", &["--resume", "--epochs", &(done + 2).to_string()]);
+    assert_done(&output);
+    assert!(stderr(&output).contains("going on from run/checkpoints/"), "{}", stderr(&output));
+}
+
+#[test]
+fn a_finished_run_goes_on_to_more_epochs_in_its_own_folder_or_another() {
+    let folder = workplace();
+    let folder = folder.path();
+    assert_done(&train(folder, "whole", &[]));
+    assert_done(&train(folder, "short", &["--epochs", "2"]));
+    let from = checkpoint(folder, "short", "epoch-0001.safetensors");
+    assert_done(&train(folder, "branch", &["--resume", from.to_str().unwrap(), "--epochs", "3"]));
+    assert_same_run(folder, "whole", "branch");
+    assert_done(&train(folder, "short", &["--resume", "--epochs", "3"]));
+    let earlier = train(folder, "short", &["--resume", from.to_str().unwrap(), "--epochs", "3"]);
+    assert_fails(&earlier, 2, "is not its run's last checkpoint: give a new --run");
+    assert_same_run(folder, "whole", "short");
+}
+
+#[test]
+fn misuse_is_told_in_one_line_and_writes_nothing() {
+    let folder = workplace();
+    let folder = folder.path();
+    assert_done(&train(folder, "run", &["--epochs", "1"]));
+    assert_fails(&train(folder, "run", &[]), 2, "run already holds a run: give another --run, or go on");
+    assert_fails(
+        &train(folder, "new", &["--batch-size", "500"]),
+        2,
+        "200 training images make no batch of 500",
+    );
+    assert_fails(&train(folder, "nan", &["--lr", "1e30"]), 1, "at step ");
+    let recipe = |name: &str, text: String| {
+        std::fs::write(folder.join(name), text).unwrap();
+        train(folder, "new2", &["--recipe", name])
+    };
+    // clap takes the last of two, so the recipe can be given again.
+    assert_fails(&recipe("key.toml", RECIPE.replace("epochs", "epoch")), 2, "line 19: unknown field `epoch`");
+    assert_fails(&recipe("layer.toml", RECIPE.replace("Conv2d", "Conv2D")), 2, "unknown variant `Conv2D`");
+    let misfit = RECIPE.replace("kernel_size = 3", "kernel_size = 9");
+    assert_fails(&recipe("size.toml", misfit), 2, "layer net.0 (Conv2d), which gets [1, 8, 8]");
+    let misfit = RECIPE.replace("type = \"Linear\"", "type = \"Linear\"\nin_features = 7");
+    assert_fails(&recipe("features.toml", misfit), 2, "in_features is 7, but it gets 144");
+    assert_fails(&train(folder, "new2", &["--recipe", "missing.toml"]), 1, "cannot read missing.toml");
+    assert_fails(&train(folder, "new2", &["--data", "nowhere"]), 1, "nowhere: no such file or folder");
+    assert_fails(&train(folder, "new2", &["--device", "cuda:99"]), 1, "CUDA is not available");
+    assert_fails(&train(folder, "new2", &["--device", "tpu"]), 2, "none of auto, cpu, cuda");
+    assert!(!folder.join("new2").exists());
+}
+
+#[test]
+fn damaged_and_foreign_files_are_refused() {
+    let folder = workplace();
+    let folder = folder.path();
+    assert_done(&train(folder, "run", &["--epochs", "1"]));
+    let last = checkpoint(folder, "run", "epoch-0001.safetensors");
+    let other = RECIPE.replace("out_channels = 4", "out_channels = 5");
+    std::fs::write(folder.join("other.toml"), other).unwrap();
+    let init = ["--recipe", "other.toml", "--init", last.to_str().unwrap()];
+    assert_fails(
+        &train(folder, "init", &init),
+        1,
+        "the weights are another network's: net.0.weight is [4, 1, 3, 3]",
+    );
+
+    let shard = folder.join("shards").join(file_name("train", 0, 1));
+    let whole = std::fs::read(&shard).unwrap();
+    let mut flipped = whole.clone();
+    let middle = flipped.len() / 2;
+    flipped[middle] ^= 1;
+    std::fs::write(&shard, flipped).unwrap();
+    assert_fails(&train(folder, "flipped", &[]), 1, "the checksum of `image`");
+    std::fs::write(&shard, &whole[..middle]).unwrap();
+    assert_fails(&train(folder, "short", &[]), 1, "is truncated");
+    write_shards(&folder.join("shards"), "train", 200, "another");
+    assert_fails(&train(folder, "run", &["--resume"]), 1, "was trained on other shards");
+
+    std::fs::write(&shard, &whole).unwrap();
+    let state = last.with_extension("state");
+    let mut damaged = std::fs::read(&state).unwrap();
+    damaged[40] ^= 1;
+    std::fs::write(&state, damaged).unwrap();
+    assert_fails(&train(folder, "run", &["--resume"]), 1, "epoch-0001.state: its checksum is wrong");
+}
