@@ -5,40 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
-use torchmill::shard::{Array, DType, Meta, file_name, write_file};
-
-/// Three classes of 1x8x8 images: noise, brighter in the class's rows.
-fn write_shards(folder: &Path, split: &str, count: usize, digest: &str) {
-    let mut noise = 12345_u32;
-    let mut images = Vec::new();
-    let labels: Vec<i64> = (0..count as i64).map(|i| i % 3).collect();
-    for &label in &labels {
-        for pixel in 0..64 {
-            noise = noise.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            let bright = if pixel / 21 == label { 100 } else { 0 };
-            images.push((noise >> 25) as u8 + bright);
-        }
-    }
-    let n = count as u64;
-    let meta = Meta {
-        dataset: "stripes".into(),
-        split: split.into(),
-        classes: ["top", "middle", "bottom"].map(String::from).to_vec(),
-        pipeline: "ToTensor".into(),
-        deferred: "ToTensor".into(),
-        shards: 1,
-        digest: digest.into(),
-        ..Meta::default()
-    };
-    let bytes = |values: Vec<i64>| values.into_iter().flat_map(i64::to_le_bytes).collect::<Vec<_>>();
-    let arrays = [
-        Array { name: "image", dtype: DType::Uint8, shape: &[n, 1, 8, 8], bytes: &images },
-        Array { name: "label", dtype: DType::Int64, shape: &[n], bytes: &bytes(labels) },
-        Array { name: "source_end", dtype: DType::Int64, shape: &[n], bytes: &bytes(vec![0; count]) },
-        Array { name: "source", dtype: DType::Uint8, shape: &[0], bytes: &[] },
-    ];
-    write_file(&folder.join(file_name(split, 0, 1)), n, &meta, &arrays).unwrap();
-}
+use torchmill::shard::file_name;
+use torchmill_testing::{assert_done, assert_fails, stderr, stdout, write_stripes};
 
 const RECIPE: &str = r#"
 name = "stripes"
@@ -69,8 +37,8 @@ momentum = 0.9
 /// A folder with shards of 200 and 60 images and a recipe.
 fn workplace() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
-    write_shards(&folder.path().join("shards"), "train", 200, "d");
-    write_shards(&folder.path().join("shards"), "test", 60, "d");
+    write_stripes(&folder.path().join("shards"), "train", 200, "d");
+    write_stripes(&folder.path().join("shards"), "test", 60, "d");
     std::fs::write(folder.path().join("recipe.toml"), RECIPE).unwrap();
     folder
 }
@@ -98,25 +66,6 @@ fn train(folder: &Path, run: &str, options: &[&str]) -> Output {
     command(folder, run, options).output().unwrap()
 }
 
-fn stderr(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
-
-#[track_caller]
-fn assert_done(output: &Output) {
-    assert!(output.status.success(), "{}", stderr(output));
-}
-
-/// The run fails with this exit status and one line that holds this text.
-#[track_caller]
-fn assert_fails(output: &Output, status: i32, text: &str) {
-    let message = stderr(output);
-    let line = message.lines().last().unwrap_or_default();
-    assert_eq!(output.status.code(), Some(status), "{message}");
-    assert!(line.starts_with("train: ") && line.contains(text), "{message}");
-    assert!(!message.contains("panicked") && output.stdout.is_empty(), "{message}");
-}
-
 fn checkpoint(folder: &Path, run: &str, name: &str) -> PathBuf {
     folder.join(run).join("checkpoints").join(name)
 }
@@ -140,7 +89,7 @@ fn a_run_learns_and_leaves_everything_behind() {
     let folder = folder.path();
     let output = train(folder, "run", &[]);
     assert_done(&output);
-    assert_eq!(String::from_utf8(output.stdout.clone()).unwrap(), "run/checkpoints/epoch-0003.safetensors\n");
+    assert_eq!(stdout(&output), "run/checkpoints/epoch-0003.safetensors\n");
     let log = stderr(&output);
     assert!(log.starts_with("train set size: 200\ntest set size: 60\n"), "{log}");
     assert!(
@@ -287,7 +236,7 @@ fn damaged_and_foreign_files_are_refused() {
     assert_fails(&train(folder, "flipped", &[]), 1, "the checksum of `image`");
     std::fs::write(&shard, &whole[..middle]).unwrap();
     assert_fails(&train(folder, "short", &[]), 1, "is truncated");
-    write_shards(&folder.join("shards"), "train", 200, "another");
+    write_stripes(&folder.join("shards"), "train", 200, "another");
     assert_fails(&train(folder, "run", &["--resume"]), 1, "was trained on other shards");
 
     std::fs::write(&shard, &whole).unwrap();

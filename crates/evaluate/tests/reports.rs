@@ -1,0 +1,153 @@
+//! `evaluate` as a user runs it, on a network whose answers are known.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use tch::Device;
+use torchmill::recipe::{self, Recipe};
+use torchmill_nn::checkpoint;
+use torchmill_nn::generator::Generator;
+use torchmill_nn::model::Model;
+use torchmill_nn::spec::Spec;
+use torchmill_testing::{STRIPES, assert_done, assert_fails, stderr, stdout, write_stripes};
+
+const RECIPE: &str =
+    "name = \"linear\"\n[[model.layer]]\ntype = \"Flatten\"\n[[model.layer]]\ntype = \"Linear\"\n";
+
+fn spec(recipe: &Recipe) -> Spec {
+    Spec {
+        model: recipe.model.clone(),
+        input: [1, 8, 8],
+        classes: STRIPES.map(String::from).to_vec(),
+        transform: "ToTensor".into(),
+        batch_size: 64,
+        dataset: "stripes".into(),
+    }
+}
+
+/// Shards of 100 test images, and a network that always says `middle`: the weights are 0, the biases 0, 1, 0.
+fn workplace() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    write_stripes(&path.join("shards"), "test", 100, "d");
+    std::fs::write(path.join("linear.toml"), RECIPE).unwrap();
+    let recipe = recipe::load(&path.join("linear.toml").to_string_lossy()).unwrap();
+    let spec = spec(&recipe);
+    let mut model = Model::new(&spec, &mut Generator::new(0), Device::Cpu).unwrap();
+    let weights = [
+        ("1.weight".to_owned(), tch::Tensor::zeros([3, 64], (tch::Kind::Float, Device::Cpu))),
+        ("1.bias".to_owned(), tch::Tensor::from_slice(&[0_f32, 1.0, 0.0])),
+    ];
+    model.load_state_dict(&weights).unwrap();
+    checkpoint::write(&path.join("full.safetensors"), &model, Some(&spec)).unwrap();
+    checkpoint::write(&path.join("weights.safetensors"), &model, None).unwrap();
+    folder
+}
+
+fn evaluate(folder: &Path, arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_evaluate"));
+    command
+        .current_dir(folder)
+        .args(["--data", "shards", "--device", "cpu"])
+        .args(arguments)
+        .output()
+        .unwrap()
+}
+
+/// The loss of an image whose class is the one said, or another: -log softmax.
+fn losses() -> (f64, f64) {
+    let sum = 1_f64.exp() + 2.0;
+    (sum.ln() - 1.0, sum.ln())
+}
+
+#[test]
+fn the_figures_are_the_ones_computed_by_hand() {
+    let folder = workplace();
+    let output = evaluate(folder.path(), &["full.safetensors", "--format", "json"]);
+    assert_done(&output);
+    let rows: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let row = &rows[0];
+    // Labels are 0, 1, 2, 0, ...: 33 of 100 are `middle`, 21 of the first 64 and 12 of the last 36.
+    let (right, wrong) = losses();
+    let total = (21.0 * right + 43.0 * wrong) / 64.0 + (12.0 * right + 24.0 * wrong) / 36.0;
+    assert_eq!((row["images"].as_u64(), row["correct"].as_u64()), (Some(100), Some(33)));
+    assert!((row["total_loss"].as_f64().unwrap() - total).abs() < 1e-6, "{row}");
+    assert!((row["mean_loss"].as_f64().unwrap() - (0.33 * right + 0.67 * wrong)).abs() < 1e-6, "{row}");
+    assert_eq!(row["accuracy"].as_f64(), Some(0.33));
+}
+
+#[test]
+fn every_format_and_several_checkpoints() {
+    let folder = workplace();
+    let text = evaluate(folder.path(), &["full.safetensors"]);
+    assert_done(&text);
+    assert!(stdout(&text).contains("accuracy 33.00 % (33 of 100)"), "{}", stdout(&text));
+    let two = ["full.safetensors", "weights.safetensors", "--model", "linear.toml", "--format", "csv"];
+    let output = evaluate(folder.path(), &two);
+    assert_done(&output);
+    let lines: Vec<String> = stdout(&output).lines().map(str::to_owned).collect();
+    assert_eq!(lines[0], "checkpoint,split,images,total_loss,batch_size,mean_loss,correct,accuracy");
+    assert_eq!(lines.len(), 3);
+    // The same weights with and without their structure give the same figures.
+    assert_eq!(lines[1].split_once(',').unwrap().1, lines[2].split_once(',').unwrap().1);
+}
+
+#[test]
+fn predictions_name_every_image_and_its_probabilities() {
+    let folder = workplace();
+    let output = evaluate(folder.path(), &["full.safetensors", "--predictions", "out/p.csv"]);
+    assert_done(&output);
+    let text = std::fs::read_to_string(folder.path().join("out/p.csv")).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines.len(), 101);
+    assert_eq!(lines[0], "index,source,label,prediction,correct,p(top),p(middle),p(bottom)");
+    assert!(lines[2].starts_with("1,stripe-1,middle,middle,1,0.2"), "{}", lines[2]);
+    assert!(lines[100].starts_with("99,stripe-99,top,middle,0,"), "{}", lines[100]);
+    let sum: f64 = lines[3].split(',').skip(5).map(|p| p.parse::<f64>().unwrap()).sum();
+    assert!((sum - 1.0).abs() < 1e-6);
+    let to_stdout = evaluate(folder.path(), &["full.safetensors", "--predictions", "-"]);
+    assert_eq!(stdout(&to_stdout), text);
+    assert!(stderr(&to_stdout).contains("accuracy 33.00 %"));
+}
+
+#[test]
+fn a_closed_pipe_ends_it_quietly() {
+    let folder = workplace();
+    write_stripes(&folder.path().join("many"), "test", 20_000, "d");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_evaluate"));
+    command.current_dir(folder.path()).args(["full.safetensors", "--data", "many", "--predictions", "-"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), stderr(&output).as_str()), (Some(0), ""));
+}
+
+#[test]
+fn what_does_not_fit_is_refused_in_one_line() {
+    let folder = workplace();
+    let path = folder.path();
+    let plain = evaluate(path, &["weights.safetensors"]);
+    assert_fails(&plain, 2, "is a plain state dict, which does not say what network it is: give --model");
+    let other = evaluate(path, &["weights.safetensors", "--model", "article"]);
+    assert_fails(&other, 1, "the weights are another network's: module1.0.weight is missing");
+    let missing = evaluate(path, &["nowhere.safetensors"]);
+    assert_fails(&missing, 1, "cannot read nowhere.safetensors: no such file");
+    let split = evaluate(path, &["full.safetensors", "--split", "train"]);
+    assert_fails(&split, 1, "no shards of the split `train`, only of test");
+    let whole = std::fs::read(path.join("full.safetensors")).unwrap();
+    std::fs::write(path.join("short.safetensors"), &whole[..whole.len() / 2]).unwrap();
+    assert_fails(&evaluate(path, &["short.safetensors"]), 1, "is not a whole safetensors file");
+    std::fs::write(path.join("text.pt"), "hello").unwrap();
+    assert_fails(
+        &evaluate(path, &["text.pt", "--model", "linear.toml"]),
+        1,
+        "is not a file that torch.save wrote",
+    );
+    let full = evaluate(path, &["full.safetensors", "--predictions", "/dev/full/x"]);
+    assert_fails(&full, 1, "cannot");
+    std::fs::write(path.join("wide.toml"), RECIPE.replace("\"Linear\"", "\"Linear\"\nin_features = 10"))
+        .unwrap();
+    let wide = evaluate(path, &["weights.safetensors", "--model", "wide.toml"]);
+    assert_fails(&wide, 2, "in_features is 10, but it gets 64");
+}
