@@ -5,14 +5,14 @@ use std::path::PathBuf;
 use clap::{Parser, ValueEnum};
 use torchmill::cli::Common;
 use torchmill::recipe::Precision;
-use torchmill_nn::precision;
+use torchmill_nn::{device, precision};
 
 /// Evaluate saved checkpoints on shards
 ///
 /// A full checkpoint says what network it is; a plain state dict (--weights-only, or a .pt that torch.save
 /// wrote) needs --model. Prints total and mean loss and accuracy.
 #[derive(Debug, Parser)]
-#[command(version, after_help = EXAMPLES)]
+#[command(version = device::version(), after_help = EXAMPLES)]
 pub struct Args {
     /// Checkpoints: .safetensors, or .pt state dicts
     #[arg(required = true, value_name = "CHECKPOINT")]

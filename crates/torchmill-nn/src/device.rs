@@ -73,6 +73,18 @@ fn load_cuda() -> Result<bool> {
     Ok(true)
 }
 
+/// `--version`'s text: this workspace's version, the libtorch it is built for, and whether CUDA's half of that
+/// is installed.
+pub fn version() -> &'static str {
+    let cuda = libtorch_folder().is_some_and(|f| f.join("libtorch_cuda.so").exists());
+    // tch and libtorch are a pair; scripts/install-libtorch installs this one.
+    if cuda {
+        concat!(env!("CARGO_PKG_VERSION"), ", libtorch 2.11.0 with CUDA")
+    } else {
+        concat!(env!("CARGO_PKG_VERSION"), ", libtorch 2.11.0 for the CPU")
+    }
+}
+
 /// Where the libtorch of this process lies.
 pub fn libtorch_folder() -> Option<PathBuf> {
     let maps = std::fs::read_to_string("/proc/self/maps").ok()?;

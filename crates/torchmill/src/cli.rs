@@ -62,8 +62,20 @@ pub fn print(bytes: &[u8]) -> Result<()> {
 }
 
 fn with_generators(command: clap::Command) -> clap::Command {
-    // The last of several counts, as people expect who build command lines in scripts.
+    // One help, which fits a screen, instead of a short and a long one.
+    let about = command.get_long_about().or(command.get_about()).cloned().unwrap_or_default();
     command
+        .about(about)
+        .disable_help_flag(true)
+        .arg(
+            Arg::new("help")
+                .short('h')
+                .long("help")
+                .action(ArgAction::HelpShort)
+                .help_heading("Messages")
+                .help("Print this help"),
+        )
+        // The last of several counts, as people expect who build command lines in scripts.
         .args_override_self(true)
         .arg(
             Arg::new("completions")

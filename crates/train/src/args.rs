@@ -6,14 +6,14 @@ use clap::Parser;
 use torchmill::cli::Common;
 use torchmill::recipe::{Precision, Recipe};
 use torchmill::{Error, Result};
-use torchmill_nn::precision;
+use torchmill_nn::{device, precision};
 
 /// Train an image classifier from shards and a recipe
 ///
 /// Writes a run folder: config.toml (the recipe as it was resolved), metrics.csv, and a checkpoint after each
 /// epoch. Prints the last checkpoint's path.
 #[derive(Debug, Parser)]
-#[command(version, after_help = EXAMPLES)]
+#[command(version = device::version(), after_help = EXAMPLES)]
 pub struct Args {
     /// Built-in recipe or TOML file: what to train and how; a run's config.toml repeats that run
     #[arg(short, long, alias = "config", value_name = "NAME|FILE", default_value = "article")]
