@@ -1,54 +1,41 @@
-//! STUB
-#![allow(missing_docs)]
-use crate::{Error, Result};
-#[derive(Debug, Clone, PartialEq)]
-pub struct Image {
-    pub width: usize,
-    pub height: usize,
-    pub channels: usize,
-    pub pixels: Vec<u8>,
-}
-pub struct Tensor {
-    pub shape: [usize; 3],
-    pub values: Vec<f32>,
-}
-pub enum Sample {
-    Image(Image),
-    Tensor(Tensor),
-}
-pub struct Rng;
-pub fn rng(_: u64, _: u64, _: u64) -> Rng {
-    Rng
-}
-#[derive(Debug, Clone, PartialEq)]
-pub enum Transform {
-    ToTensor,
-    Normalize { mean: Vec<f32>, std: Vec<f32> },
-}
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Pipeline {
-    steps: Vec<Transform>,
-}
-impl From<Vec<Transform>> for Pipeline {
-    fn from(steps: Vec<Transform>) -> Self {
-        Self { steps }
-    }
-}
-impl Pipeline {
-    pub fn parse(text: &str) -> Result<Self> {
-        if text == "ToTensor" {
-            Ok(Self { steps: vec![Transform::ToTensor] })
-        } else {
-            Err(Error::usage("stub"))
-        }
-    }
-    pub fn steps(&self) -> &[Transform] {
-        &self.steps
-    }
-    pub fn apply(&self, s: Sample, _: &mut Rng) -> Result<Sample> {
-        Ok(s)
-    }
-    pub fn output_shape(&self, i: [usize; 3]) -> Result<[usize; 3]> {
-        Ok(i)
-    }
-}
+//! The pipeline language and each transform.
+//!
+//! A pipeline is written as text with torchvision's names, arguments and defaults:
+//! `Resize(256) | CenterCrop(224) | ToTensor | Normalize((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))`.
+//! [`Pipeline::parse`] reads it, [`Pipeline::split`] tells what can be done once (and baked into shards)
+//! from what belongs to each epoch, and [`Pipeline::apply`] does it to one image. `table.rs` lists the
+//! transforms; each is a file that declares its arguments and says what it does.
+
+mod arguments;
+mod image;
+mod pipeline;
+mod random;
+mod step;
+mod syntax;
+mod table;
+mod types;
+mod value;
+
+mod choice;
+mod convert;
+mod crop;
+mod flip;
+mod grayscale;
+mod normalize;
+mod pad;
+mod planes;
+mod resize;
+
+pub use choice::{RandomApply, RandomChoice};
+pub use convert::{ToImage, ToTensor};
+pub use crop::{CenterCrop, RandomCrop};
+pub use flip::{RandomHorizontalFlip, RandomVerticalFlip};
+pub use grayscale::Grayscale;
+pub use image::{Form, Image, Kind, Sample, Tensor};
+pub use normalize::Normalize;
+pub use pad::Pad;
+pub use pipeline::Pipeline;
+pub use random::{Rng, rng};
+pub use resize::Resize;
+pub use table::Transform;
+pub use types::{Edges, Fill, Interpolation, PaddingMode, Size};

@@ -1,0 +1,117 @@
+//! `CenterCrop` and `RandomCrop`.
+
+use rand::RngExt as _;
+
+use super::arguments::transform;
+use super::image::{Form, Sample};
+use super::pad::{grown, pad};
+use super::planes::{check_fill, half, rearranged, window};
+use super::random::Rng;
+use super::step::Step;
+use super::types::{Edges, Fill, PaddingMode, Size};
+use crate::{Error, Result};
+
+transform! {
+    /// The middle of an image or a tensor; where it is smaller than that, black is added around it.
+    pub struct CenterCrop {
+        /// `n` for a square, or `(height, width)`.
+        pub size: Size,
+    }
+}
+
+impl Step for CenterCrop {
+    fn output(&self, input: Form) -> Result<Form> {
+        let (height, width) = self.size.square();
+        Ok(input.sized(height, width))
+    }
+
+    fn apply(&self, sample: Sample, _: &mut Rng) -> Result<Sample> {
+        let (height, width) = self.size.square();
+        let [_, h, w] = sample.shape();
+        let (top, left) = (center(h, height), center(w, width));
+        crop(&sample, top, left, height, width)
+    }
+}
+
+/// Where torchvision starts the middle `want` of `have`: before the first one where there are not enough.
+fn center(have: usize, want: usize) -> isize {
+    let spare = have as isize - want as isize;
+    // Missing pixels are added first, the smaller half before; spare ones are cut off, halves to even.
+    if spare < 0 { -(-spare / 2) } else { half(spare) }
+}
+
+transform! {
+    /// A part at a random place.
+    pub struct RandomCrop {
+        /// `n` for a square, or `(height, width)`.
+        pub size: Size,
+        /// Added around the image first.
+        pub padding: Option<Edges> = None,
+        /// Whether to add on both sides what an image lacks.
+        pub pad_if_needed: bool = false,
+        /// The value of what is added, where the mode is constant.
+        pub fill: Fill = Fill::zero(),
+        /// What is added.
+        pub padding_mode: PaddingMode = PaddingMode::Constant,
+    }
+}
+
+impl RandomCrop {
+    fn no_padding() -> Edges {
+        Edges { left: 0, top: 0, right: 0, bottom: 0 }
+    }
+
+    /// All that is added around an image of this size, or an error where it is too small.
+    fn margins(&self, height: usize, width: usize) -> Result<Edges> {
+        let (want_height, want_width) = self.size.square();
+        let mut edges = self.padding.unwrap_or(Self::no_padding());
+        let missing_rows = want_height.saturating_sub(height + edges.top + edges.bottom);
+        let missing_columns = want_width.saturating_sub(width + edges.left + edges.right);
+        if (missing_rows > 0 || missing_columns > 0) && !self.pad_if_needed {
+            return Err(Error::failed(format_args!(
+                "a crop of {want_height}x{want_width} does not fit into {height}x{width} pixels (resize \
+                 first, or set pad_if_needed=True)"
+            )));
+        }
+        edges.top += missing_rows;
+        edges.bottom += missing_rows;
+        edges.left += missing_columns;
+        edges.right += missing_columns;
+        Ok(edges)
+    }
+}
+
+impl Step for RandomCrop {
+    fn is_random(&self) -> bool {
+        true
+    }
+
+    fn output(&self, input: Form) -> Result<Form> {
+        check_fill(&self.fill, input)?;
+        if let Some((height, width)) = input.size {
+            grown(input, self.margins(height, width)?).check()?;
+        }
+        let (height, width) = self.size.square();
+        Ok(input.sized(height, width))
+    }
+
+    fn apply(&self, sample: Sample, rng: &mut Rng) -> Result<Sample> {
+        let (height, width) = self.size.square();
+        let [_, h, w] = sample.shape();
+        let edges = self.margins(h, w)?;
+        let sample = if edges == Self::no_padding() {
+            sample
+        } else {
+            pad(&sample, edges, &self.fill, self.padding_mode)?
+        };
+        let [_, h, w] = sample.shape();
+        let (top, left) = (rng.random_range(0..=h - height), rng.random_range(0..=w - width));
+        crop(&sample, top as isize, left as isize, height, width)
+    }
+}
+
+/// The part of this size whose first pixel is (top, left); black where there is no pixel.
+pub(super) fn crop(sample: &Sample, top: isize, left: isize, height: usize, width: usize) -> Result<Sample> {
+    let [_, h, w] = sample.shape();
+    rearranged(sample, &window(h, top, height), &window(w, left, width), &Fill::zero())
+}

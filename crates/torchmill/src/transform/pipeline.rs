@@ -1,0 +1,220 @@
+//! A sequence of transforms, as text and as work.
+
+use std::fmt;
+use std::str::FromStr;
+
+use super::image::{Form, Kind, Sample};
+use super::random::Rng;
+use super::table::Transform;
+use super::value::{Call, Item, Value};
+use super::{Normalize, syntax};
+use crate::{Error, Result};
+
+/// Transforms in order. The empty one changes nothing.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Pipeline {
+    steps: Vec<Transform>,
+}
+
+impl Pipeline {
+    /// Reads a text such as `Resize(32) | ToTensor`. `Compose([...])` is the same as its parts in order.
+    ///
+    /// Errors are [`Error::Usage`], with the column and the transform.
+    pub fn parse(text: &str) -> Result<Self> {
+        let mut steps = Vec::new();
+        for call in syntax::parse(text)? {
+            Self::read(text, &call, &mut steps)?;
+        }
+        Ok(Self { steps })
+    }
+
+    /// Appends the transform that this call is, or those of a `Compose([...])`.
+    fn read(text: &str, call: &Call, steps: &mut Vec<Transform>) -> Result<()> {
+        if call.name != "Compose" {
+            steps.push(Transform::read(text, call)?);
+            return Ok(());
+        }
+        match &call.arguments[..] {
+            [given] if given.name.as_ref().is_none_or(|(name, _)| name == "transforms") => {
+                steps.append(&mut Self::read_list(text, &given.item)?.steps);
+                Ok(())
+            }
+            _ => Err(syntax::wrong_at(text, call.at, "Compose takes one list of transforms")),
+        }
+    }
+
+    /// The transforms of a list, as RandomApply and Compose have them.
+    pub(super) fn read_list(text: &str, list: &Item) -> Result<Self> {
+        let Value::List(items) = &list.value else {
+            let why = format_args!("expected a list of transforms, not {}", list.value.described());
+            return Err(syntax::wrong_at(text, list.at, why));
+        };
+        let mut steps = Vec::new();
+        for item in items {
+            steps.append(&mut Self::read_one(text, item)?.steps);
+        }
+        Ok(Self { steps })
+    }
+
+    /// One transform of a list; more than one where it is a Compose.
+    pub(super) fn read_one(text: &str, item: &Item) -> Result<Self> {
+        let Value::Call(call) = &item.value else {
+            let why = format_args!("expected a transform, not {}", item.value.described());
+            return Err(syntax::wrong_at(text, item.at, why));
+        };
+        let mut steps = Vec::new();
+        Self::read(text, call, &mut steps)?;
+        Ok(Self { steps })
+    }
+
+    /// The steps, in order.
+    pub fn steps(&self) -> &[Transform] {
+        &self.steps
+    }
+
+    /// Whether there is nothing to do.
+    pub fn is_empty(&self) -> bool {
+        self.steps.is_empty()
+    }
+
+    /// (baked, deferred): the longest prefix that is deterministic and leaves uint8 pixels, and the rest, from
+    /// ToTensor or the first random step on. A `Normalize(auto)` is no obstacle: it comes after ToTensor.
+    pub fn split(&self) -> (Self, Self) {
+        let bakes = |t: &&Transform| !t.step().is_random() && t.step().keeps_uint8();
+        let n = self.steps.iter().take_while(bakes).count();
+        let (baked, deferred) = self.steps.split_at(n);
+        (Self { steps: baked.to_vec() }, Self { steps: deferred.to_vec() })
+    }
+
+    /// Whether any step draws random numbers.
+    pub fn is_random(&self) -> bool {
+        self.steps.iter().any(|t| t.step().is_random())
+    }
+
+    /// Whether a `Normalize(auto)` still waits for its statistics.
+    pub fn needs_statistics(&self) -> bool {
+        self.steps.iter().any(|t| matches!(t, Transform::Normalize(n) if n.is_auto()))
+    }
+
+    /// The same pipeline with every `Normalize(auto)` given these, one value a channel.
+    #[must_use]
+    pub fn with_statistics(&self, mean: &[f32], std: &[f32]) -> Self {
+        let filled = |t: &Transform| match t {
+            Transform::Normalize(n) if n.is_auto() => {
+                Normalize { mean: mean.to_vec(), std: std.to_vec() }.into()
+            }
+            other => other.clone(),
+        };
+        Self { steps: self.steps.iter().map(filled).collect() }
+    }
+
+    /// Carries out the steps on one sample, drawing from its generator (see [`rng`](super::rng)).
+    ///
+    /// Errors name the step: a size that does not fit, a transform of pixels after ToTensor.
+    pub fn apply(&self, sample: Sample, rng: &mut Rng) -> Result<Sample> {
+        sample.check()?;
+        self.steps.iter().try_fold(sample, |sample, transform| {
+            let step = transform.step();
+            step.apply(sample, rng).map_err(|e| e.within(step.name()))
+        })
+    }
+
+    /// What comes out for what goes in, without doing it. The size is `None` where it may differ from image to
+    /// image.
+    pub fn output(&self, input: Form) -> Result<Form> {
+        input.check()?;
+        self.steps.iter().try_fold(input, |form, transform| {
+            let step = transform.step();
+            let output = step.output(form).and_then(|o| o.check().map(|()| o));
+            output.map_err(|e| e.within(step.name()))
+        })
+    }
+
+    /// `[C, H, W]` out for `[C, H, W]` of a uint8 image in; an error where a step cannot take it, or where
+    /// the size would differ from image to image.
+    pub fn output_shape(&self, input: [usize; 3]) -> Result<[usize; 3]> {
+        let form = self.output(Form::image(input))?;
+        match form.size {
+            Some((height, width)) => Ok([form.channels, height, width]),
+            None => Err(Error::usage(
+                "the images would come out in different sizes: end with Resize((height, width)) or a crop",
+            )),
+        }
+    }
+
+    /// Whether uint8 images come out as float32 tensors.
+    pub fn makes_tensors(&self) -> bool {
+        let kind = |kind, t: &Transform| if t.step().keeps_uint8() { kind } else { Kind::Tensor };
+        self.steps.iter().fold(Kind::Image, kind) == Kind::Tensor
+    }
+}
+
+impl FromStr for Pipeline {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        Self::parse(text)
+    }
+}
+
+impl From<Vec<Transform>> for Pipeline {
+    fn from(steps: Vec<Transform>) -> Self {
+        Self { steps }
+    }
+}
+
+/// The canonical text, which parses back to an equal pipeline: arguments that are defaults are left out.
+impl fmt::Display for Pipeline {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_joined(f, &self.steps, " | ")
+    }
+}
+
+impl Pipeline {
+    /// The text of this pipeline as one item of a list: a transform, or a Compose.
+    pub(super) fn nested(&self) -> impl fmt::Display {
+        struct Nested<'a>(&'a [Transform]);
+        impl fmt::Display for Nested<'_> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                if let [one] = self.0 {
+                    return write!(f, "{one}");
+                }
+                f.write_str("Compose([")?;
+                write_joined(f, self.0, ", ")?;
+                f.write_str("])")
+            }
+        }
+        Nested(&self.steps)
+    }
+}
+
+fn write_joined(f: &mut fmt::Formatter<'_>, steps: &[Transform], between: &str) -> fmt::Result {
+    for (i, step) in steps.iter().enumerate() {
+        if i > 0 {
+            f.write_str(between)?;
+        }
+        write!(f, "{step}")?;
+    }
+    Ok(())
+}
+
+/// `Name(positional, name=value)`, or the bare name.
+impl fmt::Display for Transform {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let step = self.step();
+        f.write_str(step.name())?;
+        let mut before = "(";
+        for (name, value) in step.written() {
+            f.write_str(before)?;
+            match name {
+                Some(name) => write!(f, "{name}={value}")?,
+                None => write!(f, "{value}")?,
+            }
+            before = ", ";
+        }
+        if before == "(" { Ok(()) } else { f.write_str(")") }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,107 @@
+//! `Resize`.
+
+use fast_image_resize as fir;
+
+use super::arguments::transform;
+use super::image::{Form, Image, Kind, Sample, elements, needs_image};
+use super::random::Rng;
+use super::step::{Step, Wrong};
+use super::types::{Interpolation, Size};
+use crate::{Error, Result};
+
+transform! {
+    /// An image at another size, filtered as Pillow does: always with antialiasing, as torchvision on PIL
+    /// images.
+    pub struct Resize {
+        /// `n` for the shorter side, the aspect ratio kept, or `(height, width)`; `None` with `max_size`.
+        pub size: Option<Size>,
+        /// The filter.
+        pub interpolation: Interpolation = Interpolation::Bilinear,
+        /// The longer side is at most this; where the size is one number or `None`.
+        pub max_size: Option<usize> = None,
+        /// Has no effect on images, as in torchvision.
+        pub antialias: Option<bool> = Some(true),
+    }
+}
+
+impl Resize {
+    /// Height and width for an image of this height and width.
+    pub fn size_for(&self, height: usize, width: usize) -> (usize, usize) {
+        let (short, long) = (height.min(width), height.max(width));
+        let scaled = |to: usize, times: usize, by: usize| (to as f64 * times as f64 / by as f64) as usize;
+        let (new_short, new_long) = match (self.size, self.max_size) {
+            (Some(Size::Exact(height, width)), _) => return (height, width),
+            (None, None) => return (height, width),
+            (None, Some(max)) => (scaled(max, short, long), max),
+            (Some(Size::Side(side)), max) => match (scaled(side, long, short), max) {
+                (new_long, Some(max)) if new_long > max => (scaled(max, side, new_long), max),
+                (new_long, _) => (side, new_long),
+            },
+        };
+        if width <= height { (new_long, new_short) } else { (new_short, new_long) }
+    }
+}
+
+impl Step for Resize {
+    fn check(&self) -> std::result::Result<(), Wrong> {
+        match (self.size, self.max_size) {
+            (None, None) => Err(Wrong::new("size", "is None: then max_size must be given")),
+            (Some(Size::Exact(..)), Some(_)) => {
+                Err(Wrong::new("max_size", "goes with a size of one number, not with (height, width)"))
+            }
+            (Some(Size::Side(side)), Some(max)) if max <= side => {
+                Err(Wrong::new("max_size", format!("must be larger than size ({side}), not {max}")))
+            }
+            (_, Some(0)) => Err(Wrong::new("max_size", "must be at least 1, not 0")),
+            _ => Ok(()),
+        }
+    }
+
+    fn output(&self, input: Form) -> Result<Form> {
+        if input.kind == Kind::Tensor {
+            return Err(needs_image());
+        }
+        let size = match (self.size, input.size) {
+            (Some(Size::Exact(height, width)), _) => Some((height, width)),
+            (_, Some((height, width))) => Some(self.size_for(height, width)),
+            (_, None) => None,
+        };
+        Ok(Form { size, ..input })
+    }
+
+    fn apply(&self, sample: Sample, _: &mut Rng) -> Result<Sample> {
+        let image = sample.into_image()?;
+        let (height, width) = self.size_for(image.height, image.width);
+        resized(image, height, width, self.interpolation).map(Sample::Image)
+    }
+}
+
+/// The image at this size.
+pub(super) fn resized(image: Image, height: usize, width: usize, how: Interpolation) -> Result<Image> {
+    if (height, width) == (image.height, image.width) {
+        return Ok(image);
+    }
+    let channels = image.channels;
+    elements(channels, height, width)?;
+    let kind = if channels == 3 { fir::PixelType::U8x3 } else { fir::PixelType::U8 };
+    let failed = |e: &dyn std::fmt::Display| Error::failed(format_args!("cannot resize: {e}"));
+    let Image { width: w, height: h, pixels, .. } = image;
+    let from = fir::images::Image::from_vec_u8(w as u32, h as u32, pixels, kind).map_err(|e| failed(&e))?;
+    let mut to = fir::images::Image::new(width as u32, height as u32, kind);
+    let options = fir::ResizeOptions::new().resize_alg(algorithm(how)).use_alpha(false);
+    fir::Resizer::new().resize(&from, &mut to, &options).map_err(|e| failed(&e))?;
+    Ok(Image { width, height, channels, pixels: to.into_vec() })
+}
+
+/// The filter that Pillow has under this name.
+fn algorithm(how: Interpolation) -> fir::ResizeAlg {
+    use fir::{FilterType, ResizeAlg};
+    ResizeAlg::Convolution(match how {
+        Interpolation::Nearest => return ResizeAlg::Nearest,
+        Interpolation::Bilinear => FilterType::Bilinear,
+        Interpolation::Bicubic => FilterType::CatmullRom,
+        Interpolation::Box => FilterType::Box,
+        Interpolation::Hamming => FilterType::Hamming,
+        Interpolation::Lanczos => FilterType::Lanczos3,
+    })
+}

@@ -1,0 +1,71 @@
+//! The list of transforms: one line each.
+
+use super::arguments::Bound;
+use super::step::Step;
+use super::types::nearest;
+use super::value::Call;
+use super::*;
+use crate::{Result, transform::syntax};
+
+macro_rules! table {
+    ($( $name:ident, )*) => {
+        /// One step of a pipeline: a transform with its arguments.
+        #[derive(Debug, Clone, PartialEq)]
+        pub enum Transform {
+            $( #[doc = concat!("[`", stringify!($name), "`], as in torchvision.transforms.v2.")] $name($name), )*
+        }
+
+        impl Transform {
+            pub(super) const NAMES: &[&str] = &[$($name::NAME),*];
+
+            pub(super) fn step(&self) -> &dyn Step {
+                match self { $( Self::$name(step) => step, )* }
+            }
+
+            /// Reads one call; `Compose`, which is no step of its own, is the pipeline's affair.
+            pub(super) fn read(text: &str, call: &Call) -> Result<Self> {
+                let bound = |parameters| Bound::new(text, call, parameters);
+                let checked = |step: Self, bound: &Bound| match step.step().check() {
+                    Ok(()) => Ok(step),
+                    Err(wrong) => Err(bound.wrong_argument(wrong.parameter, wrong.why)),
+                };
+                match call.name.as_str() {
+                    $( stringify!($name) => {
+                        let bound = bound($name::PARAMETERS)?;
+                        checked(Self::$name($name::read(&bound)?), &bound)
+                    } )*
+                    unknown => {
+                        let near = nearest(unknown, Self::NAMES.iter().copied().chain(["Compose"]));
+                        let hint = near.map_or_else(String::new, |n| format!(" (did you mean {n}?)"));
+                        Err(syntax::wrong_at(
+                            text,
+                            call.at,
+                            format_args!("there is no transform {unknown}{hint}"),
+                        ))
+                    }
+                }
+            }
+        }
+
+        $( impl From<$name> for Transform {
+            fn from(step: $name) -> Self {
+                Self::$name(step)
+            }
+        } )*
+    };
+}
+
+table! {
+    CenterCrop,
+    Grayscale,
+    Normalize,
+    Pad,
+    RandomApply,
+    RandomChoice,
+    RandomCrop,
+    RandomHorizontalFlip,
+    RandomVerticalFlip,
+    Resize,
+    ToImage,
+    ToTensor,
+}
