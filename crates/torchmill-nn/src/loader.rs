@@ -121,7 +121,7 @@ impl Dataset {
         let stored = self.set.image(index as usize)?;
         let [channels, height, width] = self.set.image_shape();
         match &self.finish {
-            Finish::Table { before, values } if before.steps().is_empty() => {
+            Finish::Table { before, values } if before.is_empty() => {
                 for (c, table) in values.iter().enumerate() {
                     let plane = &stored[c * height * width..(c + 1) * height * width];
                     for (pixel, &value) in out.chunks_exact_mut(channels).zip(plane) {
@@ -214,23 +214,24 @@ impl Dataset {
 /// What is left to do to uint8 images.
 fn finish(set: &ShardSet) -> Result<Finish> {
     let deferred = Pipeline::parse(&set.meta().deferred)?;
+    if !deferred.makes_tensors() {
+        return Err(no_to_tensor(set));
+    }
     let steps = deferred.steps();
-    let at = steps.iter().position(|s| matches!(s, Transform::ToTensor)).ok_or_else(|| no_to_tensor(set))?;
-    let (mean, std) = match &steps[at + 1..] {
-        [] => (vec![0.0], vec![1.0]),
-        [Transform::Normalize { mean, std }] => (mean.clone(), std.clone()),
-        _ => return Ok(Finish::Steps(deferred)),
-    };
-    let before = Pipeline::from(steps[..at].to_vec());
-    let [channels, ..] = before.output_shape(set.image_shape())?;
-    let of = |list: &[f32], c: usize| if list.len() == 1 { list[0] } else { list[c] };
-    if [&mean, &std].iter().any(|list| list.len() != 1 && list.len() != channels) {
+    let pixelwise = |step: &Transform| matches!(step, Transform::ToTensor(_) | Transform::Normalize(_));
+    let at = steps.iter().position(pixelwise).unwrap_or(steps.len());
+    if !steps[at..].iter().all(pixelwise) {
         return Ok(Finish::Steps(deferred));
     }
-    // The same float32 operations, in the same order, as ToTensor and Normalize do on each pixel.
-    let value = |c: usize, v: usize| (v as f32 / 255.0 - of(&mean, c)) / of(&std, c);
-    let values = (0..channels).map(|c| std::array::from_fn(|v| value(c, v))).collect();
-    Ok(Finish::Table { before, values })
+    let (before, tail) = (Pipeline::from(steps[..at].to_vec()), Pipeline::from(steps[at..].to_vec()));
+    let [channels, ..] = before.output_shape(set.image_shape())?;
+    // The tail treats each pixel alike, so an image of all 256 levels says what it makes of each.
+    let levels = (0..=255_u8).flat_map(|level| std::iter::repeat_n(level, channels)).collect();
+    let ramp = Image { width: 16, height: 16, channels, pixels: levels };
+    let Sample::Tensor(tensor) = tail.apply(Sample::Image(ramp), &mut rng(0, 0, 0))? else {
+        return Err(no_to_tensor(set));
+    };
+    Ok(Finish::Table { before, values: tensor.values.as_chunks::<256>().0.to_vec() })
 }
 
 fn no_to_tensor(set: &ShardSet) -> Error {

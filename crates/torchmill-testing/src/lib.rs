@@ -12,6 +12,11 @@ pub const STRIPES: [&str; 3] = ["top", "middle", "bottom"];
 /// Writes `count` images of 1x8x8 in one shard: noise, brighter in the rows of the image's class. Anything
 /// that learns at all tells them apart.
 pub fn write_stripes(folder: &Path, split: &str, count: usize, digest: &str) {
+    write_stripes_for(folder, split, count, digest, "ToTensor");
+}
+
+/// [`write_stripes`], with this pipeline left to do.
+pub fn write_stripes_for(folder: &Path, split: &str, count: usize, digest: &str, pipeline: &str) {
     let mut noise = 12345_u32;
     let mut images = Vec::new();
     let labels: Vec<i64> = (0..count as i64).map(|i| i % 3).collect();
@@ -27,8 +32,8 @@ pub fn write_stripes(folder: &Path, split: &str, count: usize, digest: &str) {
         dataset: "stripes".into(),
         split: split.into(),
         classes: STRIPES.map(String::from).to_vec(),
-        pipeline: "ToTensor".into(),
-        deferred: "ToTensor".into(),
+        pipeline: pipeline.into(),
+        deferred: pipeline.into(),
         shards: 1,
         digest: digest.into(),
         ..Meta::default()
