@@ -181,12 +181,16 @@ $(SHARDS)/.prepped: $(RAW) $(filter %.toml,$(RECIPE)) | $(RELEASE)/.data-program
 	prep $(strip $(<D) -o $(@D) --recipe $(RECIPE) $(PREP_ARGS))
 	@touch $@
 
+define CHECK_RECIPE
+if [[ -e '$(RUN_CONFIG)' && '$(RECIPE)' -nt '$(RUN_CONFIG)' ]]; then \
+	echo 'make: $(RECIPE) has changed since $(RUN_DIR) began with it: name the new run, RUN=..., or remove the old one' >&2; \
+	exit 1; \
+fi
+endef
+
 # Goes on where an earlier run of this name was stopped: with that run's recipe, so this one must be no newer.
 $(TRAINED): $(SHARDS)/.prepped | $(RELEASE)/.torch-programs
-	$(if $(filter %.toml,$(RECIPE)),@if [[ '$(RUN_CONFIG)' -ot '$(RECIPE)' && -e '$(RUN_CONFIG)' ]]; then \
-		echo 'make: $(RECIPE) has changed since $(RUN_DIR) began with it: give the new run a name, RUN=..., or remove the old one' >&2; \
-		exit 1; \
-	fi)
+	@$(if $(filter %.toml,$(RECIPE)),$(CHECK_RECIPE))
 	train $(TRAIN_OPTIONS)
 	@touch $@
 
