@@ -203,7 +203,7 @@ $(RUN_DIR)/metrics.csv: | $(call WAIT_FOR,$(RUN_DIR)/metrics.csv) ;
 endif
 
 runs/%/.scalars: runs/%/metrics.csv | $(RELEASE)/.data-programs
-	scalars $< --logdir $(@D)
+	scalars $< --logdir runs
 	@touch $@
 
 tensorboard: $(patsubst %/metrics.csv,%/.scalars,$(wildcard runs/*/metrics.csv)) .venv/.installed

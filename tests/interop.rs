@@ -24,7 +24,7 @@ fn tensorboard_reads_back_every_point() {
     let (job, folder) = (job(), scratch("events"));
     let metrics = job.run.join("metrics.csv");
     ok(program("scalars").arg(&metrics).arg("--logdir").arg(&folder));
-    let said = ok(script.arg(&metrics).arg(&folder)).stdout;
+    let said = ok(script.arg(&metrics).arg(folder.join("run"))).stdout;
     assert!(said.contains("test accuracy: 2"), "{said}");
 }
 

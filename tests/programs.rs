@@ -65,6 +65,14 @@ pub fn fails(command: &mut Command, status: i32) -> String {
     if status == 2 && stderr.contains("Usage:") { stderr } else { last.to_owned() }
 }
 
+/// Runs a command that must refuse what it is given, as a failure or as wrong usage, and returns the line.
+#[track_caller]
+pub fn refuses(command: &mut Command) -> String {
+    let status = command.output().unwrap_or_else(|e| panic!("{command:?}: {e}")).status;
+    assert!(matches!(status.code(), Some(1 | 2)), "{command:?}: {status}");
+    fails(command, status.code().unwrap())
+}
+
 /// What a finished process wrote.
 pub fn said(output: &Output) -> Said {
     Said { stdout: text(&output.stdout), stderr: text(&output.stderr) }
@@ -125,8 +133,9 @@ pub fn job() -> &'static Job {
     static JOB: OnceLock<Job> = OnceLock::new();
     JOB.get_or_init(|| {
         let folder = scratch("job");
-        let (raw, shards, run) = (folder.join("raw"), folder.join("shards"), folder.join("run"));
-        ok(program("fetch-data").arg("mnist-5k").arg("-o").arg(&raw));
+        let (raw, shards, run) = (folder.join("raw/mnist-5k"), folder.join("shards"), folder.join("run"));
+        let fetch = ok(program("fetch-data").arg("mnist-5k").arg("--root").arg(folder.join("raw")));
+        assert_eq!(Path::new(fetch.stdout.trim()), raw);
         ok(program("prep").arg(&raw).arg("-o").arg(&shards).args(["--recipe", "article"]));
         let train = ok(train(&shards, &run).args(["--epochs", "2"]));
         Job { raw, shards, run, train }

@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::programs::{copy_folder, fails, flip_byte, job, names, ok, program, scratch, train};
+use crate::programs::{copy_folder, fails, flip_byte, job, names, ok, program, refuses, scratch, train};
 
 /// The shard of a split in a folder.
 fn shard(folder: &Path, split: &str) -> PathBuf {
@@ -64,7 +64,11 @@ fn missing_files_are_named() {
     says(&fails(program("scalars").arg(&nothing).arg("--logdir").arg(folder.join("logs")), 1), &[name]);
     says(
         &fails(
-            program("fetch-data").args(["cifar10", "--from"]).arg(&nothing).arg("-o").arg(folder.join("raw")),
+            program("fetch-data")
+                .args(["cifar10", "--from"])
+                .arg(&nothing)
+                .arg("--root")
+                .arg(folder.join("raw")),
             1,
         ),
         &[name],
@@ -146,7 +150,7 @@ fn a_recipe_is_checked_before_anything_begins() {
             .arg("--run")
             .arg(&run)
             .args(["--device", "cpu"]);
-        says(&fails(&mut command, 1), &[word]);
+        says(&refuses(&mut command), &[word]);
         assert!(!run.exists(), "a run was begun with {to}");
     }
 }
@@ -177,8 +181,8 @@ fn a_full_disk_is_reported() {
         names(&shards)
     );
     let raw = folder.join("raw");
-    limited(program("fetch-data").args(["mnist-5k", "-o"]).arg(&raw));
-    assert!(!raw.join("dataset.toml").exists());
+    limited(program("fetch-data").args(["mnist-5k", "--root"]).arg(&raw));
+    assert!(!raw.join("mnist-5k/dataset.toml").exists());
     let run = folder.join("run");
     limited(train(&job.shards, &run).args(["--epochs", "1"]));
     assert!(names(run.join("checkpoints")).iter().all(|n| !n.ends_with(".safetensors")));
@@ -193,7 +197,7 @@ fn a_folder_that_cannot_be_written_is_named() {
     let name = &*place.to_string_lossy();
     says(&fails(&mut train(&job.shards, &place), 1), &[name]);
     says(&fails(program("prep").arg(&job.raw).arg("-o").arg(&place), 1), &[name]);
-    says(&fails(program("fetch-data").args(["mnist-5k", "-o"]).arg(&place), 1), &[name]);
+    says(&fails(program("fetch-data").args(["mnist-5k", "--root"]).arg(&place), 1), &[name]);
     says(&fails(program("scalars").arg(job.run.join("metrics.csv")).arg("--logdir").arg(&place), 1), &[name]);
     says(&fails(program("evaluate").arg(job.checkpoint()).arg("--predictions").arg(&place), 1), &[name]);
 }
