@@ -153,16 +153,17 @@ libtorch:
 RAW := data/raw/$(DATASET)/dataset.toml
 SHARDS := data/shards/$(DATASET)-$(RECIPE_NAME)
 RUN_DIR := runs/$(RUN)
+RUN_CONFIG := $(RUN_DIR)/config.toml
 # A run is done when it has trained for as many epochs as asked: one stamp for each number asked for.
 TRAINED := $(RUN_DIR)/.trained$(if $(EPOCHS),-$(EPOCHS)-epochs)
-LAST := $(RUN_DIR)/checkpoints/last
+LAST := $(RUN_DIR)/checkpoints/last.safetensors
 # What evaluate and scalars wait for: nothing where there is something to work on, unless it is being made.
 WAIT_FOR = $(if $(filter train,$(MAKECMDGOALS)),$(TRAINED),$(if $(wildcard $1),,$(TRAINED)))
 
 FETCH_OPTIONS = $(strip $(DATASET) $(if $(FROM),--from '$(patsubst ~/%,$(HOME)/%,$(FROM))') $(FETCH_ARGS))
 TRAIN_OPTIONS = $(strip --recipe $(RECIPE) --data $(SHARDS) --run $(RUN_DIR) --device $(DEVICE) \
 	$(if $(EPOCHS),--epochs $(EPOCHS)) $(if $(SEED),--seed $(SEED)) $(if $(PRECISION),--precision $(PRECISION)) \
-	$(if $(wildcard $(LAST)*),--resume) $(TRAIN_ARGS))
+	$(if $(wildcard $(RUN_CONFIG)),--resume) $(TRAIN_ARGS))
 
 # Without DATASET, these rules would be about files called data/raw//dataset.toml.
 ifneq ($(DATASET),)
@@ -180,13 +181,21 @@ $(SHARDS)/.prepped: $(RAW) $(filter %.toml,$(RECIPE)) | $(RELEASE)/.data-program
 	prep $(strip $(<D) -o $(@D) --recipe $(RECIPE) $(PREP_ARGS))
 	@touch $@
 
-# Goes on where an earlier run of this name was stopped.
+define CHECK_RECIPE
+if [[ -e '$(RUN_CONFIG)' && '$(RECIPE)' -nt '$(RUN_CONFIG)' ]]; then \
+	echo 'make: $(RECIPE) has changed since $(RUN_DIR) began with it: name the new run, RUN=..., or remove the old one' >&2; \
+	exit 1; \
+fi
+endef
+
+# Goes on where an earlier run of this name was stopped: with that run's recipe, so this one must be no newer.
 $(TRAINED): $(SHARDS)/.prepped | $(RELEASE)/.torch-programs
+	@$(if $(filter %.toml,$(RECIPE)),$(CHECK_RECIPE))
 	train $(TRAIN_OPTIONS)
 	@touch $@
 
 # A checkpoint that is there is evaluated as it is; only where there is none must there be training first.
-evaluate: $(SHARDS)/.prepped | $(if $(CHECKPOINT),,$(call WAIT_FOR,$(LAST)*)) $(RELEASE)/.torch-programs
+evaluate: $(SHARDS)/.prepped | $(if $(CHECKPOINT),,$(call WAIT_FOR,$(LAST))) $(RELEASE)/.torch-programs
 	evaluate $(or $(CHECKPOINT),$(LAST)) --data $(SHARDS) --format $(FORMAT) --device $(DEVICE)
 
 scalars: $(RUN_DIR)/.scalars
@@ -194,7 +203,7 @@ $(RUN_DIR)/metrics.csv: | $(call WAIT_FOR,$(RUN_DIR)/metrics.csv) ;
 endif
 
 runs/%/.scalars: runs/%/metrics.csv | $(RELEASE)/.data-programs
-	scalars $< --logdir $(@D)
+	scalars $< --logdir runs
 	@touch $@
 
 tensorboard: $(patsubst %/metrics.csv,%/.scalars,$(wildcard runs/*/metrics.csv)) .venv/.installed

@@ -1,0 +1,32 @@
+//! What every program has from the same definition: help with examples, a version, a man page, completions.
+
+use crate::programs::{PROGRAMS, fails, ok, program};
+
+#[test]
+fn every_program_explains_itself() {
+    for name in PROGRAMS {
+        let help = ok(program(name).arg("--help").env("COLUMNS", "100")).stdout;
+        assert!(help.contains("Examples:"), "{name} --help:\n{help}");
+        assert!(help.lines().count() <= 60, "{name} --help has {} lines", help.lines().count());
+        assert!(ok(program(name).arg("--version")).stdout.starts_with(name));
+    }
+}
+
+#[test]
+fn man_pages_and_completions_come_from_the_same_definition() {
+    for name in PROGRAMS {
+        let run = |argument: &str, value: Option<&str>| ok(program(name).arg(argument).args(value)).stdout;
+        assert!(run("--man", None).contains(".TH"), "{name} --man");
+        for shell in ["bash", "zsh", "fish"] {
+            assert!(run("--completions", Some(shell)).contains(name), "{name} --completions {shell}");
+        }
+    }
+}
+
+#[test]
+fn an_unknown_option_is_wrong_usage() {
+    for name in PROGRAMS {
+        let message = fails(program(name).arg("--colour-of-the-sky"), 2);
+        assert!(message.contains("--colour-of-the-sky"), "{message}");
+    }
+}

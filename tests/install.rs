@@ -1,0 +1,77 @@
+//! `make install`, and the programs it installs, away from the project.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::process::Command;
+
+use crate::makefile::{Project, is_there, libtorch};
+use crate::programs::{PROGRAMS, ok};
+
+/// Installs into a folder and returns the prefix's place there.
+fn install(project: &Project) -> std::path::PathBuf {
+    let destination = project.0.join("destination");
+    ok(&mut project.make(&[
+        "install",
+        "PREFIX=/opt/torchmill",
+        &format!("DESTDIR={}", destination.display()),
+    ]));
+    destination.join("opt/torchmill")
+}
+
+/// Runs an installed program from elsewhere, without any help from the environment.
+fn run(prefix: &Path, name: &str, argument: &str) -> String {
+    let mut command = Command::new(prefix.join("bin").join(name));
+    ok(command.arg(argument).current_dir("/").env_clear()).stdout
+}
+
+#[test]
+fn installed_programs_run_from_anywhere() {
+    let project = Project::new("make-install");
+    let prefix = install(&project);
+    for name in PROGRAMS {
+        assert!(run(&prefix, name, "--version").starts_with(name));
+        assert!(fs::read_to_string(prefix.join(format!("share/man/man1/{name}.1"))).unwrap().contains(".TH"));
+        for file in [
+            format!("share/bash-completion/completions/{name}"),
+            format!("share/zsh/site-functions/_{name}"),
+            format!("share/fish/vendor_completions.d/{name}.fish"),
+        ] {
+            assert!(fs::metadata(prefix.join(&file)).unwrap().len() > 100, "{file}");
+        }
+    }
+    // A libtorch that is not the project's own is linked to.
+    assert!(prefix.join("lib/torchmill").is_symlink());
+
+    let destination = format!("DESTDIR={}", project.0.join("destination").display());
+    ok(&mut project.make(&["uninstall", "PREFIX=/opt/torchmill", &destination]));
+    for name in PROGRAMS {
+        assert!(!is_there(&prefix.join("bin").join(name)));
+    }
+    assert!(!is_there(&prefix.join("lib/torchmill")));
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn the_projects_own_libtorch_is_installed_with_them() {
+    if libtorch().join("lib/libtorch_cuda.so").exists() {
+        eprintln!("not copying a libtorch with CUDA");
+        return;
+    }
+    let project = Project::new("make-install-own");
+    let own = project.0.join(".libtorch");
+    fs::remove_file(&own).unwrap();
+    fs::create_dir(&own).unwrap();
+    for name in ["include", "lib"] {
+        symlink(libtorch().join(name), own.join(name)).unwrap();
+    }
+    let prefix = install(&project);
+    let libraries = prefix.join("lib/torchmill");
+    assert!(libraries.join("libtorch_cpu.so").is_file() && !libraries.is_symlink());
+    // The loader takes them from there, not from the project.
+    let mut command = Command::new("ldd");
+    let linked = ok(command.arg(prefix.join("bin/train")).env_clear().env("PATH", "/usr/bin:/bin")).stdout;
+    let torch = linked.lines().find(|line| line.contains("libtorch_cpu.so")).unwrap();
+    assert!(torch.contains(&*prefix.to_string_lossy()), "{torch}");
+    fs::remove_dir_all(&prefix).unwrap();
+}

@@ -1,0 +1,11 @@
+//! Runs the built programs together, as users do: the whole pipeline, the Makefile, Python as the other reader,
+//! and wrong input of every kind. Nothing here needs a network.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failing test is a panic")]
+
+mod help;
+mod install;
+mod interop;
+mod makefile;
+mod pipeline;
+mod programs;
+mod wrong_input;

@@ -1,0 +1,18 @@
+"""Reads `prep --format npy -o -` as a script of yours would, and compares it with the raw images.
+
+Usage: prep ... --split test --format npy -o - | read_npy.py RAW_MNIST_FOLDER
+"""
+import gzip, pathlib, sys
+
+import numpy as np
+
+raw = pathlib.Path(sys.argv[1])
+(path,) = [p for p in raw.rglob("*") if p.name.startswith(("t10k", "test")) and "images" in p.name]
+data = gzip.open(path).read() if path.suffix == ".gz" else path.read_bytes()
+expected = np.frombuffer(data, np.uint8, offset=16).reshape(-1, 1, 28, 28)
+
+images = np.load(sys.stdin.buffer)
+labels = np.load(sys.stdin.buffer)
+assert images.dtype == np.uint8 and np.array_equal(images, expected), (images.dtype, images.shape)
+assert labels.shape == (len(images),) and set(labels.tolist()) == set(range(10)), labels
+print(images.shape, labels.shape)
