@@ -1,1 +1,134 @@
 //! The TOML that describes a run, and the built-in ones.
+//!
+//! A recipe has four tables: `[data]`, `[transforms]`, `[model]` and `[train]`. Unknown keys are errors, so
+//! that a misspelt one is never silently ignored. docs/recipes.md describes each key.
+
+mod layer;
+mod training;
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Context, Error, Result};
+pub use layer::{Dims, Layer, Padding, PaddingMode, Pair};
+pub use training::{Loss, Optimizer, Precision, Schedule, Train};
+
+/// Everything that makes a run what it is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Recipe {
+    /// What the recipe is called; the run's folder is named after it unless told otherwise.
+    pub name: String,
+    /// One line on what it is for.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub description: String,
+    /// Where the images are.
+    #[serde(default)]
+    pub data: Data,
+    /// What is done to them.
+    #[serde(default)]
+    pub transforms: Transforms,
+    /// The network.
+    pub model: Model,
+    /// How it is trained.
+    #[serde(default)]
+    pub train: Train,
+}
+
+/// `[data]`: where the shards are.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Data {
+    /// The folder of shards; `train --data` overrides it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shards: Option<PathBuf>,
+}
+
+/// `[transforms]`: the pipelines, as text (see [`crate::transform`]).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Transforms {
+    /// For the images trained on.
+    #[serde(default = "to_tensor")]
+    pub train: String,
+    /// For all others.
+    #[serde(default = "to_tensor")]
+    pub test: String,
+}
+
+fn to_tensor() -> String {
+    "ToTensor".to_owned()
+}
+
+impl Default for Transforms {
+    fn default() -> Self {
+        Self { train: to_tensor(), test: to_tensor() }
+    }
+}
+
+/// `[model]`: an `nn.Sequential`, layer by layer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Model {
+    /// The attribute that holds the `nn.Sequential` in the PyTorch class, `module1` in the article: parameters
+    /// are then called `module1.0.weight`. Without it they are `0.weight`, those of a bare `nn.Sequential`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attribute: Option<String>,
+    /// The layers, in order.
+    #[serde(rename = "layer")]
+    pub layers: Vec<Layer>,
+}
+
+/// The recipes that come with the programs: name and text.
+const BUILT_IN: [(&str, &str); 1] = [("article", include_str!("builtin/article.toml"))];
+
+/// The names of the built-in recipes.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    BUILT_IN.iter().map(|(name, _)| *name)
+}
+
+/// The text of a built-in recipe, comments included.
+pub fn text(name: &str) -> Option<&'static str> {
+    BUILT_IN.iter().find(|(n, _)| *n == name).map(|(_, text)| *text)
+}
+
+/// Loads a built-in recipe by name, or one from a TOML file.
+pub fn load(name_or_path: &str) -> Result<Recipe> {
+    if let Some(text) = text(name_or_path) {
+        return Recipe::parse(text).map_err(|e| e.within(name_or_path));
+    }
+    let path = Path::new(name_or_path);
+    if path.extension().is_none() && !path.exists() {
+        return Err(Error::usage(format_args!(
+            "no recipe is called `{name_or_path}`: there are {}, or give the path of a TOML file",
+            names().collect::<Vec<_>>().join(", ")
+        )));
+    }
+    let text = std::fs::read_to_string(path).doing("read", path)?;
+    Recipe::parse(&text).map_err(|e| e.within(path.display()))
+}
+
+impl Recipe {
+    /// Parses a recipe; an error says the line and the key.
+    pub fn parse(text: &str) -> Result<Self> {
+        let recipe: Self = toml::from_str(text).map_err(|e| {
+            let line = e.span().map(|s| text[..s.start.min(text.len())].matches('\n').count() + 1);
+            let message = e.message().trim_end().to_owned();
+            Error::usage(line.map_or(message.clone(), |line| format!("line {line}: {message}")))
+        })?;
+        recipe.train.check()?;
+        if recipe.model.layers.is_empty() {
+            return Err(Error::usage("[model] has no layers: add [[model.layer]] tables"));
+        }
+        Ok(recipe)
+    }
+
+    /// The recipe as TOML, which parses back to the same recipe.
+    pub fn to_toml(&self) -> Result<String> {
+        toml::to_string(self).map_err(|e| Error::failed(format_args!("the recipe cannot be written: {e}")))
+    }
+}
+
+#[cfg(test)]
+mod tests;

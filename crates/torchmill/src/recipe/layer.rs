@@ -1,0 +1,279 @@
+//! The layers of a `[model]`, in torch.nn's names, with its arguments and defaults.
+//!
+//! What follows from the layer before (`in_channels`, `in_features`, `num_features`) may be left out, as may
+//! the last layer's `out_features`, which is then the number of classes.
+
+use serde::{Deserialize, Serialize};
+
+/// One number for both dimensions, or one each for height and width.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged, expecting = "expected a number, or two: [height, width]")]
+pub enum Pair {
+    /// The same for height and width.
+    Both(i64),
+    /// Height, then width.
+    Each([i64; 2]),
+}
+
+impl Pair {
+    /// `[height, width]`.
+    pub fn get(self) -> [i64; 2] {
+        match self {
+            Self::Both(n) => [n, n],
+            Self::Each(pair) => pair,
+        }
+    }
+}
+
+/// One number, or one for each of the last dimensions (LayerNorm's `normalized_shape`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged, expecting = "expected a number or a list of them")]
+pub enum Dims {
+    /// The last dimension.
+    One(i64),
+    /// The last dimensions.
+    Many(Vec<i64>),
+}
+
+/// Conv2d's `padding`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged, expecting = "expected a number, two ([height, width]), \"same\" or \"valid\"")]
+pub enum Padding {
+    /// So many on each side.
+    Pixels(Pair),
+    /// `same` (the output has the input's size; stride 1 only) or `valid` (none).
+    Named(NamedPadding),
+}
+
+/// `same` or `valid`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NamedPadding {
+    /// The output has the input's size.
+    Same,
+    /// No padding.
+    Valid,
+}
+
+/// Conv2d's `padding_mode`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PaddingMode {
+    /// Zeros.
+    #[default]
+    Zeros,
+    /// Mirrored without repeating the edge.
+    Reflect,
+    /// The edge repeated.
+    Replicate,
+    /// From the other side.
+    Circular,
+}
+
+/// A layer of torch.nn: its class's name and arguments.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", deny_unknown_fields)]
+#[allow(missing_docs, reason = "variants and fields are torch.nn's classes and arguments, by name")]
+pub enum Layer {
+    Conv2d {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        in_channels: Option<i64>,
+        out_channels: i64,
+        kernel_size: Pair,
+        #[serde(default = "one")]
+        stride: Pair,
+        #[serde(default = "no_padding")]
+        padding: Padding,
+        #[serde(default = "one")]
+        dilation: Pair,
+        #[serde(default = "single")]
+        groups: i64,
+        #[serde(default = "yes")]
+        bias: bool,
+        #[serde(default)]
+        padding_mode: PaddingMode,
+    },
+    Linear {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        in_features: Option<i64>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        out_features: Option<i64>,
+        #[serde(default = "yes")]
+        bias: bool,
+    },
+    MaxPool2d {
+        kernel_size: Pair,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        stride: Option<Pair>,
+        #[serde(default = "zero")]
+        padding: Pair,
+        #[serde(default = "one")]
+        dilation: Pair,
+        #[serde(default)]
+        ceil_mode: bool,
+    },
+    AvgPool2d {
+        kernel_size: Pair,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        stride: Option<Pair>,
+        #[serde(default = "zero")]
+        padding: Pair,
+        #[serde(default)]
+        ceil_mode: bool,
+        #[serde(default = "yes")]
+        count_include_pad: bool,
+    },
+    AdaptiveAvgPool2d {
+        output_size: Pair,
+    },
+    BatchNorm2d {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        num_features: Option<i64>,
+        #[serde(default = "epsilon")]
+        eps: f64,
+        #[serde(default = "momentum")]
+        momentum: f64,
+        #[serde(default = "yes")]
+        affine: bool,
+        #[serde(default = "yes")]
+        track_running_stats: bool,
+    },
+    GroupNorm {
+        num_groups: i64,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        num_channels: Option<i64>,
+        #[serde(default = "epsilon")]
+        eps: f64,
+        #[serde(default = "yes")]
+        affine: bool,
+    },
+    LayerNorm {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        normalized_shape: Option<Dims>,
+        #[serde(default = "epsilon")]
+        eps: f64,
+        #[serde(default = "yes")]
+        elementwise_affine: bool,
+        #[serde(default = "yes")]
+        bias: bool,
+    },
+    Dropout {
+        #[serde(default = "half")]
+        p: f64,
+    },
+    Flatten {
+        #[serde(default = "first")]
+        start_dim: i64,
+        #[serde(default = "last")]
+        end_dim: i64,
+    },
+    ReLU,
+    LeakyReLU {
+        #[serde(default = "slope")]
+        negative_slope: f64,
+    },
+    GELU {
+        #[serde(default)]
+        approximate: Approximate,
+    },
+    SiLU,
+    Tanh,
+    Sigmoid,
+    Softmax {
+        dim: i64,
+    },
+    Identity,
+    /// Layers in a row, as one: parameters are called `INDEX.0.weight`.
+    Sequential {
+        #[serde(rename = "layer")]
+        layers: Vec<Layer>,
+    },
+    /// `shortcut(x) + layers(x)`; the shortcut is the identity where it is left out. Parameters are called `INDEX.layers.0.weight` and `INDEX.shortcut.0.weight`.
+    Residual {
+        #[serde(rename = "layer")]
+        layers: Vec<Layer>,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        shortcut: Vec<Layer>,
+    },
+    /// The same layers several times over, each with its own parameters: an `nn.Sequential` of `times`
+    /// `nn.Sequential`s.
+    Repeat {
+        times: usize,
+        #[serde(rename = "layer")]
+        layers: Vec<Layer>,
+    },
+}
+
+/// GELU's `approximate`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Approximate {
+    /// The exact function.
+    #[default]
+    None,
+    /// Its tanh approximation.
+    Tanh,
+}
+
+impl Layer {
+    /// The class's name in torch.nn (`Residual` and `Repeat` are ours).
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Conv2d { .. } => "Conv2d",
+            Self::Linear { .. } => "Linear",
+            Self::MaxPool2d { .. } => "MaxPool2d",
+            Self::AvgPool2d { .. } => "AvgPool2d",
+            Self::AdaptiveAvgPool2d { .. } => "AdaptiveAvgPool2d",
+            Self::BatchNorm2d { .. } => "BatchNorm2d",
+            Self::GroupNorm { .. } => "GroupNorm",
+            Self::LayerNorm { .. } => "LayerNorm",
+            Self::Dropout { .. } => "Dropout",
+            Self::Flatten { .. } => "Flatten",
+            Self::ReLU => "ReLU",
+            Self::LeakyReLU { .. } => "LeakyReLU",
+            Self::GELU { .. } => "GELU",
+            Self::SiLU => "SiLU",
+            Self::Tanh => "Tanh",
+            Self::Sigmoid => "Sigmoid",
+            Self::Softmax { .. } => "Softmax",
+            Self::Identity => "Identity",
+            Self::Sequential { .. } => "Sequential",
+            Self::Residual { .. } => "Residual",
+            Self::Repeat { .. } => "Repeat",
+        }
+    }
+}
+
+fn one() -> Pair {
+    Pair::Both(1)
+}
+fn zero() -> Pair {
+    Pair::Both(0)
+}
+fn no_padding() -> Padding {
+    Padding::Pixels(zero())
+}
+fn single() -> i64 {
+    1
+}
+fn yes() -> bool {
+    true
+}
+fn epsilon() -> f64 {
+    1e-5
+}
+fn momentum() -> f64 {
+    0.1
+}
+fn half() -> f64 {
+    0.5
+}
+fn first() -> i64 {
+    1
+}
+fn last() -> i64 {
+    -1
+}
+fn slope() -> f64 {
+    0.01
+}
