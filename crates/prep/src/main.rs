@@ -1,3 +1,40 @@
-//! prep
+//! prep: raw images in, tensor shards (or a stream) out.
 
-fn main() {}
+mod args;
+mod bake;
+mod digest;
+mod folder;
+mod format;
+mod input;
+mod inspect;
+mod job;
+mod pipelines;
+mod sidecar;
+mod stream;
+mod work;
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use args::Args;
+use torchmill::Result;
+
+/// Who writes: what goes into headers.
+const WRITER: &str = concat!("prep ", env!("CARGO_PKG_VERSION"));
+
+fn main() -> ExitCode {
+    torchmill::cli::main(|a: &Args| &a.common, |args| run(&args))
+}
+
+fn run(args: &Args) -> Result<()> {
+    if !args.inspect.is_empty() {
+        return inspect::files(&args.inspect);
+    }
+    let set = input::open(args)?;
+    let splits = input::splits(&set, &args.select.split)?;
+    let jobs = job::plan(&set, &splits, args)?;
+    match args.out.as_deref() {
+        Some(out) if out != Path::new("-") => folder::write(out, &jobs, args),
+        _ => stream::write(&jobs, args),
+    }
+}

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use tempfile::NamedTempFile;
+use tempfile::{NamedTempFile, TempPath};
 
 use crate::{Context, Error, Result};
 
@@ -37,12 +37,37 @@ impl AtomicFile {
 
     /// Flushes everything to the disk and gives the file its final name, replacing what was there.
     pub fn commit(self) -> Result<()> {
-        let path = &self.path;
+        self.finish()?.commit()
+    }
+
+    /// Flushes everything to the disk and closes the file, which keeps its temporary name for now: for many
+    /// files that are to appear together.
+    pub fn finish(self) -> Result<FinishedFile> {
+        let path = self.path;
         let temporary = self.writer.into_inner().map_err(std::io::IntoInnerError::into_error);
-        let temporary = temporary.doing("write", path)?;
-        temporary.as_file().sync_all().doing("write", path)?;
-        temporary.persist(path).map_err(|e| e.error).doing("write", path)?;
-        sync_folder(path);
+        let temporary = temporary.doing("write", &path)?;
+        temporary.as_file().sync_all().doing("write", &path)?;
+        Ok(FinishedFile { temporary: temporary.into_temp_path(), path })
+    }
+}
+
+/// A file that is complete but not yet called by its final name. Dropped without
+/// [`FinishedFile::commit`], it is deleted.
+pub struct FinishedFile {
+    temporary: TempPath,
+    path: PathBuf,
+}
+
+impl FinishedFile {
+    /// The file's length in bytes.
+    pub fn length(&self) -> Result<u64> {
+        Ok(fs::metadata(&self.temporary).doing("read", &self.path)?.len())
+    }
+
+    /// Gives the file its final name, replacing what was there.
+    pub fn commit(self) -> Result<()> {
+        self.temporary.persist(&self.path).map_err(|e| e.error).doing("write", &self.path)?;
+        sync_folder(&self.path);
         Ok(())
     }
 }

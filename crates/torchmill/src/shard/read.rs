@@ -1,6 +1,7 @@
 //! Reading a shard: mapped, not copied, and checked before anything in it is believed.
 
 use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use memmap2::Mmap;
@@ -9,9 +10,9 @@ use super::header::{ALIGN, MAGIC, PREFIX};
 use super::{DType, Field, Header, MAX_HEADER, VERSION};
 use crate::{Context, Error, Result};
 
-/// One shard, mapped.
+/// One shard, mapped (or held in memory, where it came through a pipe).
 pub struct Shard {
-    map: Mmap,
+    bytes: Bytes,
     header: Header,
     path: PathBuf,
 }
@@ -29,7 +30,35 @@ impl Shard {
         // new one is written beside it and renamed, which leaves this map on the old one.
         let map = unsafe { Mmap::map(&file) }.doing("map", &path)?;
         let header = parse(&map).map_err(|e| e.within(path.display()))?;
-        Ok(Self { map, header, path })
+        Ok(Self { bytes: Bytes::Mapped(map), header, path })
+    }
+
+    /// Reads the next shard of a stream, `name`d for messages, and checks it as [`Shard::open`] does. `None` at
+    /// the stream's end. Memory grows with what arrives, not with what a header promises.
+    pub fn read_from(stream: &mut impl Read, name: &str) -> Result<Option<Self>> {
+        let mut bytes = Vec::new();
+        let mut more = |bytes: &mut Vec<u8>, upto: u64| {
+            let missing = upto.saturating_sub(bytes.len() as u64);
+            stream.take(missing).read_to_end(bytes).doing("read", name)
+        };
+        more(&mut bytes, PREFIX as u64)?;
+        if bytes.is_empty() {
+            return Ok(None);
+        }
+        let fields = match bytes.get(12..16) {
+            Some(&[a, b, c, d]) if bytes.starts_with(&MAGIC) => {
+                let length = u32::from_le_bytes([a, b, c, d]).min(MAX_HEADER);
+                more(&mut bytes, PREFIX as u64 + u64::from(length))?;
+                // Whatever is wrong with the header is found, and said, below.
+                bytes.get(PREFIX..).and_then(|h| Header::decode(h).ok()).map(|h| h.fields)
+            }
+            _ => None,
+        };
+        let end = |f: &Field| f.bytes().and_then(|n| f.offset.checked_add(n));
+        let end = fields.iter().flatten().filter_map(end).max().unwrap_or_default();
+        more(&mut bytes, end)?;
+        let header = parse(&bytes).map_err(|e| e.within(name))?;
+        Ok(Some(Self { bytes: Bytes::Read(bytes), header, path: name.into() }))
     }
 
     /// The header.
@@ -45,7 +74,7 @@ impl Shard {
     /// Checks every array's checksum.
     pub fn verify(&self) -> Result<()> {
         for field in &self.header.fields {
-            if crc32c::crc32c(array(&self.map, field)?) != field.crc32c {
+            if crc32c::crc32c(array(&self.bytes, field)?) != field.crc32c {
                 return Err(Error::failed(format_args!(
                     "{}: the checksum of `{}` (at offset {}) is wrong: the file is damaged, write it again with prep",
                     self.path.display(),
@@ -62,7 +91,7 @@ impl Shard {
         let field = self.header.field(name);
         let field = field
             .ok_or_else(|| Error::failed(format_args!("{}: has no field `{name}`", self.path.display())))?;
-        array(&self.map, field)
+        array(&self.bytes, field)
     }
 
     /// Image `i`'s label, an index into [`Meta::classes`](super::Meta::classes).
@@ -78,6 +107,23 @@ impl Shard {
         let text = self.bytes("source")?.get(start as usize..end as usize);
         let text = text.ok_or_else(|| Error::failed("a source lies outside its array"))?;
         Ok(String::from_utf8_lossy(text).into_owned())
+    }
+}
+
+/// A shard's bytes, wherever they are.
+enum Bytes {
+    Mapped(Mmap),
+    Read(Vec<u8>),
+}
+
+impl std::ops::Deref for Bytes {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Mapped(map) => map,
+            Self::Read(bytes) => bytes,
+        }
     }
 }
 

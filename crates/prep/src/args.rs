@@ -1,0 +1,208 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Parser, ValueEnum};
+use torchmill::cli::Common;
+use torchmill::shard::DType;
+
+const EXAMPLES: &str = "\x1b[1mExamples:\x1b[0m
+  prep data/raw/cifar10 -o data/shards/cifar10
+  prep pets --test-fraction 0.2 --transform 'Resize((200, 200)) | ToTensor' -o shards
+  prep cats dogs --recipe article -o shards
+  prep data/raw/cifar10 --split test --format npy -o - | python your_script.py
+  prep --inspect shards/train-00000-of-00005.shard";
+
+/// Turn raw images into tensor shards, or stream them to another program
+#[derive(Debug, Clone, Parser)]
+#[command(name = "prep", version, after_help = EXAMPLES)]
+pub struct Args {
+    /// A folder from fetch-data, or one with CIFAR's binary files, IDX files (MNIST), or images in a folder per
+    /// class, below train/ and test/ or not. Several are joined, equal class names into one class
+    #[arg(value_name = "INPUT", required_unless_present = "inspect")]
+    pub inputs: Vec<PathBuf>,
+    /// Write into this folder, or to standard output (-)
+    #[arg(short, long, value_name = "FOLDER", required_unless_present = "inspect")]
+    pub out: Option<PathBuf>,
+    /// Print what a shard file (- for standard input) holds, and check it
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["inputs", "out"], num_args = 1..)]
+    pub inspect: Vec<PathBuf>,
+
+    #[command(flatten)]
+    pub select: Select,
+    #[command(flatten)]
+    pub pipeline: PipelineArgs,
+    #[command(flatten)]
+    pub output: Output,
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// Which images.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Which images")]
+pub struct Select {
+    /// Only these splits (train, test, val), separated by commas [default: all]
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub split: Vec<String>,
+    /// Where there is no test split: how much of each class becomes one [default: 0]
+    #[arg(long, value_name = "F", value_parser = fraction)]
+    pub test_fraction: Option<f64>,
+    /// For the test fraction and for what is drawn at random
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub seed: u64,
+}
+
+/// What is done to them.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "What is done to them")]
+pub struct PipelineArgs {
+    /// Take the transforms of a recipe, built-in or a TOML file
+    #[arg(long, value_name = "NAME|FILE")]
+    pub recipe: Option<String>,
+    /// The transforms of every split, torchvision's names joined by | [default: ToTensor]
+    #[arg(long, value_name = "TEXT", conflicts_with = "recipe")]
+    pub transform: Option<String>,
+    /// The transforms of the train split
+    #[arg(long, value_name = "TEXT")]
+    pub train_transform: Option<String>,
+    /// The transforms of the other splits
+    #[arg(long, value_name = "TEXT")]
+    pub test_transform: Option<String>,
+    /// Element type; uint8 leaves ToTensor and Normalize to train
+    #[arg(long, value_name = "TYPE", value_enum, default_value_t = Elements::Uint8)]
+    pub dtype: Elements,
+}
+
+/// What is written.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "What is written")]
+pub struct Output {
+    /// The files' format
+    #[arg(long, value_enum, default_value_t = Format::Shard)]
+    pub format: Format,
+    /// The most bytes of pixels in a file
+    #[arg(long, value_name = "SIZE", default_value = "32MiB", value_parser = size)]
+    pub shard_size: u64,
+    /// How a tar holds images; an unchanged file of that kind is copied as it is
+    #[arg(long, value_name = "KIND", value_enum, default_value_t = TarImage::Png)]
+    pub tar_image: TarImage,
+}
+
+/// `--format`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[allow(missing_docs, reason = "a doc comment would be a second help text")]
+pub enum Format {
+    // torchmill's own, what train reads
+    Shard,
+    // Tensors `image` and `label`
+    Safetensors,
+    // numpy arrays: images, then labels
+    Npy,
+    // WebDataset: an image and a .cls each
+    Tar,
+    // A row each: label, then pixels
+    Csv,
+    // A JSON object each, without pixels
+    Jsonl,
+}
+
+impl Format {
+    /// The end of a file's name.
+    pub fn extension(self) -> &'static str {
+        match self {
+            Self::Shard => "shard",
+            Self::Safetensors => "safetensors",
+            Self::Npy => "npy",
+            Self::Tar => "tar",
+            Self::Csv => "csv",
+            Self::Jsonl => "jsonl",
+        }
+    }
+
+    /// Whether a terminal would make nothing of it.
+    pub fn is_binary(self) -> bool {
+        !matches!(self, Self::Csv | Self::Jsonl)
+    }
+}
+
+/// `--tar-image`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[allow(missing_docs, reason = "a doc comment would be a second help text")]
+pub enum TarImage {
+    // PNG, nothing lost
+    Png,
+    // JPEG of quality 95
+    Jpg,
+    // The array [C, H, W] as .npy
+    Npy,
+}
+
+/// `--dtype`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[allow(missing_docs, reason = "PyTorch's names")]
+pub enum Elements {
+    Uint8,
+    Float32,
+    Float16,
+    Bfloat16,
+}
+
+impl Elements {
+    /// The shard format's type.
+    pub fn dtype(self) -> DType {
+        match self {
+            Self::Uint8 => DType::Uint8,
+            Self::Float32 => DType::Float32,
+            Self::Float16 => DType::Float16,
+            Self::Bfloat16 => DType::BFloat16,
+        }
+    }
+}
+
+fn fraction(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(f) if (0.0..1.0).contains(&f) => Ok(f),
+        _ => Err("expected a number from 0 up to but not including 1, such as 0.2".to_owned()),
+    }
+}
+
+/// A size in bytes: `1000000`, `32MiB`, `1GB`.
+fn size(text: &str) -> Result<u64, String> {
+    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let factor = match unit.trim().to_ascii_lowercase().as_str() {
+        "" | "b" => 1.0,
+        "k" | "kib" => 1024.0,
+        "m" | "mib" => 1024.0 * 1024.0,
+        "g" | "gib" => 1024.0 * 1024.0 * 1024.0,
+        "kb" => 1e3,
+        "mb" => 1e6,
+        "gb" => 1e9,
+        _ => return Err("expected a size such as 32MiB, 500MB or 1GiB".to_owned()),
+    };
+    match number.parse::<f64>() {
+        Ok(n) if n * factor >= 1.0 && n * factor < 9e18 => Ok((n * factor) as u64),
+        _ => Err("expected a size such as 32MiB, 500MB or 1GiB".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_is_sound() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn sizes_have_units() {
+        assert_eq!(size("32MiB"), Ok(32 << 20));
+        assert_eq!(size("1.5k"), Ok(1536));
+        assert_eq!(size("1GB"), Ok(1_000_000_000));
+        assert!(size("0").is_err() && size("1 parsec").is_err() && size("").is_err() && size("-1").is_err());
+    }
+}

@@ -1,0 +1,135 @@
+//! The formats: each writes chunks of images to a file or a pipe, front to back.
+
+pub mod encode;
+mod npy;
+mod safetensors;
+mod tar;
+
+use std::io::Write;
+
+use torchmill::shard::{self, Array, DType, Meta};
+use torchmill::{Error, Result};
+
+use crate::args::{Format, TarImage};
+use crate::bake::{Chunk, Job};
+use encode::Encoding;
+
+/// Checks that `format` can hold elements of `dtype`, and says how it keeps an image.
+pub fn encoding(format: Format, tar_image: TarImage, dtype: DType) -> Result<Encoding> {
+    let only_uint8 = |what: &str| {
+        if dtype == DType::Uint8 {
+            Ok(())
+        } else {
+            Err(Error::usage(format_args!("{what} holds whole numbers: leave out --dtype {}", dtype.name())))
+        }
+    };
+    let no_bfloat16 = |what: &str| {
+        if dtype == DType::BFloat16 {
+            Err(Error::usage(format_args!(
+                "{what} has no bfloat16: use --dtype float32, or --format safetensors"
+            )))
+        } else {
+            Ok(())
+        }
+    };
+    Ok(match (format, tar_image) {
+        (Format::Shard | Format::Safetensors, _) => Encoding::Pixels,
+        (Format::Npy, _) => no_bfloat16("npy").map(|()| Encoding::Pixels)?,
+        (Format::Tar, TarImage::Png) => only_uint8("png").map(|()| Encoding::Png)?,
+        (Format::Tar, TarImage::Jpg) => only_uint8("jpg").map(|()| Encoding::Jpg)?,
+        (Format::Tar, TarImage::Npy) => no_bfloat16("npy").map(|()| Encoding::Npy)?,
+        (Format::Csv, _) => Encoding::CsvRow,
+        (Format::Jsonl, _) => Encoding::JsonLine,
+    })
+}
+
+/// A file or pipe being written in one of the formats. Its errors say `cannot write` without a place.
+pub struct Stream<'a, W> {
+    out: W,
+    format: Format,
+    job: &'a Job<'a>,
+    /// The labels of all images to come.
+    labels: &'a [i64],
+}
+
+impl<'a, W: Write> Stream<'a, W> {
+    /// Starts writing the images with these labels to `out`: what comes before the first image.
+    pub fn start(format: Format, job: &'a Job<'a>, labels: &'a [i64], mut out: W) -> Result<Self> {
+        match format {
+            Format::Safetensors => safetensors::start(&mut out, job, labels),
+            Format::Npy => npy::header(&mut out, job.dtype, &npy::images(labels.len(), job.shape)),
+            Format::Csv => encode::csv_header(&mut out, job.shape),
+            Format::Shard | Format::Tar | Format::Jsonl => Ok(()),
+        }
+        .map_err(|e| cannot_write(&e))?;
+        Ok(Self { out, format, job, labels })
+    }
+
+    /// Writes the next images; a chunk is a shard, with this header, where the format is [`Format::Shard`].
+    pub fn chunk(&mut self, chunk: &Chunk, meta: &Meta) -> Result<()> {
+        match self.format {
+            Format::Shard => return write_shard(&mut self.out, chunk, meta),
+            Format::Safetensors | Format::Npy => self.out.write_all(&chunk.pixels),
+            Format::Csv | Format::Jsonl => chunk.encoded.iter().try_for_each(|row| self.out.write_all(row)),
+            Format::Tar => tar::chunk(&mut self.out, chunk, self.job.encoding.extension()),
+        }
+        .map_err(|e| cannot_write(&e))
+    }
+
+    /// Writes what comes after the last image and returns the flushed writer.
+    pub fn finish(mut self) -> Result<W> {
+        match self.format {
+            Format::Npy => write_npy_labels(&mut self.out, self.labels),
+            Format::Tar => tar::finish(&mut self.out),
+            Format::Shard | Format::Safetensors | Format::Csv | Format::Jsonl => Ok(()),
+        }
+        .and_then(|()| self.out.flush())
+        .map_err(|e| cannot_write(&e))?;
+        Ok(self.out)
+    }
+
+    /// Leaves out what comes after the last image: npy files, which hold one array each.
+    pub fn finish_images(mut self) -> Result<W> {
+        self.out.flush().map_err(|e| cannot_write(&e))?;
+        Ok(self.out)
+    }
+}
+
+/// Writes labels as an npy array.
+pub fn write_npy_labels(out: &mut impl Write, labels: &[i64]) -> std::io::Result<()> {
+    npy::header(out, DType::Int64, &[labels.len()])?;
+    labels.iter().try_for_each(|l| out.write_all(&l.to_le_bytes()))
+}
+
+fn write_shard(out: &mut impl Write, chunk: &Chunk, meta: &Meta) -> Result<()> {
+    let count = chunk.labels.len() as u64;
+    let [channels, height, width] = chunk.shape.map(|d| d as u64);
+    let labels: Vec<u8> = chunk.labels.iter().flat_map(|l| l.to_le_bytes()).collect();
+    let source = chunk.sources.concat();
+    let mut end = 0i64;
+    let ends: Vec<u8> = chunk
+        .sources
+        .iter()
+        .flat_map(|s| {
+            end += s.len() as i64;
+            end.to_le_bytes()
+        })
+        .collect();
+    let images = &[count, channels, height, width];
+    let arrays = [
+        Array { name: "image", dtype: chunk.dtype, shape: images, bytes: &chunk.pixels },
+        Array { name: "label", dtype: DType::Int64, shape: &[count], bytes: &labels },
+        Array { name: "source_end", dtype: DType::Int64, shape: &[count], bytes: &ends },
+        Array {
+            name: "source",
+            dtype: DType::Uint8,
+            shape: &[source.len() as u64],
+            bytes: source.as_bytes(),
+        },
+    ];
+    shard::encode(out, count, meta, &arrays)
+}
+
+fn cannot_write(error: &std::io::Error) -> Error {
+    Error::io("cannot write", error)
+}

@@ -1,0 +1,80 @@
+//! `prep --inspect`: what a shard holds, after checking every byte of it.
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+use torchmill::progress::{bytes, count};
+use torchmill::shard::Shard;
+use torchmill::{Result, cli};
+
+/// Describes each file on standard output; `-` is a stream of shards on standard input.
+pub fn files(paths: &[PathBuf]) -> Result<()> {
+    for path in paths {
+        if path != Path::new("-") {
+            describe(&Shard::open(path)?)?;
+            continue;
+        }
+        let mut stdin = std::io::stdin().lock();
+        while let Some(shard) = Shard::read_from(&mut stdin, "standard input")? {
+            describe(&shard)?;
+        }
+    }
+    Ok(())
+}
+
+fn describe(shard: &Shard) -> Result<()> {
+    shard.verify()?;
+    let header = shard.header();
+    let meta = &header.meta;
+    let [channels, height, width] = header.image_shape()?;
+    let dtype = header.field("image").map_or("", |f| f.dtype.name());
+    let mut text = String::new();
+    let mut row = |name: &str, value: &dyn std::fmt::Display| {
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "{name:<10} {value}");
+    };
+    row("shard", &format_args!("{}: sound, all checksums match", shard.path().display()));
+    row(
+        "data set",
+        &format_args!("{}, {}, file {} of {}", meta.dataset, meta.split, meta.index + 1, meta.shards),
+    );
+    row("images", &format_args!("{} of [{channels}, {height}, {width}] {dtype}", count(header.count)));
+    row("pipeline", &or_none(&meta.pipeline));
+    row("baked", &or_none(&meta.baked));
+    row("deferred", &or_none(&meta.deferred));
+    row("digest", &meta.digest);
+    row("writer", &meta.writer);
+    let mut per_class = vec![0u64; meta.classes.len()];
+    for i in 0..header.count as usize {
+        if let Some(n) = per_class.get_mut(shard.label(i)? as usize) {
+            *n += 1;
+        }
+    }
+    row("classes", &meta.classes.len());
+    for (i, (class, n)) in meta.classes.iter().zip(per_class).enumerate() {
+        let _ = writeln!(text, "  {i:>6}  {class:<20} {:>10}", count(n));
+    }
+    let _ = writeln!(
+        text,
+        "{:<10} {:<8} {:<22} {:>12} {:>12}  crc32c",
+        "field", "dtype", "shape", "offset", "size"
+    );
+    for field in &header.fields {
+        let shape = format!("{:?}", field.shape);
+        let size = bytes(field.bytes().unwrap_or_default());
+        let (name, dtype) = (&field.name, field.dtype.name());
+        let _ = writeln!(
+            text,
+            "{name:<10} {dtype:<8} {shape:<22} {:>12} {size:>12}  {:08x}",
+            field.offset, field.crc32c
+        );
+    }
+    if header.count > 0 {
+        let _ = writeln!(text, "{:<10} {}", "first", shard.source(0)?);
+    }
+    cli::print(text.as_bytes())
+}
+
+fn or_none(text: &str) -> &str {
+    if text.is_empty() { "-" } else { text }
+}

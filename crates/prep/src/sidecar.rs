@@ -1,0 +1,85 @@
+//! `train.json`: what a folder of files says of itself where the format cannot say it (and the mark by which a
+//! rerun knows its own work). Shards say all of it in their headers.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use torchmill::{Context, Error, Result, atomic};
+
+use crate::bake::Job;
+
+/// The contents of `SPLIT.json`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Sidecar {
+    /// The data set's name.
+    pub dataset: String,
+    /// The split's.
+    pub split: String,
+    /// The class names; a label is an index into them.
+    pub classes: Vec<String>,
+    /// How many images.
+    pub count: usize,
+    /// The shape of an image, `[C, H, W]`.
+    pub shape: [usize; 3],
+    /// The elements' type, by PyTorch's name.
+    pub dtype: String,
+    /// The whole pipeline.
+    pub pipeline: String,
+    /// The part that was carried out.
+    pub baked: String,
+    /// The part that is left to the reader.
+    pub deferred: String,
+    /// What the images were made from, see the shards' header.
+    pub digest: String,
+    /// Which program wrote it.
+    pub writer: String,
+    /// The files and their sizes in bytes.
+    pub files: BTreeMap<String, u64>,
+}
+
+impl Sidecar {
+    /// Describes a job's files.
+    pub fn new(job: &Job, digest: &str, files: BTreeMap<String, u64>) -> Self {
+        Self {
+            dataset: job.set.name.clone(),
+            split: job.split.clone(),
+            classes: job.set.classes.clone(),
+            count: job.len(),
+            shape: job.shape,
+            dtype: job.dtype.name().to_owned(),
+            pipeline: job.cut.whole.to_string(),
+            baked: job.cut.baked.to_string(),
+            deferred: job.cut.deferred.to_string(),
+            digest: digest.to_owned(),
+            writer: crate::WRITER.to_owned(),
+            files,
+        }
+    }
+
+    /// Reads one; `None` where there is none or it is somebody else's.
+    pub fn read(path: &Path) -> Option<Self> {
+        serde_json::from_slice(&std::fs::read(path).ok()?).ok()
+    }
+
+    /// Writes one.
+    pub fn write(&self, path: &Path) -> Result<()> {
+        let mut text =
+            serde_json::to_string_pretty(self).map_err(|e| Error::failed(e).within(path.display()))?;
+        text.push('\n');
+        atomic::write(path, text.as_bytes())
+    }
+
+    /// Whether every file named here is in `folder` with its size.
+    pub fn is_whole(&self, folder: &Path) -> Result<bool> {
+        for (name, &size) in &self.files {
+            match std::fs::metadata(folder.join(name)) {
+                Ok(about) if about.len() == size => {}
+                Ok(_) => return Ok(false),
+                Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(false),
+                Err(e) => return Err(e).doing("read", folder.join(name)),
+            }
+        }
+        Ok(true)
+    }
+}

@@ -1,0 +1,159 @@
+//! IDX files, MNIST's format: two zero bytes, the element type (8: unsigned bytes), the number of dimensions,
+//! each dimension as a big-endian u32, then the elements in row-major order. Gzipped or not.
+//! Source: the description on the MNIST database's page, <http://yann.lecun.com/exdb/mnist/>.
+
+use std::path::Path;
+
+use super::records::{self, Records};
+use super::store::Store;
+use super::{Dataset, Manifest, Sample};
+use crate::{Error, Result, progress};
+
+/// An IDX header: the dimensions, and where the elements begin.
+#[derive(Debug, PartialEq, Eq)]
+struct Header {
+    dims: Vec<usize>,
+    start: usize,
+}
+
+/// Adds a split's files, images and labels, to `set` and returns their samples.
+pub(super) fn open(
+    set: &mut Dataset,
+    folder: &Path,
+    manifest: &Manifest,
+    files: &[String],
+) -> Result<Vec<Sample>> {
+    let [images, labels] = files else {
+        return Err(Error::failed(format_args!(
+            "{}: a split of an IDX data set has two files, images and labels; dataset.toml lists {}",
+            folder.display(),
+            files.len()
+        )));
+    };
+    let path = records::inside(folder, images)?;
+    let (bytes, length, modified) = records::map(&path)?;
+    let header = parse(&bytes).map_err(|e| e.within(path.display()))?;
+    let [count, height, width] = header.dims[..] else {
+        return Err(Error::failed(format_args!(
+            "{}: holds an array of shape {:?}, not images [count, height, width]",
+            path.display(),
+            header.dims
+        )));
+    };
+    if height == 0 || width == 0 || u32::try_from(count).is_err() {
+        return Err(Error::failed(format_args!(
+            "{}: says it holds {count} images of {height} x {width}",
+            path.display()
+        )));
+    }
+
+    let labels_path = records::inside(folder, labels)?;
+    let labels = open_labels(&labels_path, count, manifest, &path)?;
+    let store = set.add_store(Store::Records(Records {
+        path,
+        name: images.clone(),
+        checksum: manifest.checksums.get(images).cloned(),
+        length,
+        modified,
+        start: header.start,
+        before: 0,
+        shape: [1, height, width],
+        count,
+        bytes,
+    }))?;
+    Ok(labels.iter().zip(0..).map(|(&label, record)| Sample { label: label.into(), store, record }).collect())
+}
+
+fn open_labels(path: &Path, count: usize, manifest: &Manifest, images: &Path) -> Result<Vec<u8>> {
+    let (bytes, ..) = records::map(path)?;
+    let header = parse(&bytes).map_err(|e| e.within(path.display()))?;
+    if header.dims != [count] {
+        return Err(Error::failed(format_args!(
+            "{}: holds labels of shape {:?}, but {} holds {count} images",
+            path.display(),
+            header.dims,
+            images.display()
+        )));
+    }
+    let labels = &bytes[header.start..];
+    match labels.iter().position(|&l| usize::from(l) >= manifest.classes.len()) {
+        None => Ok(labels.to_vec()),
+        Some(i) => Err(Error::failed(format_args!(
+            "{}: label {i} (at byte {}) is {}, but there are {} classes",
+            path.display(),
+            header.start + i,
+            labels[i],
+            manifest.classes.len()
+        ))),
+    }
+}
+
+/// The largest label of an IDX file of labels, to count classes that have no names.
+pub(super) fn largest_label(path: &Path) -> Result<u8> {
+    let (bytes, ..) = records::map(path)?;
+    let header = parse(&bytes).map_err(|e| e.within(path.display()))?;
+    bytes[header.start..]
+        .iter()
+        .max()
+        .copied()
+        .ok_or_else(|| Error::failed(format_args!("{}: holds no labels", path.display())))
+}
+
+/// Checks that `bytes` are an IDX file of unsigned bytes of just the length its header gives.
+fn parse(bytes: &[u8]) -> Result<Header> {
+    let (kind, dims) = match bytes {
+        [0, 0, kind, dims, ..] => (*kind, usize::from(*dims)),
+        _ => return Err(Error::failed("is not an IDX file (it does not start with two zero bytes)")),
+    };
+    if kind != 8 {
+        return Err(Error::failed(format_args!(
+            "is an IDX file of element type {kind:#04x}; only unsigned bytes (0x08) are images or labels"
+        )));
+    }
+    let start = 4 + 4 * dims;
+    let Some(sizes) = bytes.get(4..start) else {
+        return Err(Error::failed(format_args!(
+            "ends within its IDX header: {} bytes for {dims} dimensions",
+            bytes.len()
+        )));
+    };
+    let dims: Vec<usize> =
+        sizes.chunks_exact(4).map(|b| u32::from_be_bytes([b[0], b[1], b[2], b[3]]) as usize).collect();
+    let expected = dims.iter().try_fold(1usize, |n, &d| n.checked_mul(d)).and_then(|n| n.checked_add(start));
+    if dims.is_empty() || expected != Some(bytes.len()) {
+        return Err(Error::failed(format_args!(
+            "has {} bytes, but its header, shape {dims:?}, asks for {}: it is truncated or damaged; fetch it \
+             again",
+            progress::count(bytes.len() as u64),
+            expected.map_or_else(|| "more than there can be".to_owned(), |n| progress::count(n as u64)),
+        )));
+    }
+    Ok(Header { dims, start })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_header_is_read_and_its_length_believed_only_if_it_fits() {
+        let file = [&[0, 0, 8, 2, 0, 0, 0, 2, 0, 0, 0, 3][..], &[7; 6]].concat();
+        assert_eq!(parse(&file).unwrap(), Header { dims: vec![2, 3], start: 12 });
+        let short = parse(&file[..17]).unwrap_err().to_string();
+        assert!(short.contains("has 17 bytes, but its header, shape [2, 3], asks for 18"), "{short}");
+        let huge = [0, 0, 8, 3, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255];
+        assert!(parse(&huge).unwrap_err().to_string().contains("more than there can be"));
+        let floats = parse(&[0, 0, 0x0d, 1, 0, 0, 0, 0]).unwrap_err().to_string();
+        assert!(floats.contains("element type 0x0d"), "{floats}");
+    }
+
+    proptest! {
+        #[test]
+        fn noise_never_panics(noise in proptest::collection::vec(any::<u8>(), 0..64), dims in 0u8..5) {
+            let _ = parse(&noise);
+            let _ = parse(&[&[0, 0, 8, dims], &noise[..]].concat());
+        }
+    }
+}

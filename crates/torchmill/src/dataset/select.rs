@@ -1,0 +1,84 @@
+//! Which of a data set's samples are taken: classes by name, a part split off for testing, a limit.
+
+use std::collections::BTreeMap;
+
+use sha2::{Digest, Sha256};
+
+use super::{Dataset, Sample};
+use crate::{Error, Result};
+
+/// The name of the only split of a data set that comes as one heap of images.
+pub const UNSPLIT: &str = "all";
+
+impl Dataset {
+    /// Makes `train` and `test` of a data set that has only one split: of each class the same `fraction`,
+    /// rounded, goes to `test`. Which images do follows from `seed` and their names alone, so that an image
+    /// stays in its split when others are added. With a fraction of 0 everything is `train`.
+    pub fn split(&mut self, fraction: f64, seed: u64) {
+        let Some(samples) = self.splits.remove(UNSPLIT).or_else(|| self.splits.remove("train")) else {
+            return;
+        };
+        let mut by_class: BTreeMap<u32, Vec<([u8; 32], usize)>> = BTreeMap::new();
+        for (i, &sample) in samples.iter().enumerate() {
+            let key = if fraction > 0.0 { rank(seed, &self.source(sample)) } else { [0; 32] };
+            by_class.entry(sample.label).or_default().push((key, i));
+        }
+        let mut test = vec![false; samples.len()];
+        for members in by_class.values_mut() {
+            members.sort_unstable();
+            let count = (members.len() as f64 * fraction).round() as usize;
+            members.iter().take(count).for_each(|&(_, i)| test[i] = true);
+        }
+        let pick = |wanted: bool| -> Vec<Sample> {
+            samples.iter().zip(&test).filter(|&(_, &t)| t == wanted).map(|(&s, _)| s).collect()
+        };
+        let (test, train) = (pick(true), pick(false));
+        for (name, samples) in [("train", train), ("test", test)] {
+            if !samples.is_empty() {
+                self.splits.insert(name.to_owned(), samples);
+            }
+        }
+    }
+
+    /// Whether the data set comes without a test split.
+    pub fn is_unsplit(&self) -> bool {
+        self.splits.len() == 1 && (self.splits.contains_key(UNSPLIT) || self.splits.contains_key("train"))
+    }
+
+    /// Keeps the samples of these classes only; labels follow the order given here.
+    pub fn keep_classes(&mut self, wanted: &[String]) -> Result<()> {
+        let mut new_label = vec![None; self.classes.len()];
+        for (name, label) in wanted.iter().zip(0u32..) {
+            let old = self.classes.iter().position(|c| c == name).ok_or_else(|| {
+                Error::usage(format_args!("there is no class `{name}`, only {}", self.classes.join(", ")))
+            })?;
+            if new_label[old].replace(label).is_some() {
+                return Err(Error::usage(format_args!("the class `{name}` is named twice")));
+            }
+        }
+        self.classes = wanted.to_vec();
+        for samples in self.splits.values_mut() {
+            let renumber = |s: &Sample| new_label[s.label as usize].map(|label| Sample { label, ..*s });
+            *samples = samples.iter().filter_map(renumber).collect();
+        }
+        Ok(())
+    }
+
+    /// Keeps at most `limit` samples of each split, evenly spaced, so that data sorted by class keeps its
+    /// proportions.
+    pub fn limit(&mut self, limit: usize) {
+        for samples in self.splits.values_mut() {
+            let total = samples.len();
+            if total > limit {
+                *samples = (0..limit)
+                    .map(|i| samples[(i as u128 * total as u128 / limit as u128) as usize])
+                    .collect();
+            }
+        }
+    }
+}
+
+/// Where a sample stands in the draw for the test split.
+fn rank(seed: u64, source: &str) -> [u8; 32] {
+    Sha256::new().chain_update(seed.to_le_bytes()).chain_update(source).finalize().into()
+}

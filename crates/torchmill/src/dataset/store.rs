@@ -1,0 +1,78 @@
+//! Where samples lie: records of a mapped file, or image files.
+
+use std::fs;
+use std::path::PathBuf;
+
+use super::decode;
+use super::names::Names;
+use super::records::Records;
+use crate::transform::Image;
+use crate::{Context, Result};
+
+/// A source of samples, addressed by number.
+#[derive(Debug)]
+pub enum Store {
+    /// Records of one binary file.
+    Records(Records),
+    /// Image files.
+    Files(Files),
+}
+
+/// Image files by name.
+#[derive(Debug)]
+pub struct Files {
+    /// The folder that the names are relative to, as the user's path leads to it.
+    pub root: PathBuf,
+    /// What a source's text begins with, so that equal names in two inputs differ: empty, or `pets/`.
+    pub prefix: String,
+    /// The files, relative to `root`.
+    pub names: Names,
+}
+
+impl Store {
+    pub fn image(&self, i: usize) -> Result<Image> {
+        match self {
+            Self::Records(records) => Ok(records.image(i)),
+            Self::Files(files) => decode::rgb(&files.read(i)?).map_err(|e| e.within(files.path(i).display())),
+        }
+    }
+
+    pub fn planar(&self, i: usize) -> Option<(&[u8], [usize; 3])> {
+        match self {
+            Self::Records(records) => Some((records.planar(i), records.shape)),
+            Self::Files(_) => None,
+        }
+    }
+
+    pub fn encoded(&self, i: usize) -> Option<Result<Vec<u8>>> {
+        match self {
+            Self::Records(_) => None,
+            Self::Files(files) => Some(files.read(i)),
+        }
+    }
+
+    pub fn source(&self, i: usize) -> String {
+        match self {
+            Self::Records(records) => format!("{}:{i}", records.name),
+            Self::Files(files) => format!("{}{}", files.prefix, files.names.get(i)),
+        }
+    }
+
+    pub fn place(&self, i: usize) -> String {
+        match self {
+            Self::Records(records) => format!("{}, record {i}", records.path.display()),
+            Self::Files(files) => files.path(i).display().to_string(),
+        }
+    }
+}
+
+impl Files {
+    pub fn path(&self, i: usize) -> PathBuf {
+        self.root.join(self.names.get(i))
+    }
+
+    fn read(&self, i: usize) -> Result<Vec<u8>> {
+        let path = self.path(i);
+        fs::read(&path).doing("read", &path)
+    }
+}

@@ -1,0 +1,241 @@
+//! Raw data sets, well-formed and not.
+
+use std::fs;
+use std::path::Path;
+
+use tempfile::TempDir;
+
+use super::*;
+
+/// A CIFAR-10 record: a label, then three planes of one value each.
+fn record(label: u8, rgb: [u8; 3]) -> Vec<u8> {
+    let mut record = vec![label];
+    rgb.iter().for_each(|&v| record.extend([v; 1024]));
+    record
+}
+
+fn cifar(folder: &Path) {
+    for i in 1..=5u8 {
+        let batch = [record(i, [i, 2, 3]), record(0, [i, 5, 6])].concat();
+        fs::write(folder.join(format!("data_batch_{i}.bin")), batch).unwrap();
+    }
+    fs::write(folder.join("test_batch.bin"), record(9, [7, 8, 9])).unwrap();
+    let names: Vec<_> = (0..10).map(|i| format!("class{i}")).collect();
+    fs::write(folder.join("batches.meta.txt"), names.join("\n") + "\n\n").unwrap();
+}
+
+/// A grey PNM image: a header and bytes, no decoder's trouble.
+fn pgm(path: &Path, width: usize, height: usize, value: u8) {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let mut bytes = format!("P5 {width} {height} 255\n").into_bytes();
+    bytes.extend(vec![value; width * height]);
+    fs::write(path, bytes).unwrap();
+}
+
+fn idx(path: &Path, dims: &[u32], bytes: &[u8]) {
+    let mut file = vec![0, 0, 8, dims.len() as u8];
+    dims.iter().for_each(|d| file.extend(d.to_be_bytes()));
+    file.extend(bytes);
+    fs::write(path, file).unwrap();
+}
+
+fn error(folder: &TempDir) -> String {
+    Dataset::open(folder.path()).unwrap_err().to_string()
+}
+
+fn sources(set: &Dataset, split: &str) -> Vec<String> {
+    set.splits[split].iter().map(|&s| set.source(s)).collect()
+}
+
+#[test]
+fn cifar_is_read_in_order_of_its_batches() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("cifar-10-batches-bin")).unwrap();
+    cifar(&folder.path().join("cifar-10-batches-bin"));
+    let set = Dataset::open(folder.path()).unwrap();
+    assert_eq!((set.classes.len(), set.classes[9].as_str()), (10, "class9"));
+    let train = &set.splits["train"];
+    assert_eq!(train.iter().map(|s| s.label).collect::<Vec<_>>(), [1, 0, 2, 0, 3, 0, 4, 0, 5, 0]);
+    assert_eq!(set.source(train[3]), "cifar-10-batches-bin/data_batch_2.bin:1");
+    let image = set.image(train[3]).unwrap();
+    assert_eq!((image.width, image.height, image.channels), (32, 32, 3));
+    assert_eq!(image.pixels, [2, 5, 6].repeat(1024));
+    let (planar, shape) = set.planar(train[3]).unwrap();
+    assert_eq!((planar[0], planar[1024], shape), (2, 5, [3, 32, 32]));
+}
+
+#[test]
+fn cifar_with_something_wrong_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    cifar(folder.path());
+    let batch = folder.path().join("data_batch_3.bin");
+    fs::write(&batch, [record(1, [0; 3]), record(10, [0; 3])].concat()).unwrap();
+    let wrong = error(&folder);
+    assert!(wrong.contains("data_batch_3.bin: record 1 (at byte 3073) has label 10"), "{wrong}");
+    fs::write(&batch, &record(1, [0; 3])[..3000]).unwrap();
+    let wrong = error(&folder);
+    assert!(
+        wrong.contains("data_batch_3.bin: has 3,000 bytes, which is no whole number of records"),
+        "{wrong}"
+    );
+    fs::write(&batch, []).unwrap();
+    assert!(error(&folder).contains("has 0 bytes"));
+    fs::remove_file(&batch).unwrap();
+    assert!(error(&folder).contains("data_batch_3.bin: no such file"));
+    fs::remove_file(folder.path().join("batches.meta.txt")).unwrap();
+    assert!(error(&folder).contains("cannot read the class names in"));
+}
+
+#[test]
+fn idx_files_are_read_gzipped_or_not() {
+    use std::io::Write;
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    idx(&at("train-images-idx3-ubyte"), &[2, 2, 3], &[1, 2, 3, 4, 5, 6, 11, 12, 13, 14, 15, 16]);
+    idx(&at("train-labels-idx1-ubyte"), &[2], &[7, 3]);
+    for name in ["t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"] {
+        let plain = fs::read(at(&name.replace("t10k", "train"))).unwrap();
+        let file = fs::File::create(at(&format!("{name}.gz"))).unwrap();
+        let mut packer = flate2::write::GzEncoder::new(file, flate2::Compression::default());
+        packer.write_all(&plain).unwrap();
+        packer.finish().unwrap();
+    }
+    let set = Dataset::open(folder.path()).unwrap();
+    assert_eq!(set.classes.join(""), "0123456789");
+    for split in ["train", "test"] {
+        let samples = &set.splits[split];
+        assert_eq!(samples.iter().map(|s| s.label).collect::<Vec<_>>(), [7, 3]);
+        let image = set.image(samples[1]).unwrap();
+        assert_eq!((image.width, image.height, image.channels), (3, 2, 1));
+        assert_eq!(image.pixels, [11, 12, 13, 14, 15, 16]);
+    }
+    idx(&at("train-labels-idx1-ubyte"), &[3], &[7, 3, 1]);
+    assert!(error(&folder).contains("holds labels of shape [3], but"));
+    let gz = fs::read(at("t10k-images-idx3-ubyte.gz")).unwrap();
+    idx(&at("train-labels-idx1-ubyte"), &[2], &[7, 3]);
+    fs::write(at("t10k-images-idx3-ubyte.gz"), &gz[..gz.len() - 9]).unwrap();
+    assert!(error(&folder).contains("t10k-images-idx3-ubyte.gz: the gzip data is damaged"));
+}
+
+#[test]
+fn a_folder_per_class_is_read_sorted() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, value) in [("dog/b.pgm", 1), ("cat/2.pgm", 2), ("cat/10.pgm", 3), ("cat/sub/0.pgm", 4)] {
+        pgm(&folder.path().join(name), 2, 1, value);
+    }
+    fs::write(folder.path().join("cat/notes.txt"), "meow").unwrap();
+    fs::write(folder.path().join("cat/._2.pgm"), "a hidden file").unwrap();
+    let mut set = Dataset::open(folder.path()).unwrap();
+    assert_eq!(set.classes, ["cat", "dog"]);
+    assert_eq!(sources(&set, UNSPLIT), ["cat/10.pgm", "cat/2.pgm", "cat/sub/0.pgm", "dog/b.pgm"]);
+    assert_eq!(set.image(set.splits[UNSPLIT][1]).unwrap().pixels, [2; 6]);
+    assert!(set.notes[0].contains("notes.txt: by its name it is no image"), "{:?}", set.notes);
+    set.keep_classes(&["dog".to_owned()]).unwrap();
+    assert_eq!((sources(&set, UNSPLIT), set.splits[UNSPLIT][0].label), (vec!["dog/b.pgm".to_owned()], 0));
+    assert!(set.keep_classes(&["cat".to_owned()]).is_err());
+}
+
+#[test]
+fn splits_are_known_by_their_folders() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["train/cat/1.pgm", "train/dog/1.pgm", "val/cat/2.pgm", "val/dog/2.pgm"] {
+        pgm(&folder.path().join(name), 2, 2, 9);
+    }
+    let set = Dataset::open(folder.path()).unwrap();
+    assert_eq!(set.splits.keys().collect::<Vec<_>>(), ["test", "train"]);
+    assert_eq!(sources(&set, "test"), ["val/cat/2.pgm", "val/dog/2.pgm"]);
+    pgm(&folder.path().join("val/fox/2.pgm"), 2, 2, 9);
+    assert!(error(&folder).contains("`fox` is not among the classes"));
+    fs::remove_dir_all(folder.path().join("val/fox")).unwrap();
+    fs::remove_file(folder.path().join("val/dog/2.pgm")).unwrap();
+    assert!(error(&folder).contains("val/dog holds no images"));
+}
+
+#[test]
+fn what_is_no_data_set_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    assert!(error(&folder).contains("holds no data set: looked for CIFAR's"));
+    fs::create_dir(folder.path().join("cat")).unwrap();
+    assert!(error(&folder).contains("holds no data set"));
+    let missing = Dataset::open(&folder.path().join("gone")).unwrap_err().to_string();
+    assert!(missing.ends_with("gone: no such file or folder"), "{missing}");
+}
+
+#[test]
+fn a_file_that_is_no_image_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    pgm(&folder.path().join("cat/1.pgm"), 2, 2, 9);
+    fs::write(folder.path().join("cat/2.jpg"), "<html>not found</html>").unwrap();
+    fs::write(folder.path().join("cat/3.jpg"), [0xff, 0xd8, 0xff, 0xe0, 0, 16, 1, 2]).unwrap();
+    let set = Dataset::open(folder.path()).unwrap();
+    let image = |i: usize| set.image(set.splits[UNSPLIT][i]);
+    assert!(image(0).is_ok());
+    let html = image(1).unwrap_err().to_string();
+    assert!(html.contains("cat/2.jpg: is no image"), "{html}");
+    let cut = image(2).unwrap_err().to_string();
+    assert!(cut.contains("cat/3.jpg: cannot be decoded as JPEG"), "{cut}");
+}
+
+#[test]
+fn a_split_is_stratified_and_an_image_stays_in_its_part() {
+    let folder = tempfile::tempdir().unwrap();
+    for i in 0..20 {
+        pgm(&folder.path().join(format!("cat/{i}.pgm")), 1, 1, i);
+        pgm(&folder.path().join(format!("dog/{i}.pgm")), 1, 1, i);
+    }
+    let split = |seed| {
+        let mut set = Dataset::open(folder.path()).unwrap();
+        set.split(0.25, seed);
+        set
+    };
+    let set = split(0);
+    let count = |label| set.splits["test"].iter().filter(|s| s.label == label).count();
+    assert_eq!((count(0), count(1), set.splits["train"].len()), (5, 5, 30));
+    assert_eq!(sources(&set, "test"), sources(&split(0), "test"));
+    let before = sources(&set, "test");
+    assert_ne!(before, sources(&split(1), "test"));
+    pgm(&folder.path().join("cat/20.pgm"), 1, 1, 0);
+    let after = sources(&split(0), "test");
+    assert!(before.iter().filter(|s| !after.contains(s)).count() <= 1, "{before:?} {after:?}");
+}
+
+#[test]
+fn a_limit_keeps_the_proportions() {
+    let folder = tempfile::tempdir().unwrap();
+    for i in 0..10 {
+        pgm(&folder.path().join(format!("{}/{i}.pgm", if i < 8 { "cat" } else { "dog" })), 1, 1, i);
+    }
+    let mut set = Dataset::open(folder.path()).unwrap();
+    set.limit(5);
+    assert_eq!(set.splits[UNSPLIT].iter().map(|s| s.label).collect::<Vec<_>>(), [0, 0, 0, 0, 1]);
+}
+
+#[test]
+fn joined_data_sets_match_classes_by_name() {
+    let parent = tempfile::tempdir().unwrap();
+    let at = |name: &str| parent.path().join(name);
+    // The article's cat + dog: a folder of images is a class of its own name.
+    pgm(&at("dog/1.pgm"), 1, 1, 1);
+    pgm(&at("cat/1.pgm"), 1, 1, 2);
+    pgm(&at("more/cat/1.pgm"), 1, 1, 3);
+    let sets = ["dog", "cat", "more"].map(|name| Dataset::open(&at(name)).unwrap());
+    let set = Dataset::concat(sets.into()).unwrap();
+    assert_eq!((set.name.as_str(), set.classes.join(" ").as_str()), ("dog+cat+more", "cat dog"));
+    assert_eq!(sources(&set, UNSPLIT), ["dog/1.pgm", "cat/1.pgm", "more/cat/1.pgm"]);
+    let samples = &set.splits[UNSPLIT];
+    assert_eq!(samples.iter().map(|s| s.label).collect::<Vec<_>>(), [1, 0, 0]);
+    assert_eq!(samples.iter().map(|&s| set.image(s).unwrap().pixels[0]).collect::<Vec<_>>(), [1, 2, 3]);
+}
+
+#[test]
+fn a_manifest_is_believed_but_not_outside_its_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    cifar(folder.path());
+    let mut manifest = detect::manifest(folder.path()).unwrap();
+    manifest.splits.get_mut("test").unwrap()[0] = "../test_batch.bin".to_owned();
+    manifest.write(folder.path()).unwrap();
+    assert!(error(&folder).contains("leads outside its folder"));
+    manifest.splits.get_mut("test").unwrap()[0] = "data_batch_1.bin".to_owned();
+    manifest.write(folder.path()).unwrap();
+    assert_eq!(Dataset::open(folder.path()).unwrap().splits["test"].len(), 2);
+}
