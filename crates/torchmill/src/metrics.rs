@@ -68,3 +68,58 @@ pub fn read(path: &Path) -> Result<Vec<Point>> {
 fn write_error(path: &Path, error: csv::Error) -> Error {
     Error::csv(format_args!("cannot write {}", path.display()), error)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn point(tag: &str, value: f64) -> Point {
+        Point { wall_time: 1_764_000_000.123_456_7, step: 100, epoch: 1, tag: tag.to_owned(), value }
+    }
+
+    fn write(path: &Path, points: &[Point]) {
+        let mut writer = MetricsWriter::append(path).unwrap();
+        points.iter().for_each(|p| writer.push(p).unwrap());
+        writer.flush().unwrap();
+    }
+
+    #[test]
+    fn rows_are_appended_under_one_header() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("metrics.csv");
+        write(&path, &[point("train loss", 2.25)]);
+        write(&path, &[point("odd, \"tag\"", f64::NEG_INFINITY), point("test loss", 310.0)]);
+        let text = std::fs::read_to_string(&path).unwrap();
+        let expected = "wall_time,step,epoch,tag,value\n\
+                        1764000000.1234567,100,1,train loss,2.25\n\
+                        1764000000.1234567,100,1,\"odd, \"\"tag\"\"\",-inf\n\
+                        1764000000.1234567,100,1,test loss,310.0\n";
+        assert_eq!(text, expected);
+        assert_eq!(read(&path).unwrap().len(), 3);
+    }
+
+    #[test]
+    fn a_bad_row_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("metrics.csv");
+        std::fs::write(&path, "wall_time,step,epoch,tag,value\n1,x,1,loss,2\n").unwrap();
+        let error = read(&path).unwrap_err().to_string();
+        assert!(error.contains("metrics.csv") && error.contains("line: 2"), "{error}");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+        #[test]
+        fn every_number_comes_back_bit_for_bit(values in prop::collection::vec(any::<f64>(), 1..50)) {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("metrics.csv");
+            let points: Vec<Point> = values.iter().map(|&v| point("loss", v)).collect();
+            write(&path, &points);
+            let bits = |p: &Point| if p.value.is_nan() { f64::NAN } else { p.value }.to_bits();
+            let back: Vec<u64> = read(&path).unwrap().iter().map(bits).collect();
+            prop_assert_eq!(back, points.iter().map(bits).collect::<Vec<_>>());
+        }
+    }
+}

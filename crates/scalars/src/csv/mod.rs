@@ -1,0 +1,6 @@
+//! CSV in: rows from bytes as they come, points from rows.
+
+pub mod rows;
+pub mod select;
+pub mod source;
+pub mod table;

@@ -1,0 +1,255 @@
+//! Rows from bytes, pushed in pieces of any size: a growing file is read with the same code as a whole one.
+
+use std::borrow::Cow;
+
+use csv_core::{ReadRecordResult, Reader, ReaderBuilder};
+use torchmill::{Error, Result};
+
+/// No row of a metrics table is longer: more means that this is no CSV, or that a quote was never closed.
+const LONGEST_ROW: usize = 1 << 20;
+
+/// The delimiters that are recognised; the comma wins a tie.
+const DELIMITERS: [u8; 4] = *b",;\t|";
+
+/// One row's cells.
+pub struct Row<'a> {
+    cells: &'a [u8],
+    ends: &'a [usize],
+    /// The line of the file that it starts on, from 1.
+    pub line: u64,
+}
+
+impl<'a> Row<'a> {
+    /// How many cells there are.
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// A cell without the blanks around it; `None` where the row is too short.
+    pub fn get(&self, column: usize) -> Option<&'a [u8]> {
+        let end = *self.ends.get(column)?;
+        let start = if column == 0 { 0 } else { *self.ends.get(column - 1)? };
+        Some(self.cells.get(start..end)?.trim_ascii())
+    }
+
+    /// A cell as text, for messages.
+    pub fn text(&self, column: usize) -> Cow<'a, str> {
+        String::from_utf8_lossy(self.get(column).unwrap_or_default())
+    }
+}
+
+/// Splits bytes into rows. The delimiter is found in the first line.
+pub struct Rows {
+    /// The start of the input, until its first line is complete.
+    start: Vec<u8>,
+    parser: Option<Reader>,
+    cells: Vec<u8>,
+    cells_len: usize,
+    ends: Vec<usize>,
+    ends_len: usize,
+    /// The line that the next row starts on.
+    line: u64,
+    /// Part of the next row has been taken.
+    in_row: bool,
+    /// The line breaks in that part.
+    breaks: u64,
+}
+
+impl Rows {
+    /// Ready for the first byte of a file.
+    pub fn new() -> Self {
+        Self {
+            start: Vec::new(),
+            parser: None,
+            cells: vec![0; 1024],
+            cells_len: 0,
+            ends: vec![0; 16],
+            ends_len: 0,
+            line: 1,
+            in_row: false,
+            breaks: 0,
+        }
+    }
+
+    /// Takes the next bytes of the file; each row that they complete goes to `each`.
+    pub fn feed(&mut self, bytes: &[u8], each: &mut impl FnMut(&Row) -> Result<()>) -> Result<()> {
+        if self.parser.is_some() {
+            return self.parse(bytes, each);
+        }
+        self.start.extend_from_slice(bytes);
+        if line_end(&self.start).is_none() {
+            return if self.start.len() > LONGEST_ROW { Err(self.too_long()) } else { Ok(()) };
+        }
+        self.begin(each)
+    }
+
+    /// There are no more bytes: the last row may lack its line break.
+    pub fn finish(&mut self, each: &mut impl FnMut(&Row) -> Result<()>) -> Result<()> {
+        if self.parser.is_none() {
+            self.begin(each)?;
+        }
+        // An empty input is csv-core's sign for the end.
+        self.parse(&[], each)
+    }
+
+    fn begin(&mut self, each: &mut impl FnMut(&Row) -> Result<()>) -> Result<()> {
+        let start = std::mem::take(&mut self.start);
+        if start.starts_with(&[0xff, 0xfe]) || start.starts_with(&[0xfe, 0xff]) {
+            return Err(Error::failed("this is UTF-16 text; save it as UTF-8"));
+        }
+        // A byte order mark, as Excel writes, is no part of the first name.
+        let text = start.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&start);
+        let first_line = text.get(..line_end(text).unwrap_or(text.len())).unwrap_or_default();
+        self.parser = Some(ReaderBuilder::new().delimiter(sniff(first_line)).build());
+        if text.is_empty() { Ok(()) } else { self.parse(text, each) }
+    }
+
+    fn parse(&mut self, mut bytes: &[u8], each: &mut impl FnMut(&Row) -> Result<()>) -> Result<()> {
+        let Some(mut parser) = self.parser.take() else { return Ok(()) };
+        let at_end = bytes.is_empty();
+        let result = loop {
+            if !self.in_row {
+                bytes = self.skip_line_breaks(bytes);
+            }
+            if bytes.is_empty() && !at_end {
+                break Ok(());
+            }
+            let (state, read, written, ended) =
+                parser.read_record(bytes, &mut self.cells[self.cells_len..], &mut self.ends[self.ends_len..]);
+            let (used, rest) = bytes.split_at(read);
+            self.breaks += used.iter().filter(|&&b| b == b'\n').count() as u64;
+            bytes = rest;
+            self.in_row |= read > 0;
+            self.cells_len += written;
+            self.ends_len += ended;
+            match state {
+                ReadRecordResult::InputEmpty if at_end => {}
+                ReadRecordResult::InputEmpty => break Ok(()),
+                ReadRecordResult::OutputFull if self.cells.len() >= LONGEST_ROW => break Err(self.too_long()),
+                ReadRecordResult::OutputFull => self.cells.resize(self.cells.len() * 2, 0),
+                ReadRecordResult::OutputEndsFull => self.ends.resize(self.ends.len() * 2, 0),
+                ReadRecordResult::Record => {
+                    let row = Row {
+                        cells: &self.cells[..self.cells_len],
+                        ends: &self.ends[..self.ends_len],
+                        line: self.line,
+                    };
+                    let result = each(&row);
+                    (self.cells_len, self.ends_len, self.in_row) = (0, 0, false);
+                    self.line += std::mem::take(&mut self.breaks);
+                    if result.is_err() {
+                        break result;
+                    }
+                }
+                ReadRecordResult::End => break Ok(()),
+            }
+        };
+        self.parser = Some(parser);
+        result
+    }
+
+    /// Blank lines between rows are nobody's, but count as lines.
+    fn skip_line_breaks<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
+        let blank = bytes.iter().take_while(|&&b| b == b'\n' || b == b'\r').count();
+        let (skipped, rest) = bytes.split_at(blank);
+        self.line += skipped.iter().filter(|&&b| b == b'\n').count() as u64;
+        rest
+    }
+
+    fn too_long(&self) -> Error {
+        Error::failed(format_args!(
+            "line {}: no end of row within 1 MiB; is this a CSV file, are its quotes closed?",
+            self.line
+        ))
+    }
+}
+
+/// Where the first line ends, leaving out line breaks in quotes.
+fn line_end(text: &[u8]) -> Option<usize> {
+    let mut quoted = false;
+    text.iter().position(|&b| {
+        quoted ^= b == b'"';
+        (b == b'\n' || b == b'\r') && !quoted
+    })
+}
+
+/// The delimiter that occurs most often in the header, outside quotes.
+fn sniff(header: &[u8]) -> u8 {
+    let mut counts = [0usize; DELIMITERS.len()];
+    let mut quoted = false;
+    for &byte in header {
+        quoted ^= byte == b'"';
+        if let (false, Some(i)) = (quoted, DELIMITERS.iter().position(|&d| d == byte)) {
+            counts[i] += 1;
+        }
+    }
+    let most = counts.iter().copied().max().unwrap_or(0);
+    DELIMITERS.iter().zip(counts).find(|&(_, n)| n == most).map_or(b',', |(&d, _)| d)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    type Table = Vec<(u64, Vec<String>)>;
+
+    fn split(text: &[u8], piece: usize) -> Table {
+        let mut rows = Rows::new();
+        let mut table = Vec::new();
+        let mut each = |row: &Row| {
+            table.push((row.line, (0..row.len()).map(|i| row.text(i).into_owned()).collect()));
+            Ok(())
+        };
+        for piece in text.chunks(piece) {
+            rows.feed(piece, &mut each).unwrap();
+        }
+        rows.finish(&mut each).unwrap();
+        table
+    }
+
+    fn rows(expected: &[(u64, &[&str])]) -> Table {
+        expected.iter().map(|(l, cells)| (*l, cells.iter().map(ToString::to_string).collect())).collect()
+    }
+
+    #[test]
+    fn rows_keep_their_lines_in_pieces_of_any_size() {
+        let text = b"\xef\xbb\xbfa,\"b\n c\"\r\n1, 2 \r\n\r\n\n\"x\"\"y\",\n5,6";
+        let expected = rows(&[(1, &["a", "b\n c"]), (3, &["1", "2"]), (6, &["x\"y", ""]), (7, &["5", "6"])]);
+        for piece in 1..=text.len() {
+            assert_eq!(split(text, piece), expected, "in pieces of {piece}");
+        }
+        assert_eq!(split(b"", 1), vec![]);
+        assert_eq!(split(b"\n\n", 1), vec![]);
+    }
+
+    #[test]
+    fn the_delimiter_is_found_in_the_header() {
+        assert_eq!(split(b"a;\"b,c,d\"\n1;2\n", 3), rows(&[(1, &["a", "b,c,d"]), (2, &["1", "2"])]));
+        assert_eq!(split(b"a\tb c\n", 9), rows(&[(1, &["a", "b c"])]));
+        assert_eq!(split(b"only\n1\n", 9), rows(&[(1, &["only"]), (2, &["1"])]));
+    }
+
+    #[test]
+    fn an_endless_row_is_an_error() {
+        let mut parser = Rows::new();
+        parser.feed(b"a,b\n", &mut |_| Ok(())).unwrap();
+        let piece = [b'x'; 1 << 16];
+        let error = (0..20).find_map(|_| parser.feed(&piece, &mut |_| Ok(())).err()).unwrap();
+        assert!(error.to_string().starts_with("line 2: no end of row"), "{error}");
+    }
+
+    proptest! {
+        #[test]
+        fn pieces_do_not_matter(text in "[a,;\"\r\n 1]{0,60}", piece in 1..7usize) {
+            prop_assert_eq!(split(text.as_bytes(), piece), split(text.as_bytes(), 1000));
+        }
+
+        #[test]
+        fn any_bytes_are_read_without_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+            let mut rows = Rows::new();
+            let _ = rows.feed(&bytes, &mut |_| Ok(())).and_then(|()| rows.finish(&mut |_| Ok(())));
+        }
+    }
+}

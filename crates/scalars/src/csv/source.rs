@@ -1,0 +1,139 @@
+//! A CSV as it comes: a file or standard input, read to its end in pieces.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use torchmill::{Context, Error, Result, interrupt};
+
+use super::rows::Rows;
+use super::table::{Options, Point, Table, Tally};
+
+/// Where a CSV comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// `-`.
+    Stdin,
+    /// A file.
+    File(PathBuf),
+}
+
+impl Source {
+    /// `-` is standard input.
+    pub fn new(path: &Path) -> Self {
+        if path == Path::new("-") { Self::Stdin } else { Self::File(path.to_owned()) }
+    }
+
+    /// Opens it for reading.
+    pub fn open(&self) -> Result<Box<dyn Read>> {
+        match self {
+            Self::Stdin => Ok(Box::new(io::stdin())),
+            Self::File(path) => Ok(Box::new(File::open(path).doing("read", path)?)),
+        }
+    }
+
+    /// Reads all of it; each point goes to `each`. Returns what the table was like.
+    pub fn read(&self, options: &Options, each: &mut impl FnMut(Point) -> Result<()>) -> Result<Feed> {
+        let mut reader = self.open()?;
+        let mut feed = Feed::new(options);
+        let mut piece = vec![0; 1 << 18];
+        loop {
+            interrupt::check()?;
+            match reader.read(&mut piece) {
+                Ok(0) => break,
+                Ok(n) => feed.feed(&piece[..n], each).map_err(|e| e.within(self))?,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(Error::io(format_args!("cannot read {self}"), &e)),
+            }
+        }
+        feed.finish(each).map_err(|e| e.within(self))?;
+        Ok(feed)
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stdin => f.write_str("standard input"),
+            Self::File(path) => path.display().fmt(f),
+        }
+    }
+}
+
+/// Bytes in, points out.
+pub struct Feed {
+    rows: Rows,
+    table: Option<Table>,
+    options: Options,
+}
+
+impl Feed {
+    /// Ready for the first byte.
+    pub fn new(options: &Options) -> Self {
+        Self { rows: Rows::new(), table: None, options: options.clone() }
+    }
+
+    /// Takes the next bytes; the points of each row that they complete go to `each`.
+    pub fn feed(&mut self, bytes: &[u8], each: &mut impl FnMut(Point) -> Result<()>) -> Result<()> {
+        let Self { rows, table, options } = self;
+        rows.feed(bytes, &mut |row| take(table, options, row, each))
+    }
+
+    /// There are no more bytes.
+    pub fn finish(&mut self, each: &mut impl FnMut(Point) -> Result<()>) -> Result<()> {
+        let Self { rows, table, options } = self;
+        rows.finish(&mut |row| take(table, options, row, each))
+    }
+
+    /// The table, once its header has come.
+    pub fn table(&self) -> Option<&Table> {
+        self.table.as_ref()
+    }
+
+    /// What the table was like so far.
+    pub fn tally(&self) -> Tally {
+        self.table.as_ref().map_or_else(Tally::default, |table| table.tally.clone())
+    }
+
+    /// Why there was no point at all; `None` if there was one.
+    pub fn emptiness(&self) -> Option<String> {
+        let Some(table) = &self.table else {
+            return Some("it is empty; a header row and rows of numbers are wanted".to_owned());
+        };
+        let tally = &table.tally;
+        if tally.points > 0 {
+            None
+        } else if tally.bad.count > 0 {
+            Some(format!("it holds no good cell; {}", tally.bad.first))
+        } else if !self.options.select.only.is_empty() && !tally.tags.is_empty() {
+            Some(format!("no tag fits --only; the tags are {}", quoted(&tally.tags)))
+        } else {
+            Some("it holds no points yet".to_owned())
+        }
+    }
+}
+
+fn take(
+    table: &mut Option<Table>,
+    options: &Options,
+    row: &super::rows::Row,
+    each: &mut impl FnMut(Point) -> Result<()>,
+) -> Result<()> {
+    match table {
+        Some(table) => table.read(row, each),
+        None => {
+            *table = Some(Table::new(row, options)?);
+            Ok(())
+        }
+    }
+}
+
+/// `"a", "b", ...` up to a dozen.
+pub fn quoted(names: &[String]) -> String {
+    let mut text: Vec<String> = names.iter().take(12).map(|n| format!("{n:?}")).collect();
+    if names.len() > text.len() {
+        text.push("...".to_owned());
+    }
+    text.join(", ")
+}

@@ -1,0 +1,313 @@
+//! Points from rows. A table is *tidy*, one value a row (`wall_time,step,epoch,tag,value`), or *wide*, one
+//! column a curve (`step,train_loss,test_loss`); its header says which.
+
+use std::collections::HashMap;
+
+use torchmill::{Error, Result};
+
+use super::rows::Row;
+use super::select::Select;
+
+/// Names of the step column, best first, as [`plain`] spells them. TensorBoard's own CSV download has `Step`,
+/// Lightning `step`, W&B `_step`, Keras only `epoch`.
+const STEP_NAMES: [&str; 7] = ["step", "global_step", "_step", "steps", "iteration", "iter", "epoch"];
+/// Names of the wall time column, best first.
+const TIME_NAMES: [&str; 5] = ["wall_time", "walltime", "timestamp", "_timestamp", "wall"];
+
+/// How a CSV is to be read.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// `--step`: the step column's name, where it is not one of the usual.
+    pub step: Option<String>,
+    /// `--wall-time`: likewise.
+    pub wall_time: Option<String>,
+    /// Which tags.
+    pub select: Select,
+    /// `--skip-bad`: leave rows and cells out that cannot be read.
+    pub skip_bad: bool,
+}
+
+/// One value of one curve, as a CSV has it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Point<'a> {
+    /// Seconds since 1970-01-01 00:00 UTC; `None` where the table has no such column.
+    pub wall_time: Option<f64>,
+    /// The step, or the row's number where the table has none.
+    pub step: i64,
+    /// The curve's name, after `--rename` and `--tag-prefix`.
+    pub tag: &'a str,
+    /// Finite, infinite or NaN.
+    pub value: f64,
+}
+
+/// A table whose header has been read.
+pub struct Table {
+    columns: Vec<String>,
+    time: Option<usize>,
+    step: Option<usize>,
+    layout: Layout,
+    options: Options,
+    rows: i64,
+    /// What the rows so far were like.
+    pub tally: Tally,
+}
+
+enum Layout {
+    Tidy { tag: usize, value: usize, curves: HashMap<Vec<u8>, Option<Curve>> },
+    Wide(Vec<(usize, Curve)>),
+}
+
+/// One curve of the table.
+struct Curve {
+    name: String,
+    last_step: Option<i64>,
+}
+
+/// What there was besides points.
+#[derive(Debug, Clone, Default)]
+pub struct Tally {
+    /// Points taken.
+    pub points: u64,
+    /// Cells (or, in a tidy table, rows) that `--skip-bad` left out, and the first of them.
+    pub bad: Noted,
+    /// Values that are NaN or infinite.
+    pub non_finite: Noted,
+    /// Points whose step is not greater than the one before in their curve.
+    pub not_increasing: Noted,
+    /// All tags seen, taken or not, as the CSV has them.
+    pub tags: Vec<String>,
+}
+
+/// A count, and where the first was.
+#[derive(Debug, Clone, Default)]
+pub struct Noted {
+    /// How many.
+    pub count: u64,
+    /// What and where the first was.
+    pub first: String,
+}
+
+impl Noted {
+    fn add(&mut self, what: impl FnOnce() -> String) {
+        if self.count == 0 {
+            self.first = what();
+        }
+        self.count += 1;
+    }
+}
+
+impl Table {
+    /// Finds the columns by the header's names.
+    pub fn new(header: &Row, options: &Options) -> Result<Self> {
+        let columns: Vec<String> = (0..header.len()).map(|i| header.text(i).into_owned()).collect();
+        if columns.iter().all(|c| c.is_empty() || c.parse::<f64>().is_ok()) {
+            return Err(Error::failed(format_args!(
+                "line {}: the first row must name the columns, but holds only numbers",
+                header.line
+            )));
+        }
+        for (i, name) in columns.iter().enumerate() {
+            if columns[..i].contains(name) && !name.is_empty() {
+                return Err(Error::failed(format_args!("two columns are called {name:?}")));
+            }
+        }
+        let find = |named: &Option<String>, usual: &[&str]| match named {
+            Some(name) => columns.iter().position(|c| c == name).map(Some).ok_or_else(|| {
+                Error::failed(format_args!(
+                    "there is no column {name:?}; the columns are {}",
+                    columns.join(", ")
+                ))
+            }),
+            None => Ok(usual.iter().find_map(|u| columns.iter().position(|c| plain(c) == *u))),
+        };
+        let step = find(&options.step, &STEP_NAMES)?;
+        let time = find(&options.wall_time, &TIME_NAMES)?;
+        let tidy = |name| columns.iter().position(|c| plain(c) == name);
+        let mut tally = Tally::default();
+        let layout = if let (Some(tag), Some(value)) = (tidy("tag"), tidy("value")) {
+            if step.is_none() {
+                return Err(Error::failed(format_args!(
+                    "there is no step column; name it with --step; the columns are {}",
+                    columns.join(", ")
+                )));
+            }
+            Layout::Tidy { tag, value, curves: HashMap::new() }
+        } else {
+            let others = columns
+                .iter()
+                .enumerate()
+                .filter(|&(i, c)| Some(i) != step && Some(i) != time && !c.is_empty());
+            tally.tags = others.clone().map(|(_, name)| name.clone()).collect();
+            let taken = others
+                .filter_map(|(i, c)| options.select.name(c).map(|name| (i, Curve { name, last_step: None })));
+            Layout::Wide(taken.collect())
+        };
+        if tally.tags.is_empty() && matches!(layout, Layout::Wide(_)) {
+            return Err(Error::failed(format_args!(
+                "there is no column of values; the columns are {}",
+                columns.join(", ")
+            )));
+        }
+        Ok(Self { columns, time, step, layout, options: options.clone(), rows: 0, tally })
+    }
+
+    /// Whether rows are numbered, for want of a step column.
+    pub fn numbers_rows(&self) -> bool {
+        self.step.is_none()
+    }
+
+    /// Hands the row's points to `each`. A bad cell is an error, or with `--skip-bad` is counted.
+    pub fn read(&mut self, row: &Row, each: &mut impl FnMut(Point) -> Result<()>) -> Result<()> {
+        let number = self.rows;
+        self.rows += 1;
+        let mut cells =
+            Cells { row, columns: &self.columns, tally: &mut self.tally, skip: self.options.skip_bad };
+        match &mut self.layout {
+            Layout::Tidy { tag, value, curves } => {
+                let name = row.get(*tag).unwrap_or_default();
+                if !curves.contains_key(name) {
+                    let Some(text) = cells.check(tag_name(name).map_err(|e| (*tag, e)))? else {
+                        return Ok(());
+                    };
+                    cells.tally.tags.push(text.to_owned());
+                    let curve = self.options.select.name(text).map(|name| Curve { name, last_step: None });
+                    curves.insert(name.to_vec(), curve);
+                }
+                let Some(Some(curve)) = curves.get_mut(name) else { return Ok(()) };
+                let at = self.time.map(|c| cells.time(c)).transpose();
+                let point = at.and_then(|time| {
+                    let step = self.step.map_or(Ok(number), |c| cells.step(c))?;
+                    Ok((time, step, cells.number(*value)?))
+                });
+                let Some((wall_time, step, number)) = cells.check(point)? else { return Ok(()) };
+                cells.point(curve, *value, Point { wall_time, step, tag: "", value: number }, each)
+            }
+            Layout::Wide(curves) => {
+                let at = self.time.map(|c| cells.time(c)).transpose();
+                let at = at.and_then(|time| Ok((time, self.step.map_or(Ok(number), |c| cells.step(c))?)));
+                let Some((wall_time, step)) = cells.check(at)? else { return Ok(()) };
+                if row.len() > self.columns.len() {
+                    let what = format!("{} cells, but {} columns", row.len(), self.columns.len());
+                    cells.check::<()>(Err((self.columns.len(), what)))?;
+                }
+                for (column, curve) in curves {
+                    // Not every curve has a value in every row.
+                    if row.get(*column).is_none_or(<[u8]>::is_empty) {
+                        continue;
+                    }
+                    let number = cells.number(*column);
+                    let Some(value) = cells.check(number)? else { continue };
+                    cells.point(curve, *column, Point { wall_time, step, tag: "", value }, each)?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+/// What is wrong with the cell in a column.
+type Bad = (usize, String);
+
+/// A row's cells as what they should be.
+struct Cells<'a> {
+    row: &'a Row<'a>,
+    columns: &'a [String],
+    tally: &'a mut Tally,
+    skip: bool,
+}
+
+impl Cells<'_> {
+    fn time(&self, column: usize) -> std::result::Result<f64, Bad> {
+        match self.number(column)? {
+            time if time.is_finite() => Ok(time),
+            time => Err((column, format!("{time} is no time; TensorBoard would not read on from there"))),
+        }
+    }
+
+    /// A whole number; `3.0` is one, since pandas writes them so.
+    fn step(&self, column: usize) -> std::result::Result<i64, Bad> {
+        let text = self.text(column)?;
+        if let Ok(step) = text.parse() {
+            return Ok(step);
+        }
+        match text.parse::<f64>() {
+            // Up to 2^53 a double is exact.
+            Ok(step) if step.fract() == 0.0 && step.abs() <= 9_007_199_254_740_992.0 => Ok(step as i64),
+            _ => Err((column, format!("{text:?} is no step; a whole number is wanted"))),
+        }
+    }
+
+    fn number(&self, column: usize) -> std::result::Result<f64, Bad> {
+        let text = self.text(column)?;
+        text.parse().map_err(|_| (column, format!("{text:?} is not a number")))
+    }
+
+    fn text(&self, column: usize) -> std::result::Result<&str, Bad> {
+        match self.row.get(column) {
+            None | Some(b"") => Err((column, "the cell is missing".to_owned())),
+            Some(cell) => std::str::from_utf8(cell)
+                .map_err(|_| (column, format!("{:?} is not UTF-8 text", String::from_utf8_lossy(cell)))),
+        }
+    }
+
+    /// Hands a good cell on; a bad one is an error, or counted.
+    fn check<T>(&mut self, cell: std::result::Result<T, Bad>) -> Result<Option<T>> {
+        match cell {
+            Ok(value) => Ok(Some(value)),
+            Err((column, what)) => {
+                let place = self.place(column);
+                if !self.skip {
+                    return Err(Error::failed(format_args!(
+                        "{place}: {what}; --skip-bad leaves such cells out"
+                    )));
+                }
+                self.tally.bad.add(|| format!("{place}: {what}"));
+                Ok(None)
+            }
+        }
+    }
+
+    fn place(&self, column: usize) -> String {
+        let name = self.columns.get(column).map_or(String::new(), |name| format!(" ({name})"));
+        format!("line {}, column {}{name}", self.row.line, column + 1)
+    }
+
+    fn point(
+        &mut self,
+        curve: &mut Curve,
+        column: usize,
+        point: Point,
+        each: &mut impl FnMut(Point) -> Result<()>,
+    ) -> Result<()> {
+        if !point.value.is_finite() {
+            let place = self.place(column);
+            self.tally.non_finite.add(|| format!("{place}: {:?} is {}", curve.name, point.value));
+        }
+        if let Some(last) = curve.last_step.filter(|&last| point.step <= last) {
+            let (line, name) = (self.row.line, &curve.name);
+            self.tally
+                .not_increasing
+                .add(|| format!("line {line}: step {} of {name:?} comes after step {last}", point.step));
+        }
+        curve.last_step = Some(point.step);
+        self.tally.points += 1;
+        each(Point { tag: &curve.name, ..point })
+    }
+}
+
+fn tag_name(cell: &[u8]) -> std::result::Result<&str, String> {
+    match std::str::from_utf8(cell) {
+        Ok("") => Err("the cell is missing".to_owned()),
+        Ok(text) => Ok(text),
+        Err(_) => Err(format!("{:?} is not UTF-8 text", String::from_utf8_lossy(cell))),
+    }
+}
+
+/// `Wall time` and `wall_time` are the same.
+fn plain(name: &str) -> String {
+    name.trim().to_lowercase().replace([' ', '-'], "_")
+}
+
+#[cfg(test)]
+#[path = "table_tests.rs"]
+mod tests;

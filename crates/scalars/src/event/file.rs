@@ -1,0 +1,368 @@
+//! The event file of one run: written once, then only ever appended to, however often it is asked for.
+//!
+//! TensorBoard may be reading the file, and it reads on from where it was. So records are generated from the
+//! start and compared with those already in the file: as long as they are the same nothing is written, what is
+//! new is appended, and where history has changed (a run was resumed from an earlier checkpoint, or started
+//! anew) a new file takes the old one's place.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use prost::Message;
+use torchmill::atomic::AtomicFile;
+use torchmill::{Context, Error, Result};
+
+use super::encode::{Encoder, Encoding, Scalar};
+use super::proto::{Event, HParam, What};
+use super::record::{self, Next};
+
+/// Which file, and what its header says.
+#[derive(Debug, Clone)]
+pub struct Target {
+    /// The run's folder.
+    pub folder: PathBuf,
+    /// Ends the file's name, so that two inputs may share a folder.
+    pub source: String,
+    /// How scalars are laid out.
+    pub encoding: Encoding,
+    /// The run's hyperparameters; may be none.
+    pub hparams: BTreeMap<String, HParam>,
+}
+
+/// An event file that is up to date.
+pub struct Finished {
+    /// What became of it.
+    pub outcome: Outcome,
+    /// Where it is.
+    pub path: PathBuf,
+}
+
+/// What became of the file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// It holds all points already.
+    UpToDate,
+    /// It is new.
+    Created,
+    /// Points were added at its end.
+    Appended(u64),
+    /// It held other points; a new file has taken its place.
+    Replaced,
+}
+
+/// An event file being brought up to date.
+pub struct EventFile {
+    target: Target,
+    encoder: Encoder,
+    state: State,
+    /// One point's records, before they go anywhere.
+    scratch: Vec<u8>,
+    started: bool,
+    added: u64,
+}
+
+enum State {
+    /// No file yet.
+    Fresh,
+    /// So far the file there holds just what was generated.
+    Same(Old),
+    /// The rest is collected here until it is complete, then appended to the old file.
+    Append(Old, BufWriter<File>),
+    /// A file that will take the place of the old ones.
+    New(AtomicFile, PathBuf),
+}
+
+/// The event file that was there before.
+struct Old {
+    path: PathBuf,
+    reader: record::Reader<BufReader<File>>,
+    /// Where its header ends: the version, and a session's start if it had replaced another.
+    header: u64,
+    /// How far it agrees with what was generated.
+    same: u64,
+    /// The next record has been read already and waits in `reader`.
+    peeked: Option<Next>,
+}
+
+impl EventFile {
+    /// Looks for an event file of this target, and makes ready to bring it up to date. Writes nothing yet.
+    pub fn open(target: Target) -> Result<Self> {
+        let state = match newest(&target)? {
+            Some(path) => State::Same(Old::open(path)?),
+            None => State::Fresh,
+        };
+        let encoder = Encoder::new(target.encoding);
+        Ok(Self { target, encoder, state, scratch: Vec::new(), started: false, added: 0 })
+    }
+
+    /// Adds a point. Without a wall time it keeps the one that it has in the file, or gets `now`.
+    pub fn push(&mut self, wall_time: Option<f64>, now: f64, step: i64, tag: &str, value: f64) -> Result<()> {
+        if !self.started {
+            self.started = true;
+            self.header(wall_time, now)?;
+        }
+        let wall_time = match (wall_time, &mut self.state) {
+            (Some(time), _) => time,
+            (None, State::Same(old)) => old.wall_time()?.unwrap_or(now),
+            (None, _) => now,
+        };
+        self.scratch.clear();
+        self.encoder.scalar(&mut self.scratch, Scalar { wall_time, step, tag, value });
+        self.write(wall_time)?;
+        if !matches!(self.state, State::Same(_)) {
+            self.added += 1;
+        }
+        Ok(())
+    }
+
+    fn header(&mut self, wall_time: Option<f64>, now: f64) -> Result<()> {
+        let old_time = match &mut self.state {
+            State::Same(old) => old.wall_time()?,
+            _ => None,
+        };
+        let time = wall_time.or(old_time).unwrap_or(now);
+        self.scratch.clear();
+        self.encoder.file_version(&mut self.scratch, time);
+        self.write(time)?;
+        if let State::Same(old) = &mut self.state {
+            old.skip_session_start()?;
+        }
+        if !self.target.hparams.is_empty() {
+            self.scratch.clear();
+            self.encoder.hparams(&mut self.scratch, time, &self.target.hparams);
+            self.write(time)?;
+        }
+        Ok(())
+    }
+
+    /// Takes the record in `scratch` to where it belongs.
+    fn write(&mut self, wall_time: f64) -> Result<()> {
+        loop {
+            match &mut self.state {
+                State::Fresh => {
+                    let path = self.target.folder.join(file_name(&self.target, wall_time, None));
+                    self.state = State::New(AtomicFile::create(&path)?, path);
+                }
+                State::Same(old) => match old.compare(&self.scratch)? {
+                    Compared::Same => return Ok(()),
+                    Compared::End => self.collect()?,
+                    Compared::Other => self.replace(wall_time)?,
+                },
+                State::Append(old, spool) => {
+                    return spool.write_all(&self.scratch).doing("write beside", &old.path);
+                }
+                State::New(file, path) => return file.write_all(&self.scratch).doing("write", path),
+            }
+        }
+    }
+
+    /// From [`State::Same`] to [`State::Append`].
+    fn collect(&mut self) -> Result<()> {
+        let spool = tempfile::tempfile_in(&self.target.folder).doing("write in", &self.target.folder)?;
+        if let State::Same(old) = std::mem::replace(&mut self.state, State::Fresh) {
+            self.state = State::Append(old, BufWriter::with_capacity(1 << 18, spool));
+        }
+        Ok(())
+    }
+
+    /// From [`State::Same`] to [`State::New`], with the part that is the same copied.
+    fn replace(&mut self, wall_time: f64) -> Result<()> {
+        let State::Same(old) = std::mem::replace(&mut self.state, State::Fresh) else { return Ok(()) };
+        let path = self.target.folder.join(file_name(&self.target, wall_time, Some(&old.path)));
+        let mut file = AtomicFile::create(&path)?;
+        let mut source = File::open(&old.path).doing("read", &old.path)?;
+        let mut start = Vec::new();
+        if old.same == 0 {
+            // Not even the version record is the same: `scratch` holds the new one.
+            start.extend_from_slice(&self.scratch);
+            self.scratch.clear();
+        } else {
+            let version = version_length(&old.path)?.min(old.header);
+            copy(&mut source, 0, version, &mut start, &old.path)?;
+        }
+        self.encoder.session_start(&mut start, wall_time);
+        file.write_all(&start).doing("write", &path)?;
+        copy(&mut source, old.header, old.same.saturating_sub(old.header), &mut file, &old.path)?;
+        self.state = State::New(file, path);
+        Ok(())
+    }
+
+    /// All points are in: makes the file what it should be, complete or not at all.
+    pub fn finish(mut self) -> Result<Finished> {
+        if let State::Same(old) = &mut self.state
+            && !matches!(old.peek()?, Next::End | Next::Torn)
+        {
+            // The file holds more than there is now: the run was cut back.
+            let time = old.wall_time()?.unwrap_or(0.0);
+            self.scratch.clear();
+            self.replace(time)?;
+        }
+        let (outcome, path) = match self.state {
+            State::Fresh => return Err(Error::failed("there is no point to write")),
+            State::Same(old) => {
+                old.cut_torn_end()?;
+                (Outcome::UpToDate, old.path)
+            }
+            State::Append(old, spool) => {
+                let mut spool = spool
+                    .into_inner()
+                    .map_err(io::IntoInnerError::into_error)
+                    .doing("write beside", &old.path)?;
+                old.cut_torn_end()?;
+                let mut file = OpenOptions::new().append(true).open(&old.path).doing("open", &old.path)?;
+                let copied = spool.seek(SeekFrom::Start(0)).and_then(|_| io::copy(&mut spool, &mut file));
+                if let Err(e) = copied.and_then(|_| file.sync_all()) {
+                    // A torn record would be the last that readers see of this file.
+                    let _ = file.set_len(old.same);
+                    return Err(e).doing("write", &old.path);
+                }
+                (Outcome::Appended(self.added), old.path)
+            }
+            State::New(file, path) => {
+                let olds = files(&self.target)?;
+                file.commit()?;
+                let mut replaced = false;
+                for old in olds.iter().filter(|old| **old != path) {
+                    fs::remove_file(old).doing("remove", old)?;
+                    replaced = true;
+                }
+                (if replaced { Outcome::Replaced } else { Outcome::Created }, path)
+            }
+        };
+        Ok(Finished { outcome, path })
+    }
+}
+
+enum Compared {
+    Same,
+    Other,
+    End,
+}
+
+impl Old {
+    fn open(path: PathBuf) -> Result<Self> {
+        let file = File::open(&path).doing("read", &path)?;
+        let reader = record::Reader::new(BufReader::with_capacity(1 << 18, file));
+        Ok(Self { path, reader, header: 0, same: 0, peeked: None })
+    }
+
+    fn peek(&mut self) -> Result<Next> {
+        match self.peeked {
+            Some(next) => Ok(next),
+            None => {
+                let next = self.reader.next().doing("read", &self.path)?;
+                self.peeked = Some(next);
+                Ok(next)
+            }
+        }
+    }
+
+    /// Compares `records` (one, framed) with the next record.
+    fn compare(&mut self, framed: &[u8]) -> Result<Compared> {
+        match self.peek()? {
+            Next::Record if framed.get(12..framed.len().saturating_sub(4)) == Some(self.reader.payload()) => {
+                self.accept();
+                Ok(Compared::Same)
+            }
+            Next::End | Next::Torn => Ok(Compared::End),
+            Next::Record | Next::BadLength | Next::BadPayload => Ok(Compared::Other),
+        }
+    }
+
+    fn accept(&mut self) {
+        self.peeked = None;
+        self.same = self.reader.offset();
+        if self.header == 0 {
+            self.header = self.same;
+        }
+    }
+
+    /// The next record's wall time, if there is one.
+    fn wall_time(&mut self) -> Result<Option<f64>> {
+        Ok(match self.peek()? {
+            Next::Record => Event::decode(self.reader.payload()).ok().map(|event| event.wall_time),
+            _ => None,
+        })
+    }
+
+    fn skip_session_start(&mut self) -> Result<()> {
+        if self.peek()? == Next::Record
+            && let Ok(Event { what: Some(What::SessionLog(_)), .. }) = Event::decode(self.reader.payload())
+        {
+            self.accept();
+            self.header = self.same;
+        }
+        Ok(())
+    }
+
+    /// Removes half a record that an interrupted writer left at the end.
+    fn cut_torn_end(&self) -> Result<()> {
+        let length = fs::metadata(&self.path).doing("read", &self.path)?.len();
+        if length > self.same {
+            let file = OpenOptions::new().write(true).open(&self.path).doing("open", &self.path)?;
+            file.set_len(self.same).doing("write", &self.path)?;
+        }
+        Ok(())
+    }
+}
+
+/// Copies `length` bytes from `start` on.
+fn copy(file: &mut File, start: u64, length: u64, out: &mut impl Write, path: &Path) -> Result<()> {
+    file.seek(SeekFrom::Start(start)).doing("read", path)?;
+    io::copy(&mut file.take(length), out).doing("copy", path)?;
+    Ok(())
+}
+
+/// Where the first record ends.
+fn version_length(path: &Path) -> Result<u64> {
+    let mut reader = record::Reader::new(BufReader::new(File::open(path).doing("read", path)?));
+    reader.next().doing("read", path)?;
+    Ok(reader.offset())
+}
+
+/// `events.out.tfevents.<time>.torchmill.<source>`. The time is that of the first point; readers take files in
+/// the order of their names, so one that replaces another must come after it.
+fn file_name(target: &Target, wall_time: f64, after: Option<&Path>) -> String {
+    const LATEST: u64 = 9_999_999_999;
+    let after = after.and_then(Path::file_name).and_then(|name| time_in(&name.to_string_lossy()));
+    let time = (wall_time as u64).max(after.map_or(0, |t| t + 1)).min(LATEST);
+    format!("events.out.tfevents.{time:010}.torchmill.{}", target.source)
+}
+
+fn time_in(name: &str) -> Option<u64> {
+    name.strip_prefix("events.out.tfevents.")?.split('.').next()?.parse().ok()
+}
+
+/// The target's event files, oldest first; one, unless a program was killed while it replaced it.
+fn files(target: &Target) -> Result<Vec<PathBuf>> {
+    let entries = match fs::read_dir(&target.folder) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.doing("read", &target.folder)?,
+    };
+    let mut found = Vec::new();
+    for entry in entries {
+        let name = entry.doing("read", &target.folder)?.file_name();
+        let ours = name
+            .to_str()
+            .and_then(|n| n.strip_prefix("events.out.tfevents."))
+            .and_then(|n| n.split_once('.'))
+            .is_some_and(|(time, rest)| {
+                time.parse::<u64>().is_ok() && rest.strip_prefix("torchmill.") == Some(&target.source)
+            });
+        if ours {
+            found.push(target.folder.join(name));
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+fn newest(target: &Target) -> Result<Option<PathBuf>> {
+    Ok(files(target)?.pop())
+}
+
+#[cfg(test)]
+#[path = "file_tests.rs"]
+mod tests;

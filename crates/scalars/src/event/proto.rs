@@ -1,0 +1,203 @@
+//! The protobuf messages in an event file, written by hand with prost's derive so that building needs no
+//! protoc. Field numbers and types are those of TensorFlow's `event.proto`, `summary.proto`, `tensor.proto`,
+//! `tensor_shape.proto` and `types.proto`, and of TensorBoard's `plugins/hparams/plugin_data.proto`. Fields
+//! that nothing here reads or writes are left out: prost skips them when it decodes.
+
+use std::collections::BTreeMap;
+
+/// One record of an event file.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Event {
+    /// Seconds since 1970-01-01 00:00 UTC.
+    #[prost(double, tag = "1")]
+    pub wall_time: f64,
+    /// The step of everything in the event.
+    #[prost(int64, tag = "2")]
+    pub step: i64,
+    /// What happened.
+    #[prost(oneof = "What", tags = "3, 5, 7")]
+    pub what: Option<What>,
+}
+
+/// The kinds of event that scalars come in (others decode as no kind at all).
+#[derive(Clone, PartialEq, prost::Oneof)]
+pub enum What {
+    /// `brain.Event:2`, in the first record of a file.
+    #[prost(string, tag = "3")]
+    FileVersion(String),
+    /// Values.
+    #[prost(message, tag = "5")]
+    Summary(Summary),
+    /// A session's start: what came before, from the event's step on, no longer counts.
+    #[prost(message, tag = "7")]
+    SessionLog(SessionLog),
+}
+
+/// The start or the end of a session.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct SessionLog {
+    /// 1 is START.
+    #[prost(int32, tag = "1")]
+    pub status: i32,
+}
+
+/// Values logged together.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Summary {
+    /// The values.
+    #[prost(message, repeated, tag = "1")]
+    pub value: Vec<Value>,
+}
+
+/// One value of a tag (`Summary.Value`).
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Value {
+    /// The curve that it belongs to.
+    #[prost(string, tag = "1")]
+    pub tag: String,
+    /// Which plugin shows the tag; readers look at the first value of a tag only.
+    #[prost(message, optional, tag = "9")]
+    pub metadata: Option<SummaryMetadata>,
+    /// The value itself. A oneof: of two fields in one message, a reader keeps the last.
+    #[prost(oneof = "Data", tags = "2, 4, 5, 6, 8")]
+    pub data: Option<Data>,
+}
+
+/// What a value may be.
+#[derive(Clone, PartialEq, prost::Oneof)]
+pub enum Data {
+    /// A scalar as TensorFlow 1 and PyTorch write it.
+    #[prost(float, tag = "2")]
+    SimpleValue(f32),
+    /// An image, left undecoded.
+    #[prost(bytes = "vec", tag = "4")]
+    Image(Vec<u8>),
+    /// A histogram, left undecoded.
+    #[prost(bytes = "vec", tag = "5")]
+    Histogram(Vec<u8>),
+    /// A sound, left undecoded.
+    #[prost(bytes = "vec", tag = "6")]
+    Audio(Vec<u8>),
+    /// Anything, as TensorFlow 2 writes it; the metadata says what it is.
+    #[prost(message, tag = "8")]
+    Tensor(Tensor),
+}
+
+/// Which plugin a tag belongs to (`SummaryMetadata`).
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct SummaryMetadata {
+    /// The plugin.
+    #[prost(message, optional, tag = "1")]
+    pub plugin_data: Option<PluginData>,
+    /// 1 is DATA_CLASS_SCALAR.
+    #[prost(int32, tag = "4")]
+    pub data_class: i32,
+}
+
+/// A plugin's name and its own message (`SummaryMetadata.PluginData`).
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct PluginData {
+    /// `scalars`, `hparams`, ...
+    #[prost(string, tag = "1")]
+    pub plugin_name: String,
+    /// The plugin's message. Empty for version 0 of the scalars plugin's.
+    #[prost(bytes = "vec", tag = "2")]
+    pub content: Vec<u8>,
+}
+
+/// A tensor (`TensorProto`), as far as numbers go.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Tensor {
+    /// One of the `DT_` constants.
+    #[prost(int32, tag = "1")]
+    pub dtype: i32,
+    /// Absent or without dimensions for a scalar.
+    #[prost(message, optional, tag = "2")]
+    pub shape: Option<TensorShape>,
+    /// The elements as little-endian bytes, instead of one of the lists below.
+    #[prost(bytes = "vec", tag = "4")]
+    pub content: Vec<u8>,
+    /// For DT_HALF and DT_BFLOAT16: the bits of each.
+    #[prost(int32, repeated, tag = "13")]
+    pub half_val: Vec<i32>,
+    /// For DT_FLOAT.
+    #[prost(float, repeated, tag = "5")]
+    pub float_val: Vec<f32>,
+    /// For DT_DOUBLE.
+    #[prost(double, repeated, tag = "6")]
+    pub double_val: Vec<f64>,
+    /// For the integers of up to 32 bits.
+    #[prost(int32, repeated, tag = "7")]
+    pub int_val: Vec<i32>,
+    /// For DT_INT64.
+    #[prost(int64, repeated, tag = "10")]
+    pub int64_val: Vec<i64>,
+    /// For DT_BOOL.
+    #[prost(bool, repeated, tag = "11")]
+    pub bool_val: Vec<bool>,
+}
+
+/// A tensor's shape (`TensorShapeProto`).
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct TensorShape {
+    /// The dimensions.
+    #[prost(message, repeated, tag = "2")]
+    pub dim: Vec<Dim>,
+}
+
+/// One dimension (`TensorShapeProto.Dim`).
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Dim {
+    /// Its size.
+    #[prost(int64, tag = "1")]
+    pub size: i64,
+}
+
+/// `DataType.DT_FLOAT`.
+pub const DT_FLOAT: i32 = 1;
+/// `DataType.DT_DOUBLE`.
+pub const DT_DOUBLE: i32 = 2;
+
+/// The HPARAMS page's own message (`HParamsPluginData`); only a session's start is written.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct HParamsPluginData {
+    /// 0.
+    #[prost(int32, tag = "1")]
+    pub version: i32,
+    /// The hyperparameters of a run.
+    #[prost(message, optional, tag = "3")]
+    pub session_start_info: Option<SessionStartInfo>,
+}
+
+/// A run's hyperparameters (`SessionStartInfo`).
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct SessionStartInfo {
+    /// Name to value; sorted, so that the same recipe gives the same bytes.
+    #[prost(btree_map = "string, message", tag = "1")]
+    pub hparams: BTreeMap<String, HParam>,
+    /// Seconds since 1970-01-01 00:00 UTC.
+    #[prost(double, tag = "5")]
+    pub start_time_secs: f64,
+}
+
+/// One hyperparameter's value (`google.protobuf.Value`, the kinds that a hyperparameter may have).
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct HParam {
+    /// The value.
+    #[prost(oneof = "HParamKind", tags = "2, 3, 4")]
+    pub kind: Option<HParamKind>,
+}
+
+/// The kinds of hyperparameter.
+#[derive(Clone, PartialEq, prost::Oneof)]
+pub enum HParamKind {
+    /// Any number.
+    #[prost(double, tag = "2")]
+    Number(f64),
+    /// Text.
+    #[prost(string, tag = "3")]
+    Text(String),
+    /// True or false.
+    #[prost(bool, tag = "4")]
+    Bool(bool),
+}

@@ -1,0 +1,84 @@
+//! What runs are called: each input becomes one run, in a folder of its own below the log folder.
+
+use std::ffi::OsString;
+use std::path::{Component, Path, PathBuf};
+
+use torchmill::{Context, Error, Result};
+
+use crate::csv::source::Source;
+
+/// The runs' names, one for each source. A file named metrics.csv is called after its folder, another after
+/// itself; where two would be called the same, folders above are put before until they differ. Standard input
+/// has no name: its run is the log folder itself.
+pub fn names(sources: &[Source]) -> Result<Vec<PathBuf>> {
+    let parts = sources.iter().map(parts).collect::<Result<Vec<_>>>()?;
+    let mut lengths = vec![1; parts.len()];
+    loop {
+        let names: Vec<PathBuf> = parts.iter().zip(&lengths).map(|(p, &n)| last(p, n)).collect();
+        let clash = |i: usize| names.iter().enumerate().any(|(j, other)| j != i && *other == names[i]);
+        let clashing: Vec<usize> = (0..names.len()).filter(|&i| clash(i)).collect();
+        if clashing.is_empty() {
+            return Ok(names);
+        }
+        if let Some(&i) = clashing.iter().find(|&&i| lengths[i] >= parts[i].len()) {
+            return Err(Error::usage(format_args!("{} is given twice", sources[i])));
+        }
+        clashing.iter().for_each(|&i| lengths[i] += 1);
+    }
+}
+
+/// A name for the event file: the CSV's own name without its ending.
+pub fn source_name(source: &Source) -> String {
+    let name = match source {
+        Source::Stdin => "stdin".to_owned(),
+        Source::File(path) => path.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
+    };
+    name.chars().map(|c| if c.is_alphanumeric() || "-_".contains(c) { c } else { '_' }).collect()
+}
+
+/// The path's parts, the last of them the run's own name.
+fn parts(source: &Source) -> Result<Vec<OsString>> {
+    let Source::File(path) = source else { return Ok(Vec::new()) };
+    let absolute = std::path::absolute(path).doing("find", path)?;
+    let mut parts: Vec<OsString> = Vec::new();
+    for component in absolute.components() {
+        match component {
+            Component::Normal(part) => parts.push(part.to_owned()),
+            Component::ParentDir => drop(parts.pop()),
+            _ => {}
+        }
+    }
+    let file = parts.pop().unwrap_or_default();
+    if file != "metrics.csv" || parts.is_empty() {
+        parts.push(Path::new(&file).file_stem().unwrap_or_default().to_owned());
+    }
+    Ok(parts)
+}
+
+fn last(parts: &[OsString], n: usize) -> PathBuf {
+    parts[parts.len().saturating_sub(n)..].iter().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn named(paths: &[&str]) -> Result<Vec<String>> {
+        let sources: Vec<Source> = paths.iter().map(|p| Source::new(Path::new(p))).collect();
+        Ok(names(&sources)?.iter().map(|n| n.display().to_string()).collect())
+    }
+
+    #[test]
+    fn runs_are_called_after_their_folders() {
+        assert_eq!(named(&["runs/a/metrics.csv", "/x/b/metrics.csv"]).unwrap(), ["a", "b"]);
+        assert_eq!(named(&["loss.csv", "a/../acc.csv", "-"]).unwrap(), ["loss", "acc", ""]);
+    }
+
+    #[test]
+    fn names_that_clash_get_the_folders_above() {
+        assert_eq!(named(&["x/a/metrics.csv", "y/a/metrics.csv", "b.csv"]).unwrap(), ["x/a", "y/a", "b"]);
+        assert_eq!(named(&["a/log.csv", "b/log.csv"]).unwrap(), ["a/log", "b/log"]);
+        assert!(named(&["a/log.csv", "a/./log.csv"]).unwrap_err().to_string().contains("given twice"));
+        assert!(named(&["-", "-"]).unwrap_err().to_string().contains("given twice"));
+    }
+}

@@ -1,0 +1,90 @@
+//! What `scalars` writes, read by TensorBoard itself. Needs a Python with the `tensorboard` package, named by
+//! TORCHMILL_PYTHON (`make test` sets it up); says so where there is none.
+
+#![allow(clippy::unwrap_used, reason = "a test's helpers may panic")]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+/// A metrics.csv as train writes it, with awkward numbers.
+fn metrics() -> String {
+    let mut text = "wall_time,step,epoch,tag,value\n".to_owned();
+    let mut time = 1_764_000_000.123_456_7;
+    for epoch in 1..=3 {
+        for batch in 1..=40 {
+            let step = (epoch - 1) * 4000 + batch * 100;
+            time += 0.731;
+            let loss = 2.3 / f64::from(step).ln();
+            text += &format!("{time},{step},{epoch},train loss,{loss}\n");
+        }
+        text += &format!("{time},{epoch},{epoch},test loss,{}\n", 310.5 / f64::from(epoch));
+        text += &format!("{time},{epoch},{epoch},test accuracy,{}\n", 0.313 * f64::from(epoch));
+    }
+    for (i, value) in ["NaN", "inf", "-inf", "1e-45", "-0.0", "1e300", "16777217"].into_iter().enumerate() {
+        text += &format!("{time},{i},3,\"odd, \"\"very\"\" \u{3b1}\",{value}\n");
+    }
+    text
+}
+
+fn python() -> Option<String> {
+    let python = std::env::var("TORCHMILL_PYTHON").ok().filter(|p| !p.is_empty());
+    if python.is_none() {
+        eprintln!("skipped: TORCHMILL_PYTHON names no Python with the tensorboard package");
+    }
+    python
+}
+
+fn scalars(folder: &Path, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_scalars")).args(arguments).current_dir(folder).output().unwrap()
+}
+
+fn script(python: &str, name: &str, folder: &Path, arguments: &[&str]) -> String {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(name);
+    let output = Command::new(python).arg(script).args(arguments).current_dir(folder).output().unwrap();
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{name}: {out}{err}");
+    out.into_owned()
+}
+
+#[test]
+fn tensorboards_readers_read_every_point_exactly() {
+    let Some(python) = python() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir_all(folder.path().join("runs/a")).unwrap();
+    fs::write(folder.path().join("runs/a/metrics.csv"), metrics()).unwrap();
+    for encoding in ["simple", "tensor", "double"] {
+        let arguments = ["runs/a/metrics.csv", "--logdir", encoding, "--encoding", encoding];
+        // The second run must add nothing.
+        for _ in 0..2 {
+            let output = scalars(folder.path(), &arguments);
+            assert!(output.status.success(), "{output:?}");
+        }
+        let run = format!("{encoding}/a");
+        print!("{}", script(&python, "interop.py", folder.path(), &["runs/a/metrics.csv", &run, encoding]));
+    }
+}
+
+#[test]
+fn tensorboards_web_page_gets_every_point() {
+    let Some(python) = python() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("one.csv"), metrics()).unwrap();
+    fs::write(folder.path().join("two.csv"), "step;acc\n1;0.5\n2;nan\n").unwrap();
+    for encoding in ["simple", "tensor"] {
+        let output = scalars(folder.path(), &["one.csv", "two.csv", "-o", encoding, "--encoding", encoding]);
+        assert!(output.status.success(), "{output:?}");
+        let json = script(&python, "web.py", folder.path(), &[encoding]);
+        type Runs = BTreeMap<String, BTreeMap<String, Vec<(f64, i64, serde_json::Value)>>>;
+        let runs: Runs = serde_json::from_str(&json).unwrap();
+        assert_eq!(runs.keys().collect::<Vec<_>>(), ["one", "two"]);
+        let count = |tag: &str| runs["one"][tag].len();
+        let tags = ["train loss", "test loss", "test accuracy", "odd, \"very\" \u{3b1}"];
+        assert_eq!(tags.map(count), [120, 3, 3, 7], "{encoding}");
+        let accuracy: Vec<_> =
+            runs["one"]["test accuracy"].iter().map(|p| (p.1, p.2.as_f64().unwrap() as f32)).collect();
+        assert_eq!(accuracy, [(1, 0.313), (2, 0.626), (3, (0.313 * 3.0) as f32)]);
+        assert_eq!(runs["two"]["acc"][1].2, "NaN");
+    }
+}
