@@ -98,8 +98,13 @@ impl Place<'_> {
 
     /// `column 8: Resize: size must be an integer, not "x"`.
     pub(super) fn must_be(&self, what: &str, item: &Item) -> Error {
+        self.must_be_hinted(what, item, "")
+    }
+
+    /// The same with a hint after it.
+    pub(super) fn must_be_hinted(&self, what: &str, item: &Item, hint: &str) -> Error {
         let found = item.value.described();
-        self.bound.wrong(item.at, format_args!("{} must be {what}, not {found}", self.parameter))
+        self.bound.wrong(item.at, format_args!("{} must be {what}, not {found}{hint}", self.parameter))
     }
 }
 

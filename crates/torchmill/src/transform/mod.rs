@@ -24,6 +24,7 @@ mod grayscale;
 mod normalize;
 mod pad;
 mod planes;
+mod resample;
 mod resize;
 
 pub use choice::{RandomApply, RandomChoice};
@@ -39,3 +40,6 @@ pub use random::{Rng, rng};
 pub use resize::Resize;
 pub use table::Transform;
 pub use types::{Edges, Fill, Interpolation, PaddingMode, Size};
+
+#[cfg(test)]
+mod golden;

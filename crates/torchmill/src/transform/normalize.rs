@@ -11,9 +11,9 @@ use crate::{Error, Result};
 /// split's statistics (see [`Pipeline::with_statistics`](super::Pipeline::with_statistics)).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Normalize {
-    /// One mean a channel.
+    /// One mean a channel, or one for all.
     pub mean: Vec<f32>,
-    /// One standard deviation a channel, none of them 0.
+    /// One standard deviation a channel, or one for all; none of them 0.
     pub std: Vec<f32>,
 }
 
@@ -43,7 +43,8 @@ impl Normalize {
         if self.is_auto() {
             return Err(Error::usage("auto has not been replaced by the train split's statistics"));
         }
-        if self.mean.len() != channels || self.std.len() != channels {
+        let fits = |n: usize| n == 1 || n == channels;
+        if !fits(self.mean.len()) || self.mean.len() != self.std.len() {
             return Err(Error::usage(format_args!(
                 "has {} means and {} standard deviations for {channels} channels",
                 self.mean.len(),
@@ -100,7 +101,8 @@ impl Step for Normalize {
         let [channels, height, width] = tensor.shape;
         self.for_channels(channels)?;
         let planes = tensor.values.chunks_exact_mut(height * width);
-        for ((plane, &mean), &std) in planes.zip(&self.mean).zip(&self.std) {
+        // One value serves all channels.
+        for ((plane, &mean), &std) in planes.zip(self.mean.iter().cycle()).zip(self.std.iter().cycle()) {
             for x in plane {
                 *x = (*x - mean) / std;
             }
@@ -130,12 +132,7 @@ impl Argument for Statistic {
 
     fn value(&self) -> Value {
         match &self.0[..] {
-            [] => Value::Call(super::value::Call {
-                name: "auto".to_owned(),
-                at: 0,
-                called: false,
-                arguments: Vec::new(),
-            }),
+            [] => Value::name("auto"),
             values => Value::tuple(values.iter().copied()),
         }
     }

@@ -1,13 +1,12 @@
 //! `Resize`.
 
-use fast_image_resize as fir;
-
 use super::arguments::transform;
-use super::image::{Form, Image, Kind, Sample, elements, needs_image};
+use super::image::{Form, Kind, Sample, needs_image};
 use super::random::Rng;
+use super::resample::resized;
 use super::step::{Step, Wrong};
 use super::types::{Interpolation, Size};
-use crate::{Error, Result};
+use crate::Result;
 
 transform! {
     /// An image at another size, filtered as Pillow does: always with antialiasing, as torchvision on PIL
@@ -74,34 +73,4 @@ impl Step for Resize {
         let (height, width) = self.size_for(image.height, image.width);
         resized(image, height, width, self.interpolation).map(Sample::Image)
     }
-}
-
-/// The image at this size.
-pub(super) fn resized(image: Image, height: usize, width: usize, how: Interpolation) -> Result<Image> {
-    if (height, width) == (image.height, image.width) {
-        return Ok(image);
-    }
-    let channels = image.channels;
-    elements(channels, height, width)?;
-    let kind = if channels == 3 { fir::PixelType::U8x3 } else { fir::PixelType::U8 };
-    let failed = |e: &dyn std::fmt::Display| Error::failed(format_args!("cannot resize: {e}"));
-    let Image { width: w, height: h, pixels, .. } = image;
-    let from = fir::images::Image::from_vec_u8(w as u32, h as u32, pixels, kind).map_err(|e| failed(&e))?;
-    let mut to = fir::images::Image::new(width as u32, height as u32, kind);
-    let options = fir::ResizeOptions::new().resize_alg(algorithm(how)).use_alpha(false);
-    fir::Resizer::new().resize(&from, &mut to, &options).map_err(|e| failed(&e))?;
-    Ok(Image { width, height, channels, pixels: to.into_vec() })
-}
-
-/// The filter that Pillow has under this name.
-fn algorithm(how: Interpolation) -> fir::ResizeAlg {
-    use fir::{FilterType, ResizeAlg};
-    ResizeAlg::Convolution(match how {
-        Interpolation::Nearest => return ResizeAlg::Nearest,
-        Interpolation::Bilinear => FilterType::Bilinear,
-        Interpolation::Bicubic => FilterType::CatmullRom,
-        Interpolation::Box => FilterType::Box,
-        Interpolation::Hamming => FilterType::Hamming,
-        Interpolation::Lanczos => FilterType::Lanczos3,
-    })
 }

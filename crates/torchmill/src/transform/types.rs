@@ -139,11 +139,14 @@ pub(super) fn number(x: f64) -> Value {
     if whole as f64 == x && whole.abs() < 1 << 53 { Value::Int(whole) } else { Value::Float(x) }
 }
 
-/// An argument that is one of a few names.
+/// An argument that is one of a few names: as a string, as a member of torchvision's enumeration, or what
+/// else stands for it. With `in Enumeration` the canonical text has the member, otherwise the string.
 macro_rules! names {
     (
         $(#[$about:meta])*
-        pub enum $name:ident { $( $(#[$what:meta])* $variant:ident = $text:literal $(| $number:literal)? ),* $(,)? }
+        pub enum $name:ident $(in $enumeration:literal)? {
+            $( $(#[$what:meta])* $variant:ident = $text:literal $(| $alias:literal)* ),* $(,)?
+        }
     ) => {
         $(#[$about])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -154,51 +157,53 @@ macro_rules! names {
                 item: &$crate::transform::value::Item,
                 place: &$crate::transform::arguments::Place,
             ) -> $crate::Result<Self> {
-                use $crate::transform::value::Value;
-                const NAMES: &[&str] = &[$($text),*];
-                let name = match &item.value {
-                    Value::Text(name) => name.to_lowercase(),
-                    Value::Call(call) if !call.called => call.name.to_lowercase(),
-                    Value::Int(n) => n.to_string(),
-                    _ => String::new(),
-                };
-                $( if name == $text $(|| name == stringify!($number))? { return Ok(Self::$variant); } )*
-                let hint = $crate::transform::types::nearest(&name, NAMES.iter().copied());
-                let hint = hint.map_or_else(String::new, |near| format!(" (did you mean {near}?)"));
-                Err(place.must_be(&format!("one of {}", NAMES.join(", ")), item).hinted(&hint))
+                let known = [$( (Self::$variant, &[$text $(, $alias)*][..]) ),*];
+                $crate::transform::types::one_of(item, place, &known)
             }
             fn value(&self) -> $crate::transform::value::Value {
-                match self { $( Self::$variant => $text.into() ),* }
+                let text = match self { $( Self::$variant => $text ),* };
+                $( return $crate::transform::value::Value::name(&format!(
+                    concat!($enumeration, ".{}"), text.to_uppercase()
+                )); )?
+                #[allow(unreachable_code)]
+                text.into()
             }
         }
     };
 }
 
-impl Error {
-    /// The same usage error with a hint after it.
-    pub(in crate::transform) fn hinted(self, hint: &str) -> Self {
-        match self {
-            Self::Usage(why) => Self::Usage(why + hint),
-            other => other,
-        }
+/// The one that has this name, or an error that tells the names.
+pub(super) fn one_of<T: Copy>(item: &Item, place: &Place, known: &[(T, &[&str])]) -> Result<T> {
+    let name = match &item.value {
+        Value::Text(name) => name.to_lowercase(),
+        Value::Call(call) if !call.called => call.name.to_lowercase(),
+        Value::Int(n) => n.to_string(),
+        _ => String::new(),
+    };
+    if let Some((found, _)) = known.iter().find(|(_, names)| names.contains(&name.as_str())) {
+        return Ok(*found);
     }
+    let names: Vec<&str> = known.iter().filter_map(|(_, names)| names.first().copied()).collect();
+    let hint = nearest(&name, names.iter().copied());
+    let hint = hint.map_or_else(String::new, |near| format!(" (did you mean {near}?)"));
+    Err(place.must_be_hinted(&format!("one of {}", names.join(", ")), item, &hint))
 }
 
 names! {
     /// How pixels between pixels are found: torchvision's InterpolationMode, or PIL's numbers.
-    pub enum Interpolation {
+    pub enum Interpolation in "InterpolationMode" {
         /// The nearest pixel.
-        Nearest = "nearest" | 0,
+        Nearest = "nearest" | "nearest-exact" | "nearest_exact" | "0",
         /// Linear in both directions.
-        Bilinear = "bilinear" | 2,
+        Bilinear = "bilinear" | "2",
         /// Cubic in both directions.
-        Bicubic = "bicubic" | 3,
+        Bicubic = "bicubic" | "3",
         /// The mean of what a pixel covers.
-        Box = "box" | 4,
+        Box = "box" | "4",
         /// Sharper than bilinear, no dislocations as with box.
-        Hamming = "hamming" | 5,
+        Hamming = "hamming" | "5",
         /// A truncated sinc, 3 lobes.
-        Lanczos = "lanczos" | 1,
+        Lanczos = "lanczos" | "1",
     }
 }
 

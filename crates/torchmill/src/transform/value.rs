@@ -67,6 +67,11 @@ impl Value {
         Self::List(values.into_iter().map(|v| Item::from(v.into())).collect())
     }
 
+    /// A bare name.
+    pub(super) fn name(name: &str) -> Self {
+        Self::Call(Call { name: name.to_owned(), at: 0, called: false, arguments: Vec::new() })
+    }
+
     /// What a message calls it.
     pub(super) fn described(&self) -> String {
         match self {

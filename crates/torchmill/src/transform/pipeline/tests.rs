@@ -25,7 +25,7 @@ fn the_canonical_text_drops_defaults_and_prefixes() {
         ("RandomHorizontalFlip(0.5)", "RandomHorizontalFlip"),
         (
             "Resize(32, interpolation=InterpolationMode.BICUBIC, antialias=True)",
-            "Resize(32, interpolation=\"bicubic\")",
+            "Resize(32, interpolation=InterpolationMode.BICUBIC)",
         ),
         ("Resize([32])", "Resize(32)"),
         ("Resize(size=None, max_size=64)", "Resize(None, max_size=64)"),
@@ -140,7 +140,7 @@ fn what_cannot_be_is_refused_before_and_during() {
     for text in [
         "ToTensor | Resize(8)",
         "Normalize((0.5,), (0.5,))",
-        "ToTensor | Normalize((0.5,), (0.5,))",
+        "ToTensor | Normalize((0.5, 0.5), (0.5, 0.5))",
         "RandomCrop(64)",
         "Pad(1, fill=(1, 2))",
         "Resize((32768, 32768))",
