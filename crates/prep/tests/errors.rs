@@ -14,7 +14,12 @@ fn a_damaged_batch_of_cifar() {
     let batch = dir.path().join("cifar/data_batch_4.bin");
     let bytes = fs::read(&batch).unwrap();
     fs::write(&batch, &bytes[..bytes.len() - 1]).unwrap();
-    fail(dir.path(), &["cifar", "-o", "out"], 1, "cifar/data_batch_4.bin: has 6,145 bytes, which is no whole number");
+    fail(
+        dir.path(),
+        &["cifar", "-o", "out"],
+        1,
+        "cifar/data_batch_4.bin: has 6,145 bytes, which is no whole number",
+    );
     let mut wrong = bytes;
     wrong[3073] = 77;
     fs::write(&batch, wrong).unwrap();
@@ -59,7 +64,8 @@ fn pipelines_that_cannot_be() {
     fail(dir.path(), &["pets", "-o", "out", "--transform", "RandomCrop(9)"], 1, "RandomCrop");
     let late = "ToTensor | Resize(9)";
     fail(dir.path(), &["pets", "-o", "out", "--transform", late, "--dtype", "float32"], 2, "Resize");
-    let random = ["pets", "-o", "out", "--transform", "RandomHorizontalFlip | ToTensor", "--dtype", "float32"];
+    let random =
+        ["pets", "-o", "out", "--transform", "RandomHorizontalFlip | ToTensor", "--dtype", "float32"];
     fail(dir.path(), &random, 2, "what is random comes before it");
 }
 
@@ -67,11 +73,31 @@ fn pipelines_that_cannot_be() {
 fn options_that_do_not_go_together() {
     let dir = tempdir().unwrap();
     pets(dir.path());
-    fail(dir.path(), &["pets", "-o", "-"], 2, "standard output takes one split: give --split train or --split test");
-    fail(dir.path(), &["pets", "-o", "out", "--split", "dev"], 2, "there is no split `dev`, only test, train");
+    fail(
+        dir.path(),
+        &["pets", "-o", "-"],
+        2,
+        "standard output takes one split: give --split train or --split test",
+    );
+    fail(
+        dir.path(),
+        &["pets", "-o", "out", "--split", "dev"],
+        2,
+        "there is no split `dev`, only test, train",
+    );
     fail(dir.path(), &["pets", "-o", "out", "--test-fraction", "0.1"], 2, "every input has one");
-    fail(dir.path(), &["pets", "-o", "out", "--format", "npy", "--dtype", "bfloat16"], 2, "npy has no bfloat16");
-    fail(dir.path(), &["pets", "-o", "out", "--format", "tar", "--dtype", "float32"], 2, "png holds whole numbers");
+    fail(
+        dir.path(),
+        &["pets", "-o", "out", "--format", "npy", "--dtype", "bfloat16"],
+        2,
+        "npy has no bfloat16",
+    );
+    fail(
+        dir.path(),
+        &["pets", "-o", "out", "--format", "tar", "--dtype", "float32"],
+        2,
+        "png holds whole numbers",
+    );
     let fraction = run(dir.path(), &["pets", "-o", "out", "--test-fraction", "1.5"]);
     assert_eq!(fraction.status.code(), Some(2));
     assert_eq!(run(dir.path(), &["pets"]).status.code(), Some(2));

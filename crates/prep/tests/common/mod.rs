@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-pub use tempfile::{TempDir, tempdir};
+pub use tempfile::tempdir;
 use torchmill::shard::ShardSet;
 
 /// prep with these arguments, its standard input empty.
@@ -77,9 +77,11 @@ pub fn cifar(folder: &Path, per_batch: usize) {
     fs::create_dir_all(&at).unwrap();
     for batch in 0..6 {
         let records = (0..per_batch).map(|i| batch * per_batch + i);
-        let bytes: Vec<u8> =
-            records.flat_map(|n| std::iter::once((n % 10) as u8).chain((0..3072).map(move |i| pixel(n, i)))).collect();
-        let name = if batch == 5 { "test_batch.bin".to_owned() } else { format!("data_batch_{}.bin", batch + 1) };
+        let bytes: Vec<u8> = records
+            .flat_map(|n| std::iter::once((n % 10) as u8).chain((0..3072).map(move |i| pixel(n, i))))
+            .collect();
+        let name =
+            if batch == 5 { "test_batch.bin".to_owned() } else { format!("data_batch_{}.bin", batch + 1) };
         fs::write(at.join(name), bytes).unwrap();
     }
     let names = "airplane automobile bird cat deer dog frog horse ship truck".replace(' ', "\n");
