@@ -49,6 +49,10 @@ pub(super) fn open(
     }
     for (class, label) in manifest.classes.iter().zip(0u32..) {
         let under = if alone { "" } else { class.as_str() };
+        if !root.join(under).exists() {
+            set.notes.push(format!("{} is not there: no images of that class", root.join(under).display()));
+            continue;
+        }
         let files = found.images(&root, under)?;
         if files.is_empty() {
             return Err(Error::failed(format_args!(

@@ -55,7 +55,7 @@ impl Dataset {
     ///
     /// Lengths, counts and labels are checked here; image files are only listed.
     pub fn open(folder: &Path) -> Result<Self> {
-        let manifest = match Manifest::read(folder)? {
+        let manifest = match folder.is_dir().then(|| Manifest::read(folder)).transpose()?.flatten() {
             Some(manifest) => manifest,
             None => detect::manifest(folder)?,
         };

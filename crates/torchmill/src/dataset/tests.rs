@@ -149,6 +149,10 @@ fn splits_are_known_by_their_folders() {
     fs::remove_dir_all(folder.path().join("val/fox")).unwrap();
     fs::remove_file(folder.path().join("val/dog/2.pgm")).unwrap();
     assert!(error(&folder).contains("val/dog holds no images"));
+    fs::remove_dir(folder.path().join("val/dog")).unwrap();
+    let set = Dataset::open(folder.path()).unwrap();
+    assert_eq!((sources(&set, "test"), set.classes.len()), (vec!["val/cat/2.pgm".to_owned()], 2));
+    assert!(set.notes[0].contains("val/dog is not there"), "{:?}", set.notes);
 }
 
 #[test]
