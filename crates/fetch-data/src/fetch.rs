@@ -139,7 +139,7 @@ fn published(target: &Path, entry: &Entry, options: &Options) -> Result<Layout> 
         }
     };
     let layout = layout::find(target, Some(entry), true)?;
-    place::describe(target, entry.name, Some(entry), &layout, source, true)?;
+    place::describe(target, entry.name, &layout, source, true)?;
     tidy(entry, &keep, options);
     Ok(layout)
 }

@@ -96,7 +96,7 @@ fn from_archive(
     let published = verified && options.checksum.is_none();
     // Messages are to name the archive, not our temporary folder.
     let layout = layout::find(target, entry, published).map_err(|e| relabel(&e, target, archive))?;
-    place::describe(target, name, entry, &layout, source, verified)?;
+    place::describe(target, name, &layout, source, verified)?;
     Ok(layout)
 }
 
@@ -128,17 +128,17 @@ fn from_folder(
         ));
     }
     let source = folder.canonicalize().unwrap_or_else(|_| folder.to_path_buf());
-    place::describe(target, name, entry, &layout, source.display().to_string(), verified)?;
+    place::describe(target, name, &layout, source.display().to_string(), verified)?;
     Ok(layout)
 }
 
 /// Whether the data set is one that is published file by file, and all of them are the published ones.
 fn has_published_files(folder: &Path, entry: &Entry, layout: &Layout) -> Result<bool> {
     let Origin::Web { files, .. } = &entry.origin else { return Ok(false) };
-    if layout.kind != entry.kind || files.iter().any(|f| f.unpack) {
+    if layout.manifest.kind != entry.kind || files.iter().any(|f| f.unpack) {
         return Ok(false);
     }
-    for path in layout.splits.values().flatten() {
+    for path in layout.manifest.splits.values().flatten() {
         let name = path.rsplit('/').next().unwrap_or(path);
         let edition = files.iter().flat_map(|f| f.editions).find(|e| e.file == name);
         let Some(published) = edition.map(|e| e.checksum.parse::<Checksum>()).transpose()? else {

@@ -1,6 +1,5 @@
 //! Putting a data set's files where they belong, and saying in dataset.toml what they are.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
@@ -8,78 +7,42 @@ use torchmill::dataset::{Kind, Manifest};
 use torchmill::progress::{Progress, Unit};
 use torchmill::{Context, Error, Result, interrupt};
 
-use crate::catalogue::Entry;
 use crate::checksum;
-use crate::layout::{Layout, images};
+use crate::layout::Layout;
 
-/// Copies what `layout` found in `from` to the same places below `to`; images only from image folders. With
-/// `link` a file is linked (the same bytes on the disk under two names) where the file system can.
+/// Copies what `layout` found in `from` to the same places below `to`. With `link` a file is linked (the same
+/// bytes on the disk under two names) where the file system can.
 pub fn copy(from: &Path, to: &Path, layout: &Layout, link: bool) -> Result<()> {
-    let mut bar = Progress::new("copying", None, Unit::Count("files"));
-    let mut put = |relative: &Path| -> Result<()> {
+    let files = layout.files();
+    let mut bar = Progress::new("copying", Some(files.len() as u64), Unit::Count("files"));
+    for file in files {
         interrupt::check()?;
-        let (source, target) = (from.join(relative), to.join(relative));
+        let (source, target) = (from.join(&file), to.join(&file));
         if let Some(folder) = target.parent() {
             fs::create_dir_all(folder).doing("make the folder", folder)?;
         }
+        // Of a link in the folder it is the file behind it that is wanted.
+        let linked = link && source.canonicalize().is_ok_and(|real| fs::hard_link(real, &target).is_ok());
+        if !linked {
+            let failed =
+                |e| Error::io(format_args!("cannot copy {} to {}", source.display(), target.display()), &e);
+            fs::copy(&source, &target).map_err(failed)?;
+        }
         bar.add(1);
-        if link {
-            // Of a link in the folder it is the file behind it that is wanted.
-            let real = source.canonicalize().doing("read", &source)?;
-            if fs::hard_link(real, &target).is_ok() {
-                return Ok(());
-            }
-        }
-        let failed =
-            |e| Error::io(format_args!("cannot copy {} to {}", source.display(), target.display()), &e);
-        fs::copy(&source, &target).map(drop).map_err(failed)
-    };
-    for file in layout.splits.values().flatten() {
-        if layout.kind == Kind::ImageFolder {
-            for class in &layout.classes {
-                let folder = if file == "." { from.join(class) } else { from.join(file).join(class) };
-                if !folder.is_dir() {
-                    continue;
-                }
-                for image in images::files(&folder) {
-                    let image = image?;
-                    put(image.path().strip_prefix(from).unwrap_or(image.path()))?;
-                }
-            }
-        } else {
-            put(Path::new(file))?;
-        }
     }
-    layout.extras.iter().try_for_each(|file| put(Path::new(file)))?;
     bar.finish();
     Ok(())
 }
 
-/// Writes `folder/dataset.toml`.
-pub fn describe(
-    folder: &Path,
-    name: &str,
-    entry: Option<&Entry>,
-    layout: &Layout,
-    source: String,
-    verified: bool,
-) -> Result<()> {
-    let mut checksums = BTreeMap::new();
-    if layout.kind != Kind::ImageFolder {
-        for file in layout.splits.values().flatten() {
-            checksums.insert(file.clone(), checksum::of_file(&folder.join(file), None)?.to_string());
+/// Writes `folder/dataset.toml`: the data set `name`, as `layout` found it, from `source`.
+pub fn describe(folder: &Path, name: &str, layout: &Layout, source: String, verified: bool) -> Result<()> {
+    let mut manifest = Manifest { name: name.to_owned(), source, verified, ..layout.manifest.clone() };
+    if manifest.kind != Kind::ImageFolder {
+        for file in manifest.splits.values().flatten() {
+            let checksum = checksum::of_file(&folder.join(file), None)?;
+            manifest.checksums.insert(file.clone(), checksum.to_string());
         }
     }
-    let manifest = Manifest {
-        name: name.to_owned(),
-        kind: layout.kind,
-        classes: layout.classes.clone(),
-        source,
-        verified,
-        licence: entry.map(|e| e.licence.to_owned()).unwrap_or_default(),
-        splits: layout.splits.clone(),
-        checksums,
-    };
     manifest.write(folder)
 }
 

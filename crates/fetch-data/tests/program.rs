@@ -56,6 +56,10 @@ fn archive() -> Vec<u8> {
         header.set_mode(0o644);
         builder.append_data(&mut header, format!("cifar-10-batches-bin/{name}"), &bytes[..]).unwrap();
     }
+    let names = b"a\nb\nc\nd\ne\nf\ng\nh\ni\nj\n\n";
+    let mut header = tar::Header::new_gnu();
+    header.set_size(names.len() as u64);
+    builder.append_data(&mut header, "cifar-10-batches-bin/batches.meta.txt", &names[..]).unwrap();
     builder.into_inner().unwrap().finish().unwrap()
 }
 

