@@ -170,11 +170,11 @@ ifneq ($(DATASET),)
 fetch: $(RAW)
 prep: $(SHARDS)/.prepped
 train: $(TRAINED)
-	@echo 'The run is in $(RUN_DIR): make evaluate, make tensorboard'
+	@echo 'The run is in $(RUN_DIR). Next: make evaluate, make tensorboard'
 
 # If the data set was chosen because a source answered, and that source then fails, ask again next time.
 $(RAW): | $(RELEASE)/.data-programs
-	fetch-data $(FETCH_OPTIONS)$(if $(CHOSEN), || { status=$$?; rm -f $(CHOICE); exit $$status; })
+	fetch-data $(FETCH_OPTIONS)$(if $(filter cifar10,$(CHOSEN)), || { status=$$?; rm -f $(CHOICE); exit $$status; })
 	@touch $@
 
 $(SHARDS)/.prepped: $(RAW) $(filter %.toml,$(RECIPE)) | $(RELEASE)/.data-programs
