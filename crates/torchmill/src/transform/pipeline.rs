@@ -82,8 +82,13 @@ impl Pipeline {
     pub fn split(&self) -> (Self, Self) {
         let bakes = |t: &&Transform| !t.step().is_random() && t.step().kind(Kind::Image) == Kind::Image;
         let n = self.steps.iter().take_while(bakes).count();
-        let (baked, deferred) = self.steps.split_at(n);
-        (Self { steps: baked.to_vec() }, Self { steps: deferred.to_vec() })
+        self.split_at(n)
+    }
+
+    /// The first `n` steps, and the rest.
+    pub fn split_at(&self, n: usize) -> (Self, Self) {
+        let (before, after) = self.steps.split_at(n.min(self.steps.len()));
+        (Self { steps: before.to_vec() }, Self { steps: after.to_vec() })
     }
 
     /// Whether any step draws random numbers.
