@@ -37,6 +37,8 @@ pub struct Finished {
     pub outcome: Outcome,
     /// Where it is.
     pub path: PathBuf,
+    /// Goes on where the file ends.
+    pub encoder: Encoder,
 }
 
 /// What became of the file.
@@ -115,6 +117,11 @@ impl EventFile {
             self.added += 1;
         }
         Ok(())
+    }
+
+    /// Whether any point was pushed.
+    pub fn started(&self) -> bool {
+        self.started
     }
 
     fn header(&mut self, wall_time: Option<f64>, now: f64) -> Result<()> {
@@ -231,7 +238,7 @@ impl EventFile {
                 (if replaced { Outcome::Replaced } else { Outcome::Created }, path)
             }
         };
-        Ok(Finished { outcome, path })
+        Ok(Finished { outcome, path, encoder: self.encoder })
     }
 }
 
@@ -338,7 +345,10 @@ fn time_in(name: &str) -> Option<u64> {
 /// The target's event files, oldest first; one, unless a program was killed while it replaced it.
 fn files(target: &Target) -> Result<Vec<PathBuf>> {
     let entries = match fs::read_dir(&target.folder) {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        // A file in the folder's place is told when the folder is made.
+        Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            return Ok(Vec::new());
+        }
         entries => entries.doing("read", &target.folder)?,
     };
     let mut found = Vec::new();
