@@ -227,7 +227,7 @@ install: build
 	@if [[ -z '$(LIBTORCH)' && ! -L .libtorch ]]; then \
 		echo "installing libtorch in $(LIBDIR)"; \
 		install -d '$(LIBDIR)'; \
-		find .libtorch/lib -maxdepth 1 \( -name 'lib*.so.*' -o -name 'lib*.dylib' -o -name 'lib*.so' -size +1k \) \
+		find -L .libtorch/lib -maxdepth 1 \( -name 'lib*.so.*' -o -name 'lib*.dylib' -o -name 'lib*.so' -size +1k \) \
 			-exec install -m 755 {} '$(LIBDIR)' ';'; \
 	else \
 		echo "linking $(LIBDIR) to $(LIBTORCH_LIB)"; \

@@ -34,7 +34,7 @@ impl Project {
     /// make with these arguments, and nothing of the make and variables that may have started this test.
     pub fn make(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new("make");
-        command.current_dir(&self.0).args(arguments).env_clear();
+        command.current_dir(&self.0).args(arguments).env_clear().env("OMP_NUM_THREADS", "1");
         for name in ["PATH", "HOME", "LD_LIBRARY_PATH"] {
             if let Some(value) = std::env::var_os(name) {
                 command.env(name, value);

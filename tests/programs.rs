@@ -29,7 +29,8 @@ pub fn program(name: &str) -> Command {
         path.display()
     );
     let mut command = Command::new(path);
-    command.stdin(Stdio::null());
+    // Many of these run at once: OpenMP's threads, which wait by spinning, would fight over the processors.
+    command.stdin(Stdio::null()).env("OMP_NUM_THREADS", "1");
     command
 }
 

@@ -11,8 +11,9 @@ raw = pathlib.Path(sys.argv[1])
 data = gzip.open(path).read() if path.suffix == ".gz" else path.read_bytes()
 expected = np.frombuffer(data, np.uint8, offset=16).reshape(-1, 1, 28, 28)
 
-images = np.load(sys.stdin.buffer)
-labels = np.load(sys.stdin.buffer)
+# np.load wants a file that it can seek in; read_array takes a pipe.
+images = np.lib.format.read_array(sys.stdin.buffer)
+labels = np.lib.format.read_array(sys.stdin.buffer)
 assert images.dtype == np.uint8 and np.array_equal(images, expected), (images.dtype, images.shape)
 assert labels.shape == (len(images),) and set(labels.tolist()) == set(range(10)), labels
 print(images.shape, labels.shape)

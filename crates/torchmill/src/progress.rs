@@ -44,6 +44,8 @@ pub struct Progress {
     what: String,
     unit: Unit,
     started: Instant,
+    /// What was done before this run; it says nothing about the rate.
+    before: u64,
     last_line: Instant,
     plain: bool,
 }
@@ -81,7 +83,7 @@ impl Progress {
         bar.set_style(ProgressStyle::with_template(&style).unwrap_or_else(|_| ProgressStyle::default_bar()));
         bar.set_prefix(what.clone());
         let now = Instant::now();
-        Self { bar, what, unit, started: now, last_line: now, plain: !terminal && !quiet() }
+        Self { bar, what, unit, started: now, before: 0, last_line: now, plain: !terminal && !quiet() }
     }
 
     /// Without the plain lines, for work that reports on itself where standard error is no terminal.
@@ -102,6 +104,7 @@ impl Progress {
     /// Starts from `n` units already done (a resumed download, say).
     pub fn start_at(&mut self, n: u64) {
         self.bar.set_position(n);
+        (self.before, self.started) = (n, Instant::now());
         self.bar.reset_eta();
     }
 
@@ -127,16 +130,22 @@ impl Progress {
 
     fn describe(&self) -> String {
         let (done, total) = (self.bar.position(), self.bar.length());
-        let rate = done as f64 / self.started.elapsed().as_secs_f64().max(1e-9);
+        let rate = done.saturating_sub(self.before) as f64 / self.started.elapsed().as_secs_f64().max(1e-9);
         let amount = match (self.unit, total) {
             (Unit::Bytes, Some(t)) => format!("{} of {}", bytes(done), bytes(t)),
             (Unit::Bytes, None) => bytes(done),
             (Unit::Count(u), Some(t)) => format!("{} of {} {u}", count(done), count(t)),
             (Unit::Count(u), None) => format!("{} {u}", count(done)),
         };
+        let left = total.filter(|&t| t > done && rate > 0.0).map_or_else(String::new, |t| {
+            format!(
+                ", {} left",
+                duration(Duration::try_from_secs_f64((t - done) as f64 / rate).unwrap_or_default())
+            )
+        });
         match self.unit {
-            Unit::Bytes => format!("{amount}, {}/s", bytes(rate as u64)),
-            Unit::Count(u) => format!("{amount}, {} {u}/s", count(rate as u64)),
+            Unit::Bytes => format!("{amount}, {}/s{left}", bytes(rate as u64)),
+            Unit::Count(u) => format!("{amount}, {} {u}/s{left}", count(rate as u64)),
         }
     }
 }

@@ -65,7 +65,8 @@ impl Dataset {
         Self::open_as(folder, &manifest)
     }
 
-    fn open_as(folder: &Path, manifest: &Manifest) -> Result<Self> {
+    /// Opens the data set in `folder` as `manifest` describes it.
+    pub fn open_as(folder: &Path, manifest: &Manifest) -> Result<Self> {
         let mut set = Self {
             name: manifest.name.clone(),
             classes: manifest.classes.clone(),

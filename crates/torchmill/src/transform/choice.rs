@@ -4,9 +4,8 @@ use rand::RngExt as _;
 
 use super::Pipeline;
 use super::arguments::{Argument, Place, transform};
-use super::flip::happens;
-use super::image::{Form, Sample};
-use super::random::Rng;
+use super::image::{Form, Kind, Sample};
+use super::random::{Rng, happens};
 use super::step::{Step, Wrong};
 use super::value::{Item, Value};
 use crate::{Error, Result};
@@ -40,8 +39,8 @@ impl Step for RandomApply {
         true
     }
 
-    fn keeps_uint8(&self) -> bool {
-        !self.transforms.makes_tensors()
+    fn kind(&self, input: Kind) -> Kind {
+        self.transforms.kind(input)
     }
 
     fn output(&self, input: Form) -> Result<Form> {
@@ -76,8 +75,9 @@ impl Step for RandomChoice {
         true
     }
 
-    fn keeps_uint8(&self) -> bool {
-        !self.transforms.iter().any(Pipeline::makes_tensors)
+    fn kind(&self, input: Kind) -> Kind {
+        // `output` refuses those that differ.
+        self.transforms.first().map_or(input, |first| first.kind(input))
     }
 
     fn output(&self, input: Form) -> Result<Form> {

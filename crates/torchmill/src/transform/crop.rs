@@ -1,12 +1,10 @@
 //! `CenterCrop` and `RandomCrop`.
 
-use rand::RngExt as _;
-
 use super::arguments::transform;
 use super::image::{Form, Sample};
 use super::pad::{grown, pad};
 use super::planes::{check_fill, half, rearranged, window};
-use super::random::Rng;
+use super::random::{Rng, below};
 use super::step::Step;
 use super::types::{Edges, Fill, PaddingMode, Size};
 use crate::{Error, Result};
@@ -105,7 +103,7 @@ impl Step for RandomCrop {
             pad(&sample, edges, &self.fill, self.padding_mode)?
         };
         let [_, h, w] = sample.shape();
-        let (top, left) = (rng.random_range(0..=h - height), rng.random_range(0..=w - width));
+        let (top, left) = (below(h - height + 1, rng), below(w - width + 1, rng));
         crop(&sample, top as isize, left as isize, height, width)
     }
 }

@@ -1,11 +1,9 @@
 //! `RandomHorizontalFlip` and `RandomVerticalFlip`.
 
-use rand::RngExt as _;
-
 use super::arguments::transform;
 use super::image::Sample;
 use super::planes::{all, rearranged};
-use super::random::Rng;
+use super::random::{Rng, happens};
 use super::step::{Step, Wrong};
 use super::types::Fill;
 use crate::Result;
@@ -60,9 +58,4 @@ impl Step for RandomVerticalFlip {
         let [_, height, width] = sample.shape();
         rearranged(&sample, &all(height).into_iter().rev().collect(), &all(width), &Fill::zero())
     }
-}
-
-/// True with this probability.
-pub(super) fn happens(p: f64, rng: &mut Rng) -> bool {
-    rng.random::<f64>() < p
 }

@@ -81,8 +81,8 @@ impl Step for Normalize {
         Ok(())
     }
 
-    fn keeps_uint8(&self) -> bool {
-        false
+    fn kind(&self, _: Kind) -> Kind {
+        Kind::Tensor
     }
 
     fn output(&self, input: Form) -> Result<Form> {

@@ -80,16 +80,10 @@ impl Pipeline {
     /// (baked, deferred): the longest prefix that is deterministic and leaves uint8 pixels, and the rest, from
     /// ToTensor or the first random step on. A `Normalize(auto)` is no obstacle: it comes after ToTensor.
     pub fn split(&self) -> (Self, Self) {
-        let bakes = |t: &&Transform| !t.step().is_random() && t.step().keeps_uint8();
+        let bakes = |t: &&Transform| !t.step().is_random() && t.step().kind(Kind::Image) == Kind::Image;
         let n = self.steps.iter().take_while(bakes).count();
         let (baked, deferred) = self.steps.split_at(n);
         (Self { steps: baked.to_vec() }, Self { steps: deferred.to_vec() })
-    }
-
-    /// The first `n` steps, and the rest.
-    pub fn split_at(&self, n: usize) -> (Self, Self) {
-        let (before, after) = self.steps.split_at(n.min(self.steps.len()));
-        (Self { steps: before.to_vec() }, Self { steps: after.to_vec() })
     }
 
     /// Whether any step draws random numbers.
@@ -150,8 +144,12 @@ impl Pipeline {
 
     /// Whether uint8 images come out as float32 tensors.
     pub fn makes_tensors(&self) -> bool {
-        let kind = |kind, t: &Transform| if t.step().keeps_uint8() { kind } else { Kind::Tensor };
-        self.steps.iter().fold(Kind::Image, kind) == Kind::Tensor
+        self.kind(Kind::Image) == Kind::Tensor
+    }
+
+    /// Whether bytes or floats come out for what goes in.
+    pub(super) fn kind(&self, input: Kind) -> Kind {
+        self.steps.iter().fold(input, |kind, t| t.step().kind(kind))
     }
 }
 

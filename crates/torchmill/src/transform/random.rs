@@ -1,6 +1,6 @@
 //! Random numbers that depend on nothing but the seed, the epoch and the image.
 
-use rand::SeedableRng;
+use rand::{RngExt as _, SeedableRng};
 
 /// The generator that transforms draw from.
 pub type Rng = rand_chacha::ChaCha8Rng;
@@ -13,4 +13,19 @@ pub fn rng(seed: u64, epoch: u64, index: u64) -> Rng {
     key[8..16].copy_from_slice(&epoch.to_le_bytes());
     key[16..24].copy_from_slice(&index.to_le_bytes());
     Rng::from_seed(key)
+}
+
+/// True with this probability.
+pub(super) fn happens(p: f64, rng: &mut Rng) -> bool {
+    rng.random::<f64>() < p
+}
+
+/// Uniform from `low` to `high`, which may be equal; a float32, as torch draws it.
+pub(super) fn between([low, high]: [f64; 2], rng: &mut Rng) -> f64 {
+    f64::from((low + (high - low) * rng.random::<f64>()) as f32)
+}
+
+/// Uniform among 0 to n - 1, for an n of at least 1.
+pub(super) fn below(n: usize, rng: &mut Rng) -> usize {
+    rng.random_range(0..n.max(1))
 }

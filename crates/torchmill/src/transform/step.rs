@@ -1,6 +1,6 @@
 //! What every transform can be asked.
 
-use super::image::{Form, Sample};
+use super::image::{Form, Kind, Sample};
 use super::random::Rng;
 use super::value::Value;
 use crate::Result;
@@ -26,9 +26,9 @@ pub(super) trait Step: Declared {
         false
     }
 
-    /// Whether it makes uint8 images of uint8 images.
-    fn keeps_uint8(&self) -> bool {
-        true
+    /// Whether bytes or floats come out for what goes in.
+    fn kind(&self, input: Kind) -> Kind {
+        input
     }
 
     /// The form that comes out for the form that goes in, or an error where it cannot take it.

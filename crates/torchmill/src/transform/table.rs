@@ -1,8 +1,8 @@
 //! The list of transforms: one line each.
 
 use super::arguments::Bound;
+use super::names::nearest;
 use super::step::Step;
-use super::types::nearest;
 use super::value::Call;
 use super::*;
 use crate::{Result, transform::syntax};
@@ -56,16 +56,35 @@ macro_rules! table {
 }
 
 table! {
+    AutoAugment,
     CenterCrop,
+    ColorJitter,
+    ConvertImageDtype,
+    GaussianBlur,
     Grayscale,
     Normalize,
+    PILToTensor,
     Pad,
+    RandAugment,
+    RandomAdjustSharpness,
+    RandomAffine,
     RandomApply,
+    RandomAutocontrast,
     RandomChoice,
     RandomCrop,
+    RandomEqualize,
+    RandomErasing,
+    RandomGrayscale,
     RandomHorizontalFlip,
+    RandomInvert,
+    RandomPosterize,
+    RandomResizedCrop,
+    RandomRotation,
+    RandomSolarize,
     RandomVerticalFlip,
     Resize,
+    ToDtype,
     ToImage,
     ToTensor,
+    TrivialAugmentWide,
 }

@@ -1,6 +1,8 @@
 //! The kinds of argument that several transforms share.
 
 use super::arguments::{Argument, Place};
+use super::names::names;
+use super::step::Wrong;
 use super::value::{Item, Value};
 use crate::{Error, Result};
 
@@ -133,65 +135,69 @@ impl Argument for Fill {
     }
 }
 
+/// How far something random may go: by so much about a centre, or between two values.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Spread {
+    /// `0.2`: 0.2 less to 0.2 more.
+    By(f64),
+    /// `(0.5, 1.5)`.
+    Between(f64, f64),
+}
+
+impl Spread {
+    /// The lowest and the highest value.
+    pub fn about(self, center: f64) -> [f64; 2] {
+        match self {
+            Self::By(distance) => [center - distance, center + distance],
+            Self::Between(low, high) => [low, high],
+        }
+    }
+
+    /// Refuses negative distances, ranges that run backwards and what is beyond these bounds.
+    pub(super) fn check(
+        self,
+        parameter: &'static str,
+        center: f64,
+        bounds: [f64; 2],
+    ) -> std::result::Result<(), Wrong> {
+        if let Self::By(distance) = self
+            && distance < 0.0
+        {
+            return Err(Wrong::new(parameter, format!("must not be negative, as {distance} is")));
+        }
+        let [low, high] = self.about(center);
+        if !(bounds[0] <= low && low <= high && high <= bounds[1]) {
+            let why = format!("must go from low to high within {} to {}", bounds[0], bounds[1]);
+            return Err(Wrong::new(parameter, why));
+        }
+        Ok(())
+    }
+}
+
+impl Argument for Spread {
+    fn read(item: &Item, place: &Place) -> Result<Self> {
+        match &item.value {
+            Value::Int(_) | Value::Float(_) => f64::read(item, place).map(Self::By),
+            _ => <[f64; 2]>::read(item, place).map(|[low, high]| Self::Between(low, high)),
+        }
+    }
+    fn value(&self) -> Value {
+        match *self {
+            Self::By(distance) => number(distance),
+            Self::Between(low, high) => Value::tuple([number(low), number(high)]),
+        }
+    }
+}
+
 /// A number without `.0` where it is whole, as one writes levels and degrees.
 pub(super) fn number(x: f64) -> Value {
     let whole = x as i64;
     if whole as f64 == x && whole.abs() < 1 << 53 { Value::Int(whole) } else { Value::Float(x) }
 }
 
-/// An argument that is one of a few names: as a string, as a member of torchvision's enumeration, or what
-/// else stands for it. With `in Enumeration` the canonical text has the member, otherwise the string.
-macro_rules! names {
-    (
-        $(#[$about:meta])*
-        pub enum $name:ident $(in $enumeration:literal)? {
-            $( $(#[$what:meta])* $variant:ident = $text:literal $(| $alias:literal)* ),* $(,)?
-        }
-    ) => {
-        $(#[$about])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-        pub enum $name { $( $(#[$what])* $variant ),* }
-
-        impl $crate::transform::arguments::Argument for $name {
-            fn read(
-                item: &$crate::transform::value::Item,
-                place: &$crate::transform::arguments::Place,
-            ) -> $crate::Result<Self> {
-                let known = [$( (Self::$variant, &[$text $(, $alias)*][..]) ),*];
-                $crate::transform::types::one_of(item, place, &known)
-            }
-            fn value(&self) -> $crate::transform::value::Value {
-                let text = match self { $( Self::$variant => $text ),* };
-                $( return $crate::transform::value::Value::name(&format!(
-                    concat!($enumeration, ".{}"), text.to_uppercase()
-                )); )?
-                #[allow(unreachable_code)]
-                text.into()
-            }
-        }
-    };
-}
-
-/// The one that has this name, or an error that tells the names.
-pub(super) fn one_of<T: Copy>(item: &Item, place: &Place, known: &[(T, &[&str])]) -> Result<T> {
-    let name = match &item.value {
-        Value::Text(name) => name.to_lowercase(),
-        Value::Call(call) if !call.called => call.name.to_lowercase(),
-        Value::Int(n) => n.to_string(),
-        _ => String::new(),
-    };
-    if let Some((found, _)) = known.iter().find(|(_, names)| names.contains(&name.as_str())) {
-        return Ok(*found);
-    }
-    let names: Vec<&str> = known.iter().filter_map(|(_, names)| names.first().copied()).collect();
-    let hint = nearest(&name, names.iter().copied());
-    let hint = hint.map_or_else(String::new, |near| format!(" (did you mean {near}?)"));
-    Err(place.must_be_hinted(&format!("one of {}", names.join(", ")), item, &hint))
-}
-
 names! {
     /// How pixels between pixels are found: torchvision's InterpolationMode, or PIL's numbers.
-    pub enum Interpolation in "InterpolationMode" {
+    pub enum Interpolation shown |text: &str| format!("InterpolationMode.{}", text.to_uppercase()); {
         /// The nearest pixel.
         Nearest = "nearest" | "nearest-exact" | "nearest_exact" | "0",
         /// Linear in both directions.
@@ -207,6 +213,16 @@ names! {
     }
 }
 
+impl Interpolation {
+    /// Refuses the filters that are for resizing only.
+    pub(super) fn check_for_warping(self) -> std::result::Result<(), Wrong> {
+        match self {
+            Self::Nearest | Self::Bilinear | Self::Bicubic => Ok(()),
+            _ => Err(Wrong::new("interpolation", "must be nearest, bilinear or bicubic here")),
+        }
+    }
+}
+
 names! {
     /// What stands outside an image that is padded.
     pub enum PaddingMode {
@@ -219,13 +235,4 @@ names! {
         /// The image mirrored, the outermost pixel repeated.
         Symmetric = "symmetric",
     }
-}
-
-/// The name that was probably meant, if any is near.
-pub(super) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let name = name.to_lowercase();
-    let distance = |k: &str| strsim::damerau_levenshtein(&name, &k.to_lowercase());
-    let near = known.min_by_key(|k| distance(k))?;
-    // A third of the letters may be wrong; more is another word.
-    (distance(near) <= near.len().max(name.len()).div_ceil(3)).then_some(near)
 }

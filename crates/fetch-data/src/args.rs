@@ -1,0 +1,94 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::Parser;
+
+use crate::checksum::Checksum;
+use crate::fetch::Options;
+use crate::given::Given;
+
+/// Fetch image data sets into ROOT/NAME/, checked, unpacked and with a dataset.toml; print that folder's path
+#[derive(Debug, Parser)]
+#[command(name = "fetch-data", version, max_term_width = 100, after_help = EXAMPLES)]
+pub struct Args {
+    /// What to fetch (--list shows what there is), or with --from any name of your own
+    #[arg(value_name = "NAME", required_unless_present = "list")]
+    pub names: Vec<String>,
+    /// Show what can be fetched, and what is here
+    #[arg(long, conflicts_with_all = ["names", "from", "available"])]
+    pub list: bool,
+    /// Fetch nothing: exit with 0 if NAME is here or a source answers within 5 s, with 1 if not
+    #[arg(long, conflicts_with = "from")]
+    pub available: bool,
+    /// The folder that holds the data sets
+    #[arg(long, value_name = "FOLDER", default_value = "data/raw")]
+    pub root: PathBuf,
+    /// Take it from this archive (.tar.gz, .tar, .zip), folder (the unpacked archive, or images in
+    /// train/CLASS/ and test/CLASS/ or in a folder per class) or address of an archive
+    #[arg(long, value_name = "PATH|URL", help_heading = "Source")]
+    pub from: Option<Given>,
+    /// Accept an archive that is not the published one
+    #[arg(long, requires = "from", conflicts_with = "checksum", help_heading = "Source")]
+    pub any_checksum: bool,
+    /// What the archive's checksum must be: md5:HEX, sha1:HEX or sha256:HEX
+    #[arg(long, value_name = "SUM", requires = "from", help_heading = "Source")]
+    pub checksum: Option<Checksum>,
+    /// Hard links instead of copies of a folder's files, where the disk allows it
+    #[arg(long, requires = "from", help_heading = "Source")]
+    pub link: bool,
+    /// Try URL/NAME/FILE and URL/FILE before the published sources; may be repeated
+    #[arg(long = "mirror", value_name = "URL", help_heading = "Source")]
+    pub mirrors: Vec<String>,
+    /// Do not use the network
+    #[arg(long, help_heading = "Source")]
+    pub offline: bool,
+    /// Replace the data set if it is there
+    #[arg(long, conflicts_with_all = ["list", "available"])]
+    pub force: bool,
+    /// What every program has.
+    #[command(flatten)]
+    pub common: torchmill::cli::Common,
+}
+
+const EXAMPLES: &str = "Examples:
+  fetch-data cifar10
+  fetch-data --list
+  fetch-data cifar10 --from ~/Downloads/cifar-10-binary.tar.gz
+  fetch-data pets --from ~/pictures/pets
+  fetch-data --available cifar10 || echo \"no source answers\"
+  prep \"$(fetch-data mnist-5k)\"";
+
+impl Args {
+    /// What the names do not say.
+    pub fn options(&self) -> Options {
+        Options {
+            root: self.root.clone(),
+            from: self.from.clone(),
+            any_checksum: self.any_checksum,
+            checksum: self.checksum.clone(),
+            mirrors: self.mirrors.clone(),
+            offline: self.offline,
+            force: self.force,
+            link: self.link,
+            patience: crate::download::Patience::default(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_definition_is_sound() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn help_fits_a_screen() {
+        let help = Args::command().term_width(100).render_help().to_string();
+        assert!(help.lines().count() <= 50, "{help}");
+    }
+}

@@ -1,0 +1,140 @@
+//! What a data set of the catalogue is. The table itself is in [`table`]: adding a data set is adding an
+//! entry there.
+
+mod classes;
+mod table;
+
+use torchmill::dataset::Kind;
+
+pub use table::ENTRIES;
+
+/// A published data set.
+#[derive(Debug)]
+pub struct Entry {
+    /// What it is called on the command line and in the folder's name.
+    pub name: &'static str,
+    /// Its page, for people.
+    pub page: &'static str,
+    /// Its licence, or what the publishers ask for.
+    pub licence: &'static str,
+    /// How its images are stored.
+    pub kind: Kind,
+    /// Height and width, and the colours, for people: `32x32 RGB`.
+    pub image: &'static str,
+    /// The class names in the order of the labels.
+    pub classes: &'static [&'static str],
+    /// The splits.
+    pub splits: &'static [Split],
+    /// Where it comes from.
+    pub origin: Origin,
+}
+
+/// A split of a data set.
+#[derive(Debug)]
+pub struct Split {
+    /// `train` or `test`.
+    pub name: &'static str,
+    /// How many images it has.
+    pub images: u64,
+    /// Its files, as dataset.toml lists them (see [`torchmill::dataset::Manifest::splits`]), relative to the
+    /// one folder that holds them all.
+    pub files: &'static [&'static str],
+}
+
+/// Where a data set comes from.
+#[derive(Debug)]
+pub enum Origin {
+    /// Archives to be unpacked, or files to be used as they are.
+    Web {
+        /// The name of the folder in the download cache; data sets out of the same archive share it.
+        cache: &'static str,
+        /// What has to be downloaded: all of them.
+        files: &'static [Download],
+    },
+    /// Files in this program.
+    Embedded(&'static [(&'static str, &'static [u8])]),
+}
+
+/// A file to download.
+#[derive(Debug)]
+pub struct Download {
+    /// Whether it is an archive.
+    pub unpack: bool,
+    /// Editions of the same contents packed differently, the published one first.
+    pub editions: &'static [Edition],
+}
+
+/// One packing of a file.
+#[derive(Debug)]
+pub struct Edition {
+    /// Its name in the cache, and where it is not unpacked, in the data set's folder.
+    pub file: &'static str,
+    /// Its size in bytes, where it is published.
+    pub size: Option<u64>,
+    /// Its published checksum, as [`crate::checksum::Checksum`] reads it.
+    pub checksum: &'static str,
+    /// Where it can be had, best first.
+    pub urls: &'static [&'static str],
+}
+
+/// The data set called `name`.
+pub fn find(name: &str) -> Option<&'static Entry> {
+    ENTRIES.iter().find(|e| e.name == name)
+}
+
+impl Entry {
+    /// What has to be downloaded, in bytes, as far as it is known.
+    pub fn size(&self) -> u64 {
+        match &self.origin {
+            Origin::Web { files, .. } => files.iter().filter_map(|f| f.editions[0].size).sum(),
+            Origin::Embedded(files) => files.iter().map(|(_, bytes)| bytes.len() as u64).sum(),
+        }
+    }
+
+    /// Whether it is part of this program.
+    pub fn is_embedded(&self) -> bool {
+        matches!(self.origin, Origin::Embedded(_))
+    }
+
+    /// What the published archive may unpack to. Images hardly compress: four times its size is ample.
+    pub fn unpacked_limit(&self) -> u64 {
+        self.size() * 4 + (64 << 20)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checksum::Checksum;
+    use std::collections::HashSet;
+
+    #[test]
+    fn the_table_is_sound() {
+        let mut names = HashSet::new();
+        for entry in ENTRIES {
+            assert!(names.insert(entry.name), "{} is there twice", entry.name);
+            let classes: HashSet<_> = entry.classes.iter().collect();
+            assert_eq!(classes.len(), entry.classes.len(), "{}: a class is there twice", entry.name);
+            let splits: Vec<_> = entry.splits.iter().map(|s| s.name).collect();
+            assert_eq!(splits, ["train", "test"], "{}", entry.name);
+            for split in entry.splits {
+                assert!(split.images > 0, "{}", entry.name);
+                let files = if entry.kind == Kind::Idx { 2 } else { 1 };
+                assert!(split.files.len() >= files, "{}", entry.name);
+            }
+            if let Origin::Web { cache, files } = &entry.origin {
+                assert!(!cache.is_empty() && !files.is_empty(), "{}", entry.name);
+                for edition in files.iter().flat_map(|f| f.editions) {
+                    edition.checksum.parse::<Checksum>().unwrap();
+                    assert!(edition.urls.iter().all(|u| u.starts_with("http")), "{}", entry.name);
+                    assert!(!edition.file.contains('/') && !edition.urls.is_empty(), "{}", entry.name);
+                }
+                if !files.iter().any(|f| f.unpack) {
+                    let have: HashSet<_> = files.iter().map(|f| f.editions[0].file).collect();
+                    let want: HashSet<_> = entry.splits.iter().flat_map(|s| s.files).copied().collect();
+                    assert_eq!(have, want, "{}", entry.name);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! The unfinished download, `FILE.part`, beside the place of the finished one, and `FILE.part.toml`, which
+//! says what it is a part of. Both stay when a download breaks off, so that the next one can go on.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use torchmill::{Context, Error, Result, atomic, interrupt};
+
+use crate::checksum::{Checksum, Hasher};
+
+/// What a part file is a part of.
+#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Origin {
+    /// The checksum of the whole, where one is known: then the rest may come from any source.
+    #[serde(default)]
+    checksum: Option<String>,
+    /// Where it came from.
+    #[serde(default)]
+    url: String,
+    /// What that server gave to tell its versions of the file apart: a strong ETag or a date.
+    #[serde(default)]
+    validator: Option<String>,
+}
+
+/// An unfinished download.
+pub struct Part {
+    file: File,
+    path: PathBuf,
+    origin_path: PathBuf,
+    destination: PathBuf,
+    origin: Origin,
+    expected: Option<Checksum>,
+    hasher: Hasher,
+    length: u64,
+}
+
+impl Part {
+    /// Opens the part of `destination`, with what is there from an earlier try if it is a part of the same.
+    pub fn open(destination: &Path, expected: Option<&Checksum>) -> Result<Self> {
+        let with = |suffix: &str| {
+            let mut name = destination.as_os_str().to_owned();
+            name.push(suffix);
+            PathBuf::from(name)
+        };
+        let (path, origin_path) = (with(".part"), with(".part.toml"));
+        if let Some(folder) = destination.parent() {
+            fs::create_dir_all(folder).doing("make the folder", folder)?;
+        }
+        let mut options = OpenOptions::new();
+        let file =
+            options.read(true).write(true).create(true).truncate(false).open(&path).doing("write", &path)?;
+        // A note that cannot be read says nothing: the download starts from the beginning.
+        let origin: Option<Origin> =
+            fs::read_to_string(&origin_path).ok().and_then(|text| toml::from_str(&text).ok());
+        let mut part = Self {
+            file,
+            path,
+            origin_path,
+            destination: destination.to_path_buf(),
+            origin: Origin::default(),
+            expected: expected.cloned(),
+            hasher: Hasher::like(expected),
+            length: 0,
+        };
+        match origin {
+            Some(origin) if origin.checksum == expected.map(Checksum::to_string) => {
+                part.origin = origin;
+                part.take_what_is_there()?;
+            }
+            _ => part.restart()?,
+        }
+        Ok(part)
+    }
+
+    fn take_what_is_there(&mut self) -> Result<()> {
+        let mut buffer = vec![0; 1 << 18];
+        loop {
+            interrupt::check()?;
+            match self.file.read(&mut buffer).doing("read", &self.path)? {
+                0 => return Ok(()),
+                n => {
+                    self.hasher.update(&buffer[..n]);
+                    self.length += n as u64;
+                }
+            }
+        }
+    }
+
+    /// Bytes so far.
+    pub fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// Whether `url` may be asked for the rest, and the validator to send with that question: with a checksum
+    /// of the whole any source may go on; without one only the same source, if it can tell that its file has
+    /// not changed.
+    pub fn resumable(&self, url: &str) -> Option<Option<&str>> {
+        let same = self.origin.url == url;
+        let validator = self.origin.validator.as_deref().filter(|_| same);
+        (self.length > 0 && (self.expected.is_some() || validator.is_some())).then_some(validator)
+    }
+
+    /// Forgets what is there.
+    pub fn restart(&mut self) -> Result<()> {
+        self.file.set_len(0).doing("write", &self.path)?;
+        self.file.seek(SeekFrom::Start(0)).doing("write", &self.path)?;
+        self.hasher = Hasher::like(self.expected.as_ref());
+        self.length = 0;
+        Ok(())
+    }
+
+    /// Notes where the bytes that follow come from.
+    pub fn from(&mut self, url: &str, validator: Option<String>) -> Result<()> {
+        let checksum = self.expected.as_ref().map(Checksum::to_string);
+        let origin = Origin { checksum, url: url.to_owned(), validator };
+        if origin != self.origin {
+            let text =
+                toml::to_string(&origin).map_err(|e| Error::failed(e).within(self.origin_path.display()))?;
+            atomic::write(&self.origin_path, text.as_bytes())?;
+            self.origin = origin;
+        }
+        Ok(())
+    }
+
+    /// Adds the next bytes.
+    pub fn append(&mut self, bytes: &[u8]) -> Result<()> {
+        self.file.write_all(bytes).doing("write", &self.path)?;
+        self.hasher.update(bytes);
+        self.length += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// The checksum of what is there: of the expected one's kind, or SHA-256.
+    pub fn checksum(&self) -> Checksum {
+        self.hasher.clone().finish()
+    }
+
+    /// Leaves what is there for the next try; an empty part is removed.
+    pub fn close(self) {
+        if self.length == 0 {
+            let _ = fs::remove_file(&self.path);
+            let _ = fs::remove_file(&self.origin_path);
+        }
+    }
+
+    /// Gives the whole file its final name.
+    pub fn finish(self) -> Result<Checksum> {
+        self.file.sync_all().doing("write", &self.path)?;
+        fs::rename(&self.path, &self.destination).doing("write", &self.destination)?;
+        // A note without a part does no harm.
+        let _ = fs::remove_file(&self.origin_path);
+        Ok(self.hasher.finish())
+    }
+}

@@ -1,0 +1,108 @@
+//! Unpacking archives that strangers made: tar, gzipped or not, and zip.
+//!
+//! Only plain files and folders come out, only below the target, and not more than a given number of bytes;
+//! anything else ends it with the name of the entry. The target is a temporary folder of ours, so what came
+//! out before that goes too.
+
+mod budget;
+pub mod entry;
+mod sink;
+mod tarball;
+mod zipped;
+
+use std::fs::File;
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
+use std::path::Path;
+
+use torchmill::progress::{Progress, Unit};
+use torchmill::{Context, Error, Result};
+
+use sink::Sink;
+
+/// What kind of archive a file is, by its first bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A tar archive.
+    Tar,
+    /// Something gzipped; a tar archive, it is hoped.
+    Gzip,
+    /// A zip archive.
+    Zip,
+}
+
+/// Looks at the first bytes of `path`. What is no archive that can be read here is an error that says so.
+pub fn kind(path: &Path) -> Result<Kind> {
+    let mut start = Vec::with_capacity(512);
+    let file = File::open(path).doing("read", path)?;
+    file.take(512).read_to_end(&mut start).doing("read", path)?;
+    let other = match start.as_slice() {
+        [0x1f, 0x8b, ..] => return Ok(Kind::Gzip),
+        [b'P', b'K', 3, 4, ..] | [b'P', b'K', 5, 6, ..] => return Ok(Kind::Zip),
+        header if header.get(257..262) == Some(b"ustar") => return Ok(Kind::Tar),
+        [] => "is empty",
+        [0xfd, b'7', b'z', b'X', b'Z', ..] => {
+            "is compressed with xz, which is not supported: unpack it yourself and give the folder"
+        }
+        [b'B', b'Z', b'h', ..] => {
+            "is compressed with bzip2, which is not supported: unpack it yourself and give the folder"
+        }
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => {
+            "is compressed with zstd, which is not supported: unpack it yourself and give the folder"
+        }
+        [b'<', ..] => "is a web page, not an archive: was that the download link?",
+        _ => "is no archive (.tar.gz, .tgz, .tar or .zip)",
+    };
+    Err(Error::failed(format_args!("{} {other}", path.display())))
+}
+
+/// Unpacks `archive` into the folder `target`, at most `limit` bytes.
+///
+/// On an error the target holds whatever came out before it: the caller drops it.
+pub fn unpack(archive: &Path, target: &Path, limit: u64) -> Result<()> {
+    let kind = kind(archive)?;
+    let mut file = File::open(archive).doing("read", archive)?;
+    let size = file.seek(SeekFrom::End(0)).doing("read", archive)?;
+    file.seek(SeekFrom::Start(0)).doing("read", archive)?;
+    let name = archive.file_name().map_or(archive, Path::new);
+    let bar = Progress::new(format!("unpacking {}", name.display()), Some(size), Unit::Bytes);
+    let mut sink = Sink::new(target);
+    match kind {
+        Kind::Tar => tarball::unpack(Counted { inner: file, bar }, &mut sink, limit),
+        Kind::Gzip => {
+            let unzipped = flate2::bufread::MultiGzDecoder::new(BufReader::new(Counted { inner: file, bar }));
+            tarball::unpack(unzipped, &mut sink, limit)
+        }
+        Kind::Zip => zipped::unpack(file, &mut sink, limit, bar),
+    }
+    .map_err(|e| e.within(archive.display()))
+}
+
+/// A reader that moves a progress bar.
+struct Counted<R> {
+    inner: R,
+    bar: Progress,
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let n = self.inner.read(buffer)?;
+        self.bar.add(n as u64);
+        Ok(n)
+    }
+}
+
+/// An error met while reading an archive, in words about the archive.
+fn damage(error: &io::Error) -> Error {
+    match error.kind() {
+        io::ErrorKind::QuotaExceeded => Error::failed(error),
+        io::ErrorKind::UnexpectedEof => {
+            Error::failed("the archive is cut short; nothing was unpacked: get it again")
+        }
+        _ => Error::failed(format_args!(
+            "the archive is damaged ({error}); nothing was unpacked: get it again"
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests;
