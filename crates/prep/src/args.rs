@@ -11,22 +11,31 @@ const EXAMPLES: &str = "\x1b[1mExamples:\x1b[0m
   prep pets --test-fraction 0.2 --transform 'Resize((200, 200)) | ToTensor' -o shards
   prep cats dogs --recipe article -o shards
   prep data/raw/cifar10 --split test --format npy -o - | python your_script.py
+  find pets -name '*.jpg' | prep - --test-fraction 0.1 -o shards
   prep --inspect shards/train-00000-of-00005.shard";
 
 /// Turn raw images into tensor shards, or stream them to another program
 #[derive(Debug, Clone, Parser)]
 #[command(name = "prep", version, after_help = EXAMPLES)]
 pub struct Args {
-    /// A folder from fetch-data, or one with CIFAR's binary files, IDX files (MNIST), or images in a folder per
-    /// class, below train/ and test/ or not. Several are joined, equal class names into one class
+    /// A folder from fetch-data, or with CIFAR's binary files, IDX files (MNIST), or images in a folder per
+    /// class, below train/ and test/ or not; a .csv or .tsv with columns path, label, split; - for such lines,
+    /// tabs between, on standard input. Several are joined, equal class names into one class
     #[arg(value_name = "INPUT", required_unless_present = "inspect")]
     pub inputs: Vec<PathBuf>,
     /// Write into this folder, or to standard output (-)
-    #[arg(short, long, value_name = "FOLDER", required_unless_present = "inspect")]
+    #[arg(short, long, value_name = "FOLDER", required_unless_present_any = ["inspect", "stats"])]
     pub out: Option<PathBuf>,
+    /// Print mean and standard deviation per channel, class counts and image sizes, and write nothing
+    #[arg(long, conflicts_with_all = ["out", "inspect"])]
+    pub stats: bool,
     /// Print what a shard file (- for standard input) holds, and check it
     #[arg(long, value_name = "FILE", conflicts_with_all = ["inputs", "out"], num_args = 1..)]
     pub inspect: Vec<PathBuf>,
+
+    /// With --inspect and --stats: as JSON
+    #[arg(long)]
+    pub json: bool,
 
     #[command(flatten)]
     pub select: Select,
@@ -48,6 +57,18 @@ pub struct Select {
     /// Where there is no test split: how much of each class becomes one [default: 0]
     #[arg(long, value_name = "F", value_parser = fraction)]
     pub test_fraction: Option<f64>,
+    /// Where there is no test split: the images listed in this file, one path a line
+    #[arg(long, value_name = "FILE", conflicts_with = "test_fraction")]
+    pub test_list: Option<PathBuf>,
+    /// Only these classes, labelled in this order
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub classes: Vec<String>,
+    /// At most so many images of each split, evenly spaced
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub limit: Option<u64>,
+    /// Leave out images that cannot be read, and list them in this file
+    #[arg(long, value_name = "FILE")]
+    pub skip_bad: Option<PathBuf>,
     /// For the test fraction and for what is drawn at random
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub seed: u64,
@@ -69,6 +90,9 @@ pub struct PipelineArgs {
     /// The transforms of the other splits
     #[arg(long, value_name = "TEXT")]
     pub test_transform: Option<String>,
+    /// Bake N randomly drawn copies of each image, rather than leave what is random to train
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    pub augment: Option<u64>,
     /// Element type; uint8 leaves ToTensor and Normalize to train
     #[arg(long, value_name = "TYPE", value_enum, default_value_t = Elements::Uint8)]
     pub dtype: Elements,
@@ -84,6 +108,9 @@ pub struct Output {
     /// The most bytes of pixels in a file
     #[arg(long, value_name = "SIZE", default_value = "32MiB", value_parser = size)]
     pub shard_size: u64,
+    /// Write only part I of N (from 1/N to N/N) of the files, the rest being others' work
+    #[arg(long, value_name = "I/N", value_parser = part)]
+    pub part: Option<Part>,
     /// How a tar holds images; an unchanged file of that kind is copied as it is
     #[arg(long, value_name = "KIND", value_enum, default_value_t = TarImage::Png)]
     pub tar_image: TarImage,
@@ -160,6 +187,30 @@ impl Elements {
     }
 }
 
+/// `--part`: one of several equal shares of the files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Part {
+    /// Which, from 1.
+    pub index: usize,
+    /// Of how many.
+    pub of: usize,
+}
+
+impl Part {
+    /// This part's share of `files` files.
+    pub fn of(self, files: usize) -> std::ops::Range<usize> {
+        (self.index - 1) * files / self.of..self.index * files / self.of
+    }
+}
+
+fn part(text: &str) -> Result<Part, String> {
+    let numbers = text.split_once('/').and_then(|(i, n)| Some((i.parse().ok()?, n.parse().ok()?)));
+    match numbers {
+        Some((index, of)) if (1..=of).contains(&index) && of <= 100_000 => Ok(Part { index, of }),
+        _ => Err("expected I/N with I from 1 to N, such as 2/8".to_owned()),
+    }
+}
+
 fn fraction(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(f) if (0.0..1.0).contains(&f) => Ok(f),
@@ -196,6 +247,16 @@ mod tests {
     #[test]
     fn the_definition_is_sound() {
         Args::command().debug_assert();
+    }
+
+    #[test]
+    fn parts_make_up_the_whole() {
+        for (files, of) in [(5, 2), (5, 5), (3, 7), (1, 1)] {
+            let all: Vec<_> = (1..=of).flat_map(|index| Part { index, of }.of(files)).collect();
+            assert_eq!(all, (0..files).collect::<Vec<_>>());
+        }
+        assert_eq!(part("2/3"), Ok(Part { index: 2, of: 3 }));
+        assert!(part("0/3").is_err() && part("4/3").is_err() && part("3").is_err() && part("1/0").is_err());
     }
 
     #[test]

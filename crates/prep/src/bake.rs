@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use half::{bf16, f16};
 use rayon::prelude::*;
@@ -23,6 +24,8 @@ pub struct Job<'a> {
     pub samples: Vec<dataset::Sample>,
     /// What is done to them.
     pub cut: Cut,
+    /// How many randomly drawn copies of each are made; 1 where nothing random is baked.
+    pub copies: usize,
     /// What an element becomes.
     pub dtype: DType,
     /// Seeds what is drawn at random.
@@ -33,12 +36,17 @@ pub struct Job<'a> {
     pub shape: [usize; 3],
     /// Where the first image came from.
     pub first: String,
+    /// Collects the images that cannot be read; `None` where the first of them is an error.
+    pub bad: Option<BadImages>,
 }
+
+/// Images that were left out: their index, where they are, and what is wrong with them.
+pub type BadImages = Mutex<Vec<(usize, String, String)>>;
 
 /// A stretch of a split, ready to be written.
 pub struct Chunk {
-    /// The index of the first image in its split.
-    pub start: usize,
+    /// The index of each image in its split.
+    pub indices: Vec<usize>,
     /// The shape of an image, `[C, H, W]`.
     pub shape: [usize; 3],
     /// What an element is.
@@ -54,9 +62,9 @@ pub struct Chunk {
 }
 
 impl Job<'_> {
-    /// How many images are written.
+    /// How many images there are to write.
     pub fn len(&self) -> usize {
-        self.samples.len()
+        self.samples.len() * self.copies
     }
 
     /// Bytes of pixels in one image.
@@ -64,71 +72,111 @@ impl Job<'_> {
         self.shape.iter().product::<usize>() * self.dtype.size() as usize
     }
 
+    /// Image `i`'s sample: all images once, then all of them again for each further copy.
+    pub fn sample(&self, i: usize) -> dataset::Sample {
+        self.samples[i % self.samples.len()]
+    }
+
     /// Bakes the images of `range`. `stop` is looked at between images, as Ctrl-C is.
     ///
-    /// Fails on the first image that cannot be read or has another shape than the others.
+    /// Fails on the first image that cannot be read (unless bad ones are collected) or has another shape than
+    /// the others.
     pub fn chunk(&self, range: Range<usize>, stop: &AtomicBool) -> Result<Chunk> {
-        let samples = &self.samples[range.clone()];
-        let mut chunk = Chunk {
-            start: range.start,
-            shape: self.shape,
-            dtype: self.dtype,
-            pixels: Vec::new(),
-            encoded: Vec::new(),
-            labels: samples.iter().map(|s| s.label.into()).collect(),
-            sources: samples.iter().map(|&s| self.set.source(s)).collect(),
-        };
         let go_on = || {
             interrupt::check()?;
             if stop.load(Ordering::Relaxed) { Err(Error::ClosedPipe) } else { Ok(()) }
         };
+        let mut indices: Vec<usize> = range.collect();
+        let mut kept = vec![true; indices.len()];
+        let (mut pixels, mut encoded) = (Vec::new(), Vec::new());
+        let size = self.image_bytes();
         let failed = if self.encoding == Encoding::Pixels {
-            chunk.pixels = vec![0; samples.len() * self.image_bytes()];
-            let places = chunk.pixels.par_chunks_exact_mut(self.image_bytes());
-            let jobs = places.zip(samples.par_iter()).zip(range.into_par_iter());
-            jobs.map(|((place, &sample), i)| go_on().and_then(|()| self.bake_into(sample, i, place)))
-                .find_map_first(Result::err)
+            pixels = vec![0; indices.len() * size];
+            let jobs = pixels.par_chunks_exact_mut(size).zip(&indices).zip(&mut kept);
+            jobs.map(|((place, &i), kept)| {
+                go_on()?;
+                *kept = self.unless_bad(i, self.bake_into(i, place))?.is_some();
+                Ok(())
+            })
+            .find_map_first(Result::err)
         } else {
-            chunk.encoded = vec![Vec::new(); samples.len()];
-            let places = chunk.encoded.par_iter_mut();
-            let jobs = places.zip(samples.par_iter()).zip(range.into_par_iter());
-            jobs.map(|((place, &sample), i)| {
-                go_on().and_then(|()| encode::image(self, sample, i)).map(|bytes| *place = bytes)
+            encoded = vec![Vec::new(); indices.len()];
+            let jobs = encoded.par_iter_mut().zip(&indices).zip(&mut kept);
+            jobs.map(|((place, &i), kept)| {
+                go_on()?;
+                match self.unless_bad(i, encode::image(self, i))? {
+                    Some(bytes) => *place = bytes,
+                    None => *kept = false,
+                }
+                Ok(())
             })
             .find_map_first(Result::err)
         };
-        failed.map_or(Ok(chunk), Err)
+        if let Some(error) = failed {
+            return Err(error);
+        }
+        if kept.contains(&false) {
+            close_gaps(&mut pixels, size, &kept);
+            retain(&mut encoded, &kept);
+            retain(&mut indices, &kept);
+        }
+        let samples = || indices.iter().map(|&i| self.sample(i));
+        Ok(Chunk {
+            shape: self.shape,
+            dtype: self.dtype,
+            pixels,
+            encoded,
+            labels: samples().map(|s| s.label.into()).collect(),
+            sources: samples().map(|s| self.set.source(s)).collect(),
+            indices,
+        })
     }
 
     /// Image `i` through the baked part of the pipeline.
-    pub fn bake(&self, sample: dataset::Sample, i: usize) -> Result<Sample> {
-        let image = self.set.image(sample)?;
-        // Nothing random is baked unless copies are drawn, so that the generator is for those alone.
-        let mut rng = transform::rng(self.seed, 0, i as u64);
+    pub fn bake(&self, i: usize) -> Result<Sample, Failure> {
+        let sample = self.sample(i);
+        let image = self.set.image(sample).map_err(Failure::Bad)?;
+        // Each copy is drawn as one epoch's would be.
+        let (copy, index) = (i / self.samples.len(), i % self.samples.len());
+        let mut rng = transform::rng(self.seed, copy as u64, index as u64);
         let baked = self.cut.baked.apply(Sample::Image(image), &mut rng);
-        baked.map_err(|e| e.within(self.set.place(sample)))
+        Ok(baked.map_err(|e| e.within(self.set.place(sample)))?)
     }
 
-    fn bake_into(&self, sample: dataset::Sample, i: usize, place: &mut [u8]) -> Result<()> {
-        if self.cut.baked.steps().is_empty()
+    /// `None` for a bad image where these are collected.
+    pub fn unless_bad<T>(&self, i: usize, result: Result<T, Failure>) -> Result<Option<T>> {
+        match (result, &self.bad) {
+            (Ok(value), _) => Ok(Some(value)),
+            (Err(Failure::Bad(error)), Some(bad)) => {
+                let mut bad = bad.lock().unwrap_or_else(PoisonError::into_inner);
+                bad.push((i, self.set.place(self.sample(i)), error.to_string()));
+                Ok(None)
+            }
+            (Err(Failure::Bad(error) | Failure::Other(error)), _) => Err(error),
+        }
+    }
+
+    fn bake_into(&self, i: usize, place: &mut [u8]) -> Result<(), Failure> {
+        let sample = self.sample(i);
+        if self.cut.baked.is_empty()
             && let Some((planar, shape)) = self.set.planar(sample)
         {
             self.check_shape(sample, shape)?;
             place.copy_from_slice(planar);
             return Ok(());
         }
-        let baked = self.bake(sample, i)?;
+        let baked = self.bake(i)?;
         self.check_shape(sample, baked.shape())?;
         lay_out(&baked, self.dtype, place);
         Ok(())
     }
 
     /// Image `i`'s shape after the pipeline, `[C, H, W]`, and its elements as they are written.
-    pub fn elements(&self, sample: dataset::Sample, i: usize) -> Result<([usize; 3], Vec<u8>)> {
-        let baked = self.bake(sample, i)?;
+    pub fn elements(&self, i: usize) -> Result<([usize; 3], Vec<u8>), Failure> {
+        let baked = self.bake(i)?;
         let shape = baked.shape();
         if self.encoding.needs_equal_sizes() {
-            self.check_shape(sample, shape)?;
+            self.check_shape(self.sample(i), shape)?;
         }
         let mut elements = vec![0; shape.iter().product::<usize>() * self.dtype.size() as usize];
         lay_out(&baked, self.dtype, &mut elements);
@@ -149,6 +197,37 @@ impl Job<'_> {
             self.shape
         )))
     }
+}
+
+/// Why an image did not come through.
+pub enum Failure {
+    /// The image itself cannot be read: what `--skip-bad` leaves out.
+    Bad(Error),
+    /// Anything else.
+    Other(Error),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Other(error)
+    }
+}
+
+/// Moves the images that are kept together.
+fn close_gaps(pixels: &mut Vec<u8>, size: usize, kept: &[bool]) {
+    let mut end = 0;
+    for start in kept.iter().enumerate().filter(|&(_, &k)| k).map(|(i, _)| i * size) {
+        if start + size <= pixels.len() {
+            pixels.copy_within(start..start + size, end);
+            end += size;
+        }
+    }
+    pixels.truncate(end);
+}
+
+fn retain<T>(values: &mut Vec<T>, kept: &[bool]) {
+    let mut kept = kept.iter();
+    values.retain(|_| kept.next().is_none_or(|&k| k));
 }
 
 /// A sample's elements, channels first, as little-endian bytes.

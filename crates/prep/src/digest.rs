@@ -24,12 +24,22 @@ pub fn of(job: &Job, files: usize, args: &Args) -> Result<String> {
         args.output.format.extension().to_owned(),
         format!("{:?}", job.encoding),
         files.to_string(),
+        job.copies.to_string(),
+        // What is drawn depends on it; nothing else does but for the choice of samples, which is hashed below.
+        if job.cut.baked.is_random() { job.seed.to_string() } else { String::new() },
+        job.bad.is_some().to_string(),
     ];
     for setting in settings {
         hash.update((setting.len() as u64).to_le_bytes());
         hash.update(setting);
     }
     job.set.digest(&job.samples, &mut hash)?;
+    if job.cut.needs_statistics()
+        && job.split != "train"
+        && let Some(train) = job.set.splits.get("train")
+    {
+        job.set.digest(train, &mut hash)?;
+    }
     Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
 }
 

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::io::Write;
+use std::ops::Range;
 use std::path::Path;
 use std::time::{Instant, SystemTime};
 
@@ -18,164 +18,198 @@ use crate::format::{self, Stream};
 use crate::sidecar::Sidecar;
 use crate::{digest, job, work};
 
-/// A job and the files that it writes.
-struct Planned<'a> {
-    job: &'a Job<'a>,
-    ranges: Vec<std::ops::Range<usize>>,
+/// What is to be written for a job.
+struct Planned {
+    /// The job's place in the list.
+    job: usize,
+    /// The images of each file, other parts' files included.
+    ranges: Vec<Range<usize>>,
+    /// The files that are ours to write.
+    files: Range<usize>,
     digest: String,
 }
 
 /// Writes every job's files into `folder`, those of jobs that are already there excepted.
-pub fn write(folder: &Path, jobs: &[Job], args: &Args) -> Result<()> {
+pub fn write(folder: &Path, mut jobs: Vec<Job>, args: &Args) -> Result<()> {
+    let format = args.output.format;
     let mut to_do = Vec::new();
-    for job in jobs {
+    for (i, job) in jobs.iter().enumerate() {
         let ranges = work::ranges(job.len(), job.image_bytes(), args.output.shard_size);
+        let files = args.output.part.map_or(0..ranges.len(), |part| part.of(ranges.len()));
         let digest = digest::of(job, ranges.len(), args)?;
-        let planned = Planned { job, ranges, digest };
-        if planned.is_done(folder, args.output.format)? {
-            job::report(job, planned.names(args.output.format).len(), ": up to date, nothing done");
+        let planned = Planned { job: i, ranges, files, digest };
+        if planned.is_done(folder, job, args)? {
+            job::report(job, planned.images(), planned.files.len(), ": up to date, nothing done");
         } else {
             to_do.push(planned);
         }
     }
+    if to_do.is_empty() {
+        return Ok(());
+    }
+    job::fill_in_statistics(&mut jobs, args)?;
     let started = Instant::now();
-    let mut finished = Vec::new();
+    let mut written = Vec::new();
     for planned in &to_do {
-        finished.push(planned.write(folder, args.output.format)?);
+        written.push(planned.write(folder, &jobs[planned.job], format)?);
     }
-    for (planned, (files, sizes)) in to_do.iter().zip(finished) {
+    let mut images = 0;
+    for (planned, written) in to_do.iter().zip(written) {
+        let job = &jobs[planned.job];
         // Renaming is quick, but it is many steps: a reader that comes between them is told by the digests.
-        files.into_iter().try_for_each(FinishedFile::commit)?;
-        planned.remove_stale(folder, args.output.format)?;
-        if args.output.format != Format::Shard {
-            let sidecar = Sidecar::new(planned.job, &planned.digest, sizes);
-            sidecar.write(&folder.join(format!("{}.json", planned.job.split)))?;
+        written.files.into_iter().try_for_each(FinishedFile::commit)?;
+        planned.remove_stale(folder, job, format)?;
+        if format != Format::Shard {
+            let sidecar = Sidecar::new(job, written.images, &planned.digest, written.sizes);
+            sidecar.write(&folder.join(planned.sidecar(job, args)))?;
         }
-        let files = planned.names(args.output.format).len();
-        job::report(planned.job, files, &format!(" in {}", folder.display()));
+        images += written.images;
+        job::report(job, written.images, planned.files.len(), &format!(" in {}", folder.display()));
     }
-    if !to_do.is_empty() {
-        let images: usize = to_do.iter().map(|p| p.job.len()).sum();
-        let took = started.elapsed();
-        progress::detail(format_args!(
-            "{} images in {}, {} images/s",
-            progress::count(images as u64),
-            progress::duration(took),
-            progress::count((images as f64 / took.as_secs_f64().max(1e-9)) as u64)
-        ));
+    if let Some(path) = &args.select.skip_bad {
+        job::list_bad(&jobs, path)?;
     }
+    let took = started.elapsed();
+    progress::detail(format_args!(
+        "{} images in {}, {} images/s",
+        progress::count(images as u64),
+        progress::duration(took),
+        progress::count((images as f64 / took.as_secs_f64().max(1e-9)) as u64)
+    ));
     Ok(())
 }
 
-/// A job's files under their temporary names, and each one's size by its final name.
-type Written = (Vec<FinishedFile>, BTreeMap<String, u64>);
+/// A job's files under their temporary names.
+#[derive(Default)]
+struct Written {
+    files: Vec<FinishedFile>,
+    /// Each file's size, by its final name.
+    sizes: BTreeMap<String, u64>,
+    /// How many images.
+    images: usize,
+}
 
-impl Planned<'_> {
+impl Planned {
+    /// How many images are in our files, bad ones included.
+    fn images(&self) -> usize {
+        self.ranges[self.files.clone()].iter().map(ExactSizeIterator::len).sum()
+    }
+
+    /// Where the files are described, one description for each part.
+    fn sidecar(&self, job: &Job, args: &Args) -> String {
+        match args.output.part {
+            Some(part) => format!("{}-part-{}-of-{}.json", job.split, part.index, part.of),
+            None => format!("{}.json", job.split),
+        }
+    }
+
     /// The names of file `i`: two for npy, which holds one array a file.
-    fn names_of(&self, i: usize, format: Format) -> Vec<String> {
-        let stem = format!("{}-{i:05}-of-{:05}", self.job.split, self.ranges.len());
+    fn names_of(&self, i: usize, job: &Job, format: Format) -> Vec<String> {
+        let stem = format!("{}-{i:05}-of-{:05}", job.split, self.ranges.len());
         match format {
             Format::Npy => vec![format!("{stem}-images.npy"), format!("{stem}-labels.npy")],
             _ => vec![format!("{stem}.{}", format.extension())],
         }
     }
 
-    fn names(&self, format: Format) -> Vec<String> {
-        (0..self.ranges.len()).flat_map(|i| self.names_of(i, format)).collect()
-    }
-
     /// Whether an earlier run with the same digest has left everything in place, and no input with a checksum
     /// has been touched since.
-    fn is_done(&self, folder: &Path, format: Format) -> Result<bool> {
-        let touched = self.job.set.newest();
-        for (i, name) in self.names(format).iter().enumerate() {
-            let path = folder.join(name);
-            let Ok(about) = fs::metadata(&path) else { return Ok(false) };
-            let written = about.modified().unwrap_or(SystemTime::UNIX_EPOCH);
-            if touched.is_some_and(|t| t > written) {
-                return Ok(false);
-            }
-            if format == Format::Shard {
-                let meta = digest::meta(self.job, i, self.ranges.len(), &self.digest);
-                // A damaged one is written again.
-                if !Shard::open(&path).is_ok_and(|s| s.header().meta == meta) {
+    fn is_done(&self, folder: &Path, job: &Job, args: &Args) -> Result<bool> {
+        let format = args.output.format;
+        let touched = job.set.newest();
+        for i in self.files.clone() {
+            for path in self.names_of(i, job, format).iter().map(|name| folder.join(name)) {
+                let Ok(about) = fs::metadata(&path) else { return Ok(false) };
+                let written = about.modified().unwrap_or(SystemTime::UNIX_EPOCH);
+                if touched.is_some_and(|t| t > written) {
+                    return Ok(false);
+                }
+                // A damaged shard is written again.
+                let ours = |s: &Shard| {
+                    let meta = &s.header().meta;
+                    (meta.index as usize, meta.shards as usize) == (i, self.ranges.len())
+                        && meta.digest == self.digest
+                };
+                if format == Format::Shard && !Shard::open(&path).is_ok_and(|s| ours(&s)) {
                     return Ok(false);
                 }
             }
         }
-        if format != Format::Shard {
-            return match Sidecar::read(&folder.join(format!("{}.json", self.job.split))) {
-                Some(sidecar) => Ok(sidecar.digest == self.digest && sidecar.is_whole(folder)?),
-                None => Ok(false),
-            };
+        if format == Format::Shard {
+            return Ok(true);
         }
-        Ok(true)
+        match Sidecar::read(&folder.join(self.sidecar(job, args))) {
+            Some(sidecar) => Ok(sidecar.digest == self.digest && sidecar.is_whole(folder)?),
+            None => Ok(false),
+        }
     }
 
     /// Writes every file under a temporary name.
-    fn write(&self, folder: &Path, format: Format) -> Result<Written> {
-        let total = Some(self.job.len() as u64);
-        let mut progress = Progress::new(&self.job.split, total, Unit::Count("images"));
-        let mut files = Vec::new();
-        let mut sizes = BTreeMap::new();
-        work::run(self.job, &self.ranges, |i, chunk| {
-            for (file, name) in
-                self.write_chunk(folder, format, i, &chunk)?.into_iter().zip(self.names_of(i, format))
-            {
-                sizes.insert(name, file.length()?);
-                files.push(file);
+    fn write(&self, folder: &Path, job: &Job, format: Format) -> Result<Written> {
+        let mut progress = Progress::new(&job.split, Some(self.images() as u64), Unit::Count("images"));
+        let mut written = Written::default();
+        work::run(job, &self.ranges[self.files.clone()], |i, chunk| {
+            let i = self.files.start + i;
+            let names = self.names_of(i, job, format);
+            for (k, name) in names.into_iter().enumerate() {
+                let file = AtomicFile::create(folder.join(&name))?;
+                let file = self.fill(file, &folder.join(&name), job, format, (i, k), &chunk)?;
+                written.sizes.insert(name, file.length()?);
+                written.files.push(file);
             }
+            written.images += chunk.labels.len();
             progress.add(chunk.labels.len() as u64);
             Ok(())
         })?;
         progress.finish();
-        Ok((files, sizes))
+        Ok(written)
     }
 
-    fn write_chunk(
+    /// Fills the `k`th file of chunk `i`.
+    fn fill(
         &self,
-        folder: &Path,
+        mut file: AtomicFile,
+        path: &Path,
+        job: &Job,
         format: Format,
-        i: usize,
+        (i, k): (usize, usize),
         chunk: &Chunk,
-    ) -> Result<Vec<FinishedFile>> {
-        let paths: Vec<_> = self.names_of(i, format).iter().map(|name| folder.join(name)).collect();
-        let mut finished = Vec::new();
-        for (k, path) in paths.iter().enumerate() {
-            let place = |e: Error| e.within(path.display());
-            let mut file = AtomicFile::create(path)?;
-            if k == 1 {
-                format::write_npy_labels(&mut file, &chunk.labels).doing("write", path)?;
-            } else {
-                let meta = digest::meta(self.job, i, self.ranges.len(), &self.digest);
-                let mut stream = Stream::start(format, self.job, &chunk.labels, file).map_err(place)?;
-                stream.chunk(chunk, &meta).map_err(place)?;
-                let done = if format == Format::Npy { stream.finish_images() } else { stream.finish() };
-                file = done.map_err(place)?;
-            }
-            file.flush().doing("write", path)?;
-            finished.push(file.finish()?);
+    ) -> Result<FinishedFile> {
+        let place = |e: Error| e.within(path.display());
+        if k == 1 {
+            format::write_npy_labels(&mut file, &chunk.labels).doing("write", path)?;
+            return file.finish();
         }
-        Ok(finished)
+        let meta = digest::meta(job, i, self.ranges.len(), &self.digest);
+        let mut stream = Stream::start(format, job, &chunk.labels, file).map_err(place)?;
+        stream.chunk(chunk, &meta).map_err(place)?;
+        let done = if format == Format::Npy { stream.finish_images() } else { stream.finish() };
+        done.map_err(place)?.finish()
     }
 
-    /// Removes this split's files of an earlier run in the same format that are not among the new ones.
-    fn remove_stale(&self, folder: &Path, format: Format) -> Result<()> {
-        let ours: BTreeSet<String> = self.names(format).into_iter().collect();
+    /// Removes this split's files of an earlier run in the same format that are not among the new ones, other
+    /// parts' included.
+    fn remove_stale(&self, folder: &Path, job: &Job, format: Format) -> Result<()> {
+        let ours: BTreeSet<String> =
+            (0..self.ranges.len()).flat_map(|i| self.names_of(i, job, format)).collect();
         let mut removed = 0;
         for entry in fs::read_dir(folder).doing("read the folder", folder)? {
             let name = entry.doing("read the folder", folder)?.file_name();
             let Some(name) = name.to_str() else { continue };
-            if is_part(name, &self.job.split, format) && !ours.contains(name) {
+            if is_part(name, &job.split, format) && !ours.contains(name) {
                 let path = folder.join(name);
-                fs::remove_file(&path).doing("remove", &path)?;
+                match fs::remove_file(&path) {
+                    // Another part's run was quicker.
+                    Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
+                    result => result.doing("remove", &path)?,
+                }
                 removed += 1;
             }
         }
         if removed > 0 {
             progress::note(format_args!(
                 "{}: removed {removed} {} of an earlier run from {}",
-                self.job.split,
+                job.split,
                 if removed == 1 { "file" } else { "files" },
                 folder.display()
             ));

@@ -1,27 +1,59 @@
 //! The inputs on the command line as one data set.
 
+use std::io::IsTerminal;
+use std::path::Path;
+
 use torchmill::dataset::{Dataset, UNSPLIT};
-use torchmill::{Error, Result, progress};
+use torchmill::{Context, Error, Result, progress};
 
 use crate::args::Args;
 
-/// Opens every input, splits what has no test split, and joins them.
+/// Opens every input, splits what has no test split, joins them and takes what is asked for.
 pub fn open(args: &Args) -> Result<Dataset> {
-    let mut sets = args.inputs.iter().map(|path| Dataset::open(path)).collect::<Result<Vec<_>>>()?;
+    let mut sets = args.inputs.iter().map(|path| open_one(path)).collect::<Result<Vec<_>>>()?;
     split(&mut sets, args)?;
     let mut set = Dataset::concat(sets)?;
+    if !args.select.classes.is_empty() {
+        set.keep_classes(&args.select.classes)?;
+    }
+    set.check()?;
+    if let Some(limit) = args.select.limit {
+        set.limit(usize::try_from(limit).unwrap_or(usize::MAX));
+    }
     set.notes.drain(..).for_each(|note| progress::note(format_args!("note: {note}")));
     Ok(set)
 }
 
-/// Gives a test split to the data sets that have none, as `--test-fraction` says.
+fn open_one(path: &Path) -> Result<Dataset> {
+    if path == Path::new("-") {
+        let mut stdin = std::io::stdin().lock();
+        if stdin.is_terminal() {
+            progress::note("reading paths, one a line, from the terminal; end with Ctrl-D");
+        }
+        return Dataset::from_lines(&mut stdin, "standard input", Path::new(""));
+    }
+    let is_list =
+        path.extension().is_some_and(|e| e.eq_ignore_ascii_case("csv") || e.eq_ignore_ascii_case("tsv"));
+    if is_list && !path.is_dir() { Dataset::from_csv(path) } else { Dataset::open(path) }
+}
+
+/// Gives a test split to the data sets that have none, as `--test-fraction` or `--test-list` says.
 fn split(sets: &mut [Dataset], args: &Args) -> Result<()> {
     let fraction = args.select.test_fraction;
     let unsplit = sets.iter().filter(|s| s.is_unsplit()).count();
-    if unsplit == 0 && fraction.is_some_and(|f| f > 0.0) {
+    let asked = fraction.is_some_and(|f| f > 0.0) || args.select.test_list.is_some();
+    if unsplit == 0 && asked {
         return Err(Error::usage(
-            "--test-fraction is for data without a test split, and every input has one: leave it out",
+            "--test-fraction and --test-list are for data without a test split, and every input has one",
         ));
+    }
+    if let Some(path) = &args.select.test_list {
+        let [set] = sets else {
+            return Err(Error::usage("--test-list takes a single input"));
+        };
+        let text = std::fs::read_to_string(path).doing("read", path)?;
+        let listed = text.lines().map(str::trim).filter(|l| !l.is_empty()).collect();
+        return set.split_by_list(&listed).map_err(|e| e.within(path.display()));
     }
     for set in sets {
         if set.is_unsplit() {
@@ -46,5 +78,8 @@ pub fn splits(set: &Dataset, wanted: &[String]) -> Result<Vec<String>> {
     let mut splits = if wanted.is_empty() { known } else { wanted.to_vec() };
     splits.sort_by_key(|s| (s != "train", s.clone()));
     splits.dedup();
+    if let Some(empty) = splits.iter().find(|s| set.splits.get(*s).is_none_or(Vec::is_empty)) {
+        return Err(Error::usage(format_args!("the split `{empty}` holds no images of these classes")));
+    }
     Ok(splits)
 }

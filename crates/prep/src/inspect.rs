@@ -3,27 +3,48 @@
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
+use serde_json::json;
 use torchmill::progress::{bytes, count};
-use torchmill::shard::Shard;
+use torchmill::shard::{Field, Shard};
 use torchmill::{Result, cli};
 
 /// Describes each file on standard output; `-` is a stream of shards on standard input.
-pub fn files(paths: &[PathBuf]) -> Result<()> {
+pub fn files(paths: &[PathBuf], as_json: bool) -> Result<()> {
     for path in paths {
         if path != Path::new("-") {
-            describe(&Shard::open(path)?)?;
+            describe(&Shard::open(path)?, as_json)?;
             continue;
         }
         let mut stdin = std::io::stdin().lock();
         while let Some(shard) = Shard::read_from(&mut stdin, "standard input")? {
-            describe(&shard)?;
+            describe(&shard, as_json)?;
         }
     }
     Ok(())
 }
 
-fn describe(shard: &Shard) -> Result<()> {
+fn describe(shard: &Shard, as_json: bool) -> Result<()> {
     shard.verify()?;
+    let text = if as_json { json(shard) } else { text(shard)? };
+    cli::print(text.as_bytes())
+}
+
+/// The header as one JSON object on a line.
+fn json(shard: &Shard) -> String {
+    let header = shard.header();
+    let field = |f: &Field| json!({"name": f.name, "dtype": f.dtype.name(), "shape": f.shape, "offset": f.offset, "crc32c": f.crc32c});
+    let mut line = json!({
+        "path": shard.path(),
+        "count": header.count,
+        "meta": header.meta,
+        "fields": header.fields.iter().map(field).collect::<Vec<_>>(),
+    })
+    .to_string();
+    line.push('\n');
+    line
+}
+
+fn text(shard: &Shard) -> Result<String> {
     let header = shard.header();
     let meta = &header.meta;
     let [channels, height, width] = header.image_shape()?;
@@ -72,7 +93,7 @@ fn describe(shard: &Shard) -> Result<()> {
     if header.count > 0 {
         let _ = writeln!(text, "{:<10} {}", "first", shard.source(0)?);
     }
-    cli::print(text.as_bytes())
+    Ok(text)
 }
 
 fn or_none(text: &str) -> &str {

@@ -1,13 +1,17 @@
 //! What is to be done for each split, decided and checked before anything is written.
 
-use torchmill::dataset::{Dataset, Sample};
-use torchmill::transform::{self, Pipeline};
-use torchmill::{Result, progress};
+use std::path::Path;
+use std::sync::PoisonError;
 
-use crate::args::Args;
-use crate::bake::Job;
+use torchmill::dataset::Dataset;
+use torchmill::transform::Pipeline;
+use torchmill::{Error, Result, atomic, progress};
+
+use crate::args::{Args, Elements, Format};
+use crate::bake::{BadImages, Job};
 use crate::format::{self, encode::Encoding};
 use crate::pipelines::{Cut, Pipelines};
+use crate::stats;
 
 /// A job for each split: its pipeline cut, its first image baked to learn the size.
 pub fn plan<'a>(set: &'a Dataset, splits: &[String], args: &Args) -> Result<Vec<Job<'a>>> {
@@ -15,16 +19,20 @@ pub fn plan<'a>(set: &'a Dataset, splits: &[String], args: &Args) -> Result<Vec<
     let encoding = format::encoding(args.output.format, args.output.tar_image, dtype)?;
     let pipelines = Pipelines::new(&args.pipeline)?;
     let job = |split: &String| {
+        let cut = pipelines.cut(split, dtype, args.pipeline.augment.is_some())?;
+        let copies = if cut.baked.is_random() { args.pipeline.augment.unwrap_or(1) } else { 1 };
         let mut job = Job {
             set,
             split: split.clone(),
             samples: set.splits.get(split).cloned().unwrap_or_default(),
-            cut: pipelines.cut(split, dtype)?,
+            cut,
+            copies: usize::try_from(copies).unwrap_or(1),
             dtype,
             seed: args.select.seed,
             encoding,
             shape: [0; 3],
             first: String::new(),
+            bad: args.select.skip_bad.is_some().then(BadImages::default),
         };
         learn_shape(&mut job)?;
         Ok(job)
@@ -35,20 +43,82 @@ pub fn plan<'a>(set: &'a Dataset, splits: &[String], args: &Args) -> Result<Vec<
 /// Bakes the first image: its shape is what all others must have, and what is left of the pipeline must be
 /// able to take it.
 fn learn_shape(job: &mut Job) -> Result<()> {
-    let Some(&first) = job.samples.first() else { return Ok(()) };
-    job.first = job.set.place(first);
     if job.encoding == Encoding::JsonLine {
         return Ok(());
     }
-    let baked = job.bake(first, 0)?;
+    let waiting = job.cut.clone();
+    // The statistics change no shape; they are worked out when it is known that something is to be done.
+    job.cut = waiting.with_statistics(&[0.0], &[1.0]);
+    let mut baked = None;
+    for i in 0..job.samples.len() {
+        baked = job.unless_bad(i, job.bake(i))?;
+        if baked.is_some() {
+            job.first = job.set.place(job.samples[i]);
+            break;
+        }
+    }
+    let baked = baked.ok_or_else(|| {
+        Error::failed(format_args!(
+            "none of the {} images of the split `{}` can be read",
+            job.len(),
+            job.split
+        ))
+    })?;
     job.shape = baked.shape();
-    let mut rng = transform::rng(job.seed, 0, 0);
-    let left = job.cut.deferred.apply(baked, &mut rng);
-    left.map(drop).map_err(|e| e.within(format_args!("{} (left to train)", job.cut.deferred)))
+    let left = &job.cut.deferred;
+    left.output(baked.form()).map_err(|e| e.within(format_args!("{left} (left to train)")))?;
+    job.cut = waiting;
+    if let Some(bad) = &mut job.bad {
+        bad.get_mut().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+    Ok(())
+}
+
+/// Gives every `Normalize(auto)` of these jobs the train split's mean and standard deviation.
+pub fn fill_in_statistics(jobs: &mut [Job], args: &Args) -> Result<()> {
+    let Some(set) = jobs.iter().find(|job| job.cut.needs_statistics()).map(|job| job.set) else {
+        return Ok(());
+    };
+    if !set.splits.contains_key("train") {
+        return Err(Error::usage("Normalize(auto) takes the train split's statistics, and there is none"));
+    }
+    let mut args = args.clone();
+    // Always of the whole bytes that the train pipeline's deterministic beginning makes.
+    args.pipeline.dtype = Elements::Uint8;
+    args.pipeline.augment = None;
+    args.output.format = Format::Shard;
+    for train in plan(set, &["train".to_owned()], &args)? {
+        let stats = stats::of(&train)?;
+        let (mean, std) = (stats.mean(), stats.std());
+        progress::note(format_args!("Normalize(auto) is {}", stats::normalize(&mean, &std)));
+        for job in &mut *jobs {
+            job.cut = job.cut.with_statistics(&mean, &std);
+        }
+    }
+    Ok(())
+}
+
+/// Writes the list of the images that were left out, one `path<TAB>reason` a line, and says how many there are.
+pub fn list_bad(jobs: &[Job], path: &Path) -> Result<()> {
+    let mut text = String::new();
+    let mut count = 0;
+    for job in jobs {
+        let Some(bad) = &job.bad else { continue };
+        let mut bad = bad.lock().unwrap_or_else(PoisonError::into_inner);
+        bad.sort();
+        for (_, place, reason) in bad.iter() {
+            text += &format!("{place}\t{}\n", reason.strip_prefix(&format!("{place}: ")).unwrap_or(reason));
+        }
+        count += bad.len();
+    }
+    atomic::write(path, text.as_bytes())?;
+    let (count, path) = (progress::count(count as u64), path.display());
+    progress::note(format_args!("{count} bad images were left out; {path} lists them"));
+    Ok(())
 }
 
 /// Says what was written and what is left to do.
-pub fn report(job: &Job, files: usize, done: &str) {
+pub fn report(job: &Job, written: usize, files: usize, done: &str) {
     let [channels, height, width] = job.shape;
     let what = match job.encoding {
         Encoding::JsonLine => "a line each".to_owned(),
@@ -59,7 +129,7 @@ pub fn report(job: &Job, files: usize, done: &str) {
     progress::note(format_args!(
         "{}: {} images {what}, {} classes, in {files} {}{done}",
         job.split,
-        progress::count(job.len() as u64),
+        progress::count(written as u64),
         job.set.classes.len(),
         if files == 1 { "file" } else { "files" },
     ));
@@ -75,9 +145,4 @@ pub fn report(job: &Job, files: usize, done: &str) {
 
 fn or_nothing(pipeline: &Pipeline) -> String {
     if pipeline.steps().is_empty() { "nothing".to_owned() } else { pipeline.to_string() }
-}
-
-/// The labels of these samples.
-pub fn labels(samples: &[Sample]) -> Vec<i64> {
-    samples.iter().map(|s| s.label.into()).collect()
 }

@@ -10,6 +10,7 @@ mod inspect;
 mod job;
 mod pipelines;
 mod sidecar;
+mod stats;
 mod stream;
 mod work;
 
@@ -28,13 +29,16 @@ fn main() -> ExitCode {
 
 fn run(args: &Args) -> Result<()> {
     if !args.inspect.is_empty() {
-        return inspect::files(&args.inspect);
+        return inspect::files(&args.inspect, args.json);
     }
     let set = input::open(args)?;
     let splits = input::splits(&set, &args.select.split)?;
     let jobs = job::plan(&set, &splits, args)?;
+    if args.stats {
+        return stats::print(&jobs, args.json);
+    }
     match args.out.as_deref() {
-        Some(out) if out != Path::new("-") => folder::write(out, &jobs, args),
-        _ => stream::write(&jobs, args),
+        Some(out) if out != Path::new("-") => folder::write(out, jobs, args),
+        _ => stream::write(jobs, args),
     }
 }

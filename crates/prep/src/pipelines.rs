@@ -43,27 +43,47 @@ impl Pipelines {
         })
     }
 
-    /// The pipeline of a split, cut where `dtype` asks for it.
-    pub fn cut(&self, split: &str, dtype: DType) -> Result<Cut> {
+    /// The pipeline of a split, cut where `dtype` asks for it; with `augment`, what is random is baked too.
+    pub fn cut(&self, split: &str, dtype: DType, augment: bool) -> Result<Cut> {
         let whole = if split == "train" { &self.train } else { &self.test };
-        cut(whole, dtype)
+        cut(whole, dtype, augment)
+    }
+}
+
+impl Cut {
+    /// Whether a `Normalize(auto)` waits for the train split's statistics.
+    pub fn needs_statistics(&self) -> bool {
+        self.whole.needs_statistics()
+    }
+
+    /// The same with every `Normalize(auto)` given these.
+    pub fn with_statistics(&self, mean: &[f32], std: &[f32]) -> Self {
+        Self {
+            whole: self.whole.with_statistics(mean, std),
+            baked: self.baked.with_statistics(mean, std),
+            deferred: self.deferred.with_statistics(mean, std),
+        }
     }
 }
 
 /// uint8: everything up to the first step that is random or makes floating-point numbers is baked. Floats:
-/// everything up to the first random step after ToTensor, which is added where the pipeline has none.
-fn cut(whole: &Pipeline, dtype: DType) -> Result<Cut> {
-    if dtype == DType::Uint8 {
-        let (baked, deferred) = whole.split();
-        return Ok(Cut { whole: whole.clone(), baked, deferred });
+/// everything up to the first random step after ToTensor, which is added where the pipeline has none. With
+/// `augment` random steps are no obstacle.
+fn cut(whole: &Pipeline, dtype: DType, augment: bool) -> Result<Cut> {
+    let floats = dtype != DType::Uint8;
+    let whole = if floats && !whole.makes_tensors() { with_to_tensor(whole)? } else { whole.clone() };
+    let can_be_baked = |n: &usize| {
+        let before = whole.split_at(*n).0;
+        (augment || !before.is_random()) && (floats || !before.makes_tensors())
+    };
+    let (baked, deferred) = whole.split_at((1..=whole.steps().len()).take_while(can_be_baked).count());
+    if !floats {
+        return Ok(Cut { whole, baked, deferred });
     }
-    let whole = if whole.makes_tensors() { whole.clone() } else { with_to_tensor(whole)? };
-    let deterministic = (1..=whole.steps().len()).take_while(|&n| !whole.split_at(n).0.is_random()).count();
-    let (baked, deferred) = whole.split_at(deterministic);
     if !baked.makes_tensors() {
         return Err(Error::usage(format_args!(
             "--dtype {} bakes ToTensor, but what is random comes before it in `{whole}`: leave out --dtype, so \
-             that train draws it anew each epoch",
+             that train draws it anew each epoch, or bake drawn copies with --augment N",
             dtype.name()
         )));
     }
@@ -84,7 +104,7 @@ mod tests {
     use super::*;
 
     fn cut_text(text: &str, dtype: DType) -> Result<[String; 3]> {
-        let Cut { whole, baked, deferred } = cut(&Pipeline::parse(text)?, dtype)?;
+        let Cut { whole, baked, deferred } = cut(&Pipeline::parse(text)?, dtype, false)?;
         Ok([whole, baked, deferred].map(|p| p.to_string()))
     }
 

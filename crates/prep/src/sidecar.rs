@@ -40,12 +40,12 @@ pub struct Sidecar {
 
 impl Sidecar {
     /// Describes a job's files.
-    pub fn new(job: &Job, digest: &str, files: BTreeMap<String, u64>) -> Self {
+    pub fn new(job: &Job, count: usize, digest: &str, files: BTreeMap<String, u64>) -> Self {
         Self {
             dataset: job.set.name.clone(),
             split: job.split.clone(),
             classes: job.set.classes.clone(),
-            count: job.len(),
+            count,
             shape: job.shape,
             dtype: job.dtype.name().to_owned(),
             pipeline: job.cut.whole.to_string(),

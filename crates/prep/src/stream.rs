@@ -1,6 +1,7 @@
 //! One split to standard output.
 
 use std::io::{BufWriter, IsTerminal, Write};
+use std::ops::Range;
 
 use torchmill::{Error, Result};
 
@@ -10,35 +11,51 @@ use crate::format::Stream;
 use crate::{digest, job, work};
 
 /// Streams the only job there is. Shards follow one another; every other format is one file.
-pub fn write(jobs: &[Job], args: &Args) -> Result<()> {
-    let [job] = jobs else {
+pub fn write(mut jobs: Vec<Job>, args: &Args) -> Result<()> {
+    if jobs.len() != 1 {
         let splits: Vec<_> = jobs.iter().map(|j| j.split.as_str()).collect();
         return Err(Error::usage(format_args!(
             "standard output takes one split: give --split {}",
             splits.join(" or --split ")
         )));
-    };
+    }
+    let format = args.output.format;
     let out = std::io::stdout().lock();
-    if args.output.format.is_binary() && out.is_terminal() {
+    if format.is_binary() && out.is_terminal() {
         return Err(Error::usage("standard output is a terminal: pipe it into a program or a file"));
     }
+    if matches!(format, Format::Npy | Format::Safetensors) && args.select.skip_bad.is_some() {
+        return Err(Error::usage(format_args!(
+            "a stream of {} begins with the number of images, which --skip-bad leaves open: write files, or \
+             another format",
+            format.extension()
+        )));
+    }
+    let [job] = &jobs[..] else { return Ok(()) };
     let ranges = work::ranges(job.len(), job.image_bytes(), args.output.shard_size);
     // Only shards carry a digest, and only for them are the input files asked for their sizes and times.
-    let digest = if args.output.format == Format::Shard {
-        digest::of(job, ranges.len(), args)?
-    } else {
-        String::new()
-    };
-    let labels = job::labels(&job.samples);
+    let digest = if format == Format::Shard { digest::of(job, ranges.len(), args)? } else { String::new() };
+    job::fill_in_statistics(&mut jobs, args)?;
+    let [job] = &jobs[..] else { return Ok(()) };
+    let written = stream(job, &ranges, &digest, args, out)?;
+    job::report(job, written, 1, "");
+    args.select.skip_bad.as_ref().map_or(Ok(()), |path| job::list_bad(&jobs, path))
+}
+
+/// Returns how many images were written.
+fn stream(job: &Job, ranges: &[Range<usize>], digest: &str, args: &Args, out: impl Write) -> Result<usize> {
+    let files = args.output.part.map_or(0..ranges.len(), |part| part.of(ranges.len()));
     let place = |e: Error| e.within("standard output");
+    let labels: Vec<i64> =
+        ranges[files.clone()].iter().cloned().flatten().map(|i| job.sample(i).label.into()).collect();
+    let mut written = 0;
     let out = BufWriter::with_capacity(1 << 16, out);
     let mut stream = Stream::start(args.output.format, job, &labels, out).map_err(place)?;
-    work::run(job, &ranges, |i, chunk| {
-        let meta = digest::meta(job, i, ranges.len(), &digest);
+    work::run(job, &ranges[files.clone()], |i, chunk| {
+        written += chunk.labels.len();
+        let meta = digest::meta(job, files.start + i, ranges.len(), digest);
         stream.chunk(&chunk, &meta).map_err(place)
     })?;
-    let mut out = stream.finish().map_err(place)?;
-    out.flush().map_err(|e| Error::io("standard output: cannot write", &e))?;
-    job::report(job, 1, "");
-    Ok(())
+    stream.finish().map_err(place)?;
+    Ok(written)
 }

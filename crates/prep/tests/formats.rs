@@ -1,5 +1,7 @@
 //! Every format, in files and through a pipe, read back without the code that wrote it.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 mod common;
 
 use std::collections::BTreeMap;

@@ -201,11 +201,11 @@ fn inspect_says_what_a_shard_holds() {
         assert!(text.lines().any(|l| l == line), "{text}");
     }
     let stream = stdout(dir.path(), &["pets", "-o", "-", "--split", "train", "--shard-size", "50"]);
-    let mut inspect =
-        command(&["--inspect", "-"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    std::io::Write::write_all(&mut inspect.stdin.take().unwrap(), &stream).unwrap();
-    let output = inspect.wait_with_output().unwrap();
-    assert_eq!(String::from_utf8(output.stdout).unwrap().matches("sound, all checksums match").count(), 3);
+    let text = String::from_utf8(pipe(dir.path(), &["--inspect", "-"], &stream)).unwrap();
+    assert_eq!(text.matches("sound, all checksums match").count(), 3);
+    let lines = String::from_utf8(pipe(dir.path(), &["--inspect", "-", "--json"], &stream)).unwrap();
+    let last: serde_json::Value = serde_json::from_str(lines.lines().nth(2).unwrap()).unwrap();
+    assert_eq!((last["count"].as_u64(), last["meta"]["index"].as_u64()), (Some(2), Some(2)));
     let path = dir.path().join("out/train-00000-of-00001.shard");
     let mut bytes = fs::read(&path).unwrap();
     *bytes.last_mut().unwrap() ^= 1;

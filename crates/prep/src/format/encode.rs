@@ -12,7 +12,7 @@ use torchmill::transform::{Image, Sample};
 use torchmill::{Error, Result};
 
 use super::npy;
-use crate::bake::{self, Job};
+use crate::bake::{self, Failure, Job};
 
 /// How an image is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,19 +48,20 @@ impl Encoding {
 }
 
 /// Image `i` of the job's split, encoded.
-pub fn image(job: &Job, sample: dataset::Sample, i: usize) -> Result<Vec<u8>> {
+pub fn image(job: &Job, i: usize) -> Result<Vec<u8>, Failure> {
+    let sample = job.sample(i);
     match job.encoding {
         Encoding::JsonLine => json_line(job, sample, i),
         Encoding::Png | Encoding::Jpg => {
             // Decoded even where it is copied: a damaged image must stop us.
-            let baked = job.bake(sample, i)?;
+            let baked = job.bake(i)?;
             match unchanged(job, sample)? {
                 Some(bytes) => Ok(bytes),
-                None => compress(job, sample, baked),
+                None => Ok(compress(job, sample, baked)?),
             }
         }
         Encoding::Npy | Encoding::CsvRow | Encoding::Pixels => {
-            let (shape, elements) = job.elements(sample, i)?;
+            let (shape, elements) = job.elements(i)?;
             if job.encoding == Encoding::CsvRow {
                 return Ok(csv_row(sample.label, job.dtype, &elements));
             }
@@ -125,10 +126,12 @@ fn csv_row(label: u32, dtype: DType, elements: &[u8]) -> Vec<u8> {
     row
 }
 
-fn json_line(job: &Job, sample: dataset::Sample, i: usize) -> Result<Vec<u8>> {
+fn json_line(job: &Job, sample: dataset::Sample, i: usize) -> Result<Vec<u8>, Failure> {
     let (width, height) = match (job.set.planar(sample), job.set.encoded(sample)) {
         (Some((_, [_, height, width])), _) => (width, height),
-        (None, Some(bytes)) => decode::dimensions(&bytes?).map_err(|e| e.within(job.set.place(sample)))?,
+        (None, Some(bytes)) => bytes
+            .and_then(|b| decode::dimensions(&b).map_err(|e| e.within(job.set.place(sample))))
+            .map_err(Failure::Bad)?,
         (None, None) => (0, 0),
     };
     let class = &job.set.classes[sample.label as usize];

@@ -11,8 +11,8 @@ const BLOCK: usize = 512;
 
 /// Writes a chunk's images and labels.
 pub fn chunk(out: &mut impl Write, chunk: &Chunk, extension: &str) -> io::Result<()> {
-    for (i, (image, label)) in chunk.encoded.iter().zip(&chunk.labels).enumerate() {
-        let key = format!("{:08}", chunk.start + i);
+    for ((image, label), i) in chunk.encoded.iter().zip(&chunk.labels).zip(&chunk.indices) {
+        let key = format!("{i:08}");
         entry(out, &format!("{key}.{extension}"), image)?;
         entry(out, &format!("{key}.cls"), label.to_string().as_bytes())?;
     }

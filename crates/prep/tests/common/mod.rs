@@ -1,5 +1,5 @@
 //! Small data sets made on the spot, and the built program to run on them.
-#![allow(dead_code, reason = "each test file uses a part of it")]
+#![allow(dead_code, clippy::unwrap_used, reason = "each test file uses a part of it; a test may panic")]
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -27,6 +27,19 @@ pub fn succeed(folder: &Path, arguments: &[&str]) -> String {
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(output.status.success(), "{said}");
     said
+}
+
+/// Runs prep with this on its standard input, which must succeed; returns what it wrote to standard output.
+#[track_caller]
+pub fn pipe(folder: &Path, arguments: &[&str], input: &[u8]) -> Vec<u8> {
+    use std::io::Write;
+    let mut command = command(arguments);
+    command.current_dir(folder).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    child.stdin.take().unwrap().write_all(input).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    output.stdout
 }
 
 /// Runs prep, which must write to standard output and succeed.

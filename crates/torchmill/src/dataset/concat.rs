@@ -48,6 +48,7 @@ impl Dataset {
             self.splits.entry(split).or_default().extend(moved);
         }
         self.notes.extend(set.notes);
+        self.empty.extend(set.empty);
         Ok(())
     }
 
@@ -57,6 +58,7 @@ impl Dataset {
             classes: Vec::new(),
             splits: std::collections::BTreeMap::new(),
             notes: Vec::new(),
+            empty: Vec::new(),
             stores: Vec::new(),
         }
     }

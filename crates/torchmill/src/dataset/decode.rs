@@ -139,5 +139,10 @@ fn damaged_jpeg(error: &dyn std::fmt::Display) -> Error {
 }
 
 fn unreadable(error: &image::ImageError) -> Error {
+    if let image::ImageError::Unsupported(what) = error {
+        return Error::failed(format_args!(
+            "is an image of a kind that is not read; convert it to PNG: {what}"
+        ));
+    }
     Error::failed(format_args!("cannot be decoded, it is damaged or truncated: {error}"))
 }

@@ -147,12 +147,23 @@ fn idx_in(folder: &Path, at: &Path, sub: &str) -> Result<Option<Manifest>> {
 }
 
 /// What people call the folders of a split, in lower case.
-fn split_of(name: &str) -> Option<&'static str> {
+pub(super) fn split_of(name: &str) -> Option<&'static str> {
     match name.to_ascii_lowercase().as_str() {
         "train" | "training" => Some("train"),
         "test" | "testing" => Some("test"),
         "val" | "valid" | "validation" => Some("val"),
         _ => None,
+    }
+}
+
+/// Where there is no test split, what is called validation is one: data sets that were published without the
+/// labels of their test images (ImageNet's subsets).
+pub(super) fn val_is_test<T>(splits: &mut BTreeMap<String, T>) {
+    if splits.contains_key("train")
+        && !splits.contains_key("test")
+        && let Some(val) = splits.remove("val")
+    {
+        splits.insert("test".to_owned(), val);
     }
 }
 
@@ -178,12 +189,7 @@ fn images(folder: &Path) -> Result<Option<Manifest>> {
             )));
         }
     }
-    if splits.contains_key("train") && !splits.contains_key("test") {
-        // Data sets that were published without the labels of their test images (ImageNet's subsets).
-        if let Some(val) = splits.remove("val") {
-            splits.insert("test".to_owned(), val);
-        }
-    }
+    val_is_test(&mut splits);
     if splits.is_empty() {
         let holding: Vec<_> = folders.iter().filter(|f| folder::holds_images(&folder.join(f))).collect();
         classes = match holding.is_empty() {

@@ -37,7 +37,7 @@ impl Dataset {
             hash.update(sample.store.to_le_bytes());
             hash.update(sample.record.to_le_bytes());
             if let Store::Files(files) = &self.stores[sample.store as usize] {
-                if i % 4096 == 0 {
+                if i.is_multiple_of(4096) {
                     interrupt::check()?;
                 }
                 let about = about(&files.path(sample.record as usize))?;

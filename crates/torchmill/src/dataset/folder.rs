@@ -55,12 +55,12 @@ pub(super) fn open(
         }
         let files = found.images(&root, under)?;
         if files.is_empty() {
-            return Err(Error::failed(format_args!(
-                "{} holds no images (files that end in {}): put some there, or leave the class out with \
-                 --classes",
+            let message = format!(
+                "{} holds no images (files that end in {}): put some there, or leave the class out with --classes",
                 root.join(under).display(),
                 EXTENSIONS.map(|e| format!(".{e}")).join(" ")
-            )));
+            );
+            set.empty.push((class.clone(), message));
         }
         for file in files {
             let record = u32::try_from(names.len()).map_err(|_| Error::failed("over 4 billion images"))?;
@@ -118,7 +118,7 @@ impl Found {
         let mut files = Vec::new();
         for entry in walk(&root.join(under)) {
             let entry = entry.map_err(|e| unreadable(&e))?;
-            if files.len() % 4096 == 0 {
+            if files.len().is_multiple_of(4096) {
                 interrupt::check()?;
             }
             if !entry.file_type().is_file() {

@@ -11,6 +11,7 @@ pub mod detect;
 mod digest;
 mod folder;
 mod idx;
+mod list;
 pub mod manifest;
 mod names;
 mod records;
@@ -38,6 +39,8 @@ pub struct Dataset {
     pub splits: BTreeMap<String, Vec<Sample>>,
     /// What a user should know about how the data set was read, one line each.
     pub notes: Vec<String>,
+    /// Classes whose folders hold no images, and what to say of them.
+    empty: Vec<(String, String)>,
     stores: Vec<Store>,
 }
 
@@ -53,7 +56,7 @@ pub struct Sample {
 impl Dataset {
     /// Opens the data set in `folder`: as its dataset.toml says, or as [`detect`] finds it to be.
     ///
-    /// Lengths, counts and labels are checked here; image files are only listed.
+    /// Lengths, counts and labels are checked here; image files are only listed (see [`Dataset::check`]).
     pub fn open(folder: &Path) -> Result<Self> {
         let manifest = match folder.is_dir().then(|| Manifest::read(folder)).transpose()?.flatten() {
             Some(manifest) => manifest,
@@ -69,6 +72,7 @@ impl Dataset {
             classes: manifest.classes.clone(),
             splits: BTreeMap::new(),
             notes: Vec::new(),
+            empty: Vec::new(),
             stores: Vec::new(),
         };
         for (split, files) in &manifest.splits {
@@ -89,6 +93,14 @@ impl Dataset {
             return Err(Error::failed(format_args!("{}: has no splits", folder.display())));
         }
         Ok(set)
+    }
+
+    /// Fails where a class has a folder without images: call it once the classes are chosen.
+    pub fn check(&self) -> Result<()> {
+        match self.empty.iter().find(|(class, _)| self.classes.contains(class)) {
+            Some((_, message)) => Err(Error::failed(message)),
+            None => Ok(()),
+        }
     }
 
     /// Reads and decodes a sample: RGB, or one channel where the files hold grey images (IDX).

@@ -1,6 +1,6 @@
 //! Which of a data set's samples are taken: classes by name, a part split off for testing, a limit.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sha2::{Digest, Sha256};
 
@@ -38,6 +38,35 @@ impl Dataset {
                 self.splits.insert(name.to_owned(), samples);
             }
         }
+    }
+
+    /// Makes `train` and `test` of a data set that has only one split: `test` is the images whose sources are
+    /// listed. Fails where a listed one is not there.
+    pub fn split_by_list(&mut self, test: &BTreeSet<&str>) -> Result<()> {
+        let Some(samples) = self.splits.remove(UNSPLIT).or_else(|| self.splits.remove("train")) else {
+            return Ok(());
+        };
+        let mut found = BTreeSet::new();
+        let (mut in_test, mut in_train) = (Vec::new(), Vec::new());
+        for sample in samples {
+            match test.get(self.source(sample).as_str()) {
+                Some(&listed) => {
+                    found.insert(listed);
+                    in_test.push(sample);
+                }
+                None => in_train.push(sample),
+            }
+        }
+        if let Some(missing) = test.difference(&found).next() {
+            return Err(Error::failed(format_args!(
+                "lists {missing}, which is not in {}: paths are relative to the input",
+                self.name
+            )));
+        }
+        self.splits.insert("train".to_owned(), in_train);
+        self.splits.insert("test".to_owned(), in_test);
+        self.splits.retain(|_, samples| !samples.is_empty());
+        Ok(())
     }
 
     /// Whether the data set comes without a test split.

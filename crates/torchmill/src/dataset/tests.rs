@@ -40,7 +40,7 @@ fn idx(path: &Path, dims: &[u32], bytes: &[u8]) {
 }
 
 fn error(folder: &TempDir) -> String {
-    Dataset::open(folder.path()).unwrap_err().to_string()
+    Dataset::open(folder.path()).and_then(|set| set.check()).unwrap_err().to_string()
 }
 
 fn sources(set: &Dataset, split: &str) -> Vec<String> {
@@ -149,6 +149,9 @@ fn splits_are_known_by_their_folders() {
     fs::remove_dir_all(folder.path().join("val/fox")).unwrap();
     fs::remove_file(folder.path().join("val/dog/2.pgm")).unwrap();
     assert!(error(&folder).contains("val/dog holds no images"));
+    let mut set = Dataset::open(folder.path()).unwrap();
+    set.keep_classes(&["cat".to_owned()]).unwrap();
+    set.check().unwrap();
     fs::remove_dir(folder.path().join("val/dog")).unwrap();
     let set = Dataset::open(folder.path()).unwrap();
     assert_eq!((sources(&set, "test"), set.classes.len()), (vec!["val/cat/2.pgm".to_owned()], 2));
