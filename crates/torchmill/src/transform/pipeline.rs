@@ -91,12 +91,6 @@ impl Pipeline {
         (Self { steps: before.to_vec() }, Self { steps: after.to_vec() })
     }
 
-    /// The first `n` steps, and the rest.
-    pub fn split_at(&self, n: usize) -> (Self, Self) {
-        let (before, after) = self.steps.split_at(n.min(self.steps.len()));
-        (Self { steps: before.to_vec() }, Self { steps: after.to_vec() })
-    }
-
     /// Whether any step draws random numbers.
     pub fn is_random(&self) -> bool {
         self.steps.iter().any(|t| t.step().is_random())
