@@ -1,4 +1,5 @@
 use super::*;
+use proptest::prelude::*;
 use sha2::{Digest, Sha256};
 
 fn sha256(bytes: &[u8]) -> String {
@@ -102,4 +103,18 @@ fn one_split_comes_out_of_emnists_archive() {
     names.sort();
     assert_eq!(names.len(), 4);
     assert_eq!(names[0], "emnist-letters-test-images-idx3-ubyte.gz");
+}
+
+proptest! {
+    #[test]
+    fn no_change_to_a_matlab_file_breaks_it(at in 0..2000usize, value: u8, cut in 0..2000usize) {
+        let mut mat = include_bytes!("../../tests/golden/svhn.mat").to_vec();
+        let length = mat.len();
+        mat[at % length] = value;
+        for bytes in [&mat[..], &mat[..cut % length]] {
+            if let Ok(mat) = MatFile::parse(bytes) {
+                let _ = svhn_records(&mat).map(Iterator::count);
+            }
+        }
+    }
 }
