@@ -66,7 +66,7 @@ Variables, with what they are if not given:
   DATASET     the data set: cifar10 if it is there or can be fetched, else mnist-5k
   FROM        fetch from this archive, folder or URL instead of the usual places
   RECIPE      the recipe's name, or a TOML file: $(RECIPE)
-  EPOCHS, SEED, PRECISION   what the recipe says
+  EPOCHS, SEED, PRECISION   what the recipe says, or the run that is gone on with
   RUN         the run's name: RECIPE-DATASET
   DEVICE      auto, cpu, cuda or cuda:N: $(DEVICE)
   CHECKPOINT  what to evaluate: the run's last
