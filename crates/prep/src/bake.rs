@@ -159,11 +159,10 @@ impl Job<'_> {
     fn bake_into(&self, i: usize, place: &mut [u8]) -> Result<(), Failure> {
         let sample = self.sample(i);
         if self.cut.baked.is_empty()
-            && let Some((planar, shape)) = self.set.planar(sample)
+            && let Some(shape) = self.set.planar_shape(sample)
         {
             self.check_shape(sample, shape)?;
-            place.copy_from_slice(planar);
-            return Ok(());
+            return self.set.read_planar(sample, place).map_err(Failure::Bad);
         }
         let baked = self.bake(i)?;
         self.check_shape(sample, baked.shape())?;

@@ -127,8 +127,8 @@ fn csv_row(label: u32, dtype: DType, elements: &[u8]) -> Vec<u8> {
 }
 
 fn json_line(job: &Job, sample: dataset::Sample, i: usize) -> Result<Vec<u8>, Failure> {
-    let (width, height) = match (job.set.planar(sample), job.set.encoded(sample)) {
-        (Some((_, [_, height, width])), _) => (width, height),
+    let (width, height) = match (job.set.planar_shape(sample), job.set.encoded(sample)) {
+        (Some([_, height, width]), _) => (width, height),
         (None, Some(bytes)) => bytes
             .and_then(|b| decode::dimensions(&b).map_err(|e| e.within(job.set.place(sample))))
             .map_err(Failure::Bad)?,

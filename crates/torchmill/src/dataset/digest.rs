@@ -26,9 +26,9 @@ impl Dataset {
             if let Store::Records(r) = store {
                 text(&r.name);
                 text(r.checksum.as_deref().unwrap_or_default());
-                text(&format!("{} {} {} {:?}", r.length, r.start, r.before, r.shape));
+                text(&format!("{} {} {} {:?}", r.bytes.length, r.start, r.before, r.shape));
                 if r.checksum.is_none() {
-                    text(&nanoseconds(r.modified));
+                    text(&nanoseconds(r.bytes.modified));
                 }
             }
         }
@@ -53,7 +53,7 @@ impl Dataset {
     /// written, somebody has touched data that the digest takes on trust.
     pub fn newest(&self) -> Option<SystemTime> {
         let checked = self.stores.iter().filter_map(|store| match store {
-            Store::Records(r) if r.checksum.is_some() => Some(r.modified),
+            Store::Records(r) if r.checksum.is_some() => Some(r.bytes.modified),
             _ => None,
         });
         checked.max()

@@ -4,10 +4,13 @@
 
 use std::path::Path;
 
-use super::records::{self, Records};
+use super::records::{self, Bytes, Records};
 use super::store::Store;
 use super::{Dataset, Manifest, Sample};
-use crate::{Error, Result, progress};
+use crate::{Context, Error, Result, progress};
+
+/// The longest header: 255 dimensions.
+const MAX_HEADER: u64 = 4 + 4 * 255;
 
 /// An IDX header: the dimensions, and where the elements begin.
 #[derive(Debug, PartialEq, Eq)]
@@ -31,8 +34,7 @@ pub(super) fn open(
         )));
     };
     let path = records::inside(folder, images)?;
-    let (bytes, length, modified) = records::map(&path)?;
-    let header = parse(&bytes).map_err(|e| e.within(path.display()))?;
+    let (bytes, header) = open_file(&path)?;
     let [count, height, width] = header.dims[..] else {
         return Err(Error::failed(format_args!(
             "{}: holds an array of shape {:?}, not images [count, height, width]",
@@ -53,8 +55,6 @@ pub(super) fn open(
         path,
         name: images.clone(),
         checksum: manifest.checksums.get(images).cloned(),
-        length,
-        modified,
         start: header.start,
         before: 0,
         shape: [1, height, width],
@@ -65,8 +65,7 @@ pub(super) fn open(
 }
 
 fn open_labels(path: &Path, count: usize, manifest: &Manifest, images: &Path) -> Result<Vec<u8>> {
-    let (bytes, ..) = records::map(path)?;
-    let header = parse(&bytes).map_err(|e| e.within(path.display()))?;
+    let (bytes, header) = open_file(path)?;
     if header.dims != [count] {
         return Err(Error::failed(format_args!(
             "{}: holds labels of shape {:?}, but {} holds {count} images",
@@ -75,9 +74,9 @@ fn open_labels(path: &Path, count: usize, manifest: &Manifest, images: &Path) ->
             images.display()
         )));
     }
-    let labels = &bytes[header.start..];
+    let labels = elements(&bytes, &header, path)?;
     match labels.iter().position(|&l| usize::from(l) >= manifest.classes.len()) {
-        None => Ok(labels.to_vec()),
+        None => Ok(labels),
         Some(i) => Err(Error::failed(format_args!(
             "{}: label {i} (at byte {}) is {}, but there are {} classes",
             path.display(),
@@ -90,18 +89,35 @@ fn open_labels(path: &Path, count: usize, manifest: &Manifest, images: &Path) ->
 
 /// The largest label of an IDX file of labels, to count classes that have no names.
 pub(super) fn largest_label(path: &Path) -> Result<u8> {
-    let (bytes, ..) = records::map(path)?;
-    let header = parse(&bytes).map_err(|e| e.within(path.display()))?;
-    bytes[header.start..]
-        .iter()
+    let (bytes, header) = open_file(path)?;
+    elements(&bytes, &header, path)?
+        .into_iter()
         .max()
-        .copied()
         .ok_or_else(|| Error::failed(format_args!("{}: holds no labels", path.display())))
 }
 
-/// Checks that `bytes` are an IDX file of unsigned bytes of just the length its header gives.
-fn parse(bytes: &[u8]) -> Result<Header> {
-    let (kind, dims) = match bytes {
+fn open_file(path: &Path) -> Result<(Bytes, Header)> {
+    let bytes = Bytes::open(path)?;
+    let head = bytes.head(MAX_HEADER).doing("read", path)?;
+    let header = parse(&head, bytes.count).map_err(|e| e.within(path.display()))?;
+    Ok((bytes, header))
+}
+
+/// All of a file's elements.
+fn elements(bytes: &Bytes, header: &Header, path: &Path) -> Result<Vec<u8>> {
+    let mut elements = Vec::new();
+    let take = |block: &[u8]| {
+        elements.extend_from_slice(block);
+        Ok(())
+    };
+    bytes.blocks(header.start as u64, 1 << 16, take).doing("read", path)??;
+    Ok(elements)
+}
+
+/// Checks that a file that begins with `head` is an IDX file of unsigned bytes of just the `length` that its
+/// header gives.
+fn parse(head: &[u8], length: u64) -> Result<Header> {
+    let (kind, dims) = match head {
         [0, 0, kind, dims, ..] => (*kind, usize::from(*dims)),
         _ => return Err(Error::failed("is not an IDX file (it does not start with two zero bytes)")),
     };
@@ -111,21 +127,22 @@ fn parse(bytes: &[u8]) -> Result<Header> {
         )));
     }
     let start = 4 + 4 * dims;
-    let Some(sizes) = bytes.get(4..start) else {
+    let Some(sizes) = head.get(4..start) else {
         return Err(Error::failed(format_args!(
             "ends within its IDX header: {} bytes for {dims} dimensions",
-            bytes.len()
+            head.len()
         )));
     };
     let dims: Vec<usize> =
         sizes.chunks_exact(4).map(|b| u32::from_be_bytes([b[0], b[1], b[2], b[3]]) as usize).collect();
-    let expected = dims.iter().try_fold(1usize, |n, &d| n.checked_mul(d)).and_then(|n| n.checked_add(start));
-    if dims.is_empty() || expected != Some(bytes.len()) {
+    let elements = dims.iter().try_fold(1u64, |n, &d| n.checked_mul(d as u64));
+    let expected = elements.and_then(|n| n.checked_add(start as u64));
+    if dims.is_empty() || expected != Some(length) {
         return Err(Error::failed(format_args!(
             "has {} bytes, but its header, shape {dims:?}, asks for {}: it is truncated or damaged; fetch it \
              again",
-            progress::count(bytes.len() as u64),
-            expected.map_or_else(|| "more than there can be".to_owned(), |n| progress::count(n as u64)),
+            progress::count(length),
+            expected.map_or_else(|| "more than there can be".to_owned(), progress::count),
         )));
     }
     Ok(Header { dims, start })
@@ -140,20 +157,20 @@ mod tests {
     #[test]
     fn a_header_is_read_and_its_length_believed_only_if_it_fits() {
         let file = [&[0, 0, 8, 2, 0, 0, 0, 2, 0, 0, 0, 3][..], &[7; 6]].concat();
-        assert_eq!(parse(&file).unwrap(), Header { dims: vec![2, 3], start: 12 });
-        let short = parse(&file[..17]).unwrap_err().to_string();
+        assert_eq!(parse(&file, 18).unwrap(), Header { dims: vec![2, 3], start: 12 });
+        let short = parse(&file[..17], 17).unwrap_err().to_string();
         assert!(short.contains("has 17 bytes, but its header, shape [2, 3], asks for 18"), "{short}");
         let huge = [0, 0, 8, 3, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255];
-        assert!(parse(&huge).unwrap_err().to_string().contains("more than there can be"));
-        let floats = parse(&[0, 0, 0x0d, 1, 0, 0, 0, 0]).unwrap_err().to_string();
+        assert!(parse(&huge, 16).unwrap_err().to_string().contains("more than there can be"));
+        let floats = parse(&[0, 0, 0x0d, 1, 0, 0, 0, 0], 8).unwrap_err().to_string();
         assert!(floats.contains("element type 0x0d"), "{floats}");
     }
 
     proptest! {
         #[test]
         fn noise_never_panics(noise in proptest::collection::vec(any::<u8>(), 0..64), dims in 0u8..5) {
-            let _ = parse(&noise);
-            let _ = parse(&[&[0, 0, 8, dims], &noise[..]].concat());
+            let _ = parse(&noise, noise.len() as u64);
+            let _ = parse(&[&[0, 0, 8, dims], &noise[..]].concat(), 4 + noise.len() as u64);
         }
     }
 }

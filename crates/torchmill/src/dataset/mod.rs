@@ -108,10 +108,15 @@ impl Dataset {
         self.stores[sample.store as usize].image(sample.record as usize)
     }
 
-    /// A sample's pixels as they lie in a binary file, channels first, and their shape `[C, H, W]`; `None`
-    /// for an image file.
-    pub fn planar(&self, sample: Sample) -> Option<(&[u8], [usize; 3])> {
-        self.stores[sample.store as usize].planar(sample.record as usize)
+    /// The shape `[C, H, W]` of a sample whose pixels lie in a binary file, channels first; `None` for an image
+    /// file.
+    pub fn planar_shape(&self, sample: Sample) -> Option<[usize; 3]> {
+        self.stores[sample.store as usize].planar_shape()
+    }
+
+    /// Reads such a sample's pixels as they lie there. `place` has just their length.
+    pub fn read_planar(&self, sample: Sample, place: &mut [u8]) -> Result<()> {
+        self.stores[sample.store as usize].read_planar(sample.record as usize, place)
     }
 
     /// An image file's bytes as they are; `None` for a record of a binary file.

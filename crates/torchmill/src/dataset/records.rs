@@ -1,10 +1,11 @@
-//! A binary file of equally long records, mapped: CIFAR's batches and IDX images.
+//! A binary file of equally long records: CIFAR's batches and IDX images. Records are read one by one where they
+//! lie (not mapped: a mapped file would count as memory in use, however large it is).
 
 use std::fs::File;
+use std::io::{Read, Write};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
-
-use memmap2::Mmap;
 
 use crate::transform::Image;
 use crate::{Context, Error, Result};
@@ -17,10 +18,6 @@ pub struct Records {
     pub name: String,
     /// The file's checksum as the manifest gives it.
     pub checksum: Option<String>,
-    /// The file's length on the disk.
-    pub length: u64,
-    /// When the file was last changed.
-    pub modified: SystemTime,
     /// Where the first record begins.
     pub start: usize,
     /// The bytes of a record before its pixels (labels).
@@ -29,8 +26,8 @@ pub struct Records {
     pub shape: [usize; 3],
     /// How many records.
     pub count: usize,
-    /// The file's bytes, unpacked where it is gzipped.
-    pub bytes: Mmap,
+    /// The file's bytes.
+    pub bytes: Bytes,
 }
 
 impl std::fmt::Debug for Records {
@@ -43,29 +40,31 @@ impl std::fmt::Debug for Records {
 }
 
 impl Records {
-    /// Record `i` whole: `before` bytes, then the pixels.
-    pub fn record(&self, i: usize) -> &[u8] {
-        let stride = self.before + self.pixels();
-        let at = self.start + i * stride;
-        self.bytes.get(at..at + stride).unwrap_or_default()
+    /// Where record `i` begins.
+    pub fn offset(&self, i: usize) -> u64 {
+        self.start as u64 + i as u64 * (self.before + self.pixels()) as u64
     }
 
-    /// Record `i`'s pixels, channels first.
-    pub fn planar(&self, i: usize) -> &[u8] {
-        self.record(i).get(self.before..).unwrap_or_default()
+    /// Reads record `i`'s pixels, channels first, into `place`, which has just their length.
+    pub fn read_planar(&self, i: usize, place: &mut [u8]) -> Result<()> {
+        self.bytes.file.read_exact_at(place, self.offset(i) + self.before as u64).doing("read", &self.path)
     }
 
     /// Record `i` as an image, channels last.
-    pub fn image(&self, i: usize) -> Image {
+    pub fn image(&self, i: usize) -> Result<Image> {
         let [channels, height, width] = self.shape;
-        let planar = self.planar(i);
+        let mut planar = vec![0; self.pixels()];
+        self.read_planar(i, &mut planar)?;
+        if channels == 1 {
+            return Ok(Image { width, height, channels, pixels: planar });
+        }
         let mut pixels = vec![0; planar.len()];
         for (c, plane) in planar.chunks_exact((height * width).max(1)).enumerate() {
             for (to, &from) in pixels[c..].iter_mut().step_by(channels).zip(plane) {
                 *to = from;
             }
         }
-        Image { width, height, channels, pixels }
+        Ok(Image { width, height, channels, pixels })
     }
 
     /// Bytes of an image.
@@ -74,38 +73,82 @@ impl Records {
     }
 }
 
-/// Maps a file, unpacked into an unnamed temporary one first where it is gzipped (by its first bytes, whatever
-/// its name). The length and time are those of the file itself.
-pub fn map(path: &Path) -> Result<(Mmap, u64, SystemTime)> {
-    let file = File::open(path).doing("open", path)?;
-    let about = file.metadata().doing("read", path)?;
-    if !about.is_file() {
-        return Err(Error::failed(format_args!("{} is not a file", path.display())));
+/// A file's bytes, unpacked where it is gzipped.
+pub struct Bytes {
+    /// What to read: the file, or an unnamed temporary one with what was unpacked.
+    file: File,
+    /// How many bytes there are to read.
+    pub count: u64,
+    /// The length of the file itself, as it lies on the disk.
+    pub length: u64,
+    /// When the file itself was last changed.
+    pub modified: SystemTime,
+}
+
+impl Bytes {
+    /// Opens a file; a gzipped one (by its first bytes, whatever its name) is unpacked.
+    pub fn open(path: &Path) -> Result<Self> {
+        let mut file = File::open(path).doing("open", path)?;
+        let about = file.metadata().doing("read", path)?;
+        if !about.is_file() {
+            return Err(Error::failed(format_args!("{} is not a file", path.display())));
+        }
+        let modified = about.modified().doing("read", path)?;
+        let mut bytes = Self {
+            file: file.try_clone().doing("open", path)?,
+            count: about.len(),
+            length: about.len(),
+            modified,
+        };
+        if bytes.head(2).doing("read", path)? == [0x1f, 0x8b] {
+            let mut unpacked =
+                tempfile::tempfile().doing("make a temporary file in", std::env::temp_dir())?;
+            let mut packed = flate2::bufread::MultiGzDecoder::new(std::io::BufReader::new(&mut file));
+            bytes.count = copy(&mut packed, &mut unpacked, path)?;
+            bytes.file = unpacked;
+        }
+        Ok(bytes)
     }
-    let modified = about.modified().doing("read", path)?;
-    // SAFETY: the map is valid while nobody shortens the file; raw data sets are not changed while prep runs.
-    let mut bytes = unsafe { Mmap::map(&file) }.doing("map", path)?;
-    if bytes.starts_with(&[0x1f, 0x8b]) {
-        let mut unpacked = tempfile::tempfile().doing("make a temporary file in", std::env::temp_dir())?;
-        let mut packed = flate2::read::MultiGzDecoder::new(&bytes[..]);
-        copy(&mut packed, &mut unpacked, path)?;
-        // SAFETY: the file has no name, nobody else can open it.
-        bytes = unsafe { Mmap::map(&unpacked) }.doing("map", path)?;
+
+    /// The first `n` bytes, or all where there are fewer.
+    pub fn head(&self, n: u64) -> std::io::Result<Vec<u8>> {
+        let mut head = vec![0; n.min(self.count) as usize];
+        self.file.read_exact_at(&mut head, 0).map(|()| head)
     }
-    Ok((bytes, about.len(), modified))
+
+    /// Hands the bytes from `start` on to `take` in blocks of `size`, the last of which may be shorter.
+    pub fn blocks(
+        &self,
+        start: u64,
+        size: usize,
+        mut take: impl FnMut(&[u8]) -> Result<()>,
+    ) -> std::io::Result<Result<()>> {
+        let mut block = vec![0; size];
+        let mut at = start;
+        while at < self.count {
+            let n = (self.count - at).min(size as u64) as usize;
+            self.file.read_exact_at(&mut block[..n], at)?;
+            if let Err(error) = crate::interrupt::check().and_then(|()| take(&block[..n])) {
+                return Ok(Err(error));
+            }
+            at += n as u64;
+        }
+        Ok(Ok(()))
+    }
 }
 
 /// Copies, telling a damaged gzip file from a full disk.
-fn copy(from: &mut impl std::io::Read, to: &mut File, path: &Path) -> Result<()> {
-    use std::io::Write;
+fn copy(from: &mut impl Read, to: &mut File, path: &Path) -> Result<u64> {
+    let mut copied = 0;
     let mut block = vec![0; 1 << 20];
     loop {
         let n = from
             .read(&mut block)
             .map_err(|e| Error::failed(format_args!("{}: the gzip data is damaged: {e}", path.display())))?;
         if n == 0 {
-            return Ok(());
+            return Ok(copied);
         }
+        copied += n as u64;
         crate::interrupt::check()?;
         to.write_all(&block[..n]).doing("write a temporary file in", std::env::temp_dir())?;
     }

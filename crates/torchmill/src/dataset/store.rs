@@ -1,4 +1,4 @@
-//! Where samples lie: records of a mapped file, or image files.
+//! Where samples lie: records of a binary file, or image files.
 
 use std::fs;
 use std::path::PathBuf;
@@ -7,7 +7,7 @@ use super::decode;
 use super::names::Names;
 use super::records::Records;
 use crate::transform::Image;
-use crate::{Context, Result};
+use crate::{Context, Error, Result};
 
 /// A source of samples, addressed by number.
 #[derive(Debug)]
@@ -32,15 +32,22 @@ pub struct Files {
 impl Store {
     pub fn image(&self, i: usize) -> Result<Image> {
         match self {
-            Self::Records(records) => Ok(records.image(i)),
+            Self::Records(records) => records.image(i),
             Self::Files(files) => decode::rgb(&files.read(i)?).map_err(|e| e.within(files.path(i).display())),
         }
     }
 
-    pub fn planar(&self, i: usize) -> Option<(&[u8], [usize; 3])> {
+    pub fn planar_shape(&self) -> Option<[usize; 3]> {
         match self {
-            Self::Records(records) => Some((records.planar(i), records.shape)),
+            Self::Records(records) => Some(records.shape),
             Self::Files(_) => None,
+        }
+    }
+
+    pub fn read_planar(&self, i: usize, place: &mut [u8]) -> Result<()> {
+        match self {
+            Self::Records(records) => records.read_planar(i, place),
+            Self::Files(_) => Err(Error::failed("an image file has no planes to read")),
         }
     }
 
