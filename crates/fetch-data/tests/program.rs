@@ -1,5 +1,7 @@
 //! The program as a user runs it.
 
+#![allow(clippy::unwrap_used, clippy::panic)]
+
 mod web;
 
 use std::fs;

@@ -1,7 +1,7 @@
 //! A web server on the loopback interface that behaves as badly as a test wants.
 
 // Each test program uses its own part of this.
-#![allow(dead_code)]
+#![allow(dead_code, clippy::unwrap_used)]
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Write};
