@@ -66,7 +66,7 @@ Variables, with what they are if not given:
   DATASET     the data set: cifar10 if it is there or can be fetched, else mnist-5k
   FROM        fetch from this archive, folder or URL instead of the usual places
   RECIPE      the recipe's name, or a TOML file: $(RECIPE)
-  EPOCHS, SEED, PRECISION   what the recipe says
+  EPOCHS, SEED, PRECISION   what the recipe says, or the run that is gone on with
   RUN         the run's name: RECIPE-DATASET
   DEVICE      auto, cpu, cuda or cuda:N: $(DEVICE)
   CHECKPOINT  what to evaluate: the run's last
@@ -170,11 +170,11 @@ ifneq ($(DATASET),)
 fetch: $(RAW)
 prep: $(SHARDS)/.prepped
 train: $(TRAINED)
-	@echo 'The run is in $(RUN_DIR): make evaluate, make tensorboard'
+	@echo 'The run is in $(RUN_DIR). Next: make evaluate, make tensorboard'
 
 # If the data set was chosen because a source answered, and that source then fails, ask again next time.
 $(RAW): | $(RELEASE)/.data-programs
-	fetch-data $(FETCH_OPTIONS)$(if $(CHOSEN), || { status=$$?; rm -f $(CHOICE); exit $$status; })
+	fetch-data $(FETCH_OPTIONS)$(if $(filter cifar10,$(CHOSEN)), || { status=$$?; rm -f $(CHOICE); exit $$status; })
 	@touch $@
 
 $(SHARDS)/.prepped: $(RAW) $(filter %.toml,$(RECIPE)) | $(RELEASE)/.data-programs

@@ -13,9 +13,10 @@ use torchmill::recipe::Loss;
 use torchmill::shard::ShardSet;
 use torchmill::{Error, Result, cli, progress};
 use torchmill_nn::loader::Dataset;
-use torchmill_nn::{device, evaluation, precision};
+use torchmill_nn::{device, evaluation, memory, precision};
 
 fn main() -> ExitCode {
+    memory::keep_freed();
     cli::main(|args: &Args| &args.common, run)
 }
 

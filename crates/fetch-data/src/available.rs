@@ -20,7 +20,7 @@ pub fn available(name: &str, options: &Options, deadline: Duration) -> Result<()
         return Ok(());
     }
     let entry = catalogue::find(name).ok_or_else(|| fetch::unknown(name))?;
-    let Origin::Web { cache, files } = &entry.origin else {
+    let Origin::Web { cache, files, .. } = &entry.origin else {
         progress::note(format_args!("{name} is embedded in fetch-data"));
         return Ok(());
     };
@@ -35,7 +35,7 @@ pub fn available(name: &str, options: &Options, deadline: Duration) -> Result<()
     }
     let editions = missing.editions.iter();
     let sources: Vec<(String, Option<u64>)> = editions
-        .flat_map(|e| fetch::urls(entry, e, &options.mirrors).into_iter().map(|url| (url, e.size)))
+        .flat_map(|e| fetch::urls(entry, e, &options.mirrors).into_iter().map(|url| (url, e.size.exact())))
         .collect();
     match probe::first_to_answer(&sources, deadline) {
         Ok(url) => {

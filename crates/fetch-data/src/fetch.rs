@@ -125,14 +125,21 @@ fn published(target: &Path, entry: &Entry, options: &Options) -> Result<Layout> 
             }
             ("embedded in fetch-data".to_owned(), Vec::new())
         }
-        Origin::Web { cache, files } => {
+        Origin::Web { cache, files, .. } => {
             let got = get_all(entry, &options.cache().join(cache), files, options)?;
+            let raw = raw_folder(entry, target)?;
             for (file, got) in files.iter().zip(&got) {
                 if file.unpack {
-                    unpack::unpack(&got.path, target, entry.unpacked_limit())?;
+                    unpack::unpack(&got.path, &raw, entry.unpacked_limit())?;
                 } else {
-                    put(&got.path, &target.join(file.editions[0].file))?;
+                    put(&got.path, &raw.join(file.editions[0].file))?;
                 }
+            }
+            if !convert(entry, target, &raw)? {
+                return Err(Error::failed(format_args!(
+                    "what was downloaded does not hold the files of {}",
+                    entry.name
+                )));
             }
             let source = got.first().map(|g| g.arrived.url.clone()).unwrap_or_default();
             (source, got)
@@ -142,6 +149,23 @@ fn published(target: &Path, entry: &Entry, options: &Options) -> Result<Layout> 
     place::describe(target, entry.name, &layout, source, true)?;
     tidy(entry, &keep, options);
     Ok(layout)
+}
+
+/// Where what was published goes first: a folder of its own if it is then converted, else where it stays.
+pub fn raw_folder(entry: &Entry, target: &Path) -> Result<PathBuf> {
+    let raw = if entry.convert().is_some() { target.join(".raw") } else { target.to_path_buf() };
+    fs::create_dir_all(&raw).doing("make the folder", &raw)?;
+    Ok(raw)
+}
+
+/// Converts what [`raw_folder`] holds, if the data set needs that; `false` if nothing was found to convert.
+pub fn convert(entry: &Entry, target: &Path, raw: &Path) -> Result<bool> {
+    let Some(convert) = entry.convert() else { return Ok(true) };
+    let found = convert(raw, true, target)?;
+    if found {
+        fs::remove_dir_all(raw).doing("remove", raw)?;
+    }
+    Ok(found)
 }
 
 /// A file that is used as it is: under two names where possible, so that it stays in the cache until the
@@ -159,9 +183,10 @@ fn put(from: &Path, to: &Path) -> Result<()> {
 fn tidy(entry: &Entry, got: &[Got], options: &Options) {
     let Origin::Web { files, .. } = &entry.origin else { return };
     for (file, got) in files.iter().zip(got) {
-        if file.unpack {
+        if file.unpack || entry.convert().is_some() {
             progress::note(format_args!(
-                "the archive stays in {} for the next time; it may be deleted",
+                "{} stays in {} for the next time; it may be deleted",
+                got.path.file_name().map_or_else(Default::default, |name| name.to_string_lossy()),
                 options.cache().display()
             ));
         } else {
@@ -227,7 +252,7 @@ fn job(entry: &Entry, cache: &Path, file: &Download, options: &Options) -> Resul
         let want = Want {
             name: edition.file.to_owned(),
             urls: urls(entry, edition, &options.mirrors),
-            size: edition.size,
+            size: edition.size.exact(),
             checksum: Some(edition.checksum.parse()?),
         };
         Ok((want, cache.join(edition.file)))
@@ -251,3 +276,6 @@ pub fn urls(entry: &Entry, edition: &Edition, mirrors: &[String]) -> Vec<String>
     urls.extend(edition.urls.iter().map(|&u| u.to_owned()));
     urls
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,7 +9,7 @@ use torchmill::{Error, Result, progress};
 use crate::catalogue::{Edition, Entry, Origin};
 use crate::checksum::{self, Checksum};
 use crate::download::{self, Job, Want};
-use crate::fetch::Options;
+use crate::fetch::{self, Options};
 use crate::layout::{self, Layout};
 use crate::{place, unpack};
 
@@ -92,7 +92,17 @@ fn from_archive(
     verified: bool,
     options: &Options,
 ) -> Result<Layout> {
-    unpack::unpack(archive, target, limit(entry, archive))?;
+    match entry {
+        Some(entry) => {
+            let raw = fetch::raw_folder(entry, target)?;
+            unpack::unpack(archive, &raw, limit(Some(entry), archive))?;
+            // Images of the user's own, perhaps: they need no converting.
+            if !fetch::convert(entry, target, &raw)? {
+                place::lift(&raw, target)?;
+            }
+        }
+        None => unpack::unpack(archive, target, limit(None, archive))?,
+    }
     let published = verified && options.checksum.is_none();
     // Messages are to name the archive, not our temporary folder.
     let layout = layout::find(target, entry, published).map_err(|e| relabel(&e, target, archive))?;
@@ -115,8 +125,17 @@ fn from_folder(
     folder: &Path,
     options: &Options,
 ) -> Result<Layout> {
-    let layout = layout::find(folder, entry, false)?;
-    place::copy(folder, target, &layout, options.link)?;
+    let converted = match entry.and_then(Entry::convert) {
+        Some(convert) => convert(folder, false, target)?,
+        None => false,
+    };
+    let layout = if converted {
+        layout::find(target, entry, false)?
+    } else {
+        let layout = layout::find(folder, entry, false)?;
+        place::copy(folder, target, &layout, options.link)?;
+        layout
+    };
     let verified = match entry {
         Some(entry) => has_published_files(target, entry, &layout)?,
         None => false,
@@ -135,7 +154,7 @@ fn from_folder(
 /// Whether the data set is one that is published file by file, and all of them are the published ones.
 fn has_published_files(folder: &Path, entry: &Entry, layout: &Layout) -> Result<bool> {
     let Origin::Web { files, .. } = &entry.origin else { return Ok(false) };
-    if layout.manifest.kind != entry.kind || files.iter().any(|f| f.unpack) {
+    if layout.manifest.kind != entry.kind || entry.convert().is_some() || files.iter().any(|f| f.unpack) {
         return Ok(false);
     }
     for path in layout.manifest.splits.values().flatten() {
@@ -195,7 +214,7 @@ fn get(name: &str, entry: Option<&Entry>, url: &str, options: &Options) -> Resul
     let published = editions(entry).first();
     let (mut checksum, mut size) = (options.checksum.clone(), None);
     if let (None, Some(edition)) = (&checksum, published) {
-        (checksum, size) = (Some(edition.checksum.parse()?), edition.size);
+        (checksum, size) = (Some(edition.checksum.parse()?), edition.size.exact());
     }
     if options.any_checksum {
         (checksum, size) = (None, None);

@@ -30,7 +30,8 @@ pub fn table(options: &Options) -> String {
             images("test"),
             entry.image.to_owned(),
             here.to_owned(),
-            entry.licence.to_owned(),
+            // What to cite is in dataset.toml.
+            entry.licence.split(';').next().unwrap_or_default().to_owned(),
         ]);
     }
     let widths: [usize; 8] = std::array::from_fn(|i| rows.iter().map(|r| r[i].len()).max().unwrap_or(0));

@@ -34,6 +34,15 @@ pub fn copy(from: &Path, to: &Path, layout: &Layout, link: bool) -> Result<()> {
     Ok(())
 }
 
+/// Moves everything in `folder`, which lies in `target`, one step up, and removes `folder`.
+pub fn lift(folder: &Path, target: &Path) -> Result<()> {
+    for entry in fs::read_dir(folder).doing("read the folder", folder)? {
+        let entry = entry.doing("read the folder", folder)?;
+        fs::rename(entry.path(), target.join(entry.file_name())).doing("move", entry.path())?;
+    }
+    fs::remove_dir(folder).doing("remove", folder)
+}
+
 /// Writes `folder/dataset.toml`: the data set `name`, as `layout` found it, from `source`.
 pub fn describe(folder: &Path, name: &str, layout: &Layout, source: String, verified: bool) -> Result<()> {
     let mut manifest = Manifest { name: name.to_owned(), source, verified, ..layout.manifest.clone() };

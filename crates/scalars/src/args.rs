@@ -4,34 +4,46 @@ use std::path::PathBuf;
 
 use clap::Parser;
 
-use crate::csv::select::{Rename, Select};
-use crate::csv::table::Options;
 use crate::event::encode::Encoding;
+use crate::input::select::{Rename, Select};
+use crate::input::table::Options;
 
 const ABOUT: &str = "\
 Turn CSV metrics into TensorBoard event files, and back
 
 Reads tidy tables (wall_time,step,epoch,tag,value) and wide ones (step,train_loss,...).
 Each input becomes a run, in a folder of its own. A rerun adds only what is new.";
+
 const EXAMPLES: &str = "\
 Examples:
-  scalars runs/*/metrics.csv --logdir logs && tensorboard --logdir logs
-  ssh host cat log.csv | scalars - -o logs/host --step iteration --tag-prefix host/";
+  scalars runs --logdir logs && tensorboard --logdir logs
+  scalars runs --follow                          # live, until Ctrl-C
+  scalars --plot --only '*loss' runs/a/metrics.csv
+  scalars --dump logs > all.csv";
 
-/// Turn CSV metrics into TensorBoard event files, and back.
-///
-/// Reads tidy tables (wall_time,step,epoch,tag,value) and wide ones (step,train_loss,...). Each input
-/// becomes a run, in a folder of its own. A rerun adds only what is new.
+/// What `scalars` is asked to do.
 #[derive(Debug, Clone, Parser)]
 #[command(version, about = ABOUT, long_about = None, after_help = EXAMPLES)]
 pub struct Args {
-    /// CSV files; `-` is standard input
-    #[arg(required = true, value_name = "CSV")]
+    /// CSV files, folders to look for metrics.csv in, or `-` for standard input
+    #[arg(required = true, value_name = "INPUT")]
     pub inputs: Vec<PathBuf>,
 
-    /// The folder to give to TensorBoard's --logdir
-    #[arg(short = 'o', long, value_name = "DIR", default_value = "logs", help_heading = "Output")]
-    pub logdir: PathBuf,
+    /// The folder to give to TensorBoard's --logdir [default: logs]
+    #[arg(short = 'o', long, value_name = "DIR", help_heading = "Output")]
+    pub logdir: Option<PathBuf>,
+    /// Go on as the inputs grow, until Ctrl-C
+    #[arg(long, conflicts_with_all = ["dump", "plot", "html"], help_heading = "Output")]
+    pub follow: bool,
+    /// Print event files (or folders of them) as CSV
+    #[arg(long, conflicts_with_all = ["logdir", "plot", "html"], help_heading = "Output")]
+    pub dump: bool,
+    /// Draw the curves in the terminal
+    #[arg(long, help_heading = "Output")]
+    pub plot: bool,
+    /// Write a page with the curves, for any browser
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub html: Option<PathBuf>,
     /// The run's name [default: the folder of metrics.csv, or the file's name]
     #[arg(long, value_name = "NAME", help_heading = "Output")]
     pub run: Option<String>,

@@ -1,55 +1,49 @@
 //! CSV to event files, once.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use torchmill::progress::{count, note};
 use torchmill::{Error, Result};
 
-use crate::csv::source::{Feed, Source, quoted};
-use crate::csv::table::Options;
 use crate::event::encode::Encoding;
-use crate::event::file::{EventFile, Outcome, Target};
-use crate::runs;
+use crate::event::file::Target;
+use crate::input::source::{Feed, Source, quoted};
+use crate::input::table::{Noted, Options, Table};
+use crate::sink::Sink;
+use crate::{hparams, runs};
 
-/// One input and where it goes.
+/// Where inputs go.
 #[derive(Debug, Clone)]
-pub struct Job {
-    /// The CSV.
-    pub source: Source,
-    /// Its event file.
-    pub target: Target,
+pub struct Destination {
+    /// The folder for TensorBoard's --logdir.
+    pub logdir: PathBuf,
+    /// A run's name, instead of the input's own.
+    pub run: Option<String>,
+    /// How scalars are laid out.
+    pub encoding: Encoding,
 }
 
-/// Pairs each input with a folder below `logdir`. A `run` name overrides the input's own.
-pub fn jobs(
-    sources: &[Source],
-    logdir: &std::path::Path,
-    run: Option<&str>,
-    encoding: Encoding,
-) -> Result<Vec<Job>> {
-    let names = match run {
-        Some(name) => vec![PathBuf::from(name); sources.len()],
-        None => runs::names(sources)?,
-    };
-    let job = |(source, name): (&Source, PathBuf)| Job {
-        source: source.clone(),
-        target: Target {
-            folder: if name.as_os_str().is_empty() { logdir.to_owned() } else { logdir.join(name) },
+impl Destination {
+    /// The event file of an input whose run is called `name`.
+    pub fn target(&self, source: &Source, name: &Path) -> Target {
+        let name = self.run.as_deref().map_or(name, Path::new);
+        Target {
+            // Joining nothing would add a slash.
+            folder: if name == Path::new("") { self.logdir.clone() } else { self.logdir.join(name) },
             source: runs::source_name(source),
-            encoding,
-            hparams: BTreeMap::new(),
-        },
-    };
-    Ok(sources.iter().zip(names).map(job).collect())
+            encoding: self.encoding,
+            hparams: hparams::beside(source),
+        }
+    }
 }
 
 /// Converts each input. One that fails does not keep the others from being converted.
-pub fn convert(jobs: &[Job], options: &Options) -> Result<()> {
+pub fn convert(sources: &[Source], destination: &Destination, options: &Options) -> Result<()> {
+    let names = runs::names(sources)?;
     let mut failed = None;
-    for job in jobs {
-        match convert_one(job, options) {
+    for (source, name) in sources.iter().zip(&names) {
+        match convert_one(source, destination.target(source, name), options) {
             Err(Error::Interrupted(why)) => return Err(Error::Interrupted(why)),
             Err(error) => {
                 if let Some(earlier) = failed.replace(error) {
@@ -62,62 +56,43 @@ pub fn convert(jobs: &[Job], options: &Options) -> Result<()> {
     failed.map_or(Ok(()), Err)
 }
 
-fn convert_one(job: &Job, options: &Options) -> Result<()> {
-    let now = now();
-    let mut file = EventFile::open(job.target.clone())?;
-    let feed = job.source.read(options, &mut |p| file.push(p.wall_time, now, p.step, p.tag, p.value))?;
+fn convert_one(source: &Source, target: Target, options: &Options) -> Result<()> {
+    let mut sink = Sink::new(target, now());
+    let feed = source.read(options, &mut |point| sink.push(point))?;
     if let Some(why) = feed.emptiness() {
-        return Err(Error::failed(why).within(&job.source));
+        return Err(Error::failed(why).within(source));
     }
-    let finished = file.finish()?;
-    report(&job.source, &feed, options);
-    let all = points(feed.tally().points);
-    let path = finished.path.display();
-    note(match finished.outcome {
-        Outcome::Created => format!("{path}: {all}"),
-        Outcome::UpToDate => format!("{path}: {all}, up to date"),
-        Outcome::Appended(new) => format!("{path}: {all}, {} of them new", count(new)),
-        Outcome::Replaced => format!("{path}: {all}; the run had changed, so the old file is replaced"),
-    });
-    Ok(())
+    report(source, &feed, options);
+    sink.finish()
 }
 
 /// Says what in the table the user should know about.
 pub fn report(source: &Source, feed: &Feed, options: &Options) {
     let tally = feed.tally();
-    if feed.table().is_some_and(crate::csv::table::Table::numbers_rows) {
+    if feed.table().is_some_and(Table::numbers_rows) {
         note(format_args!("{source}: no step column, so rows are numbered from 0 (--step names one)"));
     }
-    if tally.bad.count > 0 {
-        note(format_args!("{source}: {} left out, the first at {}", cells(tally.bad.count), tally.bad.first));
-    }
-    if tally.non_finite.count > 0 {
-        let n = count(tally.non_finite.count);
-        note(format_args!("{source}: {n} not finite, the first at {}", tally.non_finite.first));
-    }
+    let noted = |noted: &Noted, one: &str, more: &str| match noted.count {
+        0 => {}
+        1 => note(format_args!("{source}: 1 {one}: {}", noted.first)),
+        n => note(format_args!("{source}: {} {more}, the first at {}", count(n), noted.first)),
+    };
+    noted(&tally.bad, "bad cell left out", "bad cells left out");
+    noted(&tally.non_finite, "value is not finite", "values are not finite");
     if tally.not_increasing.count > 0 {
         note(format_args!(
             "{source}: {}; TensorBoard drops a curve's earlier points from such a step on",
             tally.not_increasing.first
         ));
     }
-    let unused = options.select.unused(&tally.tags);
+    let unused: Vec<String> = options.select.unused(&tally.tags).into_iter().map(str::to_owned).collect();
     if !unused.is_empty() {
-        let unused: Vec<String> = unused.into_iter().map(str::to_owned).collect();
         note(format_args!(
             "{source}: there is no tag {}; the tags are {}",
             quoted(&unused),
             quoted(&tally.tags)
         ));
     }
-}
-
-fn points(n: u64) -> String {
-    if n == 1 { "1 point".to_owned() } else { format!("{} points", count(n)) }
-}
-
-fn cells(n: u64) -> String {
-    if n == 1 { "1 bad cell".to_owned() } else { format!("{} bad cells", count(n)) }
 }
 
 /// Seconds since 1970-01-01 00:00 UTC.

@@ -2,23 +2,60 @@
 
 mod args;
 mod convert;
-mod csv;
+mod curves;
+mod dump;
 mod event;
+mod follow;
+mod hparams;
+mod html;
+mod input;
+mod plot;
 mod runs;
+mod sink;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use torchmill::Result;
+use torchmill::{Error, Result, progress};
 
 use args::Args;
-use csv::source::Source;
+use convert::Destination;
+use input::source::Source;
 
 fn main() -> ExitCode {
     torchmill::cli::main(|args: &Args| &args.common, run)
 }
 
 fn run(args: Args) -> Result<()> {
-    let sources: Vec<Source> = args.inputs.iter().map(|path| Source::new(path)).collect();
-    let jobs = convert::jobs(&sources, &args.logdir, args.run.as_deref(), args.encoding)?;
-    convert::convert(&jobs, &args.table_options())
+    let options = args.table_options();
+    if args.dump {
+        return dump::dump(&args.inputs, &options.select, std::io::stdout().lock());
+    }
+    let draws = args.plot || args.html.is_some();
+    // Who wants to look at curves gets event files only on request.
+    let logdir = args.logdir.or_else(|| (!draws).then(|| PathBuf::from("logs")));
+    let destination =
+        logdir.map(|logdir| Destination { logdir, run: args.run.clone(), encoding: args.encoding });
+    if let (true, Some(destination)) = (args.follow, &destination) {
+        return follow::follow(|| Source::all(&args.inputs), destination, &options);
+    }
+    let sources = Source::all(&args.inputs)?;
+    if sources.is_empty() {
+        let folders: Vec<String> = args.inputs.iter().map(|path| path.display().to_string()).collect();
+        return Err(Error::failed(format_args!(
+            "there is no metrics.csv in or below {}",
+            folders.join(", ")
+        )));
+    }
+    if draws {
+        let charts = curves::read(&sources, &options)?;
+        if args.plot {
+            torchmill::cli::print(plot::draw(&charts, plot::Look::of_stdout()).as_bytes())?;
+        }
+        if let Some(path) = &args.html {
+            html::write(&charts, path)?;
+            progress::note(path.display());
+        }
+    }
+    destination.map_or(Ok(()), |destination| convert::convert(&sources, &destination, &options))
 }

@@ -5,7 +5,7 @@ use std::path::{Component, Path, PathBuf};
 
 use torchmill::{Context, Error, Result};
 
-use crate::csv::source::Source;
+use crate::input::source::Source;
 
 /// The runs' names, one for each source. A file named metrics.csv is called after its folder, another after
 /// itself; where two would be called the same, folders above are put before until they differ. Standard input

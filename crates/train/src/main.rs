@@ -9,8 +9,10 @@ use std::process::ExitCode;
 
 use args::Args;
 use torchmill::{Error, Result, cli, progress, recipe};
+use torchmill_nn::memory;
 
 fn main() -> ExitCode {
+    memory::keep_freed();
     cli::main(|args: &Args| &args.common, run)
 }
 

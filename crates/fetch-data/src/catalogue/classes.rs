@@ -22,3 +22,86 @@ pub const CIFAR100: &[&str] = &[
     "tiger", "tractor", "train", "trout", "tulip", "turtle", "wardrobe", "whale", "willow_tree", "wolf",
     "woman", "worm",
 ];
+
+/// Fashion-MNIST.
+pub const FASHION_MNIST: &[&str] = &[
+    "T-shirt/top",
+    "Trouser",
+    "Pullover",
+    "Dress",
+    "Coat",
+    "Sandal",
+    "Shirt",
+    "Sneaker",
+    "Bag",
+    "Ankle boot",
+];
+
+/// KMNIST: hiragana, transcribed.
+pub const KMNIST: &[&str] = &["o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"];
+
+/// EMNIST by class: digits, capitals, small letters.
+#[rustfmt::skip]
+pub const EMNIST_BYCLASS: &[&str] = &[
+    "0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "A", "B", "C", "D", "E", "F", "G", "H", "I", "J", "K", "L",
+    "M", "N", "O", "P", "Q", "R", "S", "T", "U", "V", "W", "X", "Y", "Z", "a", "b", "c", "d", "e", "f", "g", "h",
+    "i", "j", "k", "l", "m", "n", "o", "p", "q", "r", "s", "t", "u", "v", "w", "x", "y", "z",
+];
+
+/// EMNIST with the small letters that look like their capitals merged into these.
+#[rustfmt::skip]
+pub const EMNIST_BYMERGE: &[&str] = &[
+    "0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "A", "B", "C", "D", "E", "F", "G", "H", "I", "J", "K", "L",
+    "M", "N", "O", "P", "Q", "R", "S", "T", "U", "V", "W", "X", "Y", "Z", "a", "b", "d", "e", "f", "g", "h", "n",
+    "q", "r", "t",
+];
+
+/// EMNIST's letters, whose labels begin with 1.
+#[rustfmt::skip]
+pub const EMNIST_LETTERS: &[&str] = &[
+    "N/A", "a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l", "m", "n", "o", "p", "q", "r", "s", "t", "u",
+    "v", "w", "x", "y", "z",
+];
+
+/// STL-10, from its class_names.txt.
+pub const STL10: &[&str] =
+    &["airplane", "bird", "car", "cat", "deer", "dog", "horse", "monkey", "ship", "truck"];
+
+/// Imagenette's folders (WordNet's numbers) and the names of their classes.
+pub const IMAGENETTE: &[(&str, &str)] = &[
+    ("n01440764", "tench"),
+    ("n02102040", "English springer"),
+    ("n02979186", "cassette player"),
+    ("n03000684", "chain saw"),
+    ("n03028079", "church"),
+    ("n03394916", "French horn"),
+    ("n03417042", "garbage truck"),
+    ("n03425413", "gas pump"),
+    ("n03445777", "golf ball"),
+    ("n03888257", "parachute"),
+];
+
+/// Imagewoof's.
+pub const IMAGEWOOF: &[(&str, &str)] = &[
+    ("n02086240", "Shih-Tzu"),
+    ("n02087394", "Rhodesian ridgeback"),
+    ("n02088364", "beagle"),
+    ("n02089973", "English foxhound"),
+    ("n02093754", "Border terrier"),
+    ("n02096294", "Australian terrier"),
+    ("n02099601", "golden retriever"),
+    ("n02105641", "Old English sheepdog"),
+    ("n02111889", "Samoyed"),
+    ("n02115641", "dingo"),
+];
+
+/// The names in a list of folders.
+pub const fn names<const N: usize>(folders: &[(&str, &'static str)]) -> [&'static str; N] {
+    let mut names = [""; N];
+    let mut i = 0;
+    while i < N {
+        names[i] = folders[i].1;
+        i += 1;
+    }
+    names
+}

@@ -1,11 +1,12 @@
 //! What a data set of the catalogue is. The table itself is in [`table`]: adding a data set is adding an
 //! entry there.
 
-mod classes;
+pub mod classes;
 mod table;
 
 use torchmill::dataset::Kind;
 
+use crate::convert::Convert;
 pub use table::ENTRIES;
 
 /// A published data set.
@@ -50,6 +51,8 @@ pub enum Origin {
         cache: &'static str,
         /// What has to be downloaded: all of them.
         files: &'static [Download],
+        /// How what was published becomes what [`Entry::kind`] and [`Entry::splits`] say, if it is not.
+        convert: Option<Convert>,
     },
     /// Files in this program.
     Embedded(&'static [(&'static str, &'static [u8])]),
@@ -69,12 +72,38 @@ pub struct Download {
 pub struct Edition {
     /// Its name in the cache, and where it is not unpacked, in the data set's folder.
     pub file: &'static str,
-    /// Its size in bytes, where it is published.
-    pub size: Option<u64>,
+    /// Its size.
+    pub size: Size,
     /// Its published checksum, as [`crate::checksum::Checksum`] reads it.
     pub checksum: &'static str,
     /// Where it can be had, best first.
     pub urls: &'static [&'static str],
+}
+
+/// The size of a download in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Size {
+    /// As published: whoever offers more or fewer bytes has another file.
+    Exact(u64),
+    /// For the user's information.
+    About(u64),
+}
+
+impl Size {
+    /// The number.
+    pub fn bytes(self) -> u64 {
+        match self {
+            Self::Exact(bytes) | Self::About(bytes) => bytes,
+        }
+    }
+
+    /// The number, where a download can be held to it.
+    pub fn exact(self) -> Option<u64> {
+        match self {
+            Self::Exact(bytes) => Some(bytes),
+            Self::About(_) => None,
+        }
+    }
 }
 
 /// The data set called `name`.
@@ -86,7 +115,7 @@ impl Entry {
     /// What has to be downloaded, in bytes, as far as it is known.
     pub fn size(&self) -> u64 {
         match &self.origin {
-            Origin::Web { files, .. } => files.iter().filter_map(|f| f.editions[0].size).sum(),
+            Origin::Web { files, .. } => files.iter().map(|f| f.editions[0].size.bytes()).sum(),
             Origin::Embedded(files) => files.iter().map(|(_, bytes)| bytes.len() as u64).sum(),
         }
     }
@@ -94,6 +123,14 @@ impl Entry {
     /// Whether it is part of this program.
     pub fn is_embedded(&self) -> bool {
         matches!(self.origin, Origin::Embedded(_))
+    }
+
+    /// See [`Origin::Web::convert`].
+    pub fn convert(&self) -> Option<Convert> {
+        match &self.origin {
+            Origin::Web { convert, .. } => *convert,
+            Origin::Embedded(_) => None,
+        }
     }
 
     /// What the published archive may unpack to. Images hardly compress: four times its size is ample.
@@ -122,14 +159,14 @@ mod tests {
                 let files = if entry.kind == Kind::Idx { 2 } else { 1 };
                 assert!(split.files.len() >= files, "{}", entry.name);
             }
-            if let Origin::Web { cache, files } = &entry.origin {
+            if let Origin::Web { cache, files, convert } = &entry.origin {
                 assert!(!cache.is_empty() && !files.is_empty(), "{}", entry.name);
                 for edition in files.iter().flat_map(|f| f.editions) {
                     edition.checksum.parse::<Checksum>().unwrap();
                     assert!(edition.urls.iter().all(|u| u.starts_with("http")), "{}", entry.name);
                     assert!(!edition.file.contains('/') && !edition.urls.is_empty(), "{}", entry.name);
                 }
-                if !files.iter().any(|f| f.unpack) {
+                if convert.is_none() && !files.iter().any(|f| f.unpack) {
                     let have: HashSet<_> = files.iter().map(|f| f.editions[0].file).collect();
                     let want: HashSet<_> = entry.splits.iter().flat_map(|s| s.files).copied().collect();
                     assert_eq!(have, want, "{}", entry.name);

@@ -371,3 +371,29 @@ fn trouble(error: &ureq::Error) -> Failure {
         _ => Failure::Silent(why),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::parse_content_range;
+    use proptest::prelude::*;
+
+    #[test]
+    fn content_ranges() {
+        assert_eq!(parse_content_range("bytes 5-9/10"), Some((5, Some(10))));
+        assert_eq!(parse_content_range(" bytes 0-0/*"), Some((0, None)));
+        for bad in
+            ["", "bytes */10", "bytes 5-4/10", "bytes 5-10/10", "bytes -5-9/10", "items 5-9/10", "bytes 5-9"]
+        {
+            assert_eq!(parse_content_range(bad), None, "{bad}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_header_is_read_or_refused(text in "(bytes )?[0-9*/ -]{0,30}|.{0,30}") {
+            if let Some((first, Some(total))) = parse_content_range(&text) {
+                prop_assert!(first < total);
+            }
+        }
+    }
+}

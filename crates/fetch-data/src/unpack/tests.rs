@@ -278,8 +278,6 @@ fn a_zip_name_that_comes_twice_is_refused() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
-
     #[test]
     fn no_bytes_break_it(start in 0..3usize, bytes in proptest::collection::vec(any::<u8>(), 0..2000)) {
         let prefix = [&b""[..], b"\x1f\x8b\x08\0", b"PK\x03\x04"][start];

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, HashSet};
 use prost::Message;
 
 use super::proto::{
-    DT_DOUBLE, DT_FLOAT, Data, Event, HParam, HParamsPluginData, PluginData, SessionLog, SessionStartInfo,
-    Summary, SummaryMetadata, Tensor, TensorShape, Value, What,
+    DT_DOUBLE, DT_FLOAT, Data, Event, HParam, HParamsPluginData, PluginData, SessionStartInfo, Summary,
+    SummaryMetadata, Tensor, TensorShape, Value, What,
 };
 use super::record;
 
@@ -56,13 +56,6 @@ impl Encoder {
     pub fn file_version(&mut self, out: &mut Vec<u8>, wall_time: f64) {
         let version = What::FileVersion("brain.Event:2".to_owned());
         self.write(out, &Event { wall_time, step: 0, what: Some(version) });
-    }
-
-    /// A session's start: readers that hold points from an earlier file of the run drop those at or after
-    /// step 0, so all of them.
-    pub fn session_start(&mut self, out: &mut Vec<u8>, wall_time: f64) {
-        let start = What::SessionLog(SessionLog { status: 1 });
-        self.write(out, &Event { wall_time, step: 0, what: Some(start) });
     }
 
     /// The run's hyperparameters, for the HPARAMS page.

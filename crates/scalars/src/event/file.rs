@@ -15,7 +15,7 @@ use torchmill::atomic::AtomicFile;
 use torchmill::{Context, Error, Result};
 
 use super::encode::{Encoder, Encoding, Scalar};
-use super::proto::{Event, HParam, What};
+use super::proto::{Event, HParam};
 use super::record::{self, Next};
 
 /// Which file, and what its header says.
@@ -37,6 +37,8 @@ pub struct Finished {
     pub outcome: Outcome,
     /// Where it is.
     pub path: PathBuf,
+    /// Goes on where the file ends.
+    pub encoder: Encoder,
 }
 
 /// What became of the file.
@@ -78,8 +80,6 @@ enum State {
 struct Old {
     path: PathBuf,
     reader: record::Reader<BufReader<File>>,
-    /// Where its header ends: the version, and a session's start if it had replaced another.
-    header: u64,
     /// How far it agrees with what was generated.
     same: u64,
     /// The next record has been read already and waits in `reader`.
@@ -117,6 +117,11 @@ impl EventFile {
         Ok(())
     }
 
+    /// Whether any point was pushed.
+    pub fn started(&self) -> bool {
+        self.started
+    }
+
     fn header(&mut self, wall_time: Option<f64>, now: f64) -> Result<()> {
         let old_time = match &mut self.state {
             State::Same(old) => old.wall_time()?,
@@ -126,9 +131,6 @@ impl EventFile {
         self.scratch.clear();
         self.encoder.file_version(&mut self.scratch, time);
         self.write(time)?;
-        if let State::Same(old) = &mut self.state {
-            old.skip_session_start()?;
-        }
         if !self.target.hparams.is_empty() {
             self.scratch.clear();
             self.encoder.hparams(&mut self.scratch, time, &self.target.hparams);
@@ -173,18 +175,7 @@ impl EventFile {
         let path = self.target.folder.join(file_name(&self.target, wall_time, Some(&old.path)));
         let mut file = AtomicFile::create(&path)?;
         let mut source = File::open(&old.path).doing("read", &old.path)?;
-        let mut start = Vec::new();
-        if old.same == 0 {
-            // Not even the version record is the same: `scratch` holds the new one.
-            start.extend_from_slice(&self.scratch);
-            self.scratch.clear();
-        } else {
-            let version = version_length(&old.path)?.min(old.header);
-            copy(&mut source, 0, version, &mut start, &old.path)?;
-        }
-        self.encoder.session_start(&mut start, wall_time);
-        file.write_all(&start).doing("write", &path)?;
-        copy(&mut source, old.header, old.same.saturating_sub(old.header), &mut file, &old.path)?;
+        copy(&mut source, old.same, &mut file, &old.path)?;
         self.state = State::New(file, path);
         Ok(())
     }
@@ -196,7 +187,6 @@ impl EventFile {
         {
             // The file holds more than there is now: the run was cut back.
             let time = old.wall_time()?.unwrap_or(0.0);
-            self.scratch.clear();
             self.replace(time)?;
         }
         let (outcome, path) = match self.state {
@@ -231,7 +221,7 @@ impl EventFile {
                 (if replaced { Outcome::Replaced } else { Outcome::Created }, path)
             }
         };
-        Ok(Finished { outcome, path })
+        Ok(Finished { outcome, path, encoder: self.encoder })
     }
 }
 
@@ -245,7 +235,7 @@ impl Old {
     fn open(path: PathBuf) -> Result<Self> {
         let file = File::open(&path).doing("read", &path)?;
         let reader = record::Reader::new(BufReader::with_capacity(1 << 18, file));
-        Ok(Self { path, reader, header: 0, same: 0, peeked: None })
+        Ok(Self { path, reader, same: 0, peeked: None })
     }
 
     fn peek(&mut self) -> Result<Next> {
@@ -274,9 +264,6 @@ impl Old {
     fn accept(&mut self) {
         self.peeked = None;
         self.same = self.reader.offset();
-        if self.header == 0 {
-            self.header = self.same;
-        }
     }
 
     /// The next record's wall time, if there is one.
@@ -285,16 +272,6 @@ impl Old {
             Next::Record => Event::decode(self.reader.payload()).ok().map(|event| event.wall_time),
             _ => None,
         })
-    }
-
-    fn skip_session_start(&mut self) -> Result<()> {
-        if self.peek()? == Next::Record
-            && let Ok(Event { what: Some(What::SessionLog(_)), .. }) = Event::decode(self.reader.payload())
-        {
-            self.accept();
-            self.header = self.same;
-        }
-        Ok(())
     }
 
     /// Removes half a record that an interrupted writer left at the end.
@@ -308,18 +285,10 @@ impl Old {
     }
 }
 
-/// Copies `length` bytes from `start` on.
-fn copy(file: &mut File, start: u64, length: u64, out: &mut impl Write, path: &Path) -> Result<()> {
-    file.seek(SeekFrom::Start(start)).doing("read", path)?;
+/// Copies the first `length` bytes.
+fn copy(file: &mut File, length: u64, out: &mut impl Write, path: &Path) -> Result<()> {
     io::copy(&mut file.take(length), out).doing("copy", path)?;
     Ok(())
-}
-
-/// Where the first record ends.
-fn version_length(path: &Path) -> Result<u64> {
-    let mut reader = record::Reader::new(BufReader::new(File::open(path).doing("read", path)?));
-    reader.next().doing("read", path)?;
-    Ok(reader.offset())
 }
 
 /// `events.out.tfevents.<time>.torchmill.<source>`. The time is that of the first point; readers take files in
@@ -338,7 +307,10 @@ fn time_in(name: &str) -> Option<u64> {
 /// The target's event files, oldest first; one, unless a program was killed while it replaced it.
 fn files(target: &Target) -> Result<Vec<PathBuf>> {
     let entries = match fs::read_dir(&target.folder) {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        // A file in the folder's place is told when the folder is made.
+        Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            return Ok(Vec::new());
+        }
         entries => entries.doing("read", &target.folder)?,
     };
     let mut found = Vec::new();

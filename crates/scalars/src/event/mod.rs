@@ -2,5 +2,7 @@
 
 pub mod encode;
 pub mod file;
+pub mod live;
 pub mod proto;
+pub mod read;
 pub mod record;

@@ -15,7 +15,7 @@ pub struct Event {
     #[prost(int64, tag = "2")]
     pub step: i64,
     /// What happened.
-    #[prost(oneof = "What", tags = "3, 5, 7")]
+    #[prost(oneof = "What", tags = "3, 5")]
     pub what: Option<What>,
 }
 
@@ -28,17 +28,6 @@ pub enum What {
     /// Values.
     #[prost(message, tag = "5")]
     Summary(Summary),
-    /// A session's start: what came before, from the event's step on, no longer counts.
-    #[prost(message, tag = "7")]
-    SessionLog(SessionLog),
-}
-
-/// The start or the end of a session.
-#[derive(Clone, PartialEq, prost::Message)]
-pub struct SessionLog {
-    /// 1 is START.
-    #[prost(int32, tag = "1")]
-    pub status: i32,
 }
 
 /// Values logged together.

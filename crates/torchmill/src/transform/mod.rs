@@ -64,3 +64,5 @@ pub use types::{Edges, Fill, Interpolation, PaddingMode, Size, Spread};
 
 #[cfg(test)]
 mod golden;
+#[cfg(test)]
+mod properties;

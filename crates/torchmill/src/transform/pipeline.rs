@@ -82,8 +82,7 @@ impl Pipeline {
     pub fn split(&self) -> (Self, Self) {
         let bakes = |t: &&Transform| !t.step().is_random() && t.step().kind(Kind::Image) == Kind::Image;
         let n = self.steps.iter().take_while(bakes).count();
-        let (baked, deferred) = self.steps.split_at(n);
-        (Self { steps: baked.to_vec() }, Self { steps: deferred.to_vec() })
+        self.split_at(n)
     }
 
     /// The first `n` steps, and the rest.

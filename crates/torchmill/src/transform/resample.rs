@@ -134,18 +134,22 @@ fn across(image: Image, to: usize, filter: &Filter) -> Result<Image> {
     }
     let axis = Axis::new(width, to, filter);
     let mut pixels = vec![0; elements(channels, height, to)?];
-    let rows = image.pixels.chunks_exact(width * channels).zip(pixels.chunks_exact_mut(to * channels));
     if channels == 3 {
-        // Four numbers a pixel, one of them idle, fill a vector register.
-        let mut wide = vec![[0; 4]; width];
+        let rows = image.pixels.chunks(6 * width).zip(pixels.chunks_mut(6 * to));
+        // Two rows at once, four numbers a pixel with one of them idle, fill a vector register.
+        let mut wide = vec![[0; 8]; width];
         for (from, to) in rows {
-            for (wide, pixel) in wide.iter_mut().zip(from.chunks_exact(3)) {
-                *wide = [pixel[0].into(), pixel[1].into(), pixel[2].into(), 0];
+            for (row, from) in from.chunks_exact(3 * width).enumerate() {
+                for (wide, pixel) in wide.iter_mut().zip(from.chunks_exact(3)) {
+                    for (wide, &x) in wide[4 * row..].iter_mut().zip(pixel) {
+                        *wide = x.into();
+                    }
+                }
             }
-            row_of_four(&wide, to, &axis);
+            two_rows(&wide, to, &axis);
         }
     } else {
-        for (from, to) in rows {
+        for (from, to) in image.pixels.chunks_exact(width).zip(pixels.chunks_exact_mut(to)) {
             row_of_one(from, to, &axis);
         }
     }
@@ -194,17 +198,22 @@ macro_rules! vectored {
 }
 
 vectored! {
-    fn row_of_four(from: &[[i32; 4]], to: &mut [u8], axis: &Axis) {
-        for (i, to) in to.chunks_exact_mut(3).enumerate() {
+    /// `to` is two rows, or the last one alone.
+    fn two_rows(from: &[[i32; 8]], to: &mut [u8], axis: &Axis) {
+        let (upper, lower) = to.split_at_mut(3 * axis.first.len());
+        let mut lower = lower.chunks_exact_mut(3);
+        for (i, upper) in upper.chunks_exact_mut(3).enumerate() {
             let (first, weights) = axis.of(i);
-            let mut sums = [HALF; 4];
-            for (pixel, &weight) in from[first..].iter().zip(weights) {
-                for (sum, &x) in sums.iter_mut().zip(pixel) {
+            let mut sums = [HALF; 8];
+            for (pixels, &weight) in from[first..].iter().zip(weights) {
+                for (sum, &x) in sums.iter_mut().zip(pixels) {
                     *sum = sum.wrapping_add(x.wrapping_mul(weight));
                 }
             }
-            for (to, &sum) in to.iter_mut().zip(&sums) {
-                *to = level(sum);
+            let levels = sums.map(level);
+            upper.copy_from_slice(&levels[..3]);
+            if let Some(lower) = lower.next() {
+                lower.copy_from_slice(&levels[4..7]);
             }
         }
     }

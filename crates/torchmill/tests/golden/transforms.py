@@ -8,6 +8,7 @@ To check more than the goldens hold, give it photographs and another place, and 
     python transforms.py --out /tmp/more.safetensors photos/*.jpg
     TORCHMILL_GOLDENS=/tmp/more.safetensors cargo test -p torchmill golden
 
+`distribution: PIPELINE` tells how statistics of a random pipeline's results are distributed, and
 `IMAGE: operation NAME MAGNITUDE` is one operation of AutoAugment, and `magnitudes: POLICY NAME BINS` are its magnitudes
 for an image of 19 by 23.
 
@@ -91,6 +92,42 @@ GaussianBlur((3, 9), 0.8)
 ToTensor | GaussianBlur((7, 5), 2)
 """.strip().splitlines()
 
+RANDOM = """
+RandomCrop(6, padding=2)
+RandomCrop((12, 4), pad_if_needed=True, padding_mode="reflect")
+RandomHorizontalFlip
+RandomVerticalFlip(p=0.2)
+RandomResizedCrop(6)
+RandomResizedCrop((5, 7), scale=(0.8, 1.0), ratio=(2.5, 3.0))
+RandomRotation(40)
+RandomRotation((10, 80), InterpolationMode.BILINEAR, center=(2, 2))
+RandomAffine(20, translate=(0.2, 0.4), scale=(0.7, 1.5), shear=10)
+RandomAffine(0, shear=(-10, 10, 5, 30))
+ColorJitter(0.5, 0.4, 0.3, 0.2)
+ColorJitter(brightness=2)
+ColorJitter(hue=(-0.1, 0.4))
+RandomGrayscale(p=0.3)
+RandomInvert(p=0.2)
+RandomPosterize(2)
+RandomSolarize(100, p=0.7)
+RandomAdjustSharpness(2)
+RandomAutocontrast
+RandomEqualize
+GaussianBlur(3)
+GaussianBlur((5, 3), (0.5, 3))
+ToTensor | RandomErasing
+ToTensor | RandomErasing(p=1, value="random")
+ToTensor | RandomErasing(0.8, (0.1, 0.6), (0.5, 4), (2, 3, 4))
+AutoAugment
+AutoAugment(AutoAugmentPolicy.CIFAR10)
+AutoAugment(AutoAugmentPolicy.SVHN, fill=128)
+RandAugment
+RandAugment(3, 20, fill=(10, 20, 30))
+TrivialAugmentWide
+RandomApply([ColorJitter(brightness=0.5)], p=0.3)
+RandomChoice([RandomHorizontalFlip(p=1), RandomVerticalFlip(p=1), Grayscale(3)], p=[0.2, 0.3, 0.5])
+""".strip().splitlines()
+
 OPERATIONS = """
 ShearX 0.21
 ShearY -0.3
@@ -170,6 +207,29 @@ def magnitudes():
     return tables
 
 
+def statistics(array):
+    array = array if array.dtype == np.uint8 else array.transpose(1, 2, 0)
+    h, w = array.shape[0] // 2, array.shape[1] // 2
+    return array[:h, :w, 0].mean(), array[h:, w:, 1].mean(), array[:, :, 2].mean()
+
+
+def distribution(text, image, draws=8000):
+    """For each statistic nine thresholds, and how often it is at or below them."""
+    torch.manual_seed(1)
+    steps = [step(part) for part in text.split(" | ")]
+    drawn = []
+    for _ in range(draws):
+        result = image
+        for each in steps:
+            result = each(result)
+        drawn.append(statistics(values(result)))
+    drawn = np.array(drawn, np.float32)
+    # Not on a value that is taken: floats are added up in different orders.
+    thresholds = np.quantile(drawn, np.arange(1, 10) / 10, axis=0).astype(np.float32) + np.float32(1e-3)
+    below = (drawn[None] <= thresholds[:, None]).mean(1)
+    return np.ascontiguousarray(np.stack([thresholds.T, below.T], 1).astype(np.float32))
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--out", default=pathlib.Path(__file__).with_suffix(".safetensors"))
@@ -180,6 +240,9 @@ def main():
     else:
         images = {"rgb": photo(13, 19, 3, 1), "gray": photo(13, 19, 1, 2)}
     tensors = dict(images, **magnitudes())
+    tensors["distribution"] = photo(8, 10, 3, 3)
+    for text in RANDOM:
+        tensors[f"distribution: {text}"] = distribution(text, pil(tensors["distribution"]))
     for name, pixels in images.items():
         # One channel takes the same ways: a third of the cases is enough.
         rgb = pixels.shape[2] == 3

@@ -110,10 +110,11 @@ impl Range {
     }
 }
 
-/// Number `i` of `n` evenly spaced ones, counted from the nearer end.
+/// Number `i` of `n` evenly spaced ones, counted from the nearer end, with one rounding as torch's vector code has
+/// it: whole pixels are cut off from some of these.
 fn linspace(from: f32, to: f32, n: usize, i: usize) -> f64 {
     let step = (to - from) / (n - 1) as f32;
-    f64::from(if i < n / 2 { from + step * i as f32 } else { to - step * (n - 1 - i) as f32 })
+    f64::from(if i < n / 2 { step.mul_add(i as f32, from) } else { (-step).mul_add((n - 1 - i) as f32, to) })
 }
 
 impl Operation {

@@ -30,6 +30,8 @@ pub struct Options {
 /// One value of one curve, as a CSV has it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Point<'a> {
+    /// The run, where a tidy table has a column of that name; else empty.
+    pub run: &'a str,
     /// Seconds since 1970-01-01 00:00 UTC; `None` where the table has no such column.
     pub wall_time: Option<f64>,
     /// The step, or the row's number where the table has none.
@@ -53,12 +55,20 @@ pub struct Table {
 }
 
 enum Layout {
-    Tidy { tag: usize, value: usize, curves: HashMap<Vec<u8>, Option<Curve>> },
+    Tidy {
+        run: Option<usize>,
+        tag: usize,
+        value: usize,
+        /// By run and tag, with a zero between.
+        curves: HashMap<Vec<u8>, Option<Curve>>,
+        key: Vec<u8>,
+    },
     Wide(Vec<(usize, Curve)>),
 }
 
 /// One curve of the table.
 struct Curve {
+    run: String,
     name: String,
     last_step: Option<i64>,
 }
@@ -131,15 +141,16 @@ impl Table {
                     columns.join(", ")
                 )));
             }
-            Layout::Tidy { tag, value, curves: HashMap::new() }
+            Layout::Tidy { run: tidy("run"), tag, value, curves: HashMap::new(), key: Vec::new() }
         } else {
             let others = columns
                 .iter()
                 .enumerate()
                 .filter(|&(i, c)| Some(i) != step && Some(i) != time && !c.is_empty());
             tally.tags = others.clone().map(|(_, name)| name.clone()).collect();
-            let taken = others
-                .filter_map(|(i, c)| options.select.name(c).map(|name| (i, Curve { name, last_step: None })));
+            let taken = others.filter_map(|(i, c)| {
+                options.select.name(c).map(|name| (i, Curve { run: String::new(), name, last_step: None }))
+            });
             Layout::Wide(taken.collect())
         };
         if tally.tags.is_empty() && matches!(layout, Layout::Wide(_)) {
@@ -163,29 +174,36 @@ impl Table {
         let mut cells =
             Cells { row, columns: &self.columns, tally: &mut self.tally, skip: self.options.skip_bad };
         match &mut self.layout {
-            Layout::Tidy { tag, value, curves } => {
-                let name = row.get(*tag).unwrap_or_default();
-                if !curves.contains_key(name) {
-                    let Some(text) = cells.check(tag_name(name).map_err(|e| (*tag, e)))? else {
-                        return Ok(());
-                    };
-                    cells.tally.tags.push(text.to_owned());
-                    let curve = self.options.select.name(text).map(|name| Curve { name, last_step: None });
-                    curves.insert(name.to_vec(), curve);
+            Layout::Tidy { run, tag, value, curves, key } => {
+                let run_cell = run.and_then(|column| row.get(column)).unwrap_or_default();
+                key.clear();
+                key.extend_from_slice(run_cell);
+                key.push(0);
+                key.extend_from_slice(row.get(*tag).unwrap_or_default());
+                if !curves.contains_key(key) {
+                    let name = cells.text(*tag);
+                    let Some(name) = cells.check(name)? else { return Ok(()) };
+                    if !cells.tally.tags.iter().any(|t| t == name) {
+                        cells.tally.tags.push(name.to_owned());
+                    }
+                    let run = String::from_utf8_lossy(run_cell).into_owned();
+                    let curve =
+                        self.options.select.name(name).map(|name| Curve { run, name, last_step: None });
+                    curves.insert(key.clone(), curve);
                 }
-                let Some(Some(curve)) = curves.get_mut(name) else { return Ok(()) };
+                let Some(Some(curve)) = curves.get_mut(key) else { return Ok(()) };
                 let at = self.time.map(|c| cells.time(c)).transpose();
                 let point = at.and_then(|time| {
                     let step = self.step.map_or(Ok(number), |c| cells.step(c))?;
                     Ok((time, step, cells.number(*value)?))
                 });
-                let Some((wall_time, step, number)) = cells.check(point)? else { return Ok(()) };
-                cells.point(curve, *value, Point { wall_time, step, tag: "", value: number }, each)
+                let Some((time, step, number)) = cells.check(point)? else { return Ok(()) };
+                cells.point(curve, *value, (time, step, number), each)
             }
             Layout::Wide(curves) => {
                 let at = self.time.map(|c| cells.time(c)).transpose();
                 let at = at.and_then(|time| Ok((time, self.step.map_or(Ok(number), |c| cells.step(c))?)));
-                let Some((wall_time, step)) = cells.check(at)? else { return Ok(()) };
+                let Some((time, step)) = cells.check(at)? else { return Ok(()) };
                 if row.len() > self.columns.len() {
                     let what = format!("{} cells, but {} columns", row.len(), self.columns.len());
                     cells.check::<()>(Err((self.columns.len(), what)))?;
@@ -197,7 +215,7 @@ impl Table {
                     }
                     let number = cells.number(*column);
                     let Some(value) = cells.check(number)? else { continue };
-                    cells.point(curve, *column, Point { wall_time, step, tag: "", value }, each)?;
+                    cells.point(curve, *column, (time, step, value), each)?;
                 }
                 Ok(())
             }
@@ -216,7 +234,7 @@ struct Cells<'a> {
     skip: bool,
 }
 
-impl Cells<'_> {
+impl<'a> Cells<'a> {
     fn time(&self, column: usize) -> std::result::Result<f64, Bad> {
         match self.number(column)? {
             time if time.is_finite() => Ok(time),
@@ -242,7 +260,7 @@ impl Cells<'_> {
         text.parse().map_err(|_| (column, format!("{text:?} is not a number")))
     }
 
-    fn text(&self, column: usize) -> std::result::Result<&str, Bad> {
+    fn text(&self, column: usize) -> std::result::Result<&'a str, Bad> {
         match self.row.get(column) {
             None | Some(b"") => Err((column, "the cell is missing".to_owned())),
             Some(cell) => std::str::from_utf8(cell)
@@ -276,30 +294,22 @@ impl Cells<'_> {
         &mut self,
         curve: &mut Curve,
         column: usize,
-        point: Point,
+        (wall_time, step, value): (Option<f64>, i64, f64),
         each: &mut impl FnMut(Point) -> Result<()>,
     ) -> Result<()> {
-        if !point.value.is_finite() {
+        if !value.is_finite() {
             let place = self.place(column);
-            self.tally.non_finite.add(|| format!("{place}: {:?} is {}", curve.name, point.value));
+            self.tally.non_finite.add(|| format!("{place}: {:?} is {value}", curve.name));
         }
-        if let Some(last) = curve.last_step.filter(|&last| point.step <= last) {
+        if let Some(last) = curve.last_step.filter(|&last| step <= last) {
             let (line, name) = (self.row.line, &curve.name);
             self.tally
                 .not_increasing
-                .add(|| format!("line {line}: step {} of {name:?} comes after step {last}", point.step));
+                .add(|| format!("line {line}: step {step} of {name:?} comes after step {last}"));
         }
-        curve.last_step = Some(point.step);
+        curve.last_step = Some(step);
         self.tally.points += 1;
-        each(Point { tag: &curve.name, ..point })
-    }
-}
-
-fn tag_name(cell: &[u8]) -> std::result::Result<&str, String> {
-    match std::str::from_utf8(cell) {
-        Ok("") => Err("the cell is missing".to_owned()),
-        Ok(text) => Ok(text),
-        Err(_) => Err(format!("{:?} is not UTF-8 text", String::from_utf8_lossy(cell))),
+        each(Point { run: &curve.run, wall_time, step, tag: &curve.name, value })
     }
 }
 

@@ -1,7 +1,7 @@
 //! A CSV as it comes: a file or standard input, read to its end in pieces.
 
 use std::fmt;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
@@ -11,7 +11,7 @@ use super::rows::Rows;
 use super::table::{Options, Point, Table, Tally};
 
 /// Where a CSV comes from.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Source {
     /// `-`.
     Stdin,
@@ -23,6 +23,32 @@ impl Source {
     /// `-` is standard input.
     pub fn new(path: &Path) -> Self {
         if path == Path::new("-") { Self::Stdin } else { Self::File(path.to_owned()) }
+    }
+
+    /// The sources that paths stand for; a folder stands for each metrics.csv in it and below.
+    pub fn all(paths: &[PathBuf]) -> Result<Vec<Self>> {
+        let mut sources = Vec::new();
+        for path in paths {
+            if !path.is_dir() {
+                sources.push(Self::new(path));
+                continue;
+            }
+            let before = sources.len();
+            let mut folders = vec![path.clone()];
+            while let Some(folder) = folders.pop() {
+                for entry in fs::read_dir(&folder).doing("read", &folder)? {
+                    let entry = entry.doing("read", &folder)?;
+                    // Not through links, which may lead in circles (`last` and `best` are some).
+                    if entry.file_type().is_ok_and(|t| t.is_dir()) {
+                        folders.push(entry.path());
+                    } else if entry.file_name() == "metrics.csv" {
+                        sources.push(Self::File(entry.path()));
+                    }
+                }
+            }
+            sources[before..].sort();
+        }
+        Ok(sources)
     }
 
     /// Opens it for reading.

@@ -1,0 +1,53 @@
+//! An event file that grows while somebody looks at it: whole records, appended.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::Write;
+use std::path::PathBuf;
+
+use torchmill::{Context, Result};
+
+use super::encode::{Encoder, Scalar};
+use super::file::Finished;
+
+/// A file that [`super::file::EventFile`] has brought up to date, open for more.
+pub struct LiveFile {
+    path: PathBuf,
+    file: File,
+    length: u64,
+    encoder: Encoder,
+    pending: Vec<u8>,
+}
+
+impl LiveFile {
+    /// Goes on where the file ends.
+    pub fn open(finished: Finished) -> Result<Self> {
+        let Finished { path, encoder, .. } = finished;
+        let file = OpenOptions::new().append(true).open(&path).doing("open", &path)?;
+        let length = file.metadata().doing("read", &path)?.len();
+        Ok(Self { path, file, length, encoder, pending: Vec::new() })
+    }
+
+    /// Adds a point, to be written by the next [`LiveFile::flush`].
+    pub fn push(&mut self, scalar: Scalar) {
+        self.encoder.scalar(&mut self.pending, scalar);
+    }
+
+    /// Appends what was pushed. `false`: somebody else has written to the file, or removed it, so what is in
+    /// it has to be looked at again; nothing is written then.
+    pub fn flush(&mut self) -> Result<bool> {
+        if self.pending.is_empty() {
+            return Ok(true);
+        }
+        if fs::metadata(&self.path).map_or(0, |there| there.len()) != self.length {
+            return Ok(false);
+        }
+        if let Err(e) = self.file.write_all(&self.pending) {
+            // Half a record must not stay: what comes after it would be lost to readers.
+            let _ = self.file.set_len(self.length);
+            return Err(e).doing("write", &self.path);
+        }
+        self.length += self.pending.len() as u64;
+        self.pending.clear();
+        Ok(true)
+    }
+}

@@ -1,0 +1,247 @@
+//! CSV to event files while the CSV grows. Each look reads what is new; a file that was cut back, replaced or
+//! removed is read from its start again, and [`crate::event::file`] sorts out what that means for the events.
+
+use std::collections::HashSet;
+use std::fs::{File, Metadata};
+use std::io::{self, Read, Seek, SeekFrom};
+use std::path::PathBuf;
+use std::sync::mpsc::{self, Receiver, TryRecvError};
+use std::time::Duration;
+
+use torchmill::progress::note;
+use torchmill::{Context, Error, Result, interrupt};
+
+use crate::convert::{Destination, now, report};
+use crate::event::file::Target;
+use crate::input::source::{Feed, Source};
+use crate::input::table::Options;
+use crate::runs;
+use crate::sink::Sink;
+
+/// Between looks at the files.
+const PAUSE: Duration = Duration::from_millis(500);
+/// How much of what was read last is remembered, to notice that a file was cut back and has grown again.
+const TAIL: usize = 4096;
+
+/// Follows the inputs until Ctrl-C, or until standard input ends where that is the only one. `sources` is asked
+/// again and again, so that runs which appear later are followed too.
+pub fn follow(
+    sources: impl Fn() -> Result<Vec<Source>>,
+    destination: &Destination,
+    options: &Options,
+) -> Result<()> {
+    let mut known = HashSet::new();
+    let mut followers = Vec::new();
+    loop {
+        let all = sources()?;
+        let names = runs::names(&all)?;
+        for (source, name) in all.into_iter().zip(names) {
+            if known.insert(source.clone()) {
+                let destination = destination.clone();
+                let target = Box::new(move |source: &Source| destination.target(source, &name));
+                followers.push(Follower::new(source, target));
+            }
+        }
+        let mut going = followers.is_empty();
+        for follower in &mut followers {
+            going |= follower.look(options)?;
+            if interrupt::requested() {
+                return Ok(());
+            }
+        }
+        if !going {
+            return Ok(());
+        }
+        for _ in 0..10 {
+            if interrupt::requested() {
+                return Ok(());
+            }
+            std::thread::sleep(PAUSE / 10);
+        }
+    }
+}
+
+/// One input being followed.
+struct Follower {
+    source: Source,
+    /// Made anew for each start: the recipe beside the CSV may have changed.
+    target: Box<dyn Fn(&Source) -> Target>,
+    input: Input,
+    reading: Option<Reading>,
+    waiting: bool,
+}
+
+enum Input {
+    File(PathBuf),
+    Pipe(Receiver<io::Result<Vec<u8>>>),
+    Ended,
+}
+
+/// Where in the input we are, and what is made of it.
+struct Reading {
+    feed: Feed,
+    sink: Sink,
+    reported: bool,
+    identity: Option<(u64, u64)>,
+    offset: u64,
+    tail: Vec<u8>,
+}
+
+impl Follower {
+    fn new(source: Source, target: Box<dyn Fn(&Source) -> Target>) -> Self {
+        let input = match &source {
+            Source::Stdin => Input::Pipe(pump_stdin()),
+            Source::File(path) => Input::File(path.clone()),
+        };
+        Self { source, target, input, reading: None, waiting: false }
+    }
+
+    /// Takes what is new. `false`: nothing more will come.
+    fn look(&mut self, options: &Options) -> Result<bool> {
+        let going = match &self.input {
+            Input::File(path) => {
+                let path = path.clone();
+                self.look_at_file(&path, options)?;
+                true
+            }
+            Input::Pipe(_) => self.drain_pipe(options)?,
+            Input::Ended => return Ok(false),
+        };
+        let Some(reading) = &mut self.reading else { return Ok(going) };
+        if !reading.sink.flush()? {
+            // Somebody else wrote to our event file, a second `scalars` perhaps: compare from the start.
+            self.reading = None;
+            if matches!(self.input, Input::Pipe(_) | Input::Ended) {
+                return Err(
+                    Error::failed("another program writes to the run's event file").within(&self.source)
+                );
+            }
+        } else if !reading.reported && reading.feed.tally().points > 0 {
+            reading.reported = true;
+            report(&self.source, &reading.feed, options);
+        }
+        Ok(going)
+    }
+
+    fn look_at_file(&mut self, path: &PathBuf, options: &Options) -> Result<()> {
+        let mut file = match File::open(path) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                if !std::mem::replace(&mut self.waiting, true) {
+                    note(format_args!("{}: waiting for it to appear", self.source));
+                }
+                return Ok(());
+            }
+            file => file.doing("read", path)?,
+        };
+        self.waiting = false;
+        let metadata = file.metadata().doing("read", path)?;
+        if let Some(reading) = &self.reading
+            && !reading.goes_on(&mut file, &metadata).doing("read", path)?
+        {
+            note(format_args!("{}: it was cut back or replaced; reading it again", self.source));
+            self.reading = None;
+        }
+        // An empty file has not begun: somebody is about to write it.
+        if metadata.len() == 0 {
+            return Ok(());
+        }
+        let reading = self.reading.get_or_insert_with(|| {
+            Reading::new(Sink::new((self.target)(&self.source), now()), options, identity(&metadata))
+        });
+        file.seek(SeekFrom::Start(reading.offset)).doing("read", path)?;
+        reading.sink.set_now(now());
+        let mut piece = vec![0; 1 << 18];
+        loop {
+            let n = file.read(&mut piece).doing("read", path)?;
+            if n == 0 || interrupt::requested() {
+                return Ok(());
+            }
+            reading.take(&piece[..n]).map_err(|e| e.within(&self.source))?;
+        }
+    }
+
+    fn drain_pipe(&mut self, options: &Options) -> Result<bool> {
+        let Input::Pipe(pieces) = &self.input else { return Ok(false) };
+        let reading = self.reading.get_or_insert_with(|| {
+            Reading::new(Sink::new((self.target)(&self.source), now()), options, None)
+        });
+        reading.sink.set_now(now());
+        loop {
+            match pieces.try_recv() {
+                Ok(Ok(piece)) => reading.take(&piece).map_err(|e| e.within(&self.source))?,
+                Ok(Err(e)) => return Err(Error::io(format_args!("cannot read {}", self.source), &e)),
+                Err(TryRecvError::Empty) => return Ok(true),
+                Err(TryRecvError::Disconnected) => {
+                    let Reading { feed, sink, .. } = reading;
+                    feed.finish(&mut |point| sink.push(point)).map_err(|e| e.within(&self.source))?;
+                    self.input = Input::Ended;
+                    return match reading.feed.emptiness() {
+                        Some(why) => Err(Error::failed(why).within(&self.source)),
+                        None => Ok(false),
+                    };
+                }
+            }
+        }
+    }
+}
+
+impl Reading {
+    fn new(sink: Sink, options: &Options, identity: Option<(u64, u64)>) -> Self {
+        let feed = Feed::new(options);
+        Self { feed, sink, reported: false, identity, offset: 0, tail: Vec::new() }
+    }
+
+    /// Whether the file is still the one that was read, with what was read still in it.
+    fn goes_on(&self, file: &mut File, metadata: &Metadata) -> io::Result<bool> {
+        if identity(metadata) != self.identity || metadata.len() < self.offset {
+            return Ok(false);
+        }
+        let mut tail = vec![0; self.tail.len()];
+        file.seek(SeekFrom::Start(self.offset - self.tail.len() as u64))?;
+        file.read_exact(&mut tail)?;
+        Ok(tail == self.tail)
+    }
+
+    fn take(&mut self, piece: &[u8]) -> Result<()> {
+        let Self { feed, sink, .. } = self;
+        feed.feed(piece, &mut |point| sink.push(point))?;
+        self.offset += piece.len() as u64;
+        self.tail.extend_from_slice(piece.get(piece.len().saturating_sub(TAIL)..).unwrap_or_default());
+        self.tail.drain(..self.tail.len().saturating_sub(TAIL));
+        Ok(())
+    }
+}
+
+/// Tells files apart: device and inode where there are such.
+#[cfg(unix)]
+fn identity(metadata: &Metadata) -> Option<(u64, u64)> {
+    use std::os::unix::fs::MetadataExt;
+    Some((metadata.dev(), metadata.ino()))
+}
+
+/// Tells files apart: device and inode where there are such.
+#[cfg(not(unix))]
+fn identity(_: &Metadata) -> Option<(u64, u64)> {
+    None
+}
+
+/// Reads standard input in a thread of its own, so that Ctrl-C is heard while nothing comes.
+fn pump_stdin() -> Receiver<io::Result<Vec<u8>>> {
+    let (sender, receiver) = mpsc::sync_channel(16);
+    std::thread::spawn(move || {
+        let mut stdin = io::stdin();
+        let mut piece = vec![0; 1 << 16];
+        loop {
+            let sent = match stdin.read(&mut piece) {
+                Ok(0) => return,
+                Ok(n) => sender.send(Ok(piece[..n].to_vec())),
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => Ok(()),
+                Err(e) => sender.send(Err(e)),
+            };
+            if sent.is_err() {
+                return;
+            }
+        }
+    });
+    receiver
+}
