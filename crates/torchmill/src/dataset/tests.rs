@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::*;
@@ -247,4 +248,64 @@ fn a_manifest_is_believed_but_not_outside_its_folder() {
     manifest.splits.get_mut("test").unwrap()[0] = "data_batch_1.bin".to_owned();
     manifest.write(folder.path()).unwrap();
     assert_eq!(Dataset::open(folder.path()).unwrap().splits["test"].len(), 2);
+}
+
+/// Small images of every format to damage; of JPEG, which is only decoded here, the beginning.
+fn seeds() -> Vec<Vec<u8>> {
+    let pixels: Vec<u8> = (0..8 * 8 * 3).map(|i| (i * 5) as u8).collect();
+    let image = image::RgbImage::from_raw(8, 8, pixels).unwrap();
+    let formats = [
+        image::ImageFormat::Png,
+        image::ImageFormat::Gif,
+        image::ImageFormat::Bmp,
+        image::ImageFormat::Tiff,
+        image::ImageFormat::WebP,
+        image::ImageFormat::Pnm,
+    ];
+    let encode = |format| {
+        let mut bytes = std::io::Cursor::new(Vec::new());
+        image.write_to(&mut bytes, format).unwrap();
+        bytes.into_inner()
+    };
+    let jpeg =
+        [&[0xff, 0xd8, 0xff, 0xe0, 0, 16][..], b"JFIF\0\x01\x01\0\0\x01\0\x01\0\0", &[0xff, 0xdb, 0, 67, 0]];
+    formats.into_iter().map(encode).chain([jpeg.concat()]).collect()
+}
+
+proptest! {
+    #[test]
+    fn noise_in_cifars_files_never_panics(
+        batch in proptest::collection::vec(any::<u8>(), 0..40),
+        records in 0usize..3,
+        names in "[a-z\n]{0,20}",
+    ) {
+        let folder = tempfile::tempdir().unwrap();
+        let mut bytes = vec![0; records * 3073];
+        bytes.splice(0..0, batch.iter().copied());
+        for name in ["data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin", "data_batch_5.bin", "test_batch.bin"] {
+            fs::write(folder.path().join(name), &bytes).unwrap();
+        }
+        fs::write(folder.path().join("batches.meta.txt"), names).unwrap();
+        // Noise before the records shifts them: only whole records with labels in range are a data set.
+        if let Ok(set) = Dataset::open(folder.path()) {
+            prop_assert_eq!(bytes.len() % 3073, 0);
+            prop_assert!(set.splits.values().flatten().all(|s| (s.label as usize) < set.classes.len()));
+        }
+    }
+
+    #[test]
+    fn damaged_images_never_panic(seed in 0usize..7, at in any::<prop::sample::Index>(), to in any::<u8>(), cut in any::<prop::sample::Index>()) {
+        let mut bytes = seeds().swap_remove(seed);
+        let at = at.index(bytes.len());
+        bytes[at] = to;
+        let _ = decode::rgb(&bytes);
+        let _ = decode::dimensions(&bytes);
+        bytes.truncate(cut.index(bytes.len()));
+        let _ = decode::rgb(&bytes);
+    }
+
+    #[test]
+    fn noise_that_begins_like_a_jpeg_never_panics(noise in proptest::collection::vec(any::<u8>(), 0..300)) {
+        let _ = decode::rgb(&[&[0xff, 0xd8, 0xff][..], &noise].concat());
+    }
 }

@@ -97,6 +97,21 @@ proptest! {
     }
 
     #[test]
+    fn a_damaged_stream_never_panics(at in 0usize..1000, to in any::<u8>(), keep in 0usize..2000) {
+        let mut stream = shard(&[[1; 12]; 4], &[0, 1, 0, 1], &meta());
+        let whole = stream.len();
+        stream.extend_from_within(..);
+        let mut rest = &stream[..];
+        let first = Shard::read_from(&mut rest, "a pipe").unwrap().unwrap();
+        prop_assert_eq!((first.header().count, rest.len()), (4, whole));
+        stream[at % whole] = to;
+        let mut rest = &stream[..keep % stream.len()];
+        while let Ok(Some(shard)) = Shard::read_from(&mut rest, "a pipe") {
+            let _ = shard.verify();
+        }
+    }
+
+    #[test]
     fn a_truncated_shard_never_opens(keep in 0usize..1000) {
         let bytes = shard(&[[1; 12]; 4], &[0, 1, 0, 1], &meta());
         let keep = keep % bytes.len();
