@@ -84,7 +84,8 @@ fn with_generators(command: clap::Command) -> clap::Command {
                 .value_parser(clap::value_parser!(Shell))
                 .exclusive(true)
                 .help_heading("Messages")
-                .help("Print a completion script for this shell"),
+                .hide_possible_values(true)
+                .help("Print a completion script: bash, zsh, fish, elvish, powershell"),
         )
         .arg(
             Arg::new("man")
