@@ -18,18 +18,17 @@ const EXAMPLES: &str = "\x1b[1mExamples:\x1b[0m
 #[derive(Debug, Clone, Parser)]
 #[command(name = "prep", version, after_help = EXAMPLES)]
 pub struct Args {
-    /// A folder from fetch-data, or with CIFAR's binary files, IDX files (MNIST), or images in a folder per
-    /// class, below train/ and test/ or not; a .csv or .tsv with columns path, label, split; - for such lines,
-    /// tabs between, on standard input. Several are joined, equal class names into one class
+    /// Folders from fetch-data, of CIFAR or IDX files, or of images in a folder per class; a .csv or .tsv with
+    /// columns path, label, split; - for such lines on standard input. Several are joined, class by class
     #[arg(value_name = "INPUT", required_unless_present = "inspect")]
     pub inputs: Vec<PathBuf>,
     /// Write into this folder, or to standard output (-)
     #[arg(short, long, value_name = "FOLDER", required_unless_present_any = ["inspect", "stats"])]
     pub out: Option<PathBuf>,
-    /// Print mean and standard deviation per channel, class counts and image sizes, and write nothing
+    /// Print mean and deviation per channel, class counts and image sizes
     #[arg(long, conflicts_with_all = ["out", "inspect"])]
     pub stats: bool,
-    /// Print what a shard file (- for standard input) holds, and check it
+    /// Check shard files (or -) and print what they hold
     #[arg(long, value_name = "FILE", conflicts_with_all = ["inputs", "out"], num_args = 1..)]
     pub inspect: Vec<PathBuf>,
 
@@ -54,10 +53,10 @@ pub struct Select {
     /// Only these splits (train, test, val), separated by commas [default: all]
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub split: Vec<String>,
-    /// Where there is no test split: how much of each class becomes one [default: 0]
+    /// Without a test split: how much of each class becomes one [default: 0]
     #[arg(long, value_name = "F", value_parser = fraction)]
     pub test_fraction: Option<f64>,
-    /// Where there is no test split: the images listed in this file, one path a line
+    /// Without a test split: the images listed in this file become one
     #[arg(long, value_name = "FILE", conflicts_with = "test_fraction")]
     pub test_list: Option<PathBuf>,
     /// Only these classes, labelled in this order
@@ -66,7 +65,7 @@ pub struct Select {
     /// At most so many images of each split, evenly spaced
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub limit: Option<u64>,
-    /// Leave out images that cannot be read, and list them in this file
+    /// Leave out images that cannot be read, and list them here
     #[arg(long, value_name = "FILE")]
     pub skip_bad: Option<PathBuf>,
     /// For the test fraction and for what is drawn at random
@@ -81,7 +80,7 @@ pub struct PipelineArgs {
     /// Take the transforms of a recipe, built-in or a TOML file
     #[arg(long, value_name = "NAME|FILE")]
     pub recipe: Option<String>,
-    /// The transforms of every split, torchvision's names joined by | [default: ToTensor]
+    /// The transforms of every split, joined by | [default: ToTensor]
     #[arg(long, value_name = "TEXT", conflicts_with = "recipe")]
     pub transform: Option<String>,
     /// The transforms of the train split
@@ -90,10 +89,10 @@ pub struct PipelineArgs {
     /// The transforms of the other splits
     #[arg(long, value_name = "TEXT")]
     pub test_transform: Option<String>,
-    /// Bake N randomly drawn copies of each image, rather than leave what is random to train
+    /// Bake N drawn copies of each image, not leaving chance to train
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=10_000))]
     pub augment: Option<u64>,
-    /// Element type; uint8 leaves ToTensor and Normalize to train
+    /// uint8 leaves ToTensor and Normalize to train
     #[arg(long, value_name = "TYPE", value_enum, default_value_t = Elements::Uint8)]
     pub dtype: Elements,
 }
@@ -108,10 +107,10 @@ pub struct Output {
     /// The most bytes of pixels in a file
     #[arg(long, value_name = "SIZE", default_value = "32MiB", value_parser = size)]
     pub shard_size: u64,
-    /// Write only part I of N (from 1/N to N/N) of the files, the rest being others' work
+    /// Write only part I of N of the files (1/N to N/N)
     #[arg(long, value_name = "I/N", value_parser = part)]
     pub part: Option<Part>,
-    /// How a tar holds images; an unchanged file of that kind is copied as it is
+    /// How a tar holds images
     #[arg(long, value_name = "KIND", value_enum, default_value_t = TarImage::Png)]
     pub tar_image: TarImage,
 }
