@@ -3,6 +3,7 @@
 mod args;
 mod folder;
 mod plan;
+mod resume;
 mod session;
 
 use std::process::ExitCode;

@@ -22,6 +22,7 @@ use torchmill_nn::{checkpoint, device, precision, torch_error};
 
 use crate::folder::RunFolder;
 use crate::plan::{Data, Plan};
+use crate::resume;
 
 /// Losses are read back from the device, checked and written in bunches of so many steps; the article prints
 /// one every 100.
@@ -68,16 +69,17 @@ impl Session {
         if let Some(path) = &plan.init {
             model.load_state_dict(&checkpoint::read(path)?.tensors).map_err(|e| e.within(path.display()))?;
         }
-        let resumed = plan.resume.as_ref().map(|path| take_up(path, &mut model, &meta.digest)).transpose()?;
+        let resumed =
+            plan.resume.as_ref().map(|path| resume::take_up(path, &mut model, &meta.digest)).transpose()?;
         let parameters = model.parameter_tensors();
         let settings = recipe.train.optimizer.clone();
         let optimizer = match &resumed {
-            Some(state) => Optimizer::restore(settings, buffers(state, &parameters)?, state.step)?,
+            Some(state) => Optimizer::restore(settings, resume::buffers(state, &parameters)?, state.step)?,
             None => Optimizer::new(settings),
         };
         plan.folder.write_config(recipe)?;
         plan.folder.remove_step_checkpoints(plan.resume.as_deref())?;
-        carry_metrics(&plan, resumed.as_ref().map_or(0, |state| state.metrics))?;
+        resume::carry_metrics(&plan, resumed.as_ref().map_or(0, |state| state.metrics))?;
         let metrics = MetricsWriter::append(plan.folder.metrics())?;
         let kind = precision::kind(recipe.train.precision);
         let data_digest = meta.digest.clone();
@@ -341,53 +343,6 @@ impl Session {
             self.plan.folder.path().display()
         ))
     }
-}
-
-/// Loads the checkpoint and its training state, and checks that they and the data belong together.
-fn take_up(path: &std::path::Path, model: &mut Model, data: &str) -> Result<State> {
-    let state_path = state::path_beside(path);
-    let state = State::read(&state_path)?;
-    let bytes = std::fs::read(path).doing("read", path)?;
-    let checkpoint = checkpoint::decode(&bytes).map_err(|e| e.within(path.display()))?;
-    if checkpoint::checksum(&bytes) != state.weights {
-        return Err(Error::failed(format_args!(
-            "{} and {} do not belong together: resume from another checkpoint, or take the weights alone with --init",
-            path.display(),
-            state_path.display()
-        )));
-    }
-    if state.data != data {
-        return Err(Error::failed(format_args!(
-            "{} was trained on other shards than these: give the same --data, or start a new run with --init",
-            path.display()
-        )));
-    }
-    model.load_state_dict(&checkpoint.tensors).map_err(|e| e.within(path.display()))?;
-    Ok(state)
-}
-
-fn buffers(state: &State, parameters: &[Tensor]) -> Result<Vec<Vec<Tensor>>> {
-    if !state.optimizer.is_empty() && state.optimizer.len() != parameters.len() {
-        return Err(Error::failed("the training state is another network's"));
-    }
-    let of =
-        |(saved, p): (&Vec<Buffer>, &Tensor)| saved.iter().map(|b| b.tensor(p)).collect::<Result<Vec<_>>>();
-    state.optimizer.iter().zip(parameters).map(of).collect()
-}
-
-/// Brings metrics.csv back to where the checkpoint was saved: the steps after it will be made again. A run
-/// that goes on in another folder takes a copy of the rows up to there.
-fn carry_metrics(plan: &Plan, length: u64) -> Result<()> {
-    let to = plan.folder.metrics();
-    let Some(from) = plan.resume.as_ref().and_then(|c| c.parent()?.parent()) else {
-        return torchmill::atomic::write(to, b"");
-    };
-    let from = RunFolder::new(from.to_path_buf()).metrics();
-    let rows = std::fs::read(&from).doing("read", &from)?;
-    let kept = rows.get(..length as usize).ok_or_else(|| {
-        Error::failed(format_args!("{} is shorter than when the checkpoint was saved", from.display()))
-    })?;
-    torchmill::atomic::write(to, kept)
 }
 
 /// Seconds since 1970.
