@@ -259,8 +259,12 @@ export NO_VENV
 .venv/.installed: tests/requirements.txt
 .venv-bench/.installed: bench/requirements.txt
 .venv/.installed .venv-bench/.installed:
-	$(PYTHON) -m venv $(@D) || { echo "$$NO_VENV" >&2; exit 1; }
-	$(@D)/bin/python -m pip --disable-pip-version-check install --quiet -r $<
+	@# Debian's Python makes environments with pip in them only where python3-venv is installed, but its pip can
+	@# install into one without.
+	@$(PYTHON) -m venv $(@D) >/dev/null 2>&1 || $(PYTHON) -m venv --clear --without-pip $(@D) \
+		|| { echo "$$NO_VENV" >&2; exit 1; }
+	@pip=($(@D)/bin/python -m pip); "$${pip[@]}" --version >/dev/null 2>&1 || pip=($(PYTHON) -m pip --python $(@D)/bin/python); \
+		set -x; "$${pip[@]}" --disable-pip-version-check install --quiet -r $<
 	@touch $@
 
 # The tests that run Python or the built programs fail where these are missing; they are never skipped here.
