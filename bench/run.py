@@ -77,21 +77,31 @@ class Bench:
 
 
 def training_ours(bench):
-    """Training and evaluating for one epoch. metrics.csv holds when each step was made."""
-    run = bench.work / "run"
-    shutil.rmtree(run, ignore_errors=True)
-    bench.program("train", "--recipe", "article", "--data", bench.shards(), "--run", run, "--epochs", "1",
-                  "--threads", bench.threads)
-    rows = list(csv.DictReader(open(run / "metrics.csv", newline="")))
-    steps = [float(row["wall_time"]) for row in rows if row["tag"] == "train loss"]
-    (tested,) = [float(row["wall_time"]) for row in rows if row["tag"] == "test loss"]
-    # Between the first step and the last there is one interval fewer than there are steps.
-    return {"train epoch": (steps[-1] - steps[0]) * len(steps) / (len(steps) - 1), "test epoch": tested - steps[-1]}
+    """Training and evaluating for one epoch, in both precisions. metrics.csv holds when each step was made."""
+    times = {}
+    for precision in ["fp32", "bf16"]:
+        run = bench.work / "run"
+        shutil.rmtree(run, ignore_errors=True)
+        bench.program("train", "--recipe", "article", "--data", bench.shards(), "--run", run, "--epochs", "1",
+                      "--threads", bench.threads, "--precision", precision)
+        rows = list(csv.DictReader(open(run / "metrics.csv", newline="")))
+        steps = [float(row["wall_time"]) for row in rows if row["tag"] == "train loss"]
+        (tested,) = [float(row["wall_time"]) for row in rows if row["tag"] == "test loss"]
+        # Between the first step and the last there is one interval fewer than there are steps.
+        trained = (steps[-1] - steps[0]) * len(steps) / (len(steps) - 1)
+        times |= training_figures(precision, trained, tested - steps[-1])
+    return times
 
 
 def training_theirs(bench):
+    """The article's program has one precision, which ours are both compared with."""
     _, row = bench.python("article_pytorch.py", bench.data, "--threads", bench.threads)
-    return {"train epoch": float(row[1]), "test epoch": float(row[2])}
+    times = [training_figures(precision, float(row[1]), float(row[2])) for precision in ["fp32", "bf16"]]
+    return times[0] | times[1]
+
+
+def training_figures(precision, trained, tested):
+    return {f"train, {precision}": trained, f"test, {precision}": tested, f"epoch, {precision}": trained + tested}
 
 
 def prep_ours(bench):
