@@ -130,7 +130,7 @@ $(CHOICE): | $(RELEASE)/.data-programs
 DATA_PROGRAMS := fetch-data prep scalars
 TORCH_PROGRAMS := train evaluate
 PROGRAMS := $(DATA_PROGRAMS) $(TORCH_PROGRAMS)
-WORKSPACE := Cargo.toml Cargo.lock .cargo/config.toml
+WORKSPACE := Cargo.toml Cargo.lock .cargo/config.toml crates/rpath.rs
 DATA_SOURCES := $(shell find $(addprefix crates/,torchmill $(DATA_PROGRAMS)) -type f)
 TORCH_SOURCES := $(shell find $(addprefix crates/,torchmill torchmill-nn $(TORCH_PROGRAMS)) -type f)
 

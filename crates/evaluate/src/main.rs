@@ -10,7 +10,6 @@ use std::process::ExitCode;
 use args::Args;
 use predictions::Predictions;
 use torchmill::recipe::Loss;
-use torchmill::shard::ShardSet;
 use torchmill::{Error, Result, cli, progress};
 use torchmill_nn::loader::Dataset;
 use torchmill_nn::{device, evaluation, memory, precision};
@@ -32,7 +31,7 @@ fn run(args: Args) -> Result<()> {
         let folder = network::data_folder(&args, path)?;
         let dataset = match opened.take().filter(|(open, _)| *open == folder) {
             Some((_, dataset)) => dataset,
-            None => open(&folder, &args.split)?,
+            None => Dataset::open(&folder, &args.split)?,
         };
         let (model, spec) = network::load(&args, path, &dataset, device)?;
         let mut predictions =
@@ -54,10 +53,4 @@ fn run(args: Args) -> Result<()> {
         return Ok(());
     }
     report::print(&results, args.format)
-}
-
-fn open(folder: &std::path::Path, split: &str) -> Result<Dataset> {
-    let set = ShardSet::open(folder, split)?;
-    set.verify()?;
-    Dataset::new(set)
 }

@@ -1,6 +1,7 @@
 //! From mapped shards to batches of tensors, on a thread of its own so that the next batch is ready in time.
 
 use std::ops::ControlFlow;
+use std::path::Path;
 use std::sync::mpsc;
 
 use half::bf16;
@@ -53,6 +54,13 @@ pub struct Target {
 }
 
 impl Dataset {
+    /// Opens the shards of `split` in `folder`, checks every byte of them, and reads off what is left to do.
+    pub fn open(folder: &Path, split: &str) -> Result<Self> {
+        let set = ShardSet::open(folder, split)?;
+        set.verify()?;
+        Self::new(set)
+    }
+
     /// Takes a set of shards and reads off what is left to do.
     pub fn new(set: ShardSet) -> Result<Self> {
         let finish = match set.dtype() {

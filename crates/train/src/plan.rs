@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 
 use tch::Device;
 use torchmill::recipe::{Precision, Recipe};
-use torchmill::shard::ShardSet;
 use torchmill::{Error, Result, progress, recipe};
 use torchmill_nn::loader::Dataset;
 use torchmill_nn::{device, precision};
@@ -133,15 +132,14 @@ impl Plan {
         let folder =
             folder.ok_or_else(|| Error::usage("where are the shards? give --data DIR (prep writes them)"))?;
         let open = |split: &str, asked: &str| {
-            let set = ShardSet::open(folder, split)?;
-            set.verify()?;
-            let done = &set.meta().pipeline;
+            let dataset = Dataset::open(folder, split)?;
+            let done = &dataset.set().meta().pipeline;
             if done != asked {
                 progress::note(format_args!(
                     "note: the {split} shards were prepared with `{done}`, not the recipe's `{asked}`; that is what is used"
                 ));
             }
-            Dataset::new(set)
+            Ok(dataset)
         };
         let transforms = &self.recipe.transforms;
         let data = Data { train: open("train", &transforms.train)?, test: open("test", &transforms.test)? };

@@ -1,5 +1,5 @@
-//! Says in the program where its libtorch is, so that nobody needs LD_LIBRARY_PATH: first the place that
-//! `make install` puts it in, then the one it was built with.
+//! The build script of all that link libtorch. Says in each program and test where its libtorch is, so that
+//! nobody needs LD_LIBRARY_PATH: first the place that `make install` puts it in, then the one it was built with.
 
 fn main() {
     println!("cargo:rerun-if-env-changed=LIBTORCH");
