@@ -7,9 +7,9 @@ use torchmill::recipe::Loss;
 use torchmill::{Result, interrupt};
 
 use crate::loader::{Dataset, Target};
+use crate::loss::loss;
 use crate::model::{Mode, Model};
 use crate::sampler::Epoch;
-use crate::torch_error;
 
 /// Images computed at a time. It changes nothing in the result: losses are kept image by image and summed
 /// afterwards as the caller's batch size says.
@@ -33,14 +33,6 @@ impl Evaluation {
     pub fn accuracy(&self) -> f64 {
         self.correct as f64 / self.count.max(1) as f64
     }
-}
-
-/// The loss of logits `[N, classes]` (float32) for labels `[N]` (int64): the batch's mean, or one for each.
-pub fn loss(settings: &Loss, logits: &Tensor, labels: &Tensor, reduction: Reduction) -> Result<Tensor> {
-    let Loss::CrossEntropyLoss { label_smoothing } = settings;
-    // -100 is PyTorch's ignore_index; no label of ours is negative.
-    let loss = logits.f_cross_entropy_loss(labels, None::<&Tensor>, reduction, -100, *label_smoothing);
-    loss.map_err(|e| torch_error(&e))
 }
 
 /// Runs the network over every image in order. `batch_size` is the one that [`Evaluation::total_loss`] is
