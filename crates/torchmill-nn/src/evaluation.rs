@@ -45,9 +45,9 @@ pub fn evaluate(
     kind: Kind,
     mut each: impl FnMut(usize, &[f32]) -> Result<()>,
 ) -> Result<Evaluation> {
-    let epoch = Epoch::sequential(dataset.set().len(), CHUNK);
+    let epoch = Epoch::sequential(dataset.len(), CHUNK);
     let target = Target { kind, device: model.device(), seed: 0, epoch: 0 };
-    let mut losses: Vec<f32> = Vec::with_capacity(dataset.set().len());
+    let mut losses: Vec<f32> = Vec::with_capacity(dataset.len());
     let mut correct = 0;
     dataset.for_each_batch(&epoch, 0, target, |_, batch| {
         interrupt::check()?;

@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 use std::path::Path;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 
 use half::bf16;
 use tch::{Device, Kind, Tensor};
@@ -16,10 +16,13 @@ use crate::torch_error;
 /// Batches made ahead of the one in use.
 const AHEAD: usize = 2;
 
-/// The images of a split, with what the shards leave to do to them.
+/// The images of a split, or some of them, with what the shards leave to do to them.
+#[derive(Clone)]
 pub struct Dataset {
-    set: ShardSet,
-    finish: Finish,
+    set: Arc<ShardSet>,
+    /// Which of the set's images these are; all of them where there is no list.
+    indices: Option<Arc<[u32]>>,
+    finish: Arc<Finish>,
 }
 
 /// How a stored image becomes numbers.
@@ -64,30 +67,74 @@ impl Dataset {
     /// Takes a set of shards and reads off what is left to do.
     pub fn new(set: ShardSet) -> Result<Self> {
         let finish = match set.dtype() {
-            DType::Uint8 => finish(&set)?,
+            DType::Uint8 => finish(&set, Pipeline::parse(&set.meta().deferred)?)?,
             DType::Int64 => {
                 return Err(Error::failed("the shards' images are int64: write them again with prep"));
             }
             _ => Finish::Baked,
         };
-        Ok(Self { set, finish })
+        Ok(Self { set: Arc::new(set), indices: None, finish: Arc::new(finish) })
     }
 
-    /// The shards.
+    /// These images of this data set, as a data set of their own. A random transform draws for an image what
+    /// it would draw for it in the whole set.
+    #[must_use]
+    pub fn subset(&self, indices: &[u32]) -> Self {
+        let indices = indices.iter().map(|&i| self.original(i)).collect();
+        Self { indices: Some(indices), ..self.clone() }
+    }
+
+    /// The same images, with `pipeline` done to them in all instead of the shards' own. It fails where the shards'
+    /// images have already been through something else.
+    pub fn prepared_by(&self, pipeline: &str) -> Result<Self> {
+        let meta = self.set.meta();
+        let (done, wanted) = (Pipeline::parse(&meta.baked)?, Pipeline::parse(pipeline)?);
+        let (before, left) = wanted.split_at(done.steps().len());
+        if before != done || (!left.is_empty() && self.set.dtype() != DType::Uint8) {
+            return Err(Error::failed(format_args!(
+                "the {} shards' images have been through `{}`, so `{pipeline}` can no longer be done to them",
+                meta.split, meta.baked
+            )));
+        }
+        let finish = if self.set.dtype() == DType::Uint8 { finish(&self.set, left)? } else { Finish::Baked };
+        Ok(Self { finish: Arc::new(finish), ..self.clone() })
+    }
+
+    /// The shards that the images are in; not all of theirs need be in a subset.
     pub fn set(&self) -> &ShardSet {
         &self.set
+    }
+
+    /// How many images.
+    pub fn len(&self) -> usize {
+        self.indices.as_ref().map_or(self.set.len(), |indices| indices.len())
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The label of image `i`.
+    pub fn label(&self, i: u32) -> Result<i64> {
+        self.set.label(self.original(i) as usize)
+    }
+
+    /// Where image `i` is in the set of shards; one that is not there is left to the set to refuse.
+    fn original(&self, i: u32) -> u32 {
+        self.indices.as_ref().map_or(i, |indices| indices.get(i as usize).copied().unwrap_or(u32::MAX))
     }
 
     /// The shape of an image as the network gets it, `[C, H, W]`.
     pub fn image_shape(&self) -> Result<[usize; 3]> {
         let stored = self.set.image_shape();
-        match &self.finish {
+        match &*self.finish {
             Finish::Table { before: pipeline, .. } | Finish::Steps(pipeline) => pipeline.output_shape(stored),
             Finish::Baked => Ok(stored),
         }
     }
 
-    /// Makes one batch.
+    /// Makes one batch, of the images at these places in this data set.
     pub fn batch(&self, indices: &[u32], target: Target) -> Result<Batch> {
         let [c, h, w] = self.image_shape()?;
         let n = indices.len();
@@ -96,7 +143,7 @@ impl Dataset {
         let images = Tensor::f_empty_strided(size, strides, (target.kind, Device::Cpu))
             .map_err(|e| torch_error(&e))?;
         let per_image = c * h * w;
-        for (slot, &index) in indices.iter().enumerate() {
+        for (slot, index) in indices.iter().map(|&i| self.original(i)).enumerate() {
             match target.kind {
                 // SAFETY: `images` was made just above with n * per_image elements of this kind, densely, and
                 // nobody else has it; image `slot` has its own stretch of it.
@@ -117,7 +164,7 @@ impl Dataset {
                 other => return Err(Error::failed(format_args!("batches of {other:?} are not made"))),
             }
         }
-        let labels = indices.iter().map(|&i| self.set.label(i as usize)).collect::<Result<Vec<_>>>()?;
+        let labels = indices.iter().map(|&i| self.label(i)).collect::<Result<Vec<_>>>()?;
         Ok(Batch {
             images: images.to_device(target.device),
             labels: Tensor::from_slice(&labels).to_device(target.device),
@@ -128,7 +175,7 @@ impl Dataset {
     fn image<T: Copy>(&self, index: u32, target: Target, out: &mut [T], of: impl Fn(f32) -> T) -> Result<()> {
         let stored = self.set.image(index as usize)?;
         let [channels, height, width] = self.set.image_shape();
-        match &self.finish {
+        match &*self.finish {
             Finish::Table { before, values } if before.is_empty() => {
                 for (c, table) in values.iter().enumerate() {
                     let plane = &stored[c * height * width..(c + 1) * height * width];
@@ -219,9 +266,8 @@ impl Dataset {
     }
 }
 
-/// What is left to do to uint8 images.
-fn finish(set: &ShardSet) -> Result<Finish> {
-    let deferred = Pipeline::parse(&set.meta().deferred)?;
+/// How uint8 images are done with what is left to do to them.
+fn finish(set: &ShardSet, deferred: Pipeline) -> Result<Finish> {
     if !deferred.makes_tensors() {
         return Err(no_to_tensor(set));
     }

@@ -37,9 +37,20 @@ impl Epoch {
         Self::new((0..n as u32).collect(), batch_size, false)
     }
 
+    /// The first `batches` batches only.
+    #[must_use]
+    pub fn limited(self, batches: usize) -> Self {
+        Self { batches: self.batches.min(batches), ..self }
+    }
+
+    /// How many images are in the batches.
+    pub fn images(&self) -> usize {
+        self.order.len().min(self.batches * self.batch_size)
+    }
+
     fn new(order: Vec<u32>, batch_size: usize, drop_last: bool) -> Self {
         let batch_size = batch_size.max(1);
-        let batches = if drop_last { order.len() / batch_size } else { order.len().div_ceil(batch_size) };
+        let batches = batches(order.len(), batch_size, drop_last);
         Self { order, batch_size, batches }
     }
 
@@ -53,6 +64,11 @@ impl Epoch {
         let start = (i * self.batch_size).min(self.order.len());
         &self.order[start..(start + self.batch_size).min(self.order.len())]
     }
+}
+
+/// How many batches `n` images make.
+pub fn batches(n: usize, batch_size: usize, drop_last: bool) -> usize {
+    if drop_last { n / batch_size.max(1) } else { n.div_ceil(batch_size.max(1)) }
 }
 
 /// What entering any DataLoader draws from the default generator, the test set's included.
@@ -75,6 +91,15 @@ mod tests {
             assert_eq!([epoch.batch(0), epoch.batch(1)], batches.each_ref().map(|b| &b[..]));
             enter_loader(&mut generator);
         }
+    }
+
+    #[test]
+    fn a_limited_epoch_is_the_beginning_of_a_whole_one() {
+        let whole = Epoch::enter(&mut Generator::new(7), 10, 4, true, false);
+        let limited = whole.clone().limited(2);
+        assert_eq!((limited.batches(), limited.images()), (2, 8));
+        assert_eq!([limited.batch(0), limited.batch(1)], [whole.batch(0), whole.batch(1)]);
+        assert_eq!((whole.images(), whole.clone().limited(99)), (10, whole));
     }
 
     #[test]

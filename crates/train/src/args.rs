@@ -1,24 +1,25 @@
 //! The command line of `train`.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Parser;
+use torchmill::Result;
 use torchmill::cli::Common;
-use torchmill::recipe::{Precision, Recipe};
-use torchmill::{Error, Result};
+use torchmill::recipe::{Precision, Recipe, Validation};
 use torchmill_nn::{device, precision};
 
 /// Train an image classifier from shards and a recipe
 ///
-/// Writes a run folder: config.toml (the recipe as it was resolved), metrics.csv, and a checkpoint after each
-/// epoch. Prints the last checkpoint's path.
+/// Writes a run folder: config.toml (the recipe as it was resolved), metrics.csv, run.jsonl (when, where and
+/// with what) and a checkpoint after each epoch. Prints the last checkpoint's path.
 #[derive(Debug, Parser)]
 #[command(version = device::version(), after_help = EXAMPLES)]
 pub struct Args {
     /// Built-in recipe or TOML file: what to train and how; a run's config.toml repeats that run
     #[arg(short, long, alias = "config", value_name = "NAME|FILE", default_value = "article")]
     pub recipe: String,
-    /// Folder of shards that prep wrote, with a train and a test split
+    /// Folder of shards that prep wrote
     #[arg(short, long, value_name = "DIR")]
     pub data: Option<PathBuf>,
     /// The run's folder [default: runs/RECIPE-DATASET]
@@ -36,21 +37,51 @@ pub struct Args {
     /// Processor threads [default: one a core]; results depend on it in the last bits
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..=1024), help_heading = "Machine")]
     pub threads: Option<i32>,
-    /// Instead of the recipe's: how many epochs
-    #[arg(short, long, value_name = "N", help_heading = "Recipe")]
+    /// Stop in time, save, and say how to go on: 90s, 30m, 1h30m
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration, help_heading = "Machine")]
+    pub max_time: Option<Duration>,
+    /// How often the training images are gone through
+    #[arg(short, long, value_name = "N", help_heading = RECIPE)]
     pub epochs: Option<u64>,
-    /// Instead of the recipe's: images a step
-    #[arg(short, long, value_name = "N", help_heading = "Recipe")]
+    /// Optimizer steps of the whole run, instead of epochs
+    #[arg(long, value_name = "N", conflicts_with = "epochs", help_heading = RECIPE)]
+    pub steps: Option<u64>,
+    /// Images a step
+    #[arg(short, long, value_name = "N", help_heading = RECIPE)]
     pub batch_size: Option<usize>,
-    /// Instead of the recipe's: the learning rate
-    #[arg(long, value_name = "X", help_heading = "Recipe")]
+    /// The learning rate
+    #[arg(long, value_name = "X", help_heading = RECIPE)]
     pub lr: Option<f64>,
-    /// Instead of the recipe's: the seed of weights, order and transforms
-    #[arg(long, value_name = "N", help_heading = "Recipe")]
+    /// The seed of weights, order and transforms
+    #[arg(long, value_name = "N", help_heading = RECIPE)]
     pub seed: Option<u64>,
-    /// Instead of the recipe's: fp32, bf16 or auto
-    #[arg(long, value_name = "P", value_parser = precision::parse, help_heading = "Recipe")]
+    /// fp32, bf16 or auto
+    #[arg(long, value_name = "P", value_parser = precision::parse, help_heading = RECIPE)]
     pub precision: Option<Precision>,
+    /// Validate on this share of the training images; test on the test split once, at the end
+    #[arg(long, value_name = "F", help_heading = RECIPE)]
+    pub val_fraction: Option<f64>,
+    /// Evaluate after every so many epochs
+    #[arg(long, value_name = "N", help_heading = RECIPE)]
+    pub eval_every: Option<u64>,
+    /// Stop when so many evaluations in a row were no better than the best
+    #[arg(long, value_name = "N", help_heading = RECIPE)]
+    pub patience: Option<u64>,
+    /// Only so many batches of each epoch and evaluation, to try things out
+    #[arg(long, value_name = "N", help_heading = RECIPE)]
+    pub limit_batches: Option<usize>,
+    /// The same so many batches in every epoch: can the network learn them by heart?
+    #[arg(long, value_name = "N", help_heading = RECIPE)]
+    pub overfit_batches: Option<usize>,
+    /// Any other value of the recipe, such as train.optimizer.momentum=0.9; may be repeated
+    #[arg(long, value_name = "KEY=VALUE", help_heading = RECIPE)]
+    pub set: Vec<String>,
+    /// The metric that `best` is the best of [default: the accuracy]
+    #[arg(long, value_name = "METRIC", help_heading = "Checkpoints")]
+    pub best: Option<String>,
+    /// Keep the last so many epochs' and the best, not all
+    #[arg(long, value_name = "N", help_heading = "Checkpoints")]
+    pub keep: Option<u64>,
     /// Also save every so many steps, so that a killed run loses little
     #[arg(long, value_name = "STEPS", help_heading = "Checkpoints")]
     pub save_every: Option<u64>,
@@ -64,6 +95,8 @@ pub struct Args {
     pub common: Common,
 }
 
+const RECIPE: &str = "Instead of the recipe's";
+
 const EXAMPLES: &str = "\
 Examples:
   train --recipe article --data data/shards/cifar10 --run runs/first
@@ -72,22 +105,40 @@ Examples:
   for lr in 0.1 0.01; do train --data data/shards/cifar10 --lr $lr --run runs/lr-$lr; done";
 
 impl Args {
-    /// Puts the options that were given in place of the recipe's values, and checks the result.
-    pub fn override_recipe(&self, recipe: &mut Recipe) -> Result<()> {
+    /// The recipe with the options that were given in place of its values, checked.
+    pub fn override_recipe(&self, recipe: &Recipe) -> Result<Recipe> {
+        let mut recipe = recipe.with(&self.set)?;
         let train = &mut recipe.train;
+        if self.epochs.is_some() {
+            train.steps = None;
+        }
         train.epochs = self.epochs.unwrap_or(train.epochs);
+        train.steps = self.steps.or(train.steps);
         train.batch_size = self.batch_size.unwrap_or(train.batch_size);
         train.seed = self.seed.unwrap_or(train.seed);
         train.precision = self.precision.unwrap_or(train.precision);
+        train.eval_every = self.eval_every.unwrap_or(train.eval_every);
+        train.limit_train_batches = self.limit_batches.or(train.limit_train_batches);
+        train.limit_eval_batches = self.limit_batches.or(train.limit_eval_batches);
+        train.overfit_batches = self.overfit_batches.or(train.overfit_batches);
         if let Some(lr) = self.lr {
             train.optimizer.set_lr(lr);
+        }
+        if let Some(patience) = self.patience {
+            train.early_stopping.get_or_insert_default().patience = patience;
         }
         if let Some(data) = &self.data {
             recipe.data.shards = Some(data.clone());
         }
-        if self.save_every == Some(0) {
-            return Err(Error::usage("--save-every must be at least 1"));
+        if let Some(fraction) = self.val_fraction {
+            recipe.data.validation = Some(Validation::Fraction(fraction));
         }
-        recipe.train.check()
+        let checkpoints = &mut recipe.checkpoints;
+        checkpoints.best = self.best.clone().or(checkpoints.best.take());
+        checkpoints.keep = self.keep.or(checkpoints.keep);
+        checkpoints.save_every = self.save_every.or(checkpoints.save_every);
+        checkpoints.weights_only |= self.weights_only;
+        recipe.check()?;
+        Ok(recipe)
     }
 }

@@ -1,12 +1,14 @@
 //! The TOML that describes a run, and the built-in ones.
 //!
-//! A recipe has four tables: `[data]`, `[transforms]`, `[model]` and `[train]`. Unknown keys are errors, so
+//! A recipe has five tables: `[data]`, `[transforms]`, `[model]`, `[train]` and `[checkpoints]`. Unknown keys are errors, so
 //! that a misspelt one is never silently ignored. docs/recipes.md describes each key.
 
+mod checkpoints;
 mod layer;
 mod loss;
 mod optimizer;
 mod schedule;
+mod set;
 mod training;
 
 use std::path::{Path, PathBuf};
@@ -14,6 +16,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::{Context, Error, Result};
+pub use checkpoints::{Checkpoints, EarlyStopping, Mode};
 pub use layer::{Approximate, Dims, Layer, NamedPadding, Padding, PaddingMode, Pair};
 pub use loss::Loss;
 pub use optimizer::Optimizer;
@@ -40,15 +43,39 @@ pub struct Recipe {
     /// How it is trained.
     #[serde(default)]
     pub train: Train,
+    /// What is kept of the run.
+    #[serde(default)]
+    pub checkpoints: Checkpoints,
 }
 
-/// `[data]`: where the shards are.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// `[data]`: where the shards are, and what the run is judged by while it trains.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Data {
     /// The folder of shards; `train --data` overrides it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shards: Option<PathBuf>,
+    /// What is evaluated after each epoch in place of the test split, which is then left alone until the end. A
+    /// `val` split is taken where the shards have one and this is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validation: Option<Validation>,
+    /// Which images a fraction takes; not `train.seed`, so that runs of several seeds can be compared.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub validation_seed: u64,
+}
+
+/// `[data] validation`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged, expecting = "expected a fraction, such as 0.1, or the name of a split")]
+pub enum Validation {
+    /// This share of each class of the training images, which are then not trained on; 0 is no validation.
+    Fraction(f64),
+    /// The split of this name.
+    Split(String),
+}
+
+fn is_zero(n: &u64) -> bool {
+    *n == 0
 }
 
 /// `[transforms]`: the pipelines, as text (see [`crate::transform`]).
@@ -123,11 +150,23 @@ impl Recipe {
             let message = e.message().trim_end().to_owned();
             Error::usage(line.map_or(message.clone(), |line| format!("line {line}: {message}")))
         })?;
-        recipe.train.check()?;
-        if recipe.model.layers.is_empty() {
+        recipe.check()?;
+        Ok(recipe)
+    }
+
+    /// Checks what the types do not: values out of range are usage errors.
+    pub fn check(&self) -> Result<()> {
+        if let Some(Validation::Fraction(f)) = self.data.validation
+            && !(0.0..1.0).contains(&f)
+        {
+            return Err(Error::usage("[data] validation must be a fraction from 0 to below 1, such as 0.1"));
+        }
+        self.train.check()?;
+        self.checkpoints.check()?;
+        if self.model.layers.is_empty() {
             return Err(Error::usage("[model] has no layers: add [[model.layer]] tables"));
         }
-        Ok(recipe)
+        Ok(())
     }
 
     /// The recipe as TOML, which parses back to the same recipe.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Loss, Optimizer, Schedule};
+use super::{EarlyStopping, Loss, Optimizer, Schedule};
 use crate::{Error, Result};
 
 /// `[train]`. What is left out is as in the article: CrossEntropyLoss, SGD at 0.01, ten epochs of shuffled
@@ -12,6 +12,21 @@ use crate::{Error, Result};
 pub struct Train {
     /// How often the whole training set is gone through.
     pub epochs: u64,
+    /// The optimizer steps of the whole run, in place of `epochs`; the last epoch may end early.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub steps: Option<u64>,
+    /// Evaluate after every so many epochs, and at the end.
+    pub eval_every: u64,
+    /// Train on so many batches of each epoch only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit_train_batches: Option<usize>,
+    /// Evaluate on the images of the first so many batches only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit_eval_batches: Option<usize>,
+    /// Train on the first so many batches, the same in every epoch and in their own order, to see whether the
+    /// network can learn them by heart.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub overfit_batches: Option<usize>,
     /// Images a step.
     pub batch_size: usize,
     /// Whether each epoch goes through the images in a new random order.
@@ -29,12 +44,20 @@ pub struct Train {
     /// How the learning rate changes; constant where it is left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub schedule: Option<Schedule>,
+    /// When it is no use to go on; never where it is left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub early_stopping: Option<EarlyStopping>,
 }
 
 impl Default for Train {
     fn default() -> Self {
         Self {
             epochs: 10,
+            steps: None,
+            eval_every: 1,
+            limit_train_batches: None,
+            limit_eval_batches: None,
+            overfit_batches: None,
             batch_size: 64,
             shuffle: true,
             drop_last: true,
@@ -49,6 +72,7 @@ impl Default for Train {
                 nesterov: false,
             },
             schedule: None,
+            early_stopping: None,
         }
     }
 }
@@ -72,8 +96,19 @@ impl Train {
         if self.batch_size == 0 {
             return refuse("batch_size", "must be at least 1");
         }
+        let counts = [
+            ("steps", self.steps.is_some_and(|n| n == 0)),
+            ("eval_every", self.eval_every == 0),
+            ("limit_train_batches", self.limit_train_batches == Some(0)),
+            ("limit_eval_batches", self.limit_eval_batches == Some(0)),
+            ("overfit_batches", self.overfit_batches == Some(0)),
+        ];
+        if let Some((key, _)) = counts.iter().find(|(_, zero)| *zero) {
+            return refuse(key, "must be at least 1");
+        }
         self.loss.check()?;
         self.optimizer.check()?;
+        self.early_stopping.as_ref().map_or(Ok(()), EarlyStopping::check)?;
         self.schedule.as_ref().map_or(Ok(()), Schedule::check)
     }
 }

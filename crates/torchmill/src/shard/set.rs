@@ -1,5 +1,6 @@
 //! All shards of one split, seen as one long list of images.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::{DType, Meta, Shard, file_name};
@@ -43,6 +44,18 @@ impl ShardSet {
             starts.push(starts[i] + header.count as usize);
         }
         Ok(Self { shards, starts, image_shape, dtype })
+    }
+
+    /// The splits that a folder has shards of, in alphabetical order.
+    pub fn splits(folder: &Path) -> Result<BTreeSet<String>> {
+        let mut splits = BTreeSet::new();
+        for entry in std::fs::read_dir(folder).doing("read the folder", folder)? {
+            let name = entry.doing("read the folder", folder)?.file_name();
+            if let Some(name) = name.to_str().filter(|n| n.ends_with(".shard")) {
+                splits.extend(name.split_once("-00").map(|(s, _)| s.to_owned()));
+            }
+        }
+        Ok(splits)
     }
 
     /// How many images.
@@ -117,15 +130,14 @@ fn image_dtype(shard: &Shard) -> DType {
 fn find_first(folder: &Path, split: &str) -> Result<PathBuf> {
     let prefix = format!("{split}-00000-of-");
     let mut found = Vec::new();
-    let mut splits = std::collections::BTreeSet::new();
     for entry in std::fs::read_dir(folder).doing("read the folder", folder)? {
         let name = entry.doing("read the folder", folder)?.file_name();
         let Some(name) = name.to_str().filter(|n| n.ends_with(".shard")) else { continue };
         if name.starts_with(&prefix) {
             found.push(folder.join(name));
         }
-        splits.extend(name.split_once("-00").map(|(s, _)| s.to_owned()));
     }
+    let splits = ShardSet::splits(folder)?;
     match (found.pop(), found.pop()) {
         (Some(one), None) => Ok(one),
         (Some(one), Some(other)) => Err(Error::failed(format_args!(

@@ -1,0 +1,87 @@
+//! `[checkpoints]` and `[train.early_stopping]`: what is kept of a run, and when it is no use to go on.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, Result};
+
+/// `[checkpoints]`: which are saved and kept. Nothing here changes what is trained.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Checkpoints {
+    /// The metric that `best` points at the best of, such as `test loss`; the accuracy where it is left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub best: Option<String>,
+    /// How many epochs' checkpoints are kept, the newest; all where it is left out. `best` is kept besides.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub keep: Option<u64>,
+    /// Save in the middle of epochs, too, every so many steps.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub save_every: Option<u64>,
+    /// Save plain state dicts, without the network's structure.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub weights_only: bool,
+}
+
+impl Checkpoints {
+    /// Values out of range are usage errors.
+    pub(super) fn check(&self) -> Result<()> {
+        for (key, value) in [("keep", self.keep), ("save_every", self.save_every)] {
+            if value == Some(0) {
+                return Err(Error::usage(format_args!("[checkpoints] {key} must be at least 1")));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Which way a metric gets better.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// Less is better.
+    Min,
+    /// More is better.
+    Max,
+}
+
+/// `[train.early_stopping]`: ends the run when a metric gets no better, as Lightning's EarlyStopping does.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EarlyStopping {
+    /// The metric, such as `val loss`; the one that `best` goes by where it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metric: Option<String>,
+    /// After how many evaluations in a row without improvement the run ends.
+    #[serde(default = "patience")]
+    pub patience: u64,
+    /// What is not more than this is no improvement.
+    #[serde(default)]
+    pub min_delta: f64,
+    /// Which way the metric gets better; it follows from the metric where it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<Mode>,
+}
+
+impl Default for EarlyStopping {
+    fn default() -> Self {
+        Self { metric: None, patience: patience(), min_delta: 0.0, mode: None }
+    }
+}
+
+impl EarlyStopping {
+    /// Values out of range are usage errors.
+    pub(super) fn check(&self) -> Result<()> {
+        if self.patience == 0 {
+            return super::training::refuse("early_stopping.patience", "must be at least 1");
+        }
+        if !(self.min_delta.is_finite() && self.min_delta >= 0.0) {
+            return super::training::refuse("early_stopping.min_delta", "must be a number from 0 up");
+        }
+        Ok(())
+    }
+}
+
+// Lightning's EarlyStopping has patience=3.
+fn patience() -> u64 {
+    3
+}

@@ -1,0 +1,130 @@
+//! `--set train.optimizer.lr=0.1`: any value of a recipe, replaced by its dotted path.
+
+use toml::{Table, Value};
+
+use super::Recipe;
+use crate::{Error, Result, suggest};
+
+impl Recipe {
+    /// The recipe with these `PATH=VALUE`s set, in order. A value is TOML; what is no TOML is a text, so that
+    /// quotes can be left out. Layers have numbers: `model.layer.0.out_channels`.
+    ///
+    /// Another `type` (of a loss, say) starts from that type's own defaults.
+    pub fn with(&self, settings: &[String]) -> Result<Self> {
+        if settings.is_empty() {
+            return Ok(self.clone());
+        }
+        let table = Table::try_from(self);
+        let mut recipe = Value::Table(table.map_err(|e| Error::failed(format_args!("the recipe: {e}")))?);
+        for setting in settings {
+            let wrong = |what: String| Error::usage(format!("--set {setting}: {what}"));
+            let Some((path, value)) = setting.split_once('=') else {
+                return Err(wrong("expected KEY=VALUE, such as train.optimizer.lr=0.1".to_owned()));
+            };
+            let parts: Vec<&str> = path.trim().split('.').collect();
+            put(&mut recipe, &parts, parse(value.trim())).map_err(wrong)?;
+            // One at a time, so that an error names the setting it comes from. A type's arguments may come
+            // after it, so the last word is below.
+            let now: Result<Self, _> = recipe.clone().try_into();
+            match now {
+                Err(e) if e.message().starts_with("missing field") => {}
+                Err(e) => return Err(wrong(suggest::in_message(e.message().trim_end()))),
+                Ok(_) => {}
+            }
+        }
+        let given = settings.join(" ");
+        let wrong = |what: &str| Error::usage(format_args!("--set {given}: {}", what.trim_end()));
+        let recipe: Self = recipe.try_into().map_err(|e: toml::de::Error| wrong(e.message()))?;
+        recipe.check()?;
+        Ok(recipe)
+    }
+}
+
+/// A value as in a recipe, or else a text.
+fn parse(text: &str) -> Value {
+    let document: Result<Table, _> = format!("value = {text}").parse();
+    match document.map(|mut table| (table.len(), table.remove("value"))) {
+        Ok((1, Some(value))) => value,
+        _ => Value::String(text.to_owned()),
+    }
+}
+
+/// Sets what the path leads to; an error says which part of it leads nowhere.
+fn put(at: &mut Value, path: &[&str], value: Value) -> Result<(), String> {
+    let Some((key, rest)) = path.split_first() else {
+        *at = value;
+        return Ok(());
+    };
+    match at {
+        Value::Table(table) if rest.is_empty() && *key == "type" && table.get("type") != Some(&value) => {
+            *table = Table::from_iter([("type".to_owned(), value)]);
+            Ok(())
+        }
+        Value::Table(table) => {
+            // What has no value yet is made here; if there is no such key, reading the recipe says so.
+            let inner = table.entry(*key).or_insert_with(|| Value::Table(Table::new()));
+            put(inner, rest, value)
+        }
+        Value::Array(items) => {
+            let count = items.len();
+            let item = key.parse().ok().and_then(|i: usize| items.get_mut(i));
+            let item = item.ok_or_else(|| format!("`{key}` is none of 0 to {}", count.saturating_sub(1)))?;
+            put(item, rest, value)
+        }
+        _ => Err(format!("there is no `{key}` in what is a single value")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::recipe::{Loss, Optimizer, load};
+
+    fn set(settings: &[&str]) -> Result<crate::recipe::Recipe, String> {
+        let settings: Vec<String> = settings.iter().map(|s| (*s).to_owned()).collect();
+        load("article").unwrap().with(&settings).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn values_are_set_by_their_path() {
+        let recipe = set(&["train.optimizer.lr=0.5", "train.optimizer.momentum = 0.9", "name=mine"]).unwrap();
+        assert_eq!((recipe.train.optimizer.lr(), recipe.name.as_str()), (0.5, "mine"));
+        let recipe = set(&["train.early_stopping.patience=7", "checkpoints.best=test loss"]).unwrap();
+        assert_eq!(recipe.train.early_stopping.unwrap().patience, 7);
+        assert_eq!(recipe.checkpoints.best.as_deref(), Some("test loss"));
+        let before = load("article").unwrap();
+        let recipe = set(&["model.layer.0.out_channels=16"]).unwrap();
+        assert_eq!(recipe.model.layers[1..], before.model.layers[1..]);
+        assert_ne!(recipe.model.layers[0], before.model.layers[0]);
+        assert_eq!(set(&[]).unwrap(), before);
+    }
+
+    #[test]
+    fn another_type_has_its_own_defaults() {
+        let recipe = set(&["train.optimizer.type=AdamW", "train.optimizer.lr=0.01"]).unwrap();
+        let Optimizer::AdamW { lr, betas, .. } = recipe.train.optimizer else { panic!("no AdamW") };
+        assert_eq!((lr, betas), (0.01, [0.9, 0.999]));
+        let recipe = set(&["train.loss={ type = \"CrossEntropyLoss\", label_smoothing = 0.1 }"]).unwrap();
+        assert!(matches!(recipe.train.loss, Loss::CrossEntropyLoss { .. }));
+        // StepLR cannot do without step_size, which comes next.
+        set(&["train.schedule.type=StepLR", "train.schedule.step_size=3"]).unwrap();
+        let error = set(&["train.schedule.type=StepLR"]).unwrap_err();
+        assert!(error.contains("missing field `step_size`"), "{error}");
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        for (setting, message) in [
+            ("train.epoch=3", "--set train.epoch=3: unknown field `epoch`"),
+            ("train.epoch=3", "(did you mean epochs?)"),
+            ("train.epochs", "expected KEY=VALUE"),
+            ("train.epochs=many", "--set train.epochs=many: invalid type: string \"many\""),
+            ("train.epochs.x=1", "there is no `x` in what is a single value"),
+            ("model.layer.99.type=ReLU", "`99` is none of 0 to 8"),
+            ("train.batch_size=0", "batch_size must be at least 1"),
+            ("trian.epochs=1", "unknown field `trian`"),
+        ] {
+            let error = set(&[setting]).unwrap_err();
+            assert!(error.contains(message), "{setting}: {error}");
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! A validation split cut from the training images, so that the test split is left alone.
+
+use torchmill::{Error, Result};
+use torchmill_nn::generator::Generator;
+
+/// The places of the images to train on and of those to validate on, both in order: of each class the same
+/// `fraction`, rounded. `labels` are those of the images, in order; which are taken follows from the seed.
+pub fn cut(labels: &[i64], classes: usize, fraction: f64, seed: u64) -> Result<(Vec<u32>, Vec<u32>)> {
+    let mut members = vec![Vec::new(); classes];
+    for (i, &label) in (0..).zip(labels) {
+        // Reading a shard has checked that its labels are classes.
+        if let Some(members) = members.get_mut(label as usize) {
+            members.push(i);
+        }
+    }
+    let mut generator = Generator::new(seed);
+    let mut taken = vec![false; labels.len()];
+    for members in members {
+        let count = (members.len() as f64 * fraction).round() as usize;
+        for &at in generator.permutation(members.len()).iter().take(count) {
+            let i: u32 = members[at as usize];
+            taken[i as usize] = true;
+        }
+    }
+    let (validation, train): (Vec<u32>, Vec<u32>) =
+        (0..labels.len() as u32).partition(|&i| taken[i as usize]);
+    if train.is_empty() || validation.is_empty() {
+        return Err(Error::usage(format_args!(
+            "a validation split of {fraction} leaves {} images to train on and {} to validate on",
+            train.len(),
+            validation.len()
+        )));
+    }
+    Ok((train, validation))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_class_gives_the_same_share() {
+        let labels: Vec<i64> = (0..100).map(|i| i64::from(i % 10 == 0)).collect();
+        let (train, validation) = cut(&labels, 2, 0.2, 0).unwrap();
+        assert_eq!((train.len(), validation.len()), (80, 20));
+        assert_eq!(validation.iter().filter(|&&i| labels[i as usize] == 1).count(), 2);
+        assert!(train.is_sorted() && validation.is_sorted());
+        let mut all = [train, validation.clone()].concat();
+        all.sort_unstable();
+        assert_eq!(all, (0..100).collect::<Vec<_>>());
+        assert_eq!(cut(&labels, 2, 0.2, 0).unwrap().1, validation);
+        assert_ne!(cut(&labels, 2, 0.2, 1).unwrap().1, validation);
+    }
+
+    #[test]
+    fn nothing_left_is_an_error() {
+        assert!(cut(&[0, 0, 1], 2, 0.1, 0).unwrap_err().to_string().contains("3 images to train on and 0"));
+    }
+}

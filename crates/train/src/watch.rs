@@ -1,0 +1,153 @@
+//! What a run is judged by: which epoch was the best, and whether it is any use to go on.
+//!
+//! Both follow from the metrics alone, so a resumed run finds them again in metrics.csv.
+
+use torchmill::metrics::Point;
+use torchmill::recipe::{EarlyStopping, Mode, Recipe};
+use torchmill::{Error, Result, suggest};
+
+/// The metrics of an evaluation, each after the name of what was evaluated: `test loss`. The first is the
+/// article's, the sum over batches of the batch's mean loss.
+pub const EVALUATED: [&str; 3] = ["loss", "accuracy", "mean loss"];
+
+/// A metric, and which way it gets better.
+struct Metric {
+    tag: String,
+    mode: Mode,
+}
+
+impl Metric {
+    /// Finds a metric by its name; `eval` is what is evaluated after each epoch, `test` or `val`.
+    fn named(name: Option<&str>, key: &str, eval: &str) -> Result<Self> {
+        let known = EVALUATED.map(|metric| format!("{eval} {metric}"));
+        let Some(name) = name else { return Ok(Self { tag: known[1].clone(), mode: Mode::Max }) };
+        if !known.iter().any(|k| k == name) {
+            let hint = suggest::did_you_mean(name, known.iter().map(String::as_str));
+            return Err(Error::usage(format_args!(
+                "{key}: there is no metric `{name}` in this run, only {}{hint}",
+                known.join(", ")
+            )));
+        }
+        let mode = if name.ends_with("loss") { Mode::Min } else { Mode::Max };
+        Ok(Self { tag: name.to_owned(), mode })
+    }
+
+    /// Whether `value` is better than `before` by more than `delta`.
+    fn is_better(&self, value: f64, before: f64, delta: f64) -> bool {
+        match self.mode {
+            Mode::Min => value < before - delta,
+            Mode::Max => value > before + delta,
+        }
+    }
+}
+
+/// Keeps an eye on a run's metrics.
+pub struct Watch {
+    metric: Metric,
+    best: Option<(f64, u64)>,
+    stopping: Option<(EarlyStopping, Metric)>,
+    /// The best value as early stopping counts it, and how many evaluations have been no better since.
+    waiting: Option<(f64, u64)>,
+}
+
+impl Watch {
+    /// Watches the metrics that the recipe names.
+    pub fn new(recipe: &Recipe, eval: &str) -> Result<Self> {
+        let best = recipe.checkpoints.best.as_deref();
+        let metric = Metric::named(best, "best", eval)?;
+        let stopping = recipe.train.early_stopping.clone().map(|settings| {
+            let name = settings.metric.as_deref().or(best);
+            let mut metric = Metric::named(name, "early_stopping.metric", eval)?;
+            metric.mode = settings.mode.unwrap_or(metric.mode);
+            Ok::<_, Error>((settings, metric))
+        });
+        Ok(Self { metric, best: None, stopping: stopping.transpose()?, waiting: None })
+    }
+
+    /// Takes note of a point of metrics.csv, which need not be one that counts.
+    pub fn see(&mut self, point: &Point) {
+        if point.tag == self.metric.tag
+            && self.best.is_none_or(|(best, _)| self.metric.is_better(point.value, best, 0.0))
+        {
+            self.best = Some((point.value, point.epoch));
+        }
+        if let Some((settings, metric)) = &self.stopping
+            && point.tag == metric.tag
+        {
+            self.waiting = match self.waiting {
+                Some((best, since)) if !metric.is_better(point.value, best, settings.min_delta) => {
+                    Some((best, since + 1))
+                }
+                _ => Some((point.value, 0)),
+            };
+        }
+    }
+
+    /// The best value so far, with its epoch.
+    pub fn best(&self) -> Option<(f64, u64)> {
+        self.best
+    }
+
+    /// Which metric [`Watch::best`] goes by.
+    pub fn tag(&self) -> &str {
+        &self.metric.tag
+    }
+
+    /// Why it is no use to go on, once it is none.
+    pub fn no_use(&self) -> Option<String> {
+        let ((settings, metric), (best, since)) = (self.stopping.as_ref()?, self.waiting?);
+        (since >= settings.patience)
+            .then(|| format!("{} has not been better than {best} for {since} evaluations", metric.tag))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use torchmill::recipe;
+
+    use super::*;
+
+    fn watch(settings: &[&str]) -> Result<Watch> {
+        let settings: Vec<String> = settings.iter().map(|s| (*s).to_owned()).collect();
+        Watch::new(&recipe::load("article").unwrap().with(&settings).unwrap(), "val")
+    }
+
+    fn see(watch: &mut Watch, tag: &str, values: &[f64]) {
+        for (&value, epoch) in values.iter().zip(1..) {
+            watch.see(&Point { wall_time: 0.0, step: epoch, epoch, tag: tag.to_owned(), value });
+        }
+    }
+
+    #[test]
+    fn the_best_is_the_first_of_the_best() {
+        let mut accuracy = watch(&[]).unwrap();
+        see(&mut accuracy, "val accuracy", &[0.5, 0.7, 0.7, 0.6]);
+        see(&mut accuracy, "val loss", &[900.0]);
+        assert_eq!((accuracy.best(), accuracy.no_use()), (Some((0.7, 2)), None));
+        let mut loss = watch(&["checkpoints.best=val mean loss"]).unwrap();
+        see(&mut loss, "val mean loss", &[3.0, 2.0, 2.5]);
+        assert_eq!(loss.best(), Some((2.0, 2)));
+    }
+
+    #[test]
+    fn patience_ends_after_so_many_that_are_no_better() {
+        // Lightning's rule: the counter starts again at each improvement by more than min_delta.
+        let settings = ["train.early_stopping={metric=\"val loss\", patience=2, min_delta=0.1}"];
+        let mut stopping = watch(&settings).unwrap();
+        see(&mut stopping, "val loss", &[1.0, 0.95, 0.85, 0.80]);
+        assert_eq!(stopping.no_use(), None);
+        see(&mut stopping, "val loss", &[0.76]);
+        let why = stopping.no_use().unwrap();
+        assert_eq!(why, "val loss has not been better than 0.85 for 2 evaluations");
+        see(&mut stopping, "val accuracy", &[0.1]);
+        assert!(stopping.no_use().is_some());
+    }
+
+    #[test]
+    fn unknown_metrics_are_named_with_the_known_ones() {
+        let error = watch(&["checkpoints.best=val acuracy"]).err().unwrap().to_string();
+        assert!(error.ends_with("(did you mean val accuracy?)"), "{error}");
+        let error = watch(&["checkpoints.best=test accuracy"]).err().unwrap();
+        assert_eq!(error.exit_status(), 2);
+    }
+}
