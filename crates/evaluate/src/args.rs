@@ -7,7 +7,7 @@ use torchmill::cli::Common;
 use torchmill::recipe::Precision;
 use torchmill_nn::{device, precision};
 
-/// Evaluate saved checkpoints, use them on images
+/// Evaluate saved checkpoints, use them on images, compare runs
 ///
 /// A checkpoint alone is evaluated on the shards that its run used; with images, it says what they are.
 /// A full checkpoint knows its network; a plain state dict (--weights-only, or a .pt) needs --model.
@@ -57,6 +57,12 @@ pub struct Args {
     /// Name images that cannot be read, and go on
     #[arg(long, help_heading = "Images")]
     pub skip_bad: bool,
+    /// Print a table of these runs: their metrics, and the settings in which they differ
+    #[arg(long, conflicts_with_all = ["data", "model", "report", "top_k", "predictions", "html", "transform", "skip_bad", "batch_size"], help_heading = "Comparison")]
+    pub compare: bool,
+    /// The metric that the table is sorted by
+    #[arg(long, value_name = "TAG", default_value = "test accuracy", help_heading = "Comparison")]
+    pub sort: String,
     #[command(flatten)]
     pub common: Common,
 }
@@ -79,4 +85,5 @@ Examples:
   evaluate my_module_10.pt --model article --data data/shards/cifar10
   evaluate runs/first photo.jpg other.png
   find photos -name '*.jpg' | evaluate runs/first - --format csv > photos.csv
-  evaluate runs/first --html first.html --predictions first.csv";
+  evaluate runs/first --html first.html --predictions first.csv
+  evaluate --compare runs/* --sort 'test loss'";

@@ -1,7 +1,8 @@
-//! `evaluate`: saved checkpoints and shards or images in, a report out.
+//! `evaluate`: saved checkpoints and shards or images in, a report out; or a table of runs.
 
 mod args;
 mod collect;
+mod compare;
 mod figures;
 mod html;
 mod images;
@@ -28,6 +29,9 @@ fn main() -> ExitCode {
 }
 
 fn run(args: Args) -> Result<()> {
+    if args.compare {
+        return compare::run(&args);
+    }
     let inputs = Inputs::sort(&args.inputs)?;
     for (name, file) in [("--predictions", &args.predictions), ("--html", &args.html)] {
         if file.is_some() && inputs.checkpoints.len() > 1 {

@@ -7,6 +7,7 @@ mod layer;
 mod loss;
 mod optimizer;
 mod schedule;
+mod settings;
 mod training;
 
 use std::path::{Path, PathBuf};
@@ -18,6 +19,7 @@ pub use layer::{Approximate, Dims, Layer, NamedPadding, Padding, PaddingMode, Pa
 pub use loss::Loss;
 pub use optimizer::Optimizer;
 pub use schedule::Schedule;
+pub use settings::{Setting, settings};
 pub use training::{Precision, Train};
 
 /// Everything that makes a run what it is.

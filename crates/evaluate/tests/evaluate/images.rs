@@ -1,13 +1,10 @@
 //! Images straight from disk: the trained network in use.
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod common;
 
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use common::{evaluate, workplace};
+use crate::common::{evaluate, workplace};
 use image::{GrayImage, Luma};
 use torchmill_testing::{STRIPES, assert_done, assert_fails, stderr, stdout};
 

@@ -1,16 +1,13 @@
 //! `evaluate` as a user runs it, on a network whose answers are known.
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod common;
 
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-use common::{RECIPE, workplace};
+use crate::common::{RECIPE, workplace};
 use torchmill_testing::{assert_done, assert_fails, stderr, stdout, write_stripes};
 
 fn evaluate(folder: &Path, arguments: &[&str]) -> Output {
-    common::evaluate(folder, &[&["--data", "shards"], arguments].concat())
+    crate::common::evaluate(folder, &[&["--data", "shards"], arguments].concat())
 }
 
 /// The loss of an image whose class is the one said, or another: -log softmax.
@@ -99,7 +96,7 @@ fn a_runs_folder_is_its_last_checkpoint() {
         "{RECIPE}[data]\nshards = \"shards\"\n[train.loss]\ntype = \"CrossEntropyLoss\"\nlabel_smoothing = 0.5\n"
     );
     std::fs::write(folder.path().join("run/config.toml"), config).unwrap();
-    let output = common::evaluate(folder.path(), &["run", "--format", "json"]);
+    let output = crate::common::evaluate(folder.path(), &["run", "--format", "json"]);
     assert_done(&output);
     let rows: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(rows[0]["checkpoint"], "run/checkpoints/last.safetensors");

@@ -1,13 +1,10 @@
 //! The page that `--html` writes, in a real browser engine: Chromium (CHROMIUM, or on the PATH); says so where
 //! there is none.
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod common;
 
 use std::path::Path;
 use std::process::Command;
 
-use common::{evaluate, workplace};
+use crate::common::{evaluate, workplace};
 use torchmill_testing::assert_done;
 
 /// The page's elements after its script has run.
