@@ -6,6 +6,7 @@ pub mod evaluation;
 pub mod generator;
 pub mod initialise;
 pub mod loader;
+pub mod loss;
 pub mod memory;
 pub mod model;
 pub mod optimizer;

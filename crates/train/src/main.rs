@@ -5,6 +5,7 @@ mod folder;
 mod plan;
 mod resume;
 mod session;
+mod step;
 
 use std::process::ExitCode;
 

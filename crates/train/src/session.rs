@@ -2,27 +2,27 @@
 
 use std::ops::ControlFlow;
 use std::path::PathBuf;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
-use tch::{Kind, Reduction, Tensor};
 use torchmill::metrics::{MetricsWriter, Point};
 use torchmill::progress::{self, Progress, Unit};
 use torchmill::recipe::Recipe;
 use torchmill::{Context, Error, Result, interrupt};
 use torchmill_nn::evaluation::{self, Evaluation};
 use torchmill_nn::generator::Generator;
-use torchmill_nn::loader::{Batch, Target};
-use torchmill_nn::model::{Mode, Model};
+use torchmill_nn::loader::Target;
+use torchmill_nn::model::Model;
 use torchmill_nn::optimizer::Optimizer;
 use torchmill_nn::sampler::{Epoch, enter_loader};
-use torchmill_nn::schedule::{Position, learning_rate};
+use torchmill_nn::schedule::Position;
 use torchmill_nn::spec::Spec;
 use torchmill_nn::state::{self, Buffer, State};
-use torchmill_nn::{checkpoint, device, precision, torch_error};
+use torchmill_nn::{checkpoint, device, precision};
 
 use crate::folder::RunFolder;
 use crate::plan::{Data, Plan};
 use crate::resume;
+use crate::step::{Learner, StepLoss, now};
 
 /// Losses are read back from the device, checked and written in bunches of so many steps; the article prints
 /// one every 100.
@@ -32,15 +32,10 @@ const BUNCH: u64 = 100;
 pub struct Session {
     plan: Plan,
     spec: Spec,
-    model: Model,
-    parameters: Vec<Tensor>,
-    optimizer: Optimizer,
-    kind: Kind,
+    learner: Learner,
     /// PyTorch's default generator.
     generator: Generator,
     metrics: MetricsWriter,
-    /// Losses not read back yet: step, wall time, loss.
-    pending: Vec<(u64, f64, Tensor)>,
     epoch: u64,
     batch: u64,
     step: u64,
@@ -71,10 +66,11 @@ impl Session {
         }
         let resumed =
             plan.resume.as_ref().map(|path| resume::take_up(path, &mut model, &meta.digest)).transpose()?;
-        let parameters = model.parameter_tensors();
         let settings = recipe.train.optimizer.clone();
         let optimizer = match &resumed {
-            Some(state) => Optimizer::restore(settings, resume::buffers(state, &parameters)?, state.step)?,
+            Some(state) => {
+                Optimizer::restore(settings, resume::buffers(state, &model.parameter_tensors())?, state.step)?
+            }
             None => Optimizer::new(settings),
         };
         plan.folder.write_config(recipe)?;
@@ -82,18 +78,15 @@ impl Session {
         resume::carry_metrics(&plan, resumed.as_ref().map_or(0, |state| state.metrics))?;
         let metrics = MetricsWriter::append(plan.folder.metrics())?;
         let kind = precision::kind(recipe.train.precision);
+        let learner = Learner::new(model, optimizer, kind, recipe.train.clone());
         let data_digest = meta.digest.clone();
         let last = plan.resume.clone();
         let mut session = Self {
             plan,
             spec,
-            model,
-            parameters,
-            optimizer,
-            kind,
+            learner,
             generator,
             metrics,
-            pending: Vec::new(),
             epoch: 0,
             batch: 0,
             step: 0,
@@ -150,8 +143,8 @@ impl Session {
         progress::note(format_args!(
             "{}: {} parameters on {}{going_on}",
             self.recipe().name,
-            progress::count(self.model.parameter_count() as u64),
-            device::name(self.model.device()),
+            progress::count(self.learner.model.parameter_count() as u64),
+            device::name(self.learner.model.device()),
         ));
     }
 
@@ -176,8 +169,12 @@ impl Session {
         )
         .bar_only();
         bar.start_at(self.batch);
-        let target =
-            Target { kind: self.kind, device: self.model.device(), seed: train.seed, epoch: self.epoch };
+        let target = Target {
+            kind: self.learner.kind,
+            device: self.learner.model.device(),
+            seed: train.seed,
+            epoch: self.epoch,
+        };
         let steps = Position {
             epoch: self.epoch,
             epochs: train.epochs,
@@ -186,8 +183,7 @@ impl Session {
         };
         data.train.for_each_batch(&order, self.batch as usize, target, |_, batch| {
             let at = Position { step: self.step, ..steps };
-            self.optimizer.set_lr(learning_rate(train.schedule.as_ref(), train.optimizer.lr(), at));
-            self.train_step(&batch)?;
+            self.learner.step(&batch, at)?;
             self.batch += 1;
             self.step += 1;
             bar.add(1);
@@ -208,11 +204,11 @@ impl Session {
 
         enter_loader(&mut self.generator);
         let result = evaluation::evaluate(
-            &self.model,
+            &self.learner.model,
             &data.test,
             &train.loss,
             train.batch_size,
-            self.kind,
+            self.learner.kind,
             |_, _| Ok(()),
         );
         let result = match result {
@@ -237,29 +233,11 @@ impl Session {
         self.plan.folder.remove_step_checkpoints(None)
     }
 
-    /// Forward, loss, backward, step.
-    fn train_step(&mut self, batch: &Batch) -> Result<()> {
-        // libtorch's own generator serves dropout alone; seeding it by the step makes a resumed run draw the same.
-        tch::manual_seed((self.recipe().train.seed as i64).wrapping_mul(1_000_003) ^ self.step as i64);
-        let logits = self.model.forward(&batch.images, Mode { training: true, kind: self.kind })?;
-        let loss = evaluation::loss(&self.recipe().train.loss, &logits, &batch.labels, Reduction::Mean)?;
-        let gradients =
-            Tensor::f_run_backward(&[&loss], &self.parameters, false, false).map_err(|e| torch_error(&e))?;
-        self.optimizer.step(&self.parameters, &gradients);
-        self.pending.push((self.step + 1, now(), loss.detach()));
-        Ok(())
-    }
-
     /// Reads back the losses since the last time, checks and records them, and returns the last.
     fn flush_losses(&mut self) -> Result<f64> {
         let mut last = f64::NAN;
-        if self.pending.is_empty() {
-            return Ok(last);
-        }
-        let tensors: Vec<&Tensor> = self.pending.iter().map(|(_, _, loss)| loss).collect();
-        let values = evaluation::floats(&Tensor::stack(&tensors, 0));
-        for ((step, wall_time, _), value) in std::mem::take(&mut self.pending).into_iter().zip(values) {
-            last = f64::from(value);
+        for StepLoss { step, wall_time, loss } in self.learner.take_losses() {
+            last = loss;
             if !last.is_finite() {
                 self.metrics.flush()?;
                 let good = self.last.as_ref().map_or("none yet".to_owned(), |p| p.display().to_string());
@@ -267,13 +245,8 @@ impl Session {
                     "the loss is {last} at step {step}: try a lower learning rate (--lr); the last good checkpoint: {good}"
                 )));
             }
-            self.metrics.push(&Point {
-                wall_time,
-                step,
-                epoch: self.epoch + 1,
-                tag: "train loss".into(),
-                value: last,
-            })?;
+            let epoch = self.epoch + 1;
+            self.metrics.push(&Point { wall_time, step, epoch, tag: "train loss".into(), value: last })?;
         }
         self.metrics.flush()?;
         Ok(last)
@@ -288,7 +261,7 @@ impl Session {
             ("test loss", result.total_loss),
             ("test accuracy", result.accuracy()),
             ("test mean loss", result.mean_loss),
-            ("learning rate", self.optimizer.lr()),
+            ("learning rate", self.learner.optimizer.lr()),
         ];
         for (tag, value) in values {
             self.metrics.push(&Point { wall_time, step: epoch, epoch, tag: tag.into(), value })?;
@@ -311,7 +284,7 @@ impl Session {
     /// Writes a checkpoint and the training state beside it, then points `last` at it.
     fn save(&mut self, path: PathBuf, generator: &Generator) -> Result<PathBuf> {
         let spec = (!self.plan.weights_only).then_some(&self.spec);
-        let weights = checkpoint::write(&path, &self.model, spec)?;
+        let weights = checkpoint::write(&path, &self.learner.model, spec)?;
         let metrics = self.plan.folder.metrics();
         let state = State {
             weights,
@@ -320,7 +293,13 @@ impl Session {
             batch: self.batch,
             step: self.step,
             generator: generator.clone(),
-            optimizer: self.optimizer.buffers().iter().map(|b| b.iter().map(Buffer::of).collect()).collect(),
+            optimizer: self
+                .learner
+                .optimizer
+                .buffers()
+                .iter()
+                .map(|b| b.iter().map(Buffer::of).collect())
+                .collect(),
             metrics: std::fs::metadata(&metrics).doing("read", &metrics)?.len(),
             best: self.best,
         };
@@ -343,9 +322,4 @@ impl Session {
             self.plan.folder.path().display()
         ))
     }
-}
-
-/// Seconds since 1970.
-fn now() -> f64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |d| d.as_secs_f64())
 }

@@ -4,6 +4,10 @@
 //! that a misspelt one is never silently ignored. docs/recipes.md describes each key.
 
 mod layer;
+mod loss;
+mod optimizer;
+mod schedule;
+mod settings;
 mod training;
 
 use std::path::{Path, PathBuf};
@@ -12,7 +16,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Context, Error, Result};
 pub use layer::{Approximate, Dims, Layer, NamedPadding, Padding, PaddingMode, Pair};
-pub use training::{Loss, Optimizer, Precision, Schedule, Train};
+pub use loss::Loss;
+pub use optimizer::Optimizer;
+pub use schedule::Schedule;
+pub use settings::{Setting, settings};
+pub use training::{Precision, Train};
 
 /// Everything that makes a run what it is.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
