@@ -1,0 +1,163 @@
+//! `--compare`: a table of runs by their metrics, with the settings in which they differ. It reads each run's
+//! metrics.csv and config.toml alone; nothing is computed again.
+
+mod run;
+mod table;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use serde_json::{Value, json};
+use torchmill::recipe::Setting;
+use torchmill::suggest::did_you_mean;
+use torchmill::{Context, Error, Result, cli, progress};
+
+use crate::args::{Args, Format};
+use crate::report::Table;
+use crate::text;
+use run::{Metric, Run};
+
+/// Text is a description, not a setting.
+const NO_SETTINGS: [&str; 1] = ["description"];
+
+/// Prints the table of the runs in these folders.
+pub fn run(args: &Args) -> Result<()> {
+    let mut runs: Vec<Run> = folders(&args.inputs)?.iter().map(|folder| Run::read(folder)).collect();
+    for run in &runs {
+        run.problems.iter().for_each(|problem| progress::note(format_args!("{}: {problem}", run.name)));
+    }
+    let tags: BTreeSet<&str> = runs.iter().flat_map(|run| run.metrics.keys().map(String::as_str)).collect();
+    let sort = match args.sort.as_deref() {
+        Some(sort) if tags.contains(sort) || tags.is_empty() => sort,
+        Some(sort) => {
+            return Err(Error::usage(format_args!(
+                "no run has the metric `{sort}`: there are {}{}",
+                tags.iter().copied().collect::<Vec<_>>().join(", "),
+                did_you_mean(sort, tags.iter().copied())
+            )));
+        }
+        None => default_sort(&runs),
+    };
+    let tags: Vec<String> = tags.into_iter().map(str::to_owned).collect();
+    // A stable sort: equal runs stay in the order in which they were given.
+    runs.sort_by(|a, b| a.compare(b, sort));
+    let settings = differing(&runs);
+    let text = match args.format {
+        Format::Text => table::text(&runs, sort, &settings, text::width()),
+        Format::Json => json(&runs, &settings)?,
+        Format::Csv => csv(&runs, &tags, &settings)?,
+    };
+    cli::print(text.as_bytes())
+}
+
+/// Where nothing is asked for: the accuracy that choices should be made by, where all runs that measured
+/// anything have it, else the one that they have.
+fn default_sort(runs: &[Run]) -> &'static str {
+    const VALIDATION: &str = "val accuracy";
+    let mut measured = runs.iter().filter(|run| !run.metrics.is_empty()).peekable();
+    let validated = measured.peek().is_some() && measured.all(|run| run.metrics.contains_key(VALIDATION));
+    if validated { VALIDATION } else { "test accuracy" }
+}
+
+/// The runs' folders. A folder that is no run but holds some stands for these; metrics.csv for its own folder.
+fn folders(arguments: &[PathBuf]) -> Result<Vec<PathBuf>> {
+    let mut folders = Vec::new();
+    for path in arguments {
+        let about = std::fs::metadata(path).doing("read", path)?;
+        if about.is_dir() {
+            let mut runs = if Run::is_at(path) { Vec::new() } else { runs_in(path)? };
+            if runs.is_empty() {
+                runs.push(path.clone());
+            }
+            folders.append(&mut runs);
+        } else if path.file_name().is_some_and(|name| name == "metrics.csv" || name == "config.toml") {
+            let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            folders.push(folder.to_path_buf());
+        } else {
+            progress::note(format_args!("left out {}: a run is a folder", path.display()));
+        }
+    }
+    if folders.is_empty() {
+        return Err(Error::usage("--compare needs folders of runs, such as runs/*"));
+    }
+    Ok(folders)
+}
+
+fn runs_in(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut runs = Vec::new();
+    for entry in std::fs::read_dir(folder).doing("read the folder", folder)? {
+        runs.push(entry.doing("read the folder", folder)?.path());
+    }
+    runs.retain(|path| Run::is_at(path));
+    runs.sort();
+    Ok(runs)
+}
+
+/// The settings that are not the same in all runs that have any.
+fn differing(runs: &[Run]) -> Vec<String> {
+    let with: Vec<&Run> = runs.iter().filter(|run| !run.settings.is_empty()).collect();
+    let names: BTreeSet<&String> = with.iter().flat_map(|run| run.settings.keys()).collect();
+    let differs = |name: &str| with.iter().any(|run| run.settings.get(name) != with[0].settings.get(name));
+    names.into_iter().filter(|name| !NO_SETTINGS.contains(&name.as_str()) && differs(name)).cloned().collect()
+}
+
+/// A run as JSON has it.
+#[derive(Serialize)]
+struct Object<'a> {
+    run: &'a str,
+    epochs_done: u64,
+    epochs: Option<u64>,
+    state: &'a str,
+    metrics: &'a BTreeMap<String, Metric>,
+    settings: BTreeMap<&'a str, Value>,
+}
+
+impl<'a> Object<'a> {
+    fn new(run: &'a Run, settings: &'a [String]) -> Self {
+        let value = |setting: &Setting| match setting {
+            // Integers as integers.
+            Setting::Number(n) if n.fract() == 0.0 && n.abs() < 1e15 => json!(*n as i64),
+            Setting::Number(n) => json!(n),
+            Setting::Bool(b) => json!(b),
+            Setting::Text(text) => json!(text),
+        };
+        let own =
+            settings.iter().filter_map(|name| run.settings.get(name).map(|s| (name.as_str(), value(s))));
+        Self {
+            run: &run.name,
+            epochs_done: run.done,
+            epochs: run.epochs,
+            state: run.state(),
+            metrics: &run.metrics,
+            settings: own.collect(),
+        }
+    }
+}
+
+fn json(runs: &[Run], settings: &[String]) -> Result<String> {
+    let objects: Vec<Object> = runs.iter().map(|run| Object::new(run, settings)).collect();
+    let text = serde_json::to_string_pretty(&objects);
+    text.map(|t| t + "\n").map_err(|e| Error::failed(format_args!("cannot write JSON: {e}")))
+}
+
+fn csv(runs: &[Run], tags: &[String], settings: &[String]) -> Result<String> {
+    let mut table = Table::new();
+    let fixed = ["run", "epochs_done", "epochs", "state"].map(str::to_owned).into_iter();
+    let metrics = tags
+        .iter()
+        .flat_map(|tag| [format!("best {tag}"), format!("best {tag} epoch"), format!("last {tag}")]);
+    table.row(fixed.chain(metrics).chain(settings.iter().cloned()))?;
+    for run in runs {
+        let epochs = run.epochs.map(|n| n.to_string()).unwrap_or_default();
+        let fixed = [run.name.clone(), run.done.to_string(), epochs, run.state().to_owned()].into_iter();
+        let metrics = tags.iter().flat_map(|tag| match run.metrics.get(tag) {
+            Some(m) => [m.best.to_string(), m.best_epoch.to_string(), m.last.to_string()],
+            None => Default::default(),
+        });
+        let own =
+            settings.iter().map(|name| run.settings.get(name).map(Setting::to_string).unwrap_or_default());
+        table.row(fixed.chain(metrics).chain(own))?;
+    }
+    table.finish()
+}
