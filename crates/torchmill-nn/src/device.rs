@@ -73,6 +73,9 @@ fn load_cuda() -> Result<bool> {
     Ok(true)
 }
 
+/// The libtorch that tch is for: the two are a pair, and scripts/install-libtorch installs this one.
+pub const LIBTORCH: &str = "2.11.0";
+
 /// `--version`'s text: this workspace's version, the libtorch it is built for, and whether CUDA's half of that
 /// is installed.
 pub fn version() -> &'static str {

@@ -110,6 +110,11 @@ impl Model {
         self.parameters.iter().chain(&self.buffers)
     }
 
+    /// Whether no weight or buffer is NaN or infinite.
+    pub fn is_finite(&self) -> bool {
+        self.state_dict().all(|named| named.tensor.isfinite().all().int64_value(&[]) != 0)
+    }
+
     /// How many numbers are trained.
     pub fn parameter_count(&self) -> usize {
         self.parameters.iter().map(|p| p.tensor.numel()).sum()

@@ -10,7 +10,7 @@ use torchmill::{Context, Error, Result, atomic};
 use crate::generator::Generator;
 
 const MAGIC: [u8; 8] = *b"TMSTATE\0";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// Everything of a run that its weights do not hold.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -31,8 +31,8 @@ pub struct State {
     pub optimizer: Vec<Vec<Buffer>>,
     /// Length of metrics.csv in bytes; rows after it will be made again.
     pub metrics: u64,
-    /// The best test accuracy so far, with its epoch.
-    pub best: Option<(f64, u64)>,
+    /// The learning rate of the last step.
+    pub lr: f64,
 }
 
 /// A saved tensor.

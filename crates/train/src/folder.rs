@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use torchmill::recipe::Recipe;
 use torchmill::{Context, Error, Result, atomic};
 
+use crate::lock::Lock;
+
 /// The recipe as it was resolved.
 pub const CONFIG: &str = "config.toml";
 const METRICS: &str = "metrics.csv";
@@ -14,12 +16,13 @@ const CHECKPOINTS: &str = "checkpoints";
 /// A run's folder and the names of what is in it.
 pub struct RunFolder {
     path: PathBuf,
+    lock: Option<Lock>,
 }
 
 impl RunFolder {
     /// The folder at this path, there or not.
     pub fn new(path: PathBuf) -> Self {
-        Self { path }
+        Self { path, lock: None }
     }
 
     /// The folder itself.
@@ -30,6 +33,37 @@ impl RunFolder {
     /// Whether a run has been here: two never share a folder by accident.
     pub fn is_taken(&self) -> bool {
         [CONFIG, METRICS, CHECKPOINTS].iter().any(|name| self.path.join(name).exists())
+    }
+
+    /// An error where a run has been here.
+    pub fn must_be_free(&self) -> Result<()> {
+        if !self.is_taken() {
+            return Ok(());
+        }
+        Err(Error::usage(format_args!(
+            "{} already holds a run: give another --run, or go on with it by --resume",
+            self.path.display()
+        )))
+    }
+
+    /// Makes sure that no other process trains here as long as this one does. A folder that is not there yet
+    /// is not made for this.
+    pub fn lock(&mut self) -> Result<()> {
+        if self.lock.is_none() && self.path.is_dir() {
+            self.lock = Some(Lock::take(&self.path)?);
+        }
+        Ok(())
+    }
+
+    /// Makes the folder, locked.
+    pub fn make(&mut self) -> Result<()> {
+        fs::create_dir_all(&self.path).doing("make the folder", &self.path)?;
+        if self.lock.is_none() {
+            self.lock()?;
+            // Another process may have come, trained and gone since we looked.
+            self.must_be_free()?;
+        }
+        Ok(())
     }
 
     /// Where the metrics go.
@@ -49,7 +83,12 @@ impl RunFolder {
 
     /// The checkpoint that `last` points at.
     pub fn last(&self) -> Result<Option<PathBuf>> {
-        let link = self.link("last");
+        self.target("last")
+    }
+
+    /// The checkpoint that `last` or `best` points at.
+    pub fn target(&self, name: &str) -> Result<Option<PathBuf>> {
+        let link = self.link(name);
         match fs::read_link(&link) {
             Ok(target) => Ok(Some(self.checkpoints().join(target))),
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
@@ -90,6 +129,43 @@ impl RunFolder {
             let stem = path.file_stem().unwrap_or_default();
             let kept = but.is_some_and(|but| but.file_stem() == Some(stem));
             if stem.to_string_lossy().starts_with("step-") && !kept {
+                fs::remove_file(&path).doing("remove", &path)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes `best` point at what was the best when the run was here, where that checkpoint is kept.
+    pub fn restore_best(&self, epoch: Option<u64>) -> Result<()> {
+        match epoch.map(|epoch| self.epoch_checkpoint(epoch)).filter(|path| path.exists()) {
+            Some(path) => self.point("best", &path),
+            None => match fs::remove_file(self.link("best")) {
+                Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                    Err(Error::io(format_args!("cannot remove {}", self.link("best").display()), &e))
+                }
+                _ => Ok(()),
+            },
+        }
+    }
+
+    /// Deletes the epochs' checkpoints but for the newest `keep` and what `best` and `last` point at.
+    pub fn prune(&self, keep: u64) -> Result<()> {
+        let folder = self.checkpoints();
+        let stem = |path: &Path| path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let kept = [self.target("best")?, self.target("last")?].map(|path| path.map(|p| stem(&p)));
+        let mut epochs: Vec<(u64, PathBuf)> = Vec::new();
+        for entry in fs::read_dir(&folder).doing("read the folder", &folder)? {
+            let path = entry.doing("read the folder", &folder)?.path();
+            let number = stem(&path).strip_prefix("epoch-").and_then(|n| n.parse().ok());
+            epochs.extend(number.map(|number| (number, path)));
+        }
+        let mut numbers: Vec<u64> = epochs.iter().map(|(number, _)| *number).collect();
+        numbers.sort_unstable();
+        numbers.dedup();
+        let first = numbers.len().saturating_sub(keep as usize);
+        for (number, path) in epochs {
+            let is_old = numbers[..first].contains(&number);
+            if is_old && !kept.contains(&Some(stem(&path))) {
                 fs::remove_file(&path).doing("remove", &path)?;
             }
         }

@@ -19,8 +19,7 @@ impl Lock {
     pub fn take(folder: &Path) -> Result<Self> {
         let path = folder.join(LOCK);
         let mut options = OpenOptions::new();
-        let mut file =
-            options.write(true).create(true).truncate(false).open(&path).doing("write", &path)?;
+        let mut file = options.write(true).create(true).truncate(false).open(&path).doing("write", &path)?;
         if let Err(TryLockError::WouldBlock) = file.try_lock() {
             let holder = std::fs::read_to_string(&path).unwrap_or_default();
             let holder = if holder.is_empty() { String::new() } else { format!(" (process {holder})") };

@@ -1,16 +1,23 @@
 //! `train`: shards and a recipe in, a run folder with metrics and checkpoints out.
 
 mod args;
+mod data;
+mod display;
 mod folder;
+mod goal;
+mod lock;
 mod plan;
+mod record;
 mod resume;
 mod session;
 mod step;
+mod validation;
+mod watch;
 
 use std::process::ExitCode;
 
 use args::Args;
-use torchmill::{Error, Result, cli, progress, recipe};
+use torchmill::{Result, cli, progress, recipe};
 use torchmill_nn::memory;
 
 fn main() -> ExitCode {
@@ -23,10 +30,10 @@ fn run(args: Args) -> Result<()> {
         let text = recipe::text(name).ok_or_else(|| recipe::unknown(name))?;
         return cli::print(text.as_bytes());
     }
-    let plan = plan::resolve(&args)?;
-    let data = plan.open_data()?;
+    let mut plan = plan::resolve(&args)?;
+    let data = data::Data::open(&mut plan.recipe)?;
     let mut session = session::Session::start(plan, &data)?;
-    let last = session.train(&data)?;
+    let last = session.run(&data)?;
     progress::note(format_args!("the run is in {}", session.folder().path().display()));
     cli::print(format!("{}\n", last.display()).as_bytes())
 }

@@ -26,7 +26,7 @@ pub fn take_up(path: &Path, model: &mut Model, data: &str) -> Result<State> {
     }
     if state.data != data {
         return Err(Error::failed(format_args!(
-            "{} was trained on other shards than these: give the same --data, or start a new run with --init",
+            "{} was trained on other shards than these, or another part of them: give the same --data and validation, or start a new run with --init",
             path.display()
         )));
     }

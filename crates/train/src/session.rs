@@ -4,13 +4,13 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use torchmill::metrics::{MetricsWriter, Point};
-use torchmill::progress::{self, Progress, Unit};
+use torchmill::metrics::{self, MetricsWriter, Point};
+use torchmill::progress::{self, Progress};
 use torchmill::recipe::Recipe;
 use torchmill::{Context, Error, Result, interrupt};
 use torchmill_nn::evaluation::{self, Evaluation};
 use torchmill_nn::generator::Generator;
-use torchmill_nn::loader::Target;
+use torchmill_nn::loader::{Dataset, Target};
 use torchmill_nn::model::Model;
 use torchmill_nn::optimizer::Optimizer;
 use torchmill_nn::sampler::{Epoch, enter_loader};
@@ -19,38 +19,69 @@ use torchmill_nn::spec::Spec;
 use torchmill_nn::state::{self, Buffer, State};
 use torchmill_nn::{checkpoint, device, precision};
 
+use crate::data::Data;
+use crate::display::{Display, Row};
 use crate::folder::RunFolder;
-use crate::plan::{Data, Plan};
+use crate::goal::Goal;
+use crate::plan::Plan;
+use crate::record::Record;
 use crate::resume;
 use crate::step::{Learner, StepLoss, now};
+use crate::watch::{EVALUATED, Watch};
 
 /// Losses are read back from the device, checked and written in bunches of so many steps; the article prints
 /// one every 100.
 const BUNCH: u64 = 100;
 
+/// The one tag beside the wall times that a resumed run need not have the same of.
+const IMAGES_PER_SECOND: &str = "images per second";
+
 /// A run under way.
 pub struct Session {
     plan: Plan,
     spec: Spec,
+    goal: Goal,
     learner: Learner,
     /// PyTorch's default generator.
     generator: Generator,
     metrics: MetricsWriter,
+    watch: Watch,
+    display: Display,
+    record: Record,
     epoch: u64,
     batch: u64,
     step: u64,
-    best: Option<(f64, u64)>,
+    /// The losses of the epoch under way: their sum and number.
+    losses: (f64, u64),
     last: Option<PathBuf>,
-    data_digest: String,
+    digest: String,
+}
+
+/// Why an epoch, or a run, is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ended {
+    /// It is done.
+    Done,
+    /// The run's last step came before the epoch's.
+    Steps,
+    /// `--max-time` has passed.
+    Time,
 }
 
 impl Session {
     /// Builds the network, takes up a checkpoint where there is one to go on from, and makes the run folder.
     pub fn start(mut plan: Plan, data: &Data) -> Result<Self> {
         let meta = data.train.set().meta();
-        plan.recipe.transforms.train.clone_from(&meta.pipeline);
-        plan.recipe.transforms.test.clone_from(&data.test.set().meta().pipeline);
         let recipe = &plan.recipe;
+        let goal = Goal::new(&recipe.train, data.train.len(), plan.max_time);
+        if goal.batches == 0 {
+            return Err(Error::usage(format_args!(
+                "{} training images make no batch of {} (drop_last): give a smaller --batch-size",
+                data.train.len(),
+                recipe.train.batch_size
+            )));
+        }
+        let mut watch = Watch::new(recipe, data.eval_name)?;
         let spec = Spec {
             model: recipe.model.clone(),
             input: data.train.image_shape()?,
@@ -65,38 +96,50 @@ impl Session {
             model.load_state_dict(&checkpoint::read(path)?.tensors).map_err(|e| e.within(path.display()))?;
         }
         let resumed =
-            plan.resume.as_ref().map(|path| resume::take_up(path, &mut model, &meta.digest)).transpose()?;
+            plan.resume.as_ref().map(|path| resume::take_up(path, &mut model, &data.digest)).transpose()?;
         let settings = recipe.train.optimizer.clone();
         let optimizer = match &resumed {
             Some(state) => {
-                Optimizer::restore(settings, resume::buffers(state, &model.parameter_tensors())?, state.step)?
+                let buffers = resume::buffers(state, &model.parameter_tensors())?;
+                let mut optimizer = Optimizer::restore(settings, buffers, state.step)?;
+                optimizer.set_lr(state.lr);
+                optimizer
             }
             None => Optimizer::new(settings),
         };
-        plan.folder.write_config(recipe)?;
+        plan.folder.make()?;
+        plan.folder.write_config(&plan.recipe)?;
         plan.folder.remove_step_checkpoints(plan.resume.as_deref())?;
         resume::carry_metrics(&plan, resumed.as_ref().map_or(0, |state| state.metrics))?;
-        let metrics = MetricsWriter::append(plan.folder.metrics())?;
-        let kind = precision::kind(recipe.train.precision);
-        let learner = Learner::new(model, optimizer, kind, recipe.train.clone());
-        let data_digest = meta.digest.clone();
-        let last = plan.resume.clone();
+        // What the run has found so far follows from its metrics.
+        let before = if resumed.is_some() { metrics::read(&plan.folder.metrics())? } else { Vec::new() };
+        before.iter().for_each(|point| watch.see(point));
+        plan.folder.restore_best(watch.best().map(|(_, epoch)| epoch))?;
+        let under_way = resumed.as_ref().map_or(1, |state| state.epoch + 1);
+        let losses = before.iter().filter(|p| p.epoch == under_way && p.tag == "train loss");
+        let losses = losses.fold((0.0, 0), |(sum, n), point| (sum + point.value, n + 1));
+        let kind = precision::kind(plan.recipe.train.precision);
+        let learner = Learner::new(model, optimizer, kind, plan.recipe.train.clone());
         let mut session = Self {
+            metrics: MetricsWriter::append(plan.folder.metrics())?,
+            record: Record::start(&plan, data)?,
+            display: Display::new(),
+            last: plan.resume.clone(),
+            digest: data.digest.clone(),
             plan,
             spec,
+            goal,
             learner,
             generator,
-            metrics,
+            watch,
+            losses,
             epoch: 0,
             batch: 0,
             step: 0,
-            best: None,
-            last,
-            data_digest,
         };
         if let Some(state) = resumed {
             (session.epoch, session.batch, session.step) = (state.epoch, state.batch, state.step);
-            (session.generator, session.best) = (state.generator, state.best);
+            session.generator = state.generator;
         }
         session.say_what_starts(data);
         Ok(session)
@@ -107,23 +150,76 @@ impl Session {
         &self.plan.folder
     }
 
-    /// Trains to the last epoch and returns the last checkpoint.
-    pub fn train(&mut self, data: &Data) -> Result<PathBuf> {
-        let epochs = self.recipe().train.epochs;
-        if self.epoch >= epochs && self.last.is_some() {
-            progress::note(format_args!("all {epochs} epochs are done already; --epochs asks for more"));
+    /// Trains until the run is done or its time is up, writes down how it ended, and returns the last checkpoint.
+    pub fn run(&mut self, data: &Data) -> Result<PathBuf> {
+        let result = self.train(data);
+        let outcome = match &result {
+            Ok((Ended::Time, _)) => "time is up".to_owned(),
+            Ok(_) => "done".to_owned(),
+            Err(Error::Interrupted(_)) => "interrupted".to_owned(),
+            Err(e) => e.to_string(),
+        };
+        self.record.end(&outcome, self.epoch, self.step)?;
+        result.map(|(_, last)| last)
+    }
+
+    fn train(&mut self, data: &Data) -> Result<(Ended, PathBuf)> {
+        if self.is_over() && self.last.is_some() {
+            self.say_what_is_done();
         }
-        while self.epoch < epochs {
-            self.train_epoch(data)?;
+        let mut ended = Ended::Done;
+        while ended == Ended::Done && !self.is_over() {
+            ended = if self.goal.is_late() { Ended::Time } else { self.train_epoch(data)? };
         }
-        match &self.last {
-            Some(last) => Ok(last.clone()),
-            None => {
-                // --epochs 0: the initial weights are the result.
-                let path = self.plan.folder.epoch_checkpoint(0);
-                self.save(path, &self.generator.clone())
+        if self.last.is_none() {
+            // --epochs 0, or no time at all: the initial weights are the result.
+            let path = self.plan.folder.epoch_checkpoint(0);
+            self.save(path, &self.generator.clone())?;
+        }
+        if ended == Ended::Time {
+            progress::note(format_args!(
+                "the time is up after step {}; go on with: train --run {} --resume",
+                self.step,
+                self.plan.folder.path().display()
+            ));
+        } else if self.step > 0 {
+            if let Some(why) = self.watch.no_use() {
+                progress::note(format_args!("stopped early after epoch {}: {why}", self.epoch));
+            }
+            self.close(data)?;
+        }
+        Ok((ended, self.last.clone().unwrap_or_default()))
+    }
+
+    /// Whether there is nothing more to train.
+    fn is_over(&self) -> bool {
+        self.goal.is_reached(self.epoch, self.step) || self.watch.no_use().is_some()
+    }
+
+    /// What is found out once at the end. It is no part of the training state: were the run to go on to more
+    /// epochs, it would be as if this had not been.
+    fn close(&mut self, data: &Data) -> Result<()> {
+        let cut_short = self.batch > 0;
+        if cut_short || !self.epoch.is_multiple_of(self.recipe().train.eval_every) {
+            let epoch = self.epoch + u64::from(cut_short);
+            let found = self.evaluate(&data.eval).map_err(|e| self.saved_before(e))?;
+            self.display.evaluation(data.eval_name, &found);
+            let best = self.report(data.eval_name, &found, epoch)?;
+            if let Some(last) = self.last.as_ref().filter(|_| best) {
+                self.plan.folder.point("best", last)?;
             }
         }
+        if let Some(test) = &data.test {
+            let tested = self.plan.folder.target("best")?.or_else(|| self.last.clone()).unwrap_or_default();
+            let weights = checkpoint::read(&tested)?.tensors;
+            self.learner.model.load_state_dict(&weights).map_err(|e| e.within(tested.display()))?;
+            progress::note(format_args!("testing {}", tested.display()));
+            let found = self.evaluate(test).map_err(|e| self.saved_before(e))?;
+            self.display.evaluation("test", &found);
+            let epoch = self.watch.best().map_or(self.epoch, |(_, epoch)| epoch);
+            self.report("test", &found, epoch)?;
+        }
+        Ok(())
     }
 
     fn recipe(&self) -> &Recipe {
@@ -131,8 +227,17 @@ impl Session {
     }
 
     fn say_what_starts(&self, data: &Data) {
-        progress::note(format_args!("train set size: {}", data.train.set().len()));
-        progress::note(format_args!("test set size: {}", data.test.set().len()));
+        progress::note(format_args!("train set size: {}", data.train.len()));
+        if data.eval_name != "test" {
+            progress::note(format_args!("{} set size: {}", data.eval_name, data.eval.len()));
+        }
+        match (&data.test, data.eval_name) {
+            (Some(test), _) => {
+                progress::note(format_args!("test set size: {} (tested on once, at the end)", test.len()));
+            }
+            (None, "test") => progress::note(format_args!("test set size: {}", data.eval.len())),
+            (None, _) => {}
+        }
         let going_on = match (&self.plan.resume, self.batch) {
             (None, _) => String::new(),
             (Some(path), 0) => format!(", going on from {} after epoch {}", path.display(), self.epoch),
@@ -148,89 +253,131 @@ impl Session {
         ));
     }
 
-    fn train_epoch(&mut self, data: &Data) -> Result<()> {
+    fn say_what_is_done(&self) {
+        if self.goal.is_reached(self.epoch, self.step) {
+            let (amount, option) = match self.recipe().train.steps {
+                Some(steps) => (format!("{steps} steps"), "--steps"),
+                None => (format!("{} epochs", self.goal.epochs), "--epochs"),
+            };
+            progress::note(format_args!(
+                "all {amount} that this run's config.toml asks for are done already; {option} asks for more"
+            ));
+        }
+    }
+
+    fn train_epoch(&mut self, data: &Data) -> Result<Ended> {
         let at_start = self.generator.clone();
         let train = self.recipe().train.clone();
-        let count = data.train.set().len();
+        let shuffle = train.shuffle && train.overfit_batches.is_none();
         let order =
-            Epoch::enter(&mut self.generator, count, train.batch_size, train.shuffle, train.drop_last);
-        if order.batches() == 0 {
-            return Err(Error::usage(format_args!(
-                "{count} training images make no batch of {} (drop_last): give a smaller --batch-size",
-                train.batch_size
-            )));
-        }
-        progress::note(format_args!("----- start training epoch {} -----", self.epoch + 1));
+            Epoch::enter(&mut self.generator, data.train.len(), train.batch_size, shuffle, train.drop_last)
+                .limited(self.goal.batches as usize);
         let started = Instant::now();
-        let mut bar = Progress::new(
-            format!("epoch {}", self.epoch + 1),
-            Some(order.batches() as u64),
-            Unit::Count("batches"),
-        )
-        .bar_only();
-        bar.start_at(self.batch);
-        let target = Target {
-            kind: self.learner.kind,
-            device: self.learner.model.device(),
-            seed: train.seed,
-            epoch: self.epoch,
-        };
-        let steps = Position {
-            epoch: self.epoch,
-            epochs: train.epochs,
-            step: self.step,
-            steps: order.batches() as u64 * train.epochs,
-        };
-        data.train.for_each_batch(&order, self.batch as usize, target, |_, batch| {
-            let at = Position { step: self.step, ..steps };
-            self.learner.step(&batch, at)?;
-            self.batch += 1;
-            self.step += 1;
-            bar.add(1);
-            if self.step.is_multiple_of(BUNCH) {
-                let loss = self.flush_losses()?;
-                bar.message(format!("loss {loss:.4}"));
-                bar.line(format!("train step: {}, loss: {loss}", self.step));
-            }
-            let stop = interrupt::requested();
-            if stop || self.plan.save_every.is_some_and(|n| self.step.is_multiple_of(n)) {
-                self.save_step(&at_start)?;
-            }
-            if stop { Err(self.interrupted()) } else { Ok(ControlFlow::Continue(())) }
-        })?;
-        self.flush_losses()?;
-        let trained = started.elapsed();
+        let before = order.images().min(self.batch as usize * train.batch_size);
+        let bar = self.display.epoch(self.epoch + 1, self.goal.epochs, order.images() as u64, before as u64);
+        let (ended, bar) = self.make_steps(data, &order, &at_start, bar)?;
         bar.finish();
-
-        enter_loader(&mut self.generator);
-        let result = evaluation::evaluate(
-            &self.learner.model,
-            &data.test,
-            &train.loss,
-            train.batch_size,
-            self.learner.kind,
-            |_, _| Ok(()),
-        );
-        let result = match result {
-            Err(Error::Interrupted(_)) => {
-                self.save_step(&at_start)?;
-                return Err(self.interrupted());
-            }
-            result => result?,
-        };
+        let trained = started.elapsed();
+        if ended != Ended::Done {
+            return Ok(ended);
+        }
+        let mut evaluation = None;
+        if (self.epoch + 1).is_multiple_of(train.eval_every) {
+            enter_loader(&mut self.generator);
+            evaluation = match self.evaluate(&data.eval) {
+                Err(Error::Interrupted(_)) => {
+                    self.save_step(&at_start)?;
+                    return Err(self.interrupted());
+                }
+                found => Some((data.eval_name, found?)),
+            };
+        }
         self.epoch += 1;
         self.batch = 0;
-        self.report(&result)?;
-        let speed = (order.batches() * train.batch_size) as f64 / trained.as_secs_f64();
+        let best = match &evaluation {
+            Some((name, found)) => self.report(name, found, self.epoch)?,
+            None => false,
+        };
+        let lr = self.learner.optimizer.lr();
+        let images = (order.images() - before) as f64 / trained.as_secs_f64();
+        self.push("learning rate", lr, self.epoch)?;
+        self.push(IMAGES_PER_SECOND, images, self.epoch)?;
+        self.metrics.flush()?;
+        self.display.row(&Row {
+            epoch: self.epoch,
+            train_loss: self.losses.0 / self.losses.1 as f64,
+            evaluation,
+            is_best: best,
+            lr,
+            took: started.elapsed(),
+        });
+        self.losses = (0.0, 0);
         progress::detail(format_args!(
-            "epoch {}: {} training ({speed:.0} images/s), {} in all",
+            "epoch {}: {} training ({images:.0} images/s), {} in all",
             self.epoch,
             progress::duration(trained),
             progress::duration(started.elapsed())
         ));
         let path = self.plan.folder.epoch_checkpoint(self.epoch);
         self.save(path, &self.generator.clone())?;
-        self.plan.folder.remove_step_checkpoints(None)
+        self.plan.folder.remove_step_checkpoints(None)?;
+        self.recipe().checkpoints.keep.map_or(Ok(()), |keep| self.plan.folder.prune(keep))?;
+        Ok(Ended::Done)
+    }
+
+    /// Makes the epoch's steps from the one under way on.
+    fn make_steps(
+        &mut self,
+        data: &Data,
+        order: &Epoch,
+        at_start: &Generator,
+        mut bar: Progress,
+    ) -> Result<(Ended, Progress)> {
+        let target = Target {
+            kind: self.learner.kind,
+            device: self.learner.model.device(),
+            seed: self.recipe().train.seed,
+            epoch: self.epoch,
+        };
+        let save_every = self.recipe().checkpoints.save_every;
+        let (from, goal) = (self.batch as usize, self.goal);
+        let mut ended = Ended::Done;
+        data.train.for_each_batch(order, from, target, |_, batch| {
+            let at = Position { epoch: self.epoch, epochs: goal.epochs, step: self.step, steps: goal.steps };
+            self.learner.step(&batch, at)?;
+            self.batch += 1;
+            self.step += 1;
+            bar.add(batch.labels.size()[0] as u64);
+            if self.step.is_multiple_of(BUNCH) {
+                let loss = self.flush_losses()?;
+                self.display.loss(&bar, self.step, loss);
+            }
+            if self.step == goal.steps && self.batch < goal.batches {
+                ended = Ended::Steps;
+            } else if goal.is_late() {
+                ended = Ended::Time;
+            }
+            let stop = interrupt::requested();
+            if stop || ended != Ended::Done || save_every.is_some_and(|n| self.step.is_multiple_of(n)) {
+                self.save_step(at_start)?;
+            }
+            if stop {
+                return Err(self.interrupted());
+            }
+            Ok(if ended == Ended::Done { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
+        })?;
+        self.flush_losses()?;
+        Ok((ended, bar))
+    }
+
+    fn evaluate(&self, dataset: &Dataset) -> Result<Evaluation> {
+        let train = &self.recipe().train;
+        let (model, kind) = (&self.learner.model, self.learner.kind);
+        let found = evaluation::evaluate(model, dataset, &train.loss, train.batch_size, kind, |_, _| Ok(()))?;
+        if found.total_loss.is_finite() {
+            return Ok(found);
+        }
+        Err(self.diverged(found.total_loss, format_args!("in the evaluation after step {}", self.step)))
     }
 
     /// Reads back the losses since the last time, checks and records them, and returns the last.
@@ -240,37 +387,37 @@ impl Session {
             last = loss;
             if !last.is_finite() {
                 self.metrics.flush()?;
-                let good = self.last.as_ref().map_or("none yet".to_owned(), |p| p.display().to_string());
-                return Err(Error::failed(format_args!(
-                    "the loss is {last} at step {step}: try a lower learning rate (--lr); the last good checkpoint: {good}"
-                )));
+                return Err(self.diverged(last, format_args!("at step {step}")));
             }
             let epoch = self.epoch + 1;
+            self.losses = (self.losses.0 + last, self.losses.1 + 1);
             self.metrics.push(&Point { wall_time, step, epoch, tag: "train loss".into(), value: last })?;
         }
         self.metrics.flush()?;
         Ok(last)
     }
 
-    /// Prints and records what the evaluation after an epoch found.
-    fn report(&mut self, result: &Evaluation) -> Result<()> {
-        progress::note(format_args!("total loss in test set: {}", result.total_loss));
-        progress::note(format_args!("accuracy in test set: {}", result.accuracy()));
-        let (wall_time, epoch) = (now(), self.epoch);
-        let values = [
-            ("test loss", result.total_loss),
-            ("test accuracy", result.accuracy()),
-            ("test mean loss", result.mean_loss),
-            ("learning rate", self.learner.optimizer.lr()),
-        ];
-        for (tag, value) in values {
-            self.metrics.push(&Point { wall_time, step: epoch, epoch, tag: tag.into(), value })?;
+    fn diverged(&self, loss: f64, place: std::fmt::Arguments) -> Error {
+        let good = self.last.as_ref().map_or("none yet".to_owned(), |p| p.display().to_string());
+        Error::failed(format_args!(
+            "the loss is {loss} {place}: try a lower learning rate (--lr); the last good checkpoint: {good}"
+        ))
+    }
+
+    /// Records what an evaluation found of the weights after `epoch`, and says whether they are the best so far.
+    fn report(&mut self, name: &str, found: &Evaluation, epoch: u64) -> Result<bool> {
+        let before = self.watch.best();
+        for (metric, value) in EVALUATED.iter().zip([found.total_loss, found.accuracy(), found.mean_loss]) {
+            self.push(&format!("{name} {metric}"), value, epoch)?;
         }
         self.metrics.flush()?;
-        if self.best.is_none_or(|(best, _)| result.accuracy() > best) {
-            self.best = Some((result.accuracy(), epoch));
-        }
-        Ok(())
+        Ok(self.watch.best() != before)
+    }
+
+    fn push(&mut self, tag: &str, value: f64, epoch: u64) -> Result<()> {
+        let point = Point { wall_time: now(), step: epoch, epoch, tag: tag.to_owned(), value };
+        self.watch.see(&point);
+        self.metrics.push(&point)
     }
 
     /// Saves in the middle of an epoch, which began with the default generator as it was `at_start`.
@@ -283,35 +430,39 @@ impl Session {
 
     /// Writes a checkpoint and the training state beside it, then points `last` at it.
     fn save(&mut self, path: PathBuf, generator: &Generator) -> Result<PathBuf> {
-        let spec = (!self.plan.weights_only).then_some(&self.spec);
+        // The last step's loss can be fine and what it did to the weights not.
+        if !self.learner.model.is_finite() {
+            return Err(self.diverged(f64::NAN, format_args!("after step {}", self.step)));
+        }
+        let spec = (!self.recipe().checkpoints.weights_only).then_some(&self.spec);
         let weights = checkpoint::write(&path, &self.learner.model, spec)?;
         let metrics = self.plan.folder.metrics();
+        let buffers = self.learner.optimizer.buffers().iter();
         let state = State {
             weights,
-            data: self.data_digest.clone(),
+            data: self.digest.clone(),
             epoch: self.epoch,
             batch: self.batch,
             step: self.step,
             generator: generator.clone(),
-            optimizer: self
-                .learner
-                .optimizer
-                .buffers()
-                .iter()
-                .map(|b| b.iter().map(Buffer::of).collect())
-                .collect(),
+            optimizer: buffers.map(|b| b.iter().map(Buffer::of).collect()).collect(),
             metrics: std::fs::metadata(&metrics).doing("read", &metrics)?.len(),
-            best: self.best,
+            lr: self.learner.optimizer.lr(),
         };
         state.write(&state::path_beside(&path))?;
         // `last` comes at the end: a run killed before it goes on from the checkpoint before this one.
-        if self.batch == 0 && self.best.is_some_and(|(_, epoch)| epoch == self.epoch) {
+        if self.batch == 0 && self.watch.best().is_some_and(|(_, epoch)| epoch == self.epoch) {
             self.plan.folder.point("best", &path)?;
         }
         self.plan.folder.point("last", &path)?;
         progress::detail(format_args!("saved {}", path.display()));
         self.last = Some(path.clone());
         Ok(path)
+    }
+
+    /// Ctrl-C in an evaluation that comes after the last checkpoint.
+    fn saved_before(&self, error: Error) -> Error {
+        if matches!(error, Error::Interrupted(_)) { self.interrupted() } else { error }
     }
 
     fn interrupted(&self) -> Error {

@@ -88,11 +88,6 @@ impl Watch {
         self.best
     }
 
-    /// Which metric [`Watch::best`] goes by.
-    pub fn tag(&self) -> &str {
-        &self.metric.tag
-    }
-
     /// Why it is no use to go on, once it is none.
     pub fn no_use(&self) -> Option<String> {
         let ((settings, metric), (best, since)) = (self.stopping.as_ref()?, self.waiting?);

@@ -70,10 +70,10 @@ fn checkpoint(folder: &Path, run: &str, name: &str) -> PathBuf {
     folder.join(run).join("checkpoints").join(name)
 }
 
-/// metrics.csv without the wall times.
+/// metrics.csv without what is measured in time.
 fn metrics(folder: &Path, run: &str) -> Vec<(String, u64, f64)> {
     let points = torchmill::metrics::read(&folder.join(run).join("metrics.csv")).unwrap();
-    points.into_iter().map(|p| (p.tag, p.step, p.value)).collect()
+    points.into_iter().filter(|p| p.tag != "images per second").map(|p| (p.tag, p.step, p.value)).collect()
 }
 
 #[track_caller]
@@ -120,15 +120,12 @@ fn config_toml_repeats_the_run() {
     assert_ne!(metrics(folder, "first"), metrics(folder, "other"));
 }
 
-#[test]
-fn a_run_killed_at_any_moment_and_resumed_ends_as_one_never_interrupted() {
-    let folder = workplace();
-    let folder = folder.path();
-    assert_done(&train(folder, "whole", &[]));
+/// Starts the same command line again and again, kills it ever later, until one gets to the end.
+fn kill_and_resume(folder: &Path, run: &str, options: &[&str]) -> usize {
+    let options = [&["--resume"], options].concat();
     let mut kills = 0;
-    // The same command line every time. Each try gets a little longer, so that one gets to the end.
     for pause in (40..4000).step_by(7) {
-        let mut child = command(folder, "killed", &["--resume", "--save-every", "2"]).spawn().unwrap();
+        let mut child = command(folder, run, &options).spawn().unwrap();
         std::thread::sleep(Duration::from_millis(pause));
         if child.try_wait().unwrap().is_some() {
             assert_done(&child.wait_with_output().unwrap());
@@ -138,7 +135,15 @@ fn a_run_killed_at_any_moment_and_resumed_ends_as_one_never_interrupted() {
         child.wait().unwrap();
         kills += 1;
     }
-    assert!(kills > 0);
+    kills
+}
+
+#[test]
+fn a_run_killed_at_any_moment_and_resumed_ends_as_one_never_interrupted() {
+    let folder = workplace();
+    let folder = folder.path();
+    assert_done(&train(folder, "whole", &[]));
+    assert!(kill_and_resume(folder, "killed", &["--save-every", "2"]) > 0);
     assert_same_run(folder, "whole", "killed");
     let left = std::fs::read_dir(folder.join("killed/checkpoints")).unwrap();
     let names = left.map(|e| e.unwrap().file_name().into_string().unwrap());
@@ -245,4 +250,130 @@ fn damaged_and_foreign_files_are_refused() {
     damaged[40] ^= 1;
     std::fs::write(&state, damaged).unwrap();
     assert_fails(&train(folder, "run", &["--resume"]), 1, "epoch-0001.state: its checksum is wrong");
+}
+
+/// The names in a run's checkpoints folder that start so.
+fn names(folder: &Path, run: &str, start: &str) -> Vec<String> {
+    let entries = std::fs::read_dir(folder.join(run).join("checkpoints")).unwrap();
+    let names = entries.map(|e| e.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<String> = names.filter(|n| n.starts_with(start)).collect();
+    names.sort();
+    names
+}
+
+fn target(folder: &Path, run: &str, link: &str) -> String {
+    let target = std::fs::read_link(checkpoint(folder, run, link)).unwrap();
+    target.to_str().unwrap().to_owned()
+}
+
+#[test]
+fn every_option_of_the_loop_leaves_no_trace_of_being_killed() {
+    let folder = workplace();
+    let folder = folder.path();
+    let options = ["--save-every", "3", "--val-fraction", "0.2", "--eval-every", "2", "--keep", "1"];
+    let options = [&options[..], &["--patience", "2", "--best", "val loss", "--steps", "47"]].concat();
+    assert_done(&train(folder, "whole", &options));
+    assert!(kill_and_resume(folder, "killed", &options) > 0);
+    assert_eq!(metrics(folder, "whole"), metrics(folder, "killed"));
+    for link in ["last.safetensors", "best.safetensors"] {
+        assert_eq!(target(folder, "whole", link), target(folder, "killed", link));
+        let bytes = |run| std::fs::read(checkpoint(folder, run, link)).unwrap();
+        assert!(bytes("whole") == bytes("killed"), "{link} differs");
+    }
+    assert_eq!(names(folder, "whole", ""), names(folder, "killed", ""));
+}
+
+#[test]
+fn a_run_of_so_many_steps_ends_in_the_middle_of_an_epoch_and_can_go_on() {
+    let folder = workplace();
+    let folder = folder.path();
+    let output = train(folder, "run", &["--steps", "30"]);
+    assert_done(&output);
+    assert_eq!(stdout(&output), "run/checkpoints/step-00000030.safetensors\n");
+    let count = |tag: &str| metrics(folder, "run").iter().filter(|m| m.0 == tag).count();
+    assert_eq!((count("train loss"), count("test accuracy")), (30, 2));
+    assert_done(&train(folder, "run", &["--resume", "--epochs", "3"]));
+    assert_done(&train(folder, "whole", &[]));
+    assert_same_run(folder, "whole", "run");
+    assert_eq!(target(folder, "run", "best.safetensors"), target(folder, "whole", "best.safetensors"));
+}
+
+#[test]
+fn validation_leaves_the_test_split_alone_until_the_end() {
+    let folder = workplace();
+    let folder = folder.path();
+    let output = train(folder, "run", &["--val-fraction", "0.25"]);
+    assert_done(&output);
+    assert!(stderr(&output).contains("val set size: 50\n"), "{}", stderr(&output));
+    let tags: Vec<(String, u64)> = metrics(folder, "run").into_iter().map(|m| (m.0, m.1)).collect();
+    let at = |tag: &str| tags.iter().filter(|t| t.0 == tag).map(|t| t.1).collect::<Vec<_>>();
+    assert_eq!(at("val accuracy"), [1, 2, 3]);
+    assert_eq!(at("test accuracy").len(), 1);
+    assert_eq!(tags.last().unwrap().0, "test mean loss");
+    // A split that the shards have is taken without being asked for.
+    write_stripes(&folder.join("shards"), "val", 40, "d");
+    assert_done(&train(folder, "given", &[]));
+    assert!(metrics(folder, "given").iter().any(|m| m.0 == "val loss"));
+    let resume = train(folder, "run", &["--resume", "--val-fraction", "0.5", "--epochs", "4"]);
+    assert_fails(&resume, 1, "was trained on other shards than these, or another part of them");
+}
+
+#[test]
+fn a_run_stops_early_and_keeps_the_best() {
+    let folder = workplace();
+    let folder = folder.path();
+    let output = train(folder, "run", &["--epochs", "200", "--patience", "2", "--keep", "1"]);
+    assert_done(&output);
+    assert!(stderr(&output).contains("stopped early after epoch"), "{}", stderr(&output));
+    let best = target(folder, "run", "best.safetensors");
+    let last = target(folder, "run", "last.safetensors");
+    assert_eq!(names(folder, "run", "epoch-").iter().filter(|n| n.ends_with("safetensors")).count(), 2);
+    assert!(best < last && checkpoint(folder, "run", &best).exists());
+    let again = train(folder, "run", &["--resume"]);
+    assert_eq!(stdout(&again), stdout(&output));
+}
+
+#[test]
+fn time_that_is_up_saves_and_says_how_to_go_on() {
+    let folder = workplace();
+    let folder = folder.path();
+    let output = train(folder, "run", &["--epochs", "100000", "--max-time", "1s"]);
+    assert_done(&output);
+    assert!(stderr(&output).contains("go on with: train --run run --resume"), "{}", stderr(&output));
+    let record = std::fs::read_to_string(folder.join("run/run.jsonl")).unwrap();
+    assert_eq!(record.lines().count(), 2);
+    assert!(record.contains("\"outcome\":\"time is up\"") && record.contains("\"digest\":\"d\""), "{record}");
+}
+
+#[test]
+fn two_runs_never_share_a_folder_at_the_same_time() {
+    let folder = workplace();
+    let folder = folder.path();
+    let mut child = command(folder, "run", &["--epochs", "100000"]).spawn().unwrap();
+    while !checkpoint(folder, "run", "last.safetensors").exists() {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let pid = format!("(process {})", child.id());
+    assert_fails(&train(folder, "run", &["--resume"]), 1, &pid);
+    assert_fails(&train(folder, "run", &[]), 1, &pid);
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
+fn trying_out_takes_few_batches() {
+    let folder = workplace();
+    let folder = folder.path();
+    assert_done(&train(folder, "limited", &["--limit-batches", "4"]));
+    let steps = |run| metrics(folder, run).iter().filter(|m| m.0 == "train loss").count();
+    assert_eq!(steps("limited"), 12);
+    assert_done(&train(folder, "overfit", &["--overfit-batches", "1", "--epochs", "60"]));
+    let losses: Vec<f64> =
+        metrics(folder, "overfit").iter().filter(|m| m.0 == "train loss").map(|m| m.2).collect();
+    assert_eq!(losses.len(), 60);
+    assert!(losses[59] < losses[0] / 4.0, "{losses:?}");
+    let set = ["--set", "train.optimizer.momentun=0.5"];
+    assert_fails(&train(folder, "new", &set), 2, "(did you mean momentum?)");
+    assert_fails(&train(folder, "new", &["--best", "test acuracy"]), 2, "(did you mean test accuracy?)");
+    assert!(!folder.join("new").exists());
 }

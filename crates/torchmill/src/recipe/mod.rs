@@ -7,8 +7,8 @@ mod checkpoints;
 mod layer;
 mod loss;
 mod optimizer;
+mod overrides;
 mod schedule;
-mod set;
 mod settings;
 mod training;
 
