@@ -121,8 +121,42 @@ def prep_theirs(bench):
     return {"prep 10,000 JPEGs": float(plain[0][0]), "prep, resized": float(resized[0][0])}
 
 
+# The writers of event files that `scalars` is compared with, and how many points each writes.
+WRITERS = {"scalars, SummaryWriter": "torch", "scalars, tensorboardX": "tensorboardX"}
+POINTS = 1_000_000
+
+
+def scalars_ours(bench):
+    """From a CSV, which has to be parsed, to event files. Memory must not grow with the points."""
+    seconds, peaks = 0.0, []
+    for count in [POINTS // 10, POINTS]:
+        table = bench.made(f"{count}.csv", lambda path: bench.python("scalars.py", "csv", count, path))
+        logs = bench.work / "logs"
+        shutil.rmtree(logs, ignore_errors=True)
+        start = time.perf_counter()
+        child = subprocess.Popen([RELEASE / "scalars", "-q", table, "--logdir", logs])
+        _, status, usage = os.wait4(child.pid, 0)
+        seconds = time.perf_counter() - start
+        if status:
+            raise SystemExit("bench: scalars failed, its message is above")
+        peaks.append(usage.ru_maxrss / (1 << 20 if sys.platform == "darwin" else 1 << 10))
+    print(f"scalars: at most {peaks[0]:.1f} MiB for {POINTS // 10:,} points, {peaks[1]:.1f} MiB for {POINTS:,}",
+          file=sys.stderr)
+    return dict.fromkeys(WRITERS, seconds)
+
+
+def scalars_theirs(bench):
+    times = {}
+    for figure, writer in WRITERS.items():
+        logs = bench.work / "logs"
+        shutil.rmtree(logs, ignore_errors=True)
+        times[figure] = float(bench.python("scalars.py", writer, POINTS, logs)[-1][0])
+    return times
+
+
 # What can be measured: ours and theirs, each a function from Bench to {figure: seconds}.
-MEASUREMENTS = {"train": (training_ours, training_theirs), "prep": (prep_ours, prep_theirs)}
+MEASUREMENTS = {"train": (training_ours, training_theirs), "prep": (prep_ours, prep_theirs),
+                "scalars": (scalars_ours, scalars_theirs)}
 
 
 def cifar_folder(given):

@@ -7,16 +7,17 @@ use torchmill::cli::Common;
 use torchmill::recipe::Precision;
 use torchmill_nn::{device, precision};
 
-/// Evaluate saved checkpoints on shards
+/// Evaluate saved checkpoints, use them on images, compare runs
 ///
-/// A full checkpoint says what network it is; a plain state dict (--weights-only, or a .pt that torch.save
-/// wrote) needs --model. Prints total and mean loss and accuracy.
+/// A checkpoint alone is evaluated on the shards that its run used; with images, it says what they are.
+/// A full checkpoint knows its network; a plain state dict (--weights-only, or a .pt) needs --model.
 #[derive(Debug, Parser)]
 #[command(version = device::version(), after_help = EXAMPLES)]
 pub struct Args {
-    /// Checkpoints: .safetensors, or .pt state dicts
-    #[arg(required = true, value_name = "CHECKPOINT")]
-    pub checkpoints: Vec<PathBuf>,
+    /// Checkpoints (.safetensors, .pt), folders of runs (their last checkpoint), image files, folders of
+    /// images; - reads images' paths from standard input
+    #[arg(required = true, value_name = "CHECKPOINT|IMAGE|DIR")]
+    pub inputs: Vec<PathBuf>,
     /// Folder of shards [default: the one that the checkpoint's run used]
     #[arg(short, long, value_name = "DIR")]
     pub data: Option<PathBuf>,
@@ -26,12 +27,6 @@ pub struct Args {
     /// Recipe whose network a plain state dict belongs to
     #[arg(short, long, value_name = "NAME|FILE")]
     pub model: Option<String>,
-    /// How the results are written
-    #[arg(short, long, value_enum, default_value_t = Format::Text)]
-    pub format: Format,
-    /// Also write each image's label, prediction and probabilities to this CSV file (- for standard output)
-    #[arg(short, long, value_name = "FILE")]
-    pub predictions: Option<PathBuf>,
     /// The batch size that the total loss is summed by [default: the one it was trained with]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub batch_size: Option<u32>,
@@ -41,6 +36,33 @@ pub struct Args {
     /// auto, cpu, cuda or cuda:N
     #[arg(long, default_value = "auto")]
     pub device: String,
+    /// How the results are written
+    #[arg(short, long, value_enum, default_value_t = Format::Text, help_heading = "Results")]
+    pub format: Format,
+    /// Also each class's precision, recall, F1 and support, and the confusion matrix
+    #[arg(short, long, help_heading = "Results")]
+    pub report: bool,
+    /// Count a label among the K highest outputs as right; of an image, name K classes [default: 1,5; 3]
+    #[arg(long, value_name = "K,...", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..), help_heading = "Results")]
+    pub top_k: Vec<u32>,
+    /// Write each image's label, prediction and probabilities: CSV, or JSON lines (.jsonl); - is standard output
+    #[arg(short, long, value_name = "FILE", help_heading = "Results")]
+    pub predictions: Option<PathBuf>,
+    /// Write a page with the confusion matrix, calibration and the most confident mistakes
+    #[arg(long, value_name = "FILE", help_heading = "Results")]
+    pub html: Option<PathBuf>,
+    /// The pipeline that images go through [default: the checkpoint's own]
+    #[arg(short, long, value_name = "PIPELINE", help_heading = "Images")]
+    pub transform: Option<String>,
+    /// Name images that cannot be read, and go on
+    #[arg(long, help_heading = "Images")]
+    pub skip_bad: bool,
+    /// Print a table of these runs: their metrics, and the settings in which they differ
+    #[arg(long, conflicts_with_all = ["data", "model", "report", "top_k", "predictions", "html", "transform", "skip_bad", "batch_size"], help_heading = "Comparison")]
+    pub compare: bool,
+    /// The metric that the table is sorted by
+    #[arg(long, value_name = "TAG", default_value = "test accuracy", help_heading = "Comparison")]
+    pub sort: String,
     #[command(flatten)]
     pub common: Common,
 }
@@ -58,7 +80,10 @@ pub enum Format {
 
 const EXAMPLES: &str = "\
 Examples:
-  evaluate runs/first/checkpoints/epoch-0010.safetensors
+  evaluate runs/first --report
   evaluate runs/*/checkpoints/best.safetensors --format csv
   evaluate my_module_10.pt --model article --data data/shards/cifar10
-  evaluate runs/first/checkpoints/last.safetensors --predictions - | head";
+  evaluate runs/first photo.jpg other.png
+  find photos -name '*.jpg' | evaluate runs/first - --format csv > photos.csv
+  evaluate runs/first --html first.html --predictions first.csv
+  evaluate --compare runs/* --sort 'test loss'";

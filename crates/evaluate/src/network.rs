@@ -2,38 +2,79 @@
 
 use std::path::{Path, PathBuf};
 
-use tch::Device;
+use tch::{Device, Kind};
+use torchmill::recipe::{Loss, Recipe};
 use torchmill::{Error, Result, recipe};
-use torchmill_nn::checkpoint;
 use torchmill_nn::generator::Generator;
 use torchmill_nn::loader::Dataset;
 use torchmill_nn::model::Model;
 use torchmill_nn::spec::Spec;
+use torchmill_nn::{checkpoint, device, precision};
 
 use crate::args::Args;
 
+/// Where and in what the layers compute.
+#[derive(Debug, Clone, Copy)]
+pub struct Arithmetic {
+    /// The device.
+    pub device: Device,
+    /// The element type.
+    pub kind: Kind,
+}
+
+impl Arithmetic {
+    /// As the command line says.
+    pub fn of(args: &Args) -> Result<Self> {
+        let device = device::resolve(&args.device)?;
+        Ok(Self { device, kind: precision::kind(precision::resolve(args.precision, device)) })
+    }
+}
+
+/// A network ready to use.
+pub struct Network {
+    /// With its weights.
+    pub model: Model,
+    /// What its inputs and outputs mean.
+    pub spec: Spec,
+    /// The loss function that it was trained with, as far as that is known.
+    pub loss: Loss,
+}
+
 /// The shards to evaluate on: `--data`, or those of the run that the checkpoint lies in.
 pub fn data_folder(args: &Args, checkpoint: &Path) -> Result<PathBuf> {
-    if let Some(data) = &args.data {
-        return Ok(data.clone());
-    }
-    let config = checkpoint.parent().and_then(Path::parent).map(|run| run.join("config.toml"));
-    let config = config.filter(|c| c.exists());
-    let shards = match config {
-        Some(config) => recipe::load(&config.to_string_lossy())?.data.shards,
-        None => None,
+    let shards = match &args.data {
+        Some(data) => Some(data.clone()),
+        None => run_of(checkpoint)?.and_then(|recipe| recipe.data.shards),
     };
     shards.ok_or_else(|| Error::usage("where are the shards? give --data DIR (prep writes them)"))
 }
 
-/// Builds the network and loads its weights; checks that the data is what it takes.
-pub fn load(args: &Args, path: &Path, dataset: &Dataset, device: Device) -> Result<(Model, Spec)> {
+/// What the run that the checkpoint lies in was made of, where it lies in one.
+fn run_of(checkpoint: &Path) -> Result<Option<Recipe>> {
+    let checkpoints = checkpoint.parent().filter(|folder| folder.ends_with("checkpoints"));
+    let config = checkpoints.map(|folder| folder.with_file_name("config.toml")).filter(|c| c.exists());
+    config.map(|config| recipe::load(&config.to_string_lossy())).transpose()
+}
+
+/// Builds the network and loads its weights. A plain state dict takes its structure from `--model`, its classes
+/// and its input from `dataset`.
+pub fn load(args: &Args, path: &Path, dataset: Option<&Dataset>, device: Device) -> Result<Network> {
     let file = checkpoint::read(path)?;
-    let meta = dataset.set().meta();
-    let spec = match (file.spec, &args.model) {
+    let named = args.model.as_deref().map(recipe::load).transpose()?;
+    let loss = match (&named, &run_of(path)?) {
+        (Some(recipe), _) | (None, Some(recipe)) => recipe.train.loss.clone(),
+        (None, None) => Loss::CrossEntropyLoss { label_smoothing: 0.0 },
+    };
+    let spec = match (file.spec, named) {
         (Some(spec), None) => spec,
-        (_, Some(name)) => {
-            let recipe = recipe::load(name)?;
+        (_, Some(recipe)) => {
+            let dataset = dataset.ok_or_else(|| {
+                Error::usage(format_args!(
+                    "{}: what are its classes? give the shards that it was trained on (--data DIR)",
+                    path.display()
+                ))
+            })?;
+            let meta = dataset.set().meta();
             Spec {
                 model: recipe.model,
                 input: dataset.image_shape()?,
@@ -54,26 +95,23 @@ pub fn load(args: &Args, path: &Path, dataset: &Dataset, device: Device) -> Resu
     // Untrained weights are drawn only to be replaced: load_state_dict asks for every one of them.
     let mut model = Model::new(&spec, &mut Generator::new(0), device).map_err(at)?;
     model.load_state_dict(&file.tensors).map_err(at)?;
-    if spec.input != dataset.image_shape()? {
-        return Err(at(Error::failed(format_args!(
-            "takes images of {:?}, the shards hold {:?}",
-            spec.input,
-            dataset.image_shape()?
-        ))));
+    Ok(Network { model, spec, loss })
+}
+
+/// Checks that the shards are what the network takes, and notes a difference in how they were made.
+pub fn check_data(path: &Path, spec: &Spec, dataset: &Dataset) -> Result<()> {
+    let meta = dataset.set().meta();
+    let fail = |text: std::fmt::Arguments| Err(Error::failed(text).within(path.display()));
+    let shape = dataset.image_shape()?;
+    if spec.input != shape {
+        return fail(format_args!("takes images of {:?}, the shards hold {shape:?}", spec.input));
     }
-    if spec.classes.len() != meta.classes.len() {
-        return Err(at(Error::failed(format_args!(
-            "knows {} classes, the shards hold {}",
-            spec.classes.len(),
-            meta.classes.len()
-        ))));
+    let (own, theirs) = (&spec.classes, &meta.classes);
+    if own.len() != theirs.len() {
+        return fail(format_args!("knows {} classes, the shards hold {}", own.len(), theirs.len()));
     }
-    if spec.classes != meta.classes {
-        return Err(at(Error::failed(format_args!(
-            "its classes are {}, the shards' are {}: another data set",
-            spec.classes.join(", "),
-            meta.classes.join(", ")
-        ))));
+    if let Some((i, (own, theirs))) = own.iter().zip(theirs).enumerate().find(|(_, (a, b))| a != b) {
+        return fail(format_args!("its class {i} is `{own}`, the shards' is `{theirs}`: another data set"));
     }
     if spec.transform != meta.pipeline {
         torchmill::progress::note(format_args!(
@@ -83,5 +121,5 @@ pub fn load(args: &Args, path: &Path, dataset: &Dataset, device: Device) -> Resu
             meta.pipeline
         ));
     }
-    Ok((model, spec))
+    Ok(())
 }

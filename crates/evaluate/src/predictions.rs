@@ -1,24 +1,58 @@
-//! `--predictions`: a CSV with a row an image: `index,source,label,prediction,correct`, then each class's
-//! probability, headed `p(CLASS)`.
+//! What the network says of each image, written one by one: CSV with the columns
+//! `index,source,label,prediction,correct`, then each class's probability, headed `p(CLASS)`; JSON; or text.
 
-use std::io::Write;
+use std::io::{BufWriter, Stdout, Write};
 use std::path::Path;
 
+use serde::Serialize;
+use serde::ser::Serializer;
 use torchmill::atomic::AtomicFile;
-use torchmill::shard::ShardSet;
 use torchmill::{Error, Result};
 use torchmill_nn::evaluation::argmax;
 
+/// What the network says of one image.
+pub struct Prediction<'a> {
+    /// The image's number, from 0.
+    pub index: usize,
+    /// Where it came from.
+    pub source: &'a str,
+    /// Its class, where that is known.
+    pub label: Option<usize>,
+    /// The network's outputs, one for each class.
+    pub outputs: &'a [f32],
+    /// The probabilities that they stand for.
+    pub probabilities: &'a [f32],
+}
+
+/// How predictions are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// A row an image.
+    Csv,
+    /// An object a line.
+    JsonLines,
+    /// One array of objects.
+    Json,
+    /// A line an image: so many classes with their probabilities.
+    Text(usize),
+}
+
 /// The file being written.
 pub struct Predictions {
-    writer: csv::Writer<Output>,
+    sink: Sink,
     classes: Vec<String>,
+    count: usize,
+}
+
+enum Sink {
+    Csv(Box<csv::Writer<Output>>),
+    Other(Output, Form),
 }
 
 /// A file, complete or not at all, or standard output.
 enum Output {
     File(AtomicFile),
-    Stdout(std::io::BufWriter<std::io::Stdout>),
+    Stdout(BufWriter<Stdout>),
 }
 
 impl Write for Output {
@@ -38,54 +72,159 @@ impl Write for Output {
 }
 
 impl Predictions {
-    /// Starts the file with its header row.
+    /// Starts a file, JSON lines where it is named `.jsonl` or `.ndjson`, else CSV; `-` is standard output.
     pub fn create(path: &Path, classes: &[String]) -> Result<Self> {
-        let output = if path == Path::new("-") {
-            Output::Stdout(std::io::BufWriter::new(std::io::stdout()))
-        } else {
-            Output::File(AtomicFile::create(path)?)
-        };
-        let mut writer = csv::Writer::from_writer(output);
-        let fixed = ["index", "source", "label", "prediction", "correct"].map(str::to_owned);
-        let header = fixed.into_iter().chain(classes.iter().map(|c| format!("p({c})")));
-        writer.write_record(header).map_err(error)?;
-        Ok(Self { writer, classes: classes.to_vec() })
+        if path == Path::new("-") {
+            return Self::to_stdout(Form::Csv, classes);
+        }
+        let lines = path.extension().is_some_and(|e| e == "jsonl" || e == "ndjson");
+        let form = if lines { Form::JsonLines } else { Form::Csv };
+        Self::start(Output::File(AtomicFile::create(path)?), form, classes)
     }
 
-    /// Adds an image's row: its logits become probabilities by softmax.
-    pub fn push(&mut self, index: usize, set: &ShardSet, logits: &[f32]) -> Result<()> {
-        let label = set.label(index)? as usize;
-        let prediction = argmax(logits);
-        let class = |i: usize| self.classes.get(i).cloned().unwrap_or_default();
-        let fixed = [
-            index.to_string(),
-            set.source(index)?,
-            class(label),
-            class(prediction),
-            u8::from(label == prediction).to_string(),
-        ];
-        let probabilities = softmax(logits).into_iter().map(|p| p.to_string());
-        self.writer.write_record(fixed.into_iter().chain(probabilities)).map_err(error)
+    /// Starts on standard output.
+    pub fn to_stdout(form: Form, classes: &[String]) -> Result<Self> {
+        Self::start(Output::Stdout(BufWriter::new(std::io::stdout())), form, classes)
+    }
+
+    fn start(output: Output, form: Form, classes: &[String]) -> Result<Self> {
+        let sink = if form == Form::Csv {
+            let mut writer = csv::Writer::from_writer(output);
+            let fixed = ["index", "source", "label", "prediction", "correct"].map(str::to_owned);
+            let header = fixed.into_iter().chain(classes.iter().map(|c| format!("p({c})")));
+            writer.write_record(header).map_err(csv_error)?;
+            Sink::Csv(Box::new(writer))
+        } else {
+            Sink::Other(output, form)
+        };
+        Ok(Self { sink, classes: classes.to_vec(), count: 0 })
+    }
+
+    /// Adds an image.
+    pub fn push(&mut self, image: &Prediction) -> Result<()> {
+        let object = Object::new(image, &self.classes);
+        match &mut self.sink {
+            Sink::Csv(writer) => {
+                let fixed = [
+                    image.index.to_string(),
+                    image.source.to_owned(),
+                    object.label.unwrap_or_default().to_owned(),
+                    object.prediction.to_owned(),
+                    object.correct.map(|c| u8::from(c).to_string()).unwrap_or_default(),
+                ];
+                let probabilities = image.probabilities.iter().map(f32::to_string);
+                writer.write_record(fixed.into_iter().chain(probabilities)).map_err(csv_error)?;
+            }
+            Sink::Other(output, Form::Text(k)) => {
+                writeln!(output, "{}", line(image, &object, &self.classes, *k)).map_err(|e| io_error(&e))?;
+            }
+            Sink::Other(output, form) => {
+                let json = serde_json::to_string(&object).map_err(Error::failed)?;
+                let written = match (form, self.count) {
+                    (Form::Json, 0) => write!(output, "[\n  {json}"),
+                    (Form::Json, _) => write!(output, ",\n  {json}"),
+                    _ => writeln!(output, "{json}"),
+                };
+                written.map_err(|e| io_error(&e))?;
+            }
+        }
+        self.count += 1;
+        Ok(())
+    }
+
+    /// Hands what there is to a reader that may be waiting for it.
+    pub fn flush(&mut self) -> Result<()> {
+        match &mut self.sink {
+            Sink::Csv(writer) => writer.flush(),
+            Sink::Other(output, _) => output.flush(),
+        }
+        .map_err(|e| io_error(&e))
     }
 
     /// Completes the file.
     pub fn finish(self) -> Result<()> {
-        let output =
-            self.writer.into_inner().map_err(|e| Error::io("cannot write the predictions", e.error()))?;
+        let mut output = match self.sink {
+            Sink::Csv(writer) => writer.into_inner().map_err(|e| io_error(e.error()))?,
+            Sink::Other(mut output, Form::Json) => {
+                let end = if self.count == 0 { "[]\n" } else { "\n]\n" };
+                output.write_all(end.as_bytes()).map_err(|e| io_error(&e))?;
+                output
+            }
+            Sink::Other(output, _) => output,
+        };
+        output.flush().map_err(|e| io_error(&e))?;
         match output {
             Output::File(file) => file.commit(),
-            Output::Stdout(mut out) => out.flush().map_err(|e| Error::io("cannot write the predictions", &e)),
+            Output::Stdout(_) => Ok(()),
         }
     }
 }
 
-fn softmax(logits: &[f32]) -> Vec<f32> {
-    let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let exponentials: Vec<f32> = logits.iter().map(|&x| (x - max).exp()).collect();
-    let sum: f32 = exponentials.iter().sum();
-    exponentials.into_iter().map(|e| e / sum).collect()
+/// An image as JSON.
+#[derive(Serialize)]
+struct Object<'a> {
+    index: usize,
+    source: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    label: Option<&'a str>,
+    prediction: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    correct: Option<bool>,
+    probabilities: Probabilities<'a>,
 }
 
-fn error(error: csv::Error) -> Error {
-    Error::csv("cannot write the predictions", error)
+impl<'a> Object<'a> {
+    fn new(image: &Prediction<'a>, classes: &'a [String]) -> Self {
+        let prediction = argmax(image.outputs);
+        Self {
+            index: image.index,
+            source: image.source,
+            label: image.label.map(|label| name(classes, label)),
+            prediction: name(classes, prediction),
+            correct: image.label.map(|label| label == prediction),
+            probabilities: Probabilities { classes, values: image.probabilities },
+        }
+    }
+}
+
+/// An object whose keys are the classes, in their order.
+struct Probabilities<'a> {
+    classes: &'a [String],
+    values: &'a [f32],
+}
+
+impl Serialize for Probabilities<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.classes.iter().zip(self.values))
+    }
+}
+
+/// `photo.jpg: cat 92.3 %, dog 5.1 %, frog 1.2 %`.
+fn line(image: &Prediction, object: &Object, classes: &[String], k: usize) -> String {
+    let mut order: Vec<usize> = (0..image.outputs.len()).collect();
+    // The first of equal outputs comes first, as in argmax.
+    order.sort_by(|&a, &b| image.outputs[b].total_cmp(&image.outputs[a]));
+    let named = order
+        .iter()
+        .take(k)
+        .map(|&i| format!("{} {:.1} %", name(classes, i), image.probabilities[i] * 100.0));
+    let text = format!("{}: {}", image.source, named.collect::<Vec<_>>().join(", "));
+    match (object.label, object.correct) {
+        (Some(label), Some(false)) => format!("{text} (labelled {label})"),
+        _ => text,
+    }
+}
+
+fn name(classes: &[String], class: usize) -> &str {
+    classes.get(class).map_or("", String::as_str)
+}
+
+const DOING: &str = "cannot write the predictions";
+
+fn csv_error(error: csv::Error) -> Error {
+    Error::csv(DOING, error)
+}
+
+fn io_error(error: &std::io::Error) -> Error {
+    Error::io(DOING, error)
 }

@@ -4,16 +4,20 @@ use std::ops::ControlFlow;
 
 use tch::{Kind, Reduction, Tensor, no_grad};
 use torchmill::recipe::Loss;
-use torchmill::{Result, interrupt};
+use torchmill::{Error, Result, interrupt};
 
-use crate::loader::{Dataset, Target};
+use crate::loader::{Batch, Dataset, Target};
 use crate::loss::loss;
 use crate::model::{Mode, Model};
 use crate::sampler::Epoch;
 
-/// Images computed at a time. It changes nothing in the result: losses are kept image by image and summed
-/// afterwards as the caller's batch size says.
-const CHUNK: usize = 250;
+/// How many images of shape `[C, H, W]` are computed at a time: few enough that what lies between layers fits
+/// in memory, and in a cache where it can. It changes nothing in the result: losses are kept image by image and
+/// summed afterwards as the caller's batch size says.
+pub fn chunk(shape: [usize; 3]) -> usize {
+    const ELEMENTS: usize = 4 << 20;
+    (ELEMENTS / shape.iter().product::<usize>().max(1)).clamp(8, 250)
+}
 
 /// What an evaluation found.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -45,35 +49,81 @@ pub fn evaluate(
     kind: Kind,
     mut each: impl FnMut(usize, &[f32]) -> Result<()>,
 ) -> Result<Evaluation> {
-    let epoch = Epoch::sequential(dataset.set().len(), CHUNK);
+    let epoch = Epoch::sequential(dataset.set().len(), chunk(dataset.image_shape()?));
     let target = Target { kind, device: model.device(), seed: 0, epoch: 0 };
-    let mut losses: Vec<f32> = Vec::with_capacity(dataset.set().len());
-    let mut correct = 0;
+    let mut tally = Tally::new(settings.clone());
     dataset.for_each_batch(&epoch, 0, target, |_, batch| {
         interrupt::check()?;
-        let (logits, loss) = no_grad(|| {
-            let logits = model.forward(&batch.images, Mode { training: false, kind })?;
-            let loss = loss(settings, &logits, &batch.labels, Reduction::None)?;
-            Ok::<_, torchmill::Error>((logits, loss))
-        })?;
-        let classes = logits.size()[1] as usize;
-        let logits = floats(&logits);
-        let right = batch.labels.to_device(tch::Device::Cpu);
-        for (i, row) in logits.chunks_exact(classes).enumerate() {
-            correct += usize::from(argmax(row) as i64 == right.int64_value(&[i as i64]));
-            each(losses.len() + i, row)?;
-        }
-        losses.extend(floats(&loss));
+        let before = tally.count();
+        let logits = tally.add(model, &batch, kind)?;
+        logits.iter().enumerate().try_for_each(|(i, row)| each(before + i, row))?;
         Ok(ControlFlow::Continue(()))
     })?;
-    let mean =
-        |losses: &[f32]| losses.iter().map(|&l| f64::from(l)).sum::<f64>() / losses.len().max(1) as f64;
-    Ok(Evaluation {
-        count: losses.len(),
-        correct,
-        total_loss: losses.chunks(batch_size.max(1)).map(mean).sum(),
-        mean_loss: mean(&losses),
-    })
+    Ok(tally.finish(batch_size))
+}
+
+/// Losses and hits as they add up, batch by batch.
+pub struct Tally {
+    settings: Loss,
+    losses: Vec<f32>,
+    correct: usize,
+}
+
+impl Tally {
+    /// Nothing yet.
+    pub fn new(settings: Loss) -> Self {
+        Self { settings, losses: Vec::new(), correct: 0 }
+    }
+
+    /// How many images were added.
+    pub fn count(&self) -> usize {
+        self.losses.len()
+    }
+
+    /// Runs the network over a batch and adds what it makes of it, whose logits are returned.
+    pub fn add(&mut self, model: &Model, batch: &Batch, kind: Kind) -> Result<Logits> {
+        let (logits, losses) = no_grad(|| {
+            let logits = model.forward(&batch.images, Mode { training: false, kind })?;
+            let losses = loss(&self.settings, &logits, &batch.labels, Reduction::None)?;
+            Ok::<_, Error>((Logits::of(&logits), floats(&losses)))
+        })?;
+        let labels = integers(&batch.labels);
+        let hits = logits.iter().zip(labels).filter(|&(row, label)| argmax(row) as i64 == label);
+        self.correct += hits.count();
+        self.losses.extend(losses);
+        Ok(logits)
+    }
+
+    /// The sums, the total loss over batches of `batch_size`.
+    pub fn finish(self, batch_size: usize) -> Evaluation {
+        let mean =
+            |losses: &[f32]| losses.iter().map(|&l| f64::from(l)).sum::<f64>() / losses.len().max(1) as f64;
+        Evaluation {
+            count: self.losses.len(),
+            correct: self.correct,
+            total_loss: self.losses.chunks(batch_size.max(1)).map(mean).sum(),
+            mean_loss: mean(&self.losses),
+        }
+    }
+}
+
+/// A network's outputs for a batch, in this process's memory.
+pub struct Logits {
+    classes: usize,
+    values: Vec<f32>,
+}
+
+impl Logits {
+    /// Copies a tensor `[N, classes]` off its device.
+    pub fn of(tensor: &Tensor) -> Self {
+        let classes = tensor.size().last().map_or(1, |&n| n.max(1) as usize);
+        Self { classes, values: floats(tensor) }
+    }
+
+    /// An image's outputs at a time, one for each class.
+    pub fn iter(&self) -> impl Iterator<Item = &[f32]> {
+        self.values.chunks_exact(self.classes)
+    }
 }
 
 /// The index of the largest; of the first such where several are equal, as torch.argmax.
@@ -86,6 +136,14 @@ pub fn argmax(row: &[f32]) -> usize {
 pub fn floats(tensor: &Tensor) -> Vec<f32> {
     let flat = tensor.to_device(tch::Device::Cpu).to_kind(Kind::Float).contiguous();
     let mut values = vec![0.0; flat.numel()];
+    flat.copy_data(&mut values, flat.numel());
+    values
+}
+
+/// An int64 tensor's elements in row-major order.
+fn integers(tensor: &Tensor) -> Vec<i64> {
+    let flat = tensor.to_device(tch::Device::Cpu).contiguous();
+    let mut values = vec![0; flat.numel()];
     flat.copy_data(&mut values, flat.numel());
     values
 }

@@ -2,6 +2,7 @@
 //! `wall_time,step,epoch,tag,value`.
 
 use std::fs::{File, OpenOptions};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -60,8 +61,18 @@ impl MetricsWriter {
 
 /// Reads a metrics.csv as `train` writes it.
 pub fn read(path: &Path) -> Result<Vec<Point>> {
-    let file = File::open(path).doing("open", path)?;
-    let mut reader = csv::Reader::from_reader(file);
+    parse(File::open(path).doing("open", path)?, path)
+}
+
+/// Reads the whole rows of a metrics.csv that may be growing: half a row at its end is left out.
+pub fn read_growing(path: &Path) -> Result<Vec<Point>> {
+    let bytes = std::fs::read(path).doing("read", path)?;
+    let end = bytes.iter().rposition(|&b| b == b'\n').map_or(0, |at| at + 1);
+    parse(&bytes[..end], path)
+}
+
+fn parse(text: impl Read, path: &Path) -> Result<Vec<Point>> {
+    let mut reader = csv::Reader::from_reader(text);
     reader.deserialize().map(|row| row.map_err(|e| Error::failed(e).within(path.display()))).collect()
 }
 
@@ -98,6 +109,10 @@ mod tests {
                         1764000000.1234567,100,1,test loss,310.0\n";
         assert_eq!(text, expected);
         assert_eq!(read(&path).unwrap().len(), 3);
+        std::fs::write(&path, &text[..text.len() - 3]).unwrap();
+        assert_eq!(read_growing(&path).unwrap().len(), 2);
+        std::fs::write(&path, "wall_ti").unwrap();
+        assert!(read_growing(&path).unwrap().is_empty());
     }
 
     #[test]

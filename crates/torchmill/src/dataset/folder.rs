@@ -74,6 +74,13 @@ pub(super) fn open(
     Ok(samples)
 }
 
+/// The image files below `folder`, relative to it, in torchvision's order, and a note on files left out.
+pub fn images_below(folder: &Path) -> Result<(Vec<String>, Option<String>)> {
+    let mut found = Found::default();
+    let images = found.images(folder, "")?;
+    Ok((images, found.note()))
+}
+
 /// The folders in `root` that are not hidden, sorted: the classes.
 pub(super) fn class_folders(root: &Path) -> Result<Vec<String>> {
     let mut classes = BTreeSet::new();
@@ -158,7 +165,8 @@ fn walk(folder: &Path) -> impl Iterator<Item = walkdir::Result<walkdir::DirEntry
     WalkDir::new(folder).min_depth(1).follow_links(true).into_iter().filter_entry(move |e| !hidden(e))
 }
 
-fn is_image(path: &Path) -> bool {
+/// Whether a file is an image by its name.
+pub fn is_image(path: &Path) -> bool {
     path.extension()
         .and_then(|e| e.to_str())
         .is_some_and(|e| EXTENSIONS.iter().any(|known| known.eq_ignore_ascii_case(e)))

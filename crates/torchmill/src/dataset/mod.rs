@@ -21,6 +21,7 @@ mod store;
 use std::collections::BTreeMap;
 use std::path::Path;
 
+pub use folder::{images_below, is_image as is_image_name};
 pub use manifest::{Kind, Manifest};
 pub use select::UNSPLIT;
 

@@ -10,13 +10,14 @@ mod loss;
 mod model;
 mod optimizer;
 mod schedule;
+mod settings;
 mod training;
 
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Context, Error, Result};
+use crate::{Context, Error, Result, suggest};
 pub use architecture::{ARCHITECTURES, Options, Stem};
 pub use initialise::{FanMode, Init, Initialise, Nonlinearity};
 pub use layer::{Approximate, Dims, Layer, Module, NamedPadding, Padding, PaddingMode, Pair};
@@ -24,6 +25,7 @@ pub use loss::Loss;
 pub use model::Model;
 pub use optimizer::Optimizer;
 pub use schedule::Schedule;
+pub use settings::{Setting, settings};
 pub use training::{Precision, Train};
 
 /// Everything that makes a run what it is.
@@ -99,13 +101,19 @@ pub fn load(name_or_path: &str) -> Result<Recipe> {
     }
     let path = Path::new(name_or_path);
     if path.extension().is_none() && !path.exists() {
-        return Err(Error::usage(format_args!(
-            "no recipe is called `{name_or_path}`: there are {}, or give the path of a TOML file",
-            names().collect::<Vec<_>>().join(", ")
-        )));
+        return Err(unknown(name_or_path));
     }
     let text = std::fs::read_to_string(path).doing("read", path)?;
     Recipe::parse(&text).map_err(|e| e.within(path.display()))
+}
+
+/// No built-in recipe has this name.
+pub fn unknown(name: &str) -> Error {
+    Error::usage(format_args!(
+        "no recipe is called `{name}`{}: there are {}, or give the path of a TOML file",
+        suggest::did_you_mean(name, names()),
+        names().collect::<Vec<_>>().join(", ")
+    ))
 }
 
 impl Recipe {
@@ -113,7 +121,7 @@ impl Recipe {
     pub fn parse(text: &str) -> Result<Self> {
         let recipe: Self = toml::from_str(text).map_err(|e| {
             let line = e.span().map(|s| text[..s.start.min(text.len())].matches('\n').count() + 1);
-            let message = e.message().trim_end().to_owned();
+            let message = suggest::in_message(e.message().trim_end());
             Error::usage(line.map_or(message.clone(), |line| format!("line {line}: {message}")))
         })?;
         recipe.train.check()?;

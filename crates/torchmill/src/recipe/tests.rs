@@ -32,10 +32,13 @@ fn error(text: &str) -> String {
 fn misspelt_keys_and_layers_are_named_with_their_line() {
     let key = error(&format!("{SMALL}\n[train]\nepochs = 2\nlearning_rate = 0.1\n"));
     assert!(key.starts_with("line 10: unknown field `learning_rate`"), "{key}");
+    assert!(!key.contains("did you mean"), "{key}");
     let layer = error(&SMALL.replace("Linear", "Linaer"));
     assert!(layer.contains("unknown variant `Linaer`") && layer.starts_with("line 5"), "{layer}");
+    assert!(layer.ends_with("(did you mean Linear?)"), "{layer}");
     let argument = error(&SMALL.replace("type = \"Linear\"", "type = \"Linear\"\nout_feature = 3"));
     assert!(argument.contains("unknown field `out_feature`"), "{argument}");
+    assert!(argument.ends_with("(did you mean out_features?)"), "{argument}");
 }
 
 #[test]
@@ -66,7 +69,9 @@ fn architectures_write_themselves_out_and_survive_a_round_trip() {
 fn architectures_refuse_what_they_do_not_have() {
     let refused = |keys: &str| model(keys).unwrap_err().to_string();
     assert!(refused("architecture = \"resnet19\"").contains("there are article, lenet5, resnet18"));
-    assert!(refused("architecture = \"vgg11_bn\"\nstem = \"cifar\"").contains("vgg11_bn has no option `stem`"));
+    assert!(
+        refused("architecture = \"vgg11_bn\"\nstem = \"cifar\"").contains("vgg11_bn has no option `stem`")
+    );
     assert!(refused("stem = \"cifar\"\nlayer = [{type = \"Flatten\"}]").contains("there is none"));
     assert!(refused("architecture = \"lenet5\"\nlayer = [{type = \"Flatten\"}]").contains("has both"));
     let odd = model("architecture = \"vit_tiny\"").unwrap();

@@ -1,5 +1,7 @@
 //! `CenterCrop` and `RandomCrop`.
 
+use std::ops::Range;
+
 use super::arguments::transform;
 use super::image::{Form, Sample};
 use super::pad::{grown, pad};
@@ -24,10 +26,27 @@ impl Step for CenterCrop {
     }
 
     fn apply(&self, sample: Sample, _: &mut Rng) -> Result<Sample> {
+        self.cropped(&sample)
+    }
+}
+
+impl CenterCrop {
+    /// The middle of this.
+    pub(super) fn cropped(&self, sample: &Sample) -> Result<Sample> {
         let (height, width) = self.size.square();
         let [_, h, w] = sample.shape();
         let (top, left) = (center(h, height), center(w, width));
-        crop(&sample, top, left, height, width)
+        crop(sample, top, left, height, width)
+    }
+
+    /// The rows and columns that are left of an image, where none need be added.
+    pub(super) fn inside(&self, height: usize, width: usize) -> Option<[Range<usize>; 2]> {
+        let (rows, columns) = self.size.square();
+        let window = |have: usize, want: usize| {
+            let start = usize::try_from(center(have, want)).ok()?;
+            Some(start..start + want).filter(|window| window.end <= have)
+        };
+        Some([window(height, rows)?, window(width, columns)?])
     }
 }
 

@@ -118,10 +118,23 @@ impl Pipeline {
     /// Errors name the step: a size that does not fit, a transform of pixels after ToTensor.
     pub fn apply(&self, sample: Sample, rng: &mut Rng) -> Result<Sample> {
         sample.check()?;
-        self.steps.iter().try_fold(sample, |sample, transform| {
-            let step = transform.step();
-            step.apply(sample, rng).map_err(|e| e.within(step.name()))
-        })
+        let mut sample = sample;
+        let mut steps = &self.steps[..];
+        while let Some((first, rest)) = steps.split_first() {
+            let step = first.step();
+            // What a crop cuts off again need not be resized first.
+            let (done, rest) = match (first, rest, sample) {
+                (
+                    Transform::Resize(resize),
+                    [Transform::CenterCrop(crop), rest @ ..],
+                    Sample::Image(image),
+                ) => (resize.then_crop(image, crop).map(Sample::Image), rest),
+                (_, rest, sample) => (step.apply(sample, rng), rest),
+            };
+            sample = done.map_err(|e| e.within(step.name()))?;
+            steps = rest;
+        }
+        Ok(sample)
     }
 
     /// What comes out for what goes in, without doing it. The size is `None` where it may differ from image to

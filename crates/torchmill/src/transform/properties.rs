@@ -140,6 +140,24 @@ fn noise() -> impl Strategy<Value = String> {
 }
 
 proptest! {
+    /// A crop right after Resize makes only what is left: it must be what would have been left.
+    #[test]
+    fn a_crop_after_resize_leaves_what_it_would_of_the_whole(
+        size in (1..40_usize, 1..40_usize), channels in prop_oneof![Just(1_usize), Just(3)], seed in any::<u64>(),
+        to in (1..50_usize, 1..50_usize), crop in (1..50_usize, 1..50_usize), filter in 0..6_u8,
+    ) {
+        let (height, width) = size;
+        let noise = |i: u64| (seed.wrapping_mul(i | 1) >> 32) as u8;
+        let pixels = (0..(height * width * channels) as u64).map(noise).collect();
+        let image = Sample::Image(Image { width, height, channels, pixels });
+        let resize = format!("Resize({to:?}, {filter})");
+        let crop = format!("CenterCrop({crop:?})");
+        let apply = |text: &str, sample| Pipeline::parse(text).unwrap().apply(sample, &mut rng(0, 0, 0)).unwrap();
+        let apart = apply(&crop, apply(&resize, image.clone()));
+        let at_once = apply(&format!("{resize} | {crop}"), image);
+        prop_assert!(at_once == apart);
+    }
+
     #[test]
     fn noise_never_panics(text in "\\PC*") {
         let _ = Pipeline::parse(&text);

@@ -33,8 +33,7 @@ pub(super) fn convnext_tiny(options: &Options, _input: [usize; 3]) -> Result<Net
         named("classifier", sequential([channel_norm(), flatten(), head()])),
     ];
     let weight = Init::TruncNormal { mean: 0.0, std: 0.02, a: -2.0, b: 2.0 };
-    let initialise =
-        ["Conv2d", "Linear"].map(|module| start(module, weight, Init::Zeros {})).into();
+    let initialise = ["Conv2d", "Linear"].map(|module| start(module, weight, Init::Zeros {})).into();
     Ok(Network { layers, initialise })
 }
 

@@ -74,12 +74,7 @@ pub const ARCHITECTURES: [Architecture; 14] = [
         options: &["stem"],
         network: resnet::resnet18,
     },
-    Architecture {
-        name: "resnet34",
-        about: "as resnet18",
-        options: &["stem"],
-        network: resnet::resnet34,
-    },
+    Architecture { name: "resnet34", about: "as resnet18", options: &["stem"], network: resnet::resnet34 },
     Architecture {
         name: "resnet50",
         about: "as resnet18, with bottlenecks",
@@ -92,12 +87,7 @@ pub const ARCHITECTURES: [Architecture; 14] = [
         options: &["dropout"],
         network: vgg::vgg11_bn,
     },
-    Architecture {
-        name: "vgg16_bn",
-        about: "as vgg11_bn",
-        options: &["dropout"],
-        network: vgg::vgg16_bn,
-    },
+    Architecture { name: "vgg16_bn", about: "as vgg11_bn", options: &["dropout"], network: vgg::vgg16_bn },
     Architecture {
         name: "mobilenet_v2",
         about: "M. Sandler et al., Inverted Residuals and Linear Bottlenecks, 2018",

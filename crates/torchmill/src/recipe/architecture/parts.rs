@@ -138,8 +138,7 @@ pub(super) fn start(module: &str, weight: Init, bias: Init) -> Initialise {
 
 /// `kaiming_normal_(weight, mode="fan_out", nonlinearity="relu")`, and no bias.
 pub(super) fn kaiming_convolutions() -> Initialise {
-    let weight =
-        Init::KaimingNormal { a: 0.0, mode: FanMode::FanOut, nonlinearity: Nonlinearity::Relu };
+    let weight = Init::KaimingNormal { a: 0.0, mode: FanMode::FanOut, nonlinearity: Nonlinearity::Relu };
     start("Conv2d", weight, Init::Zeros {})
 }
 

@@ -38,11 +38,13 @@ fn resnet(options: &Options, blocks: [usize; 4], bottleneck: bool) -> Network {
         let stage: Vec<Layer> = (0..count)
             .map(|k| {
                 let stride = if i > 0 && k == 0 { 2 } else { 1 };
-                let inner = if bottleneck { bottleneck_block(planes, stride) } else { basic_block(planes, stride) };
+                let inner =
+                    if bottleneck { bottleneck_block(planes, stride) } else { basic_block(planes, stride) };
                 let projected = stride != 1 || channels != out;
                 channels = out;
-                let shortcut = projected
-                    .then(|| named("downsample", sequential([conv(out, 1).stride(stride).into(), batch_norm()])));
+                let shortcut = projected.then(|| {
+                    named("downsample", sequential([conv(out, 1).stride(stride).into(), batch_norm()]))
+                });
                 let shortcut: Vec<Layer> = shortcut.into_iter().collect();
                 sequential([named("", residual(inner, shortcut)), named("relu", relu())])
             })

@@ -52,8 +52,7 @@ fn vit(options: &Options, input: [usize; 3], size: Size) -> Result<Network> {
     ];
     let fan_in = channels * patch * patch;
     let patches = Init::TruncNormal { mean: 0.0, std: (1.0 / fan_in as f64).sqrt(), a: -2.0, b: 2.0 };
-    let initialise =
-        vec![start_named("conv_proj", patches), start_named("heads.head", Init::Zeros {})];
+    let initialise = vec![start_named("conv_proj", patches), start_named("heads.head", Init::Zeros {})];
     Ok(Network { layers, initialise })
 }
 
@@ -66,8 +65,7 @@ fn block(size: &Size, p: f64) -> Layer {
         linear(size.hidden),
         dropout(p),
     ];
-    let rule =
-        start("Linear", Init::XavierUniform { gain: 1.0 }, Init::Normal { mean: 0.0, std: 1e-6 });
+    let rule = start("Linear", Init::XavierUniform { gain: 1.0 }, Init::Normal { mean: 0.0, std: 1e-6 });
     let mlp = Layer { initialise: vec![rule], ..named("mlp", sequential(mlp)) };
     let attention =
         [named("ln_1", layer_norm(EPS)), named("self_attention", attention), named("dropout", dropout(p))];

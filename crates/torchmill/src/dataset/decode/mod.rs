@@ -4,16 +4,15 @@
 //! dropped (not blended), CMYK is converted by PIL's formula, 16-bit colour keeps its high byte and 16-bit grey
 //! is clipped to 255 (as PIL does). The EXIF orientation is not applied, as torchvision's loader ignores it.
 //!
-//! JPEG decoders need not agree to the last bit: this one is within 1 level of libjpeg-turbo (PIL) at 99.7 % of
-//! pixels without chroma subsampling, and at 89 % with it (4:2:0), where no pixel was more than 5 away.
+//! JPEG decoders need not agree to the last bit: this one gives the very pixels of libjpeg-turbo, which PIL uses.
+
+mod jpeg;
 
 use std::io::Cursor;
 
 use image::{DynamicImage, ImageFormat, ImageReader};
-use zune_jpeg::JpegDecoder;
-use zune_jpeg::zune_core::bytestream::ZCursor;
-use zune_jpeg::zune_core::colorspace::ColorSpace;
-use zune_jpeg::zune_core::options::DecoderOptions;
+
+pub use jpeg::is_jpeg;
 
 use crate::transform::Image;
 use crate::{Error, Result};
@@ -23,57 +22,16 @@ const MAX_PIXELS: usize = 178_956_970;
 
 /// Decodes an image file's bytes to RGB.
 pub fn rgb(bytes: &[u8]) -> Result<Image> {
-    if is_jpeg(bytes) { jpeg(bytes) } else { other(bytes) }
+    if is_jpeg(bytes) { jpeg::rgb(bytes) } else { other(bytes) }
 }
 
 /// An image's width and height, from the file's header alone.
 pub fn dimensions(bytes: &[u8]) -> Result<(usize, usize)> {
     if is_jpeg(bytes) {
-        return jpeg_header(bytes, false).map(|(_, size)| size);
+        return jpeg::dimensions(bytes);
     }
     let (width, height) = reader(bytes)?.into_dimensions().map_err(|e| unreadable(&e))?;
     Ok((width as usize, height as usize))
-}
-
-/// Whether these bytes begin as a JPEG file does.
-pub fn is_jpeg(bytes: &[u8]) -> bool {
-    bytes.starts_with(&[0xff, 0xd8, 0xff])
-}
-
-type Jpeg<'a> = JpegDecoder<ZCursor<&'a [u8]>>;
-
-fn jpeg_header(bytes: &[u8], strict: bool) -> Result<(Jpeg<'_>, (usize, usize))> {
-    let options = DecoderOptions::default()
-        .set_strict_mode(strict)
-        .set_max_width(u16::MAX.into())
-        .set_max_height(u16::MAX.into())
-        .jpeg_set_out_colorspace(ColorSpace::RGB);
-    let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), options);
-    decoder.decode_headers().map_err(|e| damaged_jpeg(&e))?;
-    let size = decoder.dimensions().ok_or_else(|| damaged_jpeg(&"it has no size"))?;
-    check_size(size)?;
-    Ok((decoder, size))
-}
-
-fn jpeg(bytes: &[u8]) -> Result<Image> {
-    let decode = |strict| {
-        let (mut decoder, size) = jpeg_header(bytes, strict)?;
-        decoder.decode().map(|pixels| (pixels, size)).map_err(|e| damaged_jpeg(&e))
-    };
-    let (pixels, (width, height)) = match decode(true) {
-        // Whole but for some bad codes: libjpeg, and so PIL, warns and goes on. A truncated file is refused.
-        Err(_) if has_end(bytes) => decode(false)?,
-        result => result?,
-    };
-    if pixels.len() != width * height * 3 {
-        return Err(damaged_jpeg(&"its colours are of an unknown kind"));
-    }
-    Ok(Image { width, height, channels: 3, pixels })
-}
-
-/// Whether the marker that ends a JPEG file is there, some padding after it allowed.
-fn has_end(bytes: &[u8]) -> bool {
-    bytes[bytes.len().saturating_sub(1024)..].windows(2).any(|pair| pair == [0xff, 0xd9])
 }
 
 fn other(bytes: &[u8]) -> Result<Image> {
@@ -132,10 +90,6 @@ fn check_size((width, height): (usize, usize)) -> Result<()> {
             "is {width} x {height} pixels: no image, or one too large to read (the limit is {MAX_PIXELS})"
         ))),
     }
-}
-
-fn damaged_jpeg(error: &dyn std::fmt::Display) -> Error {
-    Error::failed(format_args!("cannot be decoded as JPEG, it is damaged or truncated: {error}"))
 }
 
 fn unreadable(error: &image::ImageError) -> Error {

@@ -1,58 +1,13 @@
 //! `evaluate` as a user runs it, on a network whose answers are known.
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-use tch::Device;
-use torchmill::recipe::{self, Recipe};
-use torchmill_nn::checkpoint;
-use torchmill_nn::generator::Generator;
-use torchmill_nn::model::Model;
-use torchmill_nn::spec::Spec;
-use torchmill_testing::{STRIPES, assert_done, assert_fails, stderr, stdout, write_stripes};
-
-const RECIPE: &str =
-    "name = \"linear\"\n[[model.layer]]\ntype = \"Flatten\"\n[[model.layer]]\ntype = \"Linear\"\n";
-
-fn spec(recipe: &Recipe) -> Spec {
-    Spec {
-        model: recipe.model.clone(),
-        input: [1, 8, 8],
-        classes: STRIPES.map(String::from).to_vec(),
-        transform: "ToTensor".into(),
-        batch_size: 64,
-        dataset: "stripes".into(),
-    }
-}
-
-/// Shards of 100 test images, and a network that always says `middle`: the weights are 0, the biases 0, 1, 0.
-fn workplace() -> tempfile::TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path();
-    write_stripes(&path.join("shards"), "test", 100, "d");
-    std::fs::write(path.join("linear.toml"), RECIPE).unwrap();
-    let recipe = recipe::load(&path.join("linear.toml").to_string_lossy()).unwrap();
-    let spec = spec(&recipe);
-    let mut model = Model::new(&spec, &mut Generator::new(0), Device::Cpu).unwrap();
-    let weights = [
-        ("1.weight".to_owned(), tch::Tensor::zeros([3, 64], (tch::Kind::Float, Device::Cpu))),
-        ("1.bias".to_owned(), tch::Tensor::from_slice(&[0_f32, 1.0, 0.0])),
-    ];
-    model.load_state_dict(&weights).unwrap();
-    checkpoint::write(&path.join("full.safetensors"), &model, Some(&spec)).unwrap();
-    checkpoint::write(&path.join("weights.safetensors"), &model, None).unwrap();
-    folder
-}
+use crate::common::{RECIPE, workplace};
+use torchmill_testing::{assert_done, assert_fails, stderr, stdout, write_stripes};
 
 fn evaluate(folder: &Path, arguments: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_evaluate"));
-    command
-        .current_dir(folder)
-        .args(["--data", "shards", "--device", "cpu"])
-        .args(arguments)
-        .output()
-        .unwrap()
+    crate::common::evaluate(folder, &[&["--data", "shards"], arguments].concat())
 }
 
 /// The loss of an image whose class is the one said, or another: -log softmax.
@@ -87,10 +42,68 @@ fn every_format_and_several_checkpoints() {
     let output = evaluate(folder.path(), &two);
     assert_done(&output);
     let lines: Vec<String> = stdout(&output).lines().map(str::to_owned).collect();
-    assert_eq!(lines[0], "checkpoint,split,images,total_loss,batch_size,mean_loss,correct,accuracy");
+    assert_eq!(
+        lines[0],
+        "checkpoint,split,images,total_loss,batch_size,mean_loss,correct,accuracy,macro_precision,\
+         macro_recall,macro_f1,weighted_precision,weighted_recall,weighted_f1,calibration_error"
+    );
     assert_eq!(lines.len(), 3);
     // The same weights with and without their structure give the same figures.
     assert_eq!(lines[1].split_once(',').unwrap().1, lines[2].split_once(',').unwrap().1);
+}
+
+#[test]
+fn a_report_has_every_class_in_every_format() {
+    let folder = workplace();
+    let text = stdout(&evaluate(folder.path(), &["full.safetensors", "--report", "--top-k", "2"]));
+    for line in [
+        "  top-2 accuracy 67.00 %",
+        "      middle     0.3300    1.0000    0.4962        33",
+        "weighted avg     0.1089    0.3300    0.1638       100",
+        "0 top     . 34  .",
+        "  top taken for middle: 34 of 34 (100.0 %)",
+    ] {
+        assert!(text.contains(&format!("{line}\n")), "no `{line}` in\n{text}");
+    }
+    let json =
+        evaluate(folder.path(), &["full.safetensors", "--report", "--top-k", "2,3", "--format", "json"]);
+    let rows: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
+    assert_eq!(rows[0]["top_k_accuracy"], serde_json::json!({"2": 0.67, "3": 1.0}));
+    assert_eq!(rows[0]["confusion_matrix"], serde_json::json!([[0, 34, 0], [0, 33, 0], [0, 33, 0]]));
+    assert_eq!(rows[0]["classes"][1]["recall"], 1.0);
+    // All images have the same confidence, e / (e + 2), and a third is right.
+    let error = rows[0]["calibration_error"].as_f64().unwrap();
+    assert!((error - (1_f64.exp() / (1_f64.exp() + 2.0) - 0.33)).abs() < 1e-6, "{error}");
+    let csv = stdout(&evaluate(folder.path(), &["full.safetensors", "--report", "--format", "csv"]));
+    let lines: Vec<&str> = csv.lines().collect();
+    assert_eq!(
+        lines[0],
+        "checkpoint,split,class,precision,recall,f1,support,predicted(top),predicted(middle),predicted(bottom)"
+    );
+    assert_eq!((lines.len(), lines[1]), (4, "full.safetensors,test,top,0,0,0,34,0,34,0"));
+}
+
+#[test]
+fn a_runs_folder_is_its_last_checkpoint() {
+    let folder = workplace();
+    let checkpoints = folder.path().join("run/checkpoints");
+    std::fs::create_dir_all(&checkpoints).unwrap();
+    assert_fails(&evaluate(folder.path(), &["run"]), 1, "run is a run without a checkpoint yet");
+    std::fs::copy(folder.path().join("full.safetensors"), checkpoints.join("epoch-0001.safetensors"))
+        .unwrap();
+    std::os::unix::fs::symlink("epoch-0001.safetensors", checkpoints.join("last.safetensors")).unwrap();
+    let config = format!(
+        "{RECIPE}[data]\nshards = \"shards\"\n[train.loss]\ntype = \"CrossEntropyLoss\"\nlabel_smoothing = 0.5\n"
+    );
+    std::fs::write(folder.path().join("run/config.toml"), config).unwrap();
+    let output = crate::common::evaluate(folder.path(), &["run", "--format", "json"]);
+    assert_done(&output);
+    let rows: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(rows[0]["checkpoint"], "run/checkpoints/last.safetensors");
+    // The loss is the run's: half of the target is given to all classes alike.
+    let (right, wrong) = losses();
+    let (given, all) = (0.33 * right + 0.67 * wrong, (right + 2.0 * wrong) / 3.0);
+    assert!((rows[0]["mean_loss"].as_f64().unwrap() - (given + all) / 2.0).abs() < 1e-6, "{rows}");
 }
 
 #[test]
@@ -106,6 +119,14 @@ fn predictions_name_every_image_and_its_probabilities() {
     assert!(lines[100].starts_with("99,stripe-99,top,middle,0,"), "{}", lines[100]);
     let sum: f64 = lines[3].split(',').skip(5).map(|p| p.parse::<f64>().unwrap()).sum();
     assert!((sum - 1.0).abs() < 1e-6);
+    let lines = evaluate(folder.path(), &["full.safetensors", "--predictions", "out/p.jsonl"]);
+    assert_done(&lines);
+    let text_of_lines = std::fs::read_to_string(folder.path().join("out/p.jsonl")).unwrap();
+    let last: serde_json::Value = serde_json::from_str(text_of_lines.lines().last().unwrap()).unwrap();
+    assert_eq!(
+        (&last["index"], &last["source"], &last["correct"]),
+        (&99.into(), &"stripe-99".into(), &false.into())
+    );
     let to_stdout = evaluate(folder.path(), &["full.safetensors", "--predictions", "-"]);
     assert_eq!(stdout(&to_stdout), text);
     assert!(stderr(&to_stdout).contains("accuracy 33.00 %"));

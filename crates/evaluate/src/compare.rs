@@ -1,0 +1,132 @@
+//! `--compare`: a table of runs by their metrics, with the settings in which they differ. It reads each run's
+//! metrics.csv and config.toml alone; nothing is computed again.
+
+mod run;
+mod table;
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+use torchmill::recipe::Setting;
+use torchmill::{Context, Error, Result, cli, progress};
+
+use crate::args::{Args, Format};
+use crate::report::Table;
+use crate::text;
+use run::Run;
+
+/// Text is a description, not a setting.
+const NO_SETTINGS: [&str; 1] = ["description"];
+
+/// Prints the table of the runs in these folders.
+pub fn run(args: &Args) -> Result<()> {
+    let mut runs: Vec<Run> = folders(&args.inputs)?.iter().map(|folder| Run::read(folder)).collect();
+    for run in &runs {
+        run.problems.iter().for_each(|problem| progress::note(format_args!("{}: {problem}", run.name)));
+    }
+    let tags: BTreeSet<&str> = runs.iter().flat_map(|run| run.metrics.keys().map(String::as_str)).collect();
+    if !tags.contains(args.sort.as_str()) && !tags.is_empty() {
+        return Err(Error::usage(format_args!(
+            "no run has the metric `{}`: there are {}",
+            args.sort,
+            tags.into_iter().collect::<Vec<_>>().join(", ")
+        )));
+    }
+    let tags: Vec<String> = tags.into_iter().map(str::to_owned).collect();
+    // A stable sort: equal runs stay in the order in which they were given.
+    runs.sort_by(|a, b| a.compare(b, &args.sort));
+    let settings = differing(&runs);
+    let text = match args.format {
+        Format::Text => table::text(&runs, &args.sort, &settings, text::width()),
+        Format::Json => json(&runs, &settings)?,
+        Format::Csv => csv(&runs, &tags, &settings)?,
+    };
+    cli::print(text.as_bytes())
+}
+
+/// The runs' folders. A folder that is no run but holds some stands for these; metrics.csv for its own folder.
+fn folders(arguments: &[PathBuf]) -> Result<Vec<PathBuf>> {
+    let mut folders = Vec::new();
+    for path in arguments {
+        let about = std::fs::metadata(path).doing("read", path)?;
+        if about.is_dir() {
+            let mut runs = if Run::is_at(path) { Vec::new() } else { runs_in(path)? };
+            if runs.is_empty() {
+                runs.push(path.clone());
+            }
+            folders.append(&mut runs);
+        } else if path.file_name().is_some_and(|name| name == "metrics.csv" || name == "config.toml") {
+            let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            folders.push(folder.to_path_buf());
+        } else {
+            progress::note(format_args!("left out {}: a run is a folder", path.display()));
+        }
+    }
+    if folders.is_empty() {
+        return Err(Error::usage("--compare needs folders of runs, such as runs/*"));
+    }
+    Ok(folders)
+}
+
+fn runs_in(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut runs = Vec::new();
+    for entry in std::fs::read_dir(folder).doing("read the folder", folder)? {
+        runs.push(entry.doing("read the folder", folder)?.path());
+    }
+    runs.retain(|path| Run::is_at(path));
+    runs.sort();
+    Ok(runs)
+}
+
+/// The settings that are not the same in all runs that have any.
+fn differing(runs: &[Run]) -> Vec<String> {
+    let with: Vec<&Run> = runs.iter().filter(|run| !run.settings.is_empty()).collect();
+    let names: BTreeSet<&String> = with.iter().flat_map(|run| run.settings.keys()).collect();
+    let differs = |name: &str| with.iter().any(|run| run.settings.get(name) != with[0].settings.get(name));
+    names.into_iter().filter(|name| !NO_SETTINGS.contains(&name.as_str()) && differs(name)).cloned().collect()
+}
+
+fn json(runs: &[Run], settings: &[String]) -> Result<String> {
+    let value = |setting: &Setting| match setting {
+        // Integers as integers.
+        Setting::Number(n) if n.fract() == 0.0 && n.abs() < 1e15 => json!(*n as i64),
+        Setting::Number(n) => json!(n),
+        Setting::Bool(b) => json!(b),
+        Setting::Text(text) => json!(text),
+    };
+    let object = |run: &Run| {
+        let own = settings.iter().filter_map(|name| run.settings.get(name).map(|s| (name.clone(), value(s))));
+        json!({
+            "run": run.name,
+            "epochs_done": run.done,
+            "epochs": run.epochs,
+            "state": run.state(),
+            "metrics": run.metrics,
+            "settings": own.collect::<serde_json::Map<_, _>>(),
+        })
+    };
+    let text = serde_json::to_string_pretty(&runs.iter().map(object).collect::<Vec<_>>());
+    text.map(|t| t + "\n").map_err(|e| Error::failed(format_args!("cannot write JSON: {e}")))
+}
+
+fn csv(runs: &[Run], tags: &[String], settings: &[String]) -> Result<String> {
+    let mut table = Table::new();
+    let fixed = ["run", "epochs_done", "epochs", "state"].map(str::to_owned).into_iter();
+    let metrics = tags
+        .iter()
+        .flat_map(|tag| [format!("best {tag}"), format!("best {tag} epoch"), format!("last {tag}")]);
+    table.row(fixed.chain(metrics).chain(settings.iter().cloned()))?;
+    for run in runs {
+        let epochs = run.epochs.map(|n| n.to_string()).unwrap_or_default();
+        let fixed = [run.name.clone(), run.done.to_string(), epochs, run.state().to_owned()].into_iter();
+        let metrics = tags.iter().flat_map(|tag| match run.metrics.get(tag) {
+            Some(m) => [m.best.to_string(), m.best_epoch.to_string(), m.last.to_string()],
+            None => Default::default(),
+        });
+        let own =
+            settings.iter().map(|name| run.settings.get(name).map(Setting::to_string).unwrap_or_default());
+        table.row(fixed.chain(metrics).chain(own))?;
+    }
+    table.finish()
+}

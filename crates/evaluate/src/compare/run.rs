@@ -1,0 +1,119 @@
+//! One run as its folder tells it.
+
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::Serialize;
+use torchmill::recipe::{Setting, settings};
+use torchmill::{Context, Error, metrics};
+
+/// A run's settings and what became of its metrics.
+#[derive(Debug, Default)]
+pub struct Run {
+    /// Its folder, as it was given.
+    pub name: String,
+    /// From config.toml, by dotted names.
+    pub settings: BTreeMap<String, Setting>,
+    /// From metrics.csv, by tag.
+    pub metrics: BTreeMap<String, Metric>,
+    /// Epochs whose end was measured.
+    pub done: u64,
+    /// Epochs asked for, where that is known.
+    pub epochs: Option<u64>,
+    /// What could not be read.
+    pub problems: Vec<String>,
+}
+
+/// A metric's best and last value.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Metric {
+    /// The lowest of a loss or an error, the highest of anything else.
+    pub best: f64,
+    /// The epoch that it was measured in.
+    pub best_epoch: u64,
+    /// The last value.
+    pub last: f64,
+}
+
+/// Whether less of a metric is better.
+fn lower_is_better(tag: &str) -> bool {
+    ["loss", "error"].iter().any(|word| tag.contains(word))
+}
+
+/// The better first; what is no number last.
+fn by_quality(tag: &str, a: f64, b: f64) -> Ordering {
+    let order = if lower_is_better(tag) { a.total_cmp(&b) } else { b.total_cmp(&a) };
+    a.is_nan().cmp(&b.is_nan()).then(order)
+}
+
+impl Run {
+    /// Whether a folder is a run's.
+    pub fn is_at(folder: &Path) -> bool {
+        ["config.toml", "metrics.csv", "checkpoints"].iter().any(|name| folder.join(name).exists())
+    }
+
+    /// Reads what there is. What cannot be read is told, and is no reason not to compare the others.
+    pub fn read(folder: &Path) -> Self {
+        let mut run = Self { name: folder.display().to_string(), ..Self::default() };
+        let config = folder.join("config.toml");
+        if config.exists() {
+            let text = std::fs::read_to_string(&config).doing("read", &config);
+            match text.and_then(|text| settings(&text)) {
+                Ok(settings) => run.settings = settings,
+                Err(e) => run.problem("config.toml", &e),
+            }
+        }
+        if let Some(Setting::Number(epochs)) = run.settings.get("train.epochs") {
+            run.epochs = Some(*epochs as u64);
+        }
+        let csv = folder.join("metrics.csv");
+        if csv.exists() {
+            match metrics::read_growing(&csv) {
+                Ok(points) => points.into_iter().for_each(|point| run.add(point)),
+                Err(e) => run.problem("metrics.csv", &e),
+            }
+        }
+        run
+    }
+
+    fn problem(&mut self, file: &str, error: &Error) {
+        self.problems.push(format!("{file} cannot be read: {error}"));
+    }
+
+    fn add(&mut self, metrics::Point { tag, value, epoch, .. }: metrics::Point) {
+        // Losses of single steps come before their epoch's end.
+        if tag != "train loss" {
+            self.done = self.done.max(epoch);
+        }
+        let new = Metric { best: value, best_epoch: epoch, last: value };
+        match self.metrics.get_mut(&tag) {
+            None => drop(self.metrics.insert(tag, new)),
+            Some(metric) => {
+                metric.last = value;
+                if by_quality(&tag, value, metric.best) == Ordering::Less {
+                    (metric.best, metric.best_epoch) = (value, epoch);
+                }
+            }
+        }
+    }
+
+    /// How far it came: `done`, `unfinished`, `empty` where nothing was measured, `unreadable`.
+    pub fn state(&self) -> &'static str {
+        if !self.problems.is_empty() {
+            "unreadable"
+        } else if self.metrics.is_empty() {
+            "empty"
+        } else if self.epochs.is_some_and(|epochs| self.done < epochs) {
+            "unfinished"
+        } else {
+            "done"
+        }
+    }
+
+    /// The run whose best is better first, those without this metric last.
+    pub fn compare(&self, other: &Self, tag: &str) -> Ordering {
+        let best = |run: &Self| run.metrics.get(tag).map_or(f64::NAN, |metric| metric.best);
+        by_quality(tag, best(self), best(other))
+    }
+}

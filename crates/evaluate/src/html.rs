@@ -1,0 +1,176 @@
+//! `--html`: what was found, on one page that needs nothing else: data, pictures, style and script are in the
+//! file.
+
+use std::path::Path;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use image::codecs::png::PngEncoder;
+use image::{ExtendedColorType, ImageEncoder};
+use serde::Serialize;
+use torchmill::shard::{DType, ShardSet};
+use torchmill::transform::Image;
+use torchmill::{Error, Result, atomic};
+
+use crate::collect::Mistake;
+use crate::figures::{BINS, Bin, Scores};
+use crate::outcome::Outcome;
+
+const PAGE: &str = include_str!("page.html");
+/// Where the data goes in the page.
+const PLACE: &str = "/*DATA*/";
+
+#[derive(Serialize)]
+struct Data<'a> {
+    checkpoint: &'a str,
+    on: String,
+    images: usize,
+    correct: usize,
+    accuracy: f64,
+    top_5: Option<f64>,
+    total_loss: f64,
+    mean_loss: f64,
+    macro_average: Scores,
+    weighted_average: Scores,
+    calibration_error: f64,
+    classes: &'a [String],
+    scores: Vec<Scores>,
+    confusion: Vec<&'a [u64]>,
+    bins: &'a [Bin; BINS],
+    mistakes: Vec<Shown<'a>>,
+}
+
+#[derive(Serialize)]
+struct Shown<'a> {
+    source: &'a str,
+    label: usize,
+    prediction: usize,
+    confidence: f32,
+    /// A data URI.
+    picture: String,
+}
+
+/// Writes the page; `picture` finds a mistake's.
+pub fn write(
+    path: &Path,
+    outcome: &Outcome,
+    mistakes: &[Mistake],
+    picture: impl Fn(&Mistake) -> Result<Image>,
+) -> Result<()> {
+    let shown = mistakes.iter().map(|mistake| {
+        Ok(Shown {
+            source: &mistake.source,
+            label: mistake.label,
+            prediction: mistake.prediction,
+            confidence: mistake.confidence,
+            picture: data_uri(&picture(mistake)?)?,
+        })
+    });
+    atomic::write(path, page(outcome, shown.collect::<Result<_>>()?)?.as_bytes())
+}
+
+fn page(outcome: &Outcome, mistakes: Vec<Shown>) -> Result<String> {
+    let Outcome { checkpoint, evaluation, figures, classes, .. } = outcome;
+    let data = Data {
+        checkpoint,
+        on: outcome.images(),
+        images: evaluation.count,
+        correct: evaluation.correct,
+        accuracy: evaluation.accuracy(),
+        top_5: (classes.len() > 10).then(|| figures.top_k(5)),
+        total_loss: evaluation.total_loss,
+        mean_loss: evaluation.mean_loss,
+        macro_average: figures.macro_average(),
+        weighted_average: figures.weighted_average(),
+        calibration_error: figures.calibration_error(),
+        classes,
+        scores: figures.scores(),
+        confusion: figures.rows().collect(),
+        bins: figures.bins(),
+        mistakes,
+    };
+    let json = serde_json::to_string(&data).map_err(|e| Error::failed(e).within("cannot write the page"))?;
+    // Within a script element only `</` could end it, and `<!--` confuse it.
+    Ok(PAGE.replacen(PLACE, &json.replace('<', "\\u003c"), 1))
+}
+
+/// An image as a PNG within a URI.
+fn data_uri(image: &Image) -> Result<String> {
+    let colour = if image.channels == 1 { ExtendedColorType::L8 } else { ExtendedColorType::Rgb8 };
+    let mut png = Vec::new();
+    let (width, height) = (image.width as u32, image.height as u32);
+    let written = PngEncoder::new(&mut png).write_image(&image.pixels, width, height, colour);
+    written.map_err(|e| Error::failed(format_args!("cannot write a picture: {e}")))?;
+    Ok(format!("data:image/png;base64,{}", STANDARD.encode(png)))
+}
+
+/// Image `index` of the shards as a picture: pixels as they lie there, floats from black to white.
+pub fn stored_picture(set: &ShardSet, index: usize) -> Result<Image> {
+    let [stored, height, width] = set.image_shape();
+    let channels = if stored == 3 { 3 } else { 1 };
+    let bytes = set.image(index)?;
+    let planes: Vec<u8> = match set.dtype() {
+        DType::Uint8 => bytes.to_vec(),
+        DType::Float32 => levels(words(bytes).map(f32::from_le_bytes)),
+        DType::Float16 => levels(words(bytes).map(|b| half::f16::from_le_bytes(b).to_f32())),
+        _ => levels(words(bytes).map(|b| half::bf16::from_le_bytes(b).to_f32())),
+    };
+    let plane = height * width;
+    let pixels = (0..plane).flat_map(|i| (0..channels).map(move |c| c * plane + i));
+    let pixels = pixels.map(|at| planes.get(at).copied().unwrap_or_default()).collect();
+    Ok(Image { width, height, channels, pixels })
+}
+
+fn words<const SIZE: usize>(bytes: &[u8]) -> impl Iterator<Item = [u8; SIZE]> + Clone {
+    bytes.as_chunks::<SIZE>().0.iter().copied()
+}
+
+/// The lowest value as 0, the highest as 255.
+fn levels(values: impl Iterator<Item = f32> + Clone) -> Vec<u8> {
+    let (low, high) =
+        values.clone().fold((f32::INFINITY, f32::NEG_INFINITY), |(l, h), x| (l.min(x), h.max(x)));
+    let scale = 255.0 / (high - low).max(f32::MIN_POSITIVE);
+    values.map(|x| ((x - low) * scale) as u8).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use torchmill_nn::evaluation::Evaluation;
+
+    use super::*;
+    use crate::figures::Figures;
+    use crate::outcome::On;
+
+    #[test]
+    fn the_page_is_whole_and_names_nothing_outside() {
+        let mut figures = Figures::new(2);
+        figures.push(0, &[0.0, 1.0], &[0.3, 0.7]);
+        let outcome = Outcome {
+            checkpoint: "</script><b>".into(),
+            on: On::Split("test".into()),
+            batch_size: 64,
+            evaluation: Evaluation { count: 1, correct: 0, total_loss: f64::NAN, mean_loss: f64::NAN },
+            figures,
+            classes: ["cat", "dog"].map(String::from).to_vec(),
+        };
+        let image = Image { width: 2, height: 1, channels: 3, pixels: vec![0, 1, 2, 3, 4, 5] };
+        let shown = Shown {
+            source: "a.png",
+            label: 0,
+            prediction: 1,
+            confidence: 0.7,
+            picture: data_uri(&image).unwrap(),
+        };
+        let page = page(&outcome, vec![shown]).unwrap();
+        assert!(page.contains(r#"{"checkpoint":"\u003c/script>\u003cb>","on":"1 test images""#));
+        assert!(page.contains("\"picture\":\"data:image/png;base64,iVBOR"));
+        assert!(!page.contains(PLACE) && !page.contains("src=") && !page.contains("href="));
+        assert_eq!(page.matches("http").count(), page.matches("http://www.w3.org/2000/svg").count());
+    }
+
+    #[test]
+    fn floats_go_from_black_to_white() {
+        assert_eq!(levels([-2.0, 0.0, 2.0].into_iter()), [0, 127, 255]);
+        assert_eq!(levels([1.0, 1.0].into_iter()), [0, 0]);
+    }
+}

@@ -1,0 +1,143 @@
+//! Image files as the network takes them.
+
+use std::path::Path;
+
+use rayon::prelude::*;
+use tch::{Device, Tensor};
+use torchmill::dataset::decode;
+use torchmill::transform::{Form, Image, Kind, Pipeline, Sample, rng};
+use torchmill::{Context, Error, Result};
+use torchmill_nn::loader::Batch;
+use torchmill_nn::spec::Spec;
+
+use super::Loaded;
+use super::list::Source;
+
+/// The shorter side of a picture on a page, in pixels.
+const PICTURE: usize = 128;
+
+/// Files to inputs.
+pub struct Reader {
+    pipeline: Pipeline,
+    input: [usize; 3],
+}
+
+/// Why an image did not come through.
+enum Failure {
+    /// The file cannot be read, or is no image: what `--skip-bad` leaves out.
+    Bad(Error),
+    /// Anything else.
+    Other(Error),
+}
+
+impl Reader {
+    /// Takes the checkpoint's pipeline, or this one.
+    pub fn new(spec: &Spec, transform: Option<&str>) -> Result<Self> {
+        let text = transform.unwrap_or(&spec.transform);
+        let mut pipeline = Pipeline::parse(text)?;
+        if !pipeline.makes_tensors() {
+            return Err(Error::usage(format_args!(
+                "the pipeline `{text}` has no ToTensor, so a network cannot take its images: give one with --transform"
+            )));
+        }
+        let gives = |pipeline: &Pipeline| {
+            let rgb = Form { kind: Kind::Image, channels: 3, size: None };
+            pipeline.output(rgb).map(|form| form.channels)
+        };
+        // Digits of MNIST are stored in one channel and their pipeline says nothing of colour; files are read as
+        // RGB, and a network for one channel gets their luminance.
+        if spec.input[0] == 1 && gives(&pipeline).is_ok_and(|channels| channels == 3) {
+            pipeline = Pipeline::parse(&format!("Grayscale | {text}"))?;
+        }
+        Ok(Self { pipeline, input: spec.input })
+    }
+
+    /// The shape that comes out, `[C, H, W]`.
+    pub fn input(&self) -> [usize; 3] {
+        self.input
+    }
+
+    /// Reads these images, the first of them image number `first`; `None` where none can be read. Bad ones are
+    /// named in the second list, or end it.
+    pub fn load(
+        &self,
+        sources: Vec<Source>,
+        first: usize,
+        skip_bad: bool,
+        device: Device,
+    ) -> Result<(Option<Loaded>, Vec<String>)> {
+        let read: Vec<_> =
+            sources.par_iter().enumerate().map(|(i, source)| self.image(&source.path, first + i)).collect();
+        let (mut kept, mut values, mut bad) = (Vec::new(), Vec::new(), Vec::new());
+        for (source, image) in sources.into_iter().zip(read) {
+            match image {
+                Ok(mut image) => {
+                    values.append(&mut image);
+                    kept.push(source);
+                }
+                Err(Failure::Bad(error)) if skip_bad => bad.push(error.to_string()),
+                Err(Failure::Bad(error) | Failure::Other(error)) => return Err(error),
+            }
+        }
+        if kept.is_empty() {
+            return Ok((None, bad));
+        }
+        let [c, h, w] = self.input.map(|n| n as i64);
+        // Stored with the channels last, which is the layout that the layers like.
+        let images = Tensor::from_slice(&values).view([kept.len() as i64, h, w, c]).permute([0, 3, 1, 2]);
+        // Where there is no label, the loss is of no interest.
+        let labels: Vec<i64> = kept.iter().map(|source| source.label.unwrap_or(0) as i64).collect();
+        let labels = Tensor::from_slice(&labels).to_device(device);
+        Ok((Some(Loaded { sources: kept, batch: Batch { images: images.to_device(device), labels } }), bad))
+    }
+
+    /// An image's values, the channels of a pixel side by side.
+    fn image(&self, path: &Path, index: usize) -> Result<Vec<f32>, Failure> {
+        let image = decoded(path).map_err(Failure::Bad)?;
+        let size = (image.height, image.width);
+        let place = |e: Error| Failure::Other(e.within(path.display()));
+        let sample =
+            self.pipeline.apply(Sample::Image(image), &mut rng(0, 0, index as u64)).map_err(place)?;
+        let Sample::Tensor(tensor) = sample else {
+            return Err(place(Error::failed("the pipeline makes no tensor")));
+        };
+        if tensor.shape != self.input {
+            return Err(place(self.misfit(size, tensor.shape)));
+        }
+        let [channels, height, width] = tensor.shape;
+        let plane = height * width;
+        let values = (0..plane).flat_map(|i| (0..channels).map(move |c| c * plane + i));
+        Ok(values.map(|at| tensor.values[at]).collect())
+    }
+
+    fn misfit(&self, (height, width): (usize, usize), [c, h, w]: [usize; 3]) -> Error {
+        let [channels, rows, columns] = self.input;
+        let pipeline = &self.pipeline;
+        if channels != c {
+            return Error::usage(format_args!(
+                "has {c} channels after the pipeline `{pipeline}`, the network takes {channels}: give a pipeline that makes so many with --transform"
+            ));
+        }
+        Error::usage(format_args!(
+            "is {height} x {width} (height x width), and {h} x {w} after the pipeline `{pipeline}`, the network takes {rows} x {columns}: put Resize into it, --transform 'Resize(({rows}, {columns})) | {pipeline}'"
+        ))
+    }
+}
+
+fn decoded(path: &Path) -> Result<Image> {
+    let bytes = std::fs::read(path).doing("read", path)?;
+    decode::rgb(&bytes).map_err(|e| e.within(path.display()))
+}
+
+/// An image file in the size of a picture on a page.
+pub fn picture(path: &Path) -> Result<Image> {
+    let image = decoded(path)?;
+    if image.width.min(image.height) <= PICTURE {
+        return Ok(image);
+    }
+    let small = Pipeline::parse(&format!("Resize({PICTURE})"))?;
+    match small.apply(Sample::Image(image), &mut rng(0, 0, 0))? {
+        Sample::Image(image) => Ok(image),
+        Sample::Tensor(_) => Err(Error::failed("a tensor after Resize")),
+    }
+}

@@ -1,0 +1,168 @@
+//! The arguments sorted: checkpoints, and images to use one on.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use torchmill::dataset::is_image_name;
+use torchmill::{Context, Error, Result};
+
+/// What the arguments are.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Inputs {
+    /// Checkpoint files.
+    pub checkpoints: Vec<PathBuf>,
+    /// Where images come from.
+    pub images: Vec<Place>,
+}
+
+/// Where images come from.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Place {
+    /// One image file.
+    File(PathBuf),
+    /// A folder of images, followed to any depth.
+    Folder(PathBuf),
+    /// Paths on standard input.
+    Stdin,
+}
+
+impl Inputs {
+    /// Sorts the arguments by their names' endings, files of other names by their first bytes, folders by what is
+    /// in them. What is not there is taken for a checkpoint unless its name is an image's.
+    pub fn sort(arguments: &[PathBuf]) -> Result<Self> {
+        let mut inputs = Self::default();
+        for path in arguments {
+            if path == Path::new("-") {
+                if inputs.images.contains(&Place::Stdin) {
+                    return Err(Error::usage("- (standard input) is given twice"));
+                }
+                inputs.images.push(Place::Stdin);
+            } else if path.is_dir() {
+                match checkpoint_of(path)? {
+                    Some(checkpoint) => inputs.checkpoints.push(checkpoint),
+                    None => inputs.images.push(Place::Folder(path.clone())),
+                }
+            } else if is_image(path)? {
+                inputs.images.push(Place::File(path.clone()));
+            } else {
+                inputs.checkpoints.push(path.clone());
+            }
+        }
+        inputs.check()?;
+        Ok(inputs)
+    }
+
+    fn check(&self) -> Result<()> {
+        if self.checkpoints.is_empty() {
+            return Err(Error::usage(
+                "no checkpoint among the arguments: give a .safetensors or .pt file, or a run's folder",
+            ));
+        }
+        if !self.images.is_empty() && self.checkpoints.len() > 1 {
+            return Err(Error::usage("images take one checkpoint at a time"));
+        }
+        Ok(())
+    }
+}
+
+/// A run's last checkpoint, where the folder is a run's (or its `checkpoints`); `None` for another folder.
+///
+/// The last rather than the best: `best` was chosen by its accuracy on the very images that it would be tested
+/// on, unless there was a validation split.
+fn checkpoint_of(folder: &Path) -> Result<Option<PathBuf>> {
+    for last in ["checkpoints/last.safetensors", "last.safetensors"].map(|name| folder.join(name)) {
+        if last.exists() {
+            return Ok(Some(last));
+        }
+    }
+    if ["config.toml", "metrics.csv", "checkpoints"].iter().any(|name| folder.join(name).exists()) {
+        return Err(Error::failed(format_args!(
+            "{} is a run without a checkpoint yet: train --run {} --resume goes on with it",
+            folder.display(),
+            folder.display()
+        )));
+    }
+    let entries = std::fs::read_dir(folder).doing("read the folder", folder)?;
+    let shard = |name: &std::ffi::OsStr| Path::new(name).extension().is_some_and(|e| e == "shard");
+    if entries.flatten().any(|entry| shard(&entry.file_name())) {
+        return Err(Error::usage(format_args!(
+            "{} holds shards: give them with --data {}",
+            folder.display(),
+            folder.display()
+        )));
+    }
+    Ok(None)
+}
+
+/// Whether a file is an image, or would be if it were there.
+fn is_image(path: &Path) -> Result<bool> {
+    if is_image_name(path) {
+        return Ok(true);
+    }
+    match path.extension().and_then(|e| e.to_str()) {
+        Some("safetensors" | "pt" | "pth") => return Ok(false),
+        Some("shard") => {
+            let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            return Err(Error::usage(format_args!(
+                "{} is a shard: give its folder, --data {}",
+                path.display(),
+                folder.display()
+            )));
+        }
+        _ => {}
+    }
+    // What cannot be read is told when it is read as a checkpoint.
+    let mut start = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(64).read_to_end(&mut start));
+    Ok(read.is_ok() && image::guess_format(&start).is_ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sorted(folder: &Path, names: &[&str]) -> Result<Inputs> {
+        let there = |name: &&str| if *name == "-" { PathBuf::from("-") } else { folder.join(name) };
+        Inputs::sort(&names.iter().map(there).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn names_and_contents_tell_checkpoints_from_images() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        std::fs::create_dir_all(at("run/checkpoints")).unwrap();
+        std::fs::write(at("run/checkpoints/last.safetensors"), "").unwrap();
+        std::fs::create_dir(at("photos")).unwrap();
+        std::fs::write(at("upload"), b"\x89PNG\r\n\x1a\n").unwrap();
+        let inputs = sorted(folder.path(), &["run", "missing.JPG", "photos", "-", "upload"]).unwrap();
+        assert_eq!(inputs.checkpoints, [at("run/checkpoints/last.safetensors")]);
+        let places = [
+            Place::File(at("missing.JPG")),
+            Place::Folder(at("photos")),
+            Place::Stdin,
+            Place::File(at("upload")),
+        ];
+        assert_eq!(inputs.images, places);
+        assert_eq!(sorted(folder.path(), &["gone"]).unwrap().checkpoints, [at("gone")]);
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(folder.path().join("empty-run/checkpoints")).unwrap();
+        std::fs::create_dir(folder.path().join("shards")).unwrap();
+        std::fs::write(folder.path().join("shards/test-00000-of-00001.shard"), "").unwrap();
+        for (arguments, text) in [
+            (&["a.jpg"][..], "no checkpoint among"),
+            (&["a.safetensors", "b.pt", "c.jpg"], "one checkpoint at a time"),
+            (&["a.safetensors", "-", "-"], "twice"),
+            (&["empty-run"], "without a checkpoint yet"),
+            (&["a.safetensors", "shards"], "--data"),
+            (&["a.safetensors", "shards/test-00000-of-00001.shard"], "--data"),
+        ] {
+            let error = sorted(folder.path(), arguments).unwrap_err().to_string();
+            assert!(error.contains(text), "{error}");
+        }
+    }
+}
