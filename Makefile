@@ -41,7 +41,7 @@ prep: ## Turn it into shards                        → data/shards/DATASET-RECI
 train: ## Train on them                              → runs/RUN
 evaluate: ## Evaluate a checkpoint: the run's last, or CHECKPOINT
 scalars: ## Write the run's metrics for TensorBoard
-tensorboard: ## Show all runs in TensorBoard
+tensorboard: ## Show all runs in TensorBoard, live, until Ctrl-C
 
 ##@ The programs
 .PHONY: build install uninstall libtorch doc
@@ -206,8 +206,13 @@ runs/%/.scalars: runs/%/metrics.csv | $(RELEASE)/.data-programs
 	scalars $< --logdir runs
 	@touch $@
 
-tensorboard: $(patsubst %/metrics.csv,%/.scalars,$(wildcard runs/*/metrics.csv)) .venv/.installed
-	.venv/bin/tensorboard --logdir runs --port $(PORT)
+# Both until Ctrl-C: runs that are being trained, and those that are yet to begin, are followed.
+tensorboard: .venv/.installed | $(RELEASE)/.data-programs
+	@mkdir -p runs
+	@scalars --quiet --follow runs --logdir runs & follower=$$!; \
+		trap 'kill $$follower 2>/dev/null || true; wait $$follower || true' EXIT; \
+		trap 'exit 130' INT TERM; \
+		.venv/bin/tensorboard --logdir runs --port $(PORT)
 
 # --- Installing -------------------------------------------------------------------------------------------
 # The programs look for libtorch in ../lib/torchmill first. This project's own is copied there; one that

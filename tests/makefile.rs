@@ -2,9 +2,11 @@
 //! nothing is compiled.
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use crate::programs::{PROGRAMS, names, ok, program_folder, repository, said, scratch};
 
@@ -186,6 +188,41 @@ fn a_recipe_that_changed_does_not_pass_for_the_one_that_was_trained() {
     fs::write(project.path("mine.toml"), &recipe).unwrap();
     let said = said_by_failing(&mut project.make(&arguments));
     assert!(said.contains("mine.toml") && said.contains("RUN="), "{said}");
+}
+
+#[test]
+fn tensorboard_follows_the_runs_until_ctrl_c() {
+    let project = Project::new("make-tensorboard");
+    fs::create_dir_all(project.path(".venv/bin")).unwrap();
+    fs::write(project.path(".venv/.installed"), "").unwrap();
+    // Stands in for TensorBoard, which crates/scalars/tests starts for real: says its arguments, and waits.
+    let tensorboard = project.path(".venv/bin/tensorboard");
+    fs::write(&tensorboard, "#!/bin/sh\necho \"$@\" >tensorboard-was-here\nexec sleep 600\n").unwrap();
+    fs::set_permissions(&tensorboard, fs::Permissions::from_mode(0o755)).unwrap();
+    // A group of its own, as on a terminal, where Ctrl-C goes to all of it.
+    let mut make = project.make(&["tensorboard", "PORT=6123"]).process_group(0).spawn().unwrap();
+    let wait_for = |what: &str, there: &dyn Fn() -> bool| {
+        let started = Instant::now();
+        while !there() {
+            assert!(started.elapsed() < Duration::from_secs(60), "{what}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    };
+    let said = project.path("tensorboard-was-here");
+    wait_for("no TensorBoard", &|| {
+        fs::read_to_string(&said).is_ok_and(|s| s.contains("--logdir runs --port 6123"))
+    });
+    // A run that begins later appears.
+    fs::create_dir_all(project.path("runs/late")).unwrap();
+    fs::write(project.path("runs/late/metrics.csv"), "wall_time,step,epoch,tag,value\n1,1,1,train loss,2\n")
+        .unwrap();
+    wait_for("no events", &|| names(project.path("runs/late")).iter().any(|n| n.contains("tfevents")));
+
+    let group = format!("-{}", make.id());
+    ok(Command::new("kill").args(["-INT", "--", &group]));
+    assert!(!make.wait().unwrap().success());
+    let alive = || Command::new("kill").args(["-0", "--", &group]).output().unwrap().status.success();
+    wait_for("a program is still running", &|| !alive());
 }
 
 /// What make said on standard error while it failed.

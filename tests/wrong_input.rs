@@ -231,3 +231,25 @@ fn a_run_is_never_overwritten() {
     says(&message, &[&job.run.to_string_lossy(), "--resume"]);
     assert!(fs::read(job.checkpoint()).unwrap() == before);
 }
+
+#[test]
+fn what_is_misspelt_is_suggested() {
+    let job = job();
+    let folder = scratch("misspelt");
+    let recipe = ok(program("train").args(["--print-recipe", "article"])).stdout;
+    fs::write(folder.join("key.toml"), recipe.replace("epochs =", "epoch =")).unwrap();
+    fs::write(folder.join("layer.toml"), recipe.replace("\"Conv2d\"", "\"Conv2D_\"")).unwrap();
+    let raw = job.raw.to_str().unwrap();
+    for (name, arguments, meant) in [
+        ("fetch-data", &["cfiar10"][..], "cifar10"),
+        ("prep", &[raw, "-o", "x", "--transform", "RandomHorizontalFlp"], "RandomHorizontalFlip"),
+        ("prep", &[raw, "-o", "x", "--split", "tests"], "test"),
+        ("prep", &[raw, "-o", "x", "--recipe", "artcle"], "article"),
+        ("prep", &[raw, "-o", "x", "--recipe", "key.toml"], "epochs"),
+        ("train", &["--recipe", "layer.toml", "--data", "x"], "Conv2d"),
+        ("train", &["--print-recipe", "artikle"], "article"),
+    ] {
+        let said = fails(program(name).args(arguments).current_dir(&folder), 2);
+        assert!(said.contains(&format!("did you mean {meant}?")), "{name} {arguments:?}\n{said}");
+    }
+}

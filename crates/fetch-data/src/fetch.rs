@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use torchmill::atomic::AtomicFolder;
-use torchmill::{Context, Error, Result, progress};
+use torchmill::{Context, Error, Result, progress, suggest};
 
 use crate::catalogue::{self, Download, Edition, Entry, Origin};
 use crate::checksum::{self, Checksum};
@@ -115,7 +115,8 @@ fn check_name(name: &str) -> Result<()> {
 
 pub(crate) fn unknown(name: &str) -> Error {
     Error::usage(format_args!(
-        "no data set is called `{name}` (--list shows what there is); one of your own needs --from"
+        "no data set is called `{name}`{} (--list shows what there is); one of your own needs --from",
+        suggest::did_you_mean(name, catalogue::ENTRIES.iter().map(|entry| entry.name))
     ))
 }
 

@@ -9,6 +9,7 @@ use torchmill::shard::DType;
 const EXAMPLES: &str = "\x1b[1mExamples:\x1b[0m
   prep data/raw/cifar10 -o data/shards/cifar10
   prep pets --test-fraction 0.2 --transform 'Resize((200, 200)) | ToTensor' -o shards
+  prep pets --recipe article --preview sheet.png
   prep cats dogs --recipe article -o shards
   prep data/raw/cifar10 --split test --format npy -o - | python your_script.py
   find pets -name '*.jpg' | prep - --test-fraction 0.1 -o shards
@@ -23,11 +24,14 @@ pub struct Args {
     #[arg(value_name = "INPUT", required_unless_present = "inspect")]
     pub inputs: Vec<PathBuf>,
     /// Write into this folder, or to standard output (-)
-    #[arg(short, long, value_name = "FOLDER", required_unless_present_any = ["inspect", "stats"])]
+    #[arg(short, long, value_name = "FOLDER", required_unless_present_any = ["inspect", "stats", "preview"])]
     pub out: Option<PathBuf>,
     /// Print mean and deviation per channel, class counts and image sizes
     #[arg(long, conflicts_with_all = ["out", "inspect"])]
     pub stats: bool,
+    /// Draw what the pipeline makes of some images of each class, with its draws, as PNG
+    #[arg(long, value_name = "FILE.png", conflicts_with = "inspect")]
+    pub preview: Option<PathBuf>,
     /// Check shard files (or -) and print what they hold
     #[arg(long, value_name = "FILE", conflicts_with_all = ["inputs", "out"], num_args = 1..)]
     pub inspect: Vec<PathBuf>,

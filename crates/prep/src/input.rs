@@ -4,7 +4,7 @@ use std::io::IsTerminal;
 use std::path::Path;
 
 use torchmill::dataset::{Dataset, UNSPLIT};
-use torchmill::{Context, Error, Result, progress};
+use torchmill::{Context, Error, Result, progress, suggest};
 
 use crate::args::Args;
 
@@ -73,7 +73,11 @@ fn split(sets: &mut [Dataset], args: &Args) -> Result<()> {
 pub fn splits(set: &Dataset, wanted: &[String]) -> Result<Vec<String>> {
     let known: Vec<_> = set.splits.keys().cloned().collect();
     if let Some(missing) = wanted.iter().find(|w| !set.splits.contains_key(*w)) {
-        return Err(Error::usage(format_args!("there is no split `{missing}`, only {}", known.join(", "))));
+        let hint = suggest::did_you_mean(missing, known.iter().map(String::as_str));
+        return Err(Error::usage(format_args!(
+            "there is no split `{missing}`, only {}{hint}",
+            known.join(", ")
+        )));
     }
     let mut splits = if wanted.is_empty() { known } else { wanted.to_vec() };
     splits.sort_by_key(|s| (s != "train", s.clone()));

@@ -9,6 +9,8 @@ mod input;
 mod inspect;
 mod job;
 mod pipelines;
+mod preview;
+mod sheet;
 mod sidecar;
 mod stats;
 mod stream;
@@ -33,11 +35,15 @@ fn run(args: &Args) -> Result<()> {
     }
     let set = input::open(args)?;
     let splits = input::splits(&set, &args.select.split)?;
-    let jobs = job::plan(&set, &splits, args)?;
+    let mut jobs = job::plan(&set, &splits, args)?;
+    if let Some(path) = &args.preview {
+        preview::write(&mut jobs, args, path)?;
+    }
     if args.stats {
         return stats::print(&jobs, args.json);
     }
     match args.out.as_deref() {
+        None if args.preview.is_some() => Ok(()),
         Some(out) if out != Path::new("-") => folder::write(out, jobs, args),
         _ => stream::write(jobs, args),
     }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use torchmill::progress::{count, note};
+use torchmill::suggest::did_you_mean;
 use torchmill::{Error, Result};
 
 use crate::event::encode::Encoding;
@@ -85,11 +86,10 @@ pub fn report(source: &Source, feed: &Feed, options: &Options) {
             tally.not_increasing.first
         ));
     }
-    let unused: Vec<String> = options.select.unused(&tally.tags).into_iter().map(str::to_owned).collect();
-    if !unused.is_empty() {
+    for unused in options.select.unused(&tally.tags) {
         note(format_args!(
-            "{source}: there is no tag {}; the tags are {}",
-            quoted(&unused),
+            "{source}: there is no tag {unused:?}{}; the tags are {}",
+            did_you_mean(unused, tally.tags.iter().map(String::as_str)),
             quoted(&tally.tags)
         ));
     }

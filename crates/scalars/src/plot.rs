@@ -2,7 +2,6 @@
 
 use std::env;
 use std::fmt::Write as _;
-use std::io::IsTerminal;
 
 use ratatui_core::buffer::Buffer;
 use ratatui_core::layout::{Constraint, Rect};
@@ -10,6 +9,7 @@ use ratatui_core::style::{Color, Style};
 use ratatui_core::symbols::Marker;
 use ratatui_core::widgets::Widget;
 use ratatui_widgets::chart::{Axis, Chart as Widgets, Dataset, GraphType};
+use torchmill::terminal;
 
 use crate::curves::{Chart, Curve, thin};
 
@@ -35,16 +35,12 @@ impl Look {
     /// What standard output is: a terminal of some width, or else 80 characters without colours. NO_COLOR, and a
     /// locale without UTF-8, are respected.
     pub fn of_stdout() -> Self {
-        let terminal = std::io::stdout().is_terminal();
         let columns = env::var("COLUMNS").ok().and_then(|c| c.parse().ok());
         let size = terminal_size::terminal_size_of(std::io::stdout()).map(|(width, _)| width.0);
-        let set = |name| env::var(name).ok().filter(|value| !value.is_empty());
-        let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(set).unwrap_or_default();
-        let locale = locale.to_uppercase();
         Self {
             width: size.or(columns).unwrap_or(80).clamp(40, 160),
-            unicode: locale.contains("UTF-8") || locale.contains("UTF8"),
-            colour: terminal && set("NO_COLOR").is_none() && set("TERM").is_none_or(|term| term != "dumb"),
+            unicode: terminal::unicode(),
+            colour: terminal::colours(&std::io::stdout()),
         }
     }
 }

@@ -83,6 +83,16 @@ fn wrong_input_is_one_clear_line() {
             "good.csv: cannot make the folder empty.csv/good: not a directory",
         ),
         (&["good.csv", "--only", "acc"], 1, "good.csv: no tag fits --only; the tags are \"loss\""),
+        (
+            &["good.csv", "--only", "los"],
+            1,
+            "good.csv: no tag fits --only (did you mean \"loss\"?); the tags are \"loss\"",
+        ),
+        (
+            &["good.csv", "--step", "stepp"],
+            1,
+            "good.csv: there is no column \"stepp\" (did you mean step?); the columns are wall_time, step, epoch, tag, value",
+        ),
         (&["good.csv", "good.csv"], 2, "good.csv is given twice"),
         (&["up.csv"], 1, "up.csv: a run called \"../../etc\" would lie outside the log folder"),
         (&["nothing"], 1, "there is no metrics.csv in or below nothing"),

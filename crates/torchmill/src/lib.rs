@@ -14,6 +14,8 @@ pub mod metrics;
 pub mod progress;
 pub mod recipe;
 pub mod shard;
+pub mod suggest;
+pub mod terminal;
 pub mod transform;
 
 pub use error::{Context, Error, Result};

@@ -2,11 +2,12 @@
 //! Standard output carries results only.
 
 use std::fmt::Display;
-use std::io::IsTerminal;
 use std::sync::atomic::{AtomicI8, Ordering};
 use std::time::{Duration, Instant};
 
 use indicatif::{HumanBytes, HumanCount, HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::terminal;
 
 /// -1: quiet (errors only); 0: normal; 1 and more: verbose.
 static LEVEL: AtomicI8 = AtomicI8::new(0);
@@ -63,7 +64,7 @@ impl Progress {
     /// Starts at 0 of `total` (`None` where it is not known), labelled `what`.
     pub fn new(what: impl Into<String>, total: Option<u64>, unit: Unit) -> Self {
         let what = what.into();
-        let terminal = std::io::stderr().is_terminal();
+        let terminal = terminal::moves(&std::io::stderr());
         let target =
             if terminal && !quiet() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         let bar = ProgressBar::with_draw_target(total, target);
@@ -80,7 +81,9 @@ impl Progress {
             (Unit::Count(u), None) => format!("{{prefix}} {{spinner}} {{human_pos}} {u} {{per_sec}} {{msg}}"),
         };
         // The templates above are fixed; were one wrong, the default style would do.
-        bar.set_style(ProgressStyle::with_template(&style).unwrap_or_else(|_| ProgressStyle::default_bar()));
+        let style = ProgressStyle::with_template(&style).unwrap_or_else(|_| ProgressStyle::default_bar());
+        let ascii = |style: ProgressStyle| style.progress_chars("#>-").tick_chars("|/-\\ ");
+        bar.set_style(if terminal::unicode() { style } else { ascii(style) });
         bar.set_prefix(what.clone());
         let now = Instant::now();
         Self { bar, what, unit, started: now, before: 0, last_line: now, plain: !terminal && !quiet() }

@@ -20,10 +20,7 @@ fn main() -> ExitCode {
 
 fn run(args: Args) -> Result<()> {
     if let Some(name) = &args.print_recipe {
-        let text = recipe::text(name).ok_or_else(|| {
-            let names = recipe::names().collect::<Vec<_>>().join(", ");
-            Error::usage(format_args!("no recipe is called `{name}`: there are {names}"))
-        })?;
+        let text = recipe::text(name).ok_or_else(|| recipe::unknown(name))?;
         return cli::print(text.as_bytes());
     }
     let plan = plan::resolve(&args)?;

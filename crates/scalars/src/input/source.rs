@@ -5,6 +5,7 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use torchmill::suggest::nearest;
 use torchmill::{Context, Error, Result, interrupt};
 
 use super::rows::Rows;
@@ -133,7 +134,10 @@ impl Feed {
         } else if tally.bad.count > 0 {
             Some(format!("it holds no good cell; {}", tally.bad.first))
         } else if !self.options.select.only.is_empty() && !tally.tags.is_empty() {
-            Some(format!("no tag fits --only; the tags are {}", quoted(&tally.tags)))
+            let tags = || tally.tags.iter().map(String::as_str);
+            let hint = self.options.select.only.iter().find_map(|only| nearest(only, tags()));
+            let hint = hint.map_or_else(String::new, |near| format!(" (did you mean {near:?}?)"));
+            Some(format!("no tag fits --only{hint}; the tags are {}", quoted(&tally.tags)))
         } else {
             Some("it holds no points yet".to_owned())
         }

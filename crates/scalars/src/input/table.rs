@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 
+use torchmill::suggest::did_you_mean;
 use torchmill::{Error, Result};
 
 use super::rows::Row;
@@ -124,7 +125,8 @@ impl Table {
         let find = |named: &Option<String>, usual: &[&str]| match named {
             Some(name) => columns.iter().position(|c| c == name).map(Some).ok_or_else(|| {
                 Error::failed(format_args!(
-                    "there is no column {name:?}; the columns are {}",
+                    "there is no column {name:?}{}; the columns are {}",
+                    did_you_mean(name, columns.iter().map(String::as_str)),
                     columns.join(", ")
                 ))
             }),

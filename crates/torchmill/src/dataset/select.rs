@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use sha2::{Digest, Sha256};
 
 use super::{Dataset, Sample};
+use crate::suggest::did_you_mean;
 use crate::{Error, Result};
 
 /// The name of the only split of a data set that comes as one heap of images.
@@ -79,7 +80,11 @@ impl Dataset {
         let mut new_label = vec![None; self.classes.len()];
         for (name, label) in wanted.iter().zip(0u32..) {
             let old = self.classes.iter().position(|c| c == name).ok_or_else(|| {
-                Error::usage(format_args!("there is no class `{name}`, only {}", self.classes.join(", ")))
+                let hint = did_you_mean(name, self.classes.iter().map(String::as_str));
+                Error::usage(format_args!(
+                    "there is no class `{name}`, only {}{hint}",
+                    self.classes.join(", ")
+                ))
             })?;
             if new_label[old].replace(label).is_some() {
                 return Err(Error::usage(format_args!("the class `{name}` is named twice")));

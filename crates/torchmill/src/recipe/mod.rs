@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Context, Error, Result};
+use crate::{Context, Error, Result, suggest};
 pub use layer::{Approximate, Dims, Layer, NamedPadding, Padding, PaddingMode, Pair};
 pub use loss::Loss;
 pub use optimizer::Optimizer;
@@ -108,13 +108,19 @@ pub fn load(name_or_path: &str) -> Result<Recipe> {
     }
     let path = Path::new(name_or_path);
     if path.extension().is_none() && !path.exists() {
-        return Err(Error::usage(format_args!(
-            "no recipe is called `{name_or_path}`: there are {}, or give the path of a TOML file",
-            names().collect::<Vec<_>>().join(", ")
-        )));
+        return Err(unknown(name_or_path));
     }
     let text = std::fs::read_to_string(path).doing("read", path)?;
     Recipe::parse(&text).map_err(|e| e.within(path.display()))
+}
+
+/// No built-in recipe has this name.
+pub fn unknown(name: &str) -> Error {
+    Error::usage(format_args!(
+        "no recipe is called `{name}`{}: there are {}, or give the path of a TOML file",
+        suggest::did_you_mean(name, names()),
+        names().collect::<Vec<_>>().join(", ")
+    ))
 }
 
 impl Recipe {
@@ -122,7 +128,7 @@ impl Recipe {
     pub fn parse(text: &str) -> Result<Self> {
         let recipe: Self = toml::from_str(text).map_err(|e| {
             let line = e.span().map(|s| text[..s.start.min(text.len())].matches('\n').count() + 1);
-            let message = e.message().trim_end().to_owned();
+            let message = suggest::in_message(e.message().trim_end());
             Error::usage(line.map_or(message.clone(), |line| format!("line {line}: {message}")))
         })?;
         recipe.train.check()?;

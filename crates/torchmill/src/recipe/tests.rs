@@ -32,10 +32,13 @@ fn error(text: &str) -> String {
 fn misspelt_keys_and_layers_are_named_with_their_line() {
     let key = error(&format!("{SMALL}\n[train]\nepochs = 2\nlearning_rate = 0.1\n"));
     assert!(key.starts_with("line 10: unknown field `learning_rate`"), "{key}");
+    assert!(!key.contains("did you mean"), "{key}");
     let layer = error(&SMALL.replace("Linear", "Linaer"));
     assert!(layer.contains("unknown variant `Linaer`") && layer.starts_with("line 6"), "{layer}");
+    assert!(layer.ends_with("(did you mean Linear?)"), "{layer}");
     let argument = error(&SMALL.replace("type = \"Linear\"", "type = \"Linear\"\nout_feature = 3"));
     assert!(argument.contains("unknown field `out_feature`"), "{argument}");
+    assert!(argument.ends_with("(did you mean out_features?)"), "{argument}");
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! From a call's literals to a transform's fields, and what each kind of argument may look like.
 
 use super::value::{Call, Item, Value};
-use super::{names, syntax, types};
-use crate::{Error, Result};
+use super::{syntax, types};
+use crate::{Error, Result, suggest};
 
 /// A call whose arguments have found their parameters.
 pub(super) struct Bound<'a> {
@@ -41,7 +41,7 @@ impl<'a> Bound<'a> {
     }
 
     fn unknown(&self, name: &str, at: usize, parameters: &[&'static str]) -> Error {
-        let known = match names::nearest(name, parameters.iter().copied()) {
+        let known = match suggest::nearest(name, parameters.iter().copied()) {
             Some(near) => format!("did you mean {near}?"),
             None if parameters.is_empty() => "it takes none".to_owned(),
             None => format!("it takes {}", parameters.join(", ")),

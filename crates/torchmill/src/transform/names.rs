@@ -1,8 +1,9 @@
-//! Names: arguments that are one of a few, and what was meant where a name is misspelt.
+//! Arguments that are one of a few names.
 
 use super::arguments::Place;
 use super::value::{Item, Value};
 use crate::Result;
+use crate::suggest::did_you_mean;
 
 /// An argument that is one of a few names: as a string, as a member of torchvision's enumeration, or what
 /// else stands for it. The canonical text has the string, or what `shown` makes of it.
@@ -49,16 +50,6 @@ pub(super) fn one_of<T: Copy>(item: &Item, place: &Place, known: &[(T, &[&str])]
         return Ok(*found);
     }
     let names: Vec<&str> = known.iter().filter_map(|(_, names)| names.first().copied()).collect();
-    let hint = nearest(&name, names.iter().copied());
-    let hint = hint.map_or_else(String::new, |near| format!(" (did you mean {near}?)"));
+    let hint = did_you_mean(&name, names.iter().copied());
     Err(place.must_be_hinted(&format!("one of {}", names.join(", ")), item, &hint))
-}
-
-/// The name that was probably meant, if any is near.
-pub(super) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let name = name.to_lowercase();
-    let distance = |k: &str| strsim::damerau_levenshtein(&name, &k.to_lowercase());
-    let near = known.min_by_key(|k| distance(k))?;
-    // A third of the letters may be wrong; more is another word.
-    (distance(near) <= near.len().max(name.len()).div_ceil(3)).then_some(near)
 }

@@ -1,10 +1,10 @@
 //! The list of transforms: one line each.
 
 use super::arguments::Bound;
-use super::names::nearest;
 use super::step::Step;
 use super::value::Call;
 use super::*;
+use crate::suggest::did_you_mean;
 use crate::{Result, transform::syntax};
 
 macro_rules! table {
@@ -35,8 +35,7 @@ macro_rules! table {
                         checked(Self::$name($name::read(&bound)?), &bound)
                     } )*
                     unknown => {
-                        let near = nearest(unknown, Self::NAMES.iter().copied().chain(["Compose"]));
-                        let hint = near.map_or_else(String::new, |n| format!(" (did you mean {n}?)"));
+                        let hint = did_you_mean(unknown, Self::NAMES.iter().copied().chain(["Compose"]));
                         Err(syntax::wrong_at(
                             text,
                             call.at,

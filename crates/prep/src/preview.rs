@@ -1,0 +1,167 @@
+//! `--preview`: what the pipeline makes of some images of each class, as a picture to look at.
+
+use std::path::Path;
+
+use image::RgbImage;
+use torchmill::transform::{self, Image, Pipeline, Sample, Tensor, Transform};
+use torchmill::{Error, Result, atomic, cli, interrupt, progress};
+
+use crate::bake::{Failure, Job};
+use crate::job;
+use crate::sheet::{self, Picture, Section};
+
+/// Pictures in a row.
+const COLUMNS: usize = 10;
+/// Pictures of a split, or rows where each image has one of its own.
+const ROWS: usize = 10;
+/// Draws of each image where the pipeline is random.
+const DRAWS: usize = COLUMNS - 1;
+
+/// Draws a contact sheet and writes it as PNG to `path`, or to standard output for `-`.
+///
+/// Images are taken class by class in turn, from the beginning of each split. A pipeline that draws nothing gets
+/// a picture an image; a random one a row an image: the image as it is in the file, then the draws of the
+/// first epochs, which are those that `train` makes with the same seed.
+pub fn write(jobs: &mut [Job], args: &crate::args::Args, path: &Path) -> Result<()> {
+    if path != Path::new("-") && !path.extension().is_some_and(|e| e.eq_ignore_ascii_case("png")) {
+        return Err(Error::usage(format_args!(
+            "--preview {}: the file's name must end in .png",
+            path.display()
+        )));
+    }
+    job::fill_in_statistics(jobs, args)?;
+    let sections = jobs.iter().map(section).collect::<Result<Vec<_>>>()?;
+    let png = sheet::draw(&sections)?;
+    if path == Path::new("-") {
+        return cli::print(&png);
+    }
+    atomic::write(path, &png)?;
+    progress::note(format_args!("{}: look at it before you train", path.display()));
+    Ok(())
+}
+
+/// One split's part of the sheet.
+fn section(job: &Job) -> Result<Section> {
+    let whole = &job.cut.whole;
+    let random = whole.is_random();
+    let mut pictures = Vec::new();
+    let rows = if random { ROWS } else { ROWS * COLUMNS };
+    for i in class_by_class(job).take(rows) {
+        interrupt::check()?;
+        let sample = job.samples[i];
+        let Some(original) = job.unless_bad(i, job.set.image(sample).map_err(Failure::Bad))? else {
+            continue;
+        };
+        let label = class_label(&job.set.classes, sample.label as usize);
+        let draw = |epoch: usize| -> Result<RgbImage> {
+            let mut rng = transform::rng(job.seed, epoch as u64, i as u64);
+            let made = whole.apply(Sample::Image(original.clone()), &mut rng);
+            Ok(to_picture(&made.map_err(|e| e.within(job.set.place(sample)))?, whole))
+        };
+        if random {
+            pictures.push(Picture { image: from_image(&original), label: label.clone() });
+        }
+        for epoch in 0..if random { DRAWS } else { 1 } {
+            pictures.push(Picture { image: draw(epoch)?, label: label.clone() });
+        }
+    }
+    let titles = match random {
+        true => {
+            std::iter::once("original".to_owned()).chain((1..=DRAWS).map(|n| format!("epoch {n}"))).collect()
+        }
+        false => Vec::new(),
+    };
+    let pipeline = if whole.is_empty() { "no transform".to_owned() } else { whole.to_string() };
+    Ok(Section { heading: format!("{}: {pipeline}", job.split), titles, columns: COLUMNS, pictures })
+}
+
+/// The indices of a split's images: the first of each class, then the second of each, and so on.
+fn class_by_class(job: &Job) -> impl Iterator<Item = usize> {
+    let mut by_class = vec![Vec::new(); job.set.classes.len()];
+    for (i, sample) in job.samples.iter().enumerate() {
+        // No sheet shows more of a class.
+        if let Some(class) =
+            by_class.get_mut(sample.label as usize).filter(|class| class.len() < ROWS * COLUMNS)
+        {
+            class.push(i);
+        }
+    }
+    (0..ROWS * COLUMNS)
+        .flat_map(move |n| by_class.iter().filter_map(|class| class.get(n).copied()).collect::<Vec<_>>())
+}
+
+/// The class's name, or its number where the sheet's font cannot write the name.
+fn class_label(classes: &[String], label: usize) -> String {
+    match classes.get(label) {
+        Some(name) if sheet::can_write(name) => name.clone(),
+        _ => format!("class {label}"),
+    }
+}
+
+/// What came out of a pipeline as people see it. A tensor's values are those from 0 to 1 again once `Normalize` is
+/// undone; what lies outside is cut off.
+fn to_picture(sample: &Sample, pipeline: &Pipeline) -> RgbImage {
+    match sample {
+        Sample::Image(image) => from_image(image),
+        Sample::Tensor(tensor) => from_tensor(tensor, pipeline),
+    }
+}
+
+fn from_image(image: &Image) -> RgbImage {
+    picture(image.width, image.height, |c, at| {
+        let channel = c.min(image.channels.saturating_sub(1));
+        image.pixels.get(at * image.channels + channel).copied().unwrap_or_default()
+    })
+}
+
+fn from_tensor(tensor: &Tensor, pipeline: &Pipeline) -> RgbImage {
+    let [channels, height, width] = tensor.shape;
+    let normalized: Vec<_> = pipeline
+        .steps()
+        .iter()
+        .filter_map(|step| if let Transform::Normalize(n) = step { Some(n) } else { None })
+        .collect();
+    // One value serves all channels.
+    let of = |values: &[f32], c: usize| values.get(c).or(values.first()).copied();
+    picture(width, height, |c, at| {
+        let channel = c.min(channels.saturating_sub(1));
+        let value = tensor.values.get(channel * height * width + at).copied().unwrap_or_default();
+        let value = normalized
+            .iter()
+            .rev()
+            .fold(value, |x, n| x * of(&n.std, channel).unwrap_or(1.0) + of(&n.mean, channel).unwrap_or(0.0));
+        // The cast cuts off, and makes NaN black.
+        (value * 255.0).round() as u8
+    })
+}
+
+/// An RGB picture; `value` is asked for channel 0 to 2 of each pixel. Grey has one channel for all three.
+fn picture(width: usize, height: usize, value: impl Fn(usize, usize) -> u8) -> RgbImage {
+    RgbImage::from_fn(width as u32, height as u32, |x, y| {
+        let at = y as usize * width + x as usize;
+        image::Rgb([0, 1, 2].map(|c| value(c, at)))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn normalize_is_undone() {
+        let pipeline = Pipeline::parse("ToTensor | Normalize((0.5, 0.25, 0.0), (0.5, 0.25, 2.0))").unwrap();
+        let pixels = vec![0, 128, 255, 7, 200, 31];
+        let image = Image { width: 2, height: 1, channels: 3, pixels: pixels.clone() };
+        let made = pipeline.apply(Sample::Image(image), &mut transform::rng(0, 0, 0)).unwrap();
+        assert!(matches!(&made, Sample::Tensor(t) if t.values.iter().any(|&x| x < 0.0)));
+        assert_eq!(to_picture(&made, &pipeline).into_raw(), pixels);
+        let tensor = Tensor { shape: [1, 1, 3], values: vec![-1.0, f32::NAN, 9.0] };
+        assert_eq!(from_tensor(&tensor, &Pipeline::default()).into_raw(), [0, 0, 0, 0, 0, 0, 255, 255, 255]);
+    }
+
+    #[test]
+    fn what_the_font_cannot_write_is_a_number() {
+        let classes = ["cat".to_owned(), "Bär".to_owned(), "\u{732b}".to_owned()];
+        assert_eq!([0, 1, 2, 3].map(|i| class_label(&classes, i)), ["cat", "Bär", "class 2", "class 3"]);
+    }
+}

@@ -1,0 +1,206 @@
+//! A contact sheet: small pictures in rows, with text, drawn without any font of the system's.
+
+use std::convert::Infallible;
+use std::io::Cursor;
+
+use embedded_graphics::mono_font::iso_8859_1::{FONT_7X13, FONT_7X13_BOLD};
+use embedded_graphics::mono_font::{MonoFont, MonoTextStyle};
+use embedded_graphics::pixelcolor::Rgb888;
+use embedded_graphics::prelude::*;
+use embedded_graphics::text::{Baseline, Text};
+use image::imageops::{self, FilterType};
+use image::{ImageFormat, Rgb, RgbImage};
+use torchmill::{Error, Result};
+
+/// Between pictures, and around everything.
+const GAP: u32 = 10;
+/// A line of text.
+const LINE: u32 = 15;
+/// A character.
+const LETTER: u32 = 7;
+/// The shortest and the longest that a picture's longer side is drawn; smaller ones are enlarged a whole number
+/// of times, so that pixels can be seen.
+const SIDE: std::ops::RangeInclusive<u32> = 96..=192;
+const PAPER: Rgb<u8> = Rgb([250, 250, 248]);
+const INK: Rgb888 = Rgb888::new(30, 30, 30);
+
+/// A picture and what stands under it.
+pub struct Picture {
+    /// Of any size.
+    pub image: RgbImage,
+    /// Cut where it is wider than the picture.
+    pub label: String,
+}
+
+/// Pictures with a heading.
+pub struct Section {
+    /// Broken into lines where it is wider than the sheet.
+    pub heading: String,
+    /// Above each column; may be none.
+    pub titles: Vec<String>,
+    /// Pictures in a row.
+    pub columns: usize,
+    /// Row by row.
+    pub pictures: Vec<Picture>,
+}
+
+/// Whether the font has all of this text (Latin-1 without control characters).
+pub fn can_write(text: &str) -> bool {
+    !text.is_empty() && text.chars().all(|c| matches!(c, ' '..='~' | '\u{a0}'..='\u{ff}'))
+}
+
+/// Draws the sections one below the other; returns a PNG.
+pub fn draw(sections: &[Section]) -> Result<Vec<u8>> {
+    let sizes = sections.iter().flat_map(|s| &s.pictures).map(|p| p.image.width().max(p.image.height()));
+    let side = sizes.max().unwrap_or(0).clamp(*SIDE.start(), *SIDE.end());
+    let columns = sections.iter().map(|s| s.columns.min(s.pictures.len())).max().unwrap_or(0).max(4) as u32;
+    let width = GAP + columns * (side + GAP);
+    let letters = ((width - 2 * GAP) / LETTER) as usize;
+    let height = GAP + sections.iter().map(|s| height(s, side, letters)).sum::<u32>();
+    let mut sheet = Sheet(RgbImage::from_pixel(width, height, PAPER));
+    let mut y = GAP;
+    for section in sections {
+        for line in lines(&section.heading, letters) {
+            sheet.write(&line, GAP, y, &FONT_7X13_BOLD);
+            y += LINE;
+        }
+        y += GAP / 2;
+        let left = |column: usize| GAP + column as u32 * (side + GAP);
+        if !section.titles.is_empty() {
+            for (column, title) in section.titles.iter().enumerate() {
+                sheet.write(title, left(column), y, &FONT_7X13);
+            }
+            y += LINE;
+        }
+        for row in section.pictures.chunks(section.columns.max(1)) {
+            for (column, picture) in row.iter().enumerate() {
+                let fitted = fit(&picture.image, side);
+                let (x, above) = ((side - fitted.width()) / 2, (side - fitted.height()) / 2);
+                imageops::overlay(&mut sheet.0, &fitted, (left(column) + x).into(), (y + above).into());
+                sheet.write(
+                    &cut(&picture.label, (side / LETTER) as usize),
+                    left(column),
+                    y + side + 1,
+                    &FONT_7X13,
+                );
+            }
+            y += side + LINE + GAP;
+        }
+        y += GAP;
+    }
+    let mut png = Cursor::new(Vec::new());
+    sheet
+        .0
+        .write_to(&mut png, ImageFormat::Png)
+        .map_err(|e| Error::failed(e).within("cannot make the PNG"))?;
+    Ok(png.into_inner())
+}
+
+fn height(section: &Section, side: u32, letters: usize) -> u32 {
+    let rows = section.pictures.len().div_ceil(section.columns.max(1)) as u32;
+    let text = lines(&section.heading, letters).len() as u32 + u32::from(!section.titles.is_empty());
+    text * LINE + GAP / 2 + rows * (side + LINE + GAP) + GAP
+}
+
+/// The picture so that it fills a square of this side as far as its form allows.
+fn fit(image: &RgbImage, side: u32) -> RgbImage {
+    let longer = image.width().max(image.height()).max(1);
+    let scaled = |n: u32| ((u64::from(n) * u64::from(side) / u64::from(longer)) as u32).max(1);
+    if longer > side {
+        return imageops::resize(image, scaled(image.width()), scaled(image.height()), FilterType::Triangle);
+    }
+    let times = side / longer;
+    imageops::resize(image, image.width() * times, image.height() * times, FilterType::Nearest)
+}
+
+/// A text in lines of at most so many letters, broken at blanks where there are any.
+fn lines(text: &str, letters: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        for (i, piece) in word.chars().collect::<Vec<_>>().chunks(letters.max(1)).enumerate() {
+            let piece: String = piece.iter().collect();
+            match lines.last_mut() {
+                Some(line) if i == 0 && line.is_empty() => *line = piece,
+                Some(line) if i == 0 && line.chars().count() + 1 + piece.chars().count() <= letters => {
+                    *line += " ";
+                    *line += &piece;
+                }
+                _ => lines.push(piece),
+            }
+        }
+    }
+    lines
+}
+
+/// A text of at most so many letters.
+fn cut(text: &str, letters: usize) -> String {
+    if text.chars().count() <= letters {
+        return text.to_owned();
+    }
+    text.chars().take(letters.saturating_sub(2)).chain("..".chars()).collect()
+}
+
+/// The paper, for embedded-graphics to write on.
+struct Sheet(RgbImage);
+
+impl Sheet {
+    fn write(&mut self, text: &str, x: u32, y: u32, font: &MonoFont) {
+        let style = MonoTextStyle::new(font, INK);
+        let at = Point::new(x as i32, y as i32);
+        // Drawing on it cannot fail.
+        let _ = Text::with_baseline(text, at, style, Baseline::Top).draw(self);
+    }
+}
+
+impl OriginDimensions for Sheet {
+    fn size(&self) -> Size {
+        Size::new(self.0.width(), self.0.height())
+    }
+}
+
+impl DrawTarget for Sheet {
+    type Color = Rgb888;
+    type Error = Infallible;
+
+    fn draw_iter<I: IntoIterator<Item = Pixel<Rgb888>>>(&mut self, pixels: I) -> Result<(), Infallible> {
+        for Pixel(at, colour) in pixels {
+            let at = (u32::try_from(at.x), u32::try_from(at.y));
+            if let (Ok(x), Ok(y)) = at
+                && let Some(pixel) = self.0.get_pixel_mut_checked(x, y)
+            {
+                *pixel = Rgb([colour.r(), colour.g(), colour.b()]);
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_fit() {
+        assert_eq!(lines("train: Resize(32) | ToTensor", 12), ["train:", "Resize(32) |", "ToTensor"]);
+        assert_eq!(lines("abcdefgh ij", 3), ["abc", "def", "gh", "ij"]);
+        assert_eq!(cut("automobile", 6), "auto..");
+        assert!(can_write("Bär 1") && !can_write("\u{732b}") && !can_write("a\nb") && !can_write(""));
+    }
+
+    #[test]
+    fn a_sheet_has_room_for_all_it_shows() {
+        let picture =
+            |w, h| Picture { image: RgbImage::from_pixel(w, h, Rgb([9, 99, 200])), label: "cat".into() };
+        let section =
+            |pictures| Section { heading: "x ".repeat(200), titles: Vec::new(), columns: 3, pictures };
+        let sections = [section(vec![picture(28, 28), picture(3, 200), picture(1000, 2), picture(1, 1)])];
+        let sheet = image::load_from_memory(&draw(&sections).unwrap()).unwrap().to_rgb8();
+        assert_eq!(sheet.width(), GAP + 4 * (192 + GAP));
+        // The last line of the sheet is paper, the last label is not cut off.
+        assert!((0..sheet.width()).all(|x| *sheet.get_pixel(x, sheet.height() - 1) == PAPER));
+        let label = sheet.rows().rev().skip(GAP as usize * 2).take(LINE as usize);
+        assert!(label.flatten().any(|pixel| *pixel == Rgb([30, 30, 30])));
+        assert!(sheet.pixels().any(|pixel| *pixel == Rgb([9, 99, 200])));
+        draw(&[]).unwrap();
+    }
+}

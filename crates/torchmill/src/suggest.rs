@@ -1,0 +1,52 @@
+//! What was probably meant where a name is misspelt: data sets, transforms, layers, keys, tags, classes.
+
+/// The name that was probably meant, if any is near (Damerau-Levenshtein, in letters of either case).
+pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let name = name.to_lowercase();
+    let distance = |k: &str| strsim::damerau_levenshtein(&name, &k.to_lowercase());
+    let near = known.into_iter().min_by_key(|k| distance(k))?;
+    // A third of the letters may be wrong; more is another word.
+    (distance(near) <= near.len().max(name.len()).div_ceil(3)).then_some(near)
+}
+
+/// ` (did you mean NAME?)`, or nothing where no name is near: to end a message with.
+pub fn did_you_mean<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+    nearest(name, known).map_or_else(String::new, |near| format!(" (did you mean {near}?)"))
+}
+
+/// serde's message about an unknown key or variant, with the one that was probably meant. serde puts the names
+/// between backquotes, the unknown one first: ``unknown field `epoch`, expected `epochs` or `seed` ``.
+pub fn in_message(message: &str) -> String {
+    let names: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
+    match names.split_first() {
+        Some((unknown, known)) if message.starts_with("unknown ") => {
+            format!("{message}{}", did_you_mean(unknown, known.iter().copied()))
+        }
+        _ => message.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slip_is_found_and_another_word_is_not() {
+        let known = ["cifar10", "cifar100", "mnist"];
+        assert_eq!(nearest("Cifar-10", known), Some("cifar10"));
+        assert_eq!(nearest("mnsit", known), Some("mnist"));
+        assert_eq!(nearest("imagenet", known), None);
+        assert_eq!(nearest("x", []), None);
+        assert_eq!(did_you_mean("minst", known), " (did you mean mnist?)");
+    }
+
+    #[test]
+    fn serdes_messages_get_a_suggestion() {
+        let message = "unknown field `epoch`, expected one of `epochs`, `seed`, `drop_last`";
+        assert_eq!(in_message(message), format!("{message} (did you mean epochs?)"));
+        for unchanged in ["missing field `epochs`", "unknown field `lr`, there are no fields", "expected `=`"]
+        {
+            assert_eq!(in_message(unchanged), unchanged);
+        }
+    }
+}

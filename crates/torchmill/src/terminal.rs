@@ -1,0 +1,26 @@
+//! What the terminal can show: colours, Unicode, lines that move.
+
+use std::env;
+use std::io::IsTerminal;
+
+/// Whether colours may be written to this stream: it is a terminal that knows them, and NO_COLOR
+/// (<https://no-color.org>) is not set.
+pub fn colours(stream: &impl IsTerminal) -> bool {
+    moves(stream) && set("NO_COLOR").is_none()
+}
+
+/// Whether lines on this stream can be written over: it is a terminal, and not one that calls itself dumb.
+pub fn moves(stream: &impl IsTerminal) -> bool {
+    stream.is_terminal() && set("TERM").is_none_or(|term| term != "dumb")
+}
+
+/// Whether the locale can show more than ASCII.
+pub fn unicode() -> bool {
+    let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(set).unwrap_or_default().to_uppercase();
+    locale.contains("UTF-8") || locale.contains("UTF8")
+}
+
+/// A variable that is set to something.
+fn set(name: &str) -> Option<String> {
+    env::var(name).ok().filter(|value| !value.is_empty())
+}
