@@ -11,7 +11,7 @@ mod summary;
 use std::process::ExitCode;
 
 use args::Args;
-use torchmill::{Error, Result, cli, progress, recipe};
+use torchmill::{Result, cli, progress, recipe};
 use torchmill_nn::memory;
 
 fn main() -> ExitCode {
