@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Parser;
 use torchmill::Result;
 use torchmill::cli::Common;
-use torchmill::recipe::{Precision, Recipe, Validation};
+use torchmill::recipe::{Model, Precision, Recipe, Validation};
 use torchmill_nn::{device, precision};
 
 /// Train an image classifier from shards and a recipe
@@ -28,9 +28,27 @@ pub struct Args {
     /// Go on from the run's last checkpoint, or from this one
     #[arg(long, value_name = "CHECKPOINT", num_args = 0..=1, default_missing_value = "last")]
     pub resume: Option<PathBuf>,
-    /// Start from these weights (safetensors, or a .pt state dict) instead of random ones
-    #[arg(long, value_name = "FILE", conflicts_with = "resume")]
+    /// Start from these weights (safetensors, or a .pt state dict); a head for other classes starts anew
+    #[arg(long, value_name = "FILE", conflicts_with = "resume", help_heading = "Network")]
     pub init: Option<PathBuf>,
+    /// Names not taken from --init, such as 'fc.*'; may be given several times, as may --freeze
+    #[arg(long, value_name = "PATTERN", conflicts_with = "resume", help_heading = "Network")]
+    pub init_except: Vec<String>,
+    /// Names that training does not change, such as 'layer[12].*'
+    #[arg(long, value_name = "PATTERN", conflicts_with = "resume", help_heading = "Network")]
+    pub freeze: Vec<String>,
+    /// Instead of the recipe's layers: resnet18 or another (docs/models.md)
+    #[arg(long, value_name = "NAME", conflicts_with = "resume", help_heading = "Network")]
+    pub architecture: Option<String>,
+    /// Print the network's layers, shapes, parameters and multiply-adds, and train nothing
+    #[arg(long, help_heading = "Network")]
+    pub summary: bool,
+    /// For --summary without shards: the images' shape
+    #[arg(long, value_name = "CxHxW", requires = "summary", value_parser = shape, help_heading = "Network")]
+    pub input: Option<[usize; 3]>,
+    /// For --summary without shards
+    #[arg(long, value_name = "N", requires = "input", value_parser = clap::value_parser!(u32).range(1..=1_000_000), help_heading = "Network")]
+    pub num_classes: Option<u32>,
     /// auto, cpu, cuda or cuda:N
     #[arg(long, default_value = "auto", help_heading = "Machine")]
     pub device: String,
@@ -58,7 +76,7 @@ pub struct Args {
     /// fp32, bf16 or auto
     #[arg(long, value_name = "P", value_parser = precision::parse, help_heading = RECIPE)]
     pub precision: Option<Precision>,
-    /// Validate on this share of the training images; test on the test split once, at the end
+    /// Validate on this share of the training images; test once, at the end
     #[arg(long, value_name = "F", help_heading = RECIPE)]
     pub val_fraction: Option<f64>,
     /// Evaluate after every so many epochs
@@ -67,26 +85,23 @@ pub struct Args {
     /// Stop when so many evaluations in a row were no better than the best
     #[arg(long, value_name = "N", help_heading = RECIPE)]
     pub patience: Option<u64>,
-    /// Only so many batches of each epoch and evaluation, to try things out
+    /// Only so many batches an epoch and evaluation
     #[arg(long, value_name = "N", help_heading = RECIPE)]
     pub limit_batches: Option<usize>,
-    /// The same so many batches in every epoch: can the network learn them by heart?
+    /// The same few batches in every epoch, to be learnt by heart
     #[arg(long, value_name = "N", help_heading = RECIPE)]
     pub overfit_batches: Option<usize>,
-    /// Any other value of the recipe, such as train.optimizer.momentum=0.9; may be repeated
+    /// Any other value, such as train.optimizer.momentum=0.9
     #[arg(long, value_name = "KEY=VALUE", help_heading = RECIPE)]
     pub set: Vec<String>,
-    /// The metric that `best` is the best of [default: the accuracy]
-    #[arg(long, value_name = "METRIC", help_heading = "Checkpoints")]
-    pub best: Option<String>,
     /// Keep the last so many epochs' and the best, not all
-    #[arg(long, value_name = "N", help_heading = "Checkpoints")]
+    #[arg(long, value_name = "N", help_heading = RECIPE)]
     pub keep: Option<u64>,
-    /// Also save every so many steps, so that a killed run loses little
-    #[arg(long, value_name = "STEPS", help_heading = "Checkpoints")]
+    /// Also save every so many steps
+    #[arg(long, value_name = "STEPS", help_heading = RECIPE)]
     pub save_every: Option<u64>,
-    /// Save plain state dicts, without the network's structure
-    #[arg(long, help_heading = "Checkpoints")]
+    /// Save plain state dicts, without the structure
+    #[arg(long, help_heading = RECIPE)]
     pub weights_only: bool,
     /// Print a built-in recipe, to start your own from
     #[arg(long, value_name = "NAME", exclusive = true)]
@@ -103,6 +118,15 @@ Examples:
   train --run runs/first --resume --epochs 20
   train --print-recipe article > mine.toml
   for lr in 0.1 0.01; do train --data data/shards/cifar10 --lr $lr --run runs/lr-$lr; done";
+
+/// `3x32x32`.
+fn shape(text: &str) -> std::result::Result<[usize; 3], String> {
+    let numbers: std::result::Result<Vec<usize>, _> = text.split('x').map(str::parse).collect();
+    let shape = numbers.ok().and_then(|n| <[usize; 3]>::try_from(n).ok());
+    shape
+        .filter(|s| s.iter().all(|n| (1..=1 << 16).contains(n)))
+        .ok_or_else(|| "give channels, height and width: 3x32x32".to_owned())
+}
 
 impl Args {
     /// The recipe with the options that were given in place of its values, checked.
@@ -127,6 +151,17 @@ impl Args {
         if let Some(patience) = self.patience {
             train.early_stopping.get_or_insert_default().patience = patience;
         }
+        let model = &mut recipe.model;
+        if let Some(name) = &self.architecture {
+            *model = Model { architecture: Some(name.clone()), ..Model::default() };
+        }
+        if let Some(init) = &self.init {
+            (model.init, model.init_except) = (Some(init.clone()), Vec::new());
+        }
+        model.init_except.extend(self.init_except.iter().cloned());
+        if !self.freeze.is_empty() {
+            model.freeze.clone_from(&self.freeze);
+        }
         if let Some(data) = &self.data {
             recipe.data.shards = Some(data.clone());
         }
@@ -134,7 +169,6 @@ impl Args {
             recipe.data.validation = Some(Validation::Fraction(fraction));
         }
         let checkpoints = &mut recipe.checkpoints;
-        checkpoints.best = self.best.clone().or(checkpoints.best.take());
         checkpoints.keep = self.keep.or(checkpoints.keep);
         checkpoints.save_every = self.save_every.or(checkpoints.save_every);
         checkpoints.weights_only |= self.weights_only;

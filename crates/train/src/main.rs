@@ -11,6 +11,7 @@ mod record;
 mod resume;
 mod session;
 mod step;
+mod summary;
 mod validation;
 mod watch;
 
@@ -29,6 +30,9 @@ fn run(args: Args) -> Result<()> {
     if let Some(name) = &args.print_recipe {
         let text = recipe::text(name).ok_or_else(|| recipe::unknown(name))?;
         return cli::print(text.as_bytes());
+    }
+    if args.summary {
+        return summary::print(&args);
     }
     let mut plan = plan::resolve(&args)?;
     let data = data::Data::open(&mut plan.recipe)?;

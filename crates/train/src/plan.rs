@@ -19,8 +19,6 @@ pub struct Plan {
     pub folder: RunFolder,
     /// The checkpoint to go on from.
     pub resume: Option<PathBuf>,
-    /// Weights to start from.
-    pub init: Option<PathBuf>,
     /// Where to compute.
     pub device: Device,
     /// When to stop for now, whatever is left to do.
@@ -76,7 +74,6 @@ pub fn resolve(args: &Args) -> Result<Plan> {
         recipe,
         folder,
         resume: resume.map(|(_, checkpoint)| checkpoint),
-        init: args.init.clone(),
         device,
         max_time: args.max_time,
     })

@@ -271,7 +271,8 @@ fn every_option_of_the_loop_leaves_no_trace_of_being_killed() {
     let folder = workplace();
     let folder = folder.path();
     let options = ["--save-every", "3", "--val-fraction", "0.2", "--eval-every", "2", "--keep", "1"];
-    let options = [&options[..], &["--patience", "2", "--best", "val loss", "--steps", "47"]].concat();
+    let options =
+        [&options[..], &["--patience", "2", "--set", "checkpoints.best=val loss", "--steps", "47"]].concat();
     assert_done(&train(folder, "whole", &options));
     assert!(kill_and_resume(folder, "killed", &options) > 0);
     assert_eq!(metrics(folder, "whole"), metrics(folder, "killed"));
@@ -374,6 +375,10 @@ fn trying_out_takes_few_batches() {
     assert!(losses[59] < losses[0] / 4.0, "{losses:?}");
     let set = ["--set", "train.optimizer.momentun=0.5"];
     assert_fails(&train(folder, "new", &set), 2, "(did you mean momentum?)");
-    assert_fails(&train(folder, "new", &["--best", "test acuracy"]), 2, "(did you mean test accuracy?)");
+    assert_fails(
+        &train(folder, "new", &["--set", "checkpoints.best=test acuracy"]),
+        2,
+        "(did you mean test accuracy?)",
+    );
     assert!(!folder.join("new").exists());
 }

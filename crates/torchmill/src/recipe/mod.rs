@@ -1,11 +1,14 @@
 //! The TOML that describes a run, and the built-in ones.
 //!
-//! A recipe has five tables: `[data]`, `[transforms]`, `[model]`, `[train]` and `[checkpoints]`. Unknown keys are errors, so
-//! that a misspelt one is never silently ignored. docs/recipes.md describes each key.
+//! A recipe has five tables: `[data]`, `[transforms]`, `[model]`, `[train]` and `[checkpoints]`. Unknown keys
+//! are errors, so that a misspelt one is never silently ignored. docs/recipes.md describes each key.
 
+mod architecture;
 mod checkpoints;
+mod initialise;
 mod layer;
 mod loss;
+mod model;
 mod optimizer;
 mod overrides;
 mod schedule;
@@ -17,9 +20,12 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::{Context, Error, Result, suggest};
+pub use architecture::{ARCHITECTURES, Options, Stem};
 pub use checkpoints::{Checkpoints, EarlyStopping, Mode};
-pub use layer::{Approximate, Dims, Layer, NamedPadding, Padding, PaddingMode, Pair};
+pub use initialise::{FanMode, Init, Initialise, Nonlinearity};
+pub use layer::{Approximate, Dims, Layer, Module, NamedPadding, Padding, PaddingMode, Pair};
 pub use loss::Loss;
+pub use model::Model;
 pub use optimizer::Optimizer;
 pub use schedule::Schedule;
 pub use settings::{Setting, settings};
@@ -102,19 +108,6 @@ impl Default for Transforms {
     }
 }
 
-/// `[model]`: an `nn.Sequential`, layer by layer.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Model {
-    /// The attribute that holds the `nn.Sequential` in the PyTorch class, `module1` in the article: parameters
-    /// are then called `module1.0.weight`. Without it they are `0.weight`, those of a bare `nn.Sequential`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub attribute: Option<String>,
-    /// The layers, in order.
-    #[serde(rename = "layer")]
-    pub layers: Vec<Layer>,
-}
-
 /// The recipes that come with the programs: name and text.
 const BUILT_IN: [(&str, &str); 1] = [("article", include_str!("builtin/article.toml"))];
 
@@ -171,10 +164,7 @@ impl Recipe {
         }
         self.train.check()?;
         self.checkpoints.check()?;
-        if self.model.layers.is_empty() {
-            return Err(Error::usage("[model] has no layers: add [[model.layer]] tables"));
-        }
-        Ok(())
+        self.model.check()
     }
 
     /// The recipe as TOML, which parses back to the same recipe.
