@@ -60,9 +60,9 @@ pub struct Args {
     /// Print a table of these runs: their metrics, and the settings in which they differ
     #[arg(long, conflicts_with_all = ["data", "model", "report", "top_k", "predictions", "html", "transform", "skip_bad", "batch_size"], help_heading = "Comparison")]
     pub compare: bool,
-    /// The metric that the table is sorted by
-    #[arg(long, value_name = "TAG", default_value = "test accuracy", help_heading = "Comparison")]
-    pub sort: String,
+    /// The metric that the table is sorted by [default: val accuracy, or test accuracy]
+    #[arg(long, value_name = "TAG", requires = "compare", help_heading = "Comparison")]
+    pub sort: Option<String>,
     #[command(flatten)]
     pub common: Common,
 }
