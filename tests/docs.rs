@@ -22,9 +22,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use crate::makefile::Project;
 use crate::programs::{PROGRAMS, copy_folder, job, ok, program, program_folder, repository};
 
-/// Why a block may not be run: it needs a network, a GPU, minutes, PyTorch in Python (which the tests' environment
-/// has not got), or serves until Ctrl-C.
-const REASONS: [&str; 5] = ["network", "GPU", "minutes", "PyTorch", "server"];
+/// Why a block may not be run: it needs a network, a GPU, minutes, PyTorch or pandas in Python (which the tests'
+/// environment has not got), or data that the tests have not got, or serves until Ctrl-C.
+const REASONS: [&str; 7] = ["network", "GPU", "minutes", "PyTorch", "pandas", "data", "server"];
 
 struct Block {
     /// `README.md:12`.
@@ -56,7 +56,7 @@ fn blocks(page: &Path) -> Vec<Block> {
             }
             (Some(_), Some(_)) => blocks.extend(open.take().map(|(block, _)| block)),
             (Some((block, indent)), None) => {
-                block.text += &format!("{}\n", line.get(*indent..).unwrap_or_default())
+                block.text += &format!("{}\n", line.get(*indent..).unwrap_or_default());
             }
             (None, None) if !trimmed.is_empty() => {
                 let comment = trimmed.strip_prefix("<!--").and_then(|rest| rest.strip_suffix("-->"));
@@ -162,9 +162,21 @@ impl Desk {
                     .arg(&run)
                     .current_dir(folder));
             }
+            // The same run under other names, as pages about several runs have them.
+            "runs" => {
+                self.give(place, "first");
+                for name in ["mnist", "second"] {
+                    ok(&mut self.bash(&format!("cp -r runs/first runs/{name}")));
+                }
+                ok(&mut self.bash("cp -r data/shards/mnist-5k data/shards/mnist"));
+            }
+            "photos" => {
+                pets(&folder.join("photos"), 28);
+                fs::copy(folder.join("photos/cat/0.jpg"), folder.join("photo.jpg")).unwrap();
+            }
             "pets" => {
-                pets(&folder.join("pets"));
-                pets(&folder.join("pictures/pets"));
+                pets(&folder.join("pets"), 40);
+                pets(&folder.join("pictures/pets"), 40);
             }
             other => panic!("{place}: `given: {other}`: there is no such thing in tests/docs.rs"),
         }
@@ -187,12 +199,12 @@ fn cifar10(folder: &Path) {
 }
 
 /// Two classes of small pictures. Called .jpg, as people's are; what they are is told by their content, PNM.
-fn pets(folder: &Path) {
+fn pets(folder: &Path, side: u32) {
     for (class, red) in [("cat", 200u8), ("dog", 40)] {
         fs::create_dir_all(folder.join(class)).unwrap();
         for i in 0..10u8 {
-            let mut picture = b"P6 40 30 255\n".to_vec();
-            picture.extend((0..40 * 30).flat_map(|p: u32| [red, (p % 200) as u8, i * 20]));
+            let mut picture = format!("P6 {side} {side} 255\n").into_bytes();
+            picture.extend((0..side * side).flat_map(|p: u32| [red, (p % 200) as u8, i * 20]));
             fs::write(folder.join(class).join(format!("{i}.jpg")), picture).unwrap();
         }
     }
