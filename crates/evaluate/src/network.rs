@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use tch::{Device, Kind};
 use torchmill::recipe::{Loss, Recipe};
 use torchmill::{Error, Result, recipe};
-use torchmill_nn::generator::Generator;
 use torchmill_nn::loader::Dataset;
 use torchmill_nn::model::Model;
 use torchmill_nn::spec::Spec;
@@ -97,8 +96,7 @@ pub fn load(args: &Args, path: &Path, dataset: Option<&Dataset>, device: Device)
         }
     };
     let at = |e: Error| e.within(path.display());
-    // Untrained weights are drawn only to be replaced: load_state_dict asks for every one of them.
-    let mut model = Model::new(&spec, &mut Generator::new(0), device).map_err(at)?;
+    let mut model = Model::empty(&spec, device).map_err(at)?;
     model.load_state_dict(&file.tensors).map_err(at)?;
     Ok(Network { model, spec, loss })
 }
