@@ -42,7 +42,7 @@ pub struct Args {
     /// Also each class's precision, recall, F1 and support, and the confusion matrix
     #[arg(short, long, help_heading = "Results")]
     pub report: bool,
-    /// Count a label among the K highest outputs as right; of an image, name K classes [default: 1,5; 3]
+    /// Top-k accuracies, such as 1,5; for images, how many classes are named [default: 3]
     #[arg(long, value_name = "K,...", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..), help_heading = "Results")]
     pub top_k: Vec<u32>,
     /// Write each image's label, prediction and probabilities: CSV, or JSON lines (.jsonl); - is standard output
