@@ -26,7 +26,7 @@ impl Arithmetic {
     /// As the command line says.
     pub fn of(args: &Args) -> Result<Self> {
         let device = device::resolve(&args.device)?;
-        Ok(Self { device, kind: precision::kind(precision::resolve(args.precision, device)) })
+        Ok(Self { device, kind: precision::kind(precision::resolve(args.precision, device)?) })
     }
 }
 
@@ -63,7 +63,7 @@ pub fn load(args: &Args, path: &Path, dataset: Option<&Dataset>, device: Device)
     let named = args.model.as_deref().map(recipe::load).transpose()?;
     let loss = match (&named, &run_of(path)?) {
         (Some(recipe), _) | (None, Some(recipe)) => recipe.train.loss.clone(),
-        (None, None) => Loss::CrossEntropyLoss { label_smoothing: 0.0 },
+        (None, None) => Loss::default(),
     };
     let spec = match (file.spec, named) {
         (Some(spec), None) => spec,

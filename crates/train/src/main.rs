@@ -10,7 +10,7 @@ mod step;
 use std::process::ExitCode;
 
 use args::Args;
-use torchmill::{Error, Result, cli, progress, recipe};
+use torchmill::{Result, cli, progress, recipe};
 use torchmill_nn::memory;
 
 fn main() -> ExitCode {

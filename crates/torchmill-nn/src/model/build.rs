@@ -150,6 +150,7 @@ impl<'a> Builder<'a> {
             Layer::Tanh => Op::Tanh,
             Layer::Sigmoid => Op::Sigmoid,
             Layer::Softmax { dim } => Op::Softmax(*dim),
+            Layer::LogSoftmax { dim } => Op::LogSoftmax(*dim),
             Layer::Identity => Op::Identity,
             Layer::Sequential { layers } => Op::Sequential(self.sequence(layers, path, last)?),
             Layer::Residual { layers, shortcut } => self.residual(layers, shortcut, path)?,

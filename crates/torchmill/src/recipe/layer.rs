@@ -182,6 +182,9 @@ pub enum Layer {
     Softmax {
         dim: i64,
     },
+    LogSoftmax {
+        dim: i64,
+    },
     Identity,
     /// Layers in a row, as one: parameters are called `INDEX.0.weight`.
     Sequential {
@@ -246,6 +249,7 @@ impl Layer {
             Self::Tanh => "Tanh",
             Self::Sigmoid => "Sigmoid",
             Self::Softmax { .. } => "Softmax",
+            Self::LogSoftmax { .. } => "LogSoftmax",
             Self::Identity => "Identity",
             Self::Sequential { .. } => "Sequential",
             Self::Residual { .. } => "Residual",

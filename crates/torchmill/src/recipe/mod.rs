@@ -3,6 +3,7 @@
 //! A recipe has four tables: `[data]`, `[transforms]`, `[model]` and `[train]`. Unknown keys are errors, so
 //! that a misspelt one is never silently ignored. docs/recipes.md describes each key.
 
+mod groups;
 mod layer;
 mod loss;
 mod optimizer;
@@ -15,12 +16,13 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::{Context, Error, Result, suggest};
+pub use groups::{Group, NoDecay, matches};
 pub use layer::{Approximate, Dims, Layer, NamedPadding, Padding, PaddingMode, Pair};
 pub use loss::Loss;
 pub use optimizer::Optimizer;
-pub use schedule::Schedule;
+pub use schedule::{Plateau, PlateauMetric, Schedule, ThresholdMode, Warmup};
 pub use settings::{Setting, settings};
-pub use training::{Precision, Train};
+pub use training::{Ema, Precision, Train};
 
 /// Everything that makes a run what it is.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
