@@ -56,7 +56,7 @@ doc: ## Build the documentation of the crates      → target/doc
 test: ## Everything that is checked: formatting, lints, all tests
 lint: ## Formatting and lints only
 fmt: ## Format the code
-fuzz: ## The property tests, with many more cases
+fuzz: ## Fuzz each parser for FUZZ_SECONDS, then the property tests with many more cases
 bench: ## Compare with PyTorch, on a CIFAR-10 in DATA
 clean: ## Remove what was built and the shards; keep data, runs and libtorch
 distclean: ## Remove all that can be fetched or built again; keep runs
@@ -286,8 +286,27 @@ lint: libtorch
 fmt:
 	cargo fmt --all
 
+# libFuzzer's coverage instrumentation needs no nightly compiler; only sanitizers do. What a run finds stays in
+# fuzz/corpus, what breaks a target in fuzz/artifacts. FUZZ=NAME runs one target.
+FUZZ_SECONDS := 20
+FUZZ := $(basename $(notdir $(wildcard fuzz/fuzz_targets/*.rs)))
+FUZZ_FLAGS := --cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
+	-Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
+	-Cllvm-args=-sanitizer-coverage-trace-compares -Cdebug-assertions -Coverflow-checks
+# Naming the host keeps build scripts and macros free of instrumentation.
+HOST := $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')
+
 fuzz: export PROPTEST_CASES ?= 20000
+fuzz: export RAYON_NUM_THREADS ?= 1
 fuzz:
+	RUSTFLAGS='$(FUZZ_FLAGS)' cargo build --release --locked --manifest-path fuzz/Cargo.toml --target-dir fuzz/target --target $(HOST)
+	@for target in $(FUZZ); do \
+		mkdir -p fuzz/corpus/$$target fuzz/artifacts/$$target; \
+		echo "fuzzing $$target for $(FUZZ_SECONDS) s"; \
+		fuzz/target/$(HOST)/release/$$target fuzz/corpus/$$target fuzz/seeds/$$target -max_total_time=$(FUZZ_SECONDS) \
+			-artifact_prefix=fuzz/artifacts/$$target/ -rss_limit_mb=3000 -verbosity=0 -print_final_stats=1 \
+			|| { echo "$$target broke: its input is in fuzz/artifacts/$$target"; exit 1; }; \
+	done
 	cargo test --release --locked $(addprefix -p ,torchmill $(DATA_PROGRAMS))
 
 doc: libtorch

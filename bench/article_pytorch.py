@@ -5,7 +5,7 @@ Usage: article_pytorch.py CIFAR_FOLDER [--epochs N] [--threads N] [--workers N]
 
 Reads CIFAR-10's binary version (data_batch_1.bin ... test_batch.bin). Like torchvision's CIFAR10 it hands each
 image to ToTensor as a PIL image and lets DataLoader put batches together. Prints a CSV row an epoch:
-epoch,train_seconds,test_seconds,test_loss,test_accuracy.
+epoch,train_seconds,test_seconds,test_loss,test_accuracy. --epochs 0 evaluates the untrained network, in one row.
 """
 import argparse
 import pathlib
@@ -88,11 +88,16 @@ def main():
     torch.manual_seed(0)
     device = torch.device(args.device)
     options = {"batch_size": 64, "num_workers": args.workers}
-    training = DataLoader(Cifar10(args.folder, "data_batch_*.bin"), shuffle=True, drop_last=True, **options)
     test = DataLoader(Cifar10(args.folder, "test_batch.bin"), **options)
     network, loss_function = article_network().to(device), nn.CrossEntropyLoss().to(device)
     optimizer = torch.optim.SGD(network.parameters(), lr=0.01)
     print("epoch,train_seconds,test_seconds,test_loss,test_accuracy")
+    if not args.epochs:
+        start = time.perf_counter()
+        loss, accuracy = evaluate(network, test, loss_function, device)
+        print(f"0,0.000,{time.perf_counter() - start:.3f},{loss:.4f},{accuracy:.4f}")
+        return
+    training = DataLoader(Cifar10(args.folder, "data_batch_*.bin"), shuffle=True, drop_last=True, **options)
     for epoch in range(1, args.epochs + 1):
         start = time.perf_counter()
         train_epoch(network, training, loss_function, optimizer, device)

@@ -42,7 +42,7 @@ pub struct Args {
     /// Also each class's precision, recall, F1 and support, and the confusion matrix
     #[arg(short, long, help_heading = "Results")]
     pub report: bool,
-    /// Count a label among the K highest outputs as right; of an image, name K classes [default: 1,5; 3]
+    /// Top-k accuracies, such as 1,5; for images, how many classes are named [default: 3]
     #[arg(long, value_name = "K,...", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..), help_heading = "Results")]
     pub top_k: Vec<u32>,
     /// Write each image's label, prediction and probabilities: CSV, or JSON lines (.jsonl); - is standard output
@@ -60,9 +60,9 @@ pub struct Args {
     /// Print a table of these runs: their metrics, and the settings in which they differ
     #[arg(long, conflicts_with_all = ["data", "model", "report", "top_k", "predictions", "html", "transform", "skip_bad", "batch_size"], help_heading = "Comparison")]
     pub compare: bool,
-    /// The metric that the table is sorted by
-    #[arg(long, value_name = "TAG", default_value = "test accuracy", help_heading = "Comparison")]
-    pub sort: String,
+    /// The metric that the table is sorted by [default: val accuracy, or test accuracy]
+    #[arg(long, value_name = "TAG", requires = "compare", help_heading = "Comparison")]
+    pub sort: Option<String>,
     #[command(flatten)]
     pub common: Common,
 }

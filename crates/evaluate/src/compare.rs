@@ -4,17 +4,19 @@
 mod run;
 mod table;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use serde_json::json;
+use serde::Serialize;
+use serde_json::{Value, json};
 use torchmill::recipe::Setting;
+use torchmill::suggest::did_you_mean;
 use torchmill::{Context, Error, Result, cli, progress};
 
 use crate::args::{Args, Format};
 use crate::report::Table;
 use crate::text;
-use run::Run;
+use run::{Metric, Run};
 
 /// Text is a description, not a setting.
 const NO_SETTINGS: [&str; 1] = ["description"];
@@ -26,23 +28,36 @@ pub fn run(args: &Args) -> Result<()> {
         run.problems.iter().for_each(|problem| progress::note(format_args!("{}: {problem}", run.name)));
     }
     let tags: BTreeSet<&str> = runs.iter().flat_map(|run| run.metrics.keys().map(String::as_str)).collect();
-    if !tags.contains(args.sort.as_str()) && !tags.is_empty() {
-        return Err(Error::usage(format_args!(
-            "no run has the metric `{}`: there are {}",
-            args.sort,
-            tags.into_iter().collect::<Vec<_>>().join(", ")
-        )));
-    }
+    let sort = match args.sort.as_deref() {
+        Some(sort) if tags.contains(sort) || tags.is_empty() => sort,
+        Some(sort) => {
+            return Err(Error::usage(format_args!(
+                "no run has the metric `{sort}`: there are {}{}",
+                tags.iter().copied().collect::<Vec<_>>().join(", "),
+                did_you_mean(sort, tags.iter().copied())
+            )));
+        }
+        None => default_sort(&runs),
+    };
     let tags: Vec<String> = tags.into_iter().map(str::to_owned).collect();
     // A stable sort: equal runs stay in the order in which they were given.
-    runs.sort_by(|a, b| a.compare(b, &args.sort));
+    runs.sort_by(|a, b| a.compare(b, sort));
     let settings = differing(&runs);
     let text = match args.format {
-        Format::Text => table::text(&runs, &args.sort, &settings, text::width()),
+        Format::Text => table::text(&runs, sort, &settings, text::width()),
         Format::Json => json(&runs, &settings)?,
         Format::Csv => csv(&runs, &tags, &settings)?,
     };
     cli::print(text.as_bytes())
+}
+
+/// Where nothing is asked for: the accuracy that choices should be made by, where all runs that measured
+/// anything have it, else the one that they have.
+fn default_sort(runs: &[Run]) -> &'static str {
+    const VALIDATION: &str = "val accuracy";
+    let mut measured = runs.iter().filter(|run| !run.metrics.is_empty()).peekable();
+    let validated = measured.peek().is_some() && measured.all(|run| run.metrics.contains_key(VALIDATION));
+    if validated { VALIDATION } else { "test accuracy" }
 }
 
 /// The runs' folders. A folder that is no run but holds some stands for these; metrics.csv for its own folder.
@@ -87,26 +102,42 @@ fn differing(runs: &[Run]) -> Vec<String> {
     names.into_iter().filter(|name| !NO_SETTINGS.contains(&name.as_str()) && differs(name)).cloned().collect()
 }
 
+/// A run as JSON has it.
+#[derive(Serialize)]
+struct Object<'a> {
+    run: &'a str,
+    epochs_done: u64,
+    epochs: Option<u64>,
+    state: &'a str,
+    metrics: &'a BTreeMap<String, Metric>,
+    settings: BTreeMap<&'a str, Value>,
+}
+
+impl<'a> Object<'a> {
+    fn new(run: &'a Run, settings: &'a [String]) -> Self {
+        let value = |setting: &Setting| match setting {
+            // Integers as integers.
+            Setting::Number(n) if n.fract() == 0.0 && n.abs() < 1e15 => json!(*n as i64),
+            Setting::Number(n) => json!(n),
+            Setting::Bool(b) => json!(b),
+            Setting::Text(text) => json!(text),
+        };
+        let own =
+            settings.iter().filter_map(|name| run.settings.get(name).map(|s| (name.as_str(), value(s))));
+        Self {
+            run: &run.name,
+            epochs_done: run.done,
+            epochs: run.epochs,
+            state: run.state(),
+            metrics: &run.metrics,
+            settings: own.collect(),
+        }
+    }
+}
+
 fn json(runs: &[Run], settings: &[String]) -> Result<String> {
-    let value = |setting: &Setting| match setting {
-        // Integers as integers.
-        Setting::Number(n) if n.fract() == 0.0 && n.abs() < 1e15 => json!(*n as i64),
-        Setting::Number(n) => json!(n),
-        Setting::Bool(b) => json!(b),
-        Setting::Text(text) => json!(text),
-    };
-    let object = |run: &Run| {
-        let own = settings.iter().filter_map(|name| run.settings.get(name).map(|s| (name.clone(), value(s))));
-        json!({
-            "run": run.name,
-            "epochs_done": run.done,
-            "epochs": run.epochs,
-            "state": run.state(),
-            "metrics": run.metrics,
-            "settings": own.collect::<serde_json::Map<_, _>>(),
-        })
-    };
-    let text = serde_json::to_string_pretty(&runs.iter().map(object).collect::<Vec<_>>());
+    let objects: Vec<Object> = runs.iter().map(|run| Object::new(run, settings)).collect();
+    let text = serde_json::to_string_pretty(&objects);
     text.map(|t| t + "\n").map_err(|e| Error::failed(format_args!("cannot write JSON: {e}")))
 }
 

@@ -10,7 +10,7 @@ use std::sync::mpsc;
 use torchmill::progress::{self, Progress, Unit};
 use torchmill::{Error, Result, interrupt};
 use torchmill_nn::evaluation::{self, Tally};
-use torchmill_nn::loader::{Batch, Dataset};
+use torchmill_nn::loader::Batch;
 
 use crate::args::{Args, Format};
 use crate::collect::Collector;
@@ -36,10 +36,7 @@ struct Loaded {
 /// returned.
 pub fn classify(args: &Args, checkpoint: &Path, places: &[Place]) -> Result<Option<Outcome>> {
     let arithmetic = Arithmetic::of(args)?;
-    // A full checkpoint needs no shards; a plain state dict's classes are theirs.
-    let data = args.data.as_ref().filter(|_| args.model.is_some());
-    let dataset = data.map(|folder| Dataset::open(folder, &args.split)).transpose()?;
-    let network = network::load(args, checkpoint, dataset.as_ref(), arithmetic.device)?;
+    let network = network::load(args, checkpoint, None, arithmetic.device)?;
     let reader = Reader::new(&network.spec, args.transform.as_deref())?;
     let found = list::find(places, &network.spec.classes)?;
     if found.labelled {

@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use tch::{Device, Kind};
 use torchmill::recipe::{Loss, Recipe};
 use torchmill::{Error, Result, recipe};
-use torchmill_nn::generator::Generator;
 use torchmill_nn::loader::Dataset;
 use torchmill_nn::model::Model;
 use torchmill_nn::spec::Spec;
@@ -56,24 +55,28 @@ fn run_of(checkpoint: &Path) -> Result<Option<Recipe>> {
     config.map(|config| recipe::load(&config.to_string_lossy())).transpose()
 }
 
-/// Builds the network and loads its weights. A plain state dict takes its structure from `--model`, its classes
-/// and its input from `dataset`.
+/// Builds the network and loads its weights. A plain state dict takes its structure from `--model` or from the run
+/// that it lies in, its classes and its input from the shards: `dataset`, where these are open.
 pub fn load(args: &Args, path: &Path, dataset: Option<&Dataset>, device: Device) -> Result<Network> {
     let file = checkpoint::read(path)?;
     let named = args.model.as_deref().map(recipe::load).transpose()?;
-    let loss = match (&named, &run_of(path)?) {
-        (Some(recipe), _) | (None, Some(recipe)) => recipe.train.loss.clone(),
-        (None, None) => Loss::default(),
+    let full = file.spec.filter(|_| named.is_none());
+    let recipe = match named {
+        Some(recipe) => Some(recipe),
+        None => run_of(path)?,
     };
-    let spec = match (file.spec, named) {
-        (Some(spec), None) => spec,
-        (_, Some(recipe)) => {
-            let dataset = dataset.ok_or_else(|| {
-                Error::usage(format_args!(
-                    "{}: what are its classes? give the shards that it was trained on (--data DIR)",
-                    path.display()
-                ))
-            })?;
+    let loss = recipe.as_ref().map_or_else(Loss::default, |r| r.train.loss.clone());
+    let spec = match (full, recipe) {
+        (Some(spec), _) => spec,
+        (None, Some(recipe)) => {
+            let opened;
+            let dataset = match dataset {
+                Some(dataset) => dataset,
+                None => {
+                    opened = Dataset::open(&data_folder(args, path)?, &args.split)?;
+                    &opened
+                }
+            };
             let meta = dataset.set().meta();
             Spec {
                 model: recipe.model,
@@ -92,8 +95,7 @@ pub fn load(args: &Args, path: &Path, dataset: Option<&Dataset>, device: Device)
         }
     };
     let at = |e: Error| e.within(path.display());
-    // Untrained weights are drawn only to be replaced: load_state_dict asks for every one of them.
-    let mut model = Model::new(&spec, &mut Generator::new(0), device).map_err(at)?;
+    let mut model = Model::empty(&spec, device).map_err(at)?;
     model.load_state_dict(&file.tensors).map_err(at)?;
     Ok(Network { model, spec, loss })
 }

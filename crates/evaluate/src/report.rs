@@ -112,7 +112,7 @@ pub fn text(outcomes: &[Outcome], args: &Args) -> String {
             text += "\n";
             text += &text::confusion_matrix(figures, classes, width);
             text += "\n";
-            text += &text::confused(figures, classes);
+            text += &text::confused(figures, classes, width);
             if i + 1 < outcomes.len() {
                 text += "\n";
             }

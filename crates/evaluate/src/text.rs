@@ -67,7 +67,7 @@ pub fn confusion_matrix(figures: &Figures, classes: &[String], width: usize) -> 
 }
 
 /// The pairs of classes most often confused.
-pub fn confused(figures: &Figures, classes: &[String]) -> String {
+pub fn confused(figures: &Figures, classes: &[String], width: usize) -> String {
     let pairs = figures.confused();
     if pairs.is_empty() {
         return String::new();
@@ -75,11 +75,13 @@ pub fn confused(figures: &Figures, classes: &[String]) -> String {
     let scores = figures.scores();
     let mut text = "most confused:\n".to_owned();
     for pair in pairs.iter().take(PAIRS) {
-        let (label, prediction, support) =
-            (&classes[pair.label], &classes[pair.prediction], scores[pair.label].support);
-        let share = pair.count as f64 / support as f64 * 100.0;
-        let _ =
-            writeln!(text, "  {label} taken for {prediction}: {} of {support} ({share:.1} %)", pair.count);
+        let support = scores[pair.label].support;
+        let counts =
+            format!("{} of {support} ({:.1} %)", pair.count, pair.count as f64 / support as f64 * 100.0);
+        let room = width.saturating_sub("   taken for : ".len() + counts.len());
+        let label = cut(&classes[pair.label], room / 2);
+        let prediction = cut(&classes[pair.prediction], room - room / 2);
+        let _ = writeln!(text, "  {label} taken for {prediction}: {counts}");
     }
     text
 }
@@ -97,19 +99,53 @@ pub fn left(text: &str, columns: usize) -> String {
     text + &blanks
 }
 
-/// At most so many columns of `text`, the end replaced by `~` where it is longer.
+/// At most so many columns of `text`, its middle replaced by `~` where it is longer: names of classes often
+/// begin alike.
 pub fn cut(text: &str, columns: usize) -> String {
     if text.width() <= columns {
         return text.to_owned();
     }
-    let mut kept = String::new();
-    let mut used = 1;
-    for letter in text.chars() {
-        used += letter.width().unwrap_or(0);
-        if used > columns {
-            break;
-        }
-        kept.push(letter);
+    let fitting = |letters: &mut dyn Iterator<Item = char>, columns: usize| {
+        let mut used = 0;
+        let fits = |letter: &char| {
+            used += letter.width().unwrap_or(0);
+            used <= columns
+        };
+        letters.take_while(fits).collect::<String>()
+    };
+    let kept = columns.saturating_sub(1);
+    let end: String = fitting(&mut text.chars().rev(), kept / 2).chars().rev().collect();
+    fitting(&mut text.chars(), kept - kept / 2) + "~" + &end
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_cut_in_their_middle_by_columns() {
+        assert_eq!(cut("automobile", 10), "automobile");
+        assert_eq!(cut("automobile", 7), "aut~ile");
+        assert_eq!(cut("\u{6c7d}\u{8f66}\u{6c7d}\u{8f66}", 5), "\u{6c7d}~\u{8f66}");
+        assert_eq!((cut("abc", 1).as_str(), cut("abc", 0).as_str()), ("~", "~"));
+        assert_eq!((left("ab", 3), right("abcdef", 3)), ("ab ".to_owned(), "a~f".to_owned()));
     }
-    kept + "~"
+
+    #[test]
+    fn a_matrix_too_wide_says_where_it_can_be_had() {
+        let classes: Vec<String> = (0..12).map(|i| format!("a rather long name of class {i}")).collect();
+        let mut figures = Figures::new(12);
+        let outputs: Vec<f32> = (0..12).map(|i| i as f32).collect();
+        figures.push(3, &outputs, &outputs);
+        assert!(confusion_matrix(&figures, &classes, 60).contains("12 classes do not fit here"));
+        let whole = confusion_matrix(&figures, &classes, 80);
+        assert!(
+            whole.contains(" 3 a rather lon~ of class 3  .  .  .  .  .  .  .  .  .  .  .  1\n"),
+            "{whole}"
+        );
+        assert!(whole.lines().skip(1).all(|line| line.width() <= 80));
+        let pairs = confused(&figures, &classes, 60);
+        assert_eq!(pairs, "most confused:\n  a rathe~lass 3 taken for a rathe~lass 11: 1 of 1 (100.0 %)\n");
+        assert!(classification_report(&figures, &classes, 60).lines().all(|line| line.width() <= 60));
+    }
 }

@@ -4,6 +4,9 @@
 //! `Ok(false)` means that they are not there. With `ours`, `raw` is a temporary folder of ours, and files may be
 //! moved out of it; else it is the user's, and they are copied.
 
+mod caltech101;
+mod flowers102;
+
 use std::fs::{self, File};
 use std::io::{BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
@@ -14,6 +17,8 @@ use torchmill::progress::{Progress, Unit};
 use torchmill::{Context, Error, Result, interrupt};
 
 use crate::catalogue::classes;
+pub use caltech101::caltech101;
+pub use flowers102::flowers102;
 
 /// See the module.
 pub type Convert = fn(raw: &Path, ours: bool, target: &Path) -> Result<bool>;

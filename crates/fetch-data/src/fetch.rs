@@ -68,6 +68,10 @@ pub fn fetch(name: &str, options: &Options) -> Result<PathBuf> {
     if !options.force && already(name, &folder, options)? {
         return Ok(folder);
     }
+    // Before any folder is made: a slip of the pen leaves nothing behind.
+    if let Some(Given::Path(path)) = &options.from {
+        fs::metadata(path).doing("read", path)?;
+    }
     let target = AtomicFolder::create(&folder)?;
     let layout = match (&options.from, entry) {
         (Some(given), _) => given::fill(target.path(), name, entry, given, options)?,

@@ -46,6 +46,14 @@ fn fails(folder: &Path, args: &[&str], status: i32) -> String {
     message
 }
 
+#[test]
+fn a_source_that_is_not_there_leaves_nothing_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let message = fails(folder.path(), &["pets", "--from", "missing"], 1);
+    assert!(message.contains("missing"), "{message}");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
 /// A CIFAR-10 of 7 images in the published layout, as a `.tar.gz`.
 fn archive() -> Vec<u8> {
     let gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());

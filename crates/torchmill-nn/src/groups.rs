@@ -1,8 +1,10 @@
 //! Which learning rate and weight decay each parameter has: torch.optim's parameter groups.
 
 use tch::Tensor;
-use torchmill::recipe::{NoDecay, Optimizer, Train, matches};
+use torchmill::recipe::{NoDecay, Optimizer, Train};
 use torchmill::{Error, Result};
+
+use crate::model::freeze::Patterns;
 
 /// The settings that parameters may differ in.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -34,16 +36,17 @@ impl Groups {
     pub fn new(train: &Train, parameters: &[(&str, &Tensor)]) -> Result<Self> {
         let mut groups = Self::one(&train.optimizer, 0);
         let own = groups.groups[0];
-        for asked in &train.groups {
-            if !parameters.iter().any(|(name, _)| matches(&asked.pattern, name)) {
-                return Err(Error::usage(format_args!(
-                    "[[train.group]] pattern `{}` matches no trained parameter: train --summary names them",
-                    asked.pattern
-                )));
-            }
+        let patterns =
+            train.groups.iter().map(|g| Patterns::new([&g.pattern])).collect::<Result<Vec<_>>>()?;
+        let idle = |patterns: &Patterns| patterns.idle(parameters.iter().map(|p| p.0)).map(str::to_owned);
+        if let Some(idle) = patterns.iter().find_map(idle) {
+            return Err(Error::usage(format_args!(
+                "[[train.group]] pattern `{idle}` fits no trained parameter, such as {}",
+                parameters.first().map_or("there are none", |p| p.0)
+            )));
         }
         for (name, tensor) in parameters {
-            let asked = train.groups.iter().find(|g| matches(&g.pattern, name));
+            let asked = patterns.iter().position(|p| p.matches(name)).map(|i| &train.groups[i]);
             let mut group = Group {
                 lr: asked.and_then(|g| g.lr).unwrap_or(own.lr),
                 weight_decay: asked.and_then(|g| g.weight_decay).unwrap_or(own.weight_decay),
@@ -101,7 +104,7 @@ mod tests {
         let mut train = Train { no_decay: vec![NoDecay::Norm], ..Train::default() };
         train.optimizer =
             Optimizer::AdamW { lr: 0.1, betas: [0.9, 0.999], eps: 1e-8, weight_decay: 0.5, amsgrad: false };
-        train.groups = vec![recipe::Group { pattern: "fc".into(), lr: Some(1.0), weight_decay: None }];
+        train.groups = vec![recipe::Group { pattern: "fc.*".into(), lr: Some(1.0), weight_decay: None }];
         let found = Groups::new(&train, &parameters).unwrap();
         let decays = |g: &Groups| g.of.iter().map(|&i| g.groups[i].weight_decay).collect::<Vec<_>>();
         assert_eq!(decays(&found), [0.5, 0.5, 0.0, 0.0, 0.5]);
@@ -110,6 +113,6 @@ mod tests {
         assert_eq!(decays(&Groups::new(&train, &parameters).unwrap()), [0.5, 0.0, 0.5, 0.0, 0.5]);
         train.groups[0].pattern = "head".into();
         let error = Groups::new(&train, &parameters).unwrap_err();
-        assert!(error.to_string().contains("`head` matches no trained parameter"), "{error}");
+        assert!(error.to_string().contains("`head` fits no trained parameter"), "{error}");
     }
 }

@@ -104,7 +104,7 @@ fn layers_are_pytorchs_forward_and_backward() {
     assert!(golden.len() > 30);
     for g in golden {
         let layer: Layer = from_toml(&g.layer);
-        let layers = Layers { attribute: None, layers: vec![layer] };
+        let layers = Layers::of(vec![layer]);
         let model = Model::body(&layers, g.input, &mut Generator::new(3), Device::Cpu).unwrap();
         let [c, h, w] = g.input.map(|n| n as i64);
         let x = wave(&[2, c, h, w]).set_requires_grad(true);
@@ -134,7 +134,7 @@ fn layers_are_pytorchs_forward_and_backward() {
 #[test]
 fn initial_weights_are_bit_for_bit_pytorchs() {
     for g in golden().layers.iter().filter(|g| g.layer.contains("Conv2d") || g.layer.contains("Linear")) {
-        let layers = Layers { attribute: None, layers: vec![from_toml(&g.layer)] };
+        let layers = Layers::of(vec![from_toml(&g.layer)]);
         let model = Model::body(&layers, g.input, &mut Generator::new(3), Device::Cpu).unwrap();
         for named in model.parameters() {
             assert_eq!(floats(&named.tensor), g.state[own_name(&named.name)], "{}", g.layer);

@@ -19,8 +19,6 @@ pub struct Plan {
     pub folder: RunFolder,
     /// The checkpoint to go on from.
     pub resume: Option<PathBuf>,
-    /// Weights to start from.
-    pub init: Option<PathBuf>,
     /// Where to compute.
     pub device: Device,
     /// Save in the middle of epochs, too, every so many steps.
@@ -90,7 +88,6 @@ pub fn resolve(args: &Args) -> Result<Plan> {
         recipe,
         folder,
         resume: resume.map(|(_, checkpoint)| checkpoint),
-        init: args.init.clone(),
         device,
         save_every: args.save_every,
         weights_only: args.weights_only,

@@ -60,8 +60,11 @@ impl Session {
         };
         let mut generator = Generator::new(recipe.train.seed);
         let mut model = Model::new(&spec, &mut generator, plan.device)?;
-        if let Some(path) = &plan.init {
-            model.load_state_dict(&checkpoint::read(path)?.tensors).map_err(|e| e.within(path.display()))?;
+        if let Some(path) = recipe.model.init.as_deref().filter(|_| plan.resume.is_none()) {
+            let weights = checkpoint::read(path)?.tensors;
+            let loaded = model.load_initial(&weights, &recipe.model.init_except);
+            let loaded = loaded.map_err(|e| e.within(path.display()))?;
+            progress::note(format_args!("{}: {loaded}", path.display()));
         }
         let resumed =
             plan.resume.as_ref().map(|path| resume::take_up(path, &mut model, &meta.digest)).transpose()?;

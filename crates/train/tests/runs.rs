@@ -156,10 +156,10 @@ cutmix = 1.0
 no_decay = ["bias"]
 warmup = { steps = 9, start_factor = 0.1 }
 ema = { decay = 0.9 }
-loss = { type = "BCEWithLogitsLoss", pos_weight = [1.0, 2.0] }
+loss = { type = "BCEWithLogitsLoss", pos_weight = [1.0, 2.0, 0.5] }
 schedule = { type = "ReduceLROnPlateau", patience = 0, threshold = 0.5 }
 [[train.group]]
-pattern = "net.4"
+pattern = "net.4.*"
 lr = 0.02
 [train.optimizer]
 type = "AdamW"

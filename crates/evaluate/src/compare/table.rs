@@ -42,13 +42,15 @@ pub fn text(runs: &[Run], sort: &str, settings: &[String], width: usize) -> Stri
     columns.push(Column::new(&format!("best {sort}"), metric(sort, |m| number(m.best))));
     columns.push(Column::new("at", metric(sort, |m| m.best_epoch.to_string())));
     columns.push(Column::new("last", metric(sort, |m| number(m.last))));
-    for other in ["test accuracy", "test loss"] {
+    for other in ["val loss", "test accuracy", "test loss"] {
         if other != sort && runs.iter().any(|run| run.metrics.contains_key(other)) {
             columns.push(Column::new(&format!("last {other}"), metric(other, |m| number(m.last))));
         }
     }
     let cell = |run: &Run, name: &String| run.settings.get(name).map_or("-".to_owned(), Setting::to_string);
-    for (name, head) in settings.iter().zip(heads(settings)) {
+    // The second column has the epochs.
+    let settings: Vec<String> = settings.iter().filter(|name| *name != "train.epochs").cloned().collect();
+    for (name, head) in settings.iter().zip(heads(&settings)) {
         columns.push(Column::new(&head, runs.iter().map(|run| cut(&cell(run, name), LONGEST_SETTING))));
     }
     let mut text = String::new();

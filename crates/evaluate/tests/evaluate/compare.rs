@@ -50,6 +50,16 @@ fn the_table_is_sorted_and_shows_what_differs() {
     }
     let text = stdout(&evaluate(folder.path(), &["--compare", "runs", "--sort", "train loss"]));
     assert!(text.lines().nth(1).unwrap().starts_with("runs/slow "), "a lower loss is better:\n{text}");
+    // Where all have been validated, the test split is not what they are chosen by.
+    for (name, more) in
+        [("slow", "1.5,3,3,val accuracy,0.9\n"), ("fast", "racy,0.7\n1.5,3,3,val accuracy,0.1\n")]
+    {
+        let path = folder.path().join("runs").join(name).join("metrics.csv");
+        fs::write(&path, fs::read_to_string(&path).unwrap() + more).unwrap();
+    }
+    let text = stdout(&evaluate(folder.path(), &["--compare", "runs"]));
+    assert!(text.starts_with("run        epochs  best val accuracy  at"), "{text}");
+    assert!(text.lines().nth(1).unwrap().starts_with("runs/slow "), "{text}");
 }
 
 #[test]
@@ -91,7 +101,11 @@ fn what_cannot_be_read_is_told_and_the_rest_compared() {
     let text = stdout(&output);
     assert!(text.contains("runs/slow     unreadable  ") && text.contains("runs/nothing  empty "), "{text}");
     assert_fails(&evaluate(path, &["--compare", "runs/gone"]), 1, "runs/gone: no such file");
-    let sort = evaluate(path, &["--compare", "runs", "--sort", "acuracy"]);
-    assert_fails(&sort, 2, "no run has the metric `acuracy`: there are test accuracy, test loss, train loss");
+    let sort = evaluate(path, &["--compare", "runs", "--sort", "test acuracy"]);
+    assert_fails(
+        &sort,
+        2,
+        "no run has the metric `test acuracy`: there are test accuracy, test loss, train loss (did you mean test accuracy?)",
+    );
     assert_fails(&evaluate(path, &["--compare", "runs", "--report"]), 2, "For more information");
 }

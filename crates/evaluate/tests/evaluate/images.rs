@@ -148,7 +148,7 @@ fn what_does_not_fit_says_what_to_do() {
         (&["sees.safetensors", "large.png", "--report"], 2, "need labels"),
         (&["sees.safetensors", "large.png", "--transform", "Resize(8)"], 2, "has no ToTensor"),
         (&["sees.safetensors", "shards"], 2, "holds shards: give them with --data"),
-        (&["weights.safetensors", "large.png", "--model", "linear.toml"], 2, "what are its classes?"),
+        (&["weights.safetensors", "large.png", "--model", "linear.toml"], 2, "where are the shards?"),
     ] {
         assert_fails(&evaluate(path, arguments), status, text);
     }

@@ -100,6 +100,11 @@ fn a_runs_folder_is_its_last_checkpoint() {
     assert_done(&output);
     let rows: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(rows[0]["checkpoint"], "run/checkpoints/last.safetensors");
+    // A run knows the network of its own plain state dicts.
+    std::fs::copy(folder.path().join("weights.safetensors"), checkpoints.join("epoch-0001.safetensors"))
+        .unwrap();
+    let plain = crate::common::evaluate(folder.path(), &["run", "--format", "json"]);
+    assert_eq!(stdout(&plain), stdout(&output));
     // The loss is the run's: half of the target is given to all classes alike.
     let (right, wrong) = losses();
     let (given, all) = (0.33 * right + 0.67 * wrong, (right + 2.0 * wrong) / 3.0);

@@ -1,7 +1,7 @@
 //! The table of data sets. URLs and checksums are the publishers', as their pages and torchvision 0.26 give
 //! them; where they come from otherwise is said beside them. Sizes are those that TensorFlow Datasets records.
 
-use torchmill::dataset::Kind;
+use torchmill::dataset::{Kind, UNSPLIT};
 
 use super::{Download, Edition, Entry, Origin, Size, Split, classes};
 use crate::convert;
@@ -66,6 +66,19 @@ macro_rules! emnist {
                 convert: Some(|raw, ours, target| convert::emnist($split, raw, ours, target)),
             },
         }
+    };
+}
+
+/// One of the files of Oxford Flowers 102. Sizes are what others have seen; the checksums are what counts.
+macro_rules! flowers_file {
+    ($file:literal, $unpack:expr, $size:expr, $md5:literal) => {
+        one!(
+            $file,
+            $unpack,
+            Size::About($size),
+            concat!("md5:", $md5),
+            [concat!("https://www.robots.ox.ac.uk/~vgg/data/flowers/102/", $file)]
+        )
     };
 }
 
@@ -430,6 +443,48 @@ pub const ENTRIES: &[Entry] = &[
                 ["https://s3.amazonaws.com/fast-ai-imageclas/imagewoof2-160.tgz"]
             )],
             convert: Some(|raw, ours, to| convert::imagenet_subset(classes::IMAGEWOOF, raw, ours, to)),
+        },
+    },
+    Entry {
+        name: "oxford-flowers102",
+        page: "https://www.robots.ox.ac.uk/~vgg/data/flowers/102/",
+        licence: "none stated; cite M.-E. Nilsback and A. Zisserman, Automated flower classification over a large number of classes, 2008",
+        kind: Kind::ImageFolder,
+        image: "500 px RGB",
+        classes: classes::FLOWERS102,
+        splits: &[
+            Split { name: "train", images: 1_020, files: &["train"] },
+            Split { name: "val", images: 1_020, files: &["val"] },
+            Split { name: "test", images: 6_149, files: &["test"] },
+        ],
+        origin: Origin::Web {
+            cache: "oxford-flowers102",
+            files: &[
+                flowers_file!("102flowers.tgz", true, 344_862_509, "52808999861908f626f3c1f4e79d11fa"),
+                flowers_file!("imagelabels.mat", false, 502, "e0620be6f572b9609742df49c70aed4d"),
+                flowers_file!("setid.mat", false, 14_989, "a5357ecc9cb78c4bef273ce3793fc85c"),
+            ],
+            convert: Some(convert::flowers102),
+        },
+    },
+    Entry {
+        name: "caltech101",
+        page: "https://data.caltech.edu/records/mzrjq-6wc02",
+        licence: "CC BY 4.0",
+        kind: Kind::ImageFolder,
+        image: "300 px RGB",
+        classes: classes::CALTECH101,
+        splits: &[Split { name: UNSPLIT, images: 8_677, files: &["."] }],
+        origin: Origin::Web {
+            cache: "caltech101",
+            files: &[one!(
+                "caltech-101.zip",
+                true,
+                Size::About(137_414_764),
+                "md5:3138e1922a9193bfa496528edbbc45d0",
+                ["https://data.caltech.edu/records/mzrjq-6wc02/files/caltech-101.zip"]
+            )],
+            convert: Some(convert::caltech101),
         },
     },
 ];

@@ -89,6 +89,66 @@ fn folders_get_the_names_of_their_classes() {
 }
 
 #[test]
+fn flowers_go_where_the_lists_say() {
+    let (labels, sets) = (
+        include_bytes!("../../tests/golden/imagelabels.mat"),
+        include_bytes!("../../tests/golden/setid.mat"),
+    );
+    for ours in [true, false] {
+        let (_folder, raw, target) = folders();
+        assert!(!flowers102(&raw, ours, &target).unwrap());
+        put(&raw, "imagelabels.mat", labels);
+        put(&raw, "setid.mat", sets);
+        for number in 1..=306 {
+            put(&raw, &format!("jpg/image_{number:05}.jpg"), number.to_string().as_bytes());
+        }
+        assert!(flowers102(&raw, ours, &target).unwrap());
+        // Image 1 has the class 0 * 5 % 102 + 1, image 104 has 103 * 5 % 102 + 1 = 6.
+        assert_eq!(fs::read(target.join("test/pink primrose/image_00001.jpg")).unwrap(), b"1");
+        assert_eq!(fs::read(target.join("train/tiger lily/image_00104.jpg")).unwrap(), b"104");
+        for split in ["train", "val", "test"] {
+            assert_eq!(fs::read_dir(target.join(split)).unwrap().count(), 102);
+        }
+        assert_eq!(raw.join("jpg/image_00001.jpg").exists(), !ours);
+    }
+    let (_folder, raw, target) = folders();
+    put(&raw, "jpg/image_00001.jpg", b"x");
+    put(&raw, "setid.mat", sets);
+    for bad in [&b"no MATLAB"[..], sets] {
+        put(&raw, "imagelabels.mat", bad);
+        let message = flowers102(&raw, true, &target).unwrap_err().to_string();
+        assert!(message.contains("imagelabels.mat"), "{message}");
+    }
+}
+
+#[test]
+fn caltech_is_unpacked_twice_and_its_background_left_out() {
+    let mut inner = tar::Builder::new(Vec::new());
+    for class in classes::CALTECH101.iter().chain([&"BACKGROUND_Google"]) {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(1);
+        let name = format!("101_ObjectCategories/{class}/image_0001.jpg");
+        inner.append_data(&mut header, name, &b"x"[..]).unwrap();
+    }
+    let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    packer.write_all(&inner.into_inner().unwrap()).unwrap();
+    let (_folder, raw, target) = folders();
+    assert!(!caltech101(&raw, true, &target).unwrap());
+    put(&raw, "caltech-101/101_ObjectCategories.tar.gz", &packer.finish().unwrap());
+    put(&raw, "caltech-101/Annotations.tar", b"outlines");
+    assert!(caltech101(&raw, true, &target).unwrap());
+    assert_eq!(fs::read_dir(&target).unwrap().count(), 101);
+    assert!(target.join("yin_yang/image_0001.jpg").is_file());
+    // What others have unpacked already, with and without the outer folder.
+    for from in [target.clone(), target.parent().unwrap().to_path_buf()] {
+        let again = tempfile::tempdir().unwrap();
+        assert!(caltech101(&from, false, again.path()).unwrap());
+        assert!(again.path().join("Faces/image_0001.jpg").is_file());
+        assert!(target.join("Faces/image_0001.jpg").is_file());
+    }
+}
+
+#[test]
 fn one_split_comes_out_of_emnists_archive() {
     let (_folder, raw, target) = folders();
     for split in ["letters", "digits"] {
@@ -114,6 +174,14 @@ proptest! {
         for bytes in [&mat[..], &mat[..cut % length]] {
             if let Ok(mat) = MatFile::parse(bytes) {
                 let _ = svhn_records(&mat).map(Iterator::count);
+            }
+        }
+        let mut mat = include_bytes!("../../tests/golden/setid.mat").to_vec();
+        let length = mat.len();
+        mat[at % length] = value;
+        for bytes in [&mat[..], &mat[..cut % length]] {
+            if let Ok(mat) = flowers102::parse(bytes) {
+                let _ = flowers102::numbers(&mat, "trnid");
             }
         }
     }

@@ -2,7 +2,8 @@
 
     python make.py        (numpy, scipy; run in this folder)
 
-svhn.mat has SVHN's layout; stl10 is made by the test itself from the same formula. Printed are the SHA-256 sums
+svhn.mat has SVHN's layout, imagelabels.mat and setid.mat have Oxford Flowers 102's (306 images, one of each of the 102
+classes in each split); stl10 is made by the test itself from the same formula. Printed are the SHA-256 sums
 of the pixels (and labels) as torchvision.datasets.SVHN and STL10 arrange them.
 """
 
@@ -27,3 +28,9 @@ raw = (np.arange(3 * 96 * 96, dtype=np.int64) * 7 % 251).astype(np.uint8)
 # STL10.__loadfile, then Image.fromarray(np.transpose(img, (1, 2, 0))).
 image = np.transpose(np.reshape(raw, (-1, 3, 96, 96)), (0, 1, 3, 2))[0]
 print("stl10 pixels", hashlib.sha256(np.transpose(image, (1, 2, 0)).tobytes()).hexdigest())
+
+labels = (np.arange(306) * 5 % 102 + 1).astype(np.uint8)
+scipy.io.savemat("imagelabels.mat", {"labels": labels[None]}, do_compression=True)
+# Numbers from 1; in each of these thirds every class comes once, since 5 and 102 have no common divisor.
+ids = [third.astype(np.uint16)[None] for third in np.split(np.arange(1, 307), 3)]
+scipy.io.savemat("setid.mat", {"tstid": ids[0], "trnid": ids[1], "valid": ids[2]}, do_compression=True)

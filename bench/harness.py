@@ -1,0 +1,120 @@
+"""What the measurements share: where things are, running the programs, and watching one's memory."""
+import contextlib
+import csv
+import dataclasses
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import time
+
+HERE = pathlib.Path(__file__).resolve().parent
+RELEASE = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", HERE.parent / "target")) / "release"
+
+
+@dataclasses.dataclass
+class Bench:
+    """One run of the bench. Both sides get the same threads and the same device."""
+
+    data: pathlib.Path  # CIFAR-10's binary version
+    work: pathlib.Path  # a folder of the run's own
+    threads: int
+    device: str = "cpu"  # or cuda
+    large: bool = False  # also what takes minutes
+
+    def program(self, name, *arguments):
+        """Runs one of ours and returns the seconds it took."""
+        return self.run([RELEASE / name, "-q", *arguments])[0]
+
+    def python(self, script, *arguments):
+        """Runs one of the scripts beside this file and returns what it printed, as rows of a CSV."""
+        environment = os.environ | {"OMP_NUM_THREADS": str(self.threads)}
+        output = self.run([sys.executable, HERE / script, *arguments], environment)[1]
+        return list(csv.reader(output.splitlines()))
+
+    def timed_python(self, script, *arguments):
+        """Runs one of the scripts beside this file and returns the seconds it took, Python's start included."""
+        return self.run([sys.executable, HERE / script, *arguments], os.environ | {"OMP_NUM_THREADS": str(self.threads)})[0]
+
+    @staticmethod
+    def run(command, environment=None):
+        """Seconds from start to end, and standard output. A command that fails ends the bench."""
+        start = time.perf_counter()
+        done = subprocess.run(list(map(str, command)), env=environment, stdout=subprocess.PIPE, text=True)
+        seconds = time.perf_counter() - start
+        if done.returncode:
+            raise SystemExit(f"bench: {command[0]} failed, its message is above")
+        return seconds, done.stdout
+
+    def made(self, name, make):
+        """What make(path) makes in the run's own folder, the first time that it is asked for."""
+        path = self.work / name
+        if not path.exists():
+            make(path)
+        return path
+
+    def emptied(self, name):
+        """A path in the run's own folder where nothing is."""
+        path = self.work / name
+        shutil.rmtree(path, ignore_errors=True)
+        return path
+
+    def shards(self):
+        """All of CIFAR-10, as `--recipe article` prepares it."""
+        return self.made("shards", lambda out: self.program("prep", self.data, "-o", out, "--recipe", "article"))
+
+    def images(self):
+        """The test set's 10,000 images as JPEG files, a folder for each class."""
+
+        def write(folder):
+            import numpy as np
+            from PIL import Image
+
+            records = np.fromfile(self.data / "test_batch.bin", np.uint8).reshape(-1, 3073)
+            for index, record in enumerate(records):
+                path = folder / f"class-{record[0]}" / f"{index:05}.jpg"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                Image.fromarray(record[1:].reshape(3, 32, 32).transpose(1, 2, 0)).save(path, quality=90)
+
+        return self.made("images", write)
+
+    def train(self, *arguments):
+        """`train` into a new folder, with this device and these threads; the rows of its metrics.csv."""
+        run = self.emptied("run")
+        self.program("train", "--run", run, "--device", self.device, "--threads", self.threads, *arguments)
+        return list(csv.DictReader(open(run / "metrics.csv", newline="")))
+
+
+def times(rows, tag):
+    """When the points of this tag were made, in seconds."""
+    return [float(row["wall_time"]) for row in rows if row["tag"] == tag]
+
+
+def step_seconds(rows):
+    """Seconds a training step, from the first step to the last."""
+    steps = times(rows, "train loss")
+    return (steps[-1] - steps[0]) / (len(steps) - 1)
+
+
+def peak_memory(command, environment=None):
+    """Runs a command and returns the largest parts of its resident memory that were seen, in MiB.
+
+    From /proc (Linux): `anonymous` memory is the process's own; `files` are mapped ones (libraries, shards), whose
+    pages the system shares between processes and can drop; of these `shards` are the mapped shards.
+    """
+    parts = dict.fromkeys(["resident", "anonymous", "files", "shards"], 0.0)
+    child = subprocess.Popen(list(map(str, command)), env=environment, stdout=subprocess.DEVNULL)
+    while child.poll() is None:
+        with contextlib.suppress(OSError, ProcessLookupError):
+            status = pathlib.Path(f"/proc/{child.pid}/status").read_text()
+            seen = {name: int(kib) / 1024 for name, kib in re.findall(r"^(\w+):\s+(\d+) kB", status, re.MULTILINE)}
+            maps = pathlib.Path(f"/proc/{child.pid}/smaps").read_text()
+            shards = re.findall(r"\.shard\nSize:.*\n(?:\w+PageSize:.*\n)*Rss:\s+(\d+) kB", maps)
+            now = [seen.get(n, 0) for n in ("VmHWM", "RssAnon", "RssFile")] + [sum(map(int, shards)) / 1024]
+            parts = {name: max(before, mib) for (name, before), mib in zip(parts.items(), now)}
+        time.sleep(0.05)
+    if child.returncode:
+        raise SystemExit(f"bench: {command[0]} failed, its message is above")
+    return parts

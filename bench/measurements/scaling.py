@@ -1,0 +1,79 @@
+"""Whether an image costs the same among many as among few. The images are generated, 8x8 pixels in IDX files: what
+is measured is what goes with each image, not with its pixels. --large measures a million images, too."""
+import struct
+
+from harness import step_seconds
+
+UNIT = "us"
+FEW = 1_000  # What these take, start-up for the most part, is taken off.
+BATCH = 500
+
+
+def ours(bench):
+    figures = {}
+    for count in [10_000, 100_000] + [1_000_000] * bench.large:
+        for stage in [prep, train, evaluate]:
+            figures[f"{stage.__name__}, an image of {count:,}"] = 1e6 * stage(bench, count)
+    return figures
+
+
+theirs = None
+
+
+def prep(bench, count):
+    seconds = [bench.program("prep", raw(bench, n), "-o", bench.emptied(f"scaling-{n}")) for n in (FEW, count)]
+    return (seconds[1] - seconds[0]) / (count - FEW)
+
+
+def train(bench, count):
+    rows = bench.train("--recipe", recipe(bench), "--data", shards(bench, count), "--epochs", 1)
+    return step_seconds(rows) / BATCH
+
+
+def evaluate(bench, count):
+    def untrained(out):
+        options = ["--recipe", recipe(bench), "--data", shards(bench, FEW), "--run", out, "--epochs", 0]
+        bench.program("train", *options)
+
+    checkpoint = bench.made("scaling-run", untrained) / "checkpoints" / "last.safetensors"
+    options = ["--split", "train", "--device", bench.device]
+    seconds = [bench.program("evaluate", checkpoint, "--data", shards(bench, n), *options) for n in (FEW, count)]
+    return (seconds[1] - seconds[0]) / (count - FEW)
+
+
+def recipe(bench):
+    """One linear layer: the images' way to it is what takes the time."""
+    text = f"""name = "linear"
+[transforms]
+train = "ToTensor"
+test = "ToTensor"
+[[model.layer]]
+type = "Flatten"
+[[model.layer]]
+type = "Linear"
+[train]
+batch_size = {BATCH}
+[train.optimizer]
+type = "SGD"
+lr = 0.01
+"""
+    return bench.made("linear.toml", lambda path: path.write_text(text))
+
+
+def shards(bench, count):
+    return bench.made(f"scaling-{count}", lambda out: bench.program("prep", raw(bench, count), "-o", out))
+
+
+def raw(bench, count):
+    """So many images to train on, and 100 to test on."""
+
+    def write(folder):
+        folder.mkdir()
+        for split, n in {"train": count, "t10k": 100}.items():
+            labels = bytes(i % 10 for i in range(n))
+            pixels = b"".join(bytes((i + j) % 256 for j in range(64)) for i in range(256))
+            pixels = (pixels * (n // 256 + 1))[: 64 * n]
+            (folder / f"{split}-images-idx3-ubyte").write_bytes(struct.pack(">IIII", 0x803, n, 8, 8) + pixels)
+            (folder / f"{split}-labels-idx1-ubyte").write_bytes(struct.pack(">II", 0x801, n) + labels)
+
+    return bench.made(f"scaling-raw-{count}", write)

@@ -1,0 +1,48 @@
+//! Caltech 101: an archive in an archive, without splits.
+
+use std::fs;
+use std::path::Path;
+
+use torchmill::{Context, Result};
+
+use super::{holding, take};
+use crate::catalogue::classes::CALTECH101;
+use crate::unpack;
+
+/// The folder of class folders, and with `.tar.gz` the archive that holds it.
+const FOLDER: &str = "101_ObjectCategories";
+
+/// Caltech 101's class folders. The folder of background images is left out, as torchvision does: it is no class.
+///
+/// What is published is a zip file that holds the images as a tar.gz, beside outlines that are not needed here.
+/// Source: <https://data.caltech.edu/records/mzrjq-6wc02>.
+pub fn caltech101(raw: &Path, ours: bool, target: &Path) -> Result<bool> {
+    let archive = format!("{FOLDER}.tar.gz");
+    if let Some(base) = holding(raw, FOLDER) {
+        return classes(&base.join(FOLDER), ours, target);
+    }
+    if let Some(base) = holding(raw, &archive) {
+        let (archive, inner) = (base.join(archive), target.join(".inner"));
+        // Photographs hardly compress.
+        let limit = fs::metadata(&archive).doing("read", &archive)?.len() * 4 + (64 << 20);
+        fs::create_dir(&inner).doing("make the folder", &inner)?;
+        unpack::unpack(&archive, &inner, limit)?;
+        let found = classes(&inner.join(FOLDER), true, target)?;
+        fs::remove_dir_all(&inner).doing("remove", &inner)?;
+        return Ok(found);
+    }
+    match holding(raw, CALTECH101[CALTECH101.len() - 1]) {
+        Some(folder) => classes(&folder, ours, target),
+        None => Ok(false),
+    }
+}
+
+fn classes(folder: &Path, ours: bool, target: &Path) -> Result<bool> {
+    if !CALTECH101.iter().all(|class| folder.join(class).is_dir()) {
+        return Ok(false);
+    }
+    for class in CALTECH101 {
+        take(&folder.join(class), &target.join(class), ours)?;
+    }
+    Ok(true)
+}
