@@ -7,6 +7,7 @@ pub mod generator;
 pub mod initialise;
 pub mod loader;
 pub mod loss;
+mod max_pool;
 pub mod memory;
 pub mod model;
 pub mod optimizer;
