@@ -9,6 +9,7 @@ pub mod groups;
 pub mod initialise;
 pub mod loader;
 pub mod loss;
+mod max_pool;
 pub mod memory;
 pub mod mix;
 pub mod model;
