@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::mpsc;
 
-use half::bf16;
+use half::{bf16, f16};
 use tch::{Device, Kind, Tensor};
 use torchmill::shard::{DType, ShardSet};
 use torchmill::transform::{Image, Pipeline, Sample, Transform, rng};
@@ -43,7 +43,7 @@ pub struct Batch {
 /// What batches are made for.
 #[derive(Debug, Clone, Copy)]
 pub struct Target {
-    /// The images' element type: float32 or bfloat16.
+    /// The images' element type: float32, bfloat16 or float16.
     pub kind: Kind,
     /// Where they go.
     pub device: Device,
@@ -112,6 +112,16 @@ impl Dataset {
                         target,
                         std::slice::from_raw_parts_mut(start, per_image),
                         bf16::from_f32,
+                    )?;
+                },
+                // SAFETY: as above; f16 is two bytes, as libtorch's Half.
+                Kind::Half => unsafe {
+                    let start = images.data_ptr().cast::<f16>().add(slot * per_image);
+                    self.image(
+                        index,
+                        target,
+                        std::slice::from_raw_parts_mut(start, per_image),
+                        f16::from_f32,
                     )?;
                 },
                 other => return Err(Error::failed(format_args!("batches of {other:?} are not made"))),

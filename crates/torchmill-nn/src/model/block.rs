@@ -82,6 +82,7 @@ pub(super) enum Op {
     Tanh,
     Sigmoid,
     Softmax(i64),
+    LogSoftmax(i64),
     Identity,
     Sequential(Vec<Block>),
     Residual {
@@ -208,6 +209,7 @@ impl Op {
             Self::Tanh => x.f_tanh(),
             Self::Sigmoid => x.f_sigmoid(),
             Self::Softmax(dim) => x.f_softmax(*dim, None::<Kind>),
+            Self::LogSoftmax(dim) => x.f_log_softmax(*dim, None::<Kind>),
             Self::Identity => Ok(x.shallow_clone()),
             Self::Sequential(layers) => run(layers, x, mode),
             Self::Residual { layers, shortcut } => run(layers, x, mode)?.f_add(&run(shortcut, x, mode)?),
