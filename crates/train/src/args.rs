@@ -73,7 +73,7 @@ pub struct Args {
     /// The seed of weights, order and transforms
     #[arg(long, value_name = "N", help_heading = RECIPE)]
     pub seed: Option<u64>,
-    /// fp32, bf16 or auto
+    /// fp32, bf16, auto, or on a GPU fp16 or tf32
     #[arg(long, value_name = "P", value_parser = precision::parse, help_heading = RECIPE)]
     pub precision: Option<Precision>,
     /// Validate on this share of the training images; test once, at the end

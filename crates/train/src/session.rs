@@ -12,11 +12,10 @@ use torchmill_nn::evaluation::{self, Evaluation};
 use torchmill_nn::generator::Generator;
 use torchmill_nn::loader::{Dataset, Target};
 use torchmill_nn::model::Model;
-use torchmill_nn::optimizer::Optimizer;
 use torchmill_nn::sampler::{Epoch, enter_loader};
 use torchmill_nn::schedule::Position;
 use torchmill_nn::spec::Spec;
-use torchmill_nn::state::{self, Buffer, State};
+use torchmill_nn::state::{self, State};
 use torchmill_nn::{checkpoint, device, precision};
 
 use crate::data::Data;
@@ -51,6 +50,8 @@ pub struct Session {
     epoch: u64,
     batch: u64,
     step: u64,
+    /// The learning rate of the last step.
+    lr: f64,
     /// The losses of the epoch under way: their sum and number.
     losses: (f64, u64),
     last: Option<PathBuf>,
@@ -100,16 +101,9 @@ impl Session {
         }
         let resumed =
             plan.resume.as_ref().map(|path| resume::take_up(path, &mut model, &data.digest)).transpose()?;
-        let settings = recipe.train.optimizer.clone();
-        let optimizer = match &resumed {
-            Some(state) => {
-                let buffers = resume::buffers(state, &model.parameter_tensors())?;
-                let mut optimizer = Optimizer::restore(settings, buffers, state.step)?;
-                optimizer.set_lr(state.lr);
-                optimizer
-            }
-            None => Optimizer::new(settings),
-        };
+        let kind = precision::kind(recipe.train.precision);
+        let mut learner = Learner::new(model, kind, recipe.train.clone(), spec.classes.len())?;
+        resumed.as_ref().map_or(Ok(()), |state| learner.restore(&state.learner))?;
         plan.folder.make()?;
         plan.folder.write_config(&plan.recipe)?;
         plan.folder.remove_step_checkpoints(plan.resume.as_deref())?;
@@ -121,14 +115,13 @@ impl Session {
         let under_way = resumed.as_ref().map_or(1, |state| state.epoch + 1);
         let losses = before.iter().filter(|p| p.epoch == under_way && p.tag == "train loss");
         let losses = losses.fold((0.0, 0), |(sum, n), point| (sum + point.value, n + 1));
-        let kind = precision::kind(plan.recipe.train.precision);
-        let learner = Learner::new(model, optimizer, kind, plan.recipe.train.clone());
         let mut session = Self {
             metrics: MetricsWriter::append(plan.folder.metrics())?,
             record: Record::start(&plan, data)?,
             display: Display::new(),
             last: plan.resume.clone(),
             digest: data.digest.clone(),
+            lr: resumed.as_ref().map_or(learner.lr(), |state| state.lr),
             plan,
             spec,
             goal,
@@ -205,7 +198,7 @@ impl Session {
         let cut_short = self.batch > 0;
         if cut_short || !self.epoch.is_multiple_of(self.recipe().train.eval_every) {
             let epoch = self.epoch + u64::from(cut_short);
-            let found = self.evaluate(&data.eval).map_err(|e| self.saved_before(e))?;
+            let found = self.evaluate_average(&data.eval).map_err(|e| self.saved_before(e))?;
             self.display.evaluation(data.eval_name, &found);
             let best = self.report(data.eval_name, &found, epoch)?;
             if let Some(last) = self.last.as_ref().filter(|_| best) {
@@ -287,7 +280,7 @@ impl Session {
         let mut evaluation = None;
         if (self.epoch + 1).is_multiple_of(train.eval_every) {
             enter_loader(&mut self.generator);
-            evaluation = match self.evaluate(&data.eval) {
+            evaluation = match self.evaluate_average(&data.eval) {
                 Err(Error::Interrupted(_)) => {
                     self.save_step(&at_start)?;
                     return Err(self.interrupted());
@@ -297,11 +290,14 @@ impl Session {
         }
         self.epoch += 1;
         self.batch = 0;
+        if let Some((_, found)) = &evaluation {
+            self.learner.evaluated(found);
+        }
         let best = match &evaluation {
             Some((name, found)) => self.report(name, found, self.epoch)?,
             None => false,
         };
-        let lr = self.learner.optimizer.lr();
+        let lr = self.lr;
         let images = (order.images() - before) as f64 / trained.as_secs_f64();
         self.push("learning rate", lr, self.epoch)?;
         self.push(IMAGES_PER_SECOND, images, self.epoch)?;
@@ -348,6 +344,7 @@ impl Session {
         data.train.for_each_batch(order, from, target, |_, batch| {
             let at = Position { epoch: self.epoch, epochs: goal.epochs, step: self.step, steps: goal.steps };
             self.learner.step(&batch, at)?;
+            self.lr = self.learner.lr();
             self.batch += 1;
             self.step += 1;
             bar.add(batch.labels.size()[0] as u64);
@@ -371,6 +368,14 @@ impl Session {
         })?;
         self.flush_losses()?;
         Ok((ended, bar))
+    }
+
+    /// Evaluates the moving average of the weights, where the recipe asks for one, and else the weights.
+    fn evaluate_average(&mut self, dataset: &Dataset) -> Result<Evaluation> {
+        self.learner.swap_average();
+        let found = self.evaluate(dataset);
+        self.learner.swap_average();
+        found
     }
 
     fn evaluate(&self, dataset: &Dataset) -> Result<Evaluation> {
@@ -438,9 +443,11 @@ impl Session {
             return Err(self.diverged(f64::NAN, format_args!("after step {}", self.step)));
         }
         let spec = (!self.recipe().checkpoints.weights_only).then_some(&self.spec);
-        let weights = checkpoint::write(&path, &self.learner.model, spec)?;
+        self.learner.swap_average();
+        let weights = checkpoint::write(&path, &self.learner.model, spec);
+        self.learner.swap_average();
+        let weights = weights?;
         let metrics = self.plan.folder.metrics();
-        let buffers = self.learner.optimizer.buffers().iter();
         let state = State {
             weights,
             data: self.digest.clone(),
@@ -448,9 +455,9 @@ impl Session {
             batch: self.batch,
             step: self.step,
             generator: generator.clone(),
-            optimizer: buffers.map(|b| b.iter().map(Buffer::of).collect()).collect(),
+            learner: self.learner.state(),
             metrics: std::fs::metadata(&metrics).doing("read", &metrics)?.len(),
-            lr: self.learner.optimizer.lr(),
+            lr: self.lr,
         };
         state.write(&state::path_beside(&path))?;
         // `last` comes at the end: a run killed before it goes on from the checkpoint before this one.
