@@ -3,7 +3,7 @@
 mod attention;
 mod block;
 mod build;
-mod freeze;
+pub(crate) mod freeze;
 mod load;
 pub mod summary;
 

@@ -66,7 +66,7 @@ pub struct Args {
     /// Instead of the recipe's: the seed of weights, order and transforms
     #[arg(long, value_name = "N", help_heading = "Recipe")]
     pub seed: Option<u64>,
-    /// Instead of the recipe's: fp32, bf16 or auto
+    /// Instead of the recipe's: fp32, bf16, auto, or on a GPU fp16 or tf32
     #[arg(long, value_name = "P", value_parser = precision::parse, help_heading = "Recipe")]
     pub precision: Option<Precision>,
     /// Also save every so many steps, so that a killed run loses little

@@ -5,6 +5,7 @@ use torchmill::recipe::PaddingMode;
 
 use super::Mode;
 use super::attention::MultiheadAttention;
+use crate::max_pool::max_pool2d;
 
 /// A layer with its tensors, which it shares with the model's state dict.
 pub(super) struct Block {
@@ -81,6 +82,7 @@ pub(super) enum Op {
     Tanh,
     Sigmoid,
     Softmax(i64),
+    LogSoftmax(i64),
     Identity,
     Sequential(Vec<Block>),
     Residual {
@@ -161,6 +163,10 @@ impl Op {
             }
             Self::Linear { weight, bias } => x.f_linear(&cast(weight), bias.as_ref().map(cast)),
             Self::MaxPool2d { kernel_size, stride, padding, dilation, ceil_mode } => {
+                let apart = kernel_size == stride && *padding == [0, 0] && *dilation == [1, 1] && !ceil_mode;
+                if apart && let Some(pooled) = max_pool2d(x, *kernel_size)? {
+                    return Ok(pooled);
+                }
                 x.f_max_pool2d(kernel_size, stride, padding, dilation, *ceil_mode)
             }
             Self::AvgPool2d { kernel_size, stride, padding, ceil_mode, count_include_pad, divisor } => {
@@ -203,6 +209,7 @@ impl Op {
             Self::Tanh => x.f_tanh(),
             Self::Sigmoid => x.f_sigmoid(),
             Self::Softmax(dim) => x.f_softmax(*dim, None::<Kind>),
+            Self::LogSoftmax(dim) => x.f_log_softmax(*dim, None::<Kind>),
             Self::Identity => Ok(x.shallow_clone()),
             Self::Sequential(layers) => run(layers, x, mode),
             Self::Residual { layers, shortcut } => run(layers, x, mode)?.f_add(&run(shortcut, x, mode)?),

@@ -264,6 +264,7 @@ impl<'a> Builder<'a> {
             Module::Tanh {} => Op::Tanh,
             Module::Sigmoid {} => Op::Sigmoid,
             Module::Softmax { dim } => Op::Softmax(*dim),
+            Module::LogSoftmax { dim } => Op::LogSoftmax(*dim),
             Module::Identity {} => Op::Identity,
             Module::Sequential { layers } => Op::Sequential(self.sequence(layers, path, "", last)?),
             Module::Residual { layers, shortcut } => self.residual(layers, shortcut, path)?,

@@ -212,6 +212,9 @@ pub enum Module {
     Softmax {
         dim: i64,
     },
+    LogSoftmax {
+        dim: i64,
+    },
     Identity {},
     /// Layers in a row, as one: parameters are called `INDEX.0.weight`.
     Sequential {
@@ -325,6 +328,7 @@ impl Module {
             Self::Tanh {} => "Tanh",
             Self::Sigmoid {} => "Sigmoid",
             Self::Softmax { .. } => "Softmax",
+            Self::LogSoftmax { .. } => "LogSoftmax",
             Self::Identity {} => "Identity",
             Self::Sequential { .. } => "Sequential",
             Self::Residual { .. } => "Residual",

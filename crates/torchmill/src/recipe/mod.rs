@@ -4,6 +4,7 @@
 //! that a misspelt one is never silently ignored. docs/recipes.md describes each key.
 
 mod architecture;
+mod groups;
 mod initialise;
 mod layer;
 mod loss;
@@ -19,14 +20,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Context, Error, Result, suggest};
 pub use architecture::{ARCHITECTURES, Options, Stem};
+pub use groups::{Group, NoDecay};
 pub use initialise::{FanMode, Init, Initialise, Nonlinearity};
 pub use layer::{Approximate, Dims, Layer, Module, NamedPadding, Padding, PaddingMode, Pair};
 pub use loss::Loss;
 pub use model::Model;
 pub use optimizer::Optimizer;
-pub use schedule::Schedule;
+pub use schedule::{Plateau, PlateauMetric, Schedule, ThresholdMode, Warmup};
 pub use settings::{Setting, settings};
-pub use training::{Precision, Train};
+pub use training::{Ema, Precision, Train};
 
 /// Everything that makes a run what it is.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
