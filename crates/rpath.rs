@@ -1,7 +1,8 @@
 //! The build script of all that link libtorch. Says in each program and test where its libtorch is, so that
 //! nobody needs LD_LIBRARY_PATH: first the place that `make install` puts it in, then the one it was built with.
 
-fn main() {
+/// Prints the flags.
+pub fn main() {
     println!("cargo:rerun-if-env-changed=LIBTORCH");
     println!("cargo:rustc-link-arg=-Wl,-rpath,$ORIGIN/../lib/torchmill");
     if let Some(libtorch) = std::env::var_os("LIBTORCH") {

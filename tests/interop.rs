@@ -1,6 +1,6 @@
 //! Python reads what the programs write: numpy, safetensors and TensorBoard, none of them knowing of torchmill.
 
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use crate::programs::{job, ok, program, python, scratch};
 
@@ -16,6 +16,41 @@ fn a_checkpoint_is_the_network_that_pytorchs_names_say() {
     let report: serde_json::Value = serde_json::from_str(&evaluate.stdout).unwrap();
     let said = ok(script.arg(job.checkpoint()).arg(&job.raw).arg(&predictions)).stdout;
     assert!(said.contains(&format!("accuracy {:.4}", report[0]["accuracy"].as_f64().unwrap())), "{said}");
+}
+
+/// torch is large, so `make test`'s Python need not have it: then this says so and does nothing.
+#[test]
+fn a_module_built_from_a_checkpoint_gives_what_evaluate_gives() {
+    let Some(script) = python("module_forward.py") else { return };
+    let has_torch = Command::new(script.get_program()).args(["-c", "import torch, safetensors"]).output();
+    if !has_torch.unwrap().status.success() {
+        eprintln!("{} has no torch, module_forward.py is not run", script.get_program().display());
+        return;
+    }
+    let (job, folder) = (job(), scratch("module"));
+    let small = "[model]\narchitecture = ";
+    for (name, model) in [
+        ("article", format!("{small}\"article\"")),
+        ("lenet5", format!("{small}\"lenet5\"")),
+        ("resnet18", format!("{small}\"resnet18\"\nstem = \"cifar\"")),
+        ("mobilenet_v3_small", format!("{small}\"mobilenet_v3_small\"")),
+        ("efficientnet_b0", format!("{small}\"efficientnet_b0\"")),
+        ("vit_tiny", format!("{small}\"vit_tiny\"\npatch_size = 7")),
+    ] {
+        let (recipe, run) = (folder.join(format!("{name}.toml")), folder.join(name));
+        std::fs::write(&recipe, format!("name = \"{name}\"\n{model}\n")).unwrap();
+        let mut train = program("train");
+        train.arg("--recipe").arg(&recipe).arg("--data").arg(&job.shards).arg("--run").arg(&run);
+        let trained = ok(train.args(["--epochs", "0", "--device", "cpu"]));
+        let (checkpoint, predictions) = (trained.stdout.trim(), folder.join("predictions.csv"));
+        ok(program("evaluate").args([checkpoint, "--device", "cpu", "--predictions"]).arg(&predictions));
+        let mut prep = program("prep");
+        prep.arg(&job.raw).args(["--split", "test", "--format", "npy", "-o", "-"]).stdout(Stdio::piped());
+        let mut prep = prep.spawn().unwrap();
+        let mut script = python("module_forward.py").unwrap();
+        let said = ok(script.arg(checkpoint).arg(&predictions).stdin(prep.stdout.take().unwrap())).stdout;
+        assert!(prep.wait().unwrap().success() && said.starts_with("equal"), "{name}: {said}");
+    }
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! and wrong input of every kind. Nothing here needs a network.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failing test is a panic")]
 
+mod docs;
 mod help;
 mod install;
 mod interop;

@@ -24,7 +24,7 @@ pub struct Args {
     /// Which split
     #[arg(long, default_value = "test")]
     pub split: String,
-    /// Recipe whose network a plain state dict belongs to
+    /// Recipe, or architecture such as resnet18, whose network a plain state dict belongs to
     #[arg(short, long, value_name = "NAME|FILE")]
     pub model: Option<String>,
     /// The batch size that the total loss is summed by [default: the one it was trained with]

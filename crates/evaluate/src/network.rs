@@ -3,9 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use tch::{Device, Kind};
-use torchmill::recipe::{Loss, Recipe};
+use torchmill::recipe::{ARCHITECTURES, Loss, Recipe};
 use torchmill::{Error, Result, recipe};
-use torchmill_nn::generator::Generator;
 use torchmill_nn::loader::Dataset;
 use torchmill_nn::model::Model;
 use torchmill_nn::spec::Spec;
@@ -26,7 +25,7 @@ impl Arithmetic {
     /// As the command line says.
     pub fn of(args: &Args) -> Result<Self> {
         let device = device::resolve(&args.device)?;
-        Ok(Self { device, kind: precision::kind(precision::resolve(args.precision, device)) })
+        Ok(Self { device, kind: precision::kind(precision::resolve(args.precision, device)?) })
     }
 }
 
@@ -56,18 +55,26 @@ fn run_of(checkpoint: &Path) -> Result<Option<Recipe>> {
     config.map(|config| recipe::load(&config.to_string_lossy())).transpose()
 }
 
+/// `--model`: a recipe, or an architecture by itself.
+fn network_of(name: &str) -> Result<Recipe> {
+    // `article` is both; the recipe says more.
+    if recipe::text(name).is_none() && ARCHITECTURES.iter().any(|a| a.name == name) {
+        return Recipe::parse(&format!("name = \"{name}\"\nmodel.architecture = \"{name}\"\n"));
+    }
+    recipe::load(name)
+}
+
 /// Builds the network and loads its weights. A plain state dict takes its structure from `--model` or from the run
 /// that it lies in, its classes and its input from the shards: `dataset`, where these are open.
 pub fn load(args: &Args, path: &Path, dataset: Option<&Dataset>, device: Device) -> Result<Network> {
     let file = checkpoint::read(path)?;
-    let named = args.model.as_deref().map(recipe::load).transpose()?;
+    let named = args.model.as_deref().map(network_of).transpose()?;
     let full = file.spec.filter(|_| named.is_none());
     let recipe = match named {
         Some(recipe) => Some(recipe),
         None => run_of(path)?,
     };
-    let loss =
-        recipe.as_ref().map_or(Loss::CrossEntropyLoss { label_smoothing: 0.0 }, |r| r.train.loss.clone());
+    let loss = recipe.as_ref().map_or_else(Loss::default, |r| r.train.loss.clone());
     let spec = match (full, recipe) {
         (Some(spec), _) => spec,
         (None, Some(recipe)) => {
@@ -97,8 +104,7 @@ pub fn load(args: &Args, path: &Path, dataset: Option<&Dataset>, device: Device)
         }
     };
     let at = |e: Error| e.within(path.display());
-    // Untrained weights are drawn only to be replaced: load_state_dict asks for every one of them.
-    let mut model = Model::new(&spec, &mut Generator::new(0), device).map_err(at)?;
+    let mut model = Model::empty(&spec, device).map_err(at)?;
     model.load_state_dict(&file.tensors).map_err(at)?;
     Ok(Network { model, spec, loss })
 }

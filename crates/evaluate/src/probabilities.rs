@@ -6,6 +6,11 @@ use torchmill::recipe::Loss;
 pub fn of(loss: &Loss, outputs: &[f32]) -> Vec<f32> {
     match loss {
         Loss::CrossEntropyLoss { .. } => softmax(outputs),
+        Loss::NLLLoss { .. } => outputs.iter().map(|x| x.exp()).collect(),
+        // Outputs that were fitted to ones and zeros.
+        Loss::MSELoss {} => outputs.iter().map(|x| x.clamp(0.0, 1.0)).collect(),
+        // Each class for itself: they need not add up to one.
+        Loss::BCEWithLogitsLoss { .. } => outputs.iter().map(|x| 1.0 / (1.0 + (-x).exp())).collect(),
     }
 }
 

@@ -38,6 +38,9 @@ pub struct Args {
     /// Print event files (or folders of them) as CSV
     #[arg(long, conflicts_with_all = ["logdir", "plot", "html"], help_heading = "Output")]
     pub dump: bool,
+    /// Also how the weights in the checkpoints beside metrics.csv are distributed
+    #[arg(long, conflicts_with_all = ["follow", "dump"], help_heading = "Output")]
+    pub histograms: bool,
     /// Draw the curves in the terminal
     #[arg(long, help_heading = "Output")]
     pub plot: bool,

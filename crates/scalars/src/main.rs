@@ -6,6 +6,7 @@ mod curves;
 mod dump;
 mod event;
 mod follow;
+mod histograms;
 mod hparams;
 mod html;
 mod input;
@@ -57,5 +58,13 @@ fn run(args: Args) -> Result<()> {
             progress::note(path.display());
         }
     }
-    destination.map_or(Ok(()), |destination| convert::convert(&sources, &destination, &options))
+    let Some(destination) = destination else { return Ok(()) };
+    convert::convert(&sources, &destination, &options)?;
+    if args.histograms {
+        let targets = sources.iter().zip(runs::names(&sources)?);
+        targets.map(|(source, name)| (source, destination.target(source, &name))).try_for_each(
+            |(source, target)| histograms::write(source, &target).map_err(|e| e.within(source)),
+        )?;
+    }
+    Ok(())
 }

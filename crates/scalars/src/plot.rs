@@ -36,7 +36,7 @@ impl Look {
     /// locale without UTF-8, are respected.
     pub fn of_stdout() -> Self {
         let columns = env::var("COLUMNS").ok().and_then(|c| c.parse().ok());
-        let size = terminal_size::terminal_size_of(std::io::stdout()).map(|(width, _)| width.0);
+        let size = terminal::columns(std::io::stdout());
         Self {
             width: size.or(columns).unwrap_or(80).clamp(40, 160),
             unicode: terminal::unicode(),

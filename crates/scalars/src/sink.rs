@@ -90,7 +90,7 @@ impl Sink {
             match std::mem::replace(&mut run.state, State::Done) {
                 State::CatchUp(file) if file.started() => {
                     let finished = file.finish()?;
-                    report(&finished, run.points);
+                    report(&finished, run.points, "point");
                     if live {
                         run.state = State::Live(LiveFile::open(finished)?);
                     }
@@ -102,9 +102,10 @@ impl Sink {
     }
 }
 
-fn report(finished: &Finished, points: u64) {
+/// Says what became of a file with so many of `what` (`point`).
+pub fn report(finished: &Finished, points: u64, what: &str) {
     let path = finished.path.display();
-    let all = if points == 1 { "1 point".to_owned() } else { format!("{} points", count(points)) };
+    let all = format!("{} {what}{}", count(points), if points == 1 { "" } else { "s" });
     note(match finished.outcome {
         Outcome::Created => format!("{path}: {all}"),
         Outcome::UpToDate => format!("{path}: {all}, up to date"),

@@ -8,6 +8,8 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
+use safetensors::tensor::{Dtype, TensorView};
+
 /// A metrics.csv as train writes it, with awkward numbers.
 fn metrics() -> String {
     let mut text = "wall_time,step,epoch,tag,value\n".to_owned();
@@ -87,4 +89,40 @@ fn tensorboards_web_page_gets_every_point() {
         assert_eq!(accuracy, [(1, 0.313), (2, 0.626), (3, (0.313 * 3.0) as f32)]);
         assert_eq!(runs["two"]["acc"][1].2, "NaN");
     }
+}
+
+/// A checkpoint with one tensor.
+fn checkpoint(path: &Path, values: &[f32]) {
+    let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+    let view = TensorView::new(Dtype::F32, vec![values.len()], &bytes).unwrap();
+    fs::write(path, safetensors::serialize([("0.weight", view)], None).unwrap()).unwrap();
+}
+
+#[test]
+fn tensorboards_reader_reads_the_histograms_of_the_checkpoints() {
+    let folder = tempfile::tempdir().unwrap();
+    let checkpoints = folder.path().join("run/checkpoints");
+    fs::create_dir_all(&checkpoints).unwrap();
+    fs::write(folder.path().join("run/metrics.csv"), metrics()).unwrap();
+    checkpoint(&checkpoints.join("epoch-0001.safetensors"), &[-1.0, 0.0, 0.5]);
+    let arguments = ["run", "--logdir", "logs", "--histograms"];
+    let said = |arguments: &[&str]| {
+        let output = scalars(folder.path(), arguments);
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stderr).unwrap().lines().last().unwrap_or_default().to_owned()
+    };
+    assert!(said(&arguments).ends_with("torchmill.histograms: 1 histogram"));
+    checkpoint(&checkpoints.join("epoch-0002.safetensors"), &[1.0, 2.0, 4.0, f32::NAN]);
+    assert!(said(&arguments).ends_with("2 histograms, 1 of them new"));
+    assert!(said(&arguments).ends_with("2 histograms, up to date"));
+    if let Some(python) = python() {
+        let read = script(&python, "histograms.py", folder.path(), &["logs/run"]);
+        assert_eq!(read, "weights/0.weight 1 3 -0.5\nweights/0.weight 2 3 7.0\n");
+    }
+    fs::remove_dir_all(checkpoints).unwrap();
+    let refused = scalars(folder.path(), &arguments);
+    assert!(
+        String::from_utf8_lossy(&refused.stderr).contains("checkpoints: there is no epoch-*.safetensors")
+    );
+    assert_eq!(refused.status.code(), Some(1));
 }

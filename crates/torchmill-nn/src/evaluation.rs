@@ -7,7 +7,7 @@ use torchmill::recipe::Loss;
 use torchmill::{Error, Result, interrupt};
 
 use crate::loader::{Batch, Dataset, Target};
-use crate::loss::loss;
+use crate::loss::{loss, weights};
 use crate::model::{Mode, Model};
 use crate::sampler::Epoch;
 
@@ -66,13 +66,15 @@ pub fn evaluate(
 pub struct Tally {
     settings: Loss,
     losses: Vec<f32>,
+    /// What each image weighs in a mean; empty where all weigh the same.
+    weights: Vec<f32>,
     correct: usize,
 }
 
 impl Tally {
     /// Nothing yet.
     pub fn new(settings: Loss) -> Self {
-        Self { settings, losses: Vec::new(), correct: 0 }
+        Self { settings, losses: Vec::new(), weights: Vec::new(), correct: 0 }
     }
 
     /// How many images were added.
@@ -91,18 +93,28 @@ impl Tally {
         let hits = logits.iter().zip(labels).filter(|&(row, label)| argmax(row) as i64 == label);
         self.correct += hits.count();
         self.losses.extend(losses);
+        if let Some(weights) = weights(&self.settings, &batch.labels) {
+            self.weights.extend(floats(&weights));
+        }
         Ok(logits)
     }
 
     /// The sums, the total loss over batches of `batch_size`.
     pub fn finish(self, batch_size: usize) -> Evaluation {
-        let mean =
-            |losses: &[f32]| losses.iter().map(|&l| f64::from(l)).sum::<f64>() / losses.len().max(1) as f64;
+        let sum = |values: &[f32]| values.iter().map(|&x| f64::from(x)).sum::<f64>();
+        // Images that weigh nothing at all have no mean loss; it is 0 rather than NaN.
+        let mean = |range: std::ops::Range<usize>| {
+            let weight =
+                if self.weights.is_empty() { range.len() as f64 } else { sum(&self.weights[range.clone()]) };
+            if weight > 0.0 { sum(&self.losses[range]) / weight } else { 0.0 }
+        };
+        let (count, batch_size) = (self.losses.len(), batch_size.max(1));
+        let batches = (0..count).step_by(batch_size).map(|i| i..(i + batch_size).min(count));
         Evaluation {
             count: self.losses.len(),
             correct: self.correct,
-            total_loss: self.losses.chunks(batch_size.max(1)).map(mean).sum(),
-            mean_loss: mean(&self.losses),
+            total_loss: batches.map(mean).sum(),
+            mean_loss: mean(0..count),
         }
     }
 }

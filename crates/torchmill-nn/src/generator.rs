@@ -69,6 +69,31 @@ impl Generator {
         (0..n).map(draw).collect()
     }
 
+    /// `tensor.normal_(mean, std)` for a float32 tensor of `n` elements, in row-major order, by G. Box's and
+    /// M. Muller's transform of pairs of uniform numbers, 16 elements at a time. PyTorch's logarithm and sine depend
+    /// on the processor, so the last bits may differ. Fewer than 16 elements take 16 draws, which is not PyTorch's way.
+    pub fn normal(&mut self, n: usize, mean: f32, std: f32) -> Vec<f32> {
+        let mut values = self.uniform(n.max(16), 0.0, 1.0);
+        let transform = |block: &mut [f32]| {
+            let (left, right) = block.split_at_mut(8);
+            for (a, b) in left.iter_mut().zip(right) {
+                // From (0, 1], for the logarithm.
+                let radius = (-2.0 * (1.0 - *a).ln()).sqrt();
+                let theta = (2.0 * std::f64::consts::PI * f64::from(*b)) as f32;
+                (*a, *b) = (radius * theta.cos() * std + mean, radius * theta.sin() * std + mean);
+            }
+        };
+        values.chunks_exact_mut(16).for_each(transform);
+        if !values.len().is_multiple_of(16) {
+            // The last 16 are drawn anew, with those among them that were done.
+            let start = values.len() - 16;
+            values[start..].copy_from_slice(&self.uniform(16, 0.0, 1.0));
+            transform(&mut values[start..]);
+        }
+        values.truncate(n);
+        values
+    }
+
     /// `torch.randperm(n)`: a random order of `0..n`.
     pub fn permutation(&mut self, n: usize) -> Vec<u32> {
         let mut order: Vec<u32> = (0..n as u32).collect();

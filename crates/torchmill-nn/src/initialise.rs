@@ -1,10 +1,70 @@
-//! PyTorch's default initialisation, layer by layer, drawn in PyTorch's order.
+//! PyTorch's initialisation, its default and torch.nn.init's functions, layer by layer, drawn in PyTorch's order.
 //!
 //! Conv2d and Linear: `kaiming_uniform_(weight, a=sqrt(5))`, which is uniform within
 //! `1/sqrt(fan_in)`, and a bias uniform within the same bound (torch/nn/modules/linear.py and conv.py).
 //! tch's own constructors use a bound sqrt(6) times wider, with which networks train visibly worse.
 
+use tch::{Kind, Tensor};
+use torchmill::recipe::{FanMode, Init, Nonlinearity};
+use torchmill::{Error, Result};
+
+use crate::evaluation::floats;
 use crate::generator::Generator;
+
+/// What a function of torch.nn.init makes of a tensor of this shape, in row-major order.
+pub fn draw(init: &Init, generator: &mut Generator, shape: &[i64]) -> Result<Vec<f32>> {
+    let n = shape.iter().product::<i64>() as usize;
+    let symmetric = |generator: &mut Generator, bound: f64| generator.uniform(n, -bound as f32, bound as f32);
+    Ok(match *init {
+        Init::Zeros {} => vec![0.0; n],
+        Init::Ones {} => vec![1.0; n],
+        Init::Constant { val } => vec![val as f32; n],
+        Init::Uniform { a, b } => generator.uniform(n, a as f32, b as f32),
+        Init::Normal { mean, std } => generator.normal(n, mean as f32, std as f32),
+        Init::TruncNormal { mean, std, a, b } => {
+            // By the inverse of the distribution's function, as PyTorch does.
+            let cdf = |x: f64| f64::midpoint(1.0, Tensor::from(x / 2.0_f64.sqrt()).erf().double_value(&[]));
+            let (low, high) = (cdf((a - mean) / std), cdf((b - mean) / std));
+            let uniform = generator.uniform(n, (2.0 * low - 1.0) as f32, (2.0 * high - 1.0) as f32);
+            let x = Tensor::from_slice(&uniform).to_kind(Kind::Float).erfinv();
+            floats(&((x * (std * 2.0_f64.sqrt())) + mean).clamp(a, b))
+        }
+        Init::XavierUniform { gain } => symmetric(generator, 3.0_f64.sqrt() * xavier_std(shape, gain)?),
+        Init::XavierNormal { gain } => generator.normal(n, 0.0, xavier_std(shape, gain)? as f32),
+        Init::KaimingUniform { a, mode, nonlinearity } => {
+            symmetric(generator, 3.0_f64.sqrt() * kaiming_std(shape, a, mode, nonlinearity)?)
+        }
+        Init::KaimingNormal { a, mode, nonlinearity } => {
+            generator.normal(n, 0.0, kaiming_std(shape, a, mode, nonlinearity)? as f32)
+        }
+    })
+}
+
+/// Connections into an output and out of an input.
+fn fans(shape: &[i64]) -> Result<[f64; 2]> {
+    let &[out, within, ref window @ ..] = shape else {
+        return Err(Error::usage("xavier and kaiming initialisation are for weights, not for biases"));
+    };
+    let window: i64 = window.iter().product();
+    Ok([(within * window) as f64, (out * window) as f64])
+}
+
+fn xavier_std(shape: &[i64], gain: f64) -> Result<f64> {
+    let [fan_in, fan_out] = fans(shape)?;
+    Ok(gain * (2.0 / (fan_in + fan_out)).sqrt())
+}
+
+fn kaiming_std(shape: &[i64], a: f64, mode: FanMode, nonlinearity: Nonlinearity) -> Result<f64> {
+    let [fan_in, fan_out] = fans(shape)?;
+    let gain = match nonlinearity {
+        Nonlinearity::LeakyRelu => (2.0 / (1.0 + a.powi(2))).sqrt(),
+        Nonlinearity::Relu => 2.0_f64.sqrt(),
+        Nonlinearity::Tanh => 5.0 / 3.0,
+        Nonlinearity::Linear => 1.0,
+    };
+    let fan = if mode == FanMode::FanIn { fan_in } else { fan_out };
+    Ok(gain / fan.sqrt())
+}
 
 /// The weight and bias of a Conv2d or Linear of this weight shape, `[out, in/groups, ...]`, in row-major order.
 pub fn weight_and_bias(generator: &mut Generator, shape: &[i64], bias: bool) -> (Vec<f32>, Option<Vec<f32>>) {

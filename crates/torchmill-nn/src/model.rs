@@ -1,7 +1,14 @@
 //! A network: built from a recipe's layers, run forward, its parameters under PyTorch's state-dict names.
 
+mod attention;
 mod block;
 mod build;
+pub(crate) mod freeze;
+mod load;
+pub mod summary;
+
+pub use load::Loaded;
+pub use summary::Row;
 
 use tch::{Device, Kind, Tensor, no_grad};
 use torchmill::recipe::Model as Layers;
@@ -11,7 +18,8 @@ use crate::generator::Generator;
 use crate::spec::Spec;
 use crate::torch_error;
 use block::Block;
-use build::Builder;
+use build::{Builder, Parts};
+use freeze::Patterns;
 
 /// A named tensor of the state dict.
 pub struct Named {
@@ -26,6 +34,7 @@ pub struct Model {
     blocks: Vec<Block>,
     parameters: Vec<Named>,
     buffers: Vec<Named>,
+    rows: Vec<Row>,
     device: Device,
 }
 
@@ -42,17 +51,15 @@ impl Model {
     /// Builds the network and draws its initial weights from `generator`, as PyTorch does with its default one.
     ///
     /// Sizes that follow from the input are inferred. A layer that does not fit what it gets is a usage error
-    /// that names it and the shape.
+    /// that names it and the shape. What the spec says to freeze takes no gradient, and batch norm whose running
+    /// statistics are frozen uses them in training, too.
     pub fn new(spec: &Spec, generator: &mut Generator, device: Device) -> Result<Self> {
-        let classes = spec.classes.len() as i64;
-        let (model, gives) = Self::build(&spec.model, spec.input, Some(classes), generator, device)?;
-        if gives != [classes] {
-            let last = spec.model.layers.last().map_or("none", |l| l.name());
-            return Err(Error::usage(format_args!(
-                "the last layer ({last}) gives {gives:?} for each image, but {classes} classes ask for [{classes}]"
-            )));
-        }
-        Ok(model)
+        Self::classifier(spec, Some(generator), device)
+    }
+
+    /// Builds the network for weights that are still to be loaded.
+    pub fn empty(spec: &Spec, device: Device) -> Result<Self> {
+        Self::classifier(spec, None, device)
     }
 
     /// Builds layers that need not end in one output a class, for images of shape `input`, `[C, H, W]`.
@@ -62,7 +69,19 @@ impl Model {
         generator: &mut Generator,
         device: Device,
     ) -> Result<Self> {
-        Ok(Self::build(layers, input, None, generator, device)?.0)
+        Ok(Self::build(layers, input, None, Some(generator), device)?.0)
+    }
+
+    fn classifier(spec: &Spec, generator: Option<&mut Generator>, device: Device) -> Result<Self> {
+        let classes = spec.classes.len() as i64;
+        let (model, gives) = Self::build(&spec.model, spec.input, Some(classes), generator, device)?;
+        if gives != [classes] {
+            let last = spec.model.layers.last().map_or("none", |l| l.module.name());
+            return Err(Error::usage(format_args!(
+                "the last layer ({last}) gives {gives:?} for each image, but {classes} classes ask for [{classes}]"
+            )));
+        }
+        Ok(model)
     }
 
     /// The network, and the shape that it gives for one image.
@@ -70,18 +89,26 @@ impl Model {
         layers: &Layers,
         input: [usize; 3],
         classes: Option<i64>,
-        generator: &mut Generator,
+        generator: Option<&mut Generator>,
         device: Device,
     ) -> Result<(Self, Vec<i64>)> {
-        let mut builder = Builder::new(generator, classes, input);
+        let layers = layers.written_out(input)?;
+        let frozen = Patterns::new(&layers.freeze)?;
+        let mut builder = Builder::new(generator, classes, &frozen, input);
         let prefix = layers.attribute.clone().unwrap_or_default();
-        let blocks = no_grad(|| builder.sequence(&layers.layers, &prefix, true))?;
+        let blocks = no_grad(|| builder.network(&layers.layers, &layers.initialise, &prefix))?;
         let gives = builder.shape();
-        let (parameters, buffers) = builder.finish();
-        let mut model = Self { blocks, parameters, buffers, device: Device::Cpu };
+        let Parts { parameters, buffers, rows } = builder.finish()?;
+        let mut model = Self { blocks, parameters, buffers, rows, device: Device::Cpu };
         model.move_to(device);
+        if let Some(idle) = frozen.idle(model.state_dict().map(|n| n.name.as_str())) {
+            return Err(Error::usage(format_args!("freeze: no name fits `{idle}`")));
+        }
         for p in &model.parameters {
-            let _ = p.tensor.set_requires_grad(true);
+            let _ = p.tensor.set_requires_grad(!frozen.matches(&p.name));
+        }
+        if !layers.freeze.is_empty() && model.trained().next().is_none() {
+            return Err(Error::usage("freeze leaves nothing to train"));
         }
         Ok((model, gives))
     }
@@ -95,14 +122,24 @@ impl Model {
         Ok(x.to_kind(Kind::Float))
     }
 
-    /// The trained tensors, in PyTorch's order.
+    /// The parameters, in PyTorch's order, frozen or not.
     pub fn parameters(&self) -> &[Named] {
         &self.parameters
     }
 
-    /// The parameters' tensors, sharing their storage.
+    /// The parameters that are not frozen.
+    pub fn trained(&self) -> impl Iterator<Item = &Named> {
+        self.parameters.iter().filter(|p| p.tensor.requires_grad())
+    }
+
+    /// The tensors of the parameters that are not frozen, sharing their storage.
     pub fn parameter_tensors(&self) -> Vec<Tensor> {
-        self.parameters.iter().map(|p| p.tensor.shallow_clone()).collect()
+        self.trained().map(|p| p.tensor.shallow_clone()).collect()
+    }
+
+    /// Every layer with its shape, parameters and multiply-adds.
+    pub fn summary(&self) -> &[Row] {
+        &self.rows
     }
 
     /// The whole state dict: parameters and buffers (batch norm's running statistics).
@@ -110,7 +147,7 @@ impl Model {
         self.parameters.iter().chain(&self.buffers)
     }
 
-    /// How many numbers are trained.
+    /// How many numbers the parameters have.
     pub fn parameter_count(&self) -> usize {
         self.parameters.iter().map(|p| p.tensor.numel()).sum()
     }

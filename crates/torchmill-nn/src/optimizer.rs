@@ -1,4 +1,4 @@
-//! SGD, Adam and AdamW on plain tensors, so that their state can be saved (tch's own cannot).
+//! SGD, Adam, AdamW and RMSprop on plain tensors, so that their state can be saved (tch's own cannot).
 //!
 //! The update rules are torch.optim's, in its order of operations (pseudocode in its documentation).
 
@@ -6,28 +6,35 @@ use tch::{Tensor, no_grad};
 use torchmill::recipe::Optimizer as Settings;
 use torchmill::{Error, Result};
 
+use crate::groups::Groups;
+
 /// An optimizer over a fixed list of parameters.
 pub struct Optimizer {
     settings: Settings,
+    groups: Groups,
+    /// Each group's learning rate at the next step.
+    rates: Vec<f64>,
     /// One list of buffers a parameter, in [`Optimizer::buffer_names`]' order; empty before the first step.
     buffers: Vec<Vec<Tensor>>,
     steps: u64,
 }
 
 impl Optimizer {
-    /// An optimizer that has not made a step yet.
-    pub fn new(settings: Settings) -> Self {
-        Self { settings, buffers: Vec::new(), steps: 0 }
+    /// An optimizer that has not made a step yet. The groups' learning rates and weight decays stand for the
+    /// settings' own.
+    pub fn new(settings: Settings, groups: Groups) -> Self {
+        let rates = groups.groups.iter().map(|g| g.lr).collect();
+        Self { settings, groups, rates, buffers: Vec::new(), steps: 0 }
     }
 
     /// Goes on where a saved one stopped, with its buffers (one list a parameter) and steps made.
-    pub fn restore(settings: Settings, buffers: Vec<Vec<Tensor>>, steps: u64) -> Result<Self> {
-        let optimizer = Self { settings, buffers, steps };
-        let names = optimizer.buffer_names().len();
-        if optimizer.buffers.iter().any(|b| b.len() != names) {
+    pub fn restore(&mut self, buffers: Vec<Vec<Tensor>>, steps: u64) -> Result<()> {
+        let names = self.buffer_names().len();
+        if buffers.iter().any(|b| b.len() != names) {
             return Err(Error::failed("the saved optimizer state is another optimizer's"));
         }
-        Ok(optimizer)
+        (self.buffers, self.steps) = (buffers, steps);
+        Ok(())
     }
 
     /// What torch.optim calls the buffers kept for each parameter.
@@ -35,7 +42,19 @@ impl Optimizer {
         match self.settings {
             Settings::Sgd { momentum: 0.0, .. } => &[],
             Settings::Sgd { .. } => &["momentum_buffer"],
-            Settings::Adam { .. } | Settings::AdamW { .. } => &["exp_avg", "exp_avg_sq"],
+            Settings::Adam { amsgrad, .. } | Settings::AdamW { amsgrad, .. } => {
+                if amsgrad {
+                    &["exp_avg", "exp_avg_sq", "max_exp_avg_sq"]
+                } else {
+                    &["exp_avg", "exp_avg_sq"]
+                }
+            }
+            Settings::RMSprop { momentum, centered, .. } => match (centered, momentum != 0.0) {
+                (false, false) => &["square_avg"],
+                (false, true) => &["square_avg", "momentum_buffer"],
+                (true, false) => &["square_avg", "grad_avg"],
+                (true, true) => &["square_avg", "grad_avg", "momentum_buffer"],
+            },
         }
     }
 
@@ -44,19 +63,31 @@ impl Optimizer {
         &self.buffers
     }
 
+    /// The groups, with their learning rates before any schedule.
+    pub fn groups(&self) -> &Groups {
+        &self.groups
+    }
+
     /// How many steps have been made.
     pub fn steps(&self) -> u64 {
         self.steps
     }
 
-    /// The learning rate of the next step.
+    /// The learning rate of the next step; the first group's where there are several.
     pub fn lr(&self) -> f64 {
-        self.settings.lr()
+        self.rates.first().copied().unwrap_or(f64::NAN)
     }
 
-    /// Sets the learning rate of the next step.
-    pub fn set_lr(&mut self, lr: f64) {
-        self.settings.set_lr(lr);
+    /// Sets each group's learning rate at the next step.
+    pub fn set_rates(&mut self, rates: impl IntoIterator<Item = f64>) {
+        self.rates.clear();
+        self.rates.extend(rates);
+    }
+
+    /// Sets the momentum of the next step (the first beta of Adam and AdamW). It must not be zero before the first
+    /// step and something later, since what buffers there are depends on it.
+    pub fn set_momentum(&mut self, momentum: f64) {
+        self.settings.set_momentum(momentum);
     }
 
     /// One step: changes `parameters` in place by their `gradients` (same order and shapes).
@@ -68,11 +99,12 @@ impl Optimizer {
                 self.buffers = parameters.iter().map(zeros).collect();
             }
             self.steps += 1;
-            let each = parameters.iter().zip(gradients).zip(&mut self.buffers);
-            for ((parameter, gradient), buffers) in each {
+            let each = parameters.iter().zip(gradients).zip(&mut self.buffers).zip(&self.groups.of);
+            for (((parameter, gradient), buffers), &group) in each {
                 let mut parameter = parameter.shallow_clone();
+                let (lr, weight_decay) = (self.rates[group], self.groups.groups[group].weight_decay);
                 match self.settings {
-                    Settings::Sgd { lr, momentum, dampening, weight_decay, nesterov } => {
+                    Settings::Sgd { momentum, dampening, nesterov, .. } => {
                         let d = decayed(gradient, &parameter, weight_decay);
                         let d = match buffers.first_mut() {
                             None => d,
@@ -87,13 +119,25 @@ impl Optimizer {
                         };
                         let _ = parameter.g_add_(&(d * -lr));
                     }
-                    Settings::Adam { lr, betas, eps, weight_decay } => {
+                    Settings::Adam { betas, eps, .. } => {
                         let d = decayed(gradient, &parameter, weight_decay);
                         adam(&mut parameter, &d, buffers, self.steps, lr, betas, eps);
                     }
-                    Settings::AdamW { lr, betas, eps, weight_decay } => {
+                    Settings::AdamW { betas, eps, .. } => {
                         let _ = parameter.g_mul_scalar_(1.0 - lr * weight_decay);
                         adam(&mut parameter, gradient, buffers, self.steps, lr, betas, eps);
+                    }
+                    Settings::RMSprop { alpha, eps, momentum, centered, .. } => {
+                        let d = decayed(gradient, &parameter, weight_decay);
+                        let d = rms(&d, buffers, alpha, eps, centered);
+                        let d = match buffers.get_mut(1 + usize::from(centered)) {
+                            None => d,
+                            Some(buffer) => {
+                                let _ = buffer.g_mul_scalar_(momentum).g_add_(&d);
+                                buffer.shallow_clone()
+                            }
+                        };
+                        let _ = parameter.g_add_(&(d * -lr));
                     }
                 }
             }
@@ -106,12 +150,36 @@ fn decayed(gradient: &Tensor, parameter: &Tensor, weight_decay: f64) -> Tensor {
     if weight_decay == 0.0 { gradient.shallow_clone() } else { gradient + parameter * weight_decay }
 }
 
-/// D. Kingma, J. Ba, "Adam: A Method for Stochastic Optimization", 2015, with its bias correction.
+/// D. Kingma, J. Ba, "Adam: A Method for Stochastic Optimization", 2015, with its bias correction; with a third
+/// buffer, S. Reddi et al., "On the Convergence of Adam and Beyond", 2018.
 fn adam(p: &mut Tensor, d: &Tensor, buffers: &mut [Tensor], step: u64, lr: f64, betas: [f64; 2], eps: f64) {
-    let [mean, square] = buffers else { return };
+    let [mean, square, largest @ ..] = buffers else { return };
     let _ = mean.lerp_(d, 1.0 - betas[0]);
     let _ = square.g_mul_scalar_(betas[1]).g_add_(&(d * d * (1.0 - betas[1])));
+    let square = match largest {
+        [largest, ..] => {
+            let new = largest.maximum(square);
+            largest.copy_(&new);
+            &*largest
+        }
+        [] => &*square,
+    };
     let correction = betas.map(|b| 1.0 - b.powf(step as f64));
     let denominator = (square.sqrt() / correction[1].sqrt()) + eps;
     let _ = p.g_add_(&(&*mean / denominator * (-lr / correction[0])));
+}
+
+/// G. Hinton's RMSprop: the gradient over the root of its running mean square; `centered` takes the running mean
+/// off first (A. Graves, "Generating Sequences With Recurrent Neural Networks", 2013).
+fn rms(d: &Tensor, buffers: &mut [Tensor], alpha: f64, eps: f64, centered: bool) -> Tensor {
+    let [square, rest @ ..] = buffers else { return d.shallow_clone() };
+    let _ = square.g_mul_scalar_(alpha).g_add_(&(d * d * (1.0 - alpha)));
+    let variance = match rest {
+        [mean, ..] if centered => {
+            let _ = mean.lerp_(d, 1.0 - alpha);
+            &*square - &*mean * &*mean
+        }
+        _ => square.shallow_clone(),
+    };
+    d / (variance.sqrt() + eps)
 }

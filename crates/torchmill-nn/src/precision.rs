@@ -4,22 +4,40 @@ use tch::Kind;
 use torchmill::recipe::Precision;
 use torchmill::{Error, Result};
 
-/// Reads `fp32`, `bf16` or `auto`.
+/// Reads `fp32`, `bf16`, `fp16`, `tf32` or `auto`.
 pub fn parse(text: &str) -> Result<Precision> {
     match text {
         "fp32" => Ok(Precision::Fp32),
         "bf16" => Ok(Precision::Bf16),
+        "fp16" => Ok(Precision::Fp16),
+        "tf32" => Ok(Precision::Tf32),
         "auto" => Ok(Precision::Auto),
-        _ => Err(Error::usage(format_args!("--precision `{text}` is none of fp32, bf16 and auto"))),
+        _ => {
+            Err(Error::usage(format_args!("--precision `{text}` is none of fp32, bf16, fp16, tf32 and auto")))
+        }
     }
 }
 
-/// What `auto` comes to here: bf16 where the device computes it in hardware.
-pub fn resolve(precision: Precision, device: tch::Device) -> Precision {
+/// What `auto` comes to here: bf16 where the device computes it in hardware. fp16 and tf32 are for CUDA: libtorch
+/// has few float16 kernels for the CPU, and slow ones, and no TensorFloat-32 at all.
+pub fn resolve(precision: Precision, device: tch::Device) -> Result<Precision> {
     match precision {
-        Precision::Auto if device.is_cuda() || cpu_has_bf16() => Precision::Bf16,
-        Precision::Auto => Precision::Fp32,
-        chosen => chosen,
+        Precision::Auto if device.is_cuda() || cpu_has_bf16() => Ok(Precision::Bf16),
+        Precision::Auto => Ok(Precision::Fp32),
+        Precision::Fp16 | Precision::Tf32 if !device.is_cuda() => Err(Error::usage(format_args!(
+            "--precision {} needs a GPU (--device cuda); the CPU takes fp32 and bf16",
+            if precision == Precision::Fp16 { "fp16" } else { "tf32" }
+        ))),
+        chosen => Ok(chosen),
+    }
+}
+
+/// Must come before the first use of libtorch: it reads once, when it starts, whether it may multiply matrices in
+/// TensorFloat-32. Convolutions may anyway, as in PyTorch.
+pub fn prepare(precision: Precision) {
+    if precision == Precision::Tf32 {
+        // SAFETY: the programs call this before they start a thread that reads the environment.
+        unsafe { std::env::set_var("TORCH_ALLOW_TF32_CUBLAS_OVERRIDE", "1") };
     }
 }
 
@@ -27,7 +45,8 @@ pub fn resolve(precision: Precision, device: tch::Device) -> Precision {
 pub fn kind(precision: Precision) -> Kind {
     match precision {
         Precision::Bf16 => Kind::BFloat16,
-        Precision::Fp32 | Precision::Auto => Kind::Float,
+        Precision::Fp16 => Kind::Half,
+        Precision::Fp32 | Precision::Tf32 | Precision::Auto => Kind::Float,
     }
 }
 

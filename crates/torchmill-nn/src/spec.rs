@@ -23,9 +23,11 @@ pub struct Spec {
 }
 
 impl Spec {
-    /// As JSON, for the safetensors metadata.
+    /// As JSON, for the safetensors metadata. An architecture's layers are written out, so that who reads them
+    /// needs to know no architecture.
     pub fn to_json(&self) -> Result<String> {
-        serde_json::to_string(self).map_err(|e| Error::failed(format_args!("the model spec: {e}")))
+        let spec = Self { model: self.model.structure(self.input)?, ..self.clone() };
+        serde_json::to_string(&spec).map_err(|e| Error::failed(format_args!("the model spec: {e}")))
     }
 
     /// From the safetensors metadata.

@@ -8,9 +8,11 @@ use tch::{Device, Kind, Tensor};
 use torchmill::{Context, Error, Result, atomic};
 
 use crate::generator::Generator;
+use crate::plateau::Plateau;
+use crate::scaler::Scaler;
 
 const MAGIC: [u8; 8] = *b"TMSTATE\0";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// Everything of a run that its weights do not hold.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -27,12 +29,27 @@ pub struct State {
     pub step: u64,
     /// The default generator as it was when the epoch under way began.
     pub generator: Generator,
-    /// The optimizer's buffers, one list a parameter: shape and float32 values.
-    pub optimizer: Vec<Vec<Buffer>>,
+    /// What the training step keeps.
+    pub learner: Learned,
     /// Length of metrics.csv in bytes; rows after it will be made again.
     pub metrics: u64,
     /// The best test accuracy so far, with its epoch.
     pub best: Option<(f64, u64)>,
+}
+
+/// What the training step keeps from one to the next.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Learned {
+    /// Steps that the optimizer has made: fewer than the run's where fp16 had some left out.
+    pub steps: u64,
+    /// The optimizer's buffers, one list a trained parameter: shape and float32 values.
+    pub optimizer: Vec<Vec<Buffer>>,
+    /// The weights as they are trained, where the checkpoint holds their moving average; else empty.
+    pub weights: Vec<Buffer>,
+    /// fp16's loss scale.
+    pub scaler: Option<Scaler>,
+    /// ReduceLROnPlateau's memory.
+    pub plateau: Option<Plateau>,
 }
 
 /// A saved tensor.
@@ -92,7 +109,7 @@ impl State {
         let word = |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
         if word(8) != VERSION {
             return Err(Error::failed(format_args!(
-                "is a version {} state, this is version {VERSION}",
+                "is a version {} state of another torchmill's, this one goes on from version {VERSION} only: start a new run with --init and the checkpoint's weights",
                 word(8)
             )));
         }

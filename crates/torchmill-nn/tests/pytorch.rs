@@ -1,23 +1,29 @@
-//! Every layer, optimizer and schedule against what PyTorch gave (golden/nn.json, made by golden/nn.py).
+//! Every layer, loss, optimizer and schedule against what PyTorch gave (golden/nn.json, made by golden/nn.py).
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
-use tch::{Device, Kind, Tensor};
-use torchmill::recipe::{Layer, Model as Layers, Optimizer as Settings, Schedule};
+use tch::{Device, Kind, Reduction, Tensor};
+use torchmill::recipe::{Layer, Loss, Model as Layers, Optimizer as Settings, Schedule, Train};
 use torchmill_nn::evaluation::floats;
 use torchmill_nn::generator::Generator;
+use torchmill_nn::gradients::{clip_norm, clip_value};
+use torchmill_nn::groups::Groups;
+use torchmill_nn::loss::{loss, weights};
 use torchmill_nn::model::{Mode, Model};
 use torchmill_nn::optimizer::Optimizer;
-use torchmill_nn::schedule::{Position, learning_rate};
+use torchmill_nn::plateau::Plateau;
+use torchmill_nn::schedule::{Position, momentum, rate};
 
 #[derive(Deserialize)]
 struct Golden {
     layers: Vec<GoldenLayer>,
     optimizers: Vec<GoldenOptimizer>,
     schedules: Vec<GoldenSchedule>,
+    losses: Vec<GoldenLoss>,
+    clipped: Vec<GoldenClipped>,
 }
 
 #[derive(Deserialize)]
@@ -39,8 +45,26 @@ struct GoldenOptimizer {
 
 #[derive(Deserialize)]
 struct GoldenSchedule {
-    schedule: String,
+    train: String,
     rates: Vec<f64>,
+    momenta: Vec<f64>,
+}
+
+#[derive(Deserialize)]
+struct GoldenLoss {
+    loss: String,
+    mixed: bool,
+    log_softmax: bool,
+    mean: f32,
+    each: Vec<f32>,
+    gradient: Vec<f32>,
+}
+
+#[derive(Deserialize)]
+struct GoldenClipped {
+    by: String,
+    limit: f64,
+    gradients: [Vec<f32>; 2],
 }
 
 fn golden() -> Golden {
@@ -80,7 +104,7 @@ fn layers_are_pytorchs_forward_and_backward() {
     assert!(golden.len() > 30);
     for g in golden {
         let layer: Layer = from_toml(&g.layer);
-        let layers = Layers { attribute: None, layers: vec![layer] };
+        let layers = Layers::of(vec![layer]);
         let model = Model::body(&layers, g.input, &mut Generator::new(3), Device::Cpu).unwrap();
         let [c, h, w] = g.input.map(|n| n as i64);
         let x = wave(&[2, c, h, w]).set_requires_grad(true);
@@ -110,7 +134,7 @@ fn layers_are_pytorchs_forward_and_backward() {
 #[test]
 fn initial_weights_are_bit_for_bit_pytorchs() {
     for g in golden().layers.iter().filter(|g| g.layer.contains("Conv2d") || g.layer.contains("Linear")) {
-        let layers = Layers { attribute: None, layers: vec![from_toml(&g.layer)] };
+        let layers = Layers::of(vec![from_toml(&g.layer)]);
         let model = Model::body(&layers, g.input, &mut Generator::new(3), Device::Cpu).unwrap();
         for named in model.parameters() {
             assert_eq!(floats(&named.tensor), g.state[own_name(&named.name)], "{}", g.layer);
@@ -120,8 +144,12 @@ fn initial_weights_are_bit_for_bit_pytorchs() {
 
 #[test]
 fn optimizers_track_pytorchs_for_a_hundred_steps() {
-    for g in golden().optimizers {
-        let mut optimizer = Optimizer::new(from_toml::<Settings>(&g.optimizer));
+    let golden = golden().optimizers;
+    assert!(golden.len() > 12);
+    for g in golden {
+        let settings: Settings = from_toml(&g.optimizer);
+        let groups = Groups::one(&settings, 2);
+        let mut optimizer = Optimizer::new(settings, groups);
         let parameters = [wave(&[5]), wave(&[2, 3])];
         for step in 0..100 {
             let shift = f64::from(0.1_f32) * f64::from((step as f32).sin());
@@ -135,20 +163,77 @@ fn optimizers_track_pytorchs_for_a_hundred_steps() {
     }
 }
 
+/// What a run without a schedule has, but for these keys of `[train]`.
+fn train(keys: &str) -> Train {
+    toml::from_str(keys).unwrap()
+}
+
 #[test]
 fn schedules_are_pytorchs() {
     let (epochs, batches) = (12, 3);
-    for g in golden().schedules {
-        let schedule: Schedule = from_toml(&g.schedule);
-        for (step, expected) in g.rates.iter().enumerate() {
+    let golden = golden().schedules;
+    assert!(golden.len() > 14);
+    for g in golden {
+        let train = train(&g.train);
+        // Whatever the schedule, a group's rate follows its own: here one of 0.1.
+        let mut plateau = match &train.schedule {
+            Some(Schedule::ReduceLROnPlateau(settings)) => Some((settings.clone(), Plateau::new(vec![0.1]))),
+            _ => None,
+        };
+        for (step, (expected, expected_momentum)) in g.rates.iter().zip(&g.momenta).enumerate() {
             let step = step as u64;
             let at = Position { epoch: step / batches, epochs, step, steps: epochs * batches };
-            let rate = learning_rate(Some(&schedule), 0.1, at);
-            assert!(
-                (rate - expected).abs() < 1e-8,
-                "{} step {step}: {rate}, PyTorch has {expected}",
-                g.schedule
-            );
+            let got = rate(&train, plateau.as_ref().map_or(0.1, |(_, p)| p.rates()[0]), at);
+            assert!((got - expected).abs() < 1e-8, "{} step {step}: {got}, PyTorch has {expected}", g.train);
+            let got = momentum(train.schedule.as_ref(), at).unwrap_or(0.9);
+            assert!((got - expected_momentum).abs() < 1e-8, "{} step {step}: momentum {got}", g.train);
+            if let Some((settings, plateau)) = &mut plateau
+                && (step + 1) % batches == 0
+            {
+                // As in nn.py.
+                let value = 1.0 / (at.epoch.min(3) as f64 + 1.0);
+                plateau.step(settings, value, 1.0 - value);
+            }
+        }
+    }
+}
+
+#[test]
+fn losses_are_pytorchs_with_their_gradients() {
+    let golden = golden().losses;
+    assert!(golden.len() > 8);
+    for g in golden {
+        let settings: Loss = from_toml(&g.loss);
+        let labels = Tensor::from_slice(&[2_i64, 0, 1, 2]);
+        let mixed = wave(&[4, 3]).softmax(1, Kind::Float);
+        let targets = if g.mixed { mixed } else { labels };
+        let outputs = wave(&[4, 3]).set_requires_grad(true);
+        let inputs =
+            if g.log_softmax { outputs.log_softmax(1, Kind::Float) } else { outputs.shallow_clone() };
+        let mean = loss(&settings, &inputs, &targets, Reduction::Mean).unwrap();
+        assert_close(&g.loss, &floats(&mean), &[g.mean], 1e-6);
+        mean.backward();
+        assert_close(&format!("{} gradient", g.loss), &floats(&outputs.grad()), &g.gradient, 1e-6);
+        // The evaluation puts the mean together again from the images' own losses.
+        let each = floats(&loss(&settings, &inputs, &targets, Reduction::None).unwrap());
+        assert_close(&g.loss, &each, &g.each, 1e-6);
+        let weight = weights(&settings, &targets).map_or(vec![1.0; 4], |w| floats(&w));
+        let total = each.iter().sum::<f32>() / weight.iter().sum::<f32>();
+        assert_close(&g.loss, &[total], &[g.mean], 1e-6);
+    }
+}
+
+#[test]
+fn clipping_is_pytorchs() {
+    for g in golden().clipped {
+        let mut gradients = [wave(&[5]), wave(&[2, 3]) * 3.0];
+        if g.by == "norm" {
+            clip_norm(&mut gradients, g.limit)
+        } else {
+            clip_value(&mut gradients, g.limit)
+        }
+        for (got, expected) in gradients.iter().zip(&g.gradients) {
+            assert_close(&g.by, &floats(got), expected, 1e-6);
         }
     }
 }

@@ -1,11 +1,13 @@
 //! Progress and notes on standard error: a bar on a terminal, a plain line now and then elsewhere.
 //! Standard output carries results only.
 
-use std::fmt::Display;
+use std::fmt::{self, Display};
 use std::sync::atomic::{AtomicI8, Ordering};
 use std::time::{Duration, Instant};
 
-use indicatif::{HumanBytes, HumanCount, HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{
+    HumanBytes, HumanCount, HumanDuration, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle,
+};
 
 use crate::terminal;
 
@@ -14,6 +16,9 @@ static LEVEL: AtomicI8 = AtomicI8::new(0);
 
 /// How often a plain progress line is written where standard error is no terminal.
 const PLAIN_INTERVAL: Duration = Duration::from_secs(10);
+
+/// On a terminal of fewer columns than this a bar says only how far it is.
+const NARROW: u16 = 72;
 
 /// Sets how much is said: `quiet` silences everything but errors and results, each `verbose` says more.
 pub fn set_level(quiet: bool, verbose: u8) {
@@ -75,13 +80,20 @@ impl Progress {
             (Unit::Bytes, None) => "{prefix} {spinner} {bytes} {bytes_per_sec} {msg}".to_owned(),
             (Unit::Count(u), Some(_)) => {
                 format!(
-                    "{{prefix}} {{wide_bar}} {{human_pos}}/{{human_len}} {u} {{per_sec}} ETA {{eta}} {{msg}}"
+                    "{{prefix}} {{wide_bar}} {{human_pos}}/{{human_len}} {u} {{rate}} ETA {{eta}} {{msg}}"
                 )
             }
-            (Unit::Count(u), None) => format!("{{prefix}} {{spinner}} {{human_pos}} {u} {{per_sec}} {{msg}}"),
+            (Unit::Count(u), None) => format!("{{prefix}} {{spinner}} {{human_pos}} {u} {{rate}} {{msg}}"),
         };
+        // A line that is wider than the terminal would leave its pieces behind.
+        let narrow = terminal && terminal::columns(std::io::stderr()).is_some_and(|columns| columns < NARROW);
+        let style = if narrow { "{prefix} {wide_bar} {percent} % {eta}".to_owned() } else { style };
         // The templates above are fixed; were one wrong, the default style would do.
         let style = ProgressStyle::with_template(&style).unwrap_or_else(|_| ProgressStyle::default_bar());
+        let style = style.with_key("rate", |state: &ProgressState, out: &mut dyn fmt::Write| {
+            // Nobody hears of it if the bar's line cannot be written.
+            let _ = write!(out, "{}/s", HumanCount(state.per_sec() as u64));
+        });
         let ascii = |style: ProgressStyle| style.progress_chars("#>-").tick_chars("|/-\\ ");
         bar.set_style(if terminal::unicode() { style } else { ascii(style) });
         bar.set_prefix(what.clone());

@@ -5,8 +5,9 @@ pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
     let name = name.to_lowercase();
     let distance = |k: &str| strsim::damerau_levenshtein(&name, &k.to_lowercase());
     let near = known.into_iter().min_by_key(|k| distance(k))?;
-    // A third of the letters may be wrong; more is another word.
-    (distance(near) <= near.len().max(name.len()).div_ceil(3)).then_some(near)
+    let (wrong, longer) = (distance(near), near.len().max(name.len()));
+    // A third of the letters may be wrong; more is another word, and so is another single letter.
+    (wrong < longer && wrong <= longer.div_ceil(3)).then_some(near)
 }
 
 /// ` (did you mean NAME?)`, or nothing where no name is near: to end a message with.
@@ -36,7 +37,7 @@ mod tests {
         assert_eq!(nearest("Cifar-10", known), Some("cifar10"));
         assert_eq!(nearest("mnsit", known), Some("mnist"));
         assert_eq!(nearest("imagenet", known), None);
-        assert_eq!(nearest("x", []), None);
+        assert_eq!((nearest("x", []), nearest("x", ["a"])), (None, None));
         assert_eq!(did_you_mean("minst", known), " (did you mean mnist?)");
     }
 

@@ -20,6 +20,18 @@ pub fn unicode() -> bool {
     locale.contains("UTF-8") || locale.contains("UTF8")
 }
 
+/// How many columns the terminal on this stream has; `None` where it is no terminal.
+#[cfg(unix)]
+pub fn columns(stream: impl std::os::fd::AsFd) -> Option<u16> {
+    terminal_size::terminal_size_of(stream).map(|(width, _)| width.0)
+}
+
+/// How many columns the terminal on this stream has; `None` where it is no terminal.
+#[cfg(windows)]
+pub fn columns(stream: impl std::os::windows::io::AsHandle) -> Option<u16> {
+    terminal_size::terminal_size_of(stream).map(|(width, _)| width.0)
+}
+
 /// A variable that is set to something.
 fn set(name: &str) -> Option<String> {
     env::var(name).ok().filter(|value| !value.is_empty())

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Parser;
 use torchmill::cli::Common;
-use torchmill::recipe::{Precision, Recipe};
+use torchmill::recipe::{Model, Precision, Recipe};
 use torchmill::{Error, Result};
 use torchmill_nn::{device, precision};
 
@@ -27,9 +27,27 @@ pub struct Args {
     /// Go on from the run's last checkpoint, or from this one
     #[arg(long, value_name = "CHECKPOINT", num_args = 0..=1, default_missing_value = "last")]
     pub resume: Option<PathBuf>,
-    /// Start from these weights (safetensors, or a .pt state dict) instead of random ones
-    #[arg(long, value_name = "FILE", conflicts_with = "resume")]
+    /// Start from these weights (safetensors, or a .pt state dict); a head for other classes starts anew
+    #[arg(long, value_name = "FILE", conflicts_with = "resume", help_heading = "Network")]
     pub init: Option<PathBuf>,
+    /// Names not taken from --init, such as 'fc.*'; may be given several times, as may --freeze
+    #[arg(long, value_name = "PATTERN", conflicts_with = "resume", help_heading = "Network")]
+    pub init_except: Vec<String>,
+    /// Names that training does not change, such as 'layer[12].*'
+    #[arg(long, value_name = "PATTERN", conflicts_with = "resume", help_heading = "Network")]
+    pub freeze: Vec<String>,
+    /// Instead of the recipe's layers: resnet18 or another (docs/models.md)
+    #[arg(long, value_name = "NAME", conflicts_with = "resume", help_heading = "Network")]
+    pub architecture: Option<String>,
+    /// Print the network's layers, shapes, parameters and multiply-adds, and train nothing
+    #[arg(long, help_heading = "Network")]
+    pub summary: bool,
+    /// For --summary without shards: the images' shape
+    #[arg(long, value_name = "CxHxW", requires = "summary", value_parser = shape, help_heading = "Network")]
+    pub input: Option<[usize; 3]>,
+    /// For --summary without shards
+    #[arg(long, value_name = "N", requires = "input", value_parser = clap::value_parser!(u32).range(1..=1_000_000), help_heading = "Network")]
+    pub num_classes: Option<u32>,
     /// auto, cpu, cuda or cuda:N
     #[arg(long, default_value = "auto", help_heading = "Machine")]
     pub device: String,
@@ -48,7 +66,7 @@ pub struct Args {
     /// Instead of the recipe's: the seed of weights, order and transforms
     #[arg(long, value_name = "N", help_heading = "Recipe")]
     pub seed: Option<u64>,
-    /// Instead of the recipe's: fp32, bf16 or auto
+    /// Instead of the recipe's: fp32, bf16, auto, or on a GPU fp16 or tf32
     #[arg(long, value_name = "P", value_parser = precision::parse, help_heading = "Recipe")]
     pub precision: Option<Precision>,
     /// Also save every so many steps, so that a killed run loses little
@@ -71,6 +89,15 @@ Examples:
   train --print-recipe article > mine.toml
   for lr in 0.1 0.01; do train --data data/shards/cifar10 --lr $lr --run runs/lr-$lr; done";
 
+/// `3x32x32`.
+fn shape(text: &str) -> std::result::Result<[usize; 3], String> {
+    let numbers: std::result::Result<Vec<usize>, _> = text.split('x').map(str::parse).collect();
+    let shape = numbers.ok().and_then(|n| <[usize; 3]>::try_from(n).ok());
+    shape
+        .filter(|s| s.iter().all(|n| (1..=1 << 16).contains(n)))
+        .ok_or_else(|| "give channels, height and width: 3x32x32".to_owned())
+}
+
 impl Args {
     /// Puts the options that were given in place of the recipe's values, and checks the result.
     pub fn override_recipe(&self, recipe: &mut Recipe) -> Result<()> {
@@ -82,6 +109,18 @@ impl Args {
         if let Some(lr) = self.lr {
             train.optimizer.set_lr(lr);
         }
+        let model = &mut recipe.model;
+        if let Some(name) = &self.architecture {
+            *model = Model { architecture: Some(name.clone()), ..Model::default() };
+        }
+        if let Some(init) = &self.init {
+            (model.init, model.init_except) = (Some(init.clone()), Vec::new());
+        }
+        model.init_except.extend(self.init_except.iter().cloned());
+        if !self.freeze.is_empty() {
+            model.freeze.clone_from(&self.freeze);
+        }
+        model.check()?;
         if let Some(data) = &self.data {
             recipe.data.shards = Some(data.clone());
         }

@@ -6,11 +6,12 @@ mod plan;
 mod resume;
 mod session;
 mod step;
+mod summary;
 
 use std::process::ExitCode;
 
 use args::Args;
-use torchmill::{Error, Result, cli, progress, recipe};
+use torchmill::{Result, cli, progress, recipe};
 use torchmill_nn::memory;
 
 fn main() -> ExitCode {
@@ -22,6 +23,9 @@ fn run(args: Args) -> Result<()> {
     if let Some(name) = &args.print_recipe {
         let text = recipe::text(name).ok_or_else(|| recipe::unknown(name))?;
         return cli::print(text.as_bytes());
+    }
+    if args.summary {
+        return summary::print(&args);
     }
     let plan = plan::resolve(&args)?;
     let data = plan.open_data()?;

@@ -19,8 +19,6 @@ pub struct Plan {
     pub folder: RunFolder,
     /// The checkpoint to go on from.
     pub resume: Option<PathBuf>,
-    /// Weights to start from.
-    pub init: Option<PathBuf>,
     /// Where to compute.
     pub device: Device,
     /// Save in the middle of epochs, too, every so many steps.
@@ -46,12 +44,13 @@ pub fn resolve(args: &Args) -> Result<Plan> {
         None => recipe::load(&args.recipe)?,
     };
     args.override_recipe(&mut recipe)?;
+    precision::prepare(recipe.train.precision);
     let device = device::resolve(&args.device)?;
     if let Some(threads) = args.threads {
         tch::set_num_threads(threads);
     }
-    if recipe.train.precision == Precision::Auto {
-        recipe.train.precision = precision::resolve(Precision::Auto, device);
+    let precision = precision::resolve(recipe.train.precision, device)?;
+    if std::mem::replace(&mut recipe.train.precision, precision) == Precision::Auto {
         progress::note(
             format_args!("precision: {:?} is the fastest here", recipe.train.precision)
                 .to_string()
@@ -89,7 +88,6 @@ pub fn resolve(args: &Args) -> Result<Plan> {
         recipe,
         folder,
         resume: resume.map(|(_, checkpoint)| checkpoint),
-        init: args.init.clone(),
         device,
         save_every: args.save_every,
         weights_only: args.weights_only,

@@ -2,11 +2,10 @@
 
 use std::path::Path;
 
-use tch::Tensor;
 use torchmill::{Context, Error, Result, atomic};
 use torchmill_nn::checkpoint;
 use torchmill_nn::model::Model;
-use torchmill_nn::state::{self, Buffer, State};
+use torchmill_nn::state::{self, State};
 
 use crate::folder::RunFolder;
 use crate::plan::Plan;
@@ -32,16 +31,6 @@ pub fn take_up(path: &Path, model: &mut Model, data: &str) -> Result<State> {
     }
     model.load_state_dict(&checkpoint.tensors).map_err(|e| e.within(path.display()))?;
     Ok(state)
-}
-
-/// The optimizer's buffers as they were, laid out as the parameters are.
-pub fn buffers(state: &State, parameters: &[Tensor]) -> Result<Vec<Vec<Tensor>>> {
-    if !state.optimizer.is_empty() && state.optimizer.len() != parameters.len() {
-        return Err(Error::failed("the training state is another network's"));
-    }
-    let of =
-        |(saved, p): (&Vec<Buffer>, &Tensor)| saved.iter().map(|b| b.tensor(p)).collect::<Result<Vec<_>>>();
-    state.optimizer.iter().zip(parameters).map(of).collect()
 }
 
 /// Brings metrics.csv back to where the checkpoint was saved: the steps after it will be made again. A run

@@ -12,11 +12,10 @@ use torchmill_nn::evaluation::{self, Evaluation};
 use torchmill_nn::generator::Generator;
 use torchmill_nn::loader::Target;
 use torchmill_nn::model::Model;
-use torchmill_nn::optimizer::Optimizer;
 use torchmill_nn::sampler::{Epoch, enter_loader};
 use torchmill_nn::schedule::Position;
 use torchmill_nn::spec::Spec;
-use torchmill_nn::state::{self, Buffer, State};
+use torchmill_nn::state::{self, State};
 use torchmill_nn::{checkpoint, device, precision};
 
 use crate::folder::RunFolder;
@@ -61,24 +60,21 @@ impl Session {
         };
         let mut generator = Generator::new(recipe.train.seed);
         let mut model = Model::new(&spec, &mut generator, plan.device)?;
-        if let Some(path) = &plan.init {
-            model.load_state_dict(&checkpoint::read(path)?.tensors).map_err(|e| e.within(path.display()))?;
+        if let Some(path) = recipe.model.init.as_deref().filter(|_| plan.resume.is_none()) {
+            let weights = checkpoint::read(path)?.tensors;
+            let loaded = model.load_initial(&weights, &recipe.model.init_except);
+            let loaded = loaded.map_err(|e| e.within(path.display()))?;
+            progress::note(format_args!("{}: {loaded}", path.display()));
         }
         let resumed =
             plan.resume.as_ref().map(|path| resume::take_up(path, &mut model, &meta.digest)).transpose()?;
-        let settings = recipe.train.optimizer.clone();
-        let optimizer = match &resumed {
-            Some(state) => {
-                Optimizer::restore(settings, resume::buffers(state, &model.parameter_tensors())?, state.step)?
-            }
-            None => Optimizer::new(settings),
-        };
+        let kind = precision::kind(recipe.train.precision);
+        let mut learner = Learner::new(model, kind, recipe.train.clone(), spec.classes.len())?;
+        resumed.as_ref().map_or(Ok(()), |state| learner.restore(&state.learner))?;
         plan.folder.write_config(recipe)?;
         plan.folder.remove_step_checkpoints(plan.resume.as_deref())?;
         resume::carry_metrics(&plan, resumed.as_ref().map_or(0, |state| state.metrics))?;
         let metrics = MetricsWriter::append(plan.folder.metrics())?;
-        let kind = precision::kind(recipe.train.precision);
-        let learner = Learner::new(model, optimizer, kind, recipe.train.clone());
         let data_digest = meta.digest.clone();
         let last = plan.resume.clone();
         let mut session = Self {
@@ -203,6 +199,7 @@ impl Session {
         bar.finish();
 
         enter_loader(&mut self.generator);
+        self.learner.swap_average();
         let result = evaluation::evaluate(
             &self.learner.model,
             &data.test,
@@ -211,6 +208,7 @@ impl Session {
             self.learner.kind,
             |_, _| Ok(()),
         );
+        self.learner.swap_average();
         let result = match result {
             Err(Error::Interrupted(_)) => {
                 self.save_step(&at_start)?;
@@ -220,6 +218,7 @@ impl Session {
         };
         self.epoch += 1;
         self.batch = 0;
+        self.learner.evaluated(&result);
         self.report(&result)?;
         let speed = (order.batches() * train.batch_size) as f64 / trained.as_secs_f64();
         progress::detail(format_args!(
@@ -261,7 +260,7 @@ impl Session {
             ("test loss", result.total_loss),
             ("test accuracy", result.accuracy()),
             ("test mean loss", result.mean_loss),
-            ("learning rate", self.learner.optimizer.lr()),
+            ("learning rate", self.learner.lr()),
         ];
         for (tag, value) in values {
             self.metrics.push(&Point { wall_time, step: epoch, epoch, tag: tag.into(), value })?;
@@ -284,7 +283,10 @@ impl Session {
     /// Writes a checkpoint and the training state beside it, then points `last` at it.
     fn save(&mut self, path: PathBuf, generator: &Generator) -> Result<PathBuf> {
         let spec = (!self.plan.weights_only).then_some(&self.spec);
-        let weights = checkpoint::write(&path, &self.learner.model, spec)?;
+        self.learner.swap_average();
+        let weights = checkpoint::write(&path, &self.learner.model, spec);
+        self.learner.swap_average();
+        let weights = weights?;
         let metrics = self.plan.folder.metrics();
         let state = State {
             weights,
@@ -293,13 +295,7 @@ impl Session {
             batch: self.batch,
             step: self.step,
             generator: generator.clone(),
-            optimizer: self
-                .learner
-                .optimizer
-                .buffers()
-                .iter()
-                .map(|b| b.iter().map(Buffer::of).collect())
-                .collect(),
+            learner: self.learner.state(),
             metrics: std::fs::metadata(&metrics).doing("read", &metrics)?.len(),
             best: self.best,
         };

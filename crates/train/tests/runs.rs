@@ -145,6 +145,55 @@ fn a_run_killed_at_any_moment_and_resumed_ends_as_one_never_interrupted() {
     assert!(names.into_iter().all(|n| !n.starts_with("step-") && !n.starts_with(".partial")));
 }
 
+/// Everything that has a state to save or that draws at random, at once.
+const FULL: &str = r#"
+epochs = 3
+batch_size = 8
+accumulate = 3
+clip_grad_norm = 1.0
+mixup = 0.2
+cutmix = 1.0
+no_decay = ["bias"]
+warmup = { steps = 9, start_factor = 0.1 }
+ema = { decay = 0.9 }
+loss = { type = "BCEWithLogitsLoss", pos_weight = [1.0, 2.0, 0.5] }
+schedule = { type = "ReduceLROnPlateau", patience = 0, threshold = 10.0, threshold_mode = "abs" }
+[[train.group]]
+pattern = "net.4.*"
+lr = 0.02
+[train.optimizer]
+type = "AdamW"
+lr = 0.01
+amsgrad = true
+"#;
+
+#[test]
+fn every_state_of_the_step_is_taken_up_again() {
+    let folder = workplace();
+    let folder = folder.path();
+    let full = RECIPE.split("epochs = 3").next().unwrap().to_owned() + FULL;
+    std::fs::write(folder.join("recipe.toml"), full).unwrap();
+    assert_done(&train(folder, "whole", &[]));
+    let rates = metrics(folder, "whole").into_iter().filter(|m| m.0 == "learning rate");
+    let rates: Vec<f64> = rates.map(|m| m.2).collect();
+    assert!(rates[2] < rates[0], "the plateau was never reached: {rates:?}");
+    // Stopped after the second epoch, whose checkpoint holds the average, and gone on with.
+    assert_done(&train(folder, "again", &["--epochs", "2"]));
+    assert_done(&train(folder, "again", &["--resume", "--epochs", "3"]));
+    assert_same_run(folder, "whole", "again");
+    // What was evaluated is what was saved.
+    let without = std::fs::read_to_string(folder.join("recipe.toml")).unwrap().replace("ema = ", "#");
+    std::fs::write(folder.join("recipe.toml"), without).unwrap();
+    assert_done(&train(folder, "without", &[]));
+    let losses = |run| metrics(folder, run).into_iter().filter(|m| m.0 == "train loss").collect::<Vec<_>>();
+    assert_ne!(
+        std::fs::read(checkpoint(folder, "whole", "last.safetensors")).unwrap(),
+        std::fs::read(checkpoint(folder, "without", "last.safetensors")).unwrap()
+    );
+    // The average changes nothing about the training itself, but for the plateau that it is evaluated for.
+    assert_eq!(losses("whole")[..25], losses("without")[..25]);
+}
+
 #[test]
 fn ctrl_c_saves_and_the_run_goes_on() {
     let folder = workplace();
@@ -224,7 +273,7 @@ fn damaged_and_foreign_files_are_refused() {
     assert_fails(
         &train(folder, "init", &init),
         1,
-        "the weights are another network's: net.0.weight is [4, 1, 3, 3]",
+        "the weights are another network's: 2 of another shape (net.0.weight is [4, 1, 3, 3]",
     );
 
     let shard = folder.join("shards").join(file_name("train", 0, 1));

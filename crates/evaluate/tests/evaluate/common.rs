@@ -15,10 +15,10 @@ use torchmill_testing::{STRIPES, write_stripes};
 pub const RECIPE: &str =
     "name = \"linear\"\n[[model.layer]]\ntype = \"Flatten\"\n[[model.layer]]\ntype = \"Linear\"\n";
 
-fn spec(recipe: &Recipe) -> Spec {
+fn spec(recipe: &Recipe, channels: usize) -> Spec {
     Spec {
         model: recipe.model.clone(),
-        input: [1, 8, 8],
+        input: [channels, 8, 8],
         classes: STRIPES.map(String::from).to_vec(),
         transform: "ToTensor".into(),
         batch_size: 64,
@@ -26,11 +26,11 @@ fn spec(recipe: &Recipe) -> Spec {
     }
 }
 
-/// Writes a checkpoint of the linear network.
+/// Writes a checkpoint of the linear network; the number of weights says how many channels it is for.
 pub fn write_network(folder: &Path, name: &str, full: bool, weights: &tch::Tensor, bias: [f32; 3]) {
     std::fs::write(folder.join("linear.toml"), RECIPE).unwrap();
     let recipe = recipe::load(&folder.join("linear.toml").to_string_lossy()).unwrap();
-    let spec = spec(&recipe);
+    let spec = spec(&recipe, weights.size()[1] as usize / 64);
     let mut model = Model::new(&spec, &mut Generator::new(0), Device::Cpu).unwrap();
     let weights = [
         ("1.weight".to_owned(), weights.shallow_clone()),

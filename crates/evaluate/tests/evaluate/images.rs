@@ -4,8 +4,9 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::common::{evaluate, workplace};
-use image::{GrayImage, Luma};
+use crate::common::{evaluate, workplace, write_network};
+use image::{GrayImage, Luma, Rgb, RgbImage};
+use torchmill::shard::ShardSet;
 use torchmill_testing::{STRIPES, assert_done, assert_fails, stderr, stdout};
 
 /// A PNG that is bright where this class is.
@@ -38,6 +39,47 @@ fn each_image_is_named_with_its_classes() {
     assert!(lines[1].starts_with("photos/deep/b.png: top 100.0 %, "), "{}", lines[1]);
     let one = evaluate(folder.path(), &["sees.safetensors", "a.png", "--top-k", "1"]);
     assert_eq!(stdout(&one), "a.png: bottom 100.0 %\n");
+}
+
+#[test]
+fn files_give_what_shards_of_the_same_pixels_give() {
+    let folder = workplace();
+    let set = ShardSet::open(&folder.path().join("shards"), "test").unwrap();
+    for i in 0..set.len() {
+        let class = STRIPES[set.label(i).unwrap() as usize];
+        let path = folder.path().join(format!("set/{class}/{i}.png"));
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        GrayImage::from_raw(8, 8, set.image(i).unwrap().to_vec()).unwrap().save(path).unwrap();
+    }
+    let report = |arguments: &[&str]| -> serde_json::Value {
+        let all = [&["sees.safetensors", "--report", "--format", "json"], arguments].concat();
+        serde_json::from_slice(&evaluate(folder.path(), &all).stdout).unwrap()
+    };
+    let (files, shards) = (report(&["set"]), report(&["--data", "shards"]));
+    assert_eq!(files[0]["images"], 100);
+    for part in ["correct", "classes", "confusion_matrix"] {
+        assert_eq!(files[0][part], shards[0][part], "{part}");
+    }
+    let loss = |rows: &serde_json::Value| rows[0]["mean_loss"].as_f64().unwrap();
+    assert!((loss(&files) - loss(&shards)).abs() < 1e-6);
+}
+
+#[test]
+fn colours_go_to_their_channels() {
+    let folder = workplace();
+    // Class i is the sum of channel i.
+    let channel = |class: usize| (0..192).map(move |at| if at / 64 == class { 0.1_f32 } else { 0.0 });
+    let weights: Vec<f32> = (0..3).flat_map(channel).collect();
+    let weights = tch::Tensor::from_slice(&weights).view([3, 192]);
+    write_network(folder.path(), "colours.safetensors", true, &weights, [0.0; 3]);
+    let names = ["red.png", "green.png", "blue.png"];
+    for (name, colour) in names.iter().zip([[255, 0, 0], [0, 255, 0], [0, 0, 255]]) {
+        RgbImage::from_pixel(8, 8, Rgb(colour)).save(folder.path().join(name)).unwrap();
+    }
+    let output = evaluate(folder.path(), &[&["colours.safetensors", "--top-k", "1"], &names[..]].concat());
+    assert_done(&output);
+    // e^6.4 is 602 times e^0.
+    assert_eq!(stdout(&output), "red.png: top 99.7 %\ngreen.png: middle 99.7 %\nblue.png: bottom 99.7 %\n");
 }
 
 #[test]

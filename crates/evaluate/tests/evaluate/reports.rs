@@ -157,6 +157,8 @@ fn what_does_not_fit_is_refused_in_one_line() {
     assert_fails(&plain, 2, "is a plain state dict, which does not say what network it is: give --model");
     let other = evaluate(path, &["weights.safetensors", "--model", "article"]);
     assert_fails(&other, 1, "the weights are another network's: module1.0.weight is missing");
+    let architecture = evaluate(path, &["weights.safetensors", "--model", "resnet18"]);
+    assert_fails(&architecture, 1, "the weights are another network's: conv1.weight is missing");
     let missing = evaluate(path, &["nowhere.safetensors"]);
     assert_fails(&missing, 1, "cannot read nowhere.safetensors: no such file");
     let split = evaluate(path, &["full.safetensors", "--split", "train"]);

@@ -15,7 +15,7 @@ use torchmill::atomic::AtomicFile;
 use torchmill::{Context, Error, Result};
 
 use super::encode::{Encoder, Encoding, Scalar};
-use super::proto::{Event, HParam};
+use super::proto::{Event, HParam, Histogram};
 use super::record::{self, Next};
 
 /// Which file, and what its header says.
@@ -110,6 +110,28 @@ impl EventFile {
         };
         self.scratch.clear();
         self.encoder.scalar(&mut self.scratch, Scalar { wall_time, step, tag, value });
+        self.add(wall_time)
+    }
+
+    /// Adds a histogram.
+    pub fn push_histogram(
+        &mut self,
+        wall_time: f64,
+        step: i64,
+        tag: &str,
+        histogram: &Histogram,
+    ) -> Result<()> {
+        if !self.started {
+            self.started = true;
+            self.header(Some(wall_time), wall_time)?;
+        }
+        self.scratch.clear();
+        self.encoder.histogram(&mut self.scratch, wall_time, step, tag, histogram);
+        self.add(wall_time)
+    }
+
+    /// Takes the value in `scratch` to where it belongs, and counts it if it is new.
+    fn add(&mut self, wall_time: f64) -> Result<()> {
         self.write(wall_time)?;
         if !matches!(self.state, State::Same(_)) {
             self.added += 1;

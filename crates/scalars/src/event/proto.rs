@@ -61,7 +61,7 @@ pub enum Data {
     /// An image, left undecoded.
     #[prost(bytes = "vec", tag = "4")]
     Image(Vec<u8>),
-    /// A histogram, left undecoded.
+    /// A [`Histogram`], encoded: who reads scalars does not decode it.
     #[prost(bytes = "vec", tag = "5")]
     Histogram(Vec<u8>),
     /// A sound, left undecoded.
@@ -70,6 +70,32 @@ pub enum Data {
     /// Anything, as TensorFlow 2 writes it; the metadata says what it is.
     #[prost(message, tag = "8")]
     Tensor(Tensor),
+}
+
+/// How values are distributed (`HistogramProto`).
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Histogram {
+    /// The least value.
+    #[prost(double, tag = "1")]
+    pub min: f64,
+    /// The greatest value.
+    #[prost(double, tag = "2")]
+    pub max: f64,
+    /// How many values there are.
+    #[prost(double, tag = "3")]
+    pub num: f64,
+    /// Their sum.
+    #[prost(double, tag = "4")]
+    pub sum: f64,
+    /// The sum of their squares.
+    #[prost(double, tag = "5")]
+    pub sum_squares: f64,
+    /// Where each bucket ends; the first begins at `min`.
+    #[prost(double, repeated, tag = "6")]
+    pub bucket_limit: Vec<f64>,
+    /// How many values are in each.
+    #[prost(double, repeated, tag = "7")]
+    pub bucket: Vec<f64>,
 }
 
 /// Which plugin a tag belongs to (`SummaryMetadata`).

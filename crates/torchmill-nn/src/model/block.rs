@@ -4,6 +4,8 @@ use tch::{Kind, TchError, Tensor};
 use torchmill::recipe::PaddingMode;
 
 use super::Mode;
+use super::attention::MultiheadAttention;
+use crate::max_pool::max_pool2d;
 
 /// A layer with its tensors, which it shares with the model's state dict.
 pub(super) struct Block {
@@ -41,6 +43,7 @@ pub(super) enum Op {
         padding: [i64; 2],
         ceil_mode: bool,
         count_include_pad: bool,
+        divisor: Option<i64>,
     },
     AdaptiveAvgPool2d {
         output_size: [i64; 2],
@@ -50,6 +53,8 @@ pub(super) enum Op {
         running: Option<Running>,
         momentum: f64,
         eps: f64,
+        /// As in eval(), whatever the mode.
+        frozen: bool,
     },
     GroupNorm {
         groups: i64,
@@ -68,18 +73,38 @@ pub(super) enum Op {
         end: i64,
     },
     Relu,
+    Relu6,
     LeakyRelu(f64),
     Gelu(&'static str),
     Silu,
+    Hardswish,
+    Hardsigmoid,
     Tanh,
     Sigmoid,
     Softmax(i64),
+    LogSoftmax(i64),
     Identity,
     Sequential(Vec<Block>),
     Residual {
         layers: Vec<Block>,
         shortcut: Vec<Block>,
     },
+    Gate(Vec<Block>),
+    StochasticDepth(f64),
+    Permute(Vec<i64>),
+    Select {
+        dim: i64,
+        index: i64,
+    },
+    LayerNorm2d {
+        weight: Tensor,
+        bias: Tensor,
+        eps: f64,
+    },
+    LayerScale(Tensor),
+    ClassToken(Tensor),
+    PositionEmbedding(Tensor),
+    MultiheadAttention(MultiheadAttention),
 }
 
 /// Batch norm's running statistics.
@@ -109,6 +134,11 @@ fn run(blocks: &[Block], x: &Tensor, mode: Mode) -> Result<Tensor, TchError> {
 }
 
 impl Op {
+    /// Whether it consists of other layers.
+    pub(super) fn is_block(&self) -> bool {
+        matches!(self, Self::Sequential(_) | Self::Residual { .. } | Self::Gate(_))
+    }
+
     pub(super) fn forward(&self, x: &Tensor, mode: Mode) -> Result<Tensor, TchError> {
         // Weights are cast each time they are used: autograd carries the gradient back through the cast to
         // the float32 master. With float32 layers this is no copy.
@@ -133,22 +163,27 @@ impl Op {
             }
             Self::Linear { weight, bias } => x.f_linear(&cast(weight), bias.as_ref().map(cast)),
             Self::MaxPool2d { kernel_size, stride, padding, dilation, ceil_mode } => {
+                let apart = kernel_size == stride && *padding == [0, 0] && *dilation == [1, 1] && !ceil_mode;
+                if apart && let Some(pooled) = max_pool2d(x, *kernel_size)? {
+                    return Ok(pooled);
+                }
                 x.f_max_pool2d(kernel_size, stride, padding, dilation, *ceil_mode)
             }
-            Self::AvgPool2d { kernel_size, stride, padding, ceil_mode, count_include_pad } => {
-                x.f_avg_pool2d(kernel_size, stride, padding, *ceil_mode, *count_include_pad, None)
+            Self::AvgPool2d { kernel_size, stride, padding, ceil_mode, count_include_pad, divisor } => {
+                x.f_avg_pool2d(kernel_size, stride, padding, *ceil_mode, *count_include_pad, *divisor)
             }
             Self::AdaptiveAvgPool2d { output_size } => x.f_adaptive_avg_pool2d(output_size),
-            Self::BatchNorm2d { affine, running, momentum, eps } => {
+            Self::BatchNorm2d { affine, running, momentum, eps, frozen } => {
+                let training = mode.training && !frozen;
                 let (weight, bias) = (affine.as_ref().map(|a| &a[0]), affine.as_ref().map(|a| &a[1]));
                 let (mean, var) = (running.as_ref().map(|r| &r.mean), running.as_ref().map(|r| &r.var));
-                if let (true, Some(r)) = (mode.training, running) {
+                if let (true, Some(r)) = (training, running) {
                     let _ = r
                         .batches
                         .shallow_clone()
                         .f_add_(&Tensor::from(1_i64).to_device(r.batches.device()))?;
                 }
-                let batch_statistics = mode.training || running.is_none();
+                let batch_statistics = training || running.is_none();
                 x.f_batch_norm(weight, bias, mean, var, batch_statistics, *momentum, *eps, true)
             }
             Self::GroupNorm { groups, affine, eps } => {
@@ -162,18 +197,46 @@ impl Op {
             Self::Dropout(p) => x.f_dropout(*p, mode.training),
             Self::Flatten { start, end } => x.f_flatten(*start, *end),
             Self::Relu => x.f_relu(),
+            Self::Relu6 => x.f_relu6(),
             Self::LeakyRelu(slope) => {
                 // tch's leaky_relu has no slope argument.
                 x.f_where_self(&x.f_gt(0)?, &x.f_mul_scalar(*slope)?)
             }
             Self::Gelu(approximate) => x.f_gelu(approximate),
             Self::Silu => x.f_silu(),
+            Self::Hardswish => x.f_hardswish(),
+            Self::Hardsigmoid => x.f_hardsigmoid(),
             Self::Tanh => x.f_tanh(),
             Self::Sigmoid => x.f_sigmoid(),
             Self::Softmax(dim) => x.f_softmax(*dim, None::<Kind>),
+            Self::LogSoftmax(dim) => x.f_log_softmax(*dim, None::<Kind>),
             Self::Identity => Ok(x.shallow_clone()),
             Self::Sequential(layers) => run(layers, x, mode),
             Self::Residual { layers, shortcut } => run(layers, x, mode)?.f_add(&run(shortcut, x, mode)?),
+            Self::Gate(layers) => x.f_mul(&run(layers, x, mode)?),
+            Self::StochasticDepth(p) if mode.training && *p > 0.0 => {
+                let mut shape = vec![1; x.dim()];
+                shape[0] = x.size()[0];
+                let kept = x.f_new_ones(&shape, (x.kind(), x.device()))?.f_dropout(*p, true)?;
+                x.f_mul(&kept)
+            }
+            Self::StochasticDepth(_) => Ok(x.shallow_clone()),
+            Self::Permute(dims) => x.f_permute(dims),
+            Self::Select { dim, index } => x.f_select(*dim, *index),
+            Self::LayerNorm2d { weight, bias, eps } => {
+                let channels = weight.size();
+                let x = x.f_permute([0, 2, 3, 1])?;
+                let x = x.f_layer_norm(&channels, Some(cast(weight)), Some(cast(bias)), *eps, true)?;
+                x.f_permute([0, 3, 1, 2])
+            }
+            Self::LayerScale(factors) => x.f_mul(&cast(factors)),
+            Self::ClassToken(token) => {
+                // No size is written down: a traced network takes any batch.
+                let tokens = x.f_narrow(1, 0, 1)?.f_zeros_like()?.f_add(&cast(token))?;
+                Tensor::f_cat(&[&tokens, x], 1)
+            }
+            Self::PositionEmbedding(embedding) => x.f_add(&cast(embedding)),
+            Self::MultiheadAttention(attention) => attention.forward(x, mode),
         }
     }
 }

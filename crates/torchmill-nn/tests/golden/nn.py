@@ -1,4 +1,4 @@
-"""Makes nn.json: what PyTorch gives for every layer, optimizer and schedule, for tests/pytorch.rs.
+"""Makes nn.json: what PyTorch gives for every layer, loss, optimizer and schedule, for tests/pytorch.rs.
 
     python3 nn.py > nn.json     # torch==2.11.0
 """
@@ -7,7 +7,7 @@ import json
 
 import torch
 from torch import nn
-from torch.optim import SGD, Adam, AdamW, lr_scheduler
+from torch.optim import SGD, Adam, AdamW, RMSprop, lr_scheduler
 
 torch.set_num_threads(1)
 
@@ -63,7 +63,12 @@ LAYERS = [
     ('{type="Tanh"}', (1, 3, 3), lambda: nn.Tanh()),
     ('{type="Sigmoid"}', (1, 3, 3), lambda: nn.Sigmoid()),
     ('{type="Softmax", dim=1}', (3, 2, 2), lambda: nn.Softmax(1)),
+    ('{type="LogSoftmax", dim=1}', (3, 2, 2), lambda: nn.LogSoftmax(1)),
     ('{type="Identity"}', (1, 2, 2), lambda: nn.Identity()),
+    ('{type="ReLU6"}', (1, 3, 3), lambda: nn.ReLU6()),
+    ('{type="Hardswish"}', (1, 3, 3), lambda: nn.Hardswish()),
+    ('{type="Hardsigmoid"}', (1, 3, 3), lambda: nn.Hardsigmoid()),
+    ('{type="AvgPool2d", kernel_size=2, divisor_override=3}', (2, 4, 4), lambda: nn.AvgPool2d(2, divisor_override=3)),
     ('{type="Dropout", p=0.0}', (1, 2, 2), lambda: nn.Dropout(0.0)),
     ('{type="Sequential", layer=[{type="Conv2d", out_channels=2, kernel_size=2}, {type="Tanh"}]}', (2, 4, 4),
      lambda: nn.Sequential(nn.Conv2d(2, 2, 2), nn.Tanh())),
@@ -82,17 +87,77 @@ OPTIMIZERS = [
     ('{type="Adam"}', lambda p: Adam(p)),
     ('{type="Adam", lr=0.02, betas=[0.8, 0.99], weight_decay=0.1}', lambda p: Adam(p, lr=0.02, betas=(0.8, 0.99), weight_decay=0.1)),
     ('{type="AdamW", lr=0.02}', lambda p: AdamW(p, lr=0.02)),
+    ('{type="Adam", lr=0.02, amsgrad=true}', lambda p: Adam(p, lr=0.02, amsgrad=True)),
+    ('{type="AdamW", lr=0.02, amsgrad=true}', lambda p: AdamW(p, lr=0.02, amsgrad=True)),
+    ('{type="RMSprop"}', lambda p: RMSprop(p)),
+    ('{type="RMSprop", lr=0.002, alpha=0.9, weight_decay=0.1}', lambda p: RMSprop(p, lr=0.002, alpha=0.9, weight_decay=0.1)),
+    ('{type="RMSprop", lr=0.002, momentum=0.9}', lambda p: RMSprop(p, lr=0.002, momentum=0.9)),
+    ('{type="RMSprop", lr=0.002, centered=true}', lambda p: RMSprop(p, lr=0.002, centered=True)),
+    ('{type="RMSprop", lr=0.002, momentum=0.5, centered=true, eps=1e-3}',
+     lambda p: RMSprop(p, lr=0.002, momentum=0.5, centered=True, eps=1e-3)),
 ]
 
 EPOCHS, BATCHES = 12, 3
+
+
+def one_cycle(o, **arguments):
+    return lr_scheduler.OneCycleLR(o, 0.4, epochs=EPOCHS, steps_per_epoch=BATCHES, **arguments)
+
+
+def after_warmup(o, main):
+    warmup = lr_scheduler.LinearLR(o, 0.25, total_iters=4)
+    return lr_scheduler.SequentialLR(o, [warmup, main], milestones=[4])
+
+
+# Keys of [train], the same in PyTorch, and when it is stepped.
 SCHEDULES = [
-    ('{type="StepLR", step_size=3, gamma=0.5}', lambda o: lr_scheduler.StepLR(o, 3, 0.5), "epoch"),
-    ('{type="MultiStepLR", milestones=[2, 7]}', lambda o: lr_scheduler.MultiStepLR(o, [2, 7]), "epoch"),
-    ('{type="ExponentialLR", gamma=0.8}', lambda o: lr_scheduler.ExponentialLR(o, 0.8), "epoch"),
-    ('{type="CosineAnnealingLR"}', lambda o: lr_scheduler.CosineAnnealingLR(o, EPOCHS), "epoch"),
-    ('{type="CosineAnnealingLR", T_max=5, eta_min=0.01}', lambda o: lr_scheduler.CosineAnnealingLR(o, 5, 0.01), "epoch"),
-    ('{type="OneCycleLR", max_lr=0.4}',
-     lambda o: lr_scheduler.OneCycleLR(o, 0.4, epochs=EPOCHS, steps_per_epoch=BATCHES, cycle_momentum=False), "batch"),
+    ('schedule={type="StepLR", step_size=3, gamma=0.5}', lambda o: lr_scheduler.StepLR(o, 3, 0.5), "epoch"),
+    ('schedule={type="MultiStepLR", milestones=[2, 7]}', lambda o: lr_scheduler.MultiStepLR(o, [2, 7]), "epoch"),
+    ('schedule={type="ExponentialLR", gamma=0.8}', lambda o: lr_scheduler.ExponentialLR(o, 0.8), "epoch"),
+    ('schedule={type="CosineAnnealingLR"}', lambda o: lr_scheduler.CosineAnnealingLR(o, EPOCHS), "epoch"),
+    ('schedule={type="CosineAnnealingLR", T_max=5, eta_min=0.01}', lambda o: lr_scheduler.CosineAnnealingLR(o, 5, 0.01), "epoch"),
+    ('schedule={type="CosineAnnealingWarmRestarts", T_0=5}', lambda o: lr_scheduler.CosineAnnealingWarmRestarts(o, 5), "epoch"),
+    ('schedule={type="CosineAnnealingWarmRestarts", T_0=2, T_mult=2, eta_min=0.01}',
+     lambda o: lr_scheduler.CosineAnnealingWarmRestarts(o, 2, 2, 0.01), "epoch"),
+    ('schedule={type="PolynomialLR", total_iters=9, power=2.0}', lambda o: lr_scheduler.PolynomialLR(o, 9, 2.0), "epoch"),
+    ('schedule={type="PolynomialLR"}', lambda o: lr_scheduler.PolynomialLR(o, EPOCHS), "epoch"),
+    ('schedule={type="OneCycleLR", max_lr=0.4, cycle_momentum=false}', lambda o: one_cycle(o, cycle_momentum=False), "batch"),
+    ('schedule={type="OneCycleLR", max_lr=0.4}', lambda o: one_cycle(o), "batch"),
+    ('schedule={type="OneCycleLR", max_lr=0.4, base_momentum=0.5, max_momentum=0.8, pct_start=0.5}',
+     lambda o: one_cycle(o, base_momentum=0.5, max_momentum=0.8, pct_start=0.5), "batch"),
+    ('warmup={epochs=4}', lambda o: lr_scheduler.LinearLR(o, total_iters=4), "epoch"),
+    ('warmup={steps=10, start_factor=0.1}', lambda o: lr_scheduler.LinearLR(o, 0.1, total_iters=10), "batch"),
+    ('warmup={epochs=4, start_factor=0.25}\nschedule={type="CosineAnnealingLR"}',
+     lambda o: after_warmup(o, lr_scheduler.CosineAnnealingLR(o, EPOCHS - 4)), "epoch"),
+    ('warmup={epochs=4, start_factor=0.25}\nschedule={type="StepLR", step_size=3}',
+     lambda o: after_warmup(o, lr_scheduler.StepLR(o, 3)), "epoch"),
+    ('warmup={epochs=4, start_factor=0.25}\nschedule={type="MultiStepLR", milestones=[2, 5]}',
+     lambda o: after_warmup(o, lr_scheduler.MultiStepLR(o, [2, 5])), "epoch"),
+    ('schedule={type="ReduceLROnPlateau", patience=2}', lambda o: lr_scheduler.ReduceLROnPlateau(o, patience=2), "loss"),
+    ('schedule={type="ReduceLROnPlateau", patience=0, cooldown=2, factor=0.5, min_lr=0.02, threshold_mode="abs", threshold=0.2}',
+     lambda o: lr_scheduler.ReduceLROnPlateau(o, patience=0, cooldown=2, factor=0.5, min_lr=0.02, threshold_mode="abs", threshold=0.2),
+     "loss"),
+    ('schedule={type="ReduceLROnPlateau", metric="accuracy", patience=1}',
+     lambda o: lr_scheduler.ReduceLROnPlateau(o, mode="max", patience=1), "accuracy"),
+]
+
+# Whether labels are mixed, whether the network ends in LogSoftmax, and the reduction that PyTorch is given.
+WEIGHT = torch.tensor([0.5, 1.0, 3.0])
+LOSSES = [
+    ('{type="CrossEntropyLoss"}', False, False, lambda r: nn.CrossEntropyLoss(reduction=r)),
+    ('{type="CrossEntropyLoss", weight=[0.5, 1.0, 3.0], label_smoothing=0.2}', False, False,
+     lambda r: nn.CrossEntropyLoss(WEIGHT, label_smoothing=0.2, reduction=r)),
+    ('{type="CrossEntropyLoss", ignore_index=2}', False, False, lambda r: nn.CrossEntropyLoss(ignore_index=2, reduction=r)),
+    ('{type="CrossEntropyLoss", ignore_index=0, weight=[0.5, 1.0, 3.0]}', False, False,
+     lambda r: nn.CrossEntropyLoss(WEIGHT, ignore_index=0, reduction=r)),
+    ('{type="CrossEntropyLoss", weight=[0.5, 1.0, 3.0], label_smoothing=0.1}', True, False,
+     lambda r: nn.CrossEntropyLoss(WEIGHT, label_smoothing=0.1, reduction=r)),
+    ('{type="NLLLoss"}', False, True, lambda r: nn.NLLLoss(reduction=r)),
+    ('{type="NLLLoss", weight=[0.5, 1.0, 3.0], ignore_index=1}', False, True, lambda r: nn.NLLLoss(WEIGHT, ignore_index=1, reduction=r)),
+    ('{type="MSELoss"}', False, False, lambda r: nn.MSELoss(reduction=r)),
+    ('{type="MSELoss"}', True, False, lambda r: nn.MSELoss(reduction=r)),
+    ('{type="BCEWithLogitsLoss"}', False, False, lambda r: nn.BCEWithLogitsLoss(reduction=r)),
+    ('{type="BCEWithLogitsLoss", pos_weight=[0.5, 1.0, 3.0]}', True, False, lambda r: nn.BCEWithLogitsLoss(pos_weight=WEIGHT, reduction=r)),
 ]
 
 
@@ -126,17 +191,46 @@ def optimizers():
 
 def schedules():
     for toml, make, unit in SCHEDULES:
-        optimizer = SGD([torch.zeros(1, requires_grad=True)], lr=0.1)
-        schedule, rates = make(optimizer), []
-        for _ in range(EPOCHS):
+        optimizer = SGD([torch.zeros(1, requires_grad=True)], lr=0.1, momentum=0.9)
+        schedule, rates, momenta = make(optimizer), [], []
+        for epoch in range(EPOCHS):
             for _ in range(BATCHES):
                 rates.append(optimizer.param_groups[0]["lr"])
+                momenta.append(optimizer.param_groups[0]["momentum"])
                 optimizer.step()
-                if unit == "batch":
+                if unit == "batch" and len(rates) < EPOCHS * BATCHES:
                     schedule.step()
+            loss = 1 / (min(epoch, 3) + 1)
             if unit == "epoch":
                 schedule.step()
-        yield {"schedule": toml, "rates": rates}
+            elif unit in ("loss", "accuracy"):
+                schedule.step(loss if unit == "loss" else 1 - loss)
+        yield {"train": toml, "rates": rates, "momenta": momenta}
+
+
+def losses():
+    for toml, mixed, log_softmax, make in LOSSES:
+        outputs = wave(4, 3).requires_grad_()
+        targets = wave(4, 3).softmax(1) if mixed else torch.tensor([2, 0, 1, 2])
+        if "MSE" in toml or "BCE" in toml:
+            targets = targets if mixed else nn.functional.one_hot(targets, 3).float()
+        inputs = outputs.log_softmax(1) if log_softmax else outputs
+        mean = make("mean")(inputs, targets)
+        mean.backward()
+        each = make("none")(inputs, targets)
+        yield {"loss": toml, "mixed": mixed, "log_softmax": log_softmax, "mean": mean.item(),
+               "each": (each.mean(1) if each.dim() > 1 else each).tolist(), "gradient": outputs.grad.flatten().tolist()}
+
+
+def clipped():
+    for by, limit in [("norm", 1.5), ("norm", 100.0), ("value", 0.7)]:
+        parameters = [torch.zeros(5), torch.zeros(2, 3)]
+        parameters[0].grad, parameters[1].grad = wave(5), wave(2, 3) * 3
+        if by == "norm":
+            nn.utils.clip_grad_norm_(parameters, limit)
+        else:
+            nn.utils.clip_grad_value_(parameters, limit)
+        yield {"by": by, "limit": limit, "gradients": [p.grad.flatten().tolist() for p in parameters]}
 
 
 def rounded(value):
@@ -148,5 +242,5 @@ def rounded(value):
     return {k: rounded(v) for k, v in value.items()} if isinstance(value, dict) else value
 
 
-golden = {"layers": list(layers()), "optimizers": list(optimizers()), "schedules": list(schedules())}
+golden = {f.__name__: list(f()) for f in (layers, optimizers, schedules, losses, clipped)}
 print(json.dumps({k: [rounded(v) for v in values] for k, values in golden.items()}, separators=(",", ":")))

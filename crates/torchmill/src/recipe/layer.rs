@@ -5,6 +5,30 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Initialise;
+
+/// A layer, what it is called and how its weights start.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Layer {
+    /// What it is called in the state dict in place of its index: `conv1` for `conv1.weight`. Layers with a
+    /// name in a [`Module::Residual`] are called so directly under it. The empty name adds nothing: the layers
+    /// within are called as if they stood where this one does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// How the weights within start, where not by torch.nn's defaults.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub initialise: Vec<Initialise>,
+    /// What it computes.
+    #[serde(flatten)]
+    pub module: Module,
+}
+
+impl From<Module> for Layer {
+    fn from(module: Module) -> Self {
+        Self { name: None, initialise: Vec::new(), module }
+    }
+}
+
 /// One number for both dimensions, or one each for height and width.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged, expecting = "expected a number, or two: [height, width]")]
@@ -70,11 +94,12 @@ pub enum PaddingMode {
     Circular,
 }
 
-/// A layer of torch.nn: its class's name and arguments.
+/// A module of torch.nn: its class's name and arguments. Those after `Identity` are blocks of other layers, and
+/// what torchvision's architectures are made of besides.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", deny_unknown_fields)]
 #[allow(missing_docs, reason = "variants and fields are torch.nn's classes and arguments, by name")]
-pub enum Layer {
+pub enum Module {
     Conv2d {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         in_channels: Option<i64>,
@@ -122,6 +147,8 @@ pub enum Layer {
         ceil_mode: bool,
         #[serde(default = "yes")]
         count_include_pad: bool,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        divisor_override: Option<i64>,
     },
     AdaptiveAvgPool2d {
         output_size: Pair,
@@ -167,7 +194,8 @@ pub enum Layer {
         #[serde(default = "last")]
         end_dim: i64,
     },
-    ReLU,
+    ReLU {},
+    ReLU6 {},
     LeakyReLU {
         #[serde(default = "slope")]
         negative_slope: f64,
@@ -176,19 +204,25 @@ pub enum Layer {
         #[serde(default)]
         approximate: Approximate,
     },
-    SiLU,
-    Tanh,
-    Sigmoid,
+    SiLU {},
+    Hardswish {},
+    Hardsigmoid {},
+    Tanh {},
+    Sigmoid {},
     Softmax {
         dim: i64,
     },
-    Identity,
+    LogSoftmax {
+        dim: i64,
+    },
+    Identity {},
     /// Layers in a row, as one: parameters are called `INDEX.0.weight`.
     Sequential {
         #[serde(rename = "layer")]
         layers: Vec<Layer>,
     },
-    /// `shortcut(x) + layers(x)`; the shortcut is the identity where it is left out. Parameters are called `INDEX.layers.0.weight` and `INDEX.shortcut.0.weight`.
+    /// `shortcut(x) + layers(x)`; the shortcut is the identity where it is left out. Parameters are called
+    /// `INDEX.layers.0.weight` and `INDEX.shortcut.0.weight`; those of layers with a name `INDEX.NAME.weight`.
     Residual {
         #[serde(rename = "layer")]
         layers: Vec<Layer>,
@@ -201,6 +235,51 @@ pub enum Layer {
         times: usize,
         #[serde(rename = "layer")]
         layers: Vec<Layer>,
+    },
+    /// `x * layers(x)`, as in squeeze and excitation. Parameters are called as a Sequential's.
+    Gate {
+        #[serde(rename = "layer")]
+        layers: Vec<Layer>,
+    },
+    /// torchvision.ops.StochasticDepth with `mode="row"`: in training, each image's whole input is zeroed with
+    /// probability `p` and otherwise divided by `1 - p`.
+    StochasticDepth {
+        p: f64,
+    },
+    /// torchvision.ops.Permute: `dims` count the batch's dimension, too.
+    Permute {
+        dims: Vec<i64>,
+    },
+    /// `x.select(dim, index)`.
+    Select {
+        dim: i64,
+        index: i64,
+    },
+    /// ConvNeXt's: LayerNorm over the channels of `[C, H, W]`.
+    LayerNorm2d {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        num_channels: Option<i64>,
+        #[serde(default = "epsilon")]
+        eps: f64,
+    },
+    /// ConvNeXt's: `[C, H, W]` times a trained factor for each channel, which starts at `init`. The parameter is
+    /// called as the layer itself.
+    LayerScale {
+        init: f64,
+    },
+    /// The vision transformer's: a trained token, zeros at the start, is put before those of `[N, E]`. The
+    /// parameter is called as the layer itself.
+    ClassToken {},
+    /// The vision transformer's: adds a trained embedding, drawn from `normal_(std=0.02)`, to `[N, E]`. The
+    /// parameter is called as the layer itself.
+    PositionEmbedding {},
+    /// torch.nn.MultiheadAttention with `batch_first=True`, of `[N, E]` with itself.
+    MultiheadAttention {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        embed_dim: Option<i64>,
+        num_heads: i64,
+        #[serde(default)]
+        dropout: f64,
     },
 }
 
@@ -225,8 +304,8 @@ impl Approximate {
     }
 }
 
-impl Layer {
-    /// The class's name in torch.nn (`Residual` and `Repeat` are ours).
+impl Module {
+    /// The class's name in torch.nn or torchvision (`Residual`, `Repeat` and `Gate` are ours).
     pub fn name(&self) -> &'static str {
         match self {
             Self::Conv2d { .. } => "Conv2d",
@@ -239,17 +318,30 @@ impl Layer {
             Self::LayerNorm { .. } => "LayerNorm",
             Self::Dropout { .. } => "Dropout",
             Self::Flatten { .. } => "Flatten",
-            Self::ReLU => "ReLU",
+            Self::ReLU {} => "ReLU",
+            Self::ReLU6 {} => "ReLU6",
             Self::LeakyReLU { .. } => "LeakyReLU",
             Self::GELU { .. } => "GELU",
-            Self::SiLU => "SiLU",
-            Self::Tanh => "Tanh",
-            Self::Sigmoid => "Sigmoid",
+            Self::SiLU {} => "SiLU",
+            Self::Hardswish {} => "Hardswish",
+            Self::Hardsigmoid {} => "Hardsigmoid",
+            Self::Tanh {} => "Tanh",
+            Self::Sigmoid {} => "Sigmoid",
             Self::Softmax { .. } => "Softmax",
-            Self::Identity => "Identity",
+            Self::LogSoftmax { .. } => "LogSoftmax",
+            Self::Identity {} => "Identity",
             Self::Sequential { .. } => "Sequential",
             Self::Residual { .. } => "Residual",
             Self::Repeat { .. } => "Repeat",
+            Self::Gate { .. } => "Gate",
+            Self::StochasticDepth { .. } => "StochasticDepth",
+            Self::Permute { .. } => "Permute",
+            Self::Select { .. } => "Select",
+            Self::LayerNorm2d { .. } => "LayerNorm2d",
+            Self::LayerScale { .. } => "LayerScale",
+            Self::ClassToken {} => "ClassToken",
+            Self::PositionEmbedding {} => "PositionEmbedding",
+            Self::MultiheadAttention { .. } => "MultiheadAttention",
         }
     }
 }

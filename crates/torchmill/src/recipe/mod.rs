@@ -3,8 +3,12 @@
 //! A recipe has four tables: `[data]`, `[transforms]`, `[model]` and `[train]`. Unknown keys are errors, so
 //! that a misspelt one is never silently ignored. docs/recipes.md describes each key.
 
+mod architecture;
+mod groups;
+mod initialise;
 mod layer;
 mod loss;
+mod model;
 mod optimizer;
 mod schedule;
 mod settings;
@@ -15,12 +19,16 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::{Context, Error, Result, suggest};
-pub use layer::{Approximate, Dims, Layer, NamedPadding, Padding, PaddingMode, Pair};
+pub use architecture::{ARCHITECTURES, Options, Stem};
+pub use groups::{Group, NoDecay};
+pub use initialise::{FanMode, Init, Initialise, Nonlinearity};
+pub use layer::{Approximate, Dims, Layer, Module, NamedPadding, Padding, PaddingMode, Pair};
 pub use loss::Loss;
+pub use model::Model;
 pub use optimizer::Optimizer;
-pub use schedule::Schedule;
+pub use schedule::{Plateau, PlateauMetric, Schedule, ThresholdMode, Warmup};
 pub use settings::{Setting, settings};
-pub use training::{Precision, Train};
+pub use training::{Ema, Precision, Train};
 
 /// Everything that makes a run what it is.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -75,19 +83,6 @@ impl Default for Transforms {
     }
 }
 
-/// `[model]`: an `nn.Sequential`, layer by layer.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Model {
-    /// The attribute that holds the `nn.Sequential` in the PyTorch class, `module1` in the article: parameters
-    /// are then called `module1.0.weight`. Without it they are `0.weight`, those of a bare `nn.Sequential`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub attribute: Option<String>,
-    /// The layers, in order.
-    #[serde(rename = "layer")]
-    pub layers: Vec<Layer>,
-}
-
 /// The recipes that come with the programs: name and text.
 const BUILT_IN: [(&str, &str); 1] = [("article", include_str!("builtin/article.toml"))];
 
@@ -132,9 +127,7 @@ impl Recipe {
             Error::usage(line.map_or(message.clone(), |line| format!("line {line}: {message}")))
         })?;
         recipe.train.check()?;
-        if recipe.model.layers.is_empty() {
-            return Err(Error::usage("[model] has no layers: add [[model.layer]] tables"));
-        }
+        recipe.model.check()?;
         Ok(recipe)
     }
 

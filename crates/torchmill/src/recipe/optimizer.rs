@@ -32,6 +32,8 @@ pub enum Optimizer {
         eps: f64,
         #[serde(default)]
         weight_decay: f64,
+        #[serde(default, skip_serializing_if = "is_false")]
+        amsgrad: bool,
     },
     AdamW {
         #[serde(default = "default_lr")]
@@ -42,6 +44,22 @@ pub enum Optimizer {
         eps: f64,
         #[serde(default = "adamw_decay")]
         weight_decay: f64,
+        #[serde(default, skip_serializing_if = "is_false")]
+        amsgrad: bool,
+    },
+    RMSprop {
+        #[serde(default = "rmsprop_lr")]
+        lr: f64,
+        #[serde(default = "alpha")]
+        alpha: f64,
+        #[serde(default = "eps")]
+        eps: f64,
+        #[serde(default)]
+        momentum: f64,
+        #[serde(default)]
+        centered: bool,
+        #[serde(default)]
+        weight_decay: f64,
     },
 }
 
@@ -49,14 +67,38 @@ impl Optimizer {
     /// The learning rate.
     pub fn lr(&self) -> f64 {
         match *self {
-            Self::Sgd { lr, .. } | Self::Adam { lr, .. } | Self::AdamW { lr, .. } => lr,
+            Self::Sgd { lr, .. }
+            | Self::Adam { lr, .. }
+            | Self::AdamW { lr, .. }
+            | Self::RMSprop { lr, .. } => lr,
         }
     }
 
     /// Sets the learning rate.
     pub fn set_lr(&mut self, new: f64) {
         match self {
-            Self::Sgd { lr, .. } | Self::Adam { lr, .. } | Self::AdamW { lr, .. } => *lr = new,
+            Self::Sgd { lr, .. }
+            | Self::Adam { lr, .. }
+            | Self::AdamW { lr, .. }
+            | Self::RMSprop { lr, .. } => *lr = new,
+        }
+    }
+
+    /// The weight decay.
+    pub fn weight_decay(&self) -> f64 {
+        match *self {
+            Self::Sgd { weight_decay, .. }
+            | Self::Adam { weight_decay, .. }
+            | Self::AdamW { weight_decay, .. }
+            | Self::RMSprop { weight_decay, .. } => weight_decay,
+        }
+    }
+
+    /// Sets what OneCycleLR cycles: the momentum, or for Adam and AdamW the first beta.
+    pub fn set_momentum(&mut self, new: f64) {
+        match self {
+            Self::Sgd { momentum, .. } | Self::RMSprop { momentum, .. } => *momentum = new,
+            Self::Adam { betas, .. } | Self::AdamW { betas, .. } => betas[0] = new,
         }
     }
 
@@ -83,12 +125,29 @@ impl Optimizer {
                     );
                 }
             }
+            Self::RMSprop { alpha, eps, momentum, weight_decay, .. } => {
+                if ![alpha, eps, momentum, weight_decay].into_iter().all(finite) {
+                    return refuse(
+                        "optimizer",
+                        "alpha, eps, momentum and weight_decay must be numbers from 0 up",
+                    );
+                }
+            }
         }
         Ok(())
     }
 }
 
-// torch.optim's own defaults: SGD, Adam and AdamW all have lr=1e-3.
+fn is_false(value: &bool) -> bool {
+    !value
+}
+// torch.optim's own defaults: SGD, Adam and AdamW all have lr=1e-3, RMSprop 1e-2.
+fn rmsprop_lr() -> f64 {
+    1e-2
+}
+fn alpha() -> f64 {
+    0.99
+}
 fn default_lr() -> f64 {
     1e-3
 }

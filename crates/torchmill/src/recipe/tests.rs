@@ -34,7 +34,7 @@ fn misspelt_keys_and_layers_are_named_with_their_line() {
     assert!(key.starts_with("line 10: unknown field `learning_rate`"), "{key}");
     assert!(!key.contains("did you mean"), "{key}");
     let layer = error(&SMALL.replace("Linear", "Linaer"));
-    assert!(layer.contains("unknown variant `Linaer`") && layer.starts_with("line 6"), "{layer}");
+    assert!(layer.contains("unknown variant `Linaer`") && layer.starts_with("line 5"), "{layer}");
     assert!(layer.ends_with("(did you mean Linear?)"), "{layer}");
     let argument = error(&SMALL.replace("type = \"Linear\"", "type = \"Linear\"\nout_feature = 3"));
     assert!(argument.contains("unknown field `out_feature`"), "{argument}");
@@ -48,4 +48,39 @@ fn impossible_values_are_usage_errors() {
         assert_eq!(result.unwrap_err().exit_status(), 2, "{bad}");
     }
     assert!(error("name = \"x\"\n[model]\nlayer = []\n").contains("has no layers"));
+}
+
+fn model(keys: &str) -> Result<Model> {
+    Recipe::parse(&format!("name = \"x\"\n[model]\n{keys}\n")).map(|r| r.model)
+}
+
+#[test]
+fn architectures_write_themselves_out_and_survive_a_round_trip() {
+    for architecture in &ARCHITECTURES {
+        let short = model(&format!("architecture = \"{}\"", architecture.name)).unwrap();
+        let long = short.structure([3, 224, 224]).unwrap();
+        assert!(!long.layers.is_empty(), "{}", architecture.name);
+        let text = toml::to_string(&long).unwrap();
+        assert_eq!(toml::from_str::<Model>(&text).unwrap(), long, "{}", architecture.name);
+    }
+}
+
+#[test]
+fn architectures_refuse_what_they_do_not_have() {
+    let refused = |keys: &str| model(keys).unwrap_err().to_string();
+    assert!(refused("architecture = \"resnet19\"").contains("there are article, lenet5, resnet18"));
+    assert!(
+        refused("architecture = \"vgg11_bn\"\nstem = \"cifar\"").contains("vgg11_bn has no option `stem`")
+    );
+    assert!(refused("stem = \"cifar\"\nlayer = [{type = \"Flatten\"}]").contains("there is none"));
+    assert!(refused("architecture = \"lenet5\"\nlayer = [{type = \"Flatten\"}]").contains("has both"));
+    let odd = model("architecture = \"vit_tiny\"").unwrap();
+    assert!(odd.written_out([3, 30, 32]).unwrap_err().to_string().contains("30 x 32"));
+}
+
+#[test]
+fn misspelt_arguments_of_layers_with_a_name_are_refused() {
+    let error = |layer: &str| model(&format!("layer = [{layer}]")).unwrap_err().to_string();
+    assert!(error("{name = \"a\", type = \"ReLU\", slope = 1}").contains("unknown field `slope`"));
+    assert!(error("{name = \"a\", type = \"Conv2d\", out = 1}").contains("unknown field `out`"));
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Loss, Optimizer, Schedule};
+use super::{Group, Loss, NoDecay, Optimizer, Schedule, Warmup};
 use crate::{Error, Result};
 
 /// `[train]`. What is left out is as in the article: CrossEntropyLoss, SGD at 0.01, ten epochs of shuffled
@@ -24,6 +24,32 @@ pub struct Train {
     pub precision: Precision,
     /// The loss function.
     pub loss: Loss,
+    /// In how many parts a batch is computed, one after the other, before the optimizer's step.
+    pub accumulate: usize,
+    /// The largest norm of all gradients together (`clip_grad_norm_`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clip_grad_norm: Option<f64>,
+    /// The largest absolute value of a gradient's element (`clip_grad_value_`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clip_grad_value: Option<f64>,
+    /// MixUp's alpha.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mixup: Option<f64>,
+    /// CutMix's alpha.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cutmix: Option<f64>,
+    /// What weights do not decay.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub no_decay: Vec<NoDecay>,
+    /// An exponential moving average of the weights.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ema: Option<Ema>,
+    /// A linear warm-up of the learning rate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub warmup: Option<Warmup>,
+    /// Parameters with settings of their own.
+    #[serde(rename = "group", skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<Group>,
     /// The optimizer.
     pub optimizer: Optimizer,
     /// How the learning rate changes; constant where it is left out.
@@ -40,7 +66,16 @@ impl Default for Train {
             drop_last: true,
             seed: 0,
             precision: Precision::Fp32,
-            loss: Loss::CrossEntropyLoss { label_smoothing: 0.0 },
+            loss: Loss::default(),
+            accumulate: 1,
+            clip_grad_norm: None,
+            clip_grad_value: None,
+            mixup: None,
+            cutmix: None,
+            no_decay: Vec::new(),
+            ema: None,
+            warmup: None,
+            groups: Vec::new(),
             optimizer: Optimizer::Sgd {
                 lr: 0.01,
                 momentum: 0.0,
@@ -62,8 +97,26 @@ pub enum Precision {
     Fp32,
     /// bfloat16 layers on float32 weights: several times faster where the processor has AMX or AVX512-BF16.
     Bf16,
+    /// float16 layers on float32 weights, with dynamic loss scaling; for CUDA.
+    Fp16,
+    /// float32, matrices multiplied in TensorFloat-32; for CUDA.
+    Tf32,
     /// bf16 where this machine computes it in hardware, else fp32.
     Auto,
+}
+
+/// `[train.ema]`.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Ema {
+    /// How much of the average stays at each step.
+    pub decay: f64,
+}
+
+impl Default for Ema {
+    fn default() -> Self {
+        Self { decay: 0.999 }
+    }
 }
 
 impl Train {
@@ -73,6 +126,28 @@ impl Train {
             return refuse("batch_size", "must be at least 1");
         }
         self.loss.check()?;
+        if self.accumulate == 0 || self.accumulate > self.batch_size {
+            return refuse("accumulate", "must be from 1 to batch_size");
+        }
+        let positive = |x: Option<f64>| x.is_none_or(|x| x.is_finite() && x > 0.0);
+        for (key, value) in [
+            ("clip_grad_norm", self.clip_grad_norm),
+            ("clip_grad_value", self.clip_grad_value),
+            ("mixup", self.mixup),
+            ("cutmix", self.cutmix),
+        ] {
+            if !positive(value) {
+                return refuse(key, "must be a number above 0");
+            }
+        }
+        if self.loss.ignores() && (self.mixup.is_some() || self.cutmix.is_some()) {
+            return refuse("loss.ignore_index", "does not go with mixup and cutmix, whose labels are mixed");
+        }
+        if self.ema.is_some_and(|ema| !(0.0..1.0).contains(&ema.decay)) {
+            return refuse("ema.decay", "must be from 0 to below 1");
+        }
+        self.warmup.map_or(Ok(()), |warmup| warmup.check(self.schedule.as_ref()))?;
+        self.groups.iter().try_for_each(Group::check)?;
         self.optimizer.check()?;
         self.schedule.as_ref().map_or(Ok(()), Schedule::check)
     }

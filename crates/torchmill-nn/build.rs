@@ -1,0 +1,31 @@
+//! Compiles max_pool.cpp against the libtorch that tch is built with, as tch does its own C++.
+
+#[path = "../rpath.rs"]
+mod rpath;
+
+use std::path::{Path, PathBuf};
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    rpath::main();
+    for name in ["LIBTORCH_INCLUDE", "LIBTORCH_CXX11_ABI"] {
+        println!("cargo:rerun-if-env-changed={name}");
+    }
+    println!("cargo:rerun-if-changed=src/max_pool.cpp");
+    // torch-sys says where the libraries are, wherever it took them from; the headers lie beside them.
+    let lib = PathBuf::from(std::env::var("DEP_TCH_LIBTORCH_LIB")?);
+    let root = std::env::var_os("LIBTORCH_INCLUDE").map(PathBuf::from);
+    let root = root.or_else(|| lib.parent().map(Path::to_path_buf)).ok_or("libtorch is nowhere")?;
+    let abi = std::env::var("LIBTORCH_CXX11_ABI").unwrap_or_else(|_| "1".to_owned());
+    cc::Build::new()
+        .cpp(true)
+        .warnings(false)
+        .std("c++17")
+        .include(root.join("include"))
+        .include(root.join("include/torch/csrc/api/include"))
+        .flag(format!("-D_GLIBCXX_USE_CXX11_ABI={abi}"))
+        // libtorch's threads; without it the work is done on one.
+        .flag_if_supported("-fopenmp")
+        .file("src/max_pool.cpp")
+        .compile("torchmill_max_pool");
+    Ok(())
+}

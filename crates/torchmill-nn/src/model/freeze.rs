@@ -1,0 +1,29 @@
+//! Patterns of names in the state dict, `layer1.*`.
+
+use glob::Pattern;
+use torchmill::{Error, Result};
+
+/// Several patterns with `*`, `?` and `[...]`; `*` stands for dots, too.
+pub(crate) struct Patterns(Vec<Pattern>);
+
+impl Patterns {
+    pub(crate) fn new<S: AsRef<str>>(texts: impl IntoIterator<Item = S>) -> Result<Self> {
+        let parse = |text: S| {
+            let text = text.as_ref();
+            Pattern::new(text)
+                .map_err(|e| Error::usage(format_args!("`{text}` is no pattern of names: {}", e.msg)))
+        };
+        texts.into_iter().map(parse).collect::<Result<_>>().map(Self)
+    }
+
+    /// Whether one of them fits.
+    pub(crate) fn matches(&self, name: &str) -> bool {
+        self.0.iter().any(|p| p.matches(name))
+    }
+
+    /// The first that fits none of the names: misspelt, most likely.
+    pub(crate) fn idle<'a>(&self, names: impl Iterator<Item = &'a str>) -> Option<&str> {
+        let names: Vec<&str> = names.collect();
+        self.0.iter().find(|p| !names.iter().any(|name| p.matches(name))).map(Pattern::as_str)
+    }
+}

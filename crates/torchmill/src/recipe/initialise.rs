@@ -1,0 +1,124 @@
+//! `initialise`: how weights start where not by torch.nn's defaults, in torch.nn.init's words.
+
+use serde::{Deserialize, Serialize};
+
+/// A rule for the layers that it names. Of several rules that fit a layer the first counts; as in PyTorch's
+/// `for m in self.modules(): nn.init...`, they are carried out when all the layers they stand over are made.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Initialise {
+    /// Only layers of this class: `Conv2d`, `Linear`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub module: Option<String>,
+    /// Only layers whose name within the one that the rule stands at fits this pattern, with `*` and `?`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// For the weight.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight: Option<Init>,
+    /// For the bias, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bias: Option<Init>,
+}
+
+/// A function of torch.nn.init with its arguments and defaults.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", deny_unknown_fields)]
+#[allow(missing_docs, reason = "variants and fields are torch.nn.init's functions and arguments, by name")]
+pub enum Init {
+    #[serde(rename = "zeros_")]
+    Zeros {},
+    #[serde(rename = "ones_")]
+    Ones {},
+    #[serde(rename = "constant_")]
+    Constant { val: f64 },
+    #[serde(rename = "uniform_")]
+    Uniform {
+        #[serde(default)]
+        a: f64,
+        #[serde(default = "one")]
+        b: f64,
+    },
+    #[serde(rename = "normal_")]
+    Normal {
+        #[serde(default)]
+        mean: f64,
+        #[serde(default = "one")]
+        std: f64,
+    },
+    #[serde(rename = "trunc_normal_")]
+    TruncNormal {
+        #[serde(default)]
+        mean: f64,
+        #[serde(default = "one")]
+        std: f64,
+        #[serde(default = "minus_two")]
+        a: f64,
+        #[serde(default = "two")]
+        b: f64,
+    },
+    #[serde(rename = "xavier_uniform_")]
+    XavierUniform {
+        #[serde(default = "one")]
+        gain: f64,
+    },
+    #[serde(rename = "xavier_normal_")]
+    XavierNormal {
+        #[serde(default = "one")]
+        gain: f64,
+    },
+    #[serde(rename = "kaiming_uniform_")]
+    KaimingUniform {
+        #[serde(default)]
+        a: f64,
+        #[serde(default)]
+        mode: FanMode,
+        #[serde(default)]
+        nonlinearity: Nonlinearity,
+    },
+    #[serde(rename = "kaiming_normal_")]
+    KaimingNormal {
+        #[serde(default)]
+        a: f64,
+        #[serde(default)]
+        mode: FanMode,
+        #[serde(default)]
+        nonlinearity: Nonlinearity,
+    },
+}
+
+/// Which of a weight's two counts of connections kaiming's bound is taken from.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FanMode {
+    /// Those into an output.
+    #[default]
+    FanIn,
+    /// Those out of an input.
+    FanOut,
+}
+
+/// What follows the layer, which decides kaiming's gain.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Nonlinearity {
+    /// Of slope `a`.
+    #[default]
+    LeakyRelu,
+    /// The gain is sqrt(2).
+    Relu,
+    /// The gain is 5/3.
+    Tanh,
+    /// The gain is 1.
+    Linear,
+}
+
+fn one() -> f64 {
+    1.0
+}
+fn two() -> f64 {
+    2.0
+}
+fn minus_two() -> f64 {
+    -2.0
+}

@@ -1,0 +1,37 @@
+//! `--summary`: the network, layer by layer, without training it.
+
+use tch::Device;
+use torchmill::{Error, Result, cli, recipe};
+use torchmill_nn::loader::Dataset;
+use torchmill_nn::model::{Model, summary};
+use torchmill_nn::spec::Spec;
+
+use crate::args::Args;
+
+/// Prints the table to standard output.
+pub fn print(args: &Args) -> Result<()> {
+    let mut recipe = recipe::load(&args.recipe)?;
+    args.override_recipe(&mut recipe)?;
+    let (input, classes) = match (args.input, args.num_classes, &recipe.data.shards) {
+        (Some(input), Some(classes), _) => (input, (0..classes).map(|i| i.to_string()).collect()),
+        (None, None, Some(folder)) => {
+            let data = Dataset::open(folder, "train")?;
+            (data.image_shape()?, data.set().meta().classes.clone())
+        }
+        _ => {
+            return Err(Error::usage(
+                "--summary needs the images' shape and the classes: give --data DIR, or --input 3x32x32 --num-classes 10",
+            ));
+        }
+    };
+    let spec = Spec {
+        model: recipe.model,
+        input,
+        classes,
+        transform: recipe.transforms.test,
+        batch_size: recipe.train.batch_size,
+        dataset: String::new(),
+    };
+    let model = Model::empty(&spec, Device::Cpu)?;
+    cli::print(summary::text(model.summary(), input).as_bytes())
+}

@@ -1,0 +1,411 @@
+//! Every command and every piece of Python in README.md and docs/ is run, page by page, each page in a folder of its
+//! own where the commands before have been. What a block needs or why it is not run stands above it in the page, in
+//! a comment that readers do not see:
+//!
+//! - `<!-- given: cifar10 -->`: these are put in place first (see [`give`]);
+//! - `<!-- file: NAME -->`: the block is a file that other blocks use;
+//! - `<!-- not run: REASON -->`: with one of [`REASONS`]. Its programs' options, make's targets and variables must
+//!   exist all the same, and its Python must compile.
+//!
+//! `sh` blocks are run as they are. In `console` blocks the lines after `$ ` are; what they print must hold the
+//! lines that the page shows, in order, but for the numbers in them, `...` standing for any lines. A `python` block
+//! whose first line is `# from: COMMAND` gets its output, one with `# with: COMMAND` is run after it.
+
+use std::collections::{HashMap, HashSet};
+use std::fs;
+use std::panic::catch_unwind;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::makefile::Project;
+use crate::programs::{PROGRAMS, copy_folder, job, ok, program, program_folder, repository};
+
+/// Why a block may not be run: it needs a network, a GPU, minutes, PyTorch or pandas in Python (which the tests'
+/// environment has not got), or data that the tests have not got, or serves until Ctrl-C.
+const REASONS: [&str; 7] = ["network", "GPU", "minutes", "PyTorch", "pandas", "data", "server"];
+
+struct Block {
+    /// `README.md:12`.
+    place: String,
+    language: String,
+    text: String,
+    marker: Option<(String, String)>,
+}
+
+/// The fenced blocks of a page in a language that is run.
+fn blocks(page: &Path) -> Vec<Block> {
+    let text = fs::read_to_string(page).unwrap();
+    let name = page.file_name().unwrap().to_string_lossy().into_owned();
+    let mut blocks: Vec<Block> = Vec::new();
+    let (mut open, mut marker) = (None, None);
+    for (number, line) in text.lines().enumerate() {
+        let trimmed = line.trim();
+        match (&mut open, trimmed.strip_prefix("```")) {
+            (None, Some(language)) => {
+                let place = format!("{name}:{}", number + 1);
+                let indent = line.len() - line.trim_start().len();
+                let block = Block {
+                    place,
+                    language: language.to_owned(),
+                    text: String::new(),
+                    marker: marker.take(),
+                };
+                open = Some((block, indent));
+            }
+            (Some(_), Some(_)) => blocks.extend(open.take().map(|(block, _)| block)),
+            (Some((block, indent)), None) => {
+                block.text += &format!("{}\n", line.get(*indent..).unwrap_or_default());
+            }
+            (None, None) if !trimmed.is_empty() => {
+                let comment = trimmed.strip_prefix("<!--").and_then(|rest| rest.strip_suffix("-->"));
+                let marked = comment.and_then(|comment| comment.split_once(':'));
+                marker = marked.map(|(kind, rest)| (kind.trim().to_owned(), rest.trim().to_owned()));
+            }
+            (None, None) => {}
+        }
+    }
+    assert!(open.is_none(), "{name}: a block is not closed");
+    let runs = |language: &str| ["sh", "bash", "shell", "console", "python", "py"].contains(&language);
+    blocks.retain(|block| runs(&block.language) || block.marked("file").is_some());
+    blocks
+}
+
+impl Block {
+    fn marked(&self, kind: &str) -> Option<&str> {
+        self.marker.as_ref().filter(|(k, _)| k == kind).map(|(_, rest)| rest.as_str())
+    }
+
+    fn is_python(&self) -> bool {
+        self.language.starts_with("py")
+    }
+
+    /// What is typed: the block itself, or a console's lines after `$`, with those that go on after `\`.
+    fn commands(&self) -> Vec<(String, Vec<String>)> {
+        if self.language != "console" {
+            return vec![(self.text.clone(), Vec::new())];
+        }
+        let mut commands: Vec<(String, Vec<String>)> = Vec::new();
+        for line in self.text.lines() {
+            match (line.strip_prefix("$ "), commands.last_mut()) {
+                (Some(command), _) => commands.push((command.to_owned(), Vec::new())),
+                (None, Some((command, _))) if command.ends_with('\\') => *command += &format!("\n{line}"),
+                (None, Some((_, output))) => output.push(line.to_owned()),
+                (None, None) => panic!("{}: a console block begins with `$ `", self.place),
+            }
+        }
+        commands
+    }
+}
+
+/// A page's folder: the project as it is when everything is built, and a home of its own.
+struct Desk {
+    project: Project,
+    given: HashSet<String>,
+}
+
+impl Desk {
+    fn new(page: &Path) -> Self {
+        let name = page.file_stem().unwrap().to_string_lossy().replace('.', "-");
+        Self { project: Project::new(&format!("docs-{name}")), given: HashSet::new() }
+    }
+
+    fn folder(&self) -> &Path {
+        &self.project.0
+    }
+
+    fn bash(&self, script: &str) -> Command {
+        let mut command = Command::new("bash");
+        command.args(["-euo", "pipefail", "-c", script]).current_dir(self.folder()).stdin(Stdio::null());
+        command.env("HOME", self.folder()).env("OMP_NUM_THREADS", "1").env("CUDA_VISIBLE_DEVICES", "");
+        for name in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"] {
+            command.env(name, "http://127.0.0.1:9");
+        }
+        for name in
+            ["MAKEFLAGS", "MAKELEVEL", "CARGO_TARGET_DIR", "RUN", "RECIPE", "DATASET", "EPOCHS", "DEVICE"]
+        {
+            command.env_remove(name);
+        }
+        let python = python().and_then(|python| Some(python.parent()?.to_path_buf()));
+        let paths = std::env::var_os("PATH").unwrap_or_default();
+        let paths =
+            [Some(program_folder()), python].into_iter().flatten().chain(std::env::split_paths(&paths));
+        command.env("PATH", std::env::join_paths(paths).unwrap());
+        command
+    }
+
+    /// Runs a script and returns all it said.
+    fn run(&self, place: &str, script: &str) -> String {
+        let output = self.bash(&format!("{{ {script}\n}} 2>&1")).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success(), "{place}: {}\n{script}\n{said}", output.status);
+        said
+    }
+
+    /// Puts in place what a block needs.
+    fn give(&mut self, place: &str, what: &str) {
+        if !self.given.insert(what.to_owned()) {
+            return;
+        }
+        let folder = self.folder();
+        match what {
+            "cifar10" => cifar10(&folder.join("data/raw/cifar10")),
+            "mnist-5k" => copy_folder(&job().raw, &folder.join("data/raw/mnist-5k")),
+            // A run of two epochs on mnist-5k, with its shards.
+            "first" => {
+                let (shards, run) = (folder.join("data/shards/mnist-5k"), folder.join("runs/first"));
+                copy_folder(&job().shards, &shards);
+                ok(program("train")
+                    .args(["-q", "--recipe", "article", "--device", "cpu", "--epochs", "2", "--threads", "1"])
+                    .args(["--data", "data/shards/mnist-5k", "--run"])
+                    .arg(&run)
+                    .current_dir(folder));
+            }
+            // The same run under other names, as pages about several runs have them.
+            "runs" => {
+                self.give(place, "first");
+                for name in ["mnist", "second"] {
+                    ok(&mut self.bash(&format!("cp -r runs/first runs/{name}")));
+                }
+                ok(&mut self.bash("cp -r data/shards/mnist-5k data/shards/mnist"));
+            }
+            "photos" => {
+                pets(&folder.join("photos"), 28);
+                fs::copy(folder.join("photos/cat/0.jpg"), folder.join("photo.jpg")).unwrap();
+            }
+            "pets" => {
+                pets(&folder.join("pets"), 40);
+                pets(&folder.join("pictures/pets"), 40);
+            }
+            other => panic!("{place}: `given: {other}`: there is no such thing in tests/docs.rs"),
+        }
+    }
+}
+
+/// A CIFAR-10 with few images, in the binary version's form: a label and 32x32 pixels of each colour.
+fn cifar10(folder: &Path) {
+    fs::create_dir_all(folder).unwrap();
+    let classes = "airplane automobile bird cat deer dog frog horse ship truck".replace(' ', "\n");
+    fs::write(folder.join("batches.meta.txt"), classes).unwrap();
+    let names = (1..=5).map(|i| format!("data_batch_{i}.bin")).chain(["test_batch.bin".to_owned()]);
+    for (batch, name) in names.enumerate() {
+        let record = |i: usize| {
+            let pixels = (0..3072).map(move |p: usize| ((p * (i % 10 + 2) + batch * 31 + i) % 251) as u8);
+            std::iter::once((i % 10) as u8).chain(pixels)
+        };
+        fs::write(folder.join(name), (0..40).flat_map(record).collect::<Vec<u8>>()).unwrap();
+    }
+}
+
+/// Two classes of small pictures. Called .jpg, as people's are; what they are is told by their content, PNM.
+fn pets(folder: &Path, side: u32) {
+    for (class, red) in [("cat", 200u8), ("dog", 40)] {
+        fs::create_dir_all(folder.join(class)).unwrap();
+        for i in 0..10u8 {
+            let mut picture = format!("P6 {side} {side} 255\n").into_bytes();
+            picture.extend((0..side * side).flat_map(|p: u32| [red, (p % 200) as u8, i * 20]));
+            fs::write(folder.join(class).join(format!("{i}.jpg")), picture).unwrap();
+        }
+    }
+}
+
+/// The Python that `make test` made.
+fn python() -> Option<PathBuf> {
+    std::env::var_os("TORCHMILL_PYTHON").map(PathBuf::from)
+}
+
+fn run_page(page: &Path) {
+    let blocks = blocks(page);
+    if blocks.is_empty() {
+        return;
+    }
+    let mut desk = Desk::new(page);
+    for block in &blocks {
+        if let Some(name) = block.marked("file") {
+            fs::write(desk.folder().join(name), &block.text).unwrap();
+        }
+    }
+    for block in &blocks {
+        check_words(block);
+        let place = &block.place;
+        if let Some((kind, rest)) = &block.marker {
+            match kind.as_str() {
+                "file" => continue,
+                "given" => rest.split(',').for_each(|what| desk.give(place, what.trim())),
+                "not run" => {
+                    assert!(
+                        REASONS.contains(&rest.as_str()),
+                        "{place}: not run: one of {REASONS:?}, not {rest}"
+                    );
+                    continue;
+                }
+                _ => {}
+            }
+        }
+        if python().is_none() && (block.is_python() || block.text.contains("python")) {
+            eprintln!("{place}: TORCHMILL_PYTHON is not set, so it is not run (make test sets it)");
+        } else if block.is_python() {
+            fs::write(desk.folder().join("block.py"), &block.text).unwrap();
+            let first = block.text.lines().next().unwrap_or_default();
+            let script = match (first.strip_prefix("# from: "), first.strip_prefix("# with: ")) {
+                (Some(command), _) => format!("{command} | python block.py"),
+                (_, Some(command)) => format!("{command} && python block.py"),
+                _ => "python block.py".to_owned(),
+            };
+            desk.run(place, &script);
+        } else {
+            for (command, expected) in block.commands() {
+                let said = desk.run(place, &command);
+                compare(place, &command, &expected, &said);
+            }
+        }
+    }
+}
+
+/// The lines that the page shows are among those printed, in order, whatever their numbers.
+fn compare(place: &str, command: &str, expected: &[String], said: &str) {
+    let mut printed = said.split(['\n', '\r']).map(masked);
+    for line in expected.iter().filter(|line| !["", "..."].contains(&line.trim())) {
+        assert!(
+            printed.any(|printed| printed == masked(line)),
+            "{place}: `{command}` does not print the line (or not there)\n    {line}\nIt printed\n{said}"
+        );
+    }
+}
+
+/// A line with `#` for each number, and one blank for several.
+fn masked(line: &str) -> String {
+    let mut masked = String::new();
+    let mut in_number = false;
+    for c in line.split_whitespace().collect::<Vec<_>>().join(" ").chars() {
+        let digit = c.is_ascii_digit() || in_number && ".,".contains(c);
+        if !digit {
+            masked.push(c);
+        } else if !in_number {
+            masked.push('#');
+        }
+        in_number = digit;
+    }
+    masked
+}
+
+/// Whether run or not: the options of our programs, and make's targets and variables, are ones that there are.
+fn check_words(block: &Block) {
+    if block.is_python() {
+        return check_python(block);
+    }
+    if block.marked("file").is_some() {
+        return;
+    }
+    for (commands, _) in block.commands() {
+        let commands = commands.replace("\\\n", " ");
+        for line in commands.lines().map(|line| line.split(" #").next().unwrap_or_default()) {
+            let line = line.replace([';', '|', '&', '(', ')', '`', '\''], " ; ");
+            for command in line.split(" ; ") {
+                let mut words = command.split_whitespace().skip_while(|w| *w == "do" || w.contains('='));
+                match words.next() {
+                    Some("make") => words.for_each(|word| check_make(&block.place, word)),
+                    Some(name) if PROGRAMS.contains(&name) => {
+                        for option in words.filter_map(|word| word.strip_prefix("--")) {
+                            let option = option.split('=').next().unwrap_or_default();
+                            let known = option.is_empty() || options(name).contains(option);
+                            assert!(known, "{}: {name} has no option --{option}", block.place);
+                        }
+                    }
+                    _ => {}
+                }
+            }
+        }
+    }
+}
+
+fn options(name: &str) -> HashSet<String> {
+    thread_local!(static KNOWN: std::cell::RefCell<HashMap<String, HashSet<String>>> = Default::default());
+    KNOWN.with_borrow_mut(|known| {
+        let find = || {
+            // Completions have aliases and hidden options too.
+            let script = ok(program(name).args(["--completions", "bash"])).stdout;
+            let words = script.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-'));
+            words.filter_map(|word| word.strip_prefix("--")).map(str::to_owned).collect()
+        };
+        known.entry(name.to_owned()).or_insert_with(find).clone()
+    })
+}
+
+fn check_make(place: &str, word: &str) {
+    let makefile = fs::read_to_string(repository().join("Makefile")).unwrap();
+    let (known, kind) = match word.split_once('=') {
+        Some((variable, _)) => (makefile.contains(&format!("\n{variable} ?=")), "variable"),
+        None if word.starts_with('-') => (true, "option"),
+        None => {
+            let mut targets = makefile.lines().filter_map(|line| line.strip_prefix(".PHONY:"));
+            (targets.any(|line| line.split_whitespace().any(|target| target == word)), "target")
+        }
+    };
+    assert!(known, "{place}: make has no {kind} {word}");
+}
+
+fn check_python(block: &Block) {
+    let Some(python) = python() else { return };
+    let script = "import sys; compile(open(sys.argv[1]).read(), sys.argv[2], 'exec')";
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{}.py", block.place.replace(':', "-")));
+    fs::write(&path, &block.text).unwrap();
+    ok(Command::new(python).args(["-c", script]).arg(&path).arg(&block.place));
+}
+
+/// Both languages' tutorials show the same commands, so one of them is run.
+fn pages() -> Vec<PathBuf> {
+    let mut pages: Vec<PathBuf> =
+        fs::read_dir(repository().join("docs")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    pages.push(repository().join("README.md"));
+    pages.retain(|page| page.extension().is_some_and(|e| e == "md"));
+    pages.sort();
+    pages
+}
+
+#[test]
+fn every_command_in_the_documents_works() {
+    let pages: Vec<PathBuf> = pages().into_iter().filter(|page| !page.ends_with("tutorial.zh.md")).collect();
+    // Two at a time; a page that fails does not keep the others from being tried.
+    let next = AtomicUsize::new(0);
+    let failed = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        let work = || {
+            while let Some(page) = pages.get(next.fetch_add(1, Ordering::Relaxed)) {
+                if catch_unwind(|| run_page(page)).is_err() {
+                    failed.lock().unwrap().push(page);
+                }
+            }
+        };
+        scope.spawn(work);
+        work();
+    });
+    let failed = failed.into_inner().unwrap();
+    assert!(failed.is_empty(), "what failed is above, in {failed:?}");
+}
+
+#[test]
+fn most_of_them_are_run() {
+    let all: Vec<Block> = pages().iter().flat_map(|page| blocks(page)).collect();
+    let left_out = all.iter().filter(|block| block.marked("not run").is_some()).count();
+    assert!(all.len() > 20 && left_out * 2 < all.len(), "{left_out} of {} are not run", all.len());
+}
+
+#[test]
+fn the_translation_has_the_same_blocks() {
+    let page = |name: &str| -> Vec<String> {
+        let blocks = blocks(&repository().join("docs").join(name));
+        // Comments are translated.
+        let plain = |block: Block| {
+            block.text.lines().map(|l| l.split('#').next().unwrap().trim().to_owned() + "\n").collect()
+        };
+        blocks.into_iter().map(plain).collect()
+    };
+    let (english, chinese) = (page("tutorial.md"), page("tutorial.zh.md"));
+    assert!(!english.is_empty());
+    for (i, (a, b)) in english.iter().zip(&chinese).enumerate() {
+        assert_eq!(a, b, "block {}", i + 1);
+    }
+    assert_eq!(english.len(), chinese.len());
+}

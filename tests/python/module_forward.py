@@ -1,0 +1,31 @@
+"""Builds a checkpoint's nn.Module by docs/torchmill_net.py, and compares its probabilities with those that
+`evaluate --predictions` wrote.
+
+Usage: prep ... --split test --format npy -o - | module_forward.py CHECKPOINT PREDICTIONS.csv
+"""
+import csv
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+try:
+    import torch
+except ImportError:
+    sys.exit("no torch in this Python")
+import numpy
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "docs"))
+import torchmill_net  # noqa: E402
+
+checkpoint, predictions = sys.argv[1:]
+net, spec = torchmill_net.load(checkpoint)
+# numpy wants a file that it can seek in; given only a read method, it reads a pipe.
+pipe = SimpleNamespace(read=sys.stdin.buffer.read)
+images = torch.from_numpy(numpy.lib.format.read_array(pipe)).float() / 255
+rows = list(csv.DictReader(open(predictions)))
+expected = torch.tensor([[float(v) for k, v in row.items() if k.startswith("p(")] for row in rows])
+with torch.no_grad():
+    got = torch.cat([net.eval()(batch).softmax(1) for batch in images[: len(expected)].split(250)])
+difference = (got - expected).abs().max().item()
+assert len(got) == len(expected) and difference < 1e-4, f"{checkpoint}: probabilities differ by {difference}"
+print(f"equal to {difference:.1e}")
