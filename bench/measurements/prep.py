@@ -1,19 +1,50 @@
-"""10,000 JPEG files to batches or shards, against torchvision's ImageFolder and a DataLoader."""
+"""Images to tensors, against torchvision's ImageFolder and a DataLoader; and CIFAR's binary version, against `cat`.
+
+JPEG files come out as float32 tensors on both sides: from prep as one npy stream, which nobody keeps, from the
+DataLoader as batches that nobody keeps. It has no worker processes or two, whichever is faster.
+"""
+import subprocess
+import sys
+
+from harness import HERE, RELEASE
+
 UNIT = "s"
-PLAIN, RESIZED = "prep, 10,000 JPEGs", "prep, resized to 200x200"
+CROPPED = "Resize(224) | CenterCrop(224) | ToTensor()"
+SHARDS = "prep, CIFAR-10 to shards"
 
 
-def ours(bench):
-    pipelines = {PLAIN: "ToTensor", RESIZED: "Resize((200, 200)) | ToTensor"}
+def pipelines(bench):
+    """What is measured: {figure: (folder, pipeline)}."""
+    jpegs, count = bench.images(), 60_000 if bench.large else 10_000
     return {
-        name: bench.program("prep", bench.images(), "-o", bench.emptied("out"), "--transform", transform)
-        for name, transform in pipelines.items()
+        f"prep, {count:,} JPEGs": (jpegs, "ToTensor()"),
+        f"prep, {count:,} JPEGs to 224x224": (jpegs, CROPPED),
+        "prep, 2,000 photographs to 224x224": (photographs(bench), CROPPED),
     }
 
 
+def photographs(bench):
+    """2,000 JPEG files of 500x375."""
+    make = [sys.executable, HERE / "photographs.py", bench.data]
+    return bench.made("photographs", lambda out: bench.run([*make, out, 2000]))
+
+
+def ours(bench):
+    figures = {}
+    for name, (folder, transform) in pipelines(bench).items():
+        stream = f"'{RELEASE}/prep' -q '{folder}' --transform '{transform}' --dtype float32 --format npy -o - >/dev/null"
+        figures[name] = bench.run(["sh", "-c", stream])[0]
+    subprocess.run(["sync"])
+    figures[SHARDS] = bench.program("prep", bench.data, "-o", bench.emptied("out"))
+    return figures
+
+
 def theirs(bench):
-    # One loader process a thread, as one would have it; a single one is slower.
-    workers = ["--workers", bench.threads]
-    plain = bench.python("imagefolder_torchvision.py", bench.images(), *workers)
-    resized = bench.python("imagefolder_torchvision.py", bench.images(), *workers, "--size", 200)
-    return {PLAIN: float(plain[0][0]), RESIZED: float(resized[0][0])}
+    figures = {}
+    for name, (folder, transform) in pipelines(bench).items():
+        arguments = ["imagefolder_torchvision.py", folder, "--transform", transform, "--workers"]
+        figures[name] = min(float(bench.python(*arguments, workers)[0][0]) for workers in [0, 2])
+    subprocess.run(["sync"])
+    copy = f"cat '{bench.data}'/*_batch*.bin | tee '{bench.emptied('copy')}' | cksum && sync '{bench.work}/copy'"
+    figures[SHARDS] = bench.run(["sh", "-c", copy])[0]
+    return figures

@@ -3,6 +3,7 @@
 mod common;
 
 use std::fs;
+use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -215,25 +216,43 @@ fn inspect_says_what_a_shard_holds() {
     assert!(String::from_utf8(output.stderr).unwrap().contains("checksum of `source`"));
 }
 
+/// Runs prep with work for minutes, so that the signal always comes in the middle of it, and sends that.
+#[cfg(unix)]
+fn signalled(dir: &Path, signal: &str) -> std::process::Output {
+    let arguments = ["cifar", "-o", "out", "--transform", "Resize(3000)", "--shard-size", "27MB"];
+    let child = command(&arguments).current_dir(dir).stderr(Stdio::piped()).spawn().unwrap();
+    let started = Instant::now();
+    while left(&dir.join("out")).is_empty() {
+        assert!(started.elapsed() < Duration::from_secs(100), "nothing was ever written");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let sent = std::process::Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
+    assert!(sent.success());
+    child.wait_with_output().unwrap()
+}
+
 #[cfg(unix)]
 #[test]
 fn ctrl_c_leaves_nothing_that_looks_whole() {
     let dir = tempdir().unwrap();
     cifar(dir.path(), 40);
-    // Enough work for minutes, so that the signal always comes in the middle of it.
-    let arguments = ["cifar", "-o", "out", "--transform", "Resize(3000)", "--shard-size", "27MB"];
-    let child = command(&arguments).current_dir(dir.path()).stderr(Stdio::piped()).spawn().unwrap();
-    let started = Instant::now();
-    while left(&dir.path().join("out")).is_empty() {
-        assert!(started.elapsed() < Duration::from_secs(100), "nothing was ever written");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    let signal = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
-    assert!(signal.success());
-    let output = child.wait_with_output().unwrap();
+    let output = signalled(dir.path(), "-INT");
     assert_eq!(output.status.code(), Some(130));
     assert_eq!(String::from_utf8(output.stderr).unwrap(), "prep: interrupted\n");
     assert_eq!(left(&dir.path().join("out")), Vec::<String>::new());
+}
+
+#[cfg(unix)]
+#[test]
+fn killed_it_leaves_nothing_that_looks_whole() {
+    let dir = tempdir().unwrap();
+    cifar(dir.path(), 40);
+    assert_eq!(signalled(dir.path(), "-KILL").status.code(), None);
+    let names = left(&dir.path().join("out"));
+    assert!(names.iter().all(|name| name.starts_with('.')), "{names:?}");
+    // The next run is not misled.
+    assert!(run(dir.path(), &["cifar", "-o", "out"]).status.success());
+    assert_eq!(shards(dir.path(), "train").len(), 200);
 }
 
 #[cfg(unix)]

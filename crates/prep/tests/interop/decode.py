@@ -49,7 +49,8 @@ save("cmyk.tiff", rgb.convert("CMYK"))
 save("lzw.tiff", rgb, compression="tiff_lzw")
 save("rgb.ppm", rgb)
 save("grey.jpg", rgb.convert("L"), quality=90)
-save("cmyk.jpg", rgb.convert("CMYK"), quality=90)
+save("cmyk.jpg", rgb.convert("CMYK"), quality=90, subsampling=0)
+save("cmyk-half.jpg", rgb.convert("CMYK"), quality=90, subsampling=2)
 save("full.jpg", rgb, quality=90, subsampling=0)
 save("half.jpg", rgb, quality=90, subsampling=2)
 save("progressive.jpg", rgb, quality=90, subsampling=2, progressive=True)
@@ -62,8 +63,7 @@ for i, name in enumerate(sorted(kept)):
     theirs = np.asarray(Image.open(os.path.join("in", name)).convert("RGB")).transpose(2, 0, 1).astype(int)
     assert ours.shape == theirs.shape, (name, ours.shape, theirs.shape)
     apart = np.abs(ours - theirs)
-    # JPEG decoders differ in rounding, and where colour is stored at half the resolution in how it is spread.
-    limit = 0 if not name.endswith(".jpg") else 6 if name in ("half.jpg", "progressive.jpg") else 3
+    # The one kind that another decoder reads than libjpeg-turbo's.
+    limit = 8 if name == "cmyk-half.jpg" else 0
     assert apart.max() <= limit, (name, apart.max())
-    assert (apart > 1).mean() < 0.2, (name, (apart > 1).mean())
 print(len(kept), "images as PIL")
