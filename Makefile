@@ -192,7 +192,9 @@ endef
 $(TRAINED): $(SHARDS)/.prepped | $(RELEASE)/.torch-programs
 	@$(if $(filter %.toml,$(RECIPE)),$(CHECK_RECIPE))
 	train $(TRAIN_OPTIONS)
-	@touch $@
+	@# --max-time in TRAIN_ARGS ends well before the run is done.
+	@if tail -n 1 '$(RUN_DIR)/run.jsonl' | grep -q '"outcome":"done"'; then touch $@; \
+		else echo 'the run is not done: make train goes on with it'; fi
 
 # A checkpoint that is there is evaluated as it is; only where there is none must there be training first.
 evaluate: $(SHARDS)/.prepped | $(if $(CHECKPOINT),,$(call WAIT_FOR,$(LAST))) $(RELEASE)/.torch-programs

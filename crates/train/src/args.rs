@@ -16,7 +16,7 @@ use torchmill_nn::{device, precision};
 #[derive(Debug, Parser)]
 #[command(version = device::version(), after_help = EXAMPLES)]
 pub struct Args {
-    /// Built-in recipe or TOML file: what to train and how; a run's config.toml repeats that run
+    /// What to train and how; a run's config.toml repeats it
     #[arg(short, long, alias = "config", value_name = "NAME|FILE", default_value = "article")]
     pub recipe: String,
     /// Folder of shards that prep wrote
@@ -28,19 +28,19 @@ pub struct Args {
     /// Go on from the run's last checkpoint, or from this one
     #[arg(long, value_name = "CHECKPOINT", num_args = 0..=1, default_missing_value = "last")]
     pub resume: Option<PathBuf>,
-    /// Start from these weights (safetensors, or a .pt state dict); a head for other classes starts anew
+    /// Start from these weights; a head for other classes starts anew
     #[arg(long, value_name = "FILE", conflicts_with = "resume", help_heading = "Network")]
     pub init: Option<PathBuf>,
-    /// Names not taken from --init, such as 'fc.*'; may be given several times, as may --freeze
+    /// Names not taken from --init, such as 'fc.*'; may be repeated
     #[arg(long, value_name = "PATTERN", conflicts_with = "resume", help_heading = "Network")]
     pub init_except: Vec<String>,
-    /// Names that training does not change, such as 'layer[12].*'
+    /// Names not to train, such as 'layer[12].*'; may be repeated
     #[arg(long, value_name = "PATTERN", conflicts_with = "resume", help_heading = "Network")]
     pub freeze: Vec<String>,
     /// Instead of the recipe's layers: resnet18 or another (docs/models.md)
     #[arg(long, value_name = "NAME", conflicts_with = "resume", help_heading = "Network")]
     pub architecture: Option<String>,
-    /// Print the network's layers, shapes, parameters and multiply-adds, and train nothing
+    /// Print layers, shapes, parameters and multiply-adds only
     #[arg(long, help_heading = "Network")]
     pub summary: bool,
     /// For --summary without shards: the images' shape
@@ -52,7 +52,7 @@ pub struct Args {
     /// auto, cpu, cuda or cuda:N
     #[arg(long, default_value = "auto", help_heading = "Machine")]
     pub device: String,
-    /// Processor threads [default: one a core]; results depend on it in the last bits
+    /// Processor threads [default: one a core]; changes results' last bits
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..=1024), help_heading = "Machine")]
     pub threads: Option<i32>,
     /// Stop in time, save, and say how to go on: 90s, 30m, 1h30m
