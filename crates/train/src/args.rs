@@ -131,6 +131,11 @@ fn shape(text: &str) -> std::result::Result<[usize; 3], String> {
 impl Args {
     /// The recipe with the options that were given in place of its values, checked.
     pub fn override_recipe(&self, recipe: &Recipe) -> Result<Recipe> {
+        let mut recipe = recipe.clone();
+        // Before --set, which may choose the architecture's options.
+        if let Some(name) = &self.architecture {
+            recipe.model = Model { architecture: Some(name.clone()), ..Model::default() };
+        }
         let mut recipe = recipe.with(&self.set)?;
         let train = &mut recipe.train;
         if self.epochs.is_some() {
@@ -152,9 +157,6 @@ impl Args {
             train.early_stopping.get_or_insert_default().patience = patience;
         }
         let model = &mut recipe.model;
-        if let Some(name) = &self.architecture {
-            *model = Model { architecture: Some(name.clone()), ..Model::default() };
-        }
         if let Some(init) = &self.init {
             (model.init, model.init_except) = (Some(init.clone()), Vec::new());
         }
