@@ -431,3 +431,15 @@ fn trying_out_takes_few_batches() {
     );
     assert!(!folder.join("new").exists());
 }
+
+#[test]
+fn set_chooses_an_option_of_the_architecture_that_is_given_beside_it() {
+    let folder = workplace();
+    let options = ["--architecture", "resnet18", "--set", "model.stem=cifar", "--summary"];
+    let shape = ["--input", "3x32x32", "--num-classes", "10"];
+    let output = train(folder.path(), "none", &[&options[..], &shape].concat());
+    assert_done(&output);
+    // 3 x 3 for three channels, where the other stem has 7 x 7.
+    let conv1 = stdout(&output).lines().find(|line| line.starts_with("conv1 ")).unwrap().to_owned();
+    assert!(conv1.contains(" 1,728 "), "{conv1}");
+}
