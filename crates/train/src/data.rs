@@ -43,7 +43,7 @@ impl Data {
         // Without validation there must be a test split, and opening it says so.
         if validation.is_none() || splits.contains("test") {
             let opened = open(&folder, "test", &recipe.transforms.test).map_err(|e| match validation {
-                None if !splits.contains("test") => Error::usage(format_args!(
+                None if !splits.contains("test") => Error::failed(format_args!(
                     "{e}; --val-fraction 0.1 would evaluate on a part of the training images"
                 )),
                 _ => e,
