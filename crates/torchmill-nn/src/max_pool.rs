@@ -3,7 +3,7 @@
 //! ATen's own stores an int64 index for each output and adds gradients up one by one at those; forward and backward
 //! were a fifth of a bf16 step of the `article` recipe. This one stores a byte that says which of the window's
 //! pixels won, and both passes go through memory once, in order, all channels of a pixel side by side. The results
-//! are ATen's bit by bit. Alone it takes 1.6 to 3.4 times less processor time than ATen's (docs/speed.md).
+//! are ATen's bit by bit. Alone it takes 1.4 to 3.4 times less processor time than ATen's (docs/speed.md).
 
 use std::ffi::{CStr, c_char, c_void};
 
