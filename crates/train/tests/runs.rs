@@ -6,7 +6,7 @@ use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use torchmill::shard::file_name;
-use torchmill_testing::{assert_done, assert_fails, stderr, stdout, write_stripes};
+use torchmill_testing::{assert_done, assert_fails, stderr, stdout, write_stripes, write_stripes_for};
 
 const RECIPE: &str = r#"
 name = "stripes"
@@ -430,4 +430,33 @@ fn trying_out_takes_few_batches() {
         "(did you mean test accuracy?)",
     );
     assert!(!folder.join("new").exists());
+}
+
+#[test]
+fn shards_prepared_as_the_recipe_says_in_other_words_are_no_news() {
+    let folder = workplace();
+    let folder = folder.path();
+    for (split, count) in [("train", 40), ("test", 20)] {
+        let pipeline = "ToTensor | Normalize((0.5,), (0.247,))";
+        write_stripes_for(&folder.join("shards"), split, count, "d", pipeline);
+    }
+    let asked = |text: &str| {
+        let recipe =
+            RECIPE.replace("[model]", &format!("transforms = {{ train = {text}, test = {text} }}\n[model]"));
+        std::fs::write(folder.join("recipe.toml"), recipe).unwrap();
+        train(folder, "run", &["--steps", "1", "--resume"])
+    };
+    let same = asked("\"ToTensor() | Normalize((0.50,), (.2470,))\"");
+    assert_done(&same);
+    assert!(!stderr(&same).contains("were prepared with"), "{}", stderr(&same));
+    std::fs::remove_dir_all(folder.join("run")).unwrap();
+    let other = asked("\"ToTensor\"");
+    assert_done(&other);
+    assert!(
+        stderr(&other).contains("note: the test shards were prepared with `ToTensor | Norm"),
+        "{}",
+        stderr(&other)
+    );
+    std::fs::remove_dir_all(folder.join("run")).unwrap();
+    assert_fails(&asked("\"ToTensr\""), 2, "[transforms], for train: ");
 }
