@@ -15,7 +15,7 @@ use torchmill_nn::model::Model;
 use torchmill_nn::sampler::{Epoch, enter_loader};
 use torchmill_nn::schedule::Position;
 use torchmill_nn::spec::Spec;
-use torchmill_nn::state::{self, State};
+use torchmill_nn::state::{self, Order, State};
 use torchmill_nn::{checkpoint, device, precision};
 
 use crate::data::Data;
@@ -99,8 +99,8 @@ impl Session {
             let loaded = loaded.map_err(|e| e.within(path.display()))?;
             progress::note(format_args!("{}: {loaded}", path.display()));
         }
-        let resumed =
-            plan.resume.as_ref().map(|path| resume::take_up(path, &mut model, &data.digest)).transpose()?;
+        let take_up = |path: &PathBuf| resume::take_up(path, &mut model, &data.digest, &recipe.train);
+        let resumed = plan.resume.as_ref().map(take_up).transpose()?;
         let kind = precision::kind(recipe.train.precision);
         let mut learner = Learner::new(model, kind, recipe.train.clone(), spec.classes.len())?;
         resumed.as_ref().map_or(Ok(()), |state| learner.restore(&state.learner))?;
@@ -264,9 +264,9 @@ impl Session {
     fn train_epoch(&mut self, data: &Data) -> Result<Ended> {
         let at_start = self.generator.clone();
         let train = self.recipe().train.clone();
-        let shuffle = train.shuffle && train.overfit_batches.is_none();
+        let shuffled = Order::of(&train).shuffled;
         let order =
-            Epoch::enter(&mut self.generator, data.train.len(), train.batch_size, shuffle, train.drop_last)
+            Epoch::enter(&mut self.generator, data.train.len(), train.batch_size, shuffled, train.drop_last)
                 .limited(self.goal.batches as usize);
         let started = Instant::now();
         let before = order.images().min(self.batch as usize * train.batch_size);
@@ -453,6 +453,7 @@ impl Session {
             data: self.digest.clone(),
             epoch: self.epoch,
             batch: self.batch,
+            order: Order::of(&self.recipe().train),
             step: self.step,
             generator: generator.clone(),
             learner: self.learner.state(),

@@ -460,3 +460,22 @@ fn shards_prepared_as_the_recipe_says_in_other_words_are_no_news() {
     std::fs::remove_dir_all(folder.join("run")).unwrap();
     assert_fails(&asked("\"ToTensr\""), 2, "[transforms], for train: ");
 }
+
+#[test]
+fn an_epoch_goes_on_with_the_batches_that_it_began_with() {
+    let folder = workplace();
+    let folder = folder.path();
+    assert_done(&train(folder, "run", &["--steps", "30"]));
+    for change in
+        [&["--batch-size", "16"][..], &["--overfit-batches", "20"], &["--set", "train.shuffle=false"]]
+    {
+        let options = [&["--resume", "--epochs", "3"], change].concat();
+        let why =
+            "was saved in the middle of epoch 2, after 5 batches of 8 in a random order: go on with those";
+        assert_fails(&train(folder, "run", &options), 2, why);
+    }
+    // Nothing of that has been written into config.toml; and after a whole epoch the batches may change.
+    assert_done(&train(folder, "run", &["--resume", "--epochs", "2"]));
+    assert_done(&train(folder, "run", &["--resume", "--epochs", "3", "--batch-size", "16"]));
+    assert_eq!(metrics(folder, "run").iter().filter(|m| m.0 == "train loss").count(), 25 + 25 + 12);
+}
