@@ -136,6 +136,7 @@ impl Session {
         if let Some(state) = resumed {
             (session.epoch, session.batch, session.step) = (state.epoch, state.batch, state.step);
             session.generator = state.generator;
+            session.goal = goal.after(state.epoch, state.batch, state.step);
         }
         session.say_what_starts(data);
         Ok(session)
