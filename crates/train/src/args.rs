@@ -29,16 +29,16 @@ pub struct Args {
     #[arg(long, value_name = "CHECKPOINT", num_args = 0..=1, default_missing_value = "last")]
     pub resume: Option<PathBuf>,
     /// Start from these weights; a head for other classes starts anew
-    #[arg(long, value_name = "FILE", conflicts_with = "resume", help_heading = "Network")]
+    #[arg(long, value_name = "FILE", help_heading = "Network")]
     pub init: Option<PathBuf>,
     /// Names not taken from --init, such as 'fc.*'; may be repeated
-    #[arg(long, value_name = "PATTERN", conflicts_with = "resume", help_heading = "Network")]
+    #[arg(long, value_name = "PATTERN", help_heading = "Network")]
     pub init_except: Vec<String>,
     /// Names not to train, such as 'layer[12].*'; may be repeated
-    #[arg(long, value_name = "PATTERN", conflicts_with = "resume", help_heading = "Network")]
+    #[arg(long, value_name = "PATTERN", help_heading = "Network")]
     pub freeze: Vec<String>,
     /// Instead of the recipe's layers: resnet18 or another (docs/models.md)
-    #[arg(long, value_name = "NAME", conflicts_with = "resume", help_heading = "Network")]
+    #[arg(long, value_name = "NAME", help_heading = "Network")]
     pub architecture: Option<String>,
     /// Print layers, shapes, parameters and multiply-adds only
     #[arg(long, help_heading = "Network")]
@@ -131,6 +131,13 @@ fn shape(text: &str) -> std::result::Result<[usize; 3], String> {
 impl Args {
     /// The recipe with the options that were given in place of its values, checked.
     pub fn override_recipe(&self, recipe: &Recipe) -> Result<Recipe> {
+        let mut recipe = recipe.clone();
+        // First, so that --set can give its options.
+        if let Some(name) =
+            self.architecture.as_ref().filter(|n| recipe.model.architecture.as_ref() != Some(n))
+        {
+            recipe.model = Model { architecture: Some(name.clone()), ..Model::default() };
+        }
         let mut recipe = recipe.with(&self.set)?;
         let train = &mut recipe.train;
         if self.epochs.is_some() {
@@ -152,13 +159,14 @@ impl Args {
             train.early_stopping.get_or_insert_default().patience = patience;
         }
         let model = &mut recipe.model;
-        if let Some(name) = &self.architecture {
-            *model = Model { architecture: Some(name.clone()), ..Model::default() };
-        }
         if let Some(init) = &self.init {
             (model.init, model.init_except) = (Some(init.clone()), Vec::new());
         }
-        model.init_except.extend(self.init_except.iter().cloned());
+        for name in &self.init_except {
+            if !model.init_except.contains(name) {
+                model.init_except.push(name.clone());
+            }
+        }
         if !self.freeze.is_empty() {
             model.freeze.clone_from(&self.freeze);
         }
