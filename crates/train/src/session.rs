@@ -112,6 +112,8 @@ impl Session {
         let before = if resumed.is_some() { metrics::read(&plan.folder.metrics())? } else { Vec::new() };
         before.iter().for_each(|point| watch.see(point));
         plan.folder.restore_best(watch.best().map(|(_, epoch)| epoch))?;
+        // A run killed before it came to this.
+        plan.recipe.checkpoints.keep.map_or(Ok(()), |keep| plan.folder.prune(keep))?;
         let under_way = resumed.as_ref().map_or(1, |state| state.epoch + 1);
         let losses = before.iter().filter(|p| p.epoch == under_way && p.tag == "train loss");
         let losses = losses.fold((0.0, 0), |(sum, n), point| (sum + point.value, n + 1));
