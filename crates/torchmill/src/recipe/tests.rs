@@ -51,7 +51,7 @@ fn impossible_values_are_usage_errors() {
     let train = |line: &str| line.to_owned();
     // A line of `[train]`, and what its error must name.
     for (bad, key) in [
-        (train("epochs = -1"), "line 8"),
+        (train("epochs = -1"), "line 9"),
         (train("batch_size = 0"), "batch_size"),
         (train("steps = 0"), "steps"),
         (train("eval_every = 0"), "eval_every"),
