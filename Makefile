@@ -52,12 +52,13 @@ libtorch: ## Install libtorch for this project          → .libtorch
 doc: ## Build the documentation of the crates      → target/doc
 
 ##@ Development
-.PHONY: test lint fmt fuzz bench clean distclean help
+.PHONY: test lint fmt fuzz bench parity clean distclean help
 test: ## Everything that is checked: formatting, lints, all tests
 lint: ## Formatting and lints only
 fmt: ## Format the code
 fuzz: ## Fuzz each parser for FUZZ_SECONDS, then the property tests with many more cases
-bench: ## Compare with PyTorch, on a CIFAR-10 in DATA
+bench: ## Compare speed with PyTorch, on a CIFAR-10 in DATA
+parity: ## Compare results with PyTorch, number by number → parity/report.txt
 clean: ## Remove what was built and the shards; keep data, runs and libtorch
 distclean: ## Remove all that can be fetched or built again; keep runs
 
@@ -73,7 +74,7 @@ Variables, with what they are if not given:
   FORMAT      the evaluation's: text, json or csv: $(FORMAT)
   TORCH       the libtorch to install: cpu or cuda: $(TORCH)
   PREFIX      where to install: $(PREFIX)   (DESTDIR is put before it)
-  DATA        bench's CIFAR-10 folder: $(DATA)
+  DATA        bench's CIFAR-10 folder: $(DATA); parity's, if given, in place of mnist-5k
   PORT        TensorBoard's: $(PORT)
   FETCH_ARGS, PREP_ARGS, TRAIN_ARGS   further options for these programs
 
@@ -317,9 +318,12 @@ doc: libtorch
 bench: build $(if $(BENCH_PYTHON),,.venv-bench/.installed)
 	$(or $(BENCH_PYTHON),.venv-bench/bin/python) bench/run.py --data '$(DATA)' --output bench/results.csv
 
+parity: build $(if $(BENCH_PYTHON),,.venv-bench/.installed)
+	$(or $(BENCH_PYTHON),.venv-bench/bin/python) parity/run.py $(if $(filter file,$(origin DATA)),,--data '$(DATA)') --output parity/report.txt
+
 clean:
 	cargo clean
-	rm -rf data/shards bench/results.csv
+	rm -rf data/shards bench/results.csv parity/report.txt
 
 distclean: clean
 	rm -rf data .venv .venv-bench .libtorch .libtorch.* .libtorch-cuda

@@ -38,16 +38,16 @@ class Cifar10(Dataset):
         return self.to_tensor(Image.fromarray(self.images[index])), self.labels[index]
 
 
-def article_network():
+def article_network(channels=3, size=32):
     return nn.Sequential(
-        nn.Conv2d(3, 32, 5, padding=2),
+        nn.Conv2d(channels, 32, 5, padding=2),
         nn.MaxPool2d(2),
         nn.Conv2d(32, 32, 5, padding=2),
         nn.MaxPool2d(2),
         nn.Conv2d(32, 64, 5, padding=2),
         nn.MaxPool2d(2),
         nn.Flatten(),
-        nn.Linear(64 * 4 * 4, 64),
+        nn.Linear(64 * (size // 8) ** 2, 64),
         nn.Linear(64, 10),
     )
 

@@ -1,5 +1,7 @@
 //! Raw data to shards and back.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 mod common;
 
 use std::fs;

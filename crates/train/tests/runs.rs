@@ -557,3 +557,15 @@ fn an_architecture_of_the_command_line_takes_options() {
     assert_done(&train(folder, "run", &["--resume", "--architecture", "resnet18", "--epochs", "0"]));
     assert_eq!(std::fs::read_to_string(folder.join("run/config.toml")).unwrap(), config);
 }
+
+#[test]
+fn set_chooses_an_option_of_the_architecture_that_is_given_beside_it() {
+    let folder = workplace();
+    let options = ["--architecture", "resnet18", "--set", "model.stem=cifar", "--summary"];
+    let shape = ["--input", "3x32x32", "--num-classes", "10"];
+    let output = train(folder.path(), "none", &[&options[..], &shape].concat());
+    assert_done(&output);
+    // 3 x 3 for three channels, where the other stem has 7 x 7.
+    let conv1 = stdout(&output).lines().find(|line| line.starts_with("conv1 ")).unwrap().to_owned();
+    assert!(conv1.contains(" 1,728 "), "{conv1}");
+}

@@ -242,5 +242,6 @@ def rounded(value):
     return {k: rounded(v) for k, v in value.items()} if isinstance(value, dict) else value
 
 
-golden = {f.__name__: list(f()) for f in (layers, optimizers, schedules, losses, clipped)}
-print(json.dumps({k: [rounded(v) for v in values] for k, values in golden.items()}, separators=(",", ":")))
+if __name__ == "__main__":
+    golden = {f.__name__: list(f()) for f in (layers, optimizers, schedules, losses, clipped)}
+    print(json.dumps({k: [rounded(v) for v in values] for k, values in golden.items()}, separators=(",", ":")))

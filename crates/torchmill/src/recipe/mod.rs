@@ -111,7 +111,10 @@ impl Default for Transforms {
 }
 
 /// The recipes that come with the programs: name and text.
-const BUILT_IN: [(&str, &str); 1] = [("article", include_str!("builtin/article.toml"))];
+const BUILT_IN: [(&str, &str); 2] = [
+    ("article", include_str!("builtin/article.toml")),
+    ("cifar10-resnet", include_str!("builtin/cifar10-resnet.toml")),
+];
 
 /// The names of the built-in recipes.
 pub fn names() -> impl Iterator<Item = &'static str> {

@@ -1,0 +1,54 @@
+"""200 steps of the article's training: the same seed gives the same weights and the same batches on both sides.
+
+The bound of the weights is wider than that of the losses: where two values in a window of max pooling are equal but for
+rounding, rounding decides which one the gradient goes to, and such pairs are in every batch. Without oneDNN, PyTorch is as
+far from itself as we are from it.
+"""
+import torch
+from article_pytorch import evaluate
+from networks import Article
+from safetensors.torch import load_file
+from torch import nn
+from torch.utils.data import DataLoader
+from workbench import relative, state_difference, within
+
+STEPS = 200
+
+
+def compare(bench):
+    checkpoint, ours = bench.train(
+        "article", "--recipe", "article", "--data", bench.shards(), "--seed", 0, "--steps", STEPS
+    )
+    losses, tests, network = theirs(bench)
+    epochs = len(tests)
+    yield within(f"loss of each of {len(losses)} steps", relative(ours["train loss"], losses), 1e-4, " of it")
+    yield within(
+        f"test loss after {epochs} epochs", relative(ours["test loss"][:epochs], [loss for loss, _ in tests]), 1e-4, " of it"
+    )
+    accuracies = [abs(a - b) for a, (_, b) in zip(ours["test accuracy"], tests)]
+    yield within(f"test accuracy after {epochs} epochs", max(accuracies), 2 / len(bench.pictures("test")))
+    difference = state_difference(load_file(checkpoint), network.state_dict())
+    yield within("weights after the last step", difference, 2e-3, " of largest")
+
+
+def theirs(bench):
+    """Each step's loss, each whole epoch's test loss and accuracy, and the network, as PyTorch's programs have it."""
+    train, test = bench.pictures("train"), bench.pictures("test")
+    torch.manual_seed(0)
+    network = Article(train.images.shape[1], train.images.shape[2])
+    training = DataLoader(train, batch_size=64, shuffle=True, drop_last=True)
+    testing = DataLoader(test, batch_size=64)
+    loss_function = nn.CrossEntropyLoss()
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.01)
+    losses, tests = [], []
+    while True:
+        network.train()
+        for images, labels in training:
+            optimizer.zero_grad()
+            loss = loss_function(network(images), labels)
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.item())
+            if len(losses) == STEPS:
+                return losses, tests, network
+        tests.append(evaluate(network, testing, loss_function, torch.device("cpu")))

@@ -1,0 +1,98 @@
+"""Every optimizer and schedule: 100 steps of `train` with a linear network, against torch.optim on the same batches.
+
+The optimizers and schedules are those of crates/torchmill-nn/tests/golden/nn.py, in TOML and in PyTorch.
+"""
+import torch
+from safetensors.torch import load_file
+from torch import nn
+from torch.utils.data import DataLoader
+from workbench import Row, relative, script, state_difference, within
+
+EPOCHS, BATCHES, BATCH_SIZE, EVALUATED = 20, 5, 16, 8
+
+RECIPE = f"""
+name = "linear"
+[model]
+layer = [{{ type = "Flatten" }}, {{ type = "Linear" }}]
+[checkpoints]
+keep = 1
+[train]
+epochs = {EPOCHS}
+batch_size = {BATCH_SIZE}
+limit_train_batches = {BATCHES}
+limit_eval_batches = {EVALUATED}
+"""
+# What the goldens' schedules are for: it can be seen where one does not step.
+SCHEDULED = '{type="SGD", lr=0.1, momentum=0.9}'
+
+
+def compare_optimizers(bench):
+    for toml, make in script("crates/torchmill-nn/tests/golden/nn.py").OPTIMIZERS:
+        ours, _ = trained(bench, f"optimizer = {toml}")
+        theirs, _ = Linear(bench).train(make)
+        yield within(short(toml), state_difference(ours, theirs), 1e-4, " of largest")
+
+
+def compare_schedules(bench):
+    golden = script("crates/torchmill-nn/tests/golden/nn.py")
+    golden.EPOCHS, golden.BATCHES = EPOCHS, BATCHES
+    for toml, make, unit in golden.SCHEDULES:
+        ours, rates = trained(bench, f"optimizer = {SCHEDULED}\n{toml}")
+        sgd = lambda parameters: torch.optim.SGD(parameters, lr=0.1, momentum=0.9)
+        theirs, expected = Linear(bench).train(sgd, make, unit)
+        name = short(toml.replace("schedule=", ""))
+        if len(set(expected)) < 2:
+            yield Row(name, "the rate never changed", "", False)
+            continue
+        yield within(f"{name}: rates", relative(rates, expected), 1e-9, " of it")
+        yield within("    and weights", state_difference(ours, theirs), 1e-4, " of largest")
+
+
+def trained(bench, keys):
+    """The state dict and the learning rates, of each epoch's last step, of our run with these keys of [train]."""
+    recipe = bench.work / "linear.toml"
+    recipe.write_text(RECIPE + keys + "\n")
+    checkpoint, curves = bench.train("linear", "--recipe", recipe, "--data", bench.shards(), "--seed", 0)
+    return load_file(checkpoint), curves["learning rate"]
+
+
+class Linear:
+    """The same in PyTorch."""
+
+    def __init__(self, bench):
+        self.train_set, test = bench.pictures("train"), bench.pictures("test")
+        evaluated = BATCH_SIZE * EVALUATED
+        self.images, self.labels = test.images[:evaluated].float().div(255), test.labels[:evaluated]
+
+    def train(self, make_optimizer, make_schedule=None, unit=None):
+        torch.manual_seed(0)
+        network = nn.Sequential(nn.Flatten(), nn.Linear(self.images[0].numel(), 10))
+        loss_function = nn.CrossEntropyLoss()
+        training = DataLoader(self.train_set, batch_size=BATCH_SIZE, shuffle=True, drop_last=True)
+        testing = DataLoader(self.train_set)
+        optimizer = make_optimizer(network.parameters())
+        schedule = make_schedule(optimizer) if make_schedule else None
+        rates = []
+        for epoch in range(EPOCHS):
+            for batch, (images, labels) in zip(range(BATCHES), training):
+                rate = optimizer.param_groups[0]["lr"]
+                optimizer.zero_grad()
+                loss_function(network(images), labels).backward()
+                optimizer.step()
+                # OneCycleLR refuses to be stepped after the last batch.
+                if unit == "batch" and epoch * BATCHES + batch + 1 < EPOCHS * BATCHES:
+                    schedule.step()
+            rates.append(rate)
+            iter(testing)  # draws a number from the default generator, as any evaluation does
+            if unit == "epoch":
+                schedule.step()
+            elif unit in ("loss", "accuracy"):
+                with torch.no_grad():
+                    logits = network(self.images)
+                accuracy = (logits.argmax(1) == self.labels).double().mean().item()
+                schedule.step(loss_function(logits, self.labels).item() if unit == "loss" else accuracy)
+        return network.state_dict(), rates
+
+
+def short(toml):
+    return toml.replace('{type="', "").replace('"', "").replace("}", "").replace("{", "").replace("\n", ", ")
