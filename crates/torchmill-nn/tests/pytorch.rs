@@ -188,7 +188,7 @@ fn schedules_are_pytorchs() {
             let got = momentum(train.schedule.as_ref(), at).unwrap_or(0.9);
             assert!((got - expected_momentum).abs() < 1e-8, "{} step {step}: momentum {got}", g.train);
             if let Some((settings, plateau)) = &mut plateau
-                && (step + 1) % batches == 0
+                && (step + 1).is_multiple_of(batches)
             {
                 // As in nn.py.
                 let value = 1.0 / (at.epoch.min(3) as f64 + 1.0);
@@ -228,9 +228,9 @@ fn clipping_is_pytorchs() {
     for g in golden().clipped {
         let mut gradients = [wave(&[5]), wave(&[2, 3]) * 3.0];
         if g.by == "norm" {
-            clip_norm(&mut gradients, g.limit)
+            clip_norm(&mut gradients, g.limit);
         } else {
-            clip_value(&mut gradients, g.limit)
+            clip_value(&mut gradients, g.limit);
         }
         for (got, expected) in gradients.iter().zip(&g.gradients) {
             assert_close(&g.by, &floats(got), expected, 1e-6);
