@@ -16,9 +16,9 @@ use torchmill_nn::{device, precision};
 #[derive(Debug, Parser)]
 #[command(version = device::version(), after_help = EXAMPLES)]
 pub struct Args {
-    /// What to train and how; a run's config.toml repeats it
-    #[arg(short, long, alias = "config", value_name = "NAME|FILE", default_value = "article")]
-    pub recipe: String,
+    /// What to train and how; a run's config.toml repeats it [default: article]
+    #[arg(short, long, alias = "config", value_name = "NAME|FILE")]
+    pub recipe: Option<String>,
     /// Folder of shards that prep wrote
     #[arg(short, long, value_name = "DIR")]
     pub data: Option<PathBuf>,
@@ -129,6 +129,11 @@ fn shape(text: &str) -> std::result::Result<[usize; 3], String> {
 }
 
 impl Args {
+    /// The recipe that is asked for.
+    pub fn recipe(&self) -> &str {
+        self.recipe.as_deref().unwrap_or("article")
+    }
+
     /// The recipe with the options that were given in place of its values, checked.
     pub fn override_recipe(&self, recipe: &Recipe) -> Result<Recipe> {
         let mut recipe = recipe.clone();

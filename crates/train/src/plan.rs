@@ -35,7 +35,13 @@ pub fn resolve(args: &Args) -> Result<Plan> {
         args.resume.as_deref().map(|c| find_checkpoint(c, args.run.as_deref())).transpose()?.flatten();
     let recipe = match &resume {
         Some((run, _)) => recipe::load(&run.join(CONFIG).to_string_lossy())?,
-        None => recipe::load(&args.recipe)?,
+        // A run that was killed before its first checkpoint has its recipe already.
+        None => match args.run.as_ref().map(|run| run.join(CONFIG)).filter(|config| config.exists()) {
+            Some(config) if args.resume.is_some() && args.recipe.is_none() => {
+                recipe::load(&config.to_string_lossy())?
+            }
+            _ => recipe::load(args.recipe())?,
+        },
     };
     let loaded = recipe;
     let mut recipe = args.override_recipe(&loaded)?;

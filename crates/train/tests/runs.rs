@@ -569,3 +569,16 @@ fn set_chooses_an_option_of_the_architecture_that_is_given_beside_it() {
     let conv1 = stdout(&output).lines().find(|line| line.starts_with("conv1 ")).unwrap().to_owned();
     assert!(conv1.contains(" 1,728 "), "{conv1}");
 }
+
+#[test]
+fn a_run_killed_before_its_first_checkpoint_begins_again_by_its_own_recipe() {
+    let folder = workplace();
+    let folder = folder.path();
+    assert_done(&train(folder, "run", &["--lr", "0.05"]));
+    let whole = std::fs::read(checkpoint(folder, "run", "last.safetensors")).unwrap();
+    std::fs::remove_dir_all(folder.join("run/checkpoints")).unwrap();
+    let again = ["--run", "run", "--resume", "--threads", "1", "--device", "cpu"];
+    let output = Command::new(env!("CARGO_BIN_EXE_train")).current_dir(folder).args(again).output().unwrap();
+    assert_done(&output);
+    assert!(std::fs::read(checkpoint(folder, "run", "last.safetensors")).unwrap() == whole);
+}
