@@ -30,7 +30,7 @@ pub struct Args {
     /// The batch size that the total loss is summed by [default: the one it was trained with]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub batch_size: Option<u32>,
-    /// fp32, bf16 or auto
+    /// fp32, bf16, auto, or on a GPU fp16 or tf32
     #[arg(long, value_name = "P", default_value = "fp32", value_parser = precision::parse)]
     pub precision: Precision,
     /// auto, cpu, cuda or cuda:N

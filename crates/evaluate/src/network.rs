@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use tch::{Device, Kind};
 use torchmill::recipe::{ARCHITECTURES, Loss, Recipe};
+use torchmill::transform::Pipeline;
 use torchmill::{Error, Result, recipe};
 use torchmill_nn::loader::Dataset;
 use torchmill_nn::model::Model;
@@ -24,6 +25,7 @@ pub struct Arithmetic {
 impl Arithmetic {
     /// As the command line says.
     pub fn of(args: &Args) -> Result<Self> {
+        precision::prepare(args.precision);
         let device = device::resolve(&args.device)?;
         Ok(Self { device, kind: precision::kind(precision::resolve(args.precision, device)?) })
     }
@@ -124,7 +126,7 @@ pub fn check_data(path: &Path, spec: &Spec, dataset: &Dataset) -> Result<()> {
     if let Some((i, (own, theirs))) = own.iter().zip(theirs).enumerate().find(|(_, (a, b))| a != b) {
         return fail(format_args!("its class {i} is `{own}`, the shards' is `{theirs}`: another data set"));
     }
-    if spec.transform != meta.pipeline {
+    if !Pipeline::parse(&meta.pipeline)?.carries_out(&Pipeline::parse(&spec.transform)?) {
         torchmill::progress::note(format_args!(
             "note: {} was trained for images prepared with `{}`, these were prepared with `{}`",
             path.display(),

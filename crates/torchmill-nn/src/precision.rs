@@ -32,6 +32,15 @@ pub fn resolve(precision: Precision, device: tch::Device) -> Result<Precision> {
     }
 }
 
+/// Why `auto` has come to `resolved`, in words.
+pub fn reason(resolved: Precision, device: tch::Device) -> &'static str {
+    match resolved {
+        Precision::Bf16 if device.is_cuda() => "bf16: the GPU computes it in hardware",
+        Precision::Bf16 => "bf16: the processor has AVX512-BF16",
+        _ => "fp32: the processor has no AVX512-BF16",
+    }
+}
+
 /// Must come before the first use of libtorch: it reads once, when it starts, whether it may multiply matrices in
 /// TensorFloat-32. Convolutions may anyway, as in PyTorch.
 pub fn prepare(precision: Precision) {
@@ -50,7 +59,7 @@ pub fn kind(precision: Precision) -> Kind {
     }
 }
 
-/// Whether the processor multiplies bf16 matrices in hardware (AMX or AVX512-BF16).
+/// Whether the processor multiplies bf16 matrices in hardware (AVX512-BF16; those with AMX have it, too).
 fn cpu_has_bf16() -> bool {
     #[cfg(target_arch = "x86_64")]
     {

@@ -1,10 +1,12 @@
 //! The training state beside a checkpoint, `epoch-0010.state`: what it takes to go on as if nothing had
 //! happened. Magic `TMSTATE\0`, version and CRC-32C (u32 little-endian each), then bincode 2.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
+use torchmill::recipe::Train;
 use torchmill::{Context, Error, Result, atomic};
 
 use crate::generator::Generator;
@@ -12,7 +14,7 @@ use crate::plateau::Plateau;
 use crate::scaler::Scaler;
 
 const MAGIC: [u8; 8] = *b"TMSTATE\0";
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 /// Everything of a run that its weights do not hold.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -25,6 +27,8 @@ pub struct State {
     pub epoch: u64,
     /// Batches done of the epoch that is under way.
     pub batch: u64,
+    /// What its batches are made by.
+    pub order: Order,
     /// Optimizer steps made.
     pub step: u64,
     /// The default generator as it was when the epoch under way began.
@@ -35,6 +39,30 @@ pub struct State {
     pub metrics: u64,
     /// The learning rate of the last step.
     pub lr: f64,
+}
+
+/// What an epoch's batches are made by, besides the images and the generator: it must not change in the middle.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Order {
+    /// Images a batch.
+    pub batch_size: u64,
+    /// Whether they come in a random order.
+    pub shuffled: bool,
+}
+
+impl Order {
+    /// As the recipe says.
+    pub fn of(train: &Train) -> Self {
+        let shuffled = train.shuffle && train.overfit_batches.is_none();
+        Self { batch_size: train.batch_size as u64, shuffled }
+    }
+}
+
+impl fmt::Display for Order {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let order = if self.shuffled { "in a random order" } else { "in their own order" };
+        write!(f, "batches of {} {order}", self.batch_size)
+    }
 }
 
 /// What the training step keeps from one to the next.

@@ -55,6 +55,9 @@ pub struct Saved {
     pub bytes: Vec<u8>,
 }
 
+/// How files of the older form begin: a pickle of its magic number, 0x1950a86a20f9469cfc6c.
+const BEFORE_1_6: [u8; 14] = [0x80, 2, 0x8a, 10, 0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19];
+
 /// No pickle of names and shapes is larger.
 const MAX_PICKLE: u64 = 64 << 20;
 
@@ -63,10 +66,24 @@ const MAX_PICKLE: u64 = 64 << 20;
 pub fn read(path: &Path) -> Result<Vec<Saved>> {
     let file = File::open(path).doing("open", path)?;
     let size = file.metadata().doing("read", path)?.len();
+    if begins_with(path, &BEFORE_1_6)? {
+        return Err(Error::failed(format_args!(
+            "{}: is in torch.save's form of before PyTorch 1.6; in Python, torch.save(torch.load(path), new_path) brings it into today's",
+            path.display()
+        )));
+    }
     let mut archive = ZipArchive::new(BufReader::new(file)).map_err(|e| {
         Error::failed(format_args!("{}: is not a file that torch.save wrote ({e})", path.display()))
     })?;
     extract(&mut archive, size).map_err(|e| e.within(path.display()))
+}
+
+/// Whether a file's first bytes are these.
+fn begins_with(path: &Path, bytes: &[u8]) -> Result<bool> {
+    let mut first = Vec::new();
+    let file = File::open(path).doing("open", path)?;
+    file.take(bytes.len() as u64).read_to_end(&mut first).doing("read", path)?;
+    Ok(first == bytes)
 }
 
 fn extract(archive: &mut ZipArchive<BufReader<File>>, size: u64) -> Result<Vec<Saved>> {

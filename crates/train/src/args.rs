@@ -16,9 +16,9 @@ use torchmill_nn::{device, precision};
 #[derive(Debug, Parser)]
 #[command(version = device::version(), after_help = EXAMPLES)]
 pub struct Args {
-    /// What to train and how; a run's config.toml repeats it
-    #[arg(short, long, alias = "config", value_name = "NAME|FILE", default_value = "article")]
-    pub recipe: String,
+    /// What to train and how; a run's config.toml repeats it [default: article]
+    #[arg(short, long, alias = "config", value_name = "NAME|FILE")]
+    pub recipe: Option<String>,
     /// Folder of shards that prep wrote
     #[arg(short, long, value_name = "DIR")]
     pub data: Option<PathBuf>,
@@ -29,16 +29,16 @@ pub struct Args {
     #[arg(long, value_name = "CHECKPOINT", num_args = 0..=1, default_missing_value = "last")]
     pub resume: Option<PathBuf>,
     /// Start from these weights; a head for other classes starts anew
-    #[arg(long, value_name = "FILE", conflicts_with = "resume", help_heading = "Network")]
+    #[arg(long, value_name = "FILE", help_heading = "Network")]
     pub init: Option<PathBuf>,
     /// Names not taken from --init, such as 'fc.*'; may be repeated
-    #[arg(long, value_name = "PATTERN", conflicts_with = "resume", help_heading = "Network")]
+    #[arg(long, value_name = "PATTERN", help_heading = "Network")]
     pub init_except: Vec<String>,
     /// Names not to train, such as 'layer[12].*'; may be repeated
-    #[arg(long, value_name = "PATTERN", conflicts_with = "resume", help_heading = "Network")]
+    #[arg(long, value_name = "PATTERN", help_heading = "Network")]
     pub freeze: Vec<String>,
     /// Instead of the recipe's layers: resnet18 or another (docs/models.md)
-    #[arg(long, value_name = "NAME", conflicts_with = "resume", help_heading = "Network")]
+    #[arg(long, value_name = "NAME", help_heading = "Network")]
     pub architecture: Option<String>,
     /// Print layers, shapes, parameters and multiply-adds only
     #[arg(long, help_heading = "Network")]
@@ -129,11 +129,18 @@ fn shape(text: &str) -> std::result::Result<[usize; 3], String> {
 }
 
 impl Args {
+    /// The recipe that is asked for.
+    pub fn recipe(&self) -> &str {
+        self.recipe.as_deref().unwrap_or("article")
+    }
+
     /// The recipe with the options that were given in place of its values, checked.
     pub fn override_recipe(&self, recipe: &Recipe) -> Result<Recipe> {
         let mut recipe = recipe.clone();
-        // Before --set, which may choose the architecture's options.
-        if let Some(name) = &self.architecture {
+        // First, so that --set can give its options.
+        if let Some(name) =
+            self.architecture.as_ref().filter(|n| recipe.model.architecture.as_ref() != Some(n))
+        {
             recipe.model = Model { architecture: Some(name.clone()), ..Model::default() };
         }
         let mut recipe = recipe.with(&self.set)?;
@@ -160,7 +167,11 @@ impl Args {
         if let Some(init) = &self.init {
             (model.init, model.init_except) = (Some(init.clone()), Vec::new());
         }
-        model.init_except.extend(self.init_except.iter().cloned());
+        for name in &self.init_except {
+            if !model.init_except.contains(name) {
+                model.init_except.push(name.clone());
+            }
+        }
         if !self.freeze.is_empty() {
             model.freeze.clone_from(&self.freeze);
         }

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use torchmill::recipe::{Recipe, Validation};
 use torchmill::shard::ShardSet;
+use torchmill::transform::Pipeline;
 use torchmill::{Error, Result, progress};
 use torchmill_nn::loader::Dataset;
 
@@ -93,7 +94,9 @@ impl Data {
 fn open(folder: &Path, split: &str, asked: &str) -> Result<Dataset> {
     let dataset = Dataset::open(folder, split)?;
     let done = &dataset.set().meta().pipeline;
-    if done != asked {
+    let wanted = Pipeline::parse(asked).map_err(|e| e.within(format_args!("[transforms], for {split}")))?;
+    // The texts may differ and mean the same: shards have the canonical one.
+    if !Pipeline::parse(done)?.carries_out(&wanted) {
         progress::note(format_args!(
             "note: the {split} shards were prepared with `{done}`, not the recipe's `{asked}`; that is what is used"
         ));

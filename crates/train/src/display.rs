@@ -6,6 +6,9 @@ use torchmill::progress::{self, Progress, Unit};
 use torchmill::terminal;
 use torchmill_nn::evaluation::Evaluation;
 
+/// Where the table's columns end: epoch, training loss, loss, accuracy, learning rate, time.
+const ENDS: [usize; 6] = [5, 16, 26, 36, 45, 54];
+
 /// Tells of a run on standard error.
 pub struct Display {
     table: bool,
@@ -68,11 +71,26 @@ impl Display {
         }
         if !self.headed {
             let name = row.evaluation.as_ref().map_or("test", |(name, _)| name);
-            progress::note(heading(name));
+            progress::note(narrowed(&heading(name)));
             self.headed = true;
         }
-        progress::note(line(row));
+        progress::note(narrowed(&line(row)));
     }
+}
+
+/// As much of a row as the terminal has columns for.
+fn narrowed(row: &str) -> String {
+    let columns = terminal::columns(std::io::stderr()).map_or(usize::MAX, usize::from);
+    whole_columns(row, columns).to_owned()
+}
+
+/// A row without the columns that end beyond so many characters.
+fn whole_columns(row: &str, columns: usize) -> &str {
+    if row.len() <= columns {
+        return row;
+    }
+    let end = ENDS.into_iter().rfind(|end| *end <= columns.min(row.len())).unwrap_or(ENDS[0]);
+    row.get(..end).unwrap_or(row)
 }
 
 /// Both losses are means over images, so that they can be compared.
@@ -128,6 +146,10 @@ mod tests {
         };
         assert_eq!(heading("val"), "epoch train loss  val loss  val acc.       lr     time");
         assert_eq!(line(&row), "    3     2.3000    2.2916   22.70 %     0.01  1:16:07 best");
+        let ends = [59, 58, 54, 53, 45, 40, 36, 35, 20, 3];
+        let kept = ends.map(|columns| whole_columns(&line(&row), columns).len());
+        assert_eq!(kept, [59, 54, 54, 45, 45, 36, 36, 26, 16, 5]);
+        assert_eq!(whole_columns(&heading("val"), 40), "epoch train loss  val loss  val acc.");
         let row =
             Row { evaluation: None, is_best: false, lr: 1.234e-5, took: Duration::from_secs(75), ..row };
         assert_eq!(line(&row), "    3     2.3000                       1.2e-5     1:15");

@@ -14,6 +14,8 @@ pub struct Goal {
     pub epochs: u64,
     /// Optimizer steps of the whole run.
     pub steps: u64,
+    /// Whether that many are asked for, whatever epochs they make.
+    by_steps: bool,
     deadline: Option<Instant>,
 }
 
@@ -25,7 +27,21 @@ impl Goal {
         let batches = limits.into_iter().flatten().fold(all, usize::min) as u64;
         let epochs = train.steps.map_or(train.epochs, |steps| steps.div_ceil(batches.max(1)));
         let steps = train.steps.unwrap_or(batches.saturating_mul(epochs));
-        Self { batches, epochs, steps, deadline: max_time.and_then(|t| Instant::now().checked_add(t)) }
+        let deadline = max_time.and_then(|t| Instant::now().checked_add(t));
+        Self { batches, epochs, steps, by_steps: train.steps.is_some(), deadline }
+    }
+
+    /// The same for a run of which so many epochs, batches of the next and steps have been made. Epochs may have
+    /// been of more or fewer steps than those to come.
+    #[must_use]
+    pub fn after(self, epoch: u64, batch: u64, step: u64) -> Self {
+        let whole = step.saturating_sub(batch);
+        if self.by_steps {
+            let left = self.steps.saturating_sub(whole);
+            return Self { epochs: epoch.saturating_add(left.div_ceil(self.batches.max(1))), ..self };
+        }
+        let left = self.batches.saturating_mul(self.epochs.saturating_sub(epoch));
+        Self { steps: whole.saturating_add(left), ..self }
     }
 
     /// Whether the time is up.
@@ -53,6 +69,16 @@ mod tests {
         assert_eq!(totals(&train), (25, 3, 75));
         assert_eq!(totals(&Train { drop_last: false, ..train.clone() }), (26, 3, 78));
         assert_eq!(totals(&Train { steps: Some(51), ..train.clone() }), (25, 3, 51));
+        // 50 steps in two epochs, then epochs of 12; the third has 7 to go where 57 steps are asked for.
+        let larger = Train { batch_size: 16, ..train.clone() };
+        let after = |train: &Train, batch| {
+            let goal = Goal::new(train, 203, None).after(2, batch, 50 + batch);
+            (goal.epochs, goal.steps, goal.is_reached(2, 50 + batch))
+        };
+        assert_eq!(after(&larger, 0), (3, 62, false));
+        assert_eq!(after(&train, 4), (3, 75, false));
+        assert_eq!(after(&Train { steps: Some(57), ..larger.clone() }, 0), (3, 57, false));
+        assert_eq!(after(&Train { steps: Some(50), ..larger }, 0), (2, 50, true));
         let limited = Train { limit_train_batches: Some(4), overfit_batches: Some(2), ..train.clone() };
         assert_eq!(totals(&limited), (2, 3, 6));
         assert_eq!(totals(&Train { limit_train_batches: Some(99), ..train }), (25, 3, 75));

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tch::Device;
-use torchmill::recipe::{Precision, Recipe};
+use torchmill::recipe::{Model, Precision, Recipe};
 use torchmill::{Error, Result, progress, recipe};
 use torchmill_nn::{device, precision};
 
@@ -35,9 +35,19 @@ pub fn resolve(args: &Args) -> Result<Plan> {
         args.resume.as_deref().map(|c| find_checkpoint(c, args.run.as_deref())).transpose()?.flatten();
     let recipe = match &resume {
         Some((run, _)) => recipe::load(&run.join(CONFIG).to_string_lossy())?,
-        None => recipe::load(&args.recipe)?,
+        // A run that was killed before its first checkpoint has its recipe already.
+        None => match args.run.as_ref().map(|run| run.join(CONFIG)).filter(|config| config.exists()) {
+            Some(config) if args.resume.is_some() && args.recipe.is_none() => {
+                recipe::load(&config.to_string_lossy())?
+            }
+            _ => recipe::load(args.recipe())?,
+        },
     };
-    let mut recipe = args.override_recipe(&recipe)?;
+    let loaded = recipe;
+    let mut recipe = args.override_recipe(&loaded)?;
+    if resume.is_some() {
+        same_start(&loaded.model, &recipe.model)?;
+    }
     precision::prepare(recipe.train.precision);
     let device = device::resolve(&args.device)?;
     if let Some(threads) = args.threads {
@@ -45,11 +55,7 @@ pub fn resolve(args: &Args) -> Result<Plan> {
     }
     let precision = precision::resolve(recipe.train.precision, device)?;
     if std::mem::replace(&mut recipe.train.precision, precision) == Precision::Auto {
-        progress::note(
-            format_args!("precision: {:?} is the fastest here", recipe.train.precision)
-                .to_string()
-                .to_lowercase(),
-        );
+        progress::note(format_args!("precision {}", precision::reason(precision, device)));
     }
     let mut folder = known.unwrap_or_else(|| {
         let data = recipe.data.shards.as_deref().and_then(Path::file_name).map(|n| n.to_string_lossy());
@@ -78,6 +84,23 @@ pub fn resolve(args: &Args) -> Result<Plan> {
         device,
         max_time: args.max_time,
     })
+}
+
+/// A run that goes on has started: the options for that may be there, so that one command line serves for all tries
+/// of a job, but they must not say anything else.
+fn same_start(run: &Model, asked: &Model) -> Result<()> {
+    let differs = [
+        ("architecture", run.architecture != asked.architecture),
+        ("init", run.init != asked.init),
+        ("init-except", run.init_except != asked.init_except),
+        ("freeze", run.freeze != asked.freeze),
+    ];
+    match differs.iter().find(|(_, differs)| *differs) {
+        Some((option, _)) => Err(Error::usage(format_args!(
+            "--{option} is for the start of a run, and this one has started with another (see its config.toml): start a new --run with --init and the checkpoint"
+        ))),
+        None => Ok(()),
+    }
 }
 
 /// Whether two paths lead to one folder.

@@ -2,16 +2,17 @@
 
 use std::path::Path;
 
+use torchmill::recipe::Train;
 use torchmill::{Context, Error, Result, atomic};
 use torchmill_nn::checkpoint;
 use torchmill_nn::model::Model;
-use torchmill_nn::state::{self, State};
+use torchmill_nn::state::{self, Order, State};
 
 use crate::folder::RunFolder;
 use crate::plan::Plan;
 
 /// Loads the checkpoint and its training state, and checks that they and the data belong together.
-pub fn take_up(path: &Path, model: &mut Model, data: &str) -> Result<State> {
+pub fn take_up(path: &Path, model: &mut Model, data: &str, train: &Train) -> Result<State> {
     let state_path = state::path_beside(path);
     let state = State::read(&state_path)?;
     let bytes = std::fs::read(path).doing("read", path)?;
@@ -27,6 +28,16 @@ pub fn take_up(path: &Path, model: &mut Model, data: &str) -> Result<State> {
         return Err(Error::failed(format_args!(
             "{} was trained on other shards than these, or another part of them: give the same --data and validation, or start a new run with --init",
             path.display()
+        )));
+    }
+    // Other batches would leave out some of the epoch's images and take others twice.
+    if state.batch > 0 && state.order != Order::of(train) {
+        return Err(Error::usage(format_args!(
+            "{} was saved in the middle of epoch {}, after {} {}: go on with those to the end of the epoch, or branch off an epoch's checkpoint",
+            path.display(),
+            state.epoch + 1,
+            state.batch,
+            state.order,
         )));
     }
     model.load_state_dict(&checkpoint.tensors).map_err(|e| e.within(path.display()))?;

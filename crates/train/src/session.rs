@@ -15,7 +15,7 @@ use torchmill_nn::model::Model;
 use torchmill_nn::sampler::{Epoch, enter_loader};
 use torchmill_nn::schedule::Position;
 use torchmill_nn::spec::Spec;
-use torchmill_nn::state::{self, State};
+use torchmill_nn::state::{self, Order, State};
 use torchmill_nn::{checkpoint, device, precision};
 
 use crate::data::Data;
@@ -99,8 +99,8 @@ impl Session {
             let loaded = loaded.map_err(|e| e.within(path.display()))?;
             progress::note(format_args!("{}: {loaded}", path.display()));
         }
-        let resumed =
-            plan.resume.as_ref().map(|path| resume::take_up(path, &mut model, &data.digest)).transpose()?;
+        let take_up = |path: &PathBuf| resume::take_up(path, &mut model, &data.digest, &recipe.train);
+        let resumed = plan.resume.as_ref().map(take_up).transpose()?;
         let kind = precision::kind(recipe.train.precision);
         let mut learner = Learner::new(model, kind, recipe.train.clone(), spec.classes.len())?;
         resumed.as_ref().map_or(Ok(()), |state| learner.restore(&state.learner))?;
@@ -112,6 +112,8 @@ impl Session {
         let before = if resumed.is_some() { metrics::read(&plan.folder.metrics())? } else { Vec::new() };
         before.iter().for_each(|point| watch.see(point));
         plan.folder.restore_best(watch.best().map(|(_, epoch)| epoch))?;
+        // A run killed before it came to this.
+        plan.recipe.checkpoints.keep.map_or(Ok(()), |keep| plan.folder.prune(keep))?;
         let under_way = resumed.as_ref().map_or(1, |state| state.epoch + 1);
         let losses = before.iter().filter(|p| p.epoch == under_way && p.tag == "train loss");
         let losses = losses.fold((0.0, 0), |(sum, n), point| (sum + point.value, n + 1));
@@ -136,6 +138,7 @@ impl Session {
         if let Some(state) = resumed {
             (session.epoch, session.batch, session.step) = (state.epoch, state.batch, state.step);
             session.generator = state.generator;
+            session.goal = goal.after(state.epoch, state.batch, state.step);
         }
         session.say_what_starts(data);
         Ok(session)
@@ -264,9 +267,9 @@ impl Session {
     fn train_epoch(&mut self, data: &Data) -> Result<Ended> {
         let at_start = self.generator.clone();
         let train = self.recipe().train.clone();
-        let shuffle = train.shuffle && train.overfit_batches.is_none();
+        let shuffled = Order::of(&train).shuffled;
         let order =
-            Epoch::enter(&mut self.generator, data.train.len(), train.batch_size, shuffle, train.drop_last)
+            Epoch::enter(&mut self.generator, data.train.len(), train.batch_size, shuffled, train.drop_last)
                 .limited(self.goal.batches as usize);
         let started = Instant::now();
         let before = order.images().min(self.batch as usize * train.batch_size);
@@ -453,6 +456,7 @@ impl Session {
             data: self.digest.clone(),
             epoch: self.epoch,
             batch: self.batch,
+            order: Order::of(&self.recipe().train),
             step: self.step,
             generator: generator.clone(),
             learner: self.learner.state(),

@@ -10,7 +10,7 @@ use crate::args::Args;
 
 /// Prints the table to standard output.
 pub fn print(args: &Args) -> Result<()> {
-    let recipe = args.override_recipe(&recipe::load(&args.recipe)?)?;
+    let recipe = args.override_recipe(&recipe::load(args.recipe())?)?;
     let (input, classes) = match (args.input, args.num_classes, &recipe.data.shards) {
         (Some(input), Some(classes), _) => (input, (0..classes).map(|i| i.to_string()).collect()),
         (None, None, Some(folder)) => {

@@ -6,7 +6,7 @@ use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use torchmill::shard::file_name;
-use torchmill_testing::{assert_done, assert_fails, stderr, stdout, write_stripes};
+use torchmill_testing::{assert_done, assert_fails, stderr, stdout, write_stripes, write_stripes_for};
 
 const RECIPE: &str = r#"
 name = "stripes"
@@ -123,8 +123,8 @@ fn config_toml_repeats_the_run() {
 /// Starts the same command line again and again, kills it ever later, until one gets to the end.
 fn kill_and_resume(folder: &Path, run: &str, options: &[&str]) -> usize {
     let options = [&["--resume"], options].concat();
-    let mut kills = 0;
-    for pause in (40..4000).step_by(7) {
+    let (mut kills, mut pause) = (0, 40);
+    while pause < 8000 {
         let mut child = command(folder, run, &options).spawn().unwrap();
         std::thread::sleep(Duration::from_millis(pause));
         if child.try_wait().unwrap().is_some() {
@@ -134,6 +134,8 @@ fn kill_and_resume(folder: &Path, run: &str, options: &[&str]) -> usize {
         child.kill().unwrap();
         child.wait().unwrap();
         kills += 1;
+        // Until it comes to train at all, less often.
+        pause += if checkpoint(folder, run, "last.safetensors").exists() { 7 } else { 45 };
     }
     kills
 }
@@ -164,7 +166,7 @@ ema = { decay = 0.9 }
 loss = { type = "BCEWithLogitsLoss", pos_weight = [1.0, 2.0, 0.5] }
 schedule = { type = "ReduceLROnPlateau", patience = 0, threshold = 10.0, threshold_mode = "abs" }
 [[train.group]]
-pattern = "net.4.*"
+pattern = "net.5.*"
 lr = 0.02
 [train.optimizer]
 type = "AdamW"
@@ -172,12 +174,40 @@ lr = 0.01
 amsgrad = true
 "#;
 
+/// [`RECIPE`]'s network with batch norm and stochastic depth before it, trained with [`FULL`].
+fn full_recipe() -> String {
+    const BLOCK: &str = r#"[[model.layer]]
+type = "Residual"
+name = "block"
+layer = [
+    { type = "Conv2d", out_channels = 1, kernel_size = 3, padding = 1 },
+    { type = "BatchNorm2d" },
+    { type = "StochasticDepth", p = 0.3 },
+]
+"#;
+    let network = RECIPE.split("epochs = 3").next().unwrap();
+    network.replacen("[[model.layer]]", &format!("{BLOCK}[[model.layer]]"), 1) + FULL
+}
+
+#[test]
+fn no_state_of_the_step_shows_a_trace_of_being_killed() {
+    let folder = workplace();
+    let folder = folder.path();
+    std::fs::write(folder.join("recipe.toml"), full_recipe()).unwrap();
+    assert_done(&train(folder, "whole", &[]));
+    assert!(kill_and_resume(folder, "killed", &["--save-every", "2"]) > 0);
+    assert_same_run(folder, "whole", "killed");
+    // In a run that is slower to start than to train, all kills could come at the beginning.
+    assert_done(&train(folder, "stopped", &["--steps", "37"]));
+    assert_done(&train(folder, "stopped", &["--resume", "--epochs", "3"]));
+    assert_same_run(folder, "whole", "stopped");
+}
+
 #[test]
 fn every_state_of_the_step_is_taken_up_again() {
     let folder = workplace();
     let folder = folder.path();
-    let full = RECIPE.split("epochs = 3").next().unwrap().to_owned() + FULL;
-    std::fs::write(folder.join("recipe.toml"), full).unwrap();
+    std::fs::write(folder.join("recipe.toml"), full_recipe()).unwrap();
     assert_done(&train(folder, "whole", &[]));
     let rates = metrics(folder, "whole").into_iter().filter(|m| m.0 == "learning rate");
     let rates: Vec<f64> = rates.map(|m| m.2).collect();
@@ -433,6 +463,102 @@ fn trying_out_takes_few_batches() {
 }
 
 #[test]
+fn shards_prepared_as_the_recipe_says_in_other_words_are_no_news() {
+    let folder = workplace();
+    let folder = folder.path();
+    for (split, count) in [("train", 40), ("test", 20)] {
+        let pipeline = "ToTensor | Normalize((0.5,), (0.247,))";
+        write_stripes_for(&folder.join("shards"), split, count, "d", pipeline);
+    }
+    let asked = |text: &str| {
+        let recipe =
+            RECIPE.replace("[model]", &format!("transforms = {{ train = {text}, test = {text} }}\n[model]"));
+        std::fs::write(folder.join("recipe.toml"), recipe).unwrap();
+        train(folder, "run", &["--steps", "1", "--resume"])
+    };
+    let same = asked("\"ToTensor() | Normalize((0.50,), (.2470,))\"");
+    assert_done(&same);
+    assert!(!stderr(&same).contains("were prepared with"), "{}", stderr(&same));
+    std::fs::remove_dir_all(folder.join("run")).unwrap();
+    let other = asked("\"ToTensor\"");
+    assert_done(&other);
+    assert!(
+        stderr(&other).contains("note: the test shards were prepared with `ToTensor | Norm"),
+        "{}",
+        stderr(&other)
+    );
+    std::fs::remove_dir_all(folder.join("run")).unwrap();
+    assert_fails(&asked("\"ToTensr\""), 2, "[transforms], for train: ");
+}
+
+#[test]
+fn an_epoch_goes_on_with_the_batches_that_it_began_with() {
+    let folder = workplace();
+    let folder = folder.path();
+    assert_done(&train(folder, "run", &["--steps", "30"]));
+    for change in
+        [&["--batch-size", "16"][..], &["--overfit-batches", "20"], &["--set", "train.shuffle=false"]]
+    {
+        let options = [&["--resume", "--epochs", "3"], change].concat();
+        let why =
+            "was saved in the middle of epoch 2, after 5 batches of 8 in a random order: go on with those";
+        assert_fails(&train(folder, "run", &options), 2, why);
+    }
+    // Nothing of that has been written into config.toml; and after a whole epoch the batches may change.
+    assert_done(&train(folder, "run", &["--resume", "--epochs", "2"]));
+    assert_done(&train(folder, "run", &["--resume", "--epochs", "3", "--batch-size", "16"]));
+    assert_eq!(metrics(folder, "run").iter().filter(|m| m.0 == "train loss").count(), 25 + 25 + 12);
+}
+
+#[test]
+fn a_run_from_other_weights_with_frozen_layers_goes_on_and_is_repeated() {
+    let folder = workplace();
+    let folder = folder.path();
+    assert_done(&train(folder, "first", &["--epochs", "1"]));
+    let from = "first/checkpoints/epoch-0001.safetensors";
+    let start = ["--init", from, "--init-except", "net.4.*", "--freeze", "net.0.*", "--save-every", "3"];
+    let whole = train(folder, "whole", &start);
+    assert_done(&whole);
+    assert!(
+        stderr(&whole).contains("2 tensors taken; new, as asked: net.4.weight, net.4.bias\n"),
+        "{}",
+        stderr(&whole)
+    );
+    // One command line for every try.
+    assert!(kill_and_resume(folder, "killed", &start) > 0);
+    assert_same_run(folder, "whole", "killed");
+    let again = ["--config", "whole/config.toml", "--run", "again", "--threads", "1", "--device", "cpu"];
+    let output = Command::new(env!("CARGO_BIN_EXE_train")).current_dir(folder).args(again).output().unwrap();
+    assert_done(&output);
+    assert_same_run(folder, "whole", "again");
+    // What is frozen is as it came.
+    let weight = |path: &Path| {
+        let bytes = std::fs::read(path).unwrap();
+        let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+        [0, 4].map(|i| file.tensor(&format!("net.{i}.weight")).unwrap().data().to_vec())
+    };
+    let ([kept, head], [first, other]) =
+        (weight(&checkpoint(folder, "whole", "last.safetensors")), weight(&folder.join(from)));
+    assert!(kept == first && head != other);
+    for (option, value) in [("--init", "other.pt"), ("--freeze", "net.4.*"), ("--architecture", "lenet5")] {
+        let other = train(folder, "whole", &["--resume", "--epochs", "4", option, value]);
+        assert_fails(&other, 2, &format!("{option} is for the start of a run"));
+    }
+}
+
+#[test]
+fn an_architecture_of_the_command_line_takes_options() {
+    let folder = workplace();
+    let folder = folder.path();
+    let options = ["--architecture", "resnet18", "--set", "model.stem=cifar", "--epochs", "0"];
+    assert_done(&train(folder, "run", &options));
+    let config = std::fs::read_to_string(folder.join("run/config.toml")).unwrap();
+    assert!(config.contains("architecture = \"resnet18\"\nstem = \"cifar\"\n"), "{config}");
+    assert_done(&train(folder, "run", &["--resume", "--architecture", "resnet18", "--epochs", "0"]));
+    assert_eq!(std::fs::read_to_string(folder.join("run/config.toml")).unwrap(), config);
+}
+
+#[test]
 fn set_chooses_an_option_of_the_architecture_that_is_given_beside_it() {
     let folder = workplace();
     let options = ["--architecture", "resnet18", "--set", "model.stem=cifar", "--summary"];
@@ -442,4 +568,17 @@ fn set_chooses_an_option_of_the_architecture_that_is_given_beside_it() {
     // 3 x 3 for three channels, where the other stem has 7 x 7.
     let conv1 = stdout(&output).lines().find(|line| line.starts_with("conv1 ")).unwrap().to_owned();
     assert!(conv1.contains(" 1,728 "), "{conv1}");
+}
+
+#[test]
+fn a_run_killed_before_its_first_checkpoint_begins_again_by_its_own_recipe() {
+    let folder = workplace();
+    let folder = folder.path();
+    assert_done(&train(folder, "run", &["--lr", "0.05"]));
+    let whole = std::fs::read(checkpoint(folder, "run", "last.safetensors")).unwrap();
+    std::fs::remove_dir_all(folder.join("run/checkpoints")).unwrap();
+    let again = ["--run", "run", "--resume", "--threads", "1", "--device", "cpu"];
+    let output = Command::new(env!("CARGO_BIN_EXE_train")).current_dir(folder).args(again).output().unwrap();
+    assert_done(&output);
+    assert!(std::fs::read(checkpoint(folder, "run", "last.safetensors")).unwrap() == whole);
 }

@@ -21,6 +21,8 @@ pub struct Run {
     pub done: u64,
     /// Epochs asked for, where that is known.
     pub epochs: Option<u64>,
+    /// Whether its last start came to the end of what was asked for, where run.jsonl says so.
+    pub ended: Option<bool>,
     /// What could not be read.
     pub problems: Vec<String>,
 }
@@ -47,6 +49,17 @@ fn by_quality(tag: &str, a: f64, b: f64) -> Ordering {
     a.is_nan().cmp(&b.is_nan()).then(order)
 }
 
+/// Whether the last line of a run.jsonl tells of a run that is done: one that stopped early, or after so many
+/// steps, is, whatever its epochs. `None` where there is no such file, or its last line is not whole.
+fn ended(path: &Path) -> Option<bool> {
+    let text = std::fs::read_to_string(path).ok()?;
+    let line: serde_json::Value = serde_json::from_str(text.lines().last()?).ok()?;
+    match line.get("event")?.as_str()? {
+        "end" => Some(line.get("outcome")?.as_str()? == "done"),
+        _ => Some(false),
+    }
+}
+
 impl Run {
     /// Whether a folder is a run's.
     pub fn is_at(folder: &Path) -> bool {
@@ -64,9 +77,13 @@ impl Run {
                 Err(e) => run.problem("config.toml", &e),
             }
         }
-        if let Some(Setting::Number(epochs)) = run.settings.get("train.epochs") {
+        // Steps stand in place of epochs.
+        if let (Some(Setting::Number(epochs)), None) =
+            (run.settings.get("train.epochs"), run.settings.get("train.steps"))
+        {
             run.epochs = Some(*epochs as u64);
         }
+        run.ended = ended(&folder.join("run.jsonl"));
         let csv = folder.join("metrics.csv");
         if csv.exists() {
             match metrics::read_growing(&csv) {
@@ -104,10 +121,10 @@ impl Run {
             "unreadable"
         } else if self.metrics.is_empty() {
             "empty"
-        } else if self.epochs.is_some_and(|epochs| self.done < epochs) {
-            "unfinished"
-        } else {
+        } else if self.ended.unwrap_or_else(|| self.epochs.is_none_or(|epochs| self.done >= epochs)) {
             "done"
+        } else {
+            "unfinished"
         }
     }
 

@@ -66,10 +66,11 @@ pub fn text(runs: &[Run], sort: &str, settings: &[String], width: usize) -> Stri
     text
 }
 
-/// `3/10`, or the state of a run that tells no epochs.
+/// `3/10`, where they are known and it is not done before them, or the state of a run that tells no epochs.
 fn progress(run: &Run) -> String {
     match (run.state(), run.epochs) {
         ("empty" | "unreadable", _) => run.state().to_owned(),
+        ("done", Some(epochs)) if run.done < epochs => run.done.to_string(),
         (_, Some(epochs)) => format!("{}/{epochs}", run.done),
         (_, None) => run.done.to_string(),
     }

@@ -109,3 +109,32 @@ fn what_cannot_be_read_is_told_and_the_rest_compared() {
     );
     assert_fails(&evaluate(path, &["--compare", "runs", "--report"]), 2, "For more information");
 }
+
+#[test]
+fn what_run_jsonl_says_of_the_end_counts() {
+    let folder = runs();
+    let line = |run: &str, text: &str| {
+        fs::write(folder.path().join("runs").join(run).join("run.jsonl"), format!("{text}\n")).unwrap();
+    };
+    let start = r#"{"event":"start","pid":1}"#;
+    let end = |outcome: &str| format!("{start}\n{{\"event\":\"end\",\"outcome\":\"{outcome}\",\"epoch\":2}}");
+    let state = |run: usize| {
+        let json = evaluate(folder.path(), &["--compare", "runs", "--format", "json"]);
+        let rows: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
+        rows[run]["state"].as_str().unwrap().to_owned()
+    };
+    // The first is of two epochs out of three, the second of all three.
+    line("fast", &end("done"));
+    assert_eq!(state(0), "done");
+    let text = stdout(&evaluate(folder.path(), &["--compare", "runs"]));
+    let cells: Vec<&str> = text.lines().nth(1).unwrap().split_whitespace().take(2).collect();
+    assert_eq!(cells, ["runs/fast", "2"]);
+    for outcome in ["interrupted", "time is up", "the loss is NaN"] {
+        line("fast", &end(outcome));
+        assert_eq!(state(0), "unfinished", "{outcome}");
+    }
+    line("slow", start);
+    assert_eq!(state(1), "unfinished");
+    line("slow", "{\"event\":");
+    assert_eq!(state(1), "done");
+}

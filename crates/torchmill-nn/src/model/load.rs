@@ -17,6 +17,8 @@ pub struct Loaded {
     pub prefix: String,
     /// Names that keep their fresh values, each with the reason.
     pub fresh: Vec<String>,
+    /// Names that keep their fresh values, as was asked for.
+    pub excepted: Vec<String>,
     /// Names of the file that were left out, as was asked for.
     pub ignored: Vec<String>,
 }
@@ -29,6 +31,9 @@ impl fmt::Display for Loaded {
         }
         if !self.fresh.is_empty() {
             write!(f, "; new: {}", self.fresh.join(", "))?;
+        }
+        if !self.excepted.is_empty() {
+            write!(f, "; new, as asked: {}", list(&self.excepted))?;
         }
         if !self.ignored.is_empty() {
             write!(f, "; left out: {}", list(&self.ignored))?;
@@ -63,7 +68,7 @@ impl Model {
         for n in self.state_dict() {
             let (name, size) = (&n.name, n.tensor.size());
             match find(name) {
-                _ if patterns.matches(name) => loaded.fresh.push(format!("{name} (as asked)")),
+                _ if patterns.matches(name) => loaded.excepted.push(name.clone()),
                 // Weights saved before PyTorch 0.4.1 have none; PyTorch takes them, too.
                 None if name.ends_with("num_batches_tracked") => {}
                 None => missing.push(name.clone()),

@@ -58,6 +58,12 @@ fn a_pickled_module_is_refused_with_advice() {
 }
 
 #[test]
+fn a_file_of_the_older_form_is_refused_with_advice() {
+    let error = read_bytes(&[&BEFORE_1_6[..], b".\x80\x02M\xe9\x03."].concat()).unwrap_err().to_string();
+    assert!(error.contains("of before PyTorch 1.6"), "{error}");
+}
+
+#[test]
 fn a_view_outside_its_storage_is_refused() {
     let view = |shape: &[i64], strides: &[i64], offset| View {
         dtype: DType::Float32,

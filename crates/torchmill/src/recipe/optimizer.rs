@@ -110,6 +110,9 @@ impl Optimizer {
         }
         match *self {
             Self::Sgd { momentum, dampening, weight_decay, nesterov, .. } => {
+                if !dampening.is_finite() {
+                    return refuse("optimizer.dampening", "must be a number");
+                }
                 if !finite(momentum) || !finite(weight_decay) {
                     return refuse("optimizer", "momentum and weight_decay must be numbers from 0 up");
                 }

@@ -157,6 +157,16 @@ impl Schedule {
     /// Values out of range are usage errors.
     pub(super) fn check(&self) -> Result<()> {
         match self {
+            Self::StepLR { gamma, .. } | Self::MultiStepLR { gamma, .. } | Self::ExponentialLR { gamma }
+                if !(gamma.is_finite() && *gamma > 0.0) =>
+            {
+                refuse("schedule.gamma", "must be a number above 0")
+            }
+            Self::CosineAnnealingLR { eta_min, .. } | Self::CosineAnnealingWarmRestarts { eta_min, .. }
+                if !(eta_min.is_finite() && *eta_min >= 0.0) =>
+            {
+                refuse("schedule.eta_min", "must be a number from 0 up")
+            }
             Self::StepLR { step_size: 0, .. } => refuse("schedule.step_size", "must be at least 1"),
             Self::CosineAnnealingLR { t_max: Some(0), .. } => refuse("schedule.T_max", "must be at least 1"),
             Self::CosineAnnealingWarmRestarts { t_0, t_mult, .. } if *t_0 == 0 || *t_mult == 0 => {

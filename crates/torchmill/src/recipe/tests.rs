@@ -43,11 +43,88 @@ fn misspelt_keys_and_layers_are_named_with_their_line() {
 
 #[test]
 fn impossible_values_are_usage_errors() {
-    for bad in ["batch_size = 0", "optimizer = { type = \"SGD\", lr = -1.0 }", "epochs = -1"] {
-        let result = Recipe::parse(&format!("{SMALL}\n[train]\n{bad}\n"));
-        assert_eq!(result.unwrap_err().exit_status(), 2, "{bad}");
+    let schedule = |text: &str| format!("schedule = {{ type = {text} }}");
+    let optimizer = |text: &str| format!("optimizer = {{ type = {text} }}");
+    let loss = |text: &str| format!("loss = {{ type = {text} }}");
+    let one_cycle = schedule("\"OneCycleLR\", max_lr = 0.1");
+    let plateau = schedule("\"ReduceLROnPlateau\"");
+    let train = |line: &str| line.to_owned();
+    // A line of `[train]`, and what its error must name.
+    for (bad, key) in [
+        (train("epochs = -1"), "line 9"),
+        (train("batch_size = 0"), "batch_size"),
+        (train("steps = 0"), "steps"),
+        (train("eval_every = 0"), "eval_every"),
+        (train("limit_train_batches = 0"), "limit_train_batches"),
+        (train("limit_eval_batches = 0"), "limit_eval_batches"),
+        (train("overfit_batches = 0"), "overfit_batches"),
+        (train("precision = \"fp8\""), "unknown variant `fp8`"),
+        (train("accumulate = 0"), "accumulate"),
+        (train("accumulate = 65"), "accumulate"),
+        (train("clip_grad_norm = -1.0"), "clip_grad_norm"),
+        (train("clip_grad_norm = 0.0"), "clip_grad_norm"),
+        (train("clip_grad_value = nan"), "clip_grad_value"),
+        (train("mixup = 0.0"), "mixup"),
+        (train("mixup = -0.2"), "mixup"),
+        (train("cutmix = inf"), "cutmix"),
+        (train("no_decay = [\"biases\"]"), "unknown variant `biases`"),
+        (train("ema = { decay = 1.0 }"), "ema.decay"),
+        (train("ema = { decay = 1.5 }"), "ema.decay"),
+        (train("ema = { decay = -0.1 }"), "ema.decay"),
+        (train("ema = { decay = nan }"), "ema.decay"),
+        (train("warmup = { }"), "warmup"),
+        (train("warmup = { epochs = 1, steps = 1 }"), "warmup"),
+        (train("warmup = { steps = 0 }"), "warmup"),
+        (train("warmup = { steps = 5, start_factor = 0.0 }"), "warmup.start_factor"),
+        (train("warmup = { steps = 5, start_factor = 1.1 }"), "warmup.start_factor"),
+        (format!("warmup = {{ steps = 5 }}\n{one_cycle}"), "OneCycleLR"),
+        (format!("warmup = {{ epochs = 5 }}\n{one_cycle}"), "OneCycleLR"),
+        (format!("warmup = {{ epochs = 5 }}\n{plateau}"), "ReduceLROnPlateau"),
+        (train("group = [{ pattern = \"x\", lr = -1.0 }]"), "group"),
+        (train("group = [{ pattern = \"x\", weight_decay = nan }]"), "group"),
+        (train("early_stopping = { patience = 0 }"), "early_stopping.patience"),
+        (train("early_stopping = { min_delta = -1.0 }"), "early_stopping.min_delta"),
+        (optimizer("\"SGD\", lr = -1.0"), "optimizer.lr"),
+        (optimizer("\"SGD\", lr = nan"), "optimizer.lr"),
+        (optimizer("\"SGD\", momentum = -0.9"), "momentum"),
+        (optimizer("\"SGD\", momentum = 0.9, dampening = inf"), "optimizer.dampening"),
+        (optimizer("\"SGD\", nesterov = true"), "optimizer.nesterov"),
+        (optimizer("\"AdamW\", betas = [0.9, 1.0]"), "betas"),
+        (optimizer("\"Adam\", eps = -1e-8"), "eps"),
+        (optimizer("\"RMSprop\", alpha = -1.0"), "alpha"),
+        (loss("\"CrossEntropyLoss\", label_smoothing = 1.1"), "loss.label_smoothing"),
+        (loss("\"CrossEntropyLoss\", weight = [1.0, -1.0]"), "loss.weight"),
+        (loss("\"BCEWithLogitsLoss\", pos_weight = [nan]"), "loss.pos_weight"),
+        (format!("mixup = 0.2\n{}", loss("\"NLLLoss\", ignore_index = 0")), "loss.ignore_index"),
+        (schedule("\"StepLR\", step_size = 0"), "schedule.step_size"),
+        (schedule("\"StepLR\", step_size = 1, gamma = 0.0"), "schedule.gamma"),
+        (schedule("\"MultiStepLR\", milestones = [1], gamma = -0.1"), "schedule.gamma"),
+        (schedule("\"ExponentialLR\", gamma = inf"), "schedule.gamma"),
+        (schedule("\"CosineAnnealingLR\", T_max = 0"), "schedule.T_max"),
+        (schedule("\"CosineAnnealingLR\", eta_min = -0.1"), "schedule.eta_min"),
+        (schedule("\"CosineAnnealingWarmRestarts\", T_0 = 0"), "T_0"),
+        (schedule("\"CosineAnnealingWarmRestarts\", T_0 = 1, T_mult = 0"), "T_mult"),
+        (schedule("\"PolynomialLR\", total_iters = 0"), "schedule.total_iters"),
+        (schedule("\"PolynomialLR\", power = -1.0"), "schedule.power"),
+        (schedule("\"ReduceLROnPlateau\", factor = 1.0"), "schedule.factor"),
+        (schedule("\"ReduceLROnPlateau\", min_lr = -1.0"), "min_lr"),
+        (schedule("\"OneCycleLR\", max_lr = 0.0"), "max_lr"),
+        (schedule("\"OneCycleLR\", max_lr = 0.1, pct_start = 1.5"), "schedule.pct_start"),
+        (schedule("\"OneCycleLR\", max_lr = 0.1, base_momentum = 1.0"), "base_momentum"),
+    ] {
+        let error = Recipe::parse(&format!("{SMALL}\n[train]\n{bad}\n")).expect_err(&bad);
+        assert!(error.exit_status() == 2 && error.to_string().contains(key), "{bad}: {error}");
     }
     assert!(error("name = \"x\"\n[model]\nlayer = []\n").contains("has no layers"));
+    for (table, key) in [
+        ("[data]\nvalidation = 1.0", "validation"),
+        ("[data]\nvalidation = -0.1", "validation"),
+        ("[checkpoints]\nkeep = 0", "keep"),
+        ("[checkpoints]\nsave_every = 0", "save_every"),
+    ] {
+        let error = error(&format!("{SMALL}\n{table}\n"));
+        assert!(error.contains(key), "{table}: {error}");
+    }
 }
 
 fn model(keys: &str) -> Result<Model> {

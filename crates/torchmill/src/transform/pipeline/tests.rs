@@ -165,3 +165,22 @@ fn the_generator_depends_on_each_number() {
     // What a seed gives must not change from one version to the next.
     assert_eq!(first(7, 8, 9), 16_038_511_234_634_251_009);
 }
+
+#[test]
+fn shards_are_as_asked_however_the_text_is_written() {
+    let done =
+        parsed("RandomCrop(32, padding=4, padding_mode='reflect') | ToTensor | Normalize((0.5,), (0.247,))");
+    for asked in [
+        "RandomCrop(32, 4, padding_mode=\"reflect\")|ToTensor()|Normalize((0.50,), (0.2470,))",
+        "Compose([RandomCrop(32, 4, padding_mode='reflect'), ToTensor(), Normalize(auto)])",
+    ] {
+        assert!(done.carries_out(&parsed(asked)), "{asked}");
+    }
+    for asked in [
+        "RandomCrop(32, 4, padding_mode='reflect') | ToTensor",
+        "RandomCrop(32, 4) | ToTensor | Normalize(auto)",
+        "RandomCrop(32, 4, padding_mode='reflect') | ToTensor | Normalize((0.5,), (0.248,))",
+    ] {
+        assert!(!done.carries_out(&parsed(asked)), "{asked}");
+    }
+}

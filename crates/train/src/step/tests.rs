@@ -1,0 +1,102 @@
+//! Accumulation and averaging, against what they are to come to.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use tch::Device;
+use torchmill::recipe::Recipe;
+use torchmill_nn::generator::Generator;
+use torchmill_nn::spec::Spec;
+
+use super::*;
+
+/// A learner of a small network without batch norm or dropout, with these keys in `[train]`.
+fn learner(train: &str) -> Learner {
+    let layers = r#"
+        name = "small"
+        [model]
+        layer = [{ type = "Conv2d", out_channels = 4, kernel_size = 3 }, { type = "Tanh" },
+                 { type = "Flatten" }, { type = "Linear" }]
+        [train]
+    "#;
+    let recipe = Recipe::parse(&format!("{layers}{train}\n")).unwrap();
+    let spec = Spec {
+        model: recipe.model,
+        input: [1, 6, 6],
+        classes: ["a", "b", "c"].map(String::from).to_vec(),
+        transform: String::new(),
+        batch_size: 8,
+        dataset: String::new(),
+    };
+    let model = Model::new(&spec, &mut Generator::new(3), Device::Cpu).unwrap();
+    Learner::new(model, Kind::Float, recipe.train, 3).unwrap()
+}
+
+/// Seven images, which no number of parts divides, and their labels; another batch each step.
+fn step(learner: &mut Learner, step: u64) -> f64 {
+    let values: Vec<f32> =
+        (0..7 * 36).map(|i| ((i * 37 + step as i32 * 11) % 101) as f32 / 50.0 - 1.0).collect();
+    let labels: Vec<i64> = (0..7).map(|i| (i * i + step as i64) % 3).collect();
+    let batch = Batch {
+        images: Tensor::from_slice(&values).reshape([7, 1, 6, 6]),
+        labels: Tensor::from_slice(&labels),
+    };
+    learner.step(&batch, Position { epoch: 0, epochs: 1, step, steps: 10 }).unwrap();
+    learner.take_losses()[0].loss
+}
+
+fn weights(learner: &Learner) -> Vec<f32> {
+    learner.parameters.iter().flat_map(|p| floats(&p.flatten(0, -1))).collect()
+}
+
+#[test]
+fn a_batch_in_parts_makes_the_step_of_the_whole_batch() {
+    for train in [
+        "optimizer = { type = \"SGD\", lr = 0.1, momentum = 0.9 }",
+        "loss = { type = \"CrossEntropyLoss\", weight = [0.2, 1.0, 5.0], label_smoothing = 0.1 }",
+        "loss = { type = \"CrossEntropyLoss\", ignore_index = 1 }",
+        "loss = { type = \"MSELoss\" }\nclip_grad_norm = 0.05",
+        "loss = { type = \"BCEWithLogitsLoss\", pos_weight = [1.0, 2.0, 3.0] }\nmixup = 0.4\ncutmix = 1.0",
+    ] {
+        let mut whole = learner(train);
+        let before = weights(&whole);
+        let mut parts = [2, 3, 7].map(|n| learner(&format!("{train}\naccumulate = {n}")));
+        for i in 0..4 {
+            let loss = step(&mut whole, i);
+            for parts in &mut parts {
+                let got = step(parts, i);
+                assert!((got - loss).abs() < 1e-5 * loss.abs(), "{train}: {got}, not {loss}");
+            }
+        }
+        let after = weights(&whole);
+        let moved = before.iter().zip(&after).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        for parts in &parts {
+            let off = weights(parts).iter().zip(&after).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            assert!(off < 1e-4 * moved, "{train}: {off} off after moving {moved}");
+        }
+    }
+}
+
+#[test]
+fn the_average_is_the_first_weights_and_then_moves_by_what_is_left_of_the_decay() {
+    let mut learner = learner("ema = { decay = 0.75 }\noptimizer = { type = \"SGD\", lr = 0.5 }");
+    let start = weights(&learner);
+    // AveragedModel copies the weights at its first update.
+    let mut expected: Vec<f64> = Vec::new();
+    for i in 0..5 {
+        step(&mut learner, i);
+        let now: Vec<f64> = weights(&learner).into_iter().map(f64::from).collect();
+        if i == 0 {
+            expected = now;
+        } else {
+            expected.iter_mut().zip(now).for_each(|(average, now)| *average = 0.75 * *average + 0.25 * now);
+        }
+    }
+    let trained = weights(&learner);
+    learner.swap_average();
+    let average = weights(&learner);
+    for (got, expected) in average.iter().zip(&expected) {
+        assert!((f64::from(*got) - expected).abs() < 1e-6, "{got}, not {expected}");
+    }
+    assert!(average != trained && average != start);
+    learner.swap_average();
+    assert_eq!(weights(&learner), trained);
+}
