@@ -59,7 +59,7 @@ class Net(nn.Module):
                 return lambda x: x * inner(x)
             case "LayerScale" | "ClassToken" | "PositionEmbedding":
                 parameter = self.add(path, nn.Parameter(torch.zeros(self.shapes[path])))
-                token = lambda x: torch.cat([parameter().expand(len(x), -1, -1), x], 1)
+                token = lambda x: torch.cat([parameter().expand(x.shape[0], -1, -1), x], 1)
                 return {"LayerScale": lambda x: x * parameter(), "ClassToken": token,
                         "PositionEmbedding": lambda x: x + parameter()}[kind]
             case "Permute":
@@ -67,7 +67,7 @@ class Net(nn.Module):
             case "Select":
                 return lambda x: x.select(a["dim"], a["index"])
             case "StochasticDepth":  # a whole image's input at a time
-                return lambda x: x * F.dropout(x.new_ones(len(x), *[1] * (x.dim() - 1)), a["p"], self.training)
+                return lambda x: x * F.dropout(x.new_ones(x.shape[0], *[1] * (x.dim() - 1)), a["p"], self.training)
             case "LayerNorm2d":
                 norm = self.add(path, nn.LayerNorm(shape, a["eps"]))
                 return lambda x: norm(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)

@@ -11,6 +11,7 @@ from torchvision.models.vision_transformer import VisionTransformer
 from workbench import Pictures, script
 
 CLASSES, SIZE = 10, 64
+IMAGES = {"train": 6, "test": 3}  # of each class
 
 
 class Article(nn.Module):
@@ -87,7 +88,7 @@ def photograph_shards(bench):
     """Shards of photographs of ten classes, told by their colours, of the size that the networks here are for."""
 
     def make(out):
-        for split, count in [("train", 6), ("test", 3)]:
+        for split, count in IMAGES.items():
             for index, image in enumerate(coloured(split, count)):
                 path = bench.work / "photographs" / split / f"class-{index // count}" / f"{index:03}.png"
                 path.parent.mkdir(parents=True, exist_ok=True)
@@ -103,6 +104,7 @@ def coloured(split, count):
     return np.clip(images + tints, 0, 255).astype(np.uint8)
 
 
-def test_photographs():
-    """The test split of `photograph_shards`."""
-    return Pictures(coloured("test", 3).transpose(0, 3, 1, 2), np.arange(CLASSES).repeat(3))
+def photographs_of(split):
+    """A split of `photograph_shards`."""
+    count = IMAGES[split]
+    return Pictures(coloured(split, count).transpose(0, 3, 1, 2), np.arange(CLASSES).repeat(count))
