@@ -14,7 +14,7 @@ use torchmill::suggest::did_you_mean;
 use torchmill::{Context, Error, Result, cli, progress};
 
 use crate::args::{Args, Format};
-use crate::report::Table;
+use crate::csv_table::Table;
 use crate::text;
 use run::{Metric, Run};
 

@@ -23,6 +23,14 @@ pub struct Common {
 ///
 /// `--completions SHELL` and `--man` are answered here, so that they need none of the program's arguments.
 pub fn main<A: Parser>(common: impl Fn(&A) -> &Common, run: impl FnOnce(A) -> Result<()>) -> ExitCode {
+    front(common, |args| {
+        interrupt::listen();
+        run(args)
+    })
+}
+
+/// [`main`] for a program that becomes another: until then signals are left to the system, so that none is lost.
+pub fn front<A: Parser>(common: impl Fn(&A) -> &Common, run: impl FnOnce(A) -> Result<()>) -> ExitCode {
     let mut command = with_generators(A::command());
     let name = command.get_name().to_owned();
     let matches = command.get_matches_mut();
@@ -39,7 +47,6 @@ pub fn main<A: Parser>(common: impl Fn(&A) -> &Common, run: impl FnOnce(A) -> Re
     } else {
         let args = A::from_arg_matches(&matches).unwrap_or_else(|e| e.exit());
         progress::set_level(common(&args).quiet, common(&args).verbose);
-        interrupt::listen();
         run(args)
     };
     match result {
