@@ -142,7 +142,7 @@ fn json(runs: &[Run], settings: &[String]) -> Result<String> {
 }
 
 fn csv(runs: &[Run], tags: &[String], settings: &[String]) -> Result<String> {
-    let mut table = Table::new();
+    let mut table = Table::empty();
     let fixed = ["run", "epochs_done", "epochs", "state"].map(str::to_owned).into_iter();
     let metrics = tags
         .iter()

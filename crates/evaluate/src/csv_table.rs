@@ -7,7 +7,7 @@ pub struct Table(csv::Writer<Vec<u8>>);
 
 impl Table {
     /// No rows yet.
-    pub fn new() -> Self {
+    pub fn empty() -> Self {
         Self(csv::Writer::from_writer(Vec::new()))
     }
 

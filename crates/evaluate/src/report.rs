@@ -131,7 +131,7 @@ fn json(outcomes: &[Outcome], args: &Args) -> Result<String> {
 /// A row for each checkpoint.
 fn csv(outcomes: &[Outcome], args: &Args) -> Result<String> {
     let ks: BTreeSet<usize> = outcomes.iter().flat_map(|o| o.top_k(&args.top_k)).filter(|&k| k > 1).collect();
-    let mut table = Table::new();
+    let mut table = Table::empty();
     let fixed = "checkpoint,split,images,total_loss,batch_size,mean_loss,correct,accuracy";
     let scores = |average: &str| ["precision", "recall", "f1"].map(|name| format!("{average}_{name}"));
     let header = fixed.split(',').map(str::to_owned).chain(ks.iter().map(|k| format!("top_{k}_accuracy")));
@@ -159,7 +159,7 @@ fn csv(outcomes: &[Outcome], args: &Args) -> Result<String> {
 
 /// A row for each class: its scores, then its row of the confusion matrix.
 fn csv_of_classes(outcomes: &[Outcome]) -> Result<String> {
-    let mut table = Table::new();
+    let mut table = Table::empty();
     let classes = &outcomes.first().ok_or_else(|| Error::failed("nothing was evaluated"))?.classes;
     if outcomes.iter().any(|outcome| outcome.classes != *classes) {
         return Err(Error::usage(

@@ -12,18 +12,16 @@ mod report;
 mod shards;
 mod tables;
 
-use std::path::Path;
-use std::process::ExitCode;
-
 use evaluate::args::Args;
 use evaluate::inputs::Inputs;
 use evaluate::{args, csv_table, inputs, text};
+use std::path::Path;
 use torchmill::{Result, cli, progress};
-use torchmill_nn::memory;
+use torchmill_nn::{exit, memory};
 
-fn main() -> ExitCode {
+fn main() {
     memory::keep_freed();
-    cli::main(|args: &Args| &args.common, run)
+    exit::at_once(cli::status(|args: &Args| &args.common, run))
 }
 
 fn run(args: Args) -> Result<()> {

@@ -23,7 +23,12 @@ pub struct Common {
 ///
 /// `--completions SHELL` and `--man` are answered here, so that they need none of the program's arguments.
 pub fn main<A: Parser>(common: impl Fn(&A) -> &Common, run: impl FnOnce(A) -> Result<()>) -> ExitCode {
-    front(common, |args| {
+    ExitCode::from(status(common, run))
+}
+
+/// [`main`], but for how the process ends, which is left to the caller: with this exit status.
+pub fn status<A: Parser>(common: impl Fn(&A) -> &Common, run: impl FnOnce(A) -> Result<()>) -> u8 {
+    answer(common, |args| {
         interrupt::listen();
         run(args)
     })
@@ -31,6 +36,10 @@ pub fn main<A: Parser>(common: impl Fn(&A) -> &Common, run: impl FnOnce(A) -> Re
 
 /// [`main`] for a program that becomes another: until then signals are left to the system, so that none is lost.
 pub fn front<A: Parser>(common: impl Fn(&A) -> &Common, run: impl FnOnce(A) -> Result<()>) -> ExitCode {
+    ExitCode::from(answer(common, run))
+}
+
+fn answer<A: Parser>(common: impl Fn(&A) -> &Common, run: impl FnOnce(A) -> Result<()>) -> u8 {
     let mut command = with_generators(A::command());
     let name = command.get_name().to_owned();
     let matches = command.get_matches_mut();
@@ -50,12 +59,12 @@ pub fn front<A: Parser>(common: impl Fn(&A) -> &Common, run: impl FnOnce(A) -> R
         run(args)
     };
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => 0,
         Err(error) => {
             if error != Error::ClosedPipe {
                 eprintln!("{name}: {error}");
             }
-            ExitCode::from(error.exit_status())
+            error.exit_status()
         }
     }
 }

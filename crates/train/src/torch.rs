@@ -14,16 +14,14 @@ mod summary;
 mod validation;
 mod watch;
 
-use std::process::ExitCode;
-
 use torchmill::{Result, cli, progress};
-use torchmill_nn::memory;
+use torchmill_nn::{exit, memory};
 use train::args;
 use train::args::Args;
 
-fn main() -> ExitCode {
+fn main() {
     memory::keep_freed();
-    cli::main(|args: &Args| &args.common, run)
+    exit::at_once(cli::status(|args: &Args| &args.common, run))
 }
 
 fn run(args: Args) -> Result<()> {
