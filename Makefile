@@ -130,6 +130,8 @@ $(CHOICE): | $(RELEASE)/.data-programs
 # Two builds, so that the programs that do not need libtorch need not wait for it.
 DATA_PROGRAMS := fetch-data prep scalars
 TORCH_PROGRAMS := train evaluate
+# The halves of these that are linked with libtorch: the programs themselves start without it.
+TORCH_HALVES := $(addsuffix -torch,$(TORCH_PROGRAMS))
 PROGRAMS := $(DATA_PROGRAMS) $(TORCH_PROGRAMS)
 WORKSPACE := Cargo.toml Cargo.lock .cargo/config.toml crates/rpath.rs
 DATA_SOURCES := $(shell find $(addprefix crates/,torchmill $(DATA_PROGRAMS)) -type f)
@@ -218,10 +220,11 @@ tensorboard: .venv/.installed | $(RELEASE)/.data-programs
 		.venv/bin/tensorboard --logdir runs --port $(PORT)
 
 # --- Installing -------------------------------------------------------------------------------------------
-# The programs look for libtorch in ../lib/torchmill first. This project's own is copied there; one that
+# What is linked with libtorch looks for it in ../../lib/torchmill first. This project's own is copied there; one that
 # belongs to somebody else (LIBTORCH, the system's, a Python environment's) is linked to.
 BINDIR = $(DESTDIR)$(PREFIX)/bin
 LIBDIR = $(DESTDIR)$(PREFIX)/lib/torchmill
+LIBEXECDIR = $(DESTDIR)$(PREFIX)/libexec/torchmill
 MANDIR = $(DESTDIR)$(PREFIX)/share/man/man1
 BASHDIR = $(DESTDIR)$(PREFIX)/share/bash-completion/completions
 ZSHDIR = $(DESTDIR)$(PREFIX)/share/zsh/site-functions
@@ -229,8 +232,9 @@ FISHDIR = $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
 LIBTORCH_LIB = $(abspath $(or $(LIBTORCH),.libtorch))/lib
 
 install: build
-	install -d '$(BINDIR)' '$(dir $(LIBDIR))' '$(MANDIR)' '$(BASHDIR)' '$(ZSHDIR)' '$(FISHDIR)'
+	install -d '$(BINDIR)' '$(LIBEXECDIR)' '$(dir $(LIBDIR))' '$(MANDIR)' '$(BASHDIR)' '$(ZSHDIR)' '$(FISHDIR)'
 	install -m 755 $(addprefix $(RELEASE)/,$(PROGRAMS)) '$(BINDIR)'
+	install -m 755 $(addprefix $(RELEASE)/,$(TORCH_HALVES)) '$(LIBEXECDIR)'
 	rm -rf '$(LIBDIR)'
 	@if [[ -z '$(LIBTORCH)' && ! -L .libtorch ]]; then \
 		echo "installing libtorch in $(LIBDIR)"; \
@@ -254,7 +258,7 @@ uninstall:
 		rm -f "$(BINDIR)/$$program" "$(MANDIR)/$$program.1" "$(BASHDIR)/$$program" "$(ZSHDIR)/_$$program" \
 			"$(FISHDIR)/$$program.fish"; \
 	done
-	rm -rf '$(LIBDIR)'
+	rm -rf '$(LIBDIR)' '$(LIBEXECDIR)'
 
 # --- Development ------------------------------------------------------------------------------------------
 # Python is only for tests and measurements, in environments of the project's own.

@@ -1,13 +1,15 @@
 //! The build script of all that link libtorch. Says in each program and test where its libtorch is, so that
 //! nobody needs LD_LIBRARY_PATH: first the place that `make install` puts it in, then the one it was built with.
+//! The programs' other halves, which are not linked with it, learn the latter as TORCHMILL_LIBTORCH.
 
 /// Prints the flags.
 pub fn main() {
     println!("cargo:rerun-if-env-changed=LIBTORCH");
-    println!("cargo:rustc-link-arg=-Wl,-rpath,$ORIGIN/../lib/torchmill");
+    println!("cargo:rustc-link-arg=-Wl,-rpath,$ORIGIN/../../lib/torchmill");
     if let Some(libtorch) = std::env::var_os("LIBTORCH") {
         let lib = std::path::Path::new(&libtorch).join("lib");
         let lib = std::fs::canonicalize(&lib).unwrap_or(lib);
         println!("cargo:rustc-link-arg=-Wl,-rpath,{}", lib.display());
+        println!("cargo:rustc-env=TORCHMILL_LIBTORCH={}", lib.display());
     }
 }

@@ -40,6 +40,10 @@ fn installed_programs_run_from_anywhere() {
             assert!(fs::metadata(prefix.join(&file)).unwrap().len() > 100, "{file}");
         }
     }
+    // The halves that are linked with libtorch are found where they were installed, and find it.
+    let mut summary = Command::new(prefix.join("bin/train"));
+    summary.args(["--summary", "--input", "3x32x32", "--num-classes", "10"]).current_dir("/").env_clear();
+    assert!(ok(&mut summary).stdout.contains("Conv2d"));
     // A libtorch that is not the project's own is linked to.
     assert!(prefix.join("lib/torchmill").is_symlink());
 
@@ -48,7 +52,7 @@ fn installed_programs_run_from_anywhere() {
     for name in PROGRAMS {
         assert!(!is_there(&prefix.join("bin").join(name)));
     }
-    assert!(!is_there(&prefix.join("lib/torchmill")));
+    assert!(!is_there(&prefix.join("lib/torchmill")) && !is_there(&prefix.join("libexec/torchmill")));
 }
 
 #[test]
@@ -70,7 +74,11 @@ fn the_projects_own_libtorch_is_installed_with_them() {
     assert!(libraries.join("libtorch_cpu.so").is_file() && !libraries.is_symlink());
     // The loader takes them from there, not from the project.
     let mut command = Command::new("ldd");
-    let linked = ok(command.arg(prefix.join("bin/train")).env_clear().env("PATH", "/usr/bin:/bin")).stdout;
+    let linked = ok(command
+        .arg(prefix.join("libexec/torchmill/train-torch"))
+        .env_clear()
+        .env("PATH", "/usr/bin:/bin"))
+    .stdout;
     let torch = linked.lines().find(|line| line.contains("libtorch_cpu.so")).unwrap();
     assert!(torch.contains(&*prefix.to_string_lossy()), "{torch}");
     fs::remove_dir_all(&prefix).unwrap();

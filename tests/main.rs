@@ -9,4 +9,5 @@ mod interop;
 mod makefile;
 mod pipeline;
 mod programs;
+mod start;
 mod wrong_input;

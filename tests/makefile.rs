@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::programs::{PROGRAMS, names, ok, program_folder, repository, said, scratch};
+use crate::programs::{PROGRAMS, TORCH_HALVES, names, ok, program_folder, repository, said, scratch};
 
 /// A folder to run make in.
 pub struct Project(pub PathBuf);
@@ -24,7 +24,7 @@ impl Project {
         symlink(libtorch(), folder.join(".libtorch")).unwrap();
         let release = folder.join("target/release");
         fs::create_dir_all(&release).unwrap();
-        for name in PROGRAMS {
+        for name in PROGRAMS.into_iter().chain(TORCH_HALVES) {
             symlink(program_folder().join(name), release.join(name)).unwrap();
         }
         for stamp in [".data-programs", ".torch-programs"] {

@@ -9,6 +9,9 @@ use std::sync::OnceLock;
 /// All five.
 pub const PROGRAMS: [&str; 5] = ["fetch-data", "prep", "train", "evaluate", "scalars"];
 
+/// The halves of two of them that are linked with libtorch.
+pub const TORCH_HALVES: [&str; 2] = ["train-torch", "evaluate-torch"];
+
 /// The repository's root.
 pub fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()

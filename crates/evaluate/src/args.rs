@@ -4,15 +4,18 @@ use std::path::PathBuf;
 
 use clap::{Parser, ValueEnum};
 use torchmill::cli::Common;
+use torchmill::device::Device;
+use torchmill::libtorch;
 use torchmill::recipe::Precision;
-use torchmill_nn::{device, precision};
+
+use crate::BUILT_WITH;
 
 /// Evaluate saved checkpoints, use them on images, compare runs
 ///
 /// A checkpoint alone is evaluated on the shards that its run used; with images, it says what they are.
 /// A full checkpoint knows its network; a plain state dict (--weights-only, or a .pt) needs --model.
 #[derive(Debug, Parser)]
-#[command(version = device::version(), after_help = EXAMPLES)]
+#[command(version = libtorch::version(BUILT_WITH), after_help = EXAMPLES)]
 pub struct Args {
     /// Checkpoints (.safetensors, .pt), folders of runs (their last checkpoint), image files, folders of
     /// images; - reads images' paths from standard input
@@ -31,11 +34,11 @@ pub struct Args {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub batch_size: Option<u32>,
     /// fp32, bf16, auto, or on a GPU fp16 or tf32
-    #[arg(long, value_name = "P", default_value = "fp32", value_parser = precision::parse)]
+    #[arg(long, value_name = "P", default_value = "fp32", value_parser = Precision::parse)]
     pub precision: Precision,
     /// auto, cpu, cuda or cuda:N
-    #[arg(long, default_value = "auto")]
-    pub device: String,
+    #[arg(long, default_value = "auto", value_parser = Device::parse)]
+    pub device: Device,
     /// How the results are written
     #[arg(short, long, value_enum, default_value_t = Format::Text, help_heading = "Results")]
     pub format: Format,
@@ -63,6 +66,7 @@ pub struct Args {
     /// The metric that the table is sorted by [default: val accuracy, or test accuracy]
     #[arg(long, value_name = "TAG", requires = "compare", help_heading = "Comparison")]
     pub sort: Option<String>,
+    /// What every program has
     #[command(flatten)]
     pub common: Common,
 }

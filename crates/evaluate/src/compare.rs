@@ -14,7 +14,7 @@ use torchmill::suggest::did_you_mean;
 use torchmill::{Context, Error, Result, cli, progress};
 
 use crate::args::{Args, Format};
-use crate::report::Table;
+use crate::csv_table::Table;
 use crate::text;
 use run::{Metric, Run};
 
@@ -142,7 +142,7 @@ fn json(runs: &[Run], settings: &[String]) -> Result<String> {
 }
 
 fn csv(runs: &[Run], tags: &[String], settings: &[String]) -> Result<String> {
-    let mut table = Table::new();
+    let mut table = Table::empty();
     let fixed = ["run", "epochs_done", "epochs", "state"].map(str::to_owned).into_iter();
     let metrics = tags
         .iter()

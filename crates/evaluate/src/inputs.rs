@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use torchmill::dataset::is_image_name;
 use torchmill::{Context, Error, Result};
 
+use crate::args::Args;
+
 /// What the arguments are.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Inputs {
@@ -29,8 +31,19 @@ pub enum Place {
 
 impl Inputs {
     /// Sorts the arguments by their names' endings, files of other names by their first bytes, folders by what is
-    /// in them. What is not there is taken for a checkpoint unless its name is an image's.
-    pub fn sort(arguments: &[PathBuf]) -> Result<Self> {
+    /// in them. What is not there is taken for a checkpoint unless its name is an image's. An error where they, or
+    /// options with them, make no sense.
+    pub fn sort(args: &Args) -> Result<Self> {
+        let inputs = Self::of(&args.inputs)?;
+        for (name, file) in [("--predictions", &args.predictions), ("--html", &args.html)] {
+            if file.is_some() && inputs.checkpoints.len() > 1 {
+                return Err(Error::usage(format_args!("{name} takes one checkpoint at a time")));
+            }
+        }
+        Ok(inputs)
+    }
+
+    fn of(arguments: &[PathBuf]) -> Result<Self> {
         let mut inputs = Self::default();
         for path in arguments {
             if path == Path::new("-") {
@@ -124,7 +137,7 @@ mod tests {
 
     fn sorted(folder: &Path, names: &[&str]) -> Result<Inputs> {
         let there = |name: &&str| if *name == "-" { PathBuf::from("-") } else { folder.join(name) };
-        Inputs::sort(&names.iter().map(there).collect::<Vec<_>>())
+        Inputs::of(&names.iter().map(there).collect::<Vec<_>>())
     }
 
     #[test]

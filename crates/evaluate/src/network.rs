@@ -26,7 +26,7 @@ impl Arithmetic {
     /// As the command line says.
     pub fn of(args: &Args) -> Result<Self> {
         precision::prepare(args.precision);
-        let device = device::resolve(&args.device)?;
+        let device = device::resolve(args.device)?;
         Ok(Self { device, kind: precision::kind(precision::resolve(args.precision, device)?) })
     }
 }

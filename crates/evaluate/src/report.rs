@@ -7,9 +7,10 @@ use serde::Serialize;
 use torchmill::{Error, Result, cli};
 
 use crate::args::{Args, Format};
+use crate::csv_table::Table;
 use crate::figures::{BINS, Bin, Scores};
 use crate::outcome::Outcome;
-use crate::text;
+use crate::{tables, text};
 
 /// One checkpoint's results, as JSON has them.
 #[derive(Debug, Serialize)]
@@ -108,11 +109,11 @@ pub fn text(outcomes: &[Outcome], args: &Args) -> String {
         if args.report {
             let width = text::width();
             text += "\n";
-            text += &text::classification_report(figures, classes, width);
+            text += &tables::classification_report(figures, classes, width);
             text += "\n";
-            text += &text::confusion_matrix(figures, classes, width);
+            text += &tables::confusion_matrix(figures, classes, width);
             text += "\n";
-            text += &text::confused(figures, classes, width);
+            text += &tables::confused(figures, classes, width);
             if i + 1 < outcomes.len() {
                 text += "\n";
             }
@@ -130,7 +131,7 @@ fn json(outcomes: &[Outcome], args: &Args) -> Result<String> {
 /// A row for each checkpoint.
 fn csv(outcomes: &[Outcome], args: &Args) -> Result<String> {
     let ks: BTreeSet<usize> = outcomes.iter().flat_map(|o| o.top_k(&args.top_k)).filter(|&k| k > 1).collect();
-    let mut table = Table::new();
+    let mut table = Table::empty();
     let fixed = "checkpoint,split,images,total_loss,batch_size,mean_loss,correct,accuracy";
     let scores = |average: &str| ["precision", "recall", "f1"].map(|name| format!("{average}_{name}"));
     let header = fixed.split(',').map(str::to_owned).chain(ks.iter().map(|k| format!("top_{k}_accuracy")));
@@ -158,7 +159,7 @@ fn csv(outcomes: &[Outcome], args: &Args) -> Result<String> {
 
 /// A row for each class: its scores, then its row of the confusion matrix.
 fn csv_of_classes(outcomes: &[Outcome]) -> Result<String> {
-    let mut table = Table::new();
+    let mut table = Table::empty();
     let classes = &outcomes.first().ok_or_else(|| Error::failed("nothing was evaluated"))?.classes;
     if outcomes.iter().any(|outcome| outcome.classes != *classes) {
         return Err(Error::usage(
@@ -183,26 +184,4 @@ fn csv_of_classes(outcomes: &[Outcome]) -> Result<String> {
         }
     }
     table.finish()
-}
-
-/// CSV in memory.
-pub struct Table(csv::Writer<Vec<u8>>);
-
-impl Table {
-    /// No rows yet.
-    pub fn new() -> Self {
-        Self(csv::Writer::from_writer(Vec::new()))
-    }
-
-    /// Adds a row.
-    pub fn row(&mut self, cells: impl Iterator<Item = String>) -> Result<()> {
-        self.0.write_record(cells).map_err(|e| Error::csv("cannot write CSV", e))
-    }
-
-    /// The text.
-    pub fn finish(self) -> Result<String> {
-        let failed = |e: &dyn std::fmt::Display| Error::failed(format_args!("cannot write CSV: {e}"));
-        let bytes = self.0.into_inner().map_err(|e| failed(&e))?;
-        String::from_utf8(bytes).map_err(|e| failed(&e))
-    }
 }

@@ -5,29 +5,21 @@ use std::path::PathBuf;
 use tch::Device;
 use torchmill::{Error, Result};
 
-/// Resolves a device name. `auto` takes the first GPU where there is one; naming a GPU that is not there is
-/// an error, never a silent fall back to the CPU.
-pub fn resolve(name: &str) -> Result<Device> {
-    if name == "cpu" {
-        return Ok(Device::Cpu);
-    }
+/// Finds the device. `auto` takes the first GPU where there is one; asking for a GPU that is not there is an error,
+/// never a silent fall back to the CPU.
+pub fn resolve(asked: torchmill::device::Device) -> Result<Device> {
+    use torchmill::device::Device as Asked;
+    let index = match asked {
+        Asked::Cpu => return Ok(Device::Cpu),
+        Asked::Auto => 0,
+        Asked::Cuda(n) => n,
+    };
     let cuda = load_cuda();
     let count = tch::Cuda::device_count();
-    let available = tch::Cuda::is_available() && count > 0;
-    let index = match name {
-        "auto" if available => 0,
-        "auto" => return Ok(Device::Cpu),
-        "cuda" => 0,
-        _ => match name.strip_prefix("cuda:").and_then(|n| n.parse::<usize>().ok()) {
-            Some(n) => n,
-            None => {
-                return Err(Error::usage(format_args!(
-                    "--device `{name}` is none of auto, cpu, cuda and cuda:N (such as cuda:0)"
-                )));
-            }
-        },
-    };
-    if !available {
+    if !tch::Cuda::is_available() || count == 0 {
+        if asked == Asked::Auto {
+            return Ok(Device::Cpu);
+        }
         let why = match cuda {
             Err(e) => e.to_string(),
             Ok(false) => {
@@ -35,10 +27,12 @@ pub fn resolve(name: &str) -> Result<Device> {
             }
             Ok(true) => "no GPU or driver was found".to_owned(),
         };
-        return Err(Error::failed(format_args!("--device {name}: CUDA is not available: {why}")));
+        return Err(Error::failed(format_args!("--device {asked}: CUDA is not available: {why}")));
     }
     if index as i64 >= count {
-        return Err(Error::failed(format_args!("--device {name}: there are {count} GPUs, cuda:0 the first")));
+        return Err(Error::failed(format_args!(
+            "--device {asked}: there are {count} GPUs, cuda:0 the first"
+        )));
     }
     Ok(Device::Cuda(index))
 }
@@ -73,23 +67,8 @@ fn load_cuda() -> Result<bool> {
     Ok(true)
 }
 
-/// The libtorch that tch is for: the two are a pair, and scripts/install-libtorch installs this one.
-pub const LIBTORCH: &str = "2.11.0";
-
-/// `--version`'s text: this workspace's version, the libtorch it is built for, and whether CUDA's half of that
-/// is installed.
-pub fn version() -> &'static str {
-    let cuda = libtorch_folder().is_some_and(|f| f.join("libtorch_cuda.so").exists());
-    // tch and libtorch are a pair; scripts/install-libtorch installs this one.
-    if cuda {
-        concat!(env!("CARGO_PKG_VERSION"), ", libtorch 2.11.0 with CUDA")
-    } else {
-        concat!(env!("CARGO_PKG_VERSION"), ", libtorch 2.11.0 for the CPU")
-    }
-}
-
 /// Where the libtorch of this process lies.
-pub fn libtorch_folder() -> Option<PathBuf> {
+fn libtorch_folder() -> Option<PathBuf> {
     let maps = std::fs::read_to_string("/proc/self/maps").ok()?;
     let line = maps.lines().find(|l| l.ends_with("/libtorch_cpu.so"))?;
     let path = PathBuf::from(&line[line.find('/')?..]);

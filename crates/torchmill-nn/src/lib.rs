@@ -3,6 +3,7 @@
 pub mod checkpoint;
 pub mod device;
 pub mod evaluation;
+pub mod exit;
 pub mod generator;
 pub mod gradients;
 pub mod groups;
@@ -14,6 +15,7 @@ pub mod memory;
 pub mod mix;
 pub mod model;
 pub mod optimizer;
+mod parallel;
 pub mod plateau;
 pub mod precision;
 pub mod sampler;

@@ -4,20 +4,6 @@ use tch::Kind;
 use torchmill::recipe::Precision;
 use torchmill::{Error, Result};
 
-/// Reads `fp32`, `bf16`, `fp16`, `tf32` or `auto`.
-pub fn parse(text: &str) -> Result<Precision> {
-    match text {
-        "fp32" => Ok(Precision::Fp32),
-        "bf16" => Ok(Precision::Bf16),
-        "fp16" => Ok(Precision::Fp16),
-        "tf32" => Ok(Precision::Tf32),
-        "auto" => Ok(Precision::Auto),
-        _ => {
-            Err(Error::usage(format_args!("--precision `{text}` is none of fp32, bf16, fp16, tf32 and auto")))
-        }
-    }
-}
-
 /// What `auto` comes to here: bf16 where the device computes it in hardware. fp16 and tf32 are for CUDA: libtorch
 /// has few float16 kernels for the CPU, and slow ones, and no TensorFloat-32 at all.
 pub fn resolve(precision: Precision, device: tch::Device) -> Result<Precision> {
@@ -36,8 +22,9 @@ pub fn resolve(precision: Precision, device: tch::Device) -> Result<Precision> {
 pub fn reason(resolved: Precision, device: tch::Device) -> &'static str {
     match resolved {
         Precision::Bf16 if device.is_cuda() => "bf16: the GPU computes it in hardware",
+        Precision::Bf16 if cpu_has_amx() => "bf16: the processor has AMX",
         Precision::Bf16 => "bf16: the processor has AVX512-BF16",
-        _ => "fp32: the processor has no AVX512-BF16",
+        _ => "fp32: the processor has neither AMX nor AVX512-BF16",
     }
 }
 
@@ -59,7 +46,7 @@ pub fn kind(precision: Precision) -> Kind {
     }
 }
 
-/// Whether the processor multiplies bf16 matrices in hardware (AVX512-BF16; those with AMX have it, too).
+/// Whether the processor multiplies bf16 matrices in hardware: by AVX512-BF16, or by AMX, which comes with it.
 fn cpu_has_bf16() -> bool {
     #[cfg(target_arch = "x86_64")]
     {
@@ -69,4 +56,10 @@ fn cpu_has_bf16() -> bool {
     {
         false
     }
+}
+
+/// Whether the processor has AMX's tiles for bf16 and the system lets programs use them: Linux lists it only then.
+fn cpu_has_amx() -> bool {
+    let lists = |text: String| text.split_whitespace().any(|flag| flag == "amx_bf16");
+    std::fs::read_to_string("/proc/cpuinfo").is_ok_and(lists)
 }

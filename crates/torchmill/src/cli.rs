@@ -23,6 +23,23 @@ pub struct Common {
 ///
 /// `--completions SHELL` and `--man` are answered here, so that they need none of the program's arguments.
 pub fn main<A: Parser>(common: impl Fn(&A) -> &Common, run: impl FnOnce(A) -> Result<()>) -> ExitCode {
+    ExitCode::from(status(common, run))
+}
+
+/// [`main`], but for how the process ends, which is left to the caller: with this exit status.
+pub fn status<A: Parser>(common: impl Fn(&A) -> &Common, run: impl FnOnce(A) -> Result<()>) -> u8 {
+    answer(common, |args| {
+        interrupt::listen();
+        run(args)
+    })
+}
+
+/// [`main`] for a program that becomes another: until then signals are left to the system, so that none is lost.
+pub fn front<A: Parser>(common: impl Fn(&A) -> &Common, run: impl FnOnce(A) -> Result<()>) -> ExitCode {
+    ExitCode::from(answer(common, run))
+}
+
+fn answer<A: Parser>(common: impl Fn(&A) -> &Common, run: impl FnOnce(A) -> Result<()>) -> u8 {
     let mut command = with_generators(A::command());
     let name = command.get_name().to_owned();
     let matches = command.get_matches_mut();
@@ -39,16 +56,15 @@ pub fn main<A: Parser>(common: impl Fn(&A) -> &Common, run: impl FnOnce(A) -> Re
     } else {
         let args = A::from_arg_matches(&matches).unwrap_or_else(|e| e.exit());
         progress::set_level(common(&args).quiet, common(&args).verbose);
-        interrupt::listen();
         run(args)
     };
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => 0,
         Err(error) => {
             if error != Error::ClosedPipe {
                 eprintln!("{name}: {error}");
             }
-            ExitCode::from(error.exit_status())
+            error.exit_status()
         }
     }
 }

@@ -3,13 +3,15 @@
 //! The programs communicate through files, and this crate is where those files are defined: what raw data
 //! sets look like ([`dataset`]), how images are transformed ([`transform`]), the tensor [`shard`]s that
 //! `prep` writes and `train` maps, the [`recipe`] that describes a run and the [`metrics`] it leaves behind.
-//! It knows nothing of libtorch, so that the programs that do not need it start in milliseconds.
+//! It is not linked with libtorch, so that what does not need it starts in milliseconds.
 
 pub mod atomic;
 pub mod cli;
 pub mod dataset;
+pub mod device;
 pub mod error;
 pub mod interrupt;
+pub mod libtorch;
 pub mod metrics;
 pub mod progress;
 pub mod recipe;

@@ -6,15 +6,18 @@ use std::time::Duration;
 use clap::Parser;
 use torchmill::Result;
 use torchmill::cli::Common;
+use torchmill::device::Device;
+use torchmill::libtorch;
 use torchmill::recipe::{Model, Precision, Recipe, Validation};
-use torchmill_nn::{device, precision};
+
+use crate::BUILT_WITH;
 
 /// Train an image classifier from shards and a recipe
 ///
 /// Writes a run folder: config.toml (the recipe as it was resolved), metrics.csv, run.jsonl (when, where and
 /// with what) and a checkpoint after each epoch. Prints the last checkpoint's path.
 #[derive(Debug, Parser)]
-#[command(version = device::version(), after_help = EXAMPLES)]
+#[command(version = libtorch::version(BUILT_WITH), after_help = EXAMPLES)]
 pub struct Args {
     /// What to train and how; a run's config.toml repeats it [default: article]
     #[arg(short, long, alias = "config", value_name = "NAME|FILE")]
@@ -50,8 +53,8 @@ pub struct Args {
     #[arg(long, value_name = "N", requires = "input", value_parser = clap::value_parser!(u32).range(1..=1_000_000), help_heading = "Network")]
     pub num_classes: Option<u32>,
     /// auto, cpu, cuda or cuda:N
-    #[arg(long, default_value = "auto", help_heading = "Machine")]
-    pub device: String,
+    #[arg(long, default_value = "auto", value_parser = Device::parse, help_heading = "Machine")]
+    pub device: Device,
     /// Processor threads [default: one a core]; changes results' last bits
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..=1024), help_heading = "Machine")]
     pub threads: Option<i32>,
@@ -74,7 +77,7 @@ pub struct Args {
     #[arg(long, value_name = "N", help_heading = RECIPE)]
     pub seed: Option<u64>,
     /// fp32, bf16, auto, or on a GPU fp16 or tf32
-    #[arg(long, value_name = "P", value_parser = precision::parse, help_heading = RECIPE)]
+    #[arg(long, value_name = "P", value_parser = Precision::parse, help_heading = RECIPE)]
     pub precision: Option<Precision>,
     /// Validate on this share of the training images; test once, at the end
     #[arg(long, value_name = "F", help_heading = RECIPE)]
@@ -106,6 +109,7 @@ pub struct Args {
     /// Print a built-in recipe, to start your own from
     #[arg(long, value_name = "NAME", exclusive = true)]
     pub print_recipe: Option<String>,
+    /// What every program has
     #[command(flatten)]
     pub common: Common,
 }

@@ -1,29 +1,14 @@
-//! `train`: shards and a recipe in, a run folder with metrics and checkpoints out.
-
-mod args;
-mod data;
-mod display;
-mod folder;
-mod goal;
-mod lock;
-mod plan;
-mod record;
-mod resume;
-mod session;
-mod step;
-mod summary;
-mod validation;
-mod watch;
+//! `train`: shards and a recipe in, a run folder with metrics and checkpoints out. This half reads the command line
+//! and refuses what is wrong with it; the one that is linked with libtorch, torch.rs, does the work.
 
 use std::process::ExitCode;
 
-use args::Args;
-use torchmill::{Result, cli, progress, recipe};
-use torchmill_nn::memory;
+use torchmill::{Result, cli, libtorch, recipe};
+use train::BUILT_WITH;
+use train::args::Args;
 
 fn main() -> ExitCode {
-    memory::keep_freed();
-    cli::main(|args: &Args| &args.common, run)
+    cli::front(|args: &Args| &args.common, run)
 }
 
 fn run(args: Args) -> Result<()> {
@@ -31,13 +16,9 @@ fn run(args: Args) -> Result<()> {
         let text = recipe::text(name).ok_or_else(|| recipe::unknown(name))?;
         return cli::print(text.as_bytes());
     }
-    if args.summary {
-        return summary::print(&args);
+    // A run that goes on has its recipe in its folder, which is the other half's.
+    if args.resume.is_none() {
+        args.override_recipe(&recipe::load(args.recipe())?)?;
     }
-    let mut plan = plan::resolve(&args)?;
-    let data = data::Data::open(&mut plan.recipe)?;
-    let mut session = session::Session::start(plan, &data)?;
-    let last = session.run(&data)?;
-    progress::note(format_args!("the run is in {}", session.folder().path().display()));
-    cli::print(format!("{}\n", last.display()).as_bytes())
+    libtorch::become_half("train", BUILT_WITH)
 }

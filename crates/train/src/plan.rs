@@ -49,7 +49,7 @@ pub fn resolve(args: &Args) -> Result<Plan> {
         same_start(&loaded.model, &recipe.model)?;
     }
     precision::prepare(recipe.train.precision);
-    let device = device::resolve(&args.device)?;
+    let device = device::resolve(args.device)?;
     if let Some(threads) = args.threads {
         tch::set_num_threads(threads);
     }

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::{Instant, SystemTime};
 
 use serde_json::{Value, json};
-use torchmill::{Context, Error, Result};
+use torchmill::{Context, Error, Result, libtorch};
 use torchmill_nn::device;
 
 use crate::data::Data;
@@ -40,7 +40,7 @@ impl Record {
             "host": gethostname::gethostname().to_string_lossy(),
             "pid": std::process::id(),
             "program": format!("train {}", env!("CARGO_PKG_VERSION")),
-            "libtorch": device::LIBTORCH,
+            "libtorch": libtorch::VERSION,
             "device": device::name(plan.device),
             "threads": tch::get_num_threads(),
             "precision": plan.recipe.train.precision,

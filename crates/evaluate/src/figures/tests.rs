@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::{Figures, Scores};
 use crate::probabilities::softmax;
-use crate::text::classification_report;
+use crate::tables::classification_report;
 
 const CLASSES: [&str; 7] = ["ant", "bee", "crow", "dove", "emu", "mole", "newt"];
 

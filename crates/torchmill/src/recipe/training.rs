@@ -129,6 +129,20 @@ pub enum Precision {
     Auto,
 }
 
+impl Precision {
+    /// Reads `fp32`, `bf16`, `fp16`, `tf32` or `auto`.
+    pub fn parse(text: &str) -> Result<Self> {
+        match text {
+            "fp32" => Ok(Self::Fp32),
+            "bf16" => Ok(Self::Bf16),
+            "fp16" => Ok(Self::Fp16),
+            "tf32" => Ok(Self::Tf32),
+            "auto" => Ok(Self::Auto),
+            _ => Err(Error::usage(format_args!("`{text}` is none of fp32, bf16, fp16, tf32 and auto"))),
+        }
+    }
+}
+
 /// `[train.ema]`.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]

@@ -1,0 +1,10 @@
+//! What `evaluate` does without libtorch: the command line, what its arguments are, the table of runs.
+
+pub mod args;
+pub mod compare;
+pub mod csv_table;
+pub mod inputs;
+pub mod text;
+
+/// The folder of the libtorch that this was built with.
+pub const BUILT_WITH: Option<&str> = option_env!("TORCHMILL_LIBTORCH");

@@ -1,0 +1,104 @@
+//! Tables for people: scikit-learn's classification report, the confusion matrix, the pairs most confused.
+
+use std::fmt::Write;
+
+use unicode_width::UnicodeWidthStr;
+
+use crate::figures::{Figures, Scores};
+use crate::text::{cut, left, right};
+
+/// A larger confusion matrix is a wall of digits.
+const LARGEST_MATRIX: usize = 30;
+/// Pairs of confused classes that are named.
+const PAIRS: usize = 10;
+
+/// scikit-learn's classification_report with four digits; long names are cut where `width` columns ask for it.
+pub fn classification_report(figures: &Figures, classes: &[String], width: usize) -> String {
+    // Two blanks and four columns of nine, a blank between them.
+    let longest = classes.iter().map(|c| c.width()).max().unwrap_or(0).max("weighted avg".len());
+    let longest = longest.min(width.saturating_sub(41).max("weighted avg".len()));
+    let row = |name: &str, cells: [String; 4]| {
+        let cells = cells.map(|cell| format!(" {cell:>9}")).concat();
+        format!("{} {cells}\n", right(name, longest))
+    };
+    let cells = |s: Scores| {
+        [
+            format!("{:.4}", s.precision),
+            format!("{:.4}", s.recall),
+            format!("{:.4}", s.f1),
+            s.support.to_string(),
+        ]
+    };
+    let mut text = row("", ["precision", "recall", "f1-score", "support"].map(str::to_owned)) + "\n";
+    text.extend(classes.iter().zip(figures.scores()).map(|(class, scores)| row(class, cells(scores))));
+    let accuracy = format!("{:.4}", figures.top_k(1));
+    text += "\n";
+    text += &row("accuracy", [String::new(), String::new(), accuracy, figures.count().to_string()]);
+    text += &row("macro avg", cells(figures.macro_average()));
+    text + &row("weighted avg", cells(figures.weighted_average()))
+}
+
+/// The confusion matrix, where it fits; otherwise where it can be had.
+pub fn confusion_matrix(figures: &Figures, classes: &[String], width: usize) -> String {
+    let n = classes.len();
+    let number = n.saturating_sub(1).to_string().len();
+    let cell = figures.rows().flatten().max().map_or(1, |c| c.to_string().len()).max(number) + 1;
+    let longest = classes.iter().map(|c| c.width()).max().unwrap_or(0).min(24);
+    if n > LARGEST_MATRIX || number + 1 + longest + n * cell > width {
+        return format!(
+            "confusion matrix: {n} classes do not fit here; --html FILE draws it, --format json has it\n"
+        );
+    }
+    let mut text = "confusion matrix, a row for each label, a column for each prediction:\n".to_owned();
+    let heads = (0..n).map(|i| format!("{i:>cell$}")).collect::<String>();
+    let _ = writeln!(text, "{}{heads}", " ".repeat(number + 1 + longest));
+    for ((i, class), row) in classes.iter().enumerate().zip(figures.rows()) {
+        let counts =
+            row.iter().map(|&c| if c == 0 { format!("{:>cell$}", ".") } else { format!("{c:>cell$}") });
+        let _ = writeln!(text, "{i:>number$} {}{}", left(class, longest), counts.collect::<String>());
+    }
+    text
+}
+
+/// The pairs of classes most often confused.
+pub fn confused(figures: &Figures, classes: &[String], width: usize) -> String {
+    let pairs = figures.confused();
+    if pairs.is_empty() {
+        return String::new();
+    }
+    let scores = figures.scores();
+    let mut text = "most confused:\n".to_owned();
+    for pair in pairs.iter().take(PAIRS) {
+        let support = scores[pair.label].support;
+        let counts =
+            format!("{} of {support} ({:.1} %)", pair.count, pair.count as f64 / support as f64 * 100.0);
+        let room = width.saturating_sub("   taken for : ".len() + counts.len());
+        let label = cut(&classes[pair.label], room / 2);
+        let prediction = cut(&classes[pair.prediction], room - room / 2);
+        let _ = writeln!(text, "  {label} taken for {prediction}: {counts}");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_matrix_too_wide_says_where_it_can_be_had() {
+        let classes: Vec<String> = (0..12).map(|i| format!("a rather long name of class {i}")).collect();
+        let mut figures = Figures::new(12);
+        let outputs: Vec<f32> = (0..12).map(|i| i as f32).collect();
+        figures.push(3, &outputs, &outputs);
+        assert!(confusion_matrix(&figures, &classes, 60).contains("12 classes do not fit here"));
+        let whole = confusion_matrix(&figures, &classes, 80);
+        assert!(
+            whole.contains(" 3 a rather lon~ of class 3  .  .  .  .  .  .  .  .  .  .  .  1\n"),
+            "{whole}"
+        );
+        assert!(whole.lines().skip(1).all(|line| line.width() <= 80));
+        let pairs = confused(&figures, &classes, 60);
+        assert_eq!(pairs, "most confused:\n  a rathe~lass 3 taken for a rathe~lass 11: 1 of 1 (100.0 %)\n");
+        assert!(classification_report(&figures, &classes, 60).lines().all(|line| line.width() <= 60));
+    }
+}

@@ -1,0 +1,43 @@
+//! `evaluate-torch`: the half of `evaluate` that is linked with libtorch, and does the work.
+
+mod collect;
+mod figures;
+mod html;
+mod images;
+mod network;
+mod outcome;
+mod predictions;
+mod probabilities;
+mod report;
+mod shards;
+mod tables;
+
+use evaluate::args::Args;
+use evaluate::inputs::Inputs;
+use evaluate::{args, csv_table, inputs, text};
+use std::path::Path;
+use torchmill::{Result, cli, progress};
+use torchmill_nn::{exit, memory};
+
+fn main() {
+    memory::keep_freed();
+    exit::at_once(cli::status(|args: &Args| &args.common, run))
+}
+
+fn run(args: Args) -> Result<()> {
+    let inputs = Inputs::sort(&args)?;
+    let outcomes = match &inputs.images[..] {
+        [] => shards::evaluate(&args, &inputs.checkpoints)?,
+        // Without labels there is nothing to report: what the images are has been printed.
+        places => match images::classify(&args, &inputs.checkpoints[0], places)? {
+            Some(outcome) => vec![outcome],
+            None => return Ok(()),
+        },
+    };
+    // The report must not run into predictions on the same stream.
+    if args.predictions.as_deref() == Some(Path::new("-")) {
+        progress::note(report::text(&outcomes, &args).trim_end());
+        return Ok(());
+    }
+    report::print(&outcomes, &args)
+}

@@ -1,0 +1,133 @@
+//! Where libtorch is, found without loading it, and becoming the half of a program that is linked with it.
+//!
+//! Loading libtorch (450 MB) takes a quarter of a second. So `train` and `evaluate` are two programs each: one that
+//! reads the command line, answers what it can (`--help`, wrong usage) in milliseconds, and then becomes the other,
+//! `train-torch` or `evaluate-torch`, which reads the same command line and does the work.
+
+use std::env;
+use std::ffi::OsStr;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::{Error, Result};
+
+/// The libtorch that tch is for: the two are a pair, and scripts/install-libtorch installs this one.
+pub const VERSION: &str = "2.11.0";
+
+/// Where `make install` puts the halves that are linked with libtorch, seen from the programs' folder. They look for
+/// libtorch in `../../lib/torchmill` from there; crates/rpath.rs says so to the linker.
+const INSTALLED_HALVES: &str = "../libexec/torchmill";
+/// The same libtorch, seen from the programs' folder.
+const INSTALLED_LIBTORCH: &str = "../lib/torchmill";
+
+/// `--version`'s text: this workspace's version, the libtorch it is for, and whether that and CUDA's half of it are
+/// installed. `built_with` is the folder of the libtorch that the program was built with.
+pub fn version(built_with: Option<&str>) -> &'static str {
+    match find(&places(built_with)) {
+        Some(folder) if folder.join(library("torch_cuda")).exists() => {
+            concat!(env!("CARGO_PKG_VERSION"), ", libtorch 2.11.0 with CUDA")
+        }
+        Some(_) => concat!(env!("CARGO_PKG_VERSION"), ", libtorch 2.11.0 for the CPU"),
+        None => concat!(env!("CARGO_PKG_VERSION"), ", libtorch 2.11.0, which is missing"),
+    }
+}
+
+/// Becomes the program's other half, `NAME-torch`, with the same arguments, environment, streams and process number.
+/// It returns only where that cannot be.
+pub fn become_half(name: &str, built_with: Option<&str>) -> Result<()> {
+    let own = env::current_exe().map_err(|e| Error::io(format_args!("cannot find {name} itself"), &e))?;
+    let half = half_of(&own, name)?;
+    let places = places(built_with);
+    if find(&places).is_none() {
+        return Err(missing(&places));
+    }
+    let mut arguments = env::args_os();
+    let mut command = Command::new(&half);
+    // By its own name it would be another program in messages and in run.jsonl.
+    command.arg0(arguments.next().unwrap_or_else(|| name.into())).args(arguments);
+    Err(Error::io(format_args!("cannot run {}", half.display()), &command.exec()))
+}
+
+/// The half that belongs to the program at `own`: where `make install` puts it, or beside it, where cargo does.
+fn half_of(own: &Path, name: &str) -> Result<PathBuf> {
+    let folder = own.parent().unwrap_or(Path::new("."));
+    let file = format!("{name}-torch");
+    let installed = folder.join(INSTALLED_HALVES).join(&file);
+    let places = [folder.join(&file), installed];
+    places.iter().find(|half| half.exists()).cloned().ok_or_else(|| {
+        Error::failed(format_args!(
+            "{file}, the half of {name} that does the work, is neither in {} nor in {}: install both again (make install), or build both (make build)",
+            folder.display(),
+            folder.join(INSTALLED_HALVES).display()
+        ))
+    })
+}
+
+/// The folders that the loader looks in, in its order.
+fn places(built_with: Option<&str>) -> Vec<PathBuf> {
+    let given = env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
+    let given = env::split_paths(&given).filter(|folder| folder.as_os_str() != OsStr::new(""));
+    let installed = env::current_exe().ok().and_then(|own| Some(own.parent()?.join(INSTALLED_LIBTORCH)));
+    given.chain(installed).chain(built_with.map(PathBuf::from)).collect()
+}
+
+/// The first of these folders that holds libtorch.
+fn find(places: &[PathBuf]) -> Option<&PathBuf> {
+    places.iter().find(|folder| folder.join(library("torch_cpu")).exists())
+}
+
+fn missing(places: &[PathBuf]) -> Error {
+    let places = places.iter().map(|place| place.display().to_string());
+    Error::failed(format_args!(
+        "libtorch {VERSION} is not there ({} is in none of {}): scripts/install-libtorch installs it for this project, make install beside the programs; LD_LIBRARY_PATH can name the folder of another",
+        library("torch_cpu"),
+        places.collect::<Vec<_>>().join(", ")
+    ))
+}
+
+/// The file name of a shared library.
+fn library(name: &str) -> String {
+    format!("{}{name}{}", env::consts::DLL_PREFIX, env::consts::DLL_SUFFIX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn versions_name_this_libtorch() {
+        assert!(version(None).contains(VERSION));
+    }
+
+    #[test]
+    fn libtorch_is_taken_from_the_first_place_that_has_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let places = ["a", "b", "c"].map(|name| folder.path().join(name));
+        for place in &places {
+            fs::create_dir(place).unwrap();
+        }
+        assert_eq!(find(&places), None);
+        let message = missing(&places).to_string();
+        assert!(message.contains("install-libtorch") && message.contains("/b, "), "{message}");
+        fs::write(places[2].join(library("torch_cpu")), "").unwrap();
+        fs::write(places[1].join(library("torch_cpu")), "").unwrap();
+        assert_eq!(find(&places), Some(&places[1]));
+    }
+
+    #[test]
+    fn the_half_lies_beside_the_program_or_in_libexec() {
+        let folder = tempfile::tempdir().unwrap();
+        let (bin, libexec) = (folder.path().join("bin"), folder.path().join("libexec/torchmill"));
+        fs::create_dir_all(&bin).unwrap();
+        fs::create_dir_all(&libexec).unwrap();
+        let own = bin.join("train");
+        assert!(half_of(&own, "train").unwrap_err().to_string().contains("make install"));
+        fs::write(libexec.join("train-torch"), "").unwrap();
+        assert!(half_of(&own, "train").unwrap().ends_with("libexec/torchmill/train-torch"));
+        fs::write(bin.join("train-torch"), "").unwrap();
+        assert_eq!(half_of(&own, "train").unwrap(), bin.join("train-torch"));
+    }
+}

@@ -1,0 +1,37 @@
+//! `train-torch`: the half of `train` that is linked with libtorch, and does the work.
+
+mod data;
+mod display;
+mod folder;
+mod goal;
+mod lock;
+mod plan;
+mod record;
+mod resume;
+mod session;
+mod step;
+mod summary;
+mod validation;
+mod watch;
+
+use torchmill::{Result, cli, progress};
+use torchmill_nn::{exit, memory};
+use train::args;
+use train::args::Args;
+
+fn main() {
+    memory::keep_freed();
+    exit::at_once(cli::status(|args: &Args| &args.common, run))
+}
+
+fn run(args: Args) -> Result<()> {
+    if args.summary {
+        return summary::print(&args);
+    }
+    let mut plan = plan::resolve(&args)?;
+    let data = data::Data::open(&mut plan.recipe)?;
+    let mut session = session::Session::start(plan, &data)?;
+    let last = session.run(&data)?;
+    progress::note(format_args!("the run is in {}", session.folder().path().display()));
+    cli::print(format!("{}\n", last.display()).as_bytes())
+}

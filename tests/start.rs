@@ -1,0 +1,97 @@
+//! `train` and `evaluate` start without libtorch, and say so where it, or their other half, is missing.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::makefile::libtorch;
+use crate::programs::{fails, ok, program, program_folder, scratch};
+
+const PROGRAMS: [&str; 2] = ["train", "evaluate"];
+
+/// Copies a program to a folder of its own, where its other half is not.
+fn alone(name: &str) -> PathBuf {
+    let path = scratch(&format!("start-{name}")).join(name);
+    fs::copy(program_folder().join(name), &path).unwrap();
+    path
+}
+
+/// What the loader loads for `--help`, by glibc's own account.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+fn loaded(name: &str) -> String {
+    ok(program(name).arg("--help").env("LD_DEBUG", "files")).stderr
+}
+
+#[test]
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+fn help_does_not_load_libtorch() {
+    for name in PROGRAMS {
+        assert!(loaded(&format!("{name}-torch")).contains("libtorch_cpu.so"));
+        let loaded = loaded(name);
+        assert!(loaded.contains("libc.so") && !loaded.contains("libtorch"), "{loaded}");
+    }
+}
+
+#[test]
+fn what_needs_no_libtorch_needs_no_other_half() {
+    for name in PROGRAMS {
+        let path = alone(name);
+        for arguments in [&["--help"][..], &["--version"], &["--man"], &["--completions", "bash"]] {
+            assert!(ok(Command::new(&path).args(arguments)).stdout.contains(name), "{arguments:?}");
+        }
+        assert!(fails(Command::new(&path).arg("--colour-of-the-sky"), 2).contains("--colour-of-the-sky"));
+    }
+    let train = alone("train");
+    assert!(ok(Command::new(&train).args(["--print-recipe", "article"])).stdout.contains("[train]"));
+    let message = fails(Command::new(&train).args(["--set", "train.epoch=3"]), 2);
+    assert!(message.contains("did you mean epochs"), "{message}");
+    let message = fails(Command::new(alone("evaluate")).arg("photo.jpg"), 2);
+    assert!(message.contains("no checkpoint among the arguments"), "{message}");
+}
+
+#[test]
+fn a_missing_half_is_named() {
+    for (name, argument) in [("train", "--summary"), ("evaluate", "a.safetensors")] {
+        let message = fails(Command::new(alone(name)).arg(argument), 1);
+        assert!(message.contains(&format!("{name}-torch, the half of {name}")), "{message}");
+        assert!(message.contains("make install"), "{message}");
+    }
+}
+
+#[test]
+fn a_missing_libtorch_is_named() {
+    let folder = libtorch().join("lib").canonicalize().unwrap();
+    for (name, argument) in [("train", "--summary"), ("evaluate", "a.safetensors")] {
+        // As if the libtorch that they were built with had been removed since.
+        let path = alone(name);
+        rename_within(&path, folder.to_str().unwrap());
+        fs::copy(
+            program_folder().join(format!("{name}-torch")),
+            path.with_file_name(format!("{name}-torch")),
+        )
+        .unwrap();
+        let message = fails(Command::new(&path).arg(argument).env_remove("LD_LIBRARY_PATH"), 1);
+        assert!(message.contains("libtorch 2.11.0 is not there"), "{message}");
+        assert!(message.contains("scripts/install-libtorch"), "{message}");
+        let version = ok(Command::new(&path).arg("--version").env_remove("LD_LIBRARY_PATH")).stdout;
+        assert!(version.contains("which is missing"), "{version}");
+        let found = ok(Command::new(&path).arg("--version").env("LD_LIBRARY_PATH", &folder)).stdout;
+        assert!(!found.contains("missing"), "{found}");
+    }
+}
+
+/// Replaces the path `text` in a file by one of the same length that is not there.
+fn rename_within(file: &Path, text: &str) {
+    let mut bytes = fs::read(file).unwrap();
+    let places: Vec<usize> = bytes
+        .windows(text.len())
+        .enumerate()
+        .filter(|(_, w)| *w == text.as_bytes())
+        .map(|(i, _)| i)
+        .collect();
+    assert!(!places.is_empty(), "{} does not say where libtorch is", file.display());
+    for at in places {
+        bytes[at + 1..at + text.len()].fill(b'-');
+    }
+    fs::write(file, bytes).unwrap();
+}
