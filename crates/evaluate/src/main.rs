@@ -12,6 +12,7 @@ mod outcome;
 mod predictions;
 mod probabilities;
 mod report;
+mod samples;
 mod shards;
 mod text;
 
@@ -37,6 +38,9 @@ fn run(args: Args) -> Result<()> {
         if file.is_some() && inputs.checkpoints.len() > 1 {
             return Err(Error::usage(format_args!("{name} takes one checkpoint at a time")));
         }
+    }
+    if args.samples.is_some() {
+        samples::check_names(&inputs.checkpoints)?;
     }
     let outcomes = match &inputs.images[..] {
         [] => shards::evaluate(&args, &inputs.checkpoints)?,
