@@ -12,7 +12,7 @@ use crate::probabilities;
 /// Mistakes kept for `--html`.
 const MISTAKES: usize = 48;
 /// Images kept for `--samples`.
-const SAMPLES: usize = 32;
+const SAMPLES: usize = 24;
 
 /// The figures, and what goes to files on the way.
 pub struct Collector {

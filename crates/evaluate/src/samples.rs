@@ -12,8 +12,8 @@ use torchmill::{Error, Result, atomic, progress};
 use crate::collect::Example;
 use crate::outcome::Outcome;
 
-/// Pictures in a row.
-const COLUMNS: usize = 8;
+/// Pictures in a row: TensorBoard shows the whole in 320 pixels.
+const COLUMNS: usize = 4;
 
 /// Makes sure that no checkpoint's picture takes the place of another's.
 pub fn check_names(checkpoints: &[PathBuf]) -> Result<()> {

@@ -157,12 +157,12 @@ fn samples_show_what_is_taken_for_what() {
     let red = |pixel| pixel == [190, 20, 20];
     // Paper and ink are not; the noise is darker.
     let bright = |[r, g, b]: [u8; 3]| r >= 128 && r == g && g == b;
-    // 32 images: one network is right about all, the other says `middle` to each.
+    // 24 images: one network is right about all, the other says `middle` to each.
     assert!(count("sees.png", green) > 0 && count("sees.png", red) == 0);
     assert!(count("full.png", green) > 0 && count("full.png", red) > count("full.png", green));
     // The images themselves are the same, enlarged twelve times: of the 21 pixels of a class most are bright.
     assert_eq!(count("full.png", bright), count("sees.png", bright));
-    assert!(count("full.png", bright) >= 32 * 12 * 12 * 12, "{}", count("full.png", bright));
+    assert!(count("full.png", bright) >= 24 * 12 * 12 * 12, "{}", count("full.png", bright));
     std::fs::create_dir(path.join("other")).unwrap();
     std::fs::copy(path.join("sees.safetensors"), path.join("other/full.safetensors")).unwrap();
     let clash = evaluate(path, &["full.safetensors", "other/full.safetensors", "--samples", "out"]);
