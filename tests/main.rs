@@ -2,7 +2,9 @@
 //! and wrong input of every kind. Nothing here needs a network.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failing test is a panic")]
 
+mod desk;
 mod docs;
+mod examples;
 mod help;
 mod install;
 mod interop;

@@ -54,6 +54,9 @@ pub struct Args {
     /// Write a page with the confusion matrix, calibration and the most confident mistakes
     #[arg(long, value_name = "FILE", help_heading = "Results")]
     pub html: Option<PathBuf>,
+    /// Write a picture of some images and what they are taken for, DIR/CHECKPOINT.png, for each checkpoint
+    #[arg(long, value_name = "DIR", help_heading = "Results")]
+    pub samples: Option<PathBuf>,
     /// The pipeline that images go through [default: the checkpoint's own]
     #[arg(short, long, value_name = "PIPELINE", help_heading = "Images")]
     pub transform: Option<String>,
@@ -61,7 +64,7 @@ pub struct Args {
     #[arg(long, help_heading = "Images")]
     pub skip_bad: bool,
     /// Print a table of these runs: their metrics, and the settings in which they differ
-    #[arg(long, conflicts_with_all = ["data", "model", "report", "top_k", "predictions", "html", "transform", "skip_bad", "batch_size"], help_heading = "Comparison")]
+    #[arg(long, conflicts_with_all = ["data", "model", "report", "top_k", "predictions", "html", "samples", "transform", "skip_bad", "batch_size"], help_heading = "Comparison")]
     pub compare: bool,
     /// The metric that the table is sorted by [default: val accuracy, or test accuracy]
     #[arg(long, value_name = "TAG", requires = "compare", help_heading = "Comparison")]
@@ -90,4 +93,5 @@ Examples:
   evaluate runs/first photo.jpg other.png
   find photos -name '*.jpg' | evaluate runs/first - --format csv > photos.csv
   evaluate runs/first --html first.html --predictions first.csv
+  evaluate runs/first/checkpoints/epoch-*.safetensors --samples runs/first/samples
   evaluate --compare runs/* --sort 'test loss'";

@@ -12,7 +12,7 @@ use torchmill::shard::{DType, ShardSet};
 use torchmill::transform::Image;
 use torchmill::{Error, Result, atomic};
 
-use crate::collect::Mistake;
+use crate::collect::Example;
 use crate::figures::{BINS, Bin, Scores};
 use crate::outcome::Outcome;
 
@@ -54,8 +54,8 @@ struct Shown<'a> {
 pub fn write(
     path: &Path,
     outcome: &Outcome,
-    mistakes: &[Mistake],
-    picture: impl Fn(&Mistake) -> Result<Image>,
+    mistakes: &[Example],
+    picture: impl Fn(&Example) -> Result<Image>,
 ) -> Result<()> {
     let shown = mistakes.iter().map(|mistake| {
         Ok(Shown {

@@ -20,6 +20,7 @@ use crate::network::{self, Arithmetic, Network};
 use crate::outcome::{On, Outcome};
 use crate::predictions::{Form, Prediction, Predictions};
 use crate::probabilities;
+use crate::samples;
 use list::{Found, Source};
 use read::Reader;
 
@@ -42,9 +43,9 @@ pub fn classify(args: &Args, checkpoint: &Path, places: &[Place]) -> Result<Opti
     if found.labelled {
         return report(args, checkpoint, &network, &reader, found, arithmetic).map(Some);
     }
-    if args.html.is_some() || args.report {
+    if args.html.is_some() || args.samples.is_some() || args.report {
         return Err(Error::usage(
-            "--html and --report need labels: give a folder that has a folder of images for each class",
+            "--html, --samples and --report need labels: give a folder that has a folder of images for each class",
         ));
     }
     print(args, &network, &reader, found, arithmetic)?;
@@ -94,8 +95,8 @@ fn report(
     found: Found,
     arithmetic: Arithmetic,
 ) -> Result<Outcome> {
-    let on = found.name.clone();
-    let mut collector = Collector::new(args, &network.spec.classes, network.loss.clone())?;
+    let (on, total) = (found.name.clone(), found.total.unwrap_or_default());
+    let mut collector = Collector::new(args, total, &network.spec.classes, network.loss.clone())?;
     let mut tally = Tally::new(network.loss.clone());
     let mut paths: Vec<PathBuf> = Vec::new();
     run(args, found, reader, arithmetic, |loaded| {
@@ -105,7 +106,7 @@ fn report(
             let label = source.label.unwrap_or_default();
             collector.push(before + i, label, outputs, || Ok(source.name().into_owned()))?;
         }
-        if args.html.is_some() {
+        if args.html.is_some() || args.samples.is_some() {
             paths.extend(loaded.sources.into_iter().map(|source| source.path));
         }
         Ok(())
@@ -113,18 +114,23 @@ fn report(
     if tally.count() == 0 {
         return Err(Error::failed(format_args!("{on}: none of the images can be read")));
     }
-    let (figures, mistakes) = collector.finish()?;
+    let collected = collector.finish()?;
     let batch_size = args.batch_size.map_or(network.spec.batch_size, |n| n as usize);
     let outcome = Outcome {
         checkpoint: checkpoint.display().to_string(),
         on: On::Folder(on),
         batch_size,
         evaluation: tally.finish(batch_size),
-        figures,
+        figures: collected.figures,
         classes: network.spec.classes.clone(),
     };
     if let Some(page) = &args.html {
-        html::write(page, &outcome, &mistakes, |mistake| read::picture(&paths[mistake.index]))?;
+        html::write(page, &outcome, &collected.mistakes, |image| read::picture(&paths[image.index]))?;
+    }
+    if let Some(folder) = &args.samples {
+        samples::write(folder, checkpoint, &outcome, &collected.samples, |image| {
+            read::picture(&paths[image.index])
+        })?;
     }
     Ok(outcome)
 }

@@ -12,6 +12,7 @@ use crate::collect::Collector;
 use crate::html;
 use crate::network::{self, Arithmetic};
 use crate::outcome::{On, Outcome};
+use crate::samples;
 
 /// Evaluates each checkpoint on the shards of its run, or of `--data`.
 pub fn evaluate(args: &Args, checkpoints: &[PathBuf]) -> Result<Vec<Outcome>> {
@@ -34,7 +35,7 @@ fn one(args: &Args, path: &Path, dataset: &Dataset, arithmetic: Arithmetic) -> R
     let network = network::load(args, path, Some(dataset), arithmetic.device)?;
     network::check_data(path, &network.spec, dataset)?;
     let set = dataset.set();
-    let mut collector = Collector::new(args, &network.spec.classes, network.loss.clone())?;
+    let mut collector = Collector::new(args, set.len(), &network.spec.classes, network.loss.clone())?;
     let batch_size = args.batch_size.map_or(network.spec.batch_size, |n| n as usize);
     let mut bar = Progress::new("evaluating", Some(set.len() as u64), Unit::Count("images"));
     let kind = arithmetic.kind;
@@ -45,17 +46,22 @@ fn one(args: &Args, path: &Path, dataset: &Dataset, arithmetic: Arithmetic) -> R
         });
     bar.finish();
     let evaluation = evaluation.map_err(|e| e.within(path.display()))?;
-    let (figures, mistakes) = collector.finish()?;
+    let collected = collector.finish()?;
     let outcome = Outcome {
         checkpoint: path.display().to_string(),
         on: On::Split(args.split.clone()),
         batch_size,
         evaluation,
-        figures,
+        figures: collected.figures,
         classes: network.spec.classes,
     };
     if let Some(page) = &args.html {
-        html::write(page, &outcome, &mistakes, |mistake| html::stored_picture(set, mistake.index))?;
+        html::write(page, &outcome, &collected.mistakes, |image| html::stored_picture(set, image.index))?;
+    }
+    if let Some(folder) = &args.samples {
+        samples::write(folder, path, &outcome, &collected.samples, |image| {
+            html::stored_picture(set, image.index)
+        })?;
     }
     Ok(outcome)
 }

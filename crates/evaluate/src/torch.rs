@@ -9,6 +9,7 @@ mod outcome;
 mod predictions;
 mod probabilities;
 mod report;
+mod samples;
 mod shards;
 mod tables;
 
@@ -26,6 +27,9 @@ fn main() {
 
 fn run(args: Args) -> Result<()> {
     let inputs = Inputs::sort(&args)?;
+    if args.samples.is_some() {
+        samples::check_names(&inputs.checkpoints)?;
+    }
     let outcomes = match &inputs.images[..] {
         [] => shards::evaluate(&args, &inputs.checkpoints)?,
         // Without labels there is nothing to report: what the images are has been printed.

@@ -13,7 +13,7 @@ const EXAMPLES: &str = "\x1b[1mExamples:\x1b[0m
   prep cats dogs --recipe article -o shards
   prep data/raw/cifar10 --split test --format npy -o - | python your_script.py
   find pets -name '*.jpg' | prep - --test-fraction 0.1 -o shards
-  prep --inspect shards/train-00000-of-00005.shard";
+  prep --inspect shards/train-00000-of-00001.shard";
 
 /// Turn raw images into tensor shards, or stream them to another program
 #[derive(Debug, Clone, Parser)]

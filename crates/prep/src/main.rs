@@ -10,7 +10,6 @@ mod inspect;
 mod job;
 mod pipelines;
 mod preview;
-mod sheet;
 mod sidecar;
 mod stats;
 mod stream;

@@ -3,12 +3,12 @@
 use std::path::Path;
 
 use image::RgbImage;
-use torchmill::transform::{self, Image, Pipeline, Sample, Tensor, Transform};
+use torchmill::sheet::{self, Caption, Picture, Section};
+use torchmill::transform::{self, Pipeline, Sample, Tensor, Transform};
 use torchmill::{Error, Result, atomic, cli, interrupt, progress};
 
 use crate::bake::{Failure, Job};
 use crate::job;
-use crate::sheet::{self, Picture, Section};
 
 /// Pictures in a row.
 const COLUMNS: usize = 10;
@@ -52,17 +52,18 @@ fn section(job: &Job) -> Result<Section> {
         let Some(original) = job.unless_bad(i, job.set.image(sample).map_err(Failure::Bad))? else {
             continue;
         };
-        let label = class_label(&job.set.classes, sample.label as usize);
+        let class = sheet::class_name(&job.set.classes, sample.label as usize);
+        let captions = || vec![Caption { text: class.clone(), right: None }];
         let draw = |epoch: usize| -> Result<RgbImage> {
             let mut rng = transform::rng(job.seed, epoch as u64, i as u64);
             let made = whole.apply(Sample::Image(original.clone()), &mut rng);
             Ok(to_picture(&made.map_err(|e| e.within(job.set.place(sample)))?, whole))
         };
         if random {
-            pictures.push(Picture { image: from_image(&original), label: label.clone() });
+            pictures.push(Picture { image: sheet::to_rgb(&original), captions: captions() });
         }
         for epoch in 0..if random { DRAWS } else { 1 } {
-            pictures.push(Picture { image: draw(epoch)?, label: label.clone() });
+            pictures.push(Picture { image: draw(epoch)?, captions: captions() });
         }
     }
     let titles = match random {
@@ -90,28 +91,13 @@ fn class_by_class(job: &Job) -> impl Iterator<Item = usize> {
         .flat_map(move |n| by_class.iter().filter_map(|class| class.get(n).copied()).collect::<Vec<_>>())
 }
 
-/// The class's name, or its number where the sheet's font cannot write the name.
-fn class_label(classes: &[String], label: usize) -> String {
-    match classes.get(label) {
-        Some(name) if sheet::can_write(name) => name.clone(),
-        _ => format!("class {label}"),
-    }
-}
-
 /// What came out of a pipeline as people see it. A tensor's values are those from 0 to 1 again once `Normalize` is
 /// undone; what lies outside is cut off.
 fn to_picture(sample: &Sample, pipeline: &Pipeline) -> RgbImage {
     match sample {
-        Sample::Image(image) => from_image(image),
+        Sample::Image(image) => sheet::to_rgb(image),
         Sample::Tensor(tensor) => from_tensor(tensor, pipeline),
     }
-}
-
-fn from_image(image: &Image) -> RgbImage {
-    picture(image.width, image.height, |c, at| {
-        let channel = c.min(image.channels.saturating_sub(1));
-        image.pixels.get(at * image.channels + channel).copied().unwrap_or_default()
-    })
 }
 
 fn from_tensor(tensor: &Tensor, pipeline: &Pipeline) -> RgbImage {
@@ -123,7 +109,7 @@ fn from_tensor(tensor: &Tensor, pipeline: &Pipeline) -> RgbImage {
         .collect();
     // One value serves all channels.
     let of = |values: &[f32], c: usize| values.get(c).or(values.first()).copied();
-    picture(width, height, |c, at| {
+    sheet::rgb(width, height, |c, at| {
         let channel = c.min(channels.saturating_sub(1));
         let value = tensor.values.get(channel * height * width + at).copied().unwrap_or_default();
         let value = normalized
@@ -135,16 +121,10 @@ fn from_tensor(tensor: &Tensor, pipeline: &Pipeline) -> RgbImage {
     })
 }
 
-/// An RGB picture; `value` is asked for channel 0 to 2 of each pixel. Grey has one channel for all three.
-fn picture(width: usize, height: usize, value: impl Fn(usize, usize) -> u8) -> RgbImage {
-    RgbImage::from_fn(width as u32, height as u32, |x, y| {
-        let at = y as usize * width + x as usize;
-        image::Rgb([0, 1, 2].map(|c| value(c, at)))
-    })
-}
-
 #[cfg(test)]
 mod tests {
+    use torchmill::transform::Image;
+
     use super::*;
 
     #[test]
@@ -157,11 +137,5 @@ mod tests {
         assert_eq!(to_picture(&made, &pipeline).into_raw(), pixels);
         let tensor = Tensor { shape: [1, 1, 3], values: vec![-1.0, f32::NAN, 9.0] };
         assert_eq!(from_tensor(&tensor, &Pipeline::default()).into_raw(), [0, 0, 0, 0, 0, 0, 255, 255, 255]);
-    }
-
-    #[test]
-    fn what_the_font_cannot_write_is_a_number() {
-        let classes = ["cat".to_owned(), "Bär".to_owned(), "\u{732b}".to_owned()];
-        assert_eq!([0, 1, 2, 3].map(|i| class_label(&classes, i)), ["cat", "Bär", "class 2", "class 3"]);
     }
 }

@@ -18,7 +18,8 @@ const EXAMPLES: &str = "\
 Examples:
   scalars runs --logdir logs && tensorboard --logdir logs
   scalars runs --follow                          # live, until Ctrl-C
-  scalars --plot --only '*loss' runs/a/metrics.csv
+  scalars runs/first --histograms --images       # weights, and what evaluate --samples drew
+  scalars runs --plot --only '*loss'
   scalars --dump logs > all.csv";
 
 /// What `scalars` is asked to do.
@@ -41,6 +42,9 @@ pub struct Args {
     /// Also how the weights in the checkpoints beside metrics.csv are distributed
     #[arg(long, conflicts_with_all = ["follow", "dump"], help_heading = "Output")]
     pub histograms: bool,
+    /// Also the pictures that evaluate --samples wrote into samples/ beside metrics.csv
+    #[arg(long, conflicts_with_all = ["follow", "dump"], help_heading = "Output")]
+    pub images: bool,
     /// Draw the curves in the terminal
     #[arg(long, help_heading = "Output")]
     pub plot: bool,

@@ -2,79 +2,39 @@
 //! from the checkpoints beside metrics.csv, so that training need not stop to count, and runs of long ago have them.
 
 use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
-use std::time::UNIX_EPOCH;
+use std::path::Path;
 
+use prost::Message;
 use safetensors::{Dtype, SafeTensors};
 use torchmill::progress::note;
-use torchmill::{Context, Error, Result, interrupt};
+use torchmill::{Context, Error, Result};
 
-use crate::event::file::{EventFile, Target};
-use crate::event::proto::Histogram;
-use crate::input::source::Source;
-use crate::sink;
+use crate::beside::{Kind, Push};
+use crate::event::proto::{Data, Histogram};
 
 /// Buckets between the least and the greatest weight, all of one width.
 const BUCKETS: usize = 64;
 
-/// Writes the histograms of the checkpoints beside an input into an event file of their own, beside that of
-/// its scalars: step is the epoch, wall time when the checkpoint was written. Like that one it only grows.
-pub fn write(source: &Source, target: &Target) -> Result<()> {
-    let Source::File(csv) = source else {
-        return Err(Error::usage("--histograms takes checkpoints from beside a metrics.csv: give its path"));
-    };
-    let folder = csv.with_file_name("checkpoints");
-    let checkpoints = checkpoints(&folder)?;
-    if checkpoints.is_empty() {
-        return Err(Error::failed(format_args!("{}: there is no epoch-*.safetensors", folder.display())));
-    }
-    let target = Target { source: "histograms".to_owned(), hparams: Default::default(), ..target.clone() };
-    let mut file = EventFile::open(target)?;
-    let mut count = 0;
-    for (epoch, path) in checkpoints {
-        interrupt::check()?;
-        let written = fs::metadata(&path).and_then(|m| m.modified()).doing("read", &path)?;
-        let wall_time = written.duration_since(UNIX_EPOCH).map_or(0.0, |d| d.as_secs_f64());
-        let bytes = fs::read(&path).doing("read", &path)?;
-        let tensors =
-            SafeTensors::deserialize(&bytes).map_err(|e| Error::failed(e).within(path.display()))?;
-        let mut tensors = tensors.tensors();
-        tensors.sort_by(|(a, _), (b, _)| a.cmp(b));
-        for (name, tensor) in tensors.iter().filter(|(_, tensor)| tensor.dtype() == Dtype::F32) {
-            let values = tensor.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
-            let values: Vec<f32> = values.collect();
-            let Some(histogram) = histogram(&values) else {
-                note(format_args!("{}: {name} has no finite value, so no histogram", path.display()));
-                continue;
-            };
-            file.push_histogram(wall_time, epoch, &format!("weights/{name}"), &histogram)?;
-            count += 1;
+/// The checkpoints.
+pub const CHECKPOINTS: Kind =
+    Kind { option: "--histograms", folder: "checkpoints", ending: "safetensors", what: "histogram", read };
+
+fn read(path: &Path, push: &mut Push) -> Result<()> {
+    let bytes = fs::read(path).doing("read", path)?;
+    let tensors = SafeTensors::deserialize(&bytes).map_err(|e| Error::failed(e).within(path.display()))?;
+    let mut tensors = tensors.tensors();
+    tensors.sort_by(|(a, _), (b, _)| a.cmp(b));
+    for (name, tensor) in tensors.iter().filter(|(_, tensor)| tensor.dtype() == Dtype::F32) {
+        let values = tensor.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
+        let values: Vec<f32> = values.collect();
+        match histogram(&values) {
+            Some(histogram) => {
+                push(&format!("weights/{name}"), Data::Histogram(histogram.encode_to_vec()))?;
+            }
+            None => note(format_args!("{}: {name} has no finite value, so no histogram", path.display())),
         }
-    }
-    if file.started() {
-        sink::report(&file.finish()?, count, "histogram");
     }
     Ok(())
-}
-
-/// A run's checkpoints, by epoch.
-fn checkpoints(folder: &Path) -> Result<Vec<(i64, PathBuf)>> {
-    let entries = match fs::read_dir(folder) {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        entries => entries.doing("read", folder)?,
-    };
-    let mut found = Vec::new();
-    for entry in entries {
-        let path = entry.doing("read", folder)?.path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let epoch = name.strip_prefix("epoch-").and_then(|rest| rest.strip_suffix(".safetensors"));
-        if let Some(epoch) = epoch.and_then(|epoch| epoch.parse().ok()) {
-            found.push((epoch, path));
-        }
-    }
-    found.sort();
-    Ok(found)
 }
 
 /// The distribution of the finite ones of these values; `None` where there is none.

@@ -45,7 +45,8 @@ fn read(path: &Path) -> Result<BTreeMap<String, HParam>, String> {
 
 fn cut(text: &str) -> String {
     match text.char_indices().nth(LONGEST_TEXT) {
-        Some((at, _)) => format!("{}\u{2026}", &text[..at]),
+        // TensorBoard's page spells an ellipsis of one character as its number.
+        Some((at, _)) => format!("{}...", &text[..at]),
         None => text.to_owned(),
     }
 }
@@ -66,6 +67,6 @@ mod tests {
         assert_eq!(hparams["train.shuffle"].kind, Some(HParamKind::Bool(true)));
         fs::write(&path, "lr = ").unwrap();
         assert!(read(&path).is_err());
-        assert_eq!(cut(&"\u{e9} ".repeat(300)).chars().count(), LONGEST_TEXT + 1);
+        assert_eq!(cut(&"\u{e9} ".repeat(300)).chars().count(), LONGEST_TEXT + 3);
     }
 }

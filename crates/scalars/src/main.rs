@@ -1,6 +1,7 @@
 //! scalars: CSV metrics into TensorBoard event files, and back.
 
 mod args;
+mod beside;
 mod convert;
 mod curves;
 mod dump;
@@ -9,6 +10,7 @@ mod follow;
 mod histograms;
 mod hparams;
 mod html;
+mod images;
 mod input;
 mod plot;
 mod runs;
@@ -34,7 +36,8 @@ fn run(args: Args) -> Result<()> {
     }
     let draws = args.plot || args.html.is_some();
     // Who wants to look at curves gets event files only on request.
-    let logdir = args.logdir.or_else(|| (!draws).then(|| PathBuf::from("logs")));
+    let writes = !draws || args.histograms || args.images;
+    let logdir = args.logdir.or_else(|| writes.then(|| PathBuf::from("logs")));
     let destination =
         logdir.map(|logdir| Destination { logdir, run: args.run.clone(), encoding: args.encoding });
     if let (true, Some(destination)) = (args.follow, &destination) {
@@ -60,11 +63,9 @@ fn run(args: Args) -> Result<()> {
     }
     let Some(destination) = destination else { return Ok(()) };
     convert::convert(&sources, &destination, &options)?;
-    if args.histograms {
-        let targets = sources.iter().zip(runs::names(&sources)?);
-        targets.map(|(source, name)| (source, destination.target(source, &name))).try_for_each(
-            |(source, target)| histograms::write(source, &target).map_err(|e| e.within(source)),
-        )?;
+    let beside = [(args.histograms, histograms::CHECKPOINTS), (args.images, images::SAMPLES)];
+    for (_, kind) in beside.iter().filter(|(asked, _)| *asked) {
+        kind.write(&sources, &destination)?;
     }
     Ok(())
 }

@@ -126,3 +126,48 @@ fn tensorboards_reader_reads_the_histograms_of_the_checkpoints() {
     );
     assert_eq!(refused.status.code(), Some(1));
 }
+
+/// A picture whose pixels are all of one value.
+fn picture(path: &Path, colour: image::ColorType, value: u8) {
+    let pixels = vec![value; 12 * 5 * usize::from(colour.bytes_per_pixel())];
+    image::save_buffer(path, &pixels, 12, 5, colour).unwrap();
+}
+
+#[test]
+fn tensorboard_shows_the_pictures_of_the_samples() {
+    let folder = tempfile::tempdir().unwrap();
+    let samples = folder.path().join("runs/a/samples");
+    fs::create_dir_all(&samples).unwrap();
+    fs::create_dir_all(folder.path().join("runs/b")).unwrap();
+    for run in ["a", "b"] {
+        fs::write(folder.path().join("runs").join(run).join("metrics.csv"), metrics()).unwrap();
+    }
+    let arguments = ["runs", "--images"];
+    let run = || {
+        let output = scalars(folder.path(), &arguments);
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (code, said) = run();
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.ends_with("scalars: runs/a/samples: there is no epoch-*.png\n"), "{said}");
+    picture(&samples.join("epoch-0001.png"), image::ColorType::Rgb8, 7);
+    picture(&samples.join("last.png"), image::ColorType::Rgb8, 9);
+    let (code, said) = run();
+    assert_eq!(code, Some(0), "{said}");
+    // One of the runs has none.
+    assert!(said.contains("torchmill.images: 1 image\n"), "{said}");
+    assert!(said.ends_with("runs/b/samples: there is no epoch-*.png\n"), "{said}");
+    picture(&samples.join("epoch-0002.png"), image::ColorType::L8, 200);
+    assert!(run().1.contains("2 images, 1 of them new\n"));
+    assert!(run().1.contains("2 images, up to date\n"));
+    if let Some(python) = python() {
+        let read = script(&python, "images.py", folder.path(), &["logs", "a", "runs/a/samples"]);
+        assert_eq!(read, "1 12 5 3\n2 12 5 1\n");
+    }
+    let mut torn = fs::read(samples.join("epoch-0001.png")).unwrap();
+    torn.truncate(torn.len() - 20);
+    fs::write(samples.join("epoch-0003.png"), torn).unwrap();
+    let (code, said) = run();
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("scalars: runs/a/metrics.csv: runs/a/samples/epoch-0003.png: "), "{said}");
+}

@@ -16,6 +16,7 @@ pub mod metrics;
 pub mod progress;
 pub mod recipe;
 pub mod shard;
+pub mod sheet;
 pub mod suggest;
 pub mod terminal;
 pub mod transform;

@@ -17,8 +17,10 @@ static LEVEL: AtomicI8 = AtomicI8::new(0);
 /// How often a plain progress line is written where standard error is no terminal.
 const PLAIN_INTERVAL: Duration = Duration::from_secs(10);
 
-/// On a terminal of fewer columns than this a bar says only how far it is.
+/// On a terminal of fewer columns than this a bar says only how far it is, and its message.
 const NARROW: u16 = 72;
+/// On one of fewer columns than this there is no room for a message.
+const NARROWEST: u16 = 48;
 
 /// Sets how much is said: `quiet` silences everything but errors and results, each `verbose` says more.
 pub fn set_level(quiet: bool, verbose: u8) {
@@ -86,8 +88,12 @@ impl Progress {
             (Unit::Count(u), None) => format!("{{prefix}} {{spinner}} {{human_pos}} {u} {{rate}} {{msg}}"),
         };
         // A line that is wider than the terminal would leave its pieces behind.
-        let narrow = terminal && terminal::columns(std::io::stderr()).is_some_and(|columns| columns < NARROW);
-        let style = if narrow { "{prefix} {wide_bar} {percent} % {eta}".to_owned() } else { style };
+        let columns = terminal::columns(std::io::stderr()).filter(|_| terminal).unwrap_or(u16::MAX);
+        let style = match columns {
+            0..NARROWEST => "{prefix} {wide_bar} {percent} % {eta}".to_owned(),
+            NARROWEST..NARROW => "{prefix} {wide_bar} {percent} % {eta} {msg}".to_owned(),
+            NARROW.. => style,
+        };
         // The templates above are fixed; were one wrong, the default style would do.
         let style = ProgressStyle::with_template(&style).unwrap_or_else(|_| ProgressStyle::default_bar());
         let style = style.with_key("rate", |state: &ProgressState, out: &mut dyn fmt::Write| {

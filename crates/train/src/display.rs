@@ -47,10 +47,10 @@ impl Display {
         bar
     }
 
-    /// The loss of a step.
-    pub fn loss(&self, bar: &Progress, step: u64, loss: f64) {
+    /// The last step's loss; a plain line of it where the step is one that gets one.
+    pub fn loss(&self, bar: &Progress, step: Option<u64>, loss: f64) {
         bar.message(format!("loss {loss:.4}"));
-        if !self.table {
+        if let (Some(step), false) = (step, self.table) {
             bar.line(format!("train step: {step}, loss: {loss}"));
         }
     }

@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 use std::path::PathBuf;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use torchmill::metrics::{self, MetricsWriter, Point};
 use torchmill::progress::{self, Progress};
@@ -31,6 +31,8 @@ use crate::watch::{EVALUATED, Watch};
 /// Losses are read back from the device, checked and written in bunches of so many steps; the article prints
 /// one every 100.
 const BUNCH: u64 = 100;
+/// Who watches slow steps does not wait for so many of them: the bar and metrics.csv are no older than this.
+const GLANCE: Duration = Duration::from_secs(1);
 
 /// The one tag beside the wall times that a resumed run need not have the same of.
 const IMAGES_PER_SECOND: &str = "images per second";
@@ -344,6 +346,7 @@ impl Session {
         let save_every = self.recipe().checkpoints.save_every;
         let (from, goal) = (self.batch as usize, self.goal);
         let mut ended = Ended::Done;
+        let mut looked = Instant::now();
         data.train.for_each_batch(order, from, target, |_, batch| {
             let at = Position { epoch: self.epoch, epochs: goal.epochs, step: self.step, steps: goal.steps };
             self.learner.step(&batch, at)?;
@@ -351,9 +354,11 @@ impl Session {
             self.batch += 1;
             self.step += 1;
             bar.add(batch.labels.size()[0] as u64);
-            if self.step.is_multiple_of(BUNCH) {
+            let is_bunch = self.step.is_multiple_of(BUNCH);
+            if is_bunch || looked.elapsed() >= GLANCE {
                 let loss = self.flush_losses()?;
-                self.display.loss(&bar, self.step, loss);
+                self.display.loss(&bar, is_bunch.then_some(self.step), loss);
+                looked = Instant::now();
             }
             if self.step == goal.steps && self.batch < goal.batches {
                 ended = Ended::Steps;

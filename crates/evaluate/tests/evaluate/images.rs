@@ -122,7 +122,17 @@ fn class_folders_make_a_report() {
     class_folders(&folder.path().join("set"));
     let output = evaluate(
         folder.path(),
-        &["sees.safetensors", "set", "--report", "--predictions", "p.jsonl", "--html", "p.html"],
+        &[
+            "sees.safetensors",
+            "set",
+            "--report",
+            "--predictions",
+            "p.jsonl",
+            "--html",
+            "p.html",
+            "--samples",
+            ".",
+        ],
     );
     assert_done(&output);
     let text = stdout(&output);
@@ -138,6 +148,8 @@ fn class_folders_make_a_report() {
     assert_eq!((&wrong["source"], &wrong["label"]), (&"set/middle/wrong.png".into(), &"middle".into()));
     let page = fs::read_to_string(folder.path().join("p.html")).unwrap();
     assert_eq!(page.matches("data:image/png").count(), 1);
+    let sheet = image::open(folder.path().join("sees.png")).unwrap().to_rgb8();
+    assert!(sheet.pixels().any(|pixel| pixel.0 == [190, 20, 20]), "the wrong one is told in red");
     // A folder besides that is no class: the folders are no labels, and that is said.
     fs::rename(folder.path().join("set/top"), folder.path().join("set/best")).unwrap();
     let output = evaluate(folder.path(), &["sees.safetensors", "set"]);

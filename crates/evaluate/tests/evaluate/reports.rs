@@ -138,6 +138,38 @@ fn predictions_name_every_image_and_its_probabilities() {
 }
 
 #[test]
+fn samples_show_what_is_taken_for_what() {
+    let folder = workplace();
+    let path = folder.path();
+    std::os::unix::fs::symlink("full.safetensors", path.join("last.safetensors")).unwrap();
+    let checkpoints = ["last.safetensors", "sees.safetensors", "--samples", "out"];
+    assert_done(&evaluate(path, &checkpoints));
+    // The link is called after what it points at.
+    let names = std::fs::read_dir(path.join("out")).unwrap().map(|entry| entry.unwrap().file_name());
+    let mut names: Vec<_> = names.collect();
+    names.sort();
+    assert_eq!(names, ["full.png", "sees.png"]);
+    let count = |name: &str, counts: fn([u8; 3]) -> bool| {
+        let picture = image::open(path.join("out").join(name)).unwrap().to_rgb8();
+        picture.pixels().filter(|pixel| counts(pixel.0)).count()
+    };
+    let green = |pixel| pixel == [0, 110, 50];
+    let red = |pixel| pixel == [190, 20, 20];
+    // Paper and ink are not; the noise is darker.
+    let bright = |[r, g, b]: [u8; 3]| r >= 128 && r == g && g == b;
+    // 24 images: one network is right about all, the other says `middle` to each.
+    assert!(count("sees.png", green) > 0 && count("sees.png", red) == 0);
+    assert!(count("full.png", green) > 0 && count("full.png", red) > count("full.png", green));
+    // The images themselves are the same, enlarged twelve times: of the 21 pixels of a class most are bright.
+    assert_eq!(count("full.png", bright), count("sees.png", bright));
+    assert!(count("full.png", bright) >= 24 * 12 * 12 * 12, "{}", count("full.png", bright));
+    std::fs::create_dir(path.join("other")).unwrap();
+    std::fs::copy(path.join("sees.safetensors"), path.join("other/full.safetensors")).unwrap();
+    let clash = evaluate(path, &["full.safetensors", "other/full.safetensors", "--samples", "out"]);
+    assert_fails(&clash, 2, "would both be drawn in full.png");
+}
+
+#[test]
 fn a_closed_pipe_ends_it_quietly() {
     let folder = workplace();
     write_stripes(&folder.path().join("many"), "test", 20_000, "d");

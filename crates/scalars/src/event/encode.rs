@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, HashSet};
 use prost::Message;
 
 use super::proto::{
-    DT_DOUBLE, DT_FLOAT, Data, Event, HParam, HParamsPluginData, Histogram, PluginData, SessionStartInfo,
-    Summary, SummaryMetadata, Tensor, TensorShape, Value, What,
+    DT_DOUBLE, DT_FLOAT, Data, Event, HParam, HParamsPluginData, PluginData, SessionStartInfo, Summary,
+    SummaryMetadata, Tensor, TensorShape, Value, What,
 };
 use super::record;
 
@@ -75,17 +75,9 @@ impl Encoder {
         self.write(out, &Event { wall_time, step: 0, what: Some(summary) });
     }
 
-    /// A histogram, as PyTorch writes it: TensorBoard needs no metadata to know one.
-    pub fn histogram(
-        &mut self,
-        out: &mut Vec<u8>,
-        wall_time: f64,
-        step: i64,
-        tag: &str,
-        histogram: &Histogram,
-    ) {
-        let data = Some(Data::Histogram(histogram.encode_to_vec()));
-        let value = Value { tag: tag.to_owned(), metadata: None, data };
+    /// A histogram or an image, as PyTorch writes them: TensorBoard needs no metadata to know one.
+    pub fn bare(&mut self, out: &mut Vec<u8>, wall_time: f64, step: i64, tag: &str, data: Data) {
+        let value = Value { tag: tag.to_owned(), metadata: None, data: Some(data) };
         self.write(
             out,
             &Event { wall_time, step, what: Some(What::Summary(Summary { value: vec![value] })) },

@@ -15,7 +15,7 @@ use torchmill::atomic::AtomicFile;
 use torchmill::{Context, Error, Result};
 
 use super::encode::{Encoder, Encoding, Scalar};
-use super::proto::{Event, HParam, Histogram};
+use super::proto::{Data, Event, HParam};
 use super::record::{self, Next};
 
 /// Which file, and what its header says.
@@ -113,20 +113,14 @@ impl EventFile {
         self.add(wall_time)
     }
 
-    /// Adds a histogram.
-    pub fn push_histogram(
-        &mut self,
-        wall_time: f64,
-        step: i64,
-        tag: &str,
-        histogram: &Histogram,
-    ) -> Result<()> {
+    /// Adds a histogram or an image.
+    pub fn push_data(&mut self, wall_time: f64, step: i64, tag: &str, data: Data) -> Result<()> {
         if !self.started {
             self.started = true;
             self.header(Some(wall_time), wall_time)?;
         }
         self.scratch.clear();
-        self.encoder.histogram(&mut self.scratch, wall_time, step, tag, histogram);
+        self.encoder.bare(&mut self.scratch, wall_time, step, tag, data);
         self.add(wall_time)
     }
 

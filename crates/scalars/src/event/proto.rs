@@ -58,10 +58,10 @@ pub enum Data {
     /// A scalar as TensorFlow 1 and PyTorch write it.
     #[prost(float, tag = "2")]
     SimpleValue(f32),
-    /// An image, left undecoded.
+    /// An [`Image`], encoded: who reads scalars does not decode it.
     #[prost(bytes = "vec", tag = "4")]
     Image(Vec<u8>),
-    /// A [`Histogram`], encoded: who reads scalars does not decode it.
+    /// A [`Histogram`], encoded.
     #[prost(bytes = "vec", tag = "5")]
     Histogram(Vec<u8>),
     /// A sound, left undecoded.
@@ -70,6 +70,23 @@ pub enum Data {
     /// Anything, as TensorFlow 2 writes it; the metadata says what it is.
     #[prost(message, tag = "8")]
     Tensor(Tensor),
+}
+
+/// A picture (`Summary.Image`).
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Image {
+    /// In pixels.
+    #[prost(int32, tag = "1")]
+    pub height: i32,
+    /// In pixels.
+    #[prost(int32, tag = "2")]
+    pub width: i32,
+    /// How many channels: 1 grey, 2 grey and alpha, 3 RGB, 4 RGBA.
+    #[prost(int32, tag = "3")]
+    pub colorspace: i32,
+    /// A PNG file.
+    #[prost(bytes = "vec", tag = "4")]
+    pub encoded_image_string: Vec<u8>,
 }
 
 /// How values are distributed (`HistogramProto`).

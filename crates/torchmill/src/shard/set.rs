@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::{DType, Meta, Shard, file_name};
+use crate::suggest::did_you_mean;
 use crate::{Context, Error, Result};
 
 /// The shards of a split, in order: `train-00000-of-00005.shard` to `train-00004-of-00005.shard`.
@@ -149,9 +150,10 @@ fn find_first(folder: &Path, split: &str) -> Result<PathBuf> {
             Err(Error::failed(format_args!("{} holds no shards: write some with prep", folder.display())))
         }
         (None, _) => Err(Error::failed(format_args!(
-            "{} holds no shards of the split `{split}`, only of {}",
+            "{} holds no shards of the split `{split}`, only of {}{}",
             folder.display(),
-            splits.into_iter().collect::<Vec<_>>().join(", ")
+            splits.iter().map(String::as_str).collect::<Vec<_>>().join(", "),
+            did_you_mean(split, splits.iter().map(String::as_str))
         ))),
     }
 }

@@ -15,6 +15,7 @@ mod vision_transformer;
 use serde::{Deserialize, Serialize};
 
 use super::{Initialise, Layer};
+use crate::suggest::did_you_mean;
 use crate::{Error, Result};
 
 /// An architecture: its name, one line on it, and the options that it takes.
@@ -135,8 +136,12 @@ pub const ARCHITECTURES: [Architecture; 14] = [
 /// The architecture of this name.
 fn find(name: &str) -> Result<&'static Architecture> {
     ARCHITECTURES.iter().find(|a| a.name == name).ok_or_else(|| {
-        let names = ARCHITECTURES.map(|a| a.name).join(", ");
-        Error::usage(format_args!("[model] no architecture is called `{name}`: there are {names}"))
+        let names = ARCHITECTURES.map(|a| a.name);
+        Error::usage(format_args!(
+            "[model] no architecture is called `{name}`: there are {}{}",
+            names.join(", "),
+            did_you_mean(name, names)
+        ))
     })
 }
 

@@ -10,7 +10,9 @@ use embedded_graphics::prelude::*;
 use embedded_graphics::text::{Baseline, Text};
 use image::imageops::{self, FilterType};
 use image::{ImageFormat, Rgb, RgbImage};
-use torchmill::{Error, Result};
+
+use crate::transform::Image;
+use crate::{Error, Result};
 
 /// Between pictures, and around everything.
 const GAP: u32 = 10;
@@ -23,13 +25,24 @@ const LETTER: u32 = 7;
 const SIDE: std::ops::RangeInclusive<u32> = 96..=192;
 const PAPER: Rgb<u8> = Rgb([250, 250, 248]);
 const INK: Rgb888 = Rgb888::new(30, 30, 30);
+const GREEN: Rgb888 = Rgb888::new(0, 110, 50);
+const RED: Rgb888 = Rgb888::new(190, 20, 20);
 
 /// A picture and what stands under it.
 pub struct Picture {
     /// Of any size.
     pub image: RgbImage,
-    /// Cut where it is wider than the picture.
-    pub label: String,
+    /// A line each, cut where it is wider than the picture.
+    pub captions: Vec<Caption>,
+}
+
+/// A line under a picture.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caption {
+    /// What it says.
+    pub text: String,
+    /// `Some(true)` is green, `Some(false)` red.
+    pub right: Option<bool>,
 }
 
 /// Pictures with a heading.
@@ -49,6 +62,30 @@ pub fn can_write(text: &str) -> bool {
     !text.is_empty() && text.chars().all(|c| matches!(c, ' '..='~' | '\u{a0}'..='\u{ff}'))
 }
 
+/// The class's name, or its number where the font cannot write the name.
+pub fn class_name(classes: &[String], class: usize) -> String {
+    match classes.get(class) {
+        Some(name) if can_write(name) => name.clone(),
+        _ => format!("class {class}"),
+    }
+}
+
+/// An image of any number of channels in RGB; grey has one channel for all three.
+pub fn to_rgb(image: &Image) -> RgbImage {
+    rgb(image.width, image.height, |c, at| {
+        let channel = c.min(image.channels.saturating_sub(1));
+        image.pixels.get(at * image.channels + channel).copied().unwrap_or_default()
+    })
+}
+
+/// An RGB picture; `value` is asked for channel 0 to 2 of each pixel, numbered row by row.
+pub fn rgb(width: usize, height: usize, value: impl Fn(usize, usize) -> u8) -> RgbImage {
+    RgbImage::from_fn(width as u32, height as u32, |x, y| {
+        let at = y as usize * width + x as usize;
+        Rgb([0, 1, 2].map(|c| value(c, at)))
+    })
+}
+
 /// Draws the sections one below the other; returns a PNG.
 pub fn draw(sections: &[Section]) -> Result<Vec<u8>> {
     let sizes = sections.iter().flat_map(|s| &s.pictures).map(|p| p.image.width().max(p.image.height()));
@@ -61,30 +98,30 @@ pub fn draw(sections: &[Section]) -> Result<Vec<u8>> {
     let mut y = GAP;
     for section in sections {
         for line in lines(&section.heading, letters) {
-            sheet.write(&line, GAP, y, &FONT_7X13_BOLD);
+            sheet.write(&line, GAP, y, &FONT_7X13_BOLD, INK);
             y += LINE;
         }
         y += GAP / 2;
         let left = |column: usize| GAP + column as u32 * (side + GAP);
         if !section.titles.is_empty() {
             for (column, title) in section.titles.iter().enumerate() {
-                sheet.write(title, left(column), y, &FONT_7X13);
+                sheet.write(title, left(column), y, &FONT_7X13, INK);
             }
             y += LINE;
         }
+        let captions = captions(section);
         for row in section.pictures.chunks(section.columns.max(1)) {
             for (column, picture) in row.iter().enumerate() {
                 let fitted = fit(&picture.image, side);
                 let (x, above) = ((side - fitted.width()) / 2, (side - fitted.height()) / 2);
                 imageops::overlay(&mut sheet.0, &fitted, (left(column) + x).into(), (y + above).into());
-                sheet.write(
-                    &cut(&picture.label, (side / LETTER) as usize),
-                    left(column),
-                    y + side + 1,
-                    &FONT_7X13,
-                );
+                for (caption, line) in picture.captions.iter().zip(0..) {
+                    let ink = caption.right.map_or(INK, |right| if right { GREEN } else { RED });
+                    let text = cut(&caption.text, (side / LETTER) as usize);
+                    sheet.write(&text, left(column), y + side + 1 + line * LINE, &FONT_7X13, ink);
+                }
             }
-            y += side + LINE + GAP;
+            y += side + captions * LINE + GAP;
         }
         y += GAP;
     }
@@ -99,7 +136,12 @@ pub fn draw(sections: &[Section]) -> Result<Vec<u8>> {
 fn height(section: &Section, side: u32, letters: usize) -> u32 {
     let rows = section.pictures.len().div_ceil(section.columns.max(1)) as u32;
     let text = lines(&section.heading, letters).len() as u32 + u32::from(!section.titles.is_empty());
-    text * LINE + GAP / 2 + rows * (side + LINE + GAP) + GAP
+    text * LINE + GAP / 2 + rows * (side + captions(section) * LINE + GAP) + GAP
+}
+
+/// How many lines there is room for under each picture.
+fn captions(section: &Section) -> u32 {
+    section.pictures.iter().map(|picture| picture.captions.len()).max().unwrap_or(0) as u32
 }
 
 /// The picture so that it fills a square of this side as far as its form allows.
@@ -144,8 +186,8 @@ fn cut(text: &str, letters: usize) -> String {
 struct Sheet(RgbImage);
 
 impl Sheet {
-    fn write(&mut self, text: &str, x: u32, y: u32, font: &MonoFont) {
-        let style = MonoTextStyle::new(font, INK);
+    fn write(&mut self, text: &str, x: u32, y: u32, font: &MonoFont, ink: Rgb888) {
+        let style = MonoTextStyle::new(font, ink);
         let at = Point::new(x as i32, y as i32);
         // Drawing on it cannot fail.
         let _ = Text::with_baseline(text, at, style, Baseline::Top).draw(self);
@@ -189,18 +231,28 @@ mod tests {
 
     #[test]
     fn a_sheet_has_room_for_all_it_shows() {
-        let picture =
-            |w, h| Picture { image: RgbImage::from_pixel(w, h, Rgb([9, 99, 200])), label: "cat".into() };
+        let caption = |right| Caption { text: "cat".into(), right };
+        let picture = |w, h| Picture {
+            image: RgbImage::from_pixel(w, h, Rgb([9, 99, 200])),
+            captions: vec![caption(Some(true)), caption(None)],
+        };
         let section =
             |pictures| Section { heading: "x ".repeat(200), titles: Vec::new(), columns: 3, pictures };
         let sections = [section(vec![picture(28, 28), picture(3, 200), picture(1000, 2), picture(1, 1)])];
         let sheet = image::load_from_memory(&draw(&sections).unwrap()).unwrap().to_rgb8();
         assert_eq!(sheet.width(), GAP + 4 * (192 + GAP));
-        // The last line of the sheet is paper, the last label is not cut off.
+        // The last line of the sheet is paper, the last caption is not cut off.
         assert!((0..sheet.width()).all(|x| *sheet.get_pixel(x, sheet.height() - 1) == PAPER));
         let label = sheet.rows().rev().skip(GAP as usize * 2).take(LINE as usize);
         assert!(label.flatten().any(|pixel| *pixel == Rgb([30, 30, 30])));
+        assert!(sheet.pixels().any(|pixel| *pixel == Rgb([0, 110, 50])));
         assert!(sheet.pixels().any(|pixel| *pixel == Rgb([9, 99, 200])));
         draw(&[]).unwrap();
+    }
+
+    #[test]
+    fn what_the_font_cannot_write_is_a_number() {
+        let classes = ["cat".to_owned(), "Bär".to_owned(), "\u{732b}".to_owned()];
+        assert_eq!([0, 1, 2, 3].map(|i| class_name(&classes, i)), ["cat", "Bär", "class 2", "class 3"]);
     }
 }

@@ -1,0 +1,78 @@
+//! `--samples`: some images and what the network takes them for, one picture a checkpoint. They are the same images
+//! each time, so that the pictures of a run's checkpoints show how it learns; `scalars --images` takes them to
+//! TensorBoard.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use torchmill::sheet::{self, Caption, Picture, Section};
+use torchmill::transform::Image;
+use torchmill::{Error, Result, atomic, progress};
+
+use crate::collect::Example;
+use crate::outcome::Outcome;
+
+/// Pictures in a row: TensorBoard shows the whole in 320 pixels.
+const COLUMNS: usize = 4;
+
+/// Makes sure that no checkpoint's picture takes the place of another's.
+pub fn check_names(checkpoints: &[PathBuf]) -> Result<()> {
+    let mut named: HashMap<String, PathBuf> = HashMap::new();
+    for path in checkpoints {
+        let real = followed(path);
+        if let Some(other) = named.insert(name(path), real.clone())
+            && other != real
+        {
+            return Err(Error::usage(format_args!(
+                "--samples: {} and {} would both be drawn in {}.png: evaluate them one after the other",
+                other.display(),
+                real.display(),
+                name(path)
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Draws the images with their classes and what they were taken for, into a PNG in `folder` that is called after
+/// the checkpoint (`last.safetensors` after the one that it points at); `picture` finds an image.
+pub fn write(
+    folder: &Path,
+    checkpoint: &Path,
+    outcome: &Outcome,
+    samples: &[Example],
+    picture: impl Fn(&Example) -> Result<Image>,
+) -> Result<()> {
+    let drawn = |sample: &Example| -> Result<Picture> {
+        let class = |class| sheet::class_name(&outcome.classes, class);
+        // The share first: a long name may be cut.
+        let taken_for = format!("{:.0}% {}", 100.0 * sample.confidence, class(sample.prediction));
+        let captions = vec![
+            Caption { text: class(sample.label), right: None },
+            Caption { text: taken_for, right: Some(sample.prediction == sample.label) },
+        ];
+        Ok(Picture { image: sheet::to_rgb(&picture(sample)?), captions })
+    };
+    let heading = format!(
+        "{} on {}: accuracy {:.2} %. Under each its class, and what it is taken for",
+        name(checkpoint),
+        outcome.images(),
+        100.0 * outcome.evaluation.accuracy()
+    );
+    let pictures = samples.iter().map(drawn).collect::<Result<_>>()?;
+    let png = sheet::draw(&[Section { heading, titles: Vec::new(), columns: COLUMNS, pictures }])?;
+    let path = folder.join(format!("{}.png", name(checkpoint)));
+    atomic::write(&path, &png)?;
+    progress::detail(path.display());
+    Ok(())
+}
+
+/// The file that a link such as `last.safetensors` stands for.
+fn followed(path: &Path) -> PathBuf {
+    // What is not there is told when it is read as a checkpoint.
+    path.canonicalize().unwrap_or_else(|_| path.to_owned())
+}
+
+fn name(checkpoint: &Path) -> String {
+    followed(checkpoint).file_stem().unwrap_or_default().to_string_lossy().into_owned()
+}

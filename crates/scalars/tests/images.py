@@ -1,0 +1,58 @@
+"""What TensorBoard makes of a folder's pictures: its own reader, and its web server, which the page asks.
+
+Usage: images.py LOGDIR RUN SAMPLES
+
+Both must have, under the tag `samples`, a picture for each epoch-*.png of the folder SAMPLES, which Pillow decodes to
+the same pixels. Prints `step width height channels`, one a line.
+"""
+
+import io
+import pathlib
+import sys
+import time
+import urllib.parse
+import urllib.request
+
+from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+import web
+
+
+def pixels(png):
+    image = Image.open(io.BytesIO(png))
+    return image.mode, image.size, image.tobytes()
+
+
+def served(logdir, run, count):
+    server, url = web.start(logdir, "true")
+    try:
+        query = urllib.parse.urlencode({"run": run, "tag": "samples", "sample": 0})
+        for _ in range(120):
+            runs = web.get(url, "images/tags")
+            found = web.get(url, f"images/images?{query}") if "samples" in runs.get(run, {}) else []
+            if len(found) == count:
+                break
+            time.sleep(0.5)
+        one = f"{url}/data/plugin/images/individualImage?"
+        return {image["step"]: urllib.request.urlopen(one + image["query"]).read() for image in found}
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def main(logdir, run, samples):
+    files = {int(p.stem.removeprefix("epoch-")): p.read_bytes() for p in pathlib.Path(samples).glob("epoch-*.png")}
+    events = EventAccumulator(f"{logdir}/{run}", size_guidance={"images": 0}).Reload()
+    assert events.Tags()["images"] == ["samples"], events.Tags()["images"]
+    for image in events.Images("samples"):
+        mode, size, _ = pixels(image.encoded_image_string)
+        assert (image.width, image.height) == size
+        assert image.encoded_image_string == files[image.step]
+        print(image.step, *size, len(mode))
+    shown = served(logdir, run, len(files))
+    assert {step: pixels(png) for step, png in shown.items()} == {step: pixels(png) for step, png in files.items()}
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
