@@ -18,6 +18,7 @@ pub mod optimizer;
 mod parallel;
 pub mod plateau;
 pub mod precision;
+mod resident;
 pub mod sampler;
 pub mod scaler;
 pub mod schedule;

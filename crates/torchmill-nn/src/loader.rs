@@ -1,4 +1,4 @@
-//! From mapped shards to batches of tensors, on a thread of its own so that the next batch is ready in time.
+//! From mapped shards to batches of tensors, on threads of their own so that the next batch is ready in time.
 
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -7,14 +7,17 @@ use std::sync::{Arc, mpsc};
 use half::{bf16, f16};
 use tch::{Device, Kind, Tensor};
 use torchmill::shard::{DType, ShardSet};
-use torchmill::transform::{Image, Pipeline, Sample, Transform, rng};
+use torchmill::transform::{Image, Pipeline, Rearrangement, Sample, Transform, rng};
 use torchmill::{Error, Result};
 
+use crate::resident::{Resident, Source};
 use crate::sampler::Epoch;
 use crate::torch_error;
 
-/// Batches made ahead of the one in use.
-const AHEAD: usize = 2;
+/// Threads that make batches, at most.
+const MAKERS: usize = 8;
+/// What batches that are waiting may take, in bytes; each thread has two of them, and there is one thread at least.
+const WAITING: usize = 1 << 30;
 
 /// The images of a split, or some of them, with what the shards leave to do to them.
 #[derive(Clone)]
@@ -23,16 +26,36 @@ pub struct Dataset {
     /// Which of the set's images these are; all of them where there is no list.
     indices: Option<Arc<[u32]>>,
     finish: Arc<Finish>,
+    /// The images on the device, where they lie there.
+    resident: Option<Arc<Resident>>,
 }
 
 /// How a stored image becomes numbers.
 enum Finish {
     /// uint8 pixels, then `ToTensor` and perhaps `Normalize`: one of 256 values for each channel.
-    Table { before: Pipeline, values: Vec<[f32; 256]> },
+    Table { before: Before, values: Vec<[f32; 256]> },
     /// uint8 pixels through steps of any kind.
     Steps(Pipeline),
     /// Floats, used as they are.
     Baked,
+}
+
+/// What is done to uint8 pixels before `ToTensor`.
+enum Before {
+    Nothing,
+    /// Steps that come to one [`Rearrangement`], which needs no image of its own.
+    Moves(Pipeline),
+    Steps(Pipeline),
+}
+
+impl Before {
+    fn new(pipeline: Pipeline, [_, height, width]: [usize; 3]) -> Result<Self> {
+        Ok(match pipeline.rearrangement(height, width, &mut rng(0, 0, 0))? {
+            _ if pipeline.is_empty() => Self::Nothing,
+            Some(_) => Self::Moves(pipeline),
+            None => Self::Steps(pipeline),
+        })
+    }
 }
 
 /// Some images and their labels.
@@ -73,7 +96,7 @@ impl Dataset {
             }
             _ => Finish::Baked,
         };
-        Ok(Self { set: Arc::new(set), indices: None, finish: Arc::new(finish) })
+        Ok(Self { set: Arc::new(set), indices: None, finish: Arc::new(finish), resident: None })
     }
 
     /// These images of this data set, as a data set of their own. A random transform draws for an image what
@@ -81,7 +104,7 @@ impl Dataset {
     #[must_use]
     pub fn subset(&self, indices: &[u32]) -> Self {
         let indices = indices.iter().map(|&i| self.original(i)).collect();
-        Self { indices: Some(indices), ..self.clone() }
+        Self { indices: Some(indices), resident: None, ..self.clone() }
     }
 
     /// The same images, with `pipeline` done to them in all instead of the shards' own. It fails where the shards'
@@ -97,7 +120,33 @@ impl Dataset {
             )));
         }
         let finish = if self.set.dtype() == DType::Uint8 { finish(&self.set, left)? } else { Finish::Baked };
-        Ok(Self { finish: Arc::new(finish), ..self.clone() })
+        Ok(Self { finish: Arc::new(finish), resident: None, ..self.clone() })
+    }
+
+    /// The same, with the images on `device` once, where they are uint8 that are moved and looked up at most, and fit
+    /// there; otherwise, and on the CPU, where the shards lie in memory anyway, as it was. Batches are then gathered
+    /// on the device, and are the same.
+    pub fn on(self, device: Device, kind: Kind) -> Result<Self> {
+        if device == Device::Cpu { Ok(self) } else { self.resident_on(device, kind) }
+    }
+
+    /// [`Dataset::on`] for any device, as it can be tried without a GPU.
+    pub fn resident_on(self, device: Device, kind: Kind) -> Result<Self> {
+        let shape = self.set.image_shape();
+        let Finish::Table { before, values } = &*self.finish else { return Ok(self) };
+        let blank = match before {
+            Before::Nothing => vec![0; shape[0]],
+            Before::Moves(steps) => {
+                let moved = steps.rearrangement(shape[1], shape[2], &mut rng(0, 0, 0))?;
+                moved.map_or(Ok(vec![0; shape[0]]), |moved| moved.blank(shape[0]))?
+            }
+            Before::Steps(_) => return Ok(self),
+        };
+        let labels = (0..self.len() as u32).map(|i| self.label(i)).collect::<Result<Vec<_>>>()?;
+        let image = |i: usize| self.set.image(self.original(i as u32) as usize);
+        let source = Source { image: &image, labels: &labels, shape, values, blank: &blank };
+        let resident = Resident::upload(&source, kind, device)?.map(Arc::new);
+        Ok(Self { resident, ..self })
     }
 
     /// The shards that the images are in; not all of theirs need be in a subset.
@@ -129,13 +178,17 @@ impl Dataset {
     pub fn image_shape(&self) -> Result<[usize; 3]> {
         let stored = self.set.image_shape();
         match &*self.finish {
-            Finish::Table { before: pipeline, .. } | Finish::Steps(pipeline) => pipeline.output_shape(stored),
-            Finish::Baked => Ok(stored),
+            Finish::Table { before: Before::Moves(pipeline) | Before::Steps(pipeline), .. }
+            | Finish::Steps(pipeline) => pipeline.output_shape(stored),
+            Finish::Table { before: Before::Nothing, .. } | Finish::Baked => Ok(stored),
         }
     }
 
     /// Makes one batch, of the images at these places in this data set.
     pub fn batch(&self, indices: &[u32], target: Target) -> Result<Batch> {
+        if let Some(resident) = self.resident.as_ref().filter(|r| r.serves(target.kind, target.device)) {
+            return self.resident_batch(resident, indices, target);
+        }
         let [c, h, w] = self.image_shape()?;
         let n = indices.len();
         let size = [n, c, h, w].map(|n| n as i64);
@@ -186,13 +239,28 @@ impl Dataset {
         let stored = self.set.image(index as usize)?;
         let [channels, height, width] = self.set.image_shape();
         match &*self.finish {
-            Finish::Table { before, values } if before.is_empty() => {
+            Finish::Table { before: Before::Nothing, values } => {
                 let planes = stored.chunks_exact(height * width);
                 for ((c, table), plane) in values.iter().enumerate().zip(planes) {
                     place(plane, |&level| of(table[usize::from(level)]), channels, &mut out[c..]);
                 }
             }
-            Finish::Table { before, values } => {
+            Finish::Table { before: Before::Moves(steps), values } => {
+                let moved = self.moved(steps, index, target)?;
+                let blank = moved.blank(channels)?;
+                let planes = stored.chunks_exact(height * width);
+                for (((c, table), plane), blank) in values.iter().enumerate().zip(planes).zip(blank) {
+                    let value = |level: u8| of(table[usize::from(level)]);
+                    let rows = out[c..].chunks_mut(moved.columns.len() * channels);
+                    for (row, out) in moved.rows.iter().zip(rows) {
+                        let line = row.map(|y| &plane[y * width..][..width]);
+                        for (out, column) in out.iter_mut().step_by(channels).zip(&moved.columns) {
+                            *out = value(line.zip(*column).map_or(blank, |(line, x)| line[x]));
+                        }
+                    }
+                }
+            }
+            Finish::Table { before: Before::Steps(before), values } => {
                 let sample = self.draw(before, stored, index, target)?;
                 let Sample::Image(image) = sample else {
                     return Err(Error::failed("a tensor before ToTensor"));
@@ -230,6 +298,28 @@ impl Dataset {
         Ok(())
     }
 
+    /// The same batch, gathered on the device.
+    fn resident_batch(&self, resident: &Resident, indices: &[u32], target: Target) -> Result<Batch> {
+        let moves = match &*self.finish {
+            Finish::Table { before: Before::Moves(steps), .. } => {
+                let draw = |&i: &u32| self.moved(steps, self.original(i), target);
+                indices.iter().map(draw).collect::<Result<Vec<_>>>()?
+            }
+            _ => Vec::new(),
+        };
+        let places: Vec<i64> = indices.iter().map(|&i| i64::from(i)).collect();
+        let (images, labels) = resident.batch(&places, &moves)?;
+        Ok(Batch { images, labels })
+    }
+
+    /// Where the pixels of an image come from, drawn from its own generator.
+    fn moved(&self, steps: &Pipeline, index: u32, target: Target) -> Result<Rearrangement> {
+        let [_, height, width] = self.set.image_shape();
+        let mut rng = rng(target.seed, target.epoch, u64::from(index));
+        let moved = steps.rearrangement(height, width, &mut rng)?;
+        moved.ok_or_else(|| Error::failed("steps that moved pixels now do more"))
+    }
+
     /// An image through steps that may be random, drawn from its own generator.
     fn draw(&self, steps: &Pipeline, stored: &[u8], index: u32, target: Target) -> Result<Sample> {
         let [channels, height, width] = self.set.image_shape();
@@ -241,7 +331,7 @@ impl Dataset {
     }
 
     /// Calls `each` with every batch of `epoch` from the `from`th on, in order, until it breaks. The batches
-    /// are made on another thread, [`AHEAD`] of them ahead.
+    /// are made ahead on other threads: as many as there are cores, where memory allows.
     pub fn for_each_batch(
         &self,
         epoch: &Epoch,
@@ -249,19 +339,29 @@ impl Dataset {
         target: Target,
         mut each: impl FnMut(usize, Batch) -> Result<ControlFlow<()>>,
     ) -> Result<()> {
+        let images = epoch.batch(from.min(epoch.batches().saturating_sub(1))).len();
+        let bytes = images * self.image_shape()?.iter().product::<usize>() * target.kind.elt_size_in_bytes();
+        let cores = std::thread::available_parallelism().map_or(1, |n| n.get().min(MAKERS));
+        let makers = (WAITING / (2 * bytes.max(1))).clamp(1, cores);
         std::thread::scope(|scope| {
-            let (sender, receiver) = mpsc::sync_channel(AHEAD);
-            scope.spawn(move || {
-                for i in from..epoch.batches() {
-                    // An error ends the epoch; so does a receiver that has heard enough.
-                    let batch = self.batch(epoch.batch(i), target);
-                    let failed = batch.is_err();
-                    if sender.send((i, batch)).is_err() || failed {
-                        break;
+            // Each makes every so many'th batch, into a channel of its own: so they come in order.
+            let start = |maker: usize| {
+                let (sender, receiver) = mpsc::sync_channel(1);
+                scope.spawn(move || {
+                    for i in (from + maker..epoch.batches()).step_by(makers) {
+                        // An error ends the epoch; so does a receiver that has heard enough.
+                        let batch = self.batch(epoch.batch(i), target);
+                        let failed = batch.is_err();
+                        if sender.send(batch).is_err() || failed {
+                            break;
+                        }
                     }
-                }
-            });
-            for (i, batch) in receiver {
+                });
+                receiver
+            };
+            let receivers: Vec<_> = (0..makers).map(start).collect();
+            for (i, receiver) in (from..epoch.batches()).zip(receivers.iter().cycle()) {
+                let Ok(batch) = receiver.recv() else { break };
                 if each(i, batch?)?.is_break() {
                     break;
                 }
@@ -284,6 +384,7 @@ fn finish(set: &ShardSet, deferred: Pipeline) -> Result<Finish> {
     }
     let (before, tail) = (Pipeline::from(steps[..at].to_vec()), Pipeline::from(steps[at..].to_vec()));
     let [channels, ..] = before.output_shape(set.image_shape())?;
+    let before = Before::new(before, set.image_shape())?;
     // The tail treats each pixel alike, so an image of all 256 levels says what it makes of each.
     let levels = (0..=255_u8).flat_map(|level| std::iter::repeat_n(level, channels)).collect();
     let ramp = Image { width: 16, height: 16, channels, pixels: levels };

@@ -23,6 +23,10 @@ pub struct Resident {
     shape: [usize; 3],
 }
 
+// SAFETY: after `upload` its tensors are read alone, with no gradients recorded, and reading one from several threads
+// is what libtorch allows; tch leaves Sync out since tensors can be changed through shared references.
+unsafe impl Sync for Resident {}
+
 /// What lies on the device.
 pub struct Source<'a> {
     /// Image `i`, `[C, H, W]` uint8.

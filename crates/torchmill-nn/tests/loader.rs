@@ -26,6 +26,8 @@ fn batches_are_what_the_pipeline_makes() {
         "ToTensor",
         "ToTensor | Normalize((0.3,), (0.2,))",
         "RandomCrop(8, padding=2) | RandomHorizontalFlip | ToTensor | Normalize((0.3,), (0.2,))",
+        "RandomCrop(8, padding=3, fill=200) | RandomVerticalFlip(0.7) | ToTensor",
+        "Pad(1, fill=9) | CenterCrop(11) | RandomCrop(8) | ToTensor",
         "ToTensor | RandomHorizontalFlip",
     ];
     for text in pipelines {
@@ -43,6 +45,34 @@ fn batches_are_what_the_pipeline_makes() {
             assert_eq!(got[slot * 64..(slot + 1) * 64], expected.values, "{text}");
             assert_eq!(batch.labels.int64_value(&[slot as i64]), i64::from(index) % 3);
         }
+    }
+}
+
+#[test]
+fn batches_of_resident_images_are_the_same() {
+    let pipelines = [
+        "ToTensor",
+        "ToTensor | Normalize((0.3,), (0.2,))",
+        "RandomCrop(8, padding=2) | RandomHorizontalFlip | ToTensor",
+        "RandomVerticalFlip | RandomCrop((6, 5), 3, fill=77) | ToTensor | Normalize((0.3,), (0.2,))",
+        "RandomCrop(9, padding=2, padding_mode='reflect') | CenterCrop(11) | ToTensor",
+    ];
+    for (text, kind) in pipelines.into_iter().flat_map(|p| [(p, Kind::Float), (p, Kind::BFloat16)]) {
+        let (_folder, dataset) = dataset(text);
+        let dataset = dataset.subset(&[3, 30, 7, 49, 0]);
+        let target = Target { kind, ..TARGET };
+        let indices = [4, 0, 3, 3, 1];
+        let expected = dataset.batch(&indices, target).unwrap();
+        let resident = dataset.resident_on(Device::Cpu, kind).unwrap();
+        let got = resident.batch(&indices, target).unwrap();
+        assert_eq!(got.images.kind(), kind);
+        assert_eq!(got.images.stride(), expected.images.stride(), "{text}");
+        assert!(got.images.equal(&expected.images) && got.labels.equal(&expected.labels), "{text}");
+        // Another kind is made the other way.
+        assert_eq!(
+            resident.batch(&[1], Target { kind: Kind::Half, ..target }).unwrap().images.kind(),
+            Kind::Half
+        );
     }
 }
 

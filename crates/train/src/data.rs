@@ -2,11 +2,13 @@
 
 use std::path::Path;
 
-use torchmill::recipe::{Recipe, Validation};
+use tch::Device;
+use torchmill::recipe::{Precision, Recipe, Validation};
 use torchmill::shard::ShardSet;
 use torchmill::transform::Pipeline;
 use torchmill::{Error, Result, progress};
 use torchmill_nn::loader::Dataset;
+use torchmill_nn::precision;
 
 use crate::validation;
 
@@ -87,6 +89,12 @@ impl Data {
             (data.eval, data.test) = (first(&data.eval), data.test.as_ref().map(first));
         }
         Ok(data)
+    }
+
+    /// The same; what every epoch goes through lies on the device where it can.
+    pub fn on(self, device: Device, precision: Precision) -> Result<Self> {
+        let kind = precision::kind(precision);
+        Ok(Self { train: self.train.on(device, kind)?, eval: self.eval.on(device, kind)?, ..self })
     }
 }
 

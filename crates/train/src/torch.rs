@@ -29,7 +29,7 @@ fn run(args: Args) -> Result<()> {
         return summary::print(&args);
     }
     let mut plan = plan::resolve(&args)?;
-    let data = data::Data::open(&mut plan.recipe)?;
+    let data = data::Data::open(&mut plan.recipe)?.on(plan.device, plan.recipe.train.precision)?;
     let mut session = session::Session::start(plan, &data)?;
     let last = session.run(&data)?;
     progress::note(format_args!("the run is in {}", session.folder().path().display()));

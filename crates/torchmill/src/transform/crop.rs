@@ -4,9 +4,10 @@ use std::ops::Range;
 
 use super::arguments::transform;
 use super::image::{Form, Sample};
-use super::pad::{grown, pad};
+use super::pad::{grown, margins};
 use super::planes::{check_fill, half, rearranged, window};
 use super::random::{Rng, below};
+use super::rearrangement::Rearrangement;
 use super::step::Step;
 use super::types::{Edges, Fill, PaddingMode, Size};
 use crate::{Error, Result};
@@ -25,18 +26,22 @@ impl Step for CenterCrop {
         Ok(input.sized(height, width))
     }
 
-    fn apply(&self, sample: Sample, _: &mut Rng) -> Result<Sample> {
-        self.cropped(&sample)
+    fn rearrangement(&self, height: usize, width: usize, _: &mut Rng) -> Result<Option<Rearrangement>> {
+        Ok(Some(self.middle(height, width)))
     }
 }
 
 impl CenterCrop {
     /// The middle of this.
     pub(super) fn cropped(&self, sample: &Sample) -> Result<Sample> {
-        let (height, width) = self.size.square();
-        let [_, h, w] = sample.shape();
-        let (top, left) = (center(h, height), center(w, width));
-        crop(sample, top, left, height, width)
+        let [_, height, width] = sample.shape();
+        self.middle(height, width).apply(sample)
+    }
+
+    fn middle(&self, height: usize, width: usize) -> Rearrangement {
+        let (rows, columns) = self.size.square();
+        let (top, left) = (center(height, rows), center(width, columns));
+        Rearrangement::filled(window(height, top, rows), window(width, left, columns), &Fill::zero())
     }
 
     /// The rows and columns that are left of an image, where none need be added.
@@ -112,18 +117,13 @@ impl Step for RandomCrop {
         Ok(input.sized(height, width))
     }
 
-    fn apply(&self, sample: Sample, rng: &mut Rng) -> Result<Sample> {
-        let (height, width) = self.size.square();
-        let [_, h, w] = sample.shape();
-        let edges = self.margins(h, w)?;
-        let sample = if edges == Self::no_padding() {
-            sample
-        } else {
-            pad(&sample, edges, &self.fill, self.padding_mode)?
-        };
-        let [_, h, w] = sample.shape();
-        let (top, left) = (below(h - height + 1, rng), below(w - width + 1, rng));
-        crop(&sample, top as isize, left as isize, height, width)
+    fn rearrangement(&self, height: usize, width: usize, rng: &mut Rng) -> Result<Option<Rearrangement>> {
+        let padded = margins(height, width, self.margins(height, width)?, &self.fill, self.padding_mode);
+        let (rows, columns) = self.size.square();
+        let top = below(padded.rows.len() - rows + 1, rng);
+        let left = below(padded.columns.len() - columns + 1, rng);
+        let window = |start: usize, length: usize| (start..start + length).map(Some).collect();
+        Ok(padded.then(Rearrangement::whole(window(top, rows), window(left, columns))))
     }
 }
 

@@ -1,11 +1,10 @@
 //! `RandomHorizontalFlip` and `RandomVerticalFlip`.
 
 use super::arguments::transform;
-use super::image::Sample;
-use super::planes::{all, rearranged};
+use super::planes::{Sources, all};
 use super::random::{Rng, happens};
+use super::rearrangement::Rearrangement;
 use super::step::{Step, Wrong};
-use super::types::Fill;
 use crate::Result;
 
 transform! {
@@ -33,12 +32,10 @@ impl Step for RandomHorizontalFlip {
         true
     }
 
-    fn apply(&self, sample: Sample, rng: &mut Rng) -> Result<Sample> {
-        if !happens(self.p, rng) {
-            return Ok(sample);
-        }
-        let [_, height, width] = sample.shape();
-        rearranged(&sample, &all(height), &all(width).into_iter().rev().collect(), &Fill::zero())
+    fn rearrangement(&self, height: usize, width: usize, rng: &mut Rng) -> Result<Option<Rearrangement>> {
+        let mirrored = happens(self.p, rng);
+        let columns = if mirrored { reversed(width) } else { all(width) };
+        Ok(Some(Rearrangement::whole(all(height), columns)))
     }
 }
 
@@ -51,11 +48,14 @@ impl Step for RandomVerticalFlip {
         true
     }
 
-    fn apply(&self, sample: Sample, rng: &mut Rng) -> Result<Sample> {
-        if !happens(self.p, rng) {
-            return Ok(sample);
-        }
-        let [_, height, width] = sample.shape();
-        rearranged(&sample, &all(height).into_iter().rev().collect(), &all(width), &Fill::zero())
+    fn rearrangement(&self, height: usize, width: usize, rng: &mut Rng) -> Result<Option<Rearrangement>> {
+        let mirrored = happens(self.p, rng);
+        let rows = if mirrored { reversed(height) } else { all(height) };
+        Ok(Some(Rearrangement::whole(rows, all(width))))
     }
+}
+
+/// n - 1 to 0.
+fn reversed(n: usize) -> Sources {
+    (0..n).rev().map(Some).collect()
 }

@@ -22,6 +22,7 @@ mod enhance;
 mod hue;
 mod levels;
 mod planes;
+mod rearrangement;
 mod resample;
 
 mod auto_augment;
@@ -56,6 +57,7 @@ pub use normalize::Normalize;
 pub use pad::Pad;
 pub use pipeline::Pipeline;
 pub use random::{Rng, rng};
+pub use rearrangement::Rearrangement;
 pub use resize::Resize;
 pub use resized_crop::RandomResizedCrop;
 pub use rotation::{RandomAffine, RandomRotation, Shear};

@@ -1,9 +1,10 @@
 //! `Pad`.
 
 use super::arguments::transform;
-use super::image::{Form, Sample};
-use super::planes::{check_fill, padded, rearranged};
+use super::image::Form;
+use super::planes::{check_fill, padded};
 use super::random::Rng;
+use super::rearrangement::Rearrangement;
 use super::step::Step;
 use super::types::{Edges, Fill, PaddingMode};
 use crate::Result;
@@ -26,8 +27,8 @@ impl Step for Pad {
         Ok(grown(input, self.padding))
     }
 
-    fn apply(&self, sample: Sample, _: &mut Rng) -> Result<Sample> {
-        pad(&sample, self.padding, &self.fill, self.padding_mode)
+    fn rearrangement(&self, height: usize, width: usize, _: &mut Rng) -> Result<Option<Rearrangement>> {
+        Ok(Some(margins(height, width, self.padding, &self.fill, self.padding_mode)))
     }
 }
 
@@ -37,10 +38,18 @@ pub(super) fn grown(input: Form, edges: Edges) -> Form {
     Form { size: input.size.map(grow), ..input }
 }
 
-/// The sample with these margins.
-pub(super) fn pad(sample: &Sample, edges: Edges, fill: &Fill, mode: PaddingMode) -> Result<Sample> {
-    let [_, height, width] = sample.shape();
+/// These margins around a sample of this height and width.
+pub(super) fn margins(
+    height: usize,
+    width: usize,
+    edges: Edges,
+    fill: &Fill,
+    mode: PaddingMode,
+) -> Rearrangement {
     let rows = padded(height, edges.top, edges.bottom, mode);
     let columns = padded(width, edges.left, edges.right, mode);
-    rearranged(sample, &rows, &columns, fill)
+    match mode {
+        PaddingMode::Constant => Rearrangement::filled(rows, columns, fill),
+        _ => Rearrangement::whole(rows, columns),
+    }
 }

@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use super::image::{Form, Kind, Sample};
 use super::random::Rng;
+use super::rearrangement::Rearrangement;
 use super::table::Transform;
 use super::value::{Call, Item, Value};
 use super::{Normalize, syntax};
@@ -144,6 +145,22 @@ impl Pipeline {
             steps = rest;
         }
         Ok(sample)
+    }
+
+    /// All steps at once, for a uint8 image of this height and width, where they do nothing but move whole rows and
+    /// columns and would fill what is missing with the same; `None` otherwise, which does not depend on what is
+    /// drawn. It draws what [`Pipeline::apply`] draws.
+    pub fn rearrangement(&self, height: usize, width: usize, rng: &mut Rng) -> Result<Option<Rearrangement>> {
+        let mut all = Rearrangement::nothing(height, width);
+        for step in self.steps.iter().map(Transform::step) {
+            let (height, width) = (all.rows.len(), all.columns.len());
+            let next = step.rearrangement(height, width, rng).map_err(|e| e.within(step.name()))?;
+            match next.and_then(|next| all.then(next)) {
+                Some(both) => all = both,
+                None => return Ok(None),
+            }
+        }
+        Ok(Some(all))
     }
 
     /// What comes out for what goes in, without doing it. The size is `None` where it may differ from image to

@@ -66,6 +66,18 @@ const SUITED: &[&str] = &[
     "TrivialAugmentWide(#)",
 ];
 
+/// Steps that only move rows and columns.
+const MOVES: &[&str] = &[
+    "CenterCrop((5, 9))",
+    "Pad((1, 2, 3, 0), padding_mode='symmetric')",
+    "Pad(2)",
+    "Pad(1, fill=7)",
+    "RandomCrop((4, 6), padding=1, pad_if_needed=True)",
+    "RandomCrop(3, (2, 1), True, padding_mode='reflect')",
+    "RandomHorizontalFlip",
+    "RandomVerticalFlip(0.3)",
+];
+
 fn suited() -> impl Strategy<Value = String> {
     (proptest::sample::select(SUITED), proptest::collection::vec((1..40_u32, 0..=10_u32), 9)).prop_map(
         |(template, numbers)| {
@@ -156,6 +168,28 @@ proptest! {
         let apart = apply(&crop, apply(&resize, image.clone()));
         let at_once = apply(&format!("{resize} | {crop}"), image);
         prop_assert!(at_once == apart);
+    }
+
+    /// Moves at once give what they give one after the other, and draw the same.
+    #[test]
+    fn a_rearrangement_is_what_its_steps_do(
+        moves in proptest::collection::vec(proptest::sample::select(MOVES), 0..5),
+        (height, width) in (1..12_usize, 1..12_usize), rgb in any::<bool>(), seed in any::<u64>(),
+    ) {
+        let pipeline = Pipeline::parse(&moves.join(" | ")).unwrap();
+        let channels = if rgb { 3 } else { 1 };
+        let pixels = (0..height * width * channels).map(|i| (i as u64).wrapping_mul(seed | 1) as u8).collect();
+        let sample = Sample::Image(Image { width, height, channels, pixels });
+        let (mut apart, mut at_once) = (rng(seed, 0, 0), rng(seed, 0, 0));
+        let expected = pipeline.apply(sample.clone(), &mut apart).unwrap();
+        let rearrangement = pipeline.rearrangement(height, width, &mut at_once).unwrap();
+        let Some(rearrangement) = rearrangement else {
+            // Two fills are too many.
+            prop_assert!(moves.iter().any(|m| m.contains("fill=7")));
+            return Ok(());
+        };
+        prop_assert_eq!(rearrangement.apply(&sample).unwrap(), expected);
+        prop_assert_eq!(apart, at_once);
     }
 
     #[test]

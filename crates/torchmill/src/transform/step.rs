@@ -2,8 +2,9 @@
 
 use super::image::{Form, Kind, Sample};
 use super::random::Rng;
+use super::rearrangement::Rearrangement;
 use super::value::Value;
-use crate::Result;
+use crate::{Error, Result};
 
 /// What [`arguments!`](super::arguments) generates for each transform.
 pub(super) trait Declared {
@@ -36,8 +37,20 @@ pub(super) trait Step: Declared {
         Ok(input)
     }
 
+    /// For a transform that does nothing but move whole rows and columns: where they come from in an image of this
+    /// height and width. That is all there is to say of it; other transforms have [`Step::apply`].
+    fn rearrangement(&self, _height: usize, _width: usize, _rng: &mut Rng) -> Result<Option<Rearrangement>> {
+        Ok(None)
+    }
+
     /// The work itself. A sample's length agrees with its shape, here and in what is returned.
-    fn apply(&self, sample: Sample, rng: &mut Rng) -> Result<Sample>;
+    fn apply(&self, sample: Sample, rng: &mut Rng) -> Result<Sample> {
+        let [_, height, width] = sample.shape();
+        match self.rearrangement(height, width, rng)? {
+            Some(rearrangement) => rearrangement.apply(&sample),
+            None => Err(Error::failed("has nothing to do to an image")),
+        }
+    }
 }
 
 /// An argument out of range.
