@@ -30,7 +30,7 @@ pub struct Args {
     /// Recipe, or architecture such as resnet18, whose network a plain state dict belongs to
     #[arg(short, long, value_name = "NAME|FILE")]
     pub model: Option<String>,
-    /// The batch size that the total loss is summed by [default: the one it was trained with]
+    /// The batch size that the total loss is summed by [default: the training's]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub batch_size: Option<u32>,
     /// fp32, bf16, auto, or on a GPU fp16 or tf32
@@ -42,7 +42,7 @@ pub struct Args {
     /// How the results are written
     #[arg(short, long, value_enum, default_value_t = Format::Text, help_heading = "Results")]
     pub format: Format,
-    /// Also each class's precision, recall, F1 and support, and the confusion matrix
+    /// Also each class's precision, recall and F1, and the confusion matrix
     #[arg(short, long, help_heading = "Results")]
     pub report: bool,
     /// Top-k accuracies, such as 1,5; for images, how many classes are named [default: 3]
@@ -51,10 +51,10 @@ pub struct Args {
     /// Write each image's label, prediction and probabilities: CSV, or JSON lines (.jsonl); - is standard output
     #[arg(short, long, value_name = "FILE", help_heading = "Results")]
     pub predictions: Option<PathBuf>,
-    /// Write a page with the confusion matrix, calibration and the most confident mistakes
+    /// Write a page with the confusion matrix and the most confident mistakes
     #[arg(long, value_name = "FILE", help_heading = "Results")]
     pub html: Option<PathBuf>,
-    /// Write a picture of some images and what they are taken for, DIR/CHECKPOINT.png, for each checkpoint
+    /// Draw what some images are taken for: DIR/CHECKPOINT.png
     #[arg(long, value_name = "DIR", help_heading = "Results")]
     pub samples: Option<PathBuf>,
     /// The pipeline that images go through [default: the checkpoint's own]
@@ -63,7 +63,7 @@ pub struct Args {
     /// Name images that cannot be read, and go on
     #[arg(long, help_heading = "Images")]
     pub skip_bad: bool,
-    /// Print a table of these runs: their metrics, and the settings in which they differ
+    /// Print a table of these runs: their metrics, and where their settings differ
     #[arg(long, conflicts_with_all = ["data", "model", "report", "top_k", "predictions", "html", "samples", "transform", "skip_bad", "batch_size"], help_heading = "Comparison")]
     pub compare: bool,
     /// The metric that the table is sorted by [default: val accuracy, or test accuracy]
@@ -93,5 +93,5 @@ Examples:
   evaluate runs/first photo.jpg other.png
   find photos -name '*.jpg' | evaluate runs/first - --format csv > photos.csv
   evaluate runs/first --html first.html --predictions first.csv
-  evaluate runs/first/checkpoints/epoch-*.safetensors --samples runs/first/samples
+  evaluate runs/first/checkpoints/epoch-*.safetensors --samples samples
   evaluate --compare runs/* --sort 'test loss'";

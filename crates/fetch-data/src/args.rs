@@ -57,7 +57,7 @@ const EXAMPLES: &str = "Examples:
   fetch-data cifar10 --from ~/Downloads/cifar-10-binary.tar.gz
   fetch-data pets --from ~/pictures/pets
   fetch-data --available cifar10 || echo \"no source answers\"
-  prep \"$(fetch-data mnist-5k)\"";
+  prep \"$(fetch-data mnist-5k)\" -o data/shards/mnist-5k";
 
 impl Args {
     /// What the names do not say.

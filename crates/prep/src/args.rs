@@ -8,7 +8,7 @@ use torchmill::shard::DType;
 
 const EXAMPLES: &str = "\x1b[1mExamples:\x1b[0m
   prep data/raw/cifar10 -o data/shards/cifar10
-  prep pets --test-fraction 0.2 --transform 'Resize((200, 200)) | ToTensor' -o shards
+  prep pets --test-fraction 0.2 --transform 'Resize((64,64)) | ToTensor' -o out
   prep pets --recipe article --preview sheet.png
   prep cats dogs --recipe article -o shards
   prep data/raw/cifar10 --split test --format npy -o - | python your_script.py

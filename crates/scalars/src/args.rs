@@ -18,7 +18,7 @@ const EXAMPLES: &str = "\
 Examples:
   scalars runs --logdir logs && tensorboard --logdir logs
   scalars runs --follow                          # live, until Ctrl-C
-  scalars runs/first --histograms --images       # weights, and what evaluate --samples drew
+  scalars runs/first --histograms                # how the weights change
   scalars runs --plot --only '*loss'
   scalars --dump logs > all.csv";
 

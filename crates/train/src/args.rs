@@ -121,7 +121,7 @@ Examples:
   train --recipe article --data data/shards/cifar10 --run runs/first
   train --run runs/first --resume --epochs 20
   train --print-recipe article > mine.toml
-  for lr in 0.1 0.01; do train --data data/shards/cifar10 --lr $lr --run runs/lr-$lr; done";
+  for i in 1 2 3; do train -d data/shards/cifar10 --seed $i --run runs/$i; done";
 
 /// `3x32x32`.
 fn shape(text: &str) -> std::result::Result<[usize; 3], String> {
