@@ -20,8 +20,7 @@ use std::process::ExitCode;
 
 use args::Args;
 use inputs::Inputs;
-use torchmill::{Error, Result, cli, progress};
-use torchmill_nn::memory;
+use torchmill::{Error, Result, cli, memory, progress};
 
 fn main() -> ExitCode {
     memory::keep_freed();

@@ -10,6 +10,7 @@ pub mod cli;
 pub mod dataset;
 pub mod error;
 pub mod interrupt;
+pub mod memory;
 pub mod metrics;
 pub mod progress;
 pub mod recipe;

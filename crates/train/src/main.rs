@@ -18,8 +18,7 @@ mod watch;
 use std::process::ExitCode;
 
 use args::Args;
-use torchmill::{Result, cli, progress, recipe};
-use torchmill_nn::memory;
+use torchmill::{Result, cli, memory, progress, recipe};
 
 fn main() -> ExitCode {
     memory::keep_freed();
