@@ -17,8 +17,8 @@ use evaluate::args::Args;
 use evaluate::inputs::Inputs;
 use evaluate::{args, csv_table, inputs, text};
 use std::path::Path;
-use torchmill::{Result, cli, progress};
-use torchmill_nn::{exit, memory};
+use torchmill::{Result, cli, memory, progress};
+use torchmill_nn::exit;
 
 fn main() {
     memory::keep_freed();

@@ -77,21 +77,22 @@ impl Job<'_> {
         self.samples[i % self.samples.len()]
     }
 
-    /// Bakes the images of `range`. `stop` is looked at between images, as Ctrl-C is.
+    /// Bakes the images of `range`, their pixels into `place`, whatever is there. `stop` is looked at between
+    /// images, as Ctrl-C is.
     ///
     /// Fails on the first image that cannot be read (unless bad ones are collected) or has another shape than
     /// the others.
-    pub fn chunk(&self, range: Range<usize>, stop: &AtomicBool) -> Result<Chunk> {
+    pub fn chunk(&self, range: Range<usize>, place: Vec<u8>, stop: &AtomicBool) -> Result<Chunk> {
         let go_on = || {
             interrupt::check()?;
             if stop.load(Ordering::Relaxed) { Err(Error::ClosedPipe) } else { Ok(()) }
         };
         let mut indices: Vec<usize> = range.collect();
         let mut kept = vec![true; indices.len()];
-        let (mut pixels, mut encoded) = (Vec::new(), Vec::new());
+        let (mut pixels, mut encoded) = (place, Vec::new());
         let size = self.image_bytes();
         let failed = if self.encoding == Encoding::Pixels {
-            pixels = vec![0; indices.len() * size];
+            pixels.resize(indices.len() * size, 0);
             let jobs = pixels.par_chunks_exact_mut(size).zip(&indices).zip(&mut kept);
             jobs.map(|((place, &i), kept)| {
                 go_on()?;

@@ -153,7 +153,7 @@ impl Planned {
             let names = self.names_of(i, job, format);
             for (k, name) in names.into_iter().enumerate() {
                 let file = AtomicFile::create(folder.join(&name))?;
-                let file = self.fill(file, &folder.join(&name), job, format, (i, k), &chunk)?;
+                let file = self.fill(file, &folder.join(&name), job, format, (i, k), chunk)?;
                 written.sizes.insert(name, file.length()?);
                 written.files.push(file);
             }

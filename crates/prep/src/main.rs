@@ -19,13 +19,14 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use args::Args;
-use torchmill::Result;
+use torchmill::{Result, cli, memory};
 
 /// Who writes: what goes into headers.
 const WRITER: &str = concat!("prep ", env!("CARGO_PKG_VERSION"));
 
 fn main() -> ExitCode {
-    torchmill::cli::main(|a: &Args| &a.common, |args| run(&args))
+    memory::keep_freed();
+    cli::main(|a: &Args| &a.common, |args| run(&args))
 }
 
 fn run(args: &Args) -> Result<()> {

@@ -54,7 +54,7 @@ fn stream(job: &Job, ranges: &[Range<usize>], digest: &str, args: &Args, out: im
     work::run(job, &ranges[files.clone()], |i, chunk| {
         written += chunk.labels.len();
         let meta = digest::meta(job, files.start + i, ranges.len(), digest);
-        stream.chunk(&chunk, &meta).map_err(place)
+        stream.chunk(chunk, &meta).map_err(place)
     })?;
     stream.finish().map_err(place)?;
     Ok(written)

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::sync_channel;
+use std::sync::mpsc::{channel, sync_channel};
 
 use torchmill::Result;
 
@@ -10,27 +10,36 @@ use crate::bake::{Chunk, Job};
 
 /// Bakes `ranges` in order and hands each chunk to `write`. No more than two chunks exist at a time.
 ///
+/// The pixels of a chunk that has been written are where the next but one goes: its pages are there already.
 /// Stops at the first error of either side, and on Ctrl-C.
 pub fn run(
     job: &Job,
     ranges: &[Range<usize>],
-    mut write: impl FnMut(usize, Chunk) -> Result<()>,
+    mut write: impl FnMut(usize, &Chunk) -> Result<()>,
 ) -> Result<()> {
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let (send, receive) = sync_channel(0);
+        let (give_back, given_back) = channel();
         let stop_baking = &stop;
         // `send` moves in, so that the channel closes when the last chunk is out.
         scope.spawn(move || {
             for range in ranges {
-                let chunk = job.chunk(range.clone(), stop_baking);
+                let place = given_back.try_recv().unwrap_or_default();
+                let chunk = job.chunk(range.clone(), place, stop_baking);
                 let failed = chunk.is_err();
                 if send.send(chunk).is_err() || failed {
                     break;
                 }
             }
         });
-        let result = receive.iter().enumerate().try_for_each(|(i, chunk)| write(i, chunk?));
+        let result = receive.iter().enumerate().try_for_each(|(i, chunk)| {
+            let chunk: Chunk = chunk?;
+            write(i, &chunk)?;
+            // Nobody takes it after the last chunk has been baked.
+            let _ = give_back.send(chunk.pixels);
+            Ok(())
+        });
         stop.store(true, Ordering::Relaxed);
         drop(receive);
         result

@@ -11,7 +11,6 @@ pub mod initialise;
 pub mod loader;
 pub mod loss;
 mod max_pool;
-pub mod memory;
 pub mod mix;
 pub mod model;
 pub mod optimizer;

@@ -12,6 +12,7 @@ pub mod device;
 pub mod error;
 pub mod interrupt;
 pub mod libtorch;
+pub mod memory;
 pub mod metrics;
 pub mod progress;
 pub mod recipe;

@@ -14,8 +14,8 @@ mod summary;
 mod validation;
 mod watch;
 
-use torchmill::{Result, cli, progress};
-use torchmill_nn::{exit, memory};
+use torchmill::{Result, cli, memory, progress};
+use torchmill_nn::exit;
 use train::args;
 use train::args::Args;
 
