@@ -88,14 +88,18 @@ fn draw_one(chart: &Chart, look: Look) -> String {
 
 /// The tag, and for each run its mark, name and last value.
 fn title(chart: &Chart, look: Look) -> String {
-    let mut text = format!("{}\n", chart.tag);
+    let width = usize::from(look.width);
+    let mut text = format!("{}\n", terminal::cut(&chart.tag, width));
     for (i, curve) in chart.curves.iter().enumerate() {
         let mark = if look.unicode { '\u{25cf}' } else { MARKS[i % MARKS.len()] };
         let last = curve.points.last().map_or(f64::NAN, |p| p.1);
         let step = curve.points.last().map_or(0.0, |p| p.0);
         let run = if curve.run.is_empty() { "standard input" } else { &curve.run };
         let (start, end) = escape(COLOURS[i % COLOURS.len()], look);
-        let _ = writeln!(text, "  {start}{mark}{end} {run}: {} at step {step}", number(last));
+        let last = format!(": {} at step {step}", number(last));
+        // What is known of the run is worth more than all of its name.
+        let run = terminal::cut(run, width.saturating_sub("  * ".len() + last.len()));
+        let _ = writeln!(text, "  {start}{mark}{end} {run}{last}");
     }
     text
 }
@@ -195,6 +199,19 @@ mod tests {
         let braille = draw(&[chart], Look { unicode: true, colour: true, ..ASCII });
         assert!(braille.contains('\u{2514}') && braille.contains("\x1b[36m"), "{braille}");
         assert!(braille.chars().any(|c| ('\u{2801}'..='\u{28ff}').contains(&c)));
+    }
+
+    #[test]
+    fn long_names_are_cut() {
+        let mut chart = chart(&[(&"deep/".repeat(30), &[(1.0, 0.5), (2.0, 0.25)])]);
+        chart.tag = "\u{635f}\u{5931} ".repeat(30);
+        let text = draw(&[chart], Look { width: 40, ..ASCII });
+        let mut lines = text.lines();
+        // Two columns a letter.
+        assert_eq!(lines.next().map(|line| line.chars().count()), Some(24), "{text}");
+        let run = lines.next().unwrap();
+        assert!(run.len() == 40 && run.ends_with(": 0.25 at step 2"), "{text}");
+        assert!(lines.all(|line| line.len() <= 40), "{text}");
     }
 
     #[test]

@@ -1,10 +1,11 @@
 //! The runs as a table for people.
 
 use torchmill::recipe::Setting;
+use torchmill::terminal::cut;
 use unicode_width::UnicodeWidthStr;
 
 use super::run::{Metric, Run};
-use crate::text::{cut, left, right};
+use crate::text::{left, right};
 
 /// A setting is cut where it is longer: a list of layers tells nobody anything here.
 const LONGEST_SETTING: usize = 24;
