@@ -2,10 +2,11 @@
 
 use std::fmt::Write;
 
+use torchmill::terminal::cut;
 use unicode_width::UnicodeWidthStr;
 
 use crate::figures::{Figures, Scores};
-use crate::text::{cut, left, right};
+use crate::text::{left, right};
 
 /// A larger confusion matrix is a wall of digits.
 const LARGEST_MATRIX: usize = 30;
