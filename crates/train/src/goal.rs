@@ -49,9 +49,11 @@ impl Goal {
         self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
     }
 
-    /// Whether so many epochs and steps are all that was asked for.
-    pub fn is_reached(&self, epoch: u64, step: u64) -> bool {
-        epoch >= self.epochs || step >= self.steps
+    /// Whether so many epochs, batches of the next and steps are all that was asked for. Where an epoch's batches
+    /// have all been made, its evaluation and its checkpoint are still to come: so it is with a run that was killed
+    /// between the two.
+    pub fn is_reached(&self, epoch: u64, batch: u64, step: u64) -> bool {
+        epoch >= self.epochs || step >= self.steps && batch < self.batches
     }
 }
 
@@ -73,7 +75,7 @@ mod tests {
         let larger = Train { batch_size: 16, ..train.clone() };
         let after = |train: &Train, batch| {
             let goal = Goal::new(train, 203, None).after(2, batch, 50 + batch);
-            (goal.epochs, goal.steps, goal.is_reached(2, 50 + batch))
+            (goal.epochs, goal.steps, goal.is_reached(2, batch, 50 + batch))
         };
         assert_eq!(after(&larger, 0), (3, 62, false));
         assert_eq!(after(&train, 4), (3, 75, false));
@@ -85,10 +87,21 @@ mod tests {
     }
 
     #[test]
+    fn a_last_epoch_without_its_checkpoint_is_not_over() {
+        for train in [Train { epochs: 3, ..Train::default() }, Train { steps: Some(75), ..Train::default() }]
+        {
+            let goal = Goal::new(&Train { batch_size: 8, ..train }, 200, None).after(2, 25, 75);
+            assert!(!goal.is_reached(2, 25, 75) && goal.is_reached(3, 0, 75));
+        }
+        let train = Train { steps: Some(74), batch_size: 8, ..Train::default() };
+        assert!(Goal::new(&train, 200, None).after(2, 24, 74).is_reached(2, 24, 74));
+    }
+
+    #[test]
     fn time_is_up_when_it_is_up() {
         let goal = |time| Goal::new(&Train::default(), 100, time);
         assert!(goal(Some(Duration::ZERO)).is_late());
         assert!(!goal(Some(Duration::MAX)).is_late() && !goal(None).is_late());
-        assert!(goal(None).is_reached(10, 0) && !goal(None).is_reached(0, 9));
+        assert!(goal(None).is_reached(10, 0, 0) && !goal(None).is_reached(0, 9, 9));
     }
 }

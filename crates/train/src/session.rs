@@ -194,7 +194,7 @@ impl Session {
 
     /// Whether there is nothing more to train.
     fn is_over(&self) -> bool {
-        self.goal.is_reached(self.epoch, self.step) || self.watch.no_use().is_some()
+        self.goal.is_reached(self.epoch, self.batch, self.step) || self.watch.no_use().is_some()
     }
 
     /// What is found out once at the end. It is no part of the training state: were the run to go on to more
@@ -255,7 +255,7 @@ impl Session {
     }
 
     fn say_what_is_done(&self) {
-        if self.goal.is_reached(self.epoch, self.step) {
+        if self.goal.is_reached(self.epoch, self.batch, self.step) {
             let (amount, option) = match self.recipe().train.steps {
                 Some(steps) => (format!("{steps} steps"), "--steps"),
                 None => (format!("{} epochs", self.goal.epochs), "--epochs"),

@@ -152,6 +152,26 @@ fn a_run_killed_at_any_moment_and_resumed_ends_as_one_never_interrupted() {
     assert!(names.into_iter().all(|n| !n.starts_with("step-") && !n.starts_with(".partial")));
 }
 
+#[test]
+fn a_run_that_ends_between_its_last_step_and_its_last_checkpoint_goes_on_to_it() {
+    let folder = workplace();
+    let folder = folder.path();
+    assert_done(&train(folder, "whole", &[]));
+    for (run, options) in
+        [("epochs", ["--save-every", "3"].as_slice()), ("steps", &["--save-every", "3", "--steps", "75"])]
+    {
+        // A folder in the place of the last checkpoint ends the run after step 75 has been saved.
+        let last = checkpoint(folder, run, "epoch-0003.safetensors");
+        std::fs::create_dir_all(last.join("in-the-way")).unwrap();
+        let options = [&["--resume"], options].concat();
+        assert_fails(&train(folder, run, &options), 1, "epoch-0003.safetensors");
+        assert!(checkpoint(folder, run, "step-00000075.safetensors").exists());
+        std::fs::remove_dir_all(&last).unwrap();
+        assert_done(&train(folder, run, &options));
+        assert_same_run(folder, "whole", run);
+    }
+}
+
 /// Everything that has a state to save or that draws at random, at once.
 const FULL: &str = r#"
 epochs = 3
