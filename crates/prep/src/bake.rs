@@ -8,10 +8,11 @@ use half::{bf16, f16};
 use rayon::prelude::*;
 use torchmill::dataset::{self, Dataset};
 use torchmill::shard::DType;
-use torchmill::transform::{self, Image, Sample};
+use torchmill::transform::{self, Image, Pipeline, Sample};
 use torchmill::{Error, Result, interrupt};
 
 use crate::format::encode::{self, Encoding};
+use crate::levels::Levels;
 use crate::pipelines::Cut;
 
 /// The images of one split and what becomes of them.
@@ -93,10 +94,11 @@ impl Job<'_> {
         let size = self.image_bytes();
         let failed = if self.encoding == Encoding::Pixels {
             pixels.resize(indices.len() * size, 0);
+            let steps = Steps::new(self)?;
             let jobs = pixels.par_chunks_exact_mut(size).zip(&indices).zip(&mut kept);
             jobs.map(|((place, &i), kept)| {
                 go_on()?;
-                *kept = self.unless_bad(i, self.bake_into(i, place))?.is_some();
+                *kept = self.unless_bad(i, self.bake_into(i, &steps, place))?.is_some();
                 Ok(())
             })
             .find_map_first(Result::err)
@@ -135,12 +137,17 @@ impl Job<'_> {
 
     /// Image `i` through the baked part of the pipeline.
     pub fn bake(&self, i: usize) -> Result<Sample, Failure> {
+        self.through(&self.cut.baked, i)
+    }
+
+    /// Image `i` through these steps.
+    fn through(&self, steps: &Pipeline, i: usize) -> Result<Sample, Failure> {
         let sample = self.sample(i);
         let image = self.set.image(sample).map_err(Failure::Bad)?;
         // Each copy is drawn as one epoch's would be.
         let (copy, index) = (i / self.samples.len(), i % self.samples.len());
         let mut rng = transform::rng(self.seed, copy as u64, index as u64);
-        let baked = self.cut.baked.apply(Sample::Image(image), &mut rng);
+        let baked = steps.apply(Sample::Image(image), &mut rng);
         Ok(baked.map_err(|e| e.within(self.set.place(sample)))?)
     }
 
@@ -157,7 +164,7 @@ impl Job<'_> {
         }
     }
 
-    fn bake_into(&self, i: usize, place: &mut [u8]) -> Result<(), Failure> {
+    fn bake_into(&self, i: usize, steps: &Steps, place: &mut [u8]) -> Result<(), Failure> {
         let sample = self.sample(i);
         if self.cut.baked.is_empty()
             && let Some(shape) = self.set.planar_shape(sample)
@@ -165,9 +172,12 @@ impl Job<'_> {
             self.check_shape(sample, shape)?;
             return self.set.read_planar(sample, place).map_err(Failure::Bad);
         }
-        let baked = self.bake(i)?;
+        let baked = self.through(&steps.pixels, i)?;
         self.check_shape(sample, baked.shape())?;
-        lay_out(&baked, self.dtype, place);
+        match (&baked, &steps.levels) {
+            (Sample::Image(image), Some(levels)) => levels.lay_out(image, place)?,
+            _ => lay_out(&baked, self.dtype, place),
+        }
         Ok(())
     }
 
@@ -196,6 +206,22 @@ impl Job<'_> {
             self.first,
             self.shape
         )))
+    }
+}
+
+/// The baked part of a pipeline, as it is carried out on many images.
+struct Steps {
+    /// What is done to pixels; all there is where `levels` is none.
+    pixels: Pipeline,
+    /// What is then made of each level.
+    levels: Option<Levels>,
+}
+
+impl Steps {
+    fn new(job: &Job) -> Result<Self> {
+        let (pixels, last) = job.cut.baked.split_levels();
+        let levels = |last| Levels::new(last, job.shape[0], job.dtype);
+        Ok(Self { pixels, levels: Some(&last).filter(|l| !l.is_empty()).map(levels).transpose()? })
     }
 }
 
@@ -231,7 +257,7 @@ fn retain<T>(values: &mut Vec<T>, kept: &[bool]) {
 }
 
 /// A sample's elements, channels first, as little-endian bytes.
-fn lay_out(sample: &Sample, dtype: DType, place: &mut [u8]) {
+pub fn lay_out(sample: &Sample, dtype: DType, place: &mut [u8]) {
     match sample {
         Sample::Image(image) => to_planar(image, place),
         Sample::Tensor(tensor) => to_elements(&tensor.values, dtype, place),

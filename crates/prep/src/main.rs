@@ -8,6 +8,7 @@ mod format;
 mod input;
 mod inspect;
 mod job;
+mod levels;
 mod pipelines;
 mod preview;
 mod sidecar;

@@ -10,6 +10,9 @@ use crate::bake::Job;
 use crate::format::Stream;
 use crate::{digest, job, work};
 
+/// Bytes of pixels for each thread that are baked and written at a time, where they are of one file.
+const STREAM_CHUNK: u64 = 4 << 20;
+
 /// Streams the only job there is. Shards follow one another; every other format is one file.
 pub fn write(mut jobs: Vec<Job>, args: &Args) -> Result<()> {
     if jobs.len() != 1 {
@@ -51,7 +54,16 @@ fn stream(job: &Job, ranges: &[Range<usize>], digest: &str, args: &Args, out: im
     let mut written = 0;
     let out = BufWriter::with_capacity(1 << 16, out);
     let mut stream = Stream::start(args.output.format, job, &labels, out).map_err(place)?;
-    work::run(job, &ranges[files.clone()], |i, chunk| {
+    // A chunk is a shard where shards are written. All else runs together, and the less of it there is at a
+    // time, the sooner it comes out and the likelier it is still in a cache.
+    let chunks = match args.output.format {
+        Format::Shard => ranges[files.clone()].to_vec(),
+        _ => {
+            let limit = STREAM_CHUNK * rayon::current_num_threads() as u64;
+            work::smaller(&ranges[files.clone()], job.image_bytes(), limit)
+        }
+    };
+    work::run(job, &chunks, |i, chunk| {
         written += chunk.labels.len();
         let meta = digest::meta(job, files.start + i, ranges.len(), digest);
         stream.chunk(chunk, &meta).map_err(place)

@@ -1,4 +1,4 @@
-//! Baking and writing at the same time: while one chunk is written, the next is baked.
+//! Baking and writing at the same time: while one chunk is written, the next ones are baked.
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,9 +8,13 @@ use torchmill::Result;
 
 use crate::bake::{Chunk, Job};
 
-/// Bakes `ranges` in order and hands each chunk to `write`. No more than two chunks exist at a time.
+/// How many chunks are baked at a time: while the last images of one are on some cores, the next one's are on the
+/// others.
+const BAKED_AT_ONCE: usize = 2;
+
+/// Bakes `ranges` and hands each chunk to `write`, in order. No more than three chunks exist at a time.
 ///
-/// The pixels of a chunk that has been written are where the next but one goes: its pages are there already.
+/// The pixels of a chunk that has been written are where a later one goes: its pages are there already.
 /// Stops at the first error of either side, and on Ctrl-C.
 pub fn run(
     job: &Job,
@@ -19,29 +23,36 @@ pub fn run(
 ) -> Result<()> {
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
-        let (send, receive) = sync_channel(0);
-        let (give_back, given_back) = channel();
         let stop_baking = &stop;
-        // `send` moves in, so that the channel closes when the last chunk is out.
-        scope.spawn(move || {
-            for range in ranges {
-                let place = given_back.try_recv().unwrap_or_default();
-                let chunk = job.chunk(range.clone(), place, stop_baking);
-                let failed = chunk.is_err();
-                if send.send(chunk).is_err() || failed {
-                    break;
+        let bakers = [(); BAKED_AT_ONCE].map(|()| (sync_channel(0), channel()));
+        let mut ends = Vec::new();
+        for (k, ((send, receive), (give_back, given_back))) in bakers.into_iter().enumerate() {
+            ends.push((receive, give_back));
+            // `send` moves in, so that the channel closes when the last chunk is out.
+            scope.spawn(move || {
+                for range in ranges.iter().skip(k).step_by(BAKED_AT_ONCE) {
+                    let place = given_back.try_recv().unwrap_or_default();
+                    let chunk = job.chunk(range.clone(), place, stop_baking);
+                    let failed = chunk.is_err();
+                    if send.send(chunk).is_err() || failed {
+                        break;
+                    }
                 }
-            }
-        });
-        let result = receive.iter().enumerate().try_for_each(|(i, chunk)| {
+            });
+        }
+        let mut next = |i: usize| {
+            let (receive, give_back) = &ends[i % BAKED_AT_ONCE];
+            // It sends each of its chunks or an error, unless it panics: then so does the scope.
+            let Ok(chunk) = receive.recv() else { return Ok(()) };
             let chunk: Chunk = chunk?;
             write(i, &chunk)?;
-            // Nobody takes it after the last chunk has been baked.
+            // Nobody takes it after the last chunk.
             let _ = give_back.send(chunk.pixels);
             Ok(())
-        });
+        };
+        let result = (0..ranges.len()).try_for_each(&mut next);
         stop.store(true, Ordering::Relaxed);
-        drop(receive);
+        drop(ends);
         result
     })
 }
@@ -52,6 +63,15 @@ pub fn ranges(count: usize, bytes: usize, limit: u64) -> Vec<Range<usize>> {
     let files = (count as u64).div_ceil(per_file).max(1);
     let cut = |i: u64| (u128::from(i) * count as u128 / u128::from(files)) as usize;
     (0..files).map(|i| cut(i)..cut(i + 1)).collect()
+}
+
+/// The same images in stretches of at most `limit` bytes, at least one image each.
+pub fn smaller(ranges: &[Range<usize>], bytes: usize, limit: u64) -> Vec<Range<usize>> {
+    let cut = |range: &Range<usize>| {
+        let start = range.start;
+        self::ranges(range.len(), bytes, limit).into_iter().map(move |r| start + r.start..start + r.end)
+    };
+    ranges.iter().flat_map(cut).collect()
 }
 
 #[cfg(test)]
@@ -65,5 +85,10 @@ mod tests {
         assert_eq!(ranges(10, 100, 300), [0..2, 2..5, 5..7, 7..10]);
         assert_eq!(ranges(3, 1000, 1), [0..1, 1..2, 2..3]);
         assert_eq!(ranges(3, 1, 1000).len(), 1);
+    }
+
+    #[test]
+    fn smaller_stretches_are_of_the_same_images() {
+        assert_eq!(smaller(&[10..20, 20..23], 100, 400), [10..13, 13..16, 16..20, 20..23]);
     }
 }

@@ -8,7 +8,7 @@ use super::random::Rng;
 use super::rearrangement::Rearrangement;
 use super::table::Transform;
 use super::value::{Call, Item, Value};
-use super::{Normalize, syntax};
+use super::{ConvertImageDtype, Dtype, Normalize, ToDtype, syntax};
 use crate::{Error, Result};
 
 /// Transforms in order. The empty one changes nothing.
@@ -84,6 +84,25 @@ impl Pipeline {
         let bakes = |t: &&Transform| !t.step().is_random() && t.step().kind(Kind::Image) == Kind::Image;
         let n = self.steps.iter().take_while(bakes).count();
         self.split_at(n)
+    }
+
+    /// The last steps that turn pixels into floats level by level, whatever is beside them, and those before:
+    /// (before, last). `last` is empty where there are none, as where floats are made earlier.
+    pub fn split_levels(&self) -> (Self, Self) {
+        let of_levels = |t: &&Transform| match t {
+            Transform::ToTensor(_) | Transform::ToImage(_) | Transform::PILToTensor(_) => true,
+            Transform::ToDtype(ToDtype { dtype, .. })
+            | Transform::ConvertImageDtype(ConvertImageDtype { dtype }) => *dtype == Dtype::Float32,
+            Transform::Normalize(normalize) => !normalize.is_auto(),
+            _ => false,
+        };
+        let last = self.steps.iter().rev().take_while(of_levels).count();
+        let (before, last) = self.split_at(self.steps.len() - last);
+        if before.makes_tensors() || !last.makes_tensors() {
+            (self.clone(), Self::default())
+        } else {
+            (before, last)
+        }
     }
 
     /// The first `n` steps, and the rest.
