@@ -271,6 +271,19 @@ fn every_command_in_the_documents_works() {
 }
 
 #[test]
+fn every_option_is_in_a_document() {
+    let text: String = pages().iter().map(|page| fs::read_to_string(page).unwrap()).collect();
+    let words: HashSet<&str> = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-')).collect();
+    for name in PROGRAMS {
+        let mut options: Vec<String> =
+            options(name).into_iter().map(|option| format!("--{option}")).collect();
+        options.sort();
+        options.retain(|option| !words.contains(option.as_str()));
+        assert!(options.is_empty(), "{name}: in no document: {options:?}");
+    }
+}
+
+#[test]
 fn most_of_them_are_run() {
     let all: Vec<Block> = pages().iter().flat_map(|page| blocks(page)).collect();
     let left_out = all.iter().filter(|block| block.marked("not run").is_some()).count();

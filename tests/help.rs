@@ -21,7 +21,8 @@ fn every_program_explains_itself() {
 fn man_pages_and_completions_come_from_the_same_definition() {
     for name in PROGRAMS {
         let run = |argument: &str, value: Option<&str>| ok(program(name).arg(argument).args(value)).stdout;
-        assert!(run("--man", None).contains(".TH"), "{name} --man");
+        let man = run("--man", None);
+        assert!(man.contains(".TH") && man.contains(".SH EXAMPLES\n.nf\n"), "{name} --man");
         for shell in ["bash", "zsh", "fish"] {
             assert!(run("--completions", Some(shell)).contains(name), "{name} --completions {shell}");
         }

@@ -6,7 +6,7 @@ use clap::{Parser, ValueEnum};
 use torchmill::cli::Common;
 use torchmill::shard::DType;
 
-const EXAMPLES: &str = "\x1b[1mExamples:\x1b[0m
+const EXAMPLES: &str = "Examples:
   prep data/raw/cifar10 -o data/shards/cifar10
   prep pets --test-fraction 0.2 --transform 'Resize((64,64)) | ToTensor' -o out
   prep pets --recipe article --preview sheet.png

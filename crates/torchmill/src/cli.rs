@@ -1,8 +1,11 @@
 //! The outer shell of every program: parse, run, report; completions and man page from the same definition.
 
+mod man;
+
 use std::io::Write;
 use std::process::ExitCode;
 
+use clap::builder::Styles;
 use clap::{Arg, ArgAction, Args, Parser};
 use clap_complete::Shell;
 
@@ -48,11 +51,9 @@ fn answer<A: Parser>(common: impl Fn(&A) -> &Common, run: impl FnOnce(A) -> Resu
         clap_complete::generate(*shell, &mut command, name.clone(), &mut script);
         print(&script)
     } else if matches.get_flag("man") {
-        let mut page = Vec::new();
-        clap_mangen::Man::new(command)
-            .render(&mut page)
+        man::page(command)
             .map_err(|e| Error::io("cannot write the man page", &e))
-            .and_then(|()| print(&page))
+            .and_then(|page| print(&page))
     } else {
         let args = A::from_arg_matches(&matches).unwrap_or_else(|e| e.exit());
         progress::set_level(common(&args).quiet, common(&args).verbose);
@@ -80,8 +81,14 @@ pub fn print(bytes: &[u8]) -> Result<()> {
 fn with_generators(command: clap::Command) -> clap::Command {
     // One help, which fits a screen, instead of a short and a long one.
     let about = command.get_long_about().or(command.get_about()).cloned().unwrap_or_default();
+    // As clap shows its own headings.
+    let heading = Styles::default();
+    let heading = heading.get_header();
+    let examples = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+    let examples = examples.replacen("Examples:", &format!("{heading}Examples:{heading:#}"), 1);
     command
         .about(about)
+        .after_help(examples)
         .disable_help_flag(true)
         .arg(
             Arg::new("help")
