@@ -1,4 +1,4 @@
-//! Compiles max_pool.cpp against the libtorch that tch is built with, as tch does its own C++.
+//! Compiles our C++ against the libtorch that tch is built with, as tch does its own C++.
 
 #[path = "../rpath.rs"]
 mod rpath;
@@ -10,7 +10,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for name in ["LIBTORCH_INCLUDE", "LIBTORCH_CXX11_ABI"] {
         println!("cargo:rerun-if-env-changed={name}");
     }
-    println!("cargo:rerun-if-changed=src/max_pool.cpp");
+    let sources = ["src/fused.cpp", "src/max_pool.cpp"];
+    for source in sources {
+        println!("cargo:rerun-if-changed={source}");
+    }
     // torch-sys says where the libraries are, wherever it took them from; the headers lie beside them.
     let lib = PathBuf::from(std::env::var("DEP_TCH_LIBTORCH_LIB")?);
     let root = std::env::var_os("LIBTORCH_INCLUDE").map(PathBuf::from);
@@ -25,7 +28,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .flag(format!("-D_GLIBCXX_USE_CXX11_ABI={abi}"))
         // libtorch's threads; without it the work is done on one.
         .flag_if_supported("-fopenmp")
-        .file("src/max_pool.cpp")
-        .compile("torchmill_max_pool");
+        .files(sources)
+        .compile("torchmill_nn_cpp");
     Ok(())
 }

@@ -1,9 +1,11 @@
 //! What `train` and `evaluate` share, on libtorch: networks, batches, losses, optimizers, checkpoints.
 
 pub mod checkpoint;
+mod cpp;
 pub mod device;
 pub mod evaluation;
 pub mod exit;
+mod fused;
 pub mod generator;
 pub mod gradients;
 pub mod groups;

@@ -116,8 +116,10 @@ impl Model {
     /// The output, `[N, classes]` float32 logits, for images `[N, C, H, W]`.
     pub fn forward(&self, images: &Tensor, mode: Mode) -> Result<Tensor> {
         let mut x = images.to_kind(mode.kind);
+        let mut before = None;
         for block in &self.blocks {
-            x = block.forward(&x, mode).map_err(|e| torch_error(&e).within(block.name()))?;
+            x = block.forward(x, before, mode).map_err(|e| torch_error(&e).within(block.name()))?;
+            before = Some(block);
         }
         Ok(x.to_kind(Kind::Float))
     }

@@ -1,12 +1,15 @@
 //! SGD, Adam, AdamW and RMSprop on plain tensors, so that their state can be saved (tch's own cannot).
 //!
-//! The update rules are torch.optim's, in its order of operations (pseudocode in its documentation).
+//! The update rules are torch.optim's (pseudocode in its documentation). RMSprop, which has no fused kernel, is in its
+//! order of operations.
 
 use tch::{Tensor, no_grad};
 use torchmill::recipe::Optimizer as Settings;
 use torchmill::{Error, Result};
 
+use crate::fused::{Adam, Lists, Sgd};
 use crate::groups::Groups;
+use crate::torch_error;
 
 /// An optimizer over a fixed list of parameters.
 pub struct Optimizer {
@@ -91,7 +94,7 @@ impl Optimizer {
     }
 
     /// One step: changes `parameters` in place by their `gradients` (same order and shapes).
-    pub fn step(&mut self, parameters: &[Tensor], gradients: &[Tensor]) {
+    pub fn step(&mut self, parameters: &[Tensor], gradients: &[Tensor]) -> Result<()> {
         no_grad(|| {
             let first = self.buffers.is_empty();
             if first {
@@ -99,74 +102,56 @@ impl Optimizer {
                 self.buffers = parameters.iter().map(zeros).collect();
             }
             self.steps += 1;
-            let each = parameters.iter().zip(gradients).zip(&mut self.buffers).zip(&self.groups.of);
-            for (((parameter, gradient), buffers), &group) in each {
-                let mut parameter = parameter.shallow_clone();
-                let (lr, weight_decay) = (self.rates[group], self.groups.groups[group].weight_decay);
+            let rates = self.rates.iter().zip(&self.groups.groups);
+            for (group, (&lr, settings)) in rates.enumerate() {
+                let tensors = parameters.iter().zip(gradients).zip(&mut self.buffers);
+                let tensors =
+                    tensors.zip(&self.groups.of).filter(|(_, of)| **of == group).map(|(each, _)| each);
+                let weight_decay = settings.weight_decay;
                 match self.settings {
-                    Settings::Sgd { momentum, dampening, nesterov, .. } => {
-                        let d = decayed(gradient, &parameter, weight_decay);
-                        let d = match buffers.first_mut() {
-                            None => d,
-                            Some(buffer) => {
-                                if first {
-                                    buffer.copy_(&d);
-                                } else {
-                                    let _ = buffer.g_mul_scalar_(momentum).g_add_(&(&d * (1.0 - dampening)));
-                                }
-                                if nesterov { d + &*buffer * momentum } else { buffer.shallow_clone() }
-                            }
-                        };
-                        let _ = parameter.g_add_(&(d * -lr));
-                    }
-                    Settings::Adam { betas, eps, .. } => {
-                        let d = decayed(gradient, &parameter, weight_decay);
-                        adam(&mut parameter, &d, buffers, self.steps, lr, betas, eps);
-                    }
-                    Settings::AdamW { betas, eps, .. } => {
-                        let _ = parameter.g_mul_scalar_(1.0 - lr * weight_decay);
-                        adam(&mut parameter, gradient, buffers, self.steps, lr, betas, eps);
+                    Settings::Sgd { momentum, dampening, nesterov, .. } => Lists::new(tensors).sgd(&Sgd {
+                        lr,
+                        momentum,
+                        dampening,
+                        weight_decay,
+                        nesterov,
+                        first,
+                    }),
+                    Settings::Adam { betas, eps, amsgrad, .. }
+                    | Settings::AdamW { betas, eps, amsgrad, .. } => {
+                        let decoupled = matches!(self.settings, Settings::AdamW { .. });
+                        let [beta1, beta2] = betas;
+                        Lists::new(tensors).adam(
+                            self.steps,
+                            &Adam { lr, beta1, beta2, eps, weight_decay, amsgrad, decoupled },
+                        )
                     }
                     Settings::RMSprop { alpha, eps, momentum, centered, .. } => {
-                        let d = decayed(gradient, &parameter, weight_decay);
-                        let d = rms(&d, buffers, alpha, eps, centered);
-                        let d = match buffers.get_mut(1 + usize::from(centered)) {
-                            None => d,
-                            Some(buffer) => {
-                                let _ = buffer.g_mul_scalar_(momentum).g_add_(&d);
-                                buffer.shallow_clone()
-                            }
-                        };
-                        let _ = parameter.g_add_(&(d * -lr));
+                        for ((parameter, gradient), buffers) in tensors {
+                            let d = decayed(gradient, parameter, weight_decay);
+                            let d = rms(&d, buffers, alpha, eps, centered);
+                            let d = match buffers.get_mut(1 + usize::from(centered)) {
+                                None => d,
+                                Some(buffer) => {
+                                    let _ = buffer.g_mul_scalar_(momentum).g_add_(&d);
+                                    buffer.shallow_clone()
+                                }
+                            };
+                            let _ = parameter.shallow_clone().g_add_(&(d * -lr));
+                        }
+                        Ok(())
                     }
                 }
+                .map_err(|e| torch_error(&e))?;
             }
-        });
+            Ok(())
+        })
     }
 }
 
-/// The gradient with the L2 penalty's added, as torch.optim's `weight_decay` means it (but for AdamW's).
+/// The gradient with the L2 penalty's added, as torch.optim's `weight_decay` means it.
 fn decayed(gradient: &Tensor, parameter: &Tensor, weight_decay: f64) -> Tensor {
     if weight_decay == 0.0 { gradient.shallow_clone() } else { gradient + parameter * weight_decay }
-}
-
-/// D. Kingma, J. Ba, "Adam: A Method for Stochastic Optimization", 2015, with its bias correction; with a third
-/// buffer, S. Reddi et al., "On the Convergence of Adam and Beyond", 2018.
-fn adam(p: &mut Tensor, d: &Tensor, buffers: &mut [Tensor], step: u64, lr: f64, betas: [f64; 2], eps: f64) {
-    let [mean, square, largest @ ..] = buffers else { return };
-    let _ = mean.lerp_(d, 1.0 - betas[0]);
-    let _ = square.g_mul_scalar_(betas[1]).g_add_(&(d * d * (1.0 - betas[1])));
-    let square = match largest {
-        [largest, ..] => {
-            let new = largest.maximum(square);
-            largest.copy_(&new);
-            &*largest
-        }
-        [] => &*square,
-    };
-    let correction = betas.map(|b| 1.0 - b.powf(step as f64));
-    let denominator = (square.sqrt() / correction[1].sqrt()) + eps;
-    let _ = p.g_add_(&(&*mean / denominator * (-lr / correction[0])));
 }
 
 /// G. Hinton's RMSprop: the gradient over the root of its running mean square; `centered` takes the running mean

@@ -155,7 +155,7 @@ fn optimizers_track_pytorchs_for_a_hundred_steps() {
             let shift = f64::from(0.1_f32) * f64::from((step as f32).sin());
             let gradient = |p: &Tensor| p * (wave(&[p.numel() as i64]) + 1.2).reshape(p.size()) + shift;
             let gradients = parameters.each_ref().map(gradient);
-            optimizer.step(&parameters, &gradients);
+            optimizer.step(&parameters, &gradients).unwrap();
         }
         for (p, expected) in parameters.iter().zip(&g.parameters) {
             assert_close(&g.optimizer, &floats(p), expected, 1e-5);

@@ -164,7 +164,7 @@ impl Learner {
             if let Some(limit) = self.settings.clip_grad_norm {
                 gradients::clip_norm(&mut gradients, limit);
             }
-            self.optimizer.step(&self.parameters, &gradients);
+            self.optimizer.step(&self.parameters, &gradients)?;
             self.update_average();
         }
         Ok(())

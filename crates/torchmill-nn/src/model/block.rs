@@ -120,23 +120,37 @@ impl Block {
         &self.name
     }
 
-    pub(super) fn forward(&self, x: &Tensor, mode: Mode) -> Result<Tensor, TchError> {
-        self.op.forward(x, mode)
+    /// What comes of `x`, which the block before this one, where there is one, has made for it alone.
+    pub(super) fn forward(&self, x: Tensor, before: Option<&Self>, mode: Mode) -> Result<Tensor, TchError> {
+        let mut x = x;
+        match self.op {
+            // As torchvision's networks do (`inplace=True`): it saves a pass over memory.
+            Op::Relu if before.is_some_and(|b| b.op.lets_go()) => x.f_relu_(),
+            _ => self.op.forward(&x, mode),
+        }
     }
 }
 
 fn run(blocks: &[Block], x: &Tensor, mode: Mode) -> Result<Tensor, TchError> {
-    let mut x = x.shallow_clone();
-    for block in blocks {
-        x = block.forward(&x, mode)?;
-    }
-    Ok(x)
+    let befores = std::iter::once(None).chain(blocks.iter().map(Some));
+    blocks
+        .iter()
+        .zip(befores)
+        .try_fold(x.shallow_clone(), |x, (block, before)| block.forward(x, before, mode))
 }
 
 impl Op {
     /// Whether it consists of other layers.
     pub(super) fn is_block(&self) -> bool {
         matches!(self, Self::Sequential(_) | Self::Residual { .. } | Self::Gate(_))
+    }
+
+    /// Whether its output is a tensor of its own that its backward pass does not need.
+    fn lets_go(&self) -> bool {
+        matches!(
+            self,
+            Self::Conv2d { .. } | Self::Linear { .. } | Self::BatchNorm2d { .. } | Self::Residual { .. }
+        )
     }
 
     pub(super) fn forward(&self, x: &Tensor, mode: Mode) -> Result<Tensor, TchError> {
