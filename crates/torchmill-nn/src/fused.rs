@@ -1,6 +1,6 @@
 //! The steps of SGD, Adam and AdamW by ATen's fused kernels, those of torch.optim's `fused=True`: each goes through
 //! weights, gradients and buffers once. tch does not bind them. With the operators that tch has, SGD with momentum went
-//! through them seven times: of a ResNet-18's bf16 step of 64 images, 0.37 s, that was 0.02 s.
+//! through them seven times; this and ReLU in place took a ResNet-18's bf16 step of 64 images from 0.37 to 0.34 s.
 
 use std::ffi::c_char;
 use std::ptr::null;
