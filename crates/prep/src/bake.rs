@@ -11,6 +11,7 @@ use torchmill::shard::DType;
 use torchmill::transform::{self, Image, Pipeline, Sample};
 use torchmill::{Error, Result, interrupt};
 
+use crate::files::CHUNK;
 use crate::format::encode::{self, Encoding};
 use crate::levels::Levels;
 use crate::pipelines::Cut;
@@ -78,51 +79,22 @@ impl Job<'_> {
         self.samples[i % self.samples.len()]
     }
 
-    /// Bakes the images of `range`, their pixels into `place`, whatever is there. `stop` is looked at between
-    /// images, as Ctrl-C is.
+    /// Bakes the images of `range`, their pixels into `place`, whatever is there, and takes them from the range: all,
+    /// or where each is encoded by itself and they are large, as many as a chunk should hold. `stop` is looked at
+    /// between images, as Ctrl-C is.
     ///
     /// Fails on the first image that cannot be read (unless bad ones are collected) or has another shape than
     /// the others.
-    pub fn chunk(&self, range: Range<usize>, place: Vec<u8>, stop: &AtomicBool) -> Result<Chunk> {
+    pub fn chunk(&self, range: &mut Range<usize>, place: Vec<u8>, stop: &AtomicBool) -> Result<Chunk> {
         let go_on = || {
             interrupt::check()?;
             if stop.load(Ordering::Relaxed) { Err(Error::ClosedPipe) } else { Ok(()) }
         };
-        let mut indices: Vec<usize> = range.collect();
-        let mut kept = vec![true; indices.len()];
         let (mut pixels, mut encoded) = (place, Vec::new());
-        let size = self.image_bytes();
-        let failed = if self.encoding == Encoding::Pixels {
-            pixels.resize(indices.len() * size, 0);
-            let steps = Steps::new(self)?;
-            let jobs = pixels.par_chunks_exact_mut(size).zip(&indices).zip(&mut kept);
-            jobs.map(|((place, &i), kept)| {
-                go_on()?;
-                *kept = self.unless_bad(i, self.bake_into(i, &steps, place))?.is_some();
-                Ok(())
-            })
-            .find_map_first(Result::err)
-        } else {
-            encoded = vec![Vec::new(); indices.len()];
-            let jobs = encoded.par_iter_mut().zip(&indices).zip(&mut kept);
-            jobs.map(|((place, &i), kept)| {
-                go_on()?;
-                match self.unless_bad(i, encode::image(self, i))? {
-                    Some(bytes) => *place = bytes,
-                    None => *kept = false,
-                }
-                Ok(())
-            })
-            .find_map_first(Result::err)
+        let indices = match self.encoding {
+            Encoding::Pixels => self.bake_all(range.by_ref().collect(), &mut pixels, &go_on)?,
+            _ => self.encode_some(range, &mut encoded, &go_on)?,
         };
-        if let Some(error) = failed {
-            return Err(error);
-        }
-        if kept.contains(&false) {
-            close_gaps(&mut pixels, size, &kept);
-            retain(&mut encoded, &kept);
-            retain(&mut indices, &kept);
-        }
         let samples = || indices.iter().map(|&i| self.sample(i));
         Ok(Chunk {
             shape: self.shape,
@@ -133,6 +105,79 @@ impl Job<'_> {
             sources: samples().map(|s| self.set.source(s)).collect(),
             indices,
         })
+    }
+
+    /// Bakes these images into `pixels` and returns those that came through.
+    fn bake_all(
+        &self,
+        mut indices: Vec<usize>,
+        pixels: &mut Vec<u8>,
+        go_on: &(impl Fn() -> Result<()> + Sync),
+    ) -> Result<Vec<usize>> {
+        let size = self.image_bytes();
+        let mut kept = vec![true; indices.len()];
+        pixels.resize(indices.len() * size, 0);
+        let steps = Steps::new(self)?;
+        let jobs = pixels.par_chunks_exact_mut(size).zip(&indices).zip(&mut kept);
+        let baked = jobs.map(|((place, &i), kept)| {
+            go_on()?;
+            *kept = self.unless_bad(i, self.bake_into(i, &steps, place))?.is_some();
+            Ok(())
+        });
+        if let Some(error) = baked.find_map_first(Result::err) {
+            return Err(error);
+        }
+        if kept.contains(&false) {
+            close_gaps(pixels, size, &kept);
+            retain(&mut indices, &kept);
+        }
+        Ok(indices)
+    }
+
+    /// Encodes images of `range` until they make up a chunk, and returns those that came through.
+    fn encode_some(
+        &self,
+        range: &mut Range<usize>,
+        encoded: &mut Vec<Vec<u8>>,
+        go_on: &(impl Fn() -> Result<()> + Sync),
+    ) -> Result<Vec<usize>> {
+        let threads = rayon::current_num_threads();
+        let (mut indices, mut bytes, mut block) = (Vec::new(), 0, 4 * threads);
+        while bytes < CHUNK.0 && range.start < range.end {
+            let images: Vec<usize> = range.by_ref().take(block).collect();
+            let one = |&i: &usize| go_on().map_err(Failure::Other).and_then(|()| encode::image(self, i));
+            let done: Vec<_> = images.par_iter().map(one).collect();
+            let before = bytes;
+            for (i, result) in images.into_iter().zip(done) {
+                if let Some(image) = self.unless_bad(i, result)? {
+                    bytes += image.len() as u64;
+                    indices.push(i);
+                    encoded.push(image);
+                }
+            }
+            // Small images are not worth a meeting of the threads for every few of them.
+            let mean = ((bytes - before) / block as u64).max(1);
+            block =
+                usize::try_from(CHUNK.0 / 8 / mean).unwrap_or(usize::MAX).clamp(4 * threads, 64 * threads);
+        }
+        Ok(indices)
+    }
+
+    /// Reads image `i` as for writing it, to see whether it can be.
+    pub fn look_at(&self, i: usize) -> Result<(), Failure> {
+        match self.encoding {
+            Encoding::Pixels => self.bake(i).map(drop),
+            _ => encode::image(self, i).map(drop),
+        }
+    }
+
+    /// The numbers of the images that were bad, so far, in order.
+    pub fn left_out(&self) -> Vec<usize> {
+        let Some(bad) = &self.bad else { return Vec::new() };
+        let mut left_out: Vec<_> =
+            bad.lock().unwrap_or_else(PoisonError::into_inner).iter().map(|&(i, ..)| i).collect();
+        left_out.sort_unstable();
+        left_out
     }
 
     /// Image `i` through the baked part of the pipeline.

@@ -33,12 +33,13 @@ pub fn of(job: &Job, files: usize, args: &Args) -> Result<String> {
         hash.update((setting.len() as u64).to_le_bytes());
         hash.update(setting);
     }
-    job.set.digest(&job.samples, &mut hash)?;
+    let skip_missing = job.bad.is_some();
+    job.set.digest(&job.samples, skip_missing, &mut hash)?;
     if job.cut.needs_statistics()
         && job.split != "train"
         && let Some(train) = job.set.splits.get("train")
     {
-        job.set.digest(train, &mut hash)?;
+        job.set.digest(train, skip_missing, &mut hash)?;
     }
     Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
 }

@@ -1,22 +1,21 @@
 //! Files in a folder: all written under temporary names first, then renamed together, then what an earlier run
 //! left is removed.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::ops::Range;
 use std::path::Path;
 use std::time::{Instant, SystemTime};
 
-use torchmill::atomic::{AtomicFile, FinishedFile};
-use torchmill::progress::{self, Progress, Unit};
+use rayon::prelude::*;
+use torchmill::atomic::{FinishedFile, Staging};
 use torchmill::shard::Shard;
-use torchmill::{Context, Error, Result};
+use torchmill::{Result, progress};
 
-use crate::args::{Args, Format};
-use crate::bake::{Chunk, Job};
-use crate::format::{self, Stream};
+use crate::args::{Args, Format, Part};
+use crate::bake::Job;
 use crate::sidecar::Sidecar;
-use crate::{digest, job, work};
+use crate::stale::{self, Kept};
+use crate::{digest, files, job, work};
 
 /// What is to be written for a job.
 struct Planned {
@@ -26,48 +25,65 @@ struct Planned {
     ranges: Vec<Range<usize>>,
     /// The files that are ours to write.
     files: Range<usize>,
+    /// How many images an earlier run has left in these files, where nothing is to be done.
+    done: Option<usize>,
     digest: String,
 }
 
 /// Writes every job's files into `folder`, those of jobs that are already there excepted.
 pub fn write(folder: &Path, mut jobs: Vec<Job>, args: &Args) -> Result<()> {
     let format = args.output.format;
-    let mut to_do = Vec::new();
+    if format == Format::Shard && !args.select.split.is_empty() {
+        stale::refuse_shared_images(folder, &jobs)?;
+    }
+    let mut all = Vec::new();
     for (i, job) in jobs.iter().enumerate() {
         let ranges = work::ranges(job.len(), job.image_bytes(), args.output.shard_size);
         let files = args.output.part.map_or(0..ranges.len(), |part| part.of(ranges.len()));
         let digest = digest::of(job, ranges.len(), args)?;
-        let planned = Planned { job: i, ranges, files, digest };
-        if planned.is_done(folder, job, args)? {
-            job::report(job, planned.images(), planned.files.len(), ": up to date, nothing done");
-        } else {
-            to_do.push(planned);
+        let mut planned = Planned { job: i, ranges, files, done: None, digest };
+        planned.done = planned.find_done(folder, job, args)?;
+        if let Some(images) = planned.done {
+            job::report(job, images, planned.files.len(), ": up to date, nothing done");
         }
+        all.push(planned);
     }
-    if to_do.is_empty() {
-        return Ok(());
+    if all.iter().any(|planned| planned.done.is_none()) {
+        job::fill_in_statistics(&mut jobs, args)?;
+        write_files(folder, &jobs, &all, args)?;
     }
-    job::fill_in_statistics(&mut jobs, args)?;
+    let files = all.iter().flat_map(|planned| planned.all_names(&jobs[planned.job], args));
+    let kept = Kept {
+        splits: jobs.iter().map(|job| job.split.as_str()).collect(),
+        files: files.collect(),
+        all_splits: args.select.split.is_empty(),
+    };
+    stale::remove(folder, &kept, format)?;
+    args.select.skip_bad.as_ref().map_or(Ok(()), |path| job::list_bad(&jobs, path))
+}
+
+/// Writes the files of what is not done.
+fn write_files(folder: &Path, jobs: &[Job], all: &[Planned], args: &Args) -> Result<()> {
+    let format = args.output.format;
     let started = Instant::now();
-    let mut written = Vec::new();
-    for planned in &to_do {
-        written.push(planned.write(folder, &jobs[planned.job], format)?);
-    }
+    let staging = Staging::create(folder)?;
     let mut images = 0;
-    for (planned, written) in to_do.iter().zip(written) {
+    let mut finished = Vec::new();
+    for planned in all.iter().filter(|planned| planned.done.is_none()) {
+        let (job, ours) = (&jobs[planned.job], planned.files.clone());
+        let place = (folder, &staging);
+        finished.push((planned, files::write(job, &planned.ranges, ours, place, format, &planned.digest)?));
+    }
+    for (planned, written) in finished {
         let job = &jobs[planned.job];
         // Renaming is quick, but it is many steps: a reader that comes between them is told by the digests.
         written.files.into_iter().try_for_each(FinishedFile::commit)?;
-        planned.remove_stale(folder, job, format)?;
         if format != Format::Shard {
             let sidecar = Sidecar::new(job, written.images, &planned.digest, written.sizes);
-            sidecar.write(&folder.join(planned.sidecar(job, args)))?;
+            sidecar.write(&folder.join(sidecar_name(&job.split, args.output.part)))?;
         }
         images += written.images;
         job::report(job, written.images, planned.files.len(), &format!(" in {}", folder.display()));
-    }
-    if let Some(path) = &args.select.skip_bad {
-        job::list_bad(&jobs, path)?;
     }
     let took = started.elapsed();
     progress::detail(format_args!(
@@ -79,14 +95,12 @@ pub fn write(folder: &Path, mut jobs: Vec<Job>, args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// A job's files under their temporary names.
-#[derive(Default)]
-struct Written {
-    files: Vec<FinishedFile>,
-    /// Each file's size, by its final name.
-    sizes: BTreeMap<String, u64>,
-    /// How many images.
-    images: usize,
+/// Where a split's files are described, one description for each part.
+fn sidecar_name(split: &str, part: Option<Part>) -> String {
+    match part {
+        Some(Part { index, of }) => format!("{split}-part-{index}-of-{of}.json"),
+        None => format!("{split}.json"),
+    }
 }
 
 impl Planned {
@@ -95,153 +109,82 @@ impl Planned {
         self.ranges[self.files.clone()].iter().map(ExactSizeIterator::len).sum()
     }
 
-    /// Where the files are described, one description for each part.
-    fn sidecar(&self, job: &Job, args: &Args) -> String {
-        match args.output.part {
-            Some(part) => format!("{}-part-{}-of-{}.json", job.split, part.index, part.of),
-            None => format!("{}.json", job.split),
-        }
-    }
-
-    /// The names of file `i`: two for npy, which holds one array a file.
+    /// The names of file `i`.
     fn names_of(&self, i: usize, job: &Job, format: Format) -> Vec<String> {
-        let stem = format!("{}-{i:05}-of-{:05}", job.split, self.ranges.len());
-        match format {
-            Format::Npy => vec![format!("{stem}-images.npy"), format!("{stem}-labels.npy")],
-            _ => vec![format!("{stem}.{}", format.extension())],
-        }
+        files::names(&job.split, i, self.ranges.len(), format)
     }
 
-    /// Whether an earlier run with the same digest has left everything in place, and no input with a checksum
-    /// has been touched since.
-    fn is_done(&self, folder: &Path, job: &Job, args: &Args) -> Result<bool> {
+    /// The names of all files and descriptions, other parts' included.
+    fn all_names(&self, job: &Job, args: &Args) -> Vec<String> {
+        let format = args.output.format;
+        let mut names: Vec<_> = (0..self.ranges.len()).flat_map(|i| self.names_of(i, job, format)).collect();
+        match args.output.part {
+            _ if format == Format::Shard => {}
+            Some(Part { of, .. }) => {
+                names.extend((1..=of).map(|index| sidecar_name(&job.split, Some(Part { index, of }))));
+            }
+            None => names.push(sidecar_name(&job.split, None)),
+        }
+        names
+    }
+
+    /// How many images an earlier run with the same digest has left, where everything is in place and whole, and no
+    /// input with a checksum has been touched since. What it has left out is noted as bad again.
+    fn find_done(&self, folder: &Path, job: &Job, args: &Args) -> Result<Option<usize>> {
         let format = args.output.format;
         let touched = job.set.newest();
         for i in self.files.clone() {
             for path in self.names_of(i, job, format).iter().map(|name| folder.join(name)) {
-                let Ok(about) = fs::metadata(&path) else { return Ok(false) };
+                let Ok(about) = fs::metadata(&path) else { return Ok(None) };
                 let written = about.modified().unwrap_or(SystemTime::UNIX_EPOCH);
                 if touched.is_some_and(|t| t > written) {
-                    return Ok(false);
-                }
-                // A damaged shard is written again.
-                let ours = |s: &Shard| {
-                    let meta = &s.header().meta;
-                    (meta.index as usize, meta.shards as usize) == (i, self.ranges.len())
-                        && meta.digest == self.digest
-                };
-                if format == Format::Shard && !Shard::open(&path).is_ok_and(|s| ours(&s)) {
-                    return Ok(false);
+                    return Ok(None);
                 }
             }
         }
-        if format == Format::Shard {
-            return Ok(true);
-        }
-        match Sidecar::read(&folder.join(self.sidecar(job, args))) {
-            Some(sidecar) => Ok(sidecar.digest == self.digest && sidecar.is_whole(folder)?),
-            None => Ok(false),
-        }
-    }
-
-    /// Writes every file under a temporary name.
-    fn write(&self, folder: &Path, job: &Job, format: Format) -> Result<Written> {
-        let mut progress = Progress::new(&job.split, Some(self.images() as u64), Unit::Count("images"));
-        let mut written = Written::default();
-        work::run(job, &self.ranges[self.files.clone()], |i, chunk| {
-            let i = self.files.start + i;
-            let names = self.names_of(i, job, format);
-            for (k, name) in names.into_iter().enumerate() {
-                let file = AtomicFile::create(folder.join(&name))?;
-                let file = self.fill(file, &folder.join(&name), job, format, (i, k), chunk)?;
-                written.sizes.insert(name, file.length()?);
-                written.files.push(file);
+        let left_out = match format {
+            Format::Shard => {
+                let in_shard =
+                    |i| self.left_out_of_shard(i, &folder.join(&self.names_of(i, job, format)[0]), job);
+                // Every byte is read, and damage found: on all cores.
+                let each = self.files.clone().into_par_iter().map(in_shard);
+                each.collect::<Option<Vec<_>>>().map(|each| each.concat())
             }
-            written.images += chunk.labels.len();
-            progress.add(chunk.labels.len() as u64);
-            Ok(())
-        })?;
-        progress.finish();
-        Ok(written)
-    }
-
-    /// Fills the `k`th file of chunk `i`.
-    fn fill(
-        &self,
-        mut file: AtomicFile,
-        path: &Path,
-        job: &Job,
-        format: Format,
-        (i, k): (usize, usize),
-        chunk: &Chunk,
-    ) -> Result<FinishedFile> {
-        let place = |e: Error| e.within(path.display());
-        if k == 1 {
-            format::write_npy_labels(&mut file, &chunk.labels).doing("write", path)?;
-            return file.finish();
-        }
-        let meta = digest::meta(job, i, self.ranges.len(), &self.digest);
-        let mut stream = Stream::start(format, job, &chunk.labels, file).map_err(place)?;
-        stream.chunk(chunk, &meta).map_err(place)?;
-        let done = if format == Format::Npy { stream.finish_images() } else { stream.finish() };
-        done.map_err(place)?.finish()
-    }
-
-    /// Removes this split's files of an earlier run in the same format that are not among the new ones, other
-    /// parts' included.
-    fn remove_stale(&self, folder: &Path, job: &Job, format: Format) -> Result<()> {
-        let ours: BTreeSet<String> =
-            (0..self.ranges.len()).flat_map(|i| self.names_of(i, job, format)).collect();
-        let mut removed = 0;
-        for entry in fs::read_dir(folder).doing("read the folder", folder)? {
-            let name = entry.doing("read the folder", folder)?.file_name();
-            let Some(name) = name.to_str() else { continue };
-            if is_part(name, &job.split, format) && !ours.contains(name) {
-                let path = folder.join(name);
-                match fs::remove_file(&path) {
-                    // Another part's run was quicker.
-                    Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
-                    result => result.doing("remove", &path)?,
-                }
-                removed += 1;
+            _ => match Sidecar::read(&folder.join(sidecar_name(&job.split, args.output.part))) {
+                Some(about) if about.digest == self.digest && about.is_whole(folder)? => Some(about.left_out),
+                _ => None,
+            },
+        };
+        let Some(left_out) = left_out else { return Ok(None) };
+        for &i in &left_out {
+            // It was missing or damaged, and nothing has changed.
+            if i >= job.len() || job.unless_bad(i, job.look_at(i))?.is_some() {
+                return Ok(None);
             }
         }
-        if removed > 0 {
-            progress::note(format_args!(
-                "{}: removed {removed} {} of an earlier run from {}",
-                job.split,
-                if removed == 1 { "file" } else { "files" },
-                folder.display()
-            ));
-        }
-        Ok(())
+        Ok(Some(self.images() - left_out.len()))
     }
-}
 
-/// Whether `name` is what prep calls one of a split's files: `train-00000-of-00005.shard`.
-fn is_part(name: &str, split: &str, format: Format) -> bool {
-    let number = |text: &str| text.len() >= 5 && text.bytes().all(|b| b.is_ascii_digit());
-    let stem = name.strip_suffix(format.extension()).and_then(|n| n.strip_suffix('.'));
-    let stem = match format {
-        Format::Npy => stem.and_then(|s| s.strip_suffix("-images").or_else(|| s.strip_suffix("-labels"))),
-        _ => stem,
-    };
-    let numbers = stem.and_then(|s| s.strip_prefix(split)).and_then(|s| s.strip_prefix('-'));
-    numbers.and_then(|n| n.split_once("-of-")).is_some_and(|(index, total)| number(index) && number(total))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_files_that_prep_writes_are_ever_removed() {
-        assert!(is_part("train-00000-of-00005.shard", "train", Format::Shard));
-        assert!(is_part("train-00000-of-00005-labels.npy", "train", Format::Npy));
-        for other in
-            ["train.shard", "train-00000-of-00005.npy", "test-00000-of-00005.shard", "train-a-of-b.shard"]
-        {
-            assert!(!is_part(other, "train", Format::Shard), "{other}");
+    /// The images that are not in file `i`; `None` where it is damaged or not what we would write.
+    fn left_out_of_shard(&self, i: usize, path: &Path, job: &Job) -> Option<Vec<usize>> {
+        let shard = Shard::open(path).ok()?;
+        let meta = &shard.header().meta;
+        let place = (meta.index as usize, meta.shards as usize);
+        if place != (i, self.ranges.len()) || meta.digest != self.digest || shard.verify().is_err() {
+            return None;
         }
+        let range = self.ranges[i].clone();
+        let count = shard.header().count as usize;
+        if count == range.len() {
+            return Some(Vec::new());
+        }
+        let mut next = 0;
+        let mut is_there = |i: usize| {
+            let there = next < count && shard.source(next).is_ok_and(|s| s == job.set.source(job.sample(i)));
+            next += usize::from(there);
+            there
+        };
+        let left_out = range.filter(|&i| !is_there(i)).collect();
+        (next == count && job.bad.is_some()).then_some(left_out)
     }
 }

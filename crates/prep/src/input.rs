@@ -63,7 +63,7 @@ fn split(sets: &mut [Dataset], args: &Args) -> Result<()> {
                     set.name
                 ));
             }
-            set.split(fraction.unwrap_or(0.0), args.select.seed);
+            set.split(fraction.unwrap_or(0.0), args.select.seed)?;
         }
     }
     Ok(())

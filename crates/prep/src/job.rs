@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::PoisonError;
 
 use torchmill::dataset::Dataset;
-use torchmill::transform::Pipeline;
+use torchmill::transform::{Form, Kind, Pipeline};
 use torchmill::{Error, Result, atomic, progress};
 
 use crate::args::{Args, Elements, Format};
@@ -19,8 +19,13 @@ pub fn plan<'a>(set: &'a Dataset, splits: &[String], args: &Args) -> Result<Vec<
     let encoding = format::encoding(args.output.format, args.output.tar_image, dtype)?;
     let pipelines = Pipelines::new(&args.pipeline)?;
     let job = |split: &String| {
-        let cut = pipelines.cut(split, dtype, args.pipeline.augment.is_some())?;
-        let copies = if cut.baked.is_random() { args.pipeline.augment.unwrap_or(1) } else { 1 };
+        // Drawn copies are for training.
+        let augment = args.pipeline.augment.filter(|_| split == "train");
+        let cut = pipelines.cut(split, dtype, augment.is_some()).map_err(|e| e.within(split))?;
+        let copies = augment.unwrap_or(1);
+        if augment.is_some() && !cut.baked.is_random() {
+            return Err(nothing_to_draw(&cut));
+        }
         let mut job = Job {
             set,
             split: split.clone(),
@@ -37,7 +42,27 @@ pub fn plan<'a>(set: &'a Dataset, splits: &[String], args: &Args) -> Result<Vec<
         learn_shape(&mut job)?;
         Ok(job)
     };
+    if args.pipeline.augment.is_some() && !splits.iter().any(|split| split == "train") {
+        return Err(Error::usage(
+            "--augment draws copies of the train split, which is not among those to write",
+        ));
+    }
     splits.iter().map(job).collect()
+}
+
+/// `--augment` where nothing that is baked draws anything.
+fn nothing_to_draw(cut: &Cut) -> Error {
+    let whole = &cut.whole;
+    if whole.is_random() {
+        return Error::usage(format_args!(
+            "--augment: what is random in `{whole}` comes after ToTensor, and bytes are left to train before that: add \
+             --dtype float32, or leave out --augment"
+        ));
+    }
+    Error::usage(format_args!(
+        "--augment: nothing in `{whole}` is random, so all copies would be equal: add a random transform, or leave \
+         out --augment"
+    ))
 }
 
 /// Bakes the first image: its shape is what all others must have, and what is left of the pipeline must be
@@ -90,12 +115,36 @@ pub fn fill_in_statistics(jobs: &mut [Job], args: &Args) -> Result<()> {
     for train in plan(set, &["train".to_owned()], &args)? {
         let stats = stats::of(&train)?;
         let (mean, std) = (stats.mean(), stats.std());
+        if let Some(channel) = std.iter().position(|&s| s == 0.0) {
+            return Err(Error::failed(format_args!(
+                "Normalize(auto): all pixels of the train split have the same value in channel {channel}, so there is \
+                 no deviation to divide by: give numbers, such as Normalize({}, 1)",
+                mean[channel]
+            )));
+        }
         progress::note(format_args!("Normalize(auto) is {}", stats::normalize(&mean, &std)));
         for job in &mut *jobs {
             job.cut = job.cut.with_statistics(&mean, &std);
+            if job.encoding != Encoding::JsonLine {
+                check_filled(job, mean.len())?;
+            }
         }
     }
     Ok(())
+}
+
+/// Fails where what is left of the pipeline cannot take the images now that it has its statistics.
+fn check_filled(job: &Job, channels: usize) -> Result<()> {
+    let kind = if job.cut.baked.makes_tensors() { Kind::Tensor } else { Kind::Image };
+    let baked = Form { kind, ..Form::image(job.shape) };
+    let fits = job.cut.deferred.output(baked);
+    fits.map(drop).map_err(|e| {
+        Error::usage(format_args!(
+            "{}: Normalize(auto) has the statistics of {channels} channels, which is what the train pipeline makes of \
+             the images before its first random step; put steps that change the channels before that: {e}",
+            job.split
+        ))
+    })
 }
 
 /// Writes the list of the images that were left out, one `path<TAB>reason` a line, and says how many there are.
@@ -105,7 +154,10 @@ pub fn list_bad(jobs: &[Job], path: &Path) -> Result<()> {
     for job in jobs {
         let Some(bad) = &job.bad else { continue };
         let mut bad = bad.lock().unwrap_or_else(PoisonError::into_inner);
+        // Of several copies of an image one is enough.
+        bad.iter_mut().for_each(|(i, ..)| *i %= job.samples.len());
         bad.sort();
+        bad.dedup();
         for (_, place, reason) in bad.iter() {
             text += &format!("{place}\t{}\n", reason.strip_prefix(&format!("{place}: ")).unwrap_or(reason));
         }

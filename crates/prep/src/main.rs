@@ -3,6 +3,7 @@
 mod args;
 mod bake;
 mod digest;
+mod files;
 mod folder;
 mod format;
 mod input;
@@ -12,6 +13,7 @@ mod levels;
 mod pipelines;
 mod preview;
 mod sidecar;
+mod stale;
 mod stats;
 mod stream;
 mod work;
@@ -41,7 +43,8 @@ fn run(args: &Args) -> Result<()> {
         preview::write(&mut jobs, args, path)?;
     }
     if args.stats {
-        return stats::print(&jobs, args.json);
+        stats::print(&jobs, args.json)?;
+        return args.select.skip_bad.as_ref().map_or(Ok(()), |path| job::list_bad(&jobs, path));
     }
     match args.out.as_deref() {
         None if args.preview.is_some() => Ok(()),

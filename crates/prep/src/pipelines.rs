@@ -34,7 +34,9 @@ impl Pipelines {
                 (None, None, Some(text)) => (text.as_str(), "--recipe"),
                 (None, None, None) => ("ToTensor", ""),
             };
-            Pipeline::parse(text).map_err(|e| e.within(option))
+            let pipeline = Pipeline::parse(text).map_err(|e| e.within(option))?;
+            pipeline.check_statistics().map_err(|e| e.within(option))?;
+            Ok(pipeline)
         };
         let of = recipe.as_ref().map(|r| &r.transforms);
         Ok(Self {

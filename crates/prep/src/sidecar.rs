@@ -36,6 +36,9 @@ pub struct Sidecar {
     pub writer: String,
     /// The files and their sizes in bytes.
     pub files: BTreeMap<String, u64>,
+    /// The numbers of the images that were left out as bad, in the split's order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<usize>,
 }
 
 impl Sidecar {
@@ -54,6 +57,7 @@ impl Sidecar {
             digest: digest.to_owned(),
             writer: crate::WRITER.to_owned(),
             files,
+            left_out: job.left_out(),
         }
     }
 

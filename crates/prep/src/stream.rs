@@ -7,11 +7,9 @@ use torchmill::{Error, Result};
 
 use crate::args::{Args, Format};
 use crate::bake::Job;
+use crate::files::CHUNK;
 use crate::format::Stream;
 use crate::{digest, job, work};
-
-/// Bytes of pixels for each thread that are baked and written at a time, where they are of one file.
-const STREAM_CHUNK: u64 = 4 << 20;
 
 /// Streams the only job there is. Shards follow one another; every other format is one file.
 pub fn write(mut jobs: Vec<Job>, args: &Args) -> Result<()> {
@@ -53,15 +51,12 @@ fn stream(job: &Job, ranges: &[Range<usize>], digest: &str, args: &Args, out: im
         ranges[files.clone()].iter().cloned().flatten().map(|i| job.sample(i).label.into()).collect();
     let mut written = 0;
     let out = BufWriter::with_capacity(1 << 16, out);
-    let mut stream = Stream::start(args.output.format, job, &labels, out).map_err(place)?;
+    let mut stream = Stream::start(args.output.format, job, labels, out).map_err(place)?;
     // A chunk is a shard where shards are written. All else runs together, and the less of it there is at a
     // time, the sooner it comes out and the likelier it is still in a cache.
     let chunks = match args.output.format {
         Format::Shard => ranges[files.clone()].to_vec(),
-        _ => {
-            let limit = STREAM_CHUNK * rayon::current_num_threads() as u64;
-            work::smaller(&ranges[files.clone()], job.image_bytes(), limit)
-        }
+        _ => work::smaller(&ranges[files.clone()], job.image_bytes(), CHUNK.0, CHUNK.1),
     };
     work::run(job, &chunks, |i, chunk| {
         written += chunk.labels.len();

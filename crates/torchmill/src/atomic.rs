@@ -1,12 +1,18 @@
 //! Files that appear complete or not at all: written beside their place, flushed to the disk, renamed into it.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use tempfile::{NamedTempFile, TempPath};
+use tempfile::{NamedTempFile, TempDir, TempPath};
 
 use crate::{Context, Error, Result};
+
+/// What the names of unfinished files and folders begin with.
+const PREFIX: &str = ".partial-";
+/// What is younger than this may not be locked yet, or not any more.
+const NEW: Duration = Duration::from_secs(600);
 
 /// A file being written beside its final place. Dropped without [`AtomicFile::commit`], it is deleted and
 /// whatever had the final name before is untouched.
@@ -26,12 +32,18 @@ impl AtomicFile {
             _ => PathBuf::from("."),
         };
         fs::create_dir_all(&folder).doing("make the folder", &folder)?;
+        Self::create_in(&folder, path)
+    }
+
+    /// The same with the temporary file in `folder`, which is there and on the same file system.
+    fn create_in(folder: &Path, path: PathBuf) -> Result<Self> {
         let mut builder = tempfile::Builder::new();
-        builder.prefix(".partial-");
+        builder.prefix(PREFIX);
         // As the umask says, like any other new file, rather than private to the user.
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-        let temporary = builder.tempfile_in(&folder).doing("write in", &folder)?;
+        let temporary = builder.tempfile_in(folder).doing("write in", folder)?;
+        hold(temporary.as_file());
         Ok(Self { writer: BufWriter::with_capacity(1 << 20, temporary), path })
     }
 
@@ -98,36 +110,105 @@ fn sync_folder(path: &Path) {
     }
 }
 
+/// Where the unfinished files of one process lie, in a folder within the one that they are for. Dropped, it is
+/// deleted with what is still in it; if the process is killed, the next [`Staging`] there does that.
+pub struct Staging {
+    temporary: LockedFolder,
+    path: PathBuf,
+}
+
+impl Staging {
+    /// Makes a place for the files of the folder `path`, which is made where it is missing, and removes what killed
+    /// processes left there.
+    pub fn create(path: &Path) -> Result<Self> {
+        fs::create_dir_all(path).doing("make the folder", path)?;
+        Ok(Self { temporary: LockedFolder::create(path)?, path: path.to_path_buf() })
+    }
+
+    /// Starts a file that will be called `name` in the folder. It is deleted with this if it is not committed before.
+    pub fn file(&self, name: &str) -> Result<AtomicFile> {
+        AtomicFile::create_in(self.temporary.folder.path(), self.path.join(name))
+    }
+}
+
+/// A folder with a temporary name, locked so that nobody takes it for what a killed process left.
+struct LockedFolder {
+    folder: TempDir,
+    /// Holds the lock; none where the file system has no locks.
+    _lock: Option<File>,
+}
+
+impl LockedFolder {
+    fn create(parent: &Path) -> Result<Self> {
+        remove_abandoned(parent);
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(PREFIX);
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777));
+        let folder = builder.tempdir_in(parent).doing("write in", parent)?;
+        let lock = File::open(folder.path()).ok();
+        lock.iter().for_each(hold);
+        Ok(Self { folder, _lock: lock })
+    }
+}
+
+/// Locks a file or folder as long as it is open.
+fn hold(file: &File) {
+    // Without locks nothing is ever taken for abandoned.
+    let _ = file.try_lock();
+}
+
+/// Removes what killed processes left unfinished in `folder`: what has a temporary name, is not new, and is held by
+/// nobody. What cannot be removed stays.
+fn remove_abandoned(folder: &Path) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        // A folder that was to be replaced may be all that there is of it.
+        if !name.starts_with(PREFIX) || name.ends_with(REPLACED) {
+            continue;
+        }
+        let path = entry.path();
+        let Ok(about) = entry.metadata() else { continue };
+        let is_old = about.modified().is_ok_and(|t| t.elapsed().is_ok_and(|age| age > NEW));
+        let is_held = || !File::open(&path).is_ok_and(|file| file.try_lock().is_ok());
+        if !is_old || about.is_symlink() || is_held() {
+            continue;
+        }
+        let _ = if about.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+    }
+}
+
+/// What the name of a folder that is being replaced ends with.
+const REPLACED: &str = "replaced";
+
 /// A folder being filled beside its final place; like [`AtomicFile`], all or nothing.
 pub struct AtomicFolder {
-    temporary: tempfile::TempDir,
+    temporary: LockedFolder,
     path: PathBuf,
 }
 
 impl AtomicFolder {
-    /// Starts a folder that will be called `path`. Fill [`AtomicFolder::path`], then commit.
+    /// Starts a folder that will be called `path`, and removes what killed processes left beside it. Fill
+    /// [`AtomicFolder::path`], then commit.
     pub fn create(path: impl Into<PathBuf>) -> Result<Self> {
         let path = path.into();
         let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
         fs::create_dir_all(parent).doing("make the folder", parent)?;
-        let mut builder = tempfile::Builder::new();
-        builder.prefix(".partial-");
-        #[cfg(unix)]
-        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777));
-        let temporary = builder.tempdir_in(parent).doing("write in", parent)?;
-        Ok(Self { temporary, path })
+        Ok(Self { temporary: LockedFolder::create(parent)?, path })
     }
 
     /// Where to write, until the commit.
     pub fn path(&self) -> &Path {
-        self.temporary.path()
+        self.temporary.folder.path()
     }
 
     /// Gives the folder its final name. A folder already there is replaced, and put back if that fails.
     pub fn commit(self) -> Result<()> {
-        let path = &self.path;
-        let temporary = self.temporary.keep();
-        let aside = temporary.with_extension("replaced");
+        let Self { temporary: LockedFolder { folder, _lock }, path } = self;
+        let path = &path;
+        let temporary = folder.keep();
+        let aside = temporary.with_extension(REPLACED);
         let replaced = path.exists();
         if replaced {
             fs::rename(path, &aside).doing("replace", path)?;
@@ -186,5 +267,36 @@ mod tests {
         folder.commit().unwrap();
         assert!(path.join("new").exists() && !path.join("old").exists());
         assert_eq!(fs::read_dir(parent.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_killed_processes_left_is_removed_and_nothing_else() {
+        let parent = tempfile::tempdir().unwrap();
+        let long_ago = std::time::SystemTime::now() - 2 * NEW;
+        let age = |path: &Path| File::open(path).unwrap().set_modified(long_ago).unwrap();
+        let at = |name: &str| parent.path().join(name);
+        for folder in [".partial-killed", ".partial-new", ".partial-old.replaced", "mine"] {
+            write(at(folder).join("half"), b"").unwrap();
+        }
+        for file in [".partial-killed-file", "file"] {
+            fs::write(at(file), b"").unwrap();
+        }
+        let running = Staging::create(parent.path()).unwrap();
+        let mut file = running.file("whole").unwrap();
+        file.write_all(b"whole").unwrap();
+        let file = file.finish().unwrap();
+        let old = [".partial-killed", ".partial-old.replaced", "mine", ".partial-killed-file", "file"];
+        old.iter().for_each(|name| age(&at(name)));
+        age(running.temporary.folder.path());
+        let folder = AtomicFolder::create(at("set")).unwrap();
+        for gone in [".partial-killed", ".partial-killed-file"] {
+            assert!(!at(gone).exists(), "{gone}");
+        }
+        for there in [".partial-new", ".partial-old.replaced", "mine", "file"] {
+            assert!(at(there).exists(), "{there}");
+        }
+        drop(folder);
+        file.commit().unwrap();
+        assert_eq!(fs::read(at("whole")).unwrap(), b"whole");
     }
 }

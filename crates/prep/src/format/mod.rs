@@ -49,14 +49,15 @@ pub struct Stream<'a, W> {
     format: Format,
     job: &'a Job<'a>,
     /// The labels of all images to come.
-    labels: &'a [i64],
+    labels: Vec<i64>,
 }
 
 impl<'a, W: Write> Stream<'a, W> {
-    /// Starts writing the images with these labels to `out`: what comes before the first image.
-    pub fn start(format: Format, job: &'a Job<'a>, labels: &'a [i64], mut out: W) -> Result<Self> {
+    /// Starts writing the images with these labels to `out`: what comes before the first image. Only safetensors and
+    /// npy, which know their number at the start, need all of them.
+    pub fn start(format: Format, job: &'a Job<'a>, labels: Vec<i64>, mut out: W) -> Result<Self> {
         match format {
-            Format::Safetensors => safetensors::start(&mut out, job, labels),
+            Format::Safetensors => safetensors::start(&mut out, job, &labels),
             Format::Npy => npy::header(&mut out, job.dtype, &npy::images(labels.len(), job.shape)),
             Format::Csv => encode::csv_header(&mut out, job.shape),
             Format::Shard | Format::Tar | Format::Jsonl => Ok(()),
@@ -79,7 +80,7 @@ impl<'a, W: Write> Stream<'a, W> {
     /// Writes what comes after the last image and returns the flushed writer.
     pub fn finish(mut self) -> Result<W> {
         match self.format {
-            Format::Npy => write_npy_labels(&mut self.out, self.labels),
+            Format::Npy => write_npy_labels(&mut self.out, &self.labels),
             Format::Tar => tar::finish(&mut self.out),
             Format::Shard | Format::Safetensors | Format::Csv | Format::Jsonl => Ok(()),
         }
@@ -88,10 +89,11 @@ impl<'a, W: Write> Stream<'a, W> {
         Ok(self.out)
     }
 
-    /// Leaves out what comes after the last image: npy files, which hold one array each.
-    pub fn finish_images(mut self) -> Result<W> {
+    /// Leaves out what comes after the last image and returns the flushed writer and the labels: npy files, which
+    /// hold one array each.
+    pub fn finish_images(mut self) -> Result<(W, Vec<i64>)> {
         self.out.flush().map_err(|e| cannot_write(&e))?;
-        Ok(self.out)
+        Ok((self.out, self.labels))
     }
 }
 

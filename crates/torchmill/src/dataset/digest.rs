@@ -13,9 +13,11 @@ impl Dataset {
     /// Feeds `hash` with what `samples` are: their labels and, of each file, its name relative to the data
     /// set's folder, its size and its published checksum, or where it has none the time of its last change.
     ///
+    /// A file that cannot be found or read is an error, or with `skip_missing` a state like others.
+    ///
     /// A published checksum makes the digest the same on every machine. What such a file's time says is left
     /// to [`Dataset::newest`].
-    pub fn digest(&self, samples: &[Sample], hash: &mut Sha256) -> Result<()> {
+    pub fn digest(&self, samples: &[Sample], skip_missing: bool, hash: &mut Sha256) -> Result<()> {
         let mut text = |s: &str| {
             hash.update((s.len() as u64).to_le_bytes());
             hash.update(s);
@@ -40,8 +42,12 @@ impl Dataset {
                 if i.is_multiple_of(4096) {
                     interrupt::check()?;
                 }
-                let about = about(&files.path(sample.record as usize))?;
-                let line = format!("{} {} {}", self.source(*sample), about.0, nanoseconds(about.1));
+                let state = match about(&files.path(sample.record as usize)) {
+                    Ok((length, modified)) => format!("{length} {}", nanoseconds(modified)),
+                    Err(_) if skip_missing => "missing".to_owned(),
+                    Err(error) => return Err(error),
+                };
+                let line = format!("{} {state}", self.source(*sample));
                 hash.update((line.len() as u64).to_le_bytes());
                 hash.update(line);
             }

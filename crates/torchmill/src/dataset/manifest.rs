@@ -57,7 +57,23 @@ impl Manifest {
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             text => text.doing("read", &path)?,
         };
-        toml::from_str(&text).map(Some).map_err(|e| Error::failed(e).within(path.display()))
+        let manifest: Self = toml::from_str(&text).map_err(|e| Error::failed(e).within(path.display()))?;
+        manifest.check().map_err(|e| e.within(path.display()))?;
+        Ok(Some(manifest))
+    }
+
+    /// Refuses what would lead outside a folder: a split's name becomes part of file names, and the classes of image
+    /// folders are folders. Files are checked where they are opened.
+    fn check(&self) -> Result<()> {
+        if let Some(split) = self.splits.keys().find(|split| !is_plain(split)) {
+            return Err(Error::failed(format_args!("the split {split:?} cannot be a part of a file's name")));
+        }
+        if self.kind == Kind::ImageFolder
+            && let Some(class) = self.classes.iter().find(|class| !is_plain(class))
+        {
+            return Err(Error::failed(format_args!("the class {class:?} cannot be the name of a folder")));
+        }
+        Ok(())
     }
 
     /// Writes `folder/dataset.toml`.
@@ -65,4 +81,11 @@ impl Manifest {
         let text = toml::to_string(self).map_err(|e| Error::failed(format_args!("dataset.toml: {e}")))?;
         atomic::write(folder.join(FILE), text.as_bytes())
     }
+}
+
+/// Whether this is the name of a file or folder, and not of a hidden one or a way to another.
+fn is_plain(name: &str) -> bool {
+    !name.is_empty()
+        && !name.starts_with('.')
+        && !name.contains(|c: char| c == '/' || c == '\\' || c.is_control())
 }

@@ -15,9 +15,11 @@ impl Dataset {
     /// Makes `train` and `test` of a data set that has only one split: of each class the same `fraction`,
     /// rounded, goes to `test`. Which images do follows from `seed` and their names alone, so that an image
     /// stays in its split when others are added. With a fraction of 0 everything is `train`.
-    pub fn split(&mut self, fraction: f64, seed: u64) {
+    ///
+    /// Fails where no image is left for one of the two.
+    pub fn split(&mut self, fraction: f64, seed: u64) -> Result<()> {
         let Some(samples) = self.splits.remove(UNSPLIT).or_else(|| self.splits.remove("train")) else {
-            return;
+            return Ok(());
         };
         let mut by_class: BTreeMap<u32, Vec<([u8; 32], usize)>> = BTreeMap::new();
         for (i, &sample) in samples.iter().enumerate() {
@@ -34,15 +36,29 @@ impl Dataset {
             samples.iter().zip(&test).filter(|&(_, &t)| t == wanted).map(|(&s, _)| s).collect()
         };
         let (test, train) = (pick(true), pick(false));
+        let share = |why: &str| {
+            let all = samples.len();
+            Err(Error::usage(format_args!(
+                "a test fraction of {fraction} of {}'s {all} images, class by class, {why}",
+                self.name
+            )))
+        };
+        if train.is_empty() {
+            return share("leaves none to train with: take a smaller one");
+        }
+        if test.is_empty() && fraction > 0.0 {
+            return share("is not one image: take a larger one");
+        }
         for (name, samples) in [("train", train), ("test", test)] {
             if !samples.is_empty() {
                 self.splits.insert(name.to_owned(), samples);
             }
         }
+        Ok(())
     }
 
     /// Makes `train` and `test` of a data set that has only one split: `test` is the images whose sources are
-    /// listed. Fails where a listed one is not there.
+    /// listed. Fails where a listed one is not there, or all are listed.
     pub fn split_by_list(&mut self, test: &BTreeSet<&str>) -> Result<()> {
         let Some(samples) = self.splits.remove(UNSPLIT).or_else(|| self.splits.remove("train")) else {
             return Ok(());
@@ -61,6 +77,12 @@ impl Dataset {
         if let Some(missing) = test.difference(&found).next() {
             return Err(Error::failed(format_args!(
                 "lists {missing}, which is not in {}: paths are relative to the input",
+                self.name
+            )));
+        }
+        if in_train.is_empty() {
+            return Err(Error::failed(format_args!(
+                "lists every image of {}: none is left to train with",
                 self.name
             )));
         }

@@ -195,7 +195,7 @@ fn a_split_is_stratified_and_an_image_stays_in_its_part() {
     }
     let split = |seed| {
         let mut set = Dataset::open(folder.path()).unwrap();
-        set.split(0.25, seed);
+        set.split(0.25, seed).unwrap();
         set
     };
     let set = split(0);
@@ -248,6 +248,26 @@ fn a_manifest_is_believed_but_not_outside_its_folder() {
     manifest.splits.get_mut("test").unwrap()[0] = "data_batch_1.bin".to_owned();
     manifest.write(folder.path()).unwrap();
     assert_eq!(Dataset::open(folder.path()).unwrap().splits["test"].len(), 2);
+}
+
+#[test]
+fn a_manifests_names_are_no_ways_to_other_folders() {
+    let folder = tempfile::tempdir().unwrap();
+    pgm(&folder.path().join("set/cat/1.pgm"), 1, 1, 1);
+    pgm(&folder.path().join("other/1.pgm"), 1, 1, 1);
+    let set = folder.path().join("set");
+    let right = detect::manifest(&set).unwrap();
+    for class in ["../other", "/etc", "..", "", "a\nb"] {
+        Manifest { classes: vec![class.to_owned()], ..right.clone() }.write(&set).unwrap();
+        let error = Dataset::open(&set).unwrap_err().to_string();
+        assert!(error.contains("dataset.toml: the class") && error.contains("name of a folder"), "{error}");
+    }
+    for split in ["../../train", "a/b", ".train", ""] {
+        let splits = [(split.to_owned(), vec![".".to_owned()])].into();
+        Manifest { splits, ..right.clone() }.write(&set).unwrap();
+        let error = Dataset::open(&set).unwrap_err().to_string();
+        assert!(error.contains("dataset.toml: the split") && error.contains("a file's name"), "{error}");
+    }
 }
 
 /// Small images of every format to damage; of JPEG, which is only decoded here, the beginning.

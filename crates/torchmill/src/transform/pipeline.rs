@@ -116,9 +116,55 @@ impl Pipeline {
         self.steps.iter().any(|t| t.step().is_random())
     }
 
+    /// Refuses a `Normalize(auto)` that the train split's statistics are not for: one whose values are not those from
+    /// 0 to 1 that ToTensor makes, and one within a random choice.
+    pub fn check_statistics(&self) -> Result<()> {
+        let refuse = |why: &str| Err(Error::usage(format_args!("Normalize(auto) {why}")));
+        let (mut kind, mut changed) = (Kind::Image, None);
+        for transform in &self.steps {
+            let step = transform.step();
+            match transform {
+                Transform::Normalize(n) if n.is_auto() => {
+                    if let Some(why) = changed {
+                        return refuse(why);
+                    }
+                }
+                Transform::ToDtype(ToDtype { dtype: Dtype::Float32, scale: false })
+                    if kind == Kind::Image =>
+                {
+                    changed = Some(
+                        "is for values from 0 to 1, and ToDtype(float32) leaves them from 0 to 255: write \
+                         ToDtype(float32, scale=True), or ToTensor",
+                    );
+                }
+                Transform::RandomApply(one) if one.transforms.needs_statistics() => {
+                    return refuse("cannot be within RandomApply: put it after it");
+                }
+                Transform::RandomChoice(some) if some.transforms.iter().any(Self::needs_statistics) => {
+                    return refuse("cannot be within RandomChoice: put it after it");
+                }
+                _ => {}
+            }
+            if matches!(transform, Transform::Normalize(_)) {
+                changed = Some("comes after another Normalize: leave out one of them");
+            }
+            kind = step.kind(kind);
+            if kind == Kind::Image {
+                changed = None;
+            }
+        }
+        Ok(())
+    }
+
     /// Whether a `Normalize(auto)` still waits for its statistics.
     pub fn needs_statistics(&self) -> bool {
-        self.steps.iter().any(|t| matches!(t, Transform::Normalize(n) if n.is_auto()))
+        let needs = |transform: &Transform| match transform {
+            Transform::Normalize(n) => n.is_auto(),
+            Transform::RandomApply(one) => one.transforms.needs_statistics(),
+            Transform::RandomChoice(some) => some.transforms.iter().any(Self::needs_statistics),
+            _ => false,
+        };
+        self.steps.iter().any(needs)
     }
 
     /// The same pipeline with every `Normalize(auto)` given these, one value a channel.

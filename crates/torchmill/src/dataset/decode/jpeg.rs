@@ -78,10 +78,41 @@ fn from_inks(inks: &[u8]) -> [u8; 3] {
     [covered(inks[0]), covered(inks[1]), covered(inks[2])]
 }
 
-/// Whether the marker that ends a JPEG file is there, some padding after it allowed.
+/// Whether the marker that ends a JPEG file is there: near the end of the file, where it mostly is, or where the
+/// segments lead, however much follows it (a second image, padding).
 fn has_end(bytes: &[u8]) -> bool {
-    bytes[bytes.len().saturating_sub(1024)..].windows(2).any(|pair| pair == [0xff, 0xd9])
+    bytes[bytes.len().saturating_sub(1024)..].windows(2).any(|pair| pair == [0xff, EOI])
+        || segments_end(bytes)
 }
+
+/// Whether the segments lead to the marker that ends an image. Source: ITU-T T.81, B.1.1.
+fn segments_end(bytes: &[u8]) -> bool {
+    // After the start of the image.
+    let mut rest = bytes.get(2..).unwrap_or_default();
+    // Between segments and in compressed data alike, the next marker is the next 0xff that a code follows.
+    while let Some(at) = rest.iter().position(|&byte| byte == 0xff) {
+        rest = &rest[at + 1..];
+        match rest.first() {
+            Some(&EOI) => return true,
+            // An 0xff of the compressed data, padding, and markers that stand alone.
+            Some(0x00 | 0x01 | 0xd0..=0xd8 | 0xff) => {}
+            Some(_) => match rest.get(1..3) {
+                // A segment says its length, the two bytes of it included; thumbnails have ends of their own.
+                Some(&[high, low]) => {
+                    rest = rest
+                        .get(1 + usize::from(u16::from_be_bytes([high, low])).max(2)..)
+                        .unwrap_or_default();
+                }
+                _ => return false,
+            },
+            None => return false,
+        }
+    }
+    false
+}
+
+/// The marker of the end.
+const EOI: u8 = 0xd9;
 
 fn damaged(error: &dyn std::fmt::Display) -> Error {
     Error::failed(format_args!("cannot be decoded as JPEG, it is damaged or truncated: {error}"))
@@ -125,6 +156,15 @@ mod tests {
                 let error = rgb(&jpeg[..end]).unwrap_err().to_string();
                 assert!(error.contains("damaged or truncated"), "{name}: {error}");
             }
+        }
+    }
+
+    #[test]
+    fn what_follows_the_end_does_not_matter() {
+        for (name, jpeg, theirs) in goldens() {
+            // Any amount of padding, as phones and cameras add it, with what looks like markers in it.
+            let padded = [&jpeg[..], &[0; 5000], &[0xff, 0xd8, 0xff, 0xe1, 0x40], &[7; 3000]].concat();
+            assert!(rgb(&padded).unwrap() == theirs, "{name} differs");
         }
     }
 }
