@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use torchmill::progress::{count, note};
+use torchmill::progress::{count, note, say};
 use torchmill::suggest::did_you_mean;
 use torchmill::{Error, Result};
 
@@ -48,7 +48,7 @@ pub fn convert(sources: &[Source], destination: &Destination, options: &Options)
             Err(Error::Interrupted(why)) => return Err(Error::Interrupted(why)),
             Err(error) => {
                 if let Some(earlier) = failed.replace(error) {
-                    eprintln!("scalars: {earlier}");
+                    say(format_args!("scalars: {earlier}"));
                 }
             }
             Ok(()) => {}

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
-use torchmill::progress::note;
+use torchmill::progress::{note, say};
 use torchmill::{Context, Error, Result};
 
 use crate::event::read::{Number, Others, RunReader, event_files};
@@ -53,7 +53,7 @@ pub fn dump(inputs: &[PathBuf], select: &Select, out: impl Write) -> Result<()> 
                 Err(error @ (Error::Interrupted(_) | Error::ClosedPipe)) => return Err(error),
                 Err(error) => {
                     if let Some(earlier) = failed.replace(error) {
-                        eprintln!("scalars: {earlier}");
+                        say(format_args!("scalars: {earlier}"));
                     }
                 }
             }

@@ -1,7 +1,7 @@
 //! What people see, in a real browser engine: the page that `--html` writes, and TensorBoard's own page. Needs
 //! Chromium (CHROMIUM, or on the PATH), the second also TORCHMILL_PYTHON; says so where there is none.
 
-#![allow(clippy::unwrap_used, reason = "a test's helpers may panic")]
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test's helpers may panic")]
 
 use std::fs;
 use std::path::Path;

@@ -1,7 +1,7 @@
 //! What `scalars` writes, read by TensorBoard itself. Needs a Python with the `tensorboard` package, named by
 //! TORCHMILL_PYTHON (`make test` sets it up); says so where there is none.
 
-#![allow(clippy::unwrap_used, reason = "a test's helpers may panic")]
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test's helpers may panic")]
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -63,7 +63,7 @@ fn answer<A: Parser>(common: impl Fn(&A) -> &Common, run: impl FnOnce(A) -> Resu
         Ok(()) => 0,
         Err(error) => {
             if error != Error::ClosedPipe {
-                eprintln!("{name}: {error}");
+                progress::say(format_args!("{name}: {error}"));
             }
             error.exit_status()
         }

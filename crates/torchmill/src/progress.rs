@@ -2,6 +2,7 @@
 //! Standard output carries results only.
 
 use std::fmt::{self, Display};
+use std::io::Write;
 use std::sync::atomic::{AtomicI8, Ordering};
 use std::time::{Duration, Instant};
 
@@ -32,17 +33,23 @@ pub fn quiet() -> bool {
     LEVEL.load(Ordering::Relaxed) < 0
 }
 
+/// A line on standard error, whether or not `-q` was given. Where nobody reads it (`2>&1 | head`, a full disk) the
+/// work goes on: `eprintln!` would panic, and a training run be lost for want of somebody to tell of it.
+pub fn say(message: impl Display) {
+    let _ = std::io::stderr().write_all(format!("{message}\n").as_bytes());
+}
+
 /// A line for the user on standard error, unless `-q` was given.
 pub fn note(message: impl Display) {
     if !quiet() {
-        eprintln!("{message}");
+        say(message);
     }
 }
 
 /// A line on standard error only with `-v`.
 pub fn detail(message: impl Display) {
     if LEVEL.load(Ordering::Relaxed) > 0 {
-        eprintln!("{message}");
+        say(message);
     }
 }
 
@@ -118,7 +125,7 @@ impl Progress {
         self.bar.inc(n);
         if self.plain && self.last_line.elapsed() >= PLAIN_INTERVAL {
             self.last_line = Instant::now();
-            eprintln!("{}: {}", self.what, self.describe());
+            say(format_args!("{}: {}", self.what, self.describe()));
         }
     }
 
@@ -138,7 +145,7 @@ impl Progress {
     pub fn line(&self, line: impl AsRef<str>) {
         if quiet() {
         } else if self.bar.is_hidden() {
-            eprintln!("{}", line.as_ref());
+            say(line.as_ref());
         } else {
             self.bar.println(line);
         }
