@@ -5,7 +5,7 @@ pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
     let name = name.to_lowercase();
     let distance = |k: &str| strsim::damerau_levenshtein(&name, &k.to_lowercase());
     let near = known.into_iter().min_by_key(|k| distance(k))?;
-    let (wrong, longer) = (distance(near), near.len().max(name.len()));
+    let (wrong, longer) = (distance(near), near.chars().count().max(name.chars().count()));
     // A third of the letters may be wrong; more is another word, and so is another single letter.
     (wrong < longer && wrong <= longer.div_ceil(3)).then_some(near)
 }
@@ -36,7 +36,7 @@ mod tests {
         let known = ["cifar10", "cifar100", "mnist"];
         assert_eq!(nearest("Cifar-10", known), Some("cifar10"));
         assert_eq!(nearest("mnsit", known), Some("mnist"));
-        assert_eq!(nearest("imagenet", known), None);
+        assert_eq!((nearest("imagenet", known), nearest("x", ["\u{3b1}"])), (None, None));
         assert_eq!((nearest("x", []), nearest("x", ["a"])), (None, None));
         assert_eq!(did_you_mean("minst", known), " (did you mean mnist?)");
     }
