@@ -35,8 +35,23 @@ pub fn quiet() -> bool {
 
 /// A line on standard error, whether or not `-q` was given. Where nobody reads it (`2>&1 | head`, a full disk) the
 /// work goes on: `eprintln!` would panic, and a training run be lost for want of somebody to tell of it.
+///
+/// Names from files may hold anything: what would steer the terminal is shown as its escape, such as `\u{1b}`.
 pub fn say(message: impl Display) {
-    let _ = std::io::stderr().write_all(format!("{message}\n").as_bytes());
+    let _ = std::io::stderr().write_all((harmless(&message.to_string()) + "\n").as_bytes());
+}
+
+/// Text with its control characters, line breaks and tabs left out, written as escapes.
+fn harmless(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for letter in text.chars() {
+        if letter.is_control() && !matches!(letter, '\n' | '\t') {
+            shown.extend(letter.escape_default());
+        } else {
+            shown.push(letter);
+        }
+    }
+    shown
 }
 
 /// A line for the user on standard error, unless `-q` was given.
@@ -194,5 +209,15 @@ pub fn duration(d: Duration) -> String {
         format!("{:.1} s", d.as_secs_f64())
     } else {
         HumanDuration(d).to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_would_steer_the_terminal_is_shown() {
+        assert_eq!(harmless("a\u{1b}[2Jb\u{9b}31m\rc\n\td \u{e9}"), "a\\u{1b}[2Jb\\u{9b}31m\\rc\n\td \u{e9}");
     }
 }
