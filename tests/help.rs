@@ -30,6 +30,37 @@ fn man_pages_and_completions_come_from_the_same_definition() {
 }
 
 #[test]
+fn completions_know_the_values_that_have_names() {
+    for (name, values) in [
+        ("fetch-data", &["cifar10", "mnist-5k"][..]),
+        ("prep", &["safetensors", "bfloat16"]),
+        ("train", &["bf16", "cuda", "resnet18", "cifar10-resnet"]),
+        ("evaluate", &["tf32", "cpu"]),
+        ("scalars", &["double"]),
+    ] {
+        for shell in ["bash", "zsh", "fish"] {
+            let script = ok(program(name).args(["--completions", shell])).stdout;
+            for value in values {
+                assert!(script.contains(value), "{name} --completions {shell}: no {value}");
+            }
+        }
+    }
+}
+
+#[test]
+fn misspelt_values_are_corrected() {
+    for (arguments, meant) in [
+        (&["train", "--precision", "fb16"][..], "(did you mean bf16?)"),
+        (&["train", "--device", "cdua"], "(did you mean cuda?)"),
+        (&["evaluate", "x", "--device", "cpuu"], "(did you mean cpu?)"),
+        (&["prep", "x", "-o", "y", "--format", "safetensor"], "'safetensors'"),
+    ] {
+        let message = fails(program(arguments[0]).args(&arguments[1..]), 2);
+        assert!(message.contains(meant), "{arguments:?}: {message}");
+    }
+}
+
+#[test]
 fn an_unknown_option_is_wrong_usage() {
     for name in PROGRAMS {
         let message = fails(program(name).arg("--colour-of-the-sky"), 2);

@@ -1,6 +1,12 @@
 //! Runs the built programs together, as users do: the whole pipeline, the Makefile, Python as the other reader,
 //! and wrong input of every kind. Nothing here needs a network.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failing test is a panic")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "a failing test is a panic"
+)]
 
 mod desk;
 mod docs;
@@ -12,4 +18,5 @@ mod makefile;
 mod pipeline;
 mod programs;
 mod start;
+mod unread;
 mod wrong_input;

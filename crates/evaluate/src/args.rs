@@ -34,10 +34,10 @@ pub struct Args {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub batch_size: Option<u32>,
     /// fp32, bf16, auto, or on a GPU fp16 or tf32
-    #[arg(long, value_name = "P", default_value = "fp32", value_parser = Precision::parse)]
+    #[arg(long, value_name = "P", default_value = "fp32", value_parser = Precision::parser(), hide_possible_values = true)]
     pub precision: Precision,
     /// auto, cpu, cuda or cuda:N
-    #[arg(long, default_value = "auto", value_parser = Device::parse)]
+    #[arg(long, default_value = "auto", value_parser = Device::parser(), hide_possible_values = true)]
     pub device: Device,
     /// How the results are written
     #[arg(short, long, value_enum, default_value_t = Format::Text, help_heading = "Results")]
@@ -51,7 +51,7 @@ pub struct Args {
     /// Write each image's label, prediction and probabilities: CSV, or JSON lines (.jsonl); - is standard output
     #[arg(short, long, value_name = "FILE", help_heading = "Results")]
     pub predictions: Option<PathBuf>,
-    /// Write a page with the confusion matrix and the most confident mistakes
+    /// Write a page with the confusion matrix and the most confident mistakes; - is standard output
     #[arg(long, value_name = "FILE", help_heading = "Results")]
     pub html: Option<PathBuf>,
     /// Draw what some images are taken for: DIR/CHECKPOINT.png

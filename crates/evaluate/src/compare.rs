@@ -15,6 +15,7 @@ use torchmill::{Context, Error, Result, cli, progress};
 
 use crate::args::{Args, Format};
 use crate::csv_table::Table;
+use crate::inputs::there;
 use crate::text;
 use run::{Metric, Run};
 
@@ -44,7 +45,14 @@ pub fn run(args: &Args) -> Result<()> {
     runs.sort_by(|a, b| a.compare(b, sort));
     let settings = differing(&runs);
     let text = match args.format {
-        Format::Text => table::text(&runs, sort, &settings, text::width()),
+        Format::Text => {
+            let (text, left_out) = table::text(&runs, sort, &settings, text::width());
+            if !left_out.is_empty() {
+                let left_out = left_out.join(", ");
+                progress::note(format_args!("no room for {left_out}: --format csv has all"));
+            }
+            text
+        }
         Format::Json => json(&runs, &settings)?,
         Format::Csv => csv(&runs, &tags, &settings)?,
     };
@@ -64,6 +72,7 @@ fn default_sort(runs: &[Run]) -> &'static str {
 fn folders(arguments: &[PathBuf]) -> Result<Vec<PathBuf>> {
     let mut folders = Vec::new();
     for path in arguments {
+        there(path)?;
         let about = std::fs::metadata(path).doing("read", path)?;
         if about.is_dir() {
             let mut runs = if Run::is_at(path) { Vec::new() } else { runs_in(path)? };

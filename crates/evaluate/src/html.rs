@@ -10,7 +10,7 @@ use image::{ExtendedColorType, ImageEncoder};
 use serde::Serialize;
 use torchmill::shard::{DType, ShardSet};
 use torchmill::transform::Image;
-use torchmill::{Error, Result, atomic};
+use torchmill::{Error, Result, atomic, cli};
 
 use crate::collect::Example;
 use crate::figures::{BINS, Bin, Scores};
@@ -50,7 +50,7 @@ struct Shown<'a> {
     picture: String,
 }
 
-/// Writes the page; `picture` finds a mistake's.
+/// Writes the page, to standard output for `-`; `picture` finds a mistake's.
 pub fn write(
     path: &Path,
     outcome: &Outcome,
@@ -66,7 +66,8 @@ pub fn write(
             picture: data_uri(&picture(mistake)?)?,
         })
     });
-    atomic::write(path, page(outcome, shown.collect::<Result<_>>()?)?.as_bytes())
+    let page = page(outcome, shown.collect::<Result<_>>()?)?;
+    if path == Path::new("-") { cli::print(page.as_bytes()) } else { atomic::write(path, page.as_bytes()) }
 }
 
 fn page(outcome: &Outcome, mistakes: Vec<Shown>) -> Result<String> {

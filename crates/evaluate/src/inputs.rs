@@ -1,11 +1,11 @@
 //! The arguments sorted: checkpoints, and images to use one on.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use torchmill::dataset::is_image_name;
-use torchmill::{Context, Error, Result};
+use torchmill::{Context, Error, Result, suggest};
 
 use crate::args::Args;
 
@@ -32,9 +32,13 @@ pub enum Place {
 impl Inputs {
     /// Sorts the arguments by their names' endings, files of other names by their first bytes, folders by what is
     /// in them. What is not there is taken for a checkpoint unless its name is an image's. An error where they, or
-    /// options with them, make no sense.
+    /// options with them, make no sense, or a checkpoint is not there.
     pub fn sort(args: &Args) -> Result<Self> {
         let inputs = Self::of(&args.inputs)?;
+        let stdout = |file: &Option<PathBuf>| file.as_deref() == Some(Path::new("-"));
+        if stdout(&args.predictions) && stdout(&args.html) {
+            return Err(Error::usage("--predictions and --html cannot both go to standard output (-)"));
+        }
         for (name, file) in [("--predictions", &args.predictions), ("--html", &args.html)] {
             if file.is_some() && inputs.checkpoints.len() > 1 {
                 return Err(Error::usage(format_args!("{name} takes one checkpoint at a time")));
@@ -59,6 +63,7 @@ impl Inputs {
             } else if is_image(path)? {
                 inputs.images.push(Place::File(path.clone()));
             } else {
+                there(path)?;
                 inputs.checkpoints.push(path.clone());
             }
         }
@@ -106,6 +111,24 @@ fn checkpoint_of(folder: &Path) -> Result<Option<PathBuf>> {
         )));
     }
     Ok(None)
+}
+
+/// Makes sure that something is at this path; an error names what was probably meant.
+pub fn there(path: &Path) -> Result<()> {
+    match path.metadata() {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {
+            let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            let there = std::fs::read_dir(folder).into_iter().flatten().flatten();
+            let there: Vec<String> = there.map(|e| e.file_name().to_string_lossy().into_owned()).collect();
+            let meant = suggest::nearest(&name, there.iter().map(String::as_str));
+            let hint = meant.map_or_else(String::new, |meant| {
+                format!(" (did you mean {}?)", path.with_file_name(meant).display())
+            });
+            Err(Error::failed(format_args!("cannot read {}: no such file or folder{hint}", path.display())))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Whether a file is an image, or would be if it were there.
@@ -157,7 +180,10 @@ mod tests {
             Place::File(at("upload")),
         ];
         assert_eq!(inputs.images, places);
-        assert_eq!(sorted(folder.path(), &["gone"]).unwrap().checkpoints, [at("gone")]);
+        for (name, hint) in [("gone", ""), ("runn", &*format!(" (did you mean {}?)", at("run").display()))] {
+            let message = sorted(folder.path(), &[name]).unwrap_err().to_string();
+            assert!(message.ends_with(&format!("/{name}: no such file or folder{hint}")), "{message}");
+        }
     }
 
     #[test]
@@ -165,7 +191,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir_all(folder.path().join("empty-run/checkpoints")).unwrap();
         std::fs::create_dir(folder.path().join("shards")).unwrap();
-        std::fs::write(folder.path().join("shards/test-00000-of-00001.shard"), "").unwrap();
+        for name in ["shards/test-00000-of-00001.shard", "a.safetensors", "b.pt"] {
+            std::fs::write(folder.path().join(name), "").unwrap();
+        }
         for (arguments, text) in [
             (&["a.jpg"][..], "no checkpoint among"),
             (&["a.safetensors", "b.pt", "c.jpg"], "one checkpoint at a time"),

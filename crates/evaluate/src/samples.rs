@@ -53,6 +53,8 @@ pub fn write(
         ];
         Ok(Picture { image: sheet::to_rgb(&picture(sample)?), captions })
     };
+    let classes = samples.iter().flat_map(|sample| [sample.label, sample.prediction]);
+    let numbered = sheet::numbered(&outcome.classes, classes);
     let heading = format!(
         "{} on {}: accuracy {:.2} %. Under each its class, and what it is taken for",
         name(checkpoint),
@@ -64,6 +66,9 @@ pub fn write(
     let path = folder.join(format!("{}.png", name(checkpoint)));
     atomic::write(&path, &png)?;
     progress::detail(path.display());
+    if let Some(numbered) = numbered {
+        progress::note(format_args!("{}: {numbered}", path.display()));
+    }
     Ok(())
 }
 

@@ -38,8 +38,8 @@ fn run(args: Args) -> Result<()> {
             None => return Ok(()),
         },
     };
-    // The report must not run into predictions on the same stream.
-    if args.predictions.as_deref() == Some(Path::new("-")) {
+    // The report must not run into what else is on the same stream.
+    if [&args.predictions, &args.html].into_iter().flatten().any(|file| file == Path::new("-")) {
         progress::note(report::text(&outcomes, &args).trim_end());
         return Ok(());
     }

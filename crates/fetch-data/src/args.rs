@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 
 use clap::Parser;
+use torchmill::cli::Named;
 
+use crate::catalogue::ENTRIES;
 use crate::checksum::Checksum;
 use crate::fetch::Options;
 use crate::given::Given;
@@ -13,7 +15,7 @@ use crate::given::Given;
 #[command(name = "fetch-data", version, max_term_width = 100, after_help = EXAMPLES)]
 pub struct Args {
     /// What to fetch (--list shows what there is), or with --from any name of your own
-    #[arg(value_name = "NAME", required_unless_present = "list")]
+    #[arg(value_name = "NAME", required_unless_present = "list", value_parser = Named::text(ENTRIES.iter().map(|entry| entry.name)), hide_possible_values = true)]
     pub names: Vec<String>,
     /// Show what can be fetched, and what is here
     #[arg(long, conflicts_with_all = ["names", "from", "available"])]

@@ -33,10 +33,17 @@ pub fn write(jobs: &mut [Job], args: &crate::args::Args, path: &Path) -> Result<
     let sections = jobs.iter().map(section).collect::<Result<Vec<_>>>()?;
     let png = sheet::draw(&sections)?;
     if path == Path::new("-") {
-        return cli::print(&png);
+        cli::print(&png)?;
+    } else {
+        atomic::write(path, &png)?;
+        progress::note(format_args!("{}: look at it before you train", path.display()));
     }
-    atomic::write(path, &png)?;
-    progress::note(format_args!("{}: look at it before you train", path.display()));
+    // Splits have the same classes.
+    let classes = jobs.first().map_or(&[][..], |job| &job.set.classes);
+    let shown = jobs.iter().flat_map(|job| shown(job).map(|i| job.samples[i].label as usize));
+    if let Some(numbered) = sheet::numbered(classes, shown) {
+        progress::note(numbered);
+    }
     Ok(())
 }
 
@@ -45,8 +52,7 @@ fn section(job: &Job) -> Result<Section> {
     let whole = &job.cut.whole;
     let random = whole.is_random();
     let mut pictures = Vec::new();
-    let rows = if random { ROWS } else { ROWS * COLUMNS };
-    for i in class_by_class(job).take(rows) {
+    for i in shown(job) {
         interrupt::check()?;
         let sample = job.samples[i];
         let Some(original) = job.unless_bad(i, job.set.image(sample).map_err(Failure::Bad))? else {
@@ -74,6 +80,11 @@ fn section(job: &Job) -> Result<Section> {
     };
     let pipeline = if whole.is_empty() { "no transform".to_owned() } else { whole.to_string() };
     Ok(Section { heading: format!("{}: {pipeline}", job.split), titles, columns: COLUMNS, pictures })
+}
+
+/// The indices of the images that are drawn, a row each where the pipeline is random.
+fn shown(job: &Job) -> impl Iterator<Item = usize> {
+    class_by_class(job).take(if job.cut.whole.is_random() { ROWS } else { ROWS * COLUMNS })
 }
 
 /// The indices of a split's images: the first of each class, then the second of each, and so on.

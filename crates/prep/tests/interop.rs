@@ -1,6 +1,6 @@
 //! What prep writes, read by those it is written for: the Python of docs/formats.md is run as it stands there.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test may panic")]
 
 mod common;
 

@@ -48,7 +48,7 @@ pub struct Args {
     /// Draw the curves in the terminal
     #[arg(long, help_heading = "Output")]
     pub plot: bool,
-    /// Write a page with the curves, for any browser
+    /// Write a page with the curves, for any browser; - is standard output
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub html: Option<PathBuf>,
     /// The run's name [default: the folder of metrics.csv, or the file's name]
@@ -92,6 +92,8 @@ impl Args {
             wall_time: self.wall_time.clone(),
             select,
             skip_bad: self.skip_bad,
+            // What is drawn is not rounded.
+            singles: self.encoding != Encoding::Double && !self.plot && self.html.is_none(),
         }
     }
 }

@@ -1,17 +1,19 @@
 //! What a run has beside its metrics.csv, a file for each epoch, in event files of its own.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
-use torchmill::progress::note;
+use torchmill::progress::{note, say};
 use torchmill::{Context, Error, Result, interrupt};
 
 use crate::convert::Destination;
-use crate::event::file::{EventFile, Target};
-use crate::event::proto::Data;
+use crate::event::file::{self, EventFile, Target};
+use crate::event::proto::{Data, Event, What};
 use crate::input::source::Source;
+use crate::input::table::Options;
 use crate::{runs, sink};
 
 /// A kind of file that runs have for their epochs.
@@ -24,18 +26,25 @@ pub struct Kind {
     pub ending: &'static str,
     /// What is made of them.
     pub what: &'static str,
-    /// Hands on what a file holds.
-    pub read: fn(&Path, &mut Push) -> Result<()>,
+    /// The tags and values in a file's bytes.
+    pub read: fn(&[u8]) -> Result<Values>,
 }
 
-/// Takes a tag and its value.
-pub type Push<'a> = dyn FnMut(&str, Data) -> Result<()> + 'a;
+/// Tags and their values.
+pub type Values = Vec<(String, Data)>;
 
 impl Kind {
-    /// Writes what all inputs have of this kind. Not every run needs to have it, but one must.
+    /// Writes what all inputs have of this kind. Not every run needs to have it, but one must. A file that cannot be
+    /// read does not keep the others out.
     pub fn write(&self, sources: &[Source], destination: &Destination) -> Result<()> {
         let mut missing = Vec::new();
-        for (source, name) in sources.iter().zip(runs::names(sources)?) {
+        let mut failed = None;
+        let mut fail = |error: Error| {
+            if let Some(earlier) = failed.replace(error) {
+                say(format_args!("scalars: {earlier}"));
+            }
+        };
+        for (source, name) in sources.iter().zip(runs::names(sources, destination.run.as_deref())?) {
             let Source::File(csv) = source else {
                 return Err(Error::usage(format_args!(
                     "{} takes {} from beside a metrics.csv: give its path",
@@ -46,58 +55,139 @@ impl Kind {
             let files = epochs(&folder, self.ending)?;
             if files.is_empty() {
                 missing.push(format!("{}: there is no epoch-*.{}", folder.display(), self.ending));
-            } else {
-                self.write_one(files, destination.target(source, &name)).map_err(|e| e.within(source))?;
+                continue;
+            }
+            let written = self.write_one(source, &files, destination.target(source, &name), &mut fail);
+            match written.map_err(|e| e.within(source)) {
+                Err(error @ (Error::Interrupted(_) | Error::ClosedPipe)) => return Err(error),
+                Err(error) => fail(error),
+                Ok(()) => {}
             }
         }
-        match missing.first() {
-            Some(first) if missing.len() == sources.len() => Err(Error::failed(first)),
-            _ => {
+        match (failed, missing.first()) {
+            (None, Some(first)) if missing.len() == sources.len() => Err(Error::failed(first)),
+            (failed, _) => {
                 missing.iter().for_each(note);
-                Ok(())
+                failed.map_or(Ok(()), Err)
             }
         }
     }
 
     /// Writes what the files hold into an event file beside that of the scalars: step is the epoch, wall time when
-    /// the file was written. Like that one it only grows.
-    fn write_one(&self, files: Vec<(i64, PathBuf)>, target: Target) -> Result<()> {
+    /// the file was written. Like that one it only grows: what it has of files that are gone (`train --keep`) stays.
+    fn write_one(
+        &self,
+        source: &Source,
+        files: &BTreeMap<i64, PathBuf>,
+        target: Target,
+        fail: &mut impl FnMut(Error),
+    ) -> Result<()> {
         let target = Target { source: format!("{}s", self.what), hparams: Default::default(), ..target };
+        let mut kept = kept(&target, files, || begin(source))?;
         let mut file = EventFile::open(target)?;
         let mut count = 0;
-        for (epoch, path) in files {
+        let mut push = |wall_time, epoch, tag: &str, data| {
+            count += 1;
+            file.push_data(wall_time, epoch, tag, data)
+        };
+        let all: BTreeSet<i64> = files.keys().chain(kept.keys()).copied().collect();
+        for epoch in all {
             interrupt::check()?;
-            let written = fs::metadata(&path).and_then(|m| m.modified()).doing("read", &path)?;
-            let wall_time = written.duration_since(UNIX_EPOCH).map_or(0.0, |d| d.as_secs_f64());
-            (self.read)(&path, &mut |tag, data| {
-                count += 1;
-                file.push_data(wall_time, epoch, tag, data)
-            })?;
+            let old = kept.remove(&epoch).unwrap_or_default();
+            let new = files.get(&epoch).map(|path| self.read_one(path));
+            match new.transpose() {
+                Ok(Some(Some((wall_time, values)))) => {
+                    values.into_iter().try_for_each(|(tag, data)| push(wall_time, epoch, &tag, data))?;
+                    continue;
+                }
+                Ok(_) => {}
+                Err(error) => fail(error.within(source)),
+            }
+            old.into_iter().try_for_each(|(wall_time, tag, data)| push(wall_time, epoch, &tag, data))?;
         }
         if file.started() {
             sink::report(&file.finish()?, count, self.what);
         }
         Ok(())
     }
+
+    /// When a file was written, and what it holds; `None` where it has been removed since it was found.
+    fn read_one(&self, path: &Path) -> Result<Option<(f64, Values)>> {
+        let read = || io::Result::Ok((fs::metadata(path)?.modified()?, fs::read(path)?));
+        let (written, bytes) = match read() {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+            read => read.doing("read", path)?,
+        };
+        let wall_time = written.duration_since(UNIX_EPOCH).map_or(0.0, |d| d.as_secs_f64());
+        let values = (self.read)(&bytes).map_err(|e| e.within(path.display()))?;
+        Ok(Some((wall_time, values)))
+    }
+}
+
+/// A value as an event file has it: wall time, tag, data.
+type Record = (f64, String, Data);
+
+/// What the event file has of epochs before the last one's file. Of those that have a file still it is what stands in
+/// for one that cannot be read. What is older than the run, or newer than the file of a later epoch, is from a history
+/// that the run no longer has: of another run in the same folder, or from before a resume. `begin` is asked for the
+/// run's first wall time.
+fn kept(
+    target: &Target,
+    files: &BTreeMap<i64, PathBuf>,
+    begin: impl Fn() -> Result<f64>,
+) -> Result<BTreeMap<i64, Vec<Record>>> {
+    let mut kept: BTreeMap<i64, Vec<Record>> = BTreeMap::new();
+    let mut events = file::events(target)?;
+    events.retain(|event| matches!(event.what, Some(What::Summary(_))));
+    if events.is_empty() {
+        return Ok(kept);
+    }
+    let begin = begin()?;
+    for Event { wall_time, step, what } in events {
+        let later = files.range(step..).next().map(|(_, path)| path);
+        let written = later.and_then(|path| fs::metadata(path).and_then(|m| m.modified()).ok());
+        let written =
+            written.and_then(|at| at.duration_since(UNIX_EPOCH).ok()).map_or(0.0, |d| d.as_secs_f64());
+        if wall_time < begin || wall_time > written {
+            continue;
+        }
+        let Some(What::Summary(summary)) = what else { continue };
+        for value in summary.value {
+            if let Some(data) = value.data {
+                kept.entry(step).or_default().push((wall_time, value.tag, data));
+            }
+        }
+    }
+    Ok(kept)
+}
+
+/// The first wall time in a run's CSV; minus infinity where it has none.
+fn begin(source: &Source) -> Result<f64> {
+    let mut begin = f64::INFINITY;
+    let options = Options { skip_bad: true, ..Options::default() };
+    source.read(&options, &mut |point| {
+        begin = begin.min(point.wall_time.unwrap_or(f64::NEG_INFINITY));
+        Ok(())
+    })?;
+    Ok(if begin.is_finite() { begin } else { f64::NEG_INFINITY })
 }
 
 /// The files of the epochs in a folder, in order.
-fn epochs(folder: &Path, ending: &str) -> Result<Vec<(i64, PathBuf)>> {
+fn epochs(folder: &Path, ending: &str) -> Result<BTreeMap<i64, PathBuf>> {
     let entries = match fs::read_dir(folder) {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
         entries => entries.doing("read", folder)?,
     };
-    let mut found = Vec::new();
+    let mut found = BTreeMap::new();
     for entry in entries {
         let path = entry.doing("read", folder)?.path();
         let stem = path.file_stem().and_then(|stem| stem.to_str()).and_then(|s| s.strip_prefix("epoch-"));
         if let Some(epoch) = stem.and_then(|epoch| epoch.parse().ok())
             && path.extension().is_some_and(|e| e == ending)
         {
-            found.push((epoch, path));
+            found.insert(epoch, path);
         }
     }
-    found.sort();
     Ok(found)
 }
 
@@ -114,10 +204,8 @@ mod tests {
             fs::write(folder.path().join(name), "").unwrap();
         }
         let found = epochs(folder.path(), "png").unwrap();
-        assert_eq!(
-            found,
-            [(9, folder.path().join("epoch-9.png")), (10, folder.path().join("epoch-0010.png"))]
-        );
-        assert_eq!(epochs(&folder.path().join("missing"), "png").unwrap(), []);
+        let expected = [(9, "epoch-9.png"), (10, "epoch-0010.png")];
+        assert_eq!(found, expected.map(|(epoch, name)| (epoch, folder.path().join(name))).into());
+        assert_eq!(epochs(&folder.path().join("missing"), "png").unwrap(), BTreeMap::new());
     }
 }

@@ -3,14 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use torchmill::progress::{count, note};
-use torchmill::suggest::did_you_mean;
+use torchmill::progress::{count, note, say};
 use torchmill::{Error, Result};
 
 use crate::event::encode::Encoding;
 use crate::event::file::Target;
-use crate::input::source::{Feed, Source, quoted};
-use crate::input::table::{Noted, Options, Table};
+use crate::input::source::{Feed, Source};
+use crate::input::table::{Noted, Options, Table, Tally};
 use crate::sink::Sink;
 use crate::{hparams, runs};
 
@@ -19,7 +18,7 @@ use crate::{hparams, runs};
 pub struct Destination {
     /// The folder for TensorBoard's --logdir.
     pub logdir: PathBuf,
-    /// A run's name, instead of the input's own.
+    /// The only run's name, instead of the input's own.
     pub run: Option<String>,
     /// How scalars are laid out.
     pub encoding: Encoding,
@@ -28,7 +27,6 @@ pub struct Destination {
 impl Destination {
     /// The event file of an input whose run is called `name`.
     pub fn target(&self, source: &Source, name: &Path) -> Target {
-        let name = self.run.as_deref().map_or(name, Path::new);
         Target {
             // Joining nothing would add a slash.
             folder: if name == Path::new("") { self.logdir.clone() } else { self.logdir.join(name) },
@@ -41,14 +39,14 @@ impl Destination {
 
 /// Converts each input. One that fails does not keep the others from being converted.
 pub fn convert(sources: &[Source], destination: &Destination, options: &Options) -> Result<()> {
-    let names = runs::names(sources)?;
+    let names = runs::names(sources, destination.run.as_deref())?;
     let mut failed = None;
     for (source, name) in sources.iter().zip(&names) {
         match convert_one(source, destination.target(source, name), options) {
             Err(Error::Interrupted(why)) => return Err(Error::Interrupted(why)),
             Err(error) => {
                 if let Some(earlier) = failed.replace(error) {
-                    eprintln!("scalars: {earlier}");
+                    say(format_args!("scalars: {earlier}"));
                 }
             }
             Ok(()) => {}
@@ -70,9 +68,22 @@ fn convert_one(source: &Source, target: Target, options: &Options) -> Result<()>
 /// Says what in the table the user should know about.
 pub fn report(source: &Source, feed: &Feed, options: &Options) {
     let tally = feed.tally();
-    if feed.table().is_some_and(Table::numbers_rows) {
+    report_rows(source, feed.table().is_some_and(Table::numbers_rows));
+    report_values(source, &tally);
+    for unused in options.select.unused(&tally.tags) {
+        note(format_args!("{source}: {unused}"));
+    }
+}
+
+/// Says that rows had to be numbered.
+pub fn report_rows(source: &Source, numbered: bool) {
+    if numbered {
         note(format_args!("{source}: no step column, so rows are numbered from 0 (--step names one)"));
     }
+}
+
+/// Says which of the values that were counted the user should know about.
+pub fn report_values(source: &Source, tally: &Tally) {
     let noted = |noted: &Noted, one: &str, more: &str| match noted.count {
         0 => {}
         1 => note(format_args!("{source}: 1 {one}: {}", noted.first)),
@@ -84,13 +95,6 @@ pub fn report(source: &Source, feed: &Feed, options: &Options) {
         note(format_args!(
             "{source}: {}; TensorBoard drops a curve's earlier points from such a step on",
             tally.not_increasing.first
-        ));
-    }
-    for unused in options.select.unused(&tally.tags) {
-        note(format_args!(
-            "{source}: there is no tag {unused:?}{}; the tags are {}",
-            did_you_mean(unused, tally.tags.iter().map(String::as_str)),
-            quoted(&tally.tags)
         ));
     }
 }

@@ -1,5 +1,6 @@
 //! Curves in memory, for drawing.
 
+use torchmill::progress::note;
 use torchmill::{Error, Result};
 
 use crate::input::source::Source;
@@ -24,9 +25,11 @@ pub struct Curve {
     pub points: Vec<(f64, f64)>,
 }
 
-/// Reads all inputs; charts come in the order in which their tags first appear.
-pub fn read(sources: &[Source], options: &Options) -> Result<Vec<Chart>> {
-    let names = runs::names(sources)?;
+/// Reads all inputs; charts come in the order in which their tags first appear. Inputs without a point are named, and
+/// are an error where none has any. `named` is the only run's name, instead of its own.
+pub fn read(sources: &[Source], named: Option<&str>, options: &Options) -> Result<Vec<Chart>> {
+    let names = runs::names(sources, named)?;
+    let mut empty = Vec::new();
     let mut charts: Vec<Chart> = Vec::new();
     for (source, name) in sources.iter().zip(names) {
         let feed = source.read(options, &mut |point| {
@@ -46,26 +49,34 @@ pub fn read(sources: &[Source], options: &Options) -> Result<Vec<Chart>> {
             }
             Ok(())
         })?;
-        if let Some(why) = feed.emptiness() {
-            return Err(Error::failed(why).within(source));
+        match feed.emptiness() {
+            Some(why) => empty.push(Error::failed(why).within(source)),
+            None => convert::report(source, &feed, options),
         }
-        convert::report(source, &feed, options);
     }
-    Ok(charts)
+    // A run that has only begun is no reason not to look at the others.
+    match empty.first() {
+        Some(first) if charts.is_empty() => Err(first.clone()),
+        _ => {
+            empty.iter().for_each(note);
+            Ok(charts)
+        }
+    }
 }
 
 /// At most about `most` points, which draw the same picture at that many columns: of each of `most / 4` equal
-/// stretches the first, the lowest, the highest and the last point.
+/// stretches the first, the lowest and the highest finite, and the last point.
 pub fn thin(points: &[(f64, f64)], most: usize) -> Vec<(f64, f64)> {
     if points.len() <= most {
         return points.to_vec();
     }
     let mut thinned = Vec::with_capacity(most);
     for stretch in points.chunks(points.len().div_ceil((most / 4).max(1))) {
-        let indices = 0..stretch.len();
         let value = |i: &usize| stretch[*i].1;
-        let lowest = indices.clone().min_by(|a, b| value(a).total_cmp(&value(b))).unwrap_or(0);
-        let highest = indices.max_by(|a, b| value(a).total_cmp(&value(b))).unwrap_or(0);
+        // What is infinite or NaN is not drawn, and would hide what is.
+        let finite = || (0..stretch.len()).filter(|i| value(i).is_finite());
+        let lowest = finite().min_by(|a, b| value(a).total_cmp(&value(b))).unwrap_or(0);
+        let highest = finite().max_by(|a, b| value(a).total_cmp(&value(b))).unwrap_or(0);
         let mut kept = [0, lowest, highest, stretch.len() - 1];
         kept.sort_unstable();
         for (i, &k) in kept.iter().enumerate() {
@@ -92,5 +103,9 @@ mod tests {
             assert!(thinned.contains(&points[i]), "{i}");
         }
         assert_eq!(thin(&points[..400], 400), points[..400]);
+        points[5_004].1 = f64::NAN;
+        points[7_002].1 = f64::NEG_INFINITY;
+        let thinned = thin(&points, 400);
+        assert!(thinned.contains(&points[5_003]) && thinned.contains(&points[7_001]));
     }
 }

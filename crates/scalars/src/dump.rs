@@ -1,48 +1,46 @@
 //! Event files to CSV.
 
+use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
-use torchmill::progress::note;
+use torchmill::progress::{note, say};
 use torchmill::{Context, Error, Result};
 
-use crate::event::read::{Number, Others, RunReader, event_files};
+use crate::event::read::{Number, Others, RunReader};
 use crate::input::select::Select;
+use crate::{runs, walk};
+
+/// What the name of every event file has in it.
+pub const EVENT_FILE: &str = "tfevents";
 
 /// Prints the scalars of event files, and of folders of them, as CSV: `wall_time,step,tag,value`, with `run`
-/// first where a folder has runs in folders of their own. What is damaged ends its file, is named, and makes
-/// the whole fail, after everything else was printed.
+/// first where there is more than one, or one in a folder of its own. What is damaged ends its file, is named, and
+/// makes the whole fail, after everything else was printed.
 pub fn dump(inputs: &[PathBuf], select: &Select, out: impl Write) -> Result<()> {
-    let mut runs = Vec::new();
-    for input in inputs {
-        if input.is_dir() {
-            let found = event_files(input)?;
-            if found.is_empty() {
-                let input = input.display();
-                return Err(Error::failed(format_args!(
-                    "{input}: no file here or below is called *tfevents*"
-                )));
-            }
-            runs.extend(found);
-        } else {
-            runs.push((String::new(), vec![input.clone()]));
-        }
-    }
-    let with_run = runs.iter().any(|(run, _)| !run.is_empty());
+    let runs = runs(inputs)?;
+    let with_run = runs.keys().any(|run| !run.as_os_str().is_empty());
     let mut out = Csv { writer: csv::Writer::from_writer(BufWriter::with_capacity(1 << 18, out)), with_run };
     out.header()?;
     let mut failed = None;
     let mut others = Others::default();
     let mut points = 0u64;
+    let mut tags = Vec::new();
     for (run, files) in &runs {
+        let run = run.to_string_lossy();
         let mut reader = RunReader::default();
+        // A tag's name in the CSV; none where it is left out.
+        let mut names: HashMap<String, Option<String>> = HashMap::new();
         for path in files {
             let result = open(path).and_then(|input| {
                 let mut each = |(time, step, tag, number): (f64, i64, &str, Number)| {
-                    select.name(tag).map_or(Ok(()), |name| {
+                    if !names.contains_key(tag) {
+                        names.insert(tag.to_owned(), select.name(tag));
+                    }
+                    names.get(tag).and_then(Option::as_ref).map_or(Ok(()), |name| {
                         points += 1;
-                        out.row(run, time, step, &name, number)
+                        out.row(&run, time, step, name, number)
                     })
                 };
                 reader.read(input, &mut each).map_err(|e| e.within(path.display()))
@@ -53,11 +51,12 @@ pub fn dump(inputs: &[PathBuf], select: &Select, out: impl Write) -> Result<()> 
                 Err(error @ (Error::Interrupted(_) | Error::ClosedPipe)) => return Err(error),
                 Err(error) => {
                     if let Some(earlier) = failed.replace(error) {
-                        eprintln!("scalars: {earlier}");
+                        say(format_args!("scalars: {earlier}"));
                     }
                 }
             }
         }
+        tags.extend(names.into_keys());
         others.images += reader.others.images;
         others.histograms += reader.others.histograms;
         others.values += reader.others.values;
@@ -67,11 +66,68 @@ pub fn dump(inputs: &[PathBuf], select: &Select, out: impl Write) -> Result<()> 
     if images + histograms + values > 0 {
         note(format_args!("not scalars: {images} images, {histograms} histograms, {values} other values"));
     }
-    match failed {
-        Some(error) => Err(error),
-        None if points == 0 && !select.only.is_empty() => Err(Error::failed("no tag fits --only")),
-        None => Ok(()),
+    tags.sort();
+    tags.dedup();
+    match (failed, select.nothing_fits(&tags)) {
+        (Some(error), _) => Err(error),
+        (None, Some(why)) if points == 0 => Err(Error::failed(why)),
+        _ => {
+            select.unused(&tags).iter().filter(|_| !tags.is_empty()).for_each(note);
+            Ok(())
+        }
     }
+}
+
+/// Each run's event files in the order in which TensorBoard reads them. Those in one folder are a run, which is called
+/// after the folder: of one folder that was given, by the way from it; of several, also after these, by as much of
+/// their paths as tells them apart.
+fn runs(inputs: &[PathBuf]) -> Result<BTreeMap<PathBuf, Vec<PathBuf>>> {
+    // The folder that was given (or that of a file) with the ways from it, and the files there.
+    let mut roots: Vec<(PathBuf, BTreeMap<PathBuf, Vec<PathBuf>>)> = Vec::new();
+    for input in inputs {
+        let (root, files) = if input.is_dir() {
+            let files = walk::files(input, |name| name.contains(EVENT_FILE))?;
+            if files.is_empty() {
+                return Err(Error::failed(format_args!(
+                    "{}: no file here or below is called *{EVENT_FILE}*",
+                    input.display()
+                )));
+            }
+            (input.as_path(), files)
+        } else {
+            let folder = input.parent().filter(|folder| *folder != Path::new(""));
+            (folder.unwrap_or(Path::new(".")), vec![input.clone()])
+        };
+        let at = roots.iter().position(|(known, _)| known == root).unwrap_or(roots.len());
+        if at == roots.len() {
+            roots.push((root.to_owned(), BTreeMap::new()));
+        }
+        for file in files {
+            let folder =
+                file.parent().and_then(|folder| folder.strip_prefix(root).ok()).unwrap_or(Path::new(""));
+            let known = roots[at].1.entry(folder.to_owned()).or_default();
+            if !known.contains(&file) {
+                known.push(file);
+            }
+        }
+    }
+    let names = if let [_] = roots.as_slice() {
+        vec![PathBuf::new()]
+    } else {
+        let parts = roots.iter().map(|(root, _)| runs::path_parts(root)).collect::<Result<Vec<_>>>()?;
+        runs::distinct(&parts)
+            .map_err(|twice| Error::usage(format_args!("{} is given twice", roots[twice].0.display())))?
+    };
+    let mut runs: BTreeMap<PathBuf, Vec<PathBuf>> = BTreeMap::new();
+    for (name, (_, folders)) in names.iter().zip(roots) {
+        for (folder, mut files) in folders {
+            files.sort();
+            // Joining nothing would add a slash.
+            let run = if folder == Path::new("") { name.clone() } else { name.join(folder) };
+            runs.entry(run).or_default().append(&mut files);
+        }
+    }
+    Ok(runs)
 }
 
 fn open(path: &Path) -> Result<Box<dyn Read>> {

@@ -2,19 +2,19 @@
 //! removed is read from its start again, and [`crate::event::file`] sorts out what that means for the events.
 
 use std::collections::HashSet;
-use std::fs::{File, Metadata};
+use std::fs::{self, File, Metadata};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::PathBuf;
 use std::sync::mpsc::{self, Receiver, TryRecvError};
 use std::time::Duration;
 
-use torchmill::progress::note;
+use torchmill::progress::{note, say};
 use torchmill::{Context, Error, Result, interrupt};
 
-use crate::convert::{Destination, now, report};
+use crate::convert::{Destination, now, report_rows, report_values};
 use crate::event::file::Target;
 use crate::input::source::{Feed, Source};
-use crate::input::table::Options;
+use crate::input::table::{Options, Table};
 use crate::runs;
 use crate::sink::Sink;
 
@@ -31,20 +31,43 @@ pub fn follow(
     options: &Options,
 ) -> Result<()> {
     let mut known = HashSet::new();
-    let mut followers = Vec::new();
+    let mut followers: Vec<Follower> = Vec::new();
+    let mut trouble = None;
     loop {
-        let all = sources()?;
-        let names = runs::names(&all)?;
-        for (source, name) in all.into_iter().zip(names) {
-            if known.insert(source.clone()) {
-                let destination = destination.clone();
-                let target = Box::new(move |source: &Source| destination.target(source, &name));
-                followers.push(Follower::new(source, target));
+        match sources().and_then(|all| Ok((runs::names(&all, destination.run.as_deref())?, all))) {
+            Ok((names, all)) => {
+                for (source, name) in all.into_iter().zip(names) {
+                    if known.insert(source.clone()) {
+                        let destination = destination.clone();
+                        let target = Box::new(move |source: &Source| destination.target(source, &name));
+                        followers.push(Follower::new(source, target));
+                    }
+                }
             }
+            // Those that are followed already can still be.
+            Err(error) if !followers.is_empty() => {
+                if trouble.as_ref() != Some(&error) {
+                    say(format_args!("scalars: {error}"));
+                    trouble = Some(error);
+                }
+            }
+            Err(error) => return Err(error),
         }
         let mut going = followers.is_empty();
-        for follower in &mut followers {
-            going |= follower.look(options)?;
+        for i in 0..followers.len() {
+            match followers[i].look(options) {
+                Ok(goes_on) => going |= goes_on,
+                Err(error @ (Error::Interrupted(_) | Error::ClosedPipe)) => return Err(error),
+                Err(error) => {
+                    followers[i].give_up();
+                    // The last one's is how the program ends.
+                    if followers.iter().all(Follower::is_over) {
+                        return Err(error);
+                    }
+                    going = true;
+                    say(format_args!("scalars: {error}; the other inputs are still followed"));
+                }
+            }
             if interrupt::requested() {
                 return Ok(());
             }
@@ -69,6 +92,15 @@ struct Follower {
     input: Input,
     reading: Option<Reading>,
     waiting: bool,
+    /// It could not be read on: what it was then. Until it is another, or was cut back, it is left alone.
+    failed: Option<Option<Version>>,
+}
+
+/// Which file is at a path, and how long it is.
+#[derive(Debug, Clone, Copy)]
+struct Version {
+    identity: Option<(u64, u64)>,
+    length: u64,
 }
 
 enum Input {
@@ -93,11 +125,46 @@ impl Follower {
             Source::Stdin => Input::Pipe(pump_stdin()),
             Source::File(path) => Input::File(path.clone()),
         };
-        Self { source, target, input, reading: None, waiting: false }
+        Self { source, target, input, reading: None, waiting: false, failed: None }
+    }
+
+    /// Whether nothing will come unless the input is replaced.
+    fn is_over(&self) -> bool {
+        self.failed.is_some() || matches!(self.input, Input::Ended)
+    }
+
+    /// Leaves the input alone after an error.
+    fn give_up(&mut self) {
+        self.failed = Some(match &self.input {
+            Input::File(path) => fs::metadata(path).ok().map(|m| Version::of(&m)),
+            Input::Pipe(_) | Input::Ended => None,
+        });
+        self.reading = None;
+        if !matches!(self.input, Input::File(_)) {
+            self.input = Input::Ended;
+        }
+    }
+
+    /// Whether the input is still what could not be read on.
+    fn is_left_alone(&mut self) -> bool {
+        let (Some(failed), Input::File(path)) = (self.failed, &self.input) else { return false };
+        let now = fs::metadata(path).ok().map(|m| Version::of(&m));
+        let same = match (failed, now) {
+            (Some(then), Some(now)) => now.identity == then.identity && now.length >= then.length,
+            (None, None) => true,
+            _ => false,
+        };
+        if !same {
+            self.failed = None;
+        }
+        same
     }
 
     /// Takes what is new. `false`: nothing more will come.
     fn look(&mut self, options: &Options) -> Result<bool> {
+        if self.is_left_alone() {
+            return Ok(true);
+        }
         let going = match &self.input {
             Input::File(path) => {
                 let path = path.clone();
@@ -116,10 +183,20 @@ impl Follower {
                     Error::failed("another program writes to the run's event file").within(&self.source)
                 );
             }
-        } else if !reading.reported && reading.feed.tally().points > 0 {
-            reading.reported = true;
-            report(&self.source, &reading.feed, options);
+            return Ok(going);
         }
+        let tally = reading.feed.tally();
+        if !tally.tags.is_empty() && !std::mem::replace(&mut reading.reported, true) {
+            let numbered = reading.feed.table().is_some_and(Table::numbers_rows);
+            report_rows(&self.source, numbered);
+            // The tags of an epoch's end come later.
+            options
+                .select
+                .unused(&tally.tags)
+                .iter()
+                .for_each(|unused| note(format_args!("{}: so far {unused}", self.source)));
+        }
+        report_values(&self.source, &reading.feed.news());
         Ok(going)
     }
 
@@ -133,8 +210,12 @@ impl Follower {
             }
             file => file.doing("read", path)?,
         };
-        self.waiting = false;
         let metadata = file.metadata().doing("read", path)?;
+        if metadata.is_dir() {
+            // A folder of runs has come to be here: they are found as inputs of their own.
+            return Ok(());
+        }
+        self.waiting = false;
         if let Some(reading) = &self.reading
             && !reading.goes_on(&mut file, &metadata).doing("read", path)?
         {
@@ -198,8 +279,11 @@ impl Reading {
         }
         let mut tail = vec![0; self.tail.len()];
         file.seek(SeekFrom::Start(self.offset - self.tail.len() as u64))?;
-        file.read_exact(&mut tail)?;
-        Ok(tail == self.tail)
+        match file.read_exact(&mut tail) {
+            // Cut back just now.
+            Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
+            read => read.map(|()| tail == self.tail),
+        }
     }
 
     fn take(&mut self, piece: &[u8]) -> Result<()> {
@@ -209,6 +293,12 @@ impl Reading {
         self.tail.extend_from_slice(piece.get(piece.len().saturating_sub(TAIL)..).unwrap_or_default());
         self.tail.drain(..self.tail.len().saturating_sub(TAIL));
         Ok(())
+    }
+}
+
+impl Version {
+    fn of(metadata: &Metadata) -> Self {
+        Self { identity: identity(metadata), length: metadata.len() }
     }
 }
 

@@ -1,15 +1,13 @@
 //! `--histograms`: how a run's weights are distributed after each epoch, for TensorBoard's HISTOGRAMS page. They come
 //! from the checkpoints beside metrics.csv, so that training need not stop to count, and runs of long ago have them.
 
-use std::fs;
-use std::path::Path;
-
+use half::{bf16, f16};
 use prost::Message;
 use safetensors::{Dtype, SafeTensors};
 use torchmill::progress::note;
-use torchmill::{Context, Error, Result};
+use torchmill::{Error, Result};
 
-use crate::beside::{Kind, Push};
+use crate::beside::{Kind, Values};
 use crate::event::proto::{Data, Histogram};
 
 /// Buckets between the least and the greatest weight, all of one width.
@@ -19,27 +17,41 @@ const BUCKETS: usize = 64;
 pub const CHECKPOINTS: Kind =
     Kind { option: "--histograms", folder: "checkpoints", ending: "safetensors", what: "histogram", read };
 
-fn read(path: &Path, push: &mut Push) -> Result<()> {
-    let bytes = fs::read(path).doing("read", path)?;
-    let tensors = SafeTensors::deserialize(&bytes).map_err(|e| Error::failed(e).within(path.display()))?;
+fn read(bytes: &[u8]) -> Result<Values> {
+    let tensors = SafeTensors::deserialize(bytes).map_err(Error::failed)?;
     let mut tensors = tensors.tensors();
     tensors.sort_by(|(a, _), (b, _)| a.cmp(b));
-    for (name, tensor) in tensors.iter().filter(|(_, tensor)| tensor.dtype() == Dtype::F32) {
-        let values = tensor.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
-        let values: Vec<f32> = values.collect();
-        match histogram(&values) {
-            Some(histogram) => {
-                push(&format!("weights/{name}"), Data::Histogram(histogram.encode_to_vec()))?;
+    let mut histograms = Vec::new();
+    for (name, tensor) in &tensors {
+        match histogram_of(tensor.dtype(), tensor.data()) {
+            Some(Some(histogram)) => {
+                histograms.push((format!("weights/{name}"), Data::Histogram(histogram.encode_to_vec())));
             }
-            None => note(format_args!("{}: {name} has no finite value, so no histogram", path.display())),
+            Some(None) => note(format_args!("{name} has no finite value, so no histogram")),
+            // Counters, such as BatchNorm2d's of batches, are no weights.
+            None => {}
         }
     }
-    Ok(())
+    Ok(histograms)
+}
+
+/// The distribution of a tensor's little-endian elements; `None` where they are no floating-point numbers.
+fn histogram_of(dtype: Dtype, bytes: &[u8]) -> Option<Option<Histogram>> {
+    fn each<const N: usize>(bytes: &[u8], read: fn([u8; N]) -> f64) -> impl Iterator<Item = f64> {
+        bytes.as_chunks().0.iter().map(move |element| read(*element))
+    }
+    match dtype {
+        Dtype::F16 => Some(histogram(|| each(bytes, |b| f16::from_le_bytes(b).to_f64()))),
+        Dtype::BF16 => Some(histogram(|| each(bytes, |b| bf16::from_le_bytes(b).to_f64()))),
+        Dtype::F32 => Some(histogram(|| each(bytes, |b| f32::from_le_bytes(b).into()))),
+        Dtype::F64 => Some(histogram(|| each(bytes, f64::from_le_bytes))),
+        _ => None,
+    }
 }
 
 /// The distribution of the finite ones of these values; `None` where there is none.
-fn histogram(values: &[f32]) -> Option<Histogram> {
-    let finite = || values.iter().map(|&v| f64::from(v)).filter(|v| v.is_finite());
+fn histogram<V: Iterator<Item = f64>>(values: impl Fn() -> V) -> Option<Histogram> {
+    let finite = || values().filter(|v| v.is_finite());
     let (min, max) = (finite().reduce(f64::min)?, finite().reduce(f64::max)?);
     let buckets = if max > min { BUCKETS } else { 1 };
     let width = (max - min) / buckets as f64;
@@ -66,15 +78,32 @@ mod tests {
     use super::*;
 
     #[test]
+    fn weights_of_every_precision_are_read() {
+        let numbers = [-1.5, 0.25, 96.0];
+        let bytes = |each: fn(f64) -> Vec<u8>| numbers.iter().flat_map(|&v| each(v)).collect::<Vec<_>>();
+        for (dtype, bytes) in [
+            (Dtype::F16, bytes(|v| f16::from_f64(v).to_le_bytes().into())),
+            (Dtype::BF16, bytes(|v| bf16::from_f64(v).to_le_bytes().into())),
+            (Dtype::F32, bytes(|v| (v as f32).to_le_bytes().into())),
+            (Dtype::F64, bytes(|v| v.to_le_bytes().into())),
+        ] {
+            let h = histogram_of(dtype, &bytes).unwrap().unwrap();
+            assert_eq!((h.min, h.max, h.num, h.sum), (-1.5, 96.0, 3.0, 94.75), "{dtype:?}");
+        }
+        assert_eq!(histogram_of(Dtype::I64, &[0; 8]), None);
+    }
+
+    #[test]
     fn every_finite_value_is_counted_once() {
-        let h = histogram(&[0.0, 0.0, 0.25, 1.0, f32::NAN, f32::INFINITY]).unwrap();
+        let of = |values: &[f64]| histogram(|| values.iter().copied());
+        let h = of(&[0.0, 0.0, 0.25, 1.0, f64::NAN, f64::INFINITY]).unwrap();
         assert_eq!((h.min, h.max, h.num, h.sum, h.sum_squares), (0.0, 1.0, 4.0, 1.25, 1.0625));
         assert_eq!((h.bucket.len(), h.bucket.iter().sum::<f64>()), (BUCKETS, 4.0));
         assert_eq!((h.bucket[0], h.bucket[16], h.bucket[63]), (2.0, 1.0, 1.0));
         assert_eq!((h.bucket_limit[15], h.bucket_limit[63]), (0.25, 1.0));
-        let flat = histogram(&[3.0; 5]).unwrap();
+        let flat = of(&[3.0; 5]).unwrap();
         assert_eq!((flat.bucket, flat.bucket_limit), (vec![5.0], vec![3.0]));
-        assert_eq!(histogram(&[f32::NAN]), None);
-        assert_eq!(histogram(&[]), None);
+        assert_eq!(of(&[f64::NAN]), None);
+        assert_eq!(of(&[]), None);
     }
 }

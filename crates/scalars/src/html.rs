@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use serde::Serialize;
-use torchmill::{Error, Result, atomic};
+use torchmill::{Error, Result, atomic, cli, progress};
 
 use crate::curves::{Chart, thin};
 
@@ -29,9 +29,15 @@ struct Line<'a> {
     values: Vec<f64>,
 }
 
-/// Writes the page.
+/// Writes the page, and says where; `-` is standard output.
 pub fn write(charts: &[Chart], path: &Path) -> Result<()> {
-    atomic::write(path, page(charts)?.as_bytes())
+    let page = page(charts)?;
+    if path == Path::new("-") {
+        return cli::print(page.as_bytes());
+    }
+    atomic::write(path, page.as_bytes())?;
+    progress::note(path.display());
+    Ok(())
 }
 
 fn page(charts: &[Chart]) -> Result<String> {

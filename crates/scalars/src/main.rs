@@ -15,11 +15,12 @@ mod input;
 mod plot;
 mod runs;
 mod sink;
+mod walk;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use torchmill::{Error, Result, progress};
+use torchmill::{Error, Result};
 
 use args::Args;
 use convert::Destination;
@@ -46,19 +47,23 @@ fn run(args: Args) -> Result<()> {
     let sources = Source::all(&args.inputs)?;
     if sources.is_empty() {
         let folders: Vec<String> = args.inputs.iter().map(|path| path.display().to_string()).collect();
+        let events = |folder: &PathBuf| walk::files(folder, |name| name.contains(dump::EVENT_FILE));
+        let hint = match args.inputs.iter().find_map(|folder| events(folder).ok()?.pop()) {
+            Some(_) => ", but there are event files: --dump prints them as CSV",
+            None => "",
+        };
         return Err(Error::failed(format_args!(
-            "there is no metrics.csv in or below {}",
+            "there is no metrics.csv in or below {}{hint}",
             folders.join(", ")
         )));
     }
     if draws {
-        let charts = curves::read(&sources, &options)?;
+        let charts = curves::read(&sources, args.run.as_deref(), &options)?;
         if args.plot {
             torchmill::cli::print(plot::draw(&charts, plot::Look::of_stdout()).as_bytes())?;
         }
         if let Some(path) = &args.html {
             html::write(&charts, path)?;
-            progress::note(path.display());
         }
     }
     let Some(destination) = destination else { return Ok(()) };

@@ -9,9 +9,24 @@ use crate::input::source::Source;
 
 /// The runs' names, one for each source. A file named metrics.csv is called after its folder, another after
 /// itself; where two would be called the same, folders above are put before until they differ. Standard input
-/// has no name: its run is the log folder itself.
-pub fn names(sources: &[Source]) -> Result<Vec<PathBuf>> {
-    let parts = sources.iter().map(parts).collect::<Result<Vec<_>>>()?;
+/// has no name: its run is the log folder itself. `named` (`--run`) is the name of the only one.
+pub fn names(sources: &[Source], named: Option<&str>) -> Result<Vec<PathBuf>> {
+    match (named, sources) {
+        (Some(_), [first, second, ..]) => Err(Error::usage(format_args!(
+            "--run names one run, but there are {}, the first {first} and {second}: give one of them, or leave --run out",
+            sources.len()
+        ))),
+        (Some(name), _) => Ok(sources.iter().map(|_| PathBuf::from(name)).collect()),
+        (None, _) => {
+            let parts = sources.iter().map(parts).collect::<Result<Vec<_>>>()?;
+            distinct(&parts).map_err(|twice| Error::usage(format_args!("{} is given twice", sources[twice])))
+        }
+    }
+}
+
+/// Of each path the last part, and of those that end alike as many more as tell them apart. An error is the index of
+/// one that nothing tells apart.
+pub fn distinct(parts: &[Vec<OsString>]) -> Result<Vec<PathBuf>, usize> {
     let mut lengths = vec![1; parts.len()];
     loop {
         let names: Vec<PathBuf> = parts.iter().zip(&lengths).map(|(p, &n)| last(p, n)).collect();
@@ -21,7 +36,7 @@ pub fn names(sources: &[Source]) -> Result<Vec<PathBuf>> {
             return Ok(names);
         }
         if let Some(&i) = clashing.iter().find(|&&i| lengths[i] >= parts[i].len()) {
-            return Err(Error::usage(format_args!("{} is given twice", sources[i])));
+            return Err(i);
         }
         clashing.iter().for_each(|&i| lengths[i] += 1);
     }
@@ -39,6 +54,16 @@ pub fn source_name(source: &Source) -> String {
 /// The path's parts, the last of them the run's own name.
 fn parts(source: &Source) -> Result<Vec<OsString>> {
     let Source::File(path) = source else { return Ok(Vec::new()) };
+    let mut parts = path_parts(path)?;
+    let file = parts.pop().unwrap_or_default();
+    if file != "metrics.csv" || parts.is_empty() {
+        parts.push(Path::new(&file).file_stem().unwrap_or_default().to_owned());
+    }
+    Ok(parts)
+}
+
+/// A path's names from the root on.
+pub fn path_parts(path: &Path) -> Result<Vec<OsString>> {
     let absolute = std::path::absolute(path).doing("find", path)?;
     let mut parts: Vec<OsString> = Vec::new();
     for component in absolute.components() {
@@ -47,10 +72,6 @@ fn parts(source: &Source) -> Result<Vec<OsString>> {
             Component::ParentDir => drop(parts.pop()),
             _ => {}
         }
-    }
-    let file = parts.pop().unwrap_or_default();
-    if file != "metrics.csv" || parts.is_empty() {
-        parts.push(Path::new(&file).file_stem().unwrap_or_default().to_owned());
     }
     Ok(parts)
 }
@@ -65,7 +86,7 @@ mod tests {
 
     fn named(paths: &[&str]) -> Result<Vec<String>> {
         let sources: Vec<Source> = paths.iter().map(|p| Source::new(Path::new(p))).collect();
-        Ok(names(&sources)?.iter().map(|n| n.display().to_string()).collect())
+        Ok(names(&sources, None)?.iter().map(|n| n.display().to_string()).collect())
     }
 
     #[test]
@@ -80,5 +101,13 @@ mod tests {
         assert_eq!(named(&["a/log.csv", "b/log.csv"]).unwrap(), ["a/log", "b/log"]);
         assert!(named(&["a/log.csv", "a/./log.csv"]).unwrap_err().to_string().contains("given twice"));
         assert!(named(&["-", "-"]).unwrap_err().to_string().contains("given twice"));
+    }
+
+    #[test]
+    fn a_name_is_for_one_run() {
+        let sources = ["a.csv", "b.csv"].map(|path| Source::new(Path::new(path)));
+        assert_eq!(names(&sources[..1], Some("one")).unwrap(), [PathBuf::from("one")]);
+        let message = names(&sources, Some("one")).unwrap_err().to_string();
+        assert!(message.contains("there are 2, the first a.csv and b.csv"), "{message}");
     }
 }

@@ -1,7 +1,7 @@
 //! What people see, in a real browser engine: the page that `--html` writes, and TensorBoard's own page. Needs
 //! Chromium (CHROMIUM, or on the PATH), the second also TORCHMILL_PYTHON; says so where there is none.
 
-#![allow(clippy::unwrap_used, reason = "a test's helpers may panic")]
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test's helpers may panic")]
 
 use std::fs;
 use std::path::Path;
@@ -43,6 +43,33 @@ fn scalars(folder: &Path, arguments: &[&str]) -> Output {
     output
 }
 
+/// page.html in a folder after its script has run.
+fn drawn(chromium: &str, folder: &Path) -> String {
+    let output = Command::new("timeout")
+        .args(["120", chromium])
+        .args(["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-sync"])
+        .args(["--disable-background-networking", "--disable-component-update", "--dump-dom"])
+        .arg(format!("--user-data-dir={}", folder.join("profile").display()))
+        .arg(format!("file://{}", folder.join("page.html").display()))
+        .output()
+        .unwrap();
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+#[test]
+fn values_that_hardly_differ_are_drawn() {
+    let Some(chromium) = chromium() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    // One unit in the last place apart, as values, as steps and next to zero.
+    let table = "step,loss,tiny,huge\n9007199254740990,1.0,0,-1e308\n9007199254740991,1.0000000000000002,5e-324,1e308\n";
+    fs::write(folder.path().join("a.csv"), table).unwrap();
+    scalars(folder.path(), &["a.csv", "--html", "page.html"]);
+    let page = drawn(&chromium, folder.path());
+    assert!(page.contains("data-drawn=\"3\""), "{page}");
+    assert_eq!(page.matches("<path class=\"curve").count(), 3);
+    assert!(page.matches("<text").count() < 100);
+}
+
 #[test]
 fn the_html_page_draws_every_curve() {
     let Some(chromium) = chromium() else { return };
@@ -50,14 +77,7 @@ fn the_html_page_draws_every_curve() {
     write_runs(folder.path());
     scalars(folder.path(), &["runs", "--html", "page.html"]);
     assert!(!folder.path().join("logs").exists());
-    let output = Command::new(chromium)
-        .args(["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-sync"])
-        .args(["--disable-background-networking", "--disable-component-update", "--dump-dom"])
-        .arg(format!("--user-data-dir={}", folder.path().join("profile").display()))
-        .arg(format!("file://{}", folder.path().join("page.html").display()))
-        .output()
-        .unwrap();
-    let page = String::from_utf8_lossy(&output.stdout);
+    let page = drawn(&chromium, folder.path());
     assert!(page.contains("data-drawn=\"3\""), "{page}");
     for tag in TAGS {
         assert!(page.contains(&format!("<figcaption>{tag}</figcaption>")), "{tag}");

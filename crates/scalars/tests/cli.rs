@@ -64,6 +64,9 @@ fn wrong_input_is_one_clear_line() {
     fs::write(folder.join("good.csv"), format!("{HEADER}1,2,3,loss,4\n")).unwrap();
     fs::write(folder.join("up.csv"), "run,wall_time,step,tag,value\n../../etc,1,1,loss,2\n").unwrap();
     fs::create_dir(folder.join("nothing")).unwrap();
+    fs::create_dir(folder.join("events")).unwrap();
+    fs::write(folder.join("events/events.out.tfevents.1.host"), "").unwrap();
+    fs::write(folder.join("quote.csv"), format!("{HEADER}1,2,3,\"loss,4\n5,6,7,loss,8\n")).unwrap();
     for (arguments, status, message) in [
         (&["none.csv"][..], 1, "cannot read none.csv: no such file or folder"),
         (&["empty.csv"], 1, "empty.csv: it is empty; a header row and rows of numbers are wanted"),
@@ -93,6 +96,27 @@ fn wrong_input_is_one_clear_line() {
             1,
             "good.csv: there is no column \"stepp\" (did you mean step?); the columns are wall_time, step, epoch, tag, value",
         ),
+        (
+            &["good.csv", "--only", "*lsos"],
+            1,
+            "good.csv: no tag fits --only (did you mean \"loss\"?); the tags are \"loss\"",
+        ),
+        (&["quote.csv"], 1, "quote.csv: line 2: a quote is opened and never closed"),
+        (
+            &["good.csv", "bad.csv", "--run", "one"],
+            2,
+            "--run names one run, but there are 2, the first good.csv and bad.csv: give one of them, or leave --run out",
+        ),
+        (
+            &["events/events.out.tfevents.1.host"],
+            2,
+            "events/events.out.tfevents.1.host is an event file: scalars --dump prints it as CSV",
+        ),
+        (
+            &["events"],
+            1,
+            "there is no metrics.csv in or below events, but there are event files: --dump prints them as CSV",
+        ),
         (&["good.csv", "good.csv"], 2, "good.csv is given twice"),
         (&["up.csv"], 1, "up.csv: a run called \"../../etc\" would lie outside the log folder"),
         (&["nothing"], 1, "there is no metrics.csv in or below nothing"),
@@ -112,6 +136,60 @@ fn wrong_input_is_one_clear_line() {
         );
     }
     assert!(!folder.join("logs").exists());
+}
+
+#[test]
+fn dumped_runs_are_told_apart() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    for run in ["a", "b"] {
+        fs::write(folder.join(format!("{run}.csv")), "wall_time,step,loss\n1,2,3\n").unwrap();
+    }
+    assert!(scalars(folder, &["a.csv", "b.csv"]).status.success());
+    assert!(scalars(folder, &["b.csv", "-o", "more"]).status.success());
+    let rows = |inputs: &[&str]| {
+        let output = scalars(folder, &[&["--dump"], inputs].concat());
+        assert!(output.status.success(), "{output:?}");
+        let text = String::from_utf8(output.stdout).unwrap();
+        let rows = text.lines().map(|row| row.split(',').next().unwrap().to_owned());
+        rows.collect::<Vec<_>>()
+    };
+    let file = |run: &str| {
+        let file = fs::read_dir(folder.join(run)).unwrap().next().unwrap().unwrap().file_name();
+        format!("{run}/{}", file.to_str().unwrap())
+    };
+    assert_eq!(rows(&["logs/a", "logs/b"]), ["run", "a", "b"]);
+    assert_eq!(rows(&[&file("logs/a"), &file("logs/b")]), ["run", "a", "b"]);
+    assert_eq!(rows(&["logs/b", "more/b"]), ["run", "logs/b", "more/b"]);
+    assert_eq!(rows(&["logs", "more"]), ["run", "logs/a", "logs/b", "more/b"]);
+    assert_eq!(rows(&[&file("logs/a")]), ["wall_time", "1"]);
+    // What is misspelt is named here too.
+    let (status, message) = failure(folder, &["--dump", "logs", "--only", "lsos*"]);
+    let expected = "scalars: no tag fits --only (did you mean \"loss\"?); the tags are \"loss\"\n";
+    assert_eq!((status, message.as_str()), (1, expected));
+    let (status, message) = failure(folder, &["--dump", "logs", "--rename", "los=x"]);
+    let expected = "there is no tag \"los\" (did you mean \"loss\"?); the tags are \"loss\"\n";
+    assert_eq!((status, message.as_str()), (0, expected));
+}
+
+#[test]
+fn a_run_that_has_only_begun_keeps_no_other_from_being_drawn() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    for run in ["a", "b"] {
+        fs::create_dir_all(folder.join("runs").join(run)).unwrap();
+    }
+    fs::write(folder.join("runs/a/metrics.csv"), HEADER).unwrap();
+    fs::write(folder.join("runs/b/metrics.csv"), format!("{HEADER}1,1,1,test loss,0.5\n2,2,1,test loss,0.2"))
+        .unwrap();
+    let output = scalars(folder, &["runs", "--plot"]);
+    assert!(output.status.success(), "{output:?}");
+    // The last row is not whole yet: 0.2 may become 0.25.
+    assert!(String::from_utf8_lossy(&output.stdout).contains("b: 0.5 at step 1\n"), "{output:?}");
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "runs/a/metrics.csv: it holds no points yet\n");
+    let page = scalars(folder, &["runs", "--html", "-"]);
+    assert!(page.status.success() && page.stdout.starts_with(b"<!DOCTYPE html>"));
+    assert_eq!(failure(folder, &["runs/a", "--plot"]).0, 1);
 }
 
 #[test]
@@ -215,6 +293,61 @@ fn a_growing_file_is_followed_through_resumes_and_rotation() {
     // A rerun finds everything there.
     let (_, text) = failure(folder, &["runs"]);
     assert!(text.contains("up to date"), "{text}");
+}
+
+/// The lines that a follower has said, as they come.
+fn lines(follower: &mut Follower) -> std::sync::mpsc::Receiver<String> {
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let stderr = std::io::BufReader::new(follower.0.stderr.take().unwrap());
+    std::thread::spawn(move || {
+        for line in std::io::BufRead::lines(stderr) {
+            let _ = sender.send(line.unwrap());
+        }
+    });
+    receiver
+}
+
+/// Waits for a line that has this text.
+fn wait_for_line(lines: &std::sync::mpsc::Receiver<String>, text: &str) {
+    while !lines
+        .recv_timeout(Duration::from_secs(20))
+        .unwrap_or_else(|_| panic!("no {text:?}"))
+        .contains(text)
+    {}
+}
+
+#[test]
+fn a_bad_run_ends_no_other_and_what_comes_later_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    fs::create_dir(folder.join("logs")).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_scalars"));
+    // Not there yet, and then a folder.
+    command.args(["runs", "--follow", "--rename", "lss=x"]).current_dir(folder).stderr(Stdio::piped());
+    let mut follower = Follower(command.spawn().unwrap());
+    let lines = lines(&mut follower);
+    wait_for_line(&lines, "runs: waiting for it to appear");
+    fs::create_dir_all(folder.join("runs/a")).unwrap();
+    fs::create_dir_all(folder.join("runs/b")).unwrap();
+    let (a, b) = (folder.join("runs/a/metrics.csv"), folder.join("runs/b/metrics.csv"));
+    append(&a, &format!("{HEADER}1,1,1,loss,1\n"));
+    wait_for_line(&lines, "so far there is no tag \"lss\" (did you mean \"loss\"?)");
+    append(&b, &format!("{HEADER}1,1,1,loss,oops\n"));
+    wait_for_line(
+        &lines,
+        "\"oops\" is not a number; --skip-bad leaves such cells out; the other inputs are still",
+    );
+    append(&a, "2,2,1,loss,NaN\n");
+    wait_for_line(&lines, "runs/a/metrics.csv: 1 value is not finite: line 3");
+    append(&a, "3,3,1,loss,inf\n4,4,1,loss,NaN\n");
+    wait_for_line(&lines, "runs/a/metrics.csv: 2 values are not finite, the first at line 4");
+    wait_for(folder, &["1", "2", "3", "4"]);
+    // Mended, it is taken up again.
+    fs::remove_file(&b).unwrap();
+    append(&b, &format!("{HEADER}1,9,1,loss,5\n"));
+    wait_for(folder, &["1", "2", "3", "4", "9"]);
+    assert!(Command::new("kill").args(["-INT", &follower.0.id().to_string()]).status().unwrap().success());
+    assert_eq!(follower.0.wait().unwrap().code(), Some(0));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! What `scalars` writes, read by TensorBoard itself. Needs a Python with the `tensorboard` package, named by
 //! TORCHMILL_PYTHON (`make test` sets it up); says so where there is none.
 
-#![allow(clippy::unwrap_used, reason = "a test's helpers may panic")]
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test's helpers may panic")]
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -119,6 +119,32 @@ fn tensorboards_reader_reads_the_histograms_of_the_checkpoints() {
         let read = script(&python, "histograms.py", folder.path(), &["logs/run"]);
         assert_eq!(read, "weights/0.weight 1 3 -0.5\nweights/0.weight 2 3 7.0\n");
     }
+    // A checkpoint that training no longer keeps, one that is torn: their histograms stay, those of others come.
+    let path = |epoch: u32| checkpoints.join(format!("epoch-{epoch:04}.safetensors"));
+    fs::remove_file(path(1)).unwrap();
+    checkpoint(&path(3), &[5.0]);
+    fs::write(path(2), b"torn").unwrap();
+    checkpoint(&path(4), &[6.0]);
+    let output = scalars(folder.path(), &arguments);
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.code() == Some(1) && text.contains("4 histograms, 2 of them new"), "{text}");
+    assert!(text.trim_end().lines().last().unwrap().contains("epoch-0002.safetensors: "), "{text}");
+    if let Some(python) = python() {
+        let read = script(&python, "histograms.py", folder.path(), &["logs/run"]);
+        let kept = "weights/0.weight 1 3 -0.5\nweights/0.weight 2 3 7.0\n";
+        assert_eq!(read, format!("{kept}weights/0.weight 3 1 5.0\nweights/0.weight 4 1 6.0\n"));
+    }
+    // Another run in the same folder, which began later than what there is: nothing stays.
+    fs::remove_file(path(2)).unwrap();
+    let later = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs_f64();
+    fs::write(
+        folder.path().join("run/metrics.csv"),
+        format!("wall_time,step,epoch,tag,value\n{later},1,1,loss,2\n"),
+    )
+    .unwrap();
+    checkpoint(&path(3), &[5.0]);
+    fs::remove_file(path(4)).unwrap();
+    assert!(said(&arguments).ends_with("1 histogram; the run had changed, so the old file is replaced"));
     fs::remove_dir_all(checkpoints).unwrap();
     let refused = scalars(folder.path(), &arguments);
     assert!(

@@ -2,13 +2,15 @@
 
 mod man;
 
+use std::ffi::OsStr;
 use std::io::Write;
 use std::process::ExitCode;
 
-use clap::builder::Styles;
+use clap::builder::{PossibleValue, Styles, TypedValueParser};
 use clap::{Arg, ArgAction, Args, Parser};
 use clap_complete::Shell;
 
+use crate::suggest::did_you_mean;
 use crate::{Error, Result, interrupt, progress};
 
 /// The options that every program has. Flatten it into the program's own arguments.
@@ -63,10 +65,52 @@ fn answer<A: Parser>(common: impl Fn(&A) -> &Common, run: impl FnOnce(A) -> Resu
         Ok(()) => 0,
         Err(error) => {
             if error != Error::ClosedPipe {
-                eprintln!("{name}: {error}");
+                progress::say(format_args!("{name}: {error}"));
             }
             error.exit_status()
         }
+    }
+}
+
+/// A parser of an option's values that knows some of them by name: for the shell's completions, and for what was
+/// probably meant. `parse` may take others, too.
+#[derive(Clone)]
+pub struct Named<F> {
+    names: Vec<&'static str>,
+    parse: F,
+}
+
+impl<F> Named<F> {
+    /// Parses with `parse`, which takes at least these names.
+    pub fn new(names: impl IntoIterator<Item = &'static str>, parse: F) -> Self {
+        Self { names: names.into_iter().collect(), parse }
+    }
+}
+
+impl Named<fn(&str) -> Result<String>> {
+    /// Takes any text: what is wrong with it is found out later.
+    pub fn text(names: impl IntoIterator<Item = &'static str>) -> Self {
+        Self::new(names, |text| Ok(text.to_owned()))
+    }
+}
+
+impl<F, T> TypedValueParser for Named<F>
+where
+    F: Fn(&str) -> Result<T> + Clone + Send + Sync + 'static,
+    T: Clone + Send + Sync + 'static,
+{
+    type Value = T;
+
+    fn parse_ref(&self, command: &clap::Command, arg: Option<&Arg>, value: &OsStr) -> Result<T, clap::Error> {
+        let Self { names, parse } = self.clone();
+        let parse = move |text: &str| {
+            parse(text).map_err(|e| format!("{e}{}", did_you_mean(text, names.iter().copied())))
+        };
+        TypedValueParser::parse_ref(&parse, command, arg, value)
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        Some(Box::new(self.names.iter().copied().map(PossibleValue::new)))
     }
 }
 

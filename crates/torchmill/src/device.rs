@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+use clap::builder::TypedValueParser;
+
+use crate::cli::Named;
 use crate::{Error, Result};
 
 /// A device as it is named on the command line.
@@ -16,6 +19,11 @@ pub enum Device {
 }
 
 impl Device {
+    /// A parser for the command line.
+    pub fn parser() -> impl TypedValueParser<Value = Self> {
+        Named::new(["auto", "cpu", "cuda", "cuda:0", "cuda:1"], Self::parse)
+    }
+
     /// Reads `auto`, `cpu`, `cuda` or `cuda:N`.
     pub fn parse(text: &str) -> Result<Self> {
         let number = text.strip_prefix("cuda:").and_then(|n| n.parse().ok());

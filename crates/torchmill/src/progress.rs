@@ -2,6 +2,7 @@
 //! Standard output carries results only.
 
 use std::fmt::{self, Display};
+use std::io::Write;
 use std::sync::atomic::{AtomicI8, Ordering};
 use std::time::{Duration, Instant};
 
@@ -32,17 +33,38 @@ pub fn quiet() -> bool {
     LEVEL.load(Ordering::Relaxed) < 0
 }
 
+/// A line on standard error, whether or not `-q` was given. Where nobody reads it (`2>&1 | head`, a full disk) the
+/// work goes on: `eprintln!` would panic, and a training run be lost for want of somebody to tell of it.
+///
+/// Names from files may hold anything: what would steer the terminal is shown as its escape, such as `\u{1b}`.
+pub fn say(message: impl Display) {
+    let _ = std::io::stderr().write_all((harmless(&message.to_string()) + "\n").as_bytes());
+}
+
+/// Text with its control characters, line breaks and tabs left out, written as escapes.
+fn harmless(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for letter in text.chars() {
+        if letter.is_control() && !matches!(letter, '\n' | '\t') {
+            shown.extend(letter.escape_default());
+        } else {
+            shown.push(letter);
+        }
+    }
+    shown
+}
+
 /// A line for the user on standard error, unless `-q` was given.
 pub fn note(message: impl Display) {
     if !quiet() {
-        eprintln!("{message}");
+        say(message);
     }
 }
 
 /// A line on standard error only with `-v`.
 pub fn detail(message: impl Display) {
     if LEVEL.load(Ordering::Relaxed) > 0 {
-        eprintln!("{message}");
+        say(message);
     }
 }
 
@@ -118,7 +140,7 @@ impl Progress {
         self.bar.inc(n);
         if self.plain && self.last_line.elapsed() >= PLAIN_INTERVAL {
             self.last_line = Instant::now();
-            eprintln!("{}: {}", self.what, self.describe());
+            say(format_args!("{}: {}", self.what, self.describe()));
         }
     }
 
@@ -138,7 +160,7 @@ impl Progress {
     pub fn line(&self, line: impl AsRef<str>) {
         if quiet() {
         } else if self.bar.is_hidden() {
-            eprintln!("{}", line.as_ref());
+            say(line.as_ref());
         } else {
             self.bar.println(line);
         }
@@ -187,5 +209,15 @@ pub fn duration(d: Duration) -> String {
         format!("{:.1} s", d.as_secs_f64())
     } else {
         HumanDuration(d).to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_would_steer_the_terminal_is_shown() {
+        assert_eq!(harmless("a\u{1b}[2Jb\u{9b}31m\rc\n\td \u{e9}"), "a\\u{1b}[2Jb\\u{9b}31m\\rc\n\td \u{e9}");
     }
 }

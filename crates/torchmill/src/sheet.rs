@@ -1,5 +1,6 @@
 //! A contact sheet: small pictures in rows, with text, drawn without any font of the system's.
 
+use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::io::Cursor;
 
@@ -68,6 +69,16 @@ pub fn class_name(classes: &[String], class: usize) -> String {
         Some(name) if can_write(name) => name.clone(),
         _ => format!("class {class}"),
     }
+}
+
+/// Which number stands for which of these classes, where the font cannot write their names: `class 2 is 狗, class 3 is
+/// 猫`; `None` where it can.
+pub fn numbered(classes: &[String], shown: impl IntoIterator<Item = usize>) -> Option<String> {
+    let shown: BTreeSet<usize> = shown.into_iter().collect();
+    let named = |class: &usize| classes.get(*class).is_some_and(|name| !can_write(name) && !name.is_empty());
+    let shown = shown.into_iter().filter(named).map(|class| format!("class {class} is {}", classes[class]));
+    let text = shown.collect::<Vec<_>>().join(", ");
+    (!text.is_empty()).then_some(text)
 }
 
 /// An image of any number of channels in RGB; grey has one channel for all three.
@@ -254,5 +265,7 @@ mod tests {
     fn what_the_font_cannot_write_is_a_number() {
         let classes = ["cat".to_owned(), "Bär".to_owned(), "\u{732b}".to_owned()];
         assert_eq!([0, 1, 2, 3].map(|i| class_name(&classes, i)), ["cat", "Bär", "class 2", "class 3"]);
+        assert_eq!(numbered(&classes, [2, 0, 3, 2]).as_deref(), Some("class 2 is \u{732b}"));
+        assert_eq!(numbered(&classes, [0, 1]), None);
     }
 }

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use clap::Parser;
 use torchmill::Result;
-use torchmill::cli::Common;
+use torchmill::cli::{Common, Named};
 use torchmill::device::Device;
 use torchmill::libtorch;
-use torchmill::recipe::{Model, Precision, Recipe, Validation};
+use torchmill::recipe::{ARCHITECTURES, Model, Precision, Recipe, Validation, names};
 
 use crate::BUILT_WITH;
 
@@ -41,7 +41,7 @@ pub struct Args {
     #[arg(long, value_name = "PATTERN", help_heading = "Network")]
     pub freeze: Vec<String>,
     /// Instead of the recipe's layers: resnet18 or another (docs/models.md)
-    #[arg(long, value_name = "NAME", help_heading = "Network")]
+    #[arg(long, value_name = "NAME", value_parser = Named::text(ARCHITECTURES.map(|a| a.name)), hide_possible_values = true, help_heading = "Network")]
     pub architecture: Option<String>,
     /// Print layers, shapes, parameters and multiply-adds only
     #[arg(long, help_heading = "Network")]
@@ -53,7 +53,7 @@ pub struct Args {
     #[arg(long, value_name = "N", requires = "input", value_parser = clap::value_parser!(u32).range(1..=1_000_000), help_heading = "Network")]
     pub num_classes: Option<u32>,
     /// auto, cpu, cuda or cuda:N
-    #[arg(long, default_value = "auto", value_parser = Device::parse, help_heading = "Machine")]
+    #[arg(long, default_value = "auto", value_parser = Device::parser(), hide_possible_values = true, help_heading = "Machine")]
     pub device: Device,
     /// Processor threads [default: one a core]; changes results' last bits
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..=1024), help_heading = "Machine")]
@@ -77,7 +77,7 @@ pub struct Args {
     #[arg(long, value_name = "N", help_heading = RECIPE)]
     pub seed: Option<u64>,
     /// fp32, bf16, auto, or on a GPU fp16 or tf32
-    #[arg(long, value_name = "P", value_parser = Precision::parse, help_heading = RECIPE)]
+    #[arg(long, value_name = "P", value_parser = Precision::parser(), hide_possible_values = true, help_heading = RECIPE)]
     pub precision: Option<Precision>,
     /// Validate on this share of the training images; test once, at the end
     #[arg(long, value_name = "F", help_heading = RECIPE)]
@@ -107,7 +107,7 @@ pub struct Args {
     #[arg(long, help_heading = RECIPE)]
     pub weights_only: bool,
     /// Print a built-in recipe, to start your own from
-    #[arg(long, value_name = "NAME", exclusive = true)]
+    #[arg(long, value_name = "NAME", value_parser = Named::text(names()), hide_possible_values = true, exclusive = true)]
     pub print_recipe: Option<String>,
     /// What every program has
     #[command(flatten)]

@@ -112,6 +112,11 @@ fn open(folder: &Path, split: &str, asked: &str) -> Result<Dataset> {
     Ok(dataset)
 }
 
+/// `3x32x32`.
+fn by_sides(shape: [usize; 3]) -> String {
+    shape.map(|side| side.to_string()).join("x")
+}
+
 /// What is trained on and what is evaluated must have the same classes and image size.
 fn fits(folder: &Path, train: &Dataset, other: &Dataset) -> Result<()> {
     let split = &other.set().meta().split;
@@ -124,8 +129,10 @@ fn fits(folder: &Path, train: &Dataset, other: &Dataset) -> Result<()> {
     let (train, other) = (train.image_shape()?, other.image_shape()?);
     if train != other {
         return Err(Error::failed(format_args!(
-            "{}: training images are {train:?}, {split} images {other:?}",
-            folder.display()
+            "{}: training images are {}, {split} images {}: the two pipelines must end with one size (a RandomCrop in [transforms] train, say, has that of the images); prepare the shards again with those",
+            folder.display(),
+            by_sides(train),
+            by_sides(other)
         )));
     }
     Ok(())

@@ -595,6 +595,20 @@ fn set_chooses_an_option_of_the_architecture_that_is_given_beside_it() {
 }
 
 #[test]
+fn splits_of_two_sizes_say_what_to_do() {
+    let folder = workplace();
+    let folder = folder.path();
+    write_stripes_for(&folder.join("shards"), "train", 200, "d", "RandomCrop(6) | ToTensor");
+    let output = train(folder, "run", &["--set", "transforms.train=RandomCrop(6) | ToTensor"]);
+    assert_fails(
+        &output,
+        1,
+        "shards: training images are 1x6x6, test images 1x8x8: the two pipelines must end",
+    );
+    assert!(!folder.join("run").exists());
+}
+
+#[test]
 fn a_run_killed_before_its_first_checkpoint_begins_again_by_its_own_recipe() {
     let folder = workplace();
     let folder = folder.path();

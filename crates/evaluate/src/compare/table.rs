@@ -10,6 +10,9 @@ use crate::text::{left, right};
 /// A setting is cut where it is longer: a list of layers tells nobody anything here.
 const LONGEST_SETTING: usize = 24;
 
+/// The least columns that a name (of a run, a setting's value) is cut to, and a heading.
+const SHORTEST: usize = 8;
+
 /// A column: its head, its cells, and whether these are numbers.
 struct Column {
     cells: Vec<String>,
@@ -19,13 +22,50 @@ struct Column {
 impl Column {
     fn new(head: &str, cells: impl Iterator<Item = String>) -> Self {
         let cells: Vec<String> = std::iter::once(head.to_owned()).chain(cells).collect();
-        let number = |cell: &String| cell == "-" || cell.parse::<f64>().is_ok() || cell.contains('/');
-        Self { numbers: cells[1..].iter().all(number), cells }
+        Self { numbers: cells[1..].iter().all(|cell| is_number(cell)), cells }
+    }
+
+    fn width(&self) -> usize {
+        self.cells.iter().map(|cell| cell.width()).max().unwrap_or(0)
+    }
+
+    /// How narrow it can be: words may be cut, numbers never, since what is left of one is another.
+    fn least(&self) -> usize {
+        let numbers = self.cells[1..].iter().filter(|cell| is_number(cell));
+        let numbers = numbers.map(|cell| cell.width()).max().unwrap_or(0);
+        numbers.max(self.width().min(SHORTEST))
     }
 }
 
-/// The table, its columns cut to `width`.
-pub fn text(runs: &[Run], sort: &str, settings: &[String], width: usize) -> String {
+fn is_number(cell: &str) -> bool {
+    let fraction =
+        || cell.split_once('/').is_some_and(|(a, b)| a.parse::<u64>().is_ok() && b.parse::<u64>().is_ok());
+    cell == "-" || cell.parse::<f64>().is_ok() || fraction()
+}
+
+/// How wide each column is in so many columns of the terminal, two blanks between; the last ones have none where
+/// there is no room for them.
+fn widths(columns: &[Column], room: usize) -> Vec<usize> {
+    let needed = |widths: &[usize]| widths.iter().sum::<usize>() + 2 * widths.len().saturating_sub(1);
+    let least: Vec<usize> = columns.iter().map(Column::least).collect();
+    let mut shown = columns.len();
+    while shown > 1 && needed(&least[..shown]) > room {
+        shown -= 1;
+    }
+    let mut widths: Vec<usize> = columns[..shown].iter().map(Column::width).collect();
+    while needed(&widths) > room {
+        // From the one that has most to spare.
+        let spare = |i: &usize| widths[*i] - least[*i];
+        match (0..shown).max_by_key(spare).filter(|i| spare(i) > 0) {
+            Some(i) => widths[i] -= 1,
+            None => break,
+        }
+    }
+    widths
+}
+
+/// The table in `width` columns of the terminal, and the headings of what there is no room for.
+pub fn text(runs: &[Run], sort: &str, settings: &[String], width: usize) -> (String, Vec<String>) {
     let mut columns = vec![
         Column {
             cells: ["run"]
@@ -54,17 +94,18 @@ pub fn text(runs: &[Run], sort: &str, settings: &[String], width: usize) -> Stri
     for (name, head) in settings.iter().zip(heads(&settings)) {
         columns.push(Column::new(&head, runs.iter().map(|run| cut(&cell(run, name), LONGEST_SETTING))));
     }
+    let widths = widths(&columns, width);
     let mut text = String::new();
     for i in 0..=runs.len() {
         let mut line = String::new();
-        for column in &columns {
-            let columns = column.cells.iter().map(|cell| cell.width()).max().unwrap_or(0);
+        for (column, &width) in columns.iter().zip(&widths) {
             let pad = if column.numbers { right } else { left };
-            line += &(pad(&column.cells[i], columns) + "  ");
+            line += &(pad(&column.cells[i], width) + "  ");
         }
-        text += &(cut(line.trim_end(), width) + "\n");
+        text += &(line.trim_end().to_owned() + "\n");
     }
-    text
+    let left_out = columns[widths.len()..].iter().map(|column| column.cells[0].clone()).collect();
+    (text, left_out)
 }
 
 /// `3/10`, where they are known and it is not done before them, or the state of a run that tells no epochs.
@@ -112,6 +153,36 @@ mod tests {
         let names =
             ["train.optimizer.lr", "train.optimizer.type", "train.seed", "data.seed"].map(String::from);
         assert_eq!(heads(&names), ["lr", "optimizer.type", "train.seed", "data.seed"]);
+    }
+
+    #[test]
+    fn words_are_cut_and_numbers_are_not() {
+        let run = |name: &str, rate: f64| Run {
+            name: name.to_owned(),
+            settings: [
+                ("train.optimizer.lr".to_owned(), Setting::Number(rate)),
+                ("transforms.train".to_owned(), Setting::Text("RandomCrop(28, padding=4)".to_owned())),
+            ]
+            .into(),
+            metrics: [("test accuracy".to_owned(), Metric { best: 0.3187, best_epoch: 12, last: 0.25 })]
+                .into(),
+            epochs: Some(10),
+            done: 10,
+            ..Run::default()
+        };
+        let runs = [run("runs/a-name-that-is-rather-long", 0.000_123_456), run("runs/b", 0.1)];
+        let settings = ["train.optimizer.lr", "transforms.train"].map(String::from);
+        let (whole, left_out) = text(&runs, "test accuracy", &settings, usize::MAX);
+        assert!(whole.contains("runs/a-name-that-is-rather-long") && left_out.is_empty(), "{whole}");
+        for width in (10..120).rev() {
+            let (table, left_out) = text(&runs, "test accuracy", &settings, width);
+            let cells: Vec<Vec<&str>> = table.lines().map(|line| line.split_whitespace().collect()).collect();
+            let shown: Vec<&str> = cells[2][1..].iter().take(5).copied().collect();
+            let all = ["10/10", "0.3187", "12", "0.2500", "0.1"];
+            assert_eq!(shown, all[..shown.len()], "{width}: {table}");
+            assert!(width < 20 || table.lines().all(|line| line.width() <= width), "{width}: {table}");
+            assert_eq!(left_out.is_empty(), width >= 61, "{width}: {table}");
+        }
     }
 
     #[test]

@@ -347,6 +347,18 @@ fn files(target: &Target) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
+/// What the target's event file holds, up to what is damaged or not whole; nothing where there is none.
+pub fn events(target: &Target) -> Result<Vec<Event>> {
+    let Some(path) = newest(target)? else { return Ok(Vec::new()) };
+    let mut old = Old::open(path)?;
+    let mut events = Vec::new();
+    while old.peek()? == Next::Record {
+        events.extend(Event::decode(old.reader.payload()).ok());
+        old.accept();
+    }
+    Ok(events)
+}
+
 fn newest(target: &Target) -> Result<Option<PathBuf>> {
     Ok(files(target)?.pop())
 }

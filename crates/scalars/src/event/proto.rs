@@ -54,6 +54,7 @@ pub struct Value {
 
 /// What a value may be.
 #[derive(Clone, PartialEq, prost::Oneof)]
+#[allow(clippy::large_enum_variant, reason = "few are in memory at once")]
 pub enum Data {
     /// A scalar as TensorFlow 1 and PyTorch write it.
     #[prost(float, tag = "2")]
@@ -158,7 +159,7 @@ pub struct Tensor {
     /// For DT_DOUBLE.
     #[prost(double, repeated, tag = "6")]
     pub double_val: Vec<f64>,
-    /// For the integers of up to 32 bits.
+    /// For the integers of up to 32 bits but DT_UINT32.
     #[prost(int32, repeated, tag = "7")]
     pub int_val: Vec<i32>,
     /// For DT_INT64.
@@ -167,6 +168,12 @@ pub struct Tensor {
     /// For DT_BOOL.
     #[prost(bool, repeated, tag = "11")]
     pub bool_val: Vec<bool>,
+    /// For DT_UINT32.
+    #[prost(uint32, repeated, tag = "16")]
+    pub uint32_val: Vec<u32>,
+    /// For DT_UINT64.
+    #[prost(uint64, repeated, tag = "17")]
+    pub uint64_val: Vec<u64>,
 }
 
 /// A tensor's shape (`TensorShapeProto`).

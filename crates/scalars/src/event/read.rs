@@ -2,12 +2,10 @@
 //! Keras (tensors).
 
 use std::collections::HashMap;
-use std::fs;
 use std::io::Read;
-use std::path::{Path, PathBuf};
 
 use prost::Message;
-use torchmill::{Context, Error, Result, interrupt};
+use torchmill::{Error, Result, interrupt};
 
 use super::proto::{Data, Event, Tensor, Value, What};
 use super::record::{self, Next};
@@ -116,10 +114,10 @@ impl RunReader {
     }
 }
 
-/// The single number that a tensor is, if it is one. Its elements lie in the list of their type, or as
+/// The single number that a tensor is, if it has one element, whatever its rank. Its elements lie in the list of their type, or as
 /// little-endian bytes in `content`.
 fn scalar(tensor: &Tensor) -> Option<Number> {
-    if tensor.shape.as_ref().is_some_and(|shape| !shape.dim.is_empty()) {
+    if tensor.shape.as_ref().is_some_and(|shape| shape.dim.iter().any(|dim| dim.size != 1)) {
         return None;
     }
     fn only<T: Copy>(list: &[T]) -> Option<T> {
@@ -151,6 +149,13 @@ fn scalar(tensor: &Tensor) -> Option<Number> {
                 only(&tensor.half_val).map(|v| v as u16).or_else(|| bytes(tensor).map(u16::from_le_bytes));
             bits.map(|bits| Number::Single(f32::from_bits(u32::from(bits) << 16)))
         }
+        17 => integer(int().or_else(|| bytes(tensor).map(|b| i32::from(u16::from_le_bytes(b))))),
+        22 => {
+            double(only(&tensor.uint32_val).or_else(|| bytes(tensor).map(u32::from_le_bytes)).map(f64::from))
+        }
+        23 => double(
+            only(&tensor.uint64_val).or_else(|| bytes(tensor).map(u64::from_le_bytes)).map(|v| v as f64),
+        ),
         19 => {
             let bits =
                 only(&tensor.half_val).map(|v| v as u16).or_else(|| bytes(tensor).map(u16::from_le_bytes));
@@ -158,32 +163,6 @@ fn scalar(tensor: &Tensor) -> Option<Number> {
         }
         _ => None,
     }
-}
-
-/// The event files below a folder, by run (the folder relative to it, empty for itself), in the order in which
-/// TensorBoard reads them.
-pub fn event_files(folder: &Path) -> Result<Vec<(String, Vec<PathBuf>)>> {
-    let mut runs = Vec::new();
-    let mut folders = vec![folder.to_owned()];
-    while let Some(current) = folders.pop() {
-        let mut files = Vec::new();
-        for entry in fs::read_dir(&current).doing("read", &current)? {
-            let entry = entry.doing("read", &current)?;
-            // Not through links, which may lead in circles; but a link to an event file is one.
-            if entry.file_type().is_ok_and(|t| t.is_dir()) {
-                folders.push(entry.path());
-            } else if entry.file_name().to_string_lossy().contains("tfevents") {
-                files.push(entry.path());
-            }
-        }
-        if !files.is_empty() {
-            files.sort();
-            let run = current.strip_prefix(folder).unwrap_or(&current).to_string_lossy().into_owned();
-            runs.push((run, files));
-        }
-    }
-    runs.sort();
-    Ok(runs)
 }
 
 #[cfg(test)]

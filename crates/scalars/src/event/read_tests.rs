@@ -1,3 +1,6 @@
+use std::fs;
+use std::path::Path;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -38,8 +41,23 @@ fn tensorflows_tensors_are_read_in_each_type() {
     let (found, others, result) = read(&golden("tensorflow2.tfevents"));
     result.unwrap();
     use Number::{Double, Single};
-    let numbers =
-        [Single(0.1), Single(0.2), Double(0.3), Double(-4.0), Double(5.0), Single(0.5), Single(3.0)];
+    let numbers = [
+        Single(0.1),
+        Single(0.2),
+        Double(0.3),
+        Double(-4.0),
+        Double(5.0),
+        Single(0.5),
+        Single(3.0),
+        Double(65_535.0),
+        Double(65_534.0),
+        Double(4_294_967_295.0),
+        Double(4_294_967_294.0),
+        Double(9_007_199_254_740_992.0),
+        Double(9_007_199_254_740_990.0),
+        Single(0.25),
+        Double(0.75),
+    ];
     let expected: Found = numbers
         .into_iter()
         .enumerate()

@@ -77,7 +77,8 @@ impl Rows {
             return self.parse(bytes, each);
         }
         self.start.extend_from_slice(bytes);
-        if line_end(&self.start).is_none() {
+        let blank = self.start.iter().take_while(|b| b"\xef\xbb\xbf\r\n".contains(b)).count();
+        if line_end(&self.start[blank..]).is_none() {
             return if self.start.len() > LONGEST_ROW { Err(self.too_long()) } else { Ok(()) };
         }
         self.begin(each)
@@ -88,10 +89,26 @@ impl Rows {
         if self.parser.is_none() {
             self.begin(each)?;
         }
-        // An empty input is csv-core's sign for the end.
-        self.parse(&[], each)
+        if self.in_row {
+            // Within quotes a line break does not end the row: csv-core would take such a row at the end of the file.
+            self.parse(b"\n", each)?;
+        }
+        if self.in_row {
+            return Err(Error::failed(format_args!(
+                "line {}: a quote is opened and never closed",
+                self.line
+            )));
+        }
+        Ok(())
     }
 
+    /// Whether part of a row has come, but not its end.
+    pub fn is_in_row(&self) -> bool {
+        self.in_row || !self.start.is_empty()
+    }
+
+    /// Goes on once the header, the first line with something on it, is there: the delimiter is found in it, or named
+    /// by a line `sep=;` before it, as Excel writes.
     fn begin(&mut self, each: &mut impl FnMut(&Row) -> Result<()>) -> Result<()> {
         let start = std::mem::take(&mut self.start);
         if start.starts_with(&[0xff, 0xfe]) || start.starts_with(&[0xfe, 0xff]) {
@@ -99,19 +116,23 @@ impl Rows {
         }
         // A byte order mark, as Excel writes, is no part of the first name.
         let text = start.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&start);
+        let text = self.skip_line_breaks(text);
         let first_line = text.get(..line_end(text).unwrap_or(text.len())).unwrap_or_default();
-        self.parser = Some(ReaderBuilder::new().delimiter(sniff(first_line)).build());
+        let (delimiter, text) = match first_line {
+            [b's', b'e', b'p', b'=', named] => (*named, &text[first_line.len()..]),
+            _ => (sniff(first_line), text),
+        };
+        self.parser = Some(ReaderBuilder::new().delimiter(delimiter).build());
         if text.is_empty() { Ok(()) } else { self.parse(text, each) }
     }
 
     fn parse(&mut self, mut bytes: &[u8], each: &mut impl FnMut(&Row) -> Result<()>) -> Result<()> {
         let Some(mut parser) = self.parser.take() else { return Ok(()) };
-        let at_end = bytes.is_empty();
         let result = loop {
             if !self.in_row {
                 bytes = self.skip_line_breaks(bytes);
             }
-            if bytes.is_empty() && !at_end {
+            if bytes.is_empty() {
                 break Ok(());
             }
             let (state, read, written, ended) =
@@ -123,7 +144,6 @@ impl Rows {
             self.cells_len += written;
             self.ends_len += ended;
             match state {
-                ReadRecordResult::InputEmpty if at_end => {}
                 ReadRecordResult::InputEmpty => break Ok(()),
                 ReadRecordResult::OutputFull if self.cells.len() >= LONGEST_ROW => break Err(self.too_long()),
                 ReadRecordResult::OutputFull => self.cells.resize(self.cells.len() * 2, 0),
@@ -196,6 +216,12 @@ mod tests {
     type Table = Vec<(u64, Vec<String>)>;
 
     fn split(text: &[u8], piece: usize) -> Table {
+        let (table, end) = read(text, piece);
+        end.unwrap();
+        table
+    }
+
+    fn read(text: &[u8], piece: usize) -> (Table, Result<()>) {
         let mut rows = Rows::new();
         let mut table = Vec::new();
         let mut each = |row: &Row| {
@@ -205,8 +231,8 @@ mod tests {
         for piece in text.chunks(piece) {
             rows.feed(piece, &mut each).unwrap();
         }
-        rows.finish(&mut each).unwrap();
-        table
+        let end = rows.finish(&mut each);
+        (table, end)
     }
 
     fn rows(expected: &[(u64, &[&str])]) -> Table {
@@ -222,6 +248,11 @@ mod tests {
         }
         assert_eq!(split(b"", 1), vec![]);
         assert_eq!(split(b"\n\n", 1), vec![]);
+        let (text, expected) =
+            (b"\r\n\na;b,c;d\n1;2;3", rows(&[(3, &["a", "b,c", "d"]), (4, &["1", "2", "3"])]));
+        for piece in 1..=text.len() {
+            assert_eq!(split(text, piece), expected, "in pieces of {piece}");
+        }
     }
 
     #[test]
@@ -229,6 +260,22 @@ mod tests {
         assert_eq!(split(b"a;\"b,c,d\"\n1;2\n", 3), rows(&[(1, &["a", "b,c,d"]), (2, &["1", "2"])]));
         assert_eq!(split(b"a\tb c\n", 9), rows(&[(1, &["a", "b c"])]));
         assert_eq!(split(b"only\n1\n", 9), rows(&[(1, &["only"]), (2, &["1"])]));
+        for piece in 1..9 {
+            let named = split(b"\xef\xbb\xbfsep=!\r\na!b;c;d\r\n1!2\r\n", piece);
+            assert_eq!(named, rows(&[(2, &["a", "b;c;d"]), (3, &["1", "2"])]), "in pieces of {piece}");
+        }
+    }
+
+    #[test]
+    fn an_unclosed_quote_is_an_error() {
+        for text in ["a,b\n1,2\n3,\"4\n5,6\n", "a,b\n1,2\n\"3", "\"a,b\n"] {
+            let mut rows = Rows::new();
+            let mut each = |_: &Row| Ok(());
+            rows.feed(text.as_bytes(), &mut each).unwrap();
+            let error = rows.finish(&mut each).unwrap_err().to_string();
+            assert!(error.ends_with("a quote is opened and never closed"), "{error}");
+            assert_eq!(error.starts_with("line 3"), text.starts_with('a'), "{error}");
+        }
     }
 
     #[test]
@@ -242,8 +289,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn pieces_do_not_matter(text in "[a,;\"\r\n 1]{0,60}", piece in 1..7usize) {
-            prop_assert_eq!(split(text.as_bytes(), piece), split(text.as_bytes(), 1000));
+        fn pieces_do_not_matter(text in "(sep=;\n)?[a,;\"\r\n 1]{0,60}", piece in 1..7usize) {
+            prop_assert_eq!(read(text.as_bytes(), piece), read(text.as_bytes(), 1000));
         }
 
         #[test]

@@ -1,5 +1,6 @@
 //! Which tags are taken, and what they are called.
 
+use torchmill::suggest::nearest;
 use torchmill::{Error, Result};
 
 /// `--only`, `--rename` and `--tag-prefix`.
@@ -43,12 +44,51 @@ impl Select {
         Some(format!("{}{name}", self.prefix))
     }
 
-    /// The patterns and old names that fit none of these tags: most likely misspelt.
-    pub fn unused<'a>(&'a self, tags: &[String]) -> Vec<&'a str> {
+    /// A line for each pattern and old name that fits none of these tags: most likely it is misspelt.
+    pub fn unused(&self, tags: &[String]) -> Vec<String> {
         let only = self.only.iter().filter(|p| !tags.iter().any(|t| matches(p, t)));
         let renamed = self.rename.iter().map(|r| &r.from).filter(|f| !tags.contains(f));
-        only.chain(renamed).map(String::as_str).collect()
+        let line = |name: &String| {
+            format!("there is no tag {name:?}{}; the tags are {}", did_you_mean(name, tags), quoted(tags))
+        };
+        only.chain(renamed).map(line).collect()
     }
+
+    /// Why no tag was taken; `None` where `--only` is not why.
+    pub fn nothing_fits(&self, tags: &[String]) -> Option<String> {
+        if self.only.is_empty() || tags.is_empty() {
+            return None;
+        }
+        let hint = self.only.iter().map(|only| did_you_mean(only, tags)).find(|hint| !hint.is_empty());
+        Some(format!("no tag fits --only{}; the tags are {}", hint.unwrap_or_default(), quoted(tags)))
+    }
+}
+
+/// ` (did you mean "TAG"?)` where one is near to what a pattern (or an old name) says, else nothing.
+pub fn did_you_mean(pattern: &str, tags: &[String]) -> String {
+    let known = || tags.iter().map(String::as_str);
+    // Of a pattern its longest part counts, and of a tag what is as long.
+    let part = pattern.split('*').max_by_key(|part| part.len()).unwrap_or_default();
+    let pieces = || {
+        known().flat_map(|tag| {
+            let ends = tag.char_indices().map(|(at, _)| at).skip(part.chars().count()).chain([tag.len()]);
+            tag.char_indices().zip(ends).map(move |((start, _), end)| (tag, &tag[start..end]))
+        })
+    };
+    let near = nearest(pattern, known()).or_else(|| {
+        let near = nearest(part, pieces().map(|(_, piece)| piece)).filter(|_| pattern.contains('*'))?;
+        pieces().find(|(_, piece)| *piece == near).map(|(tag, _)| tag)
+    });
+    near.map_or_else(String::new, |tag| format!(" (did you mean {tag:?}?)"))
+}
+
+/// `"a", "b", ...` up to a dozen.
+pub fn quoted(names: &[String]) -> String {
+    let mut text: Vec<String> = names.iter().take(12).map(|n| format!("{n:?}")).collect();
+    if names.len() > text.len() {
+        text.push("...".to_owned());
+    }
+    text.join(", ")
 }
 
 /// Whether `text` is `pattern`, where each `*` stands for any text.
@@ -78,8 +118,25 @@ mod tests {
         assert_eq!(select.name("test loss").as_deref(), Some("a/test loss"));
         assert_eq!(select.name("lr").as_deref(), Some("a/learning rate"));
         assert_eq!(select.name("train loss"), None);
-        assert_eq!(select.unused(&["test loss".into()]), ["lr", "lr"]);
+        let unused = select.unused(&["test loss".into()]);
+        assert_eq!(unused, ["there is no tag \"lr\"; the tags are \"test loss\""; 2]);
         assert!("no equals".parse::<Rename>().is_err() && "=b".parse::<Rename>().is_err());
+    }
+
+    #[test]
+    fn what_was_meant_by_a_pattern_is_found() {
+        let tags = ["train loss", "test loss", "test accuracy", "\u{3b1}"].map(String::from);
+        for (pattern, meant) in [
+            ("tets*", "test loss"),
+            ("*acuracy", "test accuracy"),
+            ("*tarin*", "train loss"),
+            ("test lss", "test loss"),
+        ] {
+            assert_eq!(did_you_mean(pattern, &tags), format!(" (did you mean {meant:?}?)"), "{pattern}");
+        }
+        for pattern in ["epochs", "*gradient*", "*", ""] {
+            assert_eq!(did_you_mean(pattern, &tags), "", "{pattern}");
+        }
     }
 
     #[test]

@@ -1,15 +1,19 @@
 //! A CSV as it comes: a file or standard input, read to its end in pieces.
 
 use std::fmt;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use torchmill::suggest::nearest;
 use torchmill::{Context, Error, Result, interrupt};
 
 use super::rows::Rows;
 use super::table::{Options, Point, Table, Tally};
+use crate::dump::EVENT_FILE;
+use crate::walk;
+
+/// What `train` calls its table.
+const METRICS: &str = "metrics.csv";
 
 /// Where a CSV comes from.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -30,24 +34,18 @@ impl Source {
     pub fn all(paths: &[PathBuf]) -> Result<Vec<Self>> {
         let mut sources = Vec::new();
         for path in paths {
-            if !path.is_dir() {
+            if path.is_dir() {
+                let mut found = walk::files(path, |name| name == METRICS)?;
+                found.sort();
+                sources.extend(found.into_iter().map(Self::File));
+            } else if path.file_name().is_some_and(|name| name.to_string_lossy().contains(EVENT_FILE)) {
+                return Err(Error::usage(format_args!(
+                    "{} is an event file: scalars --dump prints it as CSV",
+                    path.display()
+                )));
+            } else {
                 sources.push(Self::new(path));
-                continue;
             }
-            let before = sources.len();
-            let mut folders = vec![path.clone()];
-            while let Some(folder) = folders.pop() {
-                for entry in fs::read_dir(&folder).doing("read", &folder)? {
-                    let entry = entry.doing("read", &folder)?;
-                    // Not through links, which may lead in circles (`last` and `best` are some).
-                    if entry.file_type().is_ok_and(|t| t.is_dir()) {
-                        folders.push(entry.path());
-                    } else if entry.file_name() == "metrics.csv" {
-                        sources.push(Self::File(entry.path()));
-                    }
-                }
-            }
-            sources[before..].sort();
         }
         Ok(sources)
     }
@@ -74,8 +72,16 @@ impl Source {
                 Err(e) => return Err(Error::io(format_args!("cannot read {self}"), &e)),
             }
         }
-        feed.finish(each).map_err(|e| e.within(self))?;
+        // A program that runs may be writing metrics.csv: half a row is none yet, though it may look like one. Other
+        // tables may well lack the last line break.
+        if !(self.is_metrics() && feed.rows.is_in_row()) {
+            feed.finish(each).map_err(|e| e.within(self))?;
+        }
         Ok(feed)
+    }
+
+    fn is_metrics(&self) -> bool {
+        matches!(self, Self::File(path) if path.file_name().is_some_and(|name| name == METRICS))
     }
 }
 
@@ -118,6 +124,11 @@ impl Feed {
         self.table.as_ref()
     }
 
+    /// What was counted since the last time.
+    pub fn news(&mut self) -> Tally {
+        self.table.as_mut().map_or_else(Tally::default, |table| table.tally.take_news())
+    }
+
     /// What the table was like so far.
     pub fn tally(&self) -> Tally {
         self.table.as_ref().map_or_else(Tally::default, |table| table.tally.clone())
@@ -133,13 +144,9 @@ impl Feed {
             None
         } else if tally.bad.count > 0 {
             Some(format!("it holds no good cell; {}", tally.bad.first))
-        } else if !self.options.select.only.is_empty() && !tally.tags.is_empty() {
-            let tags = || tally.tags.iter().map(String::as_str);
-            let hint = self.options.select.only.iter().find_map(|only| nearest(only, tags()));
-            let hint = hint.map_or_else(String::new, |near| format!(" (did you mean {near:?}?)"));
-            Some(format!("no tag fits --only{hint}; the tags are {}", quoted(&tally.tags)))
         } else {
-            Some("it holds no points yet".to_owned())
+            let misfit = self.options.select.nothing_fits(&tally.tags);
+            Some(misfit.unwrap_or_else(|| "it holds no points yet".to_owned()))
         }
     }
 }
@@ -157,13 +164,4 @@ fn take(
             Ok(())
         }
     }
-}
-
-/// `"a", "b", ...` up to a dozen.
-pub fn quoted(names: &[String]) -> String {
-    let mut text: Vec<String> = names.iter().take(12).map(|n| format!("{n:?}")).collect();
-    if names.len() > text.len() {
-        text.push("...".to_owned());
-    }
-    text.join(", ")
 }

@@ -26,6 +26,8 @@ pub struct Options {
     pub select: Select,
     /// `--skip-bad`: leave rows and cells out that cannot be read.
     pub skip_bad: bool,
+    /// Values become float32, so that great ones become infinite.
+    pub singles: bool,
 }
 
 /// One value of one curve, as a CSV has it.
@@ -87,6 +89,19 @@ pub struct Tally {
     pub not_increasing: Noted,
     /// All tags seen, taken or not, as the CSV has them.
     pub tags: Vec<String>,
+}
+
+impl Tally {
+    /// What was counted since the last time, counted anew from now on; points and tags stay.
+    pub fn take_news(&mut self) -> Self {
+        Self {
+            points: self.points,
+            bad: std::mem::take(&mut self.bad),
+            non_finite: std::mem::take(&mut self.non_finite),
+            not_increasing: std::mem::take(&mut self.not_increasing),
+            tags: self.tags.clone(),
+        }
+    }
 }
 
 /// A count, and where the first was.
@@ -173,8 +188,13 @@ impl Table {
     pub fn read(&mut self, row: &Row, each: &mut impl FnMut(Point) -> Result<()>) -> Result<()> {
         let number = self.rows;
         self.rows += 1;
-        let mut cells =
-            Cells { row, columns: &self.columns, tally: &mut self.tally, skip: self.options.skip_bad };
+        let mut cells = Cells {
+            row,
+            columns: &self.columns,
+            tally: &mut self.tally,
+            skip: self.options.skip_bad,
+            singles: self.options.singles,
+        };
         match &mut self.layout {
             Layout::Tidy { run, tag, value, curves, key } => {
                 let run_cell = run.and_then(|column| row.get(column)).unwrap_or_default();
@@ -234,6 +254,7 @@ struct Cells<'a> {
     columns: &'a [String],
     tally: &'a mut Tally,
     skip: bool,
+    singles: bool,
 }
 
 impl<'a> Cells<'a> {
@@ -302,6 +323,11 @@ impl<'a> Cells<'a> {
         if !value.is_finite() {
             let place = self.place(column);
             self.tally.non_finite.add(|| format!("{place}: {:?} is {value}", curve.name));
+        } else if self.singles && (value as f32).is_infinite() {
+            let place = self.place(column);
+            let (name, why) =
+                (&curve.name, "too great for a float32, so infinite; --encoding double keeps it");
+            self.tally.non_finite.add(|| format!("{place}: {name:?} is {value:e}, {why}"));
         }
         if let Some(last) = curve.last_step.filter(|&last| step <= last) {
             let (line, name) = (self.row.line, &curve.name);

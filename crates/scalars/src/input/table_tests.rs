@@ -56,7 +56,7 @@ fn options_name_columns_and_tags() {
             rename: vec!["loss=train loss".parse().unwrap()],
             prefix: "a/".into(),
         },
-        skip_bad: false,
+        ..Options::default()
     };
     let (points, _) = read("n,t,loss,step\n1,2,3,4\n", &options).unwrap();
     assert_eq!(points, [(Some(2.0), 1, "a/train loss".into(), 3.0)]);
@@ -101,6 +101,17 @@ fn values_may_be_infinite_or_no_number_and_are_counted() {
     assert!(points[0].3.is_nan() && points[1].3 == f64::NEG_INFINITY && points[2].3 == f64::INFINITY);
     assert_eq!(feed.tally().non_finite.count, 3);
     assert_eq!(feed.tally().non_finite.first, "line 2, column 2 (a): \"a\" is NaN");
+}
+
+#[test]
+fn values_too_great_for_a_float32_are_counted_where_they_become_one() {
+    let text = "step,a\n1,1e38\n2,-1e39\n";
+    assert_eq!(read(text, &Options::default()).unwrap().1.tally().non_finite.count, 0);
+    let (points, feed) = read(text, &Options { singles: true, ..Options::default() }).unwrap();
+    assert_eq!(points[1].3, -1e39);
+    assert_eq!(feed.tally().non_finite.count, 1);
+    let first = feed.tally().non_finite.first;
+    assert!(first.starts_with("line 3, column 2 (a): \"a\" is -1e39, too great for a float32"), "{first}");
 }
 
 #[test]

@@ -30,7 +30,10 @@ writer.close()
 shutil.move(glob.glob("made/events*")[0], "pytorch.tfevents")
 shutil.rmtree("made")
 
+dim = tensor_shape_pb2.TensorShapeProto.Dim
 shape = tensor_shape_pb2.TensorShapeProto()
+one = tensor_shape_pb2.TensorShapeProto(dim=[dim(size=1)])
+one_one = tensor_shape_pb2.TensorShapeProto(dim=[dim(size=1), dim(size=1)])
 tensors = [
     tensor_pb2.TensorProto(dtype=1, tensor_shape=shape, float_val=[0.1]),
     tensor_pb2.TensorProto(dtype=1, tensor_shape=shape, tensor_content=struct.pack("<f", 0.2)),
@@ -39,8 +42,16 @@ tensors = [
     tensor_pb2.TensorProto(dtype=9, tensor_shape=shape, tensor_content=struct.pack("<q", 5)),
     tensor_pb2.TensorProto(dtype=19, tensor_shape=shape, half_val=[0x3800]),
     tensor_pb2.TensorProto(dtype=14, tensor_shape=shape, half_val=[0x4040]),
+    tensor_pb2.TensorProto(dtype=17, tensor_shape=shape, int_val=[65535]),
+    tensor_pb2.TensorProto(dtype=17, tensor_shape=shape, tensor_content=struct.pack("<H", 65534)),
+    tensor_pb2.TensorProto(dtype=22, tensor_shape=shape, uint32_val=[2**32 - 1]),
+    tensor_pb2.TensorProto(dtype=22, tensor_shape=shape, tensor_content=struct.pack("<I", 2**32 - 2)),
+    tensor_pb2.TensorProto(dtype=23, tensor_shape=shape, uint64_val=[2**53]),
+    tensor_pb2.TensorProto(dtype=23, tensor_shape=shape, tensor_content=struct.pack("<Q", 2**53 - 2)),
+    tensor_pb2.TensorProto(dtype=1, tensor_shape=one, float_val=[0.25]),
+    tensor_pb2.TensorProto(dtype=2, tensor_shape=one_one, tensor_content=struct.pack("<d", 0.75)),
 ]
-vector = tensor_shape_pb2.TensorShapeProto(dim=[tensor_shape_pb2.TensorShapeProto.Dim(size=2)])
+vector = tensor_shape_pb2.TensorShapeProto(dim=[dim(size=2)])
 with open("tensorflow2.tfevents", "wb") as file:
     records = RecordWriter(file)
     records.write(event_pb2.Event(wall_time=1.0, file_version="brain.Event:2").SerializeToString())

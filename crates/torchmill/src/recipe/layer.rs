@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Initialise;
+use crate::suggest;
 
 /// A layer, what it is called and how its weights start.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -61,7 +62,7 @@ pub enum Dims {
 
 /// Conv2d's `padding`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged, expecting = "expected a number, two ([height, width]), \"same\" or \"valid\"")]
+#[serde(untagged, try_from = "PaddingText")]
 pub enum Padding {
     /// So many on each side.
     Pixels(Pair),
@@ -69,8 +70,34 @@ pub enum Padding {
     Named(NamedPadding),
 }
 
+/// [`Padding`] with any name, so that a misspelt one can be told.
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "expected a number, two ([height, width]), \"same\" or \"valid\"")]
+enum PaddingText {
+    Pixels(Pair),
+    Named(String),
+}
+
+impl TryFrom<PaddingText> for Padding {
+    type Error = String;
+
+    fn try_from(text: PaddingText) -> Result<Self, String> {
+        match text {
+            PaddingText::Pixels(pair) => Ok(Self::Pixels(pair)),
+            PaddingText::Named(name) => match name.as_str() {
+                "same" => Ok(Self::Named(NamedPadding::Same)),
+                "valid" => Ok(Self::Named(NamedPadding::Valid)),
+                _ => Err(format!(
+                    "padding: `{name}` is neither a number nor `same` nor `valid`{}",
+                    suggest::did_you_mean(&name, ["same", "valid"])
+                )),
+            },
+        }
+    }
+}
+
 /// `same` or `valid`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum NamedPadding {
     /// The output has the input's size.

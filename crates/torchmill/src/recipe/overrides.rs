@@ -34,7 +34,9 @@ impl Recipe {
         }
         let given = settings.join(" ");
         let wrong = |what: &str| Error::usage(format_args!("--set {given}: {}", what.trim_end()));
-        let recipe: Self = recipe.try_into().map_err(|e: toml::de::Error| wrong(e.message()))?;
+        let recipe: Self = recipe
+            .try_into()
+            .map_err(|e: toml::de::Error| wrong(&suggest::in_message(e.message().trim_end())))?;
         recipe.check()?;
         Ok(recipe)
     }
@@ -120,6 +122,16 @@ mod tests {
             ("train.epochs=many", "--set train.epochs=many: invalid type: string \"many\""),
             ("train.epochs.x=1", "there is no `x` in what is a single value"),
             ("model.layer.99.type=ReLU", "`99` is none of 0 to 8"),
+            ("train.epochs=many", "expected a whole number of at least 0"),
+            (
+                "train.optimizer=SGD",
+                "--set train.optimizer=SGD: invalid type: string \"SGD\", expected a table",
+            ),
+            (
+                "model.layer.0.padding=smae",
+                "padding: `smae` is neither a number nor `same` nor `valid` (did you mean same?)",
+            ),
+            ("model.layer.0.padding_mode=refelct", "(did you mean reflect?)"),
             ("train.batch_size=0", "batch_size must be at least 1"),
             ("trian.epochs=1", "unknown field `trian`"),
         ] {

@@ -1,8 +1,10 @@
 //! `[train]`: the training loop and what it is made of, in PyTorch's names and with its defaults.
 
+use clap::builder::TypedValueParser;
 use serde::{Deserialize, Serialize};
 
 use super::{EarlyStopping, Group, Loss, NoDecay, Optimizer, Schedule, Warmup};
+use crate::cli::Named;
 use crate::{Error, Result};
 
 /// `[train]`. What is left out is as in the article: CrossEntropyLoss, SGD at 0.01, ten epochs of shuffled
@@ -130,6 +132,11 @@ pub enum Precision {
 }
 
 impl Precision {
+    /// A parser for the command line.
+    pub fn parser() -> impl TypedValueParser<Value = Self> {
+        Named::new(["fp32", "bf16", "fp16", "tf32", "auto"], Self::parse)
+    }
+
     /// Reads `fp32`, `bf16`, `fp16`, `tf32` or `auto`.
     pub fn parse(text: &str) -> Result<Self> {
         match text {

@@ -35,7 +35,13 @@ macro_rules! table {
                         checked(Self::$name($name::read(&bound)?), &bound)
                     } )*
                     unknown => {
-                        let hint = did_you_mean(unknown, Self::NAMES.iter().copied().chain(["Compose"]));
+                        let names = || Self::NAMES.iter().copied().chain(["Compose"]);
+                        let hint = match did_you_mean(unknown, names()) {
+                            nothing if nothing.is_empty() => {
+                                format!(": there are {}", names().collect::<Vec<_>>().join(", "))
+                            }
+                            hint => hint,
+                        };
                         Err(syntax::wrong_at(
                             text,
                             call.at,
