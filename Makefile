@@ -164,9 +164,11 @@ LAST := $(RUN_DIR)/checkpoints/last.safetensors
 WAIT_FOR = $(if $(filter train,$(MAKECMDGOALS)),$(TRAINED),$(if $(wildcard $1),,$(TRAINED)))
 
 FETCH_OPTIONS = $(strip $(DATASET) $(if $(FROM),--from '$(patsubst ~/%,$(HOME)/%,$(FROM))') $(FETCH_ARGS))
-TRAIN_OPTIONS = $(strip --recipe $(RECIPE) --data $(SHARDS) --run $(RUN_DIR) --device $(DEVICE) \
+# A run that is there has its recipe.
+TRAIN_OPTIONS = $(strip $(if $(wildcard $(RUN_CONFIG)),--resume,--recipe $(RECIPE)) \
+	--data $(SHARDS) --run $(RUN_DIR) --device $(DEVICE) \
 	$(if $(EPOCHS),--epochs $(EPOCHS)) $(if $(SEED),--seed $(SEED)) $(if $(PRECISION),--precision $(PRECISION)) \
-	$(if $(wildcard $(RUN_CONFIG)),--resume) $(TRAIN_ARGS))
+	$(TRAIN_ARGS))
 
 # Without DATASET, these rules would be about files called data/raw//dataset.toml.
 ifneq ($(DATASET),)

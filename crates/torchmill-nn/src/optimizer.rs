@@ -9,6 +9,7 @@ use torchmill::{Error, Result};
 
 use crate::fused::{Adam, Lists, Sgd};
 use crate::groups::Groups;
+use crate::state::Keeps;
 use crate::torch_error;
 
 /// An optimizer over a fixed list of parameters.
@@ -30,14 +31,35 @@ impl Optimizer {
         Self { settings, groups, rates, buffers: Vec::new(), steps: 0 }
     }
 
-    /// Goes on where a saved one stopped, with its buffers (one list a parameter) and steps made.
-    pub fn restore(&mut self, buffers: Vec<Vec<Tensor>>, steps: u64) -> Result<()> {
-        let names = self.buffer_names().len();
-        if buffers.iter().any(|b| b.len() != names) {
-            return Err(Error::failed("the saved optimizer state is another optimizer's"));
+    /// Goes on where a saved one stopped, with its buffers (one list a parameter) and steps made. One that kept other
+    /// buffers than this does is refused, with the key that makes the difference.
+    pub fn restore(&mut self, saved: &Keeps, buffers: Vec<Vec<Tensor>>, steps: u64) -> Result<()> {
+        let own = self.keeps();
+        // Before the first step there is nothing that could not be gone on from.
+        if !buffers.is_empty() && *saved != own {
+            let differs =
+                |name: &str| saved.buffers.iter().any(|b| b == name) != own.buffers.iter().any(|b| b == name);
+            let key = match () {
+                () if saved.optimizer != own.optimizer => "type",
+                () if differs("max_exp_avg_sq") => "amsgrad",
+                () if differs("grad_avg") => "centered",
+                () => "momentum",
+            };
+            return Err(Error::usage(format_args!(
+                "was saved by {saved}, which {own} cannot go on from: leave train.optimizer.{key} as it is in the run's config.toml, or branch off with a new --run and --init"
+            )));
+        }
+        if buffers.iter().any(|b| b.len() != own.buffers.len()) {
+            return Err(Error::failed("the saved optimizer state is damaged"));
         }
         (self.buffers, self.steps) = (buffers, steps);
         Ok(())
+    }
+
+    /// What it is and keeps.
+    pub fn keeps(&self) -> Keeps {
+        let buffers = self.buffer_names().iter().map(|name| (*name).to_owned()).collect();
+        Keeps { optimizer: self.settings.name().to_owned(), buffers }
     }
 
     /// What torch.optim calls the buffers kept for each parameter.

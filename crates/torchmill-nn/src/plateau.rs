@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use torchmill::recipe::{Plateau as Settings, PlateauMetric, ThresholdMode};
+use torchmill::{Error, Result};
 
 /// How the results have been, and the groups' learning rates that came of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -10,12 +11,34 @@ pub struct Plateau {
     bad_epochs: u64,
     cooldown: u64,
     rates: Vec<f64>,
+    /// What the rates came from.
+    own: Vec<f64>,
 }
 
 impl Plateau {
     /// Before any result, with each group's own learning rate.
     pub fn new(rates: Vec<f64>) -> Self {
-        Self { best: None, bad_epochs: 0, cooldown: 0, rates }
+        Self { best: None, bad_epochs: 0, cooldown: 0, own: rates.clone(), rates }
+    }
+
+    /// Goes on from a saved one. Where a group's own learning rate is another now, the one that it has come to is
+    /// scaled by as much.
+    pub fn restore(&mut self, saved: &Self) -> Result<()> {
+        if saved.rates.len() != self.own.len() || saved.own.len() != self.own.len() {
+            return Err(Error::usage(format_args!(
+                "has ReduceLROnPlateau's learning rates of {} groups of parameters, and now there are {}: leave [[train.group]] and no_decay as they are in the run's config.toml, or branch off with a new --run and --init",
+                saved.rates.len(),
+                self.own.len()
+            )));
+        }
+        let scaled = |((&rate, &before), &now): ((&f64, &f64), &f64)| match before {
+            _ if before == now => rate,
+            0.0 => now,
+            _ => rate * (now / before),
+        };
+        let rates = saved.rates.iter().zip(&saved.own).zip(&self.own).map(scaled).collect();
+        *self = Self { rates, own: self.own.clone(), ..saved.clone() };
+        Ok(())
     }
 
     /// Each group's learning rate now.
@@ -57,5 +80,35 @@ fn is_better(settings: &Settings, value: f64, best: f64) -> bool {
         (PlateauMetric::Loss, ThresholdMode::Abs) => value < best - margin,
         (PlateauMetric::Accuracy, ThresholdMode::Rel) => value > best * (1.0 + margin),
         (PlateauMetric::Accuracy, ThresholdMode::Abs) => value > best + margin,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may panic")]
+    use super::*;
+
+    #[test]
+    fn another_learning_rate_scales_what_it_has_come_to() {
+        let settings = Settings { patience: 0, ..Settings::default() };
+        let mut saved = Plateau::new(vec![0.1, 0.03, 0.0]);
+        saved.step(&settings, 1.0, 0.0);
+        saved.step(&settings, 1.0, 0.0);
+        let reached = saved.rates().to_vec();
+        assert!(reached[0] < 0.011, "{reached:?}");
+        let resumed = |own: &[f64]| {
+            let mut plateau = Plateau::new(own.to_vec());
+            plateau.restore(&saved).map(|()| plateau)
+        };
+        assert_eq!(resumed(&[0.1, 0.03, 0.0]).unwrap(), saved);
+        let doubled = resumed(&[0.2, 0.03, 0.5]).unwrap();
+        assert_eq!(doubled.rates(), [reached[0] * 2.0, reached[1], 0.5]);
+        assert_eq!(doubled.bad_epochs, saved.bad_epochs);
+        assert!(
+            resumed(&[0.1])
+                .unwrap_err()
+                .to_string()
+                .contains("of 3 groups of parameters, and now there are 1")
+        );
     }
 }

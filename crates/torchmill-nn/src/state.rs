@@ -14,7 +14,7 @@ use crate::plateau::Plateau;
 use crate::scaler::Scaler;
 
 const MAGIC: [u8; 8] = *b"TMSTATE\0";
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 
 /// Everything of a run that its weights do not hold.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -70,6 +70,8 @@ impl fmt::Display for Order {
 pub struct Learned {
     /// Steps that the optimizer has made: fewer than the run's where fp16 had some left out.
     pub steps: u64,
+    /// What the optimizer is and keeps.
+    pub keeps: Keeps,
     /// The optimizer's buffers, one list a trained parameter: shape and float32 values.
     pub optimizer: Vec<Vec<Buffer>>,
     /// The weights as they are trained, where the checkpoint holds their moving average; else empty.
@@ -78,6 +80,22 @@ pub struct Learned {
     pub scaler: Option<Scaler>,
     /// ReduceLROnPlateau's memory.
     pub plateau: Option<Plateau>,
+}
+
+/// An optimizer and what it keeps for each parameter, in torch.optim's words. Buffers of one mean nothing to another.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Keeps {
+    /// `SGD`, `AdamW`, ...
+    pub optimizer: String,
+    /// `momentum_buffer`, ...
+    pub buffers: Vec<String>,
+}
+
+impl fmt::Display for Keeps {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let buffers = if self.buffers.is_empty() { "no buffers".to_owned() } else { self.buffers.join(", ") };
+        write!(f, "{} with {buffers}", self.optimizer)
+    }
 }
 
 /// A saved tensor.

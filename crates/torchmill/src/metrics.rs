@@ -71,7 +71,8 @@ pub fn read_growing(path: &Path) -> Result<Vec<Point>> {
     parse(&bytes[..end], path)
 }
 
-fn parse(text: impl Read, path: &Path) -> Result<Vec<Point>> {
+/// Reads the rows of a metrics.csv from its text; `path` is for messages.
+pub fn parse(text: impl Read, path: &Path) -> Result<Vec<Point>> {
     let mut reader = csv::Reader::from_reader(text);
     reader.deserialize().map(|row| row.map_err(|e| Error::failed(e).within(path.display()))).collect()
 }

@@ -8,7 +8,7 @@ use torchmill::Result;
 use torchmill::cli::{Common, Named};
 use torchmill::device::Device;
 use torchmill::libtorch;
-use torchmill::recipe::{ARCHITECTURES, Model, Precision, Recipe, Validation, names};
+use torchmill::recipe::{ARCHITECTURES, Model, Precision, Recipe, Schedule, Validation, names};
 
 use crate::BUILT_WITH;
 
@@ -163,6 +163,10 @@ impl Args {
         train.overfit_batches = self.overfit_batches.or(train.overfit_batches);
         if let Some(lr) = self.lr {
             train.optimizer.set_lr(lr);
+            // OneCycleLR's own stands for the optimizer's.
+            if let Some(Schedule::OneCycleLR { max_lr, .. }) = &mut train.schedule {
+                *max_lr = lr;
+            }
         }
         if let Some(patience) = self.patience {
             train.early_stopping.get_or_insert_default().patience = patience;

@@ -1,6 +1,8 @@
 //! The run folder: config.toml, metrics.csv, and checkpoints with `last` and `best` pointing at one.
 
+use std::collections::BTreeSet;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use torchmill::recipe::Recipe;
@@ -12,6 +14,29 @@ use crate::lock::Lock;
 pub const CONFIG: &str = "config.toml";
 const METRICS: &str = "metrics.csv";
 const CHECKPOINTS: &str = "checkpoints";
+
+/// When a checkpoint was saved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// After an epoch.
+    Epoch,
+    /// In the middle of one.
+    Step,
+}
+
+impl Kind {
+    fn named(name: &str) -> Option<Self> {
+        [("epoch", Self::Epoch), ("step", Self::Step)].into_iter().find(|(n, _)| *n == name).map(|(_, k)| k)
+    }
+}
+
+/// A checkpoint, or a file beside it, after so many epochs or steps.
+#[derive(Debug, Clone)]
+pub struct Numbered {
+    pub kind: Kind,
+    pub number: u64,
+    pub path: PathBuf,
+}
 
 /// A run's folder and the names of what is in it.
 pub struct RunFolder {
@@ -81,23 +106,43 @@ impl RunFolder {
         self.checkpoints().join(format!("step-{step:08}.safetensors"))
     }
 
-    /// The checkpoint that `last` points at.
-    pub fn last(&self) -> Result<Option<PathBuf>> {
-        self.target("last")
-    }
-
-    /// The checkpoint that `last` or `best` points at.
+    /// The checkpoint that `last` or `best` points at; where copying the run has put a file in the link's place,
+    /// that file.
     pub fn target(&self, name: &str) -> Result<Option<PathBuf>> {
         let link = self.link(name);
         match fs::read_link(&link) {
             Ok(target) => Ok(Some(self.checkpoints().join(target))),
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
+            Err(e) if e.kind() == ErrorKind::InvalidInput => Ok(Some(link)),
             Err(e) => Err(Error::io(format_args!("cannot read {}", link.display()), &e)),
         }
     }
 
-    /// Makes the folder and writes config.toml. What a killed run left half-written is removed.
-    pub fn write_config(&self, recipe: &Recipe) -> Result<()> {
+    /// Whether a checkpoint's path is that of a link of this name.
+    pub fn is_link(&self, name: &str, path: &Path) -> bool {
+        path == self.link(name)
+    }
+
+    /// The checkpoints of epochs and steps, or the files of another ending beside them, by their numbers.
+    pub fn numbered(&self, ending: &str) -> Result<Vec<Numbered>> {
+        let mut found = Vec::new();
+        for path in self.in_checkpoints()? {
+            let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+            if let Some((kind, number)) = stem.split_once('-')
+                && let Some(kind) = Kind::named(kind)
+                && let Ok(number) = number.parse()
+                && path.extension().is_some_and(|e| e == ending)
+                && path.is_file()
+            {
+                found.push(Numbered { kind, number, path });
+            }
+        }
+        found.sort_by_key(|numbered| numbered.number);
+        Ok(found)
+    }
+
+    /// Makes the folder of checkpoints. What a killed run left half-written is removed.
+    pub fn clear(&self) -> Result<()> {
         let checkpoints = self.checkpoints();
         fs::create_dir_all(&checkpoints).doing("make the folder", &checkpoints)?;
         for folder in [&self.path, &checkpoints] {
@@ -108,6 +153,11 @@ impl RunFolder {
                 }
             }
         }
+        Ok(())
+    }
+
+    /// Writes config.toml.
+    pub fn write_config(&self, recipe: &Recipe) -> Result<()> {
         atomic::write(self.path.join(CONFIG), recipe.to_toml()?.as_bytes())
     }
 
@@ -123,9 +173,7 @@ impl RunFolder {
 
     /// Deletes the checkpoints in the middle of epochs but this one: a later checkpoint has made them useless.
     pub fn remove_step_checkpoints(&self, but: Option<&Path>) -> Result<()> {
-        let checkpoints = self.checkpoints();
-        for entry in fs::read_dir(&checkpoints).doing("read the folder", &checkpoints)? {
-            let path = entry.doing("read the folder", &checkpoints)?.path();
+        for path in self.in_checkpoints()? {
             let stem = path.file_stem().unwrap_or_default();
             let kept = but.is_some_and(|but| but.file_stem() == Some(stem));
             if stem.to_string_lossy().starts_with("step-") && !kept {
@@ -135,12 +183,12 @@ impl RunFolder {
         Ok(())
     }
 
-    /// Makes `best` point at what was the best when the run was here, where that checkpoint is kept.
+    /// Makes `best` point at the checkpoint after this epoch, or at none.
     pub fn restore_best(&self, epoch: Option<u64>) -> Result<()> {
-        match epoch.map(|epoch| self.epoch_checkpoint(epoch)).filter(|path| path.exists()) {
+        match epoch.map(|epoch| self.epoch_checkpoint(epoch)) {
             Some(path) => self.point("best", &path),
             None => match fs::remove_file(self.link("best")) {
-                Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                Err(e) if e.kind() != ErrorKind::NotFound => {
                     Err(Error::io(format_args!("cannot remove {}", self.link("best").display()), &e))
                 }
                 _ => Ok(()),
@@ -148,28 +196,32 @@ impl RunFolder {
         }
     }
 
-    /// Deletes the epochs' checkpoints but for the newest `keep` and what `best` and `last` point at.
+    /// Deletes the epochs' checkpoints but for the newest `keep` and what links such as `best` and `last` point at.
     pub fn prune(&self, keep: u64) -> Result<()> {
-        let folder = self.checkpoints();
-        let stem = |path: &Path| path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        let kept = [self.target("best")?, self.target("last")?].map(|path| path.map(|p| stem(&p)));
-        let mut epochs: Vec<(u64, PathBuf)> = Vec::new();
-        for entry in fs::read_dir(&folder).doing("read the folder", &folder)? {
-            let path = entry.doing("read the folder", &folder)?.path();
-            let number = stem(&path).strip_prefix("epoch-").and_then(|n| n.parse().ok());
-            epochs.extend(number.map(|number| (number, path)));
-        }
-        let mut numbers: Vec<u64> = epochs.iter().map(|(number, _)| *number).collect();
-        numbers.sort_unstable();
-        numbers.dedup();
-        let first = numbers.len().saturating_sub(keep as usize);
-        for (number, path) in epochs {
-            let is_old = numbers[..first].contains(&number);
-            if is_old && !kept.contains(&Some(stem(&path))) {
+        let stem = |path: &Path| path.file_stem().unwrap_or_default().to_owned();
+        let linked: Vec<_> =
+            self.in_checkpoints()?.iter().filter_map(|p| Some(stem(&fs::read_link(p).ok()?))).collect();
+        let files = [self.numbered("safetensors")?, self.numbered("state")?].concat();
+        let epochs: Vec<Numbered> = files.into_iter().filter(|n| n.kind == Kind::Epoch).collect();
+        let numbers: BTreeSet<u64> = epochs.iter().map(|n| n.number).collect();
+        let old = numbers.len().saturating_sub(keep as usize);
+        let old: BTreeSet<u64> = numbers.into_iter().take(old).collect();
+        for Numbered { number, path, .. } in epochs {
+            if old.contains(&number) && !linked.contains(&stem(&path)) {
                 fs::remove_file(&path).doing("remove", &path)?;
             }
         }
         Ok(())
+    }
+
+    /// What lies in the folder of checkpoints, where that is there.
+    fn in_checkpoints(&self) -> Result<Vec<PathBuf>> {
+        let folder = self.checkpoints();
+        let entries = match fs::read_dir(&folder) {
+            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries.doing("read the folder", &folder)?,
+        };
+        entries.map(|entry| Ok(entry.doing("read the folder", &folder)?.path())).collect()
     }
 
     fn checkpoints(&self) -> PathBuf {

@@ -1,19 +1,26 @@
 //! Going on from a checkpoint: its weights, its training state, and the metrics up to there.
 
+use std::io::ErrorKind;
 use std::path::Path;
 
 use torchmill::recipe::Train;
-use torchmill::{Context, Error, Result, atomic};
+use torchmill::{Context, Error, Result};
 use torchmill_nn::checkpoint;
 use torchmill_nn::model::Model;
 use torchmill_nn::state::{self, Order, State};
 
 use crate::folder::RunFolder;
-use crate::plan::Plan;
 
 /// Loads the checkpoint and its training state, and checks that they and the data belong together.
 pub fn take_up(path: &Path, model: &mut Model, data: &str, train: &Train) -> Result<State> {
     let state_path = state::path_beside(path);
+    if !state_path.exists() {
+        return Err(Error::failed(format_args!(
+            "{} has no training state beside it, {}: copy that, too, or take the weights alone with --init",
+            path.display(),
+            state_path.display()
+        )));
+    }
     let state = State::read(&state_path)?;
     let bytes = std::fs::read(path).doing("read", path)?;
     let checkpoint = checkpoint::decode(&bytes).map_err(|e| e.within(path.display()))?;
@@ -44,17 +51,26 @@ pub fn take_up(path: &Path, model: &mut Model, data: &str, train: &Train) -> Res
     Ok(state)
 }
 
-/// Brings metrics.csv back to where the checkpoint was saved: the steps after it will be made again. A run
-/// that goes on in another folder takes a copy of the rows up to there.
-pub fn carry_metrics(plan: &Plan, length: u64) -> Result<()> {
-    let to = plan.folder.metrics();
-    let Some(from) = plan.resume.as_ref().and_then(|c| c.parent()?.parent()) else {
-        return atomic::write(to, b"");
+/// The rows of metrics.csv from before the checkpoint was saved: the steps after it will be made again. Nothing where
+/// the run starts from the beginning.
+pub fn metrics_before(resume: Option<&Path>, state: Option<&State>) -> Result<Vec<u8>> {
+    let (Some(checkpoint), Some(state)) = (resume, state) else { return Ok(Vec::new()) };
+    let run = checkpoint.parent().and_then(Path::parent).map(Path::to_path_buf).unwrap_or_default();
+    let path = RunFolder::new(run).metrics();
+    let mut rows = match std::fs::read(&path) {
+        Err(e) if e.kind() == ErrorKind::NotFound => Vec::new(),
+        rows => rows.doing("read", &path)?,
     };
-    let from = RunFolder::new(from.to_path_buf()).metrics();
-    let rows = std::fs::read(&from).doing("read", &from)?;
-    let kept = rows.get(..length as usize).ok_or_else(|| {
-        Error::failed(format_args!("{} is shorter than when the checkpoint was saved", from.display()))
-    })?;
-    atomic::write(to, kept)
+    if (rows.len() as u64) < state.metrics {
+        return Err(Error::failed(format_args!(
+            "{} has {} bytes, and had {} when {} was saved: put the whole file back, or start a new --run with --init {}",
+            path.display(),
+            rows.len(),
+            state.metrics,
+            checkpoint.display(),
+            checkpoint.display()
+        )));
+    }
+    rows.truncate(state.metrics as usize);
+    Ok(rows)
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use torchmill::metrics::{self, MetricsWriter, Point};
 use torchmill::progress::{self, Progress};
 use torchmill::recipe::Recipe;
-use torchmill::{Context, Error, Result, interrupt};
+use torchmill::{Context, Error, Result, atomic, interrupt};
 use torchmill_nn::evaluation::{self, Evaluation};
 use torchmill_nn::generator::Generator;
 use torchmill_nn::loader::{Dataset, Target};
@@ -60,6 +60,35 @@ pub struct Session {
     digest: String,
 }
 
+/// Makes `best` point at the best of the checkpoints that are there. Where it goes by another metric than until now,
+/// what it pointed at is kept under another name.
+fn restore_best(plan: &Plan, watch: &mut Watch, eval: &str) -> Result<()> {
+    let folder = &plan.folder;
+    let kept = |epoch| folder.epoch_checkpoint(epoch).exists();
+    let ever = watch.best();
+    watch.best_of(kept);
+    let best = watch.best().map(|(_, epoch)| epoch);
+    let Some(before) = &plan.before else { return folder.restore_best(best) };
+    let metric = Watch::new(before, eval)?.metric().to_owned();
+    if metric != watch.metric() {
+        if let Some(target) = folder.target("best")?.filter(|target| target.exists()) {
+            let name = format!("best-{}", metric.replace(' ', "-"));
+            folder.point(&name, &target)?;
+            progress::note(format_args!(
+                "note: best.safetensors goes by {} from now on; the best by {metric} stays, as {name}.safetensors",
+                watch.metric()
+            ));
+        }
+        if let (Some((value, epoch)), true) = (ever, watch.best() != ever) {
+            progress::note(format_args!(
+                "note: the best by {} was epoch {epoch} ({value}), whose checkpoint has been deleted (keep)",
+                watch.metric()
+            ));
+        }
+    }
+    folder.restore_best(best)
+}
+
 /// Why an epoch, or a run, is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Ended {
@@ -105,15 +134,26 @@ impl Session {
         let resumed = plan.resume.as_ref().map(take_up).transpose()?;
         let kind = precision::kind(recipe.train.precision);
         let mut learner = Learner::new(model, kind, recipe.train.clone(), spec.classes.len())?;
-        resumed.as_ref().map_or(Ok(()), |state| learner.restore(&state.learner))?;
-        plan.folder.make()?;
-        plan.folder.write_config(&plan.recipe)?;
-        plan.folder.remove_step_checkpoints(plan.resume.as_deref())?;
-        resume::carry_metrics(&plan, resumed.as_ref().map_or(0, |state| state.metrics))?;
+        if let (Some(state), Some(path)) = (&resumed, &plan.resume) {
+            let restored = learner.restore(&state.learner);
+            restored.map_err(|e| e.within(state::path_beside(path).display()))?;
+        }
+        let goal = resumed.as_ref().map_or(goal, |state| goal.after(state.epoch, state.batch, state.step));
+        let over = resumed.as_ref().is_some_and(|s| goal.is_reached(s.epoch, s.batch, s.step));
+        let rows = resume::metrics_before(plan.resume.as_deref(), resumed.as_ref())?;
         // What the run has found so far follows from its metrics.
-        let before = if resumed.is_some() { metrics::read(&plan.folder.metrics())? } else { Vec::new() };
+        let before = metrics::parse(&rows[..], &plan.folder.metrics())?;
         before.iter().for_each(|point| watch.see(point));
-        plan.folder.restore_best(watch.best().map(|(_, epoch)| epoch))?;
+        // All that can be refused has been: from here on the folder changes.
+        plan.folder.make()?;
+        plan.folder.clear()?;
+        // Who asks for less than has been done gets nothing, and that is no setting of the run's.
+        if !(over && plan.before.is_some()) {
+            plan.folder.write_config(&plan.recipe)?;
+        }
+        plan.folder.remove_step_checkpoints(plan.resume.as_deref())?;
+        atomic::write(plan.folder.metrics(), &rows)?;
+        restore_best(&plan, &mut watch, data.eval_name)?;
         // A run killed before it came to this.
         plan.recipe.checkpoints.keep.map_or(Ok(()), |keep| plan.folder.prune(keep))?;
         let under_way = resumed.as_ref().map_or(1, |state| state.epoch + 1);
@@ -140,7 +180,6 @@ impl Session {
         if let Some(state) = resumed {
             (session.epoch, session.batch, session.step) = (state.epoch, state.batch, state.step);
             session.generator = state.generator;
-            session.goal = goal.after(state.epoch, state.batch, state.step);
         }
         session.say_what_starts(data);
         Ok(session)
@@ -256,13 +295,23 @@ impl Session {
 
     fn say_what_is_done(&self) {
         if self.goal.is_reached(self.epoch, self.batch, self.step) {
-            let (amount, option) = match self.recipe().train.steps {
-                Some(steps) => (format!("{steps} steps"), "--steps"),
-                None => (format!("{} epochs", self.goal.epochs), "--epochs"),
+            let (amount, option, done) = match self.recipe().train.steps {
+                Some(steps) => (format!("{steps} steps"), "--steps", self.step),
+                None => (format!("{} epochs", self.recipe().train.epochs), "--epochs", self.epoch),
             };
-            progress::note(format_args!(
-                "all {amount} that this run's config.toml asks for are done already; {option} asks for more"
-            ));
+            let as_before = self.plan.before.as_ref().is_none_or(|before| {
+                (before.train.epochs, before.train.steps)
+                    == (self.recipe().train.epochs, self.recipe().train.steps)
+            });
+            progress::note(if as_before {
+                format!(
+                    "all {amount} that this run's config.toml asks for are done already; {option} asks for more"
+                )
+            } else {
+                format!(
+                    "{amount} are asked for and {done} are done already: nothing to do; {option} asks for more"
+                )
+            });
         }
     }
 

@@ -99,6 +99,7 @@ impl Learner {
         let trained = if self.swapped { self.average.as_deref() } else { None };
         Learned {
             steps: self.optimizer.steps(),
+            keeps: self.optimizer.keeps(),
             optimizer: self.optimizer.buffers().iter().map(|b| save(b)).collect(),
             weights: match self.average {
                 Some(_) => save(trained.unwrap_or(&self.parameters)),
@@ -111,32 +112,32 @@ impl Learner {
 
     /// Goes on from a saved state. The network holds the checkpoint's weights.
     pub fn restore(&mut self, state: &Learned) -> Result<()> {
-        let other =
-            || Error::failed("the training state is another recipe's: its network or optimizer differ");
         let count = self.parameters.len();
-        let expected = if self.average.is_some() { count } else { 0 };
-        if !(state.optimizer.is_empty() || state.optimizer.len() == count)
-            || state.weights.len() != expected
-            || state.scaler.is_some() != self.scaler.is_some()
-            || state.plateau.as_ref().map(|p| p.rates().len())
-                != self.plateau.as_ref().map(|p| p.rates().len())
-        {
-            return Err(other());
+        let fits = |n: usize| n == 0 || n == count;
+        if !fits(state.optimizer.len()) || !fits(state.weights.len()) {
+            return Err(Error::failed("the training state is another network's"));
         }
         let make =
             |(saved, p): (&Vec<Buffer>, &Tensor)| saved.iter().map(|b| b.tensor(p)).collect::<Result<_>>();
         let buffers = state.optimizer.iter().zip(&self.parameters).map(make).collect::<Result<_>>()?;
-        self.optimizer.restore(buffers, state.steps)?;
-        (self.scaler, self.plateau) = (state.scaler, state.plateau.clone());
-        if let Some(average) = &mut self.average {
-            for ((average, parameter), saved) in average.iter_mut().zip(&self.parameters).zip(&state.weights)
-            {
-                let trained = saved.tensor(parameter)?;
-                no_grad(|| {
-                    average.copy_(parameter);
-                    parameter.shallow_clone().copy_(&trained);
-                });
-            }
+        self.optimizer.restore(&state.keeps, buffers, state.steps)?;
+        // What the recipe did not have until now begins here; what it has no longer is left behind.
+        if let (Some(scaler), Some(saved)) = (&mut self.scaler, state.scaler) {
+            *scaler = saved;
+        }
+        if let (Some(plateau), Some(saved)) = (&mut self.plateau, &state.plateau) {
+            plateau.restore(saved)?;
+        }
+        // The checkpoint holds the moving average where there was one.
+        let trained = state.weights.iter().zip(&self.parameters).map(|(saved, p)| saved.tensor(p));
+        for (i, trained) in trained.enumerate() {
+            let (mut parameter, trained) = (self.parameters[i].shallow_clone(), trained?);
+            no_grad(|| {
+                if let Some(average) = &mut self.average {
+                    average[i].copy_(&parameter);
+                }
+                parameter.copy_(&trained);
+            });
         }
         Ok(())
     }

@@ -2,12 +2,14 @@
 
 mod data;
 mod display;
+mod find;
 mod folder;
 mod goal;
 mod lock;
 mod plan;
 mod record;
 mod resume;
+mod same_recipe;
 mod session;
 mod step;
 mod summary;

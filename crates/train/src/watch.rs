@@ -45,6 +45,8 @@ impl Metric {
 pub struct Watch {
     metric: Metric,
     best: Option<(f64, u64)>,
+    /// All that the metric has been, with the epochs.
+    seen: Vec<(f64, u64)>,
     stopping: Option<(EarlyStopping, Metric)>,
     /// The best value as early stopping counts it, and how many evaluations have been no better since.
     waiting: Option<(f64, u64)>,
@@ -61,15 +63,14 @@ impl Watch {
             metric.mode = settings.mode.unwrap_or(metric.mode);
             Ok::<_, Error>((settings, metric))
         });
-        Ok(Self { metric, best: None, stopping: stopping.transpose()?, waiting: None })
+        Ok(Self { metric, best: None, seen: Vec::new(), stopping: stopping.transpose()?, waiting: None })
     }
 
     /// Takes note of a point of metrics.csv, which need not be one that counts.
     pub fn see(&mut self, point: &Point) {
-        if point.tag == self.metric.tag
-            && self.best.is_none_or(|(best, _)| self.metric.is_better(point.value, best, 0.0))
-        {
-            self.best = Some((point.value, point.epoch));
+        if point.tag == self.metric.tag {
+            self.seen.push((point.value, point.epoch));
+            self.take_if_best(point.value, point.epoch);
         }
         if let Some((settings, metric)) = &self.stopping
             && point.tag == metric.tag
@@ -81,6 +82,28 @@ impl Watch {
                 _ => Some((point.value, 0)),
             };
         }
+    }
+
+    fn take_if_best(&mut self, value: f64, epoch: u64) {
+        if self.best.is_none_or(|(best, _)| self.metric.is_better(value, best, 0.0)) {
+            self.best = Some((value, epoch));
+        }
+    }
+
+    /// Goes by the epochs alone whose checkpoints are there: those of others, that were the best by another metric or
+    /// in another folder, cannot be pointed at.
+    pub fn best_of(&mut self, is_there: impl Fn(u64) -> bool) {
+        self.best = None;
+        for (value, epoch) in self.seen.clone() {
+            if is_there(epoch) {
+                self.take_if_best(value, epoch);
+            }
+        }
+    }
+
+    /// The metric that `best` goes by.
+    pub fn metric(&self) -> &str {
+        &self.metric.tag
     }
 
     /// The best value so far, with its epoch.
@@ -122,6 +145,12 @@ mod tests {
         let mut loss = watch(&["checkpoints.best=val mean loss"]).unwrap();
         see(&mut loss, "val mean loss", &[3.0, 2.0, 2.5]);
         assert_eq!(loss.best(), Some((2.0, 2)));
+        loss.best_of(|epoch| epoch != 2);
+        assert_eq!((loss.best(), loss.metric()), (Some((2.5, 3)), "val mean loss"));
+        see(&mut loss, "val mean loss", &[2.4]);
+        assert_eq!(loss.best(), Some((2.4, 1)));
+        loss.best_of(|_| false);
+        assert_eq!(loss.best(), None);
     }
 
     #[test]

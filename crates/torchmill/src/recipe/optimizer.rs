@@ -64,6 +64,16 @@ pub enum Optimizer {
 }
 
 impl Optimizer {
+    /// The class's name in torch.optim.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Sgd { .. } => "SGD",
+            Self::Adam { .. } => "Adam",
+            Self::AdamW { .. } => "AdamW",
+            Self::RMSprop { .. } => "RMSprop",
+        }
+    }
+
     /// The learning rate.
     pub fn lr(&self) -> f64 {
         match *self {

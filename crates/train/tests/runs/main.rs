@@ -1,6 +1,8 @@
 //! `train` as a user runs it: on shards of generated images, interrupted, killed, resumed and misused.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
+mod resume;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
@@ -64,6 +66,16 @@ fn command(folder: &Path, run: &str, options: &[&str]) -> Command {
 
 fn train(folder: &Path, run: &str, options: &[&str]) -> Output {
     command(folder, run, options).output().unwrap()
+}
+
+/// Without a recipe, as a run that goes on has its own.
+fn go_on(folder: &Path, run: &str, options: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_train"));
+    command.current_dir(folder).args(["--threads", "1", "--device", "cpu", "--run", run]);
+    if !options.contains(&"--resume") {
+        command.arg("--resume");
+    }
+    command.args(options).output().unwrap()
 }
 
 fn checkpoint(folder: &Path, run: &str, name: &str) -> PathBuf {
@@ -345,14 +357,14 @@ fn damaged_and_foreign_files_are_refused() {
     std::fs::write(&shard, &whole[..middle]).unwrap();
     assert_fails(&train(folder, "short", &[]), 1, "is truncated");
     write_stripes(&folder.join("shards"), "train", 200, "another");
-    assert_fails(&train(folder, "run", &["--resume"]), 1, "was trained on other shards");
+    assert_fails(&go_on(folder, "run", &[]), 1, "was trained on other shards");
 
     std::fs::write(&shard, &whole).unwrap();
     let state = last.with_extension("state");
     let mut damaged = std::fs::read(&state).unwrap();
     damaged[40] ^= 1;
     std::fs::write(&state, damaged).unwrap();
-    assert_fails(&train(folder, "run", &["--resume"]), 1, "epoch-0001.state: its checksum is wrong");
+    assert_fails(&go_on(folder, "run", &[]), 1, "epoch-0001.state: its checksum is wrong");
 }
 
 /// The names in a run's checkpoints folder that start so.
@@ -433,7 +445,7 @@ fn a_run_stops_early_and_keeps_the_best() {
     let last = target(folder, "run", "last.safetensors");
     assert_eq!(names(folder, "run", "epoch-").iter().filter(|n| n.ends_with("safetensors")).count(), 2);
     assert!(best < last && checkpoint(folder, "run", &best).exists());
-    let again = train(folder, "run", &["--resume"]);
+    let again = go_on(folder, "run", &[]);
     assert_eq!(stdout(&again), stdout(&output));
 }
 
@@ -578,7 +590,8 @@ fn an_architecture_of_the_command_line_takes_options() {
     assert_done(&train(folder, "run", &options));
     let config = std::fs::read_to_string(folder.join("run/config.toml")).unwrap();
     assert!(config.contains("architecture = \"resnet18\"\nstem = \"cifar\"\n"), "{config}");
-    assert_done(&train(folder, "run", &["--resume", "--architecture", "resnet18", "--epochs", "0"]));
+    assert_done(&go_on(folder, "run", &["--architecture", "resnet18", "--epochs", "0"]));
+    assert_done(&train(folder, "run", &[&options[..], &["--resume"]].concat()));
     assert_eq!(std::fs::read_to_string(folder.join("run/config.toml")).unwrap(), config);
 }
 
@@ -612,11 +625,9 @@ fn splits_of_two_sizes_say_what_to_do() {
 fn a_run_killed_before_its_first_checkpoint_begins_again_by_its_own_recipe() {
     let folder = workplace();
     let folder = folder.path();
-    assert_done(&train(folder, "run", &["--lr", "0.05"]));
+    assert_done(&train(folder, "run", &["--lr", "0.05", "--epochs", "1"]));
     let whole = std::fs::read(checkpoint(folder, "run", "last.safetensors")).unwrap();
     std::fs::remove_dir_all(folder.join("run/checkpoints")).unwrap();
-    let again = ["--run", "run", "--resume", "--threads", "1", "--device", "cpu"];
-    let output = Command::new(env!("CARGO_BIN_EXE_train")).current_dir(folder).args(again).output().unwrap();
-    assert_done(&output);
+    assert_done(&go_on(folder, "run", &[]));
     assert!(std::fs::read(checkpoint(folder, "run", "last.safetensors")).unwrap() == whole);
 }

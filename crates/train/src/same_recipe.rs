@@ -1,0 +1,92 @@
+//! A run that goes on has its recipe in its config.toml. Another that is given with `--resume` would be left aside, so
+//! it must be the run's own: one command line then serves before and after a crash.
+
+use std::path::Path;
+
+use torchmill::recipe::{Model, Precision, Recipe, settings};
+use torchmill::{Error, Result};
+
+/// Longer values help nobody to see what differs.
+const LONGEST: usize = 40;
+
+/// The options for the start of a run may be there, but they must not say anything else. Both have had the same
+/// options put in place of their values.
+pub fn same_start(run: &Model, asked: &Model) -> Result<()> {
+    let differs = [
+        ("architecture", run.architecture != asked.architecture),
+        ("init", run.init != asked.init),
+        ("init-except", run.init_except != asked.init_except),
+        ("freeze", run.freeze != asked.freeze),
+    ];
+    match differs.iter().find(|(_, differs)| *differs) {
+        Some((option, _)) => Err(Error::usage(format_args!(
+            "--{option} is for the start of a run, and this one has started with another (see its config.toml): start a new --run with --init and the checkpoint"
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// Refuses a `--recipe`, called `name`, that differs from the run's in `config` where both have had the same options
+/// put in place of their values.
+pub fn same_recipe(asked: &Recipe, run: &Recipe, name: &str, config: &Path) -> Result<()> {
+    let asked = settled(asked, run);
+    let (asked, run) = (settings(&asked.to_toml()?)?, settings(&run.to_toml()?)?);
+    let mut keys: Vec<&String> =
+        asked.keys().chain(run.keys()).filter(|k| asked.get(*k) != run.get(*k)).collect();
+    keys.sort();
+    keys.dedup();
+    let Some(key) = keys.first() else { return Ok(()) };
+    let value = |value: Option<String>| match value {
+        None => "not there".to_owned(),
+        Some(text) if text.len() > LONGEST => "another".to_owned(),
+        Some(text) => text,
+    };
+    let more = if keys.len() > 1 { format!(" (and {} more differ)", keys.len() - 1) } else { String::new() };
+    Err(Error::usage(format_args!(
+        "--recipe {name} is not what this run goes on with: {key} is {} in it, {} in {}{more}; leave --recipe out (--set {key}=VALUE changes it), or give the options that the run was started with",
+        value(asked.get(*key).map(ToString::to_string)),
+        value(run.get(*key).map(ToString::to_string)),
+        config.display()
+    )))
+}
+
+/// The recipe with what a run settles when it starts taken from the run.
+fn settled(asked: &Recipe, run: &Recipe) -> Recipe {
+    let mut asked = asked.clone();
+    // The shards say what has been done to them.
+    asked.transforms.clone_from(&run.transforms);
+    asked.description.clone_from(&run.description);
+    asked.data.shards = asked.data.shards.or_else(|| run.data.shards.clone());
+    asked.data.validation = asked.data.validation.or_else(|| run.data.validation.clone());
+    if asked.train.precision == Precision::Auto {
+        asked.train.precision = run.train.precision;
+    }
+    asked
+}
+
+#[cfg(test)]
+mod tests {
+    use torchmill::recipe::load;
+
+    use super::*;
+
+    #[test]
+    fn what_a_run_settles_is_no_difference() {
+        let asked = load("cifar10-resnet").unwrap();
+        let mut run = asked.clone();
+        run.transforms.test = "ToTensor".into();
+        run.data.shards = Some("shards".into());
+        run.data.validation = Some(torchmill::recipe::Validation::Split("val".into()));
+        let check = |run: &Recipe| same_recipe(&asked, run, "mine.toml", Path::new("r/config.toml"));
+        check(&run).unwrap();
+        run.train.seed += 1;
+        let error = check(&run).unwrap_err().to_string();
+        assert!(
+            error.contains("mine.toml") && error.contains("train.seed is 0 in it, 1 in r/config.toml"),
+            "{error}"
+        );
+        assert!(!error.contains("more differ"), "{error}");
+        run.train.epochs += 1;
+        assert!(check(&run).unwrap_err().to_string().contains("(and 1 more differ)"));
+    }
+}
