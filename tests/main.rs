@@ -18,5 +18,6 @@ mod makefile;
 mod pipeline;
 mod programs;
 mod start;
+mod terminal;
 mod unread;
 mod wrong_input;

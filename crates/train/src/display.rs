@@ -47,6 +47,11 @@ impl Display {
         bar
     }
 
+    /// An evaluation of `images` begins.
+    pub fn evaluating(&self, images: usize) -> Progress {
+        Progress::new("evaluating", Some(images as u64), Unit::Count("images")).bar_only()
+    }
+
     /// The last step's loss; a plain line of it where the step is one that gets one.
     pub fn loss(&self, bar: &Progress, step: Option<u64>, loss: f64) {
         bar.message(format!("loss {loss:.4}"));

@@ -438,7 +438,13 @@ impl Session {
     fn evaluate(&self, dataset: &Dataset) -> Result<Evaluation> {
         let train = &self.recipe().train;
         let (model, kind) = (&self.learner.model, self.learner.kind);
-        let found = evaluation::evaluate(model, dataset, &train.loss, train.batch_size, kind, |_, _| Ok(()))?;
+        let mut bar = self.display.evaluating(dataset.len());
+        let found = evaluation::evaluate(model, dataset, &train.loss, train.batch_size, kind, |_, _| {
+            bar.add(1);
+            Ok(())
+        });
+        bar.finish();
+        let found = found?;
         if found.total_loss.is_finite() {
             return Ok(found);
         }

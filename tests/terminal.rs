@@ -1,0 +1,107 @@
+//! What people see on a terminal: bars that move, a table, colours; and on one that can do less, less.
+
+use std::process::Command;
+
+use crate::programs::{job, ok, program, python, scratch, train};
+
+/// What a command shows on a terminal of so many columns, in this environment. (Of a locale, LC_ALL: Python makes
+/// another of LANG=C.)
+fn shown(columns: usize, command: &Command, environment: &[(&str, &str)]) -> Option<String> {
+    let mut terminal = python("terminal.py")?;
+    for name in ["NO_COLOR", "COLUMNS", "LC_ALL", "LC_CTYPE"] {
+        terminal.env_remove(name);
+    }
+    terminal.env("TERM", "xterm-256color").env("LANG", "C.UTF-8").env("OMP_NUM_THREADS", "1");
+    terminal.envs(environment.iter().copied());
+    terminal.arg(columns.to_string()).arg(command.get_program()).args(command.get_args());
+    Some(ok(&mut terminal).stdout)
+}
+
+/// Without what steers the terminal: the lines that were written, one over the other or not.
+fn lines(shown: &str) -> Vec<String> {
+    let mut text = String::new();
+    let mut letters = shown.chars();
+    while let Some(letter) = letters.next() {
+        if letter == '\u{1b}' {
+            // `ESC [ ... letter`.
+            letters.find(|c| c.is_ascii_alphabetic());
+        } else {
+            text.push(letter);
+        }
+    }
+    text.split(['\r', '\n']).map(str::to_owned).filter(|line| !line.is_empty()).collect()
+}
+
+const BRAILLE: std::ops::RangeInclusive<char> = '\u{2801}'..='\u{28ff}';
+
+#[test]
+fn a_run_has_a_bar_and_a_table_on_a_terminal() {
+    let folder = scratch("terminal-train");
+    let run = |name: &str, columns: usize, environment: &[(&str, &str)]| {
+        let mut command = train(&job().shards, folder.join(name));
+        command.args(["--epochs", "2", "--limit-batches", "10"]);
+        shown(columns, &command, environment)
+    };
+    let Some(text) = run("whole", 100, &[]) else { return };
+    let whole = lines(&text);
+    let has = |lines: &[String], part: &str| lines.iter().any(|line| line.contains(part));
+    // The bar of an epoch, that of an evaluation, and both gone at the end.
+    assert!(
+        whole.iter().any(|line| line.starts_with("epoch 1/2 ") && line.contains("/640 images")),
+        "{text}"
+    );
+    assert!(has(&whole, "evaluating "), "{text}");
+    assert!(text.contains("\u{1b}[2K"), "{text}");
+    let table: Vec<&String> =
+        whole.iter().filter(|line| line.trim_start().starts_with(['e', '1', '2'])).collect();
+    assert!(has(&whole, "epoch train loss test loss test acc.       lr     time"), "{table:?}");
+    assert!(whole.iter().any(|line| line.starts_with("    2 ") && line.contains(" % ")), "{table:?}");
+    assert!(!has(&whole, "----- start training epoch") && !has(&whole, "train step:"), "{text}");
+    assert!(!text.is_ascii(), "the bar is drawn with more than ASCII");
+
+    // No colours where none are wanted; the bar still moves.
+    let text = run("plain", 100, &[("NO_COLOR", "1")]).unwrap();
+    // Colours are the escapes that end in `m`.
+    let escapes = text.split('\u{1b}').skip(1);
+    let coloured = escapes.filter(|e| e.chars().find(char::is_ascii_alphabetic) == Some('m')).count() > 0;
+    assert!(!coloured && text.contains("\u{1b}[2K"), "{text}");
+
+    // ASCII where the locale has no more.
+    let text = run("ascii", 100, &[("LC_ALL", "C")]).unwrap();
+    assert!(
+        text.is_ascii()
+            && lines(&text).iter().any(|line| line.starts_with("epoch 2/2 ") && line.contains('#')),
+        "{text}"
+    );
+
+    // The article's lines, and nothing over them, on a terminal that cannot write over lines.
+    let text = run("dumb", 100, &[("TERM", "dumb")]).unwrap();
+    assert!(!text.contains('\u{1b}') && has(&lines(&text), "----- start training epoch 2 -----"), "{text}");
+    assert!(has(&lines(&text), "accuracy in test set: "), "{text}");
+
+    // Nothing is wider than the terminal, but for what is told of the run as a whole.
+    let text = run("narrow", 40, &[]).unwrap();
+    let bars_and_rows = lines(&text)
+        .into_iter()
+        .filter(|line| line.trim_start().starts_with("epoch") || line.starts_with("    "));
+    let widths: Vec<usize> = bars_and_rows.map(|line| line.chars().count()).collect();
+    assert!(widths.len() > 3 && widths.iter().all(|width| *width <= 40), "{widths:?} {text}");
+}
+
+#[test]
+fn curves_are_drawn_with_what_the_terminal_has() {
+    let mut command = program("scalars");
+    command.arg(&job().run).args(["--plot", "--only", "train loss"]);
+    let Some(text) = shown(70, &command, &[]) else { return };
+    assert!(text.contains("\u{1b}[36m") && text.chars().any(|c| BRAILLE.contains(&c)), "{text}");
+    assert!(lines(&text).iter().all(|line| line.chars().count() <= 70), "{text}");
+    let text = shown(70, &command, &[("NO_COLOR", "1")]).unwrap();
+    assert!(!text.contains('\u{1b}') && text.chars().any(|c| BRAILLE.contains(&c)), "{text}");
+    let text = shown(70, &command, &[("TERM", "dumb")]).unwrap();
+    assert!(!text.contains('\u{1b}'), "{text}");
+    let text = shown(70, &command, &[("LC_ALL", "C")]).unwrap();
+    assert!(
+        text.replace("\u{1b}[36m", "").replace("\u{1b}[0m", "").is_ascii() && text.contains('*'),
+        "{text}"
+    );
+}
