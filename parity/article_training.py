@@ -20,19 +20,18 @@ def compare(bench):
         "article", "--recipe", "article", "--data", bench.shards(), "--seed", 0, "--steps", STEPS
     )
     losses, tests, network = theirs(bench)
-    epochs = len(tests)
     yield within(f"loss of each of {len(losses)} steps", relative(ours["train loss"], losses), 1e-4, " of it")
-    yield within(
-        f"test loss after {epochs} epochs", relative(ours["test loss"][:epochs], [loss for loss, _ in tests]), 1e-4, " of it"
-    )
-    accuracies = [abs(a - b) for a, (_, b) in zip(ours["test accuracy"], tests)]
-    yield within(f"test accuracy after {epochs} epochs", max(accuracies), 2 / len(bench.pictures("test")))
+    when = f"after {len(tests) - 1} epochs and at the end"
+    yield within(f"test loss {when}", relative(ours["test loss"], [loss for loss, _ in tests]), 1e-4, " of it")
+    accuracies = [abs(a - b) for a, (_, b) in zip(ours["test accuracy"], tests, strict=True)]
+    yield within(f"test accuracy {when}", max(accuracies), 2 / len(bench.pictures("test")))
     difference = state_difference(load_file(checkpoint), network.state_dict())
     yield within("weights after the last step", difference, 2e-3, " of largest")
 
 
 def theirs(bench):
-    """Each step's loss, each whole epoch's test loss and accuracy, and the network, as PyTorch's programs have it."""
+    """Each step's loss, the test loss and accuracy after each whole epoch and at the end, in the middle of one, and the
+    network, as PyTorch's programs have it."""
     train, test = bench.pictures("train"), bench.pictures("test")
     torch.manual_seed(0)
     network = Article(train.images.shape[1], train.images.shape[2])
@@ -50,5 +49,6 @@ def theirs(bench):
             optimizer.step()
             losses.append(loss.item())
             if len(losses) == STEPS:
+                tests.append(evaluate(network, testing, loss_function, torch.device("cpu")))
                 return losses, tests, network
         tests.append(evaluate(network, testing, loss_function, torch.device("cpu")))
