@@ -8,7 +8,7 @@ use torchmill::{Context, Error, Result, progress, suggest};
 
 use crate::catalogue::{self, Download, Edition, Entry, Origin};
 use crate::checksum::{self, Checksum};
-use crate::download::{self, Got, Job, Patience, Want};
+use crate::download::{self, Got, Job, Patience, Want, address};
 use crate::given::{self, Given};
 use crate::layout::{self, Layout};
 use crate::lock::Lock;
@@ -54,6 +54,10 @@ pub fn fetch(name: &str, options: &Options) -> Result<PathBuf> {
     check_name(name)?;
     let entry = catalogue::find(name);
     if entry.is_none() && options.from.is_none() {
+        // One of the user's own, perhaps, that is here already.
+        if !options.force && already(name, &options.folder(name), options)? {
+            return Ok(options.folder(name));
+        }
         return Err(unknown(name));
     }
     if let Some(given) = &options.from {
@@ -146,7 +150,7 @@ fn published(target: &Path, entry: &Entry, options: &Options) -> Result<Layout> 
                     entry.name
                 )));
             }
-            let source = got.first().map(|g| g.arrived.url.clone()).unwrap_or_default();
+            let source = got.first().map(|g| address::kept(&g.arrived.url)).unwrap_or_default();
             (source, got)
         }
     };

@@ -8,7 +8,7 @@ use torchmill::{Error, Result, progress};
 
 use crate::catalogue::{Edition, Entry, Origin};
 use crate::checksum::{self, Checksum};
-use crate::download::{self, Job, Want};
+use crate::download::{self, Job, Want, address};
 use crate::fetch::{self, Options};
 use crate::layout::{self, Layout};
 use crate::{place, unpack};
@@ -38,7 +38,10 @@ impl FromStr for Given {
 impl Given {
     /// Whether it makes sense with the rest of the command line.
     pub fn check(&self, entry: Option<&Entry>, offline: bool) -> Result<()> {
-        let Self::Url(url) = self else { return Ok(()) };
+        let url = match self {
+            Self::Url(url) => address::shown(url),
+            Self::Path(path) => return known_scheme(path),
+        };
         if offline {
             return Err(Error::usage(format_args!(
                 "--offline forbids to get {url}: give a file or a folder"
@@ -50,6 +53,19 @@ impl Given {
             ))),
             _ => Ok(()),
         }
+    }
+}
+
+/// Refuses what is no path but an address that cannot be fetched from.
+fn known_scheme(path: &Path) -> Result<()> {
+    let text = path.to_string_lossy();
+    match text.split_once("://") {
+        Some((scheme, _)) if !path.exists() => Err(Error::usage(format_args!(
+            "{}: {scheme}:// is not supported, only https://, http:// and file:// are: get the file with another \
+             program and give its path",
+            address::shown(&text)
+        ))),
+        _ => Ok(()),
     }
 }
 
@@ -69,7 +85,7 @@ pub fn fill(
         }
         Given::Url(url) => {
             let (path, verified) = get(name, entry, url, options)?;
-            let manifest = from_archive(target, name, entry, &path, url.clone(), verified, options)?;
+            let manifest = from_archive(target, name, entry, &path, address::kept(url), verified, options)?;
             // Without a checksum to know it by, it could not be used again.
             let _ = fs::remove_file(&path);
             Ok(manifest)

@@ -40,7 +40,16 @@ pub fn find(folder: &Path, entry: Option<&Entry>, published: bool) -> Result<Lay
             let base = unwrapped(folder);
             let mut manifest = detect::manifest(&folder.join(&base))?;
             manifest.splits.values_mut().flatten().for_each(|file| *file = join(&base, file));
-            manifest.licence = entry.map(|e| e.licence.to_owned()).unwrap_or_default();
+            // Images of other classes are another data set, whatever it is to be called.
+            let same = entry.filter(|e| manifest.classes.iter().eq(e.classes));
+            manifest.licence = same.map(|e| e.licence.to_owned()).unwrap_or_default();
+            if let (Some(entry), None) = (entry, same) {
+                progress::note(format_args!(
+                    "{name}: this is not laid out as it is published, and has other classes: taken as a data set of your \
+                     own under that name, without the published licence",
+                    name = entry.name
+                ));
+            }
             manifest
         }
     };

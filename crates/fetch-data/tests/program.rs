@@ -164,7 +164,7 @@ fn an_archive_from_an_address() {
     let cache = folder.path().join("data/raw/.downloads/mine");
     assert_eq!(fs::read_dir(cache).unwrap().count(), 0, "an archive that cannot be checked was kept");
     let manifest = Manifest::read(&folder.path().join("data/raw/mine")).unwrap().unwrap();
-    assert_eq!((manifest.source, manifest.verified), (url.clone(), false));
+    assert_eq!((manifest.source, manifest.verified), (server.url("/some/where.tgz"), false));
 
     let message = fails(folder.path(), &["cifar10", "--from", &url], 1);
     assert!(message.contains("not the same file") && message.contains("--any-checksum"), "{message}");
@@ -249,4 +249,73 @@ fn an_unwritable_folder_and_an_interrupt() {
     let left: Vec<_> = fs::read_dir(folder.path().join("data/raw")).unwrap().collect();
     assert_eq!(left.len(), 1, "a half-made folder was left: {left:?}");
     std::io::stdout().flush().unwrap();
+}
+
+#[test]
+fn other_schemes_are_said_to_be_unsupported() {
+    let folder = tempfile::tempdir().unwrap();
+    let message = fails(folder.path(), &["pets", "--from", "ftp://me:secret@example.org/pets.zip"], 2);
+    assert!(message.contains("ftp:// is not supported"), "{message}");
+    assert!(!message.contains("secret"), "{message}");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_dead_proxy_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = command(folder.path(), &["pets", "--from", "http://example.invalid/pets.zip"]);
+    // Port 1: nobody listens.
+    let output = command.env("http_proxy", "http://127.0.0.1:1").output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(err(&output).contains("through the proxy 127.0.0.1:1"), "{}", err(&output));
+}
+
+/// Two images of cats and dogs in `folder/pets`.
+fn pets(folder: &Path) {
+    for class in ["cat", "dog"] {
+        fs::create_dir_all(folder.join("pets").join(class)).unwrap();
+        fs::write(folder.join(format!("pets/{class}/1.ppm")), b"P6 1 1 255\nabc").unwrap();
+    }
+}
+
+#[test]
+fn what_is_here_needs_no_source() {
+    let folder = tempfile::tempdir().unwrap();
+    pets(folder.path());
+    fails(folder.path(), &["mine"], 2);
+    out(&fetch(folder.path(), &["mine", "--from", "pets"]));
+    let again = fetch(folder.path(), &["mine"]);
+    assert_eq!(out(&again), "data/raw/mine\n");
+    assert!(err(&again).contains("mine is already in"), "{}", err(&again));
+}
+
+#[test]
+fn other_images_under_a_published_name_have_no_published_licence() {
+    let folder = tempfile::tempdir().unwrap();
+    pets(folder.path());
+    let output = fetch(folder.path(), &["cifar10", "--from", "pets"]);
+    out(&output);
+    assert!(err(&output).contains("without the published licence"), "{}", err(&output));
+    let manifest = Manifest::read(&folder.path().join("data/raw/cifar10")).unwrap().unwrap();
+    assert_eq!((manifest.licence.as_str(), manifest.classes.join(" ").as_str()), ("", "cat dog"));
+}
+
+#[test]
+fn secrets_in_addresses_are_neither_said_nor_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(move |_, _| Answer::ok(archive()));
+    let url = server.url("/set.tgz?token=hidden").replace("http://", "http://me:secret@");
+    let output = fetch(folder.path(), &["mine", "--from", &url]);
+    out(&output);
+    let again = fetch(folder.path(), &["mine", "--from", &url]);
+    let manifest = fs::read_to_string(folder.path().join("data/raw/mine/dataset.toml")).unwrap();
+    let refused = fetch(folder.path(), &["yours", "--from", &url, "--offline"]);
+    let nobody = "http://me:secret@127.0.0.1:1/set.tgz?token=hidden";
+    let failed = fetch(folder.path(), &["yours", "--from", nobody]);
+    assert!(err(&failed).contains("127.0.0.1:1") && err(&refused).contains("--offline"));
+    for text in [err(&output), err(&again), manifest, err(&failed), err(&refused)] {
+        assert!(!text.contains("secret") && !text.contains("me:"), "{text}");
+    }
+    let manifest = Manifest::read(&folder.path().join("data/raw/mine")).unwrap().unwrap();
+    assert_eq!(manifest.source, server.url("/set.tgz"));
 }

@@ -59,8 +59,6 @@ pub struct Chunk {
     pub encoded: Vec<Vec<u8>>,
     /// Each image's label.
     pub labels: Vec<i64>,
-    /// Where each image came from.
-    pub sources: Vec<String>,
 }
 
 impl Job<'_> {
@@ -95,14 +93,12 @@ impl Job<'_> {
             Encoding::Pixels => self.bake_all(range.by_ref().collect(), &mut pixels, &go_on)?,
             _ => self.encode_some(range, &mut encoded, &go_on)?,
         };
-        let samples = || indices.iter().map(|&i| self.sample(i));
         Ok(Chunk {
             shape: self.shape,
             dtype: self.dtype,
             pixels,
             encoded,
-            labels: samples().map(|s| s.label.into()).collect(),
-            sources: samples().map(|s| self.set.source(s)).collect(),
+            labels: indices.iter().map(|&i| self.sample(i).label.into()).collect(),
             indices,
         })
     }

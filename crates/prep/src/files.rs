@@ -45,19 +45,21 @@ pub fn write(
     format: Format,
     digest: &str,
 ) -> Result<Written> {
-    // What begins with a number of images, or with the checksum of all, is written at once.
-    let chunks_of = |range: &Range<usize>| match format {
-        Format::Shard | Format::Safetensors | Format::Npy => vec![range.clone()],
-        Format::Tar | Format::Csv | Format::Jsonl => {
-            work::smaller(std::slice::from_ref(range), job.image_bytes(), CHUNK.0, CHUNK.1)
-        }
+    // What begins with the checksum of all images, or with a number that is not known yet, is written at once.
+    let at_once = match format {
+        Format::Shard => true,
+        Format::Safetensors | Format::Npy => job.bad.is_some(),
+        Format::Tar | Format::Csv | Format::Jsonl => false,
+    };
+    let chunks_of = |range: &Range<usize>| match at_once {
+        true => vec![range.clone()],
+        false => work::smaller(std::slice::from_ref(range), job.image_bytes(), CHUNK.0, CHUNK.1),
     };
     let of_files = ours.clone().flat_map(|i| chunks_of(&ranges[i]).into_iter().map(move |range| (i, range)));
     let (file_of, chunks): (Vec<_>, Vec<_>) = of_files.unzip();
     let total = ours.map(|i| ranges[i].len() as u64).sum();
     let mut progress = Progress::new(&job.split, Some(total), Unit::Count("images"));
-    let mut files =
-        Files { job, total: ranges.len(), folder, staging, format, open: None, written: Written::default() };
+    let mut files = Files { job, ranges, folder, staging, format, open: None, written: Written::default() };
     work::run(job, &chunks, |k, chunk| {
         files.put(file_of[k], chunk, digest)?;
         progress.add(chunk.labels.len() as u64);
@@ -70,8 +72,8 @@ pub fn write(
 
 struct Files<'a> {
     job: &'a Job<'a>,
-    /// How many files there are, other parts' included.
-    total: usize,
+    /// The images of each file, other parts' files included.
+    ranges: &'a [Range<usize>],
     folder: &'a Path,
     staging: &'a Staging,
     format: Format,
@@ -86,17 +88,22 @@ impl Files<'_> {
         if self.open.as_ref().is_some_and(|&(open, _)| open != i) {
             self.close()?;
         }
-        let name = names(&self.job.split, i, self.total, self.format).swap_remove(0);
+        let name = names(&self.job.split, i, self.ranges.len(), self.format).swap_remove(0);
         let path = self.folder.join(&name);
         let place = |e: Error| e.within(path.display());
         let mut stream = match self.open.take() {
             Some((_, stream)) => stream,
             None => {
                 let file = self.staging.file(&name)?;
-                Stream::start(self.format, self.job, chunk.labels.clone(), file).map_err(place)?
+                // Those of a chunk where it is all there is, as images may have been left out.
+                let labels = match self.job.bad {
+                    Some(_) => chunk.labels.clone(),
+                    None => self.ranges[i].clone().map(|i| self.job.sample(i).label.into()).collect(),
+                };
+                Stream::start(self.format, self.job, labels, file).map_err(place)?
             }
         };
-        let meta = digest::meta(self.job, i, self.total, digest);
+        let meta = digest::meta(self.job, i, self.ranges.len(), digest);
         stream.chunk(chunk, &meta).map_err(place)?;
         self.open = Some((i, stream));
         self.written.images += chunk.labels.len();
@@ -106,7 +113,7 @@ impl Files<'_> {
     /// Finishes the open file, and for npy the one with its labels.
     fn close(&mut self) -> Result<()> {
         let Some((i, stream)) = self.open.take() else { return Ok(()) };
-        let mut names = names(&self.job.split, i, self.total, self.format);
+        let mut names = names(&self.job.split, i, self.ranges.len(), self.format);
         let labels_name = if self.format == Format::Npy { names.pop() } else { None };
         let images_name = names.swap_remove(0);
         let path = self.folder.join(&images_name);

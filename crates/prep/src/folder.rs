@@ -43,7 +43,15 @@ pub fn write(folder: &Path, mut jobs: Vec<Job>, args: &Args) -> Result<()> {
         let digest = digest::of(job, ranges.len(), args)?;
         let mut planned = Planned { job: i, ranges, files, done: None, digest };
         planned.done = planned.find_done(folder, job, args)?;
-        if let Some(images) = planned.done {
+        if let (true, Some(part)) = (planned.files.is_empty(), args.output.part) {
+            let (split, files) = (&job.split, planned.ranges.len());
+            progress::note(format_args!(
+                "{split}: nothing in part {} of {}: there {} in all; a smaller --shard-size makes more",
+                part.index,
+                part.of,
+                if files == 1 { "is 1 file".to_owned() } else { format!("are {files} files") }
+            ));
+        } else if let Some(images) = planned.done {
             job::report(job, images, planned.files.len(), ": up to date, nothing done");
         }
         all.push(planned);

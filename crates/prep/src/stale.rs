@@ -27,6 +27,10 @@ pub struct Kept<'a> {
 /// Removes files of earlier runs in the same format that this one does not have, and says so: those of its splits,
 /// and where it has all splits there are, those of other splits.
 pub fn remove(folder: &Path, kept: &Kept, format: Format) -> Result<()> {
+    // A part without files makes none.
+    if !folder.is_dir() {
+        return Ok(());
+    }
     let names = names(folder)?;
     let described = described(folder, &names, format);
     let mut removed: BTreeMap<&str, u64> = BTreeMap::new();

@@ -60,8 +60,18 @@ impl Stats {
         *self.classes.entry(label).or_default() += 1;
     }
 
-    fn join(mut self, other: Self) -> Self {
-        self.sums.resize(self.sums.len().max(other.sums.len()), (0, 0));
+    /// Fails where one is of grey images and the other of colour: there is no mean of both.
+    fn join(mut self, other: Self) -> Result<Self> {
+        let (ours, theirs) = (self.sums.len(), other.sums.len());
+        if ours != theirs && ours.min(theirs) > 0 {
+            return Err(Error::failed(format_args!(
+                "some images have {} channel and others {}: make them alike, with --transform Grayscale or \
+                 'Grayscale(3)', or look at each input by itself",
+                ours.min(theirs),
+                ours.max(theirs)
+            )));
+        }
+        self.sums.resize(ours.max(theirs), (0, 0));
         for ((sum, squares), (s, q)) in self.sums.iter_mut().zip(other.sums) {
             *sum += s;
             *squares += q;
@@ -69,12 +79,17 @@ impl Stats {
         self.values += other.values;
         other.sizes.into_iter().for_each(|(size, n)| *self.sizes.entry(size).or_default() += n);
         other.classes.into_iter().for_each(|(label, n)| *self.classes.entry(label).or_default() += n);
-        self
+        Ok(self)
     }
 }
 
 fn rounded(value: f64) -> f32 {
     ((value * 1e6).round() / 1e6) as f32
+}
+
+/// The double-precision number that is written as this one is: 0.49139, not 0.4913900136947632.
+fn as_written(value: f32) -> f64 {
+    value.to_string().parse().unwrap_or_else(|_| value.into())
 }
 
 /// `Normalize((0.49, 0.48, 0.44), (0.24, 0.24, 0.26))`.
@@ -91,8 +106,8 @@ pub fn of(job: &Job) -> Result<Stats> {
     let mut all = Stats::default();
     for (block, samples) in job.samples.chunks(BLOCK).enumerate() {
         let images = (block * BLOCK..block * BLOCK + samples.len()).into_par_iter();
-        let stats = images.map(|i| of_one(job, i)).try_reduce(Stats::default, |a, b| Ok(a.join(b)))?;
-        all = all.join(stats);
+        let stats = images.map(|i| of_one(job, i)).try_reduce(Stats::default, Stats::join)?;
+        all = all.join(stats)?;
         progress.add(samples.len() as u64);
     }
     progress.finish();
@@ -166,8 +181,8 @@ fn json(job: &Job, stats: &Stats) -> String {
         "classes": classes,
         "sizes": stats.sizes.iter().map(size).collect::<Vec<_>>(),
         "baked": job.cut.baked.to_string(),
-        "mean": stats.mean(),
-        "std": stats.std(),
+        "mean": stats.mean().into_iter().map(as_written).collect::<Vec<_>>(),
+        "std": stats.std().into_iter().map(as_written).collect::<Vec<_>>(),
     })
     .to_string();
     line.push('\n');

@@ -162,6 +162,34 @@ fn statistics_are_those_of_the_pixels() {
 }
 
 #[test]
+fn statistics_are_of_one_kind_of_image_and_written_as_they_are_rounded() {
+    let dir = tempdir().unwrap();
+    ppm(dir.path().join("in/cat/1.ppm"), 1, 1, &[50, 51, 52]);
+    let line = String::from_utf8(stdout(dir.path(), &["in", "--stats", "--json"])).unwrap();
+    assert!(line.contains("\"mean\":[0.196078,0.2,0.203922]"), "{line}");
+    // A grey data set beside a coloured one.
+    fs::create_dir(dir.path().join("grey")).unwrap();
+    let (images, labels) =
+        ([&[0, 0, 8, 3, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1, 9][..]].concat(), [0, 0, 8, 1, 0, 0, 0, 1, 0]);
+    fs::write(dir.path().join("grey/train-images-idx3-ubyte"), images).unwrap();
+    fs::write(dir.path().join("grey/train-labels-idx1-ubyte"), labels).unwrap();
+    let both = run(dir.path(), &["in", "grey", "--stats"]);
+    assert_eq!(both.status.code(), Some(1));
+    let said = String::from_utf8(both.stderr).unwrap();
+    assert!(said.contains("some images have 1 channel and others 3"), "{said}");
+    stdout(dir.path(), &["in", "grey", "--stats", "--transform", "Grayscale"]);
+}
+
+#[test]
+fn a_part_without_files_says_so() {
+    let dir = tempdir().unwrap();
+    pets(dir.path());
+    let said = succeed(dir.path(), &["pets", "-o", "out", "--part", "1/2"]);
+    assert!(said.contains("train: nothing in part 1 of 2: there is 1 file in all"), "{said}");
+    assert!(!said.contains("up to date"), "{said}");
+}
+
+#[test]
 fn normalize_auto_takes_the_train_split() {
     let dir = tempdir().unwrap();
     ppm(dir.path().join("in/train/cat/1.ppm"), 2, 1, &[0, 0, 0, 255, 102, 51]);

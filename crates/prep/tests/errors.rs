@@ -103,6 +103,19 @@ fn options_that_do_not_go_together() {
     assert_eq!(run(dir.path(), &["pets"]).status.code(), Some(2));
 }
 
+#[cfg(unix)]
+#[test]
+fn pipes_and_devices_in_a_list_are_no_images() {
+    let dir = tempdir().unwrap();
+    pets(dir.path());
+    let made = std::process::Command::new("mkfifo").arg(dir.path().join("pipe.jpg")).status().unwrap();
+    assert!(made.success());
+    for path in ["pipe.jpg", "/dev/zero"] {
+        fs::write(dir.path().join("list.csv"), format!("{path},cat\n")).unwrap();
+        fail(dir.path(), &["list.csv", "-o", "out"], 1, &format!("{path} is no regular file"));
+    }
+}
+
 #[test]
 fn an_unwritable_folder_and_a_file_in_the_way() {
     let dir = tempdir().unwrap();

@@ -5,6 +5,8 @@ use std::time::Duration;
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 use ureq::{Agent, Timeout};
 
+use super::address;
+
 /// How patient a download is. The defaults suit people; tests use milliseconds.
 #[derive(Debug, Clone)]
 pub struct Patience {
@@ -76,11 +78,20 @@ pub fn reason(error: &ureq::Error) -> String {
     }
 }
 
+/// ` (through the proxy HOST:PORT)` where there is one between us and this address.
+pub fn through(agent: &Agent, url: &str) -> String {
+    let Some(proxy) = agent.config().proxy() else { return String::new() };
+    if url.parse().is_ok_and(|uri| proxy.is_no_proxy(&uri)) {
+        return String::new();
+    }
+    format!(" (through the proxy {}:{})", proxy.host(), proxy.port())
+}
+
 /// Sums up why sources failed, those with the same trouble together: `no answer in time (a.org, b.org)`.
 pub fn blame<'a>(sources: impl Iterator<Item = (&'a str, &'a str)>) -> String {
-    let mut reasons: Vec<(&str, Vec<&str>)> = Vec::new();
+    let mut reasons: Vec<(&str, Vec<String>)> = Vec::new();
     for (url, why) in sources {
-        let host = url.split("://").nth(1).and_then(|rest| rest.split('/').next()).unwrap_or(url);
+        let host = address::host(url);
         match reasons.iter_mut().find(|(known, _)| *known == why) {
             Some((_, hosts)) if hosts.contains(&host) => {}
             Some((_, hosts)) => hosts.push(host),

@@ -1,5 +1,6 @@
 //! Downloads: several files at a time, each from the best source that has it.
 
+pub mod address;
 pub mod client;
 mod part;
 pub mod probe;

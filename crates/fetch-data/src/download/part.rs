@@ -16,12 +16,19 @@ struct Origin {
     /// The checksum of the whole, where one is known: then the rest may come from any source.
     #[serde(default)]
     checksum: Option<String>,
-    /// Where it came from.
+    /// Where it came from: a digest of the address, which may hold a password.
     #[serde(default)]
     url: String,
     /// What that server gave to tell its versions of the file apart: a strong ETag or a date.
     #[serde(default)]
     validator: Option<String>,
+}
+
+/// What tells one address from another without giving it away.
+fn mark(url: &str) -> String {
+    let mut hasher = Hasher::like(None);
+    hasher.update(url.as_bytes());
+    hasher.finish().to_string()
 }
 
 /// An unfinished download.
@@ -97,7 +104,7 @@ impl Part {
     /// of the whole any source may go on; without one only the same source, if it can tell that its file has
     /// not changed.
     pub fn resumable(&self, url: &str) -> Option<Option<&str>> {
-        let same = self.origin.url == url;
+        let same = self.origin.url == mark(url);
         let validator = self.origin.validator.as_deref().filter(|_| same);
         (self.length > 0 && (self.expected.is_some() || validator.is_some())).then_some(validator)
     }
@@ -114,7 +121,7 @@ impl Part {
     /// Notes where the bytes that follow come from.
     pub fn from(&mut self, url: &str, validator: Option<String>) -> Result<()> {
         let checksum = self.expected.as_ref().map(Checksum::to_string);
-        let origin = Origin { checksum, url: url.to_owned(), validator };
+        let origin = Origin { checksum, url: mark(url), validator };
         if origin != self.origin {
             let text =
                 toml::to_string(&origin).map_err(|e| Error::failed(e).within(self.origin_path.display()))?;

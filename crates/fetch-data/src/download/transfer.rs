@@ -10,6 +10,7 @@ use torchmill::{Error, Result, interrupt, progress};
 use ureq::http::{Response, StatusCode};
 use ureq::{Agent, Body, Timeout};
 
+use super::address;
 use super::client::{self, Patience};
 use super::part::Part;
 use crate::checksum::Checksum;
@@ -155,7 +156,7 @@ impl<'a> Source<'a> {
             Failure::Ours(error) => (error.to_string(), Duration::ZERO),
         };
         if why != self.trouble {
-            report(Event::Note(format!("{}: {why}", self.url)));
+            report(Event::Note(format!("{}: {why}", address::shown(self.url))));
             self.trouble = why;
         }
         pause
@@ -194,11 +195,14 @@ fn attempt(
         None => part.restart()?,
     }
     let asked_from = part.length();
-    let response = request.call().map_err(|e| trouble(&e))?;
+    let response = request.call().map_err(|e| trouble(&e, &client::through(agent, url)))?;
     let from = match response.status() {
         StatusCode::OK => {
             if asked_from > 0 {
-                report(Event::Note(format!("{url}: does not go on from where it stopped; starting over")));
+                report(Event::Note(format!(
+                    "{}: does not go on from where it stopped; starting over",
+                    address::shown(url)
+                )));
                 part.restart()?;
             }
             0
@@ -360,7 +364,7 @@ fn refusal(status: StatusCode, response: &Response<Body>) -> Failure {
     Failure::Passing(what, Duration::from_secs(asked.unwrap_or(0)))
 }
 
-fn trouble(error: &ureq::Error) -> Failure {
+fn trouble(error: &ureq::Error, through: &str) -> Failure {
     let why = client::reason(error);
     match error {
         ureq::Error::BadUri(_) | ureq::Error::Http(_) | ureq::Error::TooManyRedirects => Failure::Wrong(why),
@@ -368,7 +372,7 @@ fn trouble(error: &ureq::Error) -> Failure {
         ureq::Error::Timeout(Timeout::RecvResponse | Timeout::PerRead) | ureq::Error::Protocol(_) => {
             Failure::Passing(why, Duration::ZERO)
         }
-        _ => Failure::Silent(why),
+        _ => Failure::Silent(why + through),
     }
 }
 

@@ -64,6 +64,11 @@ impl<R> Budgeted<R> {
     pub fn new(inner: R, budget: Budget) -> Self {
         Self { inner, budget }
     }
+
+    /// What is read from.
+    pub fn inner(&self) -> &R {
+        &self.inner
+    }
 }
 
 impl<R: Read> Read for Budgeted<R> {

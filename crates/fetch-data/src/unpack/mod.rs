@@ -38,7 +38,7 @@ pub fn kind(path: &Path) -> Result<Kind> {
     let other = match start.as_slice() {
         [0x1f, 0x8b, ..] => return Ok(Kind::Gzip),
         [b'P', b'K', 3, 4, ..] | [b'P', b'K', 5, 6, ..] => return Ok(Kind::Zip),
-        header if header.get(257..262) == Some(b"ustar") => return Ok(Kind::Tar),
+        header if header.get(257..262) == Some(b"ustar") || is_old_tar(header) => return Ok(Kind::Tar),
         [] => "is empty",
         [0xfd, b'7', b'z', b'X', b'Z', ..] => {
             "is compressed with xz, which is not supported: unpack it yourself and give the folder"
@@ -55,6 +55,13 @@ pub fn kind(path: &Path) -> Result<Kind> {
     Err(Error::failed(format_args!("{} {other}", path.display())))
 }
 
+/// Whether this begins a tar of before 1988, which has no magic: its header's checksum is right.
+fn is_old_tar(start: &[u8]) -> bool {
+    let Ok(bytes) = <&[u8; 512]>::try_from(start) else { return false };
+    let sum = |i: usize| if (148..156).contains(&i) { u32::from(b' ') } else { u32::from(bytes[i]) };
+    bytes[0] != 0 && tar::Header::from_byte_slice(bytes).cksum().is_ok_and(|c| c == (0..512).map(sum).sum())
+}
+
 /// Unpacks `archive` into the folder `target`, at most `limit` bytes.
 ///
 /// On an error the target holds whatever came out before it: the caller drops it.
@@ -67,7 +74,7 @@ pub fn unpack(archive: &Path, target: &Path, limit: u64) -> Result<()> {
     let bar = Progress::new(format!("unpacking {}", name.display()), Some(size), Unit::Bytes);
     let mut sink = Sink::new(target);
     match kind {
-        Kind::Tar => tarball::unpack(Counted { inner: file, bar }, &mut sink, limit),
+        Kind::Tar => tarball::unpack_plain(Counted { inner: file, bar }, &mut sink, limit),
         Kind::Gzip => {
             let unzipped = flate2::bufread::MultiGzDecoder::new(BufReader::new(Counted { inner: file, bar }));
             tarball::unpack(unzipped, &mut sink, limit)
@@ -95,6 +102,10 @@ impl<R: Read> Read for Counted<R> {
 fn damage(error: &io::Error) -> Error {
     match error.kind() {
         io::ErrorKind::QuotaExceeded => Error::failed(error),
+        io::ErrorKind::Unsupported => Error::failed(
+            "the archive is encrypted or compressed in a way that is not supported (such as bzip2 or LZMA in a zip); \
+             nothing was unpacked: unpack it yourself and give the folder",
+        ),
         io::ErrorKind::UnexpectedEof => {
             Error::failed("the archive is cut short; nothing was unpacked: get it again")
         }

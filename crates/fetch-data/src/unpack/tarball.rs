@@ -9,8 +9,40 @@ use super::budget::{Budget, Budgeted};
 use super::damage;
 use super::sink::{Sink, refused};
 
+/// Unpacks a tar archive that nothing is wrapped around: that it is whole is told by the empty block at its end.
+pub fn unpack_plain(reader: impl Read, sink: &mut Sink, limit: u64) -> Result<()> {
+    let mut reader = EndSeen { inner: reader, seen: false };
+    unpack_to_end(&mut reader, sink, limit, |reader| {
+        if reader.seen { Err(damage(&std::io::ErrorKind::UnexpectedEof.into())) } else { Ok(()) }
+    })
+}
+
 /// Unpacks the tar archive that `reader` gives, to its last byte: gzip's own checksum comes at the end.
 pub fn unpack(reader: impl Read, sink: &mut Sink, limit: u64) -> Result<()> {
+    unpack_to_end(reader, sink, limit, |_| Ok(()))
+}
+
+/// A reader that remembers whether its end has been seen.
+struct EndSeen<R> {
+    inner: R,
+    seen: bool,
+}
+
+impl<R: Read> Read for EndSeen<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let n = self.inner.read(buffer)?;
+        self.seen |= n == 0 && !buffer.is_empty();
+        Ok(n)
+    }
+}
+
+/// `check` looks at the reader where the last entry has been read.
+fn unpack_to_end<R: Read>(
+    reader: R,
+    sink: &mut Sink,
+    limit: u64,
+    check: impl Fn(&R) -> Result<()>,
+) -> Result<()> {
     let budget = Budget::new(limit);
     let mut archive = tar::Archive::new(Budgeted::new(reader, budget.clone()));
     let entries = archive.entries().map_err(|e| damage(&e))?;
@@ -42,8 +74,12 @@ pub fn unpack(reader: impl Read, sink: &mut Sink, limit: u64) -> Result<()> {
     // What follows the archive is padding. Reading it lets the decompressor check what it has decompressed.
     budget.expect_contents();
     let mut rest = archive.into_inner();
-    std::io::copy(&mut rest, &mut std::io::sink()).map_err(|e| damage(&e))?;
-    Ok(())
+    check(rest.inner())?;
+    match std::io::copy(&mut rest, &mut std::io::sink()) {
+        // Padding after the compressed data, whose checksum was right.
+        Err(e) if e.to_string() == "invalid gzip header" => Ok(()),
+        result => result.map(drop).map_err(|e| damage(&e)),
+    }
 }
 
 fn kind_refused(kind: EntryType) -> String {

@@ -296,3 +296,53 @@ proptest! {
         let _ = attempt(&zip, ROOM);
     }
 }
+
+#[test]
+fn a_plain_tar_that_is_cut_between_entries_is_cut() {
+    let whole = Tar::default().file("a.bin", &[1; 700]).file("b.bin", b"b").end();
+    let first = 512 + 1024;
+    for end in [first, whole.len() - 1024] {
+        assert!(refusal(&whole[..end]).contains("cut short"), "{end}");
+    }
+    attempt(&whole, ROOM).1.unwrap();
+}
+
+#[test]
+fn padding_after_a_gzipped_tar_is_nothing() {
+    let tar = gzip(&Tar::default().file("a.bin", b"a").end());
+    let (place, result) = attempt(&[&tar[..], &[0; 4096]].concat(), ROOM);
+    result.unwrap();
+    assert!(place.target.join("a.bin").is_file());
+    let mut damaged = tar;
+    let at = damaged.len() - 6;
+    damaged[at] ^= 1;
+    assert!(refusal(&[&damaged[..], &[0; 4096]].concat()).contains("damaged"));
+}
+
+#[test]
+fn tars_of_before_the_magic_are_read() {
+    let mut tar = Tar::default().file("a.bin", b"a").end();
+    tar[257..345].fill(0);
+    let mut header = Header::new_old();
+    header.as_mut_bytes().copy_from_slice(&tar[..512]);
+    header.set_cksum();
+    tar[..512].copy_from_slice(header.as_bytes());
+    let (place, result) = attempt(&tar, ROOM);
+    result.unwrap();
+    assert_eq!(std::fs::read(place.target.join("a.bin")).unwrap(), b"a");
+    tar[0] ^= 1;
+    assert!(refusal(&tar).contains("is no archive"));
+}
+
+#[test]
+fn a_zip_compressed_in_another_way_says_what_to_do() {
+    let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    zip.start_file("a.bin", zip::write::SimpleFileOptions::default()).unwrap();
+    zip.write_all(b"abc").unwrap();
+    let mut bytes = zip.finish().unwrap().into_inner();
+    // The method, in the entry's header and in the directory: bzip2.
+    let directory = bytes.windows(4).position(|w| w == b"PK\x01\x02").unwrap();
+    (bytes[8], bytes[directory + 10]) = (12, 12);
+    let message = refusal(&bytes);
+    assert!(message.contains("bzip2 or LZMA") && message.contains("unpack it yourself"), "{message}");
+}

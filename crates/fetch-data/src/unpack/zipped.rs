@@ -74,6 +74,9 @@ fn entries_listed(file: &mut File) -> io::Result<Option<usize>> {
 fn wrong(error: &ZipError) -> Error {
     match error {
         ZipError::Io(e) => damage(e),
+        ZipError::UnsupportedArchive(_) | ZipError::CompressionMethodNotSupported(_) => {
+            damage(&io::ErrorKind::Unsupported.into())
+        }
         other => {
             Error::failed(format_args!("the zip archive cannot be read ({other}); nothing was unpacked"))
         }

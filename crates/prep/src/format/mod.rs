@@ -69,7 +69,7 @@ impl<'a, W: Write> Stream<'a, W> {
     /// Writes the next images; a chunk is a shard, with this header, where the format is [`Format::Shard`].
     pub fn chunk(&mut self, chunk: &Chunk, meta: &Meta) -> Result<()> {
         match self.format {
-            Format::Shard => return write_shard(&mut self.out, chunk, meta),
+            Format::Shard => return write_shard(&mut self.out, self.job, chunk, meta),
             Format::Safetensors | Format::Npy => self.out.write_all(&chunk.pixels),
             Format::Csv | Format::Jsonl => chunk.encoded.iter().try_for_each(|row| self.out.write_all(row)),
             Format::Tar => tar::chunk(&mut self.out, chunk, self.job.encoding.extension()),
@@ -103,20 +103,15 @@ pub fn write_npy_labels(out: &mut impl Write, labels: &[i64]) -> std::io::Result
     labels.iter().try_for_each(|l| out.write_all(&l.to_le_bytes()))
 }
 
-fn write_shard(out: &mut impl Write, chunk: &Chunk, meta: &Meta) -> Result<()> {
+fn write_shard(out: &mut impl Write, job: &Job, chunk: &Chunk, meta: &Meta) -> Result<()> {
     let count = chunk.labels.len() as u64;
     let [channels, height, width] = chunk.shape.map(|d| d as u64);
     let labels: Vec<u8> = chunk.labels.iter().flat_map(|l| l.to_le_bytes()).collect();
-    let source = chunk.sources.concat();
-    let mut end = 0i64;
-    let ends: Vec<u8> = chunk
-        .sources
-        .iter()
-        .flat_map(|s| {
-            end += s.len() as i64;
-            end.to_le_bytes()
-        })
-        .collect();
+    let (mut source, mut ends) = (String::new(), Vec::with_capacity(labels.len()));
+    for &i in &chunk.indices {
+        source += &job.set.source(job.sample(i));
+        ends.extend((source.len() as i64).to_le_bytes());
+    }
     let images = &[count, channels, height, width];
     let arrays = [
         Array { name: "image", dtype: chunk.dtype, shape: images, bytes: &chunk.pixels },

@@ -50,6 +50,12 @@ impl Dataset {
             if fields.next().is_some() {
                 return Err(at(Error::failed("has more than three fields (path, label, split)")));
             }
+            if number == 1 && looks_like_a_header(text.split(['\t', ',', ';']), root) {
+                return Err(at(Error::failed(format_args!(
+                    "`{text}` looks like a header: lines here have none; they are a path, and after tabs, if you \
+                     like, a class and a split (a table with a header can be given as a .csv or .tsv file)"
+                ))));
+            }
             list.add(path, label, split).map_err(at)?;
         }
         list.finish("list", place, root)
@@ -90,11 +96,17 @@ impl Dataset {
                 Ok(false) => break,
                 Err(e) => return Err(Error::failed(e).within(place)),
             }
-            if std::mem::take(&mut first)
-                && let Some(named) = header(&record)
-            {
+            let is_first = std::mem::take(&mut first);
+            if is_first && let Some(named) = header(&record) {
                 columns = named;
                 continue;
+            }
+            if is_first && looks_like_a_header(record.iter(), root) {
+                return Err(at(Error::failed(format_args!(
+                    "`{}` looks like a header, but no column is called {}: rename the one with the files",
+                    record.iter().collect::<Vec<_>>().join(if delimiter == b',' { "," } else { " " }),
+                    PATH.join(", ")
+                ))));
             }
             let field = |i: usize| columns[i].and_then(|c| record.get(c)).filter(|f| !f.is_empty());
             let path = field(0).ok_or_else(|| at(Error::failed("has no path")))?;
@@ -109,6 +121,20 @@ fn header(record: &csv::StringRecord) -> Option<[Option<usize>; 3]> {
     let find = |names: &[&str]| record.iter().position(|f| names.iter().any(|n| n.eq_ignore_ascii_case(f)));
     let path = find(&PATH)?;
     Some([Some(path), find(&LABEL), find(&SPLIT)])
+}
+
+/// Whether the first line names columns that are not known, all or some: no field has the ending of an image's name or
+/// a folder, and the first is no file.
+fn looks_like_a_header<'a>(fields: impl Iterator<Item = &'a str> + Clone, root: &Path) -> bool {
+    let named = |field: &str| {
+        let known = [&PATH[..], &LABEL[..], &SPLIT[..]].concat();
+        known.iter().any(|name| name.eq_ignore_ascii_case(field.trim()))
+    };
+    let is_path = |field: &str| field.contains('/') || Path::new(field.trim()).extension().is_some();
+    let first = fields.clone().next().unwrap_or_default();
+    !fields.clone().any(is_path)
+        && (fields.clone().any(named) || fields.count() > 1)
+        && !root.join(first).exists()
 }
 
 impl List {
@@ -205,6 +231,26 @@ mod tests {
         let wrong = lines("a/b.jpg\nb.jpg\n").unwrap_err().to_string();
         assert!(wrong.starts_with("standard input, line 2: b.jpg has no label"), "{wrong}");
         assert!(lines("\n").unwrap_err().to_string().contains("lists no images"));
+    }
+
+    #[test]
+    fn headers_that_are_not_known_are_told_from_images() {
+        for header in ["image_id,label", "image_id\tlabel", "path\tlabel\tsplit", "id;breed"] {
+            let wrong = lines(&format!("{header}\na/1.jpg\tcat\n")).unwrap_err().to_string();
+            assert!(
+                wrong.starts_with(&format!("standard input, line 1: `{header}` looks like a header")),
+                "{wrong}"
+            );
+        }
+        for header in ["image_id,label", "id,breed"] {
+            let wrong = csv(&format!("{header}\n1.jpg,cat\n")).unwrap_err().to_string();
+            assert!(
+                wrong.starts_with(&format!("pets.csv, line 1: `{header}` looks like a header")),
+                "{wrong}"
+            );
+            assert!(wrong.contains("no column is called path, file,"), "{wrong}");
+        }
+        assert!(csv("a/1,cat\n").is_ok() && csv("1.jpg,label\n").is_ok());
     }
 
     #[test]

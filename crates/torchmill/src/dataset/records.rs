@@ -142,9 +142,12 @@ fn copy(from: &mut impl Read, to: &mut File, path: &Path) -> Result<u64> {
     let mut copied = 0;
     let mut block = vec![0; 1 << 20];
     loop {
-        let n = from
-            .read(&mut block)
-            .map_err(|e| Error::failed(format_args!("{}: the gzip data is damaged: {e}", path.display())))?;
+        let n = from.read(&mut block).map_err(|e| {
+            Error::failed(format_args!(
+                "{}: the gzip data is damaged ({e}): fetch it again, with fetch-data --force",
+                path.display()
+            ))
+        })?;
         if n == 0 {
             return Ok(copied);
         }

@@ -80,6 +80,10 @@ impl Files {
 
     fn read(&self, i: usize) -> Result<Vec<u8>> {
         let path = self.path(i);
+        // Before it is opened: a pipe would wait for its writer, and a device may have no end.
+        if !fs::metadata(&path).doing("read", &path)?.is_file() {
+            return Err(Error::failed(format_args!("{} is no regular file", path.display())));
+        }
         fs::read(&path).doing("read", &path)
     }
 }

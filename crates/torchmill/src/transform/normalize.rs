@@ -31,10 +31,18 @@ impl Normalize {
         bound.optional::<bool>("inplace")?;
         let mean = bound.required::<Statistic>("mean")?.0;
         if !mean.is_empty() {
-            return Ok(Self { mean, std: bound.required::<Statistic>("std")?.0 });
+            let std = bound.required::<Statistic>("std")?.0;
+            if std.is_empty() {
+                return Err(
+                    bound.wrong_argument("std", "is auto, but mean is given: Normalize(auto) is for both")
+                );
+            }
+            return Ok(Self { mean, std });
         }
         match bound.optional::<Statistic>("std")? {
-            Some(std) if !std.0.is_empty() => Err(bound.wrong_argument("std", "is given, but mean is auto")),
+            Some(std) if !std.0.is_empty() => {
+                Err(bound.wrong_argument("std", "is given, but mean is auto: Normalize(auto) is for both"))
+            }
             _ => Ok(Self { mean, std: Vec::new() }),
         }
     }

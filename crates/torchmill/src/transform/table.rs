@@ -7,6 +7,32 @@ use super::*;
 use crate::suggest::did_you_mean;
 use crate::{Result, transform::syntax};
 
+/// Transforms of torchvision.transforms.v2 that are not here: no slips of other names.
+const ELSEWHERE: [&str; 22] = [
+    "AugMix",
+    "CutMix",
+    "ElasticTransform",
+    "FiveCrop",
+    "GaussianNoise",
+    "Identity",
+    "JPEG",
+    "Lambda",
+    "LinearTransformation",
+    "MixUp",
+    "RandomChannelPermutation",
+    "RandomIoUCrop",
+    "RandomOrder",
+    "RandomPerspective",
+    "RandomPhotometricDistort",
+    "RandomResize",
+    "RandomShortestSize",
+    "RandomZoomOut",
+    "ScaleJitter",
+    "TenCrop",
+    "ToPILImage",
+    "ToPureTensor",
+];
+
 macro_rules! table {
     ($( $name:ident, )*) => {
         /// One step of a pipeline: a transform with its arguments.
@@ -34,6 +60,10 @@ macro_rules! table {
                         let bound = bound($name::PARAMETERS)?;
                         checked(Self::$name($name::read(&bound)?), &bound)
                     } )*
+                    unknown if ELSEWHERE.contains(&unknown) => {
+                        let why = format_args!("torchvision's {unknown} is not among the transforms here");
+                        Err(syntax::wrong_at(text, call.at, why))
+                    }
                     unknown => {
                         let names = || Self::NAMES.iter().copied().chain(["Compose"]);
                         let hint = match did_you_mean(unknown, names()) {

@@ -2,11 +2,13 @@
 //!
 //! The format is told by the first bytes, not by the name. Palettes are looked up, grey is repeated, alpha is
 //! dropped (not blended), CMYK is converted by PIL's formula, 16-bit colour keeps its high byte and 16-bit grey
-//! is clipped to 255 (as PIL does). The EXIF orientation is not applied, as torchvision's loader ignores it.
+//! is clipped to 255 (as PIL does). The EXIF orientation is not applied, as torchvision's loader ignores it; a TIFF's
+//! is, as PIL does that itself.
 //!
 //! JPEG decoders need not agree to the last bit: this one gives the very pixels of libjpeg-turbo, which PIL uses.
 
 mod jpeg;
+mod pil;
 
 use std::io::Cursor;
 
@@ -30,12 +32,17 @@ pub fn dimensions(bytes: &[u8]) -> Result<(usize, usize)> {
     if is_jpeg(bytes) {
         return jpeg::dimensions(bytes);
     }
-    let (width, height) = reader(bytes)?.into_dimensions().map_err(|e| unreadable(&e))?;
-    Ok((width as usize, height as usize))
+    let (reader, format) = reader(bytes)?;
+    let (width, height) = reader.into_dimensions().map_err(|e| unreadable(&e))?;
+    let (width, height) = (width as usize, height as usize);
+    let turned = pil::is_on_its_side(pil::orientation(bytes, format));
+    Ok(if turned { (height, width) } else { (width, height) })
 }
 
 fn other(bytes: &[u8]) -> Result<Image> {
-    let decoded = reader(bytes)?.decode().map_err(|e| unreadable(&e))?;
+    let (reader, format) = reader(bytes)?;
+    let decoded = reader.decode().map_err(|e| unreadable(&e))?;
+    let decoded = pil::correct(decoded, bytes, format);
     let (width, height) = (decoded.width() as usize, decoded.height() as usize);
     check_size((width, height))?;
     let high = |v: u16| (v >> 8) as u8;
@@ -63,7 +70,7 @@ fn repeat<T: Copy>(values: &[T], channels: usize, to_byte: impl Fn(T) -> u8) -> 
     values.chunks_exact(channels).flat_map(|p| [to_byte(p[0]); 3]).collect()
 }
 
-fn reader(bytes: &[u8]) -> Result<ImageReader<Cursor<&[u8]>>> {
+fn reader(bytes: &[u8]) -> Result<(ImageReader<Cursor<&[u8]>>, ImageFormat)> {
     let format = image::guess_format(bytes).map_err(|_| {
         Error::failed("is no image (JPEG, PNG, GIF, BMP, WebP, TIFF or PNM) or is damaged at its start")
     })?;
@@ -80,7 +87,7 @@ fn reader(bytes: &[u8]) -> Result<ImageReader<Cursor<&[u8]>>> {
             "is an image of the format {format:?}, which is not read; convert it to PNG or JPEG"
         )));
     }
-    Ok(ImageReader::with_format(Cursor::new(bytes), format))
+    Ok((ImageReader::with_format(Cursor::new(bytes), format), format))
 }
 
 fn check_size((width, height): (usize, usize)) -> Result<()> {

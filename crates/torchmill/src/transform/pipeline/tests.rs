@@ -189,3 +189,12 @@ fn shards_are_as_asked_however_the_text_is_written() {
         assert!(!done.carries_out(&parsed(asked)), "{asked}");
     }
 }
+
+#[test]
+fn what_torchvision_has_and_we_have_not_is_no_slip() {
+    let error = Pipeline::parse("RandomPerspective(0.5)").unwrap_err().to_string();
+    assert!(error.contains("torchvision's RandomPerspective is not among the transforms here"), "{error}");
+    assert!(!error.contains("did you mean"), "{error}");
+    let error = Pipeline::parse("Normalize(0.5, auto)").unwrap_err().to_string();
+    assert!(error.contains("Normalize(auto) is for both"), "{error}");
+}
