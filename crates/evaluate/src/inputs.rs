@@ -35,6 +35,12 @@ impl Inputs {
     /// options with them, make no sense.
     pub fn sort(args: &Args) -> Result<Self> {
         let inputs = Self::of(&args.inputs)?;
+        let for_images = [("--transform", args.transform.is_some()), ("--skip-bad", args.skip_bad)];
+        if let Some((option, _)) = for_images.iter().find(|(_, given)| *given && inputs.images.is_empty()) {
+            return Err(Error::usage(format_args!(
+                "{option} is for images, and none are given: shards are as prep made them"
+            )));
+        }
         for (name, file) in [("--predictions", &args.predictions), ("--html", &args.html)] {
             if file.is_some() && inputs.checkpoints.len() > 1 {
                 return Err(Error::usage(format_args!("{name} takes one checkpoint at a time")));
