@@ -95,6 +95,10 @@ fn checkpoint_of(folder: &Path) -> Result<Option<PathBuf>> {
             return Ok(Some(last));
         }
     }
+    // Copying a run may have dropped the link.
+    if let Some(newest) = newest_epoch(&folder.join("checkpoints")) {
+        return Ok(Some(newest));
+    }
     if ["config.toml", "metrics.csv", "checkpoints"].iter().any(|name| folder.join(name).exists()) {
         return Err(Error::failed(format_args!(
             "{} is a run without a checkpoint yet: train --run {} --resume goes on with it",
@@ -112,6 +116,15 @@ fn checkpoint_of(folder: &Path) -> Result<Option<PathBuf>> {
         )));
     }
     Ok(None)
+}
+
+/// The checkpoint after the most epochs.
+fn newest_epoch(checkpoints: &Path) -> Option<PathBuf> {
+    let epoch = |path: &PathBuf| -> Option<u64> {
+        path.file_name()?.to_str()?.strip_prefix("epoch-")?.strip_suffix(".safetensors")?.parse().ok()
+    };
+    let files = std::fs::read_dir(checkpoints).ok()?.flatten().map(|entry| entry.path());
+    files.filter(|path| epoch(path).is_some()).max_by_key(epoch)
 }
 
 /// Whether a file is an image, or would be if it were there.
@@ -153,6 +166,12 @@ mod tests {
         std::fs::create_dir_all(at("run/checkpoints")).unwrap();
         std::fs::write(at("run/checkpoints/last.safetensors"), "").unwrap();
         std::fs::create_dir(at("photos")).unwrap();
+        std::fs::create_dir_all(at("copied/checkpoints")).unwrap();
+        for name in ["epoch-0009.safetensors", "epoch-0010.safetensors", "epoch-0011.state"] {
+            std::fs::write(at("copied/checkpoints").join(name), "").unwrap();
+        }
+        let copied = sorted(folder.path(), &["copied"]).unwrap();
+        assert_eq!(copied.checkpoints, [at("copied/checkpoints/epoch-0010.safetensors")]);
         std::fs::write(at("upload"), b"\x89PNG\r\n\x1a\n").unwrap();
         let inputs = sorted(folder.path(), &["run", "missing.JPG", "photos", "-", "upload"]).unwrap();
         assert_eq!(inputs.checkpoints, [at("run/checkpoints/last.safetensors")]);
