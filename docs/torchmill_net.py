@@ -18,7 +18,10 @@ from torch.nn import functional as F
 def load(path):
     """The network with its weights, and the spec: input shape, classes, transform."""
     with safe_open(path, "pt") as file:
-        spec = json.loads(file.metadata()["torchmill"])
+        metadata = file.metadata() or {}
+    if "torchmill" not in metadata:
+        raise SystemExit(f"{path} is a plain state dict (--weights-only), which does not say what network it is")
+    spec = json.loads(metadata["torchmill"])
     state = load_file(path)
     net = Net(spec["model"], {name: tensor.shape for name, tensor in state.items()})
     net.load_state_dict(state)  # strict: every name is there, and no other
@@ -112,9 +115,12 @@ def chain(calls):
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 3:
+        raise SystemExit("usage: python torchmill_net.py CHECKPOINT OUT.onnx|OUT.pt")
     net, spec = load(sys.argv[1])
     example = torch.zeros(2, *spec["input"])
-    if sys.argv[2].endswith(".onnx"):
-        torch.onnx.export(net.eval(), example, sys.argv[2], dynamic_shapes=[{0: "batch"}])
-    else:
-        torch.jit.trace(net.eval(), example).save(sys.argv[2])
+    with torch.no_grad():  # with gradients, MultiheadAttention computes in another way when the trace is checked
+        if sys.argv[2].endswith(".onnx"):
+            torch.onnx.export(net.eval(), example, sys.argv[2], dynamic_shapes=[{0: "batch"}])
+        else:
+            torch.jit.trace(net.eval(), example).save(sys.argv[2])

@@ -2,7 +2,7 @@
 
 use std::process::{Command, Stdio};
 
-use crate::programs::{job, ok, program, python, scratch};
+use crate::programs::{job, ok, program, python, repository, scratch, train};
 
 #[test]
 fn a_checkpoint_is_the_network_that_pytorchs_names_say() {
@@ -18,13 +18,20 @@ fn a_checkpoint_is_the_network_that_pytorchs_names_say() {
     assert!(said.contains(&format!("accuracy {:.4}", report[0]["accuracy"].as_f64().unwrap())), "{said}");
 }
 
-/// torch is large, so `make test`'s Python need not have it: then this says so and does nothing.
+/// torch is large, so `make test`'s Python need not have it: then this says so, and the test does nothing.
+fn python_with_torch(script: &str) -> Option<Command> {
+    let command = python(script)?;
+    let has_torch = Command::new(command.get_program()).args(["-c", "import torch, safetensors"]).output();
+    if !has_torch.unwrap().status.success() {
+        eprintln!("{} has no torch, {script} is not run", command.get_program().display());
+        return None;
+    }
+    Some(command)
+}
+
 #[test]
 fn a_module_built_from_a_checkpoint_gives_what_evaluate_gives() {
-    let Some(script) = python("module_forward.py") else { return };
-    let has_torch = Command::new(script.get_program()).args(["-c", "import torch, safetensors"]).output();
-    if !has_torch.unwrap().status.success() {
-        eprintln!("{} has no torch, module_forward.py is not run", script.get_program().display());
+    if python_with_torch("module_forward.py").is_none() {
         return;
     }
     let (job, folder) = (job(), scratch("module"));
@@ -36,6 +43,7 @@ fn a_module_built_from_a_checkpoint_gives_what_evaluate_gives() {
         ("mobilenet_v3_small", format!("{small}\"mobilenet_v3_small\"")),
         ("efficientnet_b0", format!("{small}\"efficientnet_b0\"")),
         ("vit_tiny", format!("{small}\"vit_tiny\"\npatch_size = 7")),
+        ("two_heads", TWO_HEADS.to_owned()),
     ] {
         let (recipe, run) = (folder.join(format!("{name}.toml")), folder.join(name));
         std::fs::write(&recipe, format!("name = \"{name}\"\n{model}\n")).unwrap();
@@ -50,6 +58,39 @@ fn a_module_built_from_a_checkpoint_gives_what_evaluate_gives() {
         let mut script = python("module_forward.py").unwrap();
         let said = ok(script.arg(checkpoint).arg(&predictions).stdin(prep.stdout.take().unwrap())).stdout;
         assert!(prep.wait().unwrap().success() && said.starts_with("equal"), "{name}: {said}");
+    }
+}
+
+/// PyTorch computes attention with an even number of heads in a way of its own where no gradients are asked for.
+const TWO_HEADS: &str = r#"
+[model]
+layer = [
+    { type = "Conv2d", out_channels = 8, kernel_size = 7, stride = 7 },
+    { type = "Flatten", start_dim = 2 },
+    { type = "Permute", dims = [0, 2, 1] },
+    { type = "MultiheadAttention", num_heads = 2 },
+    { type = "Flatten" },
+    { type = "Linear" },
+]
+"#;
+
+#[test]
+fn a_plain_state_dict_is_told_from_a_checkpoint() {
+    let Some(script) = python_with_torch("module_forward.py") else { return };
+    let (job, folder) = (job(), scratch("plain-module"));
+    let run = folder.join("run");
+    let mut train = train(&job.shards, &run);
+    let trained = ok(train.args(["--epochs", "0", "--weights-only"]));
+    let net = repository().join("docs/torchmill_net.py");
+    let run =
+        |arguments: &[&str]| Command::new(script.get_program()).arg(&net).args(arguments).output().unwrap();
+    for (arguments, text) in [
+        (&[trained.stdout.trim(), "net.pt"][..], "is a plain state dict"),
+        (&[], "usage: python torchmill_net.py"),
+    ] {
+        let output = run(arguments);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success() && said.contains(text) && !said.contains("Traceback"), "{said}");
     }
 }
 

@@ -1,9 +1,10 @@
 """Builds a checkpoint's nn.Module by docs/torchmill_net.py, and compares its probabilities with those that
-`evaluate --predictions` wrote.
+`evaluate --predictions` wrote, and with those of the TorchScript that it writes as a program.
 
 Usage: prep ... --split test --format npy -o - | module_forward.py CHECKPOINT PREDICTIONS.csv
 """
 import csv
+import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -28,4 +29,9 @@ with torch.no_grad():
     got = torch.cat([net.eval()(batch).softmax(1) for batch in images[: len(expected)].split(250)])
 difference = (got - expected).abs().max().item()
 assert len(got) == len(expected) and difference < 1e-4, f"{checkpoint}: probabilities differ by {difference}"
+script = Path(predictions).with_suffix(".pt")
+subprocess.run([sys.executable, torchmill_net.__file__, checkpoint, script], check=True)
+with torch.no_grad():
+    traced = torch.jit.load(script)(images[:250]).softmax(1)
+assert (traced - got[:250]).abs().max().item() < 1e-5, f"{checkpoint}: TorchScript's probabilities differ"
 print(f"equal to {difference:.1e}")

@@ -60,11 +60,14 @@ pub struct Args {
     /// The pipeline that images go through [default: the checkpoint's own]
     #[arg(short, long, value_name = "PIPELINE", help_heading = "Images")]
     pub transform: Option<String>,
+    /// The names of the network's outputs, one a line, where only their number is known
+    #[arg(long, value_name = "FILE", help_heading = "Images")]
+    pub classes: Option<PathBuf>,
     /// Name images that cannot be read, and go on
     #[arg(long, help_heading = "Images")]
     pub skip_bad: bool,
     /// Print a table of these runs: their metrics, and where their settings differ
-    #[arg(long, conflicts_with_all = ["data", "model", "report", "top_k", "predictions", "html", "samples", "transform", "skip_bad", "batch_size"], help_heading = "Comparison")]
+    #[arg(long, conflicts_with_all = ["data", "model", "report", "top_k", "predictions", "html", "samples", "transform", "classes", "skip_bad", "batch_size"], help_heading = "Comparison")]
     pub compare: bool,
     /// The metric that the table is sorted by [default: val accuracy, or test accuracy]
     #[arg(long, value_name = "TAG", requires = "compare", help_heading = "Comparison")]

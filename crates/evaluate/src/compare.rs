@@ -76,8 +76,10 @@ fn folders(arguments: &[PathBuf]) -> Result<Vec<PathBuf>> {
         let about = std::fs::metadata(path).doing("read", path)?;
         if about.is_dir() {
             let mut runs = if Run::is_at(path) { Vec::new() } else { runs_in(path)? };
-            if runs.is_empty() {
+            if Run::is_at(path) {
                 runs.push(path.clone());
+            } else if runs.is_empty() {
+                progress::note(format_args!("left out {}: it is no run and holds none", path.display()));
             }
             folders.append(&mut runs);
         } else if path.file_name().is_some_and(|name| name == "metrics.csv" || name == "config.toml") {

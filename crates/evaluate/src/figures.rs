@@ -15,7 +15,8 @@ pub struct Figures {
     confusion: Vec<u64>,
     /// How often the label came so many places after the highest output.
     ranks: Vec<u64>,
-    bins: [Bin; BINS],
+    /// For each bin the images, the right ones, and the sum of the highest probabilities.
+    bins: [(u64, u64, f64); BINS],
 }
 
 /// Images whose highest probability lies in one stretch of `1 / BINS`.
@@ -25,7 +26,7 @@ pub struct Bin {
     pub count: u64,
     /// How many of them are right.
     pub correct: u64,
-    /// The sum of their highest probabilities.
+    /// The mean of their highest probabilities; 0 where there are none.
     pub confidence: f64,
 }
 
@@ -61,7 +62,7 @@ impl Figures {
             classes,
             confusion: vec![0; classes * classes],
             ranks: vec![0; classes],
-            bins: [Bin::default(); BINS],
+            bins: [(0, 0, 0.0); BINS],
         }
     }
 
@@ -78,9 +79,9 @@ impl Figures {
         // The bins are (0, 1/15], (1/15, 2/15] and so on. NaN falls into the first.
         let bin = (confidence * BINS as f64).ceil() as usize;
         let bin = &mut self.bins[bin.clamp(1, BINS) - 1];
-        bin.count += 1;
-        bin.correct += u64::from(prediction == label);
-        bin.confidence += confidence;
+        bin.0 += 1;
+        bin.1 += u64::from(prediction == label);
+        bin.2 += confidence;
     }
 
     /// How many images were counted.
@@ -132,13 +133,17 @@ impl Figures {
     /// The expected calibration error: by how much the highest probability misses the share that is right, bin
     /// by bin, weighted by the bins' images (Guo et al. 2017, On Calibration of Modern Neural Networks).
     pub fn calibration_error(&self) -> f64 {
-        let gaps = self.bins.iter().map(|bin| (bin.correct as f64 - bin.confidence).abs());
+        let gaps = self.bins.iter().map(|(_, correct, confidence)| (*correct as f64 - confidence).abs());
         gaps.sum::<f64>() / self.count().max(1) as f64
     }
 
     /// The bins of the calibration error.
-    pub fn bins(&self) -> &[Bin; BINS] {
-        &self.bins
+    pub fn bins(&self) -> [Bin; BINS] {
+        self.bins.map(|(count, correct, confidence)| Bin {
+            count,
+            correct,
+            confidence: confidence / count.max(1) as f64,
+        })
     }
 
     /// The classes most often taken for others, the most frequent first.

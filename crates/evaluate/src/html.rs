@@ -36,7 +36,7 @@ struct Data<'a> {
     classes: &'a [String],
     scores: Vec<Scores>,
     confusion: Vec<&'a [u64]>,
-    bins: &'a [Bin; BINS],
+    bins: [Bin; BINS],
     mistakes: Vec<Shown<'a>>,
 }
 

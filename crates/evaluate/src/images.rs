@@ -71,12 +71,12 @@ fn print(
     let to_stdout = file == Some(Path::new("-"));
     let mut file = file.map(|path| Predictions::create(path, classes)).transpose()?;
     let mut printed = if to_stdout { None } else { Some(Predictions::to_stdout(form, classes)?) };
-    let mut tally = Tally::new(network.loss.clone());
+    let mut tally = Tally::new(network.spec.loss.clone());
     run(args, found, reader, arithmetic, |loaded| {
         let before = tally.count();
         let logits = tally.add(&network.model, &loaded.batch, arithmetic.kind)?;
         for (i, (outputs, source)) in logits.iter().zip(&loaded.sources).enumerate() {
-            let probabilities = probabilities::of(&network.loss, outputs);
+            let probabilities = probabilities::of(&network.spec.loss, outputs);
             let (index, label, source) = (before + i, source.label, &*source.name());
             let image = Prediction { index, source, label, outputs, probabilities: &probabilities };
             [&mut printed, &mut file].into_iter().flatten().try_for_each(|p| p.push(&image))?;
@@ -96,8 +96,8 @@ fn report(
     arithmetic: Arithmetic,
 ) -> Result<Outcome> {
     let (on, total) = (found.name.clone(), found.total.unwrap_or_default());
-    let mut collector = Collector::new(args, total, &network.spec.classes, network.loss.clone())?;
-    let mut tally = Tally::new(network.loss.clone());
+    let mut collector = Collector::new(args, total, &network.spec.classes, network.spec.loss.clone())?;
+    let mut tally = Tally::new(network.spec.loss.clone());
     let mut paths: Vec<PathBuf> = Vec::new();
     run(args, found, reader, arithmetic, |loaded| {
         let before = tally.count();

@@ -39,6 +39,12 @@ impl Inputs {
         if stdout(&args.predictions) && stdout(&args.html) {
             return Err(Error::usage("--predictions and --html cannot both go to standard output (-)"));
         }
+        let for_images = [("--transform", args.transform.is_some()), ("--skip-bad", args.skip_bad)];
+        if let Some((option, _)) = for_images.iter().find(|(_, given)| *given && inputs.images.is_empty()) {
+            return Err(Error::usage(format_args!(
+                "{option} is for images, and none are given: shards are as prep made them"
+            )));
+        }
         for (name, file) in [("--predictions", &args.predictions), ("--html", &args.html)] {
             if file.is_some() && inputs.checkpoints.len() > 1 {
                 return Err(Error::usage(format_args!("{name} takes one checkpoint at a time")));
@@ -94,6 +100,10 @@ fn checkpoint_of(folder: &Path) -> Result<Option<PathBuf>> {
             return Ok(Some(last));
         }
     }
+    // Copying a run may have dropped the link.
+    if let Some(newest) = newest_epoch(&folder.join("checkpoints")) {
+        return Ok(Some(newest));
+    }
     if ["config.toml", "metrics.csv", "checkpoints"].iter().any(|name| folder.join(name).exists()) {
         return Err(Error::failed(format_args!(
             "{} is a run without a checkpoint yet: train --run {} --resume goes on with it",
@@ -129,6 +139,15 @@ pub fn there(path: &Path) -> Result<()> {
         }
         _ => Ok(()),
     }
+}
+
+/// The checkpoint after the most epochs.
+fn newest_epoch(checkpoints: &Path) -> Option<PathBuf> {
+    let epoch = |path: &PathBuf| -> Option<u64> {
+        path.file_name()?.to_str()?.strip_prefix("epoch-")?.strip_suffix(".safetensors")?.parse().ok()
+    };
+    let files = std::fs::read_dir(checkpoints).ok()?.flatten().map(|entry| entry.path());
+    files.filter(|path| epoch(path).is_some()).max_by_key(epoch)
 }
 
 /// Whether a file is an image, or would be if it were there.
@@ -170,6 +189,12 @@ mod tests {
         std::fs::create_dir_all(at("run/checkpoints")).unwrap();
         std::fs::write(at("run/checkpoints/last.safetensors"), "").unwrap();
         std::fs::create_dir(at("photos")).unwrap();
+        std::fs::create_dir_all(at("copied/checkpoints")).unwrap();
+        for name in ["epoch-0009.safetensors", "epoch-0010.safetensors", "epoch-0011.state"] {
+            std::fs::write(at("copied/checkpoints").join(name), "").unwrap();
+        }
+        let copied = sorted(folder.path(), &["copied"]).unwrap();
+        assert_eq!(copied.checkpoints, [at("copied/checkpoints/epoch-0010.safetensors")]);
         std::fs::write(at("upload"), b"\x89PNG\r\n\x1a\n").unwrap();
         let inputs = sorted(folder.path(), &["run", "missing.JPG", "photos", "-", "upload"]).unwrap();
         assert_eq!(inputs.checkpoints, [at("run/checkpoints/last.safetensors")]);

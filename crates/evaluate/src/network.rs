@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use tch::{Device, Kind};
-use torchmill::recipe::{ARCHITECTURES, Loss, Recipe};
-use torchmill::transform::Pipeline;
-use torchmill::{Error, Result, recipe};
+use tch::{Device, Kind, Tensor};
+use torchmill::recipe::{ARCHITECTURES, Recipe, recorded_shards_are_there};
+use torchmill::transform::{Form, Pipeline};
+use torchmill::{Context, Error, Result, recipe, suggest};
 use torchmill_nn::loader::Dataset;
 use torchmill_nn::model::Model;
 use torchmill_nn::spec::Spec;
@@ -37,17 +37,22 @@ pub struct Network {
     pub model: Model,
     /// What its inputs and outputs mean.
     pub spec: Spec,
-    /// The loss function that it was trained with, as far as that is known.
-    pub loss: Loss,
 }
 
 /// The shards to evaluate on: `--data`, or those of the run that the checkpoint lies in.
 pub fn data_folder(args: &Args, checkpoint: &Path) -> Result<PathBuf> {
-    let shards = match &args.data {
-        Some(data) => Some(data.clone()),
-        None => run_of(checkpoint)?.and_then(|recipe| recipe.data.shards),
-    };
-    shards.ok_or_else(|| Error::usage("where are the shards? give --data DIR (prep writes them)"))
+    folder(args, checkpoint)?
+        .ok_or_else(|| Error::usage("where are the shards? give --data DIR (prep writes them)"))
+}
+
+/// The same, where there is one.
+fn folder(args: &Args, checkpoint: &Path) -> Result<Option<PathBuf>> {
+    if let Some(data) = &args.data {
+        return Ok(Some(data.clone()));
+    }
+    let recorded = run_of(checkpoint)?.and_then(|recipe| recipe.data.shards);
+    recorded.as_deref().map_or(Ok(()), recorded_shards_are_there)?;
+    Ok(recorded)
 }
 
 /// What the run that the checkpoint lies in was made of, where it lies in one.
@@ -63,7 +68,20 @@ fn network_of(name: &str) -> Result<Recipe> {
     if recipe::text(name).is_none() && ARCHITECTURES.iter().any(|a| a.name == name) {
         return Recipe::parse(&format!("name = \"{name}\"\nmodel.architecture = \"{name}\"\n"));
     }
-    recipe::load(name)
+    let recipe = recipe::load(name);
+    if recipe::text(name).is_some() || Path::new(name).extension().is_some() || Path::new(name).exists() {
+        return recipe;
+    }
+    recipe.map_err(|_| {
+        let architectures: Vec<&str> = ARCHITECTURES.iter().map(|a| a.name).collect();
+        let known = recipe::names().chain(architectures.iter().copied());
+        Error::usage(format_args!(
+            "--model: no recipe or architecture is called `{name}`{}: there are the recipes {}, the architectures {}, and files of recipes (.toml)",
+            suggest::did_you_mean(name, known),
+            recipe::names().collect::<Vec<_>>().join(", "),
+            architectures.join(", ")
+        ))
+    })
 }
 
 /// Builds the network and loads its weights. A plain state dict takes its structure from `--model` or from the run
@@ -76,26 +94,16 @@ pub fn load(args: &Args, path: &Path, dataset: Option<&Dataset>, device: Device)
         Some(recipe) => Some(recipe),
         None => run_of(path)?,
     };
-    let loss = recipe.as_ref().map_or_else(Loss::default, |r| r.train.loss.clone());
-    let spec = match (full, recipe) {
+    let own = full.is_some();
+    let at = |e: Error| e.within(path.display());
+    let mut spec = match (full, recipe) {
         (Some(spec), _) => spec,
         (None, Some(recipe)) => {
-            let opened;
-            let dataset = match dataset {
-                Some(dataset) => dataset,
-                None => {
-                    opened = Dataset::open(&data_folder(args, path)?, &args.split)?;
-                    &opened
-                }
-            };
-            let meta = dataset.set().meta();
-            Spec {
-                model: recipe.model,
-                input: dataset.image_shape()?,
-                classes: meta.classes.clone(),
-                transform: meta.pipeline.clone(),
-                batch_size: recipe.train.batch_size,
-                dataset: meta.dataset.clone(),
+            let folder = if dataset.is_none() { folder(args, path)? } else { None };
+            let opened = folder.map(|folder| Dataset::open(&folder, &args.split)).transpose()?;
+            match dataset.or(opened.as_ref()) {
+                Some(dataset) => spec_by_shards(recipe, dataset)?,
+                None => spec_by_weights(args, recipe, &file.tensors).map_err(at)?,
             }
         }
         (None, None) => {
@@ -105,10 +113,67 @@ pub fn load(args: &Args, path: &Path, dataset: Option<&Dataset>, device: Device)
             )));
         }
     };
-    let at = |e: Error| e.within(path.display());
+    if let Some(names) = &args.classes {
+        spec.classes = class_names(names, spec.classes.len())?;
+    }
+    if let Some(k) = args.top_k.iter().find(|&&k| k as usize > spec.classes.len()) {
+        return Err(Error::usage(format_args!("--top-k {k}: there are only {} classes", spec.classes.len())));
+    }
     let mut model = Model::empty(&spec, device).map_err(at)?;
-    model.load_state_dict(&file.tensors).map_err(at)?;
-    Ok(Network { model, spec, loss })
+    let loaded = if own { model.load_state_dict(&file.tensors) } else { model.load_foreign(&file.tensors) };
+    loaded.map_err(at)?;
+    Ok(Network { model, spec })
+}
+
+/// What a plain state dict is for where there are shards: their images and classes.
+fn spec_by_shards(recipe: Recipe, dataset: &Dataset) -> Result<Spec> {
+    let meta = dataset.set().meta();
+    Ok(Spec {
+        model: recipe.model,
+        input: dataset.image_shape()?,
+        classes: meta.classes.clone(),
+        transform: meta.pipeline.clone(),
+        batch_size: recipe.train.batch_size,
+        dataset: meta.dataset.clone(),
+        loss: recipe.train.loss,
+    })
+}
+
+/// What a plain state dict is for where there are none: images as the pipeline makes them, and classes that have
+/// numbers for names.
+fn spec_by_weights(args: &Args, recipe: Recipe, tensors: &[(String, Tensor)]) -> Result<Spec> {
+    let transform = args.transform.clone().unwrap_or(recipe.transforms.test);
+    let rgb = Form { kind: torchmill::transform::Kind::Image, channels: 3, size: None };
+    let form = Pipeline::parse(&transform)?.output(rgb)?;
+    let Some((height, width)) = form.size else {
+        return Err(Error::usage(format_args!(
+            "the pipeline `{transform}` makes images of any size, and nothing else says what the network takes: give one that says it, --transform 'Resize(256) | CenterCrop(224) | ToTensor', or shards with --data DIR"
+        )));
+    };
+    let (channels, classes) = Model::sizes_in(&recipe.model, [form.channels, height, width], tensors)?;
+    Ok(Spec {
+        model: recipe.model,
+        input: [channels, height, width],
+        classes: (0..classes).map(|class| class.to_string()).collect(),
+        transform,
+        batch_size: recipe.train.batch_size,
+        dataset: String::new(),
+        loss: recipe.train.loss,
+    })
+}
+
+/// `--classes`: a name a line, for each output.
+fn class_names(path: &Path, count: usize) -> Result<Vec<String>> {
+    let text = std::fs::read_to_string(path).doing("read", path)?;
+    let names: Vec<String> = text.lines().map(|line| line.trim_end().to_owned()).collect();
+    if names.len() != count {
+        return Err(Error::failed(format_args!(
+            "{} has {} lines, but the network has {count} outputs: one name a line",
+            path.display(),
+            names.len()
+        )));
+    }
+    Ok(names)
 }
 
 /// Checks that the shards are what the network takes, and notes a difference in how they were made.

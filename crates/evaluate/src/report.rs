@@ -41,7 +41,7 @@ struct Details<'a> {
     /// A row for each label, a column for each prediction.
     confusion_matrix: Vec<&'a [u64]>,
     /// 15 stretches of the highest probability.
-    calibration_bins: &'a [Bin; BINS],
+    calibration_bins: [Bin; BINS],
 }
 
 #[derive(Debug, Serialize)]

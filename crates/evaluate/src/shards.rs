@@ -14,10 +14,10 @@ use crate::network::{self, Arithmetic};
 use crate::outcome::{On, Outcome};
 use crate::samples;
 
-/// Evaluates each checkpoint on the shards of its run, or of `--data`.
-pub fn evaluate(args: &Args, checkpoints: &[PathBuf]) -> Result<Vec<Outcome>> {
+/// Evaluates each checkpoint on the shards of its run, or of `--data`, and adds what it found to `outcomes`: where one
+/// cannot be evaluated, those before it are there.
+pub fn evaluate(args: &Args, checkpoints: &[PathBuf], outcomes: &mut Vec<Outcome>) -> Result<()> {
     let arithmetic = Arithmetic::of(args)?;
-    let mut outcomes = Vec::new();
     let mut opened: Option<(PathBuf, Dataset)> = None;
     for path in checkpoints {
         let folder = network::data_folder(args, path)?;
@@ -28,19 +28,19 @@ pub fn evaluate(args: &Args, checkpoints: &[PathBuf]) -> Result<Vec<Outcome>> {
         outcomes.push(one(args, path, &dataset, arithmetic)?);
         opened = Some((folder, dataset));
     }
-    Ok(outcomes)
+    Ok(())
 }
 
 fn one(args: &Args, path: &Path, dataset: &Dataset, arithmetic: Arithmetic) -> Result<Outcome> {
     let network = network::load(args, path, Some(dataset), arithmetic.device)?;
     network::check_data(path, &network.spec, dataset)?;
     let set = dataset.set();
-    let mut collector = Collector::new(args, set.len(), &network.spec.classes, network.loss.clone())?;
+    let mut collector = Collector::new(args, set.len(), &network.spec.classes, network.spec.loss.clone())?;
     let batch_size = args.batch_size.map_or(network.spec.batch_size, |n| n as usize);
     let mut bar = Progress::new("evaluating", Some(set.len() as u64), Unit::Count("images"));
     let kind = arithmetic.kind;
     let evaluation =
-        evaluation::evaluate(&network.model, dataset, &network.loss, batch_size, kind, |i, outputs| {
+        evaluation::evaluate(&network.model, dataset, &network.spec.loss, batch_size, kind, |i, outputs| {
             bar.add(1);
             collector.push(i, set.label(i)? as usize, outputs, || set.source(i))
         });

@@ -30,8 +30,16 @@ fn run(args: Args) -> Result<()> {
     if args.samples.is_some() {
         samples::check_names(&inputs.checkpoints)?;
     }
+    let mut failed = Ok(());
     let outcomes = match &inputs.images[..] {
-        [] => shards::evaluate(&args, &inputs.checkpoints)?,
+        [] => {
+            let mut outcomes = Vec::new();
+            failed = shards::evaluate(&args, &inputs.checkpoints, &mut outcomes);
+            if outcomes.is_empty() {
+                return failed;
+            }
+            outcomes
+        }
         // Without labels there is nothing to report: what the images are has been printed.
         places => match images::classify(&args, &inputs.checkpoints[0], places)? {
             Some(outcome) => vec![outcome],
@@ -41,7 +49,7 @@ fn run(args: Args) -> Result<()> {
     // The report must not run into what else is on the same stream.
     if [&args.predictions, &args.html].into_iter().flatten().any(|file| file == Path::new("-")) {
         progress::note(report::text(&outcomes, &args).trim_end());
-        return Ok(());
+        return failed;
     }
-    report::print(&outcomes, &args)
+    report::print(&outcomes, &args).and(failed)
 }

@@ -3,7 +3,7 @@
 //! *Full*: the state dict, with the [`Spec`] as JSON under the key `torchmill` of the file's metadata.
 //! *Weights only*: the state dict alone. Either way the tensors are named, shaped and laid out as PyTorch's,
 //! so `load_state_dict(load_file(path))` works with `strict=True`.
-//! Read are these, and the state dicts that `torch.save` writes (`.pt`, `.pth`).
+//! Read are these, and the state dicts that `torch.save` writes, told by their first bytes.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -62,8 +62,9 @@ pub fn checksum(bytes: &[u8]) -> u32 {
 
 /// Reads a checkpoint: safetensors, or a state dict that `torch.save` wrote.
 pub fn read(path: &Path) -> Result<Checkpoint> {
-    let is_torch_save = path.extension().is_some_and(|e| e == "pt" || e == "pth");
-    if is_torch_save { read_torch_save(path) } else { read_safetensors(path) }
+    let by_name = || path.extension().is_some_and(|e| e == "pt" || e == "pth");
+    // Lightning's .ckpt and many another name hold what torch.save writes.
+    if torch_save::is_one(path)? || by_name() { read_torch_save(path) } else { read_safetensors(path) }
 }
 
 fn read_safetensors(path: &Path) -> Result<Checkpoint> {

@@ -32,14 +32,22 @@ impl Groups {
     }
 
     /// Sorts named parameters into groups. The first `[[train.group]]` whose pattern matches a name counts, and
-    /// `no_decay` above its weight decay. A pattern that matches no name is a usage error.
-    pub fn new(train: &Train, parameters: &[(&str, &Tensor)]) -> Result<Self> {
+    /// `no_decay` above its weight decay. A pattern that matches no name, or those of `frozen` parameters alone, is a
+    /// usage error.
+    pub fn new(train: &Train, parameters: &[(&str, &Tensor)], frozen: &[&str]) -> Result<Self> {
         let mut groups = Self::one(&train.optimizer, 0);
         let own = groups.groups[0];
         let patterns =
             train.groups.iter().map(|g| Patterns::new([&g.pattern])).collect::<Result<Vec<_>>>()?;
         let idle = |patterns: &Patterns| patterns.idle(parameters.iter().map(|p| p.0)).map(str::to_owned);
         if let Some(idle) = patterns.iter().find_map(idle) {
+            if let Some(frozen) =
+                frozen.iter().find(|name| Patterns::new([&idle]).is_ok_and(|p| p.matches(name)))
+            {
+                return Err(Error::usage(format_args!(
+                    "[[train.group]] pattern `{idle}` fits frozen parameters alone, such as {frozen}: leave the group out, or see freeze"
+                )));
+            }
             return Err(Error::usage(format_args!(
                 "[[train.group]] pattern `{idle}` fits no trained parameter, such as {}",
                 parameters.first().map_or("there are none", |p| p.0)
@@ -68,8 +76,10 @@ impl Groups {
     }
 }
 
+/// `bias`, and MultiheadAttention's `in_proj_bias`.
 fn is_bias(name: &str) -> bool {
-    name == "bias" || name.ends_with(".bias")
+    let own = name.rsplit('.').next().unwrap_or(name);
+    own == "bias" || own.ends_with("_bias")
 }
 
 /// Convolutions and linear layers have weights of two or more dimensions, normalisations of one.
@@ -105,14 +115,21 @@ mod tests {
         train.optimizer =
             Optimizer::AdamW { lr: 0.1, betas: [0.9, 0.999], eps: 1e-8, weight_decay: 0.5, amsgrad: false };
         train.groups = vec![recipe::Group { pattern: "fc.*".into(), lr: Some(1.0), weight_decay: None }];
-        let found = Groups::new(&train, &parameters).unwrap();
+        let found = Groups::new(&train, &parameters, &[]).unwrap();
         let decays = |g: &Groups| g.of.iter().map(|&i| g.groups[i].weight_decay).collect::<Vec<_>>();
         assert_eq!(decays(&found), [0.5, 0.5, 0.0, 0.0, 0.5]);
         assert_eq!(found.groups[found.of[4]].lr, 1.0);
         train.no_decay = vec![NoDecay::Bias];
-        assert_eq!(decays(&Groups::new(&train, &parameters).unwrap()), [0.5, 0.0, 0.5, 0.0, 0.5]);
+        assert_eq!(decays(&Groups::new(&train, &parameters, &[]).unwrap()), [0.5, 0.0, 0.5, 0.0, 0.5]);
+        let attention: Vec<(&str, &Tensor)> = ["fc.in_proj_weight", "fc.in_proj_bias", "fc.out_proj.bias"]
+            .into_iter()
+            .zip([&tensors[4], &tensors[1], &tensors[1]])
+            .collect();
+        assert_eq!(decays(&Groups::new(&train, &attention, &[]).unwrap()), [0.5, 0.0, 0.0]);
         train.groups[0].pattern = "head".into();
-        let error = Groups::new(&train, &parameters).unwrap_err();
+        let error = Groups::new(&train, &parameters, &[]).unwrap_err();
         assert!(error.to_string().contains("`head` fits no trained parameter"), "{error}");
+        let error = Groups::new(&train, &parameters, &["head"]).unwrap_err();
+        assert!(error.to_string().contains("`head` fits frozen parameters alone"), "{error}");
     }
 }

@@ -98,9 +98,10 @@ impl Optimizer {
         self.steps
     }
 
-    /// The learning rate of the next step; the first group's where there are several.
+    /// The learning rate of the next step; where there are several, that of the first group with a parameter.
     pub fn lr(&self) -> f64 {
-        self.rates.first().copied().unwrap_or(f64::NAN)
+        let first = self.groups.of.iter().min().copied().unwrap_or(0);
+        self.rates.get(first).copied().unwrap_or(f64::NAN)
     }
 
     /// Sets each group's learning rate at the next step.

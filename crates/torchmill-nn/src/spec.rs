@@ -1,7 +1,7 @@
 //! What a full checkpoint says of its network: enough to build it again with nothing else at hand.
 
 use serde::{Deserialize, Serialize};
-use torchmill::recipe::Model;
+use torchmill::recipe::{Loss, Model};
 use torchmill::{Error, Result};
 
 /// The structure of a trained network and what its inputs and outputs mean.
@@ -20,6 +20,10 @@ pub struct Spec {
     pub batch_size: usize,
     /// The name of the data set that it was trained on.
     pub dataset: String,
+    /// The loss function that it was trained with, which says what its outputs mean. Files of before it was written
+    /// down are taken for CrossEntropyLoss's.
+    #[serde(default)]
+    pub loss: Loss,
 }
 
 impl Spec {

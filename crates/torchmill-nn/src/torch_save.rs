@@ -78,10 +78,15 @@ pub fn read(path: &Path) -> Result<Vec<Saved>> {
     extract(&mut archive, size).map_err(|e| e.within(path.display()))
 }
 
+/// Whether a file begins as those that `torch.save` has written: a zip archive, or the form of before 1.6.
+pub fn is_one(path: &Path) -> Result<bool> {
+    Ok(begins_with(path, b"PK\x03\x04")? || begins_with(path, &BEFORE_1_6)?)
+}
+
 /// Whether a file's first bytes are these.
 fn begins_with(path: &Path, bytes: &[u8]) -> Result<bool> {
     let mut first = Vec::new();
-    let file = File::open(path).doing("open", path)?;
+    let file = File::open(path).doing("read", path)?;
     file.take(bytes.len() as u64).read_to_end(&mut first).doing("read", path)?;
     Ok(first == bytes)
 }

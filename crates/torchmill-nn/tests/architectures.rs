@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use tch::{Device, Kind, Tensor, no_grad};
-use torchmill::recipe::{ARCHITECTURES, Model as Layers};
+use torchmill::recipe::{ARCHITECTURES, Loss, Model as Layers};
 use torchmill_nn::evaluation::floats;
 use torchmill_nn::generator::Generator;
 use torchmill_nn::model::{Mode, Model, summary};
@@ -35,6 +35,7 @@ fn spec(model: &str, size: usize, classes: usize) -> Spec {
         transform: "ToTensor".into(),
         batch_size: 1,
         dataset: String::new(),
+        loss: Loss::default(),
     }
 }
 
@@ -161,6 +162,25 @@ fn weights_for_other_classes_leave_the_head_new() {
         assert_eq!(floats(&own.tensor), floats(&expected.tensor), "{}", own.name);
     }
     assert!(loaded.to_string().contains("fc3.weight [3, 84] (the file's is [10, 84])"), "{loaded}");
+}
+
+#[test]
+fn a_foreign_file_may_have_a_prefix_and_no_counters() {
+    let small = |seed| {
+        let spec = spec("architecture = \"resnet18\"\nstem = \"cifar\"", 8, 3);
+        Model::new(&spec, &mut Generator::new(seed), Device::Cpu).unwrap()
+    };
+    let (theirs, mut ours) = (small(1), small(2));
+    let mut weights = tensors(&theirs, "module.");
+    weights.retain(|(name, _)| !name.ends_with("num_batches_tracked"));
+    ours.load_foreign(&weights).unwrap();
+    for (own, theirs) in ours.parameters().iter().zip(theirs.parameters()) {
+        assert_eq!(floats(&own.tensor), floats(&theirs.tensor), "{}", own.name);
+    }
+    let layers: Layers = toml::from_str("architecture = \"resnet18\"\nstem = \"cifar\"").unwrap();
+    assert_eq!(Model::sizes_in(&layers, [1, 8, 8], &weights).unwrap(), (3, 3));
+    weights.retain(|(name, _)| name != "module.fc.bias");
+    assert!(ours.load_foreign(&weights).unwrap_err().to_string().contains("fc.bias is missing"));
 }
 
 #[test]

@@ -71,7 +71,7 @@ pub struct Args {
     #[arg(short, long, value_name = "N", help_heading = RECIPE)]
     pub batch_size: Option<usize>,
     /// The learning rate
-    #[arg(long, value_name = "X", help_heading = RECIPE)]
+    #[arg(long, value_name = "X", allow_negative_numbers = true, help_heading = RECIPE)]
     pub lr: Option<f64>,
     /// The seed of weights, order and transforms
     #[arg(long, value_name = "N", help_heading = RECIPE)]
@@ -80,7 +80,7 @@ pub struct Args {
     #[arg(long, value_name = "P", value_parser = Precision::parser(), hide_possible_values = true, help_heading = RECIPE)]
     pub precision: Option<Precision>,
     /// Validate on this share of the training images; test once, at the end
-    #[arg(long, value_name = "F", help_heading = RECIPE)]
+    #[arg(long, value_name = "F", allow_negative_numbers = true, help_heading = RECIPE)]
     pub val_fraction: Option<f64>,
     /// Evaluate after every so many epochs
     #[arg(long, value_name = "N", help_heading = RECIPE)]
@@ -173,7 +173,10 @@ impl Args {
         }
         let model = &mut recipe.model;
         if let Some(init) = &self.init {
-            (model.init, model.init_except) = (Some(init.clone()), Vec::new());
+            // A run's folder stands for its last checkpoint, as it does to evaluate.
+            let last = [init.join("checkpoints/last.safetensors"), init.join("last.safetensors")];
+            let file = last.into_iter().find(|last| init.is_dir() && last.exists());
+            (model.init, model.init_except) = (Some(file.unwrap_or_else(|| init.clone())), Vec::new());
         }
         for name in &self.init_except {
             if !model.init_except.contains(name) {

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use tch::Device;
-use torchmill::recipe::{Precision, Recipe, Validation};
+use torchmill::recipe::{Precision, Recipe, Validation, recorded_shards_are_there};
 use torchmill::shard::ShardSet;
 use torchmill::transform::Pipeline;
 use torchmill::{Error, Result, progress};
@@ -31,10 +31,14 @@ pub struct Data {
 
 impl Data {
     /// Opens and checks the shards, and settles on their pipelines: they are what has been done to the images.
-    pub fn open(recipe: &mut Recipe) -> Result<Self> {
+    /// `given`: whether the command line says where the shards are.
+    pub fn open(recipe: &mut Recipe, given: bool) -> Result<Self> {
         let folder = recipe.data.shards.clone();
         let folder =
             folder.ok_or_else(|| Error::usage("where are the shards? give --data DIR (prep writes them)"))?;
+        if !given {
+            recorded_shards_are_there(&folder)?;
+        }
         let splits = ShardSet::splits(&folder)?;
         if recipe.data.validation.is_none() && splits.contains(VAL) {
             recipe.data.validation = Some(Validation::Split(VAL.to_owned()));

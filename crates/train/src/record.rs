@@ -24,12 +24,13 @@ pub struct Record {
 impl Record {
     /// Writes down what starts.
     pub fn start(plan: &Plan, data: &Data) -> Result<Self> {
-        let shards = |dataset: &torchmill_nn::loader::Dataset| {
+        // A part of the training split may be what is validated on.
+        let shards = |used_for: &str, dataset: &torchmill_nn::loader::Dataset| {
             let meta = dataset.set().meta();
-            json!({ "split": meta.split, "images": dataset.len(), "digest": meta.digest })
+            json!({ "for": used_for, "split": meta.split, "images": dataset.len(), "digest": meta.digest })
         };
-        let mut splits = vec![shards(&data.train), shards(&data.eval)];
-        splits.extend(data.test.as_ref().map(shards));
+        let mut splits = vec![shards("train", &data.train), shards(data.eval_name, &data.eval)];
+        splits.extend(data.test.as_ref().map(|test| shards("test", test)));
         let record = Self { path: plan.folder.path().join(RECORD), started: Instant::now() };
         let text = |path: &PathBuf| path.display().to_string();
         record.append(json!({

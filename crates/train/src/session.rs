@@ -121,6 +121,7 @@ impl Session {
             transform: recipe.transforms.test.clone(),
             batch_size: recipe.train.batch_size,
             dataset: meta.dataset.clone(),
+            loss: recipe.train.loss.clone(),
         };
         let mut generator = Generator::new(recipe.train.seed);
         let mut model = Model::new(&spec, &mut generator, plan.device)?;
@@ -153,6 +154,10 @@ impl Session {
         }
         plan.folder.remove_step_checkpoints(plan.resume.as_deref())?;
         atomic::write(plan.folder.metrics(), &rows)?;
+        if let (Some(checkpoint), Some(_)) = (&plan.resume, &plan.before) {
+            // A copy may have lost the link.
+            plan.folder.point("last", checkpoint)?;
+        }
         restore_best(&plan, &mut watch, data.eval_name)?;
         // A run killed before it came to this.
         plan.recipe.checkpoints.keep.map_or(Ok(()), |keep| plan.folder.prune(keep))?;
@@ -448,14 +453,25 @@ impl Session {
         if found.total_loss.is_finite() {
             return Ok(found);
         }
+        if found.mean_loss.is_finite() {
+            return Err(Error::failed(format_args!(
+                "no image of one of the evaluation's batches counts, so its loss has no mean: by [train] loss their labels are ignored or weigh 0; give a larger --batch-size, or other weights"
+            )));
+        }
         Err(self.diverged(found.total_loss, format_args!("in the evaluation after step {}", self.step)))
     }
 
     /// Reads back the losses since the last time, checks and records them, and returns the last.
     fn flush_losses(&mut self) -> Result<f64> {
         let mut last = f64::NAN;
-        for StepLoss { step, wall_time, loss } in self.learner.take_losses() {
+        for StepLoss { step, wall_time, loss, of_nothing } in self.learner.take_losses() {
             last = loss;
+            if of_nothing {
+                self.metrics.flush()?;
+                return Err(Error::failed(format_args!(
+                    "no image of step {step}'s batch counts, so its loss has no mean: by [train] loss their labels are ignored or weigh 0; give a larger --batch-size, or other weights"
+                )));
+            }
             if !last.is_finite() {
                 self.metrics.flush()?;
                 return Err(self.diverged(last, format_args!("at step {step}")));

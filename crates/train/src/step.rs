@@ -34,8 +34,8 @@ pub struct Learner {
     /// the average in the network.
     average: Option<Vec<Tensor>>,
     swapped: bool,
-    /// Losses not read back yet.
-    pending: Vec<(u64, f64, Tensor)>,
+    /// Losses not read back yet, with the sum of what the images weigh in them where that can be nothing.
+    pending: Vec<(u64, f64, Tensor, Option<Tensor>)>,
 }
 
 /// The loss of a step, read back from the device.
@@ -46,6 +46,8 @@ pub struct StepLoss {
     /// When it was made, in seconds since 1970.
     pub wall_time: f64,
     pub loss: f64,
+    /// Whether the images weighed nothing, all of them: then there is no mean.
+    pub of_nothing: bool,
 }
 
 impl Learner {
@@ -64,7 +66,9 @@ impl Learner {
                 "no parameter is left to train: the network has none, or all are frozen",
             ));
         }
-        let groups = Groups::new(&settings, &trained)?;
+        let frozen = model.parameters().iter().filter(|p| !p.tensor.requires_grad());
+        let frozen: Vec<&str> = frozen.map(|p| p.name.as_str()).collect();
+        let groups = Groups::new(&settings, &trained, &frozen)?;
         let parameters: Vec<Tensor> = trained.iter().map(|(_, t)| t.shallow_clone()).collect();
         let plateau = matches!(settings.schedule, Some(Schedule::ReduceLROnPlateau(_)))
             .then(|| Plateau::new(groups.groups.iter().map(|g| g.lr).collect()));
@@ -156,7 +160,8 @@ impl Learner {
         tch::manual_seed((settings.seed as i64).wrapping_mul(1_000_003) ^ at.step as i64);
         let (images, targets) = mix::mix(settings, at.step, &batch.images, &batch.labels, self.classes)?;
         let (loss, mut gradients) = self.gradients(&images, &targets)?;
-        self.pending.push((at.step + 1, now(), loss));
+        let weight = weights(&settings.loss, &targets).filter(|_| settings.loss.may_weigh_nothing());
+        self.pending.push((at.step + 1, now(), loss, weight.map(|w| w.sum(Kind::Float))));
         // A step whose gradients are not finite in float16 is left out, as GradScaler does.
         if self.scaler.as_mut().is_none_or(|scaler| scaler.unscale(&mut gradients)) {
             if let Some(limit) = self.settings.clip_grad_value {
@@ -254,7 +259,7 @@ impl Learner {
         }
     }
 
-    /// The learning rate of the last step; the optimizer's own group's where there are several.
+    /// The learning rate of the last step; the optimizer's own where any parameter has that.
     pub fn lr(&self) -> f64 {
         self.optimizer.lr()
     }
@@ -264,10 +269,13 @@ impl Learner {
         if self.pending.is_empty() {
             return Vec::new();
         }
-        let tensors: Vec<&Tensor> = self.pending.iter().map(|(_, _, loss)| loss).collect();
+        let tensors: Vec<&Tensor> = self.pending.iter().map(|(_, _, loss, _)| loss).collect();
         let values = floats(&Tensor::stack(&tensors, 0));
         let pending = std::mem::take(&mut self.pending).into_iter();
-        let read = |((step, wall_time, _), loss)| StepLoss { step, wall_time, loss: f64::from(loss) };
+        let read = |((step, wall_time, _, weight), loss): ((_, _, _, Option<Tensor>), f32)| {
+            let of_nothing = !loss.is_finite() && weight.is_some_and(|w| w.double_value(&[]) == 0.0);
+            StepLoss { step, wall_time, loss: f64::from(loss), of_nothing }
+        };
         pending.zip(values).map(read).collect()
     }
 }

@@ -30,6 +30,7 @@ pub fn print(args: &Args) -> Result<()> {
         transform: recipe.transforms.test,
         batch_size: recipe.train.batch_size,
         dataset: String::new(),
+        loss: recipe.train.loss,
     };
     let model = Model::empty(&spec, Device::Cpu)?;
     cli::print(summary::text(model.summary(), input).as_bytes())

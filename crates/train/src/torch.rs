@@ -31,7 +31,8 @@ fn run(args: Args) -> Result<()> {
         return summary::print(&args);
     }
     let mut plan = plan::resolve(&args)?;
-    let data = data::Data::open(&mut plan.recipe)?.on(plan.device, plan.recipe.train.precision)?;
+    let data = data::Data::open(&mut plan.recipe, args.data.is_some())?
+        .on(plan.device, plan.recipe.train.precision)?;
     let mut session = session::Session::start(plan, &data)?;
     let last = session.run(&data)?;
     progress::note(format_args!("the run is in {}", session.folder().path().display()));

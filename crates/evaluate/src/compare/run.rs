@@ -21,8 +21,8 @@ pub struct Run {
     pub done: u64,
     /// Epochs asked for, where that is known.
     pub epochs: Option<u64>,
-    /// Whether its last start came to the end of what was asked for, where run.jsonl says so.
-    pub ended: Option<bool>,
+    /// How its last start ended, where run.jsonl says so.
+    pub ended: Option<Ended>,
     /// What could not be read.
     pub problems: Vec<String>,
 }
@@ -49,15 +49,28 @@ fn by_quality(tag: &str, a: f64, b: f64) -> Ordering {
     a.is_nan().cmp(&b.is_nan()).then(order)
 }
 
-/// Whether the last line of a run.jsonl tells of a run that is done: one that stopped early, or after so many
-/// steps, is, whatever its epochs. `None` where there is no such file, or its last line is not whole.
-fn ended(path: &Path) -> Option<bool> {
+/// How a run's last start ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// With what was asked for: one that stopped early, or after so many steps, has, whatever its epochs.
+    Done,
+    /// With an error: it can be gone on with, but would most likely come to it again.
+    Failed,
+    /// Before that, or not yet.
+    Unfinished,
+}
+
+/// What the last line of a run.jsonl tells of the end. `None` where there is no such file, or the line is not whole.
+fn ended(path: &Path) -> Option<Ended> {
     let text = std::fs::read_to_string(path).ok()?;
     let line: serde_json::Value = serde_json::from_str(text.lines().last()?).ok()?;
-    match line.get("event")?.as_str()? {
-        "end" => Some(line.get("outcome")?.as_str()? == "done"),
-        _ => Some(false),
-    }
+    Some(match (line.get("event")?.as_str()?, line.get("outcome").and_then(|outcome| outcome.as_str())) {
+        ("end", Some("done")) => Ended::Done,
+        ("end", Some("interrupted" | "time is up")) => Ended::Unfinished,
+        ("end", Some(_)) => Ended::Failed,
+        ("end", None) => return None,
+        _ => Ended::Unfinished,
+    })
 }
 
 impl Run {
@@ -115,16 +128,16 @@ impl Run {
         }
     }
 
-    /// How far it came: `done`, `unfinished`, `empty` where nothing was measured, `unreadable`.
+    /// How far it came: `done`, `unfinished`, `failed`, `empty` where nothing was measured, `unreadable`.
     pub fn state(&self) -> &'static str {
-        if !self.problems.is_empty() {
-            "unreadable"
-        } else if self.metrics.is_empty() {
-            "empty"
-        } else if self.ended.unwrap_or_else(|| self.epochs.is_none_or(|epochs| self.done >= epochs)) {
-            "done"
-        } else {
-            "unfinished"
+        let by_epochs =
+            || if self.epochs.is_none_or(|n| self.done >= n) { Ended::Done } else { Ended::Unfinished };
+        match self.ended.unwrap_or_else(by_epochs) {
+            _ if !self.problems.is_empty() => "unreadable",
+            Ended::Failed => "failed",
+            _ if self.metrics.is_empty() => "empty",
+            Ended::Done => "done",
+            Ended::Unfinished => "unfinished",
         }
     }
 

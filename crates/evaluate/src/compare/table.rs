@@ -112,6 +112,7 @@ pub fn text(runs: &[Run], sort: &str, settings: &[String], width: usize) -> (Str
 fn progress(run: &Run) -> String {
     match (run.state(), run.epochs) {
         ("empty" | "unreadable", _) => run.state().to_owned(),
+        ("failed", _) => format!("failed at {}", run.done),
         ("done", Some(epochs)) if run.done < epochs => run.done.to_string(),
         (_, Some(epochs)) => format!("{}/{epochs}", run.done),
         (_, None) => run.done.to_string(),

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use tch::Device;
-use torchmill::recipe::{self, Recipe};
+use torchmill::recipe::Recipe;
 use torchmill_nn::checkpoint;
 use torchmill_nn::generator::Generator;
 use torchmill_nn::model::Model;
@@ -23,13 +23,26 @@ fn spec(recipe: &Recipe, channels: usize) -> Spec {
         transform: "ToTensor".into(),
         batch_size: 64,
         dataset: "stripes".into(),
+        loss: recipe.train.loss.clone(),
     }
 }
 
 /// Writes a checkpoint of the linear network; the number of weights says how many channels it is for.
 pub fn write_network(folder: &Path, name: &str, full: bool, weights: &tch::Tensor, bias: [f32; 3]) {
+    write_network_of(RECIPE, folder, name, full, weights, bias);
+}
+
+/// The same of the linear network in this recipe.
+pub fn write_network_of(
+    text: &str,
+    folder: &Path,
+    name: &str,
+    full: bool,
+    weights: &tch::Tensor,
+    bias: [f32; 3],
+) {
     std::fs::write(folder.join("linear.toml"), RECIPE).unwrap();
-    let recipe = recipe::load(&folder.join("linear.toml").to_string_lossy()).unwrap();
+    let recipe = Recipe::parse(text).unwrap();
     let spec = spec(&recipe, weights.size()[1] as usize / 64);
     let mut model = Model::new(&spec, &mut Generator::new(0), Device::Cpu).unwrap();
     let weights = [

@@ -95,11 +95,13 @@ fn what_cannot_be_read_is_told_and_the_rest_compared() {
     fs::write(path.join("runs/notes.txt"), "").unwrap();
     let output = evaluate(path, &["--compare", "runs/slow", "runs/fast", "runs/nothing", "runs/notes.txt"]);
     assert_done(&output);
-    for part in ["runs/slow: config.toml cannot be read", "left out runs/notes.txt"] {
+    let left_out = "left out runs/nothing: it is no run and holds none";
+    for part in ["runs/slow: config.toml cannot be read", "left out runs/notes.txt", left_out] {
         assert!(stderr(&output).contains(part), "{}", stderr(&output));
     }
     let text = stdout(&output);
-    assert!(text.contains("runs/slow     unreadable  ") && text.contains("runs/nothing  empty "), "{text}");
+    assert!(text.contains("runs/slow  unreadable  ") && !text.contains("runs/nothing"), "{text}");
+    assert_fails(&evaluate(path, &["--compare", "runs/nothing"]), 2, "--compare needs folders of runs");
     assert_fails(&evaluate(path, &["--compare", "runs/gone"]), 1, "runs/gone: no such file");
     let sort = evaluate(path, &["--compare", "runs", "--sort", "test acuracy"]);
     assert_fails(
@@ -129,10 +131,14 @@ fn what_run_jsonl_says_of_the_end_counts() {
     let text = stdout(&evaluate(folder.path(), &["--compare", "runs"]));
     let cells: Vec<&str> = text.lines().nth(1).unwrap().split_whitespace().take(2).collect();
     assert_eq!(cells, ["runs/fast", "2"]);
-    for outcome in ["interrupted", "time is up", "the loss is NaN"] {
+    for outcome in ["interrupted", "time is up"] {
         line("fast", &end(outcome));
         assert_eq!(state(0), "unfinished", "{outcome}");
     }
+    line("fast", &end("the loss is NaN at step 9"));
+    assert_eq!(state(0), "failed");
+    let text = stdout(&evaluate(folder.path(), &["--compare", "runs"]));
+    assert!(text.contains("runs/fast  failed at 2"), "{text}");
     line("slow", start);
     assert_eq!(state(1), "unfinished");
     line("slow", "{\"event\":");

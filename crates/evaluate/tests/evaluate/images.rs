@@ -202,11 +202,23 @@ fn what_does_not_fit_says_what_to_do() {
         (&["sees.safetensors", "large.png", "--report"], 2, "need labels"),
         (&["sees.safetensors", "large.png", "--transform", "Resize(8)"], 2, "has no ToTensor"),
         (&["sees.safetensors", "shards"], 2, "holds shards: give them with --data"),
-        (&["weights.safetensors", "large.png", "--model", "linear.toml"], 2, "where are the shards?"),
+        (&["weights.safetensors", "large.png", "--model", "linear.toml"], 2, "makes images of any size"),
     ] {
         assert_fails(&evaluate(path, arguments), status, text);
     }
     write_image(&path.join("small.png"), 1, 8);
-    let plain = ["weights.safetensors", "small.png", "--model", "linear.toml", "--data", "shards"];
-    assert_eq!(stdout(&evaluate(path, &plain)), "small.png: middle 57.6 %, top 21.2 %, bottom 21.2 %\n");
+    let plain = ["weights.safetensors", "small.png", "--model", "linear.toml"];
+    let with_shards = evaluate(path, &[&plain[..], &["--data", "shards"]].concat());
+    assert_eq!(stdout(&with_shards), "small.png: middle 57.6 %, top 21.2 %, bottom 21.2 %\n");
+    // Without shards the classes are numbers, or what a file says.
+    let pipeline = ["--transform", "Grayscale | Resize((8, 8)) | ToTensor"];
+    let alone = evaluate(path, &[&plain[..], &pipeline].concat());
+    assert_done(&alone);
+    assert_eq!(stdout(&alone), "small.png: 1 57.6 %, 0 21.2 %, 2 21.2 %\n");
+    fs::write(path.join("names.txt"), "a\nb c\nd\n").unwrap();
+    let named = evaluate(path, &[&plain[..], &pipeline, &["--classes", "names.txt"]].concat());
+    assert_eq!(stdout(&named), "small.png: b c 57.6 %, a 21.2 %, d 21.2 %\n");
+    fs::write(path.join("names.txt"), "a\nb c\n").unwrap();
+    let short = evaluate(path, &[&plain[..], &pipeline, &["--classes", "names.txt"]].concat());
+    assert_fails(&short, 1, "names.txt has 2 lines, but the network has 3 outputs");
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-use crate::common::{RECIPE, workplace};
+use crate::common::{RECIPE, workplace, write_network_of};
 use torchmill_testing::{assert_done, assert_fails, stderr, stdout, write_stripes};
 
 fn evaluate(folder: &Path, arguments: &[&str]) -> Output {
@@ -104,11 +104,43 @@ fn a_runs_folder_is_its_last_checkpoint() {
     std::fs::copy(folder.path().join("weights.safetensors"), checkpoints.join("epoch-0001.safetensors"))
         .unwrap();
     let plain = crate::common::evaluate(folder.path(), &["run", "--format", "json"]);
-    assert_eq!(stdout(&plain), stdout(&output));
-    // The loss is the run's: half of the target is given to all classes alike.
+    assert_done(&plain);
+    let rows: serde_json::Value = serde_json::from_slice(&plain.stdout).unwrap();
+    // Their loss is the run's: half of the target is given to all classes alike.
     let (right, wrong) = losses();
     let (given, all) = (0.33 * right + 0.67 * wrong, (right + 2.0 * wrong) / 3.0);
     assert!((rows[0]["mean_loss"].as_f64().unwrap() - (given + all) / 2.0).abs() < 1e-6, "{rows}");
+}
+
+#[test]
+fn a_checkpoint_knows_its_loss_wherever_it_is() {
+    let folder = workplace();
+    let zeros = tch::Tensor::zeros([3, 64], (tch::Kind::Float, tch::Device::Cpu));
+    let bias = [0.0, 1.0, 0.0];
+    let mse = format!("{RECIPE}[train.loss]\ntype = \"MSELoss\"\n");
+    write_network_of(&mse, folder.path(), "mse.safetensors", true, &zeros, bias);
+    write_network_of(&mse, folder.path(), "plain.safetensors", false, &zeros, bias);
+    let loss = |arguments: &[&str]| -> f64 {
+        let output = evaluate(folder.path(), &[arguments, &["--format", "json"]].concat());
+        assert_done(&output);
+        let rows: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        rows[0]["mean_loss"].as_f64().unwrap()
+    };
+    // Right outputs have no error, wrong ones that of two of three.
+    assert!((loss(&["mse.safetensors"]) - 0.67 * 2.0 / 3.0).abs() < 1e-6);
+    let (right, wrong) = losses();
+    let cross_entropy = 0.33 * right + 0.67 * wrong;
+    assert!((loss(&["plain.safetensors", "--model", "linear.toml"]) - cross_entropy).abs() < 1e-6);
+    // Files from before it was written down have none.
+    let path = folder.path().join("mse.safetensors");
+    let own = br#","loss":{"type":"MSELoss"}"#;
+    let mut bytes = std::fs::read(&path).unwrap();
+    let escaped: Vec<u8> =
+        own.iter().flat_map(|b| if *b == b'"' { vec![b'\\', b'"'] } else { vec![*b] }).collect();
+    let at = bytes.windows(escaped.len()).position(|w| w == escaped).unwrap();
+    bytes[at..at + escaped.len()].fill(b' ');
+    std::fs::write(&path, bytes).unwrap();
+    assert!((loss(&["mse.safetensors"]) - cross_entropy).abs() < 1e-6);
 }
 
 #[test]
@@ -210,4 +242,54 @@ fn what_does_not_fit_is_refused_in_one_line() {
         .unwrap();
     let wide = evaluate(path, &["weights.safetensors", "--model", "wide.toml"]);
     assert_fails(&wide, 2, "in_features is 10, but it gets 64");
+}
+
+#[test]
+fn formats_are_told_by_their_first_bytes() {
+    let folder = workplace();
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../torchmill-nn/tests/golden/state_dict.pt");
+    for name in ["a.ckpt", "b.pth.tar", "c.bin", "d.safetensors"] {
+        std::fs::copy(&golden, folder.path().join(name)).unwrap();
+        // It is read, and is another network's.
+        let output = evaluate(folder.path(), &[name, "--model", "linear.toml"]);
+        assert_fails(&output, 1, "the weights are another network's");
+    }
+    std::fs::copy(folder.path().join("full.safetensors"), folder.path().join("full.ckpt")).unwrap();
+    assert_done(&evaluate(folder.path(), &["full.ckpt"]));
+}
+
+#[test]
+fn what_goes_wrong_later_leaves_what_was_found() {
+    let folder = workplace();
+    std::fs::write(folder.path().join("bad.safetensors"), "no checkpoint").unwrap();
+    let all = ["full.safetensors", "bad.safetensors", "full.safetensors", "--format", "csv"];
+    let output = evaluate(folder.path(), &all);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        stderr(&output).contains("bad.safetensors: is not a whole safetensors file"),
+        "{}",
+        stderr(&output)
+    );
+    assert_eq!(stdout(&output).lines().count(), 2);
+    assert!(stdout(&output).lines().nth(1).unwrap().starts_with("full.safetensors,test,100,"));
+}
+
+#[test]
+fn options_that_make_no_sense_are_refused() {
+    let folder = workplace();
+    for (arguments, text) in [
+        (&["--transform", "ToTensor"][..], "--transform is for images, and none are given"),
+        (&["--skip-bad"], "--skip-bad is for images"),
+        (&["--top-k", "1,4"], "--top-k 4: there are only 3 classes"),
+        (&["--model", "resnet19"], "(did you mean resnet18?)"),
+        (&["--model", "nosuch"], "the architectures article, lenet5, resnet18"),
+    ] {
+        assert_fails(&evaluate(folder.path(), &[&["full.safetensors"], arguments].concat()), 2, text);
+    }
+    let report = evaluate(folder.path(), &["full.safetensors", "--report", "--format", "json"]);
+    let rows: serde_json::Value = serde_json::from_slice(&report.stdout).unwrap();
+    let bins = rows[0]["calibration_bins"].as_array().unwrap();
+    let bin = bins.iter().find(|bin| bin["count"] == 100).unwrap();
+    // e / (e + 2), the same for each image.
+    assert!((bin["confidence"].as_f64().unwrap() - 0.576).abs() < 0.001, "{bin}");
 }

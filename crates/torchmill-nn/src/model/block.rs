@@ -131,6 +131,17 @@ impl Block {
     }
 }
 
+/// PyTorch's check: of one value a channel there is no variance.
+fn more_than_one_value(shape: &[i64]) -> Result<(), TchError> {
+    let values: i64 = shape.iter().enumerate().filter(|(i, _)| *i != 1).map(|(_, n)| n).product();
+    if values != 1 {
+        return Ok(());
+    }
+    Err(TchError::Torch(format!(
+        "expected more than 1 value per channel when training, got {shape:?}: give a larger --batch-size, or drop_last = true where only the last batch is so small, or larger images"
+    )))
+}
+
 fn run(blocks: &[Block], x: &Tensor, mode: Mode) -> Result<Tensor, TchError> {
     let befores = std::iter::once(None).chain(blocks.iter().map(Some));
     blocks
@@ -198,6 +209,9 @@ impl Op {
                         .f_add_(&Tensor::from(1_i64).to_device(r.batches.device()))?;
                 }
                 let batch_statistics = training || running.is_none();
+                if batch_statistics {
+                    more_than_one_value(&x.size())?;
+                }
                 x.f_batch_norm(weight, bias, mean, var, batch_statistics, *momentum, *eps, true)
             }
             Self::GroupNorm { groups, affine, eps } => {

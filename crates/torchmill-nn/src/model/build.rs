@@ -30,6 +30,8 @@ pub(super) struct Builder<'a> {
     parts: Parts,
     /// Layers with a weight, as `initialise` finds them.
     weighted: Vec<Weighted>,
+    /// How many layers and blocks there are so far.
+    layers: usize,
 }
 
 /// What a finished network consists of besides its blocks.
@@ -56,7 +58,7 @@ impl<'a> Builder<'a> {
     ) -> Self {
         let [c, h, w] = input.map(|n| n as i64);
         let x = Tensor::zeros([2, c, h, w], (Kind::Float, Device::Cpu));
-        Self { generator, classes, frozen, x, parts: Parts::default(), weighted: Vec::new() }
+        Self { generator, classes, frozen, x, parts: Parts::default(), weighted: Vec::new(), layers: 0 }
     }
 
     /// The shape of what the layers so far give for one image.
@@ -104,12 +106,15 @@ impl<'a> Builder<'a> {
                     )));
                 }
             };
-            blocks.push(self.layer(layer, &path, last && i + 1 == layers.len())?);
+            // What comes after it may leave the shape as it is.
+            let ends = last && layers[i + 1..].iter().all(|after| after.module.keeps_shape());
+            blocks.push(self.layer(layer, &path, ends)?);
         }
         Ok(blocks)
     }
 
     fn layer(&mut self, layer: &Layer, path: &str, last: bool) -> Result<Block> {
+        self.count_layer()?;
         let class = layer.module.name();
         let name = format!("layer {path} ({class})");
         let got = self.shape();
@@ -253,7 +258,9 @@ impl<'a> Builder<'a> {
             }
             Module::Dropout { p } if (0.0..=1.0).contains(p) => Op::Dropout(*p),
             Module::Dropout { p } => return Err(Error::usage(format_args!("p = {p} is not from 0 to 1"))),
-            Module::Flatten { start_dim, end_dim } => Op::Flatten { start: *start_dim, end: *end_dim },
+            Module::Flatten { start_dim, end_dim } => {
+                Op::Flatten { start: self.not_the_batchs("start_dim", *start_dim)?, end: *end_dim }
+            }
             Module::ReLU {} => Op::Relu,
             Module::ReLU6 {} => Op::Relu6,
             Module::LeakyReLU { negative_slope } => Op::LeakyRelu(*negative_slope),
@@ -263,13 +270,14 @@ impl<'a> Builder<'a> {
             Module::Hardsigmoid {} => Op::Hardsigmoid,
             Module::Tanh {} => Op::Tanh,
             Module::Sigmoid {} => Op::Sigmoid,
-            Module::Softmax { dim } => Op::Softmax(*dim),
-            Module::LogSoftmax { dim } => Op::LogSoftmax(*dim),
+            Module::Softmax { dim } => Op::Softmax(self.not_the_batchs("dim", *dim)?),
+            Module::LogSoftmax { dim } => Op::LogSoftmax(self.not_the_batchs("dim", *dim)?),
             Module::Identity {} => Op::Identity,
             Module::Sequential { layers } => Op::Sequential(self.sequence(layers, path, "", last)?),
             Module::Residual { layers, shortcut } => self.residual(layers, shortcut, path)?,
             Module::Repeat { times, layers } => {
                 let times = (0..*times).map(|i| {
+                    self.count_layer()?;
                     let path = format!("{path}.{i}");
                     let blocks = self.sequence(layers, &path, "", false)?;
                     Ok(Block { name: format!("layer {path} (Sequential)"), op: Op::Sequential(blocks) })
@@ -291,7 +299,9 @@ impl<'a> Builder<'a> {
             }
             Module::Permute { dims } if dims.first() == Some(&0) => Op::Permute(dims.clone()),
             Module::Permute { .. } => return Err(Error::usage("dims must begin with 0, the batch's")),
-            Module::Select { dim, index } => Op::Select { dim: *dim, index: *index },
+            Module::Select { dim, index } => {
+                Op::Select { dim: self.not_the_batchs("dim", *dim)?, index: *index }
+            }
             Module::LayerNorm2d { num_channels, eps } => {
                 let n = agreed("num_channels", *num_channels, self.channels()?)?;
                 let [weight, bias] = self.scale_and_shift(path, &[n]);
@@ -385,6 +395,28 @@ impl<'a> Builder<'a> {
     /// `[N, E]`: tokens and their size.
     fn embedding(&self) -> Result<[i64; 2]> {
         self.shape().try_into().map_err(|_| Error::usage("it needs [N, E]"))
+    }
+
+    /// A dimension that a layer works on: not the first, which is the images'.
+    fn not_the_batchs(&self, argument: &str, dim: i64) -> Result<i64> {
+        if dim == 0 || dim == -(self.x.dim() as i64) {
+            return Err(Error::usage(format_args!(
+                "{argument} = {dim} is the batch's dimension, in which images must not mix: the first of an image is 1"
+            )));
+        }
+        Ok(dim)
+    }
+
+    /// No network has so many layers; a mistyped `times` would go on until the memory is full.
+    fn count_layer(&mut self) -> Result<()> {
+        const MOST: usize = 10_000;
+        self.layers += 1;
+        if self.layers <= MOST {
+            return Ok(());
+        }
+        Err(Error::usage(format_args!(
+            "the network has more than {MOST} layers, which is the most: see Repeat's times"
+        )))
     }
 
     fn channels(&self) -> Result<i64> {

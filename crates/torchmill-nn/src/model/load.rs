@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use tch::{Tensor, no_grad};
+use tch::{Device, Tensor, no_grad};
+use torchmill::recipe::Model as Layers;
 use torchmill::{Error, Result};
 
 use super::freeze::Patterns;
@@ -101,6 +102,47 @@ impl Model {
         loaded.count = taken.len();
         no_grad(|| taken.into_iter().for_each(|(own, t)| own.shallow_clone().copy_(t)));
         Ok(loaded)
+    }
+
+    /// `load_state_dict` of another program's file, by the rules of [`Model::load_initial`] for names: a common prefix
+    /// is taken off, and `num_batches_tracked` may be missing. Anything else must agree.
+    pub fn load_foreign(&mut self, tensors: &[(String, Tensor)]) -> Result<()> {
+        let prefix = common_prefix(tensors, || self.state_dict().map(|n| n.name.as_str()));
+        let mut given: Vec<(String, Tensor)> =
+            tensors.iter().map(|(n, t)| (n[prefix.len()..].to_owned(), t.shallow_clone())).collect();
+        let counters: Vec<(String, Tensor)> = self
+            .state_dict()
+            .filter(|n| n.name.ends_with("num_batches_tracked") && !given.iter().any(|(g, _)| *g == n.name))
+            .map(|n| (n.name.clone(), n.tensor.copy()))
+            .collect();
+        given.extend(counters);
+        self.load_state_dict(&given)
+    }
+
+    /// The shape of the images' channels and the number of classes that weights say, where the layers leave them
+    /// open: those of the first convolution and of the last layer with a weight.
+    pub fn sizes_in(
+        layers: &Layers,
+        input: [usize; 3],
+        tensors: &[(String, Tensor)],
+    ) -> Result<(usize, usize)> {
+        // Of one class, to find out what the layers are called.
+        let (model, _) = Self::build(layers, input, Some(1), None, Device::Cpu)?;
+        let prefix = common_prefix(tensors, || model.state_dict().map(|n| n.name.as_str()));
+        let size = |name: &str| {
+            tensors.iter().find(|(n, _)| n.strip_prefix(prefix) == Some(name)).map(|(_, t)| t.size())
+        };
+        let head = model.head().map(|head| format!("{head}.weight"));
+        let classes = head.as_deref().and_then(size).and_then(|size| size.first().copied());
+        let classes = classes.and_then(|n| usize::try_from(n).ok()).filter(|n| *n > 0).ok_or_else(|| {
+            Error::failed(format_args!(
+                "the weights are another network's: there is no {}, whose shape would say the number of classes",
+                head.as_deref().unwrap_or("weight")
+            ))
+        })?;
+        let first = model.parameters().first().filter(|n| n.tensor.dim() == 4).map(|n| n.name.as_str());
+        let channels = first.and_then(size).and_then(|size| size.get(1).copied());
+        Ok((channels.and_then(|n| usize::try_from(n).ok()).unwrap_or(input[0]), classes))
     }
 
     /// The name of the last layer with a weight.

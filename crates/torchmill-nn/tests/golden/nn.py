@@ -26,6 +26,32 @@ class Residual(nn.Module):
         return self.layers(x) + self.shortcut(x)
 
 
+class Gate(nn.Sequential):
+    def forward(self, x):
+        return x * super().forward(x)
+
+
+class Attention(nn.MultiheadAttention):
+    def forward(self, x):
+        return super().forward(x, x, x, need_weights=False)[0]
+
+
+class Scaled(nn.Module):
+    """A Sequential of a LayerScale, whose parameter has the layer's own name."""
+
+    def __init__(self, channels, init):
+        super().__init__()
+        self.register_parameter("0", nn.Parameter(torch.full((channels, 1, 1), init)))
+
+    def forward(self, x):
+        return getattr(self, "0") * x
+
+
+class Norm2d(nn.LayerNorm):
+    def forward(self, x):
+        return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+
 # The recipe's layers as TOML, the input's shape, and the same in PyTorch (made when the seed is set).
 LAYERS = [
     ('{type="Conv2d", out_channels=4, kernel_size=3}', (3, 6, 6), lambda: nn.Conv2d(3, 4, 3)),
@@ -77,6 +103,14 @@ LAYERS = [
      lambda: Residual(lambda: [nn.Conv2d(2, 4, 3, padding=1), nn.ReLU()], lambda: [nn.Conv2d(2, 4, 1)])),
     ('{type="Repeat", times=2, layer=[{type="Linear", out_features=3}, {type="ReLU"}]}', (1, 2, 3),
      lambda: nn.Sequential(*[nn.Sequential(nn.Linear(3, 3), nn.ReLU()) for _ in range(2)])),
+    ('{type="Gate", layer=[{type="AdaptiveAvgPool2d", output_size=1}, {type="Conv2d", out_channels=3, kernel_size=1}, {type="Sigmoid"}]}',
+     (3, 4, 4), lambda: Gate(nn.AdaptiveAvgPool2d(1), nn.Conv2d(3, 3, 1), nn.Sigmoid())),
+    ('{type="Sequential", layer=[{type="Flatten", start_dim=2}, {type="MultiheadAttention", num_heads=2}]}', (5, 2, 2),
+     lambda: nn.Sequential(nn.Flatten(2), Attention(4, 2, batch_first=True))),
+    ('{type="Sequential", layer=[{type="Flatten", start_dim=2}, {type="MultiheadAttention", num_heads=3}]}', (4, 2, 3),
+     lambda: nn.Sequential(nn.Flatten(2), Attention(6, 3, batch_first=True))),
+    ('{type="Sequential", layer=[{type="LayerScale", init=0.3}]}', (3, 2, 2), lambda: Scaled(3, 0.3)),
+    ('{type="LayerNorm2d", eps=1e-6}', (4, 3, 2), lambda: Norm2d(4, eps=1e-6)),
 ]
 
 OPTIMIZERS = [

@@ -332,6 +332,38 @@ impl Approximate {
 }
 
 impl Module {
+    /// Whether it gives the shape that it gets, whatever that is.
+    pub fn keeps_shape(&self) -> bool {
+        match self {
+            Self::ReLU {}
+            | Self::ReLU6 {}
+            | Self::LeakyReLU { .. }
+            | Self::GELU { .. }
+            | Self::SiLU {}
+            | Self::Hardswish {}
+            | Self::Hardsigmoid {}
+            | Self::Tanh {}
+            | Self::Sigmoid {}
+            | Self::Softmax { .. }
+            | Self::LogSoftmax { .. }
+            | Self::LayerNorm { .. }
+            | Self::Dropout { .. }
+            | Self::StochasticDepth { .. }
+            | Self::Identity {} => true,
+            Self::Sequential { layers } => layers.iter().all(|layer| layer.module.keeps_shape()),
+            _ => false,
+        }
+    }
+
+    /// Whether what it gives are logarithms of probabilities.
+    fn gives_log_probabilities(&self) -> bool {
+        match self {
+            Self::LogSoftmax { dim } => [1, -1].contains(dim),
+            Self::Sequential { layers } | Self::Repeat { layers, .. } => end_in_log_softmax(layers),
+            _ => false,
+        }
+    }
+
     /// The class's name in torch.nn or torchvision (`Residual`, `Repeat` and `Gate` are ours).
     pub fn name(&self) -> &'static str {
         match self {
@@ -371,6 +403,13 @@ impl Module {
             Self::MultiheadAttention { .. } => "MultiheadAttention",
         }
     }
+}
+
+/// Whether the last layer that does anything is LogSoftmax over the classes.
+pub(super) fn end_in_log_softmax(layers: &[Layer]) -> bool {
+    let idle = |module: &Module| matches!(module, Module::Identity {} | Module::Flatten { .. });
+    let last = layers.iter().rev().map(|layer| &layer.module).find(|module| !idle(module));
+    last.is_some_and(Module::gives_log_probabilities)
 }
 
 fn one() -> Pair {

@@ -68,6 +68,15 @@ impl Loss {
         }
     }
 
+    /// Whether an image may weigh nothing in a batch's mean, so that a batch of such has none.
+    pub fn may_weigh_nothing(&self) -> bool {
+        let zero = match self {
+            Self::CrossEntropyLoss { weight, .. } | Self::NLLLoss { weight, .. } => weight.as_deref(),
+            Self::MSELoss {} | Self::BCEWithLogitsLoss { .. } => None,
+        };
+        self.ignores() || zero.is_some_and(|weights| weights.contains(&0.0))
+    }
+
     /// Values out of range are usage errors.
     pub(super) fn check(&self) -> Result<()> {
         if let Self::CrossEntropyLoss { label_smoothing, .. } = self

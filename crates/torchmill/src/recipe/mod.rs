@@ -84,6 +84,20 @@ pub enum Validation {
     Split(String),
 }
 
+/// An error where the folder of shards that a recipe names is not there: a relative one is relative to the folder that
+/// the program is called in.
+pub fn recorded_shards_are_there(folder: &Path) -> Result<()> {
+    if folder.exists() {
+        return Ok(());
+    }
+    let here = std::env::current_dir().unwrap_or_default();
+    let whence = if folder.is_relative() { format!(" in {}", here.display()) } else { String::new() };
+    Err(Error::failed(format_args!(
+        "there is no {}{whence}, where [data] shards of the recipe has the shards: give --data DIR",
+        folder.display()
+    )))
+}
+
 fn is_zero(n: &u64) -> bool {
     *n == 0
 }
@@ -169,7 +183,13 @@ impl Recipe {
         }
         self.train.check()?;
         self.checkpoints.check()?;
-        self.model.check()
+        self.model.check()?;
+        if matches!(self.train.loss, Loss::NLLLoss { .. }) && !layer::end_in_log_softmax(&self.model.layers) {
+            return Err(Error::usage(
+                "[train] loss: NLLLoss takes logarithms of probabilities, so the network must end in { type = \"LogSoftmax\", dim = 1 }; CrossEntropyLoss does both",
+            ));
+        }
+        Ok(())
     }
 
     /// The recipe as TOML, which parses back to the same recipe.

@@ -161,3 +161,53 @@ fn misspelt_arguments_of_layers_with_a_name_are_refused() {
     assert!(error("{name = \"a\", type = \"ReLU\", slope = 1}").contains("unknown field `slope`"));
     assert!(error("{name = \"a\", type = \"Conv2d\", out = 1}").contains("unknown field `out`"));
 }
+
+#[test]
+fn messages_are_in_the_words_of_recipes() {
+    let train = |line: &str| format!("{SMALL}\n[train]\n{line}\n");
+    for (bad, expected) in [
+        ("epochs = \"many\"", "invalid type: string \"many\", expected a whole number of at least 0"),
+        ("epochs = 1.5", "expected a whole number of at least 0"),
+        ("batch_size = -1", "expected a whole number of at least 0"),
+        ("loss = \"CrossEntropyLoss\"", "expected a table"),
+        ("optimizer = 3", "expected a table"),
+        ("optimizer = { type = \"SGD\", lr = \"f64\" }", "string \"f64\", expected a number"),
+        ("warmup = 3", "expected a table"),
+        ("ema = 0.9", "expected a table"),
+        ("shuffle = 1", "expected true or false"),
+        ("no_decay = \"bias\"", "expected a list"),
+        ("early_stopping = 3", "expected a table"),
+        ("schedule = { type = \"MultiStepLR\", milestones = 3 }", "expected a list"),
+        ("precision = 3", ""),
+        ("group = 3", "expected a list"),
+        ("loss = { type = \"CrossEntropyLoss\", weight = 1 }", "expected a list"),
+        ("optimizer = { type = \"Adam\", betas = 0.9 }", ""),
+        ("optimizer = { type = \"Adam\", betas = [0.9] }", ""),
+    ] {
+        let message = error(&train(bad));
+        assert!(message.contains(expected), "{bad}: {message}");
+        let said = message.replace("\"f64\"", "");
+        let rust =
+            ["u64", "usize", "f64", "i64", "struct", "enum", "tuple", "sequence", "tagged", "variant of"];
+        assert!(rust.iter().all(|word| !said.contains(word)), "{bad}: {message}");
+    }
+}
+
+#[test]
+fn nll_loss_needs_log_softmax() {
+    let nll = "[train]\nloss = { type = \"NLLLoss\" }\n";
+    let layer = |text: &str| format!("[[model.layer]]\ntype = {text}\n");
+    let without = error(&format!("{SMALL}{nll}"));
+    assert!(without.contains("must end in { type = \"LogSoftmax\", dim = 1 }"), "{without}");
+    for (end, fits) in [
+        ("\"LogSoftmax\"\ndim = 1", true),
+        ("\"LogSoftmax\"\ndim = -1", true),
+        ("\"LogSoftmax\"\ndim = 0", false),
+        ("\"Softmax\"\ndim = 1", false),
+        ("\"Sequential\"\nlayer = [{ type = \"LogSoftmax\", dim = 1 }, { type = \"Identity\" }]", true),
+    ] {
+        assert_eq!(Recipe::parse(&format!("{SMALL}{}{nll}", layer(end))).is_ok(), fits, "{end}");
+    }
+    let architecture = "name = \"a\"\n[model]\narchitecture = \"lenet5\"\n";
+    assert!(error(&format!("{architecture}{nll}")).contains("NLLLoss"));
+}

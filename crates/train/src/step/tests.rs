@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use tch::Device;
-use torchmill::recipe::Recipe;
+use torchmill::recipe::{Loss, Recipe};
 use torchmill_nn::generator::Generator;
 use torchmill_nn::spec::Spec;
 
@@ -25,6 +25,7 @@ fn learner(train: &str) -> Learner {
         transform: String::new(),
         batch_size: 8,
         dataset: String::new(),
+        loss: Loss::default(),
     };
     let model = Model::new(&spec, &mut Generator::new(3), Device::Cpu).unwrap();
     Learner::new(model, Kind::Float, recipe.train, 3).unwrap()

@@ -631,3 +631,91 @@ fn a_run_killed_before_its_first_checkpoint_begins_again_by_its_own_recipe() {
     assert_done(&go_on(folder, "run", &[]));
     assert!(std::fs::read(checkpoint(folder, "run", "last.safetensors")).unwrap() == whole);
 }
+
+#[test]
+fn what_has_no_mean_says_so_and_what_to_do() {
+    let folder = workplace();
+    let folder = folder.path();
+    // One image in the last batch and one value a channel.
+    let norm = RECIPE.replace(
+        "[[model.layer]]\ntype = \"Flatten\"",
+        "[[model.layer]]\ntype = \"AdaptiveAvgPool2d\"\noutput_size = 1\n[[model.layer]]\ntype = \"BatchNorm2d\"\n[[model.layer]]\ntype = \"Flatten\"",
+    );
+    std::fs::write(folder.join("norm.toml"), norm).unwrap();
+    let ones = ["--recipe", "norm.toml", "--batch-size", "1"];
+    let why = "layer net.3 (BatchNorm2d): expected more than 1 value per channel when training, got [1, 4, 1, 1]: give a larger --batch-size";
+    assert_fails(&train(folder, "norm", &ones), 1, why);
+    assert_done(&train(folder, "norm2", &["--recipe", "norm.toml", "--epochs", "1"]));
+    let loss = "train.loss={ type=\"CrossEntropyLoss\", weight=[0.0, 0.0, 1.0] }";
+    let weightless = train(folder, "weightless", &["--batch-size", "1", "--set", loss]);
+    assert_fails(
+        &weightless,
+        1,
+        "counts, so its loss has no mean: by [train] loss their labels are ignored or weigh 0",
+    );
+    assert!(!stderr(&weightless).contains("learning rate"), "{}", stderr(&weightless));
+}
+
+#[test]
+fn the_last_linear_is_inferred_before_what_keeps_its_shape() {
+    let folder = workplace();
+    let folder = folder.path();
+    let nll = RECIPE
+        .replace("type = \"Linear\"", "type = \"Linear\"\n[[model.layer]]\ntype = \"LogSoftmax\"\ndim = 1");
+    std::fs::write(folder.join("nll.toml"), &nll).unwrap();
+    let loss = "train.loss.type=NLLLoss";
+    // log(softmax) is what CrossEntropyLoss takes of the same outputs.
+    assert_done(&train(folder, "nll", &["--recipe", "nll.toml", "--set", loss, "--epochs", "1"]));
+    assert_done(&train(folder, "cross-entropy", &["--epochs", "1"]));
+    let accuracy = |run| metrics(folder, run).into_iter().find(|m| m.0 == "test accuracy").unwrap().2;
+    assert_eq!(accuracy("nll"), accuracy("cross-entropy"));
+    let without = train(folder, "new", &["--set", loss]);
+    assert_fails(&without, 2, "must end in { type = \"LogSoftmax\", dim = 1 }");
+    let nll = nll.replace("type = \"Linear\"", "type = \"Linear\"\nout_features = 3");
+    for (end, why) in [
+        ("type = \"LogSoftmax\"\ndim = 0", "dim = 0 is the batch's dimension"),
+        ("type = \"Softmax\"\ndim = -2", "dim = -2 is the batch's dimension"),
+        ("type = \"Repeat\"\ntimes = 4000000\nlayer = [{ type = \"ReLU\" }]", "more than 10000 layers"),
+        ("type = \"Repeat\"\ntimes = 4000000000\nlayer = []", "more than 10000 layers"),
+    ] {
+        let text = nll.replace("type = \"LogSoftmax\"\ndim = 1", end);
+        std::fs::write(folder.join("bad.toml"), text).unwrap();
+        assert_fails(&train(folder, "new", &["--recipe", "bad.toml"]), 2, why);
+    }
+    assert!(!folder.join("new").exists());
+}
+
+#[test]
+fn what_is_meant_by_an_option_is_said() {
+    let folder = workplace();
+    let folder = folder.path();
+    assert_fails(&train(folder, "new", &["--lr", "-1"]), 2, "optimizer.lr must be a number from 0 up");
+    assert_fails(&train(folder, "new", &["--val-fraction", "-0.5"]), 2, "must be a fraction from 0");
+    assert_done(&train(folder, "run", &["--epochs", "1", "--val-fraction", "0.25"]));
+    let record = std::fs::read_to_string(folder.join("run/run.jsonl")).unwrap();
+    assert!(record.contains("\"for\":\"val\"") && record.contains("\"for\":\"test\""), "{record}");
+    // A run's folder is its last checkpoint.
+    let init = train(folder, "init", &["--epochs", "1", "--init", "run"]);
+    assert_done(&init);
+    assert!(stderr(&init).contains("run/checkpoints/last.safetensors: 4 tensors taken"), "{}", stderr(&init));
+    let frozen = ["--freeze", "net.0.*", "--set", "train.group=[{ pattern = \"net.0.*\", lr = 1.0 }]"];
+    assert_fails(
+        &train(folder, "new", &frozen),
+        2,
+        "`net.0.*` fits frozen parameters alone, such as net.0.weight",
+    );
+    // Where no parameter has the optimizer's own learning rate, it is not what is logged.
+    let all = ["--epochs", "1", "--set", "train.group=[{ pattern = \"*\", lr = 0.25 }]"];
+    assert_done(&train(folder, "groups", &all));
+    let lr = metrics(folder, "groups").into_iter().find(|m| m.0 == "learning rate").unwrap().2;
+    assert_eq!(lr, 0.25);
+    // Relative to where train is called.
+    std::fs::create_dir(folder.join("elsewhere")).unwrap();
+    let config = ["--config", "../run/config.toml", "--run", "new", "--device", "cpu"];
+    let output = Command::new(env!("CARGO_BIN_EXE_train"))
+        .current_dir(folder.join("elsewhere"))
+        .args(config)
+        .output()
+        .unwrap();
+    assert_fails(&output, 1, "elsewhere, where [data] shards of the recipe has the shards: give --data DIR");
+}
