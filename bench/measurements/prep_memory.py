@@ -1,6 +1,6 @@
 """The most memory that prep has at a time, in each of its formats: 100,000 generated images of 8x8 pixels, and with --large
 a million. What grows with their number is their labels and places; files and pipes are written a piece at a time."""
-from harness import RELEASE, peak_memory
+from harness import RELEASE, peak_resident
 from measurements.scaling import raw
 
 UNIT = "MiB"
@@ -12,7 +12,7 @@ def ours(bench):
     for count in [100_000] + [1_000_000] * bench.large:
         for form in FORMATS:
             command = [RELEASE / "prep", raw(bench, count), "-q", "--format", form, "-o", bench.emptied("prep-memory")]
-            figures[f"prep, {form}, {count:,} images"] = peak_memory(command)["resident"]
+            figures[f"prep, {form}, {count:,} images"] = peak_resident(command)
     bench.emptied("prep-memory")
     return figures
 
