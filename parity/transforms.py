@@ -82,10 +82,14 @@ def prepared(bench, folder, text):
     """The images of a folder through `prep`, [N, C, H, W]."""
     out = bench.work / "prepared"
     options = ["--transform", text, "--dtype", "float32" if FLOATS.search(text) else "uint8"]
+    left = None
     # What is drawn from a single value, such as a flip with p=1, is baked with one copy of each image.
-    bench.program("prep", folder, "--split", "train", "-o", out, "--format", "npy", "--augment", 1, *options)
-    left = json.loads((out / "train.json").read_text())["deferred"]
-    if left:
+    for augment in [], ["--augment", 1]:
+        bench.program("prep", folder, "--split", "train", "-o", out, "--format", "npy", *augment, *options)
+        left = json.loads((out / "train.json").read_text())["deferred"]
+        if not left:
+            break
+    else:
         raise Stopped(f"prep has left {left} of {text}")
     return np.load(out / "train-00000-of-00001-images.npy")
 

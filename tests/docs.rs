@@ -270,17 +270,33 @@ fn every_command_in_the_documents_works() {
     assert!(failed.is_empty(), "what failed is above, in {failed:?}");
 }
 
+/// Each program's own pages.
+const PAGES: [(&str, &[&str]); 5] = [
+    ("fetch-data", &["datasets.md"]),
+    ("prep", &["datasets.md", "formats.md", "transforms.md"]),
+    ("train", &["training.md", "models.md", "recipes.md"]),
+    ("evaluate", &["evaluate.md"]),
+    ("scalars", &["scalars.md"]),
+];
+
 #[test]
-fn every_option_is_in_a_document() {
-    let text: String = pages().iter().map(|page| fs::read_to_string(page).unwrap()).collect();
-    let words: HashSet<&str> = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-')).collect();
+fn every_option_is_in_a_document_of_its_program() {
+    let mut missing = Vec::new();
     for name in PROGRAMS {
+        let of_this = |page: &&PathBuf| {
+            let page = page.file_name().unwrap().to_str().unwrap();
+            page == "README.md" || PAGES.iter().any(|(of, pages)| *of == name && pages.contains(&page))
+        };
+        let text: String =
+            pages().iter().filter(of_this).map(|page| fs::read_to_string(page).unwrap()).collect();
+        let words: HashSet<&str> = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-')).collect();
         let mut options: Vec<String> =
             options(name).into_iter().map(|option| format!("--{option}")).collect();
         options.sort();
         options.retain(|option| !words.contains(option.as_str()));
-        assert!(options.is_empty(), "{name}: in no document: {options:?}");
+        missing.extend(options.iter().map(|option| format!("{name} {option}")));
     }
+    assert!(missing.is_empty(), "in none of the program's pages: {missing:?}");
 }
 
 #[test]
@@ -306,4 +322,17 @@ fn the_translation_has_the_same_blocks() {
         assert_eq!(a, b, "block {}", i + 1);
     }
     assert_eq!(english.len(), chinese.len());
+    // And the same headings.
+    let headings = |name: &str| -> Vec<String> {
+        let text = fs::read_to_string(repository().join("docs").join(name)).unwrap();
+        let sign =
+            |line: &str| line.split(' ').next().filter(|sign| sign.starts_with('#')).map(str::to_owned);
+        let mut fenced = false;
+        let outside = text.lines().filter(|line| {
+            fenced ^= line.starts_with("```");
+            !fenced
+        });
+        outside.filter_map(sign).collect()
+    };
+    assert_eq!(headings("tutorial.md"), headings("tutorial.zh.md"));
 }

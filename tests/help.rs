@@ -5,12 +5,12 @@ use crate::programs::{PROGRAMS, fails, ok, program, said};
 #[test]
 fn every_program_explains_itself() {
     for name in PROGRAMS {
-        let help = ok(program(name).arg("--help").env("COLUMNS", "100")).stdout;
+        let help = ok(program(name).arg("--help").env("COLUMNS", "80")).stdout;
         assert!(help.contains("Examples:"), "{name} --help:\n{help}");
         // An example that is broken into lines could not be pasted; on 80 columns none may be.
-        let narrow = ok(program(name).arg("--help").env("COLUMNS", "80")).stdout;
+        let wide = ok(program(name).arg("--help").env("COLUMNS", "200")).stdout;
         let examples = |help: &str| help.split("Examples:").nth(1).unwrap().to_owned();
-        assert_eq!(examples(&narrow), examples(&help), "{name} --help");
+        assert_eq!(examples(&wide), examples(&help), "{name} --help");
         // A tall screen.
         assert!(help.lines().count() <= 60, "{name} --help has {} lines", help.lines().count());
         assert!(ok(program(name).arg("--version")).stdout.starts_with(name));

@@ -49,9 +49,12 @@ fn what_needs_no_libtorch_needs_no_other_half() {
     assert!(message.contains("no checkpoint among the arguments"), "{message}");
 }
 
+/// What is not there would be told first.
+const A_FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+
 #[test]
 fn a_missing_half_is_named() {
-    for (name, argument) in [("train", "--summary"), ("evaluate", "a.safetensors")] {
+    for (name, argument) in [("train", "--summary"), ("evaluate", A_FILE)] {
         let message = fails(Command::new(alone(name)).arg(argument), 1);
         assert!(message.contains(&format!("{name}-torch, the half of {name}")), "{message}");
         assert!(message.contains("make install"), "{message}");
@@ -61,7 +64,7 @@ fn a_missing_half_is_named() {
 #[test]
 fn a_missing_libtorch_is_named() {
     let folder = libtorch().join("lib").canonicalize().unwrap();
-    for (name, argument) in [("train", "--summary"), ("evaluate", "a.safetensors")] {
+    for (name, argument) in [("train", "--summary"), ("evaluate", A_FILE)] {
         // As if the libtorch that they were built with had been removed since.
         let path = alone(name);
         rename_within(&path, folder.to_str().unwrap());

@@ -21,55 +21,55 @@ pub struct Args {
     /// images; - reads images' paths from standard input
     #[arg(required = true, value_name = "CHECKPOINT|IMAGE|DIR")]
     pub inputs: Vec<PathBuf>,
-    /// Folder of shards [default: the one that the checkpoint's run used]
+    /// Folder of shards [default: the checkpoint's run's]
     #[arg(short, long, value_name = "DIR")]
     pub data: Option<PathBuf>,
     /// Which split
     #[arg(long, default_value = "test")]
     pub split: String,
-    /// Recipe, or architecture such as resnet18, whose network a plain state dict belongs to
+    /// Recipe or architecture that a state dict belongs to
     #[arg(short, long, value_name = "NAME|FILE")]
     pub model: Option<String>,
-    /// The batch size that the total loss is summed by [default: the training's]
+    /// The total loss's batches [default: the training's]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub batch_size: Option<u32>,
-    /// fp32, bf16, auto, or on a GPU fp16 or tf32
+    /// fp32, bf16, auto; on a GPU fp16, tf32
     #[arg(long, value_name = "P", default_value = "fp32", value_parser = Precision::parser(), hide_possible_values = true)]
     pub precision: Precision,
     /// auto, cpu, cuda or cuda:N
     #[arg(long, default_value = "auto", value_parser = Device::parser(), hide_possible_values = true)]
     pub device: Device,
-    /// How the results are written
-    #[arg(short, long, value_enum, default_value_t = Format::Text, help_heading = "Results")]
+    /// text, json or csv
+    #[arg(short, long, value_enum, default_value_t = Format::Text, hide_possible_values = true, help_heading = "Results")]
     pub format: Format,
-    /// Also each class's precision, recall and F1, and the confusion matrix
+    /// Also each class's figures and the confusion matrix
     #[arg(short, long, help_heading = "Results")]
     pub report: bool,
-    /// Top-k accuracies, such as 1,5; for images, how many classes are named [default: 3]
+    /// Such as 1,5; for images, classes named [default: 3]
     #[arg(long, value_name = "K,...", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..), help_heading = "Results")]
     pub top_k: Vec<u32>,
-    /// Write each image's label, prediction and probabilities: CSV, or JSON lines (.jsonl); - is standard output
+    /// Write each image's label, prediction, probabilities: CSV, or JSON lines (.jsonl); - is standard output
     #[arg(short, long, value_name = "FILE", help_heading = "Results")]
     pub predictions: Option<PathBuf>,
-    /// Write a page with the confusion matrix and the most confident mistakes; - is standard output
+    /// Write a page: confusion matrix, worst mistakes
     #[arg(long, value_name = "FILE", help_heading = "Results")]
     pub html: Option<PathBuf>,
-    /// Draw what some images are taken for: DIR/CHECKPOINT.png
+    /// Draw what some images are taken for: DIR/NAME.png
     #[arg(long, value_name = "DIR", help_heading = "Results")]
     pub samples: Option<PathBuf>,
-    /// The pipeline that images go through [default: the checkpoint's own]
+    /// Of the images [default: the checkpoint's own]
     #[arg(short, long, value_name = "PIPELINE", help_heading = "Images")]
     pub transform: Option<String>,
-    /// The names of the network's outputs, one a line, where only their number is known
+    /// A state dict's classes, one name a line
     #[arg(long, value_name = "FILE", help_heading = "Images")]
     pub classes: Option<PathBuf>,
     /// Name images that cannot be read, and go on
     #[arg(long, help_heading = "Images")]
     pub skip_bad: bool,
-    /// Print a table of these runs: their metrics, and where their settings differ
+    /// Print a table of runs: metrics, and where settings differ
     #[arg(long, conflicts_with_all = ["data", "model", "report", "top_k", "predictions", "html", "samples", "transform", "classes", "skip_bad", "batch_size"], help_heading = "Comparison")]
     pub compare: bool,
-    /// The metric that the table is sorted by [default: val accuracy, or test accuracy]
+    /// The metric to sort by [default: val accuracy, or test accuracy]
     #[arg(long, value_name = "TAG", requires = "compare", help_heading = "Comparison")]
     pub sort: Option<String>,
     /// What every program has

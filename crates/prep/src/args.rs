@@ -19,17 +19,17 @@ const EXAMPLES: &str = "Examples:
 #[derive(Debug, Clone, Parser)]
 #[command(name = "prep", version, after_help = EXAMPLES)]
 pub struct Args {
-    /// Folders from fetch-data, of CIFAR or IDX files, or of images in a folder per class; a .csv or .tsv with
-    /// columns path, label, split; - for such lines on standard input. Several are joined, class by class
+    /// Folders: fetch-data's, of CIFAR or IDX files, or with a folder per class; lists (.csv, .tsv) of path, label,
+    /// split; - for such a list on standard input. Several are joined
     #[arg(value_name = "INPUT", required_unless_present = "inspect")]
     pub inputs: Vec<PathBuf>,
     /// Write into this folder, or to standard output (-)
     #[arg(short, long, value_name = "FOLDER", required_unless_present_any = ["inspect", "stats", "preview"])]
     pub out: Option<PathBuf>,
-    /// Print mean and deviation per channel, class counts and image sizes
+    /// Print mean and deviation, class counts, image sizes
     #[arg(long, conflicts_with_all = ["out", "inspect"])]
     pub stats: bool,
-    /// Draw what the pipeline makes of some images of each class, with its draws, as PNG
+    /// Draw images of each class after the pipeline, as PNG
     #[arg(long, value_name = "FILE.png", conflicts_with = "inspect")]
     pub preview: Option<PathBuf>,
     /// Check shard files (or -) and print what they hold
@@ -54,13 +54,13 @@ pub struct Args {
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Which images")]
 pub struct Select {
-    /// Only these splits (train, test, val), separated by commas [default: all]
+    /// Only these splits: train,test,val [default: all]
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub split: Vec<String>,
-    /// Without a test split: how much of each class becomes one [default: 0]
+    /// Without a test split: this share becomes one
     #[arg(long, value_name = "F", value_parser = fraction)]
     pub test_fraction: Option<f64>,
-    /// Without a test split: the images listed in this file become one
+    /// Without a test split: images listed here become one
     #[arg(long, value_name = "FILE", conflicts_with = "test_fraction")]
     pub test_list: Option<PathBuf>,
     /// Only these classes, labelled in this order
@@ -69,10 +69,10 @@ pub struct Select {
     /// At most so many images of each split, evenly spaced
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub limit: Option<u64>,
-    /// Leave out images that cannot be read, and list them here
+    /// Leave out images that cannot be read; list them here
     #[arg(long, value_name = "FILE")]
     pub skip_bad: Option<PathBuf>,
-    /// For the test fraction and for what is drawn at random
+    /// For all that is drawn at random
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub seed: u64,
 }
@@ -81,22 +81,22 @@ pub struct Select {
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "What is done to them")]
 pub struct PipelineArgs {
-    /// Take the transforms of a recipe, built-in or a TOML file
+    /// A recipe's transforms: built-in, or a TOML file
     #[arg(long, value_name = "NAME|FILE")]
     pub recipe: Option<String>,
-    /// The transforms of every split, joined by | [default: ToTensor]
+    /// For every split, joined by | [default: ToTensor]
     #[arg(long, value_name = "TEXT", conflicts_with = "recipe")]
     pub transform: Option<String>,
-    /// The transforms of the train split
+    /// For the train split
     #[arg(long, value_name = "TEXT")]
     pub train_transform: Option<String>,
-    /// The transforms of the other splits
+    /// For the other splits
     #[arg(long, value_name = "TEXT")]
     pub test_transform: Option<String>,
-    /// Bake N drawn copies of each image, not leaving chance to train
+    /// Bake N drawn copies of each image
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=10_000))]
     pub augment: Option<u64>,
-    /// uint8 leaves ToTensor and Normalize to train
+    /// The pixels' type
     #[arg(long, value_name = "TYPE", value_enum, default_value_t = Elements::Uint8)]
     pub dtype: Elements,
 }

@@ -89,7 +89,7 @@ fn draw_one(chart: &Chart, look: Look) -> String {
 /// The tag, and for each run its mark, name and last value.
 fn title(chart: &Chart, look: Look) -> String {
     let width = usize::from(look.width);
-    let mut text = format!("{}\n", terminal::cut(&chart.tag, width));
+    let mut text = format!("{}\n", terminal::cut(&terminal::harmless(&chart.tag), width));
     for (i, curve) in chart.curves.iter().enumerate() {
         let mark = if look.unicode { '\u{25cf}' } else { MARKS[i % MARKS.len()] };
         let last = curve.points.last().map_or(f64::NAN, |p| p.1);
@@ -98,7 +98,7 @@ fn title(chart: &Chart, look: Look) -> String {
         let (start, end) = escape(COLOURS[i % COLOURS.len()], look);
         let last = format!(": {} at step {step}", number(last));
         // What is known of the run is worth more than all of its name.
-        let run = terminal::cut(run, width.saturating_sub("  * ".len() + last.len()));
+        let run = terminal::cut(&terminal::harmless(run), width.saturating_sub("  * ".len() + last.len()));
         let _ = writeln!(text, "  {start}{mark}{end} {run}{last}");
     }
     text
@@ -204,6 +204,9 @@ mod tests {
     #[test]
     fn long_names_are_cut() {
         let mut chart = chart(&[(&"deep/".repeat(30), &[(1.0, 0.5), (2.0, 0.25)])]);
+        chart.tag = "\u{1b}[2J".into();
+        let steering = draw(std::slice::from_ref(&chart), ASCII);
+        assert!(steering.starts_with("\\u{1b}[2J\n"), "{steering}");
         chart.tag = "\u{635f}\u{5931} ".repeat(30);
         let text = draw(&[chart], Look { width: 40, ..ASCII });
         let mut lines = text.lines();

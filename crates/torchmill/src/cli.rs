@@ -152,7 +152,7 @@ fn with_generators(command: clap::Command) -> clap::Command {
                 .exclusive(true)
                 .help_heading("Messages")
                 .hide_possible_values(true)
-                .help("Print a completion script: bash, zsh, fish, elvish, powershell"),
+                .help("Completions: bash, zsh, fish, elvish, powershell"),
         )
         .arg(
             Arg::new("man")

@@ -38,20 +38,7 @@ pub fn quiet() -> bool {
 ///
 /// Names from files may hold anything: what would steer the terminal is shown as its escape, such as `\u{1b}`.
 pub fn say(message: impl Display) {
-    let _ = std::io::stderr().write_all((harmless(&message.to_string()) + "\n").as_bytes());
-}
-
-/// Text with its control characters, line breaks and tabs left out, written as escapes.
-fn harmless(text: &str) -> String {
-    let mut shown = String::with_capacity(text.len());
-    for letter in text.chars() {
-        if letter.is_control() && !matches!(letter, '\n' | '\t') {
-            shown.extend(letter.escape_default());
-        } else {
-            shown.push(letter);
-        }
-    }
-    shown
+    let _ = std::io::stderr().write_all((terminal::harmless(&message.to_string()) + "\n").as_bytes());
 }
 
 /// A line for the user on standard error, unless `-q` was given.
@@ -209,15 +196,5 @@ pub fn duration(d: Duration) -> String {
         format!("{:.1} s", d.as_secs_f64())
     } else {
         HumanDuration(d).to_string()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_would_steer_the_terminal_is_shown() {
-        assert_eq!(harmless("a\u{1b}[2Jb\u{9b}31m\rc\n\td \u{e9}"), "a\\u{1b}[2Jb\\u{9b}31m\\rc\n\td \u{e9}");
     }
 }

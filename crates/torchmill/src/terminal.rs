@@ -53,6 +53,19 @@ pub fn cut(text: &str, columns: usize) -> String {
     fitting(&mut text.chars(), kept - kept / 2) + "~" + &end
 }
 
+/// Text with its control characters, line breaks and tabs left out, written as escapes.
+pub fn harmless(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for letter in text.chars() {
+        if letter.is_control() && !matches!(letter, '\n' | '\t') {
+            shown.extend(letter.escape_default());
+        } else {
+            shown.push(letter);
+        }
+    }
+    shown
+}
+
 /// A variable that is set to something.
 fn set(name: &str) -> Option<String> {
     env::var(name).ok().filter(|value| !value.is_empty())
@@ -68,5 +81,10 @@ mod tests {
         assert_eq!(cut("automobile", 7), "aut~ile");
         assert_eq!(cut("\u{6c7d}\u{8f66}\u{6c7d}\u{8f66}", 5), "\u{6c7d}~\u{8f66}");
         assert_eq!((cut("abc", 1).as_str(), cut("abc", 0).as_str()), ("~", "~"));
+    }
+
+    #[test]
+    fn what_would_steer_the_terminal_is_shown() {
+        assert_eq!(harmless("a\u{1b}[2Jb\u{9b}31m\rc\n\td \u{e9}"), "a\\u{1b}[2Jb\\u{9b}31m\\rc\n\td \u{e9}");
     }
 }

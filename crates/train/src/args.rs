@@ -19,7 +19,7 @@ use crate::BUILT_WITH;
 #[derive(Debug, Parser)]
 #[command(version = libtorch::version(BUILT_WITH), after_help = EXAMPLES)]
 pub struct Args {
-    /// What to train and how; a run's config.toml repeats it [default: article]
+    /// Recipe, or a run's config.toml [default: article]
     #[arg(short, long, alias = "config", value_name = "NAME|FILE")]
     pub recipe: Option<String>,
     /// Folder of shards that prep wrote
@@ -28,22 +28,22 @@ pub struct Args {
     /// The run's folder [default: runs/RECIPE-DATASET]
     #[arg(long, value_name = "DIR")]
     pub run: Option<PathBuf>,
-    /// Go on from the run's last checkpoint, or from this one
+    /// Go on from the last checkpoint, or from this one
     #[arg(long, value_name = "CHECKPOINT", num_args = 0..=1, default_missing_value = "last")]
     pub resume: Option<PathBuf>,
-    /// Start from these weights; a head for other classes starts anew
+    /// Start from these weights (a new head if need be)
     #[arg(long, value_name = "FILE", help_heading = "Network")]
     pub init: Option<PathBuf>,
-    /// Names not taken from --init, such as 'fc.*'; may be repeated
+    /// Names not taken from --init, such as 'fc.*'
     #[arg(long, value_name = "PATTERN", help_heading = "Network")]
     pub init_except: Vec<String>,
-    /// Names not to train, such as 'layer[12].*'; may be repeated
+    /// Names not to train, such as 'layer[12].*'
     #[arg(long, value_name = "PATTERN", help_heading = "Network")]
     pub freeze: Vec<String>,
-    /// Instead of the recipe's layers: resnet18 or another (docs/models.md)
+    /// resnet18 or another, in place of the layers
     #[arg(long, value_name = "NAME", value_parser = Named::text(ARCHITECTURES.map(|a| a.name)), hide_possible_values = true, help_heading = "Network")]
     pub architecture: Option<String>,
-    /// Print layers, shapes, parameters and multiply-adds only
+    /// Print layers, shapes, parameters, multiply-adds
     #[arg(long, help_heading = "Network")]
     pub summary: bool,
     /// For --summary without shards: the images' shape
@@ -55,10 +55,10 @@ pub struct Args {
     /// auto, cpu, cuda or cuda:N
     #[arg(long, default_value = "auto", value_parser = Device::parser(), hide_possible_values = true, help_heading = "Machine")]
     pub device: Device,
-    /// Processor threads [default: one a core]; changes results' last bits
+    /// Processor threads [default: one a core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..=1024), help_heading = "Machine")]
     pub threads: Option<i32>,
-    /// Stop in time, save, and say how to go on: 90s, 30m, 1h30m
+    /// Stop in time, save, and say how to go on: 90s, 1h30m
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration, help_heading = "Machine")]
     pub max_time: Option<Duration>,
     /// How often the training images are gone through
@@ -79,22 +79,22 @@ pub struct Args {
     /// fp32, bf16, auto, or on a GPU fp16 or tf32
     #[arg(long, value_name = "P", value_parser = Precision::parser(), hide_possible_values = true, help_heading = RECIPE)]
     pub precision: Option<Precision>,
-    /// Validate on this share of the training images; test once, at the end
+    /// Validate on this share; test once, at the end
     #[arg(long, value_name = "F", allow_negative_numbers = true, help_heading = RECIPE)]
     pub val_fraction: Option<f64>,
     /// Evaluate after every so many epochs
     #[arg(long, value_name = "N", help_heading = RECIPE)]
     pub eval_every: Option<u64>,
-    /// Stop when so many evaluations in a row were no better than the best
+    /// Stop when so many evaluations were no better
     #[arg(long, value_name = "N", help_heading = RECIPE)]
     pub patience: Option<u64>,
     /// Only so many batches an epoch and evaluation
     #[arg(long, value_name = "N", help_heading = RECIPE)]
     pub limit_batches: Option<usize>,
-    /// The same few batches in every epoch, to be learnt by heart
+    /// The same few batches in every epoch, as a check
     #[arg(long, value_name = "N", help_heading = RECIPE)]
     pub overfit_batches: Option<usize>,
-    /// Any other value, such as train.optimizer.momentum=0.9
+    /// Any other value: train.optimizer.momentum=0.9
     #[arg(long, value_name = "KEY=VALUE", help_heading = RECIPE)]
     pub set: Vec<String>,
     /// Keep the last so many epochs' and the best, not all

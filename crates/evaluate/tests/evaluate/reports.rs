@@ -33,6 +33,17 @@ fn the_figures_are_the_ones_computed_by_hand() {
 }
 
 #[test]
+fn the_page_may_go_to_standard_output_alone() {
+    let folder = workplace();
+    let output = evaluate(folder.path(), &["full.safetensors", "--html", "-"]);
+    assert_done(&output);
+    assert!(stdout(&output).starts_with("<!DOCTYPE html>") && !folder.path().join("-").exists());
+    assert!(stderr(&output).contains("accuracy 33.00 % (33 of 100)"), "{}", stderr(&output));
+    let both = evaluate(folder.path(), &["full.safetensors", "--html", "-", "--predictions", "-"]);
+    assert_fails(&both, 2, "--predictions and --html cannot both go to standard output");
+}
+
+#[test]
 fn every_format_and_several_checkpoints() {
     let folder = workplace();
     let text = evaluate(folder.path(), &["full.safetensors"]);

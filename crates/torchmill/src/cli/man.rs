@@ -4,7 +4,18 @@ use std::io;
 
 use clap::Command;
 use clap_mangen::Man;
-use clap_mangen::roff::{Roff, roman};
+use clap_mangen::roff::{Roff, bold, roman};
+
+/// What [`crate::Error::exit_status`] says.
+const EXIT_STATUS: [(&str, &str); 4] = [
+    ("0", "All was done; or the reader of standard output went away."),
+    (
+        "1",
+        "The input, the disk or the network was not as it should be. Standard error says what, where and what to do.",
+    ),
+    ("2", "The command line, a recipe or a pipeline is wrong."),
+    ("130", "Interrupted: by Ctrl-C or SIGTERM."),
+];
 
 /// The page of a program. Its examples stand as they are: lines that are filled and hyphenated could not be pasted.
 pub fn page(command: Command) -> io::Result<Vec<u8>> {
@@ -24,7 +35,11 @@ pub fn page(command: Command) -> io::Result<Vec<u8>> {
     for line in examples.lines().skip(1) {
         section.text([roman(line.trim_start())]);
     }
-    section.control("fi", []).to_writer(&mut page)?;
+    section.control("fi", []).control("SH", ["EXIT STATUS"]);
+    for (status, meaning) in EXIT_STATUS {
+        section.control("TP", []).text([bold(status)]).text([roman(meaning)]);
+    }
+    section.to_writer(&mut page)?;
     man.render_version_section(&mut page)?;
     Ok(page)
 }
@@ -44,5 +59,7 @@ mod tests {
             page.contains(".SH EXAMPLES\n.nf\nmill \\-x \\*(Aqa  b\\*(Aq | sink\n\\&.mill\n.fi\n"),
             "{page}"
         );
+        let statuses = page.split(".SH \"EXIT STATUS\"\n").nth(1).unwrap();
+        assert!(statuses.starts_with(".TP\n\\fB0\\fR\n") && statuses.contains("\\fB130\\fR\n"), "{page}");
     }
 }
