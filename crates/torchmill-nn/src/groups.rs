@@ -18,7 +18,7 @@ pub struct Group {
 /// The groups, and which one each parameter belongs to.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Groups {
-    /// Different from one another; the optimizer's own comes first.
+    /// Different from one another, none without a parameter; the optimizer's own comes first, where any has it.
     pub groups: Vec<Group>,
     /// For each parameter, the index of its group.
     pub of: Vec<usize>,
@@ -72,6 +72,10 @@ impl Groups {
             }
             groups.of.push(at);
         }
+        if !groups.of.contains(&0) {
+            groups.groups.remove(0);
+            groups.of.iter_mut().for_each(|at| *at -= 1);
+        }
         Ok(groups)
     }
 }
@@ -121,6 +125,11 @@ mod tests {
         assert_eq!(found.groups[found.of[4]].lr, 1.0);
         train.no_decay = vec![NoDecay::Bias];
         assert_eq!(decays(&Groups::new(&train, &parameters, &[]).unwrap()), [0.5, 0.0, 0.5, 0.0, 0.5]);
+        let mut all = train.clone();
+        all.groups[0].pattern = "*".into();
+        let found = Groups::new(&all, &parameters, &[]).unwrap();
+        let rates: Vec<f64> = found.groups.iter().map(|g| g.lr).collect();
+        assert_eq!((rates, found.of), (vec![1.0, 1.0], vec![0, 1, 0, 1, 0]));
         let attention: Vec<(&str, &Tensor)> = ["fc.in_proj_weight", "fc.in_proj_bias", "fc.out_proj.bias"]
             .into_iter()
             .zip([&tensors[4], &tensors[1], &tensors[1]])

@@ -98,10 +98,9 @@ impl Optimizer {
         self.steps
     }
 
-    /// The learning rate of the next step; where there are several, that of the first group with a parameter.
+    /// The learning rate of the next step; the first group's where there are several.
     pub fn lr(&self) -> f64 {
-        let first = self.groups.of.iter().min().copied().unwrap_or(0);
-        self.rates.get(first).copied().unwrap_or(f64::NAN)
+        self.rates.first().copied().unwrap_or(f64::NAN)
     }
 
     /// Sets each group's learning rate at the next step.
