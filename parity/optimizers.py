@@ -1,7 +1,7 @@
 """Every optimizer and schedule: 100 steps of `train` with a linear network, against torch.optim on the same batches.
 
-It sees images of 4x4 pixels: with thousands of inputs the larger of these learning rates diverge, and a run that diverges
-makes any difference of rounding as large as the weights.
+It sees coloured images as 4x4 pixels: with thousands of inputs the larger of these learning rates diverge, and a run that
+diverges makes any difference of rounding as large as the weights.
 
 The optimizers and schedules are those of crates/torchmill-nn/tests/golden/nn.py, in TOML and in PyTorch.
 """
@@ -16,7 +16,7 @@ EPOCHS, BATCHES, BATCH_SIZE, EVALUATED = 20, 5, 16, 8
 RECIPE = f"""
 name = "linear"
 [model]
-layer = [{{ type = "AdaptiveAvgPool2d", output_size = 4 }}, {{ type = "Flatten" }}, {{ type = "Linear" }}]
+layer = [{{ type = "AdaptiveAvgPool2d", output_size = SIDE }}, {{ type = "Flatten" }}, {{ type = "Linear" }}]
 [checkpoints]
 keep = 1
 [train]
@@ -54,9 +54,14 @@ def compare_schedules(bench):
 def trained(bench, keys):
     """The state dict and the learning rates, of each epoch's last step, of our run with these keys of [train]."""
     recipe = bench.work / "linear.toml"
-    recipe.write_text(RECIPE + keys + "\n")
+    recipe.write_text(RECIPE.replace("SIDE", str(side(bench.pictures("test").images))) + keys + "\n")
     checkpoint, curves = bench.train("linear", "--recipe", recipe, "--data", bench.shards(), "--seed", 0)
     return load_file(checkpoint), curves["learning rate"]
+
+
+def side(images):
+    """How many pixels wide and high [N, C, H, W] images are to the network."""
+    return images.shape[2] if images.shape[1] == 1 else 4
 
 
 class Linear:
@@ -64,12 +69,13 @@ class Linear:
 
     def __init__(self, bench):
         self.train_set, test = bench.pictures("train"), bench.pictures("test")
+        self.side = side(test.images)
         evaluated = BATCH_SIZE * EVALUATED
         self.images, self.labels = test.images[:evaluated].float().div(255), test.labels[:evaluated]
 
     def train(self, make_optimizer, make_schedule=None, unit=None):
         torch.manual_seed(0)
-        network = nn.Sequential(nn.AdaptiveAvgPool2d(4), nn.Flatten(), nn.Linear(16 * self.images.shape[1], 10))
+        network = nn.Sequential(nn.AdaptiveAvgPool2d(self.side), nn.Flatten(), nn.Linear(self.side**2 * self.images.shape[1], 10))
         loss_function = nn.CrossEntropyLoss()
         training = DataLoader(self.train_set, batch_size=BATCH_SIZE, shuffle=True, drop_last=True)
         testing = DataLoader(self.train_set)
