@@ -290,6 +290,8 @@ test: lint .venv/.installed
 lint: libtorch
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
+	@# The fuzz targets are a workspace of their own, whose lock file is easily forgotten.
+	cargo metadata --locked --format-version 1 --manifest-path fuzz/Cargo.toml >/dev/null
 	@if command -v shellcheck >/dev/null; then set -x; shellcheck scripts/* .ci/run; fi
 
 fmt:
