@@ -316,7 +316,7 @@ fn to_planar(image: &Image, place: &mut [u8]) {
 }
 
 /// float32 values as elements of `dtype`, rounded to nearest.
-fn to_elements(values: &[f32], dtype: DType, place: &mut [u8]) {
+pub fn to_elements(values: &[f32], dtype: DType, place: &mut [u8]) {
     match dtype {
         DType::Float16 => {
             for (to, &v) in place.chunks_exact_mut(2).zip(values) {

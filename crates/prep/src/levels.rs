@@ -1,7 +1,7 @@
 //! Pixels to floats by looking them up: what the end of a pipeline makes of each level is worked out once.
 
 use torchmill::shard::DType;
-use torchmill::transform::{self, Image, Pipeline, Sample};
+use torchmill::transform::{Image, Pipeline};
 use torchmill::{Error, Result};
 
 use crate::bake;
@@ -15,16 +15,12 @@ pub struct Levels {
 }
 
 impl Levels {
-    /// Carries out `pipeline` on an image that has every level once in each of its channels.
-    ///
-    /// The pipeline makes floats level by level: see [`Pipeline::split_levels`].
+    /// Those of a pipeline that makes floats level by level: see [`Pipeline::split_levels`].
     pub fn new(pipeline: &Pipeline, channels: usize, dtype: DType) -> Result<Self> {
-        let pixels = (0..=255).flat_map(|level| std::iter::repeat_n(level, channels)).collect();
-        let ramp = Sample::Image(Image { width: 256, height: 1, channels, pixels });
-        let floats = pipeline.apply(ramp, &mut transform::rng(0, 0, 0))?;
+        let floats = pipeline.levels(channels)?;
         let size = dtype.size() as usize;
         let mut elements = vec![0; channels * 256 * size];
-        bake::lay_out(&floats, dtype, &mut elements);
+        bake::to_elements(floats.as_flattened(), dtype, &mut elements);
         Ok(Self { elements, size })
     }
 
@@ -59,6 +55,8 @@ fn look_up<const SIZE: usize, const CHANNELS: usize>(elements: &[u8], image: &Im
 
 #[cfg(test)]
 mod tests {
+    use torchmill::transform::{self, Sample};
+
     use super::*;
 
     #[test]

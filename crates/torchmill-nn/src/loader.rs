@@ -7,7 +7,7 @@ use std::sync::{Arc, mpsc};
 use half::{bf16, f16};
 use tch::{Device, Kind, Tensor};
 use torchmill::shard::{DType, ShardSet};
-use torchmill::transform::{Image, Pipeline, Rearrangement, Sample, Transform, rng};
+use torchmill::transform::{Image, Pipeline, Rearrangement, Sample, rng};
 use torchmill::{Error, Result};
 
 use crate::resident::{Resident, Source};
@@ -376,22 +376,13 @@ fn finish(set: &ShardSet, deferred: Pipeline) -> Result<Finish> {
     if !deferred.makes_tensors() {
         return Err(no_to_tensor(set));
     }
-    let steps = deferred.steps();
-    let pixelwise = |step: &Transform| matches!(step, Transform::ToTensor(_) | Transform::Normalize(_));
-    let at = steps.iter().position(pixelwise).unwrap_or(steps.len());
-    if !steps[at..].iter().all(pixelwise) {
+    let (before, last) = deferred.split_levels();
+    if last.is_empty() {
         return Ok(Finish::Steps(deferred));
     }
-    let (before, tail) = (Pipeline::from(steps[..at].to_vec()), Pipeline::from(steps[at..].to_vec()));
     let [channels, ..] = before.output_shape(set.image_shape())?;
-    let before = Before::new(before, set.image_shape())?;
-    // The tail treats each pixel alike, so an image of all 256 levels says what it makes of each.
-    let levels = (0..=255_u8).flat_map(|level| std::iter::repeat_n(level, channels)).collect();
-    let ramp = Image { width: 16, height: 16, channels, pixels: levels };
-    let Sample::Tensor(tensor) = tail.apply(Sample::Image(ramp), &mut rng(0, 0, 0))? else {
-        return Err(no_to_tensor(set));
-    };
-    Ok(Finish::Table { before, values: tensor.values.as_chunks::<256>().0.to_vec() })
+    let values = last.levels(channels)?;
+    Ok(Finish::Table { before: Before::new(before, set.image_shape())?, values })
 }
 
 fn no_to_tensor(set: &ShardSet) -> Error {

@@ -89,6 +89,13 @@ fn restore_best(plan: &Plan, watch: &mut Watch, eval: &str) -> Result<()> {
     folder.restore_best(best)
 }
 
+/// A loss that is a mean over nothing.
+fn no_mean(batch: std::fmt::Arguments) -> Error {
+    Error::failed(format_args!(
+        "no image of {batch} counts, so its loss has no mean: by [train] loss their labels are ignored or weigh 0; give a larger --batch-size, or other weights"
+    ))
+}
+
 /// Why an epoch, or a run, is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Ended {
@@ -454,9 +461,7 @@ impl Session {
             return Ok(found);
         }
         if found.mean_loss.is_finite() {
-            return Err(Error::failed(format_args!(
-                "no image of one of the evaluation's batches counts, so its loss has no mean: by [train] loss their labels are ignored or weigh 0; give a larger --batch-size, or other weights"
-            )));
+            return Err(no_mean(format_args!("one of the evaluation's batches")));
         }
         Err(self.diverged(found.total_loss, format_args!("in the evaluation after step {}", self.step)))
     }
@@ -468,9 +473,7 @@ impl Session {
             last = loss;
             if of_nothing {
                 self.metrics.flush()?;
-                return Err(Error::failed(format_args!(
-                    "no image of step {step}'s batch counts, so its loss has no mean: by [train] loss their labels are ignored or weigh 0; give a larger --batch-size, or other weights"
-                )));
+                return Err(no_mean(format_args!("step {step}'s batch")));
             }
             if !last.is_finite() {
                 self.metrics.flush()?;

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::image::{Form, Kind, Sample};
+use super::image::{Form, Image, Kind, Sample};
 use super::random::Rng;
 use super::rearrangement::Rearrangement;
 use super::table::Transform;
@@ -102,6 +102,16 @@ impl Pipeline {
             (self.clone(), Self::default())
         } else {
             (before, last)
+        }
+    }
+
+    /// What the last steps of [`Pipeline::split_levels`] make of each of the 256 levels, channel by channel.
+    pub fn levels(&self, channels: usize) -> Result<Vec<[f32; 256]>> {
+        let pixels = (0..=255).flat_map(|level| std::iter::repeat_n(level, channels)).collect();
+        let ramp = Sample::Image(Image { width: 256, height: 1, channels, pixels });
+        match self.apply(ramp, &mut super::rng(0, 0, 0))? {
+            Sample::Tensor(tensor) => Ok(tensor.values.as_chunks::<256>().0.to_vec()),
+            Sample::Image(_) => Err(Error::failed(format_args!("`{self}` makes no floats of levels"))),
         }
     }
 
