@@ -1,6 +1,7 @@
 //! What `train` and `evaluate` share, on libtorch: networks, batches, losses, optimizers, checkpoints.
 
 pub mod checkpoint;
+mod conv2d;
 mod cpp;
 pub mod device;
 pub mod evaluation;

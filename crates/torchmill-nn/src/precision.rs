@@ -47,7 +47,7 @@ pub fn kind(precision: Precision) -> Kind {
 }
 
 /// Whether the processor multiplies bf16 matrices in hardware: by AVX512-BF16, or by AMX, which comes with it.
-fn cpu_has_bf16() -> bool {
+pub(crate) fn cpu_has_bf16() -> bool {
     #[cfg(target_arch = "x86_64")]
     {
         std::arch::is_x86_feature_detected!("avx512bf16")
@@ -59,7 +59,7 @@ fn cpu_has_bf16() -> bool {
 }
 
 /// Whether the processor has AMX's tiles for bf16 and the system lets programs use them: Linux lists it only then.
-fn cpu_has_amx() -> bool {
+pub(crate) fn cpu_has_amx() -> bool {
     let lists = |text: String| text.split_whitespace().any(|flag| flag == "amx_bf16");
     std::fs::read_to_string("/proc/cpuinfo").is_ok_and(lists)
 }

@@ -5,6 +5,7 @@ use torchmill::recipe::PaddingMode;
 
 use super::Mode;
 use super::attention::MultiheadAttention;
+use crate::conv2d::conv2d;
 use crate::max_pool::max_pool2d;
 
 /// A layer with its tensors, which it shares with the model's state dict.
@@ -184,7 +185,15 @@ impl Op {
                         &padded
                     }
                 };
-                x.f_conv2d(&cast(weight), bias.as_ref().map(cast), stride, padding, dilation, *groups)
+                conv2d(
+                    x,
+                    &cast(weight),
+                    bias.as_ref().map(cast).as_ref(),
+                    *stride,
+                    *padding,
+                    *dilation,
+                    *groups,
+                )
             }
             Self::Linear { weight, bias } => x.f_linear(&cast(weight), bias.as_ref().map(cast)),
             Self::MaxPool2d { kernel_size, stride, padding, dilation, ceil_mode } => {
@@ -259,7 +268,7 @@ impl Op {
             }
             Self::LayerScale(factors) => x.f_mul(&cast(factors)),
             Self::ClassToken(token) => {
-                // No size is written down: a traced network takes any batch.
+                // A token for each image.
                 let tokens = x.f_narrow(1, 0, 1)?.f_zeros_like()?.f_add(&cast(token))?;
                 Tensor::f_cat(&[&tokens, x], 1)
             }
