@@ -10,7 +10,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for name in ["LIBTORCH_INCLUDE", "LIBTORCH_CXX11_ABI"] {
         println!("cargo:rerun-if-env-changed={name}");
     }
-    let sources = ["src/conv2d.cpp", "src/fused.cpp", "src/max_pool.cpp"];
+    let sources = ["src/batch_norm.cpp", "src/conv2d.cpp", "src/fused.cpp", "src/max_pool.cpp"];
     for source in sources {
         println!("cargo:rerun-if-changed={source}");
     }

@@ -1,9 +1,11 @@
 //! What `train` and `evaluate` share, on libtorch: networks, batches, losses, optimizers, checkpoints.
 
+mod batch_norm;
 pub mod checkpoint;
 mod conv2d;
 mod cpp;
 pub mod device;
+mod element;
 pub mod evaluation;
 pub mod exit;
 mod fused;

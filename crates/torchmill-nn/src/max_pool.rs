@@ -11,6 +11,7 @@ use tch::{TchError, Tensor};
 use torch_sys::C_tensor;
 
 use crate::cpp::checked;
+use crate::element::{Element, vectorised};
 
 /// Max pooling of `[N, C, H, W]` with windows `kernel`, which are also the stride, without padding: differentiable.
 /// `None` where `x` is not float32 or bfloat16 in channels-last layout on the CPU, which is left to ATen.
@@ -128,50 +129,6 @@ unsafe extern "C" fn torchmill_max_pool_backward(
             backward(pool, gradient, winners, result);
         }
     }
-}
-
-/// float32, or the bits of a bfloat16.
-trait Element: Copy + Default {
-    fn value(self) -> f32;
-}
-
-impl Element for f32 {
-    #[inline(always)]
-    fn value(self) -> f32 {
-        self
-    }
-}
-
-impl Element for u16 {
-    #[inline(always)]
-    fn value(self) -> f32 {
-        f32::from_bits(u32::from(self) << 16)
-    }
-}
-
-/// Defines a function twice, the second time for processors with AVX-512, and calls the one for this processor:
-/// the compiler makes vectors of the loops over channels, 64 bytes at a time instead of 16.
-macro_rules! vectorised {
-    ($name:ident, $plain:ident, ($($argument:ident: $type:ty),*)) => {
-        fn $name<T: Element>($($argument: $type),*) {
-            #[cfg(target_arch = "x86_64")]
-            {
-                #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
-                fn wide<T: Element>($($argument: $type),*) {
-                    $plain($($argument),*);
-                }
-                if is_x86_feature_detected!("avx512f")
-                    && is_x86_feature_detected!("avx512bw")
-                    && is_x86_feature_detected!("avx512vl")
-                    && is_x86_feature_detected!("avx512dq")
-                {
-                    // SAFETY: the processor has what the function is compiled for.
-                    return unsafe { wide($($argument),*) };
-                }
-            }
-            $plain($($argument),*);
-        }
-    };
 }
 
 vectorised!(forward, forward_plain, (pool: &Pool, input: &[T], output: &mut [T], winners: &mut [u8]));

@@ -17,7 +17,7 @@ use torchmill::{Error, Result};
 use crate::generator::Generator;
 use crate::spec::Spec;
 use crate::torch_error;
-use block::Block;
+use block::{Block, in_order};
 use build::{Builder, Parts};
 use freeze::Patterns;
 
@@ -116,10 +116,8 @@ impl Model {
     /// The output, `[N, classes]` float32 logits, for images `[N, C, H, W]`.
     pub fn forward(&self, images: &Tensor, mode: Mode) -> Result<Tensor> {
         let mut x = images.to_kind(mode.kind);
-        let mut before = None;
-        for block in &self.blocks {
-            x = block.forward(x, before, mode).map_err(|e| torch_error(&e).within(block.name()))?;
-            before = Some(block);
+        for (block, neighbours) in in_order(&self.blocks) {
+            x = block.forward(x, neighbours, mode).map_err(|e| torch_error(&e).within(block.name()))?;
         }
         Ok(x.to_kind(Kind::Float))
     }

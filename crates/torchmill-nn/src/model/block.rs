@@ -5,6 +5,7 @@ use torchmill::recipe::PaddingMode;
 
 use super::Mode;
 use super::attention::MultiheadAttention;
+use crate::batch_norm::{Parameters, batch_norm};
 use crate::conv2d::conv2d;
 use crate::max_pool::max_pool2d;
 
@@ -49,14 +50,7 @@ pub(super) enum Op {
     AdaptiveAvgPool2d {
         output_size: [i64; 2],
     },
-    BatchNorm2d {
-        affine: Option<[Tensor; 2]>,
-        running: Option<Running>,
-        momentum: f64,
-        eps: f64,
-        /// As in eval(), whatever the mode.
-        frozen: bool,
-    },
+    BatchNorm2d(BatchNorm),
     GroupNorm {
         groups: i64,
         affine: Option<[Tensor; 2]>,
@@ -108,6 +102,17 @@ pub(super) enum Op {
     MultiheadAttention(MultiheadAttention),
 }
 
+/// A batch norm layer.
+pub(super) struct BatchNorm {
+    /// Weight and bias.
+    pub(super) affine: Option<[Tensor; 2]>,
+    pub(super) running: Option<Running>,
+    pub(super) momentum: f64,
+    pub(super) eps: f64,
+    /// As in eval(), whatever the mode.
+    pub(super) frozen: bool,
+}
+
 /// Batch norm's running statistics.
 pub(super) struct Running {
     pub(super) mean: Tensor,
@@ -122,14 +127,35 @@ impl Block {
     }
 
     /// What comes of `x`, which the block before this one, where there is one, has made for it alone.
-    pub(super) fn forward(&self, x: Tensor, before: Option<&Self>, mode: Mode) -> Result<Tensor, TchError> {
+    pub(super) fn forward(&self, x: Tensor, neighbours: Neighbours, mode: Mode) -> Result<Tensor, TchError> {
         let mut x = x;
-        match self.op {
+        let before = neighbours.before.map(|b| &b.op);
+        match (&self.op, before) {
+            (Op::Relu, Some(before)) if before.takes_in_relu() => Ok(x),
             // As torchvision's networks do (`inplace=True`): it saves a pass over memory.
-            Op::Relu if before.is_some_and(|b| b.op.lets_go()) => x.f_relu_(),
-            _ => self.op.forward(&x, mode),
+            (Op::Relu, Some(before)) if before.lets_go() => x.f_relu_(),
+            (op, _) => {
+                let relu = op.takes_in_relu() && neighbours.after.is_some_and(|b| matches!(b.op, Op::Relu));
+                op.forward(&x, relu, mode)
+            }
         }
     }
+}
+
+/// The blocks beside one.
+#[derive(Clone, Copy)]
+pub(super) struct Neighbours<'a> {
+    before: Option<&'a Block>,
+    after: Option<&'a Block>,
+}
+
+/// Each block with its neighbours.
+pub(super) fn in_order(blocks: &[Block]) -> impl Iterator<Item = (&Block, Neighbours<'_>)> {
+    let neighbours = |i: usize| Neighbours {
+        before: i.checked_sub(1).and_then(|before| blocks.get(before)),
+        after: blocks.get(i + 1),
+    };
+    blocks.iter().enumerate().map(move |(i, block)| (block, neighbours(i)))
 }
 
 /// PyTorch's check: of one value a channel there is no variance.
@@ -144,11 +170,43 @@ fn more_than_one_value(shape: &[i64]) -> Result<(), TchError> {
 }
 
 fn run(blocks: &[Block], x: &Tensor, mode: Mode) -> Result<Tensor, TchError> {
-    let befores = std::iter::once(None).chain(blocks.iter().map(Some));
-    blocks
-        .iter()
-        .zip(befores)
-        .try_fold(x.shallow_clone(), |x, (block, before)| block.forward(x, before, mode))
+    in_order(blocks).try_fold(x.shallow_clone(), |x, (block, neighbours)| block.forward(x, neighbours, mode))
+}
+
+/// The layers before a batch norm that is the last, and that one.
+fn ends_in_batch_norm(layers: &[Block]) -> Option<(&[Block], &BatchNorm)> {
+    match layers.split_last() {
+        Some((Block { op: Op::BatchNorm2d(norm), .. }, before)) => Some((before, norm)),
+        _ => None,
+    }
+}
+
+impl BatchNorm {
+    /// Of `x`, plus `plus` where there is one, cut off below 0 where `relu` is set.
+    fn forward(&self, x: &Tensor, plus: Option<&Tensor>, relu: bool, mode: Mode) -> Result<Tensor, TchError> {
+        let Self { affine, running, momentum, eps, frozen } = self;
+        let training = mode.training && !frozen;
+        if let (true, Some(r)) = (training, running) {
+            let _ = r.batches.shallow_clone().f_add_(&Tensor::from(1_i64).to_device(r.batches.device()))?;
+        }
+        let batch_statistics = training || running.is_none();
+        let statistics = running.as_ref().map(|r| [&r.mean, &r.var]);
+        if batch_statistics {
+            more_than_one_value(&x.size())?;
+            let running = statistics.filter(|_| training);
+            let parameters = Parameters { affine: affine.as_ref(), running, momentum: *momentum, eps: *eps };
+            if let Some(y) = batch_norm(x, &parameters, plus, relu)? {
+                return Ok(y);
+            }
+        }
+        let (weight, bias) = (affine.as_ref().map(|a| &a[0]), affine.as_ref().map(|a| &a[1]));
+        let (mean, var) = (statistics.map(|s| s[0]), statistics.map(|s| s[1]));
+        let mut y = x.f_batch_norm(weight, bias, mean, var, batch_statistics, *momentum, *eps, true)?;
+        if let Some(plus) = plus {
+            y = y.f_add_(plus)?;
+        }
+        if relu { y.f_relu_() } else { Ok(y) }
+    }
 }
 
 impl Op {
@@ -161,11 +219,21 @@ impl Op {
     fn lets_go(&self) -> bool {
         matches!(
             self,
-            Self::Conv2d { .. } | Self::Linear { .. } | Self::BatchNorm2d { .. } | Self::Residual { .. }
+            Self::Conv2d { .. } | Self::Linear { .. } | Self::BatchNorm2d(_) | Self::Residual { .. }
         )
     }
 
-    pub(super) fn forward(&self, x: &Tensor, mode: Mode) -> Result<Tensor, TchError> {
+    /// Whether it computes a ReLU that comes after it, too.
+    fn takes_in_relu(&self) -> bool {
+        match self {
+            Self::BatchNorm2d(_) => true,
+            Self::Residual { layers, .. } => ends_in_batch_norm(layers).is_some(),
+            _ => false,
+        }
+    }
+
+    /// What comes of `x`; with the ReLU after it, where `relu` says so of an op that takes it in.
+    pub(super) fn forward(&self, x: &Tensor, relu: bool, mode: Mode) -> Result<Tensor, TchError> {
         // Weights are cast each time they are used: autograd carries the gradient back through the cast to
         // the float32 master. With float32 layers this is no copy.
         let cast = |t: &Tensor| t.to_kind(mode.kind);
@@ -207,22 +275,7 @@ impl Op {
                 x.f_avg_pool2d(kernel_size, stride, padding, *ceil_mode, *count_include_pad, *divisor)
             }
             Self::AdaptiveAvgPool2d { output_size } => x.f_adaptive_avg_pool2d(output_size),
-            Self::BatchNorm2d { affine, running, momentum, eps, frozen } => {
-                let training = mode.training && !frozen;
-                let (weight, bias) = (affine.as_ref().map(|a| &a[0]), affine.as_ref().map(|a| &a[1]));
-                let (mean, var) = (running.as_ref().map(|r| &r.mean), running.as_ref().map(|r| &r.var));
-                if let (true, Some(r)) = (training, running) {
-                    let _ = r
-                        .batches
-                        .shallow_clone()
-                        .f_add_(&Tensor::from(1_i64).to_device(r.batches.device()))?;
-                }
-                let batch_statistics = training || running.is_none();
-                if batch_statistics {
-                    more_than_one_value(&x.size())?;
-                }
-                x.f_batch_norm(weight, bias, mean, var, batch_statistics, *momentum, *eps, true)
-            }
+            Self::BatchNorm2d(norm) => norm.forward(x, None, relu, mode),
             Self::GroupNorm { groups, affine, eps } => {
                 let (weight, bias) =
                     (affine.as_ref().map(|a| cast(&a[0])), affine.as_ref().map(|a| cast(&a[1])));
@@ -249,7 +302,13 @@ impl Op {
             Self::LogSoftmax(dim) => x.f_log_softmax(*dim, None::<Kind>),
             Self::Identity => Ok(x.shallow_clone()),
             Self::Sequential(layers) => run(layers, x, mode),
-            Self::Residual { layers, shortcut } => run(layers, x, mode)?.f_add(&run(shortcut, x, mode)?),
+            Self::Residual { layers, shortcut } => match ends_in_batch_norm(layers) {
+                Some((before, norm)) => {
+                    let inner = run(before, x, mode)?;
+                    norm.forward(&inner, Some(&run(shortcut, x, mode)?), relu, mode)
+                }
+                None => run(layers, x, mode)?.f_add(&run(shortcut, x, mode)?),
+            },
             Self::Gate(layers) => x.f_mul(&run(layers, x, mode)?),
             Self::StochasticDepth(p) if mode.training && *p > 0.0 => {
                 let mut shape = vec![1; x.dim()];

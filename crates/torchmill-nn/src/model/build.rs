@@ -10,7 +10,7 @@ use torchmill::recipe::{Dims, Init, Initialise, Layer, Module, Padding, PaddingM
 use torchmill::{Error, Result};
 
 use super::attention::MultiheadAttention;
-use super::block::{Block, Op, Running};
+use super::block::{BatchNorm, Block, Op, Running};
 use super::freeze::Patterns;
 use super::summary::{Row, multiply_adds};
 use super::{Mode, Named};
@@ -131,7 +131,7 @@ impl<'a> Builder<'a> {
         // A block's layers have moved `x` on already.
         if !op.is_block() {
             let mode = Mode { training: false, kind: Kind::Float };
-            self.x = op.forward(&before, mode).map_err(|e| at(torch_error(&e)))?;
+            self.x = op.forward(&before, false, mode).map_err(|e| at(torch_error(&e)))?;
         }
         if self.x.numel() == 0 {
             return Err(at(Error::failed(format_args!("would give the empty {:?}", self.shape()))));
@@ -229,7 +229,7 @@ impl<'a> Builder<'a> {
                     batches: self.buffer(path, "num_batches_tracked", Tensor::from(0_i64)),
                 });
                 let frozen = self.frozen.matches(&join(path, "running_mean"));
-                Op::BatchNorm2d { affine, running, momentum: *momentum, eps: *eps, frozen }
+                Op::BatchNorm2d(BatchNorm { affine, running, momentum: *momentum, eps: *eps, frozen })
             }
             Module::GroupNorm { num_groups, num_channels, eps, affine } => {
                 let n = agreed("num_channels", *num_channels, self.channels()?)?;
