@@ -40,7 +40,7 @@ struct Settings {
     bool relu;
 };
 
-// The pixels of [N, C, H, W] in channels-last layout, in blocks that the nearest cache holds.
+// The pixels of [N, C, H, W] in channels-last layout, in blocks of 16 KiB where those have 16 pixels or more.
 struct Pixels {
     size_t count, channels, element, in_block;
     bool bf16, relu;

@@ -72,7 +72,9 @@ pub(crate) fn conv2d(
     x.f_conv2d(weight, bias, stride, padding, dilation, groups)
 }
 
-/// Which results to compute as products of matrices, if any. docs/speed.md has the times that the limits are from.
+/// Which results to compute as products of matrices, if any. The limits are where times met, with AMX, with AVX512-BF16
+/// and in float32, among 80 layers of 32 to 512 channels, 1 to 16 pixels wide, in batches of 16 to 256; docs/speed.md has
+/// some of them.
 #[expect(clippy::too_many_arguments, reason = "a convolution has so many sizes")]
 fn choose(
     kind: Kind,
@@ -94,7 +96,7 @@ fn choose(
     }
     let size = |i: usize| (input[i] + 2 * padding[i] - kernel[i]) / stride[i] + 1;
     let output = [size(0), size(1)];
-    // How many places there are for each output channel: how large the matrix is beside the weights.
+    // How many places there are for each channel that is made: how large the matrix is beside the weights.
     let share = |[height, width]: [i64; 2], channels: i64| images * height * width / channels.max(1);
     // Weights that a core's cache does not hold are read anew for each short row; AVX512-BF16 is not fast enough to wait.
     let many = from * to * kernel[0] * kernel[1] >= 1 << 20;
@@ -181,7 +183,7 @@ mod tests {
         fn products_of_matrices_are_convolutions(
             (n, from, to) in (1..5_i64, 1..20_i64, 1..20_i64),
             kernel in [1..5_i64, 1..5_i64],
-            input in [4..9_i64, 4..9_i64],
+            input in [5..9_i64, 5..9_i64],
             stride in [1..4_i64, 1..4_i64],
             padding in [0..3_i64, 0..3_i64],
             with_bias: bool,
@@ -205,14 +207,20 @@ mod tests {
             let ours = results(&inputs, |x, w, b| by_products(x, w, b, how).unwrap().unwrap());
             let exactly: Vec<Tensor> = inputs.iter().map(|t| t.to_kind(Kind::Double)).collect();
             let exact = results(&exactly, |x, w, b| x.conv2d(w, b, stride, padding, [1, 1], 1));
-            // The rest is ATen's: in libtorch 2.11, a bf16 convolution by 2x3 in strides of 1x2, padded by 1x0, is
-            // wrong where its output is one pixel wide.
-            let checked = if with_bias {
-                vec![input_gradient, weight_gradient, true, output]
+            let atens = results(&inputs, |x, w, b| x.conv2d(w, b, stride, padding, [1, 1], 1));
+            let by_products: &[bool] = if with_bias {
+                &[input_gradient, weight_gradient, true, output]
             } else {
-                vec![input_gradient, weight_gradient, output]
+                &[input_gradient, weight_gradient, output]
             };
-            for ((ours, exact), _) in ours.iter().zip(&exact).zip(checked).filter(|(_, checked)| *checked) {
+            for (((ours, exact), atens), by_products) in ours.iter().zip(&exact).zip(&atens).zip(by_products) {
+                if !by_products {
+                    // libtorch 2.11 reads what nobody wrote in some bf16 convolutions whose output is one pixel wide.
+                    if !bf16 || ours.size()[3] > 1 {
+                        prop_assert_eq!(floats(ours), floats(atens));
+                    }
+                    continue;
+                }
                 prop_assert_eq!(ours.size(), exact.size());
                 let (difference, largest) = apart(ours, exact);
                 // Summed in float32, then rounded once.
@@ -223,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_asked_for_is_not_computed() {
+    fn a_weights_gradient_lies_as_the_weight_does() {
         let how = Conv2d {
             stride: [1, 1],
             padding: [1, 1],
@@ -263,10 +271,9 @@ mod tests {
     }
 
     #[test]
-    fn the_way_does_not_show() {
-        let shape = |to| [to, 512, 3, 3];
+    fn shapes_that_fit_are_multiplied_and_others_refused() {
         let x = channels_last(&Tensor::rand([2, 512, 4, 4], (Kind::Float, Device::Cpu)));
-        let weight = channels_last(&Tensor::rand(shape(512), (Kind::Float, Device::Cpu)));
+        let weight = channels_last(&Tensor::rand([512, 512, 3, 3], (Kind::Float, Device::Cpu)));
         let ours = conv2d(&x, &weight, None, [1, 1], [1, 1], [1, 1], 1).unwrap();
         let atens = x.conv2d(&weight, None::<Tensor>, [1, 1], [1, 1], [1, 1], 1);
         let differences = floats(&((&ours - &atens).abs() / &atens));

@@ -100,6 +100,16 @@ fn assert_close(what: &str, got: &[f32], expected: &[f32], tolerance: f32) {
 
 #[test]
 fn layers_are_pytorchs_forward_and_backward() {
+    layers_are_pytorchs(Tensor::contiguous);
+}
+
+/// The layout of batches, for which there are kernels of our own.
+#[test]
+fn layers_are_pytorchs_in_channels_last() {
+    layers_are_pytorchs(|x| x.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2]));
+}
+
+fn layers_are_pytorchs(lay_out: impl Fn(&Tensor) -> Tensor) {
     let golden = golden().layers;
     assert!(golden.len() > 30);
     for g in golden {
@@ -107,7 +117,7 @@ fn layers_are_pytorchs_forward_and_backward() {
         let layers = Layers::of(vec![layer]);
         let model = Model::body(&layers, g.input, &mut Generator::new(3), Device::Cpu).unwrap();
         let [c, h, w] = g.input.map(|n| n as i64);
-        let x = wave(&[2, c, h, w]).set_requires_grad(true);
+        let x = lay_out(&wave(&[2, c, h, w])).set_requires_grad(true);
         let y = model.forward(&x, Mode { training: true, kind: Kind::Float }).unwrap();
         assert_eq!(y.size(), g.output_shape, "{}", g.layer);
         assert_close(&g.layer, &floats(&y), &g.output, 1e-5);

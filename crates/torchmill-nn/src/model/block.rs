@@ -215,12 +215,10 @@ impl Op {
         matches!(self, Self::Sequential(_) | Self::Residual { .. } | Self::Gate(_))
     }
 
-    /// Whether its output is a tensor of its own that its backward pass does not need.
+    /// Whether its output is a tensor of its own that its backward pass does not need. Asked of what does not take in
+    /// the ReLU.
     fn lets_go(&self) -> bool {
-        matches!(
-            self,
-            Self::Conv2d { .. } | Self::Linear { .. } | Self::BatchNorm2d(_) | Self::Residual { .. }
-        )
+        matches!(self, Self::Conv2d { .. } | Self::Linear { .. } | Self::Residual { .. })
     }
 
     /// Whether it computes a ReLU that comes after it, too.

@@ -511,8 +511,8 @@ fn explicit_padding(
         }),
         Padding::Pixels(pair) => pair.get().map(|n| [n, n]),
     };
-    if sides.as_flattened().iter().any(|&n| n < 0) {
-        return Err(Error::usage("padding must not be negative"));
+    if !sides.as_flattened().iter().all(|n| (0..=1 << 24).contains(n)) {
+        return Err(Error::usage("padding must be 0 to 16777216"));
     }
     let even = sides.iter().all(|s| s[0] == s[1]);
     if mode == PaddingMode::Zeros && even {

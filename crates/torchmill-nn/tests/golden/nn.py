@@ -101,6 +101,29 @@ LAYERS = [
     ('{type="Residual", layer=[{type="Conv2d", out_channels=4, kernel_size=3, padding=1}, {type="ReLU"}], '
      'shortcut=[{type="Conv2d", out_channels=4, kernel_size=1}]}', (2, 4, 4),
      lambda: Residual(lambda: [nn.Conv2d(2, 4, 3, padding=1), nn.ReLU()], lambda: [nn.Conv2d(2, 4, 1)])),
+    # Batch norm with what train computes together with it, and what it must not.
+    ('{type="Sequential", layer=[{type="Conv2d", out_channels=3, kernel_size=3, padding=1, bias=false}, {type="BatchNorm2d"}, '
+     '{type="ReLU"}, {type="ReLU"}]}', (2, 5, 4),
+     lambda: nn.Sequential(nn.Conv2d(2, 3, 3, padding=1, bias=False), nn.BatchNorm2d(3), nn.ReLU(), nn.ReLU())),
+    ('{type="Sequential", layer=[{type="BatchNorm2d"}, {type="Sequential", layer=[{type="ReLU"}]}]}', (3, 4, 4),
+     lambda: nn.Sequential(nn.BatchNorm2d(3), nn.Sequential(nn.ReLU()))),
+    ('{type="Sequential", layer=[{type="Sequential", layer=[{type="BatchNorm2d"}]}, {type="ReLU"}]}', (3, 4, 4),
+     lambda: nn.Sequential(nn.Sequential(nn.BatchNorm2d(3)), nn.ReLU())),
+    ('{type="Residual", layer=[{type="BatchNorm2d", affine=false}]}', (3, 4, 4),
+     lambda: Residual(lambda: [nn.BatchNorm2d(3, affine=False)], lambda: [])),
+    ('{type="Sequential", layer=[{type="Residual", layer=[{type="Conv2d", out_channels=4, kernel_size=3, stride=2, padding=1, bias=false}, '
+     '{type="BatchNorm2d"}, {type="ReLU"}, {type="Conv2d", out_channels=4, kernel_size=3, padding=1}, {type="BatchNorm2d"}], '
+     'shortcut=[{type="Conv2d", out_channels=4, kernel_size=1, stride=2}, {type="BatchNorm2d"}]}, {type="ReLU"}, '
+     '{type="Residual", layer=[{type="Conv2d", out_channels=4, kernel_size=3, padding=1}, {type="BatchNorm2d", '
+     'track_running_stats=false}]}, {type="ReLU"}]}', (2, 6, 6),
+     lambda: nn.Sequential(
+         Residual(
+             lambda: [nn.Conv2d(2, 4, 3, 2, 1, bias=False), nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 4, 3, padding=1),
+                      nn.BatchNorm2d(4)],
+             lambda: [nn.Conv2d(2, 4, 1, 2), nn.BatchNorm2d(4)]),
+         nn.ReLU(),
+         Residual(lambda: [nn.Conv2d(4, 4, 3, padding=1), nn.BatchNorm2d(4, track_running_stats=False)], lambda: []),
+         nn.ReLU())),
     ('{type="Repeat", times=2, layer=[{type="Linear", out_features=3}, {type="ReLU"}]}', (1, 2, 3),
      lambda: nn.Sequential(*[nn.Sequential(nn.Linear(3, 3), nn.ReLU()) for _ in range(2)])),
     ('{type="Gate", layer=[{type="AdaptiveAvgPool2d", output_size=1}, {type="Conv2d", out_channels=3, kernel_size=1}, {type="Sigmoid"}]}',
