@@ -11,7 +11,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         println!("cargo:rerun-if-env-changed={name}");
     }
     let sources = ["src/batch_norm.cpp", "src/conv2d.cpp", "src/fused.cpp", "src/max_pool.cpp"];
-    for source in sources {
+    for source in sources.iter().chain(&["src/cpp.h"]) {
         println!("cargo:rerun-if-changed={source}");
     }
     // torch-sys says where the libraries are, wherever it took them from; the headers lie beside them.

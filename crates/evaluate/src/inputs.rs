@@ -5,6 +5,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use torchmill::dataset::is_image_name;
+use torchmill::epochs::epochs;
 use torchmill::{Context, Error, Result, suggest};
 
 use crate::args::Args;
@@ -101,7 +102,8 @@ fn checkpoint_of(folder: &Path) -> Result<Option<PathBuf>> {
         }
     }
     // Copying a run may have dropped the link.
-    if let Some(newest) = newest_epoch(&folder.join("checkpoints")) {
+    let mut epochs = epochs(&folder.join("checkpoints"), "safetensors").unwrap_or_default();
+    if let Some((_, newest)) = epochs.pop_last() {
         return Ok(Some(newest));
     }
     if ["config.toml", "metrics.csv", "checkpoints"].iter().any(|name| folder.join(name).exists()) {
@@ -139,15 +141,6 @@ pub fn there(path: &Path) -> Result<()> {
         }
         _ => Ok(()),
     }
-}
-
-/// The checkpoint after the most epochs.
-fn newest_epoch(checkpoints: &Path) -> Option<PathBuf> {
-    let epoch = |path: &PathBuf| -> Option<u64> {
-        path.file_name()?.to_str()?.strip_prefix("epoch-")?.strip_suffix(".safetensors")?.parse().ok()
-    };
-    let files = std::fs::read_dir(checkpoints).ok()?.flatten().map(|entry| entry.path());
-    files.filter(|path| epoch(path).is_some()).max_by_key(epoch)
 }
 
 /// Whether a file is an image, or would be if it were there.

@@ -6,6 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
+use torchmill::epochs::epochs;
 use torchmill::progress::{note, say};
 use torchmill::{Context, Error, Result, interrupt};
 
@@ -170,42 +171,4 @@ fn begin(source: &Source) -> Result<f64> {
         Ok(())
     })?;
     Ok(if begin.is_finite() { begin } else { f64::NEG_INFINITY })
-}
-
-/// The files of the epochs in a folder, in order.
-fn epochs(folder: &Path, ending: &str) -> Result<BTreeMap<i64, PathBuf>> {
-    let entries = match fs::read_dir(folder) {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
-        entries => entries.doing("read", folder)?,
-    };
-    let mut found = BTreeMap::new();
-    for entry in entries {
-        let path = entry.doing("read", folder)?.path();
-        let stem = path.file_stem().and_then(|stem| stem.to_str()).and_then(|s| s.strip_prefix("epoch-"));
-        if let Some(epoch) = stem.and_then(|epoch| epoch.parse().ok())
-            && path.extension().is_some_and(|e| e == ending)
-        {
-            found.insert(epoch, path);
-        }
-    }
-    Ok(found)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn epochs_are_found_in_order() {
-        let folder = tempfile::tempdir().unwrap();
-        let names =
-            ["epoch-0010.png", "epoch-9.png", "epoch-0001.txt", "last.png", "epoch-x.png", "step-3.png"];
-        for name in names {
-            fs::write(folder.path().join(name), "").unwrap();
-        }
-        let found = epochs(folder.path(), "png").unwrap();
-        let expected = [(9, "epoch-9.png"), (10, "epoch-0010.png")];
-        assert_eq!(found, expected.map(|(epoch, name)| (epoch, folder.path().join(name))).into());
-        assert_eq!(epochs(&folder.path().join("missing"), "png").unwrap(), BTreeMap::new());
-    }
 }

@@ -6,8 +6,9 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <vector>
+
+#include "cpp.h"
 
 // As in batch_norm.rs.
 struct Tensors {
@@ -29,8 +30,6 @@ extern "C" void torchmill_batch_norm_backward(
     const Block*, const void* x, const void* y, const void* gradient, const Factors*, void* of_x, void* of_plus);
 
 namespace {
-
-const auto LAYOUT = at::MemoryFormat::ChannelsLast;
 
 // What a forward pass takes beside what has gradients.
 struct Settings {
@@ -65,8 +64,7 @@ struct Pixels {
     // Calls work(number, block) for every block, in libtorch's threads.
     template <typename Work>
     void for_blocks(const Work& work) const {
-        // 32,768 elements at least for a thread, as everywhere in ATen.
-        const int64_t grain = std::max<int64_t>(1, 32768 / (in_block * channels));
+        const int64_t grain = std::max<int64_t>(1, GRAIN / (in_block * channels));
         at::parallel_for(0, blocks(), grain, [&](int64_t first, int64_t end) {
             for (int64_t number = first; number < end; number++) {
                 const Block block{size_of(number), channels, bf16, relu};
@@ -191,12 +189,6 @@ struct BatchNorm : torch::autograd::Function<BatchNorm> {
     }
 };
 
-bool taken(const at::Tensor& x) {
-    const auto kind = x.scalar_type();
-    return x.device().is_cpu() && x.dim() == 4 && (kind == at::kFloat || kind == at::kBFloat16) &&
-           x.is_contiguous(LAYOUT) && x.numel() > 0;
-}
-
 // Absent, or a dense float for each channel.
 bool taken(const at::Tensor* t, int64_t channels) {
     return t == nullptr || (t->device().is_cpu() && t->scalar_type() == at::kFloat && t->dim() == 1 &&
@@ -205,8 +197,7 @@ bool taken(const at::Tensor* t, int64_t channels) {
 
 }  // namespace
 
-// A new tensor; or null, where the tensors are not what the kernel takes or, with *error set to a message that is to be
-// freed, where libtorch throws.
+// A new tensor; or null, where the tensors are not what the kernel takes or, with *error set, where libtorch throws.
 extern "C" at::Tensor* torchmill_batch_norm(const Tensors* t, double momentum, double eps, bool relu, char** error) {
     if (!taken(*t->x)) return nullptr;
     for (const auto* each : {t->weight, t->bias, t->running_mean, t->running_var}) {
@@ -218,12 +209,8 @@ extern "C" at::Tensor* torchmill_batch_norm(const Tensors* t, double momentum, d
     }
     const auto optional = [](const at::Tensor* t) { return t == nullptr ? std::nullopt : std::make_optional(*t); };
     const auto detached = [](const at::Tensor* t) { return t == nullptr ? at::Tensor() : t->detach(); };
-    try {
+    return made(error, [&] {
         const Settings settings{detached(t->running_mean), detached(t->running_var), momentum, eps, relu};
-        return new at::Tensor(
-            BatchNorm::apply(*t->x, optional(t->weight), optional(t->bias), optional(t->plus), settings));
-    } catch (const std::exception& e) {
-        *error = strdup(e.what());
-        return nullptr;
-    }
+        return BatchNorm::apply(*t->x, optional(t->weight), optional(t->bias), optional(t->plus), settings);
+    });
 }

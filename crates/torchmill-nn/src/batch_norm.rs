@@ -12,7 +12,7 @@ use std::ptr::null;
 use tch::{TchError, Tensor};
 use torch_sys::C_tensor;
 
-use crate::cpp::checked;
+use crate::cpp::made;
 use crate::element::{Element, vectorised};
 
 /// What a channel is multiplied with and what is added to it, and the running statistics.
@@ -46,11 +46,10 @@ pub(crate) fn batch_norm(
     };
     let mut error = std::ptr::null_mut();
     // SAFETY: the pointers are null or of tensors that live through the call, which changes the running statistics alone.
-    let made =
+    let tensor =
         unsafe { torchmill_batch_norm(&tensors, parameters.momentum, parameters.eps, relu, &mut error) };
-    checked(error)?;
-    // SAFETY: it is a tensor made by `new`, as tch's own functions return, and nobody else has it.
-    Ok((!made.is_null()).then(|| unsafe { Tensor::from_ptr(made) }))
+    // SAFETY: it is what such a function returns.
+    unsafe { made(tensor, error) }
 }
 
 /// As in batch_norm.cpp.
@@ -275,18 +274,13 @@ fn forward_plain<T: Element>(x: &[T], plus: &[T], scale: &[f32], shift: &[f32], 
     let channels = scale.len();
     // As torch.relu: NaN stays NaN.
     let cut = |value: f32| if relu && value <= 0.0 { 0.0 } else { value };
-    let pixels = x.chunks_exact(channels).zip(y.chunks_exact_mut(channels));
-    if plus.is_empty() {
-        for (x, y) in pixels {
-            for (((y, x), scale), shift) in y.iter_mut().zip(x).zip(scale).zip(shift) {
-                *y = T::nearest(cut(x.value() * scale + shift));
-            }
-        }
-    } else {
-        for ((x, y), plus) in pixels.zip(plus.chunks_exact(channels)) {
-            for ((((y, x), plus), scale), shift) in y.iter_mut().zip(x).zip(plus).zip(scale).zip(shift) {
-                *y = T::nearest(cut(x.value() * scale + shift + plus.value()));
-            }
+    // Where nothing is added, `plus` is not looked at.
+    let (plus, adds) = if plus.is_empty() { (x, false) } else { (plus, true) };
+    let pixels = x.chunks_exact(channels).zip(plus.chunks_exact(channels));
+    for ((x, plus), y) in pixels.zip(y.chunks_exact_mut(channels)) {
+        for ((((y, x), plus), scale), shift) in y.iter_mut().zip(x).zip(plus).zip(scale).zip(shift) {
+            let normalised = x.value() * scale + shift;
+            *y = T::nearest(cut(if adds { normalised + plus.value() } else { normalised }));
         }
     }
 }
@@ -336,27 +330,19 @@ fn backward_plain<T: Element>(
     let channels = mean.len();
     let y = if relu { y } else { x };
     let pixels = x.chunks_exact(channels).zip(y.chunks_exact(channels)).zip(gradient.chunks_exact(channels));
-    let factors = || mean.iter().zip(scale).zip(slope).zip(offset);
-    let pixels = pixels.zip(of_x.chunks_exact_mut(channels));
-    if of_plus.is_empty() {
-        for (((x, y), gradient), of_x) in pixels {
-            let inputs = x.iter().zip(y).zip(gradient).zip(factors());
-            for ((((x, y), gradient), (((mean, scale), slope), offset)), of_x) in inputs.zip(of_x) {
-                let gradient = before(relu, *y, *gradient);
-                *of_x = T::nearest(gradient * scale + ((x.value() - mean) * slope + offset));
+    // A pixel's row at a time, where something was added: the nearest cache has what both loops read.
+    let mut of_plus = of_plus.chunks_exact_mut(channels);
+    for (((x, y), gradient), of_x) in pixels.zip(of_x.chunks_exact_mut(channels)) {
+        if let Some(of_plus) = of_plus.next() {
+            for ((of_plus, y), gradient) in of_plus.iter_mut().zip(y).zip(gradient) {
+                *of_plus = T::nearest(before(relu, *y, *gradient));
             }
         }
-    } else {
-        for ((((x, y), gradient), of_x), of_plus) in pixels.zip(of_plus.chunks_exact_mut(channels)) {
-            let inputs = x.iter().zip(y).zip(gradient).zip(factors());
-            let outputs = of_x.iter_mut().zip(of_plus);
-            for ((((x, y), gradient), (((mean, scale), slope), offset)), (of_x, of_plus)) in
-                inputs.zip(outputs)
-            {
-                let gradient = before(relu, *y, *gradient);
-                *of_plus = T::nearest(gradient);
-                *of_x = T::nearest(gradient * scale + ((x.value() - mean) * slope + offset));
-            }
+        let factors = mean.iter().zip(scale).zip(slope).zip(offset);
+        let inputs = x.iter().zip(y).zip(gradient).zip(factors);
+        for ((((x, y), gradient), (((mean, scale), slope), offset)), of_x) in inputs.zip(of_x) {
+            let gradient = before(relu, *y, *gradient);
+            *of_x = T::nearest(gradient * scale + ((x.value() - mean) * slope + offset));
         }
     }
 }
@@ -368,10 +354,7 @@ mod tests {
     use tch::{Device, Kind};
 
     use super::*;
-
-    fn channels_last(x: &Tensor) -> Tensor {
-        x.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2])
-    }
+    use crate::model::channels_last;
 
     /// Input, weight, bias, what is added, and the running statistics.
     struct Inputs {
@@ -402,8 +385,9 @@ mod tests {
             self.affine = self.affine.as_ref().map(|a| a.each_ref().map(learns));
             self.plus = self.plus.as_ref().map(learns);
             let y = norm(self);
-            let waves = Tensor::arange(y.numel() as i64, (Kind::Float, Device::Cpu)).sin().reshape(y.size());
-            let waves = channels_last(&waves.to_kind(Kind::BFloat16).to_kind(y.kind()));
+            // The same to the last bit in every type.
+            let steps = Tensor::arange(y.numel() as i64, (Kind::Float, Device::Cpu)).remainder(17);
+            let waves = channels_last(&((steps - 8) / 8).reshape(y.size()).to_kind(y.kind()));
             let inputs: Vec<&Tensor> =
                 std::iter::once(&self.x).chain(self.affine.iter().flatten()).chain(&self.plus).collect();
             let mut results = Tensor::run_backward(&[(&y * waves).sum(Kind::Double)], &inputs, false, false);

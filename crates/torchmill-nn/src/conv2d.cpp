@@ -8,7 +8,8 @@
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <array>
-#include <cstring>
+
+#include "cpp.h"
 
 // As in conv2d.rs.
 struct Conv2d {
@@ -17,8 +18,6 @@ struct Conv2d {
 };
 
 namespace {
-
-const auto LAYOUT = at::MemoryFormat::ChannelsLast;
 
 // What a window of the kernel's size sees at each of its places, [places, kernel height * kernel width * C], of images
 // [N, C, H, W] in channels-last layout.
@@ -109,16 +108,11 @@ struct ConvolutionByProducts : torch::autograd::Function<ConvolutionByProducts> 
 
 }  // namespace
 
-// A new tensor; or null, where the input or the weight is not in channels-last layout on the CPU or, with *error set to
-// a message that is to be freed, where libtorch throws.
+// A new tensor; or null, where the input or the weight is not in channels-last layout on the CPU or, with *error set,
+// where libtorch throws.
 extern "C" at::Tensor* torchmill_conv2d(
     const at::Tensor* x, const at::Tensor* weight, const at::Tensor* bias, const Conv2d* how, char** error) {
     if (!x->device().is_cpu() || !x->is_contiguous(LAYOUT) || !weight->is_contiguous(LAYOUT)) return nullptr;
-    try {
-        const auto optional = bias == nullptr ? std::nullopt : std::make_optional(*bias);
-        return new at::Tensor(ConvolutionByProducts::apply(*x, *weight, optional, *how));
-    } catch (const std::exception& e) {
-        *error = strdup(e.what());
-        return nullptr;
-    }
+    const auto optional = bias == nullptr ? std::nullopt : std::make_optional(*bias);
+    return made(error, [&] { return ConvolutionByProducts::apply(*x, *weight, optional, *how); });
 }

@@ -14,7 +14,7 @@ use std::sync::LazyLock;
 use tch::{Kind, TchError, Tensor};
 use torch_sys::C_tensor;
 
-use crate::cpp::checked;
+use crate::cpp::made;
 use crate::precision::{cpu_has_amx, cpu_has_bf16};
 
 /// How to compute a convolution, without dilation and groups: as in conv2d.cpp.
@@ -125,10 +125,9 @@ fn by_products(
     let mut error = std::ptr::null_mut();
     let bias = bias.map_or(null(), |b| b.as_ptr());
     // SAFETY: tch's tensors are pointers to at::Tensor, and they live through the call, which only reads them.
-    let made = unsafe { torchmill_conv2d(x.as_ptr(), weight.as_ptr(), bias, &how, &mut error) };
-    checked(error)?;
-    // SAFETY: it is a tensor made by `new`, as tch's own functions return, and nobody else has it.
-    Ok((!made.is_null()).then(|| unsafe { Tensor::from_ptr(made) }))
+    let tensor = unsafe { torchmill_conv2d(x.as_ptr(), weight.as_ptr(), bias, &how, &mut error) };
+    // SAFETY: it is what such a function returns.
+    unsafe { made(tensor, error) }
 }
 
 unsafe extern "C" {
@@ -150,10 +149,7 @@ mod tests {
 
     use super::*;
     use crate::evaluation::floats;
-
-    fn channels_last(x: &Tensor) -> Tensor {
-        x.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2])
-    }
+    use crate::model::channels_last;
 
     /// The gradients of all that goes in, for an output's gradient that is no constant, and the output.
     fn results(
@@ -162,8 +158,9 @@ mod tests {
     ) -> Vec<Tensor> {
         let inputs: Vec<Tensor> = inputs.iter().map(|t| t.detach().set_requires_grad(true)).collect();
         let y = convolve(&inputs[0], &inputs[1], inputs.get(2));
-        let weights = Tensor::arange(y.numel() as i64, (Kind::Float, Device::Cpu)).sin().reshape(y.size());
-        let weights = weights.to_kind(Kind::BFloat16).to_kind(y.kind());
+        // The same to the last bit in every type.
+        let steps = Tensor::arange(y.numel() as i64, (Kind::Float, Device::Cpu)).remainder(17);
+        let weights = ((steps - 8) / 8).reshape(y.size()).to_kind(y.kind());
         let inputs: Vec<&Tensor> = inputs.iter().collect();
         let mut results = Tensor::run_backward(&[(&y * weights).sum(Kind::Double)], &inputs, false, false);
         results.push(y);

@@ -3,8 +3,9 @@
 #include <ATen/ops/_fused_adamw.h>
 #include <ATen/ops/_fused_sgd.h>
 
-#include <cstring>
 #include <vector>
+
+#include "cpp.h"
 
 // As in fused.rs.
 struct Sgd {
@@ -23,17 +24,6 @@ std::vector<at::Tensor> list(size_t count, at::Tensor* const* tensors) {
     std::vector<at::Tensor> result;
     for (size_t i = 0; tensors != nullptr && i < count; i++) result.push_back(*tensors[i]);
     return result;
-}
-
-// Null, or what libtorch threw, to be freed.
-template <typename Work>
-char* caught(const Work& work) {
-    try {
-        work();
-        return nullptr;
-    } catch (const std::exception& e) {
-        return strdup(e.what());
-    }
 }
 
 }  // namespace

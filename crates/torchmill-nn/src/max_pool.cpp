@@ -4,7 +4,8 @@
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
-#include <cstring>
+
+#include "cpp.h"
 
 // As in max_pool.rs.
 struct Pool {
@@ -17,14 +18,11 @@ extern "C" void torchmill_max_pool_backward(
 
 namespace {
 
-const auto LAYOUT = at::MemoryFormat::ChannelsLast;
-
 // Calls work(first, end, pool) for the images of a tensor [N, C, H, W], in libtorch's threads.
 template <typename Work>
 void for_images(const Pool& pool, int64_t images, const Work& work) {
-    // 32,768 elements at least for a thread, as everywhere in ATen.
     const int64_t size = pool.height * pool.width * pool.channels;
-    at::parallel_for(0, images, std::max<int64_t>(1, 32768 / size), work);
+    at::parallel_for(0, images, std::max<int64_t>(1, GRAIN / size), work);
 }
 
 struct MaxPool : torch::autograd::Function<MaxPool> {
@@ -75,19 +73,10 @@ struct MaxPool : torch::autograd::Function<MaxPool> {
 
 }  // namespace
 
-// A new tensor; or null, where the input is not what the kernel takes (float32 or bfloat16 in channels-last layout
-// on the CPU) or, with *error set to a message that is to be freed, where libtorch throws.
+// A new tensor; or null, where the input is not what the kernel takes or is smaller than the window or, with *error
+// set, where libtorch throws.
 extern "C" at::Tensor* torchmill_max_pool2d(
     const at::Tensor* x, int64_t kernel_height, int64_t kernel_width, char** error) {
-    const auto kind = x->scalar_type();
-    if (!x->device().is_cpu() || x->dim() != 4 || (kind != at::kFloat && kind != at::kBFloat16) ||
-        !x->is_contiguous(LAYOUT) || x->size(2) < kernel_height || x->size(3) < kernel_width || x->numel() == 0) {
-        return nullptr;
-    }
-    try {
-        return new at::Tensor(MaxPool::apply(*x, kernel_height, kernel_width));
-    } catch (const std::exception& e) {
-        *error = strdup(e.what());
-        return nullptr;
-    }
+    if (!taken(*x) || x->size(2) < kernel_height || x->size(3) < kernel_width) return nullptr;
+    return made(error, [&] { return MaxPool::apply(*x, kernel_height, kernel_width); });
 }

@@ -10,7 +10,7 @@ use std::ffi::{c_char, c_void};
 use tch::{TchError, Tensor};
 use torch_sys::C_tensor;
 
-use crate::cpp::checked;
+use crate::cpp::made;
 use crate::element::{Element, vectorised};
 
 /// Max pooling of `[N, C, H, W]` with windows `kernel`, which are also the stride, without padding: differentiable.
@@ -23,10 +23,9 @@ pub(crate) fn max_pool2d(x: &Tensor, kernel: [i64; 2]) -> Result<Option<Tensor>,
     }
     let mut error = std::ptr::null_mut();
     // SAFETY: tch's tensors are pointers to at::Tensor, `x` lives through the call, and the function only reads it.
-    let made = unsafe { torchmill_max_pool2d(x.as_ptr(), height, width, &mut error) };
-    checked(error)?;
-    // SAFETY: it is a tensor made by `new`, as tch's own functions return, and nobody else has it.
-    Ok((!made.is_null()).then(|| unsafe { Tensor::from_ptr(made) }))
+    let tensor = unsafe { torchmill_max_pool2d(x.as_ptr(), height, width, &mut error) };
+    // SAFETY: it is what such a function returns.
+    unsafe { made(tensor, error) }
 }
 
 unsafe extern "C" {
@@ -186,10 +185,7 @@ mod tests {
 
     use super::*;
     use crate::evaluation::floats;
-
-    fn channels_last(x: &Tensor) -> Tensor {
-        x.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2])
-    }
+    use crate::model::channels_last;
 
     /// The output and the input's gradient, for an output's gradient of these.
     fn both(x: &Tensor, weights: &Tensor, pool: impl Fn(&Tensor) -> Tensor) -> [Vec<u32>; 2] {

@@ -18,6 +18,8 @@ use crate::generator::Generator;
 use crate::spec::Spec;
 use crate::torch_error;
 use block::{Block, in_order};
+#[cfg(test)]
+pub(crate) use build::channels_last;
 use build::{Builder, Parts};
 use freeze::Patterns;
 

@@ -9,6 +9,7 @@ pub mod atomic;
 pub mod cli;
 pub mod dataset;
 pub mod device;
+pub mod epochs;
 pub mod error;
 pub mod interrupt;
 pub mod libtorch;
