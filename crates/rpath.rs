@@ -1,6 +1,7 @@
-//! The build script of all that link libtorch. Says in each program and test where its libtorch is, so that
-//! nobody needs LD_LIBRARY_PATH: first the place that `make install` puts it in, then the one it was built with.
-//! The programs' other halves, which are not linked with it, learn the latter as TORCHMILL_LIBTORCH.
+//! The build script of all that link libtorch. Says in each program and test where its
+//! libtorch is, so that nobody needs LD_LIBRARY_PATH: first the place that `make install`
+//! puts it in, then the one it was built with. The programs' other halves, which are not
+//! linked with it, learn the latter as TORCHMILL_LIBTORCH.
 
 /// Prints the flags.
 pub fn main() {

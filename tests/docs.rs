@@ -1,15 +1,17 @@
-//! Every command and every piece of Python in README.md and docs/ is run, page by page, each page in a folder of its
-//! own where the commands before have been. What a block needs or why it is not run stands above it in the page, in
-//! a comment that readers do not see:
+//! Every command and every piece of Python in README.md and docs/ is run, page by page,
+//! each page in a folder of its own where the commands before have been. What a block
+//! needs or why it is not run stands above it in the page, in a comment that readers do
+//! not see:
 //!
 //! - `<!-- given: cifar10 -->`: these are put in place first (see [`Desk::give`]);
 //! - `<!-- file: NAME -->`: the block is a file that other blocks use;
 //! - `<!-- not run: REASON -->`: with one of [`REASONS`]. Its programs' options, make's targets and variables must
 //!   exist all the same, and its Python must compile.
 //!
-//! `sh` blocks are run as they are. In `console` blocks the lines after `$ ` are; what they print must hold the
-//! lines that the page shows, in order, but for the numbers in them, `...` standing for any lines. A `python` block
-//! whose first line is `# from: COMMAND` gets its output, one with `# with: COMMAND` is run after it.
+//! `sh` blocks are run as they are. In `console` blocks the lines after `$ ` are; what
+//! they print must hold the lines that the page shows, in order, but for the numbers in
+//! them, `...` standing for any lines. A `python` block whose first line is `# from:
+//! COMMAND` gets its output, one with `# with: COMMAND` is run after it.
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
@@ -22,9 +24,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use crate::desk::{Desk, python};
 use crate::programs::{PROGRAMS, ok, program, repository};
 
-/// Why a block may not be run: it needs a network, a GPU, minutes, PyTorch or pandas in Python (which the tests'
-/// environment has not got), or data that the tests have not got, or serves until Ctrl-C.
-const REASONS: [&str; 7] = ["network", "GPU", "minutes", "PyTorch", "pandas", "data", "server"];
+/// Why a block may not be run: it needs a network, a GPU, minutes, PyTorch or pandas in
+/// Python (which the tests' environment has not got), or data that the tests have not
+/// got, or serves until Ctrl-C.
+const REASONS: [&str; 7] =
+    ["network", "GPU", "minutes", "PyTorch", "pandas", "data", "server"];
 
 struct Block {
     /// `README.md:12`.
@@ -59,15 +63,20 @@ fn blocks(page: &Path) -> Vec<Block> {
                 block.text += &format!("{}\n", line.get(*indent..).unwrap_or_default());
             }
             (None, None) if !trimmed.is_empty() => {
-                let comment = trimmed.strip_prefix("<!--").and_then(|rest| rest.strip_suffix("-->"));
+                let comment = trimmed
+                    .strip_prefix("<!--")
+                    .and_then(|rest| rest.strip_suffix("-->"));
                 let marked = comment.and_then(|comment| comment.split_once(':'));
-                marker = marked.map(|(kind, rest)| (kind.trim().to_owned(), rest.trim().to_owned()));
+                marker = marked
+                    .map(|(kind, rest)| (kind.trim().to_owned(), rest.trim().to_owned()));
             }
             (None, None) => {}
         }
     }
     assert!(open.is_none(), "{name}: a block is not closed");
-    let runs = |language: &str| ["sh", "bash", "shell", "console", "python", "py"].contains(&language);
+    let runs = |language: &str| {
+        ["sh", "bash", "shell", "console", "python", "py"].contains(&language)
+    };
     blocks.retain(|block| runs(&block.language) || block.marked("file").is_some());
     blocks
 }
@@ -81,7 +90,8 @@ impl Block {
         self.language.starts_with("py")
     }
 
-    /// What is typed: the block itself, or a console's lines after `$`, with those that go on after `\`.
+    /// What is typed: the block itself, or a console's lines after `$`, with those that
+    /// go on after `\`.
     fn commands(&self) -> Vec<(String, Vec<String>)> {
         if self.language != "console" {
             return vec![(self.text.clone(), Vec::new())];
@@ -90,9 +100,13 @@ impl Block {
         for line in self.text.lines() {
             match (line.strip_prefix("$ "), commands.last_mut()) {
                 (Some(command), _) => commands.push((command.to_owned(), Vec::new())),
-                (None, Some((command, _))) if command.ends_with('\\') => *command += &format!("\n{line}"),
+                (None, Some((command, _))) if command.ends_with('\\') => {
+                    *command += &format!("\n{line}")
+                }
                 (None, Some((_, output))) => output.push(line.to_owned()),
-                (None, None) => panic!("{}: a console block begins with `$ `", self.place),
+                (None, None) => {
+                    panic!("{}: a console block begins with `$ `", self.place)
+                }
             }
         }
         commands
@@ -129,15 +143,18 @@ fn run_page(page: &Path) {
             }
         }
         if python().is_none() && (block.is_python() || block.text.contains("python")) {
-            eprintln!("{place}: TORCHMILL_PYTHON is not set, so it is not run (make test sets it)");
+            eprintln!(
+                "{place}: TORCHMILL_PYTHON is not set, so it is not run (make test sets it)"
+            );
         } else if block.is_python() {
             fs::write(desk.folder().join("block.py"), &block.text).unwrap();
             let first = block.text.lines().next().unwrap_or_default();
-            let script = match (first.strip_prefix("# from: "), first.strip_prefix("# with: ")) {
-                (Some(command), _) => format!("{command} | python block.py"),
-                (_, Some(command)) => format!("{command} && python block.py"),
-                _ => "python block.py".to_owned(),
-            };
+            let script =
+                match (first.strip_prefix("# from: "), first.strip_prefix("# with: ")) {
+                    (Some(command), _) => format!("{command} | python block.py"),
+                    (_, Some(command)) => format!("{command} && python block.py"),
+                    _ => "python block.py".to_owned(),
+                };
             desk.run(place, &script);
         } else {
             for (command, expected) in block.commands() {
@@ -148,7 +165,8 @@ fn run_page(page: &Path) {
     }
 }
 
-/// The lines that the page shows are among those printed, in order, whatever their numbers.
+/// The lines that the page shows are among those printed, in order, whatever their
+/// numbers.
 fn compare(place: &str, command: &str, expected: &[String], said: &str) {
     let mut printed = said.split(['\n', '\r']).map(masked);
     for line in expected.iter().filter(|line| !["", "..."].contains(&line.trim())) {
@@ -175,7 +193,8 @@ fn masked(line: &str) -> String {
     masked
 }
 
-/// Whether run or not: the options of our programs, and make's targets and variables, are ones that there are.
+/// Whether run or not: the options of our programs, and make's targets and variables, are
+/// ones that there are.
 fn check_words(block: &Block) {
     if block.is_python() {
         return check_python(block);
@@ -185,17 +204,26 @@ fn check_words(block: &Block) {
     }
     for (commands, _) in block.commands() {
         let commands = commands.replace("\\\n", " ");
-        for line in commands.lines().map(|line| line.split(" #").next().unwrap_or_default()) {
+        for line in
+            commands.lines().map(|line| line.split(" #").next().unwrap_or_default())
+        {
             let line = line.replace([';', '|', '&', '(', ')', '`', '\''], " ; ");
             for command in line.split(" ; ") {
-                let mut words = command.split_whitespace().skip_while(|w| *w == "do" || w.contains('='));
+                let mut words = command
+                    .split_whitespace()
+                    .skip_while(|w| *w == "do" || w.contains('='));
                 match words.next() {
                     Some("make") => words.for_each(|word| check_make(&block.place, word)),
                     Some(name) if PROGRAMS.contains(&name) => {
                         for option in words.filter_map(|word| word.strip_prefix("--")) {
                             let option = option.split('=').next().unwrap_or_default();
-                            let known = option.is_empty() || options(name).contains(option);
-                            assert!(known, "{}: {name} has no option --{option}", block.place);
+                            let known =
+                                option.is_empty() || options(name).contains(option);
+                            assert!(
+                                known,
+                                "{}: {name} has no option --{option}",
+                                block.place
+                            );
                         }
                     }
                     _ => {}
@@ -221,11 +249,17 @@ fn options(name: &str) -> HashSet<String> {
 fn check_make(place: &str, word: &str) {
     let makefile = fs::read_to_string(repository().join("Makefile")).unwrap();
     let (known, kind) = match word.split_once('=') {
-        Some((variable, _)) => (makefile.contains(&format!("\n{variable} ?=")), "variable"),
+        Some((variable, _)) => {
+            (makefile.contains(&format!("\n{variable} ?=")), "variable")
+        }
         None if word.starts_with('-') => (true, "option"),
         None => {
-            let mut targets = makefile.lines().filter_map(|line| line.strip_prefix(".PHONY:"));
-            (targets.any(|line| line.split_whitespace().any(|target| target == word)), "target")
+            let mut targets =
+                makefile.lines().filter_map(|line| line.strip_prefix(".PHONY:"));
+            (
+                targets.any(|line| line.split_whitespace().any(|target| target == word)),
+                "target",
+            )
         }
     };
     assert!(known, "{place}: make has no {kind} {word}");
@@ -234,15 +268,18 @@ fn check_make(place: &str, word: &str) {
 fn check_python(block: &Block) {
     let Some(python) = python() else { return };
     let script = "import sys; compile(open(sys.argv[1]).read(), sys.argv[2], 'exec')";
-    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{}.py", block.place.replace(':', "-")));
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR"))
+        .join(format!("{}.py", block.place.replace(':', "-")));
     fs::write(&path, &block.text).unwrap();
     ok(Command::new(python).args(["-c", script]).arg(&path).arg(&block.place));
 }
 
 /// Both languages' tutorials show the same commands, so one of them is run.
 fn pages() -> Vec<PathBuf> {
-    let mut pages: Vec<PathBuf> =
-        fs::read_dir(repository().join("docs")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut pages: Vec<PathBuf> = fs::read_dir(repository().join("docs"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
     pages.push(repository().join("README.md"));
     pages.retain(|page| page.extension().is_some_and(|e| e == "md"));
     pages.sort();
@@ -251,7 +288,8 @@ fn pages() -> Vec<PathBuf> {
 
 #[test]
 fn every_command_in_the_documents_works() {
-    let pages: Vec<PathBuf> = pages().into_iter().filter(|page| !page.ends_with("tutorial.zh.md")).collect();
+    let pages: Vec<PathBuf> =
+        pages().into_iter().filter(|page| !page.ends_with("tutorial.zh.md")).collect();
     // Two at a time; a page that fails does not keep the others from being tried.
     let next = AtomicUsize::new(0);
     let failed = Mutex::new(Vec::new());
@@ -285,11 +323,16 @@ fn every_option_is_in_a_document_of_its_program() {
     for name in PROGRAMS {
         let of_this = |page: &&PathBuf| {
             let page = page.file_name().unwrap().to_str().unwrap();
-            page == "README.md" || PAGES.iter().any(|(of, pages)| *of == name && pages.contains(&page))
+            page == "README.md"
+                || PAGES.iter().any(|(of, pages)| *of == name && pages.contains(&page))
         };
-        let text: String =
-            pages().iter().filter(of_this).map(|page| fs::read_to_string(page).unwrap()).collect();
-        let words: HashSet<&str> = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-')).collect();
+        let text: String = pages()
+            .iter()
+            .filter(of_this)
+            .map(|page| fs::read_to_string(page).unwrap())
+            .collect();
+        let words: HashSet<&str> =
+            text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-')).collect();
         let mut options: Vec<String> =
             options(name).into_iter().map(|option| format!("--{option}")).collect();
         options.sort();
@@ -303,7 +346,11 @@ fn every_option_is_in_a_document_of_its_program() {
 fn most_of_them_are_run() {
     let all: Vec<Block> = pages().iter().flat_map(|page| blocks(page)).collect();
     let left_out = all.iter().filter(|block| block.marked("not run").is_some()).count();
-    assert!(all.len() > 20 && left_out * 2 < all.len(), "{left_out} of {} are not run", all.len());
+    assert!(
+        all.len() > 20 && left_out * 2 < all.len(),
+        "{left_out} of {} are not run",
+        all.len()
+    );
 }
 
 #[test]
@@ -312,7 +359,11 @@ fn the_translation_has_the_same_blocks() {
         let blocks = blocks(&repository().join("docs").join(name));
         // Comments are translated.
         let plain = |block: Block| {
-            block.text.lines().map(|l| l.split('#').next().unwrap().trim().to_owned() + "\n").collect()
+            block
+                .text
+                .lines()
+                .map(|l| l.split('#').next().unwrap().trim().to_owned() + "\n")
+                .collect()
         };
         blocks.into_iter().map(plain).collect()
     };
@@ -325,8 +376,9 @@ fn the_translation_has_the_same_blocks() {
     // And the same headings.
     let headings = |name: &str| -> Vec<String> {
         let text = fs::read_to_string(repository().join("docs").join(name)).unwrap();
-        let sign =
-            |line: &str| line.split(' ').next().filter(|sign| sign.starts_with('#')).map(str::to_owned);
+        let sign = |line: &str| {
+            line.split(' ').next().filter(|sign| sign.starts_with('#')).map(str::to_owned)
+        };
         let mut fenced = false;
         let outside = text.lines().filter(|line| {
             fenced ^= line.starts_with("```");

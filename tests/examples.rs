@@ -1,5 +1,5 @@
-//! The examples in each program's `--help`, pasted into a shell one after the other: what one makes the next ones use,
-//! from `fetch-data` to `scalars`, as a new user would.
+//! The examples in each program's `--help`, pasted into a shell one after the other: what
+//! one makes the next ones use, from `fetch-data` to `scalars`, as a new user would.
 
 use std::fs;
 
@@ -13,7 +13,10 @@ const NOT_RUN: [(&str, &str); 3] = [
         "fetch-data cifar10 --from ~/Downloads/cifar-10-binary.tar.gz",
         "it needs the archive as it was published",
     ),
-    ("evaluate my_module_10.pt --model article --data data/shards/cifar10", "it needs what PyTorch saved"),
+    (
+        "evaluate my_module_10.pt --model article --data data/shards/cifar10",
+        "it needs what PyTorch saved",
+    ),
 ];
 
 /// Examples that go on until Ctrl-C, and what they say once they are at work.
@@ -25,8 +28,12 @@ const UNTIL_CTRL_C: [(&str, &str); 2] = [
 /// The commands in a program's help.
 fn examples(name: &str) -> Vec<String> {
     let help = ok(program(name).arg("--help")).stdout;
-    let examples = help.split("Examples:").nth(1).unwrap_or_else(|| panic!("{name} --help has no examples"));
-    let lines = examples.lines().map(|line| line.split("  #").next().unwrap_or_default().trim());
+    let examples = help
+        .split("Examples:")
+        .nth(1)
+        .unwrap_or_else(|| panic!("{name} --help has no examples"));
+    let lines =
+        examples.lines().map(|line| line.split("  #").next().unwrap_or_default().trim());
     lines.filter(|line| !line.is_empty()).map(str::to_owned).collect()
 }
 
@@ -52,26 +59,35 @@ fn desk() -> Desk {
         printf 'P6 32 32 255\\n' > photo.jpg; head -c 3072 /dev/zero >> photo.jpg; cp photo.jpg other.png\n\
         for i in photos/*/*; do cp photo.jpg $i; done";
     desk.run("the examples", script);
-    fs::write(desk.folder().join("your_script.py"), "import sys\nassert len(sys.stdin.buffer.read()) > 9\n")
-        .unwrap();
+    fs::write(
+        desk.folder().join("your_script.py"),
+        "import sys\nassert len(sys.stdin.buffer.read()) > 9\n",
+    )
+    .unwrap();
     desk
 }
 
 #[test]
 fn examples_in_the_help_work_when_pasted() {
     let desk = desk();
-    let mut left: Vec<&str> = NOT_RUN.iter().chain(&UNTIL_CTRL_C).map(|(example, _)| *example).collect();
+    let mut left: Vec<&str> =
+        NOT_RUN.iter().chain(&UNTIL_CTRL_C).map(|(example, _)| *example).collect();
     for name in PROGRAMS {
         for example in examples(name) {
             left.retain(|listed| *listed != example);
             let place = format!("{name} --help");
-            if let Some((_, why)) = NOT_RUN.iter().find(|(listed, _)| *listed == example) {
+            if let Some((_, why)) = NOT_RUN.iter().find(|(listed, _)| *listed == example)
+            {
                 eprintln!("{place}: not run, {why}: {example}");
-            } else if python().is_none() && (example.contains("python") || example.contains("tensorboard")) {
+            } else if python().is_none()
+                && (example.contains("python") || example.contains("tensorboard"))
+            {
                 eprintln!(
                     "{place}: TORCHMILL_PYTHON is not set, so it is not run (make test sets it): {example}"
                 );
-            } else if let Some((_, says)) = UNTIL_CTRL_C.iter().find(|(listed, _)| *listed == example) {
+            } else if let Some((_, says)) =
+                UNTIL_CTRL_C.iter().find(|(listed, _)| *listed == example)
+            {
                 desk.run(&place, &until(says, &example));
             } else {
                 desk.run(&place, &example);

@@ -1,4 +1,5 @@
-//! What every program has from the same definition: help with examples, a version, a man page, completions.
+//! What every program has from the same definition: help with examples, a version, a man
+//! page, completions.
 
 use crate::programs::{PROGRAMS, fails, ok, program, said};
 
@@ -7,12 +8,17 @@ fn every_program_explains_itself() {
     for name in PROGRAMS {
         let help = ok(program(name).arg("--help").env("COLUMNS", "80")).stdout;
         assert!(help.contains("Examples:"), "{name} --help:\n{help}");
-        // An example that is broken into lines could not be pasted; on 80 columns none may be.
+        // An example that is broken into lines could not be pasted; on 80 columns none
+        // may be.
         let wide = ok(program(name).arg("--help").env("COLUMNS", "200")).stdout;
         let examples = |help: &str| help.split("Examples:").nth(1).unwrap().to_owned();
         assert_eq!(examples(&wide), examples(&help), "{name} --help");
         // A tall screen.
-        assert!(help.lines().count() <= 60, "{name} --help has {} lines", help.lines().count());
+        assert!(
+            help.lines().count() <= 60,
+            "{name} --help has {} lines",
+            help.lines().count()
+        );
         assert!(ok(program(name).arg("--version")).stdout.starts_with(name));
     }
 }
@@ -20,11 +26,19 @@ fn every_program_explains_itself() {
 #[test]
 fn man_pages_and_completions_come_from_the_same_definition() {
     for name in PROGRAMS {
-        let run = |argument: &str, value: Option<&str>| ok(program(name).arg(argument).args(value)).stdout;
+        let run = |argument: &str, value: Option<&str>| {
+            ok(program(name).arg(argument).args(value)).stdout
+        };
         let man = run("--man", None);
-        assert!(man.contains(".TH") && man.contains(".SH EXAMPLES\n.nf\n"), "{name} --man");
+        assert!(
+            man.contains(".TH") && man.contains(".SH EXAMPLES\n.nf\n"),
+            "{name} --man"
+        );
         for shell in ["bash", "zsh", "fish"] {
-            assert!(run("--completions", Some(shell)).contains(name), "{name} --completions {shell}");
+            assert!(
+                run("--completions", Some(shell)).contains(name),
+                "{name} --completions {shell}"
+            );
         }
     }
 }
@@ -45,7 +59,10 @@ fn completions_know_the_values_that_have_names() {
             }
             let script = ok(program(name).args(["--completions", shell])).stdout;
             for value in values {
-                assert!(script.contains(value), "{name} --completions {shell}: no {value}");
+                assert!(
+                    script.contains(value),
+                    "{name} --completions {shell}: no {value}"
+                );
             }
         }
     }
@@ -61,7 +78,10 @@ fn misspelt_values_are_corrected() {
     ] {
         let output = program(arguments[0]).args(&arguments[1..]).output().unwrap();
         let message = said(&output).stderr;
-        assert!(output.status.code() == Some(2) && message.contains(meant), "{arguments:?}: {message}");
+        assert!(
+            output.status.code() == Some(2) && message.contains(meant),
+            "{arguments:?}: {message}"
+        );
     }
 }
 

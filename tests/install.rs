@@ -31,7 +31,11 @@ fn installed_programs_run_from_anywhere() {
     let prefix = install(&project);
     for name in PROGRAMS {
         assert!(run(&prefix, name, "--version").starts_with(name));
-        assert!(fs::read_to_string(prefix.join(format!("share/man/man1/{name}.1"))).unwrap().contains(".TH"));
+        assert!(
+            fs::read_to_string(prefix.join(format!("share/man/man1/{name}.1")))
+                .unwrap()
+                .contains(".TH")
+        );
         for file in [
             format!("share/bash-completion/completions/{name}"),
             format!("share/zsh/site-functions/_{name}"),
@@ -40,9 +44,13 @@ fn installed_programs_run_from_anywhere() {
             assert!(fs::metadata(prefix.join(&file)).unwrap().len() > 100, "{file}");
         }
     }
-    // The halves that are linked with libtorch are found where they were installed, and find it.
+    // The halves that are linked with libtorch are found where they were installed, and
+    // find it.
     let mut summary = Command::new(prefix.join("bin/train"));
-    summary.args(["--summary", "--input", "3x32x32", "--num-classes", "10"]).current_dir("/").env_clear();
+    summary
+        .args(["--summary", "--input", "3x32x32", "--num-classes", "10"])
+        .current_dir("/")
+        .env_clear();
     assert!(ok(&mut summary).stdout.contains("Conv2d"));
     // A libtorch that is not the project's own is linked to.
     assert!(prefix.join("lib/torchmill").is_symlink());
@@ -52,7 +60,10 @@ fn installed_programs_run_from_anywhere() {
     for name in PROGRAMS {
         assert!(!is_there(&prefix.join("bin").join(name)));
     }
-    assert!(!is_there(&prefix.join("lib/torchmill")) && !is_there(&prefix.join("libexec/torchmill")));
+    assert!(
+        !is_there(&prefix.join("lib/torchmill"))
+            && !is_there(&prefix.join("libexec/torchmill"))
+    );
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! Python reads what the programs write: numpy, safetensors and TensorBoard, none of them knowing of torchmill.
+//! Python reads what the programs write: numpy, safetensors and TensorBoard, none of them
+//! knowing of torchmill.
 
 use std::process::{Command, Stdio};
 
@@ -15,15 +16,27 @@ fn a_checkpoint_is_the_network_that_pytorchs_names_say() {
         .arg(&predictions));
     let report: serde_json::Value = serde_json::from_str(&evaluate.stdout).unwrap();
     let said = ok(script.arg(job.checkpoint()).arg(&job.raw).arg(&predictions)).stdout;
-    assert!(said.contains(&format!("accuracy {:.4}", report[0]["accuracy"].as_f64().unwrap())), "{said}");
+    assert!(
+        said.contains(&format!(
+            "accuracy {:.4}",
+            report[0]["accuracy"].as_f64().unwrap()
+        )),
+        "{said}"
+    );
 }
 
-/// torch is large, so `make test`'s Python need not have it: then this says so, and the test does nothing.
+/// torch is large, so `make test`'s Python need not have it: then this says so, and the
+/// test does nothing.
 fn python_with_torch(script: &str) -> Option<Command> {
     let command = python(script)?;
-    let has_torch = Command::new(command.get_program()).args(["-c", "import torch, safetensors"]).output();
+    let has_torch = Command::new(command.get_program())
+        .args(["-c", "import torch, safetensors"])
+        .output();
     if !has_torch.unwrap().status.success() {
-        eprintln!("{} has no torch, {script} is not run", command.get_program().display());
+        eprintln!(
+            "{} has no torch, {script} is not run",
+            command.get_program().display()
+        );
         return None;
     }
     Some(command)
@@ -48,20 +61,39 @@ fn a_module_built_from_a_checkpoint_gives_what_evaluate_gives() {
         let (recipe, run) = (folder.join(format!("{name}.toml")), folder.join(name));
         std::fs::write(&recipe, format!("name = \"{name}\"\n{model}\n")).unwrap();
         let mut train = program("train");
-        train.arg("--recipe").arg(&recipe).arg("--data").arg(&job.shards).arg("--run").arg(&run);
+        train
+            .arg("--recipe")
+            .arg(&recipe)
+            .arg("--data")
+            .arg(&job.shards)
+            .arg("--run")
+            .arg(&run);
         let trained = ok(train.args(["--epochs", "0", "--device", "cpu"]));
-        let (checkpoint, predictions) = (trained.stdout.trim(), folder.join("predictions.csv"));
-        ok(program("evaluate").args([checkpoint, "--device", "cpu", "--predictions"]).arg(&predictions));
+        let (checkpoint, predictions) =
+            (trained.stdout.trim(), folder.join("predictions.csv"));
+        ok(program("evaluate")
+            .args([checkpoint, "--device", "cpu", "--predictions"])
+            .arg(&predictions));
         let mut prep = program("prep");
-        prep.arg(&job.raw).args(["--split", "test", "--format", "npy", "-o", "-"]).stdout(Stdio::piped());
+        prep.arg(&job.raw)
+            .args(["--split", "test", "--format", "npy", "-o", "-"])
+            .stdout(Stdio::piped());
         let mut prep = prep.spawn().unwrap();
         let mut script = python("module_forward.py").unwrap();
-        let said = ok(script.arg(checkpoint).arg(&predictions).stdin(prep.stdout.take().unwrap())).stdout;
-        assert!(prep.wait().unwrap().success() && said.starts_with("equal"), "{name}: {said}");
+        let said = ok(script
+            .arg(checkpoint)
+            .arg(&predictions)
+            .stdin(prep.stdout.take().unwrap()))
+        .stdout;
+        assert!(
+            prep.wait().unwrap().success() && said.starts_with("equal"),
+            "{name}: {said}"
+        );
     }
 }
 
-/// PyTorch computes attention with an even number of heads in a way of its own where no gradients are asked for.
+/// PyTorch computes attention with an even number of heads in a way of its own where no
+/// gradients are asked for.
 const TWO_HEADS: &str = r#"
 [model]
 layer = [
@@ -82,15 +114,21 @@ fn a_plain_state_dict_is_told_from_a_checkpoint() {
     let mut train = train(&job.shards, &run);
     let trained = ok(train.args(["--epochs", "0", "--weights-only"]));
     let net = repository().join("docs/torchmill_net.py");
-    let run =
-        |arguments: &[&str]| Command::new(script.get_program()).arg(&net).args(arguments).output().unwrap();
+    let run = |arguments: &[&str]| {
+        Command::new(script.get_program()).arg(&net).args(arguments).output().unwrap()
+    };
     for (arguments, text) in [
         (&[trained.stdout.trim(), "net.pt"][..], "is a plain state dict"),
         (&[], "usage: python torchmill_net.py"),
     ] {
         let output = run(arguments);
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(!output.status.success() && said.contains(text) && !said.contains("Traceback"), "{said}");
+        assert!(
+            !output.status.success()
+                && said.contains(text)
+                && !said.contains("Traceback"),
+            "{said}"
+        );
     }
 }
 
@@ -109,7 +147,9 @@ fn numpy_reads_the_stream() {
     let Some(mut script) = python("read_npy.py") else { return };
     let job = job();
     let mut prep = program("prep");
-    prep.arg(&job.raw).args(["--split", "test", "--format", "npy", "-o", "-"]).stdout(Stdio::piped());
+    prep.arg(&job.raw)
+        .args(["--split", "test", "--format", "npy", "-o", "-"])
+        .stdout(Stdio::piped());
     let mut prep = prep.spawn().unwrap();
     let said = ok(script.arg(&job.raw).stdin(prep.stdout.take().unwrap())).stdout;
     assert!(prep.wait().unwrap().success());

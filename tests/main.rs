@@ -1,5 +1,6 @@
-//! Runs the built programs together, as users do: the whole pipeline, the Makefile, Python as the other reader,
-//! and wrong input of every kind. Nothing here needs a network.
+//! Runs the built programs together, as users do: the whole pipeline, the Makefile,
+//! Python as the other reader, and wrong input of every kind. Nothing here needs a
+//! network.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

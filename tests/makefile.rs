@@ -1,5 +1,5 @@
-//! The Makefile, in a folder of its own that borrows the built programs: make believes them just built, so that
-//! nothing is compiled.
+//! The Makefile, in a folder of its own that borrows the built programs: make believes
+//! them just built, so that nothing is compiled.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::programs::{PROGRAMS, TORCH_HALVES, names, ok, program_folder, repository, said, scratch};
+use crate::programs::{
+    PROGRAMS, TORCH_HALVES, names, ok, program_folder, repository, said, scratch,
+};
 
 /// A folder to run make in.
 pub struct Project(pub PathBuf);
@@ -33,17 +35,29 @@ impl Project {
         Self(folder)
     }
 
-    /// make with these arguments, and nothing of the make and variables that may have started this test.
+    /// make with these arguments, and nothing of the make and variables that may have
+    /// started this test.
     pub fn make(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new("make");
-        command.current_dir(&self.0).args(arguments).env_clear().env("OMP_NUM_THREADS", "1");
+        command
+            .current_dir(&self.0)
+            .args(arguments)
+            .env_clear()
+            .env("OMP_NUM_THREADS", "1");
         for name in ["PATH", "HOME", "LD_LIBRARY_PATH"] {
             if let Some(value) = std::env::var_os(name) {
                 command.env(name, value);
             }
         }
         // No source answers.
-        for name in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"] {
+        for name in [
+            "HTTP_PROXY",
+            "HTTPS_PROXY",
+            "ALL_PROXY",
+            "http_proxy",
+            "https_proxy",
+            "all_proxy",
+        ] {
             command.env(name, "http://127.0.0.1:9");
         }
         command
@@ -56,7 +70,8 @@ impl Project {
 
 /// The libtorch that the programs were built with.
 pub fn libtorch() -> PathBuf {
-    std::env::var_os("LIBTORCH").map_or_else(|| repository().join(".libtorch"), PathBuf::from)
+    std::env::var_os("LIBTORCH")
+        .map_or_else(|| repository().join(".libtorch"), PathBuf::from)
 }
 
 /// Which programs make ran, in order, by the commands that it printed.
@@ -70,15 +85,23 @@ const ONE_EPOCH: [&str; 3] = ["DATASET=mnist-5k", "EPOCHS=1", "DEVICE=cpu"];
 #[test]
 fn make_alone_prints_targets_and_variables() {
     let help = ok(&mut Project::new("make-help").make(&[])).stdout;
-    for word in
-        ["make train ", "make test ", "make install ", "make tensorboard ", "DATASET ", "RECIPE ", "PREFIX "]
-    {
+    for word in [
+        "make train ",
+        "make test ",
+        "make install ",
+        "make tensorboard ",
+        "DATASET ",
+        "RECIPE ",
+        "PREFIX ",
+    ] {
         assert!(help.contains(word), "no `{word}` in\n{help}");
     }
     // Every target that is for people is in it.
     let makefile = fs::read_to_string(repository().join("Makefile")).unwrap();
-    let phony =
-        makefile.lines().filter_map(|line| line.strip_prefix(".PHONY:")).flat_map(str::split_whitespace);
+    let phony = makefile
+        .lines()
+        .filter_map(|line| line.strip_prefix(".PHONY:"))
+        .flat_map(str::split_whitespace);
     for target in phony.filter(|target| *target != "help") {
         assert!(help.contains(&format!("make {target} ")), "no `{target}` in\n{help}");
     }
@@ -89,7 +112,12 @@ fn a_dry_run_lists_the_stages_and_does_none() {
     let project = Project::new("make-dry-run");
     for arguments in [["-n", "train", "DATASET=cifar10"], ["-n", "train", "DATASET="]] {
         let said = ok(&mut project.make(&arguments));
-        assert_eq!(stages(&said.stdout), ["fetch-data", "prep", "train"], "{}", said.stdout);
+        assert_eq!(
+            stages(&said.stdout),
+            ["fetch-data", "prep", "train"],
+            "{}",
+            said.stdout
+        );
     }
     assert!(!project.path("data").exists() && !project.path("runs").exists());
 }
@@ -97,7 +125,8 @@ fn a_dry_run_lists_the_stages_and_does_none() {
 #[test]
 fn what_is_done_is_not_done_again() {
     let project = Project::new("make-train");
-    let make = |goals: &[&str]| ok(&mut project.make(&[goals, &ONE_EPOCH].concat())).stdout;
+    let make =
+        |goals: &[&str]| ok(&mut project.make(&[goals, &ONE_EPOCH].concat())).stdout;
 
     assert_eq!(
         stages(&make(&["-j2", "train", "evaluate", "scalars"])),
@@ -114,7 +143,9 @@ fn what_is_done_is_not_done_again() {
 
     // On a saved checkpoint, only the evaluation, however many epochs are asked for.
     assert_eq!(stages(&make(&["evaluate"])), ["evaluate"]);
-    let last = ok(&mut project.make(&["-s", "evaluate", "FORMAT=csv", "DATASET=mnist-5k"])).stdout;
+    let last =
+        ok(&mut project.make(&["-s", "evaluate", "FORMAT=csv", "DATASET=mnist-5k"]))
+            .stdout;
     let same = ok(&mut project.make(&[
         "-s",
         "evaluate",
@@ -122,15 +153,20 @@ fn what_is_done_is_not_done_again() {
         "DATASET=mnist-5k",
         "CHECKPOINT=runs/article-mnist-5k/checkpoints/epoch-0001.safetensors",
     ]));
-    let figures = |report: &str| report.lines().last().map(|row| row.split_once(',').unwrap().1.to_owned());
+    let figures = |report: &str| {
+        report.lines().last().map(|row| row.split_once(',').unwrap().1.to_owned())
+    };
     assert_eq!(figures(&last), figures(&same.stdout), "{last}{}", same.stdout);
 
     // More epochs go on where the run stopped; another seed is another run.
-    let more = ok(&mut project.make(&["train", "EPOCHS=2", "DATASET=mnist-5k", "DEVICE=cpu"]));
+    let more =
+        ok(&mut project.make(&["train", "EPOCHS=2", "DATASET=mnist-5k", "DEVICE=cpu"]));
     assert_eq!(stages(&more.stdout), ["train"]);
     assert!(more.stdout.contains("--resume"), "{}", more.stdout);
     assert_eq!(
-        stages(&ok(&mut project.make(&["-n", "train", "SEED=7", "DATASET=mnist-5k"])).stdout),
+        stages(
+            &ok(&mut project.make(&["-n", "train", "SEED=7", "DATASET=mnist-5k"])).stdout
+        ),
         ["train"]
     );
 }
@@ -141,13 +177,17 @@ fn with_no_dataset_and_no_source_it_takes_the_one_that_is_included_and_says_so()
     let said = ok(&mut project.make(&["fetch"]));
     assert!(project.path("data/raw/mnist-5k/dataset.toml").exists());
     assert!(
-        said.stderr.contains("taking mnist-5k") && said.stderr.contains("DATASET=cifar10"),
+        said.stderr.contains("taking mnist-5k")
+            && said.stderr.contains("DATASET=cifar10"),
         "{}",
         said.stderr
     );
     // The choice lasts, ...
     let again = ok(&mut project.make(&["fetch"]));
-    assert!(stages(&again.stdout).is_empty() && again.stderr.contains("taking mnist-5k"), "{again:?}");
+    assert!(
+        stages(&again.stdout).is_empty() && again.stderr.contains("taking mnist-5k"),
+        "{again:?}"
+    );
     // ... and one that was asked for is not replaced by another.
     let strict = said_by_failing(&mut project.make(&["fetch", "DATASET=cifar10"]));
     assert!(strict.contains("fetch-data: "), "{strict}");
@@ -162,7 +202,11 @@ fn with_no_dataset_and_no_source_it_takes_the_one_that_is_included_and_says_so()
 #[test]
 fn a_failure_leaves_no_stamp() {
     let project = Project::new("make-failure");
-    let said = said_by_failing(&mut project.make(&["train", "DATASET=pets", "FROM=/nonexistent"]));
+    let said = said_by_failing(&mut project.make(&[
+        "train",
+        "DATASET=pets",
+        "FROM=/nonexistent",
+    ]));
     assert!(said.contains("/nonexistent"), "{said}");
     assert!(!project.path("data/raw/pets/dataset.toml").exists());
 
@@ -181,7 +225,8 @@ fn a_failure_leaves_no_stamp() {
 #[test]
 fn a_recipe_that_changed_does_not_pass_for_the_one_that_was_trained() {
     let project = Project::new("make-recipe");
-    let mut recipe = ok(crate::programs::program("train").args(["--print-recipe", "article"])).stdout;
+    let mut recipe =
+        ok(crate::programs::program("train").args(["--print-recipe", "article"])).stdout;
     fs::write(project.path("mine.toml"), &recipe).unwrap();
     let arguments = [&["train", "RECIPE=mine.toml"], &ONE_EPOCH[..]].concat();
     ok(&mut project.make(&arguments));
@@ -196,12 +241,18 @@ fn tensorboard_follows_the_runs_until_ctrl_c() {
     let project = Project::new("make-tensorboard");
     fs::create_dir_all(project.path(".venv/bin")).unwrap();
     fs::write(project.path(".venv/.installed"), "").unwrap();
-    // Stands in for TensorBoard, which crates/scalars/tests starts for real: says its arguments, and waits.
+    // Stands in for TensorBoard, which crates/scalars/tests starts for real: says its
+    // arguments, and waits.
     let tensorboard = project.path(".venv/bin/tensorboard");
-    fs::write(&tensorboard, "#!/bin/sh\necho \"$@\" >tensorboard-was-here\nexec sleep 600\n").unwrap();
+    fs::write(
+        &tensorboard,
+        "#!/bin/sh\necho \"$@\" >tensorboard-was-here\nexec sleep 600\n",
+    )
+    .unwrap();
     fs::set_permissions(&tensorboard, fs::Permissions::from_mode(0o755)).unwrap();
     // A group of its own, as on a terminal, where Ctrl-C goes to all of it.
-    let mut make = project.make(&["tensorboard", "PORT=6123"]).process_group(0).spawn().unwrap();
+    let mut make =
+        project.make(&["tensorboard", "PORT=6123"]).process_group(0).spawn().unwrap();
     let wait_for = |what: &str, there: &dyn Fn() -> bool| {
         let started = Instant::now();
         while !there() {
@@ -215,14 +266,21 @@ fn tensorboard_follows_the_runs_until_ctrl_c() {
     });
     // A run that begins later appears.
     fs::create_dir_all(project.path("runs/late")).unwrap();
-    fs::write(project.path("runs/late/metrics.csv"), "wall_time,step,epoch,tag,value\n1,1,1,train loss,2\n")
-        .unwrap();
-    wait_for("no events", &|| names(project.path("runs/late")).iter().any(|n| n.contains("tfevents")));
+    fs::write(
+        project.path("runs/late/metrics.csv"),
+        "wall_time,step,epoch,tag,value\n1,1,1,train loss,2\n",
+    )
+    .unwrap();
+    wait_for("no events", &|| {
+        names(project.path("runs/late")).iter().any(|n| n.contains("tfevents"))
+    });
 
     let group = format!("-{}", make.id());
     ok(Command::new("kill").args(["-INT", "--", &group]));
     assert!(!make.wait().unwrap().success());
-    let alive = || Command::new("kill").args(["-0", "--", &group]).output().unwrap().status.success();
+    let alive = || {
+        Command::new("kill").args(["-0", "--", &group]).output().unwrap().status.success()
+    };
     wait_for("a program is still running", &|| !alive());
 }
 

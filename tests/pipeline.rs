@@ -12,7 +12,10 @@ use crate::programs::{job, names, ok, program, scratch, train};
 /// The values by tag and step.
 fn metrics(run: &Path) -> HashMap<(String, u64), String> {
     let mut reader = csv::Reader::from_path(run.join("metrics.csv")).unwrap();
-    assert_eq!(reader.headers().unwrap(), ["wall_time", "step", "epoch", "tag", "value"].as_slice());
+    assert_eq!(
+        reader.headers().unwrap(),
+        ["wall_time", "step", "epoch", "tag", "value"].as_slice()
+    );
     reader
         .records()
         .map(|row| {
@@ -26,8 +29,16 @@ fn metrics(run: &Path) -> HashMap<(String, u64), String> {
 fn each_stage_leaves_what_the_next_one_needs() {
     let job = job();
     assert!(job.raw.join("dataset.toml").exists());
-    assert!(names(&job.shards).iter().any(|n| n.starts_with("train-00000-of-") && n.ends_with(".shard")));
-    assert!(names(&job.shards).iter().any(|n| n.starts_with("test-00000-of-") && n.ends_with(".shard")));
+    assert!(
+        names(&job.shards)
+            .iter()
+            .any(|n| n.starts_with("train-00000-of-") && n.ends_with(".shard"))
+    );
+    assert!(
+        names(&job.shards)
+            .iter()
+            .any(|n| n.starts_with("test-00000-of-") && n.ends_with(".shard"))
+    );
     let checkpoints = names(job.run.join("checkpoints"));
     for name in [
         "epoch-0001.safetensors",
@@ -36,13 +47,17 @@ fn each_stage_leaves_what_the_next_one_needs() {
         "last.safetensors",
         "best.safetensors",
     ] {
-        assert!(checkpoints.iter().any(|n| n == name), "{name} is not among {checkpoints:?}");
+        assert!(
+            checkpoints.iter().any(|n| n == name),
+            "{name} is not among {checkpoints:?}"
+        );
     }
     assert!(!checkpoints.iter().any(|n| n.contains("partial")), "{checkpoints:?}");
     assert!(job.run.join("config.toml").exists());
     // Results on standard output, the rest on standard error.
     assert_eq!(Path::new(job.train.stdout.trim()), job.checkpoint());
-    for line in ["train set size: 4000", "test set size: 1000", "train step: 100, loss: "] {
+    for line in ["train set size: 4000", "test set size: 1000", "train step: 100, loss: "]
+    {
         assert!(job.train.stderr.contains(line), "no `{line}` in\n{}", job.train.stderr);
     }
     let metrics = metrics(&job.run);
@@ -66,10 +81,16 @@ fn evaluate_repeats_what_train_measured() {
     let report: serde_json::Value = serde_json::from_str(&json.stdout).unwrap();
     let metrics = metrics(&job.run);
     let measured = |tag: &str| metrics[&(tag.to_owned(), 2)].parse::<f64>().unwrap();
-    let (accuracy, loss) =
-        (report[0]["accuracy"].as_f64().unwrap(), report[0]["total_loss"].as_f64().unwrap());
+    let (accuracy, loss) = (
+        report[0]["accuracy"].as_f64().unwrap(),
+        report[0]["total_loss"].as_f64().unwrap(),
+    );
     assert_eq!(accuracy, measured("test accuracy"));
-    assert!((loss - measured("test loss")).abs() < 1e-3 * loss, "{loss}, {}", measured("test loss"));
+    assert!(
+        (loss - measured("test loss")).abs() < 1e-3 * loss,
+        "{loss}, {}",
+        measured("test loss")
+    );
     // Two epochs on 4,000 digits: far above the 10 % of chance.
     assert!(accuracy > 0.6, "{accuracy}");
 
@@ -99,8 +120,9 @@ fn the_same_seed_gives_the_same_bytes_interrupted_or_not() {
         .spawn()
         .unwrap();
     let lines = BufReader::new(child.stderr.take().unwrap()).lines();
-    let mut rest =
-        lines.map(Result::unwrap).skip_while(|line| !line.starts_with("----- start training epoch 2"));
+    let mut rest = lines
+        .map(Result::unwrap)
+        .skip_while(|line| !line.starts_with("----- start training epoch 2"));
     assert!(rest.next().is_some(), "there was no second epoch");
     ok(Command::new("kill").args(["-INT", &child.id().to_string()]));
     let last_words = rest.last();

@@ -32,7 +32,8 @@ pub fn program(name: &str) -> Command {
         path.display()
     );
     let mut command = Command::new(path);
-    // Many of these run at once: OpenMP's threads, which wait by spinning, would fight over the processors.
+    // Many of these run at once: OpenMP's threads, which wait by spinning, would fight
+    // over the processors.
     command.stdin(Stdio::null()).env("OMP_NUM_THREADS", "1");
     command
 }
@@ -48,28 +49,40 @@ pub struct Said {
 #[track_caller]
 pub fn ok(command: &mut Command) -> Said {
     let output = command.output().unwrap_or_else(|e| panic!("{command:?}: {e}"));
-    assert!(output.status.success(), "{command:?}: {}\n{}", output.status, text(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{command:?}: {}\n{}",
+        output.status,
+        text(&output.stderr)
+    );
     said(&output)
 }
 
-/// Runs a command that must fail with this exit status and one line on standard error, and returns the line.
-/// A note that the program gave before it found the trouble is no part of it.
+/// Runs a command that must fail with this exit status and one line on standard error,
+/// and returns the line. A note that the program gave before it found the trouble is no
+/// part of it.
 #[track_caller]
 pub fn fails(command: &mut Command, status: i32) -> String {
     let output = command.output().unwrap_or_else(|e| panic!("{command:?}: {e}"));
     let stderr = text(&output.stderr);
     assert_eq!(output.status.code(), Some(status), "{command:?}\n{stderr}");
     assert!(!stderr.contains("panicked"), "{command:?}\n{stderr}");
-    let name = Path::new(command.get_program()).file_name().unwrap().to_string_lossy().into_owned();
+    let name = Path::new(command.get_program())
+        .file_name()
+        .unwrap()
+        .to_string_lossy()
+        .into_owned();
     let last = stderr.lines().last().unwrap_or_default();
     assert!(
-        last.starts_with(&format!("{name}: ")) || status == 2 && stderr.contains("Usage:"),
+        last.starts_with(&format!("{name}: "))
+            || status == 2 && stderr.contains("Usage:"),
         "{command:?} does not end with a line of its own:\n{stderr}"
     );
     if status == 2 && stderr.contains("Usage:") { stderr } else { last.to_owned() }
 }
 
-/// Runs a command that must refuse what it is given, as a failure or as wrong usage, and returns the line.
+/// Runs a command that must refuse what it is given, as a failure or as wrong usage, and
+/// returns the line.
 #[track_caller]
 pub fn refuses(command: &mut Command) -> String {
     let status = command.output().unwrap_or_else(|e| panic!("{command:?}: {e}")).status;
@@ -86,8 +99,8 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).expect("programs write UTF-8")
 }
 
-/// The Python that `make test` made (TORCHMILL_PYTHON). Where `cargo test` runs without it, these tests say so
-/// and do nothing.
+/// The Python that `make test` made (TORCHMILL_PYTHON). Where `cargo test` runs without
+/// it, these tests say so and do nothing.
 pub fn python(script: &str) -> Option<Command> {
     let Some(python) = std::env::var_os("TORCHMILL_PYTHON") else {
         eprintln!("TORCHMILL_PYTHON is not set, {script} is not run (make test sets it)");
@@ -116,7 +129,8 @@ pub fn names(folder: impl AsRef<Path>) -> Vec<String> {
     names
 }
 
-/// A job that most tests start from: mnist-5k as it was fetched, its shards, and a run of two epochs.
+/// A job that most tests start from: mnist-5k as it was fetched, its shards, and a run of
+/// two epochs.
 pub struct Job {
     pub raw: PathBuf,
     pub shards: PathBuf,
@@ -137,20 +151,39 @@ pub fn job() -> &'static Job {
     static JOB: OnceLock<Job> = OnceLock::new();
     JOB.get_or_init(|| {
         let folder = scratch("job");
-        let (raw, shards, run) = (folder.join("raw/mnist-5k"), folder.join("shards"), folder.join("run"));
-        let fetch = ok(program("fetch-data").arg("mnist-5k").arg("--root").arg(folder.join("raw")));
+        let (raw, shards, run) =
+            (folder.join("raw/mnist-5k"), folder.join("shards"), folder.join("run"));
+        let fetch = ok(program("fetch-data")
+            .arg("mnist-5k")
+            .arg("--root")
+            .arg(folder.join("raw")));
         assert_eq!(Path::new(fetch.stdout.trim()), raw);
-        ok(program("prep").arg(&raw).arg("-o").arg(&shards).args(["--recipe", "article"]));
+        ok(program("prep")
+            .arg(&raw)
+            .arg("-o")
+            .arg(&shards)
+            .args(["--recipe", "article"]));
         let train = ok(train(&shards, &run).args(["--epochs", "2"]));
         Job { raw, shards, run, train }
     })
 }
 
-/// The article's training on some shards. Its learning rate is for long runs; this one is for short ones. One
-/// thread, so that the bytes do not depend on the machine's number of cores.
+/// The article's training on some shards. Its learning rate is for long runs; this one is
+/// for short ones. One thread, so that the bytes do not depend on the machine's number of
+/// cores.
 pub fn train(shards: impl AsRef<OsStr>, run: impl AsRef<OsStr>) -> Command {
     let mut command = program("train");
-    command.args(["--recipe", "article", "--lr", "0.05", "--device", "cpu", "--threads", "1", "--data"]);
+    command.args([
+        "--recipe",
+        "article",
+        "--lr",
+        "0.05",
+        "--device",
+        "cpu",
+        "--threads",
+        "1",
+        "--data",
+    ]);
     command.arg(shards).arg("--run").arg(run);
     command
 }

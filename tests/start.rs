@@ -1,4 +1,5 @@
-//! `train` and `evaluate` start without libtorch, and say so where it, or their other half, is missing.
+//! `train` and `evaluate` start without libtorch, and say so where it, or their other
+//! half, is missing.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -36,13 +37,25 @@ fn help_does_not_load_libtorch() {
 fn what_needs_no_libtorch_needs_no_other_half() {
     for name in PROGRAMS {
         let path = alone(name);
-        for arguments in [&["--help"][..], &["--version"], &["--man"], &["--completions", "bash"]] {
-            assert!(ok(Command::new(&path).args(arguments)).stdout.contains(name), "{arguments:?}");
+        for arguments in
+            [&["--help"][..], &["--version"], &["--man"], &["--completions", "bash"]]
+        {
+            assert!(
+                ok(Command::new(&path).args(arguments)).stdout.contains(name),
+                "{arguments:?}"
+            );
         }
-        assert!(fails(Command::new(&path).arg("--colour-of-the-sky"), 2).contains("--colour-of-the-sky"));
+        assert!(
+            fails(Command::new(&path).arg("--colour-of-the-sky"), 2)
+                .contains("--colour-of-the-sky")
+        );
     }
     let train = alone("train");
-    assert!(ok(Command::new(&train).args(["--print-recipe", "article"])).stdout.contains("[train]"));
+    assert!(
+        ok(Command::new(&train).args(["--print-recipe", "article"]))
+            .stdout
+            .contains("[train]")
+    );
     let message = fails(Command::new(&train).args(["--set", "train.epoch=3"]), 2);
     assert!(message.contains("did you mean epochs"), "{message}");
     let message = fails(Command::new(alone("evaluate")).arg("photo.jpg"), 2);
@@ -56,7 +69,10 @@ const A_FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
 fn a_missing_half_is_named() {
     for (name, argument) in [("train", "--summary"), ("evaluate", A_FILE)] {
         let message = fails(Command::new(alone(name)).arg(argument), 1);
-        assert!(message.contains(&format!("{name}-torch, the half of {name}")), "{message}");
+        assert!(
+            message.contains(&format!("{name}-torch, the half of {name}")),
+            "{message}"
+        );
         assert!(message.contains("make install"), "{message}");
     }
 }
@@ -73,12 +89,16 @@ fn a_missing_libtorch_is_named() {
             path.with_file_name(format!("{name}-torch")),
         )
         .unwrap();
-        let message = fails(Command::new(&path).arg(argument).env_remove("LD_LIBRARY_PATH"), 1);
+        let message =
+            fails(Command::new(&path).arg(argument).env_remove("LD_LIBRARY_PATH"), 1);
         assert!(message.contains("libtorch 2.11.0 is not there"), "{message}");
         assert!(message.contains("scripts/install-libtorch"), "{message}");
-        let version = ok(Command::new(&path).arg("--version").env_remove("LD_LIBRARY_PATH")).stdout;
+        let version =
+            ok(Command::new(&path).arg("--version").env_remove("LD_LIBRARY_PATH")).stdout;
         assert!(version.contains("which is missing"), "{version}");
-        let found = ok(Command::new(&path).arg("--version").env("LD_LIBRARY_PATH", &folder)).stdout;
+        let found =
+            ok(Command::new(&path).arg("--version").env("LD_LIBRARY_PATH", &folder))
+                .stdout;
         assert!(!found.contains("missing"), "{found}");
     }
 }

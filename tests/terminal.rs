@@ -1,23 +1,32 @@
-//! What people see on a terminal: bars that move, a table, colours; and on one that can do less, less.
+//! What people see on a terminal: bars that move, a table, colours; and on one that can
+//! do less, less.
 
 use std::process::Command;
 
 use crate::programs::{job, ok, program, python, scratch, train};
 
-/// What a command shows on a terminal of so many columns, in this environment. (Of a locale, LC_ALL: Python makes
-/// another of LANG=C.)
-fn shown(columns: usize, command: &Command, environment: &[(&str, &str)]) -> Option<String> {
+/// What a command shows on a terminal of so many columns, in this environment. (Of a
+/// locale, LC_ALL: Python makes another of LANG=C.)
+fn shown(
+    columns: usize,
+    command: &Command,
+    environment: &[(&str, &str)],
+) -> Option<String> {
     let mut terminal = python("terminal.py")?;
     for name in ["NO_COLOR", "COLUMNS", "LC_ALL", "LC_CTYPE"] {
         terminal.env_remove(name);
     }
-    terminal.env("TERM", "xterm-256color").env("LANG", "C.UTF-8").env("OMP_NUM_THREADS", "1");
+    terminal
+        .env("TERM", "xterm-256color")
+        .env("LANG", "C.UTF-8")
+        .env("OMP_NUM_THREADS", "1");
     terminal.envs(environment.iter().copied());
     terminal.arg(columns.to_string()).arg(command.get_program()).args(command.get_args());
     Some(ok(&mut terminal).stdout)
 }
 
-/// Without what steers the terminal: the lines that were written, one over the other or not.
+/// Without what steers the terminal: the lines that were written, one over the other or
+/// not.
 fn lines(shown: &str) -> Vec<String> {
     let mut text = String::new();
     let mut letters = shown.chars();
@@ -47,45 +56,71 @@ fn a_run_has_a_bar_and_a_table_on_a_terminal() {
     let has = |lines: &[String], part: &str| lines.iter().any(|line| line.contains(part));
     // The bar of an epoch, that of an evaluation, and both gone at the end.
     assert!(
-        whole.iter().any(|line| line.starts_with("epoch 1/2 ") && line.contains("/640 images")),
+        whole
+            .iter()
+            .any(|line| line.starts_with("epoch 1/2 ") && line.contains("/640 images")),
         "{text}"
     );
     assert!(has(&whole, "evaluating "), "{text}");
     assert!(text.contains("\u{1b}[2K"), "{text}");
-    let table: Vec<&String> =
-        whole.iter().filter(|line| line.trim_start().starts_with(['e', '1', '2'])).collect();
-    assert!(has(&whole, "epoch train loss test loss test acc.       lr     time"), "{table:?}");
-    assert!(whole.iter().any(|line| line.starts_with("    2 ") && line.contains(" % ")), "{table:?}");
-    assert!(!has(&whole, "----- start training epoch") && !has(&whole, "train step:"), "{text}");
+    let table: Vec<&String> = whole
+        .iter()
+        .filter(|line| line.trim_start().starts_with(['e', '1', '2']))
+        .collect();
+    assert!(
+        has(&whole, "epoch train loss test loss test acc.       lr     time"),
+        "{table:?}"
+    );
+    assert!(
+        whole.iter().any(|line| line.starts_with("    2 ") && line.contains(" % ")),
+        "{table:?}"
+    );
+    assert!(
+        !has(&whole, "----- start training epoch") && !has(&whole, "train step:"),
+        "{text}"
+    );
     assert!(!text.is_ascii(), "the bar is drawn with more than ASCII");
 
     // No colours where none are wanted; the bar still moves.
     let text = run("plain", 100, &[("NO_COLOR", "1")]).unwrap();
     // Colours are the escapes that end in `m`.
     let escapes = text.split('\u{1b}').skip(1);
-    let coloured = escapes.filter(|e| e.chars().find(char::is_ascii_alphabetic) == Some('m')).count() > 0;
+    let coloured = escapes
+        .filter(|e| e.chars().find(char::is_ascii_alphabetic) == Some('m'))
+        .count()
+        > 0;
     assert!(!coloured && text.contains("\u{1b}[2K"), "{text}");
 
     // ASCII where the locale has no more.
     let text = run("ascii", 100, &[("LC_ALL", "C")]).unwrap();
     assert!(
         text.is_ascii()
-            && lines(&text).iter().any(|line| line.starts_with("epoch 2/2 ") && line.contains('#')),
+            && lines(&text)
+                .iter()
+                .any(|line| line.starts_with("epoch 2/2 ") && line.contains('#')),
         "{text}"
     );
 
-    // The article's lines, and nothing over them, on a terminal that cannot write over lines.
+    // The article's lines, and nothing over them, on a terminal that cannot write over
+    // lines.
     let text = run("dumb", 100, &[("TERM", "dumb")]).unwrap();
-    assert!(!text.contains('\u{1b}') && has(&lines(&text), "----- start training epoch 2 -----"), "{text}");
+    assert!(
+        !text.contains('\u{1b}')
+            && has(&lines(&text), "----- start training epoch 2 -----"),
+        "{text}"
+    );
     assert!(has(&lines(&text), "accuracy in test set: "), "{text}");
 
     // Nothing is wider than the terminal, but for what is told of the run as a whole.
     let text = run("narrow", 40, &[]).unwrap();
-    let bars_and_rows = lines(&text)
-        .into_iter()
-        .filter(|line| line.trim_start().starts_with("epoch") || line.starts_with("    "));
+    let bars_and_rows = lines(&text).into_iter().filter(|line| {
+        line.trim_start().starts_with("epoch") || line.starts_with("    ")
+    });
     let widths: Vec<usize> = bars_and_rows.map(|line| line.chars().count()).collect();
-    assert!(widths.len() > 3 && widths.iter().all(|width| *width <= 40), "{widths:?} {text}");
+    assert!(
+        widths.len() > 3 && widths.iter().all(|width| *width <= 40),
+        "{widths:?} {text}"
+    );
 }
 
 #[test]
@@ -93,15 +128,22 @@ fn curves_are_drawn_with_what_the_terminal_has() {
     let mut command = program("scalars");
     command.arg(&job().run).args(["--plot", "--only", "train loss"]);
     let Some(text) = shown(70, &command, &[]) else { return };
-    assert!(text.contains("\u{1b}[36m") && text.chars().any(|c| BRAILLE.contains(&c)), "{text}");
+    assert!(
+        text.contains("\u{1b}[36m") && text.chars().any(|c| BRAILLE.contains(&c)),
+        "{text}"
+    );
     assert!(lines(&text).iter().all(|line| line.chars().count() <= 70), "{text}");
     let text = shown(70, &command, &[("NO_COLOR", "1")]).unwrap();
-    assert!(!text.contains('\u{1b}') && text.chars().any(|c| BRAILLE.contains(&c)), "{text}");
+    assert!(
+        !text.contains('\u{1b}') && text.chars().any(|c| BRAILLE.contains(&c)),
+        "{text}"
+    );
     let text = shown(70, &command, &[("TERM", "dumb")]).unwrap();
     assert!(!text.contains('\u{1b}'), "{text}");
     let text = shown(70, &command, &[("LC_ALL", "C")]).unwrap();
     assert!(
-        text.replace("\u{1b}[36m", "").replace("\u{1b}[0m", "").is_ascii() && text.contains('*'),
+        text.replace("\u{1b}[36m", "").replace("\u{1b}[0m", "").is_ascii()
+            && text.contains('*'),
         "{text}"
     );
 }

@@ -1,4 +1,5 @@
-//! Standard error that takes nothing (`2>&1 | head`, a full disk): every program does its work all the same.
+//! Standard error that takes nothing (`2>&1 | head`, a full disk): every program does its
+//! work all the same.
 
 use std::fs::{self, File};
 use std::process::{Command, Stdio};
@@ -11,7 +12,9 @@ fn unread(make: impl Fn() -> Command, status: i32) {
     let (reader, closed) = std::io::pipe().unwrap();
     drop(reader);
     let full = File::options().write(true).open("/dev/full");
-    for stderr in [Some(Stdio::from(closed)), full.ok().map(Stdio::from)].into_iter().flatten() {
+    for stderr in
+        [Some(Stdio::from(closed)), full.ok().map(Stdio::from)].into_iter().flatten()
+    {
         let mut command = make();
         let ended = command.stdout(Stdio::null()).stderr(stderr).status().unwrap();
         assert_eq!(ended.code(), Some(status), "{command:?}");

@@ -1,14 +1,20 @@
-//! Wrong input between the programs: one clear line, the right exit status, and nothing half-written.
+//! Wrong input between the programs: one clear line, the right exit status, and nothing
+//! half-written.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::programs::{copy_folder, fails, flip_byte, job, names, ok, program, refuses, scratch, train};
+use crate::programs::{
+    copy_folder, fails, flip_byte, job, names, ok, program, refuses, scratch, train,
+};
 
 /// The shard of a split in a folder.
 fn shard(folder: &Path, split: &str) -> PathBuf {
-    let name = names(folder).into_iter().find(|n| n.starts_with(split) && n.ends_with(".shard")).unwrap();
+    let name = names(folder)
+        .into_iter()
+        .find(|n| n.starts_with(split) && n.ends_with(".shard"))
+        .unwrap();
     folder.join(name)
 }
 
@@ -31,7 +37,10 @@ fn damaged_shards_are_not_trained_on() {
         let run = folder.join("run");
         says(&fails(&mut train(&shards, &run), 1), &[&path.to_string_lossy()]);
         assert!(!run.exists(), "a run was begun");
-        says(&fails(program("prep").arg("--inspect").arg(&path), 1), &[&path.to_string_lossy()]);
+        says(
+            &fails(program("prep").arg("--inspect").arg(&path), 1),
+            &[&path.to_string_lossy()],
+        );
     }
 
     let shards = folder.join("short");
@@ -41,7 +50,10 @@ fn damaged_shards_are_not_trained_on() {
     for keep in [0, 5, 100, length / 2, length - 1] {
         File::options().write(true).open(&path).unwrap().set_len(keep).unwrap();
         says(
-            &fails(program("evaluate").arg(job.checkpoint()).arg("--data").arg(&shards), 1),
+            &fails(
+                program("evaluate").arg(job.checkpoint()).arg("--data").arg(&shards),
+                1,
+            ),
             &[&path.to_string_lossy()],
         );
     }
@@ -57,11 +69,26 @@ fn missing_files_are_named() {
     let nothing = folder.join("nothing");
     let name = &*nothing.to_string_lossy();
     says(&fails(&mut train(&nothing, folder.join("run")), 1), &[name]);
-    says(&fails(program("prep").arg(&nothing).arg("-o").arg(folder.join("shards")), 1), &[name]);
+    says(
+        &fails(program("prep").arg(&nothing).arg("-o").arg(folder.join("shards")), 1),
+        &[name],
+    );
     says(&fails(program("prep").arg("--inspect").arg(&nothing), 1), &[name]);
-    says(&fails(program("evaluate").arg(&nothing).arg("--data").arg(&job.shards), 1), &[name]);
-    says(&fails(program("evaluate").arg(job.checkpoint()).arg("--data").arg(&nothing), 1), &[name]);
-    says(&fails(program("scalars").arg(&nothing).arg("--logdir").arg(folder.join("logs")), 1), &[name]);
+    says(
+        &fails(program("evaluate").arg(&nothing).arg("--data").arg(&job.shards), 1),
+        &[name],
+    );
+    says(
+        &fails(program("evaluate").arg(job.checkpoint()).arg("--data").arg(&nothing), 1),
+        &[name],
+    );
+    says(
+        &fails(
+            program("scalars").arg(&nothing).arg("--logdir").arg(folder.join("logs")),
+            1,
+        ),
+        &[name],
+    );
     says(
         &fails(
             program("fetch-data")
@@ -75,7 +102,13 @@ fn missing_files_are_named() {
     );
     let recipe = folder.join("nothing.toml");
     let mut command = program("train");
-    command.arg("--recipe").arg(&recipe).arg("--data").arg(&job.shards).arg("--run").arg(folder.join("run"));
+    command
+        .arg("--recipe")
+        .arg(&recipe)
+        .arg("--data")
+        .arg(&job.shards)
+        .arg("--run")
+        .arg(folder.join("run"));
     let message = fails(&mut command, 1);
     says(&message, &[&recipe.to_string_lossy()]);
     for name in ["run", "shards", "logs", "raw/cifar10"] {
@@ -100,10 +133,17 @@ fn a_checkpoint_must_be_one_and_fit() {
     // Weights of another network.
     let recipe = ok(program("train").args(["--print-recipe", "article"])).stdout;
     let other = folder.join("other.toml");
-    fs::write(&other, recipe.replacen("out_channels = 32", "out_channels = 16", 1)).unwrap();
+    fs::write(&other, recipe.replacen("out_channels = 32", "out_channels = 16", 1))
+        .unwrap();
     let run = folder.join("run");
     let mut command = program("train");
-    command.arg("--recipe").arg(&other).arg("--data").arg(&job.shards).arg("--run").arg(&run);
+    command
+        .arg("--recipe")
+        .arg(&other)
+        .arg("--data")
+        .arg(&job.shards)
+        .arg("--run")
+        .arg(&run);
     let message = fails(command.arg("--init").arg(job.checkpoint()), 1);
     says(&message, &["epoch-0002.safetensors", "module1.0.weight"]);
     assert!(!run.exists(), "a run was begun");
@@ -163,9 +203,15 @@ fn a_full_disk_is_reported() {
     let full = || Stdio::from(File::options().write(true).open("/dev/full").unwrap());
     fails(program("evaluate").arg(job.checkpoint()).stdout(full()), 1);
     let mut prep = program("prep");
-    fails(prep.arg(&job.raw).args(["--split", "test", "-o", "-", "--format", "npy"]).stdout(full()), 1);
+    fails(
+        prep.arg(&job.raw)
+            .args(["--split", "test", "-o", "-", "--format", "npy"])
+            .stdout(full()),
+        1,
+    );
 
-    // A limit on a file's size stands in for the disk: 64 blocks of 1 KiB hold no shard, checkpoint or data set.
+    // A limit on a file's size stands in for the disk: 64 blocks of 1 KiB hold no shard,
+    // checkpoint or data set.
     let limited = |command: &Command| {
         let mut shell = Command::new("bash");
         shell.args(["-c", "trap '' XFSZ; ulimit -f 64; exec \"$0\" \"$@\""]);
@@ -200,9 +246,27 @@ fn a_folder_that_cannot_be_written_is_named() {
     let (parent, name) = (&*file.to_string_lossy(), &*place.to_string_lossy());
     says(&fails(&mut train(&job.shards, &place), 1), &[name]);
     says(&fails(program("prep").arg(&job.raw).arg("-o").arg(&place), 1), &[name]);
-    says(&fails(program("fetch-data").args(["mnist-5k", "--root"]).arg(&place), 1), &[name]);
-    says(&fails(program("scalars").arg(job.run.join("metrics.csv")).arg("--logdir").arg(&place), 1), &[name]);
-    says(&fails(program("evaluate").arg(job.checkpoint()).arg("--predictions").arg(&place), 1), &[parent]);
+    says(
+        &fails(program("fetch-data").args(["mnist-5k", "--root"]).arg(&place), 1),
+        &[name],
+    );
+    says(
+        &fails(
+            program("scalars")
+                .arg(job.run.join("metrics.csv"))
+                .arg("--logdir")
+                .arg(&place),
+            1,
+        ),
+        &[name],
+    );
+    says(
+        &fails(
+            program("evaluate").arg(job.checkpoint()).arg("--predictions").arg(&place),
+            1,
+        ),
+        &[parent],
+    );
 }
 
 #[test]
@@ -238,11 +302,16 @@ fn what_is_misspelt_is_suggested() {
     let folder = scratch("misspelt");
     let recipe = ok(program("train").args(["--print-recipe", "article"])).stdout;
     fs::write(folder.join("key.toml"), recipe.replace("epochs =", "epoch =")).unwrap();
-    fs::write(folder.join("layer.toml"), recipe.replace("\"Conv2d\"", "\"Conv2D_\"")).unwrap();
+    fs::write(folder.join("layer.toml"), recipe.replace("\"Conv2d\"", "\"Conv2D_\""))
+        .unwrap();
     let raw = job.raw.to_str().unwrap();
     for (name, arguments, meant) in [
         ("fetch-data", &["cfiar10"][..], "cifar10"),
-        ("prep", &[raw, "-o", "x", "--transform", "RandomHorizontalFlp"], "RandomHorizontalFlip"),
+        (
+            "prep",
+            &[raw, "-o", "x", "--transform", "RandomHorizontalFlp"],
+            "RandomHorizontalFlip",
+        ),
         ("prep", &[raw, "-o", "x", "--split", "tests"], "test"),
         ("prep", &[raw, "-o", "x", "--recipe", "artcle"], "article"),
         ("prep", &[raw, "-o", "x", "--recipe", "key.toml"], "epochs"),
@@ -250,6 +319,9 @@ fn what_is_misspelt_is_suggested() {
         ("train", &["--print-recipe", "artikle"], "article"),
     ] {
         let said = fails(program(name).args(arguments).current_dir(&folder), 2);
-        assert!(said.contains(&format!("did you mean {meant}?")), "{name} {arguments:?}\n{said}");
+        assert!(
+            said.contains(&format!("did you mean {meant}?")),
+            "{name} {arguments:?}\n{said}"
+        );
     }
 }

@@ -10,14 +10,18 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for name in ["LIBTORCH_INCLUDE", "LIBTORCH_CXX11_ABI"] {
         println!("cargo:rerun-if-env-changed={name}");
     }
-    let sources = ["src/batch_norm.cpp", "src/conv2d.cpp", "src/fused.cpp", "src/max_pool.cpp"];
+    let sources =
+        ["src/batch_norm.cpp", "src/conv2d.cpp", "src/fused.cpp", "src/max_pool.cpp"];
     for source in sources.iter().chain(&["src/cpp.h"]) {
         println!("cargo:rerun-if-changed={source}");
     }
-    // torch-sys says where the libraries are, wherever it took them from; the headers lie beside them.
+    // torch-sys says where the libraries are, wherever it took them from; the headers lie
+    // beside them.
     let lib = PathBuf::from(std::env::var("DEP_TCH_LIBTORCH_LIB")?);
     let root = std::env::var_os("LIBTORCH_INCLUDE").map(PathBuf::from);
-    let root = root.or_else(|| lib.parent().map(Path::to_path_buf)).ok_or("libtorch is nowhere")?;
+    let root = root
+        .or_else(|| lib.parent().map(Path::to_path_buf))
+        .ok_or("libtorch is nowhere")?;
     let abi = std::env::var("LIBTORCH_CXX11_ABI").unwrap_or_else(|_| "1".to_owned());
     cc::Build::new()
         .cpp(true)

@@ -22,7 +22,11 @@ fuzz_target!(|bytes: &[u8]| {
 fn plain(folder: &Path) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let Ok(kind) = entry.file_type() else { continue };
-        assert!(kind.is_file() || kind.is_dir(), "{} is neither a file nor a folder", entry.path().display());
+        assert!(
+            kind.is_file() || kind.is_dir(),
+            "{} is neither a file nor a folder",
+            entry.path().display()
+        );
         if kind.is_dir() {
             plain(&entry.path());
         }

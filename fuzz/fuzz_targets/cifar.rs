@@ -12,7 +12,8 @@ fuzz_target!(|bytes: &[u8]| {
     if fs::write(folder.path().join("batch.bin"), batch).is_err() {
         return;
     }
-    let (kind, classes) = if which & 1 == 0 { (Kind::Cifar10, 10) } else { (Kind::Cifar100, 100) };
+    let (kind, classes) =
+        if which & 1 == 0 { (Kind::Cifar10, 10) } else { (Kind::Cifar100, 100) };
     let manifest = Manifest {
         name: "fuzz".into(),
         kind,

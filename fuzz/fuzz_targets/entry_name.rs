@@ -9,6 +9,9 @@ use libfuzzer_sys::fuzz_target;
 fuzz_target!(|name: &[u8]| {
     if let Ok(Some(path)) = safe_path(name) {
         assert!(path.components().all(|part| matches!(part, Component::Normal(_))));
-        assert!(!path.as_os_str().is_empty() && Path::new("target").join(&path).starts_with("target"));
+        assert!(
+            !path.as_os_str().is_empty()
+                && Path::new("target").join(&path).starts_with("target")
+        );
     }
 });

@@ -1,4 +1,5 @@
-//! An IDX data set: the first two bytes say how many of those after them are the images' file.
+//! An IDX data set: the first two bytes say how many of those after them are the images'
+//! file.
 #![no_main]
 
 use std::fs;
@@ -8,7 +9,8 @@ use torchmill::dataset::{Dataset, Kind, Manifest};
 
 fuzz_target!(|bytes: &[u8]| {
     let Some((length, bytes)) = bytes.split_first_chunk::<2>() else { return };
-    let (images, labels) = bytes.split_at(usize::from(u16::from_le_bytes(*length)).min(bytes.len()));
+    let (images, labels) =
+        bytes.split_at(usize::from(u16::from_le_bytes(*length)).min(bytes.len()));
     let Ok(folder) = tempfile::tempdir() else { return };
     let write = |name: &str, bytes| fs::write(folder.path().join(name), bytes).is_ok();
     if !write("images", images) || !write("labels", labels) {

@@ -11,6 +11,9 @@ fuzz_target!(|bytes: &[u8]| {
         _ => return,
     }
     if let Ok(image) = decode::rgb(bytes) {
-        assert_eq!((image.channels, image.pixels.len()), (3, image.width * image.height * 3));
+        assert_eq!(
+            (image.channels, image.pixels.len()),
+            (3, image.width * image.height * 3)
+        );
     }
 });

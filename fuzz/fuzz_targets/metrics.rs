@@ -13,7 +13,8 @@ fuzz_target!(|bytes: &[u8]| {
         return;
     }
     if let Ok(points) = metrics::read(&path) {
-        // What is whole is also what a growing file holds, but for a last line that may still be written.
+        // What is whole is also what a growing file holds, but for a last line that may
+        // still be written.
         let growing = metrics::read_growing(&path).unwrap();
         assert!(growing.len() == points.len() || growing.len() + 1 == points.len());
     }

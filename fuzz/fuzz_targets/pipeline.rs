@@ -1,4 +1,5 @@
-//! The pipeline language: what is read prints as a text that reads back equal, and does to an image what was said.
+//! The pipeline language: what is read prints as a text that reads back equal, and does
+//! to an image what was said.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

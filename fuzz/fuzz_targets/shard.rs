@@ -1,5 +1,5 @@
-//! A shard. Where the first byte is odd, the rest is a header behind a prefix that is right, since no chance
-//! finds the checksum.
+//! A shard. Where the first byte is odd, the rest is a header behind a prefix that is
+//! right, since no chance finds the checksum.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -12,7 +12,8 @@ fuzz_target!(|bytes: &[u8]| {
     }
     // The arrays' bytes are what follows the length of the header, which two bytes give.
     let Some((length, rest)) = rest.split_first_chunk::<2>() else { return };
-    let (header, arrays) = rest.split_at(usize::from(u16::from_le_bytes(*length)).min(rest.len()));
+    let (header, arrays) =
+        rest.split_at(usize::from(u16::from_le_bytes(*length)).min(rest.len()));
     let mut shard = b"TMSHARD\0".to_vec();
     shard.extend(VERSION.to_le_bytes());
     shard.extend((header.len() as u32).to_le_bytes());
@@ -31,6 +32,10 @@ fn read(bytes: &[u8]) {
         for i in 0..count.min(4) as usize {
             let (_, _) = (shard.label(i), shard.source(i));
         }
-        let _ = (shard.verify(), shard.header().image_shape(), shard.bytes("image").map(<[u8]>::len));
+        let _ = (
+            shard.verify(),
+            shard.header().image_shape(),
+            shard.bytes("image").map(<[u8]>::len),
+        );
     }
 }

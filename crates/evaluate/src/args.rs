@@ -12,13 +12,14 @@ use crate::BUILT_WITH;
 
 /// Evaluate saved checkpoints, use them on images, compare runs
 ///
-/// A checkpoint alone is evaluated on the shards that its run used; with images, it says what they are.
-/// A full checkpoint knows its network; a plain state dict (--weights-only, or a .pt) needs --model.
+/// A checkpoint alone is evaluated on the shards that its run used; with images, it says
+/// what they are. A full checkpoint knows its network; a plain state dict
+/// (--weights-only, or a .pt) needs --model.
 #[derive(Debug, Parser)]
 #[command(version = libtorch::version(BUILT_WITH), after_help = EXAMPLES)]
 pub struct Args {
-    /// Checkpoints (.safetensors, .pt), folders of runs (their last checkpoint), image files, folders of
-    /// images; - reads images' paths from standard input
+    /// Checkpoints (.safetensors, .pt), folders of runs (their last checkpoint), image
+    /// files, folders of images; - reads images' paths from standard input
     #[arg(required = true, value_name = "CHECKPOINT|IMAGE|DIR")]
     pub inputs: Vec<PathBuf>,
     /// Folder of shards [default: the checkpoint's run's]
@@ -48,7 +49,8 @@ pub struct Args {
     /// Such as 1,5; for images, classes named [default: 3]
     #[arg(long, value_name = "K,...", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..), help_heading = "Results")]
     pub top_k: Vec<u32>,
-    /// Write each image's label, prediction, probabilities: CSV, or JSON lines (.jsonl); - is standard output
+    /// Write each image's label, prediction, probabilities: CSV, or JSON lines (.jsonl);
+    /// - is standard output
     #[arg(short, long, value_name = "FILE", help_heading = "Results")]
     pub predictions: Option<PathBuf>,
     /// Write a page: confusion matrix, worst mistakes

@@ -58,8 +58,14 @@ pub struct Example {
 
 impl Collector {
     /// Nothing yet of `total` images; `--predictions` is begun.
-    pub fn new(args: &Args, total: usize, classes: &[String], loss: Loss) -> Result<Self> {
-        let predictions = args.predictions.as_deref().map(|path| Predictions::create(path, classes));
+    pub fn new(
+        args: &Args,
+        total: usize,
+        classes: &[String],
+        loss: Loss,
+    ) -> Result<Self> {
+        let predictions =
+            args.predictions.as_deref().map(|path| Predictions::create(path, classes));
         Ok(Self {
             figures: Figures::new(classes.len()),
             loss,
@@ -81,11 +87,18 @@ impl Collector {
         self.figures.push(label, outputs, &probabilities);
         if let Some(predictions) = &mut self.predictions {
             let (label, source) = (Some(label), &*source()?);
-            predictions.push(&Prediction { index, source, label, outputs, probabilities: &probabilities })?;
+            predictions.push(&Prediction {
+                index,
+                source,
+                label,
+                outputs,
+                probabilities: &probabilities,
+            })?;
         }
         let prediction = argmax(outputs);
         let confidence = probabilities[prediction];
-        let example = || Ok(Example { index, source: source()?, label, prediction, confidence });
+        let example =
+            || Ok(Example { index, source: source()?, label, prediction, confidence });
         if let Some(samples) = &mut self.samples
             && samples.takes(index)
         {
@@ -113,8 +126,8 @@ impl Collector {
 }
 
 impl Samples {
-    /// Whether image `index` is one of those that lie as far from each other as can be: a folder's images come class
-    /// by class.
+    /// Whether image `index` is one of those that lie as far from each other as can be: a
+    /// folder's images come class by class.
     fn takes(&self, index: usize) -> bool {
         let wanted = SAMPLES.min(self.total);
         index < self.total && index * wanted % self.total < wanted

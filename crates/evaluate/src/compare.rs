@@ -1,5 +1,5 @@
-//! `--compare`: a table of runs by their metrics, with the settings in which they differ. It reads each run's
-//! metrics.csv and config.toml alone; nothing is computed again.
+//! `--compare`: a table of runs by their metrics, with the settings in which they differ.
+//! It reads each run's metrics.csv and config.toml alone; nothing is computed again.
 
 mod run;
 mod table;
@@ -24,11 +24,15 @@ const NO_SETTINGS: [&str; 1] = ["description"];
 
 /// Prints the table of the runs in these folders.
 pub fn run(args: &Args) -> Result<()> {
-    let mut runs: Vec<Run> = folders(&args.inputs)?.iter().map(|folder| Run::read(folder)).collect();
+    let mut runs: Vec<Run> =
+        folders(&args.inputs)?.iter().map(|folder| Run::read(folder)).collect();
     for run in &runs {
-        run.problems.iter().for_each(|problem| progress::note(format_args!("{}: {problem}", run.name)));
+        run.problems
+            .iter()
+            .for_each(|problem| progress::note(format_args!("{}: {problem}", run.name)));
     }
-    let tags: BTreeSet<&str> = runs.iter().flat_map(|run| run.metrics.keys().map(String::as_str)).collect();
+    let tags: BTreeSet<&str> =
+        runs.iter().flat_map(|run| run.metrics.keys().map(String::as_str)).collect();
     let sort = match args.sort.as_deref() {
         Some(sort) if tags.contains(sort) || tags.is_empty() => sort,
         Some(sort) => {
@@ -49,7 +53,9 @@ pub fn run(args: &Args) -> Result<()> {
             let (text, left_out) = table::text(&runs, sort, &settings, text::width());
             if !left_out.is_empty() {
                 let left_out = left_out.join(", ");
-                progress::note(format_args!("no room for {left_out}: --format csv has all"));
+                progress::note(format_args!(
+                    "no room for {left_out}: --format csv has all"
+                ));
             }
             text
         }
@@ -59,16 +65,18 @@ pub fn run(args: &Args) -> Result<()> {
     cli::print(text.as_bytes())
 }
 
-/// Where nothing is asked for: the accuracy that choices should be made by, where all runs that measured
-/// anything have it, else the one that they have.
+/// Where nothing is asked for: the accuracy that choices should be made by, where all
+/// runs that measured anything have it, else the one that they have.
 fn default_sort(runs: &[Run]) -> &'static str {
     const VALIDATION: &str = "val accuracy";
     let mut measured = runs.iter().filter(|run| !run.metrics.is_empty()).peekable();
-    let validated = measured.peek().is_some() && measured.all(|run| run.metrics.contains_key(VALIDATION));
+    let validated = measured.peek().is_some()
+        && measured.all(|run| run.metrics.contains_key(VALIDATION));
     if validated { VALIDATION } else { "test accuracy" }
 }
 
-/// The runs' folders. A folder that is no run but holds some stands for these; metrics.csv for its own folder.
+/// The runs' folders. A folder that is no run but holds some stands for these;
+/// metrics.csv for its own folder.
 fn folders(arguments: &[PathBuf]) -> Result<Vec<PathBuf>> {
     let mut folders = Vec::new();
     for path in arguments {
@@ -79,14 +87,26 @@ fn folders(arguments: &[PathBuf]) -> Result<Vec<PathBuf>> {
             if Run::is_at(path) {
                 runs.push(path.clone());
             } else if runs.is_empty() {
-                progress::note(format_args!("left out {}: it is no run and holds none", path.display()));
+                progress::note(format_args!(
+                    "left out {}: it is no run and holds none",
+                    path.display()
+                ));
             }
             folders.append(&mut runs);
-        } else if path.file_name().is_some_and(|name| name == "metrics.csv" || name == "config.toml") {
-            let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        } else if path
+            .file_name()
+            .is_some_and(|name| name == "metrics.csv" || name == "config.toml")
+        {
+            let folder = path
+                .parent()
+                .filter(|p| !p.as_os_str().is_empty())
+                .unwrap_or(Path::new("."));
             folders.push(folder.to_path_buf());
         } else {
-            progress::note(format_args!("left out {}: a run is a folder", path.display()));
+            progress::note(format_args!(
+                "left out {}: a run is a folder",
+                path.display()
+            ));
         }
     }
     if folders.is_empty() {
@@ -108,9 +128,16 @@ fn runs_in(folder: &Path) -> Result<Vec<PathBuf>> {
 /// The settings that are not the same in all runs that have any.
 fn differing(runs: &[Run]) -> Vec<String> {
     let with: Vec<&Run> = runs.iter().filter(|run| !run.settings.is_empty()).collect();
-    let names: BTreeSet<&String> = with.iter().flat_map(|run| run.settings.keys()).collect();
-    let differs = |name: &str| with.iter().any(|run| run.settings.get(name) != with[0].settings.get(name));
-    names.into_iter().filter(|name| !NO_SETTINGS.contains(&name.as_str()) && differs(name)).cloned().collect()
+    let names: BTreeSet<&String> =
+        with.iter().flat_map(|run| run.settings.keys()).collect();
+    let differs = |name: &str| {
+        with.iter().any(|run| run.settings.get(name) != with[0].settings.get(name))
+    };
+    names
+        .into_iter()
+        .filter(|name| !NO_SETTINGS.contains(&name.as_str()) && differs(name))
+        .cloned()
+        .collect()
 }
 
 /// A run as JSON has it.
@@ -133,8 +160,9 @@ impl<'a> Object<'a> {
             Setting::Bool(b) => json!(b),
             Setting::Text(text) => json!(text),
         };
-        let own =
-            settings.iter().filter_map(|name| run.settings.get(name).map(|s| (name.as_str(), value(s))));
+        let own = settings
+            .iter()
+            .filter_map(|name| run.settings.get(name).map(|s| (name.as_str(), value(s))));
         Self {
             run: &run.name,
             epochs_done: run.done,
@@ -147,27 +175,32 @@ impl<'a> Object<'a> {
 }
 
 fn json(runs: &[Run], settings: &[String]) -> Result<String> {
-    let objects: Vec<Object> = runs.iter().map(|run| Object::new(run, settings)).collect();
+    let objects: Vec<Object> =
+        runs.iter().map(|run| Object::new(run, settings)).collect();
     let text = serde_json::to_string_pretty(&objects);
-    text.map(|t| t + "\n").map_err(|e| Error::failed(format_args!("cannot write JSON: {e}")))
+    text.map(|t| t + "\n")
+        .map_err(|e| Error::failed(format_args!("cannot write JSON: {e}")))
 }
 
 fn csv(runs: &[Run], tags: &[String], settings: &[String]) -> Result<String> {
     let mut table = Table::empty();
     let fixed = ["run", "epochs_done", "epochs", "state"].map(str::to_owned).into_iter();
-    let metrics = tags
-        .iter()
-        .flat_map(|tag| [format!("best {tag}"), format!("best {tag} epoch"), format!("last {tag}")]);
+    let metrics = tags.iter().flat_map(|tag| {
+        [format!("best {tag}"), format!("best {tag} epoch"), format!("last {tag}")]
+    });
     table.row(fixed.chain(metrics).chain(settings.iter().cloned()))?;
     for run in runs {
         let epochs = run.epochs.map(|n| n.to_string()).unwrap_or_default();
-        let fixed = [run.name.clone(), run.done.to_string(), epochs, run.state().to_owned()].into_iter();
+        let fixed =
+            [run.name.clone(), run.done.to_string(), epochs, run.state().to_owned()]
+                .into_iter();
         let metrics = tags.iter().flat_map(|tag| match run.metrics.get(tag) {
             Some(m) => [m.best.to_string(), m.best_epoch.to_string(), m.last.to_string()],
             None => Default::default(),
         });
-        let own =
-            settings.iter().map(|name| run.settings.get(name).map(Setting::to_string).unwrap_or_default());
+        let own = settings.iter().map(|name| {
+            run.settings.get(name).map(Setting::to_string).unwrap_or_default()
+        });
         table.row(fixed.chain(metrics).chain(own))?;
     }
     table.finish()

@@ -18,7 +18,9 @@ impl Table {
 
     /// The text.
     pub fn finish(self) -> Result<String> {
-        let failed = |e: &dyn std::fmt::Display| Error::failed(format_args!("cannot write CSV: {e}"));
+        let failed = |e: &dyn std::fmt::Display| {
+            Error::failed(format_args!("cannot write CSV: {e}"))
+        };
         let bytes = self.0.into_inner().map_err(|e| failed(&e))?;
         String::from_utf8(bytes).map_err(|e| failed(&e))
     }

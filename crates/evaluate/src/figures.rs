@@ -1,5 +1,5 @@
-//! What can be said of predictions whose labels are known: scikit-learn's classification_report and
-//! confusion_matrix, top-k accuracy, and the calibration error.
+//! What can be said of predictions whose labels are known: scikit-learn's
+//! classification_report and confusion_matrix, top-k accuracy, and the calibration error.
 
 use serde::Serialize;
 use torchmill_nn::evaluation::argmax;
@@ -30,8 +30,8 @@ pub struct Bin {
     pub confidence: f64,
 }
 
-/// scikit-learn's figures for a class, or their average over classes. What would divide by zero is 0, as with
-/// scikit-learn's `zero_division`.
+/// scikit-learn's figures for a class, or their average over classes. What would divide
+/// by zero is 0, as with scikit-learn's `zero_division`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 pub struct Scores {
     /// Of the images predicted to be of this class, the share that are.
@@ -72,8 +72,9 @@ impl Figures {
         self.confusion[label * self.classes + prediction] += 1;
         // Of equal outputs the first comes first, as in argmax.
         let own = outputs[label];
-        let ahead =
-            |(i, &x): (usize, &f32)| x > own || (own.is_nan() && !x.is_nan()) || (x == own && i < label);
+        let ahead = |(i, &x): (usize, &f32)| {
+            x > own || (own.is_nan() && !x.is_nan()) || (x == own && i < label)
+        };
         self.ranks[outputs.iter().enumerate().filter(|&pair| ahead(pair)).count()] += 1;
         let confidence = f64::from(probabilities[prediction]);
         // The bins are (0, 1/15], (1/15, 2/15] and so on. NaN falls into the first.
@@ -108,8 +109,10 @@ impl Figures {
     pub fn scores(&self) -> Vec<Scores> {
         let score = |class| {
             let hits = self.confusion(class, class);
-            let support: u64 = (0..self.classes).map(|other| self.confusion(class, other)).sum();
-            let predicted: u64 = (0..self.classes).map(|other| self.confusion(other, class)).sum();
+            let support: u64 =
+                (0..self.classes).map(|other| self.confusion(class, other)).sum();
+            let predicted: u64 =
+                (0..self.classes).map(|other| self.confusion(other, class)).sum();
             Scores {
                 precision: share(hits, predicted),
                 recall: share(hits, support),
@@ -130,10 +133,14 @@ impl Figures {
         average(&self.scores(), |s| s.support as f64)
     }
 
-    /// The expected calibration error: by how much the highest probability misses the share that is right, bin
-    /// by bin, weighted by the bins' images (Guo et al. 2017, On Calibration of Modern Neural Networks).
+    /// The expected calibration error: by how much the highest probability misses the
+    /// share that is right, bin by bin, weighted by the bins' images (Guo et al. 2017, On
+    /// Calibration of Modern Neural Networks).
     pub fn calibration_error(&self) -> f64 {
-        let gaps = self.bins.iter().map(|(_, correct, confidence)| (*correct as f64 - confidence).abs());
+        let gaps = self
+            .bins
+            .iter()
+            .map(|(_, correct, confidence)| (*correct as f64 - confidence).abs());
         gaps.sum::<f64>() / self.count().max(1) as f64
     }
 
@@ -148,7 +155,8 @@ impl Figures {
 
     /// The classes most often taken for others, the most frequent first.
     pub fn confused(&self) -> Vec<Confused> {
-        let pairs = (0..self.classes).flat_map(|label| (0..self.classes).map(move |p| (label, p)));
+        let pairs = (0..self.classes)
+            .flat_map(|label| (0..self.classes).map(move |p| (label, p)));
         let wrong = pairs.filter(|(label, prediction)| label != prediction);
         let counted = wrong.map(|(label, prediction)| Confused {
             label,

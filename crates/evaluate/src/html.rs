@@ -1,5 +1,5 @@
-//! `--html`: what was found, on one page that needs nothing else: data, pictures, style and script are in the
-//! file.
+//! `--html`: what was found, on one page that needs nothing else: data, pictures, style
+//! and script are in the file.
 
 use std::path::Path;
 
@@ -67,7 +67,11 @@ pub fn write(
         })
     });
     let page = page(outcome, shown.collect::<Result<_>>()?)?;
-    if path == Path::new("-") { cli::print(page.as_bytes()) } else { atomic::write(path, page.as_bytes()) }
+    if path == Path::new("-") {
+        cli::print(page.as_bytes())
+    } else {
+        atomic::write(path, page.as_bytes())
+    }
 }
 
 fn page(outcome: &Outcome, mistakes: Vec<Shown>) -> Result<String> {
@@ -90,22 +94,26 @@ fn page(outcome: &Outcome, mistakes: Vec<Shown>) -> Result<String> {
         bins: figures.bins(),
         mistakes,
     };
-    let json = serde_json::to_string(&data).map_err(|e| Error::failed(e).within("cannot write the page"))?;
+    let json = serde_json::to_string(&data)
+        .map_err(|e| Error::failed(e).within("cannot write the page"))?;
     // Within a script element only `</` could end it, and `<!--` confuse it.
     Ok(PAGE.replacen(PLACE, &json.replace('<', "\\u003c"), 1))
 }
 
 /// An image as a PNG within a URI.
 fn data_uri(image: &Image) -> Result<String> {
-    let colour = if image.channels == 1 { ExtendedColorType::L8 } else { ExtendedColorType::Rgb8 };
+    let colour =
+        if image.channels == 1 { ExtendedColorType::L8 } else { ExtendedColorType::Rgb8 };
     let mut png = Vec::new();
     let (width, height) = (image.width as u32, image.height as u32);
-    let written = PngEncoder::new(&mut png).write_image(&image.pixels, width, height, colour);
+    let written =
+        PngEncoder::new(&mut png).write_image(&image.pixels, width, height, colour);
     written.map_err(|e| Error::failed(format_args!("cannot write a picture: {e}")))?;
     Ok(format!("data:image/png;base64,{}", STANDARD.encode(png)))
 }
 
-/// Image `index` of the shards as a picture: pixels as they lie there, floats from black to white.
+/// Image `index` of the shards as a picture: pixels as they lie there, floats from black
+/// to white.
 pub fn stored_picture(set: &ShardSet, index: usize) -> Result<Image> {
     let [stored, height, width] = set.image_shape();
     let channels = if stored == 3 { 3 } else { 1 };
@@ -113,7 +121,9 @@ pub fn stored_picture(set: &ShardSet, index: usize) -> Result<Image> {
     let planes: Vec<u8> = match set.dtype() {
         DType::Uint8 => bytes.to_vec(),
         DType::Float32 => levels(words(bytes).map(f32::from_le_bytes)),
-        DType::Float16 => levels(words(bytes).map(|b| half::f16::from_le_bytes(b).to_f32())),
+        DType::Float16 => {
+            levels(words(bytes).map(|b| half::f16::from_le_bytes(b).to_f32()))
+        }
         _ => levels(words(bytes).map(|b| half::bf16::from_le_bytes(b).to_f32())),
     };
     let plane = height * width;
@@ -128,8 +138,9 @@ fn words<const SIZE: usize>(bytes: &[u8]) -> impl Iterator<Item = [u8; SIZE]> + 
 
 /// The lowest value as 0, the highest as 255.
 fn levels(values: impl Iterator<Item = f32> + Clone) -> Vec<u8> {
-    let (low, high) =
-        values.clone().fold((f32::INFINITY, f32::NEG_INFINITY), |(l, h), x| (l.min(x), h.max(x)));
+    let (low, high) = values
+        .clone()
+        .fold((f32::INFINITY, f32::NEG_INFINITY), |(l, h), x| (l.min(x), h.max(x)));
     let scale = 255.0 / (high - low).max(f32::MIN_POSITIVE);
     values.map(|x| ((x - low) * scale) as u8).collect()
 }
@@ -150,11 +161,17 @@ mod tests {
             checkpoint: "</script><b>".into(),
             on: On::Split("test".into()),
             batch_size: 64,
-            evaluation: Evaluation { count: 1, correct: 0, total_loss: f64::NAN, mean_loss: f64::NAN },
+            evaluation: Evaluation {
+                count: 1,
+                correct: 0,
+                total_loss: f64::NAN,
+                mean_loss: f64::NAN,
+            },
             figures,
             classes: ["cat", "dog"].map(String::from).to_vec(),
         };
-        let image = Image { width: 2, height: 1, channels: 3, pixels: vec![0, 1, 2, 3, 4, 5] };
+        let image =
+            Image { width: 2, height: 1, channels: 3, pixels: vec![0, 1, 2, 3, 4, 5] };
         let shown = Shown {
             source: "a.png",
             label: 0,
@@ -163,10 +180,19 @@ mod tests {
             picture: data_uri(&image).unwrap(),
         };
         let page = page(&outcome, vec![shown]).unwrap();
-        assert!(page.contains(r#"{"checkpoint":"\u003c/script>\u003cb>","on":"1 test images""#));
+        assert!(
+            page.contains(
+                r#"{"checkpoint":"\u003c/script>\u003cb>","on":"1 test images""#
+            )
+        );
         assert!(page.contains("\"picture\":\"data:image/png;base64,iVBOR"));
-        assert!(!page.contains(PLACE) && !page.contains("src=") && !page.contains("href="));
-        assert_eq!(page.matches("http").count(), page.matches("http://www.w3.org/2000/svg").count());
+        assert!(
+            !page.contains(PLACE) && !page.contains("src=") && !page.contains("href=")
+        );
+        assert_eq!(
+            page.matches("http").count(),
+            page.matches("http://www.w3.org/2000/svg").count()
+        );
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! A trained network in use: images from disk through the checkpoint's own pipeline, a line for each; or, where
-//! they lie in a folder per class, a report.
+//! A trained network in use: images from disk through the checkpoint's own pipeline, a
+//! line for each; or, where they lie in a folder per class, a report.
 
 mod list;
 mod read;
@@ -33,9 +33,13 @@ struct Loaded {
     batch: Batch,
 }
 
-/// Says what the images are. Where a class folder gives each its label, nothing is printed, and the outcome is
-/// returned.
-pub fn classify(args: &Args, checkpoint: &Path, places: &[Place]) -> Result<Option<Outcome>> {
+/// Says what the images are. Where a class folder gives each its label, nothing is
+/// printed, and the outcome is returned.
+pub fn classify(
+    args: &Args,
+    checkpoint: &Path,
+    places: &[Place],
+) -> Result<Option<Outcome>> {
     let arithmetic = Arithmetic::of(args)?;
     let network = network::load(args, checkpoint, None, arithmetic.device)?;
     let reader = Reader::new(&network.spec, args.transform.as_deref())?;
@@ -70,7 +74,8 @@ fn print(
     let file = args.predictions.as_deref();
     let to_stdout = file == Some(Path::new("-"));
     let mut file = file.map(|path| Predictions::create(path, classes)).transpose()?;
-    let mut printed = if to_stdout { None } else { Some(Predictions::to_stdout(form, classes)?) };
+    let mut printed =
+        if to_stdout { None } else { Some(Predictions::to_stdout(form, classes)?) };
     let mut tally = Tally::new(network.spec.loss.clone());
     run(args, found, reader, arithmetic, |loaded| {
         let before = tally.count();
@@ -78,8 +83,17 @@ fn print(
         for (i, (outputs, source)) in logits.iter().zip(&loaded.sources).enumerate() {
             let probabilities = probabilities::of(&network.spec.loss, outputs);
             let (index, label, source) = (before + i, source.label, &*source.name());
-            let image = Prediction { index, source, label, outputs, probabilities: &probabilities };
-            [&mut printed, &mut file].into_iter().flatten().try_for_each(|p| p.push(&image))?;
+            let image = Prediction {
+                index,
+                source,
+                label,
+                outputs,
+                probabilities: &probabilities,
+            };
+            [&mut printed, &mut file]
+                .into_iter()
+                .flatten()
+                .try_for_each(|p| p.push(&image))?;
         }
         printed.as_mut().map_or(Ok(()), Predictions::flush)
     })?;
@@ -96,7 +110,8 @@ fn report(
     arithmetic: Arithmetic,
 ) -> Result<Outcome> {
     let (on, total) = (found.name.clone(), found.total.unwrap_or_default());
-    let mut collector = Collector::new(args, total, &network.spec.classes, network.spec.loss.clone())?;
+    let mut collector =
+        Collector::new(args, total, &network.spec.classes, network.spec.loss.clone())?;
     let mut tally = Tally::new(network.spec.loss.clone());
     let mut paths: Vec<PathBuf> = Vec::new();
     run(args, found, reader, arithmetic, |loaded| {
@@ -104,7 +119,8 @@ fn report(
         let logits = tally.add(&network.model, &loaded.batch, arithmetic.kind)?;
         for (i, (outputs, source)) in logits.iter().zip(&loaded.sources).enumerate() {
             let label = source.label.unwrap_or_default();
-            collector.push(before + i, label, outputs, || Ok(source.name().into_owned()))?;
+            collector
+                .push(before + i, label, outputs, || Ok(source.name().into_owned()))?;
         }
         if args.html.is_some() || args.samples.is_some() {
             paths.extend(loaded.sources.into_iter().map(|source| source.path));
@@ -125,7 +141,9 @@ fn report(
         classes: network.spec.classes.clone(),
     };
     if let Some(page) = &args.html {
-        html::write(page, &outcome, &collected.mistakes, |image| read::picture(&paths[image.index]))?;
+        html::write(page, &outcome, &collected.mistakes, |image| {
+            read::picture(&paths[image.index])
+        })?;
     }
     if let Some(folder) = &args.samples {
         samples::write(folder, checkpoint, &outcome, &collected.samples, |image| {
@@ -135,7 +153,8 @@ fn report(
     Ok(outcome)
 }
 
-/// Decodes the images on all cores, ahead of the network, and hands them over in batches, in order.
+/// Decodes the images on all cores, ahead of the network, and hands them over in batches,
+/// in order.
 fn run(
     args: &Args,
     found: Found,
@@ -152,8 +171,10 @@ fn run(
             let mut sources = found.sources;
             let mut count = 0;
             loop {
-                let next =
-                    sources.by_ref().take(evaluation::chunk(reader.input())).collect::<Result<Vec<_>>>();
+                let next = sources
+                    .by_ref()
+                    .take(evaluation::chunk(reader.input()))
+                    .collect::<Result<Vec<_>>>();
                 let ended = next.as_ref().is_ok_and(Vec::is_empty);
                 let loaded = next.and_then(|next| {
                     interrupt::check()?;
@@ -180,7 +201,10 @@ fn run(
     bar.finish();
     if skipped > 0 {
         let images = if skipped == 1 { "image was" } else { "images were" };
-        progress::note(format_args!("{} {images} skipped", progress::count(skipped as u64)));
+        progress::note(format_args!(
+            "{} {images} skipped",
+            progress::count(skipped as u64)
+        ));
     }
     result
 }

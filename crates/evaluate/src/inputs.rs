@@ -31,24 +31,33 @@ pub enum Place {
 }
 
 impl Inputs {
-    /// Sorts the arguments by their names' endings, files of other names by their first bytes, folders by what is
-    /// in them. What is not there is taken for a checkpoint unless its name is an image's. An error where they, or
-    /// options with them, make no sense, or a checkpoint is not there.
+    /// Sorts the arguments by their names' endings, files of other names by their first
+    /// bytes, folders by what is in them. What is not there is taken for a checkpoint
+    /// unless its name is an image's. An error where they, or options with them, make no
+    /// sense, or a checkpoint is not there.
     pub fn sort(args: &Args) -> Result<Self> {
         let inputs = Self::of(&args.inputs)?;
         let stdout = |file: &Option<PathBuf>| file.as_deref() == Some(Path::new("-"));
         if stdout(&args.predictions) && stdout(&args.html) {
-            return Err(Error::usage("--predictions and --html cannot both go to standard output (-)"));
+            return Err(Error::usage(
+                "--predictions and --html cannot both go to standard output (-)",
+            ));
         }
-        let for_images = [("--transform", args.transform.is_some()), ("--skip-bad", args.skip_bad)];
-        if let Some((option, _)) = for_images.iter().find(|(_, given)| *given && inputs.images.is_empty()) {
+        let for_images =
+            [("--transform", args.transform.is_some()), ("--skip-bad", args.skip_bad)];
+        if let Some((option, _)) =
+            for_images.iter().find(|(_, given)| *given && inputs.images.is_empty())
+        {
             return Err(Error::usage(format_args!(
                 "{option} is for images, and none are given: shards are as prep made them"
             )));
         }
-        for (name, file) in [("--predictions", &args.predictions), ("--html", &args.html)] {
+        for (name, file) in [("--predictions", &args.predictions), ("--html", &args.html)]
+        {
             if file.is_some() && inputs.checkpoints.len() > 1 {
-                return Err(Error::usage(format_args!("{name} takes one checkpoint at a time")));
+                return Err(Error::usage(format_args!(
+                    "{name} takes one checkpoint at a time"
+                )));
             }
         }
         Ok(inputs)
@@ -91,22 +100,29 @@ impl Inputs {
     }
 }
 
-/// A run's last checkpoint, where the folder is a run's (or its `checkpoints`); `None` for another folder.
+/// A run's last checkpoint, where the folder is a run's (or its `checkpoints`); `None`
+/// for another folder.
 ///
-/// The last rather than the best: `best` was chosen by its accuracy on the very images that it would be tested
-/// on, unless there was a validation split.
+/// The last rather than the best: `best` was chosen by its accuracy on the very images
+/// that it would be tested on, unless there was a validation split.
 fn checkpoint_of(folder: &Path) -> Result<Option<PathBuf>> {
-    for last in ["checkpoints/last.safetensors", "last.safetensors"].map(|name| folder.join(name)) {
+    for last in
+        ["checkpoints/last.safetensors", "last.safetensors"].map(|name| folder.join(name))
+    {
         if last.exists() {
             return Ok(Some(last));
         }
     }
     // Copying a run may have dropped the link.
-    let mut epochs = epochs(&folder.join("checkpoints"), "safetensors").unwrap_or_default();
+    let mut epochs =
+        epochs(&folder.join("checkpoints"), "safetensors").unwrap_or_default();
     if let Some((_, newest)) = epochs.pop_last() {
         return Ok(Some(newest));
     }
-    if ["config.toml", "metrics.csv", "checkpoints"].iter().any(|name| folder.join(name).exists()) {
+    if ["config.toml", "metrics.csv", "checkpoints"]
+        .iter()
+        .any(|name| folder.join(name).exists())
+    {
         return Err(Error::failed(format_args!(
             "{} is a run without a checkpoint yet: train --run {} --resume goes on with it",
             folder.display(),
@@ -114,7 +130,9 @@ fn checkpoint_of(folder: &Path) -> Result<Option<PathBuf>> {
         )));
     }
     let entries = std::fs::read_dir(folder).doing("read the folder", folder)?;
-    let shard = |name: &std::ffi::OsStr| Path::new(name).extension().is_some_and(|e| e == "shard");
+    let shard = |name: &std::ffi::OsStr| {
+        Path::new(name).extension().is_some_and(|e| e == "shard")
+    };
     if entries.flatten().any(|entry| shard(&entry.file_name())) {
         return Err(Error::usage(format_args!(
             "{} holds shards: give them with --data {}",
@@ -129,15 +147,22 @@ fn checkpoint_of(folder: &Path) -> Result<Option<PathBuf>> {
 pub fn there(path: &Path) -> Result<()> {
     match path.metadata() {
         Err(e) if e.kind() == io::ErrorKind::NotFound => {
-            let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            let folder = path
+                .parent()
+                .filter(|p| !p.as_os_str().is_empty())
+                .unwrap_or(Path::new("."));
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             let there = std::fs::read_dir(folder).into_iter().flatten().flatten();
-            let there: Vec<String> = there.map(|e| e.file_name().to_string_lossy().into_owned()).collect();
+            let there: Vec<String> =
+                there.map(|e| e.file_name().to_string_lossy().into_owned()).collect();
             let meant = suggest::nearest(&name, there.iter().map(String::as_str));
             let hint = meant.map_or_else(String::new, |meant| {
                 format!(" (did you mean {}?)", path.with_file_name(meant).display())
             });
-            Err(Error::failed(format_args!("cannot read {}: no such file or folder{hint}", path.display())))
+            Err(Error::failed(format_args!(
+                "cannot read {}: no such file or folder{hint}",
+                path.display()
+            )))
         }
         _ => Ok(()),
     }
@@ -151,7 +176,10 @@ fn is_image(path: &Path) -> Result<bool> {
     match path.extension().and_then(|e| e.to_str()) {
         Some("safetensors" | "pt" | "pth") => return Ok(false),
         Some("shard") => {
-            let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            let folder = path
+                .parent()
+                .filter(|p| !p.as_os_str().is_empty())
+                .unwrap_or(Path::new("."));
             return Err(Error::usage(format_args!(
                 "{} is a shard: give its folder, --data {}",
                 path.display(),
@@ -171,7 +199,9 @@ mod tests {
     use super::*;
 
     fn sorted(folder: &Path, names: &[&str]) -> Result<Inputs> {
-        let there = |name: &&str| if *name == "-" { PathBuf::from("-") } else { folder.join(name) };
+        let there = |name: &&str| {
+            if *name == "-" { PathBuf::from("-") } else { folder.join(name) }
+        };
         Inputs::of(&names.iter().map(there).collect::<Vec<_>>())
     }
 
@@ -183,13 +213,17 @@ mod tests {
         std::fs::write(at("run/checkpoints/last.safetensors"), "").unwrap();
         std::fs::create_dir(at("photos")).unwrap();
         std::fs::create_dir_all(at("copied/checkpoints")).unwrap();
-        for name in ["epoch-0009.safetensors", "epoch-0010.safetensors", "epoch-0011.state"] {
+        for name in
+            ["epoch-0009.safetensors", "epoch-0010.safetensors", "epoch-0011.state"]
+        {
             std::fs::write(at("copied/checkpoints").join(name), "").unwrap();
         }
         let copied = sorted(folder.path(), &["copied"]).unwrap();
         assert_eq!(copied.checkpoints, [at("copied/checkpoints/epoch-0010.safetensors")]);
         std::fs::write(at("upload"), b"\x89PNG\r\n\x1a\n").unwrap();
-        let inputs = sorted(folder.path(), &["run", "missing.JPG", "photos", "-", "upload"]).unwrap();
+        let inputs =
+            sorted(folder.path(), &["run", "missing.JPG", "photos", "-", "upload"])
+                .unwrap();
         assert_eq!(inputs.checkpoints, [at("run/checkpoints/last.safetensors")]);
         let places = [
             Place::File(at("missing.JPG")),
@@ -198,9 +232,15 @@ mod tests {
             Place::File(at("upload")),
         ];
         assert_eq!(inputs.images, places);
-        for (name, hint) in [("gone", ""), ("runn", &*format!(" (did you mean {}?)", at("run").display()))] {
+        for (name, hint) in [
+            ("gone", ""),
+            ("runn", &*format!(" (did you mean {}?)", at("run").display())),
+        ] {
             let message = sorted(folder.path(), &[name]).unwrap_err().to_string();
-            assert!(message.ends_with(&format!("/{name}: no such file or folder{hint}")), "{message}");
+            assert!(
+                message.ends_with(&format!("/{name}: no such file or folder{hint}")),
+                "{message}"
+            );
         }
     }
 

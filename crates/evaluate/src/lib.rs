@@ -1,4 +1,5 @@
-//! What `evaluate` does without libtorch: the command line, what its arguments are, the table of runs.
+//! What `evaluate` does without libtorch: the command line, what its arguments are, the
+//! table of runs.
 
 pub mod args;
 pub mod compare;

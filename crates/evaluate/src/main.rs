@@ -1,5 +1,6 @@
-//! `evaluate`: saved checkpoints and shards or images in, a report out; or a table of runs. This half reads the command
-//! line and refuses what is wrong with it; the one that is linked with libtorch, torch.rs, does the work.
+//! `evaluate`: saved checkpoints and shards or images in, a report out; or a table of
+//! runs. This half reads the command line and refuses what is wrong with it; the one that
+//! is linked with libtorch, torch.rs, does the work.
 
 use std::process::ExitCode;
 

@@ -27,7 +27,10 @@ impl Arithmetic {
     pub fn of(args: &Args) -> Result<Self> {
         precision::prepare(args.precision);
         let device = device::resolve(args.device)?;
-        Ok(Self { device, kind: precision::kind(precision::resolve(args.precision, device)?) })
+        Ok(Self {
+            device,
+            kind: precision::kind(precision::resolve(args.precision, device)?),
+        })
     }
 }
 
@@ -41,8 +44,9 @@ pub struct Network {
 
 /// The shards to evaluate on: `--data`, or those of the run that the checkpoint lies in.
 pub fn data_folder(args: &Args, checkpoint: &Path) -> Result<PathBuf> {
-    folder(args, checkpoint)?
-        .ok_or_else(|| Error::usage("where are the shards? give --data DIR (prep writes them)"))
+    folder(args, checkpoint)?.ok_or_else(|| {
+        Error::usage("where are the shards? give --data DIR (prep writes them)")
+    })
 }
 
 /// The same, where there is one.
@@ -57,8 +61,11 @@ fn folder(args: &Args, checkpoint: &Path) -> Result<Option<PathBuf>> {
 
 /// What the run that the checkpoint lies in was made of, where it lies in one.
 fn run_of(checkpoint: &Path) -> Result<Option<Recipe>> {
-    let checkpoints = checkpoint.parent().filter(|folder| folder.ends_with("checkpoints"));
-    let config = checkpoints.map(|folder| folder.with_file_name("config.toml")).filter(|c| c.exists());
+    let checkpoints =
+        checkpoint.parent().filter(|folder| folder.ends_with("checkpoints"));
+    let config = checkpoints
+        .map(|folder| folder.with_file_name("config.toml"))
+        .filter(|c| c.exists());
     config.map(|config| recipe::load(&config.to_string_lossy())).transpose()
 }
 
@@ -66,10 +73,15 @@ fn run_of(checkpoint: &Path) -> Result<Option<Recipe>> {
 fn network_of(name: &str) -> Result<Recipe> {
     // `article` is both; the recipe says more.
     if recipe::text(name).is_none() && ARCHITECTURES.iter().any(|a| a.name == name) {
-        return Recipe::parse(&format!("name = \"{name}\"\nmodel.architecture = \"{name}\"\n"));
+        return Recipe::parse(&format!(
+            "name = \"{name}\"\nmodel.architecture = \"{name}\"\n"
+        ));
     }
     let recipe = recipe::load(name);
-    if recipe::text(name).is_some() || Path::new(name).extension().is_some() || Path::new(name).exists() {
+    if recipe::text(name).is_some()
+        || Path::new(name).extension().is_some()
+        || Path::new(name).exists()
+    {
         return recipe;
     }
     recipe.map_err(|_| {
@@ -84,9 +96,15 @@ fn network_of(name: &str) -> Result<Recipe> {
     })
 }
 
-/// Builds the network and loads its weights. A plain state dict takes its structure from `--model` or from the run
-/// that it lies in, its classes and its input from the shards: `dataset`, where these are open.
-pub fn load(args: &Args, path: &Path, dataset: Option<&Dataset>, device: Device) -> Result<Network> {
+/// Builds the network and loads its weights. A plain state dict takes its structure from
+/// `--model` or from the run that it lies in, its classes and its input from the shards:
+/// `dataset`, where these are open.
+pub fn load(
+    args: &Args,
+    path: &Path,
+    dataset: Option<&Dataset>,
+    device: Device,
+) -> Result<Network> {
     let file = checkpoint::read(path)?;
     let named = args.model.as_deref().map(network_of).transpose()?;
     let full = file.spec.filter(|_| named.is_none());
@@ -100,7 +118,8 @@ pub fn load(args: &Args, path: &Path, dataset: Option<&Dataset>, device: Device)
         (Some(spec), _) => spec,
         (None, Some(recipe)) => {
             let folder = if dataset.is_none() { folder(args, path)? } else { None };
-            let opened = folder.map(|folder| Dataset::open(&folder, &args.split)).transpose()?;
+            let opened =
+                folder.map(|folder| Dataset::open(&folder, &args.split)).transpose()?;
             match dataset.or(opened.as_ref()) {
                 Some(dataset) => spec_by_shards(recipe, dataset)?,
                 None => spec_by_weights(args, recipe, &file.tensors).map_err(at)?,
@@ -117,10 +136,17 @@ pub fn load(args: &Args, path: &Path, dataset: Option<&Dataset>, device: Device)
         spec.classes = class_names(names, spec.classes.len())?;
     }
     if let Some(k) = args.top_k.iter().find(|&&k| k as usize > spec.classes.len()) {
-        return Err(Error::usage(format_args!("--top-k {k}: there are only {} classes", spec.classes.len())));
+        return Err(Error::usage(format_args!(
+            "--top-k {k}: there are only {} classes",
+            spec.classes.len()
+        )));
     }
     let mut model = Model::empty(&spec, device).map_err(at)?;
-    let loaded = if own { model.load_state_dict(&file.tensors) } else { model.load_foreign(&file.tensors) };
+    let loaded = if own {
+        model.load_state_dict(&file.tensors)
+    } else {
+        model.load_foreign(&file.tensors)
+    };
     loaded.map_err(at)?;
     Ok(Network { model, spec })
 }
@@ -139,9 +165,13 @@ fn spec_by_shards(recipe: Recipe, dataset: &Dataset) -> Result<Spec> {
     })
 }
 
-/// What a plain state dict is for where there are none: images as the pipeline makes them, and classes that have
-/// numbers for names.
-fn spec_by_weights(args: &Args, recipe: Recipe, tensors: &[(String, Tensor)]) -> Result<Spec> {
+/// What a plain state dict is for where there are none: images as the pipeline makes
+/// them, and classes that have numbers for names.
+fn spec_by_weights(
+    args: &Args,
+    recipe: Recipe,
+    tensors: &[(String, Tensor)],
+) -> Result<Spec> {
     let transform = args.transform.clone().unwrap_or(recipe.transforms.test);
     let rgb = Form { kind: torchmill::transform::Kind::Image, channels: 3, size: None };
     let form = Pipeline::parse(&transform)?.output(rgb)?;
@@ -150,7 +180,8 @@ fn spec_by_weights(args: &Args, recipe: Recipe, tensors: &[(String, Tensor)]) ->
             "the pipeline `{transform}` makes images of any size, and nothing else says what the network takes: give one that says it, --transform 'Resize(256) | CenterCrop(224) | ToTensor', or shards with --data DIR"
         )));
     };
-    let (channels, classes) = Model::sizes_in(&recipe.model, [form.channels, height, width], tensors)?;
+    let (channels, classes) =
+        Model::sizes_in(&recipe.model, [form.channels, height, width], tensors)?;
     Ok(Spec {
         model: recipe.model,
         input: [channels, height, width],
@@ -165,7 +196,8 @@ fn spec_by_weights(args: &Args, recipe: Recipe, tensors: &[(String, Tensor)]) ->
 /// `--classes`: a name a line, for each output.
 fn class_names(path: &Path, count: usize) -> Result<Vec<String>> {
     let text = std::fs::read_to_string(path).doing("read", path)?;
-    let names: Vec<String> = text.lines().map(|line| line.trim_end().to_owned()).collect();
+    let names: Vec<String> =
+        text.lines().map(|line| line.trim_end().to_owned()).collect();
     if names.len() != count {
         return Err(Error::failed(format_args!(
             "{} has {} lines, but the network has {count} outputs: one name a line",
@@ -176,20 +208,33 @@ fn class_names(path: &Path, count: usize) -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// Checks that the shards are what the network takes, and notes a difference in how they were made.
+/// Checks that the shards are what the network takes, and notes a difference in how they
+/// were made.
 pub fn check_data(path: &Path, spec: &Spec, dataset: &Dataset) -> Result<()> {
     let meta = dataset.set().meta();
-    let fail = |text: std::fmt::Arguments| Err(Error::failed(text).within(path.display()));
+    let fail =
+        |text: std::fmt::Arguments| Err(Error::failed(text).within(path.display()));
     let shape = dataset.image_shape()?;
     if spec.input != shape {
-        return fail(format_args!("takes images of {:?}, the shards hold {shape:?}", spec.input));
+        return fail(format_args!(
+            "takes images of {:?}, the shards hold {shape:?}",
+            spec.input
+        ));
     }
     let (own, theirs) = (&spec.classes, &meta.classes);
     if own.len() != theirs.len() {
-        return fail(format_args!("knows {} classes, the shards hold {}", own.len(), theirs.len()));
+        return fail(format_args!(
+            "knows {} classes, the shards hold {}",
+            own.len(),
+            theirs.len()
+        ));
     }
-    if let Some((i, (own, theirs))) = own.iter().zip(theirs).enumerate().find(|(_, (a, b))| a != b) {
-        return fail(format_args!("its class {i} is `{own}`, the shards' is `{theirs}`: another data set"));
+    if let Some((i, (own, theirs))) =
+        own.iter().zip(theirs).enumerate().find(|(_, (a, b))| a != b)
+    {
+        return fail(format_args!(
+            "its class {i} is `{own}`, the shards' is `{theirs}`: another data set"
+        ));
     }
     if !Pipeline::parse(&meta.pipeline)?.carries_out(&Pipeline::parse(&spec.transform)?) {
         torchmill::progress::note(format_args!(

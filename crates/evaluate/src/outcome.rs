@@ -48,7 +48,8 @@ impl Outcome {
         }
     }
 
-    /// The `k`s whose top-k accuracy is asked for; without a wish 1, and 5 where there are more than ten classes.
+    /// The `k`s whose top-k accuracy is asked for; without a wish 1, and 5 where there
+    /// are more than ten classes.
     pub fn top_k(&self, asked: &[u32]) -> Vec<usize> {
         match asked {
             [] if self.classes.len() > 10 => vec![1, 5],

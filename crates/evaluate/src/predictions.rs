@@ -1,5 +1,6 @@
 //! What the network says of each image, written one by one: CSV with the columns
-//! `index,source,label,prediction,correct`, then each class's probability, headed `p(CLASS)`; JSON; or text.
+//! `index,source,label,prediction,correct`, then each class's probability, headed
+//! `p(CLASS)`; JSON; or text.
 
 use std::io::{BufWriter, Stdout, Write};
 use std::path::Path;
@@ -72,7 +73,8 @@ impl Write for Output {
 }
 
 impl Predictions {
-    /// Starts a file, JSON lines where it is named `.jsonl` or `.ndjson`, else CSV; `-` is standard output.
+    /// Starts a file, JSON lines where it is named `.jsonl` or `.ndjson`, else CSV; `-`
+    /// is standard output.
     pub fn create(path: &Path, classes: &[String]) -> Result<Self> {
         if path == Path::new("-") {
             return Self::to_stdout(Form::Csv, classes);
@@ -90,8 +92,10 @@ impl Predictions {
     fn start(output: Output, form: Form, classes: &[String]) -> Result<Self> {
         let sink = if form == Form::Csv {
             let mut writer = csv::Writer::from_writer(output);
-            let fixed = ["index", "source", "label", "prediction", "correct"].map(str::to_owned);
-            let header = fixed.into_iter().chain(classes.iter().map(|c| format!("p({c})")));
+            let fixed =
+                ["index", "source", "label", "prediction", "correct"].map(str::to_owned);
+            let header =
+                fixed.into_iter().chain(classes.iter().map(|c| format!("p({c})")));
             writer.write_record(header).map_err(csv_error)?;
             Sink::Csv(Box::new(writer))
         } else {
@@ -113,10 +117,13 @@ impl Predictions {
                     object.correct.map(|c| u8::from(c).to_string()).unwrap_or_default(),
                 ];
                 let probabilities = image.probabilities.iter().map(f32::to_string);
-                writer.write_record(fixed.into_iter().chain(probabilities)).map_err(csv_error)?;
+                writer
+                    .write_record(fixed.into_iter().chain(probabilities))
+                    .map_err(csv_error)?;
             }
             Sink::Other(output, Form::Text(k)) => {
-                writeln!(output, "{}", line(image, &object, &self.classes, *k)).map_err(|e| io_error(&e))?;
+                writeln!(output, "{}", line(image, &object, &self.classes, *k))
+                    .map_err(|e| io_error(&e))?;
             }
             Sink::Other(output, form) => {
                 let json = serde_json::to_string(&object).map_err(Error::failed)?;
@@ -204,10 +211,9 @@ fn line(image: &Prediction, object: &Object, classes: &[String], k: usize) -> St
     let mut order: Vec<usize> = (0..image.outputs.len()).collect();
     // The first of equal outputs comes first, as in argmax.
     order.sort_by(|&a, &b| image.outputs[b].total_cmp(&image.outputs[a]));
-    let named = order
-        .iter()
-        .take(k)
-        .map(|&i| format!("{} {:.1} %", name(classes, i), image.probabilities[i] * 100.0));
+    let named = order.iter().take(k).map(|&i| {
+        format!("{} {:.1} %", name(classes, i), image.probabilities[i] * 100.0)
+    });
     let text = format!("{}: {}", image.source, named.collect::<Vec<_>>().join(", "));
     match (object.label, object.correct) {
         (Some(label), Some(false)) => format!("{text} (labelled {label})"),

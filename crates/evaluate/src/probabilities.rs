@@ -2,7 +2,8 @@
 
 use torchmill::recipe::Loss;
 
-/// The probabilities of the classes that one image's outputs stand for, given what the network was trained with.
+/// The probabilities of the classes that one image's outputs stand for, given what the
+/// network was trained with.
 pub fn of(loss: &Loss, outputs: &[f32]) -> Vec<f32> {
     match loss {
         Loss::CrossEntropyLoss { .. } => softmax(outputs),
@@ -10,7 +11,9 @@ pub fn of(loss: &Loss, outputs: &[f32]) -> Vec<f32> {
         // Outputs that were fitted to ones and zeros.
         Loss::MSELoss {} => outputs.iter().map(|x| x.clamp(0.0, 1.0)).collect(),
         // Each class for itself: they need not add up to one.
-        Loss::BCEWithLogitsLoss { .. } => outputs.iter().map(|x| 1.0 / (1.0 + (-x).exp())).collect(),
+        Loss::BCEWithLogitsLoss { .. } => {
+            outputs.iter().map(|x| 1.0 / (1.0 + (-x).exp())).collect()
+        }
     }
 }
 

@@ -63,7 +63,11 @@ impl<'a> Row<'a> {
             mean_loss: evaluation.mean_loss,
             correct: evaluation.correct,
             accuracy: evaluation.accuracy(),
-            top_k_accuracy: outcome.top_k(&args.top_k).into_iter().map(|k| (k, figures.top_k(k))).collect(),
+            top_k_accuracy: outcome
+                .top_k(&args.top_k)
+                .into_iter()
+                .map(|k| (k, figures.top_k(k)))
+                .collect(),
             macro_average: figures.macro_average(),
             weighted_average: figures.weighted_average(),
             calibration_error: figures.calibration_error(),
@@ -99,10 +103,21 @@ pub fn text(outcomes: &[Outcome], args: &Args) -> String {
         let Outcome { checkpoint, evaluation: e, figures, classes, .. } = outcome;
         // Writing to a String cannot fail.
         let _ = writeln!(text, "{checkpoint} on {}:", outcome.images());
-        let _ = writeln!(text, "  total loss {:.4}, mean loss {:.6}", e.total_loss, e.mean_loss);
-        let _ = writeln!(text, "  accuracy {:.2} % ({} of {})", e.accuracy() * 100.0, e.correct, e.count);
+        let _ = writeln!(
+            text,
+            "  total loss {:.4}, mean loss {:.6}",
+            e.total_loss, e.mean_loss
+        );
+        let _ = writeln!(
+            text,
+            "  accuracy {:.2} % ({} of {})",
+            e.accuracy() * 100.0,
+            e.correct,
+            e.count
+        );
         for k in outcome.top_k(&args.top_k).into_iter().filter(|&k| k > 1) {
-            let _ = writeln!(text, "  top-{k} accuracy {:.2} %", figures.top_k(k) * 100.0);
+            let _ =
+                writeln!(text, "  top-{k} accuracy {:.2} %", figures.top_k(k) * 100.0);
         }
         let (f1, calibration) = (figures.macro_average().f1, figures.calibration_error());
         let _ = writeln!(text, "  macro F1 {f1:.4}, calibration error {calibration:.4}");
@@ -125,16 +140,24 @@ pub fn text(outcomes: &[Outcome], args: &Args) -> String {
 fn json(outcomes: &[Outcome], args: &Args) -> Result<String> {
     let rows: Vec<Row> = outcomes.iter().map(|outcome| Row::new(outcome, args)).collect();
     let text = serde_json::to_string_pretty(&rows);
-    text.map(|t| t + "\n").map_err(|e| Error::failed(format_args!("cannot write JSON: {e}")))
+    text.map(|t| t + "\n")
+        .map_err(|e| Error::failed(format_args!("cannot write JSON: {e}")))
 }
 
 /// A row for each checkpoint.
 fn csv(outcomes: &[Outcome], args: &Args) -> Result<String> {
-    let ks: BTreeSet<usize> = outcomes.iter().flat_map(|o| o.top_k(&args.top_k)).filter(|&k| k > 1).collect();
+    let ks: BTreeSet<usize> =
+        outcomes.iter().flat_map(|o| o.top_k(&args.top_k)).filter(|&k| k > 1).collect();
     let mut table = Table::empty();
-    let fixed = "checkpoint,split,images,total_loss,batch_size,mean_loss,correct,accuracy";
-    let scores = |average: &str| ["precision", "recall", "f1"].map(|name| format!("{average}_{name}"));
-    let header = fixed.split(',').map(str::to_owned).chain(ks.iter().map(|k| format!("top_{k}_accuracy")));
+    let fixed =
+        "checkpoint,split,images,total_loss,batch_size,mean_loss,correct,accuracy";
+    let scores = |average: &str| {
+        ["precision", "recall", "f1"].map(|name| format!("{average}_{name}"))
+    };
+    let header = fixed
+        .split(',')
+        .map(str::to_owned)
+        .chain(ks.iter().map(|k| format!("top_{k}_accuracy")));
     let header = header.chain(scores("macro")).chain(scores("weighted"));
     table.row(header.chain(["calibration_error".to_owned()]))?;
     for outcome in outcomes {
@@ -150,8 +173,11 @@ fn csv(outcomes: &[Outcome], args: &Args) -> Result<String> {
             row.correct.to_string(),
             row.accuracy.to_string(),
         ];
-        let cells = fixed.into_iter().chain(ks.iter().map(|&k| outcome.figures.top_k(k).to_string()));
-        let cells = cells.chain(numbers(row.macro_average)).chain(numbers(row.weighted_average));
+        let cells = fixed
+            .into_iter()
+            .chain(ks.iter().map(|&k| outcome.figures.top_k(k).to_string()));
+        let cells =
+            cells.chain(numbers(row.macro_average)).chain(numbers(row.weighted_average));
         table.row(cells.chain([row.calibration_error.to_string()]))?;
     }
     table.finish()
@@ -160,17 +186,22 @@ fn csv(outcomes: &[Outcome], args: &Args) -> Result<String> {
 /// A row for each class: its scores, then its row of the confusion matrix.
 fn csv_of_classes(outcomes: &[Outcome]) -> Result<String> {
     let mut table = Table::empty();
-    let classes = &outcomes.first().ok_or_else(|| Error::failed("nothing was evaluated"))?.classes;
+    let classes =
+        &outcomes.first().ok_or_else(|| Error::failed("nothing was evaluated"))?.classes;
     if outcomes.iter().any(|outcome| outcome.classes != *classes) {
         return Err(Error::usage(
             "checkpoints of different classes make no one CSV of classes: give them one by one",
         ));
     }
-    let fixed = ["checkpoint", "split", "class", "precision", "recall", "f1", "support"].map(str::to_owned);
-    table.row(fixed.into_iter().chain(classes.iter().map(|c| format!("predicted({c})"))))?;
+    let fixed = ["checkpoint", "split", "class", "precision", "recall", "f1", "support"]
+        .map(str::to_owned);
+    table.row(
+        fixed.into_iter().chain(classes.iter().map(|c| format!("predicted({c})"))),
+    )?;
     for outcome in outcomes {
         let scores = outcome.figures.scores();
-        for ((class, s), counts) in classes.iter().zip(scores).zip(outcome.figures.rows()) {
+        for ((class, s), counts) in classes.iter().zip(scores).zip(outcome.figures.rows())
+        {
             let fixed = [
                 outcome.checkpoint.clone(),
                 outcome.on.name().to_owned(),

@@ -1,6 +1,6 @@
-//! `--samples`: some images and what the network takes them for, one picture a checkpoint. They are the same images
-//! each time, so that the pictures of a run's checkpoints show how it learns; `scalars --images` takes them to
-//! TensorBoard.
+//! `--samples`: some images and what the network takes them for, one picture a
+//! checkpoint. They are the same images each time, so that the pictures of a run's
+//! checkpoints show how it learns; `scalars --images` takes them to TensorBoard.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -34,8 +34,9 @@ pub fn check_names(checkpoints: &[PathBuf]) -> Result<()> {
     Ok(())
 }
 
-/// Draws the images with their classes and what they were taken for, into a PNG in `folder` that is called after
-/// the checkpoint (`last.safetensors` after the one that it points at); `picture` finds an image.
+/// Draws the images with their classes and what they were taken for, into a PNG in
+/// `folder` that is called after the checkpoint (`last.safetensors` after the one that it
+/// points at); `picture` finds an image.
 pub fn write(
     folder: &Path,
     checkpoint: &Path,
@@ -46,7 +47,8 @@ pub fn write(
     let drawn = |sample: &Example| -> Result<Picture> {
         let class = |class| sheet::class_name(&outcome.classes, class);
         // The share first: a long name may be cut.
-        let taken_for = format!("{:.0}% {}", 100.0 * sample.confidence, class(sample.prediction));
+        let taken_for =
+            format!("{:.0}% {}", 100.0 * sample.confidence, class(sample.prediction));
         let captions = vec![
             Caption { text: class(sample.label), right: None },
             Caption { text: taken_for, right: Some(sample.prediction == sample.label) },
@@ -62,7 +64,12 @@ pub fn write(
         100.0 * outcome.evaluation.accuracy()
     );
     let pictures = samples.iter().map(drawn).collect::<Result<_>>()?;
-    let png = sheet::draw(&[Section { heading, titles: Vec::new(), columns: COLUMNS, pictures }])?;
+    let png = sheet::draw(&[Section {
+        heading,
+        titles: Vec::new(),
+        columns: COLUMNS,
+        pictures,
+    }])?;
     let path = folder.join(format!("{}.png", name(checkpoint)));
     atomic::write(&path, &png)?;
     progress::detail(path.display());

@@ -14,9 +14,13 @@ use crate::network::{self, Arithmetic};
 use crate::outcome::{On, Outcome};
 use crate::samples;
 
-/// Evaluates each checkpoint on the shards of its run, or of `--data`, and adds what it found to `outcomes`: where one
-/// cannot be evaluated, those before it are there.
-pub fn evaluate(args: &Args, checkpoints: &[PathBuf], outcomes: &mut Vec<Outcome>) -> Result<()> {
+/// Evaluates each checkpoint on the shards of its run, or of `--data`, and adds what it
+/// found to `outcomes`: where one cannot be evaluated, those before it are there.
+pub fn evaluate(
+    args: &Args,
+    checkpoints: &[PathBuf],
+    outcomes: &mut Vec<Outcome>,
+) -> Result<()> {
     let arithmetic = Arithmetic::of(args)?;
     let mut opened: Option<(PathBuf, Dataset)> = None;
     for path in checkpoints {
@@ -31,19 +35,36 @@ pub fn evaluate(args: &Args, checkpoints: &[PathBuf], outcomes: &mut Vec<Outcome
     Ok(())
 }
 
-fn one(args: &Args, path: &Path, dataset: &Dataset, arithmetic: Arithmetic) -> Result<Outcome> {
+fn one(
+    args: &Args,
+    path: &Path,
+    dataset: &Dataset,
+    arithmetic: Arithmetic,
+) -> Result<Outcome> {
     let network = network::load(args, path, Some(dataset), arithmetic.device)?;
     network::check_data(path, &network.spec, dataset)?;
     let set = dataset.set();
-    let mut collector = Collector::new(args, set.len(), &network.spec.classes, network.spec.loss.clone())?;
+    let mut collector = Collector::new(
+        args,
+        set.len(),
+        &network.spec.classes,
+        network.spec.loss.clone(),
+    )?;
     let batch_size = args.batch_size.map_or(network.spec.batch_size, |n| n as usize);
-    let mut bar = Progress::new("evaluating", Some(set.len() as u64), Unit::Count("images"));
+    let mut bar =
+        Progress::new("evaluating", Some(set.len() as u64), Unit::Count("images"));
     let kind = arithmetic.kind;
-    let evaluation =
-        evaluation::evaluate(&network.model, dataset, &network.spec.loss, batch_size, kind, |i, outputs| {
+    let evaluation = evaluation::evaluate(
+        &network.model,
+        dataset,
+        &network.spec.loss,
+        batch_size,
+        kind,
+        |i, outputs| {
             bar.add(1);
             collector.push(i, set.label(i)? as usize, outputs, || set.source(i))
-        });
+        },
+    );
     bar.finish();
     let evaluation = evaluation.map_err(|e| e.within(path.display()))?;
     let collected = collector.finish()?;
@@ -56,7 +77,9 @@ fn one(args: &Args, path: &Path, dataset: &Dataset, arithmetic: Arithmetic) -> R
         classes: network.spec.classes,
     };
     if let Some(page) = &args.html {
-        html::write(page, &outcome, &collected.mistakes, |image| html::stored_picture(set, image.index))?;
+        html::write(page, &outcome, &collected.mistakes, |image| {
+            html::stored_picture(set, image.index)
+        })?;
     }
     if let Some(folder) = &args.samples {
         samples::write(folder, path, &outcome, &collected.samples, |image| {

@@ -1,4 +1,5 @@
-//! Tables for people: scikit-learn's classification report, the confusion matrix, the pairs most confused.
+//! Tables for people: scikit-learn's classification report, the confusion matrix, the
+//! pairs most confused.
 
 use std::fmt::Write;
 
@@ -13,10 +14,16 @@ const LARGEST_MATRIX: usize = 30;
 /// Pairs of confused classes that are named.
 const PAIRS: usize = 10;
 
-/// scikit-learn's classification_report with four digits; long names are cut where `width` columns ask for it.
-pub fn classification_report(figures: &Figures, classes: &[String], width: usize) -> String {
+/// scikit-learn's classification_report with four digits; long names are cut where
+/// `width` columns ask for it.
+pub fn classification_report(
+    figures: &Figures,
+    classes: &[String],
+    width: usize,
+) -> String {
     // Two blanks and four columns of nine, a blank between them.
-    let longest = classes.iter().map(|c| c.width()).max().unwrap_or(0).max("weighted avg".len());
+    let longest =
+        classes.iter().map(|c| c.width()).max().unwrap_or(0).max("weighted avg".len());
     let longest = longest.min(width.saturating_sub(41).max("weighted avg".len()));
     let row = |name: &str, cells: [String; 4]| {
         let cells = cells.map(|cell| format!(" {cell:>9}")).concat();
@@ -30,11 +37,20 @@ pub fn classification_report(figures: &Figures, classes: &[String], width: usize
             s.support.to_string(),
         ]
     };
-    let mut text = row("", ["precision", "recall", "f1-score", "support"].map(str::to_owned)) + "\n";
-    text.extend(classes.iter().zip(figures.scores()).map(|(class, scores)| row(class, cells(scores))));
+    let mut text =
+        row("", ["precision", "recall", "f1-score", "support"].map(str::to_owned)) + "\n";
+    text.extend(
+        classes
+            .iter()
+            .zip(figures.scores())
+            .map(|(class, scores)| row(class, cells(scores))),
+    );
     let accuracy = format!("{:.4}", figures.top_k(1));
     text += "\n";
-    text += &row("accuracy", [String::new(), String::new(), accuracy, figures.count().to_string()]);
+    text += &row(
+        "accuracy",
+        [String::new(), String::new(), accuracy, figures.count().to_string()],
+    );
     text += &row("macro avg", cells(figures.macro_average()));
     text + &row("weighted avg", cells(figures.weighted_average()))
 }
@@ -43,20 +59,29 @@ pub fn classification_report(figures: &Figures, classes: &[String], width: usize
 pub fn confusion_matrix(figures: &Figures, classes: &[String], width: usize) -> String {
     let n = classes.len();
     let number = n.saturating_sub(1).to_string().len();
-    let cell = figures.rows().flatten().max().map_or(1, |c| c.to_string().len()).max(number) + 1;
+    let cell =
+        figures.rows().flatten().max().map_or(1, |c| c.to_string().len()).max(number) + 1;
     let longest = classes.iter().map(|c| c.width()).max().unwrap_or(0).min(24);
     if n > LARGEST_MATRIX || number + 1 + longest + n * cell > width {
         return format!(
             "confusion matrix: {n} classes do not fit here; --html FILE draws it, --format json has it\n"
         );
     }
-    let mut text = "confusion matrix, a row for each label, a column for each prediction:\n".to_owned();
+    let mut text =
+        "confusion matrix, a row for each label, a column for each prediction:\n"
+            .to_owned();
     let heads = (0..n).map(|i| format!("{i:>cell$}")).collect::<String>();
     let _ = writeln!(text, "{}{heads}", " ".repeat(number + 1 + longest));
     for ((i, class), row) in classes.iter().enumerate().zip(figures.rows()) {
-        let counts =
-            row.iter().map(|&c| if c == 0 { format!("{:>cell$}", ".") } else { format!("{c:>cell$}") });
-        let _ = writeln!(text, "{i:>number$} {}{}", left(class, longest), counts.collect::<String>());
+        let counts = row.iter().map(|&c| {
+            if c == 0 { format!("{:>cell$}", ".") } else { format!("{c:>cell$}") }
+        });
+        let _ = writeln!(
+            text,
+            "{i:>number$} {}{}",
+            left(class, longest),
+            counts.collect::<String>()
+        );
     }
     text
 }
@@ -71,8 +96,11 @@ pub fn confused(figures: &Figures, classes: &[String], width: usize) -> String {
     let mut text = "most confused:\n".to_owned();
     for pair in pairs.iter().take(PAIRS) {
         let support = scores[pair.label].support;
-        let counts =
-            format!("{} of {support} ({:.1} %)", pair.count, pair.count as f64 / support as f64 * 100.0);
+        let counts = format!(
+            "{} of {support} ({:.1} %)",
+            pair.count,
+            pair.count as f64 / support as f64 * 100.0
+        );
         let room = width.saturating_sub("   taken for : ".len() + counts.len());
         let label = cut(&classes[pair.label], room / 2);
         let prediction = cut(&classes[pair.prediction], room - room / 2);
@@ -87,19 +115,32 @@ mod tests {
 
     #[test]
     fn a_matrix_too_wide_says_where_it_can_be_had() {
-        let classes: Vec<String> = (0..12).map(|i| format!("a rather long name of class {i}")).collect();
+        let classes: Vec<String> =
+            (0..12).map(|i| format!("a rather long name of class {i}")).collect();
         let mut figures = Figures::new(12);
         let outputs: Vec<f32> = (0..12).map(|i| i as f32).collect();
         figures.push(3, &outputs, &outputs);
-        assert!(confusion_matrix(&figures, &classes, 60).contains("12 classes do not fit here"));
+        assert!(
+            confusion_matrix(&figures, &classes, 60)
+                .contains("12 classes do not fit here")
+        );
         let whole = confusion_matrix(&figures, &classes, 80);
         assert!(
-            whole.contains(" 3 a rather lon~ of class 3  .  .  .  .  .  .  .  .  .  .  .  1\n"),
+            whole.contains(
+                " 3 a rather lon~ of class 3  .  .  .  .  .  .  .  .  .  .  .  1\n"
+            ),
             "{whole}"
         );
         assert!(whole.lines().skip(1).all(|line| line.width() <= 80));
         let pairs = confused(&figures, &classes, 60);
-        assert_eq!(pairs, "most confused:\n  a rathe~lass 3 taken for a rathe~lass 11: 1 of 1 (100.0 %)\n");
-        assert!(classification_report(&figures, &classes, 60).lines().all(|line| line.width() <= 60));
+        assert_eq!(
+            pairs,
+            "most confused:\n  a rathe~lass 3 taken for a rathe~lass 11: 1 of 1 (100.0 %)\n"
+        );
+        assert!(
+            classification_report(&figures, &classes, 60)
+                .lines()
+                .all(|line| line.width() <= 60)
+        );
     }
 }

@@ -3,9 +3,11 @@
 use torchmill::terminal::cut;
 use unicode_width::UnicodeWidthStr;
 
-/// The columns that standard output has: a terminal's, else what COLUMNS says, else no limit.
+/// The columns that standard output has: a terminal's, else what COLUMNS says, else no
+/// limit.
 pub fn width() -> usize {
-    let terminal = terminal_size::terminal_size_of(std::io::stdout()).map(|(width, _)| usize::from(width.0));
+    let terminal = terminal_size::terminal_size_of(std::io::stdout())
+        .map(|(width, _)| usize::from(width.0));
     let said = || std::env::var("COLUMNS").ok().and_then(|c| c.parse().ok());
     terminal.or_else(said).unwrap_or(usize::MAX)
 }
@@ -29,6 +31,9 @@ mod tests {
 
     #[test]
     fn columns_are_filled_and_not_left() {
-        assert_eq!((left("ab", 3), right("abcdef", 3)), ("ab ".to_owned(), "a~f".to_owned()));
+        assert_eq!(
+            (left("ab", 3), right("abcdef", 3)),
+            ("ab ".to_owned(), "a~f".to_owned())
+        );
     }
 }

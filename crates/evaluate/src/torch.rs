@@ -1,4 +1,5 @@
-//! `evaluate-torch`: the half of `evaluate` that is linked with libtorch, and does the work.
+//! `evaluate-torch`: the half of `evaluate` that is linked with libtorch, and does the
+//! work.
 
 mod collect;
 mod figures;
@@ -40,14 +41,19 @@ fn run(args: Args) -> Result<()> {
             }
             outcomes
         }
-        // Without labels there is nothing to report: what the images are has been printed.
+        // Without labels there is nothing to report: what the images are has been
+        // printed.
         places => match images::classify(&args, &inputs.checkpoints[0], places)? {
             Some(outcome) => vec![outcome],
             None => return Ok(()),
         },
     };
     // The report must not run into what else is on the same stream.
-    if [&args.predictions, &args.html].into_iter().flatten().any(|file| file == Path::new("-")) {
+    if [&args.predictions, &args.html]
+        .into_iter()
+        .flatten()
+        .any(|file| file == Path::new("-"))
+    {
         progress::note(report::text(&outcomes, &args).trim_end());
         return failed;
     }

@@ -10,7 +10,8 @@ use crate::checksum::Checksum;
 use crate::fetch::Options;
 use crate::given::Given;
 
-/// Fetch image data sets into ROOT/NAME/, checked, unpacked and with a dataset.toml; print that folder's path
+/// Fetch image data sets into ROOT/NAME/, checked, unpacked and with a dataset.toml;
+/// print that folder's path
 #[derive(Debug, Parser)]
 #[command(name = "fetch-data", version, max_term_width = 100, after_help = EXAMPLES)]
 pub struct Args {
@@ -20,14 +21,16 @@ pub struct Args {
     /// Show what can be fetched, and what is here
     #[arg(long, conflicts_with_all = ["names", "from", "available"])]
     pub list: bool,
-    /// Fetch nothing: exit with 0 if NAME is here or a source answers within 5 s, with 1 if not
+    /// Fetch nothing: exit with 0 if NAME is here or a source answers within 5 s, with 1
+    /// if not
     #[arg(long, conflicts_with = "from")]
     pub available: bool,
     /// The folder that holds the data sets
     #[arg(long, value_name = "FOLDER", default_value = "data/raw")]
     pub root: PathBuf,
-    /// Take it from this archive (.tar.gz, .tar, .zip), folder (the unpacked archive, or images in
-    /// train/CLASS/ and test/CLASS/ or in a folder per class) or address of an archive
+    /// Take it from this archive (.tar.gz, .tar, .zip), folder (the unpacked archive, or
+    /// images in train/CLASS/ and test/CLASS/ or in a folder per class) or address of an
+    /// archive
     #[arg(long, value_name = "PATH|URL", help_heading = "Source")]
     pub from: Option<Given>,
     /// Accept an archive that is not the published one

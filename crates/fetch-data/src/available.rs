@@ -1,4 +1,5 @@
-//! `--available`: whether a data set is here or can be had, told within seconds, for Makefiles.
+//! `--available`: whether a data set is here or can be had, told within seconds, for
+//! Makefiles.
 
 use std::time::Duration;
 
@@ -12,7 +13,8 @@ use crate::place;
 /// How long sources have to answer.
 pub const DEADLINE: Duration = Duration::from_secs(5);
 
-/// `Ok` if the data set is here, embedded, downloaded already, or a source answers before the deadline.
+/// `Ok` if the data set is here, embedded, downloaded already, or a source answers before
+/// the deadline.
 pub fn available(name: &str, options: &Options, deadline: Duration) -> Result<()> {
     let folder = options.folder(name);
     if place::present(&folder)?.is_some() {
@@ -25,23 +27,32 @@ pub fn available(name: &str, options: &Options, deadline: Duration) -> Result<()
         return Ok(());
     };
     let cache = options.cache().join(cache);
-    let missing = files.iter().find(|f| !f.editions.iter().any(|e| cache.join(e.file).is_file()));
+    let missing =
+        files.iter().find(|f| !f.editions.iter().any(|e| cache.join(e.file).is_file()));
     let Some(missing) = missing else {
         progress::note(format_args!("{name} is downloaded, in {}", cache.display()));
         return Ok(());
     };
     if options.offline {
-        return Err(Error::failed(format_args!("{name} is not here (--offline: no source was asked)")));
+        return Err(Error::failed(format_args!(
+            "{name} is not here (--offline: no source was asked)"
+        )));
     }
     let editions = missing.editions.iter();
     let sources: Vec<(String, Option<u64>)> = editions
-        .flat_map(|e| fetch::urls(entry, e, &options.mirrors).into_iter().map(|url| (url, e.size.exact())))
+        .flat_map(|e| {
+            fetch::urls(entry, e, &options.mirrors)
+                .into_iter()
+                .map(|url| (url, e.size.exact()))
+        })
         .collect();
     match probe::first_to_answer(&sources, deadline) {
         Ok(url) => {
             progress::note(format_args!("{name} can be had from {url}"));
             Ok(())
         }
-        Err(why) => Err(Error::failed(format_args!("{name} is not here and no source has it now: {why}"))),
+        Err(why) => Err(Error::failed(format_args!(
+            "{name} is not here and no source has it now: {why}"
+        ))),
     }
 }

@@ -1,5 +1,6 @@
-//! Checksums as data sets publish them: MD5, SHA-1 or SHA-256. They tell a damaged or replaced file from the
-//! published one; the older two are no proof against an attacker, but they are what the publishers give.
+//! Checksums as data sets publish them: MD5, SHA-1 or SHA-256. They tell a damaged or
+//! replaced file from the published one; the older two are no proof against an attacker,
+//! but they are what the publishers give.
 
 use std::fmt;
 use std::fs::File;
@@ -53,7 +54,8 @@ impl FromStr for Checksum {
             let algorithm = [Algorithm::Md5, Algorithm::Sha1, Algorithm::Sha256]
                 .into_iter()
                 .find(|a| a.name().eq_ignore_ascii_case(name))?;
-            let whole = hex.len() == algorithm.digits() && hex.bytes().all(|b| b.is_ascii_hexdigit());
+            let whole = hex.len() == algorithm.digits()
+                && hex.bytes().all(|b| b.is_ascii_hexdigit());
             whole.then(|| Self { algorithm, hex: hex.to_ascii_lowercase() })
         });
         parsed.ok_or_else(|| {
@@ -82,7 +84,8 @@ pub enum Hasher {
 }
 
 impl Hasher {
-    /// Computes what can be compared with `expected`, or SHA-256 where nothing is expected.
+    /// Computes what can be compared with `expected`, or SHA-256 where nothing is
+    /// expected.
     pub fn like(expected: Option<&Checksum>) -> Self {
         match expected.map(|e| e.algorithm) {
             Some(Algorithm::Md5) => Self::Md5(Md5::new()),
@@ -148,7 +151,9 @@ mod tests {
 
     #[test]
     fn what_is_no_checksum_is_refused() {
-        for text in ["", "md5:", "md5:12", "crc:00000000", "900150983cd24fb0d6963f7d28e17f72"] {
+        for text in
+            ["", "md5:", "md5:12", "crc:00000000", "900150983cd24fb0d6963f7d28e17f72"]
+        {
             assert_eq!(text.parse::<Checksum>().unwrap_err().exit_status(), 2, "{text}");
         }
         assert!(format!("md5:{}", "g".repeat(32)).parse::<Checksum>().is_err());

@@ -1,8 +1,9 @@
 //! Published forms that `prep` does not read, turned into ones that it does.
 //!
-//! Each function looks for the published files in `raw` and writes what it makes of them below `target`.
-//! `Ok(false)` means that they are not there. With `ours`, `raw` is a temporary folder of ours, and files may be
-//! moved out of it; else it is the user's, and they are copied.
+//! Each function looks for the published files in `raw` and writes what it makes of them
+//! below `target`. `Ok(false)` means that they are not there. With `ours`, `raw` is a
+//! temporary folder of ours, and files may be moved out of it; else it is the user's, and
+//! they are copied.
 
 mod caltech101;
 mod flowers102;
@@ -23,10 +24,12 @@ pub use flowers102::flowers102;
 /// See the module.
 pub type Convert = fn(raw: &Path, ours: bool, target: &Path) -> Result<bool>;
 
-/// SVHN's cropped digits, MATLAB files, into records of CIFAR-10's form: `train.bin` and `test.bin`.
+/// SVHN's cropped digits, MATLAB files, into records of CIFAR-10's form: `train.bin` and
+/// `test.bin`.
 ///
-/// `X` is [32, 32, 3, N] (rows, columns, colours, images) with the first index varying fastest; `y` is 1 to 10,
-/// where 10 stands for the digit 0. Source: <http://ufldl.stanford.edu/housenumbers/>, Format 2.
+/// `X` is [32, 32, 3, N] (rows, columns, colours, images) with the first index varying
+/// fastest; `y` is 1 to 10, where 10 stands for the digit 0. Source:
+/// <http://ufldl.stanford.edu/housenumbers/>, Format 2.
 pub fn svhn(raw: &Path, _ours: bool, target: &Path) -> Result<bool> {
     let splits = ["train", "test"];
     if !splits.iter().all(|split| raw.join(format!("{split}_32x32.mat")).is_file()) {
@@ -35,8 +38,8 @@ pub fn svhn(raw: &Path, _ours: bool, target: &Path) -> Result<bool> {
     for split in splits {
         let source = raw.join(format!("{split}_32x32.mat"));
         let file = BufReader::new(File::open(&source).doing("read", &source)?);
-        let mat =
-            MatFile::parse(file).map_err(|e| unreadable(&source, &format!("no MATLAB 5 file ({e})")))?;
+        let mat = MatFile::parse(file)
+            .map_err(|e| unreadable(&source, &format!("no MATLAB 5 file ({e})")))?;
         let records = svhn_records(&mat).map_err(|why| unreadable(&source, why))?;
         let path = target.join(format!("{split}.bin"));
         let mut out = BufWriter::new(File::create(&path).doing("write", &path)?);
@@ -53,12 +56,18 @@ fn unreadable(path: &Path, why: &str) -> Error {
     Error::failed(format_args!("{}: {why}", path.display()))
 }
 
-/// The records one after the other: a label, then the planes of red, green and blue, row by row.
-fn svhn_records(mat: &MatFile) -> std::result::Result<impl Iterator<Item = Vec<u8>>, &'static str> {
-    let pixels = mat.find_by_name("X").and_then(bytes).ok_or("has no array X of bytes")?;
-    let labels = mat.find_by_name("y").and_then(bytes).ok_or("has no array y of small numbers")?;
+/// The records one after the other: a label, then the planes of red, green and blue, row
+/// by row.
+fn svhn_records(
+    mat: &MatFile,
+) -> std::result::Result<impl Iterator<Item = Vec<u8>>, &'static str> {
+    let pixels =
+        mat.find_by_name("X").and_then(bytes).ok_or("has no array X of bytes")?;
+    let labels =
+        mat.find_by_name("y").and_then(bytes).ok_or("has no array y of small numbers")?;
     let size = mat.find_by_name("X").map(Array::size);
-    if size != Some(&vec![32, 32, 3, labels.len()]) || pixels.len() != labels.len() * 3072 {
+    if size != Some(&vec![32, 32, 3, labels.len()]) || pixels.len() != labels.len() * 3072
+    {
         return Err(
             "its arrays X and y do not belong together: X should be [32, 32, 3, N] and y have N labels",
         );
@@ -81,9 +90,10 @@ fn svhn_records(mat: &MatFile) -> std::result::Result<impl Iterator<Item = Vec<u
 fn bytes(array: &Array) -> Option<Vec<u8>> {
     match array.data() {
         NumericData::UInt8 { real, imag: None } => Some(real.clone()),
-        NumericData::Double { real, imag: None } => {
-            real.iter().map(|&x| (x.fract() == 0.0 && (0.0..256.0).contains(&x)).then_some(x as u8)).collect()
-        }
+        NumericData::Double { real, imag: None } => real
+            .iter()
+            .map(|&x| (x.fract() == 0.0 && (0.0..256.0).contains(&x)).then_some(x as u8))
+            .collect(),
         _ => None,
     }
 }
@@ -91,33 +101,47 @@ fn bytes(array: &Array) -> Option<Vec<u8>> {
 /// The side of STL-10's square images.
 const STL10_SIDE: usize = 96;
 
-/// STL-10's labelled images into PNG files in a folder per class. The 100,000 without labels are left out.
+/// STL-10's labelled images into PNG files in a folder per class. The 100,000 without
+/// labels are left out.
 ///
-/// An image is three planes of 96 x 96 bytes, each column by column; labels are 1 to 10. Source:
-/// <https://cs.stanford.edu/~acoates/stl10/>.
+/// An image is three planes of 96 x 96 bytes, each column by column; labels are 1 to 10.
+/// Source: <https://cs.stanford.edu/~acoates/stl10/>.
 pub fn stl10(raw: &Path, _ours: bool, target: &Path) -> Result<bool> {
     let Some(base) = holding(raw, "train_X.bin") else { return Ok(false) };
     for split in ["train", "test"] {
-        let (images, labels) = (base.join(format!("{split}_X.bin")), base.join(format!("{split}_y.bin")));
+        let (images, labels) =
+            (base.join(format!("{split}_X.bin")), base.join(format!("{split}_y.bin")));
         let labels_of = fs::read(&labels).doing("read", &labels)?;
         let about = fs::metadata(&images).doing("read", &images)?;
         let size = 3 * STL10_SIDE * STL10_SIDE;
         if about.len() != (labels_of.len() * size) as u64 {
             return Err(unreadable(
                 &images,
-                &format!("has {} bytes where {} labels ask for {size} each", about.len(), labels_of.len()),
+                &format!(
+                    "has {} bytes where {} labels ask for {size} each",
+                    about.len(),
+                    labels_of.len()
+                ),
             ));
         }
         let mut reader = BufReader::new(File::open(&images).doing("read", &images)?);
-        let mut bar =
-            Progress::new(format!("converting {split}"), Some(labels_of.len() as u64), Unit::Count("images"));
+        let mut bar = Progress::new(
+            format!("converting {split}"),
+            Some(labels_of.len() as u64),
+            Unit::Count("images"),
+        );
         let mut planar = vec![0; size];
         for (number, label) in labels_of.iter().enumerate() {
             interrupt::check()?;
             reader.read_exact(&mut planar).doing("read", &images)?;
-            let class = usize::from(*label).checked_sub(1).and_then(|label| classes::STL10.get(label));
+            let class = usize::from(*label)
+                .checked_sub(1)
+                .and_then(|label| classes::STL10.get(label));
             let Some(class) = class else {
-                return Err(unreadable(&labels, &format!("label {number} is {label}, not 1 to 10")));
+                return Err(unreadable(
+                    &labels,
+                    &format!("label {number} is {label}, not 1 to 10"),
+                ));
             };
             let folder = target.join(split).join(class);
             fs::create_dir_all(&folder).doing("make the folder", &folder)?;
@@ -126,7 +150,9 @@ pub fn stl10(raw: &Path, _ours: bool, target: &Path) -> Result<bool> {
             let side = STL10_SIDE as u32;
             PngEncoder::new(&mut out)
                 .write_image(&stl10_pixels(&planar), side, side, ExtendedColorType::Rgb8)
-                .map_err(|e| Error::failed(format_args!("cannot write {}: {e}", path.display())))?;
+                .map_err(|e| {
+                    Error::failed(format_args!("cannot write {}: {e}", path.display()))
+                })?;
             out.flush().doing("write", &path)?;
             bar.add(1);
         }
@@ -138,14 +164,23 @@ pub fn stl10(raw: &Path, _ours: bool, target: &Path) -> Result<bool> {
 /// Planes of columns to rows of RGB pixels.
 fn stl10_pixels(planar: &[u8]) -> Vec<u8> {
     let plane = STL10_SIDE * STL10_SIDE;
-    let at = |row: usize, column: usize, colour: usize| planar[colour * plane + column * STL10_SIDE + row];
+    let at = |row: usize, column: usize, colour: usize| {
+        planar[colour * plane + column * STL10_SIDE + row]
+    };
     let places = (0..plane).map(|i| (i / STL10_SIDE, i % STL10_SIDE));
-    places.flat_map(|(row, column)| [0, 1, 2].map(|colour| at(row, column, colour))).collect()
+    places
+        .flat_map(|(row, column)| [0, 1, 2].map(|colour| at(row, column, colour)))
+        .collect()
 }
 
 /// One of EMNIST's splits out of the archive that holds them all.
 pub fn emnist(split: &str, raw: &Path, ours: bool, target: &Path) -> Result<bool> {
-    let files = ["train-images-idx3", "train-labels-idx1", "test-images-idx3", "test-labels-idx1"];
+    let files = [
+        "train-images-idx3",
+        "train-labels-idx1",
+        "test-images-idx3",
+        "test-labels-idx1",
+    ];
     let files = files.map(|file| format!("emnist-{split}-{file}-ubyte.gz"));
     let Some(base) = holding(raw, &files[0]) else { return Ok(false) };
     for file in files {
@@ -154,10 +189,18 @@ pub fn emnist(split: &str, raw: &Path, ours: bool, target: &Path) -> Result<bool
     Ok(true)
 }
 
-/// A subset of ImageNet as fast.ai publishes them: the folders, called by WordNet's numbers, get the names of
-/// their classes, and the validation images become the test split.
-pub fn imagenet_subset(folders: &[(&str, &str)], raw: &Path, ours: bool, target: &Path) -> Result<bool> {
-    let Some(base) = holding(raw, &format!("train/{}", folders[0].0)) else { return Ok(false) };
+/// A subset of ImageNet as fast.ai publishes them: the folders, called by WordNet's
+/// numbers, get the names of their classes, and the validation images become the test
+/// split.
+pub fn imagenet_subset(
+    folders: &[(&str, &str)],
+    raw: &Path,
+    ours: bool,
+    target: &Path,
+) -> Result<bool> {
+    let Some(base) = holding(raw, &format!("train/{}", folders[0].0)) else {
+        return Ok(false);
+    };
     for (from, to) in [("train", "train"), ("val", "test")] {
         for (number, class) in folders {
             take(&base.join(from).join(number), &target.join(to).join(class), ours)?;
@@ -173,7 +216,11 @@ fn holding(raw: &Path, file: &str) -> Option<PathBuf> {
         if let Some(folder) = level.iter().find(|folder| folder.join(file).exists()) {
             return Some(folder.clone());
         }
-        let below = level.iter().filter_map(|folder| fs::read_dir(folder).ok()).flatten().flatten();
+        let below = level
+            .iter()
+            .filter_map(|folder| fs::read_dir(folder).ok())
+            .flatten()
+            .flatten();
         level = below.map(|e| e.path()).filter(|path| path.is_dir()).take(1000).collect();
     }
     None
@@ -199,7 +246,10 @@ fn take(from: &Path, to: &Path, ours: bool) -> Result<()> {
 }
 
 fn finish(out: BufWriter<File>, path: &Path) -> Result<()> {
-    let file = out.into_inner().map_err(std::io::IntoInnerError::into_error).doing("write", path)?;
+    let file = out
+        .into_inner()
+        .map_err(std::io::IntoInnerError::into_error)
+        .doing("write", path)?;
     file.sync_all().doing("write", path)
 }
 

@@ -67,7 +67,9 @@ pub fn fetch(name: &str, options: &Options) -> Result<PathBuf> {
     if !options.force && already(name, &folder, options)? {
         return Ok(folder);
     }
-    let _lock = downloads(entry, options).then(|| Lock::take(&options.cache(), name)).transpose()?;
+    let _lock = downloads(entry, options)
+        .then(|| Lock::take(&options.cache(), name))
+        .transpose()?;
     // Another process may have fetched it meanwhile.
     if !options.force && already(name, &folder, options)? {
         return Ok(folder);
@@ -87,7 +89,8 @@ pub fn fetch(name: &str, options: &Options) -> Result<PathBuf> {
     Ok(folder)
 }
 
-/// Whether the network may be used, and so the cache, where two processes would get into each other's way.
+/// Whether the network may be used, and so the cache, where two processes would get into
+/// each other's way.
 fn downloads(entry: Option<&Entry>, options: &Options) -> bool {
     match &options.from {
         Some(given) => matches!(given, Given::Url(_)),
@@ -97,7 +100,8 @@ fn downloads(entry: Option<&Entry>, options: &Options) -> bool {
 
 fn already(name: &str, folder: &Path, options: &Options) -> Result<bool> {
     let Some(manifest) = place::present(folder)? else { return Ok(false) };
-    let advice = if options.from.is_some() { "; --force replaces it" } else { "; nothing to do" };
+    let advice =
+        if options.from.is_some() { "; --force replaces it" } else { "; nothing to do" };
     progress::note(format_args!(
         "{name} is already in {} (from {}){advice}",
         folder.display(),
@@ -109,7 +113,11 @@ fn already(name: &str, folder: &Path, options: &Options) -> Result<bool> {
 /// A data set's name is a folder's name too, and nothing else.
 fn check_name(name: &str) -> Result<()> {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    if name.is_empty() || name.len() > 100 || name.starts_with(['.', '-']) || !name.chars().all(plain) {
+    if name.is_empty()
+        || name.len() > 100
+        || name.starts_with(['.', '-'])
+        || !name.chars().all(plain)
+    {
         return Err(Error::usage(format_args!(
             "`{name}` is no name for a data set: use letters, digits, `-`, `_` and `.`"
         )));
@@ -150,7 +158,8 @@ fn published(target: &Path, entry: &Entry, options: &Options) -> Result<Layout> 
                     entry.name
                 )));
             }
-            let source = got.first().map(|g| address::kept(&g.arrived.url)).unwrap_or_default();
+            let source =
+                got.first().map(|g| address::kept(&g.arrived.url)).unwrap_or_default();
             (source, got)
         }
     };
@@ -160,14 +169,20 @@ fn published(target: &Path, entry: &Entry, options: &Options) -> Result<Layout> 
     Ok(layout)
 }
 
-/// Where what was published goes first: a folder of its own if it is then converted, else where it stays.
+/// Where what was published goes first: a folder of its own if it is then converted, else
+/// where it stays.
 pub fn raw_folder(entry: &Entry, target: &Path) -> Result<PathBuf> {
-    let raw = if entry.convert().is_some() { target.join(".raw") } else { target.to_path_buf() };
+    let raw = if entry.convert().is_some() {
+        target.join(".raw")
+    } else {
+        target.to_path_buf()
+    };
     fs::create_dir_all(&raw).doing("make the folder", &raw)?;
     Ok(raw)
 }
 
-/// Converts what [`raw_folder`] holds, if the data set needs that; `false` if nothing was found to convert.
+/// Converts what [`raw_folder`] holds, if the data set needs that; `false` if nothing was
+/// found to convert.
 pub fn convert(entry: &Entry, target: &Path, raw: &Path) -> Result<bool> {
     let Some(convert) = entry.convert() else { return Ok(true) };
     let found = convert(raw, true, target)?;
@@ -177,25 +192,29 @@ pub fn convert(entry: &Entry, target: &Path, raw: &Path) -> Result<bool> {
     Ok(found)
 }
 
-/// A file that is used as it is: under two names where possible, so that it stays in the cache until the
-/// data set is whole.
+/// A file that is used as it is: under two names where possible, so that it stays in the
+/// cache until the data set is whole.
 fn put(from: &Path, to: &Path) -> Result<()> {
     if fs::hard_link(from, to).is_ok() {
         return Ok(());
     }
-    let failed = |e| Error::io(format_args!("cannot copy {} to {}", from.display(), to.display()), &e);
+    let failed = |e| {
+        Error::io(format_args!("cannot copy {} to {}", from.display(), to.display()), &e)
+    };
     fs::copy(from, to).map(drop).map_err(failed)
 }
 
-/// Files that were used as they are need not lie in the cache as well; archives stay, because getting them
-/// may have taken an hour.
+/// Files that were used as they are need not lie in the cache as well; archives stay,
+/// because getting them may have taken an hour.
 fn tidy(entry: &Entry, got: &[Got], options: &Options) {
     let Origin::Web { files, .. } = &entry.origin else { return };
     for (file, got) in files.iter().zip(got) {
         if file.unpack || entry.convert().is_some() {
             progress::note(format_args!(
                 "{} stays in {} for the next time; it may be deleted",
-                got.path.file_name().map_or_else(Default::default, |name| name.to_string_lossy()),
+                got.path
+                    .file_name()
+                    .map_or_else(Default::default, |name| name.to_string_lossy()),
                 options.cache().display()
             ));
         } else {
@@ -205,7 +224,12 @@ fn tidy(entry: &Entry, got: &[Got], options: &Options) {
 }
 
 /// Downloads what the cache does not have.
-fn get_all(entry: &Entry, cache: &Path, files: &[Download], options: &Options) -> Result<Vec<Got>> {
+fn get_all(
+    entry: &Entry,
+    cache: &Path,
+    files: &[Download],
+    options: &Options,
+) -> Result<Vec<Got>> {
     let mut cached = Vec::new();
     let mut jobs = Vec::new();
     for file in files {
@@ -224,7 +248,11 @@ fn get_all(entry: &Entry, cache: &Path, files: &[Download], options: &Options) -
     let mut downloaded = if jobs.is_empty() {
         Vec::new().into_iter()
     } else {
-        progress::note(format_args!("downloading {} ({})", entry.name, progress::bytes(entry.size())));
+        progress::note(format_args!(
+            "downloading {} ({})",
+            entry.name,
+            progress::bytes(entry.size())
+        ));
         let got = download::run(entry.name, &jobs, &options.patience).map_err(|e| match e {
             Error::Failed(m) => Error::Failed(format!(
                 "{m}; if you have {} elsewhere, give it with --from, or another server's address with --mirror",
@@ -249,9 +277,15 @@ fn in_cache(cache: &Path, file: &Download) -> Result<Option<Got>> {
         if found == published {
             progress::detail(format_args!("{} is here already", path.display()));
             let url = edition.urls.first().map(|&u| u.to_owned()).unwrap_or_default();
-            return Ok(Some(Got { path, arrived: download::Arrived { url, checksum: found } }));
+            return Ok(Some(Got {
+                path,
+                arrived: download::Arrived { url, checksum: found },
+            }));
         }
-        progress::note(format_args!("{} is damaged ({found}): getting it again", path.display()));
+        progress::note(format_args!(
+            "{} is damaged ({found}): getting it again",
+            path.display()
+        ));
     }
     Ok(None)
 }
@@ -266,11 +300,13 @@ fn job(entry: &Entry, cache: &Path, file: &Download, options: &Options) -> Resul
         };
         Ok((want, cache.join(edition.file)))
     };
-    Ok(Job { alternatives: file.editions.iter().map(alternative).collect::<Result<_>>()? })
+    Ok(Job {
+        alternatives: file.editions.iter().map(alternative).collect::<Result<_>>()?,
+    })
 }
 
-/// Where an edition can be had: at each mirror `MIRROR/NAME/FILE` and `MIRROR/FILE` (or `MIRROR` itself if
-/// that ends with the file's name), then the published places.
+/// Where an edition can be had: at each mirror `MIRROR/NAME/FILE` and `MIRROR/FILE` (or
+/// `MIRROR` itself if that ends with the file's name), then the published places.
 pub fn urls(entry: &Entry, edition: &Edition, mirrors: &[String]) -> Vec<String> {
     let mut urls = Vec::new();
     for mirror in mirrors {

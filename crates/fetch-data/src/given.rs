@@ -26,7 +26,8 @@ impl FromStr for Given {
     type Err = std::convert::Infallible;
 
     fn from_str(text: &str) -> std::result::Result<Self, Self::Err> {
-        let scheme = text.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
+        let scheme =
+            text.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
         Ok(match scheme.as_deref() {
             Some("http" | "https") => Self::Url(text.to_owned()),
             Some("file") => Self::Path(text["file://".len()..].into()),
@@ -48,9 +49,11 @@ impl Given {
             )));
         }
         match entry.map(|e| &e.origin) {
-            Some(Origin::Web { files, .. }) if files.len() > 1 => Err(Error::usage(format_args!(
-                "{url}: the data set is several files, not one archive: give their folder's address with --mirror"
-            ))),
+            Some(Origin::Web { files, .. }) if files.len() > 1 => {
+                Err(Error::usage(format_args!(
+                    "{url}: the data set is several files, not one archive: give their folder's address with --mirror"
+                )))
+            }
             _ => Ok(()),
         }
     }
@@ -78,14 +81,32 @@ pub fn fill(
     options: &Options,
 ) -> Result<Layout> {
     match given {
-        Given::Path(path) if path.is_dir() => from_folder(target, name, entry, path, options),
+        Given::Path(path) if path.is_dir() => {
+            from_folder(target, name, entry, path, options)
+        }
         Given::Path(path) => {
             let verified = verify(path, entry, options)?;
-            from_archive(target, name, entry, path, path.display().to_string(), verified, options)
+            from_archive(
+                target,
+                name,
+                entry,
+                path,
+                path.display().to_string(),
+                verified,
+                options,
+            )
         }
         Given::Url(url) => {
             let (path, verified) = get(name, entry, url, options)?;
-            let manifest = from_archive(target, name, entry, &path, address::kept(url), verified, options)?;
+            let manifest = from_archive(
+                target,
+                name,
+                entry,
+                &path,
+                address::kept(url),
+                verified,
+                options,
+            )?;
             // Without a checksum to know it by, it could not be used again.
             let _ = fs::remove_file(&path);
             Ok(manifest)
@@ -121,13 +142,16 @@ fn from_archive(
     }
     let published = verified && options.checksum.is_none();
     // Messages are to name the archive, not our temporary folder.
-    let layout = layout::find(target, entry, published).map_err(|e| relabel(&e, target, archive))?;
+    let layout = layout::find(target, entry, published)
+        .map_err(|e| relabel(&e, target, archive))?;
     place::describe(target, name, &layout, source, verified)?;
     Ok(layout)
 }
 
 fn relabel(error: &Error, temporary: &Path, archive: &Path) -> Error {
-    let plain = |m: &str| m.replace(&temporary.display().to_string(), &archive.display().to_string());
+    let plain = |m: &str| {
+        m.replace(&temporary.display().to_string(), &archive.display().to_string())
+    };
     match error {
         Error::Failed(m) => Error::Failed(plain(m)),
         other => other.clone(),
@@ -167,16 +191,22 @@ fn from_folder(
     Ok(layout)
 }
 
-/// Whether the data set is one that is published file by file, and all of them are the published ones.
+/// Whether the data set is one that is published file by file, and all of them are the
+/// published ones.
 fn has_published_files(folder: &Path, entry: &Entry, layout: &Layout) -> Result<bool> {
     let Origin::Web { files, .. } = &entry.origin else { return Ok(false) };
-    if layout.manifest.kind != entry.kind || entry.convert().is_some() || files.iter().any(|f| f.unpack) {
+    if layout.manifest.kind != entry.kind
+        || entry.convert().is_some()
+        || files.iter().any(|f| f.unpack)
+    {
         return Ok(false);
     }
     for path in layout.manifest.splits.values().flatten() {
         let name = path.rsplit('/').next().unwrap_or(path);
         let edition = files.iter().flat_map(|f| f.editions).find(|e| e.file == name);
-        let Some(published) = edition.map(|e| e.checksum.parse::<Checksum>()).transpose()? else {
+        let Some(published) =
+            edition.map(|e| e.checksum.parse::<Checksum>()).transpose()?
+        else {
             return Ok(false);
         };
         if checksum::of_file(&folder.join(path), Some(&published))? != published {
@@ -194,13 +224,14 @@ fn editions(entry: Option<&Entry>) -> &'static [Edition] {
     }
 }
 
-/// Checks a local archive: `Ok(true)` if it is the published one (or has the checksum that the user gave),
-/// `Ok(false)` if nothing is published or the user does not mind.
+/// Checks a local archive: `Ok(true)` if it is the published one (or has the checksum
+/// that the user gave), `Ok(false)` if nothing is published or the user does not mind.
 fn verify(archive: &Path, entry: Option<&Entry>, options: &Options) -> Result<bool> {
     unpack::kind(archive)?;
     let mut accepted: Vec<Checksum> = options.checksum.clone().into_iter().collect();
     if accepted.is_empty() {
-        accepted = editions(entry).iter().map(|e| e.checksum.parse()).collect::<Result<_>>()?;
+        accepted =
+            editions(entry).iter().map(|e| e.checksum.parse()).collect::<Result<_>>()?;
     }
     let mut found = None;
     for checksum in &accepted {
@@ -214,7 +245,10 @@ fn verify(archive: &Path, entry: Option<&Entry>, options: &Options) -> Result<bo
         return Ok(false);
     };
     if options.any_checksum {
-        progress::note(format_args!("{}: its checksum {found} is not {first}; accepted", archive.display()));
+        progress::note(format_args!(
+            "{}: its checksum {found} is not {first}; accepted",
+            archive.display()
+        ));
         return Ok(false);
     }
     Err(Error::failed(format_args!(
@@ -226,7 +260,12 @@ fn verify(archive: &Path, entry: Option<&Entry>, options: &Options) -> Result<bo
 }
 
 /// Downloads the archive at `url`.
-fn get(name: &str, entry: Option<&Entry>, url: &str, options: &Options) -> Result<(PathBuf, bool)> {
+fn get(
+    name: &str,
+    entry: Option<&Entry>,
+    url: &str,
+    options: &Options,
+) -> Result<(PathBuf, bool)> {
     let published = editions(entry).first();
     let (mut checksum, mut size) = (options.checksum.clone(), None);
     if let (None, Some(edition)) = (&checksum, published) {
@@ -235,12 +274,26 @@ fn get(name: &str, entry: Option<&Entry>, url: &str, options: &Options) -> Resul
     if options.any_checksum {
         (checksum, size) = (None, None);
     }
-    let last = url.split(['?', '#']).next().unwrap_or(url).rsplit('/').next().unwrap_or_default();
-    let plain: String = last.chars().filter(|c| c.is_ascii_alphanumeric() || "-_.".contains(*c)).collect();
+    let last = url
+        .split(['?', '#'])
+        .next()
+        .unwrap_or(url)
+        .rsplit('/')
+        .next()
+        .unwrap_or_default();
+    let plain: String = last
+        .chars()
+        .filter(|c| c.is_ascii_alphanumeric() || "-_.".contains(*c))
+        .collect();
     let file = format!("from-url-{}", plain.trim_start_matches('.'));
     let path = options.cache().join(name).join(file);
     let verified = checksum.is_some();
-    let want = Want { name: format!("the archive of {name}"), urls: vec![url.to_owned()], size, checksum };
+    let want = Want {
+        name: format!("the archive of {name}"),
+        urls: vec![url.to_owned()],
+        size,
+        checksum,
+    };
     let jobs = [Job { alternatives: vec![(want, path.clone())] }];
     download::run(name, &jobs, &options.patience).map_err(|e| match e {
         Error::Failed(m) if verified && m.contains("published") => {

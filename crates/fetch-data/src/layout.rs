@@ -1,4 +1,5 @@
-//! What a folder holds: one of the catalogue's data sets, or whatever else `prep` can read.
+//! What a folder holds: one of the catalogue's data sets, or whatever else `prep` can
+//! read.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -16,7 +17,8 @@ pub struct Layout {
     pub manifest: Manifest,
     /// Its images, listed and checked as `prep` would.
     pub data: Dataset,
-    /// Further files that belong to it, relative to the folder: the publisher's notes and lists.
+    /// Further files that belong to it, relative to the folder: the publisher's notes and
+    /// lists.
     pub extras: Vec<String>,
 }
 
@@ -30,8 +32,9 @@ const EXTRAS: [&str; 6] = [
     "ATTRIBUTION",
 ];
 
-/// Finds out what `folder` holds, and opens it to see that it is whole: `entry`'s files if they are there,
-/// else what [`detect`] finds. With `published` the counts of images must be those of `entry`.
+/// Finds out what `folder` holds, and opens it to see that it is whole: `entry`'s files
+/// if they are there, else what [`detect`] finds. With `published` the counts of images
+/// must be those of `entry`.
 pub fn find(folder: &Path, entry: Option<&Entry>, published: bool) -> Result<Layout> {
     fs::read_dir(folder).doing("read the folder", folder)?;
     let manifest = match entry.and_then(|entry| Some((entry, base_of(folder, entry)?))) {
@@ -39,7 +42,11 @@ pub fn find(folder: &Path, entry: Option<&Entry>, published: bool) -> Result<Lay
         None => {
             let base = unwrapped(folder);
             let mut manifest = detect::manifest(&folder.join(&base))?;
-            manifest.splits.values_mut().flatten().for_each(|file| *file = join(&base, file));
+            manifest
+                .splits
+                .values_mut()
+                .flatten()
+                .for_each(|file| *file = join(&base, file));
             // Images of other classes are another data set, whatever it is to be called.
             let same = entry.filter(|e| manifest.classes.iter().eq(e.classes));
             manifest.licence = same.map(|e| e.licence.to_owned()).unwrap_or_default();
@@ -69,8 +76,9 @@ pub fn find(folder: &Path, entry: Option<&Entry>, published: bool) -> Result<Lay
     }
     // Beside the listed files, and beside the folders of images.
     let listed = manifest.splits.values().flatten();
-    let folders: BTreeSet<&str> =
-        listed.map(|file| file.rsplit_once('/').map_or("", |(folder, _)| folder)).collect();
+    let folders: BTreeSet<&str> = listed
+        .map(|file| file.rsplit_once('/').map_or("", |(folder, _)| folder))
+        .collect();
     let extras = folders.iter().flat_map(|at| EXTRAS.iter().map(|file| join(at, file)));
     let extras = extras.filter(|file| folder.join(file).is_file()).collect();
     Ok(Layout { manifest, data, extras })
@@ -94,7 +102,13 @@ impl Layout {
     pub fn files(&self) -> Vec<String> {
         let mut files = self.extras.clone();
         if self.manifest.kind == Kind::ImageFolder {
-            files.extend(self.data.splits.values().flatten().map(|&sample| self.data.source(sample)));
+            files.extend(
+                self.data
+                    .splits
+                    .values()
+                    .flatten()
+                    .map(|&sample| self.data.source(sample)),
+            );
         } else {
             files.extend(self.manifest.splits.values().flatten().cloned());
         }
@@ -102,8 +116,8 @@ impl Layout {
     }
 }
 
-/// The folder, relative to `folder`, that holds all of `entry`'s files: itself, or where archives
-/// (`cifar-10-batches-bin`) and torchvision (`MNIST/raw`) put them.
+/// The folder, relative to `folder`, that holds all of `entry`'s files: itself, or where
+/// archives (`cifar-10-batches-bin`) and torchvision (`MNIST/raw`) put them.
 fn base_of(folder: &Path, entry: &Entry) -> Option<String> {
     let mut level = vec![String::new()];
     for _ in 0..3 {
@@ -116,15 +130,16 @@ fn base_of(folder: &Path, entry: &Entry) -> Option<String> {
             // Of two that look the same it would be chance which one is taken.
             return found.next().is_none().then(|| base.clone());
         }
-        let below =
-            level.iter().flat_map(|base| folders_in(&folder.join(base)).into_iter().map(|f| join(base, &f)));
+        let below = level.iter().flat_map(|base| {
+            folders_in(&folder.join(base)).into_iter().map(|f| join(base, &f))
+        });
         level = below.take(1000).collect();
     }
     None
 }
 
-/// Archives often hold one folder that holds everything: that one, relative to `folder`. A folder that is
-/// called as a split stays one.
+/// Archives often hold one folder that holds everything: that one, relative to `folder`.
+/// A folder that is called as a split stays one.
 fn unwrapped(folder: &Path) -> String {
     let mut base = String::new();
     for _ in 0..4 {
@@ -168,7 +183,10 @@ fn join(base: &str, name: &str) -> String {
 /// How a listed file is called here: IDX files are used gzipped or not.
 fn spelling(folder: &Path, base: &str, file: &str) -> Option<String> {
     let plain = file.strip_suffix(".gz").unwrap_or(file);
-    [file, plain].iter().map(|name| join(base, name)).find(|path| folder.join(path).exists())
+    [file, plain]
+        .iter()
+        .map(|name| join(base, name))
+        .find(|path| folder.join(path).exists())
 }
 
 fn as_listed(folder: &Path, base: &str, entry: &Entry) -> Result<Manifest> {
@@ -178,14 +196,19 @@ fn as_listed(folder: &Path, base: &str, entry: &Entry) -> Result<Manifest> {
         splits.insert(split.name.to_owned(), files.collect());
     }
     let published = match entry.kind {
-        Kind::Cifar10 => class_names(&folder.join(join(base, "batches.meta.txt")), entry)?,
-        Kind::Cifar100 => class_names(&folder.join(join(base, "fine_label_names.txt")), entry)?,
+        Kind::Cifar10 => {
+            class_names(&folder.join(join(base, "batches.meta.txt")), entry)?
+        }
+        Kind::Cifar100 => {
+            class_names(&folder.join(join(base, "fine_label_names.txt")), entry)?
+        }
         Kind::Idx | Kind::ImageFolder => None,
     };
     Ok(Manifest {
         name: entry.name.to_owned(),
         kind: entry.kind,
-        classes: published.unwrap_or_else(|| entry.classes.iter().map(|&c| c.to_owned()).collect()),
+        classes: published
+            .unwrap_or_else(|| entry.classes.iter().map(|&c| c.to_owned()).collect()),
         source: String::new(),
         verified: false,
         licence: entry.licence.to_owned(),
@@ -200,8 +223,12 @@ fn class_names(path: &Path, entry: &Entry) -> Result<Option<Vec<String>>> {
         return Ok(None);
     }
     let text = fs::read_to_string(path).doing("read the class names in", path)?;
-    let names: Vec<String> =
-        text.lines().map(str::trim).filter(|l| !l.is_empty()).map(str::to_owned).collect();
+    let names: Vec<String> = text
+        .lines()
+        .map(str::trim)
+        .filter(|l| !l.is_empty())
+        .map(str::to_owned)
+        .collect();
     if names.len() != entry.classes.len() {
         return Err(Error::failed(format_args!(
             "{} names {} classes where {} are published",

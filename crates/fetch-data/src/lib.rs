@@ -1,8 +1,10 @@
 //! fetch-data: published image data sets, downloaded, checked, unpacked and described.
 //!
-//! [`catalogue`] is the table of data sets. [`fetch`] gets one: [`download`] brings the published files,
-//! [`unpack`] takes archives apart, [`layout`] finds out what came out and whether it is whole, [`place`] puts
-//! it in its folder with a dataset.toml; [`convert`] is for what prep does not read. [`given`] is the same for what a user has already.
+//! [`catalogue`] is the table of data sets. [`fetch`] gets one: [`download`] brings the
+//! published files, [`unpack`] takes archives apart, [`layout`] finds out what came out
+//! and whether it is whole, [`place`] puts it in its folder with a dataset.toml;
+//! [`convert`] is for what prep does not read. [`given`] is the same for what a user has
+//! already.
 
 pub mod args;
 pub mod available;

@@ -6,11 +6,12 @@ use crate::catalogue::ENTRIES;
 use crate::fetch::Options;
 use crate::place;
 
-/// One line for each data set: name, size of the download, classes, images, image size, whether it is here,
-/// licence.
+/// One line for each data set: name, size of the download, classes, images, image size,
+/// whether it is here, licence.
 pub fn table(options: &Options) -> String {
     let head =
-        ["NAME", "DOWNLOAD", "CLASSES", "TRAIN", "TEST", "IMAGES", "HERE", "LICENCE"].map(str::to_owned);
+        ["NAME", "DOWNLOAD", "CLASSES", "TRAIN", "TEST", "IMAGES", "HERE", "LICENCE"]
+            .map(str::to_owned);
     let mut rows = vec![head];
     for entry in ENTRIES {
         let images = |split: &str| {
@@ -34,17 +35,20 @@ pub fn table(options: &Options) -> String {
             entry.licence.split(';').next().unwrap_or_default().to_owned(),
         ]);
     }
-    let widths: [usize; 8] = std::array::from_fn(|i| rows.iter().map(|r| r[i].len()).max().unwrap_or(0));
+    let widths: [usize; 8] =
+        std::array::from_fn(|i| rows.iter().map(|r| r[i].len()).max().unwrap_or(0));
     let mut text = String::new();
     for row in &rows {
         let cells = row.iter().zip(widths).enumerate();
         let line: Vec<String> = cells
             // Numbers to the right.
-            .map(
-                |(i, (cell, w))| {
-                    if (1..5).contains(&i) { format!("{cell:>w$}") } else { format!("{cell:<w$}") }
-                },
-            )
+            .map(|(i, (cell, w))| {
+                if (1..5).contains(&i) {
+                    format!("{cell:>w$}")
+                } else {
+                    format!("{cell:<w$}")
+                }
+            })
             .collect();
         text.push_str(line.join("  ").trim_end());
         text.push('\n');

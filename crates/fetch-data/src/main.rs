@@ -16,10 +16,9 @@ fn run(args: Args) -> Result<()> {
         return cli::print(list::table(&options).as_bytes());
     }
     if args.available {
-        return args
-            .names
-            .iter()
-            .try_for_each(|name| available::available(name, &options, available::DEADLINE));
+        return args.names.iter().try_for_each(|name| {
+            available::available(name, &options, available::DEADLINE)
+        });
     }
     if options.from.is_some() && args.names.len() > 1 {
         return Err(Error::usage("--from is one data set: give one NAME"));

@@ -64,7 +64,13 @@ impl Here {
 
     fn get(&self, want: &Want) -> Result<Arrived> {
         let patience = quick();
-        download::download(&client::agent(&patience), want, &self.path, &patience, &|_| {})
+        download::download(
+            &client::agent(&patience),
+            want,
+            &self.path,
+            &patience,
+            &|_| {},
+        )
     }
 
     fn must_get(&self, want: &Want, bytes: &[u8]) -> Arrived {
@@ -76,7 +82,11 @@ impl Here {
     /// The whole file and nothing else.
     fn holds(&self, bytes: &[u8]) {
         assert!(fs::read(&self.path).unwrap() == bytes, "the file is not what was sent");
-        assert_eq!(fs::read_dir(self.path.parent().unwrap()).unwrap().count(), 1, "something was left over");
+        assert_eq!(
+            fs::read_dir(self.path.parent().unwrap()).unwrap().count(),
+            1,
+            "something was left over"
+        );
     }
 
     fn must_fail(&self, want: &Want) -> String {
@@ -141,7 +151,8 @@ fn a_drip_that_would_take_years_counts_as_stalled() {
         }
     };
     let small = Want { size: None, checksum: None, ..want };
-    download::download(&client::agent(&patience), &small, &here.path, &patience, &count).unwrap_err();
+    download::download(&client::agent(&patience), &small, &here.path, &patience, &count)
+        .unwrap_err();
     assert!(notes.load(std::sync::atomic::Ordering::SeqCst) >= 1);
 }
 
@@ -164,7 +175,8 @@ fn a_stalled_transfer_goes_on_from_where_it_stopped() {
 fn a_transfer_that_breaks_off_time_and_again_still_arrives() {
     let bytes = contents();
     let served = bytes.clone();
-    let server = Server::start(move |r, _| Answer::ranged(r, &served, "\"1\"").cut(40_000));
+    let server =
+        Server::start(move |r, _| Answer::ranged(r, &served, "\"1\"").cut(40_000));
     Here::new().must_get(&want(&[server.url("/file")], &bytes), &bytes);
     assert_eq!(server.requests().len(), 8);
 }
@@ -182,7 +194,9 @@ fn what_came_is_kept_for_the_next_run() {
     let want = want(&[server.url("/file")], &bytes);
     let patience = Patience { rounds: 1, ..quick() };
     let agent = client::agent(&patience);
-    let message = download::download(&agent, &want, &here.path, &patience, &|_| {}).unwrap_err().to_string();
+    let message = download::download(&agent, &want, &here.path, &patience, &|_| {})
+        .unwrap_err()
+        .to_string();
     assert!(message.contains("are kept"), "{message}");
     assert_eq!(fs::metadata(here.part()).unwrap().len(), 123_456);
     assert!(!here.path.exists());
@@ -200,7 +214,8 @@ fn another_source_can_go_on_because_the_checksum_is_known() {
     });
     let second = Server::start(move |r, _| Answer::ranged(r, &two, "\"other\""));
     let here = Here::new();
-    let arrived = here.must_get(&want(&[first.url("/file"), second.url("/file")], &bytes), &bytes);
+    let arrived =
+        here.must_get(&want(&[first.url("/file"), second.url("/file")], &bytes), &bytes);
     assert_eq!(arrived.url, second.url("/file"));
     assert_eq!(second.requests()[0].range_start(), Some(50_000));
     assert_eq!(second.requests()[0].header("if-range"), None);
@@ -227,7 +242,12 @@ fn a_file_that_changes_meanwhile_is_never_mixed() {
         _ => Answer::ranged(r, &then, "\"new\""),
     });
     // Nothing is known of the file but what the server says.
-    let want = Want { name: "file".into(), urls: vec![server.url("/file")], size: None, checksum: None };
+    let want = Want {
+        name: "file".into(),
+        urls: vec![server.url("/file")],
+        size: None,
+        checksum: None,
+    };
     Here::new().must_get(&want, &new);
     assert_eq!(server.requests()[1].header("if-range"), Some("\"old\""));
 }
@@ -240,7 +260,12 @@ fn without_a_validator_and_a_checksum_nothing_is_resumed() {
         let answer = Answer::ok(served.clone()).header("ETag", "W/\"weak\"");
         if n == 0 { answer.cut(70_000) } else { answer }
     });
-    let want = Want { name: "file".into(), urls: vec![server.url("/file")], size: None, checksum: None };
+    let want = Want {
+        name: "file".into(),
+        urls: vec![server.url("/file")],
+        size: None,
+        checksum: None,
+    };
     Here::new().must_get(&want, &bytes);
     assert_eq!(server.requests()[1].range_start(), None);
 }
@@ -253,12 +278,15 @@ fn pieces_that_do_not_fit_are_thrown_away() {
     // The first piece is from another version, and the server ignores If-Range.
     let server = Server::start(move |r, n| match (n, r.range_start()) {
         (0, _) => Answer::ok(bad.clone()).header("ETag", "\"1\"").cut(50_000),
-        (_, Some(start)) => Answer::new(206, &good[start..])
-            .header("Content-Range", format!("bytes {start}-{}/{}", good.len() - 1, good.len())),
+        (_, Some(start)) => Answer::new(206, &good[start..]).header(
+            "Content-Range",
+            format!("bytes {start}-{}/{}", good.len() - 1, good.len()),
+        ),
         _ => Answer::ok(good.clone()),
     });
     Here::new().must_get(&want(&[server.url("/file")], &bytes), &bytes);
-    let starts: Vec<_> = server.requests().iter().map(web::Request::range_start).collect();
+    let starts: Vec<_> =
+        server.requests().iter().map(web::Request::range_start).collect();
     assert_eq!(starts, [None, Some(50_000), None]);
 }
 
@@ -269,10 +297,14 @@ fn a_range_that_was_not_asked_for_is_refused() {
     let server = Server::start(move |r, n| match (n, r.range_start()) {
         (0, _) => Answer::ok(served.clone()).cut(50_000),
         // From the beginning, and said so.
-        (1, Some(_)) => Answer::new(206, &served[..])
-            .header("Content-Range", format!("bytes 0-{}/{}", served.len() - 1, served.len())),
+        (1, Some(_)) => Answer::new(206, &served[..]).header(
+            "Content-Range",
+            format!("bytes 0-{}/{}", served.len() - 1, served.len()),
+        ),
         (2, _) => Answer::ok(served.clone()).cut(60_000),
-        (3, Some(start)) => Answer::new(206, &served[start..]).header("Content-Range", "bytes nonsense"),
+        (3, Some(start)) => {
+            Answer::new(206, &served[start..]).header("Content-Range", "bytes nonsense")
+        }
         _ => Answer::ok(served.clone()),
     });
     Here::new().must_get(&want(&[server.url("/file")], &bytes), &bytes);
@@ -339,7 +371,8 @@ fn refusals_that_do_not_pass_are_not_repeated() {
     let served = bytes.clone();
     let gone = Server::start(|_, _| Answer::new(404, "<html>no</html>"));
     let good = Server::start(move |_, _| Answer::ok(served.clone()));
-    let arrived = Here::new().must_get(&want(&[gone.url("/file"), good.url("/file")], &bytes), &bytes);
+    let arrived = Here::new()
+        .must_get(&want(&[gone.url("/file"), good.url("/file")], &bytes), &bytes);
     assert_eq!(arrived.url, good.url("/file"));
     assert_eq!(gone.requests().len(), 1);
     let here = Here::new();
@@ -359,7 +392,8 @@ fn a_server_that_only_ever_fails_is_given_up() {
 fn a_wrong_length_is_noticed_before_it_is_downloaded() {
     let bytes = contents();
     let served = bytes.clone();
-    let page = Server::start(|_, _| Answer::ok("<html>Sign in to the hotel's network</html>"));
+    let page =
+        Server::start(|_, _| Answer::ok("<html>Sign in to the hotel's network</html>"));
     let good = Server::start(move |_, _| Answer::ok(served.clone()));
     Here::new().must_get(&want(&[page.url("/file"), good.url("/file")], &bytes), &bytes);
     let message = Here::new().must_fail(&want(&[page.url("/file")], &bytes));
@@ -371,9 +405,15 @@ fn a_wrong_length_is_noticed_before_it_is_downloaded() {
 fn a_body_shorter_than_announced_is_not_taken_for_whole() {
     let bytes = contents();
     let served = bytes[..1000].to_vec();
-    let server = Server::start(move |_, _| Answer::ok(served.clone()).length(Some(300_000)));
+    let server =
+        Server::start(move |_, _| Answer::ok(served.clone()).length(Some(300_000)));
     // Nothing but Content-Length tells.
-    let want = Want { name: "file".into(), urls: vec![server.url("/file")], size: None, checksum: None };
+    let want = Want {
+        name: "file".into(),
+        urls: vec![server.url("/file")],
+        size: None,
+        checksum: None,
+    };
     Here::new().must_fail(&want);
 }
 
@@ -419,7 +459,10 @@ fn nobody_there_and_nobody_answering() {
     let garbage = Server::start(|_, _| Answer { status: 9, ..Answer::ok("") });
     let urls = [closed, silent.url("/file"), garbage.url("/file"), "http:///".to_owned()];
     let message = Here::new().must_fail(&want(&urls, b"x"));
-    assert!(message.contains("connection refused") && message.contains("no answer in time"), "{message}");
+    assert!(
+        message.contains("connection refused") && message.contains("no answer in time"),
+        "{message}"
+    );
 }
 
 #[test]
@@ -431,7 +474,9 @@ fn what_cannot_be_written_says_so() {
     let patience = quick();
     let want = want(&[server.url("/file")], &contents());
     let to: &Path = &file.join("below/file");
-    let error = download::download(&client::agent(&patience), &want, to, &patience, &|_| {}).unwrap_err();
+    let error =
+        download::download(&client::agent(&patience), &want, to, &patience, &|_| {})
+            .unwrap_err();
     assert!(error.to_string().contains("a file"), "{error}");
     assert!(server.requests().is_empty());
 }
@@ -461,10 +506,15 @@ fn the_next_edition_is_taken_where_the_first_cannot_be_had() {
     });
     let folder = tempfile::tempdir().unwrap();
     let first = (want(&[server.url("/first")], b"packing"), folder.path().join("first"));
-    let second = (want(&[server.url("/second")], b"other packing"), folder.path().join("second"));
+    let second =
+        (want(&[server.url("/second")], b"other packing"), folder.path().join("second"));
     let jobs = [Job { alternatives: vec![first.clone(), second] }];
-    assert_eq!(download::run("file", &jobs, &quick()).unwrap()[0].path, folder.path().join("second"));
-    let message = download::run("file", &[Job { alternatives: vec![first] }], &quick()).unwrap_err();
+    assert_eq!(
+        download::run("file", &jobs, &quick()).unwrap()[0].path,
+        folder.path().join("second")
+    );
+    let message = download::run("file", &[Job { alternatives: vec![first] }], &quick())
+        .unwrap_err();
     assert!(message.to_string().contains("404"), "{message}");
 }
 
@@ -477,10 +527,15 @@ fn probing_asks_for_one_byte_of_the_right_file() {
     let silent = Server::start(|_, _| Answer { silent: true, ..Answer::ok("") });
     let size = Some(300_000);
     let all = [&silent, &gone, &page, &good].map(|s| (s.url("/file"), size));
-    assert_eq!(probe::first_to_answer(&all, Duration::from_secs(5)).unwrap(), good.url("/file"));
+    assert_eq!(
+        probe::first_to_answer(&all, Duration::from_secs(5)).unwrap(),
+        good.url("/file")
+    );
     assert_eq!(good.requests()[0].header("range"), Some("bytes=0-0"));
     let why = probe::first_to_answer(&all[..3], Duration::from_millis(200)).unwrap_err();
-    for reason in ["no answer in time", "answers 404", "offers 6 bytes where 300000 are published"] {
+    for reason in
+        ["no answer in time", "answers 404", "offers 6 bytes where 300000 are published"]
+    {
         assert!(why.contains(reason), "{why}");
     }
 }

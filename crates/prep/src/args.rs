@@ -19,8 +19,9 @@ const EXAMPLES: &str = "Examples:
 #[derive(Debug, Clone, Parser)]
 #[command(name = "prep", version, after_help = EXAMPLES)]
 pub struct Args {
-    /// Folders: fetch-data's, of CIFAR or IDX files, or with a folder per class; lists (.csv, .tsv) of path, label,
-    /// split; - for such a list on standard input. Several are joined
+    /// Folders: fetch-data's, of CIFAR or IDX files, or with a folder per class; lists
+    /// (.csv, .tsv) of path, label, split; - for such a list on standard input. Several
+    /// are joined
     #[arg(value_name = "INPUT", required_unless_present = "inspect")]
     pub inputs: Vec<PathBuf>,
     /// Write into this folder, or to standard output (-)
@@ -207,9 +208,12 @@ impl Part {
 }
 
 fn part(text: &str) -> Result<Part, String> {
-    let numbers = text.split_once('/').and_then(|(i, n)| Some((i.parse().ok()?, n.parse().ok()?)));
+    let numbers =
+        text.split_once('/').and_then(|(i, n)| Some((i.parse().ok()?, n.parse().ok()?)));
     match numbers {
-        Some((index, of)) if (1..=of).contains(&index) && of <= 100_000 => Ok(Part { index, of }),
+        Some((index, of)) if (1..=of).contains(&index) && of <= 100_000 => {
+            Ok(Part { index, of })
+        }
         _ => Err("expected I/N with I from 1 to N, such as 2/8".to_owned()),
     }
 }
@@ -217,13 +221,17 @@ fn part(text: &str) -> Result<Part, String> {
 fn fraction(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(f) if (0.0..1.0).contains(&f) => Ok(f),
-        _ => Err("expected a number from 0 up to but not including 1, such as 0.2".to_owned()),
+        _ => {
+            Err("expected a number from 0 up to but not including 1, such as 0.2"
+                .to_owned())
+        }
     }
 }
 
 /// A size in bytes: `1000000`, `32MiB`, `1GB`.
 fn size(text: &str) -> Result<u64, String> {
-    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let digits =
+        text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
     let factor = match unit.trim().to_ascii_lowercase().as_str() {
         "" | "b" => 1.0,
@@ -255,11 +263,17 @@ mod tests {
     #[test]
     fn parts_make_up_the_whole() {
         for (files, of) in [(5, 2), (5, 5), (3, 7), (1, 1)] {
-            let all: Vec<_> = (1..=of).flat_map(|index| Part { index, of }.of(files)).collect();
+            let all: Vec<_> =
+                (1..=of).flat_map(|index| Part { index, of }.of(files)).collect();
             assert_eq!(all, (0..files).collect::<Vec<_>>());
         }
         assert_eq!(part("2/3"), Ok(Part { index: 2, of: 3 }));
-        assert!(part("0/3").is_err() && part("4/3").is_err() && part("3").is_err() && part("1/0").is_err());
+        assert!(
+            part("0/3").is_err()
+                && part("4/3").is_err()
+                && part("3").is_err()
+                && part("1/0").is_err()
+        );
     }
 
     #[test]
@@ -267,6 +281,11 @@ mod tests {
         assert_eq!(size("32MiB"), Ok(32 << 20));
         assert_eq!(size("1.5k"), Ok(1536));
         assert_eq!(size("1GB"), Ok(1_000_000_000));
-        assert!(size("0").is_err() && size("1 parsec").is_err() && size("").is_err() && size("-1").is_err());
+        assert!(
+            size("0").is_err()
+                && size("1 parsec").is_err()
+                && size("").is_err()
+                && size("-1").is_err()
+        );
     }
 }

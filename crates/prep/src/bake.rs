@@ -38,7 +38,8 @@ pub struct Job<'a> {
     pub shape: [usize; 3],
     /// Where the first image came from.
     pub first: String,
-    /// Collects the images that cannot be read; `None` where the first of them is an error.
+    /// Collects the images that cannot be read; `None` where the first of them is an
+    /// error.
     pub bad: Option<BadImages>,
 }
 
@@ -53,7 +54,8 @@ pub struct Chunk {
     pub shape: [usize; 3],
     /// What an element is.
     pub dtype: DType,
-    /// `count * C * H * W` little-endian elements; empty where images are encoded one by one.
+    /// `count * C * H * W` little-endian elements; empty where images are encoded one by
+    /// one.
     pub pixels: Vec<u8>,
     /// Each image's own bytes, for the formats that keep them apart.
     pub encoded: Vec<Vec<u8>>,
@@ -77,20 +79,28 @@ impl Job<'_> {
         self.samples[i % self.samples.len()]
     }
 
-    /// Bakes the images of `range`, their pixels into `place`, whatever is there, and takes them from the range: all,
-    /// or where each is encoded by itself and they are large, as many as a chunk should hold. `stop` is looked at
-    /// between images, as Ctrl-C is.
+    /// Bakes the images of `range`, their pixels into `place`, whatever is there, and
+    /// takes them from the range: all, or where each is encoded by itself and they are
+    /// large, as many as a chunk should hold. `stop` is looked at between images, as
+    /// Ctrl-C is.
     ///
-    /// Fails on the first image that cannot be read (unless bad ones are collected) or has another shape than
-    /// the others.
-    pub fn chunk(&self, range: &mut Range<usize>, place: Vec<u8>, stop: &AtomicBool) -> Result<Chunk> {
+    /// Fails on the first image that cannot be read (unless bad ones are collected) or
+    /// has another shape than the others.
+    pub fn chunk(
+        &self,
+        range: &mut Range<usize>,
+        place: Vec<u8>,
+        stop: &AtomicBool,
+    ) -> Result<Chunk> {
         let go_on = || {
             interrupt::check()?;
             if stop.load(Ordering::Relaxed) { Err(Error::ClosedPipe) } else { Ok(()) }
         };
         let (mut pixels, mut encoded) = (place, Vec::new());
         let indices = match self.encoding {
-            Encoding::Pixels => self.bake_all(range.by_ref().collect(), &mut pixels, &go_on)?,
+            Encoding::Pixels => {
+                self.bake_all(range.by_ref().collect(), &mut pixels, &go_on)?
+            }
             _ => self.encode_some(range, &mut encoded, &go_on)?,
         };
         Ok(Chunk {
@@ -130,7 +140,8 @@ impl Job<'_> {
         Ok(indices)
     }
 
-    /// Encodes images of `range` until they make up a chunk, and returns those that came through.
+    /// Encodes images of `range` until they make up a chunk, and returns those that came
+    /// through.
     fn encode_some(
         &self,
         range: &mut Range<usize>,
@@ -141,7 +152,9 @@ impl Job<'_> {
         let (mut indices, mut bytes, mut block) = (Vec::new(), 0, 4 * threads);
         while bytes < CHUNK.0 && range.start < range.end {
             let images: Vec<usize> = range.by_ref().take(block).collect();
-            let one = |&i: &usize| go_on().map_err(Failure::Other).and_then(|()| encode::image(self, i));
+            let one = |&i: &usize| {
+                go_on().map_err(Failure::Other).and_then(|()| encode::image(self, i))
+            };
             let done: Vec<_> = images.par_iter().map(one).collect();
             let before = bytes;
             for (i, result) in images.into_iter().zip(done) {
@@ -153,8 +166,9 @@ impl Job<'_> {
             }
             // Small images are not worth a meeting of the threads for every few of them.
             let mean = ((bytes - before) / block as u64).max(1);
-            block =
-                usize::try_from(CHUNK.0 / 8 / mean).unwrap_or(usize::MAX).clamp(4 * threads, 64 * threads);
+            block = usize::try_from(CHUNK.0 / 8 / mean)
+                .unwrap_or(usize::MAX)
+                .clamp(4 * threads, 64 * threads);
         }
         Ok(indices)
     }
@@ -170,8 +184,12 @@ impl Job<'_> {
     /// The numbers of the images that were bad, so far, in order.
     pub fn left_out(&self) -> Vec<usize> {
         let Some(bad) = &self.bad else { return Vec::new() };
-        let mut left_out: Vec<_> =
-            bad.lock().unwrap_or_else(PoisonError::into_inner).iter().map(|&(i, ..)| i).collect();
+        let mut left_out: Vec<_> = bad
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .iter()
+            .map(|&(i, ..)| i)
+            .collect();
         left_out.sort_unstable();
         left_out
     }
@@ -193,7 +211,11 @@ impl Job<'_> {
     }
 
     /// `None` for a bad image where these are collected.
-    pub fn unless_bad<T>(&self, i: usize, result: Result<T, Failure>) -> Result<Option<T>> {
+    pub fn unless_bad<T>(
+        &self,
+        i: usize,
+        result: Result<T, Failure>,
+    ) -> Result<Option<T>> {
         match (result, &self.bad) {
             (Ok(value), _) => Ok(Some(value)),
             (Err(Failure::Bad(error)), Some(bad)) => {
@@ -205,7 +227,12 @@ impl Job<'_> {
         }
     }
 
-    fn bake_into(&self, i: usize, steps: &Steps, place: &mut [u8]) -> Result<(), Failure> {
+    fn bake_into(
+        &self,
+        i: usize,
+        steps: &Steps,
+        place: &mut [u8],
+    ) -> Result<(), Failure> {
         let sample = self.sample(i);
         if self.cut.baked.is_empty()
             && let Some(shape) = self.set.planar_shape(sample)
@@ -222,14 +249,16 @@ impl Job<'_> {
         Ok(())
     }
 
-    /// Image `i`'s shape after the pipeline, `[C, H, W]`, and its elements as they are written.
+    /// Image `i`'s shape after the pipeline, `[C, H, W]`, and its elements as they are
+    /// written.
     pub fn elements(&self, i: usize) -> Result<([usize; 3], Vec<u8>), Failure> {
         let baked = self.bake(i)?;
         let shape = baked.shape();
         if self.encoding.needs_equal_sizes() {
             self.check_shape(self.sample(i), shape)?;
         }
-        let mut elements = vec![0; shape.iter().product::<usize>() * self.dtype.size() as usize];
+        let mut elements =
+            vec![0; shape.iter().product::<usize>() * self.dtype.size() as usize];
         lay_out(&baked, self.dtype, &mut elements);
         Ok((shape, elements))
     }
@@ -262,7 +291,10 @@ impl Steps {
     fn new(job: &Job) -> Result<Self> {
         let (pixels, last) = job.cut.baked.split_levels();
         let levels = |last| Levels::new(last, job.shape[0], job.dtype);
-        Ok(Self { pixels, levels: Some(&last).filter(|l| !l.is_empty()).map(levels).transpose()? })
+        Ok(Self {
+            pixels,
+            levels: Some(&last).filter(|l| !l.is_empty()).map(levels).transpose()?,
+        })
     }
 }
 

@@ -8,9 +8,10 @@ use crate::WRITER;
 use crate::args::Args;
 use crate::bake::Job;
 
-/// SHA-256, in hexadecimal, over all that decides what is written for a split: the inputs' files (names, sizes,
-/// and published checksums or else times of change), labels and classes, the pipeline and how it is cut, the
-/// element type, the format, the number of files, and the version of prep and of the shard format.
+/// SHA-256, in hexadecimal, over all that decides what is written for a split: the
+/// inputs' files (names, sizes, and published checksums or else times of change), labels
+/// and classes, the pipeline and how it is cut, the element type, the format, the number
+/// of files, and the version of prep and of the shard format.
 pub fn of(job: &Job, files: usize, args: &Args) -> Result<String> {
     progress::detail(format_args!("{}: looking at the inputs", job.split));
     let mut hash = Sha256::new();
@@ -25,7 +26,8 @@ pub fn of(job: &Job, files: usize, args: &Args) -> Result<String> {
         format!("{:?}", job.encoding),
         files.to_string(),
         job.copies.to_string(),
-        // What is drawn depends on it; nothing else does but for the choice of samples, which is hashed below.
+        // What is drawn depends on it; nothing else does but for the choice of samples,
+        // which is hashed below.
         if job.cut.baked.is_random() { job.seed.to_string() } else { String::new() },
         job.bad.is_some().to_string(),
     ];

@@ -13,7 +13,8 @@ use crate::bake::{Chunk, Job};
 use crate::format::{self, Stream};
 use crate::{digest, work};
 
-/// The most bytes that are baked and written at a time where a file takes several chunks, and the most images.
+/// The most bytes that are baked and written at a time where a file takes several chunks,
+/// and the most images.
 pub const CHUNK: (u64, u64) = (8 << 20, 4096);
 
 /// A job's files under their temporary names.
@@ -45,7 +46,8 @@ pub fn write(
     format: Format,
     digest: &str,
 ) -> Result<Written> {
-    // What begins with the checksum of all images, or with a number that is not known yet, is written at once.
+    // What begins with the checksum of all images, or with a number that is not known
+    // yet, is written at once.
     let at_once = match format {
         Format::Shard => true,
         Format::Safetensors | Format::Npy => job.bad.is_some(),
@@ -53,13 +55,28 @@ pub fn write(
     };
     let chunks_of = |range: &Range<usize>| match at_once {
         true => vec![range.clone()],
-        false => work::smaller(std::slice::from_ref(range), job.image_bytes(), CHUNK.0, CHUNK.1),
+        false => work::smaller(
+            std::slice::from_ref(range),
+            job.image_bytes(),
+            CHUNK.0,
+            CHUNK.1,
+        ),
     };
-    let of_files = ours.clone().flat_map(|i| chunks_of(&ranges[i]).into_iter().map(move |range| (i, range)));
+    let of_files = ours
+        .clone()
+        .flat_map(|i| chunks_of(&ranges[i]).into_iter().map(move |range| (i, range)));
     let (file_of, chunks): (Vec<_>, Vec<_>) = of_files.unzip();
     let total = ours.map(|i| ranges[i].len() as u64).sum();
     let mut progress = Progress::new(&job.split, Some(total), Unit::Count("images"));
-    let mut files = Files { job, ranges, folder, staging, format, open: None, written: Written::default() };
+    let mut files = Files {
+        job,
+        ranges,
+        folder,
+        staging,
+        format,
+        open: None,
+        written: Written::default(),
+    };
     work::run(job, &chunks, |k, chunk| {
         files.put(file_of[k], chunk, digest)?;
         progress.add(chunk.labels.len() as u64);
@@ -88,17 +105,22 @@ impl Files<'_> {
         if self.open.as_ref().is_some_and(|&(open, _)| open != i) {
             self.close()?;
         }
-        let name = names(&self.job.split, i, self.ranges.len(), self.format).swap_remove(0);
+        let name =
+            names(&self.job.split, i, self.ranges.len(), self.format).swap_remove(0);
         let path = self.folder.join(&name);
         let place = |e: Error| e.within(path.display());
         let mut stream = match self.open.take() {
             Some((_, stream)) => stream,
             None => {
                 let file = self.staging.file(&name)?;
-                // Those of a chunk where it is all there is, as images may have been left out.
+                // Those of a chunk where it is all there is, as images may have been left
+                // out.
                 let labels = match self.job.bad {
                     Some(_) => chunk.labels.clone(),
-                    None => self.ranges[i].clone().map(|i| self.job.sample(i).label.into()).collect(),
+                    None => self.ranges[i]
+                        .clone()
+                        .map(|i| self.job.sample(i).label.into())
+                        .collect(),
                 };
                 Stream::start(self.format, self.job, labels, file).map_err(place)?
             }
@@ -125,7 +147,8 @@ impl Files<'_> {
         self.keep(images_name, file.finish()?)?;
         if let Some(name) = labels_name {
             let mut file = self.staging.file(&name)?;
-            format::write_npy_labels(&mut file, &labels).doing("write", self.folder.join(&name))?;
+            format::write_npy_labels(&mut file, &labels)
+                .doing("write", self.folder.join(&name))?;
             self.keep(name, file.finish()?)?;
         }
         Ok(())

@@ -1,5 +1,5 @@
-//! Files in a folder: all written under temporary names first, then renamed together, then what an earlier run
-//! left is removed.
+//! Files in a folder: all written under temporary names first, then renamed together,
+//! then what an earlier run left is removed.
 
 use std::fs;
 use std::ops::Range;
@@ -25,7 +25,8 @@ struct Planned {
     ranges: Vec<Range<usize>>,
     /// The files that are ours to write.
     files: Range<usize>,
-    /// How many images an earlier run has left in these files, where nothing is to be done.
+    /// How many images an earlier run has left in these files, where nothing is to be
+    /// done.
     done: Option<usize>,
     digest: String,
 }
@@ -39,7 +40,8 @@ pub fn write(folder: &Path, mut jobs: Vec<Job>, args: &Args) -> Result<()> {
     let mut all = Vec::new();
     for (i, job) in jobs.iter().enumerate() {
         let ranges = work::ranges(job.len(), job.image_bytes(), args.output.shard_size);
-        let files = args.output.part.map_or(0..ranges.len(), |part| part.of(ranges.len()));
+        let files =
+            args.output.part.map_or(0..ranges.len(), |part| part.of(ranges.len()));
         let digest = digest::of(job, ranges.len(), args)?;
         let mut planned = Planned { job: i, ranges, files, done: None, digest };
         planned.done = planned.find_done(folder, job, args)?;
@@ -49,7 +51,11 @@ pub fn write(folder: &Path, mut jobs: Vec<Job>, args: &Args) -> Result<()> {
                 "{split}: nothing in part {} of {}: there {} in all; a smaller --shard-size makes more",
                 part.index,
                 part.of,
-                if files == 1 { "is 1 file".to_owned() } else { format!("are {files} files") }
+                if files == 1 {
+                    "is 1 file".to_owned()
+                } else {
+                    format!("are {files} files")
+                }
             ));
         } else if let Some(images) = planned.done {
             job::report(job, images, planned.files.len(), ": up to date, nothing done");
@@ -60,7 +66,8 @@ pub fn write(folder: &Path, mut jobs: Vec<Job>, args: &Args) -> Result<()> {
         job::fill_in_statistics(&mut jobs, args)?;
         write_files(folder, &jobs, &all, args)?;
     }
-    let files = all.iter().flat_map(|planned| planned.all_names(&jobs[planned.job], args));
+    let files =
+        all.iter().flat_map(|planned| planned.all_names(&jobs[planned.job], args));
     let kept = Kept {
         splits: jobs.iter().map(|job| job.split.as_str()).collect(),
         files: files.collect(),
@@ -80,18 +87,28 @@ fn write_files(folder: &Path, jobs: &[Job], all: &[Planned], args: &Args) -> Res
     for planned in all.iter().filter(|planned| planned.done.is_none()) {
         let (job, ours) = (&jobs[planned.job], planned.files.clone());
         let place = (folder, &staging);
-        finished.push((planned, files::write(job, &planned.ranges, ours, place, format, &planned.digest)?));
+        finished.push((
+            planned,
+            files::write(job, &planned.ranges, ours, place, format, &planned.digest)?,
+        ));
     }
     for (planned, written) in finished {
         let job = &jobs[planned.job];
-        // Renaming is quick, but it is many steps: a reader that comes between them is told by the digests.
+        // Renaming is quick, but it is many steps: a reader that comes between them is
+        // told by the digests.
         written.files.into_iter().try_for_each(FinishedFile::commit)?;
         if format != Format::Shard {
-            let sidecar = Sidecar::new(job, written.images, &planned.digest, written.sizes);
+            let sidecar =
+                Sidecar::new(job, written.images, &planned.digest, written.sizes);
             sidecar.write(&folder.join(sidecar_name(&job.split, args.output.part)))?;
         }
         images += written.images;
-        job::report(job, written.images, planned.files.len(), &format!(" in {}", folder.display()));
+        job::report(
+            job,
+            written.images,
+            planned.files.len(),
+            &format!(" in {}", folder.display()),
+        );
     }
     let took = started.elapsed();
     progress::detail(format_args!(
@@ -125,24 +142,30 @@ impl Planned {
     /// The names of all files and descriptions, other parts' included.
     fn all_names(&self, job: &Job, args: &Args) -> Vec<String> {
         let format = args.output.format;
-        let mut names: Vec<_> = (0..self.ranges.len()).flat_map(|i| self.names_of(i, job, format)).collect();
+        let mut names: Vec<_> =
+            (0..self.ranges.len()).flat_map(|i| self.names_of(i, job, format)).collect();
         match args.output.part {
             _ if format == Format::Shard => {}
             Some(Part { of, .. }) => {
-                names.extend((1..=of).map(|index| sidecar_name(&job.split, Some(Part { index, of }))));
+                names.extend(
+                    (1..=of)
+                        .map(|index| sidecar_name(&job.split, Some(Part { index, of }))),
+                );
             }
             None => names.push(sidecar_name(&job.split, None)),
         }
         names
     }
 
-    /// How many images an earlier run with the same digest has left, where everything is in place and whole, and no
-    /// input with a checksum has been touched since. What it has left out is noted as bad again.
+    /// How many images an earlier run with the same digest has left, where everything is
+    /// in place and whole, and no input with a checksum has been touched since. What it
+    /// has left out is noted as bad again.
     fn find_done(&self, folder: &Path, job: &Job, args: &Args) -> Result<Option<usize>> {
         let format = args.output.format;
         let touched = job.set.newest();
         for i in self.files.clone() {
-            for path in self.names_of(i, job, format).iter().map(|name| folder.join(name)) {
+            for path in self.names_of(i, job, format).iter().map(|name| folder.join(name))
+            {
                 let Ok(about) = fs::metadata(&path) else { return Ok(None) };
                 let written = about.modified().unwrap_or(SystemTime::UNIX_EPOCH);
                 if touched.is_some_and(|t| t > written) {
@@ -152,14 +175,25 @@ impl Planned {
         }
         let left_out = match format {
             Format::Shard => {
-                let in_shard =
-                    |i| self.left_out_of_shard(i, &folder.join(&self.names_of(i, job, format)[0]), job);
+                let in_shard = |i| {
+                    self.left_out_of_shard(
+                        i,
+                        &folder.join(&self.names_of(i, job, format)[0]),
+                        job,
+                    )
+                };
                 // Every byte is read, and damage found: on all cores.
                 let each = self.files.clone().into_par_iter().map(in_shard);
                 each.collect::<Option<Vec<_>>>().map(|each| each.concat())
             }
-            _ => match Sidecar::read(&folder.join(sidecar_name(&job.split, args.output.part))) {
-                Some(about) if about.digest == self.digest && about.is_whole(folder)? => Some(about.left_out),
+            _ => match Sidecar::read(
+                &folder.join(sidecar_name(&job.split, args.output.part)),
+            ) {
+                Some(about)
+                    if about.digest == self.digest && about.is_whole(folder)? =>
+                {
+                    Some(about.left_out)
+                }
                 _ => None,
             },
         };
@@ -173,12 +207,16 @@ impl Planned {
         Ok(Some(self.images() - left_out.len()))
     }
 
-    /// The images that are not in file `i`; `None` where it is damaged or not what we would write.
+    /// The images that are not in file `i`; `None` where it is damaged or not what we
+    /// would write.
     fn left_out_of_shard(&self, i: usize, path: &Path, job: &Job) -> Option<Vec<usize>> {
         let shard = Shard::open(path).ok()?;
         let meta = &shard.header().meta;
         let place = (meta.index as usize, meta.shards as usize);
-        if place != (i, self.ranges.len()) || meta.digest != self.digest || shard.verify().is_err() {
+        if place != (i, self.ranges.len())
+            || meta.digest != self.digest
+            || shard.verify().is_err()
+        {
             return None;
         }
         let range = self.ranges[i].clone();
@@ -188,7 +226,8 @@ impl Planned {
         }
         let mut next = 0;
         let mut is_there = |i: usize| {
-            let there = next < count && shard.source(next).is_ok_and(|s| s == job.set.source(job.sample(i)));
+            let there = next < count
+                && shard.source(next).is_ok_and(|s| s == job.set.source(job.sample(i)));
             next += usize::from(there);
             there
         };

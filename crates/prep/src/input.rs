@@ -8,9 +8,11 @@ use torchmill::{Context, Error, Result, progress, suggest};
 
 use crate::args::Args;
 
-/// Opens every input, splits what has no test split, joins them and takes what is asked for.
+/// Opens every input, splits what has no test split, joins them and takes what is asked
+/// for.
 pub fn open(args: &Args) -> Result<Dataset> {
-    let mut sets = args.inputs.iter().map(|path| open_one(path)).collect::<Result<Vec<_>>>()?;
+    let mut sets =
+        args.inputs.iter().map(|path| open_one(path)).collect::<Result<Vec<_>>>()?;
     split(&mut sets, args)?;
     let mut set = Dataset::concat(sets)?;
     if !args.select.classes.is_empty() {
@@ -28,16 +30,20 @@ fn open_one(path: &Path) -> Result<Dataset> {
     if path == Path::new("-") {
         let mut stdin = std::io::stdin().lock();
         if stdin.is_terminal() {
-            progress::note("reading paths, one a line, from the terminal; end with Ctrl-D");
+            progress::note(
+                "reading paths, one a line, from the terminal; end with Ctrl-D",
+            );
         }
         return Dataset::from_lines(&mut stdin, "standard input", Path::new(""));
     }
-    let is_list =
-        path.extension().is_some_and(|e| e.eq_ignore_ascii_case("csv") || e.eq_ignore_ascii_case("tsv"));
+    let is_list = path
+        .extension()
+        .is_some_and(|e| e.eq_ignore_ascii_case("csv") || e.eq_ignore_ascii_case("tsv"));
     if is_list && !path.is_dir() { Dataset::from_csv(path) } else { Dataset::open(path) }
 }
 
-/// Gives a test split to the data sets that have none, as `--test-fraction` or `--test-list` says.
+/// Gives a test split to the data sets that have none, as `--test-fraction` or
+/// `--test-list` says.
 fn split(sets: &mut [Dataset], args: &Args) -> Result<()> {
     let fraction = args.select.test_fraction;
     let unsplit = sets.iter().filter(|s| s.is_unsplit()).count();
@@ -82,8 +88,12 @@ pub fn splits(set: &Dataset, wanted: &[String]) -> Result<Vec<String>> {
     let mut splits = if wanted.is_empty() { known } else { wanted.to_vec() };
     splits.sort_by_key(|s| (s != "train", s.clone()));
     splits.dedup();
-    if let Some(empty) = splits.iter().find(|s| set.splits.get(*s).is_none_or(Vec::is_empty)) {
-        return Err(Error::usage(format_args!("the split `{empty}` holds no images of these classes")));
+    if let Some(empty) =
+        splits.iter().find(|s| set.splits.get(*s).is_none_or(Vec::is_empty))
+    {
+        return Err(Error::usage(format_args!(
+            "the split `{empty}` holds no images of these classes"
+        )));
     }
     Ok(splits)
 }

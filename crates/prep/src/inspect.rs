@@ -57,9 +57,21 @@ fn text(shard: &Shard) -> Result<String> {
     row("shard", &format_args!("{}: sound, all checksums match", shard.path().display()));
     row(
         "data set",
-        &format_args!("{}, {}, file {} of {}", meta.dataset, meta.split, meta.index + 1, meta.shards),
+        &format_args!(
+            "{}, {}, file {} of {}",
+            meta.dataset,
+            meta.split,
+            meta.index + 1,
+            meta.shards
+        ),
     );
-    row("images", &format_args!("{} of [{channels}, {height}, {width}] {dtype}", count(header.count)));
+    row(
+        "images",
+        &format_args!(
+            "{} of [{channels}, {height}, {width}] {dtype}",
+            count(header.count)
+        ),
+    );
     row("pipeline", &or_none(&meta.pipeline));
     row("baked", &or_none(&meta.baked));
     row("deferred", &or_none(&meta.deferred));

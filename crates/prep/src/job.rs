@@ -14,14 +14,20 @@ use crate::pipelines::{Cut, Pipelines};
 use crate::stats;
 
 /// A job for each split: its pipeline cut, its first image baked to learn the size.
-pub fn plan<'a>(set: &'a Dataset, splits: &[String], args: &Args) -> Result<Vec<Job<'a>>> {
+pub fn plan<'a>(
+    set: &'a Dataset,
+    splits: &[String],
+    args: &Args,
+) -> Result<Vec<Job<'a>>> {
     let dtype = args.pipeline.dtype.dtype();
     let encoding = format::encoding(args.output.format, args.output.tar_image, dtype)?;
     let pipelines = Pipelines::new(&args.pipeline)?;
     let job = |split: &String| {
         // Drawn copies are for training.
         let augment = args.pipeline.augment.filter(|_| split == "train");
-        let cut = pipelines.cut(split, dtype, augment.is_some()).map_err(|e| e.within(split))?;
+        let cut = pipelines
+            .cut(split, dtype, augment.is_some())
+            .map_err(|e| e.within(split))?;
         let copies = augment.unwrap_or(1);
         if augment.is_some() && !cut.baked.is_random() {
             return Err(nothing_to_draw(&cut));
@@ -65,14 +71,15 @@ fn nothing_to_draw(cut: &Cut) -> Error {
     ))
 }
 
-/// Bakes the first image: its shape is what all others must have, and what is left of the pipeline must be
-/// able to take it.
+/// Bakes the first image: its shape is what all others must have, and what is left of the
+/// pipeline must be able to take it.
 fn learn_shape(job: &mut Job) -> Result<()> {
     if job.encoding == Encoding::JsonLine {
         return Ok(());
     }
     let waiting = job.cut.clone();
-    // The statistics change no shape; they are worked out when it is known that something is to be done.
+    // The statistics change no shape; they are worked out when it is known that something
+    // is to be done.
     job.cut = waiting.with_statistics(&[0.0], &[1.0]);
     let mut baked = None;
     for i in 0..job.samples.len() {
@@ -91,7 +98,8 @@ fn learn_shape(job: &mut Job) -> Result<()> {
     })?;
     job.shape = baked.shape();
     let left = &job.cut.deferred;
-    left.output(baked.form()).map_err(|e| e.within(format_args!("{left} (left to train)")))?;
+    left.output(baked.form())
+        .map_err(|e| e.within(format_args!("{left} (left to train)")))?;
     job.cut = waiting;
     if let Some(bad) = &mut job.bad {
         bad.get_mut().unwrap_or_else(PoisonError::into_inner).clear();
@@ -99,13 +107,17 @@ fn learn_shape(job: &mut Job) -> Result<()> {
     Ok(())
 }
 
-/// Gives every `Normalize(auto)` of these jobs the train split's mean and standard deviation.
+/// Gives every `Normalize(auto)` of these jobs the train split's mean and standard
+/// deviation.
 pub fn fill_in_statistics(jobs: &mut [Job], args: &Args) -> Result<()> {
-    let Some(set) = jobs.iter().find(|job| job.cut.needs_statistics()).map(|job| job.set) else {
+    let Some(set) = jobs.iter().find(|job| job.cut.needs_statistics()).map(|job| job.set)
+    else {
         return Ok(());
     };
     if !set.splits.contains_key("train") {
-        return Err(Error::usage("Normalize(auto) takes the train split's statistics, and there is none"));
+        return Err(Error::usage(
+            "Normalize(auto) takes the train split's statistics, and there is none",
+        ));
     }
     let mut args = args.clone();
     // Always of the whole bytes that the train pipeline's deterministic beginning makes.
@@ -122,7 +134,10 @@ pub fn fill_in_statistics(jobs: &mut [Job], args: &Args) -> Result<()> {
                 mean[channel]
             )));
         }
-        progress::note(format_args!("Normalize(auto) is {}", stats::normalize(&mean, &std)));
+        progress::note(format_args!(
+            "Normalize(auto) is {}",
+            stats::normalize(&mean, &std)
+        ));
         for job in &mut *jobs {
             job.cut = job.cut.with_statistics(&mean, &std);
             if job.encoding != Encoding::JsonLine {
@@ -133,7 +148,8 @@ pub fn fill_in_statistics(jobs: &mut [Job], args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// Fails where what is left of the pipeline cannot take the images now that it has its statistics.
+/// Fails where what is left of the pipeline cannot take the images now that it has its
+/// statistics.
 fn check_filled(job: &Job, channels: usize) -> Result<()> {
     let kind = if job.cut.baked.makes_tensors() { Kind::Tensor } else { Kind::Image };
     let baked = Form { kind, ..Form::image(job.shape) };
@@ -147,7 +163,8 @@ fn check_filled(job: &Job, channels: usize) -> Result<()> {
     })
 }
 
-/// Writes the list of the images that were left out, one `path<TAB>reason` a line, and says how many there are.
+/// Writes the list of the images that were left out, one `path<TAB>reason` a line, and
+/// says how many there are.
 pub fn list_bad(jobs: &[Job], path: &Path) -> Result<()> {
     let mut text = String::new();
     let mut count = 0;
@@ -159,7 +176,10 @@ pub fn list_bad(jobs: &[Job], path: &Path) -> Result<()> {
         bad.sort();
         bad.dedup();
         for (_, place, reason) in bad.iter() {
-            text += &format!("{place}\t{}\n", reason.strip_prefix(&format!("{place}: ")).unwrap_or(reason));
+            text += &format!(
+                "{place}\t{}\n",
+                reason.strip_prefix(&format!("{place}: ")).unwrap_or(reason)
+            );
         }
         count += bad.len();
     }

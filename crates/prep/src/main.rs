@@ -44,7 +44,11 @@ fn run(args: &Args) -> Result<()> {
     }
     if args.stats {
         stats::print(&jobs, args.json)?;
-        return args.select.skip_bad.as_ref().map_or(Ok(()), |path| job::list_bad(&jobs, path));
+        return args
+            .select
+            .skip_bad
+            .as_ref()
+            .map_or(Ok(()), |path| job::list_bad(&jobs, path));
     }
     match args.out.as_deref() {
         None if args.preview.is_some() => Ok(()),

@@ -1,4 +1,5 @@
-//! Which pipeline each split goes through, and how much of it is baked into what is written.
+//! Which pipeline each split goes through, and how much of it is baked into what is
+//! written.
 
 use torchmill::shard::DType;
 use torchmill::transform::Pipeline;
@@ -24,7 +25,8 @@ pub struct Cut {
 }
 
 impl Pipelines {
-    /// Reads them from the options: a split's own, then `--transform`, then the recipe's, then `ToTensor`.
+    /// Reads them from the options: a split's own, then `--transform`, then the recipe's,
+    /// then `ToTensor`.
     pub fn new(args: &PipelineArgs) -> Result<Self> {
         let recipe = args.recipe.as_deref().map(recipe::load).transpose()?;
         let choose = |own: &Option<String>, option: &str, of_recipe: Option<&String>| {
@@ -40,12 +42,17 @@ impl Pipelines {
         };
         let of = recipe.as_ref().map(|r| &r.transforms);
         Ok(Self {
-            train: choose(&args.train_transform, "--train-transform", of.map(|t| &t.train))?,
+            train: choose(
+                &args.train_transform,
+                "--train-transform",
+                of.map(|t| &t.train),
+            )?,
             test: choose(&args.test_transform, "--test-transform", of.map(|t| &t.test))?,
         })
     }
 
-    /// The pipeline of a split, cut where `dtype` asks for it; with `augment`, what is random is baked too.
+    /// The pipeline of a split, cut where `dtype` asks for it; with `augment`, what is
+    /// random is baked too.
     pub fn cut(&self, split: &str, dtype: DType, augment: bool) -> Result<Cut> {
         let whole = if split == "train" { &self.train } else { &self.test };
         cut(whole, dtype, augment)
@@ -68,17 +75,22 @@ impl Cut {
     }
 }
 
-/// uint8: everything up to the first step that is random or makes floating-point numbers is baked. Floats:
-/// everything up to the first random step after ToTensor, which is added where the pipeline has none. With
-/// `augment` random steps are no obstacle.
+/// uint8: everything up to the first step that is random or makes floating-point numbers
+/// is baked. Floats: everything up to the first random step after ToTensor, which is
+/// added where the pipeline has none. With `augment` random steps are no obstacle.
 fn cut(whole: &Pipeline, dtype: DType, augment: bool) -> Result<Cut> {
     let floats = dtype != DType::Uint8;
-    let whole = if floats && !whole.makes_tensors() { with_to_tensor(whole)? } else { whole.clone() };
+    let whole = if floats && !whole.makes_tensors() {
+        with_to_tensor(whole)?
+    } else {
+        whole.clone()
+    };
     let can_be_baked = |n: &usize| {
         let before = whole.split_at(*n).0;
         (augment || !before.is_random()) && (floats || !before.makes_tensors())
     };
-    let (baked, deferred) = whole.split_at((1..=whole.steps().len()).take_while(can_be_baked).count());
+    let (baked, deferred) =
+        whole.split_at((1..=whole.steps().len()).take_while(can_be_baked).count());
     if !floats {
         return Ok(Cut { whole, baked, deferred });
     }
@@ -114,7 +126,10 @@ mod tests {
     fn uint8_leaves_floats_and_chance_to_train() {
         let text = "CenterCrop(8) | RandomHorizontalFlip | ToTensor";
         let [_, baked, deferred] = cut_text(text, DType::Uint8).unwrap();
-        assert_eq!((baked.as_str(), deferred.as_str()), ("CenterCrop(8)", "RandomHorizontalFlip | ToTensor"));
+        assert_eq!(
+            (baked.as_str(), deferred.as_str()),
+            ("CenterCrop(8)", "RandomHorizontalFlip | ToTensor")
+        );
     }
 
     #[test]
@@ -122,11 +137,19 @@ mod tests {
         let [whole, baked, deferred] = cut_text("CenterCrop(8)", DType::Float32).unwrap();
         assert_eq!((whole.as_str(), deferred.as_str()), ("CenterCrop(8) | ToTensor", ""));
         assert_eq!(baked, whole);
-        let [_, baked, deferred] = cut_text("ToTensor | RandomHorizontalFlip", DType::Float16).unwrap();
-        assert_eq!((baked.as_str(), deferred.as_str()), ("ToTensor", "RandomHorizontalFlip"));
-        let error = cut_text("RandomHorizontalFlip | ToTensor", DType::Float32).unwrap_err().to_string();
+        let [_, baked, deferred] =
+            cut_text("ToTensor | RandomHorizontalFlip", DType::Float16).unwrap();
+        assert_eq!(
+            (baked.as_str(), deferred.as_str()),
+            ("ToTensor", "RandomHorizontalFlip")
+        );
+        let error = cut_text("RandomHorizontalFlip | ToTensor", DType::Float32)
+            .unwrap_err()
+            .to_string();
         assert!(
-            error.contains("--dtype float32 bakes ToTensor, but what is random comes before it"),
+            error.contains(
+                "--dtype float32 bakes ToTensor, but what is random comes before it"
+            ),
             "{error}"
         );
     }

@@ -1,4 +1,5 @@
-//! `--preview`: what the pipeline makes of some images of each class, as a picture to look at.
+//! `--preview`: what the pipeline makes of some images of each class, as a picture to
+//! look at.
 
 use std::path::Path;
 
@@ -19,11 +20,14 @@ const DRAWS: usize = COLUMNS - 1;
 
 /// Draws a contact sheet and writes it as PNG to `path`, or to standard output for `-`.
 ///
-/// Images are taken class by class in turn, from the beginning of each split. A pipeline that draws nothing gets
-/// a picture an image; a random one a row an image: the image as it is in the file, then the draws of the
-/// first epochs, which are those that `train` makes with the same seed.
+/// Images are taken class by class in turn, from the beginning of each split. A pipeline
+/// that draws nothing gets a picture an image; a random one a row an image: the image as
+/// it is in the file, then the draws of the first epochs, which are those that `train`
+/// makes with the same seed.
 pub fn write(jobs: &mut [Job], args: &crate::args::Args, path: &Path) -> Result<()> {
-    if path != Path::new("-") && !path.extension().is_some_and(|e| e.eq_ignore_ascii_case("png")) {
+    if path != Path::new("-")
+        && !path.extension().is_some_and(|e| e.eq_ignore_ascii_case("png"))
+    {
         return Err(Error::usage(format_args!(
             "--preview {}: the file's name must end in .png",
             path.display()
@@ -40,7 +44,8 @@ pub fn write(jobs: &mut [Job], args: &crate::args::Args, path: &Path) -> Result<
     }
     // Splits have the same classes.
     let classes = jobs.first().map_or(&[][..], |job| &job.set.classes);
-    let shown = jobs.iter().flat_map(|job| shown(job).map(|i| job.samples[i].label as usize));
+    let shown =
+        jobs.iter().flat_map(|job| shown(job).map(|i| job.samples[i].label as usize));
     if let Some(numbered) = sheet::numbered(classes, shown) {
         progress::note(numbered);
     }
@@ -55,7 +60,9 @@ fn section(job: &Job) -> Result<Section> {
     for i in shown(job) {
         interrupt::check()?;
         let sample = job.samples[i];
-        let Some(original) = job.unless_bad(i, job.set.image(sample).map_err(Failure::Bad))? else {
+        let Some(original) =
+            job.unless_bad(i, job.set.image(sample).map_err(Failure::Bad))?
+        else {
             continue;
         };
         let class = sheet::class_name(&job.set.classes, sample.label as usize);
@@ -66,44 +73,58 @@ fn section(job: &Job) -> Result<Section> {
             Ok(to_picture(&made.map_err(|e| e.within(job.set.place(sample)))?, whole))
         };
         if random {
-            pictures.push(Picture { image: sheet::to_rgb(&original), captions: captions() });
+            pictures
+                .push(Picture { image: sheet::to_rgb(&original), captions: captions() });
         }
         for epoch in 0..if random { DRAWS } else { 1 } {
             pictures.push(Picture { image: draw(epoch)?, captions: captions() });
         }
     }
     let titles = match random {
-        true => {
-            std::iter::once("original".to_owned()).chain((1..=DRAWS).map(|n| format!("epoch {n}"))).collect()
-        }
+        true => std::iter::once("original".to_owned())
+            .chain((1..=DRAWS).map(|n| format!("epoch {n}")))
+            .collect(),
         false => Vec::new(),
     };
-    let pipeline = if whole.is_empty() { "no transform".to_owned() } else { whole.to_string() };
-    Ok(Section { heading: format!("{}: {pipeline}", job.split), titles, columns: COLUMNS, pictures })
+    let pipeline =
+        if whole.is_empty() { "no transform".to_owned() } else { whole.to_string() };
+    Ok(Section {
+        heading: format!("{}: {pipeline}", job.split),
+        titles,
+        columns: COLUMNS,
+        pictures,
+    })
 }
 
 /// The indices of the images that are drawn, a row each where the pipeline is random.
 fn shown(job: &Job) -> impl Iterator<Item = usize> {
-    class_by_class(job).take(if job.cut.whole.is_random() { ROWS } else { ROWS * COLUMNS })
+    class_by_class(job).take(if job.cut.whole.is_random() {
+        ROWS
+    } else {
+        ROWS * COLUMNS
+    })
 }
 
-/// The indices of a split's images: the first of each class, then the second of each, and so on.
+/// The indices of a split's images: the first of each class, then the second of each, and
+/// so on.
 fn class_by_class(job: &Job) -> impl Iterator<Item = usize> {
     let mut by_class = vec![Vec::new(); job.set.classes.len()];
     for (i, sample) in job.samples.iter().enumerate() {
         // No sheet shows more of a class.
-        if let Some(class) =
-            by_class.get_mut(sample.label as usize).filter(|class| class.len() < ROWS * COLUMNS)
+        if let Some(class) = by_class
+            .get_mut(sample.label as usize)
+            .filter(|class| class.len() < ROWS * COLUMNS)
         {
             class.push(i);
         }
     }
-    (0..ROWS * COLUMNS)
-        .flat_map(move |n| by_class.iter().filter_map(|class| class.get(n).copied()).collect::<Vec<_>>())
+    (0..ROWS * COLUMNS).flat_map(move |n| {
+        by_class.iter().filter_map(|class| class.get(n).copied()).collect::<Vec<_>>()
+    })
 }
 
-/// What came out of a pipeline as people see it. A tensor's values are those from 0 to 1 again once `Normalize` is
-/// undone; what lies outside is cut off.
+/// What came out of a pipeline as people see it. A tensor's values are those from 0 to 1
+/// again once `Normalize` is undone; what lies outside is cut off.
 fn to_picture(sample: &Sample, pipeline: &Pipeline) -> RgbImage {
     match sample {
         Sample::Image(image) => sheet::to_rgb(image),
@@ -116,17 +137,19 @@ fn from_tensor(tensor: &Tensor, pipeline: &Pipeline) -> RgbImage {
     let normalized: Vec<_> = pipeline
         .steps()
         .iter()
-        .filter_map(|step| if let Transform::Normalize(n) = step { Some(n) } else { None })
+        .filter_map(
+            |step| if let Transform::Normalize(n) = step { Some(n) } else { None },
+        )
         .collect();
     // One value serves all channels.
     let of = |values: &[f32], c: usize| values.get(c).or(values.first()).copied();
     sheet::rgb(width, height, |c, at| {
         let channel = c.min(channels.saturating_sub(1));
-        let value = tensor.values.get(channel * height * width + at).copied().unwrap_or_default();
-        let value = normalized
-            .iter()
-            .rev()
-            .fold(value, |x, n| x * of(&n.std, channel).unwrap_or(1.0) + of(&n.mean, channel).unwrap_or(0.0));
+        let value =
+            tensor.values.get(channel * height * width + at).copied().unwrap_or_default();
+        let value = normalized.iter().rev().fold(value, |x, n| {
+            x * of(&n.std, channel).unwrap_or(1.0) + of(&n.mean, channel).unwrap_or(0.0)
+        });
         // The cast cuts off, and makes NaN black.
         (value * 255.0).round() as u8
     })
@@ -140,13 +163,19 @@ mod tests {
 
     #[test]
     fn normalize_is_undone() {
-        let pipeline = Pipeline::parse("ToTensor | Normalize((0.5, 0.25, 0.0), (0.5, 0.25, 2.0))").unwrap();
+        let pipeline =
+            Pipeline::parse("ToTensor | Normalize((0.5, 0.25, 0.0), (0.5, 0.25, 2.0))")
+                .unwrap();
         let pixels = vec![0, 128, 255, 7, 200, 31];
         let image = Image { width: 2, height: 1, channels: 3, pixels: pixels.clone() };
-        let made = pipeline.apply(Sample::Image(image), &mut transform::rng(0, 0, 0)).unwrap();
+        let made =
+            pipeline.apply(Sample::Image(image), &mut transform::rng(0, 0, 0)).unwrap();
         assert!(matches!(&made, Sample::Tensor(t) if t.values.iter().any(|&x| x < 0.0)));
         assert_eq!(to_picture(&made, &pipeline).into_raw(), pixels);
         let tensor = Tensor { shape: [1, 1, 3], values: vec![-1.0, f32::NAN, 9.0] };
-        assert_eq!(from_tensor(&tensor, &Pipeline::default()).into_raw(), [0, 0, 0, 0, 0, 0, 255, 255, 255]);
+        assert_eq!(
+            from_tensor(&tensor, &Pipeline::default()).into_raw(),
+            [0, 0, 0, 0, 0, 0, 255, 255, 255]
+        );
     }
 }

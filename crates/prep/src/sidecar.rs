@@ -1,5 +1,6 @@
-//! `train.json`: what a folder of files says of itself where the format cannot say it (and the mark by which a
-//! rerun knows its own work). Shards say all of it in their headers.
+//! `train.json`: what a folder of files says of itself where the format cannot say it
+//! (and the mark by which a rerun knows its own work). Shards say all of it in their
+//! headers.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -43,7 +44,12 @@ pub struct Sidecar {
 
 impl Sidecar {
     /// Describes a job's files.
-    pub fn new(job: &Job, count: usize, digest: &str, files: BTreeMap<String, u64>) -> Self {
+    pub fn new(
+        job: &Job,
+        count: usize,
+        digest: &str,
+        files: BTreeMap<String, u64>,
+    ) -> Self {
         Self {
             dataset: job.set.name.clone(),
             split: job.split.clone(),
@@ -68,8 +74,8 @@ impl Sidecar {
 
     /// Writes one.
     pub fn write(&self, path: &Path) -> Result<()> {
-        let mut text =
-            serde_json::to_string_pretty(self).map_err(|e| Error::failed(e).within(path.display()))?;
+        let mut text = serde_json::to_string_pretty(self)
+            .map_err(|e| Error::failed(e).within(path.display()))?;
         text.push('\n');
         atomic::write(path, text.as_bytes())
     }

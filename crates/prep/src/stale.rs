@@ -1,5 +1,5 @@
-//! What earlier runs left in the folder that this run's files do not replace: train would take it for a part of
-//! the data set.
+//! What earlier runs left in the folder that this run's files do not replace: train would
+//! take it for a part of the data set.
 
 use std::collections::hash_map::DefaultHasher;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -24,8 +24,8 @@ pub struct Kept<'a> {
     pub all_splits: bool,
 }
 
-/// Removes files of earlier runs in the same format that this one does not have, and says so: those of its splits,
-/// and where it has all splits there are, those of other splits.
+/// Removes files of earlier runs in the same format that this one does not have, and says
+/// so: those of its splits, and where it has all splits there are, those of other splits.
 pub fn remove(folder: &Path, kept: &Kept, format: Format) -> Result<()> {
     // A part without files makes none.
     if !folder.is_dir() {
@@ -35,14 +35,20 @@ pub fn remove(folder: &Path, kept: &Kept, format: Format) -> Result<()> {
     let described = described(folder, &names, format);
     let mut removed: BTreeMap<&str, u64> = BTreeMap::new();
     for name in &names {
-        // A split's shards are told by their names, other files of another split by their description.
-        let (split, is_ours) = match (split_of(name, format), described.get(name.as_str())) {
-            (Some(split), about) => (split, format == Format::Shard || about.is_some()),
-            (None, Some(split)) if is_sidecar(name, split) && format != Format::Shard => {
-                (split.as_str(), true)
-            }
-            _ => continue,
-        };
+        // A split's shards are told by their names, other files of another split by their
+        // description.
+        let (split, is_ours) =
+            match (split_of(name, format), described.get(name.as_str())) {
+                (Some(split), about) => {
+                    (split, format == Format::Shard || about.is_some())
+                }
+                (None, Some(split))
+                    if is_sidecar(name, split) && format != Format::Shard =>
+                {
+                    (split.as_str(), true)
+                }
+                _ => continue,
+            };
         let stale = kept.splits.contains(split) || (kept.all_splits && is_ours);
         if !stale || kept.files.contains(name) {
             continue;
@@ -57,15 +63,19 @@ pub fn remove(folder: &Path, kept: &Kept, format: Format) -> Result<()> {
     }
     for (split, n) in removed {
         let files = if n == 1 { "file" } else { "files" };
-        let why = if kept.splits.contains(split) { "" } else { ": this one has no such split" };
+        let why =
+            if kept.splits.contains(split) { "" } else { ": this one has no such split" };
         let folder = folder.display();
-        progress::note(format_args!("{split}: removed {n} {files} of an earlier run from {folder}{why}"));
+        progress::note(format_args!(
+            "{split}: removed {n} {files} of an earlier run from {folder}{why}"
+        ));
     }
     Ok(())
 }
 
-/// Fails where the folder has shards of a split that is not written now, and among their images some that are: an
-/// earlier run divided the images in another way, and train would test with what it has been trained on.
+/// Fails where the folder has shards of a split that is not written now, and among their
+/// images some that are: an earlier run divided the images in another way, and train
+/// would test with what it has been trained on.
 pub fn refuse_shared_images(folder: &Path, jobs: &[Job]) -> Result<()> {
     if !folder.is_dir() {
         return Ok(());
@@ -78,7 +88,9 @@ pub fn refuse_shared_images(folder: &Path, jobs: &[Job]) -> Result<()> {
         // What cannot be opened cannot be trained with.
         let Ok(shard) = Shard::open(folder.join(&name)) else { continue };
         let count = shard.header().count as usize;
-        let there = (0..count).map(|i| Ok(hash(&shard.source(i)?))).collect::<Result<HashSet<_>>>()?;
+        let there = (0..count)
+            .map(|i| Ok(hash(&shard.source(i)?)))
+            .collect::<Result<HashSet<_>>>()?;
         for job in jobs {
             let mut sources = job.samples.iter().map(|&sample| job.set.source(sample));
             if let Some(shared) = sources.find(|source| there.contains(&hash(source))) {
@@ -105,25 +117,37 @@ fn hash(text: &str) -> u64 {
 fn names(folder: &Path) -> Result<Vec<String>> {
     let mut names = Vec::new();
     for entry in fs::read_dir(folder).doing("read the folder", folder)? {
-        names.extend(entry.doing("read the folder", folder)?.file_name().into_string().ok());
+        names.extend(
+            entry.doing("read the folder", folder)?.file_name().into_string().ok(),
+        );
     }
     names.sort_unstable();
     Ok(names)
 }
 
-/// The files of this format that our descriptions among `names` name, themselves included, and the split of each.
-fn described(folder: &Path, names: &[String], format: Format) -> BTreeMap<String, String> {
+/// The files of this format that our descriptions among `names` name, themselves
+/// included, and the split of each.
+fn described(
+    folder: &Path,
+    names: &[String],
+    format: Format,
+) -> BTreeMap<String, String> {
     let mut described = BTreeMap::new();
     for name in names.iter().filter(|name| name.ends_with(".json")) {
-        let of_format = |about: &Sidecar| about.files.keys().all(|file| split_of(file, format).is_some());
-        let Some(about) = Sidecar::read(&folder.join(name)).filter(of_format) else { continue };
+        let of_format = |about: &Sidecar| {
+            about.files.keys().all(|file| split_of(file, format).is_some())
+        };
+        let Some(about) = Sidecar::read(&folder.join(name)).filter(of_format) else {
+            continue;
+        };
         let files = about.files.into_keys().chain([name.clone()]);
         described.extend(files.map(|file| (file, about.split.clone())));
     }
     described
 }
 
-/// Whether `name` is what prep calls a description of this split: `train.json`, `train-part-1-of-2.json`.
+/// Whether `name` is what prep calls a description of this split: `train.json`,
+/// `train-part-1-of-2.json`.
 fn is_sidecar(name: &str, split: &str) -> bool {
     let rest = name.strip_suffix(".json").and_then(|stem| stem.strip_prefix(split));
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with("-part-"))
@@ -131,10 +155,13 @@ fn is_sidecar(name: &str, split: &str) -> bool {
 
 /// The split of one of prep's files by its name: `train` of `train-00000-of-00005.shard`.
 fn split_of(name: &str, format: Format) -> Option<&str> {
-    let is_number = |text: &str| text.len() >= 5 && text.bytes().all(|b| b.is_ascii_digit());
+    let is_number =
+        |text: &str| text.len() >= 5 && text.bytes().all(|b| b.is_ascii_digit());
     let stem = name.strip_suffix(format.extension())?.strip_suffix('.')?;
     let stem = match format {
-        Format::Npy => stem.strip_suffix("-images").or_else(|| stem.strip_suffix("-labels"))?,
+        Format::Npy => {
+            stem.strip_suffix("-images").or_else(|| stem.strip_suffix("-labels"))?
+        }
         _ => stem,
     };
     let (rest, total) = stem.rsplit_once("-of-")?;
@@ -149,13 +176,25 @@ mod tests {
     #[test]
     fn only_files_that_prep_writes_are_ever_removed() {
         assert_eq!(split_of("train-00000-of-00005.shard", Format::Shard), Some("train"));
-        assert_eq!(split_of("train-00000-of-00005-labels.npy", Format::Npy), Some("train"));
-        for other in
-            ["train.shard", "train-00000-of-00005.npy", "-00000-of-00005.shard", "train-a-of-b.shard", ""]
-        {
+        assert_eq!(
+            split_of("train-00000-of-00005-labels.npy", Format::Npy),
+            Some("train")
+        );
+        for other in [
+            "train.shard",
+            "train-00000-of-00005.npy",
+            "-00000-of-00005.shard",
+            "train-a-of-b.shard",
+            "",
+        ] {
             assert_eq!(split_of(other, Format::Shard), None, "{other}");
         }
-        assert!(is_sidecar("train.json", "train") && is_sidecar("train-part-1-of-2.json", "train"));
-        assert!(!is_sidecar("training.json", "train") && !is_sidecar("test.json", "train"));
+        assert!(
+            is_sidecar("train.json", "train")
+                && is_sidecar("train-part-1-of-2.json", "train")
+        );
+        assert!(
+            !is_sidecar("training.json", "train") && !is_sidecar("test.json", "train")
+        );
     }
 }

@@ -11,7 +11,8 @@ use crate::files::CHUNK;
 use crate::format::Stream;
 use crate::{digest, job, work};
 
-/// Streams the only job there is. Shards follow one another; every other format is one file.
+/// Streams the only job there is. Shards follow one another; every other format is one
+/// file.
 pub fn write(mut jobs: Vec<Job>, args: &Args) -> Result<()> {
     if jobs.len() != 1 {
         let splits: Vec<_> = jobs.iter().map(|j| j.split.as_str()).collect();
@@ -23,9 +24,13 @@ pub fn write(mut jobs: Vec<Job>, args: &Args) -> Result<()> {
     let format = args.output.format;
     let out = std::io::stdout().lock();
     if format.is_binary() && out.is_terminal() {
-        return Err(Error::usage("standard output is a terminal: pipe it into a program or a file"));
+        return Err(Error::usage(
+            "standard output is a terminal: pipe it into a program or a file",
+        ));
     }
-    if matches!(format, Format::Npy | Format::Safetensors) && args.select.skip_bad.is_some() {
+    if matches!(format, Format::Npy | Format::Safetensors)
+        && args.select.skip_bad.is_some()
+    {
         return Err(Error::usage(format_args!(
             "a stream of {} begins with the number of images, which --skip-bad leaves open: write files, or \
              another format",
@@ -34,8 +39,13 @@ pub fn write(mut jobs: Vec<Job>, args: &Args) -> Result<()> {
     }
     let [job] = &jobs[..] else { return Ok(()) };
     let ranges = work::ranges(job.len(), job.image_bytes(), args.output.shard_size);
-    // Only shards carry a digest, and only for them are the input files asked for their sizes and times.
-    let digest = if format == Format::Shard { digest::of(job, ranges.len(), args)? } else { String::new() };
+    // Only shards carry a digest, and only for them are the input files asked for their
+    // sizes and times.
+    let digest = if format == Format::Shard {
+        digest::of(job, ranges.len(), args)?
+    } else {
+        String::new()
+    };
     job::fill_in_statistics(&mut jobs, args)?;
     let [job] = &jobs[..] else { return Ok(()) };
     let written = stream(job, &ranges, &digest, args, out)?;
@@ -44,16 +54,28 @@ pub fn write(mut jobs: Vec<Job>, args: &Args) -> Result<()> {
 }
 
 /// Returns how many images were written.
-fn stream(job: &Job, ranges: &[Range<usize>], digest: &str, args: &Args, out: impl Write) -> Result<usize> {
+fn stream(
+    job: &Job,
+    ranges: &[Range<usize>],
+    digest: &str,
+    args: &Args,
+    out: impl Write,
+) -> Result<usize> {
     let files = args.output.part.map_or(0..ranges.len(), |part| part.of(ranges.len()));
     let place = |e: Error| e.within("standard output");
-    let labels: Vec<i64> =
-        ranges[files.clone()].iter().cloned().flatten().map(|i| job.sample(i).label.into()).collect();
+    let labels: Vec<i64> = ranges[files.clone()]
+        .iter()
+        .cloned()
+        .flatten()
+        .map(|i| job.sample(i).label.into())
+        .collect();
     let mut written = 0;
     let out = BufWriter::with_capacity(1 << 16, out);
-    let mut stream = Stream::start(args.output.format, job, labels, out).map_err(place)?;
-    // A chunk is a shard where shards are written. All else runs together, and the less of it there is at a
-    // time, the sooner it comes out and the likelier it is still in a cache.
+    let mut stream =
+        Stream::start(args.output.format, job, labels, out).map_err(place)?;
+    // A chunk is a shard where shards are written. All else runs together, and the less
+    // of it there is at a time, the sooner it comes out and the likelier it is still in a
+    // cache.
     let chunks = match args.output.format {
         Format::Shard => ranges[files.clone()].to_vec(),
         _ => work::smaller(&ranges[files.clone()], job.image_bytes(), CHUNK.0, CHUNK.1),

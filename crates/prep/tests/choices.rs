@@ -1,4 +1,5 @@
-//! Which images are taken, how they are drawn, and what is said of them without writing any.
+//! Which images are taken, how they are drawn, and what is said of them without writing
+//! any.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -25,22 +26,33 @@ fn bad_images_are_left_out_and_listed() {
     // The very first, from which the size is taken, and one in the middle of a shard.
     fs::write(dir.path().join("pets/train/cat/0.ppm"), "P6 4 2 255\nshort").unwrap();
     fs::write(dir.path().join("pets/train/dog/1.ppm"), "no image").unwrap();
-    fail(dir.path(), &["pets", "-o", "out"], 1, "pets/train/cat/0.ppm: cannot be decoded");
+    fail(
+        dir.path(),
+        &["pets", "-o", "out"],
+        1,
+        "pets/train/cat/0.ppm: cannot be decoded",
+    );
     let said = succeed(dir.path(), &["pets", "-o", "out", "--skip-bad", "bad.tsv"]);
-    assert!(said.contains("train: 4 images") && said.contains("2 bad images were left out"), "{said}");
+    assert!(
+        said.contains("train: 4 images") && said.contains("2 bad images were left out"),
+        "{said}"
+    );
     let train = shards(dir.path(), "train");
     assert_eq!((0..4).map(|i| train.label(i).unwrap()).collect::<Vec<_>>(), [0, 0, 1, 1]);
-    let expected = ["train/cat/1.ppm", "train/cat/2.ppm", "train/dog/0.ppm", "train/dog/2.ppm"];
+    let expected =
+        ["train/cat/1.ppm", "train/cat/2.ppm", "train/dog/0.ppm", "train/dog/2.ppm"];
     assert_eq!(sources(dir.path(), "train"), expected);
     // Image 2 of the shard: that of dog/0, the fifth file.
-    let planar: Vec<u8> = (0..3).flat_map(|c| (0..8).map(move |i| pixel(4, i * 3 + c))).collect();
+    let planar: Vec<u8> =
+        (0..3).flat_map(|c| (0..8).map(move |i| pixel(4, i * 3 + c))).collect();
     assert_eq!(train.image(2).unwrap(), planar);
     let list = fs::read_to_string(dir.path().join("bad.tsv")).unwrap();
     let lines: Vec<_> = list.lines().collect();
     assert_eq!(lines.len(), 2);
     assert!(lines[0].starts_with("pets/train/cat/0.ppm\tcannot be decoded"), "{list}");
     assert!(lines[1].starts_with("pets/train/dog/1.ppm\tis no image"), "{list}");
-    let stream = ["pets", "--split", "train", "-o", "-", "--skip-bad", "bad2.tsv", "--format"];
+    let stream =
+        ["pets", "--split", "train", "-o", "-", "--skip-bad", "bad2.tsv", "--format"];
     let rows = stdout(dir.path(), &[&stream[..], &["csv"]].concat());
     assert_eq!(String::from_utf8(rows).unwrap().lines().count(), 5);
     let npy = run(dir.path(), &[&stream[..], &["npy"]].concat());
@@ -49,7 +61,11 @@ fn bad_images_are_left_out_and_listed() {
         fs::write(dir.path().join(format!("pets/train/{name}.ppm")), "").unwrap();
     }
     let all = run(dir.path(), &["pets", "-o", "elsewhere", "--skip-bad", "bad.tsv"]);
-    assert!(String::from_utf8(all.stderr).unwrap().contains("none of the 6 images of the split `train`"));
+    assert!(
+        String::from_utf8(all.stderr)
+            .unwrap()
+            .contains("none of the 6 images of the split `train`")
+    );
 }
 
 #[test]
@@ -59,13 +75,19 @@ fn classes_and_limit_choose() {
     succeed(dir.path(), &["cifar", "-o", "out", "--classes", "dog,cat", "--limit", "5"]);
     let train = shards(dir.path(), "train");
     assert_eq!(train.meta().classes, ["dog", "cat"]);
-    // Classes 3 (cat) and 5 (dog) of 40 images: 3, 5, 13, 15, 23, 25, 33, 35, of which five are taken.
-    let images: Vec<_> = (0..5).map(|i| (train.image(i).unwrap()[0], train.label(i).unwrap())).collect();
+    // Classes 3 (cat) and 5 (dog) of 40 images: 3, 5, 13, 15, 23, 25, 33, 35, of which
+    // five are taken.
+    let images: Vec<_> =
+        (0..5).map(|i| (train.image(i).unwrap()[0], train.label(i).unwrap())).collect();
     let expected = [3, 5, 15, 23, 33].map(|n| (pixel(n, 0), i64::from(n % 10 == 3)));
     assert_eq!(images, expected);
     let output = run(dir.path(), &["cifar", "-o", "out", "--classes", "unicorn"]);
     assert_eq!(output.status.code(), Some(2));
-    assert!(String::from_utf8(output.stderr).unwrap().contains("there is no class `unicorn`, only airplane"));
+    assert!(
+        String::from_utf8(output.stderr)
+            .unwrap()
+            .contains("there is no class `unicorn`, only airplane")
+    );
 }
 
 #[test]
@@ -78,7 +100,8 @@ fn lists_come_from_standard_input_and_from_csv() {
     assert_eq!(train.meta().classes, ["cat", "dog"]);
     assert_eq!((0..3).map(|i| train.label(i).unwrap()).collect::<Vec<_>>(), [0, 0, 1]);
     assert_eq!(train.source(1).unwrap(), "pets/train/dog/1.ppm");
-    let csv = "label,path,split\nfelis,train/cat/0.ppm,train\ncanis,test/dog/3.ppm,test\n";
+    let csv =
+        "label,path,split\nfelis,train/cat/0.ppm,train\ncanis,test/dog/3.ppm,test\n";
     fs::write(dir.path().join("pets/pets.csv"), csv).unwrap();
     succeed(dir.path(), &["pets/pets.csv", "-o", "out"]);
     assert_eq!(sources(dir.path(), "test"), ["test/dog/3.ppm"]);
@@ -99,7 +122,8 @@ fn a_list_makes_the_test_split() {
     assert_eq!(sources(dir.path(), "test"), ["cat/1.ppm", "dog/0.ppm"]);
     assert_eq!(shards(dir.path(), "train").len(), 4);
     fs::write(&list, "cat/9.ppm\n").unwrap();
-    let output = run(dir.path(), &["pets/train", "-o", "out3", "--test-list", "test.txt"]);
+    let output =
+        run(dir.path(), &["pets/train", "-o", "out3", "--test-list", "test.txt"]);
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(said.contains("test.txt: lists cat/9.ppm, which is not in train"), "{said}");
 }
@@ -132,7 +156,11 @@ fn copies_are_drawn_by_seed() {
             (train.meta().baked.as_str(), train.meta().deferred.as_str()),
             ("RandomCrop(1)", "ToTensor")
         );
-        assert_eq!((train.label(5).unwrap(), train.label(6).unwrap()), (1, 0), "copy by copy");
+        assert_eq!(
+            (train.label(5).unwrap(), train.label(6).unwrap()),
+            (1, 0),
+            "copy by copy"
+        );
         (0..120).map(|i| train.image(i).unwrap().to_vec()).collect::<Vec<_>>()
     };
     let (first, again, other) = (drawn("1"), drawn("1"), drawn("2"));
@@ -155,8 +183,14 @@ fn statistics_are_those_of_the_pixels() {
     let text = String::from_utf8(stdout(dir.path(), &["in", "--stats"])).unwrap();
     assert!(text.contains("Normalize((0.5, 0.2, 0.5), (0.5, 0, 0.5))"), "{text}");
     assert!(text.contains("2 sizes, from 1 x 2 to 2 x 1"), "{text}");
-    let stats = json(&stdout(dir.path(), &["in", "--stats", "--json", "--transform", "CenterCrop(1)"]));
-    assert_eq!((stats["images"].as_u64(), stats["classes"]["dog"].as_u64()), (Some(2), Some(1)));
+    let stats = json(&stdout(
+        dir.path(),
+        &["in", "--stats", "--json", "--transform", "CenterCrop(1)"],
+    ));
+    assert_eq!(
+        (stats["images"].as_u64(), stats["classes"]["dog"].as_u64()),
+        (Some(2), Some(1))
+    );
     assert_eq!(stats["sizes"].as_array().unwrap().len(), 2);
     assert_eq!(stats["baked"], "CenterCrop(1)");
 }
@@ -165,12 +199,15 @@ fn statistics_are_those_of_the_pixels() {
 fn statistics_are_of_one_kind_of_image_and_written_as_they_are_rounded() {
     let dir = tempdir().unwrap();
     ppm(dir.path().join("in/cat/1.ppm"), 1, 1, &[50, 51, 52]);
-    let line = String::from_utf8(stdout(dir.path(), &["in", "--stats", "--json"])).unwrap();
+    let line =
+        String::from_utf8(stdout(dir.path(), &["in", "--stats", "--json"])).unwrap();
     assert!(line.contains("\"mean\":[0.196078,0.2,0.203922]"), "{line}");
     // A grey data set beside a coloured one.
     fs::create_dir(dir.path().join("grey")).unwrap();
-    let (images, labels) =
-        ([&[0, 0, 8, 3, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1, 9][..]].concat(), [0, 0, 8, 1, 0, 0, 0, 1, 0]);
+    let (images, labels) = (
+        [&[0, 0, 8, 3, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1, 9][..]].concat(),
+        [0, 0, 8, 1, 0, 0, 0, 1, 0],
+    );
     fs::write(dir.path().join("grey/train-images-idx3-ubyte"), images).unwrap();
     fs::write(dir.path().join("grey/train-labels-idx1-ubyte"), labels).unwrap();
     let both = run(dir.path(), &["in", "grey", "--stats"]);
@@ -185,7 +222,10 @@ fn a_part_without_files_says_so() {
     let dir = tempdir().unwrap();
     pets(dir.path());
     let said = succeed(dir.path(), &["pets", "-o", "out", "--part", "1/2"]);
-    assert!(said.contains("train: nothing in part 1 of 2: there is 1 file in all"), "{said}");
+    assert!(
+        said.contains("train: nothing in part 1 of 2: there is 1 file in all"),
+        "{said}"
+    );
     assert!(!said.contains("up to date"), "{said}");
 }
 
@@ -202,18 +242,25 @@ fn normalize_auto_takes_the_train_split() {
     }
     let said = succeed(dir.path(), &arguments);
     assert!(
-        said.contains("test: 1 images") && said.contains("up to date") && !said.contains("auto) is"),
+        said.contains("test: 1 images")
+            && said.contains("up to date")
+            && !said.contains("auto) is"),
         "{said}"
     );
     // The test split's shard depends on the train split.
     ppm(dir.path().join("in/train/cat/1.ppm"), 2, 1, &[0, 0, 0, 255, 255, 255]);
     succeed(dir.path(), &arguments);
     assert!(
-        shards(dir.path(), "test").meta().deferred.ends_with("Normalize((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))")
+        shards(dir.path(), "test")
+            .meta()
+            .deferred
+            .ends_with("Normalize((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))")
     );
     let floats = [&arguments[..], &["--dtype", "float32"]].concat();
     succeed(dir.path(), &floats);
-    let first = f32::from_le_bytes(shards(dir.path(), "train").image(0).unwrap()[..4].try_into().unwrap());
+    let first = f32::from_le_bytes(
+        shards(dir.path(), "train").image(0).unwrap()[..4].try_into().unwrap(),
+    );
     assert_eq!(first, -1.0);
 }
 
@@ -223,16 +270,27 @@ fn parts_make_the_same_files_as_one_run() {
     cifar(dir.path(), 5);
     for format in ["shard", "tar", "npy"] {
         let run = |out: &str, more: &[&str]| {
-            let base =
-                ["cifar", "-o", out, "--format", format, "--shard-size", "13000", "--transform", "Resize(9)"];
+            let base = [
+                "cifar",
+                "-o",
+                out,
+                "--format",
+                format,
+                "--shard-size",
+                "13000",
+                "--transform",
+                "Resize(9)",
+            ];
             succeed(dir.path(), &[&base[..], more].concat());
         };
         run(&format!("one-{format}"), &[]);
         for part in ["3/3", "1/3", "2/3"] {
             run(&format!("parts-{format}"), &["--part", part]);
         }
-        let (one, parts) =
-            (dir.path().join(format!("one-{format}")), dir.path().join(format!("parts-{format}")));
+        let (one, parts) = (
+            dir.path().join(format!("one-{format}")),
+            dir.path().join(format!("parts-{format}")),
+        );
         let data = |folder: &Path| {
             let mut names = left(folder);
             names.retain(|n| !n.ends_with(".json"));
@@ -241,7 +299,11 @@ fn parts_make_the_same_files_as_one_run() {
         assert!(data(&one).len() >= 2, "{:?}", left(&one));
         assert_eq!(data(&one), data(&parts));
         for name in data(&one) {
-            assert_eq!(fs::read(one.join(&name)).unwrap(), fs::read(parts.join(&name)).unwrap(), "{name}");
+            assert_eq!(
+                fs::read(one.join(&name)).unwrap(),
+                fs::read(parts.join(&name)).unwrap(),
+                "{name}"
+            );
         }
     }
 }

@@ -27,7 +27,8 @@ fn all_pixels() -> Vec<u8> {
 fn npy(stream: &mut &[u8], size: usize) -> (String, Vec<u8>) {
     let (start, rest) = stream.split_at(10);
     assert_eq!(start[..8], *b"\x93NUMPY\x01\0");
-    let (header, rest) = rest.split_at(usize::from(u16::from_le_bytes([start[8], start[9]])));
+    let (header, rest) =
+        rest.split_at(usize::from(u16::from_le_bytes([start[8], start[9]])));
     let (elements, rest) = rest.split_at(size);
     *stream = rest;
     (std::str::from_utf8(header).unwrap().trim_end().to_owned(), elements.to_vec())
@@ -52,10 +53,16 @@ fn tar(bytes: &[u8]) -> BTreeMap<String, Vec<u8>> {
 fn shards_follow_one_another_through_a_pipe() {
     let dir = tempdir().unwrap();
     pets(dir.path());
-    let stream = stdout(dir.path(), &["pets", "--split", "train", "-o", "-", "--shard-size", "50"]);
+    let stream = stdout(
+        dir.path(),
+        &["pets", "--split", "train", "-o", "-", "--shard-size", "50"],
+    );
     succeed(dir.path(), &["pets", "-o", "out", "--shard-size", "50"]);
     let files: Vec<u8> = (0..3)
-        .flat_map(|i| fs::read(dir.path().join(format!("out/train-0000{i}-of-00003.shard"))).unwrap())
+        .flat_map(|i| {
+            fs::read(dir.path().join(format!("out/train-0000{i}-of-00003.shard")))
+                .unwrap()
+        })
         .collect();
     assert_eq!(stream, files, "a stream is the files one after the other");
     let mut rest = &stream[..];
@@ -73,19 +80,39 @@ fn shards_follow_one_another_through_a_pipe() {
 fn safetensors_hold_labels_and_images() {
     let dir = tempdir().unwrap();
     pets(dir.path());
-    succeed(dir.path(), &["pets", "-o", "out", "--format", "safetensors", "--shard-size", "50"]);
-    let stream = stdout(dir.path(), &["pets", "--split", "train", "-o", "-", "--format", "safetensors"]);
+    succeed(
+        dir.path(),
+        &["pets", "-o", "out", "--format", "safetensors", "--shard-size", "50"],
+    );
+    let stream = stdout(
+        dir.path(),
+        &["pets", "--split", "train", "-o", "-", "--format", "safetensors"],
+    );
     let file = fs::read(dir.path().join("out/train-00001-of-00003.safetensors")).unwrap();
     for (bytes, range) in [(stream, 0..6), (file, 2..4)] {
         let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
-        let (image, label) = (tensors.tensor("image").unwrap(), tensors.tensor("label").unwrap());
-        assert_eq!((image.dtype(), image.shape()), (safetensors::Dtype::U8, &[range.len(), 3, 2, 4][..]));
+        let (image, label) =
+            (tensors.tensor("image").unwrap(), tensors.tensor("label").unwrap());
+        assert_eq!(
+            (image.dtype(), image.shape()),
+            (safetensors::Dtype::U8, &[range.len(), 3, 2, 4][..])
+        );
         assert_eq!(image.data(), range.clone().flat_map(planar).collect::<Vec<_>>());
         assert_eq!(int64(label.data()), LABELS[range]);
         let (_, header) = safetensors::SafeTensors::read_metadata(&bytes).unwrap();
         assert_eq!(header.metadata().as_ref().unwrap()["classes"], r#"["cat","dog"]"#);
     }
-    let halves = ["pets", "--split", "train", "-o", "-", "--format", "safetensors", "--dtype", "bfloat16"];
+    let halves = [
+        "pets",
+        "--split",
+        "train",
+        "-o",
+        "-",
+        "--format",
+        "safetensors",
+        "--dtype",
+        "bfloat16",
+    ];
     let halves = stdout(dir.path(), &halves);
     let tensors = safetensors::SafeTensors::deserialize(&halves).unwrap();
     let image = tensors.tensor("image").unwrap();
@@ -99,11 +126,15 @@ fn npy_is_one_pair_in_a_pipe_and_a_pair_of_files() {
     let dir = tempdir().unwrap();
     pets(dir.path());
     // Chunks of two images: the stream is one pair all the same.
-    let arguments = ["pets", "--split", "train", "-o", "-", "--format", "npy", "--shard-size", "50"];
+    let arguments =
+        ["pets", "--split", "train", "-o", "-", "--format", "npy", "--shard-size", "50"];
     let stream = stdout(dir.path(), &arguments);
     let mut rest = &stream[..];
     let (header, images) = npy(&mut rest, 144);
-    assert_eq!(header, "{'descr': '|u1', 'fortran_order': False, 'shape': (6, 3, 2, 4), }");
+    assert_eq!(
+        header,
+        "{'descr': '|u1', 'fortran_order': False, 'shape': (6, 3, 2, 4), }"
+    );
     assert_eq!(images, all_pixels());
     let (header, labels) = npy(&mut rest, 48);
     assert_eq!(header, "{'descr': '<i8', 'fortran_order': False, 'shape': (6,), }");
@@ -114,21 +145,28 @@ fn npy_is_one_pair_in_a_pipe_and_a_pair_of_files() {
     assert_eq!(npy(&mut &file("train-00000-of-00001-labels.npy")[..], 48).1, labels);
     let about: serde_json::Value = serde_json::from_slice(&file("train.json")).unwrap();
     assert_eq!((about["count"].as_u64(), &about["classes"][1]), (Some(6), &"dog".into()));
-    assert!(succeed(dir.path(), &["pets", "-o", "out", "--format", "npy"]).contains("up to date"));
+    assert!(
+        succeed(dir.path(), &["pets", "-o", "out", "--format", "npy"])
+            .contains("up to date")
+    );
 }
 
 #[test]
 fn a_tar_is_a_web_dataset() {
     let dir = tempdir().unwrap();
     pets(dir.path());
-    let files = tar(&stdout(dir.path(), &["pets", "--split", "train", "-o", "-", "--format", "tar"]));
+    let files = tar(&stdout(
+        dir.path(),
+        &["pets", "--split", "train", "-o", "-", "--format", "tar"],
+    ));
     assert_eq!(files.len(), 12);
     assert_eq!(files["00000004.cls"], b"1");
     let image = torchmill::dataset::decode::rgb(&files["00000004.png"]).unwrap();
     let channels_last: Vec<u8> = (0..24).map(|k| pixel(5, k)).collect();
     assert_eq!((image.width, image.height, image.pixels), (4, 2, channels_last));
 
-    let arrays = ["pets", "--split", "train", "-o", "-", "--format", "tar", "--tar-image", "npy"];
+    let arrays =
+        ["pets", "--split", "train", "-o", "-", "--format", "tar", "--tar-image", "npy"];
     let files = tar(&stdout(dir.path(), &arrays));
     let (header, elements) = npy(&mut &files["00000004.npy"][..], 24);
     assert!(header.contains("'shape': (3, 2, 4)"), "{header}");
@@ -147,7 +185,14 @@ fn an_unchanged_jpeg_is_copied_into_the_tar_as_it_is() {
         let mut bytes = Vec::new();
         let pixels = vec![value; width as usize * 8 * 3];
         let encoder = image::codecs::jpeg::JpegEncoder::new(&mut bytes);
-        image::ImageEncoder::write_image(encoder, &pixels, width, 8, image::ExtendedColorType::Rgb8).unwrap();
+        image::ImageEncoder::write_image(
+            encoder,
+            &pixels,
+            width,
+            8,
+            image::ExtendedColorType::Rgb8,
+        )
+        .unwrap();
         bytes
     };
     fs::create_dir(dir.path().join("cat")).unwrap();
@@ -169,20 +214,27 @@ fn an_unchanged_jpeg_is_copied_into_the_tar_as_it_is() {
 fn csv_is_a_row_an_image() {
     let dir = tempdir().unwrap();
     pets(dir.path());
-    let text = stdout(dir.path(), &["pets", "--split", "train", "-o", "-", "--format", "csv"]);
+    let text =
+        stdout(dir.path(), &["pets", "--split", "train", "-o", "-", "--format", "csv"]);
     let text = String::from_utf8(text).unwrap();
     let mut lines = text.lines();
     let header = lines.next().unwrap();
-    assert!(header.starts_with("label,pixel0,pixel1,") && header.ends_with(",pixel23"), "{header}");
-    let rows: Vec<Vec<i64>> = lines.map(|l| l.split(',').map(|v| v.parse().unwrap()).collect()).collect();
+    assert!(
+        header.starts_with("label,pixel0,pixel1,") && header.ends_with(",pixel23"),
+        "{header}"
+    );
+    let rows: Vec<Vec<i64>> =
+        lines.map(|l| l.split(',').map(|v| v.parse().unwrap()).collect()).collect();
     assert_eq!(rows.len(), 6);
     for (n, row) in rows.iter().enumerate() {
         assert_eq!(row[0], LABELS[n]);
         assert_eq!(row[1..], planar(n).into_iter().map(i64::from).collect::<Vec<_>>());
     }
-    let floats = ["pets", "--split", "train", "-o", "-", "--format", "csv", "--dtype", "float32"];
+    let floats =
+        ["pets", "--split", "train", "-o", "-", "--format", "csv", "--dtype", "float32"];
     let text = String::from_utf8(stdout(dir.path(), &floats)).unwrap();
-    let value: f32 = text.lines().nth(2).unwrap().split(',').nth(1).unwrap().parse().unwrap();
+    let value: f32 =
+        text.lines().nth(2).unwrap().split(',').nth(1).unwrap().parse().unwrap();
     assert_eq!(value, f32::from(pixel(1, 0)) / 255.0);
 }
 
@@ -191,11 +243,24 @@ fn jsonl_lists_the_images_without_their_pixels() {
     let dir = tempdir().unwrap();
     pets(dir.path());
     ppm(dir.path().join("pets/train/dog/wide.ppm"), 9, 1, &[0; 27]);
-    let text = stdout(dir.path(), &["pets", "--split", "train", "-o", "-", "--format", "jsonl"]);
-    let lines: Vec<serde_json::Value> =
-        std::str::from_utf8(&text).unwrap().lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+    let text =
+        stdout(dir.path(), &["pets", "--split", "train", "-o", "-", "--format", "jsonl"]);
+    let lines: Vec<serde_json::Value> = std::str::from_utf8(&text)
+        .unwrap()
+        .lines()
+        .map(|l| serde_json::from_str(l).unwrap())
+        .collect();
     assert_eq!(lines.len(), 7);
-    assert_eq!((&lines[6]["class"], &lines[6]["source"]), (&"dog".into(), &"train/dog/wide.ppm".into()));
-    assert_eq!((lines[6]["width"].as_u64(), lines[6]["height"].as_u64()), (Some(9), Some(1)));
-    assert_eq!((lines[3]["label"].as_u64(), lines[3]["index"].as_u64()), (Some(1), Some(3)));
+    assert_eq!(
+        (&lines[6]["class"], &lines[6]["source"]),
+        (&"dog".into(), &"train/dog/wide.ppm".into())
+    );
+    assert_eq!(
+        (lines[6]["width"].as_u64(), lines[6]["height"].as_u64()),
+        (Some(9), Some(1))
+    );
+    assert_eq!(
+        (lines[3]["label"].as_u64(), lines[3]["index"].as_u64()),
+        (Some(1), Some(3))
+    );
 }

@@ -1,4 +1,5 @@
-//! What prep writes, read by those it is written for: the Python of docs/formats.md is run as it stands there.
+//! What prep writes, read by those it is written for: the Python of docs/formats.md is
+//! run as it stands there.
 
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test may panic")]
 
@@ -11,7 +12,8 @@ use std::process::{Command, Stdio};
 
 use common::*;
 
-/// The Python that `make test` made. Where `cargo test` runs without it, these tests say so and do nothing.
+/// The Python that `make test` made. Where `cargo test` runs without it, these tests say
+/// so and do nothing.
 fn python() -> Option<Command> {
     let python = std::env::var_os("TORCHMILL_PYTHON");
     if python.is_none() {
@@ -19,7 +21,12 @@ fn python() -> Option<Command> {
     }
     let mut python = Command::new(python?);
     // For `pipe:prep ...`.
-    let folder = Path::new(env!("CARGO_BIN_EXE_prep")).parent().unwrap().to_str().unwrap().to_owned();
+    let folder = Path::new(env!("CARGO_BIN_EXE_prep"))
+        .parent()
+        .unwrap()
+        .to_str()
+        .unwrap()
+        .to_owned();
     python.env("PATH", format!("{folder}:{}", std::env::var("PATH").unwrap_or_default()));
     Some(python)
 }
@@ -32,16 +39,23 @@ fn print(mut python: Command, folder: &Path, script: &str, input: &[u8]) -> Stri
     let mut child = python.spawn().unwrap();
     child.stdin.take().unwrap().write_all(input).unwrap();
     let output = child.wait_with_output().unwrap();
-    assert!(output.status.success(), "{script}\n{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{script}\n{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// The blocks of Python in docs/formats.md that read what prep writes, each with the command in its first line.
+/// The blocks of Python in docs/formats.md that read what prep writes, each with the
+/// command in its first line.
 fn snippets() -> Vec<(String, String)> {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/formats.md");
     let page = fs::read_to_string(page).unwrap();
-    let blocks = page.split("```python\n").skip(1).map(|rest| rest.split("```").next().unwrap());
-    let blocks = blocks.map(|block| (block.lines().next().unwrap().to_owned(), block.to_owned()));
+    let blocks =
+        page.split("```python\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+    let blocks =
+        blocks.map(|block| (block.lines().next().unwrap().to_owned(), block.to_owned()));
     blocks.filter(|(first, _)| first.starts_with("# ")).collect()
 }
 
@@ -55,7 +69,8 @@ fn the_python_of_the_documentation_reads_every_format() {
     let snippets = snippets();
     assert_eq!(snippets.len(), 7);
     for (first, script) in snippets {
-        let (how, command) = first.trim_start_matches("# ").split_once(": prep ").unwrap();
+        let (how, command) =
+            first.trim_start_matches("# ").split_once(": prep ").unwrap();
         let arguments: Vec<_> = command.split(' ').collect();
         let input = stdout(dir.path(), &arguments);
         assert_eq!(how == "from", !input.is_empty(), "{first}");

@@ -10,8 +10,10 @@ use common::*;
 fn a_sheet_shows_each_split_and_writes_nothing_else() {
     let dir = tempdir().unwrap();
     pets(dir.path());
-    let said =
-        succeed(dir.path(), &["pets", "--preview", "a.png", "--transform", "Resize((8, 8)) | ToTensor"]);
+    let said = succeed(
+        dir.path(),
+        &["pets", "--preview", "a.png", "--transform", "Resize((8, 8)) | ToTensor"],
+    );
     assert!(said.contains("a.png"), "{said}");
     let plain = image::open(dir.path().join("a.png")).unwrap();
     let random = "Resize((8, 8)) | RandomHorizontalFlip | ToTensor | Normalize(auto)";
@@ -19,8 +21,15 @@ fn a_sheet_shows_each_split_and_writes_nothing_else() {
     let drawn = image::open(dir.path().join("b.png")).unwrap();
     // A row an image instead of a picture an image.
     assert!(drawn.height() > plain.height() && drawn.width() > plain.width());
-    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 3, "only pets, a.png and b.png");
-    let stream = stdout(dir.path(), &["pets", "--preview", "-", "--transform", "Resize((8, 8)) | ToTensor"]);
+    assert_eq!(
+        std::fs::read_dir(dir.path()).unwrap().count(),
+        3,
+        "only pets, a.png and b.png"
+    );
+    let stream = stdout(
+        dir.path(),
+        &["pets", "--preview", "-", "--transform", "Resize((8, 8)) | ToTensor"],
+    );
     assert_eq!(stream, std::fs::read(dir.path().join("a.png")).unwrap());
 }
 
@@ -35,7 +44,11 @@ fn the_sheet_shows_the_images_pixels() {
     succeed(dir.path(), &["one", "--preview", "sheet.png", "--transform", normalized]);
     let sheet = image::open(dir.path().join("sheet.png")).unwrap().to_rgb8();
     for colour in [[200, 10, 20], [3, 40, 220]] {
-        assert_eq!(sheet.pixels().filter(|p| p.0 == colour).count(), 96 * 96, "{colour:?}");
+        assert_eq!(
+            sheet.pixels().filter(|p| p.0 == colour).count(),
+            96 * 96,
+            "{colour:?}"
+        );
     }
 }
 
@@ -58,5 +71,10 @@ fn a_sheet_that_cannot_be_is_refused() {
     std::fs::write(dir.path().join("file"), "").unwrap();
     fail(dir.path(), &["pets", "--preview", "file/sheet.png"], 1, "file");
 
-    fail(dir.path(), &["pets", "--preview", "a.png", "--transform", "RandomCrop(99)"], 1, "RandomCrop");
+    fail(
+        dir.path(),
+        &["pets", "--preview", "a.png", "--transform", "RandomCrop(99)"],
+        1,
+        "RandomCrop",
+    );
 }

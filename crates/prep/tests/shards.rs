@@ -16,13 +16,24 @@ fn cifar_arrives_byte_for_byte_in_order() {
     let dir = tempdir().unwrap();
     cifar(dir.path(), 4);
     let said = succeed(dir.path(), &["cifar", "-o", "out", "--shard-size", "9000"]);
-    assert!(said.contains("train: 20 images of [3, 32, 32] uint8, 10 classes, in 10 files in out"), "{said}");
+    assert!(
+        said.contains(
+            "train: 20 images of [3, 32, 32] uint8, 10 classes, in 10 files in out"
+        ),
+        "{said}"
+    );
     assert!(said.contains("baked: nothing; left to train: ToTensor"), "{said}");
     let train = shards(dir.path(), "train");
-    assert_eq!((train.len(), train.shards().len(), train.image_shape()), (20, 10, [3, 32, 32]));
+    assert_eq!(
+        (train.len(), train.shards().len(), train.image_shape()),
+        (20, 10, [3, 32, 32])
+    );
     for n in 0..20 {
         assert_eq!(train.label(n).unwrap(), n as i64 % 10);
-        assert!(train.image(n).unwrap().iter().enumerate().all(|(i, &v)| v == pixel(n, i)), "image {n}");
+        assert!(
+            train.image(n).unwrap().iter().enumerate().all(|(i, &v)| v == pixel(n, i)),
+            "image {n}"
+        );
     }
     assert_eq!(train.source(5).unwrap(), "data_batch_2.bin:1");
     let meta = train.meta();
@@ -41,7 +52,15 @@ fn images_go_through_the_pipeline_and_come_out_channels_first() {
     let transform = "CenterCrop(2) | RandomHorizontalFlip | ToTensor";
     succeed(
         dir.path(),
-        &["pets", "-o", "out", "--train-transform", transform, "--test-transform", "CenterCrop(2)"],
+        &[
+            "pets",
+            "-o",
+            "out",
+            "--train-transform",
+            transform,
+            "--test-transform",
+            "CenterCrop(2)",
+        ],
     );
     let train = shards(dir.path(), "train");
     let meta = train.meta();
@@ -51,13 +70,19 @@ fn images_go_through_the_pipeline_and_come_out_channels_first() {
     );
     assert_eq!(meta.classes, ["cat", "dog"]);
     assert_eq!(train.image_shape(), [3, 2, 2]);
-    // Columns 1 and 2 of 4: of image n, row y, channel c, that is element (y * 4 + x) * 3 + c.
+    // Columns 1 and 2 of 4: of image n, row y, channel c, that is element (y * 4 + x) * 3
+    // + c.
     let expected: Vec<u8> = (0..3)
-        .flat_map(|c| (0..2).flat_map(move |y| (1..3).map(move |x| pixel(1, (y * 4 + x) * 3 + c))))
+        .flat_map(|c| {
+            (0..2).flat_map(move |y| (1..3).map(move |x| pixel(1, (y * 4 + x) * 3 + c)))
+        })
         .collect();
     assert_eq!(train.image(1).unwrap(), expected);
     assert_eq!(train.source(1).unwrap(), "train/cat/1.ppm");
-    assert_eq!((0..6).map(|i| train.label(i).unwrap()).collect::<Vec<_>>(), [0, 0, 0, 1, 1, 1]);
+    assert_eq!(
+        (0..6).map(|i| train.label(i).unwrap()).collect::<Vec<_>>(),
+        [0, 0, 0, 1, 1, 1]
+    );
     assert_eq!(shards(dir.path(), "test").len(), 2);
 }
 
@@ -65,7 +90,12 @@ fn images_go_through_the_pipeline_and_come_out_channels_first() {
 fn a_recipe_gives_the_transforms() {
     let dir = tempdir().unwrap();
     cifar(dir.path(), 1);
-    fail(dir.path(), &["cifar", "-o", "out", "--recipe", "artcle"], 2, "no recipe is called `artcle`");
+    fail(
+        dir.path(),
+        &["cifar", "-o", "out", "--recipe", "artcle"],
+        2,
+        "no recipe is called `artcle`",
+    );
     succeed(dir.path(), &["cifar", "-o", "out", "--recipe", "article"]);
     assert_eq!(shards(dir.path(), "train").meta().pipeline, "ToTensor");
 }
@@ -75,7 +105,10 @@ fn floats_are_what_to_tensor_and_normalize_make() {
     let dir = tempdir().unwrap();
     pets(dir.path());
     let transform = "ToTensor | Normalize((0.5, 0.5, 0.5), (0.25, 0.25, 0.25))";
-    succeed(dir.path(), &["pets", "-o", "out", "--transform", transform, "--dtype", "float32"]);
+    succeed(
+        dir.path(),
+        &["pets", "-o", "out", "--transform", transform, "--dtype", "float32"],
+    );
     let train = shards(dir.path(), "train");
     assert_eq!(train.meta().deferred, "");
     let first = f32::from_le_bytes(train.image(2).unwrap()[..4].try_into().unwrap());
@@ -92,12 +125,22 @@ fn a_rerun_does_nothing_until_something_changes() {
     let written = || fs::metadata(&shard).unwrap().modified().unwrap();
     let first = written();
     let said = succeed(dir.path(), &arguments);
-    assert!(said.contains("train: 6 images of [3, 2, 4] uint8, 2 classes, in 1 file: up to date"), "{said}");
+    assert!(
+        said.contains(
+            "train: 6 images of [3, 2, 4] uint8, 2 classes, in 1 file: up to date"
+        ),
+        "{said}"
+    );
     assert_eq!(written(), first);
     // Other pixels under the same name and of the same size.
     ppm(dir.path().join("pets/train/cat/0.ppm"), 4, 2, &[1; 24]);
     let said = succeed(dir.path(), &arguments);
-    assert!(said.contains("test: 2 images of [3, 2, 4] uint8, 2 classes, in 1 file: up to date"), "{said}");
+    assert!(
+        said.contains(
+            "test: 2 images of [3, 2, 4] uint8, 2 classes, in 1 file: up to date"
+        ),
+        "{said}"
+    );
     assert_ne!(written(), first);
     assert_eq!(shards(dir.path(), "train").image(0).unwrap(), [1; 24]);
     // A damaged shard is found out by its header and written again.
@@ -105,7 +148,8 @@ fn a_rerun_does_nothing_until_something_changes() {
     succeed(dir.path(), &arguments);
     assert_eq!(shards(dir.path(), "train").len(), 6);
     // Another pipeline.
-    let said = succeed(dir.path(), &["pets", "-o", "out", "--transform", "CenterCrop(1)"]);
+    let said =
+        succeed(dir.path(), &["pets", "-o", "out", "--transform", "CenterCrop(1)"]);
     assert!(!said.contains("up to date"), "{said}");
     assert_eq!(shards(dir.path(), "train").image_shape(), [3, 1, 1]);
 }
@@ -115,9 +159,12 @@ fn a_verified_file_that_was_touched_since_is_read_again() {
     let dir = tempdir().unwrap();
     cifar(dir.path(), 1);
     let batch = dir.path().join("cifar/test_batch.bin");
-    let mut manifest = torchmill::dataset::detect::manifest(&dir.path().join("cifar")).unwrap();
+    let mut manifest =
+        torchmill::dataset::detect::manifest(&dir.path().join("cifar")).unwrap();
     for files in manifest.splits.values() {
-        manifest.checksums.extend(files.iter().map(|f| (f.clone(), "sha256:00".to_owned())));
+        manifest
+            .checksums
+            .extend(files.iter().map(|f| (f.clone(), "sha256:00".to_owned())));
     }
     manifest.write(&dir.path().join("cifar")).unwrap();
     succeed(dir.path(), &["cifar", "-o", "out"]);
@@ -141,7 +188,8 @@ fn shards_of_an_earlier_run_are_removed_and_nothing_else() {
     assert_eq!(left(&dir.path().join("out")).len(), 3 + 1 + 1);
     let said = succeed(dir.path(), &["pets", "-o", "out", "--split", "train"]);
     assert!(said.contains("removed 3 files of an earlier run"), "{said}");
-    let expected = ["test-00000-of-00001.shard", "train-00000-of-00001.shard", "train-notes.txt"];
+    let expected =
+        ["test-00000-of-00001.shard", "train-00000-of-00001.shard", "train-notes.txt"];
     assert_eq!(left(&dir.path().join("out")), expected);
 }
 
@@ -155,9 +203,15 @@ fn one_heap_is_split_by_fraction_and_inputs_are_joined() {
     let said = succeed(dir.path(), &["dog", "cat", "-o", "out"]);
     assert!(said.contains("--test-fraction 0.2 would make one"), "{said}");
     assert_eq!(shards(dir.path(), "train").len(), 16);
-    succeed(dir.path(), &["dog", "cat", "-o", "out", "--test-fraction", "0.25", "--seed", "3"]);
+    succeed(
+        dir.path(),
+        &["dog", "cat", "-o", "out", "--test-fraction", "0.25", "--seed", "3"],
+    );
     let (train, test) = (shards(dir.path(), "train"), shards(dir.path(), "test"));
-    assert_eq!((train.len(), test.len(), train.meta().classes.join(" ").as_str()), (12, 4, "cat dog"));
+    assert_eq!(
+        (train.len(), test.len(), train.meta().classes.join(" ").as_str()),
+        (12, 4, "cat dog")
+    );
     assert_eq!(train.label(0).unwrap(), 1, "dogs came first");
     let mut all: Vec<_> = (0..12).map(|i| train.source(i).unwrap()).collect();
     all.extend((0..4).map(|i| test.source(i).unwrap()));
@@ -182,7 +236,11 @@ fn the_number_of_threads_changes_nothing() {
             "--transform",
             "Resize(5)",
         ]);
-        let output = command.current_dir(dir.path()).env("RAYON_NUM_THREADS", threads).output().unwrap();
+        let output = command
+            .current_dir(dir.path())
+            .env("RAYON_NUM_THREADS", threads)
+            .output()
+            .unwrap();
         assert!(output.status.success());
         output.stdout
     };
@@ -203,12 +261,21 @@ fn inspect_says_what_a_shard_holds() {
     ] {
         assert!(text.lines().any(|l| l == line), "{text}");
     }
-    let stream = stdout(dir.path(), &["pets", "-o", "-", "--split", "train", "--shard-size", "50"]);
+    let stream = stdout(
+        dir.path(),
+        &["pets", "-o", "-", "--split", "train", "--shard-size", "50"],
+    );
     let text = String::from_utf8(pipe(dir.path(), &["--inspect", "-"], &stream)).unwrap();
     assert_eq!(text.matches("sound, all checksums match").count(), 3);
-    let lines = String::from_utf8(pipe(dir.path(), &["--inspect", "-", "--json"], &stream)).unwrap();
-    let last: serde_json::Value = serde_json::from_str(lines.lines().nth(2).unwrap()).unwrap();
-    assert_eq!((last["count"].as_u64(), last["meta"]["index"].as_u64()), (Some(2), Some(2)));
+    let lines =
+        String::from_utf8(pipe(dir.path(), &["--inspect", "-", "--json"], &stream))
+            .unwrap();
+    let last: serde_json::Value =
+        serde_json::from_str(lines.lines().nth(2).unwrap()).unwrap();
+    assert_eq!(
+        (last["count"].as_u64(), last["meta"]["index"].as_u64()),
+        (Some(2), Some(2))
+    );
     let path = dir.path().join("out/train-00000-of-00001.shard");
     let mut bytes = fs::read(&path).unwrap();
     *bytes.last_mut().unwrap() ^= 1;
@@ -218,17 +285,23 @@ fn inspect_says_what_a_shard_holds() {
     assert!(String::from_utf8(output.stderr).unwrap().contains("checksum of `source`"));
 }
 
-/// Runs prep with work for minutes, so that the signal always comes in the middle of it, and sends that.
+/// Runs prep with work for minutes, so that the signal always comes in the middle of it,
+/// and sends that.
 #[cfg(unix)]
 fn signalled(dir: &Path, signal: &str) -> std::process::Output {
-    let arguments = ["cifar", "-o", "out", "--transform", "Resize(3000)", "--shard-size", "27MB"];
-    let child = command(&arguments).current_dir(dir).stderr(Stdio::piped()).spawn().unwrap();
+    let arguments =
+        ["cifar", "-o", "out", "--transform", "Resize(3000)", "--shard-size", "27MB"];
+    let child =
+        command(&arguments).current_dir(dir).stderr(Stdio::piped()).spawn().unwrap();
     let started = Instant::now();
     while left(&dir.join("out")).is_empty() {
         assert!(started.elapsed() < Duration::from_secs(100), "nothing was ever written");
         std::thread::sleep(Duration::from_millis(20));
     }
-    let sent = std::process::Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
+    let sent = std::process::Command::new("kill")
+        .args([signal, &child.id().to_string()])
+        .status()
+        .unwrap();
     assert!(sent.success());
     child.wait_with_output().unwrap()
 }
@@ -271,5 +344,8 @@ fn a_closed_pipe_ends_prep_quietly() {
         .unwrap();
     drop(child.stdout.take());
     let output = child.wait_with_output().unwrap();
-    assert_eq!((output.status.code(), String::from_utf8(output.stderr).unwrap().as_str()), (Some(0), ""));
+    assert_eq!(
+        (output.status.code(), String::from_utf8(output.stderr).unwrap().as_str()),
+        (Some(0), "")
+    );
 }

@@ -11,17 +11,27 @@ fn values_that_are_not_from_0_to_1_are_refused() {
     let dir = tempdir().unwrap();
     pets(dir.path());
     for (transform, what) in [
-        ("ToDtype(float32) | Normalize(auto)", "write ToDtype(float32, scale=True), or ToTensor"),
-        ("ToTensor | Normalize(0.5, 0.5) | Normalize(auto)", "comes after another Normalize"),
+        (
+            "ToDtype(float32) | Normalize(auto)",
+            "write ToDtype(float32, scale=True), or ToTensor",
+        ),
+        (
+            "ToTensor | Normalize(0.5, 0.5) | Normalize(auto)",
+            "comes after another Normalize",
+        ),
         ("ToTensor | Normalize(auto) | Normalize(auto)", "comes after another Normalize"),
         ("ToTensor | RandomApply([Normalize(auto)])", "cannot be within RandomApply"),
-        ("ToTensor | RandomChoice([Compose([Normalize(auto)])])", "cannot be within RandomChoice"),
+        (
+            "ToTensor | RandomChoice([Compose([Normalize(auto)])])",
+            "cannot be within RandomChoice",
+        ),
     ] {
         fail(dir.path(), &["pets", "-o", "out", "--transform", transform], 2, what);
     }
-    for transform in
-        ["ToDtype(float32, scale=True) | Normalize(auto)", "ToTensor | ToDtype(float32) | Normalize(auto)"]
-    {
+    for transform in [
+        "ToDtype(float32, scale=True) | Normalize(auto)",
+        "ToTensor | ToDtype(float32) | Normalize(auto)",
+    ] {
         let said = succeed(dir.path(), &["pets", "-o", "out", "--transform", transform]);
         assert!(said.contains("Normalize(auto) is Normalize((0."), "{said}");
     }
@@ -38,7 +48,12 @@ fn channels_that_change_after_the_first_random_step_are_refused() {
         2,
         "has 3 means and 3 standard deviations for 1",
     );
-    fail(dir.path(), &["pets", "-o", "out", "--transform", late], 2, "has the statistics of 3 channels");
+    fail(
+        dir.path(),
+        &["pets", "-o", "out", "--transform", late],
+        2,
+        "has the statistics of 3 channels",
+    );
     succeed(
         dir.path(),
         &[
@@ -71,7 +86,9 @@ fn no_deviation_is_refused() {
 fn copies_are_drawn_of_training_images_alone_and_where_there_is_something_to_draw() {
     let dir = tempdir().unwrap();
     pets(dir.path());
-    let with = |transform: &'static str| ["pets", "-o", "out", "--augment", "3", "--transform", transform];
+    let with = |transform: &'static str| {
+        ["pets", "-o", "out", "--augment", "3", "--transform", transform]
+    };
     fail(dir.path(), &with("ToTensor"), 2, "nothing in `ToTensor` is random");
     fail(dir.path(), &with("ToTensor | RandomErasing"), 2, "add --dtype float32");
     let none = [&with("RandomHorizontalFlip")[..], &["--split", "test"]].concat();
@@ -79,5 +96,8 @@ fn copies_are_drawn_of_training_images_alone_and_where_there_is_something_to_dra
     succeed(dir.path(), &with("RandomHorizontalFlip | ToTensor"));
     let (train, test) = (shards(dir.path(), "train"), shards(dir.path(), "test"));
     assert_eq!((train.len(), test.len()), (18, 2));
-    assert_eq!((train.meta().baked.as_str(), test.meta().baked.as_str()), ("RandomHorizontalFlip", ""));
+    assert_eq!(
+        (train.meta().baked.as_str(), test.meta().baked.as_str()),
+        ("RandomHorizontalFlip", "")
+    );
 }

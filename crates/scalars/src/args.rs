@@ -71,7 +71,13 @@ pub struct Args {
     #[arg(long, value_name = "OLD=NEW", help_heading = "Input")]
     pub rename: Vec<Rename>,
     /// Put this before every tag
-    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true, help_heading = "Input")]
+    #[arg(
+        long,
+        value_name = "TEXT",
+        default_value = "",
+        hide_default_value = true,
+        help_heading = "Input"
+    )]
     pub tag_prefix: String,
     /// Leave bad cells out, and count them
     #[arg(long, help_heading = "Input")]
@@ -85,15 +91,20 @@ pub struct Args {
 impl Args {
     /// How CSVs are to be read.
     pub fn table_options(&self) -> Options {
-        let select =
-            Select { only: self.only.clone(), rename: self.rename.clone(), prefix: self.tag_prefix.clone() };
+        let select = Select {
+            only: self.only.clone(),
+            rename: self.rename.clone(),
+            prefix: self.tag_prefix.clone(),
+        };
         Options {
             step: self.step.clone(),
             wall_time: self.wall_time.clone(),
             select,
             skip_bad: self.skip_bad,
             // What is drawn is not rounded.
-            singles: self.encoding != Encoding::Double && !self.plot && self.html.is_none(),
+            singles: self.encoding != Encoding::Double
+                && !self.plot
+                && self.html.is_none(),
         }
     }
 }

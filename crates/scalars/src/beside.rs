@@ -1,4 +1,5 @@
-//! What a run has beside its metrics.csv, a file for each epoch, in event files of its own.
+//! What a run has beside its metrics.csv, a file for each epoch, in event files of its
+//! own.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -35,8 +36,8 @@ pub struct Kind {
 pub type Values = Vec<(String, Data)>;
 
 impl Kind {
-    /// Writes what all inputs have of this kind. Not every run needs to have it, but one must. A file that cannot be
-    /// read does not keep the others out.
+    /// Writes what all inputs have of this kind. Not every run needs to have it, but one
+    /// must. A file that cannot be read does not keep the others out.
     pub fn write(&self, sources: &[Source], destination: &Destination) -> Result<()> {
         let mut missing = Vec::new();
         let mut failed = None;
@@ -45,7 +46,9 @@ impl Kind {
                 say(format_args!("scalars: {earlier}"));
             }
         };
-        for (source, name) in sources.iter().zip(runs::names(sources, destination.run.as_deref())?) {
+        for (source, name) in
+            sources.iter().zip(runs::names(sources, destination.run.as_deref())?)
+        {
             let Source::File(csv) = source else {
                 return Err(Error::usage(format_args!(
                     "{} takes {} from beside a metrics.csv: give its path",
@@ -55,18 +58,31 @@ impl Kind {
             let folder = csv.with_file_name(self.folder);
             let files = epochs(&folder, self.ending)?;
             if files.is_empty() {
-                missing.push(format!("{}: there is no epoch-*.{}", folder.display(), self.ending));
+                missing.push(format!(
+                    "{}: there is no epoch-*.{}",
+                    folder.display(),
+                    self.ending
+                ));
                 continue;
             }
-            let written = self.write_one(source, &files, destination.target(source, &name), &mut fail);
+            let written = self.write_one(
+                source,
+                &files,
+                destination.target(source, &name),
+                &mut fail,
+            );
             match written.map_err(|e| e.within(source)) {
-                Err(error @ (Error::Interrupted(_) | Error::ClosedPipe)) => return Err(error),
+                Err(error @ (Error::Interrupted(_) | Error::ClosedPipe)) => {
+                    return Err(error);
+                }
                 Err(error) => fail(error),
                 Ok(()) => {}
             }
         }
         match (failed, missing.first()) {
-            (None, Some(first)) if missing.len() == sources.len() => Err(Error::failed(first)),
+            (None, Some(first)) if missing.len() == sources.len() => {
+                Err(Error::failed(first))
+            }
             (failed, _) => {
                 missing.iter().for_each(note);
                 failed.map_or(Ok(()), Err)
@@ -74,8 +90,9 @@ impl Kind {
         }
     }
 
-    /// Writes what the files hold into an event file beside that of the scalars: step is the epoch, wall time when
-    /// the file was written. Like that one it only grows: what it has of files that are gone (`train --keep`) stays.
+    /// Writes what the files hold into an event file beside that of the scalars: step is
+    /// the epoch, wall time when the file was written. Like that one it only grows: what
+    /// it has of files that are gone (`train --keep`) stays.
     fn write_one(
         &self,
         source: &Source,
@@ -83,7 +100,11 @@ impl Kind {
         target: Target,
         fail: &mut impl FnMut(Error),
     ) -> Result<()> {
-        let target = Target { source: format!("{}s", self.what), hparams: Default::default(), ..target };
+        let target = Target {
+            source: format!("{}s", self.what),
+            hparams: Default::default(),
+            ..target
+        };
         let mut kept = kept(&target, files, || begin(source))?;
         let mut file = EventFile::open(target)?;
         let mut count = 0;
@@ -98,13 +119,17 @@ impl Kind {
             let new = files.get(&epoch).map(|path| self.read_one(path));
             match new.transpose() {
                 Ok(Some(Some((wall_time, values)))) => {
-                    values.into_iter().try_for_each(|(tag, data)| push(wall_time, epoch, &tag, data))?;
+                    values
+                        .into_iter()
+                        .try_for_each(|(tag, data)| push(wall_time, epoch, &tag, data))?;
                     continue;
                 }
                 Ok(_) => {}
                 Err(error) => fail(error.within(source)),
             }
-            old.into_iter().try_for_each(|(wall_time, tag, data)| push(wall_time, epoch, &tag, data))?;
+            old.into_iter().try_for_each(|(wall_time, tag, data)| {
+                push(wall_time, epoch, &tag, data)
+            })?;
         }
         if file.started() {
             sink::report(&file.finish()?, count, self.what);
@@ -112,14 +137,16 @@ impl Kind {
         Ok(())
     }
 
-    /// When a file was written, and what it holds; `None` where it has been removed since it was found.
+    /// When a file was written, and what it holds; `None` where it has been removed since
+    /// it was found.
     fn read_one(&self, path: &Path) -> Result<Option<(f64, Values)>> {
         let read = || io::Result::Ok((fs::metadata(path)?.modified()?, fs::read(path)?));
         let (written, bytes) = match read() {
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
             read => read.doing("read", path)?,
         };
-        let wall_time = written.duration_since(UNIX_EPOCH).map_or(0.0, |d| d.as_secs_f64());
+        let wall_time =
+            written.duration_since(UNIX_EPOCH).map_or(0.0, |d| d.as_secs_f64());
         let values = (self.read)(&bytes).map_err(|e| e.within(path.display()))?;
         Ok(Some((wall_time, values)))
     }
@@ -128,10 +155,11 @@ impl Kind {
 /// A value as an event file has it: wall time, tag, data.
 type Record = (f64, String, Data);
 
-/// What the event file has of epochs before the last one's file. Of those that have a file still it is what stands in
-/// for one that cannot be read. What is older than the run, or newer than the file of a later epoch, is from a history
-/// that the run no longer has: of another run in the same folder, or from before a resume. `begin` is asked for the
-/// run's first wall time.
+/// What the event file has of epochs before the last one's file. Of those that have a
+/// file still it is what stands in for one that cannot be read. What is older than the
+/// run, or newer than the file of a later epoch, is from a history that the run no longer
+/// has: of another run in the same folder, or from before a resume. `begin` is asked for
+/// the run's first wall time.
 fn kept(
     target: &Target,
     files: &BTreeMap<i64, PathBuf>,
@@ -146,9 +174,11 @@ fn kept(
     let begin = begin()?;
     for Event { wall_time, step, what } in events {
         let later = files.range(step..).next().map(|(_, path)| path);
-        let written = later.and_then(|path| fs::metadata(path).and_then(|m| m.modified()).ok());
         let written =
-            written.and_then(|at| at.duration_since(UNIX_EPOCH).ok()).map_or(0.0, |d| d.as_secs_f64());
+            later.and_then(|path| fs::metadata(path).and_then(|m| m.modified()).ok());
+        let written = written
+            .and_then(|at| at.duration_since(UNIX_EPOCH).ok())
+            .map_or(0.0, |d| d.as_secs_f64());
         if wall_time < begin || wall_time > written {
             continue;
         }

@@ -29,7 +29,11 @@ impl Destination {
     pub fn target(&self, source: &Source, name: &Path) -> Target {
         Target {
             // Joining nothing would add a slash.
-            folder: if name == Path::new("") { self.logdir.clone() } else { self.logdir.join(name) },
+            folder: if name == Path::new("") {
+                self.logdir.clone()
+            } else {
+                self.logdir.join(name)
+            },
             source: runs::source_name(source),
             encoding: self.encoding,
             hparams: hparams::beside(source),
@@ -38,7 +42,11 @@ impl Destination {
 }
 
 /// Converts each input. One that fails does not keep the others from being converted.
-pub fn convert(sources: &[Source], destination: &Destination, options: &Options) -> Result<()> {
+pub fn convert(
+    sources: &[Source],
+    destination: &Destination,
+    options: &Options,
+) -> Result<()> {
     let names = runs::names(sources, destination.run.as_deref())?;
     let mut failed = None;
     for (source, name) in sources.iter().zip(&names) {
@@ -78,7 +86,9 @@ pub fn report(source: &Source, feed: &Feed, options: &Options) {
 /// Says that rows had to be numbered.
 pub fn report_rows(source: &Source, numbered: bool) {
     if numbered {
-        note(format_args!("{source}: no step column, so rows are numbered from 0 (--step names one)"));
+        note(format_args!(
+            "{source}: no step column, so rows are numbered from 0 (--step names one)"
+        ));
     }
 }
 
@@ -87,7 +97,11 @@ pub fn report_values(source: &Source, tally: &Tally) {
     let noted = |noted: &Noted, one: &str, more: &str| match noted.count {
         0 => {}
         1 => note(format_args!("{source}: 1 {one}: {}", noted.first)),
-        n => note(format_args!("{source}: {} {more}, the first at {}", count(n), noted.first)),
+        n => note(format_args!(
+            "{source}: {} {more}, the first at {}",
+            count(n),
+            noted.first
+        )),
     };
     noted(&tally.bad, "bad cell left out", "bad cells left out");
     noted(&tally.non_finite, "value is not finite", "values are not finite");

@@ -25,15 +25,21 @@ pub struct Curve {
     pub points: Vec<(f64, f64)>,
 }
 
-/// Reads all inputs; charts come in the order in which their tags first appear. Inputs without a point are named, and
-/// are an error where none has any. `named` is the only run's name, instead of its own.
-pub fn read(sources: &[Source], named: Option<&str>, options: &Options) -> Result<Vec<Chart>> {
+/// Reads all inputs; charts come in the order in which their tags first appear. Inputs
+/// without a point are named, and are an error where none has any. `named` is the only
+/// run's name, instead of its own.
+pub fn read(
+    sources: &[Source],
+    named: Option<&str>,
+    options: &Options,
+) -> Result<Vec<Chart>> {
     let names = runs::names(sources, named)?;
     let mut empty = Vec::new();
     let mut charts: Vec<Chart> = Vec::new();
     for (source, name) in sources.iter().zip(names) {
         let feed = source.read(options, &mut |point| {
-            let run = name.join(point.run).to_string_lossy().trim_end_matches('/').to_owned();
+            let run =
+                name.join(point.run).to_string_lossy().trim_end_matches('/').to_owned();
             let chart = match charts.iter().position(|chart| chart.tag == point.tag) {
                 Some(i) => &mut charts[i],
                 None => {
@@ -64,8 +70,9 @@ pub fn read(sources: &[Source], named: Option<&str>, options: &Options) -> Resul
     }
 }
 
-/// At most about `most` points, which draw the same picture at that many columns: of each of `most / 4` equal
-/// stretches the first, the lowest and the highest finite, and the last point.
+/// At most about `most` points, which draw the same picture at that many columns: of each
+/// of `most / 4` equal stretches the first, the lowest and the highest finite, and the
+/// last point.
 pub fn thin(points: &[(f64, f64)], most: usize) -> Vec<(f64, f64)> {
     if points.len() <= most {
         return points.to_vec();
@@ -94,7 +101,8 @@ mod tests {
 
     #[test]
     fn thinning_keeps_ends_and_extremes() {
-        let mut points: Vec<(f64, f64)> = (0..10_000).map(|i| (f64::from(i), f64::from(i % 7))).collect();
+        let mut points: Vec<(f64, f64)> =
+            (0..10_000).map(|i| (f64::from(i), f64::from(i % 7))).collect();
         points[5_003].1 = 99.0;
         points[7_001].1 = -99.0;
         let thinned = thin(&points, 400);

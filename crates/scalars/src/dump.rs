@@ -15,13 +15,17 @@ use crate::{runs, walk};
 /// What the name of every event file has in it.
 pub const EVENT_FILE: &str = "tfevents";
 
-/// Prints the scalars of event files, and of folders of them, as CSV: `wall_time,step,tag,value`, with `run`
-/// first where there is more than one, or one in a folder of its own. What is damaged ends its file, is named, and
-/// makes the whole fail, after everything else was printed.
+/// Prints the scalars of event files, and of folders of them, as CSV:
+/// `wall_time,step,tag,value`, with `run` first where there is more than one, or one in a
+/// folder of its own. What is damaged ends its file, is named, and makes the whole fail,
+/// after everything else was printed.
 pub fn dump(inputs: &[PathBuf], select: &Select, out: impl Write) -> Result<()> {
     let runs = runs(inputs)?;
     let with_run = runs.keys().any(|run| !run.as_os_str().is_empty());
-    let mut out = Csv { writer: csv::Writer::from_writer(BufWriter::with_capacity(1 << 18, out)), with_run };
+    let mut out = Csv {
+        writer: csv::Writer::from_writer(BufWriter::with_capacity(1 << 18, out)),
+        with_run,
+    };
     out.header()?;
     let mut failed = None;
     let mut others = Others::default();
@@ -48,7 +52,9 @@ pub fn dump(inputs: &[PathBuf], select: &Select, out: impl Write) -> Result<()> 
             match result {
                 Ok(()) => {}
                 // Neither is about this file alone.
-                Err(error @ (Error::Interrupted(_) | Error::ClosedPipe)) => return Err(error),
+                Err(error @ (Error::Interrupted(_) | Error::ClosedPipe)) => {
+                    return Err(error);
+                }
                 Err(error) => {
                     if let Some(earlier) = failed.replace(error) {
                         say(format_args!("scalars: {earlier}"));
@@ -64,7 +70,9 @@ pub fn dump(inputs: &[PathBuf], select: &Select, out: impl Write) -> Result<()> 
     out.finish()?;
     let Others { images, histograms, values } = others;
     if images + histograms + values > 0 {
-        note(format_args!("not scalars: {images} images, {histograms} histograms, {values} other values"));
+        note(format_args!(
+            "not scalars: {images} images, {histograms} histograms, {values} other values"
+        ));
     }
     tags.sort();
     tags.dedup();
@@ -78,11 +86,13 @@ pub fn dump(inputs: &[PathBuf], select: &Select, out: impl Write) -> Result<()> 
     }
 }
 
-/// Each run's event files in the order in which TensorBoard reads them. Those in one folder are a run, which is called
-/// after the folder: of one folder that was given, by the way from it; of several, also after these, by as much of
-/// their paths as tells them apart.
+/// Each run's event files in the order in which TensorBoard reads them. Those in one
+/// folder are a run, which is called after the folder: of one folder that was given, by
+/// the way from it; of several, also after these, by as much of their paths as tells them
+/// apart.
 fn runs(inputs: &[PathBuf]) -> Result<BTreeMap<PathBuf, Vec<PathBuf>>> {
-    // The folder that was given (or that of a file) with the ways from it, and the files there.
+    // The folder that was given (or that of a file) with the ways from it, and the files
+    // there.
     let mut roots: Vec<(PathBuf, BTreeMap<PathBuf, Vec<PathBuf>>)> = Vec::new();
     for input in inputs {
         let (root, files) = if input.is_dir() {
@@ -103,8 +113,10 @@ fn runs(inputs: &[PathBuf]) -> Result<BTreeMap<PathBuf, Vec<PathBuf>>> {
             roots.push((root.to_owned(), BTreeMap::new()));
         }
         for file in files {
-            let folder =
-                file.parent().and_then(|folder| folder.strip_prefix(root).ok()).unwrap_or(Path::new(""));
+            let folder = file
+                .parent()
+                .and_then(|folder| folder.strip_prefix(root).ok())
+                .unwrap_or(Path::new(""));
             let known = roots[at].1.entry(folder.to_owned()).or_default();
             if !known.contains(&file) {
                 known.push(file);
@@ -114,16 +126,21 @@ fn runs(inputs: &[PathBuf]) -> Result<BTreeMap<PathBuf, Vec<PathBuf>>> {
     let names = if let [_] = roots.as_slice() {
         vec![PathBuf::new()]
     } else {
-        let parts = roots.iter().map(|(root, _)| runs::path_parts(root)).collect::<Result<Vec<_>>>()?;
-        runs::distinct(&parts)
-            .map_err(|twice| Error::usage(format_args!("{} is given twice", roots[twice].0.display())))?
+        let parts = roots
+            .iter()
+            .map(|(root, _)| runs::path_parts(root))
+            .collect::<Result<Vec<_>>>()?;
+        runs::distinct(&parts).map_err(|twice| {
+            Error::usage(format_args!("{} is given twice", roots[twice].0.display()))
+        })?
     };
     let mut runs: BTreeMap<PathBuf, Vec<PathBuf>> = BTreeMap::new();
     for (name, (_, folders)) in names.iter().zip(roots) {
         for (folder, mut files) in folders {
             files.sort();
             // Joining nothing would add a slash.
-            let run = if folder == Path::new("") { name.clone() } else { name.join(folder) };
+            let run =
+                if folder == Path::new("") { name.clone() } else { name.join(folder) };
             runs.entry(run).or_default().append(&mut files);
         }
     }
@@ -146,11 +163,21 @@ struct Csv<W: Write> {
 impl<W: Write> Csv<W> {
     fn header(&mut self) -> Result<()> {
         let columns = ["run", "wall_time", "step", "tag", "value"];
-        self.writer.write_record(&columns[usize::from(!self.with_run)..]).map_err(write_error)
+        self.writer
+            .write_record(&columns[usize::from(!self.with_run)..])
+            .map_err(write_error)
     }
 
-    fn row(&mut self, run: &str, time: f64, step: i64, tag: &str, number: Number) -> Result<()> {
-        // The shortest text that reads back as the same number, in the file's own precision.
+    fn row(
+        &mut self,
+        run: &str,
+        time: f64,
+        step: i64,
+        tag: &str,
+        number: Number,
+    ) -> Result<()> {
+        // The shortest text that reads back as the same number, in the file's own
+        // precision.
         let value = match number {
             Number::Single(single) => single.to_string(),
             Number::Double(double) => double.to_string(),

@@ -1,5 +1,6 @@
-//! CSV to event files while the CSV grows. Each look reads what is new; a file that was cut back, replaced or
-//! removed is read from its start again, and [`crate::event::file`] sorts out what that means for the events.
+//! CSV to event files while the CSV grows. Each look reads what is new; a file that was
+//! cut back, replaced or removed is read from its start again, and [`crate::event::file`]
+//! sorts out what that means for the events.
 
 use std::collections::HashSet;
 use std::fs::{self, File, Metadata};
@@ -20,11 +21,13 @@ use crate::sink::Sink;
 
 /// Between looks at the files.
 const PAUSE: Duration = Duration::from_millis(500);
-/// How much of what was read last is remembered, to notice that a file was cut back and has grown again.
+/// How much of what was read last is remembered, to notice that a file was cut back and
+/// has grown again.
 const TAIL: usize = 4096;
 
-/// Follows the inputs until Ctrl-C, or until standard input ends where that is the only one. `sources` is asked
-/// again and again, so that runs which appear later are followed too.
+/// Follows the inputs until Ctrl-C, or until standard input ends where that is the only
+/// one. `sources` is asked again and again, so that runs which appear later are followed
+/// too.
 pub fn follow(
     sources: impl Fn() -> Result<Vec<Source>>,
     destination: &Destination,
@@ -34,12 +37,16 @@ pub fn follow(
     let mut followers: Vec<Follower> = Vec::new();
     let mut trouble = None;
     loop {
-        match sources().and_then(|all| Ok((runs::names(&all, destination.run.as_deref())?, all))) {
+        match sources()
+            .and_then(|all| Ok((runs::names(&all, destination.run.as_deref())?, all)))
+        {
             Ok((names, all)) => {
                 for (source, name) in all.into_iter().zip(names) {
                     if known.insert(source.clone()) {
                         let destination = destination.clone();
-                        let target = Box::new(move |source: &Source| destination.target(source, &name));
+                        let target = Box::new(move |source: &Source| {
+                            destination.target(source, &name)
+                        });
                         followers.push(Follower::new(source, target));
                     }
                 }
@@ -57,7 +64,9 @@ pub fn follow(
         for i in 0..followers.len() {
             match followers[i].look(options) {
                 Ok(goes_on) => going |= goes_on,
-                Err(error @ (Error::Interrupted(_) | Error::ClosedPipe)) => return Err(error),
+                Err(error @ (Error::Interrupted(_) | Error::ClosedPipe)) => {
+                    return Err(error);
+                }
                 Err(error) => {
                     followers[i].give_up();
                     // The last one's is how the program ends.
@@ -65,7 +74,9 @@ pub fn follow(
                         return Err(error);
                     }
                     going = true;
-                    say(format_args!("scalars: {error}; the other inputs are still followed"));
+                    say(format_args!(
+                        "scalars: {error}; the other inputs are still followed"
+                    ));
                 }
             }
             if interrupt::requested() {
@@ -92,7 +103,8 @@ struct Follower {
     input: Input,
     reading: Option<Reading>,
     waiting: bool,
-    /// It could not be read on: what it was then. Until it is another, or was cut back, it is left alone.
+    /// It could not be read on: what it was then. Until it is another, or was cut back,
+    /// it is left alone.
     failed: Option<Option<Version>>,
 }
 
@@ -147,10 +159,14 @@ impl Follower {
 
     /// Whether the input is still what could not be read on.
     fn is_left_alone(&mut self) -> bool {
-        let (Some(failed), Input::File(path)) = (self.failed, &self.input) else { return false };
+        let (Some(failed), Input::File(path)) = (self.failed, &self.input) else {
+            return false;
+        };
         let now = fs::metadata(path).ok().map(|m| Version::of(&m));
         let same = match (failed, now) {
-            (Some(then), Some(now)) => now.identity == then.identity && now.length >= then.length,
+            (Some(then), Some(now)) => {
+                now.identity == then.identity && now.length >= then.length
+            }
             (None, None) => true,
             _ => false,
         };
@@ -176,12 +192,14 @@ impl Follower {
         };
         let Some(reading) = &mut self.reading else { return Ok(going) };
         if !reading.sink.flush()? {
-            // Somebody else wrote to our event file, a second `scalars` perhaps: compare from the start.
+            // Somebody else wrote to our event file, a second `scalars` perhaps: compare
+            // from the start.
             self.reading = None;
             if matches!(self.input, Input::Pipe(_) | Input::Ended) {
-                return Err(
-                    Error::failed("another program writes to the run's event file").within(&self.source)
-                );
+                return Err(Error::failed(
+                    "another program writes to the run's event file",
+                )
+                .within(&self.source));
             }
             return Ok(going);
         }
@@ -190,11 +208,9 @@ impl Follower {
             let numbered = reading.feed.table().is_some_and(Table::numbers_rows);
             report_rows(&self.source, numbered);
             // The tags of an epoch's end come later.
-            options
-                .select
-                .unused(&tally.tags)
-                .iter()
-                .for_each(|unused| note(format_args!("{}: so far {unused}", self.source)));
+            options.select.unused(&tally.tags).iter().for_each(|unused| {
+                note(format_args!("{}: so far {unused}", self.source))
+            });
         }
         report_values(&self.source, &reading.feed.news());
         Ok(going)
@@ -212,14 +228,18 @@ impl Follower {
         };
         let metadata = file.metadata().doing("read", path)?;
         if metadata.is_dir() {
-            // A folder of runs has come to be here: they are found as inputs of their own.
+            // A folder of runs has come to be here: they are found as inputs of their
+            // own.
             return Ok(());
         }
         self.waiting = false;
         if let Some(reading) = &self.reading
             && !reading.goes_on(&mut file, &metadata).doing("read", path)?
         {
-            note(format_args!("{}: it was cut back or replaced; reading it again", self.source));
+            note(format_args!(
+                "{}: it was cut back or replaced; reading it again",
+                self.source
+            ));
             self.reading = None;
         }
         // An empty file has not begun: somebody is about to write it.
@@ -227,7 +247,11 @@ impl Follower {
             return Ok(());
         }
         let reading = self.reading.get_or_insert_with(|| {
-            Reading::new(Sink::new((self.target)(&self.source), now()), options, identity(&metadata))
+            Reading::new(
+                Sink::new((self.target)(&self.source), now()),
+                options,
+                identity(&metadata),
+            )
         });
         file.seek(SeekFrom::Start(reading.offset)).doing("read", path)?;
         reading.sink.set_now(now());
@@ -249,12 +273,20 @@ impl Follower {
         reading.sink.set_now(now());
         loop {
             match pieces.try_recv() {
-                Ok(Ok(piece)) => reading.take(&piece).map_err(|e| e.within(&self.source))?,
-                Ok(Err(e)) => return Err(Error::io(format_args!("cannot read {}", self.source), &e)),
+                Ok(Ok(piece)) => {
+                    reading.take(&piece).map_err(|e| e.within(&self.source))?
+                }
+                Ok(Err(e)) => {
+                    return Err(Error::io(
+                        format_args!("cannot read {}", self.source),
+                        &e,
+                    ));
+                }
                 Err(TryRecvError::Empty) => return Ok(true),
                 Err(TryRecvError::Disconnected) => {
                     let Reading { feed, sink, .. } = reading;
-                    feed.finish(&mut |point| sink.push(point)).map_err(|e| e.within(&self.source))?;
+                    feed.finish(&mut |point| sink.push(point))
+                        .map_err(|e| e.within(&self.source))?;
                     self.input = Input::Ended;
                     return match reading.feed.emptiness() {
                         Some(why) => Err(Error::failed(why).within(&self.source)),
@@ -290,7 +322,9 @@ impl Reading {
         let Self { feed, sink, .. } = self;
         feed.feed(piece, &mut |point| sink.push(point))?;
         self.offset += piece.len() as u64;
-        self.tail.extend_from_slice(piece.get(piece.len().saturating_sub(TAIL)..).unwrap_or_default());
+        self.tail.extend_from_slice(
+            piece.get(piece.len().saturating_sub(TAIL)..).unwrap_or_default(),
+        );
         self.tail.drain(..self.tail.len().saturating_sub(TAIL));
         Ok(())
     }
@@ -315,7 +349,8 @@ fn identity(_: &Metadata) -> Option<(u64, u64)> {
     None
 }
 
-/// Reads standard input in a thread of its own, so that Ctrl-C is heard while nothing comes.
+/// Reads standard input in a thread of its own, so that Ctrl-C is heard while nothing
+/// comes.
 fn pump_stdin() -> Receiver<io::Result<Vec<u8>>> {
     let (sender, receiver) = mpsc::sync_channel(16);
     std::thread::spawn(move || {

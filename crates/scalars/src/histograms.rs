@@ -1,5 +1,6 @@
-//! `--histograms`: how a run's weights are distributed after each epoch, for TensorBoard's HISTOGRAMS page. They come
-//! from the checkpoints beside metrics.csv, so that training need not stop to count, and runs of long ago have them.
+//! `--histograms`: how a run's weights are distributed after each epoch, for
+//! TensorBoard's HISTOGRAMS page. They come from the checkpoints beside metrics.csv, so
+//! that training need not stop to count, and runs of long ago have them.
 
 use half::{bf16, f16};
 use prost::Message;
@@ -14,8 +15,13 @@ use crate::event::proto::{Data, Histogram};
 const BUCKETS: usize = 64;
 
 /// The checkpoints.
-pub const CHECKPOINTS: Kind =
-    Kind { option: "--histograms", folder: "checkpoints", ending: "safetensors", what: "histogram", read };
+pub const CHECKPOINTS: Kind = Kind {
+    option: "--histograms",
+    folder: "checkpoints",
+    ending: "safetensors",
+    what: "histogram",
+    read,
+};
 
 fn read(bytes: &[u8]) -> Result<Values> {
     let tensors = SafeTensors::deserialize(bytes).map_err(Error::failed)?;
@@ -25,9 +31,14 @@ fn read(bytes: &[u8]) -> Result<Values> {
     for (name, tensor) in &tensors {
         match histogram_of(tensor.dtype(), tensor.data()) {
             Some(Some(histogram)) => {
-                histograms.push((format!("weights/{name}"), Data::Histogram(histogram.encode_to_vec())));
+                histograms.push((
+                    format!("weights/{name}"),
+                    Data::Histogram(histogram.encode_to_vec()),
+                ));
             }
-            Some(None) => note(format_args!("{name} has no finite value, so no histogram")),
+            Some(None) => {
+                note(format_args!("{name} has no finite value, so no histogram"))
+            }
             // Counters, such as BatchNorm2d's of batches, are no weights.
             None => {}
         }
@@ -35,14 +46,20 @@ fn read(bytes: &[u8]) -> Result<Values> {
     Ok(histograms)
 }
 
-/// The distribution of a tensor's little-endian elements; `None` where they are no floating-point numbers.
+/// The distribution of a tensor's little-endian elements; `None` where they are no
+/// floating-point numbers.
 fn histogram_of(dtype: Dtype, bytes: &[u8]) -> Option<Option<Histogram>> {
-    fn each<const N: usize>(bytes: &[u8], read: fn([u8; N]) -> f64) -> impl Iterator<Item = f64> {
+    fn each<const N: usize>(
+        bytes: &[u8],
+        read: fn([u8; N]) -> f64,
+    ) -> impl Iterator<Item = f64> {
         bytes.as_chunks().0.iter().map(move |element| read(*element))
     }
     match dtype {
         Dtype::F16 => Some(histogram(|| each(bytes, |b| f16::from_le_bytes(b).to_f64()))),
-        Dtype::BF16 => Some(histogram(|| each(bytes, |b| bf16::from_le_bytes(b).to_f64()))),
+        Dtype::BF16 => {
+            Some(histogram(|| each(bytes, |b| bf16::from_le_bytes(b).to_f64())))
+        }
         Dtype::F32 => Some(histogram(|| each(bytes, |b| f32::from_le_bytes(b).into()))),
         Dtype::F64 => Some(histogram(|| each(bytes, f64::from_le_bytes))),
         _ => None,
@@ -57,7 +74,8 @@ fn histogram<V: Iterator<Item = f64>>(values: impl Fn() -> V) -> Option<Histogra
     let width = (max - min) / buckets as f64;
     let mut bucket = vec![0.0; buckets];
     for value in finite() {
-        // The greatest belongs to the last bucket. A width of 0 gives NaN, which the cast makes 0.
+        // The greatest belongs to the last bucket. A width of 0 gives NaN, which the cast
+        // makes 0.
         bucket[(((value - min) / width) as usize).min(buckets - 1)] += 1.0;
     }
     Some(Histogram {
@@ -80,7 +98,9 @@ mod tests {
     #[test]
     fn weights_of_every_precision_are_read() {
         let numbers = [-1.5, 0.25, 96.0];
-        let bytes = |each: fn(f64) -> Vec<u8>| numbers.iter().flat_map(|&v| each(v)).collect::<Vec<_>>();
+        let bytes = |each: fn(f64) -> Vec<u8>| {
+            numbers.iter().flat_map(|&v| each(v)).collect::<Vec<_>>()
+        };
         for (dtype, bytes) in [
             (Dtype::F16, bytes(|v| f16::from_f64(v).to_le_bytes().into())),
             (Dtype::BF16, bytes(|v| bf16::from_f64(v).to_le_bytes().into())),
@@ -88,7 +108,11 @@ mod tests {
             (Dtype::F64, bytes(|v| v.to_le_bytes().into())),
         ] {
             let h = histogram_of(dtype, &bytes).unwrap().unwrap();
-            assert_eq!((h.min, h.max, h.num, h.sum), (-1.5, 96.0, 3.0, 94.75), "{dtype:?}");
+            assert_eq!(
+                (h.min, h.max, h.num, h.sum),
+                (-1.5, 96.0, 3.0, 94.75),
+                "{dtype:?}"
+            );
         }
         assert_eq!(histogram_of(Dtype::I64, &[0; 8]), None);
     }
@@ -97,7 +121,10 @@ mod tests {
     fn every_finite_value_is_counted_once() {
         let of = |values: &[f64]| histogram(|| values.iter().copied());
         let h = of(&[0.0, 0.0, 0.25, 1.0, f64::NAN, f64::INFINITY]).unwrap();
-        assert_eq!((h.min, h.max, h.num, h.sum, h.sum_squares), (0.0, 1.0, 4.0, 1.25, 1.0625));
+        assert_eq!(
+            (h.min, h.max, h.num, h.sum, h.sum_squares),
+            (0.0, 1.0, 4.0, 1.25, 1.0625)
+        );
         assert_eq!((h.bucket.len(), h.bucket.iter().sum::<f64>()), (BUCKETS, 4.0));
         assert_eq!((h.bucket[0], h.bucket[16], h.bucket[63]), (2.0, 1.0, 1.0));
         assert_eq!((h.bucket_limit[15], h.bucket_limit[63]), (0.25, 1.0));

@@ -1,4 +1,5 @@
-//! A run's hyperparameters: the config.toml beside its metrics.csv, flattened for TensorBoard's HPARAMS page.
+//! A run's hyperparameters: the config.toml beside its metrics.csv, flattened for
+//! TensorBoard's HPARAMS page.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,8 +15,9 @@ use crate::input::source::Source;
 /// Longer texts are cut: they become a column of a table.
 const LONGEST_TEXT: usize = 200;
 
-/// The hyperparameters that belong to an input; none where there is no config.toml. One that cannot be read is
-/// no reason not to convert the metrics: it is named, and left out.
+/// The hyperparameters that belong to an input; none where there is no config.toml. One
+/// that cannot be read is no reason not to convert the metrics: it is named, and left
+/// out.
 pub fn beside(source: &Source) -> BTreeMap<String, HParam> {
     let Source::File(csv) = source else { return BTreeMap::new() };
     let path = csv.with_file_name("config.toml");
@@ -40,7 +42,10 @@ fn read(path: &Path) -> Result<BTreeMap<String, HParam>, String> {
         Setting::Bool(b) => HParamKind::Bool(b),
         Setting::Text(text) => HParamKind::Text(cut(&text)),
     };
-    Ok(settings.into_iter().map(|(name, setting)| (name, HParam { kind: Some(kind(setting)) })).collect())
+    Ok(settings
+        .into_iter()
+        .map(|(name, setting)| (name, HParam { kind: Some(kind(setting)) }))
+        .collect())
 }
 
 fn cut(text: &str) -> String {

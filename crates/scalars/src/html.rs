@@ -25,7 +25,8 @@ struct Line<'a> {
     /// How many there were before thinning.
     count: usize,
     steps: Vec<f64>,
-    /// JSON has no NaN and no infinity: serde_json writes null for them, and the curve has a gap.
+    /// JSON has no NaN and no infinity: serde_json writes null for them, and the curve
+    /// has a gap.
     values: Vec<f64>,
 }
 
@@ -49,13 +50,15 @@ fn page(charts: &[Chart]) -> Result<String> {
                 .curves
                 .iter()
                 .map(|curve| {
-                    let (steps, values) = thin(&curve.points, MOST_POINTS).into_iter().unzip();
+                    let (steps, values) =
+                        thin(&curve.points, MOST_POINTS).into_iter().unzip();
                     Line { run: &curve.run, count: curve.points.len(), steps, values }
                 })
                 .collect(),
         })
         .collect();
-    let json = serde_json::to_string(&data).map_err(|e| Error::failed(e).within("cannot write the page"))?;
+    let json = serde_json::to_string(&data)
+        .map_err(|e| Error::failed(e).within("cannot write the page"))?;
     // Within a script element only `</` could end it, and `<!--` confuse it.
     Ok(PAGE.replacen(PLACE, &json.replace('<', "\\u003c"), 1))
 }
@@ -71,7 +74,12 @@ mod tests {
         let curve = Curve { run: "a".into(), points: vec![(1.0, 0.5), (2.0, f64::NAN)] };
         let page = page(&[Chart { tag, curves: vec![curve] }]).unwrap();
         assert!(page.contains(r#"[{"tag":"\u003c/script>\u003cb>loss","curves":[{"run":"a","count":2,"steps":[1.0,2.0],"values":[0.5,null]}]}]"#));
-        assert!(!page.contains(PLACE) && !page.contains("src=") && !page.contains("href="));
-        assert_eq!(page.matches("http").count(), page.matches("http://www.w3.org/2000/svg").count());
+        assert!(
+            !page.contains(PLACE) && !page.contains("src=") && !page.contains("href=")
+        );
+        assert_eq!(
+            page.matches("http").count(),
+            page.matches("http://www.w3.org/2000/svg").count()
+        );
     }
 }

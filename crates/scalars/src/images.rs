@@ -1,4 +1,5 @@
-//! `--images`: the pictures that `evaluate --samples` drew of a run's checkpoints, for TensorBoard's IMAGES page.
+//! `--images`: the pictures that `evaluate --samples` drew of a run's checkpoints, for
+//! TensorBoard's IMAGES page.
 
 use image::ImageFormat;
 use prost::Message;
@@ -8,11 +9,13 @@ use crate::beside::{Kind, Values};
 use crate::event::proto::{Data, Image};
 
 /// The pictures.
-pub const SAMPLES: Kind = Kind { option: "--images", folder: "samples", ending: "png", what: "image", read };
+pub const SAMPLES: Kind =
+    Kind { option: "--images", folder: "samples", ending: "png", what: "image", read };
 
 fn read(png: &[u8]) -> Result<Values> {
     // Decoded whole: a browser shows half a picture without a word.
-    let picture = image::load_from_memory_with_format(png, ImageFormat::Png).map_err(Error::failed)?;
+    let picture = image::load_from_memory_with_format(png, ImageFormat::Png)
+        .map_err(Error::failed)?;
     let image = Image {
         // A PNG's sides are of 31 bits.
         height: picture.height() as i32,

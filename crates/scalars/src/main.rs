@@ -39,16 +39,23 @@ fn run(args: Args) -> Result<()> {
     // Who wants to look at curves gets event files only on request.
     let writes = !draws || args.histograms || args.images;
     let logdir = args.logdir.or_else(|| writes.then(|| PathBuf::from("logs")));
-    let destination =
-        logdir.map(|logdir| Destination { logdir, run: args.run.clone(), encoding: args.encoding });
+    let destination = logdir.map(|logdir| Destination {
+        logdir,
+        run: args.run.clone(),
+        encoding: args.encoding,
+    });
     if let (true, Some(destination)) = (args.follow, &destination) {
         return follow::follow(|| Source::all(&args.inputs), destination, &options);
     }
     let sources = Source::all(&args.inputs)?;
     if sources.is_empty() {
-        let folders: Vec<String> = args.inputs.iter().map(|path| path.display().to_string()).collect();
-        let events = |folder: &PathBuf| walk::files(folder, |name| name.contains(dump::EVENT_FILE));
-        let hint = match args.inputs.iter().find_map(|folder| events(folder).ok()?.pop()) {
+        let folders: Vec<String> =
+            args.inputs.iter().map(|path| path.display().to_string()).collect();
+        let events = |folder: &PathBuf| {
+            walk::files(folder, |name| name.contains(dump::EVENT_FILE))
+        };
+        let hint = match args.inputs.iter().find_map(|folder| events(folder).ok()?.pop())
+        {
             Some(_) => ", but there are event files: --dump prints them as CSV",
             None => "",
         };
@@ -60,7 +67,9 @@ fn run(args: Args) -> Result<()> {
     if draws {
         let charts = curves::read(&sources, args.run.as_deref(), &options)?;
         if args.plot {
-            torchmill::cli::print(plot::draw(&charts, plot::Look::of_stdout()).as_bytes())?;
+            torchmill::cli::print(
+                plot::draw(&charts, plot::Look::of_stdout()).as_bytes(),
+            )?;
         }
         if let Some(path) = &args.html {
             html::write(&charts, path)?;
@@ -68,7 +77,8 @@ fn run(args: Args) -> Result<()> {
     }
     let Some(destination) = destination else { return Ok(()) };
     convert::convert(&sources, &destination, &options)?;
-    let beside = [(args.histograms, histograms::CHECKPOINTS), (args.images, images::SAMPLES)];
+    let beside =
+        [(args.histograms, histograms::CHECKPOINTS), (args.images, images::SAMPLES)];
     for (_, kind) in beside.iter().filter(|(asked, _)| *asked) {
         kind.write(&sources, &destination)?;
     }

@@ -1,4 +1,5 @@
-//! Curves in the terminal: braille dots, or plain characters where the terminal knows no Unicode.
+//! Curves in the terminal: braille dots, or plain characters where the terminal knows no
+//! Unicode.
 
 use std::env;
 use std::fmt::Write as _;
@@ -32,8 +33,8 @@ const COLOURS: [Color; 6] =
 const MARKS: [char; 6] = ['*', 'o', '+', 'x', '#', '@'];
 
 impl Look {
-    /// What standard output is: a terminal of some width, or else 80 characters without colours. NO_COLOR, and a
-    /// locale without UTF-8, are respected.
+    /// What standard output is: a terminal of some width, or else 80 characters without
+    /// colours. NO_COLOR, and a locale without UTF-8, are respected.
     pub fn of_stdout() -> Self {
         let columns = env::var("COLUMNS").ok().and_then(|c| c.parse().ok());
         let size = terminal::columns(std::io::stdout());
@@ -51,9 +52,11 @@ pub fn draw(charts: &[Chart], look: Look) -> String {
 }
 
 fn draw_one(chart: &Chart, look: Look) -> String {
-    // More points than dots cannot be seen; four dots of braille for each column leave room.
+    // More points than dots cannot be seen; four dots of braille for each column leave
+    // room.
     let finite = |curve: &Curve| -> Vec<(f64, f64)> {
-        let finite: Vec<_> = curve.points.iter().copied().filter(|p| p.1.is_finite()).collect();
+        let finite: Vec<_> =
+            curve.points.iter().copied().filter(|p| p.1.is_finite()).collect();
         thin(&finite, usize::from(look.width) * 8)
     };
     let points: Vec<Vec<(f64, f64)>> = chart.curves.iter().map(finite).collect();
@@ -63,10 +66,18 @@ fn draw_one(chart: &Chart, look: Look) -> String {
         return text;
     };
     let datasets = points.iter().enumerate().map(|(i, points)| {
-        let marker = if look.unicode { Marker::Braille } else { Marker::Custom(MARKS[i % MARKS.len()]) };
+        let marker = if look.unicode {
+            Marker::Braille
+        } else {
+            Marker::Custom(MARKS[i % MARKS.len()])
+        };
         Dataset::default()
             .marker(marker)
-            .graph_type(if points.len() > 1 { GraphType::Line } else { GraphType::Scatter })
+            .graph_type(if points.len() > 1 {
+                GraphType::Line
+            } else {
+                GraphType::Scatter
+            })
             .style(Style::new().fg(COLOURS[i % COLOURS.len()]))
             .data(points)
     });
@@ -98,7 +109,10 @@ fn title(chart: &Chart, look: Look) -> String {
         let (start, end) = escape(COLOURS[i % COLOURS.len()], look);
         let last = format!(": {} at step {step}", number(last));
         // What is known of the run is worth more than all of its name.
-        let run = terminal::cut(&terminal::harmless(run), width.saturating_sub("  * ".len() + last.len()));
+        let run = terminal::cut(
+            &terminal::harmless(run),
+            width.saturating_sub("  * ".len() + last.len()),
+        );
         let _ = writeln!(text, "  {start}{mark}{end} {run}{last}");
     }
     text
@@ -127,7 +141,11 @@ fn number(value: f64) -> String {
     if (-4.0..7.0).contains(&magnitude) {
         let decimals = (3.0 - magnitude).clamp(0.0, 7.0) as usize;
         let text = format!("{value:.decimals$}");
-        if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
+        if text.contains('.') {
+            text.trim_end_matches('0').trim_end_matches('.').to_owned()
+        } else {
+            text
+        }
     } else {
         format!("{value:.3e}")
     }
@@ -139,7 +157,8 @@ fn print(buffer: &Buffer, look: Look, text: &mut String) {
         for x in 0..buffer.area.width {
             let cell = &buffer[(x, y)];
             let symbol = if look.unicode { cell.symbol() } else { plain(cell.symbol()) };
-            let (start, end) = if symbol == " " { ("", "") } else { escape(cell.fg, look) };
+            let (start, end) =
+                if symbol == " " { ("", "") } else { escape(cell.fg, look) };
             let _ = write!(line, "{start}{symbol}{end}");
         }
         text.push_str(line.trim_end());
@@ -178,8 +197,10 @@ mod tests {
     use super::*;
 
     fn chart(runs: &[(&str, &[(f64, f64)])]) -> Chart {
-        let curve =
-            |(run, points): &(&str, &[(f64, f64)])| Curve { run: (*run).into(), points: points.to_vec() };
+        let curve = |(run, points): &(&str, &[(f64, f64)])| Curve {
+            run: (*run).into(),
+            points: points.to_vec(),
+        };
         Chart { tag: "test loss".into(), curves: runs.iter().map(curve).collect() }
     }
 
@@ -187,17 +208,23 @@ mod tests {
 
     #[test]
     fn lines_fit_and_ascii_is_ascii() {
-        let falling: Vec<(f64, f64)> = (0..50_000).map(|i| (f64::from(i), 1.0 / f64::from(i + 1))).collect();
+        let falling: Vec<(f64, f64)> =
+            (0..50_000).map(|i| (f64::from(i), 1.0 / f64::from(i + 1))).collect();
         let chart = chart(&[("a", &falling), ("b", &[(3.0, 0.5)])]);
         let text = draw(std::slice::from_ref(&chart), ASCII);
         assert!(text.is_ascii() && text.lines().all(|l| l.len() <= 60), "{text}");
         assert!(
-            text.starts_with("test loss\n  * a: 2.000e-5 at step 49999\n  o b: 0.5 at step 3\n"),
+            text.starts_with(
+                "test loss\n  * a: 2.000e-5 at step 49999\n  o b: 0.5 at step 3\n"
+            ),
             "{text}"
         );
         assert!(text.contains('*') && text.lines().count() == 3 + usize::from(HEIGHT));
         let braille = draw(&[chart], Look { unicode: true, colour: true, ..ASCII });
-        assert!(braille.contains('\u{2514}') && braille.contains("\x1b[36m"), "{braille}");
+        assert!(
+            braille.contains('\u{2514}') && braille.contains("\x1b[36m"),
+            "{braille}"
+        );
         assert!(braille.chars().any(|c| ('\u{2801}'..='\u{28ff}').contains(&c)));
     }
 
@@ -219,7 +246,8 @@ mod tests {
 
     #[test]
     fn odd_values_are_drawn_or_told() {
-        let nan = draw(&[chart(&[("a", &[(1.0, f64::NAN), (2.0, f64::INFINITY)])])], ASCII);
+        let nan =
+            draw(&[chart(&[("a", &[(1.0, f64::NAN), (2.0, f64::INFINITY)])])], ASCII);
         assert_eq!(nan, "test loss\n  * a: inf at step 2\n  no finite value\n");
         for value in [0.0, -1e300, 1e-300, f64::MAX, f64::MIN] {
             draw(&[chart(&[("a", &[(1.0, value), (2.0, -value)])])], ASCII);
@@ -228,7 +256,11 @@ mod tests {
 
     #[test]
     fn numbers_are_short() {
-        let shown = [0.0, 0.59, 310.5, 2.3456, 123456.0, 1e-5, -1.5e12, 49999.0].map(number);
-        assert_eq!(shown, ["0", "0.59", "310.5", "2.346", "123456", "1.000e-5", "-1.500e12", "49999"]);
+        let shown =
+            [0.0, 0.59, 310.5, 2.3456, 123456.0, 1e-5, -1.5e12, 49999.0].map(number);
+        assert_eq!(
+            shown,
+            ["0", "0.59", "310.5", "2.346", "123456", "1.000e-5", "-1.500e12", "49999"]
+        );
     }
 }

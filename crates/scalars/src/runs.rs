@@ -1,4 +1,5 @@
-//! What runs are called: each input becomes one run, in a folder of its own below the log folder.
+//! What runs are called: each input becomes one run, in a folder of its own below the log
+//! folder.
 
 use std::ffi::OsString;
 use std::path::{Component, Path, PathBuf};
@@ -7,9 +8,10 @@ use torchmill::{Context, Error, Result};
 
 use crate::input::source::Source;
 
-/// The runs' names, one for each source. A file named metrics.csv is called after its folder, another after
-/// itself; where two would be called the same, folders above are put before until they differ. Standard input
-/// has no name: its run is the log folder itself. `named` (`--run`) is the name of the only one.
+/// The runs' names, one for each source. A file named metrics.csv is called after its
+/// folder, another after itself; where two would be called the same, folders above are
+/// put before until they differ. Standard input has no name: its run is the log folder
+/// itself. `named` (`--run`) is the name of the only one.
 pub fn names(sources: &[Source], named: Option<&str>) -> Result<Vec<PathBuf>> {
     match (named, sources) {
         (Some(_), [first, second, ..]) => Err(Error::usage(format_args!(
@@ -19,18 +21,23 @@ pub fn names(sources: &[Source], named: Option<&str>) -> Result<Vec<PathBuf>> {
         (Some(name), _) => Ok(sources.iter().map(|_| PathBuf::from(name)).collect()),
         (None, _) => {
             let parts = sources.iter().map(parts).collect::<Result<Vec<_>>>()?;
-            distinct(&parts).map_err(|twice| Error::usage(format_args!("{} is given twice", sources[twice])))
+            distinct(&parts).map_err(|twice| {
+                Error::usage(format_args!("{} is given twice", sources[twice]))
+            })
         }
     }
 }
 
-/// Of each path the last part, and of those that end alike as many more as tell them apart. An error is the index of
-/// one that nothing tells apart.
+/// Of each path the last part, and of those that end alike as many more as tell them
+/// apart. An error is the index of one that nothing tells apart.
 pub fn distinct(parts: &[Vec<OsString>]) -> Result<Vec<PathBuf>, usize> {
     let mut lengths = vec![1; parts.len()];
     loop {
-        let names: Vec<PathBuf> = parts.iter().zip(&lengths).map(|(p, &n)| last(p, n)).collect();
-        let clash = |i: usize| names.iter().enumerate().any(|(j, other)| j != i && *other == names[i]);
+        let names: Vec<PathBuf> =
+            parts.iter().zip(&lengths).map(|(p, &n)| last(p, n)).collect();
+        let clash = |i: usize| {
+            names.iter().enumerate().any(|(j, other)| j != i && *other == names[i])
+        };
         let clashing: Vec<usize> = (0..names.len()).filter(|&i| clash(i)).collect();
         if clashing.is_empty() {
             return Ok(names);
@@ -46,9 +53,13 @@ pub fn distinct(parts: &[Vec<OsString>]) -> Result<Vec<PathBuf>, usize> {
 pub fn source_name(source: &Source) -> String {
     let name = match source {
         Source::Stdin => "stdin".to_owned(),
-        Source::File(path) => path.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
+        Source::File(path) => {
+            path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
+        }
     };
-    name.chars().map(|c| if c.is_alphanumeric() || "-_".contains(c) { c } else { '_' }).collect()
+    name.chars()
+        .map(|c| if c.is_alphanumeric() || "-_".contains(c) { c } else { '_' })
+        .collect()
 }
 
 /// The path's parts, the last of them the run's own name.
@@ -85,21 +96,36 @@ mod tests {
     use super::*;
 
     fn named(paths: &[&str]) -> Result<Vec<String>> {
-        let sources: Vec<Source> = paths.iter().map(|p| Source::new(Path::new(p))).collect();
+        let sources: Vec<Source> =
+            paths.iter().map(|p| Source::new(Path::new(p))).collect();
         Ok(names(&sources, None)?.iter().map(|n| n.display().to_string()).collect())
     }
 
     #[test]
     fn runs_are_called_after_their_folders() {
-        assert_eq!(named(&["runs/a/metrics.csv", "/x/b/metrics.csv"]).unwrap(), ["a", "b"]);
-        assert_eq!(named(&["loss.csv", "a/../acc.csv", "-"]).unwrap(), ["loss", "acc", ""]);
+        assert_eq!(
+            named(&["runs/a/metrics.csv", "/x/b/metrics.csv"]).unwrap(),
+            ["a", "b"]
+        );
+        assert_eq!(
+            named(&["loss.csv", "a/../acc.csv", "-"]).unwrap(),
+            ["loss", "acc", ""]
+        );
     }
 
     #[test]
     fn names_that_clash_get_the_folders_above() {
-        assert_eq!(named(&["x/a/metrics.csv", "y/a/metrics.csv", "b.csv"]).unwrap(), ["x/a", "y/a", "b"]);
+        assert_eq!(
+            named(&["x/a/metrics.csv", "y/a/metrics.csv", "b.csv"]).unwrap(),
+            ["x/a", "y/a", "b"]
+        );
         assert_eq!(named(&["a/log.csv", "b/log.csv"]).unwrap(), ["a/log", "b/log"]);
-        assert!(named(&["a/log.csv", "a/./log.csv"]).unwrap_err().to_string().contains("given twice"));
+        assert!(
+            named(&["a/log.csv", "a/./log.csv"])
+                .unwrap_err()
+                .to_string()
+                .contains("given twice")
+        );
         assert!(named(&["-", "-"]).unwrap_err().to_string().contains("given twice"));
     }
 

@@ -11,7 +11,8 @@ use crate::event::file::{EventFile, Finished, Outcome, Target};
 use crate::event::live::LiveFile;
 use crate::input::table::Point;
 
-/// The event files of one input. Most have one run; a table with a `run` column has several.
+/// The event files of one input. Most have one run; a table with a `run` column has
+/// several.
 pub struct Sink {
     target: Target,
     now: f64,
@@ -33,8 +34,8 @@ enum State {
 }
 
 impl Sink {
-    /// Nothing is looked at or written before the first point. Points that have no time get `now`, unless the
-    /// file has one for them already.
+    /// Nothing is looked at or written before the first point. Points that have no time
+    /// get `now`, unless the file has one for them already.
     pub fn new(target: Target, now: f64) -> Self {
         Self { target, now, runs: HashMap::new() }
     }
@@ -47,7 +48,10 @@ impl Sink {
     /// Takes a point.
     pub fn push(&mut self, point: Point) -> Result<()> {
         if !self.runs.contains_key(point.run) {
-            let target = Target { folder: folder(&self.target.folder, point.run)?, ..self.target.clone() };
+            let target = Target {
+                folder: folder(&self.target.folder, point.run)?,
+                ..self.target.clone()
+            };
             let state = State::CatchUp(Box::new(EventFile::open(target)?));
             self.runs.insert(point.run.to_owned(), Run { state, points: 0 });
         }
@@ -57,7 +61,12 @@ impl Sink {
         match &mut run.state {
             State::CatchUp(file) => file.push(wall_time, self.now, step, tag, value),
             State::Live(file) => {
-                file.push(Scalar { wall_time: wall_time.unwrap_or(self.now), step, tag, value });
+                file.push(Scalar {
+                    wall_time: wall_time.unwrap_or(self.now),
+                    step,
+                    tag,
+                    value,
+                });
                 Ok(())
             }
             State::Done => Ok(()),
@@ -69,8 +78,8 @@ impl Sink {
         self.catch_up(false)
     }
 
-    /// All points so far are in, and more will come. `false`: somebody else has changed a file, so the input
-    /// has to be read again from its start.
+    /// All points so far are in, and more will come. `false`: somebody else has changed a
+    /// file, so the input has to be read again from its start.
     pub fn flush(&mut self) -> Result<bool> {
         for run in self.runs.values_mut() {
             if let State::Live(file) = &mut run.state
@@ -110,7 +119,9 @@ pub fn report(finished: &Finished, points: u64, what: &str) {
         Outcome::Created => format!("{path}: {all}"),
         Outcome::UpToDate => format!("{path}: {all}, up to date"),
         Outcome::Appended(new) => format!("{path}: {all}, {} of them new", count(new)),
-        Outcome::Replaced => format!("{path}: {all}; the run had changed, so the old file is replaced"),
+        Outcome::Replaced => {
+            format!("{path}: {all}; the run had changed, so the old file is replaced")
+        }
     });
 }
 
@@ -120,9 +131,14 @@ fn folder(base: &Path, run: &str) -> Result<std::path::PathBuf> {
         // Joining nothing would add a slash.
         return Ok(base.to_owned());
     }
-    if Path::new(run).components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir)) {
+    if Path::new(run)
+        .components()
+        .all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
+    {
         Ok(base.join(run))
     } else {
-        Err(Error::failed(format_args!("a run called {run:?} would lie outside the log folder")))
+        Err(Error::failed(format_args!(
+            "a run called {run:?} would lie outside the log folder"
+        )))
     }
 }

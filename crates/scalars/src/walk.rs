@@ -7,15 +7,18 @@ use std::path::{Path, PathBuf};
 
 use torchmill::{Context, Result};
 
-/// Every file in `root` and below whose name is wanted, in no order. Links are followed, but each folder is looked
-/// into once, by its own path where there is one: links may lead in circles, and `latest` be a run that is there
-/// already. What disappears meanwhile is not there.
+/// Every file in `root` and below whose name is wanted, in no order. Links are followed,
+/// but each folder is looked into once, by its own path where there is one: links may
+/// lead in circles, and `latest` be a run that is there already. What disappears
+/// meanwhile is not there.
 pub fn files(root: &Path, wanted: impl Fn(&str) -> bool) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     let mut seen = HashSet::new();
     let (mut folders, mut links) = (vec![root.to_owned()], Vec::new());
     while let Some(folder) = folders.pop().or_else(|| links.pop()) {
-        let entries = match fs::canonicalize(&folder).and_then(|place| Ok((place, fs::read_dir(&folder)?))) {
+        let entries = match fs::canonicalize(&folder)
+            .and_then(|place| Ok((place, fs::read_dir(&folder)?)))
+        {
             Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
             entries => entries.doing("read the folder", &folder)?,
         };
@@ -36,7 +39,8 @@ pub fn files(root: &Path, wanted: impl Fn(&str) -> bool) -> Result<Vec<PathBuf>>
                 _ => {}
             }
         }
-        // The same folder's link is taken whatever the order in which the system names them.
+        // The same folder's link is taken whatever the order in which the system names
+        // them.
         links.sort_by(|a, b| b.cmp(a));
     }
     Ok(found)

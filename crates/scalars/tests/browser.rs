@@ -1,7 +1,12 @@
-//! What people see, in a real browser engine: the page that `--html` writes, and TensorBoard's own page. Needs
-//! Chromium (CHROMIUM, or on the PATH), the second also TORCHMILL_PYTHON; says so where there is none.
+//! What people see, in a real browser engine: the page that `--html` writes, and
+//! TensorBoard's own page. Needs Chromium (CHROMIUM, or on the PATH), the second also
+//! TORCHMILL_PYTHON; says so where there is none.
 
-#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test's helpers may panic")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a test's helpers may panic"
+)]
 
 use std::fs;
 use std::path::Path;
@@ -12,7 +17,9 @@ const TAGS: [&str; 3] = ["train loss", "test loss", "test accuracy"];
 fn chromium() -> Option<String> {
     let named = std::env::var("CHROMIUM").ok().filter(|name| !name.is_empty());
     let names = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
-    let runs = |name: &str| Command::new(name).arg("--version").output().is_ok_and(|o| o.status.success());
+    let runs = |name: &str| {
+        Command::new(name).arg("--version").output().is_ok_and(|o| o.status.success())
+    };
     let found = named.into_iter().chain(names.map(str::to_owned)).find(|name| runs(name));
     if found.is_none() {
         eprintln!("skipped: no Chromium (set CHROMIUM, or install chromium)");
@@ -28,7 +35,8 @@ fn write_runs(folder: &Path) {
             let (time, value) = (1_764_000_000 + epoch * 60, start / f64::from(epoch));
             text += &format!("{time},{},{epoch},train loss,{value}\n", epoch * 100);
             text += &format!("{time},{epoch},{epoch},test loss,{}\n", value * 150.0);
-            text += &format!("{time},{epoch},{epoch},test accuracy,{}\n", 1.0 - value / 3.0);
+            text +=
+                &format!("{time},{epoch},{epoch},test accuracy,{}\n", 1.0 - value / 3.0);
         }
         text += "1764001000,1100,11,train loss,nan\n";
         fs::create_dir_all(folder.join("runs").join(run)).unwrap();
@@ -37,8 +45,11 @@ fn write_runs(folder: &Path) {
 }
 
 fn scalars(folder: &Path, arguments: &[&str]) -> Output {
-    let output =
-        Command::new(env!("CARGO_BIN_EXE_scalars")).args(arguments).current_dir(folder).output().unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_scalars"))
+        .args(arguments)
+        .current_dir(folder)
+        .output()
+        .unwrap();
     assert!(output.status.success(), "{output:?}");
     output
 }
@@ -47,8 +58,18 @@ fn scalars(folder: &Path, arguments: &[&str]) -> Output {
 fn drawn(chromium: &str, folder: &Path) -> String {
     let output = Command::new("timeout")
         .args(["120", chromium])
-        .args(["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-sync"])
-        .args(["--disable-background-networking", "--disable-component-update", "--dump-dom"])
+        .args([
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--no-first-run",
+            "--disable-sync",
+        ])
+        .args([
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--dump-dom",
+        ])
         .arg(format!("--user-data-dir={}", folder.join("profile").display()))
         .arg(format!("file://{}", folder.join("page.html").display()))
         .output()
@@ -84,10 +105,15 @@ fn the_html_page_draws_every_curve() {
     }
     let curves: Vec<&str> = page.split("<path class=\"curve").skip(1).collect();
     assert_eq!(curves.len(), 6);
-    // Ten points each: a move and nine lines, and nothing for the value that is no number.
+    // Ten points each: a move and nine lines, and nothing for the value that is no
+    // number.
     for curve in curves {
         let line = curve.split("d=\"").nth(1).unwrap().split('"').next().unwrap();
-        assert_eq!((line.matches('M').count(), line.matches('L').count()), (1, 9), "{line}");
+        assert_eq!(
+            (line.matches('M').count(), line.matches('L').count()),
+            (1, 9),
+            "{line}"
+        );
         assert!(!line.contains("NaN"));
     }
 }
@@ -97,14 +123,18 @@ fn tensorboards_page_shows_the_three_charts() {
     if chromium().is_none() {
         return;
     }
-    let Some(python) = std::env::var("TORCHMILL_PYTHON").ok().filter(|p| !p.is_empty()) else {
-        eprintln!("skipped: TORCHMILL_PYTHON names no Python with the tensorboard package");
+    let Some(python) = std::env::var("TORCHMILL_PYTHON").ok().filter(|p| !p.is_empty())
+    else {
+        eprintln!(
+            "skipped: TORCHMILL_PYTHON names no Python with the tensorboard package"
+        );
         return;
     };
     let folder = tempfile::tempdir().unwrap();
     write_runs(folder.path());
     scalars(folder.path(), &["runs"]);
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scripts/screenshot-tensorboard");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../scripts/screenshot-tensorboard");
     let output = Command::new(python)
         .arg(script)
         .args(["logs", "shot.png"])

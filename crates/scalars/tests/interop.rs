@@ -1,7 +1,12 @@
-//! What `scalars` writes, read by TensorBoard itself. Needs a Python with the `tensorboard` package, named by
-//! TORCHMILL_PYTHON (`make test` sets it up); says so where there is none.
+//! What `scalars` writes, read by TensorBoard itself. Needs a Python with the
+//! `tensorboard` package, named by TORCHMILL_PYTHON (`make test` sets it up); says so
+//! where there is none.
 
-#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test's helpers may panic")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a test's helpers may panic"
+)]
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -21,10 +26,17 @@ fn metrics() -> String {
             let loss = 2.3 / f64::from(step).ln();
             text += &format!("{time},{step},{epoch},train loss,{loss}\n");
         }
-        text += &format!("{time},{epoch},{epoch},test loss,{}\n", 310.5 / f64::from(epoch));
-        text += &format!("{time},{epoch},{epoch},test accuracy,{}\n", 0.313 * f64::from(epoch));
+        text +=
+            &format!("{time},{epoch},{epoch},test loss,{}\n", 310.5 / f64::from(epoch));
+        text += &format!(
+            "{time},{epoch},{epoch},test accuracy,{}\n",
+            0.313 * f64::from(epoch)
+        );
     }
-    for (i, value) in ["NaN", "inf", "-inf", "1e-45", "-0.0", "1e300", "16777217"].into_iter().enumerate() {
+    for (i, value) in ["NaN", "inf", "-inf", "1e-45", "-0.0", "1e300", "16777217"]
+        .into_iter()
+        .enumerate()
+    {
         text += &format!("{time},{i},3,\"odd, \"\"very\"\" \u{3b1}\",{value}\n");
     }
     text
@@ -33,19 +45,33 @@ fn metrics() -> String {
 fn python() -> Option<String> {
     let python = std::env::var("TORCHMILL_PYTHON").ok().filter(|p| !p.is_empty());
     if python.is_none() {
-        eprintln!("skipped: TORCHMILL_PYTHON names no Python with the tensorboard package");
+        eprintln!(
+            "skipped: TORCHMILL_PYTHON names no Python with the tensorboard package"
+        );
     }
     python
 }
 
 fn scalars(folder: &Path, arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_scalars")).args(arguments).current_dir(folder).output().unwrap()
+    Command::new(env!("CARGO_BIN_EXE_scalars"))
+        .args(arguments)
+        .current_dir(folder)
+        .output()
+        .unwrap()
 }
 
 fn script(python: &str, name: &str, folder: &Path, arguments: &[&str]) -> String {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(name);
-    let output = Command::new(python).arg(script).args(arguments).current_dir(folder).output().unwrap();
-    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let output = Command::new(python)
+        .arg(script)
+        .args(arguments)
+        .current_dir(folder)
+        .output()
+        .unwrap();
+    let (out, err) = (
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    );
     assert!(output.status.success(), "{name}: {out}{err}");
     out.into_owned()
 }
@@ -57,14 +83,23 @@ fn tensorboards_readers_read_every_point_exactly() {
     fs::create_dir_all(folder.path().join("runs/a")).unwrap();
     fs::write(folder.path().join("runs/a/metrics.csv"), metrics()).unwrap();
     for encoding in ["simple", "tensor", "double"] {
-        let arguments = ["runs/a/metrics.csv", "--logdir", encoding, "--encoding", encoding];
+        let arguments =
+            ["runs/a/metrics.csv", "--logdir", encoding, "--encoding", encoding];
         // The second run must add nothing.
         for _ in 0..2 {
             let output = scalars(folder.path(), &arguments);
             assert!(output.status.success(), "{output:?}");
         }
         let run = format!("{encoding}/a");
-        print!("{}", script(&python, "interop.py", folder.path(), &["runs/a/metrics.csv", &run, encoding]));
+        print!(
+            "{}",
+            script(
+                &python,
+                "interop.py",
+                folder.path(),
+                &["runs/a/metrics.csv", &run, encoding]
+            )
+        );
     }
 }
 
@@ -75,17 +110,23 @@ fn tensorboards_web_page_gets_every_point() {
     fs::write(folder.path().join("one.csv"), metrics()).unwrap();
     fs::write(folder.path().join("two.csv"), "step;acc\n1;0.5\n2;nan\n").unwrap();
     for encoding in ["simple", "tensor"] {
-        let output = scalars(folder.path(), &["one.csv", "two.csv", "-o", encoding, "--encoding", encoding]);
+        let output = scalars(
+            folder.path(),
+            &["one.csv", "two.csv", "-o", encoding, "--encoding", encoding],
+        );
         assert!(output.status.success(), "{output:?}");
         let json = script(&python, "web.py", folder.path(), &[encoding]);
-        type Runs = BTreeMap<String, BTreeMap<String, Vec<(f64, i64, serde_json::Value)>>>;
+        type Runs =
+            BTreeMap<String, BTreeMap<String, Vec<(f64, i64, serde_json::Value)>>>;
         let runs: Runs = serde_json::from_str(&json).unwrap();
         assert_eq!(runs.keys().collect::<Vec<_>>(), ["one", "two"]);
         let count = |tag: &str| runs["one"][tag].len();
         let tags = ["train loss", "test loss", "test accuracy", "odd, \"very\" \u{3b1}"];
         assert_eq!(tags.map(count), [120, 3, 3, 7], "{encoding}");
-        let accuracy: Vec<_> =
-            runs["one"]["test accuracy"].iter().map(|p| (p.1, p.2.as_f64().unwrap() as f32)).collect();
+        let accuracy: Vec<_> = runs["one"]["test accuracy"]
+            .iter()
+            .map(|p| (p.1, p.2.as_f64().unwrap() as f32))
+            .collect();
         assert_eq!(accuracy, [(1, 0.313), (2, 0.626), (3, (0.313 * 3.0) as f32)]);
         assert_eq!(runs["two"]["acc"][1].2, "NaN");
     }
@@ -109,7 +150,12 @@ fn tensorboards_reader_reads_the_histograms_of_the_checkpoints() {
     let said = |arguments: &[&str]| {
         let output = scalars(folder.path(), arguments);
         assert!(output.status.success(), "{output:?}");
-        String::from_utf8(output.stderr).unwrap().lines().last().unwrap_or_default().to_owned()
+        String::from_utf8(output.stderr)
+            .unwrap()
+            .lines()
+            .last()
+            .unwrap_or_default()
+            .to_owned()
     };
     assert!(said(&arguments).ends_with("torchmill.histograms: 1 histogram"));
     checkpoint(&checkpoints.join("epoch-0002.safetensors"), &[1.0, 2.0, 4.0, f32::NAN]);
@@ -119,7 +165,8 @@ fn tensorboards_reader_reads_the_histograms_of_the_checkpoints() {
         let read = script(&python, "histograms.py", folder.path(), &["logs/run"]);
         assert_eq!(read, "weights/0.weight 1 3 -0.5\nweights/0.weight 2 3 7.0\n");
     }
-    // A checkpoint that training no longer keeps, one that is torn: their histograms stay, those of others come.
+    // A checkpoint that training no longer keeps, one that is torn: their histograms
+    // stay, those of others come.
     let path = |epoch: u32| checkpoints.join(format!("epoch-{epoch:04}.safetensors"));
     fs::remove_file(path(1)).unwrap();
     checkpoint(&path(3), &[5.0]);
@@ -127,16 +174,29 @@ fn tensorboards_reader_reads_the_histograms_of_the_checkpoints() {
     checkpoint(&path(4), &[6.0]);
     let output = scalars(folder.path(), &arguments);
     let text = String::from_utf8(output.stderr).unwrap();
-    assert!(output.status.code() == Some(1) && text.contains("4 histograms, 2 of them new"), "{text}");
-    assert!(text.trim_end().lines().last().unwrap().contains("epoch-0002.safetensors: "), "{text}");
+    assert!(
+        output.status.code() == Some(1) && text.contains("4 histograms, 2 of them new"),
+        "{text}"
+    );
+    assert!(
+        text.trim_end().lines().last().unwrap().contains("epoch-0002.safetensors: "),
+        "{text}"
+    );
     if let Some(python) = python() {
         let read = script(&python, "histograms.py", folder.path(), &["logs/run"]);
         let kept = "weights/0.weight 1 3 -0.5\nweights/0.weight 2 3 7.0\n";
-        assert_eq!(read, format!("{kept}weights/0.weight 3 1 5.0\nweights/0.weight 4 1 6.0\n"));
+        assert_eq!(
+            read,
+            format!("{kept}weights/0.weight 3 1 5.0\nweights/0.weight 4 1 6.0\n")
+        );
     }
-    // Another run in the same folder, which began later than what there is: nothing stays.
+    // Another run in the same folder, which began later than what there is: nothing
+    // stays.
     fs::remove_file(path(2)).unwrap();
-    let later = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs_f64();
+    let later = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap()
+        .as_secs_f64();
     fs::write(
         folder.path().join("run/metrics.csv"),
         format!("wall_time,step,epoch,tag,value\n{later},1,1,loss,2\n"),
@@ -144,11 +204,15 @@ fn tensorboards_reader_reads_the_histograms_of_the_checkpoints() {
     .unwrap();
     checkpoint(&path(3), &[5.0]);
     fs::remove_file(path(4)).unwrap();
-    assert!(said(&arguments).ends_with("1 histogram; the run had changed, so the old file is replaced"));
+    assert!(
+        said(&arguments)
+            .ends_with("1 histogram; the run had changed, so the old file is replaced")
+    );
     fs::remove_dir_all(checkpoints).unwrap();
     let refused = scalars(folder.path(), &arguments);
     assert!(
-        String::from_utf8_lossy(&refused.stderr).contains("checkpoints: there is no epoch-*.safetensors")
+        String::from_utf8_lossy(&refused.stderr)
+            .contains("checkpoints: there is no epoch-*.safetensors")
     );
     assert_eq!(refused.status.code(), Some(1));
 }
@@ -166,7 +230,8 @@ fn tensorboard_shows_the_pictures_of_the_samples() {
     fs::create_dir_all(&samples).unwrap();
     fs::create_dir_all(folder.path().join("runs/b")).unwrap();
     for run in ["a", "b"] {
-        fs::write(folder.path().join("runs").join(run).join("metrics.csv"), metrics()).unwrap();
+        fs::write(folder.path().join("runs").join(run).join("metrics.csv"), metrics())
+            .unwrap();
     }
     let arguments = ["runs", "--images"];
     let run = || {
@@ -175,7 +240,10 @@ fn tensorboard_shows_the_pictures_of_the_samples() {
     };
     let (code, said) = run();
     assert_eq!(code, Some(1), "{said}");
-    assert!(said.ends_with("scalars: runs/a/samples: there is no epoch-*.png\n"), "{said}");
+    assert!(
+        said.ends_with("scalars: runs/a/samples: there is no epoch-*.png\n"),
+        "{said}"
+    );
     picture(&samples.join("epoch-0001.png"), image::ColorType::Rgb8, 7);
     picture(&samples.join("last.png"), image::ColorType::Rgb8, 9);
     let (code, said) = run();
@@ -187,7 +255,8 @@ fn tensorboard_shows_the_pictures_of_the_samples() {
     assert!(run().1.contains("2 images, 1 of them new\n"));
     assert!(run().1.contains("2 images, up to date\n"));
     if let Some(python) = python() {
-        let read = script(&python, "images.py", folder.path(), &["logs", "a", "runs/a/samples"]);
+        let read =
+            script(&python, "images.py", folder.path(), &["logs", "a", "runs/a/samples"]);
         assert_eq!(read, "1 12 5 3\n2 12 5 1\n");
     }
     let mut torn = fs::read(samples.join("epoch-0001.png")).unwrap();
@@ -195,5 +264,8 @@ fn tensorboard_shows_the_pictures_of_the_samples() {
     fs::write(samples.join("epoch-0003.png"), torn).unwrap();
     let (code, said) = run();
     assert_eq!(code, Some(1), "{said}");
-    assert!(said.contains("scalars: runs/a/metrics.csv: runs/a/samples/epoch-0003.png: "), "{said}");
+    assert!(
+        said.contains("scalars: runs/a/metrics.csv: runs/a/samples/epoch-0003.png: "),
+        "{said}"
+    );
 }

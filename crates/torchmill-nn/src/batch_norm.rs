@@ -1,10 +1,11 @@
 //! Batch norm in training, with what often follows it: the sum with a residual and ReLU.
 //!
-//! S. Ioffe and C. Szegedy, "Batch Normalization", 2015; the rules are torch.nn.BatchNorm2d's. What such a
-//! layer costs is the memory that it goes through. ATen goes through it 14 times, forward and backward, for batch norm and
-//! ReLU, and 17 with a residual; these kernels 10 and 12 times. A ResNet-18's bf16 step of 64 images went from 254 to
-//! 218 ms. Sums are made of blocks of pixels, which are added up in order in float64: they do not depend on the number
-//! of threads.
+//! S. Ioffe and C. Szegedy, "Batch Normalization", 2015; the rules are
+//! torch.nn.BatchNorm2d's. What such a layer costs is the memory that it goes through.
+//! ATen goes through it 14 times, forward and backward, for batch norm and ReLU, and 17
+//! with a residual; these kernels 10 and 12 times. A ResNet-18's bf16 step of 64 images
+//! went from 254 to 218 ms. Sums are made of blocks of pixels, which are added up in
+//! order in float64: they do not depend on the number of threads.
 
 use std::ffi::{c_char, c_void};
 use std::ptr::null;
@@ -26,9 +27,11 @@ pub(crate) struct Parameters<'a> {
     pub(crate) eps: f64,
 }
 
-/// Normalises each channel of `[N, C, H, W]` over the batch, adds `plus`, of the same shape, where there is one, and cuts
-/// off below 0 where `relu` is set: differentiable, once. `None` where `x` is empty or not float32 or bfloat16 in
-/// channels-last layout on the CPU, `plus` is something else, or the parameters are not float32, which is left to ATen.
+/// Normalises each channel of `[N, C, H, W]` over the batch, adds `plus`, of the same
+/// shape, where there is one, and cuts off below 0 where `relu` is set: differentiable,
+/// once. `None` where `x` is empty or not float32 or bfloat16 in channels-last layout on
+/// the CPU, `plus` is something else, or the parameters are not float32, which is left to
+/// ATen.
 pub(crate) fn batch_norm(
     x: &Tensor,
     parameters: &Parameters,
@@ -45,9 +48,17 @@ pub(crate) fn batch_norm(
         running_var: or_null(parameters.running.map(|r| r[1])),
     };
     let mut error = std::ptr::null_mut();
-    // SAFETY: the pointers are null or of tensors that live through the call, which changes the running statistics alone.
-    let tensor =
-        unsafe { torchmill_batch_norm(&tensors, parameters.momentum, parameters.eps, relu, &mut error) };
+    // SAFETY: the pointers are null or of tensors that live through the call, which
+    // changes the running statistics alone.
+    let tensor = unsafe {
+        torchmill_batch_norm(
+            &tensors,
+            parameters.momentum,
+            parameters.eps,
+            relu,
+            &mut error,
+        )
+    };
     // SAFETY: it is what such a function returns.
     unsafe { made(tensor, error) }
 }
@@ -91,7 +102,9 @@ impl Block {
             return &[];
         }
         // SAFETY: the caller's promise.
-        unsafe { std::slice::from_raw_parts(elements.cast(), self.pixels * self.channels) }
+        unsafe {
+            std::slice::from_raw_parts(elements.cast(), self.pixels * self.channels)
+        }
     }
 
     /// # Safety
@@ -101,7 +114,9 @@ impl Block {
             return &mut [];
         }
         // SAFETY: the caller's promise.
-        unsafe { std::slice::from_raw_parts_mut(elements.cast(), self.pixels * self.channels) }
+        unsafe {
+            std::slice::from_raw_parts_mut(elements.cast(), self.pixels * self.channels)
+        }
     }
 
     /// # Safety
@@ -119,10 +134,12 @@ impl Block {
     }
 }
 
-/// The mean of a block of pixels, and the sum of the squares of what they are from it, channel by channel.
+/// The mean of a block of pixels, and the sum of the squares of what they are from it,
+/// channel by channel.
 ///
 /// # Safety
-/// The pointers are to as many elements as `block` says; `mean` and `squares`, of a float a channel, are nobody else's.
+/// The pointers are to as many elements as `block` says; `mean` and `squares`, of a float
+/// a channel, are nobody else's.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn torchmill_batch_norm_statistics(
     block: &Block,
@@ -141,11 +158,12 @@ unsafe extern "C" fn torchmill_batch_norm_statistics(
     }
 }
 
-/// `x * scale + shift`, plus `plus` where that is not null, cut off below 0 where `block` says so.
+/// `x * scale + shift`, plus `plus` where that is not null, cut off below 0 where `block`
+/// says so.
 ///
 /// # Safety
-/// The pointers are to as many elements as `block` says, those of `scale` and `shift` to a float a channel; `y` is nobody
-/// else's.
+/// The pointers are to as many elements as `block` says, those of `scale` and `shift` to
+/// a float a channel; `y` is nobody else's.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn torchmill_batch_norm_forward(
     block: &Block,
@@ -159,15 +177,29 @@ unsafe extern "C" fn torchmill_batch_norm_forward(
     unsafe {
         let (scale, shift) = (block.channels(scale), block.channels(shift));
         if block.bf16 {
-            forward::<u16>(block.read(x), block.read(plus), scale, shift, block.relu, block.write(y));
+            forward::<u16>(
+                block.read(x),
+                block.read(plus),
+                scale,
+                shift,
+                block.relu,
+                block.write(y),
+            );
         } else {
-            forward::<f32>(block.read(x), block.read(plus), scale, shift, block.relu, block.write(y));
+            forward::<f32>(
+                block.read(x),
+                block.read(plus),
+                scale,
+                shift,
+                block.relu,
+                block.write(y),
+            );
         }
     }
 }
 
-/// The sums over a block of the gradient, and of the gradient times `x - mean`, channel by channel. Where `block` says
-/// that y was cut off, its gradient is 0 where it was.
+/// The sums over a block of the gradient, and of the gradient times `x - mean`, channel
+/// by channel. Where `block` says that y was cut off, its gradient is 0 where it was.
 ///
 /// # Safety
 /// As above; `sum` and `dot`, of a float a channel, are nobody else's.
@@ -183,16 +215,34 @@ unsafe extern "C" fn torchmill_batch_norm_sums(
 ) {
     // SAFETY: the caller's promise.
     unsafe {
-        let (mean, sum, dot) = (block.channels(mean), block.channels_mut(sum), block.channels_mut(dot));
+        let (mean, sum, dot) =
+            (block.channels(mean), block.channels_mut(sum), block.channels_mut(dot));
         if block.bf16 {
-            sums::<u16>(block.read(x), block.read(y), block.read(gradient), block.relu, mean, sum, dot);
+            sums::<u16>(
+                block.read(x),
+                block.read(y),
+                block.read(gradient),
+                block.relu,
+                mean,
+                sum,
+                dot,
+            );
         } else {
-            sums::<f32>(block.read(x), block.read(y), block.read(gradient), block.relu, mean, sum, dot);
+            sums::<f32>(
+                block.read(x),
+                block.read(y),
+                block.read(gradient),
+                block.relu,
+                mean,
+                sum,
+                dot,
+            );
         }
     }
 }
 
-/// The gradient of x, `scale * gradient + slope * (x - mean) + offset`, and of what was added, where that is not null.
+/// The gradient of x, `scale * gradient + slope * (x - mean) + offset`, and of what was
+/// added, where that is not null.
 ///
 /// # Safety
 /// As above; `of_x` and `of_plus` are nobody else's.
@@ -213,10 +263,26 @@ unsafe extern "C" fn torchmill_batch_norm_backward(
         let relu = block.relu;
         if block.bf16 {
             let [x, y, gradient] = [x, y, gradient].map(|p| block.read::<u16>(p));
-            backward(x, y, gradient, relu, factors, block.write(of_x), block.write(of_plus));
+            backward(
+                x,
+                y,
+                gradient,
+                relu,
+                factors,
+                block.write(of_x),
+                block.write(of_plus),
+            );
         } else {
             let [x, y, gradient] = [x, y, gradient].map(|p| block.read::<f32>(p));
-            backward(x, y, gradient, relu, factors, block.write(of_x), block.write(of_plus));
+            backward(
+                x,
+                y,
+                gradient,
+                relu,
+                factors,
+                block.write(of_x),
+                block.write(of_plus),
+            );
         }
     }
 }
@@ -247,8 +313,8 @@ vectorised!(
     (x: &[T], y: &[T], gradient: &[T], relu: bool, factors: [&[f32]; 4], of_x: &mut [T], of_plus: &mut [T])
 );
 
-/// Twice through the block, which a cache holds: the squares of differences from a mean that is not known yet
-/// would lose digits.
+/// Twice through the block, which a cache holds: the squares of differences from a mean
+/// that is not known yet would lose digits.
 #[inline(always)]
 fn statistics_plain<T: Element>(x: &[T], mean: &mut [f32], squares: &mut [f32]) {
     let channels = mean.len();
@@ -270,7 +336,14 @@ fn statistics_plain<T: Element>(x: &[T], mean: &mut [f32], squares: &mut [f32]) 
 }
 
 #[inline(always)]
-fn forward_plain<T: Element>(x: &[T], plus: &[T], scale: &[f32], shift: &[f32], relu: bool, y: &mut [T]) {
+fn forward_plain<T: Element>(
+    x: &[T],
+    plus: &[T],
+    scale: &[f32],
+    shift: &[f32],
+    relu: bool,
+    y: &mut [T],
+) {
     let channels = scale.len();
     // As torch.relu: NaN stays NaN.
     let cut = |value: f32| if relu && value <= 0.0 { 0.0 } else { value };
@@ -278,14 +351,21 @@ fn forward_plain<T: Element>(x: &[T], plus: &[T], scale: &[f32], shift: &[f32], 
     let (plus, adds) = if plus.is_empty() { (x, false) } else { (plus, true) };
     let pixels = x.chunks_exact(channels).zip(plus.chunks_exact(channels));
     for ((x, plus), y) in pixels.zip(y.chunks_exact_mut(channels)) {
-        for ((((y, x), plus), scale), shift) in y.iter_mut().zip(x).zip(plus).zip(scale).zip(shift) {
+        for ((((y, x), plus), scale), shift) in
+            y.iter_mut().zip(x).zip(plus).zip(scale).zip(shift)
+        {
             let normalised = x.value() * scale + shift;
-            *y = T::nearest(cut(if adds { normalised + plus.value() } else { normalised }));
+            *y = T::nearest(cut(if adds {
+                normalised + plus.value()
+            } else {
+                normalised
+            }));
         }
     }
 }
 
-/// The gradient before ReLU, as ATen has it: 0 where y is not above 0, and NaN's own where y is NaN.
+/// The gradient before ReLU, as ATen has it: 0 where y is not above 0, and NaN's own
+/// where y is NaN.
 #[inline(always)]
 fn before<T: Element>(relu: bool, y: T, gradient: T) -> f32 {
     if relu && y.value() <= 0.0 { 0.0 } else { gradient.value() }
@@ -306,10 +386,15 @@ fn sums_plain<T: Element>(
     dot.fill(0.0);
     // Without ReLU, y is not looked at.
     let y = if relu { y } else { x };
-    let pixels = x.chunks_exact(channels).zip(y.chunks_exact(channels)).zip(gradient.chunks_exact(channels));
+    let pixels = x
+        .chunks_exact(channels)
+        .zip(y.chunks_exact(channels))
+        .zip(gradient.chunks_exact(channels));
     for ((x, y), gradient) in pixels {
         let inputs = x.iter().zip(y).zip(gradient).zip(mean);
-        for ((((x, y), gradient), mean), (sum, dot)) in inputs.zip(sum.iter_mut().zip(dot.iter_mut())) {
+        for ((((x, y), gradient), mean), (sum, dot)) in
+            inputs.zip(sum.iter_mut().zip(dot.iter_mut()))
+        {
             let gradient = before(relu, *y, *gradient);
             *sum += gradient;
             *dot += gradient * (x.value() - mean);
@@ -329,8 +414,12 @@ fn backward_plain<T: Element>(
 ) {
     let channels = mean.len();
     let y = if relu { y } else { x };
-    let pixels = x.chunks_exact(channels).zip(y.chunks_exact(channels)).zip(gradient.chunks_exact(channels));
-    // A pixel's row at a time, where something was added: the nearest cache has what both loops read.
+    let pixels = x
+        .chunks_exact(channels)
+        .zip(y.chunks_exact(channels))
+        .zip(gradient.chunks_exact(channels));
+    // A pixel's row at a time, where something was added: the nearest cache has what both
+    // loops read.
     let mut of_plus = of_plus.chunks_exact_mut(channels);
     for (((x, y), gradient), of_x) in pixels.zip(of_x.chunks_exact_mut(channels)) {
         if let Some(of_plus) = of_plus.next() {
@@ -340,7 +429,9 @@ fn backward_plain<T: Element>(
         }
         let factors = mean.iter().zip(scale).zip(slope).zip(offset);
         let inputs = x.iter().zip(y).zip(gradient).zip(factors);
-        for ((((x, y), gradient), (((mean, scale), slope), offset)), of_x) in inputs.zip(of_x) {
+        for ((((x, y), gradient), (((mean, scale), slope), offset)), of_x) in
+            inputs.zip(of_x)
+        {
             let gradient = before(relu, *y, *gradient);
             *of_x = T::nearest(gradient * scale + ((x.value() - mean) * slope + offset));
         }
@@ -376,7 +467,8 @@ mod tests {
             }
         }
 
-        /// The output, all gradients, for an output's gradient that is no constant, and the running statistics.
+        /// The output, all gradients, for an output's gradient that is no constant, and
+        /// the running statistics.
         fn results(&mut self, norm: impl Fn(&Self) -> Tensor) -> Vec<Tensor> {
             fn learns(t: &Tensor) -> Tensor {
                 t.detach().set_requires_grad(true)
@@ -386,11 +478,20 @@ mod tests {
             self.plus = self.plus.as_ref().map(learns);
             let y = norm(self);
             // The same to the last bit in every type.
-            let steps = Tensor::arange(y.numel() as i64, (Kind::Float, Device::Cpu)).remainder(17);
-            let waves = channels_last(&((steps - 8) / 8).reshape(y.size()).to_kind(y.kind()));
-            let inputs: Vec<&Tensor> =
-                std::iter::once(&self.x).chain(self.affine.iter().flatten()).chain(&self.plus).collect();
-            let mut results = Tensor::run_backward(&[(&y * waves).sum(Kind::Double)], &inputs, false, false);
+            let steps = Tensor::arange(y.numel() as i64, (Kind::Float, Device::Cpu))
+                .remainder(17);
+            let waves =
+                channels_last(&((steps - 8) / 8).reshape(y.size()).to_kind(y.kind()));
+            let inputs: Vec<&Tensor> = std::iter::once(&self.x)
+                .chain(self.affine.iter().flatten())
+                .chain(&self.plus)
+                .collect();
+            let mut results = Tensor::run_backward(
+                &[(&y * waves).sum(Kind::Double)],
+                &inputs,
+                false,
+                false,
+            );
             results.push(y);
             results.extend(self.running.iter().flatten().map(Tensor::shallow_clone));
             results
@@ -425,7 +526,8 @@ mod tests {
                 let parameters = Parameters { affine: i.affine.as_ref(), running, momentum, eps };
                 batch_norm(&i.x, &parameters, i.plus.as_ref(), relu).unwrap().unwrap()
             });
-            // Where y is close to 0, its rounding decides what ReLU does to the gradient: ours is the measure.
+            // Where y is close to 0, its rounding decides what ReLU does to the gradient:
+            // ours is the measure.
             let kept = ours[ours.len() - 1 - if with_running { 2 } else { 0 }].gt(0.0);
             let exact = exact.results(|i| {
                 let [weight, bias] = i.affine.as_ref().map_or([None, None], |[w, b]| [Some(w), Some(b)]);
@@ -439,7 +541,8 @@ mod tests {
                 prop_assert_eq!(ours.size(), exact.size());
                 let most = |t: &Tensor| t.abs().max().double_value(&[]);
                 let (difference, largest) = (most(&(ours.to_kind(Kind::Double) - exact)), most(exact));
-                // Float32 throughout, and a mean far from 0; bfloat16 rounds what it is stored as.
+                // Float32 throughout, and a mean far from 0; bfloat16 rounds what it is
+                // stored as.
                 let limit = if ours.kind() == Kind::BFloat16 { 1.0 / 256.0 } else { 1e-4 };
                 prop_assert!(difference <= limit * largest.max(1.0), "{i}: {difference} of {largest}");
             }
@@ -449,11 +552,15 @@ mod tests {
     #[test]
     fn nan_stays_and_takes_its_gradient() {
         let x = channels_last(&Tensor::rand([2, 1, 2, 2], (Kind::Float, Device::Cpu)));
-        let plus = Tensor::from_slice(&[f32::NAN, -9.0, 9.0, 0.0]).reshape([1, 1, 2, 2]).repeat([2, 1, 1, 1]);
+        let plus = Tensor::from_slice(&[f32::NAN, -9.0, 9.0, 0.0])
+            .reshape([1, 1, 2, 2])
+            .repeat([2, 1, 1, 1]);
         let plus = plus.set_requires_grad(true);
-        let parameters = Parameters { affine: None, running: None, momentum: 0.1, eps: 1e-5 };
+        let parameters =
+            Parameters { affine: None, running: None, momentum: 0.1, eps: 1e-5 };
         let y = batch_norm(&x, &parameters, Some(&plus), true).unwrap().unwrap();
-        let gradient = Tensor::run_backward(&[y.sum(Kind::Float)], &[&plus], false, false);
+        let gradient =
+            Tensor::run_backward(&[y.sum(Kind::Float)], &[&plus], false, false);
         let floats = crate::evaluation::floats;
         assert!(floats(&y)[0].is_nan() && floats(&y)[1] == 0.0 && floats(&y)[2] > 0.0);
         assert_eq!(floats(&gradient[0])[..3], [1.0, 0.0, 1.0]);
@@ -462,13 +569,18 @@ mod tests {
     #[test]
     fn what_it_does_not_take_is_left_to_aten() {
         let x = Tensor::rand([2, 3, 4, 4], (Kind::Float, Device::Cpu));
-        let parameters = Parameters { affine: None, running: None, momentum: 0.1, eps: 1e-5 };
-        let taken =
-            |x: &Tensor, plus: Option<&Tensor>| batch_norm(x, &parameters, plus, false).unwrap().is_some();
+        let parameters =
+            Parameters { affine: None, running: None, momentum: 0.1, eps: 1e-5 };
+        let taken = |x: &Tensor, plus: Option<&Tensor>| {
+            batch_norm(x, &parameters, plus, false).unwrap().is_some()
+        };
         assert!(!taken(&x, None), "channels first");
         assert!(!taken(&channels_last(&x.to_kind(Kind::Double)), None));
         assert!(!taken(&channels_last(&x), Some(&x)), "what is added is channels first");
-        assert!(!taken(&channels_last(&x), Some(&channels_last(&x.narrow(1, 0, 1)))), "another shape");
+        assert!(
+            !taken(&channels_last(&x), Some(&channels_last(&x.narrow(1, 0, 1)))),
+            "another shape"
+        );
         assert!(taken(&channels_last(&x), Some(&channels_last(&x))));
     }
 }

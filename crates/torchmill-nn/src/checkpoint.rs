@@ -2,8 +2,8 @@
 //!
 //! *Full*: the state dict, with the [`Spec`] as JSON under the key `torchmill` of the file's metadata.
 //! *Weights only*: the state dict alone. Either way the tensors are named, shaped and laid out as PyTorch's,
-//! so `load_state_dict(load_file(path))` works with `strict=True`.
-//! Read are these, and the state dicts that `torch.save` writes, told by their first bytes.
+//! so `load_state_dict(load_file(path))` works with `strict=True`. Read are these, and
+//! the state dicts that `torch.save` writes, told by their first bytes.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -16,7 +16,8 @@ use crate::model::Model;
 use crate::spec::Spec;
 use crate::{torch_error, torch_save};
 
-/// The metadata key that holds the spec. There is no other, since their order in a file would be random.
+/// The metadata key that holds the spec. There is no other, since their order in a file
+/// would be random.
 const KEY: &str = "torchmill";
 
 /// What was read from a checkpoint.
@@ -40,12 +41,16 @@ pub fn encode(model: &Model, spec: Option<&Spec>) -> Result<Vec<u8>> {
         arrays.push((named.name.clone(), dtype, shape, bytes));
     }
     let views = arrays.iter().map(|(name, dtype, shape, bytes)| {
-        TensorView::new(*dtype, shape.clone(), bytes).map(|view| (name, view)).map_err(Error::failed)
+        TensorView::new(*dtype, shape.clone(), bytes)
+            .map(|view| (name, view))
+            .map_err(Error::failed)
     });
     let views = views.collect::<Result<Vec<_>>>()?;
-    let metadata =
-        spec.map(|s| Ok::<_, Error>(HashMap::from([(KEY.to_owned(), s.to_json()?)]))).transpose()?;
-    safetensors::serialize(views, metadata).map_err(|e| Error::failed(format_args!("the checkpoint: {e}")))
+    let metadata = spec
+        .map(|s| Ok::<_, Error>(HashMap::from([(KEY.to_owned(), s.to_json()?)])))
+        .transpose()?;
+    safetensors::serialize(views, metadata)
+        .map_err(|e| Error::failed(format_args!("the checkpoint: {e}")))
 }
 
 /// Writes a checkpoint, complete or not at all, and returns the CRC-32C of its bytes.
@@ -64,7 +69,11 @@ pub fn checksum(bytes: &[u8]) -> u32 {
 pub fn read(path: &Path) -> Result<Checkpoint> {
     let by_name = || path.extension().is_some_and(|e| e == "pt" || e == "pth");
     // Lightning's .ckpt and many another name hold what torch.save writes.
-    if torch_save::is_one(path)? || by_name() { read_torch_save(path) } else { read_safetensors(path) }
+    if torch_save::is_one(path)? || by_name() {
+        read_torch_save(path)
+    } else {
+        read_safetensors(path)
+    }
 }
 
 fn read_safetensors(path: &Path) -> Result<Checkpoint> {
@@ -75,7 +84,9 @@ fn read_safetensors(path: &Path) -> Result<Checkpoint> {
 /// Reads a checkpoint from a safetensors file's bytes.
 pub fn decode(bytes: &[u8]) -> Result<Checkpoint> {
     let damaged = |e: safetensors::SafeTensorError| {
-        Error::failed(format_args!("is not a whole safetensors file ({e}): it is damaged or something else"))
+        Error::failed(format_args!(
+            "is not a whole safetensors file ({e}): it is damaged or something else"
+        ))
     };
     let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(damaged)?;
     let spec = metadata.metadata().as_ref().and_then(|m| m.get(KEY));
@@ -90,11 +101,14 @@ pub fn decode(bytes: &[u8]) -> Result<Checkpoint> {
             Dtype::BF16 => Kind::BFloat16,
             Dtype::I64 => Kind::Int64,
             other => {
-                return Err(Error::failed(format_args!("`{name}` is {other:?}: a state dict's are floats")));
+                return Err(Error::failed(format_args!(
+                    "`{name}` is {other:?}: a state dict's are floats"
+                )));
             }
         };
         let shape: Vec<i64> = view.shape().iter().map(|&n| n as i64).collect();
-        let tensor = Tensor::f_from_data_size(view.data(), &shape, kind).map_err(|e| torch_error(&e))?;
+        let tensor = Tensor::f_from_data_size(view.data(), &shape, kind)
+            .map_err(|e| torch_error(&e))?;
         tensors.push((name.to_owned(), tensor));
     }
     tensors.sort_by(|a, b| a.0.cmp(&b.0));
@@ -111,8 +125,8 @@ fn read_torch_save(path: &Path) -> Result<Checkpoint> {
             torch_save::DType::BFloat16 => Kind::BFloat16,
             torch_save::DType::Int64 => Kind::Int64,
         };
-        let tensor =
-            Tensor::f_from_data_size(&saved.bytes, &saved.shape, kind).map_err(|e| torch_error(&e))?;
+        let tensor = Tensor::f_from_data_size(&saved.bytes, &saved.shape, kind)
+            .map_err(|e| torch_error(&e))?;
         Ok((saved.name, tensor))
     });
     Ok(Checkpoint {

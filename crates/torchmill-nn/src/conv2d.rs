@@ -1,11 +1,14 @@
-//! Convolution. Where images are small and weights many, it is computed as products of matrices.
+//! Convolution. Where images are small and weights many, it is computed as products of
+//! matrices.
 //!
-//! oneDNN's convolutions, which ATen calls, go along the rows of images, and leave most of a vector or an AMX tile
-//! empty where rows are short: on 2 cores with AMX, the three 512x512x3x3 convolutions of a ResNet-18 for CIFAR, on 4x4
-//! pixels, took a third of a bf16 step of 64 images, for a fifth of its operations. A matrix of what the kernel sees
-//! at each place (im2col: K. Chellapilla et al., "High Performance Convolutional Neural Networks for Document
-//! Processing", 2006) has no short rows; making it is what this costs, and larger images pay more for it than they gain.
-//! That step went from 354 to 269 ms.
+//! oneDNN's convolutions, which ATen calls, go along the rows of images, and leave most
+//! of a vector or an AMX tile empty where rows are short: on 2 cores with AMX, the three
+//! 512x512x3x3 convolutions of a ResNet-18 for CIFAR, on 4x4 pixels, took a third of a
+//! bf16 step of 64 images, for a fifth of its operations. A matrix of what the kernel
+//! sees at each place (im2col: K. Chellapilla et al., "High Performance Convolutional
+//! Neural Networks for Document Processing", 2006) has no short rows; making it is what
+//! this costs, and larger images pay more for it than they gain. That step went from 354
+//! to 269 ms.
 
 use std::ffi::c_char;
 use std::ptr::null;
@@ -54,15 +57,20 @@ pub(crate) fn conv2d(
     groups: i64,
 ) -> Result<Tensor, TchError> {
     // What was measured; ATen says what is wrong with shapes that do not fit.
-    let plain =
-        cfg!(target_arch = "x86_64") && groups == 1 && dilation == [1, 1] && x.kind() == weight.kind();
+    let plain = cfg!(target_arch = "x86_64")
+        && groups == 1
+        && dilation == [1, 1]
+        && x.kind() == weight.kind();
     if plain
-        && let (&[images, from, height, width], &[to, channels, kernel_height, kernel_width]) =
-            (&x.size()[..], &weight.size()[..])
+        && let (
+            &[images, from, height, width],
+            &[to, channels, kernel_height, kernel_width],
+        ) = (&x.size()[..], &weight.size()[..])
         && from == channels
     {
         let (input, kernel) = ([height, width], [kernel_height, kernel_width]);
-        let how = choose(x.kind(), *BF16, images, [from, to], input, kernel, stride, padding);
+        let how =
+            choose(x.kind(), *BF16, images, [from, to], input, kernel, stride, padding);
         if let Some(how) = how
             && let Some(y) = by_products(x, weight, bias, how)?
         {
@@ -72,9 +80,9 @@ pub(crate) fn conv2d(
     x.f_conv2d(weight, bias, stride, padding, dilation, groups)
 }
 
-/// Which results to compute as products of matrices, if any. The limits are where times met, with AMX, with AVX512-BF16
-/// and in float32, among 80 layers of 32 to 512 channels, 1 to 16 pixels wide, in batches of 16 to 256; docs/speed.md has
-/// some of them.
+/// Which results to compute as products of matrices, if any. The limits are where times
+/// met, with AMX, with AVX512-BF16 and in float32, among 80 layers of 32 to 512 channels,
+/// 1 to 16 pixels wide, in batches of 16 to 256; docs/speed.md has some of them.
 #[expect(clippy::too_many_arguments, reason = "a convolution has so many sizes")]
 fn choose(
     kind: Kind,
@@ -90,19 +98,28 @@ fn choose(
     if !(kind == Kind::Float || kind == Kind::BFloat16 && bf16 != Bf16::No) {
         return None;
     }
-    let fits = |i: usize| stride[i] > 0 && padding[i] >= 0 && input[i] + 2 * padding[i] >= kernel[i];
+    let fits = |i: usize| {
+        stride[i] > 0 && padding[i] >= 0 && input[i] + 2 * padding[i] >= kernel[i]
+    };
     if images == 0 || !fits(0) || !fits(1) {
         return None;
     }
     let size = |i: usize| (input[i] + 2 * padding[i] - kernel[i]) / stride[i] + 1;
     let output = [size(0), size(1)];
-    // How many places there are for each channel that is made: how large the matrix is beside the weights.
-    let share = |[height, width]: [i64; 2], channels: i64| images * height * width / channels.max(1);
-    // Weights that a core's cache does not hold are read anew for each short row; AVX512-BF16 is not fast enough to wait.
+    // How many places there are for each channel that is made: how large the matrix is
+    // beside the weights.
+    let share = |[height, width]: [i64; 2], channels: i64| {
+        images * height * width / channels.max(1)
+    };
+    // Weights that a core's cache does not hold are read anew for each short row;
+    // AVX512-BF16 is not fast enough to wait.
     let many = from * to * kernel[0] * kernel[1] >= 1 << 20;
-    let short = |size: [i64; 2], channels: i64| many && size[1] <= 4 && share(size, channels) <= 4;
+    let short = |size: [i64; 2], channels: i64| {
+        many && size[1] <= 4 && share(size, channels) <= 4
+    };
     let fast = kind == Kind::Float || amx;
-    // Of the weights' gradient, a row is what is summed over: AMX takes 32 pixels at a time.
+    // Of the weights' gradient, a row is what is summed over: AMX takes 32 pixels at a
+    // time.
     let weights_share = if amx && output[1] <= 8 { 16 } else { 4 };
     let whole = stride == [1, 1] && (0..2).all(|i| padding[i] < kernel[i]);
     let how = Conv2d {
@@ -124,8 +141,10 @@ fn by_products(
 ) -> Result<Option<Tensor>, TchError> {
     let mut error = std::ptr::null_mut();
     let bias = bias.map_or(null(), |b| b.as_ptr());
-    // SAFETY: tch's tensors are pointers to at::Tensor, and they live through the call, which only reads them.
-    let tensor = unsafe { torchmill_conv2d(x.as_ptr(), weight.as_ptr(), bias, &how, &mut error) };
+    // SAFETY: tch's tensors are pointers to at::Tensor, and they live through the call,
+    // which only reads them.
+    let tensor =
+        unsafe { torchmill_conv2d(x.as_ptr(), weight.as_ptr(), bias, &how, &mut error) };
     // SAFETY: it is what such a function returns.
     unsafe { made(tensor, error) }
 }
@@ -151,18 +170,26 @@ mod tests {
     use crate::evaluation::floats;
     use crate::model::channels_last;
 
-    /// The gradients of all that goes in, for an output's gradient that is no constant, and the output.
+    /// The gradients of all that goes in, for an output's gradient that is no constant,
+    /// and the output.
     fn results(
         inputs: &[Tensor],
         convolve: impl Fn(&Tensor, &Tensor, Option<&Tensor>) -> Tensor,
     ) -> Vec<Tensor> {
-        let inputs: Vec<Tensor> = inputs.iter().map(|t| t.detach().set_requires_grad(true)).collect();
+        let inputs: Vec<Tensor> =
+            inputs.iter().map(|t| t.detach().set_requires_grad(true)).collect();
         let y = convolve(&inputs[0], &inputs[1], inputs.get(2));
         // The same to the last bit in every type.
-        let steps = Tensor::arange(y.numel() as i64, (Kind::Float, Device::Cpu)).remainder(17);
+        let steps =
+            Tensor::arange(y.numel() as i64, (Kind::Float, Device::Cpu)).remainder(17);
         let weights = ((steps - 8) / 8).reshape(y.size()).to_kind(y.kind());
         let inputs: Vec<&Tensor> = inputs.iter().collect();
-        let mut results = Tensor::run_backward(&[(&y * weights).sum(Kind::Double)], &inputs, false, false);
+        let mut results = Tensor::run_backward(
+            &[(&y * weights).sum(Kind::Double)],
+            &inputs,
+            false,
+            false,
+        );
         results.push(y);
         results
     }
@@ -212,7 +239,8 @@ mod tests {
             };
             for (((ours, exact), atens), by_products) in ours.iter().zip(&exact).zip(&atens).zip(by_products) {
                 if !by_products {
-                    // libtorch 2.11 reads what nobody wrote in some bf16 convolutions whose output is one pixel wide.
+                    // libtorch 2.11 reads what nobody wrote in some bf16 convolutions
+                    // whose output is one pixel wide.
                     if !bf16 || ours.size()[3] > 1 {
                         prop_assert_eq!(floats(ours), floats(atens));
                     }
@@ -237,45 +265,76 @@ mod tests {
             input_gradient: true,
         };
         let x = channels_last(&Tensor::rand([2, 3, 4, 4], (Kind::Float, Device::Cpu)));
-        let weight = channels_last(&Tensor::rand([5, 3, 3, 3], (Kind::Float, Device::Cpu)));
+        let weight =
+            channels_last(&Tensor::rand([5, 3, 3, 3], (Kind::Float, Device::Cpu)));
         let weight = weight.set_requires_grad(true);
         let y = by_products(&x, &weight, None, how).unwrap().unwrap();
-        let gradient = Tensor::run_backward(&[y.sum(Kind::Float)], &[&weight], false, false);
+        let gradient =
+            Tensor::run_backward(&[y.sum(Kind::Float)], &[&weight], false, false);
         assert_eq!(gradient[0].size(), [5, 3, 3, 3]);
-        assert!(gradient[0].stride() == weight.stride(), "the optimizer need not copy it");
-        assert!(by_products(&x.contiguous(), &weight, None, how).unwrap().is_none(), "channels first");
+        assert!(
+            gradient[0].stride() == weight.stride(),
+            "the optimizer need not copy it"
+        );
+        assert!(
+            by_products(&x.contiguous(), &weight, None, how).unwrap().is_none(),
+            "channels first"
+        );
     }
 
     #[test]
     fn small_images_with_many_weights_are_multiplied() {
         let resnet = |kind, bf16, channels, side, stride| {
-            let how = choose(kind, bf16, 64, channels, [side, side], [3, 3], [stride, stride], [1, 1]);
+            let how = choose(
+                kind,
+                bf16,
+                64,
+                channels,
+                [side, side],
+                [3, 3],
+                [stride, stride],
+                [1, 1],
+            );
             how.map(|h| (h.output, h.weight_gradient, h.input_gradient))
         };
         let (bf16, float) = (Kind::BFloat16, Kind::Float);
         assert_eq!(resnet(bf16, Bf16::Amx, [512, 512], 4, 1), Some((true, true, true)));
         assert_eq!(resnet(float, Bf16::No, [512, 512], 4, 1), Some((true, true, true)));
-        assert_eq!(resnet(bf16, Bf16::Avx512, [512, 512], 4, 1), Some((false, true, false)));
+        assert_eq!(
+            resnet(bf16, Bf16::Avx512, [512, 512], 4, 1),
+            Some((false, true, false))
+        );
         assert_eq!(resnet(bf16, Bf16::No, [512, 512], 4, 1), None);
         assert_eq!(resnet(bf16, Bf16::Amx, [256, 512], 8, 2), Some((true, true, false)));
         assert_eq!(resnet(bf16, Bf16::Amx, [256, 256], 8, 1), Some((false, true, false)));
         assert_eq!(resnet(float, Bf16::Amx, [256, 256], 8, 1), None);
         assert_eq!(resnet(bf16, Bf16::Amx, [64, 64], 32, 1), None);
         // What does not fit is left to ATen, which says so.
-        assert_eq!(choose(float, Bf16::No, 1, [1, 1], [2, 2], [3, 3], [1, 1], [0, 0]), None);
-        assert_eq!(choose(float, Bf16::No, 1, [1, 1], [4, 4], [3, 3], [0, 1], [0, 0]), None);
-        assert_eq!(choose(float, Bf16::No, 0, [1, 1], [4, 4], [3, 3], [1, 1], [0, 0]), None);
+        assert_eq!(
+            choose(float, Bf16::No, 1, [1, 1], [2, 2], [3, 3], [1, 1], [0, 0]),
+            None
+        );
+        assert_eq!(
+            choose(float, Bf16::No, 1, [1, 1], [4, 4], [3, 3], [0, 1], [0, 0]),
+            None
+        );
+        assert_eq!(
+            choose(float, Bf16::No, 0, [1, 1], [4, 4], [3, 3], [1, 1], [0, 0]),
+            None
+        );
     }
 
     #[test]
     fn shapes_that_fit_are_multiplied_and_others_refused() {
         let x = channels_last(&Tensor::rand([2, 512, 4, 4], (Kind::Float, Device::Cpu)));
-        let weight = channels_last(&Tensor::rand([512, 512, 3, 3], (Kind::Float, Device::Cpu)));
+        let weight =
+            channels_last(&Tensor::rand([512, 512, 3, 3], (Kind::Float, Device::Cpu)));
         let ours = conv2d(&x, &weight, None, [1, 1], [1, 1], [1, 1], 1).unwrap();
         let atens = x.conv2d(&weight, None::<Tensor>, [1, 1], [1, 1], [1, 1], 1);
         let differences = floats(&((&ours - &atens).abs() / &atens));
         assert!(differences.iter().all(|&d| d < 1e-5));
-        let wrong = conv2d(&x, &weight.narrow(1, 0, 511), None, [1, 1], [1, 1], [1, 1], 1);
+        let wrong =
+            conv2d(&x, &weight.narrow(1, 0, 511), None, [1, 1], [1, 1], [1, 1], 1);
         assert!(wrong.unwrap_err().to_string().contains("511"));
     }
 }

@@ -1,12 +1,13 @@
-//! `--device auto|cpu|cuda|cuda:N`, and loading CUDA's half of libtorch where it is installed.
+//! `--device auto|cpu|cuda|cuda:N`, and loading CUDA's half of libtorch where it is
+//! installed.
 
 use std::path::PathBuf;
 
 use tch::Device;
 use torchmill::{Error, Result};
 
-/// Finds the device. `auto` takes the first GPU where there is one; asking for a GPU that is not there is an error,
-/// never a silent fall back to the CPU.
+/// Finds the device. `auto` takes the first GPU where there is one; asking for a GPU that
+/// is not there is an error, never a silent fall back to the CPU.
 pub fn resolve(asked: torchmill::device::Device) -> Result<Device> {
     use torchmill::device::Device as Asked;
     let index = match asked {
@@ -27,7 +28,9 @@ pub fn resolve(asked: torchmill::device::Device) -> Result<Device> {
             }
             Ok(true) => "no GPU or driver was found".to_owned(),
         };
-        return Err(Error::failed(format_args!("--device {asked}: CUDA is not available: {why}")));
+        return Err(Error::failed(format_args!(
+            "--device {asked}: CUDA is not available: {why}"
+        )));
     }
     if index as i64 >= count {
         return Err(Error::failed(format_args!(
@@ -45,22 +48,28 @@ pub fn name(device: Device) -> String {
     }
 }
 
-/// Loads libtorch_cuda.so from the folder that libtorch itself was loaded from, if it is there.
+/// Loads libtorch_cuda.so from the folder that libtorch itself was loaded from, if it is
+/// there.
 ///
-/// The programs are linked with libtorch's CPU half alone, so that one binary serves both kinds of machine;
-/// CUDA's half registers itself with it when loaded. This must come before the first use of a GPU.
+/// The programs are linked with libtorch's CPU half alone, so that one binary serves both
+/// kinds of machine; CUDA's half registers itself with it when loaded. This must come
+/// before the first use of a GPU.
 fn load_cuda() -> Result<bool> {
-    let Some(library) = libtorch_folder().map(|f| f.join("libtorch_cuda.so")).filter(|l| l.exists()) else {
+    let Some(library) =
+        libtorch_folder().map(|f| f.join("libtorch_cuda.so")).filter(|l| l.exists())
+    else {
         return Ok(false);
     };
     #[cfg(unix)]
     {
         use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
-        // SAFETY: loading runs the library's initialisers; it is the other half of the libtorch that this
-        // process already runs, from the same folder and so of the same version.
+        // SAFETY: loading runs the library's initialisers; it is the other half of the
+        // libtorch that this process already runs, from the same folder and so of the
+        // same version.
         let loaded = unsafe { Library::open(Some(&library), RTLD_NOW | RTLD_GLOBAL) };
-        let loaded =
-            loaded.map_err(|e| Error::failed(format_args!("cannot load {} ({e})", library.display())))?;
+        let loaded = loaded.map_err(|e| {
+            Error::failed(format_args!("cannot load {} ({e})", library.display()))
+        })?;
         // It stays loaded until the process ends.
         std::mem::forget(loaded);
     }

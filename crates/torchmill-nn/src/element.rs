@@ -1,4 +1,5 @@
-//! The elements that our kernels for the CPU work on, and the processor that they are compiled for.
+//! The elements that our kernels for the CPU work on, and the processor that they are
+//! compiled for.
 
 /// float32, or the bits of a bfloat16.
 pub(crate) trait Element: Copy + Default {
@@ -36,8 +37,9 @@ impl Element for u16 {
     }
 }
 
-/// Defines a function twice, the second time for processors with AVX-512, and calls the one for this processor:
-/// the compiler makes vectors of the loops over channels, 64 bytes at a time instead of 16.
+/// Defines a function twice, the second time for processors with AVX-512, and calls the
+/// one for this processor: the compiler makes vectors of the loops over channels, 64
+/// bytes at a time instead of 16.
 macro_rules! vectorised {
     ($name:ident, $plain:ident, ($($argument:ident: $type:ty),* $(,)?)) => {
         #[allow(clippy::too_many_arguments, reason = "as many as the plain one")]

@@ -10,9 +10,10 @@ use crate::model::{Mode, Model};
 use crate::parallel;
 use crate::sampler::Epoch;
 
-/// How many images of shape `[C, H, W]` are computed at a time: few enough that what lies between layers fits
-/// in memory, and in a cache where it can. It changes nothing in the result: losses are kept image by image and
-/// summed afterwards as the caller's batch size says.
+/// How many images of shape `[C, H, W]` are computed at a time: few enough that what lies
+/// between layers fits in memory, and in a cache where it can. It changes nothing in the
+/// result: losses are kept image by image and summed afterwards as the caller's batch
+/// size says.
 pub fn chunk(shape: [usize; 3]) -> usize {
     const ELEMENTS: usize = 4 << 20;
     (ELEMENTS / shape.iter().product::<usize>().max(1)).clamp(8, 250)
@@ -38,11 +39,13 @@ impl Evaluation {
     }
 }
 
-/// Runs the network over every image. `batch_size` is the one that [`Evaluation::total_loss`] is summed by. `each`
-/// sees every image's index and its logits, in order.
+/// Runs the network over every image. `batch_size` is the one that
+/// [`Evaluation::total_loss`] is summed by. `each` sees every image's index and its
+/// logits, in order.
 ///
-/// Each of libtorch's threads makes and computes chunks of its own: threads that share a chunk wait for each other
-/// after every layer, and for the one that makes the next chunk.
+/// Each of libtorch's threads makes and computes chunks of its own: threads that share a
+/// chunk wait for each other after every layer, and for the one that makes the next
+/// chunk.
 pub fn evaluate(
     model: &Model,
     dataset: &Dataset,
@@ -58,7 +61,8 @@ pub fn evaluate(
         (2, chunk)
     } else {
         let threads = tch::get_num_threads().max(1) as usize;
-        // 64 images of CIFAR's size on each of two threads took 0.91 of the time of 250. Many threads share the memory.
+        // 64 images of CIFAR's size on each of two threads took 0.91 of the time of 250.
+        // Many threads share the memory.
         (threads, chunk.min(64).min((512 / threads).max(8)))
     };
     let epoch = Epoch::sequential(dataset.len(), chunk);
@@ -67,12 +71,21 @@ pub fn evaluate(
     let network = Shared(model);
     let compute = |i| {
         interrupt::check()?;
-        Outputs::of(network.model(), &dataset.batch(epoch.batch(i), target)?, settings, kind)
+        Outputs::of(
+            network.model(),
+            &dataset.batch(epoch.batch(i), target)?,
+            settings,
+            kind,
+        )
     };
     let _single = SingleThreads::start();
     parallel::in_order(threads, epoch.batches(), compute, |outputs| {
         let before = tally.count();
-        outputs.logits.iter().enumerate().try_for_each(|(i, row)| each(before + i, row))?;
+        outputs
+            .logits
+            .iter()
+            .enumerate()
+            .try_for_each(|(i, row)| each(before + i, row))?;
         tally.push(outputs);
         Ok(())
     })?;
@@ -99,8 +112,9 @@ impl Drop for SingleThreads {
 /// A network that several threads run forward.
 struct Shared<'a>(&'a Model);
 
-// SAFETY: evaluating reads the network's tensors alone, with no gradients recorded, and reading one from several
-// threads is what libtorch allows; tch leaves Sync out since tensors can be changed through shared references.
+// SAFETY: evaluating reads the network's tensors alone, with no gradients recorded, and
+// reading one from several threads is what libtorch allows; tch leaves Sync out since
+// tensors can be changed through shared references.
 unsafe impl Sync for Shared<'_> {}
 
 impl Shared<'_> {
@@ -129,7 +143,8 @@ impl Tally {
         self.losses.len()
     }
 
-    /// Runs the network over a batch and adds what it makes of it, whose logits are returned.
+    /// Runs the network over a batch and adds what it makes of it, whose logits are
+    /// returned.
     pub fn add(&mut self, model: &Model, batch: &Batch, kind: Kind) -> Result<Logits> {
         let outputs = Outputs::of(model, batch, &self.settings, kind)?;
         Ok(self.push(outputs))
@@ -137,7 +152,8 @@ impl Tally {
 
     fn push(&mut self, outputs: Outputs) -> Logits {
         let Outputs { logits, labels, losses, weights } = outputs;
-        let hits = logits.iter().zip(labels).filter(|&(row, label)| argmax(row) as i64 == label);
+        let hits =
+            logits.iter().zip(labels).filter(|&(row, label)| argmax(row) as i64 == label);
         self.correct += hits.count();
         self.losses.extend(losses);
         self.weights.extend(weights);
@@ -149,12 +165,16 @@ impl Tally {
         let sum = |values: &[f32]| values.iter().map(|&x| f64::from(x)).sum::<f64>();
         // Images that weigh nothing at all have no mean loss; it is 0 rather than NaN.
         let mean = |range: std::ops::Range<usize>| {
-            let weight =
-                if self.weights.is_empty() { range.len() as f64 } else { sum(&self.weights[range.clone()]) };
+            let weight = if self.weights.is_empty() {
+                range.len() as f64
+            } else {
+                sum(&self.weights[range.clone()])
+            };
             if weight > 0.0 { sum(&self.losses[range]) / weight } else { 0.0 }
         };
         let (count, batch_size) = (self.losses.len(), batch_size.max(1));
-        let batches = (0..count).step_by(batch_size).map(|i| i..(i + batch_size).min(count));
+        let batches =
+            (0..count).step_by(batch_size).map(|i| i..(i + batch_size).min(count));
         Evaluation {
             count: self.losses.len(),
             correct: self.correct,
@@ -182,7 +202,8 @@ impl Outputs {
                 logits: Logits::of(&logits),
                 labels: integers(&batch.labels),
                 losses: floats(&losses),
-                weights: weights(settings, &batch.labels).map_or(Vec::new(), |weights| floats(&weights)),
+                weights: weights(settings, &batch.labels)
+                    .map_or(Vec::new(), |weights| floats(&weights)),
             })
         })
     }
@@ -209,7 +230,9 @@ impl Logits {
 
 /// The index of the largest; of the first such where several are equal, as torch.argmax.
 pub fn argmax(row: &[f32]) -> usize {
-    let better = |best: usize, i: usize| if row[i] > row[best] || row[best].is_nan() { i } else { best };
+    let better = |best: usize, i: usize| {
+        if row[i] > row[best] || row[best].is_nan() { i } else { best }
+    };
     (1..row.len()).fold(0, better)
 }
 

@@ -1,16 +1,18 @@
 //! PyTorch's CPU random number generator, owned here so that its state can be saved.
 //!
-//! `torch.manual_seed(s)` seeds a 32-bit Mersenne Twister (M. Matsumoto, T. Nishimura, "Mersenne Twister: a
-//! 623-dimensionally equidistributed uniform pseudo-random number generator", 1998) as the paper's
-//! `init_genrand` does. The draws below consume it in PyTorch's order, so the same seed gives the initial
-//! weights and the batches that the same program in PyTorch has. The tests compare with values from PyTorch.
+//! `torch.manual_seed(s)` seeds a 32-bit Mersenne Twister (M. Matsumoto, T. Nishimura,
+//! "Mersenne Twister: a 623-dimensionally equidistributed uniform pseudo-random number
+//! generator", 1998) as the paper's `init_genrand` does. The draws below consume it in
+//! PyTorch's order, so the same seed gives the initial weights and the batches that the
+//! same program in PyTorch has. The tests compare with values from PyTorch.
 
 use serde::{Deserialize, Serialize};
 
 const N: usize = 624;
 const M: usize = 397;
 
-/// A Mersenne Twister in the state that `torch.manual_seed` leaves PyTorch's default generator in.
+/// A Mersenne Twister in the state that `torch.manual_seed` leaves PyTorch's default
+/// generator in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Generator {
     words: Vec<u32>,
@@ -23,7 +25,9 @@ impl Generator {
         let mut words = vec![seed as u32];
         for i in 1..N as u32 {
             let last = words[i as usize - 1];
-            words.push(1_812_433_253_u32.wrapping_mul(last ^ (last >> 30)).wrapping_add(i));
+            words.push(
+                1_812_433_253_u32.wrapping_mul(last ^ (last >> 30)).wrapping_add(i),
+            );
         }
         Self { words, next: N }
     }
@@ -52,13 +56,14 @@ impl Generator {
         (high << 32) | u64::from(self.random())
     }
 
-    /// `torch.empty((), dtype=torch.int64).random_()`: uniform over 0 to 2^63 - 1. This is how DataLoader and
-    /// RandomSampler draw their seeds.
+    /// `torch.empty((), dtype=torch.int64).random_()`: uniform over 0 to 2^63 - 1. This
+    /// is how DataLoader and RandomSampler draw their seeds.
     pub fn random_int64(&mut self) -> u64 {
         self.random64() & (u64::MAX >> 1)
     }
 
-    /// `tensor.uniform_(from, to)` for a float32 tensor of `n` elements, in row-major order.
+    /// `tensor.uniform_(from, to)` for a float32 tensor of `n` elements, in row-major
+    /// order.
     pub fn uniform(&mut self, n: usize, from: f32, to: f32) -> Vec<f32> {
         let draw = |_| {
             // 24 bits: as many as a float32's significand holds.
@@ -69,9 +74,11 @@ impl Generator {
         (0..n).map(draw).collect()
     }
 
-    /// `tensor.normal_(mean, std)` for a float32 tensor of `n` elements, in row-major order, by G. Box's and
-    /// M. Muller's transform of pairs of uniform numbers, 16 elements at a time. PyTorch's logarithm and sine depend
-    /// on the processor, so the last bits may differ. Fewer than 16 elements take 16 draws, which is not PyTorch's way.
+    /// `tensor.normal_(mean, std)` for a float32 tensor of `n` elements, in row-major
+    /// order, by G. Box's and M. Muller's transform of pairs of uniform numbers, 16
+    /// elements at a time. PyTorch's logarithm and sine depend on the processor, so the
+    /// last bits may differ. Fewer than 16 elements take 16 draws, which is not PyTorch's
+    /// way.
     pub fn normal(&mut self, n: usize, mean: f32, std: f32) -> Vec<f32> {
         let mut values = self.uniform(n.max(16), 0.0, 1.0);
         let transform = |block: &mut [f32]| {
@@ -80,7 +87,10 @@ impl Generator {
                 // From (0, 1], for the logarithm.
                 let radius = (-2.0 * (1.0 - *a).ln()).sqrt();
                 let theta = (2.0 * std::f64::consts::PI * f64::from(*b)) as f32;
-                (*a, *b) = (radius * theta.cos() * std + mean, radius * theta.sin() * std + mean);
+                (*a, *b) = (
+                    radius * theta.cos() * std + mean,
+                    radius * theta.sin() * std + mean,
+                );
             }
         };
         values.chunks_exact_mut(16).for_each(transform);
@@ -106,7 +116,8 @@ impl Generator {
 
     fn twist(&mut self) {
         for i in 0..N {
-            let y = (self.words[i] & 0x8000_0000) | (self.words[(i + 1) % N] & 0x7fff_ffff);
+            let y =
+                (self.words[i] & 0x8000_0000) | (self.words[(i + 1) % N] & 0x7fff_ffff);
             let mix = if y & 1 == 0 { 0 } else { 0x9908_b0df };
             self.words[i] = self.words[(i + M) % N] ^ (y >> 1) ^ mix;
         }
@@ -133,13 +144,23 @@ mod tests {
         ];
         assert_eq!(uniform, expected.map(|x: f64| x as f32));
         let drawn: Vec<u64> = (0..3).map(|_| g.random_int64()).collect();
-        assert_eq!(drawn, [827_948_490_035_658_087, 7_815_051_614_634_499_795, 2_691_271_404_617_651_954]);
+        assert_eq!(
+            drawn,
+            [
+                827_948_490_035_658_087,
+                7_815_051_614_634_499_795,
+                2_691_271_404_617_651_954
+            ]
+        );
     }
 
     #[test]
     fn permutations_are_pytorchs() {
         let order = Generator::new(5).permutation(20);
-        assert_eq!(order, [11, 0, 9, 10, 3, 15, 14, 18, 8, 2, 19, 6, 5, 12, 1, 7, 4, 17, 16, 13]);
+        assert_eq!(
+            order,
+            [11, 0, 9, 10, 3, 15, 14, 18, 8, 2, 19, 6, 5, 12, 1, 7, 4, 17, 16, 13]
+        );
         let order = Generator::new((1 << 40) + 3).permutation(50_000);
         assert_eq!(order[..8], [8986, 17124, 43401, 20135, 26324, 4400, 1156, 15902]);
     }

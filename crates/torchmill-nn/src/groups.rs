@@ -1,4 +1,5 @@
-//! Which learning rate and weight decay each parameter has: torch.optim's parameter groups.
+//! Which learning rate and weight decay each parameter has: torch.optim's parameter
+//! groups.
 
 use tch::Tensor;
 use torchmill::recipe::{NoDecay, Optimizer, Train};
@@ -18,7 +19,8 @@ pub struct Group {
 /// The groups, and which one each parameter belongs to.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Groups {
-    /// Different from one another, none without a parameter; the optimizer's own comes first, where any has it.
+    /// Different from one another, none without a parameter; the optimizer's own comes
+    /// first, where any has it.
     pub groups: Vec<Group>,
     /// For each parameter, the index of its group.
     pub of: Vec<usize>,
@@ -31,18 +33,28 @@ impl Groups {
         Self { groups: vec![group], of: vec![0; parameters] }
     }
 
-    /// Sorts named parameters into groups. The first `[[train.group]]` whose pattern matches a name counts, and
-    /// `no_decay` above its weight decay. A pattern that matches no name, or those of `frozen` parameters alone, is a
-    /// usage error.
-    pub fn new(train: &Train, parameters: &[(&str, &Tensor)], frozen: &[&str]) -> Result<Self> {
+    /// Sorts named parameters into groups. The first `[[train.group]]` whose pattern
+    /// matches a name counts, and `no_decay` above its weight decay. A pattern that
+    /// matches no name, or those of `frozen` parameters alone, is a usage error.
+    pub fn new(
+        train: &Train,
+        parameters: &[(&str, &Tensor)],
+        frozen: &[&str],
+    ) -> Result<Self> {
         let mut groups = Self::one(&train.optimizer, 0);
         let own = groups.groups[0];
-        let patterns =
-            train.groups.iter().map(|g| Patterns::new([&g.pattern])).collect::<Result<Vec<_>>>()?;
-        let idle = |patterns: &Patterns| patterns.idle(parameters.iter().map(|p| p.0)).map(str::to_owned);
+        let patterns = train
+            .groups
+            .iter()
+            .map(|g| Patterns::new([&g.pattern]))
+            .collect::<Result<Vec<_>>>()?;
+        let idle = |patterns: &Patterns| {
+            patterns.idle(parameters.iter().map(|p| p.0)).map(str::to_owned)
+        };
         if let Some(idle) = patterns.iter().find_map(idle) {
-            if let Some(frozen) =
-                frozen.iter().find(|name| Patterns::new([&idle]).is_ok_and(|p| p.matches(name)))
+            if let Some(frozen) = frozen
+                .iter()
+                .find(|name| Patterns::new([&idle]).is_ok_and(|p| p.matches(name)))
             {
                 return Err(Error::usage(format_args!(
                     "[[train.group]] pattern `{idle}` fits frozen parameters alone, such as {frozen}: leave the group out, or see freeze"
@@ -54,10 +66,13 @@ impl Groups {
             )));
         }
         for (name, tensor) in parameters {
-            let asked = patterns.iter().position(|p| p.matches(name)).map(|i| &train.groups[i]);
+            let asked =
+                patterns.iter().position(|p| p.matches(name)).map(|i| &train.groups[i]);
             let mut group = Group {
                 lr: asked.and_then(|g| g.lr).unwrap_or(own.lr),
-                weight_decay: asked.and_then(|g| g.weight_decay).unwrap_or(own.weight_decay),
+                weight_decay: asked
+                    .and_then(|g| g.weight_decay)
+                    .unwrap_or(own.weight_decay),
             };
             let exempt = |what: &NoDecay| match what {
                 NoDecay::Bias => is_bias(name),
@@ -66,7 +81,11 @@ impl Groups {
             if train.no_decay.iter().any(exempt) {
                 group.weight_decay = 0.0;
             }
-            let at = groups.groups.iter().position(|g| *g == group).unwrap_or(groups.groups.len());
+            let at = groups
+                .groups
+                .iter()
+                .position(|g| *g == group)
+                .unwrap_or(groups.groups.len());
             if at == groups.groups.len() {
                 groups.groups.push(group);
             }
@@ -86,13 +105,14 @@ fn is_bias(name: &str) -> bool {
     own == "bias" || own.ends_with("_bias")
 }
 
-/// Convolutions and linear layers have weights of two or more dimensions, normalisations of one.
+/// Convolutions and linear layers have weights of two or more dimensions, normalisations
+/// of one.
 fn is_norm(name: &str, tensor: &Tensor, parameters: &[(&str, &Tensor)]) -> bool {
     match name.strip_suffix("bias") {
         None => tensor.dim() <= 1,
-        Some(module) => {
-            parameters.iter().any(|(other, t)| other.strip_prefix(module) == Some("weight") && t.dim() <= 1)
-        }
+        Some(module) => parameters.iter().any(|(other, t)| {
+            other.strip_prefix(module) == Some("weight") && t.dim() <= 1
+        }),
     }
 }
 
@@ -112,33 +132,60 @@ mod tests {
             ("1.bias", &[4]),
             ("fc.weight", &[2, 4]),
         ];
-        let tensors: Vec<Tensor> =
-            shapes.iter().map(|(_, s)| Tensor::zeros(*s, (Kind::Float, Device::Cpu))).collect();
-        let parameters: Vec<(&str, &Tensor)> = shapes.iter().map(|(n, _)| *n).zip(&tensors).collect();
+        let tensors: Vec<Tensor> = shapes
+            .iter()
+            .map(|(_, s)| Tensor::zeros(*s, (Kind::Float, Device::Cpu)))
+            .collect();
+        let parameters: Vec<(&str, &Tensor)> =
+            shapes.iter().map(|(n, _)| *n).zip(&tensors).collect();
         let mut train = Train { no_decay: vec![NoDecay::Norm], ..Train::default() };
-        train.optimizer =
-            Optimizer::AdamW { lr: 0.1, betas: [0.9, 0.999], eps: 1e-8, weight_decay: 0.5, amsgrad: false };
-        train.groups = vec![recipe::Group { pattern: "fc.*".into(), lr: Some(1.0), weight_decay: None }];
+        train.optimizer = Optimizer::AdamW {
+            lr: 0.1,
+            betas: [0.9, 0.999],
+            eps: 1e-8,
+            weight_decay: 0.5,
+            amsgrad: false,
+        };
+        train.groups = vec![recipe::Group {
+            pattern: "fc.*".into(),
+            lr: Some(1.0),
+            weight_decay: None,
+        }];
         let found = Groups::new(&train, &parameters, &[]).unwrap();
-        let decays = |g: &Groups| g.of.iter().map(|&i| g.groups[i].weight_decay).collect::<Vec<_>>();
+        let decays = |g: &Groups| {
+            g.of.iter().map(|&i| g.groups[i].weight_decay).collect::<Vec<_>>()
+        };
         assert_eq!(decays(&found), [0.5, 0.5, 0.0, 0.0, 0.5]);
         assert_eq!(found.groups[found.of[4]].lr, 1.0);
         train.no_decay = vec![NoDecay::Bias];
-        assert_eq!(decays(&Groups::new(&train, &parameters, &[]).unwrap()), [0.5, 0.0, 0.5, 0.0, 0.5]);
+        assert_eq!(
+            decays(&Groups::new(&train, &parameters, &[]).unwrap()),
+            [0.5, 0.0, 0.5, 0.0, 0.5]
+        );
         let mut all = train.clone();
         all.groups[0].pattern = "*".into();
         let found = Groups::new(&all, &parameters, &[]).unwrap();
         let rates: Vec<f64> = found.groups.iter().map(|g| g.lr).collect();
         assert_eq!((rates, found.of), (vec![1.0, 1.0], vec![0, 1, 0, 1, 0]));
-        let attention: Vec<(&str, &Tensor)> = ["fc.in_proj_weight", "fc.in_proj_bias", "fc.out_proj.bias"]
-            .into_iter()
-            .zip([&tensors[4], &tensors[1], &tensors[1]])
-            .collect();
-        assert_eq!(decays(&Groups::new(&train, &attention, &[]).unwrap()), [0.5, 0.0, 0.0]);
+        let attention: Vec<(&str, &Tensor)> =
+            ["fc.in_proj_weight", "fc.in_proj_bias", "fc.out_proj.bias"]
+                .into_iter()
+                .zip([&tensors[4], &tensors[1], &tensors[1]])
+                .collect();
+        assert_eq!(
+            decays(&Groups::new(&train, &attention, &[]).unwrap()),
+            [0.5, 0.0, 0.0]
+        );
         train.groups[0].pattern = "head".into();
         let error = Groups::new(&train, &parameters, &[]).unwrap_err();
-        assert!(error.to_string().contains("`head` fits no trained parameter"), "{error}");
+        assert!(
+            error.to_string().contains("`head` fits no trained parameter"),
+            "{error}"
+        );
         let error = Groups::new(&train, &parameters, &["head"]).unwrap_err();
-        assert!(error.to_string().contains("`head` fits frozen parameters alone"), "{error}");
+        assert!(
+            error.to_string().contains("`head` fits frozen parameters alone"),
+            "{error}"
+        );
     }
 }

@@ -1,8 +1,10 @@
-//! PyTorch's initialisation, its default and torch.nn.init's functions, layer by layer, drawn in PyTorch's order.
+//! PyTorch's initialisation, its default and torch.nn.init's functions, layer by layer,
+//! drawn in PyTorch's order.
 //!
 //! Conv2d and Linear: `kaiming_uniform_(weight, a=sqrt(5))`, which is uniform within
-//! `1/sqrt(fan_in)`, and a bias uniform within the same bound (torch/nn/modules/linear.py and conv.py).
-//! tch's own constructors use a bound sqrt(6) times wider, with which networks train visibly worse.
+//! `1/sqrt(fan_in)`, and a bias uniform within the same bound (torch/nn/modules/linear.py
+//! and conv.py). tch's own constructors use a bound sqrt(6) times wider, with which
+//! networks train visibly worse.
 
 use tch::{Kind, Tensor};
 use torchmill::recipe::{FanMode, Init, Nonlinearity};
@@ -14,7 +16,9 @@ use crate::generator::Generator;
 /// What a function of torch.nn.init makes of a tensor of this shape, in row-major order.
 pub fn draw(init: &Init, generator: &mut Generator, shape: &[i64]) -> Result<Vec<f32>> {
     let n = shape.iter().product::<i64>() as usize;
-    let symmetric = |generator: &mut Generator, bound: f64| generator.uniform(n, -bound as f32, bound as f32);
+    let symmetric = |generator: &mut Generator, bound: f64| {
+        generator.uniform(n, -bound as f32, bound as f32)
+    };
     Ok(match *init {
         Init::Zeros {} => vec![0.0; n],
         Init::Ones {} => vec![1.0; n],
@@ -23,17 +27,28 @@ pub fn draw(init: &Init, generator: &mut Generator, shape: &[i64]) -> Result<Vec
         Init::Normal { mean, std } => generator.normal(n, mean as f32, std as f32),
         Init::TruncNormal { mean, std, a, b } => {
             // By the inverse of the distribution's function, as PyTorch does.
-            let cdf = |x: f64| f64::midpoint(1.0, Tensor::from(x / 2.0_f64.sqrt()).erf().double_value(&[]));
+            let cdf = |x: f64| {
+                f64::midpoint(
+                    1.0,
+                    Tensor::from(x / 2.0_f64.sqrt()).erf().double_value(&[]),
+                )
+            };
             let (low, high) = (cdf((a - mean) / std), cdf((b - mean) / std));
-            let uniform = generator.uniform(n, (2.0 * low - 1.0) as f32, (2.0 * high - 1.0) as f32);
+            let uniform =
+                generator.uniform(n, (2.0 * low - 1.0) as f32, (2.0 * high - 1.0) as f32);
             let x = Tensor::from_slice(&uniform).to_kind(Kind::Float).erfinv();
             floats(&((x * (std * 2.0_f64.sqrt())) + mean).clamp(a, b))
         }
-        Init::XavierUniform { gain } => symmetric(generator, 3.0_f64.sqrt() * xavier_std(shape, gain)?),
-        Init::XavierNormal { gain } => generator.normal(n, 0.0, xavier_std(shape, gain)? as f32),
-        Init::KaimingUniform { a, mode, nonlinearity } => {
-            symmetric(generator, 3.0_f64.sqrt() * kaiming_std(shape, a, mode, nonlinearity)?)
+        Init::XavierUniform { gain } => {
+            symmetric(generator, 3.0_f64.sqrt() * xavier_std(shape, gain)?)
         }
+        Init::XavierNormal { gain } => {
+            generator.normal(n, 0.0, xavier_std(shape, gain)? as f32)
+        }
+        Init::KaimingUniform { a, mode, nonlinearity } => symmetric(
+            generator,
+            3.0_f64.sqrt() * kaiming_std(shape, a, mode, nonlinearity)?,
+        ),
         Init::KaimingNormal { a, mode, nonlinearity } => {
             generator.normal(n, 0.0, kaiming_std(shape, a, mode, nonlinearity)? as f32)
         }
@@ -43,7 +58,9 @@ pub fn draw(init: &Init, generator: &mut Generator, shape: &[i64]) -> Result<Vec
 /// Connections into an output and out of an input.
 fn fans(shape: &[i64]) -> Result<[f64; 2]> {
     let &[out, within, ref window @ ..] = shape else {
-        return Err(Error::usage("xavier and kaiming initialisation are for weights, not for biases"));
+        return Err(Error::usage(
+            "xavier and kaiming initialisation are for weights, not for biases",
+        ));
     };
     let window: i64 = window.iter().product();
     Ok([(within * window) as f64, (out * window) as f64])
@@ -54,7 +71,12 @@ fn xavier_std(shape: &[i64], gain: f64) -> Result<f64> {
     Ok(gain * (2.0 / (fan_in + fan_out)).sqrt())
 }
 
-fn kaiming_std(shape: &[i64], a: f64, mode: FanMode, nonlinearity: Nonlinearity) -> Result<f64> {
+fn kaiming_std(
+    shape: &[i64],
+    a: f64,
+    mode: FanMode,
+    nonlinearity: Nonlinearity,
+) -> Result<f64> {
     let [fan_in, fan_out] = fans(shape)?;
     let gain = match nonlinearity {
         Nonlinearity::LeakyRelu => (2.0 / (1.0 + a.powi(2))).sqrt(),
@@ -66,8 +88,13 @@ fn kaiming_std(shape: &[i64], a: f64, mode: FanMode, nonlinearity: Nonlinearity)
     Ok(gain / fan.sqrt())
 }
 
-/// The weight and bias of a Conv2d or Linear of this weight shape, `[out, in/groups, ...]`, in row-major order.
-pub fn weight_and_bias(generator: &mut Generator, shape: &[i64], bias: bool) -> (Vec<f32>, Option<Vec<f32>>) {
+/// The weight and bias of a Conv2d or Linear of this weight shape, `[out, in/groups,
+/// ...]`, in row-major order.
+pub fn weight_and_bias(
+    generator: &mut Generator,
+    shape: &[i64],
+    bias: bool,
+) -> (Vec<f32>, Option<Vec<f32>>) {
     let outputs = shape[0] as usize;
     let fan_in = shape[1..].iter().product::<i64>() as usize;
     let bound = kaiming_bound(fan_in);
@@ -76,8 +103,9 @@ pub fn weight_and_bias(generator: &mut Generator, shape: &[i64], bias: bool) -> 
     (weight, bias.then(|| generator.uniform(outputs, -bound, bound)))
 }
 
-/// `sqrt(3) * gain / sqrt(fan_in)` with the gain of a leaky ReLU of slope sqrt(5), rounded where Python's
-/// floats become the tensor's float32, so that the draws agree to the last bit.
+/// `sqrt(3) * gain / sqrt(fan_in)` with the gain of a leaky ReLU of slope sqrt(5),
+/// rounded where Python's floats become the tensor's float32, so that the draws agree to
+/// the last bit.
 fn kaiming_bound(fan_in: usize) -> f32 {
     let gain = (2.0 / (1.0 + 5.0_f64.sqrt().powi(2))).sqrt();
     let std = gain / (fan_in.max(1) as f64).sqrt();

@@ -1,4 +1,5 @@
-//! What `train` and `evaluate` share, on libtorch: networks, batches, losses, optimizers, checkpoints.
+//! What `train` and `evaluate` share, on libtorch: networks, batches, losses, optimizers,
+//! checkpoints.
 
 mod batch_norm;
 pub mod checkpoint;

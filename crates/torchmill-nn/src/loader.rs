@@ -1,4 +1,5 @@
-//! From mapped shards to batches of tensors, on threads of their own so that the next batch is ready in time.
+//! From mapped shards to batches of tensors, on threads of their own so that the next
+//! batch is ready in time.
 
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -16,7 +17,8 @@ use crate::torch_error;
 
 /// Threads that make batches, at most.
 const MAKERS: usize = 8;
-/// What batches that are waiting may take, in bytes; each thread has two of them, and there is one thread at least.
+/// What batches that are waiting may take, in bytes; each thread has two of them, and
+/// there is one thread at least.
 const WAITING: usize = 1 << 30;
 
 /// The images of a split, or some of them, with what the shards leave to do to them.
@@ -32,7 +34,8 @@ pub struct Dataset {
 
 /// How a stored image becomes numbers.
 enum Finish {
-    /// uint8 pixels, then `ToTensor` and perhaps `Normalize`: one of 256 values for each channel.
+    /// uint8 pixels, then `ToTensor` and perhaps `Normalize`: one of 256 values for each
+    /// channel.
     Table { before: Before, values: Vec<[f32; 256]> },
     /// uint8 pixels through steps of any kind.
     Steps(Pipeline),
@@ -60,7 +63,8 @@ impl Before {
 
 /// Some images and their labels.
 pub struct Batch {
-    /// `[N, C, H, W]` in channels-last layout, of the kind asked for, on the device asked for.
+    /// `[N, C, H, W]` in channels-last layout, of the kind asked for, on the device asked
+    /// for.
     pub images: Tensor,
     /// `[N]`, int64, on the same device.
     pub labels: Tensor,
@@ -80,7 +84,8 @@ pub struct Target {
 }
 
 impl Dataset {
-    /// Opens the shards of `split` in `folder`, checks every byte of them, and reads off what is left to do.
+    /// Opens the shards of `split` in `folder`, checks every byte of them, and reads off
+    /// what is left to do.
     pub fn open(folder: &Path, split: &str) -> Result<Self> {
         let set = ShardSet::open(folder, split)?;
         set.verify()?;
@@ -92,23 +97,30 @@ impl Dataset {
         let finish = match set.dtype() {
             DType::Uint8 => finish(&set, Pipeline::parse(&set.meta().deferred)?)?,
             DType::Int64 => {
-                return Err(Error::failed("the shards' images are int64: write them again with prep"));
+                return Err(Error::failed(
+                    "the shards' images are int64: write them again with prep",
+                ));
             }
             _ => Finish::Baked,
         };
-        Ok(Self { set: Arc::new(set), indices: None, finish: Arc::new(finish), resident: None })
+        Ok(Self {
+            set: Arc::new(set),
+            indices: None,
+            finish: Arc::new(finish),
+            resident: None,
+        })
     }
 
-    /// These images of this data set, as a data set of their own. A random transform draws for an image what
-    /// it would draw for it in the whole set.
+    /// These images of this data set, as a data set of their own. A random transform
+    /// draws for an image what it would draw for it in the whole set.
     #[must_use]
     pub fn subset(&self, indices: &[u32]) -> Self {
         let indices = indices.iter().map(|&i| self.original(i)).collect();
         Self { indices: Some(indices), resident: None, ..self.clone() }
     }
 
-    /// The same images, with `pipeline` done to them in all instead of the shards' own. It fails where the shards'
-    /// images have already been through something else.
+    /// The same images, with `pipeline` done to them in all instead of the shards' own.
+    /// It fails where the shards' images have already been through something else.
     pub fn prepared_by(&self, pipeline: &str) -> Result<Self> {
         let meta = self.set.meta();
         let (done, wanted) = (Pipeline::parse(&meta.baked)?, Pipeline::parse(pipeline)?);
@@ -119,13 +131,18 @@ impl Dataset {
                 meta.split, meta.baked
             )));
         }
-        let finish = if self.set.dtype() == DType::Uint8 { finish(&self.set, left)? } else { Finish::Baked };
+        let finish = if self.set.dtype() == DType::Uint8 {
+            finish(&self.set, left)?
+        } else {
+            Finish::Baked
+        };
         Ok(Self { finish: Arc::new(finish), resident: None, ..self.clone() })
     }
 
-    /// The same, with the images on `device` once, where they are uint8 that are moved and looked up at most, and fit
-    /// there; otherwise, and on the CPU, where the shards lie in memory anyway, as it was. Batches are then gathered
-    /// on the device, and are the same.
+    /// The same, with the images on `device` once, where they are uint8 that are moved
+    /// and looked up at most, and fit there; otherwise, and on the CPU, where the shards
+    /// lie in memory anyway, as it was. Batches are then gathered on the device, and are
+    /// the same.
     pub fn on(self, device: Device, kind: Kind) -> Result<Self> {
         if device == Device::Cpu { Ok(self) } else { self.resident_on(device, kind) }
     }
@@ -142,9 +159,11 @@ impl Dataset {
             }
             Before::Steps(_) => return Ok(self),
         };
-        let labels = (0..self.len() as u32).map(|i| self.label(i)).collect::<Result<Vec<_>>>()?;
+        let labels =
+            (0..self.len() as u32).map(|i| self.label(i)).collect::<Result<Vec<_>>>()?;
         let image = |i: usize| self.set.image(self.original(i as u32) as usize);
-        let source = Source { image: &image, labels: &labels, shape, values, blank: &blank };
+        let source =
+            Source { image: &image, labels: &labels, shape, values, blank: &blank };
         let resident = Resident::upload(&source, kind, device)?.map(Arc::new);
         Ok(Self { resident, ..self })
     }
@@ -169,16 +188,22 @@ impl Dataset {
         self.set.label(self.original(i) as usize)
     }
 
-    /// Where image `i` is in the set of shards; one that is not there is left to the set to refuse.
+    /// Where image `i` is in the set of shards; one that is not there is left to the set
+    /// to refuse.
     fn original(&self, i: u32) -> u32 {
-        self.indices.as_ref().map_or(i, |indices| indices.get(i as usize).copied().unwrap_or(u32::MAX))
+        self.indices
+            .as_ref()
+            .map_or(i, |indices| indices.get(i as usize).copied().unwrap_or(u32::MAX))
     }
 
     /// The shape of an image as the network gets it, `[C, H, W]`.
     pub fn image_shape(&self) -> Result<[usize; 3]> {
         let stored = self.set.image_shape();
         match &*self.finish {
-            Finish::Table { before: Before::Moves(pipeline) | Before::Steps(pipeline), .. }
+            Finish::Table {
+                before: Before::Moves(pipeline) | Before::Steps(pipeline),
+                ..
+            }
             | Finish::Steps(pipeline) => pipeline.output_shape(stored),
             Finish::Table { before: Before::Nothing, .. } | Finish::Baked => Ok(stored),
         }
@@ -186,7 +211,9 @@ impl Dataset {
 
     /// Makes one batch, of the images at these places in this data set.
     pub fn batch(&self, indices: &[u32], target: Target) -> Result<Batch> {
-        if let Some(resident) = self.resident.as_ref().filter(|r| r.serves(target.kind, target.device)) {
+        if let Some(resident) =
+            self.resident.as_ref().filter(|r| r.serves(target.kind, target.device))
+        {
             return self.resident_batch(resident, indices, target);
         }
         let [c, h, w] = self.image_shape()?;
@@ -198,11 +225,17 @@ impl Dataset {
         let per_image = c * h * w;
         for (slot, index) in indices.iter().map(|&i| self.original(i)).enumerate() {
             match target.kind {
-                // SAFETY: `images` was made just above with n * per_image elements of this kind, densely, and
-                // nobody else has it; image `slot` has its own stretch of it.
+                // SAFETY: `images` was made just above with n * per_image elements of
+                // this kind, densely, and nobody else has it; image `slot` has its own
+                // stretch of it.
                 Kind::Float => unsafe {
                     let start = images.data_ptr().cast::<f32>().add(slot * per_image);
-                    self.image(index, target, std::slice::from_raw_parts_mut(start, per_image), |x| x)?;
+                    self.image(
+                        index,
+                        target,
+                        std::slice::from_raw_parts_mut(start, per_image),
+                        |x| x,
+                    )?;
                 },
                 // SAFETY: as above; bf16 is two bytes, as libtorch's BFloat16.
                 Kind::BFloat16 => unsafe {
@@ -224,10 +257,15 @@ impl Dataset {
                         f16::from_f32,
                     )?;
                 },
-                other => return Err(Error::failed(format_args!("batches of {other:?} are not made"))),
+                other => {
+                    return Err(Error::failed(format_args!(
+                        "batches of {other:?} are not made"
+                    )));
+                }
             }
         }
-        let labels = indices.iter().map(|&i| self.label(i)).collect::<Result<Vec<_>>>()?;
+        let labels =
+            indices.iter().map(|&i| self.label(i)).collect::<Result<Vec<_>>>()?;
         Ok(Batch {
             images: images.to_device(target.device),
             labels: Tensor::from_slice(&labels).to_device(target.device),
@@ -235,27 +273,44 @@ impl Dataset {
     }
 
     /// Writes image `index` to `out`, channels last.
-    fn image<T: Copy>(&self, index: u32, target: Target, out: &mut [T], of: impl Fn(f32) -> T) -> Result<()> {
+    fn image<T: Copy>(
+        &self,
+        index: u32,
+        target: Target,
+        out: &mut [T],
+        of: impl Fn(f32) -> T,
+    ) -> Result<()> {
         let stored = self.set.image(index as usize)?;
         let [channels, height, width] = self.set.image_shape();
         match &*self.finish {
             Finish::Table { before: Before::Nothing, values } => {
                 let planes = stored.chunks_exact(height * width);
                 for ((c, table), plane) in values.iter().enumerate().zip(planes) {
-                    place(plane, |&level| of(table[usize::from(level)]), channels, &mut out[c..]);
+                    place(
+                        plane,
+                        |&level| of(table[usize::from(level)]),
+                        channels,
+                        &mut out[c..],
+                    );
                 }
             }
             Finish::Table { before: Before::Moves(steps), values } => {
                 let moved = self.moved(steps, index, target)?;
                 let blank = moved.blank(channels)?;
                 let planes = stored.chunks_exact(height * width);
-                for (((c, table), plane), blank) in values.iter().enumerate().zip(planes).zip(blank) {
+                for (((c, table), plane), blank) in
+                    values.iter().enumerate().zip(planes).zip(blank)
+                {
                     let value = |level: u8| of(table[usize::from(level)]);
                     let rows = out[c..].chunks_mut(moved.columns.len() * channels);
                     for (row, out) in moved.rows.iter().zip(rows) {
                         let line = row.map(|y| &plane[y * width..][..width]);
-                        for (out, column) in out.iter_mut().step_by(channels).zip(&moved.columns) {
-                            *out = value(line.zip(*column).map_or(blank, |(line, x)| line[x]));
+                        for (out, column) in
+                            out.iter_mut().step_by(channels).zip(&moved.columns)
+                        {
+                            *out = value(
+                                line.zip(*column).map_or(blank, |(line, x)| line[x]),
+                            );
                         }
                     }
                 }
@@ -265,8 +320,9 @@ impl Dataset {
                 let Sample::Image(image) = sample else {
                     return Err(Error::failed("a tensor before ToTensor"));
                 };
-                for (pixel, from) in
-                    out.chunks_exact_mut(image.channels).zip(image.pixels.chunks_exact(image.channels))
+                for (pixel, from) in out
+                    .chunks_exact_mut(image.channels)
+                    .zip(image.pixels.chunks_exact(image.channels))
                 {
                     for c in 0..image.channels {
                         pixel[c] = of(values[c][usize::from(from[c])]);
@@ -275,21 +331,29 @@ impl Dataset {
             }
             Finish::Steps(steps) => {
                 let sample = self.draw(steps, stored, index, target)?;
-                let Sample::Tensor(tensor) = sample else { return Err(no_to_tensor(&self.set)) };
+                let Sample::Tensor(tensor) = sample else {
+                    return Err(no_to_tensor(&self.set));
+                };
                 interleave(&tensor.values, |&x| of(x), tensor.shape, out);
             }
             Finish::Baked => {
                 let shape = [channels, height, width];
                 match self.set.dtype() {
                     DType::Float32 => {
-                        interleave(stored.as_chunks().0, |&b| of(f32::from_le_bytes(b)), shape, out);
+                        interleave(
+                            stored.as_chunks().0,
+                            |&b| of(f32::from_le_bytes(b)),
+                            shape,
+                            out,
+                        );
                     }
                     DType::BFloat16 => {
                         let value = |&b: &[u8; 2]| of(bf16::from_le_bytes(b).to_f32());
                         interleave(stored.as_chunks().0, value, shape, out);
                     }
                     _ => {
-                        let value = |&b: &[u8; 2]| of(half::f16::from_le_bytes(b).to_f32());
+                        let value =
+                            |&b: &[u8; 2]| of(half::f16::from_le_bytes(b).to_f32());
                         interleave(stored.as_chunks().0, value, shape, out);
                     }
                 }
@@ -299,7 +363,12 @@ impl Dataset {
     }
 
     /// The same batch, gathered on the device.
-    fn resident_batch(&self, resident: &Resident, indices: &[u32], target: Target) -> Result<Batch> {
+    fn resident_batch(
+        &self,
+        resident: &Resident,
+        indices: &[u32],
+        target: Target,
+    ) -> Result<Batch> {
         let moves = match &*self.finish {
             Finish::Table { before: Before::Moves(steps), .. } => {
                 let draw = |&i: &u32| self.moved(steps, self.original(i), target);
@@ -313,7 +382,12 @@ impl Dataset {
     }
 
     /// Where the pixels of an image come from, drawn from its own generator.
-    fn moved(&self, steps: &Pipeline, index: u32, target: Target) -> Result<Rearrangement> {
+    fn moved(
+        &self,
+        steps: &Pipeline,
+        index: u32,
+        target: Target,
+    ) -> Result<Rearrangement> {
         let [_, height, width] = self.set.image_shape();
         let mut rng = rng(target.seed, target.epoch, u64::from(index));
         let moved = steps.rearrangement(height, width, &mut rng)?;
@@ -321,7 +395,13 @@ impl Dataset {
     }
 
     /// An image through steps that may be random, drawn from its own generator.
-    fn draw(&self, steps: &Pipeline, stored: &[u8], index: u32, target: Target) -> Result<Sample> {
+    fn draw(
+        &self,
+        steps: &Pipeline,
+        stored: &[u8],
+        index: u32,
+        target: Target,
+    ) -> Result<Sample> {
         let [channels, height, width] = self.set.image_shape();
         let mut pixels = vec![0; stored.len()];
         interleave(stored, |&level| level, [channels, height, width], &mut pixels);
@@ -330,8 +410,9 @@ impl Dataset {
         steps.apply(Sample::Image(image), &mut rng)
     }
 
-    /// Calls `each` with every batch of `epoch` from the `from`th on, in order, until it breaks. The batches
-    /// are made ahead on other threads: as many as there are cores, where memory allows.
+    /// Calls `each` with every batch of `epoch` from the `from`th on, in order, until it
+    /// breaks. The batches are made ahead on other threads: as many as there are cores,
+    /// where memory allows.
     pub fn for_each_batch(
         &self,
         epoch: &Epoch,
@@ -340,16 +421,21 @@ impl Dataset {
         mut each: impl FnMut(usize, Batch) -> Result<ControlFlow<()>>,
     ) -> Result<()> {
         let images = epoch.batch(from.min(epoch.batches().saturating_sub(1))).len();
-        let bytes = images * self.image_shape()?.iter().product::<usize>() * target.kind.elt_size_in_bytes();
-        let cores = std::thread::available_parallelism().map_or(1, |n| n.get().min(MAKERS));
+        let bytes = images
+            * self.image_shape()?.iter().product::<usize>()
+            * target.kind.elt_size_in_bytes();
+        let cores =
+            std::thread::available_parallelism().map_or(1, |n| n.get().min(MAKERS));
         let makers = (WAITING / (2 * bytes.max(1))).clamp(1, cores);
         std::thread::scope(|scope| {
-            // Each makes every so many'th batch, into a channel of its own: so they come in order.
+            // Each makes every so many'th batch, into a channel of its own: so they come
+            // in order.
             let start = |maker: usize| {
                 let (sender, receiver) = mpsc::sync_channel(1);
                 scope.spawn(move || {
                     for i in (from + maker..epoch.batches()).step_by(makers) {
-                        // An error ends the epoch; so does a receiver that has heard enough.
+                        // An error ends the epoch; so does a receiver that has heard
+                        // enough.
                         let batch = self.batch(epoch.batch(i), target);
                         let failed = batch.is_err();
                         if sender.send(batch).is_err() || failed {
@@ -404,8 +490,8 @@ fn interleave<S, T>(
     }
 }
 
-/// Writes a plane to every `channels`th element of `out`. Dividing for each pixel to find its place instead took
-/// 18 microseconds for 3x32x32 bytes; this takes 3.
+/// Writes a plane to every `channels`th element of `out`. Dividing for each pixel to find
+/// its place instead took 18 microseconds for 3x32x32 bytes; this takes 3.
 fn place<S, T>(plane: &[S], of: impl Fn(&S) -> T, channels: usize, out: &mut [T]) {
     out.iter_mut().step_by(channels).zip(plane).for_each(|(x, value)| *x = of(value));
 }

@@ -6,12 +6,18 @@ use torchmill::recipe::Loss;
 
 use crate::torch_error;
 
-/// The loss of outputs `[N, classes]` (float32): the batch's mean as PyTorch takes it (float32 scalar), or one for
-/// each image `[N]`.
+/// The loss of outputs `[N, classes]` (float32): the batch's mean as PyTorch takes it
+/// (float32 scalar), or one for each image `[N]`.
 ///
-/// `targets` are labels `[N]` (int64), or probabilities of the classes `[N, classes]` (float32) where labels have
-/// been mixed. To MSELoss and BCEWithLogitsLoss a label is its one-hot row; an image's loss is then its row's mean.
-pub fn loss(settings: &Loss, outputs: &Tensor, targets: &Tensor, reduction: Reduction) -> Result<Tensor> {
+/// `targets` are labels `[N]` (int64), or probabilities of the classes `[N, classes]`
+/// (float32) where labels have been mixed. To MSELoss and BCEWithLogitsLoss a label is
+/// its one-hot row; an image's loss is then its row's mean.
+pub fn loss(
+    settings: &Loss,
+    outputs: &Tensor,
+    targets: &Tensor,
+    reduction: Reduction,
+) -> Result<Tensor> {
     compute(settings, outputs, targets, reduction).map_err(|e| torch_error(&e))
 }
 
@@ -23,13 +29,19 @@ fn compute(
 ) -> Result<Tensor, TchError> {
     let weights = |w: &Option<Vec<f64>>| w.as_ref().map(|w| class_weights(w, outputs));
     match settings {
-        Loss::CrossEntropyLoss { weight, ignore_index, label_smoothing } => {
-            outputs.f_cross_entropy_loss(targets, weights(weight), reduction, *ignore_index, *label_smoothing)
-        }
+        Loss::CrossEntropyLoss { weight, ignore_index, label_smoothing } => outputs
+            .f_cross_entropy_loss(
+                targets,
+                weights(weight),
+                reduction,
+                *ignore_index,
+                *label_smoothing,
+            ),
         Loss::NLLLoss { weight, ignore_index } if targets.kind() == Kind::Int64 => {
             outputs.f_nll_loss(targets, weights(weight), reduction, *ignore_index)
         }
-        // As CrossEntropyLoss does for probabilities: the mean is over the images, whatever their weights.
+        // As CrossEntropyLoss does for probabilities: the mean is over the images,
+        // whatever their weights.
         Loss::NLLLoss { weight, .. } => {
             let products = outputs.f_mul(targets)?;
             let products = match weights(weight) {
@@ -55,10 +67,11 @@ fn compute(
     }
 }
 
-/// What each image `[N]` weighs in the mean over labels `[N]`; nothing where all weigh the same.
+/// What each image `[N]` weighs in the mean over labels `[N]`; nothing where all weigh
+/// the same.
 pub fn weights(settings: &Loss, labels: &Tensor) -> Option<Tensor> {
-    let (Loss::CrossEntropyLoss { weight, ignore_index, .. } | Loss::NLLLoss { weight, ignore_index }) =
-        settings
+    let (Loss::CrossEntropyLoss { weight, ignore_index, .. }
+    | Loss::NLLLoss { weight, ignore_index }) = settings
     else {
         return None;
     };
@@ -72,7 +85,8 @@ pub fn weights(settings: &Loss, labels: &Tensor) -> Option<Tensor> {
     })
 }
 
-/// Labels as one-hot rows, `[N, classes]` float32, as `outputs` are; mixed ones are rows already.
+/// Labels as one-hot rows, `[N, classes]` float32, as `outputs` are; mixed ones are rows
+/// already.
 pub fn rows(targets: &Tensor, outputs: &Tensor) -> Result<Tensor, TchError> {
     if targets.kind() != Kind::Int64 {
         return Ok(targets.shallow_clone());
@@ -82,7 +96,11 @@ pub fn rows(targets: &Tensor, outputs: &Tensor) -> Result<Tensor, TchError> {
 }
 
 fn by_image(loss: Tensor, reduction: Reduction) -> Result<Tensor, TchError> {
-    if reduction == Reduction::None { loss.f_mean_dim(1, false, Kind::Float) } else { Ok(loss) }
+    if reduction == Reduction::None {
+        loss.f_mean_dim(1, false, Kind::Float)
+    } else {
+        Ok(loss)
+    }
 }
 
 fn class_weights(weights: &[f64], like: &Tensor) -> Tensor {

@@ -1,9 +1,11 @@
 //! Max pooling whose windows do not overlap, for channels-last tensors on the CPU.
 //!
-//! ATen's own stores an int64 index for each output and adds gradients up one by one at those; forward and backward
-//! were a fifth of a bf16 step of the `article` recipe. This one stores a byte that says which of the window's
-//! pixels won, and both passes go through memory once, in order, all channels of a pixel side by side. The results
-//! are ATen's bit by bit. Alone it takes 1.4 to 3.4 times less processor time than ATen's (docs/speed.md).
+//! ATen's own stores an int64 index for each output and adds gradients up one by one at
+//! those; forward and backward were a fifth of a bf16 step of the `article` recipe. This
+//! one stores a byte that says which of the window's pixels won, and both passes go
+//! through memory once, in order, all channels of a pixel side by side. The results are
+//! ATen's bit by bit. Alone it takes 1.4 to 3.4 times less processor time than ATen's
+//! (docs/speed.md).
 
 use std::ffi::{c_char, c_void};
 
@@ -13,16 +15,21 @@ use torch_sys::C_tensor;
 use crate::cpp::made;
 use crate::element::{Element, vectorised};
 
-/// Max pooling of `[N, C, H, W]` with windows `kernel`, which are also the stride, without padding: differentiable.
-/// `None` where `x` is not float32 or bfloat16 in channels-last layout on the CPU, which is left to ATen.
-pub(crate) fn max_pool2d(x: &Tensor, kernel: [i64; 2]) -> Result<Option<Tensor>, TchError> {
+/// Max pooling of `[N, C, H, W]` with windows `kernel`, which are also the stride,
+/// without padding: differentiable. `None` where `x` is not float32 or bfloat16 in
+/// channels-last layout on the CPU, which is left to ATen.
+pub(crate) fn max_pool2d(
+    x: &Tensor,
+    kernel: [i64; 2],
+) -> Result<Option<Tensor>, TchError> {
     let [height, width] = kernel;
     // A winner is a byte.
     if height < 1 || width < 1 || height.saturating_mul(width) > 256 {
         return Ok(None);
     }
     let mut error = std::ptr::null_mut();
-    // SAFETY: tch's tensors are pointers to at::Tensor, `x` lives through the call, and the function only reads it.
+    // SAFETY: tch's tensors are pointers to at::Tensor, `x` lives through the call, and
+    // the function only reads it.
     let tensor = unsafe { torchmill_max_pool2d(x.as_ptr(), height, width, &mut error) };
     // SAFETY: it is what such a function returns.
     unsafe { made(tensor, error) }
@@ -54,30 +61,39 @@ impl Pool {
     }
 
     fn output(&self) -> usize {
-        (self.height / self.kernel_height * (self.width / self.kernel_width) * self.channels) as usize
+        (self.height / self.kernel_height
+            * (self.width / self.kernel_width)
+            * self.channels) as usize
     }
 
-    /// Where each of a window's pixels begins, counted from the window's first, in row-major order.
+    /// Where each of a window's pixels begins, counted from the window's first, in
+    /// row-major order.
     fn offsets(&self) -> Vec<usize> {
-        let at = |k: i64| (k / self.kernel_width * self.width + k % self.kernel_width) * self.channels;
+        let at = |k: i64| {
+            (k / self.kernel_width * self.width + k % self.kernel_width) * self.channels
+        };
         (0..self.kernel_height * self.kernel_width).map(|k| at(k) as usize).collect()
     }
 
     /// Where each window's first pixel begins, in the order of the outputs.
     fn windows(&self) -> impl Iterator<Item = usize> {
-        let (rows, columns) = (self.height / self.kernel_height, self.width / self.kernel_width);
+        let (rows, columns) =
+            (self.height / self.kernel_height, self.width / self.kernel_width);
         let at = |row, column| {
-            (row * self.kernel_height * self.width + column * self.kernel_width) * self.channels
+            (row * self.kernel_height * self.width + column * self.kernel_width)
+                * self.channels
         };
-        (0..rows).flat_map(move |row| (0..columns).map(move |column| at(row, column) as usize))
+        (0..rows)
+            .flat_map(move |row| (0..columns).map(move |column| at(row, column) as usize))
     }
 }
 
 /// Called by max_pool.cpp for some images, on several threads at once.
 ///
 /// # Safety
-/// `input`, `output` and `winners` hold so many images' elements, channels last and dense; the last two are nobody
-/// else's; `bf16` says whether elements are bfloat16 or float32.
+/// `input`, `output` and `winners` hold so many images' elements, channels last and
+/// dense; the last two are nobody else's; `bf16` says whether elements are bfloat16 or
+/// float32.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn torchmill_max_pool_forward(
     pool: &Pool,
@@ -93,10 +109,20 @@ unsafe extern "C" fn torchmill_max_pool_forward(
         let winners = std::slice::from_raw_parts_mut(winners, outputs);
         if bf16 {
             let input = std::slice::from_raw_parts(input.cast::<u16>(), inputs);
-            forward(pool, input, std::slice::from_raw_parts_mut(output.cast(), outputs), winners);
+            forward(
+                pool,
+                input,
+                std::slice::from_raw_parts_mut(output.cast(), outputs),
+                winners,
+            );
         } else {
             let input = std::slice::from_raw_parts(input.cast::<f32>(), inputs);
-            forward(pool, input, std::slice::from_raw_parts_mut(output.cast(), outputs), winners);
+            forward(
+                pool,
+                input,
+                std::slice::from_raw_parts_mut(output.cast(), outputs),
+                winners,
+            );
         }
     }
 }
@@ -135,17 +161,27 @@ vectorised!(backward, backward_plain, (pool: &Pool, gradient: &[T], winners: &[u
 
 /// The first of the largest wins, or the last NaN: as in ATen.
 #[inline(always)]
-fn forward_plain<T: Element>(pool: &Pool, input: &[T], output: &mut [T], winners: &mut [u8]) {
+fn forward_plain<T: Element>(
+    pool: &Pool,
+    input: &[T],
+    output: &mut [T],
+    winners: &mut [u8],
+) {
     let (channels, offsets) = (pool.channels as usize, pool.offsets());
-    let images = input.chunks_exact(pool.input()).zip(output.chunks_exact_mut(pool.output()));
-    for ((input, output), winners) in images.zip(winners.chunks_exact_mut(pool.output())) {
-        let outputs = output.chunks_exact_mut(channels).zip(winners.chunks_exact_mut(channels));
+    let images =
+        input.chunks_exact(pool.input()).zip(output.chunks_exact_mut(pool.output()));
+    for ((input, output), winners) in images.zip(winners.chunks_exact_mut(pool.output()))
+    {
+        let outputs =
+            output.chunks_exact_mut(channels).zip(winners.chunks_exact_mut(channels));
         for ((best, winners), window) in outputs.zip(pool.windows()) {
             best.copy_from_slice(&input[window..window + channels]);
             winners.fill(0);
             for (k, offset) in offsets.iter().enumerate().skip(1) {
                 let pixel = &input[window + offset..window + offset + channels];
-                for ((best, winner), &x) in best.iter_mut().zip(winners.iter_mut()).zip(pixel) {
+                for ((best, winner), &x) in
+                    best.iter_mut().zip(winners.iter_mut()).zip(pixel)
+                {
                     let wins = x.value() > best.value() || x.value().is_nan();
                     *best = if wins { x } else { *best };
                     *winner = if wins { k as u8 } else { *winner };
@@ -157,14 +193,21 @@ fn forward_plain<T: Element>(pool: &Pool, input: &[T], output: &mut [T], winners
 
 /// Each output's gradient goes to the pixel that won, 0 to all others.
 #[inline(always)]
-fn backward_plain<T: Element>(pool: &Pool, gradient: &[T], winners: &[u8], result: &mut [T]) {
+fn backward_plain<T: Element>(
+    pool: &Pool,
+    gradient: &[T],
+    winners: &[u8],
+    result: &mut [T],
+) {
     let (channels, offsets) = (pool.channels as usize, pool.offsets());
     // Rows and columns that no window covers.
     if pool.height % pool.kernel_height != 0 || pool.width % pool.kernel_width != 0 {
         result.fill(T::default());
     }
-    let images = gradient.chunks_exact(pool.output()).zip(winners.chunks_exact(pool.output()));
-    for ((gradient, winners), result) in images.zip(result.chunks_exact_mut(pool.input())) {
+    let images =
+        gradient.chunks_exact(pool.output()).zip(winners.chunks_exact(pool.output()));
+    for ((gradient, winners), result) in images.zip(result.chunks_exact_mut(pool.input()))
+    {
         let outputs = gradient.chunks_exact(channels).zip(winners.chunks_exact(channels));
         for ((gradient, winners), window) in outputs.zip(pool.windows()) {
             for (k, offset) in offsets.iter().enumerate() {
@@ -188,10 +231,19 @@ mod tests {
     use crate::model::channels_last;
 
     /// The output and the input's gradient, for an output's gradient of these.
-    fn both(x: &Tensor, weights: &Tensor, pool: impl Fn(&Tensor) -> Tensor) -> [Vec<u32>; 2] {
+    fn both(
+        x: &Tensor,
+        weights: &Tensor,
+        pool: impl Fn(&Tensor) -> Tensor,
+    ) -> [Vec<u32>; 2] {
         let x = x.detach().set_requires_grad(true);
         let out = pool(&x);
-        let gradient = Tensor::run_backward(&[(&out * weights).sum(Kind::Float)], &[&x], false, false);
+        let gradient = Tensor::run_backward(
+            &[(&out * weights).sum(Kind::Float)],
+            &[&x],
+            false,
+            false,
+        );
         // NaNs differ in bits that nobody reads.
         let bits = |t: &Tensor| {
             let bit = |v: f32| if v.is_nan() { f32::NAN.to_bits() } else { v.to_bits() };
@@ -230,7 +282,11 @@ mod tests {
     fn what_it_does_not_take_is_left_to_aten() {
         let x = Tensor::rand([2, 3, 4, 4], (Kind::Float, Device::Cpu));
         assert!(max_pool2d(&x, [2, 2]).unwrap().is_none(), "channels first");
-        assert!(max_pool2d(&channels_last(&x.to_kind(Kind::Double)), [2, 2]).unwrap().is_none());
+        assert!(
+            max_pool2d(&channels_last(&x.to_kind(Kind::Double)), [2, 2])
+                .unwrap()
+                .is_none()
+        );
         assert!(max_pool2d(&channels_last(&x), [5, 5]).unwrap().is_none());
         assert!(max_pool2d(&channels_last(&x), [0, 2]).unwrap().is_none());
     }

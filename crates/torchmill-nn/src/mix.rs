@@ -1,8 +1,9 @@
 //! MixUp and CutMix, as torchvision.transforms.v2 has them, on a batch where it lies.
 //!
-//! H. Zhang et al., "mixup: Beyond Empirical Risk Minimization", 2018; S. Yun et al., "CutMix: Regularization
-//! Strategy to Train Strong Classifiers with Localizable Features", 2019. Each image is mixed with the one before it
-//! in the batch, the first with the last, and the labels become probabilities in the same proportion.
+//! H. Zhang et al., "mixup: Beyond Empirical Risk Minimization", 2018; S. Yun et al.,
+//! "CutMix: Regularization Strategy to Train Strong Classifiers with Localizable
+//! Features", 2019. Each image is mixed with the one before it in the batch, the first
+//! with the last, and the labels become probabilities in the same proportion.
 
 use rand::RngExt as _;
 use rand_distr::{Beta, Distribution as _};
@@ -22,8 +23,9 @@ enum Mix {
     Cut { area: [i64; 4] },
 }
 
-/// Mixes a batch of images `[N, C, H, W]` and labels `[N]` (int64) as the recipe asks for at this step; of mixup and
-/// cutmix, either half of the time where both are given. The labels are then probabilities `[N, classes]` (float32).
+/// Mixes a batch of images `[N, C, H, W]` and labels `[N]` (int64) as the recipe asks for
+/// at this step; of mixup and cutmix, either half of the time where both are given. The
+/// labels are then probabilities `[N, classes]` (float32).
 pub fn mix(
     train: &Train,
     step: u64,
@@ -41,7 +43,9 @@ pub fn mix(
 }
 
 fn draw(train: &Train, shape: &[i64], rng: &mut Rng) -> Result<Option<Mix>> {
-    let &[_, _, height, width] = shape else { return Err(Error::failed("a batch is not [N, C, H, W]")) };
+    let &[_, _, height, width] = shape else {
+        return Err(Error::failed("a batch is not [N, C, H, W]"));
+    };
     let (alpha, cut) = match (train.mixup, train.cutmix) {
         (None, None) => return Ok(None),
         (Some(alpha), None) => (alpha, false),
@@ -54,15 +58,16 @@ fn draw(train: &Train, shape: &[i64], rng: &mut Rng) -> Result<Option<Mix>> {
             }
         }
     };
-    let beta =
-        Beta::new(alpha, alpha).map_err(|e| Error::usage(format_args!("[train] mixup or cutmix: {e}")))?;
+    let beta = Beta::new(alpha, alpha)
+        .map_err(|e| Error::usage(format_args!("[train] mixup or cutmix: {e}")))?;
     let lam = beta.sample(rng);
     if !cut {
         return Ok(Some(Mix::Up { lam }));
     }
     let (x, y) = (rng.random_range(0..width), rng.random_range(0..height));
     let r = 0.5 * (1.0 - lam).sqrt();
-    let (half_width, half_height) = ((r * width as f64) as i64, (r * height as f64) as i64);
+    let (half_width, half_height) =
+        ((r * width as f64) as i64, (r * height as f64) as i64);
     let area = [
         (x - half_width).max(0),
         (y - half_height).max(0),
@@ -72,14 +77,22 @@ fn draw(train: &Train, shape: &[i64], rng: &mut Rng) -> Result<Option<Mix>> {
     Ok(Some(Mix::Cut { area }))
 }
 
-fn apply(mix: Mix, images: &Tensor, labels: &Tensor) -> Result<(Tensor, Tensor), tch::TchError> {
-    let blend = |t: &Tensor, lam: f64| t.f_roll(1, 0)?.f_mul_scalar(1.0 - lam)?.f_add(&t.f_mul_scalar(lam)?);
+fn apply(
+    mix: Mix,
+    images: &Tensor,
+    labels: &Tensor,
+) -> Result<(Tensor, Tensor), tch::TchError> {
+    let blend = |t: &Tensor, lam: f64| {
+        t.f_roll(1, 0)?.f_mul_scalar(1.0 - lam)?.f_add(&t.f_mul_scalar(lam)?)
+    };
     match mix {
         Mix::Up { lam } => Ok((blend(images, lam)?, blend(labels, lam)?)),
         Mix::Cut { area: [left, top, right, bottom] } => {
             let size = images.size();
-            let share = (right - left) as f64 * (bottom - top) as f64 / (size[2] * size[3]) as f64;
-            let inside = |t: &Tensor| t.f_slice(2, top, bottom, 1)?.f_slice(3, left, right, 1);
+            let share = (right - left) as f64 * (bottom - top) as f64
+                / (size[2] * size[3]) as f64;
+            let inside =
+                |t: &Tensor| t.f_slice(2, top, bottom, 1)?.f_slice(3, left, right, 1);
             let mut mixed = images.f_empty_like()?;
             mixed.f_copy_(images)?;
             inside(&mixed)?.f_copy_(&inside(&images.f_roll(1, 0)?)?)?;
@@ -97,16 +110,28 @@ mod tests {
 
     fn batch() -> (Tensor, Tensor) {
         let values: Vec<f32> = (0..3).flat_map(|i| [i as f32; 2 * 4 * 6]).collect();
-        (Tensor::from_slice(&values).reshape([3, 2, 4, 6]), Tensor::from_slice(&[2_i64, 0, 1]))
+        (
+            Tensor::from_slice(&values).reshape([3, 2, 4, 6]),
+            Tensor::from_slice(&[2_i64, 0, 1]),
+        )
     }
 
     #[test]
     fn mixup_blends_images_and_labels_alike() {
         let (images, labels) = batch();
-        let (x, y) = apply(Mix::Up { lam: 0.75 }, &images, &labels.one_hot(4).to_kind(Kind::Float)).unwrap();
-        let first: Vec<f32> = (0..3).map(|i| x.double_value(&[i, 0, 0, 0]) as f32).collect();
+        let (x, y) = apply(
+            Mix::Up { lam: 0.75 },
+            &images,
+            &labels.one_hot(4).to_kind(Kind::Float),
+        )
+        .unwrap();
+        let first: Vec<f32> =
+            (0..3).map(|i| x.double_value(&[i, 0, 0, 0]) as f32).collect();
         assert_eq!(first, [0.5, 0.75, 1.75]);
-        assert_eq!(floats(&y), [0.0, 0.25, 0.75, 0.0, 0.75, 0.0, 0.25, 0.0, 0.25, 0.75, 0.0, 0.0]);
+        assert_eq!(
+            floats(&y),
+            [0.0, 0.25, 0.75, 0.0, 0.75, 0.0, 0.25, 0.0, 0.25, 0.75, 0.0, 0.0]
+        );
     }
 
     #[test]
@@ -124,7 +149,11 @@ mod tests {
     #[test]
     fn draws_depend_on_the_step_alone_and_take_either() {
         let train = Train { mixup: Some(0.4), cutmix: Some(1.0), ..Train::default() };
-        let at = |step| draw(&train, &[3, 2, 32, 32], &mut rng(train.seed, u64::MAX, step)).unwrap().unwrap();
+        let at = |step| {
+            draw(&train, &[3, 2, 32, 32], &mut rng(train.seed, u64::MAX, step))
+                .unwrap()
+                .unwrap()
+        };
         let drawn: Vec<Mix> = (0..200).map(at).collect();
         assert_eq!(drawn, (0..200).map(at).collect::<Vec<_>>());
         let ups = drawn.iter().filter(|m| matches!(m, Mix::Up { .. })).count();

@@ -1,4 +1,5 @@
-//! A network: built from a recipe's layers, run forward, its parameters under PyTorch's state-dict names.
+//! A network: built from a recipe's layers, run forward, its parameters under PyTorch's
+//! state-dict names.
 
 mod attention;
 mod block;
@@ -45,16 +46,19 @@ pub struct Model {
 pub struct Mode {
     /// `net.train()` or `net.eval()`: dropout and batch norm differ.
     pub training: bool,
-    /// What the layers compute in; the weights are cast to it, the logits back to float32.
+    /// What the layers compute in; the weights are cast to it, the logits back to
+    /// float32.
     pub kind: Kind,
 }
 
 impl Model {
-    /// Builds the network and draws its initial weights from `generator`, as PyTorch does with its default one.
+    /// Builds the network and draws its initial weights from `generator`, as PyTorch does
+    /// with its default one.
     ///
-    /// Sizes that follow from the input are inferred. A layer that does not fit what it gets is a usage error
-    /// that names it and the shape. What the spec says to freeze takes no gradient, and batch norm whose running
-    /// statistics are frozen uses them in training, too.
+    /// Sizes that follow from the input are inferred. A layer that does not fit what it
+    /// gets is a usage error that names it and the shape. What the spec says to freeze
+    /// takes no gradient, and batch norm whose running statistics are frozen uses them in
+    /// training, too.
     pub fn new(spec: &Spec, generator: &mut Generator, device: Device) -> Result<Self> {
         Self::classifier(spec, Some(generator), device)
     }
@@ -64,7 +68,8 @@ impl Model {
         Self::classifier(spec, None, device)
     }
 
-    /// Builds layers that need not end in one output a class, for images of shape `input`, `[C, H, W]`.
+    /// Builds layers that need not end in one output a class, for images of shape
+    /// `input`, `[C, H, W]`.
     pub fn body(
         layers: &Layers,
         input: [usize; 3],
@@ -74,9 +79,14 @@ impl Model {
         Ok(Self::build(layers, input, None, Some(generator), device)?.0)
     }
 
-    fn classifier(spec: &Spec, generator: Option<&mut Generator>, device: Device) -> Result<Self> {
+    fn classifier(
+        spec: &Spec,
+        generator: Option<&mut Generator>,
+        device: Device,
+    ) -> Result<Self> {
         let classes = spec.classes.len() as i64;
-        let (model, gives) = Self::build(&spec.model, spec.input, Some(classes), generator, device)?;
+        let (model, gives) =
+            Self::build(&spec.model, spec.input, Some(classes), generator, device)?;
         if gives != [classes] {
             let last = spec.model.layers.last().map_or("none", |l| l.module.name());
             return Err(Error::usage(format_args!(
@@ -98,7 +108,8 @@ impl Model {
         let frozen = Patterns::new(&layers.freeze)?;
         let mut builder = Builder::new(generator, classes, &frozen, input);
         let prefix = layers.attribute.clone().unwrap_or_default();
-        let blocks = no_grad(|| builder.network(&layers.layers, &layers.initialise, &prefix))?;
+        let blocks =
+            no_grad(|| builder.network(&layers.layers, &layers.initialise, &prefix))?;
         let gives = builder.shape();
         let Parts { parameters, buffers, rows } = builder.finish()?;
         let mut model = Self { blocks, parameters, buffers, rows, device: Device::Cpu };
@@ -119,7 +130,9 @@ impl Model {
     pub fn forward(&self, images: &Tensor, mode: Mode) -> Result<Tensor> {
         let mut x = images.to_kind(mode.kind);
         for (block, neighbours) in in_order(&self.blocks) {
-            x = block.forward(x, neighbours, mode).map_err(|e| torch_error(&e).within(block.name()))?;
+            x = block
+                .forward(x, neighbours, mode)
+                .map_err(|e| torch_error(&e).within(block.name()))?;
         }
         Ok(x.to_kind(Kind::Float))
     }
@@ -164,8 +177,8 @@ impl Model {
         self.device
     }
 
-    /// `load_state_dict(strict=True)`: copies the tensors in, or says every name that is missing, unexpected
-    /// or of another shape, and changes nothing.
+    /// `load_state_dict(strict=True)`: copies the tensors in, or says every name that is
+    /// missing, unexpected or of another shape, and changes nothing.
     pub fn load_state_dict(&mut self, tensors: &[(String, Tensor)]) -> Result<()> {
         let find = |name: &str| tensors.iter().find(|(n, _)| n == name).map(|(_, t)| t);
         let mut wrong = Vec::new();
@@ -182,9 +195,17 @@ impl Model {
             }
         }
         let known = |name: &str| self.state_dict().any(|own| own.name == name);
-        wrong.extend(tensors.iter().filter(|(n, _)| !known(n)).map(|(n, _)| format!("{n} is unexpected")));
+        wrong.extend(
+            tensors
+                .iter()
+                .filter(|(n, _)| !known(n))
+                .map(|(n, _)| format!("{n} is unexpected")),
+        );
         if !wrong.is_empty() {
-            return Err(Error::failed(format_args!("the weights are another network's: {}", list(&wrong))));
+            return Err(Error::failed(format_args!(
+                "the weights are another network's: {}",
+                list(&wrong)
+            )));
         }
         no_grad(|| {
             for own in self.parameters.iter().chain(&self.buffers) {
@@ -200,7 +221,8 @@ impl Model {
         if device == self.device {
             return;
         }
-        // The blocks share their tensors' storage with the lists, so they are re-pointed, not copied.
+        // The blocks share their tensors' storage with the lists, so they are re-pointed,
+        // not copied.
         for named in self.parameters.iter_mut().chain(&mut self.buffers) {
             named.tensor.set_data(&named.tensor.to_device(device));
         }
@@ -212,5 +234,9 @@ impl Model {
 fn list(items: &[String]) -> String {
     const SHOWN: usize = 4;
     let shown = items[..items.len().min(SHOWN)].join(", ");
-    if items.len() > SHOWN { format!("{shown} and {} more", items.len() - SHOWN) } else { shown }
+    if items.len() > SHOWN {
+        format!("{shown} and {} more", items.len() - SHOWN)
+    } else {
+        shown
+    }
 }

@@ -6,8 +6,8 @@ use std::sync::mpsc;
 
 use torchmill::Result;
 
-/// Calls `compute` with 0 to `count - 1` on so many threads, and `each` with the results, in order, on this one. The
-/// first error in order ends it.
+/// Calls `compute` with 0 to `count - 1` on so many threads, and `each` with the results,
+/// in order, on this one. The first error in order ends it.
 pub fn in_order<T: Send>(
     threads: usize,
     count: usize,
@@ -82,7 +82,9 @@ mod tests {
             Ok(())
         });
         assert_eq!((error.unwrap_err().to_string().as_str(), seen), ("7", 7));
-        let error = in_order(3, 1000, Ok, |i| if i == 5 { Err(Error::failed("enough")) } else { Ok(()) });
+        let error = in_order(3, 1000, Ok, |i| {
+            if i == 5 { Err(Error::failed("enough")) } else { Ok(()) }
+        });
         assert_eq!(error.unwrap_err().to_string(), "enough");
     }
 }

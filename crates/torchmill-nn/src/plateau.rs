@@ -21,8 +21,8 @@ impl Plateau {
         Self { best: None, bad_epochs: 0, cooldown: 0, own: rates.clone(), rates }
     }
 
-    /// Goes on from a saved one. Where a group's own learning rate is another now, the one that it has come to is
-    /// scaled by as much.
+    /// Goes on from a saved one. Where a group's own learning rate is another now, the
+    /// one that it has come to is scaled by as much.
     pub fn restore(&mut self, saved: &Self) -> Result<()> {
         if saved.rates.len() != self.own.len() || saved.own.len() != self.own.len() {
             return Err(Error::usage(format_args!(
@@ -36,7 +36,8 @@ impl Plateau {
             0.0 => now,
             _ => rate * (now / before),
         };
-        let rates = saved.rates.iter().zip(&saved.own).zip(&self.own).map(scaled).collect();
+        let rates =
+            saved.rates.iter().zip(&saved.own).zip(&self.own).map(scaled).collect();
         *self = Self { rates, own: self.own.clone(), ..saved.clone() };
         Ok(())
     }

@@ -1,19 +1,23 @@
-//! In which arithmetic the layers compute. The weights, the loss and the optimizer are always float32.
+//! In which arithmetic the layers compute. The weights, the loss and the optimizer are
+//! always float32.
 
 use tch::Kind;
 use torchmill::recipe::Precision;
 use torchmill::{Error, Result};
 
-/// What `auto` comes to here: bf16 where the device computes it in hardware. fp16 and tf32 are for CUDA: libtorch
-/// has few float16 kernels for the CPU, and slow ones, and no TensorFloat-32 at all.
+/// What `auto` comes to here: bf16 where the device computes it in hardware. fp16 and
+/// tf32 are for CUDA: libtorch has few float16 kernels for the CPU, and slow ones, and no
+/// TensorFloat-32 at all.
 pub fn resolve(precision: Precision, device: tch::Device) -> Result<Precision> {
     match precision {
         Precision::Auto if device.is_cuda() || cpu_has_bf16() => Ok(Precision::Bf16),
         Precision::Auto => Ok(Precision::Fp32),
-        Precision::Fp16 | Precision::Tf32 if !device.is_cuda() => Err(Error::usage(format_args!(
-            "--precision {} needs a GPU (--device cuda); the CPU takes fp32 and bf16",
-            if precision == Precision::Fp16 { "fp16" } else { "tf32" }
-        ))),
+        Precision::Fp16 | Precision::Tf32 if !device.is_cuda() => {
+            Err(Error::usage(format_args!(
+                "--precision {} needs a GPU (--device cuda); the CPU takes fp32 and bf16",
+                if precision == Precision::Fp16 { "fp16" } else { "tf32" }
+            )))
+        }
         chosen => Ok(chosen),
     }
 }
@@ -28,11 +32,12 @@ pub fn reason(resolved: Precision, device: tch::Device) -> &'static str {
     }
 }
 
-/// Must come before the first use of libtorch: it reads once, when it starts, whether it may multiply matrices in
-/// TensorFloat-32. Convolutions may anyway, as in PyTorch.
+/// Must come before the first use of libtorch: it reads once, when it starts, whether it
+/// may multiply matrices in TensorFloat-32. Convolutions may anyway, as in PyTorch.
 pub fn prepare(precision: Precision) {
     if precision == Precision::Tf32 {
-        // SAFETY: the programs call this before they start a thread that reads the environment.
+        // SAFETY: the programs call this before they start a thread that reads the
+        // environment.
         unsafe { std::env::set_var("TORCH_ALLOW_TF32_CUBLAS_OVERRIDE", "1") };
     }
 }
@@ -46,7 +51,8 @@ pub fn kind(precision: Precision) -> Kind {
     }
 }
 
-/// Whether the processor multiplies bf16 matrices in hardware: by AVX512-BF16, or by AMX, which comes with it.
+/// Whether the processor multiplies bf16 matrices in hardware: by AVX512-BF16, or by AMX,
+/// which comes with it.
 pub(crate) fn cpu_has_bf16() -> bool {
     #[cfg(target_arch = "x86_64")]
     {
@@ -58,7 +64,8 @@ pub(crate) fn cpu_has_bf16() -> bool {
     }
 }
 
-/// Whether the processor has AMX's tiles for bf16 and the system lets programs use them: Linux lists it only then.
+/// Whether the processor has AMX's tiles for bf16 and the system lets programs use them:
+/// Linux lists it only then.
 pub(crate) fn cpu_has_amx() -> bool {
     let lists = |text: String| text.split_whitespace().any(|flag| flag == "amx_bf16");
     std::fs::read_to_string("/proc/cpuinfo").is_ok_and(lists)

@@ -1,8 +1,9 @@
 //! Which images make up which batch: `DataLoader(shuffle=True, drop_last=True)`.
 //!
-//! Seeds are drawn from the default generator as PyTorch's DataLoader draws them, so the batches are those of
-//! the same program in PyTorch with the same seed: entering a loader draws one number (its workers' base
-//! seed), and a RandomSampler draws another, with which it seeds a generator of its own for the permutation.
+//! Seeds are drawn from the default generator as PyTorch's DataLoader draws them, so the
+//! batches are those of the same program in PyTorch with the same seed: entering a loader
+//! draws one number (its workers' base seed), and a RandomSampler draws another, with
+//! which it seeds a generator of its own for the permutation.
 
 use crate::generator::Generator;
 
@@ -71,7 +72,8 @@ pub fn batches(n: usize, batch_size: usize, drop_last: bool) -> usize {
     if drop_last { n / batch_size.max(1) } else { n.div_ceil(batch_size.max(1)) }
 }
 
-/// What entering any DataLoader draws from the default generator, the test set's included.
+/// What entering any DataLoader draws from the default generator, the test set's
+/// included.
 pub fn enter_loader(generator: &mut Generator) {
     generator.random_int64();
 }
@@ -88,7 +90,10 @@ mod tests {
         for batches in expected {
             let epoch = Epoch::enter(&mut generator, 10, 4, true, true);
             assert_eq!(epoch.batches(), 2);
-            assert_eq!([epoch.batch(0), epoch.batch(1)], batches.each_ref().map(|b| &b[..]));
+            assert_eq!(
+                [epoch.batch(0), epoch.batch(1)],
+                batches.each_ref().map(|b| &b[..])
+            );
             enter_loader(&mut generator);
         }
     }
@@ -98,7 +103,10 @@ mod tests {
         let whole = Epoch::enter(&mut Generator::new(7), 10, 4, true, false);
         let limited = whole.clone().limited(2);
         assert_eq!((limited.batches(), limited.images()), (2, 8));
-        assert_eq!([limited.batch(0), limited.batch(1)], [whole.batch(0), whole.batch(1)]);
+        assert_eq!(
+            [limited.batch(0), limited.batch(1)],
+            [whole.batch(0), whole.batch(1)]
+        );
         assert_eq!((whole.images(), whole.clone().limited(99)), (10, whole));
     }
 

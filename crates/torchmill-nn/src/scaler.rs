@@ -1,7 +1,8 @@
 //! Dynamic loss scaling for float16: torch.amp.GradScaler, with its defaults.
 //!
-//! Small gradients are zero in float16, so the loss is scaled up before backward and the gradients down after it. A
-//! scale that makes them infinite is halved and the step left out; one that has held for long is doubled.
+//! Small gradients are zero in float16, so the loss is scaled up before backward and the
+//! gradients down after it. A scale that makes them infinite is halved and the step left
+//! out; one that has held for long is doubled.
 
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor, no_grad};
@@ -30,8 +31,9 @@ impl Scaler {
         self.scale
     }
 
-    /// Divides the gradients by the scale, in place, and says whether all of them are finite: where they are not,
-    /// the step must be left out. Then the scale is brought up to date.
+    /// Divides the gradients by the scale, in place, and says whether all of them are
+    /// finite: where they are not, the step must be left out. Then the scale is brought
+    /// up to date.
     pub fn unscale(&mut self, gradients: &mut [Tensor]) -> bool {
         let finite = no_grad(|| {
             let mut all = Vec::new();
@@ -39,7 +41,9 @@ impl Scaler {
                 let _ = gradient.g_mul_scalar_(1.0 / self.scale);
                 all.push(gradient.isfinite().all());
             }
-            all.is_empty() || Tensor::stack(&all, 0).to_kind(Kind::Float).min().double_value(&[]) > 0.0
+            all.is_empty()
+                || Tensor::stack(&all, 0).to_kind(Kind::Float).min().double_value(&[])
+                    > 0.0
         });
         self.update(finite);
         finite
@@ -66,7 +70,10 @@ mod tests {
         let mut fine = [Tensor::from_slice(&[65_536.0_f32, -131_072.0])];
         assert!(scaler.unscale(&mut fine));
         assert_eq!(crate::evaluation::floats(&fine[0]), [1.0, -2.0]);
-        assert!(!scaler.unscale(&mut [Tensor::from_slice(&[1.0_f32]), Tensor::from_slice(&[f32::INFINITY])]));
+        assert!(!scaler.unscale(&mut [
+            Tensor::from_slice(&[1.0_f32]),
+            Tensor::from_slice(&[f32::INFINITY])
+        ]));
         assert_eq!(scaler.scale(), 32_768.0);
         for _ in 0..1_999 {
             scaler.update(true);

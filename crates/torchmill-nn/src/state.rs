@@ -1,5 +1,6 @@
-//! The training state beside a checkpoint, `epoch-0010.state`: what it takes to go on as if nothing had
-//! happened. Magic `TMSTATE\0`, version and CRC-32C (u32 little-endian each), then bincode 2.
+//! The training state beside a checkpoint, `epoch-0010.state`: what it takes to go on as
+//! if nothing had happened. Magic `TMSTATE\0`, version and CRC-32C (u32 little-endian
+//! each), then bincode 2.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -41,7 +42,8 @@ pub struct State {
     pub lr: f64,
 }
 
-/// What an epoch's batches are made by, besides the images and the generator: it must not change in the middle.
+/// What an epoch's batches are made by, besides the images and the generator: it must not
+/// change in the middle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Order {
     /// Images a batch.
@@ -60,7 +62,8 @@ impl Order {
 
 impl fmt::Display for Order {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let order = if self.shuffled { "in a random order" } else { "in their own order" };
+        let order =
+            if self.shuffled { "in a random order" } else { "in their own order" };
         write!(f, "batches of {} {order}", self.batch_size)
     }
 }
@@ -68,13 +71,15 @@ impl fmt::Display for Order {
 /// What the training step keeps from one to the next.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Learned {
-    /// Steps that the optimizer has made: fewer than the run's where fp16 had some left out.
+    /// Steps that the optimizer has made: fewer than the run's where fp16 had some left
+    /// out.
     pub steps: u64,
     /// What the optimizer is and keeps.
     pub keeps: Keeps,
     /// The optimizer's buffers, one list a trained parameter: shape and float32 values.
     pub optimizer: Vec<Vec<Buffer>>,
-    /// The weights as they are trained, where the checkpoint holds their moving average; else empty.
+    /// The weights as they are trained, where the checkpoint holds their moving average;
+    /// else empty.
     pub weights: Vec<Buffer>,
     /// fp16's loss scale.
     pub scaler: Option<Scaler>,
@@ -82,7 +87,8 @@ pub struct Learned {
     pub plateau: Option<Plateau>,
 }
 
-/// An optimizer and what it keeps for each parameter, in torch.optim's words. Buffers of one mean nothing to another.
+/// An optimizer and what it keeps for each parameter, in torch.optim's words. Buffers of
+/// one mean nothing to another.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Keeps {
     /// `SGD`, `AdamW`, ...
@@ -93,7 +99,11 @@ pub struct Keeps {
 
 impl fmt::Display for Keeps {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let buffers = if self.buffers.is_empty() { "no buffers".to_owned() } else { self.buffers.join(", ") };
+        let buffers = if self.buffers.is_empty() {
+            "no buffers".to_owned()
+        } else {
+            self.buffers.join(", ")
+        };
         write!(f, "{} with {buffers}", self.optimizer)
     }
 }
@@ -149,10 +159,16 @@ impl State {
     }
 
     fn decode(bytes: &[u8]) -> Result<Self> {
-        let Some((head, body)) = bytes.split_at_checked(16).filter(|(head, _)| head[..8] == MAGIC) else {
-            return Err(Error::failed("is no training state (it does not start with TMSTATE)"));
+        let Some((head, body)) =
+            bytes.split_at_checked(16).filter(|(head, _)| head[..8] == MAGIC)
+        else {
+            return Err(Error::failed(
+                "is no training state (it does not start with TMSTATE)",
+            ));
         };
-        let word = |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
+        let word = |at: usize| {
+            u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]])
+        };
         if word(8) != VERSION {
             return Err(Error::failed(format_args!(
                 "is a version {} state of another torchmill's, this one goes on from version {VERSION} only: start a new run with --init and the checkpoint's weights",
@@ -164,10 +180,11 @@ impl State {
                 "its checksum is wrong: it is damaged; resume from another checkpoint",
             ));
         }
-        // The checksum has been right, and no list can be longer than the file: bincode reads element by
-        // element and ends with the bytes.
-        let (state, _): (Self, usize) = bincode::serde::decode_from_slice(body, bincode::config::standard())
-            .map_err(|e| Error::failed(format_args!("is damaged ({e})")))?;
+        // The checksum has been right, and no list can be longer than the file: bincode
+        // reads element by element and ends with the bytes.
+        let (state, _): (Self, usize) =
+            bincode::serde::decode_from_slice(body, bincode::config::standard())
+                .map_err(|e| Error::failed(format_args!("is damaged ({e})")))?;
         if state.generator.is_valid() {
             Ok(state)
         } else {

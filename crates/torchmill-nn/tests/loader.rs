@@ -11,7 +11,8 @@ use torchmill_nn::loader::{Dataset, Target};
 use torchmill_nn::sampler::Epoch;
 use torchmill_testing::write_stripes_for;
 
-const TARGET: Target = Target { kind: Kind::Float, device: Device::Cpu, seed: 5, epoch: 2 };
+const TARGET: Target =
+    Target { kind: Kind::Float, device: Device::Cpu, seed: 5, epoch: 2 };
 
 fn dataset(pipeline: &str) -> (tempfile::TempDir, Dataset) {
     let folder = tempfile::tempdir().unwrap();
@@ -57,7 +58,9 @@ fn batches_of_resident_images_are_the_same() {
         "RandomVerticalFlip | RandomCrop((6, 5), 3, fill=77) | ToTensor | Normalize((0.3,), (0.2,))",
         "RandomCrop(9, padding=2, padding_mode='reflect') | CenterCrop(11) | ToTensor",
     ];
-    for (text, kind) in pipelines.into_iter().flat_map(|p| [(p, Kind::Float), (p, Kind::BFloat16)]) {
+    for (text, kind) in
+        pipelines.into_iter().flat_map(|p| [(p, Kind::Float), (p, Kind::BFloat16)])
+    {
         let (_folder, dataset) = dataset(text);
         let dataset = dataset.subset(&[3, 30, 7, 49, 0]);
         let target = Target { kind, ..TARGET };
@@ -67,10 +70,17 @@ fn batches_of_resident_images_are_the_same() {
         let got = resident.batch(&indices, target).unwrap();
         assert_eq!(got.images.kind(), kind);
         assert_eq!(got.images.stride(), expected.images.stride(), "{text}");
-        assert!(got.images.equal(&expected.images) && got.labels.equal(&expected.labels), "{text}");
+        assert!(
+            got.images.equal(&expected.images) && got.labels.equal(&expected.labels),
+            "{text}"
+        );
         // Another kind is made the other way.
         assert_eq!(
-            resident.batch(&[1], Target { kind: Kind::Half, ..target }).unwrap().images.kind(),
+            resident
+                .batch(&[1], Target { kind: Kind::Half, ..target })
+                .unwrap()
+                .images
+                .kind(),
             Kind::Half
         );
     }
@@ -80,7 +90,10 @@ fn batches_of_resident_images_are_the_same() {
 fn bf16_batches_are_the_float_ones_rounded() {
     let (_folder, dataset) = dataset("ToTensor");
     let float = dataset.batch(&[1, 2, 3], TARGET).unwrap().images;
-    let half = dataset.batch(&[1, 2, 3], Target { kind: Kind::BFloat16, ..TARGET }).unwrap().images;
+    let half = dataset
+        .batch(&[1, 2, 3], Target { kind: Kind::BFloat16, ..TARGET })
+        .unwrap()
+        .images;
     assert_eq!(half.kind(), Kind::BFloat16);
     assert_eq!(floats(&half), floats(&float.to_kind(Kind::BFloat16)));
 }
@@ -102,6 +115,9 @@ fn an_epoch_hands_out_its_batches_in_order_and_stops_when_told() {
 fn shards_that_never_become_tensors_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     write_stripes_for(folder.path(), "train", 5, "d", "RandomHorizontalFlip");
-    let error = Dataset::new(ShardSet::open(folder.path(), "train").unwrap()).err().unwrap().to_string();
+    let error = Dataset::new(ShardSet::open(folder.path(), "train").unwrap())
+        .err()
+        .unwrap()
+        .to_string();
     assert!(error.contains("has no ToTensor"), "{error}");
 }

@@ -1,4 +1,5 @@
-//! Every layer, loss, optimizer and schedule against what PyTorch gave (golden/nn.json, made by golden/nn.py).
+//! Every layer, loss, optimizer and schedule against what PyTorch gave (golden/nn.json,
+//! made by golden/nn.py).
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -6,7 +7,9 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use tch::{Device, Kind, Reduction, Tensor};
-use torchmill::recipe::{Layer, Loss, Model as Layers, Optimizer as Settings, Schedule, Train};
+use torchmill::recipe::{
+    Layer, Loss, Model as Layers, Optimizer as Settings, Schedule, Train,
+};
 use torchmill_nn::evaluation::floats;
 use torchmill_nn::generator::Generator;
 use torchmill_nn::gradients::{clip_norm, clip_value};
@@ -81,7 +84,8 @@ fn from_toml<T: serde::de::DeserializeOwned>(inline: &str) -> T {
 
 /// sin(0), sin(1), ... as in nn.py.
 fn wave(shape: &[i64]) -> Tensor {
-    let values: Vec<f32> = (0..shape.iter().product()).map(|i: i64| (i as f64).sin() as f32).collect();
+    let values: Vec<f32> =
+        (0..shape.iter().product()).map(|i: i64| (i as f64).sin() as f32).collect();
     Tensor::from_slice(&values).reshape(shape)
 }
 
@@ -94,7 +98,10 @@ fn own_name(name: &str) -> &str {
 fn assert_close(what: &str, got: &[f32], expected: &[f32], tolerance: f32) {
     assert_eq!(got.len(), expected.len(), "{what}");
     for (i, (g, e)) in got.iter().zip(expected).enumerate() {
-        assert!((g - e).abs() <= tolerance * e.abs().max(1.0), "{what}: element {i} is {g}, PyTorch has {e}");
+        assert!(
+            (g - e).abs() <= tolerance * e.abs().max(1.0),
+            "{what}: element {i} is {g}, PyTorch has {e}"
+        );
     }
 }
 
@@ -115,20 +122,32 @@ fn layers_are_pytorchs(lay_out: impl Fn(&Tensor) -> Tensor) {
     for g in golden {
         let layer: Layer = from_toml(&g.layer);
         let layers = Layers::of(vec![layer]);
-        let model = Model::body(&layers, g.input, &mut Generator::new(3), Device::Cpu).unwrap();
+        let model =
+            Model::body(&layers, g.input, &mut Generator::new(3), Device::Cpu).unwrap();
         let [c, h, w] = g.input.map(|n| n as i64);
         let x = lay_out(&wave(&[2, c, h, w])).set_requires_grad(true);
         let y = model.forward(&x, Mode { training: true, kind: Kind::Float }).unwrap();
         assert_eq!(y.size(), g.output_shape, "{}", g.layer);
         assert_close(&g.layer, &floats(&y), &g.output, 1e-5);
         (&y * wave(&y.size()).cos()).sum(Kind::Float).backward();
-        assert_close(&format!("{} input gradient", g.layer), &floats(&x.grad()), &g.input_gradient, 1e-4);
+        assert_close(
+            &format!("{} input gradient", g.layer),
+            &floats(&x.grad()),
+            &g.input_gradient,
+            1e-4,
+        );
         let names: Vec<&str> = model.state_dict().map(|n| own_name(&n.name)).collect();
         assert_eq!(names.len(), g.state.len(), "{}: {names:?}", g.layer);
         for named in model.state_dict() {
             let name = own_name(&named.name);
-            // Initial weights are drawn as PyTorch draws them, so they are equal; running statistics moved.
-            assert_close(&format!("{} {name}", g.layer), &floats(&named.tensor), &g.state[name], 1e-6);
+            // Initial weights are drawn as PyTorch draws them, so they are equal; running
+            // statistics moved.
+            assert_close(
+                &format!("{} {name}", g.layer),
+                &floats(&named.tensor),
+                &g.state[name],
+                1e-6,
+            );
             if let Some(gradient) = g.gradients.get(name) {
                 assert_close(
                     &format!("{} {name} gradient", g.layer),
@@ -143,11 +162,21 @@ fn layers_are_pytorchs(lay_out: impl Fn(&Tensor) -> Tensor) {
 
 #[test]
 fn initial_weights_are_bit_for_bit_pytorchs() {
-    for g in golden().layers.iter().filter(|g| g.layer.contains("Conv2d") || g.layer.contains("Linear")) {
+    for g in golden()
+        .layers
+        .iter()
+        .filter(|g| g.layer.contains("Conv2d") || g.layer.contains("Linear"))
+    {
         let layers = Layers::of(vec![from_toml(&g.layer)]);
-        let model = Model::body(&layers, g.input, &mut Generator::new(3), Device::Cpu).unwrap();
+        let model =
+            Model::body(&layers, g.input, &mut Generator::new(3), Device::Cpu).unwrap();
         for named in model.parameters() {
-            assert_eq!(floats(&named.tensor), g.state[own_name(&named.name)], "{}", g.layer);
+            assert_eq!(
+                floats(&named.tensor),
+                g.state[own_name(&named.name)],
+                "{}",
+                g.layer
+            );
         }
     }
 }
@@ -163,7 +192,9 @@ fn optimizers_track_pytorchs_for_a_hundred_steps() {
         let parameters = [wave(&[5]), wave(&[2, 3])];
         for step in 0..100 {
             let shift = f64::from(0.1_f32) * f64::from((step as f32).sin());
-            let gradient = |p: &Tensor| p * (wave(&[p.numel() as i64]) + 1.2).reshape(p.size()) + shift;
+            let gradient = |p: &Tensor| {
+                p * (wave(&[p.numel() as i64]) + 1.2).reshape(p.size()) + shift
+            };
             let gradients = parameters.each_ref().map(gradient);
             optimizer.step(&parameters, &gradients).unwrap();
         }
@@ -187,16 +218,30 @@ fn schedules_are_pytorchs() {
         let train = train(&g.train);
         // Whatever the schedule, a group's rate follows its own: here one of 0.1.
         let mut plateau = match &train.schedule {
-            Some(Schedule::ReduceLROnPlateau(settings)) => Some((settings.clone(), Plateau::new(vec![0.1]))),
+            Some(Schedule::ReduceLROnPlateau(settings)) => {
+                Some((settings.clone(), Plateau::new(vec![0.1])))
+            }
             _ => None,
         };
-        for (step, (expected, expected_momentum)) in g.rates.iter().zip(&g.momenta).enumerate() {
+        for (step, (expected, expected_momentum)) in
+            g.rates.iter().zip(&g.momenta).enumerate()
+        {
             let step = step as u64;
-            let at = Position { epoch: step / batches, epochs, step, steps: epochs * batches };
-            let got = rate(&train, plateau.as_ref().map_or(0.1, |(_, p)| p.rates()[0]), at);
-            assert!((got - expected).abs() < 1e-8, "{} step {step}: {got}, PyTorch has {expected}", g.train);
+            let at =
+                Position { epoch: step / batches, epochs, step, steps: epochs * batches };
+            let got =
+                rate(&train, plateau.as_ref().map_or(0.1, |(_, p)| p.rates()[0]), at);
+            assert!(
+                (got - expected).abs() < 1e-8,
+                "{} step {step}: {got}, PyTorch has {expected}",
+                g.train
+            );
             let got = momentum(train.schedule.as_ref(), at).unwrap_or(0.9);
-            assert!((got - expected_momentum).abs() < 1e-8, "{} step {step}: momentum {got}", g.train);
+            assert!(
+                (got - expected_momentum).abs() < 1e-8,
+                "{} step {step}: momentum {got}",
+                g.train
+            );
             if let Some((settings, plateau)) = &mut plateau
                 && (step + 1).is_multiple_of(batches)
             {
@@ -218,12 +263,20 @@ fn losses_are_pytorchs_with_their_gradients() {
         let mixed = wave(&[4, 3]).softmax(1, Kind::Float);
         let targets = if g.mixed { mixed } else { labels };
         let outputs = wave(&[4, 3]).set_requires_grad(true);
-        let inputs =
-            if g.log_softmax { outputs.log_softmax(1, Kind::Float) } else { outputs.shallow_clone() };
+        let inputs = if g.log_softmax {
+            outputs.log_softmax(1, Kind::Float)
+        } else {
+            outputs.shallow_clone()
+        };
         let mean = loss(&settings, &inputs, &targets, Reduction::Mean).unwrap();
         assert_close(&g.loss, &floats(&mean), &[g.mean], 1e-6);
         mean.backward();
-        assert_close(&format!("{} gradient", g.loss), &floats(&outputs.grad()), &g.gradient, 1e-6);
+        assert_close(
+            &format!("{} gradient", g.loss),
+            &floats(&outputs.grad()),
+            &g.gradient,
+            1e-6,
+        );
         // The evaluation puts the mean together again from the images' own losses.
         let each = floats(&loss(&settings, &inputs, &targets, Reduction::None).unwrap());
         assert_close(&g.loss, &each, &g.each, 1e-6);

@@ -1,4 +1,5 @@
-//! What does not depend on the number of threads; a process of its own, since that number is the process's.
+//! What does not depend on the number of threads; a process of its own, since that number
+//! is the process's.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -20,7 +21,9 @@ fn step(threads: i32) -> Vec<Vec<f32>> {
         "model.layer = [{ type = 'Residual', layer = [{ type = 'BatchNorm2d' }] }, { type = 'ReLU' }, { type = 'MaxPool2d', kernel_size = 2 }]",
     )
     .unwrap();
-    let model = Model::body(&recipe.model, [48, 32, 32], &mut Generator::new(0), Device::Cpu).unwrap();
+    let model =
+        Model::body(&recipe.model, [48, 32, 32], &mut Generator::new(0), Device::Cpu)
+            .unwrap();
     let x = Tensor::arange(16 * 32 * 32 * 48, (Kind::Float, Device::Cpu)).sin();
     let x = x.reshape([16, 32, 32, 48]).permute([0, 3, 1, 2]).set_requires_grad(true);
     let y = model.forward(&x, Mode { training: true, kind: Kind::Float }).unwrap();

@@ -1,4 +1,5 @@
-//! What the programs' tests share: generated shards, and assertions on what a program says.
+//! What the programs' tests share: generated shards, and assertions on what a program
+//! says.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
 
 use std::path::Path;
@@ -9,14 +10,20 @@ use torchmill::shard::{Array, DType, Meta, file_name, write_file};
 /// The classes of [`write_stripes`].
 pub const STRIPES: [&str; 3] = ["top", "middle", "bottom"];
 
-/// Writes `count` images of 1x8x8 in one shard: noise, brighter in the rows of the image's class. Anything
-/// that learns at all tells them apart.
+/// Writes `count` images of 1x8x8 in one shard: noise, brighter in the rows of the
+/// image's class. Anything that learns at all tells them apart.
 pub fn write_stripes(folder: &Path, split: &str, count: usize, digest: &str) {
     write_stripes_for(folder, split, count, digest, "ToTensor");
 }
 
 /// [`write_stripes`], with this pipeline left to do.
-pub fn write_stripes_for(folder: &Path, split: &str, count: usize, digest: &str, pipeline: &str) {
+pub fn write_stripes_for(
+    folder: &Path,
+    split: &str,
+    count: usize,
+    digest: &str,
+    pipeline: &str,
+) {
     let mut noise = 12345_u32;
     let mut images = Vec::new();
     let labels: Vec<i64> = (0..count as i64).map(|i| i % 3).collect();
@@ -38,7 +45,9 @@ pub fn write_stripes_for(folder: &Path, split: &str, count: usize, digest: &str,
         digest: digest.into(),
         ..Meta::default()
     };
-    let bytes = |values: Vec<i64>| values.into_iter().flat_map(i64::to_le_bytes).collect::<Vec<_>>();
+    let bytes = |values: Vec<i64>| {
+        values.into_iter().flat_map(i64::to_le_bytes).collect::<Vec<_>>()
+    };
     let sources: Vec<String> = (0..count).map(|i| format!("stripe-{i}")).collect();
     let ends = sources.iter().scan(0, |end, s| {
         *end += s.len() as i64;
@@ -46,7 +55,12 @@ pub fn write_stripes_for(folder: &Path, split: &str, count: usize, digest: &str,
     });
     let (ends, source) = (bytes(ends.collect()), sources.concat());
     let arrays = [
-        Array { name: "image", dtype: DType::Uint8, shape: &[n, 1, 8, 8], bytes: &images },
+        Array {
+            name: "image",
+            dtype: DType::Uint8,
+            shape: &[n, 1, 8, 8],
+            bytes: &images,
+        },
         Array { name: "label", dtype: DType::Int64, shape: &[n], bytes: &bytes(labels) },
         Array { name: "source_end", dtype: DType::Int64, shape: &[n], bytes: &ends },
         Array {
@@ -75,7 +89,8 @@ pub fn assert_done(output: &Output) {
     assert!(output.status.success(), "{}", stderr(output));
 }
 
-/// The program failed with this exit status, a last line that holds this text, no panic and no result.
+/// The program failed with this exit status, a last line that holds this text, no panic
+/// and no result.
 #[track_caller]
 pub fn assert_fails(output: &Output, status: i32, text: &str) {
     let message = stderr(output);

@@ -1,4 +1,5 @@
-//! Files that appear complete or not at all: written beside their place, flushed to the disk, renamed into it.
+//! Files that appear complete or not at all: written beside their place, flushed to the
+//! disk, renamed into it.
 
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
@@ -14,8 +15,8 @@ const PREFIX: &str = ".partial-";
 /// What is younger than this may not be locked yet, or not any more.
 const NEW: Duration = Duration::from_secs(600);
 
-/// A file being written beside its final place. Dropped without [`AtomicFile::commit`], it is deleted and
-/// whatever had the final name before is untouched.
+/// A file being written beside its final place. Dropped without [`AtomicFile::commit`],
+/// it is deleted and whatever had the final name before is untouched.
 pub struct AtomicFile {
     writer: BufWriter<NamedTempFile>,
     path: PathBuf,
@@ -24,7 +25,8 @@ pub struct AtomicFile {
 impl AtomicFile {
     /// Starts a file that will be called `path`, making its folder where it is missing.
     ///
-    /// The temporary file lies in the same folder, so the rename never crosses a file system.
+    /// The temporary file lies in the same folder, so the rename never crosses a file
+    /// system.
     pub fn create(path: impl Into<PathBuf>) -> Result<Self> {
         let path = path.into();
         let folder = match path.parent() {
@@ -35,7 +37,8 @@ impl AtomicFile {
         Self::create_in(&folder, path)
     }
 
-    /// The same with the temporary file in `folder`, which is there and on the same file system.
+    /// The same with the temporary file in `folder`, which is there and on the same file
+    /// system.
     fn create_in(folder: &Path, path: PathBuf) -> Result<Self> {
         let mut builder = tempfile::Builder::new();
         builder.prefix(PREFIX);
@@ -47,16 +50,18 @@ impl AtomicFile {
         Ok(Self { writer: BufWriter::with_capacity(1 << 20, temporary), path })
     }
 
-    /// Flushes everything to the disk and gives the file its final name, replacing what was there.
+    /// Flushes everything to the disk and gives the file its final name, replacing what
+    /// was there.
     pub fn commit(self) -> Result<()> {
         self.finish()?.commit()
     }
 
-    /// Flushes everything to the disk and closes the file, which keeps its temporary name for now: for many
-    /// files that are to appear together.
+    /// Flushes everything to the disk and closes the file, which keeps its temporary name
+    /// for now: for many files that are to appear together.
     pub fn finish(self) -> Result<FinishedFile> {
         let path = self.path;
-        let temporary = self.writer.into_inner().map_err(std::io::IntoInnerError::into_error);
+        let temporary =
+            self.writer.into_inner().map_err(std::io::IntoInnerError::into_error);
         let temporary = temporary.doing("write", &path)?;
         temporary.as_file().sync_all().doing("write", &path)?;
         Ok(FinishedFile { temporary: temporary.into_temp_path(), path })
@@ -78,7 +83,10 @@ impl FinishedFile {
 
     /// Gives the file its final name, replacing what was there.
     pub fn commit(self) -> Result<()> {
-        self.temporary.persist(&self.path).map_err(|e| e.error).doing("write", &self.path)?;
+        self.temporary
+            .persist(&self.path)
+            .map_err(|e| e.error)
+            .doing("write", &self.path)?;
         sync_folder(&self.path);
         Ok(())
     }
@@ -102,36 +110,41 @@ pub fn write(path: impl AsRef<Path>, bytes: &[u8]) -> Result<()> {
     file.commit()
 }
 
-/// Makes the rename itself durable. Not every file system can, and the file is whole either way.
+/// Makes the rename itself durable. Not every file system can, and the file is whole
+/// either way.
 fn sync_folder(path: &Path) {
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder =
+        path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     if let Ok(folder) = fs::File::open(folder) {
         let _ = folder.sync_all();
     }
 }
 
-/// Where the unfinished files of one process lie, in a folder within the one that they are for. Dropped, it is
-/// deleted with what is still in it; if the process is killed, the next [`Staging`] there does that.
+/// Where the unfinished files of one process lie, in a folder within the one that they
+/// are for. Dropped, it is deleted with what is still in it; if the process is killed,
+/// the next [`Staging`] there does that.
 pub struct Staging {
     temporary: LockedFolder,
     path: PathBuf,
 }
 
 impl Staging {
-    /// Makes a place for the files of the folder `path`, which is made where it is missing, and removes what killed
-    /// processes left there.
+    /// Makes a place for the files of the folder `path`, which is made where it is
+    /// missing, and removes what killed processes left there.
     pub fn create(path: &Path) -> Result<Self> {
         fs::create_dir_all(path).doing("make the folder", path)?;
         Ok(Self { temporary: LockedFolder::create(path)?, path: path.to_path_buf() })
     }
 
-    /// Starts a file that will be called `name` in the folder. It is deleted with this if it is not committed before.
+    /// Starts a file that will be called `name` in the folder. It is deleted with this if
+    /// it is not committed before.
     pub fn file(&self, name: &str) -> Result<AtomicFile> {
         AtomicFile::create_in(self.temporary.folder.path(), self.path.join(name))
     }
 }
 
-/// A folder with a temporary name, locked so that nobody takes it for what a killed process left.
+/// A folder with a temporary name, locked so that nobody takes it for what a killed
+/// process left.
 struct LockedFolder {
     folder: TempDir,
     /// Holds the lock; none where the file system has no locks.
@@ -158,8 +171,8 @@ fn hold(file: &File) {
     let _ = file.try_lock();
 }
 
-/// Removes what killed processes left unfinished in `folder`: what has a temporary name, is not new, and is held by
-/// nobody. What cannot be removed stays.
+/// Removes what killed processes left unfinished in `folder`: what has a temporary name,
+/// is not new, and is held by nobody. What cannot be removed stays.
 fn remove_abandoned(folder: &Path) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let name = entry.file_name();
@@ -170,12 +183,17 @@ fn remove_abandoned(folder: &Path) {
         }
         let path = entry.path();
         let Ok(about) = entry.metadata() else { continue };
-        let is_old = about.modified().is_ok_and(|t| t.elapsed().is_ok_and(|age| age > NEW));
+        let is_old =
+            about.modified().is_ok_and(|t| t.elapsed().is_ok_and(|age| age > NEW));
         let is_held = || !File::open(&path).is_ok_and(|file| file.try_lock().is_ok());
         if !is_old || about.is_symlink() || is_held() {
             continue;
         }
-        let _ = if about.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+        let _ = if about.is_dir() {
+            fs::remove_dir_all(&path)
+        } else {
+            fs::remove_file(&path)
+        };
     }
 }
 
@@ -189,11 +207,12 @@ pub struct AtomicFolder {
 }
 
 impl AtomicFolder {
-    /// Starts a folder that will be called `path`, and removes what killed processes left beside it. Fill
-    /// [`AtomicFolder::path`], then commit.
+    /// Starts a folder that will be called `path`, and removes what killed processes left
+    /// beside it. Fill [`AtomicFolder::path`], then commit.
     pub fn create(path: impl Into<PathBuf>) -> Result<Self> {
         let path = path.into();
-        let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let parent =
+            path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
         fs::create_dir_all(parent).doing("make the folder", parent)?;
         Ok(Self { temporary: LockedFolder::create(parent)?, path })
     }
@@ -203,7 +222,8 @@ impl AtomicFolder {
         self.temporary.folder.path()
     }
 
-    /// Gives the folder its final name. A folder already there is replaced, and put back if that fails.
+    /// Gives the folder its final name. A folder already there is replaced, and put back
+    /// if that fails.
     pub fn commit(self) -> Result<()> {
         let Self { temporary: LockedFolder { folder, _lock }, path } = self;
         let path = &path;
@@ -275,7 +295,8 @@ mod tests {
         let long_ago = std::time::SystemTime::now() - 2 * NEW;
         let age = |path: &Path| File::open(path).unwrap().set_modified(long_ago).unwrap();
         let at = |name: &str| parent.path().join(name);
-        for folder in [".partial-killed", ".partial-new", ".partial-old.replaced", "mine"] {
+        for folder in [".partial-killed", ".partial-new", ".partial-old.replaced", "mine"]
+        {
             write(at(folder).join("half"), b"").unwrap();
         }
         for file in [".partial-killed-file", "file"] {
@@ -285,7 +306,13 @@ mod tests {
         let mut file = running.file("whole").unwrap();
         file.write_all(b"whole").unwrap();
         let file = file.finish().unwrap();
-        let old = [".partial-killed", ".partial-old.replaced", "mine", ".partial-killed-file", "file"];
+        let old = [
+            ".partial-killed",
+            ".partial-old.replaced",
+            "mine",
+            ".partial-killed-file",
+            "file",
+        ];
         old.iter().for_each(|name| age(&at(name)));
         age(running.temporary.folder.path());
         let folder = AtomicFolder::create(at("set")).unwrap();

@@ -1,4 +1,5 @@
-//! The outer shell of every program: parse, run, report; completions and man page from the same definition.
+//! The outer shell of every program: parse, run, report; completions and man page from
+//! the same definition.
 
 mod man;
 
@@ -26,25 +27,40 @@ pub struct Common {
 
 /// Parses the command line, runs the program and turns its result into the exit status.
 ///
-/// `--completions SHELL` and `--man` are answered here, so that they need none of the program's arguments.
-pub fn main<A: Parser>(common: impl Fn(&A) -> &Common, run: impl FnOnce(A) -> Result<()>) -> ExitCode {
+/// `--completions SHELL` and `--man` are answered here, so that they need none of the
+/// program's arguments.
+pub fn main<A: Parser>(
+    common: impl Fn(&A) -> &Common,
+    run: impl FnOnce(A) -> Result<()>,
+) -> ExitCode {
     ExitCode::from(status(common, run))
 }
 
-/// [`main`], but for how the process ends, which is left to the caller: with this exit status.
-pub fn status<A: Parser>(common: impl Fn(&A) -> &Common, run: impl FnOnce(A) -> Result<()>) -> u8 {
+/// [`main`], but for how the process ends, which is left to the caller: with this exit
+/// status.
+pub fn status<A: Parser>(
+    common: impl Fn(&A) -> &Common,
+    run: impl FnOnce(A) -> Result<()>,
+) -> u8 {
     answer(common, |args| {
         interrupt::listen();
         run(args)
     })
 }
 
-/// [`main`] for a program that becomes another: until then signals are left to the system, so that none is lost.
-pub fn front<A: Parser>(common: impl Fn(&A) -> &Common, run: impl FnOnce(A) -> Result<()>) -> ExitCode {
+/// [`main`] for a program that becomes another: until then signals are left to the
+/// system, so that none is lost.
+pub fn front<A: Parser>(
+    common: impl Fn(&A) -> &Common,
+    run: impl FnOnce(A) -> Result<()>,
+) -> ExitCode {
     ExitCode::from(answer(common, run))
 }
 
-fn answer<A: Parser>(common: impl Fn(&A) -> &Common, run: impl FnOnce(A) -> Result<()>) -> u8 {
+fn answer<A: Parser>(
+    common: impl Fn(&A) -> &Common,
+    run: impl FnOnce(A) -> Result<()>,
+) -> u8 {
     let mut command = with_generators(A::command());
     let name = command.get_name().to_owned();
     let matches = command.get_matches_mut();
@@ -72,8 +88,8 @@ fn answer<A: Parser>(common: impl Fn(&A) -> &Common, run: impl FnOnce(A) -> Resu
     }
 }
 
-/// A parser of an option's values that knows some of them by name: for the shell's completions, and for what was
-/// probably meant. `parse` may take others, too.
+/// A parser of an option's values that knows some of them by name: for the shell's
+/// completions, and for what was probably meant. `parse` may take others, too.
 #[derive(Clone)]
 pub struct Named<F> {
     names: Vec<&'static str>,
@@ -101,10 +117,16 @@ where
 {
     type Value = T;
 
-    fn parse_ref(&self, command: &clap::Command, arg: Option<&Arg>, value: &OsStr) -> Result<T, clap::Error> {
+    fn parse_ref(
+        &self,
+        command: &clap::Command,
+        arg: Option<&Arg>,
+        value: &OsStr,
+    ) -> Result<T, clap::Error> {
         let Self { names, parse } = self.clone();
         let parse = move |text: &str| {
-            parse(text).map_err(|e| format!("{e}{}", did_you_mean(text, names.iter().copied())))
+            parse(text)
+                .map_err(|e| format!("{e}{}", did_you_mean(text, names.iter().copied())))
         };
         TypedValueParser::parse_ref(&parse, command, arg, value)
     }
@@ -124,12 +146,14 @@ pub fn print(bytes: &[u8]) -> Result<()> {
 
 fn with_generators(command: clap::Command) -> clap::Command {
     // One help, which fits a screen, instead of a short and a long one.
-    let about = command.get_long_about().or(command.get_about()).cloned().unwrap_or_default();
+    let about =
+        command.get_long_about().or(command.get_about()).cloned().unwrap_or_default();
     // As clap shows its own headings.
     let heading = Styles::default();
     let heading = heading.get_header();
     let examples = command.get_after_help().map(ToString::to_string).unwrap_or_default();
-    let examples = examples.replacen("Examples:", &format!("{heading}Examples:{heading:#}"), 1);
+    let examples =
+        examples.replacen("Examples:", &format!("{heading}Examples:{heading:#}"), 1);
     command
         .about(about)
         .after_help(examples)
@@ -142,7 +166,8 @@ fn with_generators(command: clap::Command) -> clap::Command {
                 .help_heading("Messages")
                 .help("Print this help"),
         )
-        // The last of several counts, as people expect who build command lines in scripts.
+        // The last of several counts, as people expect who build command lines in
+        // scripts.
         .args_override_self(true)
         .arg(
             Arg::new("completions")

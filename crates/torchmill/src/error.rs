@@ -4,16 +4,19 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 
-/// What went wrong, sorted by what the process does about it (see [`Error::exit_status`]).
+/// What went wrong, sorted by what the process does about it (see
+/// [`Error::exit_status`]).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Error {
     /// The command line, recipe or pipeline text is wrong: exit status 2.
     Usage(String),
     /// The input, the disk or the network is not as it should be: exit status 1.
     Failed(String),
-    /// The user pressed Ctrl-C (or sent SIGTERM) and the work stopped in an orderly way: exit status 130.
+    /// The user pressed Ctrl-C (or sent SIGTERM) and the work stopped in an orderly way:
+    /// exit status 130.
     Interrupted(String),
-    /// The reader at the other end of our standard output has gone away: the program ends quietly.
+    /// The reader at the other end of our standard output has gone away: the program ends
+    /// quietly.
     ClosedPipe,
 }
 
@@ -31,7 +34,8 @@ impl Error {
         Self::Usage(message.to_string())
     }
 
-    /// A failure of the operating system, with what was being done: `cannot read data/x: permission denied`.
+    /// A failure of the operating system, with what was being done: `cannot read data/x:
+    /// permission denied`.
     pub fn io(doing: impl fmt::Display, error: &io::Error) -> Self {
         if error.kind() == io::ErrorKind::BrokenPipe {
             return Self::ClosedPipe;
@@ -39,7 +43,8 @@ impl Error {
         Self::Failed(format!("{doing}: {}", reason(error)))
     }
 
-    /// A failure while writing CSV, with what was being done; an underlying system error keeps its meaning.
+    /// A failure while writing CSV, with what was being done; an underlying system error
+    /// keeps its meaning.
     pub fn csv(doing: impl fmt::Display, error: csv::Error) -> Self {
         let text = error.to_string();
         match error.into_kind() {
@@ -59,7 +64,8 @@ impl Error {
         }
     }
 
-    /// The process's exit status: 0 for a closed pipe, 1 for a failure, 2 for wrong usage, 130 when interrupted.
+    /// The process's exit status: 0 for a closed pipe, 1 for a failure, 2 for wrong
+    /// usage, 130 when interrupted.
     pub fn exit_status(&self) -> u8 {
         match self {
             Self::ClosedPipe => 0,
@@ -79,14 +85,17 @@ impl fmt::Display for Error {
                 f.write_str(lines.next().unwrap_or("unknown error"))?;
                 lines.try_for_each(|line| write!(f, "; {line}"))
             }
-            Self::ClosedPipe => f.write_str("the reader of our output has closed its pipe"),
+            Self::ClosedPipe => {
+                f.write_str("the reader of our output has closed its pipe")
+            }
         }
     }
 }
 
 impl std::error::Error for Error {}
 
-/// Adds what was being done to an operating system's error: `fs::read(p).doing("read", p)?`.
+/// Adds what was being done to an operating system's error: `fs::read(p).doing("read",
+/// p)?`.
 pub trait Context<T> {
     /// `cannot VERB PATH: reason`.
     fn doing(self, verb: &str, path: impl AsRef<Path>) -> Result<T>;
@@ -94,7 +103,9 @@ pub trait Context<T> {
 
 impl<T> Context<T> for io::Result<T> {
     fn doing(self, verb: &str, path: impl AsRef<Path>) -> Result<T> {
-        self.map_err(|e| Error::io(format_args!("cannot {verb} {}", path.as_ref().display()), &e))
+        self.map_err(|e| {
+            Error::io(format_args!("cannot {verb} {}", path.as_ref().display()), &e)
+        })
     }
 }
 
@@ -109,9 +120,9 @@ fn reason(error: &io::Error) -> String {
             let text = error.to_string();
             let plain = text.split(" (os error").next().unwrap_or(&text);
             let mut letters = plain.chars();
-            letters
-                .next()
-                .map_or_else(String::new, |first| first.to_lowercase().to_string() + letters.as_str())
+            letters.next().map_or_else(String::new, |first| {
+                first.to_lowercase().to_string() + letters.as_str()
+            })
         }
     }
 }
@@ -122,8 +133,13 @@ mod tests {
 
     #[test]
     fn messages_are_one_line_and_say_where() {
-        let missing = std::fs::read("/nonexistent/file").doing("read", "/nonexistent/file").unwrap_err();
-        assert_eq!(missing.to_string(), "cannot read /nonexistent/file: no such file or folder");
+        let missing = std::fs::read("/nonexistent/file")
+            .doing("read", "/nonexistent/file")
+            .unwrap_err();
+        assert_eq!(
+            missing.to_string(),
+            "cannot read /nonexistent/file: no such file or folder"
+        );
         let text = Error::failed("first\n  second\n").within("recipe.toml");
         assert_eq!(text.to_string(), "recipe.toml: first; second");
         assert_eq!(text.exit_status(), 1);
@@ -131,7 +147,8 @@ mod tests {
 
     #[test]
     fn a_broken_pipe_is_not_a_failure() {
-        let error = Error::io("cannot write", &io::Error::from(io::ErrorKind::BrokenPipe));
+        let error =
+            Error::io("cannot write", &io::Error::from(io::ErrorKind::BrokenPipe));
         assert_eq!(error, Error::ClosedPipe);
         assert_eq!(error.exit_status(), 0);
     }

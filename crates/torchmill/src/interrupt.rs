@@ -1,4 +1,5 @@
-//! Ctrl-C and SIGTERM: the first asks the work to stop in an orderly way, the second ends the process.
+//! Ctrl-C and SIGTERM: the first asks the work to stop in an orderly way, the second ends
+//! the process.
 
 use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,12 +14,14 @@ pub fn listen() {
     ONCE.call_once(|| {
         let handler = || {
             if REQUESTED.swap(true, Ordering::SeqCst) {
-                // Asked twice: the user does not want to wait. Files are renamed into place when complete,
-                // so nothing half-written is left under a final name.
+                // Asked twice: the user does not want to wait. Files are renamed into
+                // place when complete, so nothing half-written is left under a final
+                // name.
                 std::process::exit(130);
             }
         };
-        // Without a handler the default action ends the process, which loses nothing but tidiness.
+        // Without a handler the default action ends the process, which loses nothing but
+        // tidiness.
         let _ = ctrlc::set_handler(handler);
     });
 }

@@ -1,9 +1,10 @@
 //! What torchmill's five programs share.
 //!
-//! The programs communicate through files, and this crate is where those files are defined: what raw data
-//! sets look like ([`dataset`]), how images are transformed ([`transform`]), the tensor [`shard`]s that
-//! `prep` writes and `train` maps, the [`recipe`] that describes a run and the [`metrics`] it leaves behind.
-//! It is not linked with libtorch, so that what does not need it starts in milliseconds.
+//! The programs communicate through files, and this crate is where those files are
+//! defined: what raw data sets look like ([`dataset`]), how images are transformed
+//! ([`transform`]), the tensor [`shard`]s that `prep` writes and `train` maps, the
+//! [`recipe`] that describes a run and the [`metrics`] it leaves behind. It is not linked
+//! with libtorch, so that what does not need it starts in milliseconds.
 
 pub mod atomic;
 pub mod cli;

@@ -1,8 +1,10 @@
-//! Where libtorch is, found without loading it, and becoming the half of a program that is linked with it.
+//! Where libtorch is, found without loading it, and becoming the half of a program that
+//! is linked with it.
 //!
-//! Loading libtorch (450 MB) takes a quarter of a second. So `train` and `evaluate` are two programs each: one that
-//! reads the command line, answers what it can (`--help`, wrong usage) in milliseconds, and then becomes the other,
-//! `train-torch` or `evaluate-torch`, which reads the same command line and does the work.
+//! Loading libtorch (450 MB) takes a quarter of a second. So `train` and `evaluate` are
+//! two programs each: one that reads the command line, answers what it can (`--help`,
+//! wrong usage) in milliseconds, and then becomes the other, `train-torch` or
+//! `evaluate-torch`, which reads the same command line and does the work.
 
 use std::env;
 use std::ffi::OsStr;
@@ -12,17 +14,20 @@ use std::process::Command;
 
 use crate::{Error, Result};
 
-/// The libtorch that tch is for: the two are a pair, and scripts/install-libtorch installs this one.
+/// The libtorch that tch is for: the two are a pair, and scripts/install-libtorch
+/// installs this one.
 pub const VERSION: &str = "2.11.0";
 
-/// Where `make install` puts the halves that are linked with libtorch, seen from the programs' folder. They look for
-/// libtorch in `../../lib/torchmill` from there; crates/rpath.rs says so to the linker.
+/// Where `make install` puts the halves that are linked with libtorch, seen from the
+/// programs' folder. They look for libtorch in `../../lib/torchmill` from there;
+/// crates/rpath.rs says so to the linker.
 const INSTALLED_HALVES: &str = "../libexec/torchmill";
 /// The same libtorch, seen from the programs' folder.
 const INSTALLED_LIBTORCH: &str = "../lib/torchmill";
 
-/// `--version`'s text: this workspace's version, the libtorch it is for, and whether that and CUDA's half of it are
-/// installed. `built_with` is the folder of the libtorch that the program was built with.
+/// `--version`'s text: this workspace's version, the libtorch it is for, and whether that
+/// and CUDA's half of it are installed. `built_with` is the folder of the libtorch that
+/// the program was built with.
 pub fn version(built_with: Option<&str>) -> &'static str {
     match find(&places(built_with)) {
         Some(folder) if folder.join(library("torch_cuda")).exists() => {
@@ -33,10 +38,11 @@ pub fn version(built_with: Option<&str>) -> &'static str {
     }
 }
 
-/// Becomes the program's other half, `NAME-torch`, with the same arguments, environment, streams and process number.
-/// It returns only where that cannot be.
+/// Becomes the program's other half, `NAME-torch`, with the same arguments, environment,
+/// streams and process number. It returns only where that cannot be.
 pub fn become_half(name: &str, built_with: Option<&str>) -> Result<()> {
-    let own = env::current_exe().map_err(|e| Error::io(format_args!("cannot find {name} itself"), &e))?;
+    let own = env::current_exe()
+        .map_err(|e| Error::io(format_args!("cannot find {name} itself"), &e))?;
     let half = half_of(&own, name)?;
     let places = places(built_with);
     if find(&places).is_none() {
@@ -49,7 +55,8 @@ pub fn become_half(name: &str, built_with: Option<&str>) -> Result<()> {
     Err(Error::io(format_args!("cannot run {}", half.display()), &command.exec()))
 }
 
-/// The half that belongs to the program at `own`: where `make install` puts it, or beside it, where cargo does.
+/// The half that belongs to the program at `own`: where `make install` puts it, or beside
+/// it, where cargo does.
 fn half_of(own: &Path, name: &str) -> Result<PathBuf> {
     let folder = own.parent().unwrap_or(Path::new("."));
     let file = format!("{name}-torch");
@@ -67,8 +74,11 @@ fn half_of(own: &Path, name: &str) -> Result<PathBuf> {
 /// The folders that the loader looks in, in its order.
 fn places(built_with: Option<&str>) -> Vec<PathBuf> {
     let given = env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
-    let given = env::split_paths(&given).filter(|folder| folder.as_os_str() != OsStr::new(""));
-    let installed = env::current_exe().ok().and_then(|own| Some(own.parent()?.join(INSTALLED_LIBTORCH)));
+    let given =
+        env::split_paths(&given).filter(|folder| folder.as_os_str() != OsStr::new(""));
+    let installed = env::current_exe()
+        .ok()
+        .and_then(|own| Some(own.parent()?.join(INSTALLED_LIBTORCH)));
     given.chain(installed).chain(built_with.map(PathBuf::from)).collect()
 }
 
@@ -111,7 +121,10 @@ mod tests {
         }
         assert_eq!(find(&places), None);
         let message = missing(&places).to_string();
-        assert!(message.contains("install-libtorch") && message.contains("/b, "), "{message}");
+        assert!(
+            message.contains("install-libtorch") && message.contains("/b, "),
+            "{message}"
+        );
         fs::write(places[2].join(library("torch_cpu")), "").unwrap();
         fs::write(places[1].join(library("torch_cpu")), "").unwrap();
         assert_eq!(find(&places), Some(&places[1]));
@@ -120,13 +133,16 @@ mod tests {
     #[test]
     fn the_half_lies_beside_the_program_or_in_libexec() {
         let folder = tempfile::tempdir().unwrap();
-        let (bin, libexec) = (folder.path().join("bin"), folder.path().join("libexec/torchmill"));
+        let (bin, libexec) =
+            (folder.path().join("bin"), folder.path().join("libexec/torchmill"));
         fs::create_dir_all(&bin).unwrap();
         fs::create_dir_all(&libexec).unwrap();
         let own = bin.join("train");
         assert!(half_of(&own, "train").unwrap_err().to_string().contains("make install"));
         fs::write(libexec.join("train-torch"), "").unwrap();
-        assert!(half_of(&own, "train").unwrap().ends_with("libexec/torchmill/train-torch"));
+        assert!(
+            half_of(&own, "train").unwrap().ends_with("libexec/torchmill/train-torch")
+        );
         fs::write(bin.join("train-torch"), "").unwrap();
         assert_eq!(half_of(&own, "train").unwrap(), bin.join("train-torch"));
     }

@@ -1,15 +1,17 @@
 //! How the process treats memory that it has freed.
 
-/// Has the C library keep freed memory for the next tensor or image instead of handing it back to the system.
+/// Has the C library keep freed memory for the next tensor or image instead of handing it
+/// back to the system.
 ///
-/// A training step, or an image on its way through a pipeline, frees and asks for the same few megabytes again
-/// and again. By default each such block is mapped and unmapped, and every page of it is cleared and faulted in
-/// anew: that was a quarter of the processor time of training with bf16, and an eighth of preparing photographs.
-/// Call it once at start.
+/// A training step, or an image on its way through a pipeline, frees and asks for the
+/// same few megabytes again and again. By default each such block is mapped and unmapped,
+/// and every page of it is cleared and faulted in anew: that was a quarter of the
+/// processor time of training with bf16, and an eighth of preparing photographs. Call it
+/// once at start.
 pub fn keep_freed() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    // SAFETY: mallopt only sets parameters of the allocator; these are valid ones, 32 MiB being the most that
-    // M_MMAP_THRESHOLD may be.
+    // SAFETY: mallopt only sets parameters of the allocator; these are valid ones, 32 MiB
+    // being the most that M_MMAP_THRESHOLD may be.
     unsafe {
         libc::mallopt(libc::M_MMAP_THRESHOLD, 32 << 20);
         libc::mallopt(libc::M_TRIM_THRESHOLD, i32::MAX);

@@ -1,5 +1,5 @@
-//! metrics.csv: what `train` measures and `scalars` reads. Tidy and append-only, one value a row:
-//! `wall_time,step,epoch,tag,value`.
+//! metrics.csv: what `train` measures and `scalars` reads. Tidy and append-only, one
+//! value a row: `wall_time,step,epoch,tag,value`.
 
 use std::fs::{File, OpenOptions};
 use std::io::Read;
@@ -34,14 +34,22 @@ pub struct MetricsWriter {
 }
 
 impl MetricsWriter {
-    /// Opens `path` for appending, starting it with the header row where it is new or empty.
+    /// Opens `path` for appending, starting it with the header row where it is new or
+    /// empty.
     pub fn append(path: impl Into<PathBuf>) -> Result<Self> {
         let path = path.into();
-        let file = OpenOptions::new().create(true).append(true).open(&path).doing("open", &path)?;
+        let file = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&path)
+            .doing("open", &path)?;
         let new = file.metadata().doing("read", &path)?.len() == 0;
-        // Rows are flushed whole: a reader that follows the file never sees half of one for long.
-        let mut writer =
-            csv::WriterBuilder::new().has_headers(false).buffer_capacity(1 << 16).from_writer(file);
+        // Rows are flushed whole: a reader that follows the file never sees half of one
+        // for long.
+        let mut writer = csv::WriterBuilder::new()
+            .has_headers(false)
+            .buffer_capacity(1 << 16)
+            .from_writer(file);
         if new {
             writer.write_record(COLUMNS).map_err(|e| write_error(&path, e))?;
         }
@@ -64,7 +72,8 @@ pub fn read(path: &Path) -> Result<Vec<Point>> {
     parse(File::open(path).doing("open", path)?, path)
 }
 
-/// Reads the whole rows of a metrics.csv that may be growing: half a row at its end is left out.
+/// Reads the whole rows of a metrics.csv that may be growing: half a row at its end is
+/// left out.
 pub fn read_growing(path: &Path) -> Result<Vec<Point>> {
     let bytes = std::fs::read(path).doing("read", path)?;
     let end = bytes.iter().rposition(|&b| b == b'\n').map_or(0, |at| at + 1);
@@ -74,7 +83,10 @@ pub fn read_growing(path: &Path) -> Result<Vec<Point>> {
 /// Reads the rows of a metrics.csv from its text; `path` is for messages.
 pub fn parse(text: impl Read, path: &Path) -> Result<Vec<Point>> {
     let mut reader = csv::Reader::from_reader(text);
-    reader.deserialize().map(|row| row.map_err(|e| Error::failed(e).within(path.display()))).collect()
+    reader
+        .deserialize()
+        .map(|row| row.map_err(|e| Error::failed(e).within(path.display())))
+        .collect()
 }
 
 fn write_error(path: &Path, error: csv::Error) -> Error {
@@ -88,7 +100,13 @@ mod tests {
     use super::*;
 
     fn point(tag: &str, value: f64) -> Point {
-        Point { wall_time: 1_764_000_000.123_456_7, step: 100, epoch: 1, tag: tag.to_owned(), value }
+        Point {
+            wall_time: 1_764_000_000.123_456_7,
+            step: 100,
+            epoch: 1,
+            tag: tag.to_owned(),
+            value,
+        }
     }
 
     fn write(path: &Path, points: &[Point]) {
@@ -102,7 +120,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("metrics.csv");
         write(&path, &[point("train loss", 2.25)]);
-        write(&path, &[point("odd, \"tag\"", f64::NEG_INFINITY), point("test loss", 310.0)]);
+        write(
+            &path,
+            &[point("odd, \"tag\"", f64::NEG_INFINITY), point("test loss", 310.0)],
+        );
         let text = std::fs::read_to_string(&path).unwrap();
         let expected = "wall_time,step,epoch,tag,value\n\
                         1764000000.1234567,100,1,train loss,2.25\n\

@@ -1,5 +1,5 @@
-//! Progress and notes on standard error: a bar on a terminal, a plain line now and then elsewhere.
-//! Standard output carries results only.
+//! Progress and notes on standard error: a bar on a terminal, a plain line now and then
+//! elsewhere. Standard output carries results only.
 
 use std::fmt::{self, Display};
 use std::io::Write;
@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicI8, Ordering};
 use std::time::{Duration, Instant};
 
 use indicatif::{
-    HumanBytes, HumanCount, HumanDuration, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle,
+    HumanBytes, HumanCount, HumanDuration, ProgressBar, ProgressDrawTarget,
+    ProgressState, ProgressStyle,
 };
 
 use crate::terminal;
@@ -18,12 +19,14 @@ static LEVEL: AtomicI8 = AtomicI8::new(0);
 /// How often a plain progress line is written where standard error is no terminal.
 const PLAIN_INTERVAL: Duration = Duration::from_secs(10);
 
-/// On a terminal of fewer columns than this a bar says only how far it is, and its message.
+/// On a terminal of fewer columns than this a bar says only how far it is, and its
+/// message.
 const NARROW: u16 = 72;
 /// On one of fewer columns than this there is no room for a message.
 const NARROWEST: u16 = 48;
 
-/// Sets how much is said: `quiet` silences everything but errors and results, each `verbose` says more.
+/// Sets how much is said: `quiet` silences everything but errors and results, each
+/// `verbose` says more.
 pub fn set_level(quiet: bool, verbose: u8) {
     LEVEL.store(if quiet { -1 } else { verbose.min(100) as i8 }, Ordering::Relaxed);
 }
@@ -33,12 +36,15 @@ pub fn quiet() -> bool {
     LEVEL.load(Ordering::Relaxed) < 0
 }
 
-/// A line on standard error, whether or not `-q` was given. Where nobody reads it (`2>&1 | head`, a full disk) the
-/// work goes on: `eprintln!` would panic, and a training run be lost for want of somebody to tell of it.
+/// A line on standard error, whether or not `-q` was given. Where nobody reads it (`2>&1
+/// | head`, a full disk) the work goes on: `eprintln!` would panic, and a training run be
+/// lost for want of somebody to tell of it.
 ///
-/// Names from files may hold anything: what would steer the terminal is shown as its escape, such as `\u{1b}`.
+/// Names from files may hold anything: what would steer the terminal is shown as its
+/// escape, such as `\u{1b}`.
 pub fn say(message: impl Display) {
-    let _ = std::io::stderr().write_all((terminal::harmless(&message.to_string()) + "\n").as_bytes());
+    let _ = std::io::stderr()
+        .write_all((terminal::harmless(&message.to_string()) + "\n").as_bytes());
 }
 
 /// A line for the user on standard error, unless `-q` was given.
@@ -81,8 +87,11 @@ impl Progress {
     pub fn new(what: impl Into<String>, total: Option<u64>, unit: Unit) -> Self {
         let what = what.into();
         let terminal = terminal::moves(&std::io::stderr());
-        let target =
-            if terminal && !quiet() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        let target = if terminal && !quiet() {
+            ProgressDrawTarget::stderr()
+        } else {
+            ProgressDrawTarget::hidden()
+        };
         let bar = ProgressBar::with_draw_target(total, target);
         let style = match (unit, total) {
             (Unit::Bytes, Some(_)) => {
@@ -97,26 +106,39 @@ impl Progress {
             (Unit::Count(u), None) => format!("{{prefix}} {{spinner}} {{human_pos}} {u} {{rate}} {{msg}}"),
         };
         // A line that is wider than the terminal would leave its pieces behind.
-        let columns = terminal::columns(std::io::stderr()).filter(|_| terminal).unwrap_or(u16::MAX);
+        let columns =
+            terminal::columns(std::io::stderr()).filter(|_| terminal).unwrap_or(u16::MAX);
         let style = match columns {
             0..NARROWEST => "{prefix} {wide_bar} {percent} % {eta}".to_owned(),
             NARROWEST..NARROW => "{prefix} {wide_bar} {percent} % {eta} {msg}".to_owned(),
             NARROW.. => style,
         };
         // The templates above are fixed; were one wrong, the default style would do.
-        let style = ProgressStyle::with_template(&style).unwrap_or_else(|_| ProgressStyle::default_bar());
-        let style = style.with_key("rate", |state: &ProgressState, out: &mut dyn fmt::Write| {
-            // Nobody hears of it if the bar's line cannot be written.
-            let _ = write!(out, "{}/s", HumanCount(state.per_sec() as u64));
-        });
-        let ascii = |style: ProgressStyle| style.progress_chars("#>-").tick_chars("|/-\\ ");
+        let style = ProgressStyle::with_template(&style)
+            .unwrap_or_else(|_| ProgressStyle::default_bar());
+        let style =
+            style.with_key("rate", |state: &ProgressState, out: &mut dyn fmt::Write| {
+                // Nobody hears of it if the bar's line cannot be written.
+                let _ = write!(out, "{}/s", HumanCount(state.per_sec() as u64));
+            });
+        let ascii =
+            |style: ProgressStyle| style.progress_chars("#>-").tick_chars("|/-\\ ");
         bar.set_style(if terminal::unicode() { style } else { ascii(style) });
         bar.set_prefix(what.clone());
         let now = Instant::now();
-        Self { bar, what, unit, started: now, before: 0, last_line: now, plain: !terminal && !quiet() }
+        Self {
+            bar,
+            what,
+            unit,
+            started: now,
+            before: 0,
+            last_line: now,
+            plain: !terminal && !quiet(),
+        }
     }
 
-    /// Without the plain lines, for work that reports on itself where standard error is no terminal.
+    /// Without the plain lines, for work that reports on itself where standard error is
+    /// no terminal.
     #[must_use]
     pub fn bar_only(self) -> Self {
         Self { plain: false, ..self }
@@ -160,19 +182,24 @@ impl Progress {
 
     fn describe(&self) -> String {
         let (done, total) = (self.bar.position(), self.bar.length());
-        let rate = done.saturating_sub(self.before) as f64 / self.started.elapsed().as_secs_f64().max(1e-9);
+        let rate = done.saturating_sub(self.before) as f64
+            / self.started.elapsed().as_secs_f64().max(1e-9);
         let amount = match (self.unit, total) {
             (Unit::Bytes, Some(t)) => format!("{} of {}", bytes(done), bytes(t)),
             (Unit::Bytes, None) => bytes(done),
             (Unit::Count(u), Some(t)) => format!("{} of {} {u}", count(done), count(t)),
             (Unit::Count(u), None) => format!("{} {u}", count(done)),
         };
-        let left = total.filter(|&t| t > done && rate > 0.0).map_or_else(String::new, |t| {
-            format!(
-                ", {} left",
-                duration(Duration::try_from_secs_f64((t - done) as f64 / rate).unwrap_or_default())
-            )
-        });
+        let left =
+            total.filter(|&t| t > done && rate > 0.0).map_or_else(String::new, |t| {
+                format!(
+                    ", {} left",
+                    duration(
+                        Duration::try_from_secs_f64((t - done) as f64 / rate)
+                            .unwrap_or_default()
+                    )
+                )
+            });
         match self.unit {
             Unit::Bytes => format!("{amount}, {}/s{left}", bytes(rate as u64)),
             Unit::Count(u) => format!("{amount}, {} {u}/s{left}", count(rate as u64)),

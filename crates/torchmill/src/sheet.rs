@@ -1,4 +1,5 @@
-//! A contact sheet: small pictures in rows, with text, drawn without any font of the system's.
+//! A contact sheet: small pictures in rows, with text, drawn without any font of the
+//! system's.
 
 use std::collections::BTreeSet;
 use std::convert::Infallible;
@@ -21,8 +22,8 @@ const GAP: u32 = 10;
 const LINE: u32 = 15;
 /// A character.
 const LETTER: u32 = 7;
-/// The shortest and the longest that a picture's longer side is drawn; smaller ones are enlarged a whole number
-/// of times, so that pixels can be seen.
+/// The shortest and the longest that a picture's longer side is drawn; smaller ones are
+/// enlarged a whole number of times, so that pixels can be seen.
 const SIDE: std::ops::RangeInclusive<u32> = 96..=192;
 const PAPER: Rgb<u8> = Rgb([250, 250, 248]);
 const INK: Rgb888 = Rgb888::new(30, 30, 30);
@@ -71,12 +72,20 @@ pub fn class_name(classes: &[String], class: usize) -> String {
     }
 }
 
-/// Which number stands for which of these classes, where the font cannot write their names: `class 2 is 狗, class 3 is
-/// 猫`; `None` where it can.
-pub fn numbered(classes: &[String], shown: impl IntoIterator<Item = usize>) -> Option<String> {
+/// Which number stands for which of these classes, where the font cannot write their
+/// names: `class 2 is 狗, class 3 is 猫`; `None` where it can.
+pub fn numbered(
+    classes: &[String],
+    shown: impl IntoIterator<Item = usize>,
+) -> Option<String> {
     let shown: BTreeSet<usize> = shown.into_iter().collect();
-    let named = |class: &usize| classes.get(*class).is_some_and(|name| !can_write(name) && !name.is_empty());
-    let shown = shown.into_iter().filter(named).map(|class| format!("class {class} is {}", classes[class]));
+    let named = |class: &usize| {
+        classes.get(*class).is_some_and(|name| !can_write(name) && !name.is_empty())
+    };
+    let shown = shown
+        .into_iter()
+        .filter(named)
+        .map(|class| format!("class {class} is {}", classes[class]));
     let text = shown.collect::<Vec<_>>().join(", ");
     (!text.is_empty()).then_some(text)
 }
@@ -89,7 +98,8 @@ pub fn to_rgb(image: &Image) -> RgbImage {
     })
 }
 
-/// An RGB picture; `value` is asked for channel 0 to 2 of each pixel, numbered row by row.
+/// An RGB picture; `value` is asked for channel 0 to 2 of each pixel, numbered row by
+/// row.
 pub fn rgb(width: usize, height: usize, value: impl Fn(usize, usize) -> u8) -> RgbImage {
     RgbImage::from_fn(width as u32, height as u32, |x, y| {
         let at = y as usize * width + x as usize;
@@ -99,9 +109,17 @@ pub fn rgb(width: usize, height: usize, value: impl Fn(usize, usize) -> u8) -> R
 
 /// Draws the sections one below the other; returns a PNG.
 pub fn draw(sections: &[Section]) -> Result<Vec<u8>> {
-    let sizes = sections.iter().flat_map(|s| &s.pictures).map(|p| p.image.width().max(p.image.height()));
+    let sizes = sections
+        .iter()
+        .flat_map(|s| &s.pictures)
+        .map(|p| p.image.width().max(p.image.height()));
     let side = sizes.max().unwrap_or(0).clamp(*SIDE.start(), *SIDE.end());
-    let columns = sections.iter().map(|s| s.columns.min(s.pictures.len())).max().unwrap_or(0).max(4) as u32;
+    let columns = sections
+        .iter()
+        .map(|s| s.columns.min(s.pictures.len()))
+        .max()
+        .unwrap_or(0)
+        .max(4) as u32;
     let width = GAP + columns * (side + GAP);
     let letters = ((width - 2 * GAP) / LETTER) as usize;
     let height = GAP + sections.iter().map(|s| height(s, side, letters)).sum::<u32>();
@@ -124,12 +142,26 @@ pub fn draw(sections: &[Section]) -> Result<Vec<u8>> {
         for row in section.pictures.chunks(section.columns.max(1)) {
             for (column, picture) in row.iter().enumerate() {
                 let fitted = fit(&picture.image, side);
-                let (x, above) = ((side - fitted.width()) / 2, (side - fitted.height()) / 2);
-                imageops::overlay(&mut sheet.0, &fitted, (left(column) + x).into(), (y + above).into());
+                let (x, above) =
+                    ((side - fitted.width()) / 2, (side - fitted.height()) / 2);
+                imageops::overlay(
+                    &mut sheet.0,
+                    &fitted,
+                    (left(column) + x).into(),
+                    (y + above).into(),
+                );
                 for (caption, line) in picture.captions.iter().zip(0..) {
-                    let ink = caption.right.map_or(INK, |right| if right { GREEN } else { RED });
+                    let ink = caption
+                        .right
+                        .map_or(INK, |right| if right { GREEN } else { RED });
                     let text = cut(&caption.text, (side / LETTER) as usize);
-                    sheet.write(&text, left(column), y + side + 1 + line * LINE, &FONT_7X13, ink);
+                    sheet.write(
+                        &text,
+                        left(column),
+                        y + side + 1 + line * LINE,
+                        &FONT_7X13,
+                        ink,
+                    );
                 }
             }
             y += side + captions * LINE + GAP;
@@ -146,35 +178,54 @@ pub fn draw(sections: &[Section]) -> Result<Vec<u8>> {
 
 fn height(section: &Section, side: u32, letters: usize) -> u32 {
     let rows = section.pictures.len().div_ceil(section.columns.max(1)) as u32;
-    let text = lines(&section.heading, letters).len() as u32 + u32::from(!section.titles.is_empty());
+    let text = lines(&section.heading, letters).len() as u32
+        + u32::from(!section.titles.is_empty());
     text * LINE + GAP / 2 + rows * (side + captions(section) * LINE + GAP) + GAP
 }
 
 /// How many lines there is room for under each picture.
 fn captions(section: &Section) -> u32 {
-    section.pictures.iter().map(|picture| picture.captions.len()).max().unwrap_or(0) as u32
+    section.pictures.iter().map(|picture| picture.captions.len()).max().unwrap_or(0)
+        as u32
 }
 
 /// The picture so that it fills a square of this side as far as its form allows.
 fn fit(image: &RgbImage, side: u32) -> RgbImage {
     let longer = image.width().max(image.height()).max(1);
-    let scaled = |n: u32| ((u64::from(n) * u64::from(side) / u64::from(longer)) as u32).max(1);
+    let scaled =
+        |n: u32| ((u64::from(n) * u64::from(side) / u64::from(longer)) as u32).max(1);
     if longer > side {
-        return imageops::resize(image, scaled(image.width()), scaled(image.height()), FilterType::Triangle);
+        return imageops::resize(
+            image,
+            scaled(image.width()),
+            scaled(image.height()),
+            FilterType::Triangle,
+        );
     }
     let times = side / longer;
-    imageops::resize(image, image.width() * times, image.height() * times, FilterType::Nearest)
+    imageops::resize(
+        image,
+        image.width() * times,
+        image.height() * times,
+        FilterType::Nearest,
+    )
 }
 
 /// A text in lines of at most so many letters, broken at blanks where there are any.
 fn lines(text: &str, letters: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in text.split(' ') {
-        for (i, piece) in word.chars().collect::<Vec<_>>().chunks(letters.max(1)).enumerate() {
+        for (i, piece) in
+            word.chars().collect::<Vec<_>>().chunks(letters.max(1)).enumerate()
+        {
             let piece: String = piece.iter().collect();
             match lines.last_mut() {
                 Some(line) if i == 0 && line.is_empty() => *line = piece,
-                Some(line) if i == 0 && line.chars().count() + 1 + piece.chars().count() <= letters => {
+                Some(line)
+                    if i == 0
+                        && line.chars().count() + 1 + piece.chars().count()
+                            <= letters =>
+                {
                     *line += " ";
                     *line += &piece;
                 }
@@ -215,7 +266,10 @@ impl DrawTarget for Sheet {
     type Color = Rgb888;
     type Error = Infallible;
 
-    fn draw_iter<I: IntoIterator<Item = Pixel<Rgb888>>>(&mut self, pixels: I) -> Result<(), Infallible> {
+    fn draw_iter<I: IntoIterator<Item = Pixel<Rgb888>>>(
+        &mut self,
+        pixels: I,
+    ) -> Result<(), Infallible> {
         for Pixel(at, colour) in pixels {
             let at = (u32::try_from(at.x), u32::try_from(at.y));
             if let (Ok(x), Ok(y)) = at
@@ -234,10 +288,18 @@ mod tests {
 
     #[test]
     fn texts_fit() {
-        assert_eq!(lines("train: Resize(32) | ToTensor", 12), ["train:", "Resize(32) |", "ToTensor"]);
+        assert_eq!(
+            lines("train: Resize(32) | ToTensor", 12),
+            ["train:", "Resize(32) |", "ToTensor"]
+        );
         assert_eq!(lines("abcdefgh ij", 3), ["abc", "def", "gh", "ij"]);
         assert_eq!(cut("automobile", 6), "auto..");
-        assert!(can_write("Bär 1") && !can_write("\u{732b}") && !can_write("a\nb") && !can_write(""));
+        assert!(
+            can_write("Bär 1")
+                && !can_write("\u{732b}")
+                && !can_write("a\nb")
+                && !can_write("")
+        );
     }
 
     #[test]
@@ -247,13 +309,24 @@ mod tests {
             image: RgbImage::from_pixel(w, h, Rgb([9, 99, 200])),
             captions: vec![caption(Some(true)), caption(None)],
         };
-        let section =
-            |pictures| Section { heading: "x ".repeat(200), titles: Vec::new(), columns: 3, pictures };
-        let sections = [section(vec![picture(28, 28), picture(3, 200), picture(1000, 2), picture(1, 1)])];
+        let section = |pictures| Section {
+            heading: "x ".repeat(200),
+            titles: Vec::new(),
+            columns: 3,
+            pictures,
+        };
+        let sections = [section(vec![
+            picture(28, 28),
+            picture(3, 200),
+            picture(1000, 2),
+            picture(1, 1),
+        ])];
         let sheet = image::load_from_memory(&draw(&sections).unwrap()).unwrap().to_rgb8();
         assert_eq!(sheet.width(), GAP + 4 * (192 + GAP));
         // The last line of the sheet is paper, the last caption is not cut off.
-        assert!((0..sheet.width()).all(|x| *sheet.get_pixel(x, sheet.height() - 1) == PAPER));
+        assert!(
+            (0..sheet.width()).all(|x| *sheet.get_pixel(x, sheet.height() - 1) == PAPER)
+        );
         let label = sheet.rows().rev().skip(GAP as usize * 2).take(LINE as usize);
         assert!(label.flatten().any(|pixel| *pixel == Rgb([30, 30, 30])));
         assert!(sheet.pixels().any(|pixel| *pixel == Rgb([0, 110, 50])));
@@ -264,8 +337,14 @@ mod tests {
     #[test]
     fn what_the_font_cannot_write_is_a_number() {
         let classes = ["cat".to_owned(), "Bär".to_owned(), "\u{732b}".to_owned()];
-        assert_eq!([0, 1, 2, 3].map(|i| class_name(&classes, i)), ["cat", "Bär", "class 2", "class 3"]);
-        assert_eq!(numbered(&classes, [2, 0, 3, 2]).as_deref(), Some("class 2 is \u{732b}"));
+        assert_eq!(
+            [0, 1, 2, 3].map(|i| class_name(&classes, i)),
+            ["cat", "Bär", "class 2", "class 3"]
+        );
+        assert_eq!(
+            numbered(&classes, [2, 0, 3, 2]).as_deref(),
+            Some("class 2 is \u{732b}")
+        );
         assert_eq!(numbered(&classes, [0, 1]), None);
     }
 }

@@ -1,23 +1,31 @@
-//! What was probably meant where a name is misspelt: data sets, transforms, layers, keys, tags, classes.
+//! What was probably meant where a name is misspelt: data sets, transforms, layers, keys,
+//! tags, classes.
 
-/// The name that was probably meant, if any is near (Damerau-Levenshtein, in letters of either case).
-pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+/// The name that was probably meant, if any is near (Damerau-Levenshtein, in letters of
+/// either case).
+pub fn nearest<'a>(
+    name: &str,
+    known: impl IntoIterator<Item = &'a str>,
+) -> Option<&'a str> {
     let name = name.to_lowercase();
     let distance = |k: &str| strsim::damerau_levenshtein(&name, &k.to_lowercase());
     let near = known.into_iter().min_by_key(|k| distance(k))?;
-    let (wrong, longer) = (distance(near), near.chars().count().max(name.chars().count()));
-    // A third of the letters may be wrong; more is another word, and so is another single letter.
+    let (wrong, longer) =
+        (distance(near), near.chars().count().max(name.chars().count()));
+    // A third of the letters may be wrong; more is another word, and so is another single
+    // letter.
     (wrong < longer && wrong <= longer.div_ceil(3)).then_some(near)
 }
 
 /// ` (did you mean NAME?)`, or nothing where no name is near: to end a message with.
 pub fn did_you_mean<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> String {
-    nearest(name, known).map_or_else(String::new, |near| format!(" (did you mean {near}?)"))
+    nearest(name, known)
+        .map_or_else(String::new, |near| format!(" (did you mean {near}?)"))
 }
 
-/// serde's message in plain words, and where it is about an unknown key or variant, with the one that was probably
-/// meant. serde puts the names between backquotes, the unknown one first: ``unknown field `epoch`, expected `epochs` or
-/// `seed` ``.
+/// serde's message in plain words, and where it is about an unknown key or variant, with
+/// the one that was probably meant. serde puts the names between backquotes, the unknown
+/// one first: ``unknown field `epoch`, expected `epochs` or `seed` ``.
 pub fn in_message(message: &str) -> String {
     if let (true, Some((found, expected))) =
         (message.starts_with("invalid "), message.rsplit_once(", expected "))
@@ -42,7 +50,11 @@ fn plain(expected: &str) -> &str {
         "a boolean" => "true or false",
         "a sequence" => "a list",
         "a map" => "a table",
-        _ if expected.starts_with("struct ") || expected.starts_with("internally tagged enum ") => "a table",
+        _ if expected.starts_with("struct ")
+            || expected.starts_with("internally tagged enum ") =>
+        {
+            "a table"
+        }
         _ if expected.starts_with("enum ") => "a name",
         _ => expected,
     }
@@ -64,7 +76,8 @@ mod tests {
 
     #[test]
     fn serdes_messages_get_a_suggestion() {
-        let message = "unknown field `epoch`, expected one of `epochs`, `seed`, `drop_last`";
+        let message =
+            "unknown field `epoch`, expected one of `epochs`, `seed`, `drop_last`";
         assert_eq!(in_message(message), format!("{message} (did you mean epochs?)"));
         for (message, plain) in [
             (
@@ -86,8 +99,11 @@ mod tests {
         ] {
             assert_eq!(in_message(message), plain);
         }
-        for unchanged in ["missing field `epochs`", "unknown field `lr`, there are no fields", "expected `=`"]
-        {
+        for unchanged in [
+            "missing field `epochs`",
+            "unknown field `lr`, there are no fields",
+            "expected `=`",
+        ] {
             assert_eq!(in_message(unchanged), unchanged);
         }
     }

@@ -5,20 +5,25 @@ use std::io::IsTerminal;
 
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-/// Whether colours may be written to this stream: it is a terminal that knows them, and NO_COLOR
-/// (<https://no-color.org>) is not set.
+/// Whether colours may be written to this stream: it is a terminal that knows them, and
+/// NO_COLOR (<https://no-color.org>) is not set.
 pub fn colours(stream: &impl IsTerminal) -> bool {
     moves(stream) && set("NO_COLOR").is_none()
 }
 
-/// Whether lines on this stream can be written over: it is a terminal, and not one that calls itself dumb.
+/// Whether lines on this stream can be written over: it is a terminal, and not one that
+/// calls itself dumb.
 pub fn moves(stream: &impl IsTerminal) -> bool {
     stream.is_terminal() && set("TERM").is_none_or(|term| term != "dumb")
 }
 
 /// Whether the locale can show more than ASCII.
 pub fn unicode() -> bool {
-    let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(set).unwrap_or_default().to_uppercase();
+    let locale = ["LC_ALL", "LC_CTYPE", "LANG"]
+        .into_iter()
+        .find_map(set)
+        .unwrap_or_default()
+        .to_uppercase();
     locale.contains("UTF-8") || locale.contains("UTF8")
 }
 
@@ -34,8 +39,8 @@ pub fn columns(stream: impl std::os::windows::io::AsHandle) -> Option<u16> {
     terminal_size::terminal_size_of(stream).map(|(width, _)| width.0)
 }
 
-/// At most so many columns of `text`, its middle replaced by `~` where it is longer: names of classes often
-/// begin alike.
+/// At most so many columns of `text`, its middle replaced by `~` where it is longer:
+/// names of classes often begin alike.
 pub fn cut(text: &str, columns: usize) -> String {
     if text.width() <= columns {
         return text.to_owned();
@@ -85,6 +90,9 @@ mod tests {
 
     #[test]
     fn what_would_steer_the_terminal_is_shown() {
-        assert_eq!(harmless("a\u{1b}[2Jb\u{9b}31m\rc\n\td \u{e9}"), "a\\u{1b}[2Jb\\u{9b}31m\\rc\n\td \u{e9}");
+        assert_eq!(
+            harmless("a\u{1b}[2Jb\u{9b}31m\rc\n\td \u{e9}"),
+            "a\\u{1b}[2Jb\\u{9b}31m\\rc\n\td \u{e9}"
+        );
     }
 }

@@ -8,14 +8,17 @@ use torchmill::Result;
 use torchmill::cli::{Common, Named};
 use torchmill::device::Device;
 use torchmill::libtorch;
-use torchmill::recipe::{ARCHITECTURES, Model, Precision, Recipe, Schedule, Validation, names};
+use torchmill::recipe::{
+    ARCHITECTURES, Model, Precision, Recipe, Schedule, Validation, names,
+};
 
 use crate::BUILT_WITH;
 
 /// Train an image classifier from shards and a recipe
 ///
-/// Writes a run folder: config.toml (the recipe as it was resolved), metrics.csv, run.jsonl (when, where and
-/// with what) and a checkpoint after each epoch. Prints the last checkpoint's path.
+/// Writes a run folder: config.toml (the recipe as it was resolved), metrics.csv,
+/// run.jsonl (when, where and with what) and a checkpoint after each epoch. Prints the
+/// last checkpoint's path.
 #[derive(Debug, Parser)]
 #[command(version = libtorch::version(BUILT_WITH), after_help = EXAMPLES)]
 pub struct Args {
@@ -125,7 +128,8 @@ Examples:
 
 /// `3x32x32`.
 fn shape(text: &str) -> std::result::Result<[usize; 3], String> {
-    let numbers: std::result::Result<Vec<usize>, _> = text.split('x').map(str::parse).collect();
+    let numbers: std::result::Result<Vec<usize>, _> =
+        text.split('x').map(str::parse).collect();
     let shape = numbers.ok().and_then(|n| <[usize; 3]>::try_from(n).ok());
     shape
         .filter(|s| s.iter().all(|n| (1..=1 << 16).contains(n)))
@@ -142,8 +146,10 @@ impl Args {
     pub fn override_recipe(&self, recipe: &Recipe) -> Result<Recipe> {
         let mut recipe = recipe.clone();
         // First, so that --set can give its options.
-        if let Some(name) =
-            self.architecture.as_ref().filter(|n| recipe.model.architecture.as_ref() != Some(n))
+        if let Some(name) = self
+            .architecture
+            .as_ref()
+            .filter(|n| recipe.model.architecture.as_ref() != Some(n))
         {
             recipe.model = Model { architecture: Some(name.clone()), ..Model::default() };
         }
@@ -174,9 +180,13 @@ impl Args {
         let model = &mut recipe.model;
         if let Some(init) = &self.init {
             // A run's folder stands for its last checkpoint, as it does to evaluate.
-            let last = [init.join("checkpoints/last.safetensors"), init.join("last.safetensors")];
+            let last = [
+                init.join("checkpoints/last.safetensors"),
+                init.join("last.safetensors"),
+            ];
             let file = last.into_iter().find(|last| init.is_dir() && last.exists());
-            (model.init, model.init_except) = (Some(file.unwrap_or_else(|| init.clone())), Vec::new());
+            (model.init, model.init_except) =
+                (Some(file.unwrap_or_else(|| init.clone())), Vec::new());
         }
         for name in &self.init_except {
             if !model.init_except.contains(name) {

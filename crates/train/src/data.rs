@@ -1,4 +1,5 @@
-//! The images of a run: what is trained on, what is evaluated after each epoch, and what is left alone.
+//! The images of a run: what is trained on, what is evaluated after each epoch, and what
+//! is left alone.
 
 use std::path::Path;
 
@@ -30,12 +31,14 @@ pub struct Data {
 }
 
 impl Data {
-    /// Opens and checks the shards, and settles on their pipelines: they are what has been done to the images.
-    /// `given`: whether the command line says where the shards are.
+    /// Opens and checks the shards, and settles on their pipelines: they are what has
+    /// been done to the images. `given`: whether the command line says where the shards
+    /// are.
     pub fn open(recipe: &mut Recipe, given: bool) -> Result<Self> {
         let folder = recipe.data.shards.clone();
-        let folder =
-            folder.ok_or_else(|| Error::usage("where are the shards? give --data DIR (prep writes them)"))?;
+        let folder = folder.ok_or_else(|| {
+            Error::usage("where are the shards? give --data DIR (prep writes them)")
+        })?;
         if !given {
             recorded_shards_are_there(&folder)?;
         }
@@ -43,7 +46,8 @@ impl Data {
         if recipe.data.validation.is_none() && splits.contains(VAL) {
             recipe.data.validation = Some(Validation::Split(VAL.to_owned()));
         }
-        let validation = recipe.data.validation.clone().filter(|v| *v != Validation::Fraction(0.0));
+        let validation =
+            recipe.data.validation.clone().filter(|v| *v != Validation::Fraction(0.0));
         let train = open(&folder, "train", &recipe.transforms.train)?;
         recipe.transforms.train.clone_from(&train.set().meta().pipeline);
         let mut test = None;
@@ -62,7 +66,9 @@ impl Data {
         let mut digest = train.set().meta().digest.clone();
         let seed = recipe.data.validation_seed;
         let mut data = match (validation, test) {
-            (None, Some(test)) => Self { train, eval: test, eval_name: "test", test: None, digest },
+            (None, Some(test)) => {
+                Self { train, eval: test, eval_name: "test", test: None, digest }
+            }
             (None, None) => return Err(Error::failed("there is no test split")),
             (Some(Validation::Split(name)), test) => {
                 let eval = open(&folder, &name, &recipe.transforms.test)?;
@@ -70,10 +76,13 @@ impl Data {
                 Self { train, eval, eval_name: VAL, test, digest }
             }
             (Some(Validation::Fraction(fraction)), test) => {
-                let labels = (0..train.len() as u32).map(|i| train.label(i)).collect::<Result<Vec<_>>>()?;
+                let labels = (0..train.len() as u32)
+                    .map(|i| train.label(i))
+                    .collect::<Result<Vec<_>>>()?;
                 let classes = train.set().meta().classes.len();
                 let (kept, taken) = validation::cut(&labels, classes, fraction, seed)?;
-                // What is validated on goes the way of the test images: not cropped or flipped at random.
+                // What is validated on goes the way of the test images: not cropped or
+                // flipped at random.
                 let as_test = train.prepared_by(&recipe.transforms.test).map_err(|e| {
                     e.within("a validation split cannot be cut from these shards (have prep make one)")
                 })?;
@@ -98,7 +107,11 @@ impl Data {
     /// The same; what every epoch goes through lies on the device where it can.
     pub fn on(self, device: Device, precision: Precision) -> Result<Self> {
         let kind = precision::kind(precision);
-        Ok(Self { train: self.train.on(device, kind)?, eval: self.eval.on(device, kind)?, ..self })
+        Ok(Self {
+            train: self.train.on(device, kind)?,
+            eval: self.eval.on(device, kind)?,
+            ..self
+        })
     }
 }
 
@@ -106,7 +119,8 @@ impl Data {
 fn open(folder: &Path, split: &str, asked: &str) -> Result<Dataset> {
     let dataset = Dataset::open(folder, split)?;
     let done = &dataset.set().meta().pipeline;
-    let wanted = Pipeline::parse(asked).map_err(|e| e.within(format_args!("[transforms], for {split}")))?;
+    let wanted = Pipeline::parse(asked)
+        .map_err(|e| e.within(format_args!("[transforms], for {split}")))?;
     // The texts may differ and mean the same: shards have the canonical one.
     if !Pipeline::parse(done)?.carries_out(&wanted) {
         progress::note(format_args!(

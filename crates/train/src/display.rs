@@ -1,4 +1,5 @@
-//! What a person sees of a run: on a terminal a bar and a table with a row an epoch, elsewhere the article's lines.
+//! What a person sees of a run: on a terminal a bar and a table with a row an epoch,
+//! elsewhere the article's lines.
 
 use std::time::Duration;
 
@@ -6,7 +7,8 @@ use torchmill::progress::{self, Progress, Unit};
 use torchmill::terminal;
 use torchmill_nn::evaluation::Evaluation;
 
-/// Where the table's columns end: epoch, training loss, loss, accuracy, learning rate, time.
+/// Where the table's columns end: epoch, training loss, loss, accuracy, learning rate,
+/// time.
 const ENDS: [usize; 6] = [5, 16, 26, 36, 45, 54];
 
 /// Tells of a run on standard error.
@@ -94,19 +96,25 @@ fn whole_columns(row: &str, columns: usize) -> &str {
     if row.len() <= columns {
         return row;
     }
-    let end = ENDS.into_iter().rfind(|end| *end <= columns.min(row.len())).unwrap_or(ENDS[0]);
+    let end =
+        ENDS.into_iter().rfind(|end| *end <= columns.min(row.len())).unwrap_or(ENDS[0]);
     row.get(..end).unwrap_or(row)
 }
 
 /// Both losses are means over images, so that they can be compared.
 fn heading(name: &str) -> String {
     let (loss, accuracy) = (format!("{name} loss"), format!("{name} acc."));
-    format!("{:>5} {:>10} {loss:>9} {accuracy:>9} {:>8} {:>8}", "epoch", "train loss", "lr", "time")
+    format!(
+        "{:>5} {:>10} {loss:>9} {accuracy:>9} {:>8} {:>8}",
+        "epoch", "train loss", "lr", "time"
+    )
 }
 
 fn line(row: &Row) -> String {
     let (loss, accuracy) = match &row.evaluation {
-        Some((_, e)) => (format!("{:.4}", e.mean_loss), format!("{:.2} %", 100.0 * e.accuracy())),
+        Some((_, e)) => {
+            (format!("{:.4}", e.mean_loss), format!("{:.2} %", 100.0 * e.accuracy()))
+        }
         None => (String::new(), String::new()),
     };
     let seconds = row.took.as_secs();
@@ -140,7 +148,8 @@ mod tests {
 
     #[test]
     fn rows_stand_under_their_heading() {
-        let evaluation = Evaluation { count: 1000, correct: 227, total_loss: 36.7, mean_loss: 2.2916 };
+        let evaluation =
+            Evaluation { count: 1000, correct: 227, total_loss: 36.7, mean_loss: 2.2916 };
         let row = Row {
             epoch: 3,
             train_loss: 2.3,
@@ -149,14 +158,28 @@ mod tests {
             lr: 0.01,
             took: Duration::from_millis(4_567_890),
         };
-        assert_eq!(heading("val"), "epoch train loss  val loss  val acc.       lr     time");
-        assert_eq!(line(&row), "    3     2.3000    2.2916   22.70 %     0.01  1:16:07 best");
+        assert_eq!(
+            heading("val"),
+            "epoch train loss  val loss  val acc.       lr     time"
+        );
+        assert_eq!(
+            line(&row),
+            "    3     2.3000    2.2916   22.70 %     0.01  1:16:07 best"
+        );
         let ends = [59, 58, 54, 53, 45, 40, 36, 35, 20, 3];
         let kept = ends.map(|columns| whole_columns(&line(&row), columns).len());
         assert_eq!(kept, [59, 54, 54, 45, 45, 36, 36, 26, 16, 5]);
-        assert_eq!(whole_columns(&heading("val"), 40), "epoch train loss  val loss  val acc.");
-        let row =
-            Row { evaluation: None, is_best: false, lr: 1.234e-5, took: Duration::from_secs(75), ..row };
+        assert_eq!(
+            whole_columns(&heading("val"), 40),
+            "epoch train loss  val loss  val acc."
+        );
+        let row = Row {
+            evaluation: None,
+            is_best: false,
+            lr: 1.234e-5,
+            took: Duration::from_secs(75),
+            ..row
+        };
         assert_eq!(line(&row), "    3     2.3000                       1.2e-5     1:15");
         assert_eq!([0.0, 0.1, 0.00123].map(lr), ["0", "0.1", "0.00123"]);
     }

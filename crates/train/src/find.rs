@@ -22,7 +22,8 @@ pub struct Found {
     pub named: bool,
 }
 
-/// The folder of the run that is meant by `--resume` itself: a run's folder, or a checkpoint in one.
+/// The folder of the run that is meant by `--resume` itself: a run's folder, or a
+/// checkpoint in one.
 pub fn run_of(given: &Path) -> Option<PathBuf> {
     if given == Path::new(LAST) {
         return None;
@@ -41,8 +42,8 @@ pub fn run_of(given: &Path) -> Option<PathBuf> {
     })
 }
 
-/// The checkpoint that `--resume` means; `None` where the run has none yet, so that the same command line starts a
-/// run and, after a crash, goes on with it.
+/// The checkpoint that `--resume` means; `None` where the run has none yet, so that the
+/// same command line starts a run and, after a crash, goes on with it.
 pub fn checkpoint(given: &Path, run: Option<&Path>) -> Result<Option<Found>> {
     let own = run_of(given);
     if let Some(own) = own.as_ref().filter(|own| !own.join(CONFIG).exists()) {
@@ -53,7 +54,11 @@ pub fn checkpoint(given: &Path, run: Option<&Path>) -> Result<Option<Found>> {
         )));
     }
     if let Some(own) = own.as_ref().filter(|_| !given.is_dir()) {
-        return Ok(Some(Found { run: own.clone(), checkpoint: file(given)?, named: true }));
+        return Ok(Some(Found {
+            run: own.clone(),
+            checkpoint: file(given)?,
+            named: true,
+        }));
     }
     let run = own.or_else(|| run.map(Path::to_path_buf));
     let run = run.ok_or_else(|| {
@@ -62,8 +67,9 @@ pub fn checkpoint(given: &Path, run: Option<&Path>) -> Result<Option<Found>> {
     Ok(last_of(&run)?.map(|checkpoint| Found { run, checkpoint, named: false }))
 }
 
-/// A run's last checkpoint. Copying a run may have dropped its links, or put files in their place: then it is the
-/// newest one that is whole. An error where a run that has had checkpoints has none to go on from any more.
+/// A run's last checkpoint. Copying a run may have dropped its links, or put files in
+/// their place: then it is the newest one that is whole. An error where a run that has
+/// had checkpoints has none to go on from any more.
 pub fn last_of(run: &Path) -> Result<Option<PathBuf>> {
     let folder = RunFolder::new(run.to_path_buf());
     let is_there = |last: &PathBuf| last.exists() && !folder.is_link(LAST, last);
@@ -84,18 +90,25 @@ pub fn last_of(run: &Path) -> Result<Option<PathBuf>> {
             run.display()
         )));
     }
-    progress::note(format_args!("{} has no checkpoint yet: starting from the beginning", run.display()));
+    progress::note(format_args!(
+        "{} has no checkpoint yet: starting from the beginning",
+        run.display()
+    ));
     Ok(None)
 }
 
-/// The checkpoint that a path leads to: the one that a link points at, or that it is a copy of.
+/// The checkpoint that a path leads to: the one that a link points at, or that it is a
+/// copy of.
 fn file(given: &Path) -> Result<PathBuf> {
     let path = match (fs::read_link(given), given.parent()) {
         (Ok(target), Some(parent)) => parent.join(target),
         _ => given.to_path_buf(),
     };
     if !path.exists() {
-        return Err(Error::failed(format_args!("cannot read {}: no such file", path.display())));
+        return Err(Error::failed(format_args!(
+            "cannot read {}: no such file",
+            path.display()
+        )));
     }
     if state::path_beside(&path).exists() {
         return Ok(path);
@@ -107,10 +120,14 @@ fn file(given: &Path) -> Result<PathBuf> {
             && fs::read(other).ok().is_some_and(|b| fs::read(&path).is_ok_and(|a| a == b))
     };
     let whole = folder.numbered("safetensors")?.into_iter().map(|numbered| numbered.path);
-    Ok(whole.filter(|other| state::path_beside(other).exists()).find(same).unwrap_or(path))
+    Ok(whole
+        .filter(|other| state::path_beside(other).exists())
+        .find(same)
+        .unwrap_or(path))
 }
 
-/// The checkpoint after the most steps whose training state is beside it and belongs to it.
+/// The checkpoint after the most steps whose training state is beside it and belongs to
+/// it.
 fn newest(folder: &RunFolder) -> Result<Option<PathBuf>> {
     let mut newest: Option<((u64, u64), PathBuf)> = None;
     let states = folder.numbered("state")?;
@@ -135,13 +152,18 @@ fn state_of(path: &Path) -> Option<State> {
     (checkpoint::checksum(&fs::read(path).ok()?) == state.weights).then_some(state)
 }
 
-/// Whether a run must once have had a checkpoint: the first epoch's is there before the second begins.
+/// Whether a run must once have had a checkpoint: the first epoch's is there before the
+/// second begins.
 fn has_had_one(folder: &RunFolder) -> Result<bool> {
-    let later = folder.numbered("safetensors")?.into_iter().any(|n| n.kind == Kind::Epoch && n.number > 1);
+    let later = folder
+        .numbered("safetensors")?
+        .into_iter()
+        .any(|n| n.kind == Kind::Epoch && n.number > 1);
     let metrics = folder.metrics();
     let second = || {
         metrics.exists()
-            && metrics::read_growing(&metrics).map_or(true, |rows| rows.iter().any(|p| p.epoch > 1))
+            && metrics::read_growing(&metrics)
+                .map_or(true, |rows| rows.iter().any(|p| p.epoch > 1))
     };
     Ok(later || !folder.numbered("state")?.is_empty() || second())
 }

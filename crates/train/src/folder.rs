@@ -1,4 +1,5 @@
-//! The run folder: config.toml, metrics.csv, and checkpoints with `last` and `best` pointing at one.
+//! The run folder: config.toml, metrics.csv, and checkpoints with `last` and `best`
+//! pointing at one.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -26,7 +27,10 @@ pub enum Kind {
 
 impl Kind {
     fn named(name: &str) -> Option<Self> {
-        [("epoch", Self::Epoch), ("step", Self::Step)].into_iter().find(|(n, _)| *n == name).map(|(_, k)| k)
+        [("epoch", Self::Epoch), ("step", Self::Step)]
+            .into_iter()
+            .find(|(n, _)| *n == name)
+            .map(|(_, k)| k)
     }
 }
 
@@ -71,8 +75,8 @@ impl RunFolder {
         )))
     }
 
-    /// Makes sure that no other process trains here as long as this one does. A folder that is not there yet
-    /// is not made for this.
+    /// Makes sure that no other process trains here as long as this one does. A folder
+    /// that is not there yet is not made for this.
     pub fn lock(&mut self) -> Result<()> {
         if self.lock.is_none() && self.path.is_dir() {
             self.lock = Some(Lock::take(&self.path)?);
@@ -106,8 +110,8 @@ impl RunFolder {
         self.checkpoints().join(format!("step-{step:08}.safetensors"))
     }
 
-    /// The checkpoint that `last` or `best` points at; where copying the run has put a file in the link's place,
-    /// that file.
+    /// The checkpoint that `last` or `best` points at; where copying the run has put a
+    /// file in the link's place, that file.
     pub fn target(&self, name: &str) -> Result<Option<PathBuf>> {
         let link = self.link(name);
         match fs::read_link(&link) {
@@ -123,7 +127,8 @@ impl RunFolder {
         path == self.link(name)
     }
 
-    /// The checkpoints of epochs and steps, or the files of another ending beside them, by their numbers.
+    /// The checkpoints of epochs and steps, or the files of another ending beside them,
+    /// by their numbers.
     pub fn numbered(&self, ending: &str) -> Result<Vec<Numbered>> {
         let mut found = Vec::new();
         for path in self.in_checkpoints()? {
@@ -148,7 +153,10 @@ impl RunFolder {
         for folder in [&self.path, &checkpoints] {
             for entry in fs::read_dir(folder).doing("read the folder", folder)? {
                 let path = entry.doing("read the folder", folder)?.path();
-                if path.file_name().is_some_and(|n| n.to_string_lossy().starts_with(".partial-")) {
+                if path
+                    .file_name()
+                    .is_some_and(|n| n.to_string_lossy().starts_with(".partial-"))
+                {
                     fs::remove_file(&path).doing("remove", &path)?;
                 }
             }
@@ -163,7 +171,8 @@ impl RunFolder {
 
     /// Points `last` or `best` at a checkpoint.
     pub fn point(&self, name: &str, checkpoint: &Path) -> Result<()> {
-        let (link, target) = (self.link(name), checkpoint.file_name().unwrap_or_default());
+        let (link, target) =
+            (self.link(name), checkpoint.file_name().unwrap_or_default());
         let temporary = self.checkpoints().join(format!(".partial-{name}"));
         // Left over where an earlier run was killed between the two calls below.
         let _ = fs::remove_file(&temporary);
@@ -171,7 +180,8 @@ impl RunFolder {
         fs::rename(&temporary, &link).doing("write", &link)
     }
 
-    /// Deletes the checkpoints in the middle of epochs but this one: a later checkpoint has made them useless.
+    /// Deletes the checkpoints in the middle of epochs but this one: a later checkpoint
+    /// has made them useless.
     pub fn remove_step_checkpoints(&self, but: Option<&Path>) -> Result<()> {
         for path in self.in_checkpoints()? {
             let stem = path.file_stem().unwrap_or_default();
@@ -188,21 +198,27 @@ impl RunFolder {
         match epoch.map(|epoch| self.epoch_checkpoint(epoch)) {
             Some(path) => self.point("best", &path),
             None => match fs::remove_file(self.link("best")) {
-                Err(e) if e.kind() != ErrorKind::NotFound => {
-                    Err(Error::io(format_args!("cannot remove {}", self.link("best").display()), &e))
-                }
+                Err(e) if e.kind() != ErrorKind::NotFound => Err(Error::io(
+                    format_args!("cannot remove {}", self.link("best").display()),
+                    &e,
+                )),
                 _ => Ok(()),
             },
         }
     }
 
-    /// Deletes the epochs' checkpoints but for the newest `keep` and what links such as `best` and `last` point at.
+    /// Deletes the epochs' checkpoints but for the newest `keep` and what links such as
+    /// `best` and `last` point at.
     pub fn prune(&self, keep: u64) -> Result<()> {
         let stem = |path: &Path| path.file_stem().unwrap_or_default().to_owned();
-        let linked: Vec<_> =
-            self.in_checkpoints()?.iter().filter_map(|p| Some(stem(&fs::read_link(p).ok()?))).collect();
+        let linked: Vec<_> = self
+            .in_checkpoints()?
+            .iter()
+            .filter_map(|p| Some(stem(&fs::read_link(p).ok()?)))
+            .collect();
         let files = [self.numbered("safetensors")?, self.numbered("state")?].concat();
-        let epochs: Vec<Numbered> = files.into_iter().filter(|n| n.kind == Kind::Epoch).collect();
+        let epochs: Vec<Numbered> =
+            files.into_iter().filter(|n| n.kind == Kind::Epoch).collect();
         let numbers: BTreeSet<u64> = epochs.iter().map(|n| n.number).collect();
         let old = numbers.len().saturating_sub(keep as usize);
         let old: BTreeSet<u64> = numbers.into_iter().take(old).collect();

@@ -1,4 +1,5 @@
-//! What the two halves of `train` share: the command line. It is not linked with libtorch.
+//! What the two halves of `train` share: the command line. It is not linked with
+//! libtorch.
 
 pub mod args;
 

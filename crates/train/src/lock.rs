@@ -8,27 +8,39 @@ use torchmill::{Context, Error, Result};
 
 const LOCK: &str = ".lock";
 
-/// Held while a run is under way; the system lets go of it when the process ends, however it does.
+/// Held while a run is under way; the system lets go of it when the process ends, however
+/// it does.
 pub struct Lock {
     _file: File,
 }
 
 impl Lock {
-    /// Takes the lock of a folder that is there, or says which process has it. Where the file system has no
-    /// locks there is nothing to wait for and nothing to protect with.
+    /// Takes the lock of a folder that is there, or says which process has it. Where the
+    /// file system has no locks there is nothing to wait for and nothing to protect with.
     pub fn take(folder: &Path) -> Result<Self> {
         let path = folder.join(LOCK);
         let mut options = OpenOptions::new();
-        let mut file = options.write(true).create(true).truncate(false).open(&path).doing("write", &path)?;
+        let mut file = options
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path)
+            .doing("write", &path)?;
         if let Err(TryLockError::WouldBlock) = file.try_lock() {
             let holder = std::fs::read_to_string(&path).unwrap_or_default();
-            let holder = if holder.is_empty() { String::new() } else { format!(" (process {holder})") };
+            let holder = if holder.is_empty() {
+                String::new()
+            } else {
+                format!(" (process {holder})")
+            };
             return Err(Error::failed(format_args!(
                 "another train{holder} is at work in {}: wait for it or stop it, or give another --run",
                 folder.display()
             )));
         }
-        file.set_len(0).and_then(|()| write!(file, "{}", std::process::id())).doing("write", &path)?;
+        file.set_len(0)
+            .and_then(|()| write!(file, "{}", std::process::id()))
+            .doing("write", &path)?;
         Ok(Self { _file: file })
     }
 }

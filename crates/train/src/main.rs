@@ -1,5 +1,6 @@
-//! `train`: shards and a recipe in, a run folder with metrics and checkpoints out. This half reads the command line
-//! and refuses what is wrong with it; the one that is linked with libtorch, torch.rs, does the work.
+//! `train`: shards and a recipe in, a run folder with metrics and checkpoints out. This
+//! half reads the command line and refuses what is wrong with it; the one that is linked
+//! with libtorch, torch.rs, does the work.
 
 use std::process::ExitCode;
 

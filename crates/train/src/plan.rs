@@ -1,4 +1,5 @@
-//! What is to be done, put together from the recipe, the command line and, on `--resume`, the run folder.
+//! What is to be done, put together from the recipe, the command line and, on `--resume`,
+//! the run folder.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -35,9 +36,15 @@ pub fn resolve(args: &Args) -> Result<Plan> {
     let given = args.resume.as_deref();
     let mut known = args.run.clone().or(given.and_then(find::run_of)).map(RunFolder::new);
     known.as_mut().map_or(Ok(()), RunFolder::lock)?;
-    let resume = given.map(|given| find::checkpoint(given, args.run.as_deref())).transpose()?.flatten();
+    let resume = given
+        .map(|given| find::checkpoint(given, args.run.as_deref()))
+        .transpose()?
+        .flatten();
     // A run that was killed before its first checkpoint has its recipe already.
-    let begun = known.as_ref().map(|run| run.path().join(CONFIG)).filter(|config| config.exists());
+    let begun = known
+        .as_ref()
+        .map(|run| run.path().join(CONFIG))
+        .filter(|config| config.exists());
     let config = match &resume {
         Some(found) => Some(found.run.join(CONFIG)),
         None => begun.filter(|_| given.is_some() && args.recipe.is_none()),
@@ -50,7 +57,12 @@ pub fn resolve(args: &Args) -> Result<Plan> {
     if let (Some(_), Some(config)) = (&resume, &config) {
         same_start(&loaded.model, &recipe.model)?;
         if let Some(name) = &args.recipe {
-            same_recipe(&args.override_recipe(&recipe::load(name)?)?, &recipe, name, config)?;
+            same_recipe(
+                &args.override_recipe(&recipe::load(name)?)?,
+                &recipe,
+                name,
+                config,
+            )?;
         }
     }
     precision::prepare(recipe.train.precision);
@@ -60,15 +72,29 @@ pub fn resolve(args: &Args) -> Result<Plan> {
     }
     let precision = precision::resolve(recipe.train.precision, device)?;
     if std::mem::replace(&mut recipe.train.precision, precision) == Precision::Auto {
-        progress::note(format_args!("precision {}", precision::reason(precision, device)));
+        progress::note(format_args!(
+            "precision {}",
+            precision::reason(precision, device)
+        ));
     }
     let mut folder = known.unwrap_or_else(|| {
-        let data = recipe.data.shards.as_deref().and_then(Path::file_name).map(|n| n.to_string_lossy());
-        RunFolder::new(Path::new("runs").join(format!("{}-{}", recipe.name, data.unwrap_or_default())))
+        let data = recipe
+            .data
+            .shards
+            .as_deref()
+            .and_then(Path::file_name)
+            .map(|n| n.to_string_lossy());
+        RunFolder::new(Path::new("runs").join(format!(
+            "{}-{}",
+            recipe.name,
+            data.unwrap_or_default()
+        )))
     });
     folder.lock()?;
-    let resumes_elsewhere = resume.as_ref().is_some_and(|found| !is_same(&found.run, folder.path()));
-    // `--resume` without a checkpoint is a run that was killed before its first: it begins again.
+    let resumes_elsewhere =
+        resume.as_ref().is_some_and(|found| !is_same(&found.run, folder.path()));
+    // `--resume` without a checkpoint is a run that was killed before its first: it
+    // begins again.
     if given.is_none() || resumes_elsewhere {
         folder.must_be_free()?;
     }
@@ -76,7 +102,10 @@ pub fn resolve(args: &Args) -> Result<Plan> {
     if let Some(found) = goes_on.filter(|found| found.named) {
         // Going on from an earlier one would overwrite what came after it.
         let last = find::last_of(&found.run)?;
-        if last.as_ref().is_some_and(|last| last.file_name() != found.checkpoint.file_name()) {
+        if last
+            .as_ref()
+            .is_some_and(|last| last.file_name() != found.checkpoint.file_name())
+        {
             return Err(Error::usage(format_args!(
                 "{} is not its run's last checkpoint: give a new --run to branch off there",
                 found.checkpoint.display()

@@ -1,5 +1,6 @@
-//! run.jsonl: when, where, by what program and on what data a run was made. A line is added each time `train`
-//! starts on the folder and each time it ends; one that was killed leaves no end.
+//! run.jsonl: when, where, by what program and on what data a run was made. A line is
+//! added each time `train` starts on the folder and each time it ends; one that was
+//! killed leaves no end.
 
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -29,9 +30,11 @@ impl Record {
             let meta = dataset.set().meta();
             json!({ "for": used_for, "split": meta.split, "images": dataset.len(), "digest": meta.digest })
         };
-        let mut splits = vec![shards("train", &data.train), shards(data.eval_name, &data.eval)];
+        let mut splits =
+            vec![shards("train", &data.train), shards(data.eval_name, &data.eval)];
         splits.extend(data.test.as_ref().map(|test| shards("test", test)));
-        let record = Self { path: plan.folder.path().join(RECORD), started: Instant::now() };
+        let record =
+            Self { path: plan.folder.path().join(RECORD), started: Instant::now() };
         let text = |path: &PathBuf| path.display().to_string();
         record.append(json!({
             "event": "start",
@@ -66,8 +69,11 @@ impl Record {
     }
 
     fn append(&self, line: Value) -> Result<()> {
-        let mut file =
-            OpenOptions::new().create(true).append(true).open(&self.path).doing("open", &self.path)?;
+        let mut file = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&self.path)
+            .doing("open", &self.path)?;
         let text = serde_json::to_string(&line).map_err(Error::failed)?;
         // One call, so that a line is there whole or not at all.
         file.write_all(format!("{text}\n").as_bytes()).doing("write", &self.path)

@@ -1,4 +1,5 @@
-//! Going on from a checkpoint: its weights, its training state, and the metrics up to there.
+//! Going on from a checkpoint: its weights, its training state, and the metrics up to
+//! there.
 
 use std::io::ErrorKind;
 use std::path::Path;
@@ -11,8 +12,14 @@ use torchmill_nn::state::{self, Order, State};
 
 use crate::folder::RunFolder;
 
-/// Loads the checkpoint and its training state, and checks that they and the data belong together.
-pub fn take_up(path: &Path, model: &mut Model, data: &str, train: &Train) -> Result<State> {
+/// Loads the checkpoint and its training state, and checks that they and the data belong
+/// together.
+pub fn take_up(
+    path: &Path,
+    model: &mut Model,
+    data: &str,
+    train: &Train,
+) -> Result<State> {
     let state_path = state::path_beside(path);
     if !state_path.exists() {
         return Err(Error::failed(format_args!(
@@ -51,11 +58,15 @@ pub fn take_up(path: &Path, model: &mut Model, data: &str, train: &Train) -> Res
     Ok(state)
 }
 
-/// The rows of metrics.csv from before the checkpoint was saved: the steps after it will be made again. Nothing where
-/// the run starts from the beginning.
+/// The rows of metrics.csv from before the checkpoint was saved: the steps after it will
+/// be made again. Nothing where the run starts from the beginning.
 pub fn metrics_before(resume: Option<&Path>, state: Option<&State>) -> Result<Vec<u8>> {
     let (Some(checkpoint), Some(state)) = (resume, state) else { return Ok(Vec::new()) };
-    let run = checkpoint.parent().and_then(Path::parent).map(Path::to_path_buf).unwrap_or_default();
+    let run = checkpoint
+        .parent()
+        .and_then(Path::parent)
+        .map(Path::to_path_buf)
+        .unwrap_or_default();
     let path = RunFolder::new(run).metrics();
     let mut rows = match std::fs::read(&path) {
         Err(e) if e.kind() == ErrorKind::NotFound => Vec::new(),

@@ -1,5 +1,6 @@
-//! A run that goes on has its recipe in its config.toml. Another that is given with `--resume` would be left aside, so
-//! it must be the run's own: one command line then serves before and after a crash.
+//! A run that goes on has its recipe in its config.toml. Another that is given with
+//! `--resume` would be left aside, so it must be the run's own: one command line then
+//! serves before and after a crash.
 
 use std::path::Path;
 
@@ -9,8 +10,8 @@ use torchmill::{Error, Result};
 /// Longer values help nobody to see what differs.
 const LONGEST: usize = 40;
 
-/// The options for the start of a run may be there, but they must not say anything else. Both have had the same
-/// options put in place of their values.
+/// The options for the start of a run may be there, but they must not say anything else.
+/// Both have had the same options put in place of their values.
 pub fn same_start(run: &Model, asked: &Model) -> Result<()> {
     let differs = [
         ("architecture", run.architecture != asked.architecture),
@@ -26,9 +27,14 @@ pub fn same_start(run: &Model, asked: &Model) -> Result<()> {
     }
 }
 
-/// Refuses a `--recipe`, called `name`, that differs from the run's in `config` where both have had the same options
-/// put in place of their values.
-pub fn same_recipe(asked: &Recipe, run: &Recipe, name: &str, config: &Path) -> Result<()> {
+/// Refuses a `--recipe`, called `name`, that differs from the run's in `config` where
+/// both have had the same options put in place of their values.
+pub fn same_recipe(
+    asked: &Recipe,
+    run: &Recipe,
+    name: &str,
+    config: &Path,
+) -> Result<()> {
     let asked = settled(asked, run);
     let (asked, run) = (settings(&asked.to_toml()?)?, settings(&run.to_toml()?)?);
     let mut keys: Vec<&String> =
@@ -41,7 +47,11 @@ pub fn same_recipe(asked: &Recipe, run: &Recipe, name: &str, config: &Path) -> R
         Some(text) if text.len() > LONGEST => "another".to_owned(),
         Some(text) => text,
     };
-    let more = if keys.len() > 1 { format!(" (and {} more differ)", keys.len() - 1) } else { String::new() };
+    let more = if keys.len() > 1 {
+        format!(" (and {} more differ)", keys.len() - 1)
+    } else {
+        String::new()
+    };
     Err(Error::usage(format_args!(
         "--recipe {name} is not what this run goes on with: {key} is {} in it, {} in {}{more}; leave --recipe out (--set {key}=VALUE changes it), or give the options that the run was started with",
         value(asked.get(*key).map(ToString::to_string)),
@@ -77,12 +87,15 @@ mod tests {
         run.transforms.test = "ToTensor".into();
         run.data.shards = Some("shards".into());
         run.data.validation = Some(torchmill::recipe::Validation::Split("val".into()));
-        let check = |run: &Recipe| same_recipe(&asked, run, "mine.toml", Path::new("r/config.toml"));
+        let check = |run: &Recipe| {
+            same_recipe(&asked, run, "mine.toml", Path::new("r/config.toml"))
+        };
         check(&run).unwrap();
         run.train.seed += 1;
         let error = check(&run).unwrap_err().to_string();
         assert!(
-            error.contains("mine.toml") && error.contains("train.seed is 0 in it, 1 in r/config.toml"),
+            error.contains("mine.toml")
+                && error.contains("train.seed is 0 in it, 1 in r/config.toml"),
             "{error}"
         );
         assert!(!error.contains("more differ"), "{error}");

@@ -28,10 +28,11 @@ use crate::resume;
 use crate::step::{Learner, StepLoss, now};
 use crate::watch::{EVALUATED, Watch};
 
-/// Losses are read back from the device, checked and written in bunches of so many steps; the article prints
-/// one every 100.
+/// Losses are read back from the device, checked and written in bunches of so many steps;
+/// the article prints one every 100.
 const BUNCH: u64 = 100;
-/// Who watches slow steps does not wait for so many of them: the bar and metrics.csv are no older than this.
+/// Who watches slow steps does not wait for so many of them: the bar and metrics.csv are
+/// no older than this.
 const GLANCE: Duration = Duration::from_secs(1);
 
 /// The one tag beside the wall times that a resumed run need not have the same of.
@@ -60,8 +61,8 @@ pub struct Session {
     digest: String,
 }
 
-/// Makes `best` point at the best of the checkpoints that are there. Where it goes by another metric than until now,
-/// what it pointed at is kept under another name.
+/// Makes `best` point at the best of the checkpoints that are there. Where it goes by
+/// another metric than until now, what it pointed at is kept under another name.
 fn restore_best(plan: &Plan, watch: &mut Watch, eval: &str) -> Result<()> {
     let folder = &plan.folder;
     let kept = |epoch| folder.epoch_checkpoint(epoch).exists();
@@ -108,7 +109,8 @@ enum Ended {
 }
 
 impl Session {
-    /// Builds the network, takes up a checkpoint where there is one to go on from, and makes the run folder.
+    /// Builds the network, takes up a checkpoint where there is one to go on from, and
+    /// makes the run folder.
     pub fn start(mut plan: Plan, data: &Data) -> Result<Self> {
         let meta = data.train.set().meta();
         let recipe = &plan.recipe;
@@ -132,22 +134,29 @@ impl Session {
         };
         let mut generator = Generator::new(recipe.train.seed);
         let mut model = Model::new(&spec, &mut generator, plan.device)?;
-        if let Some(path) = recipe.model.init.as_deref().filter(|_| plan.resume.is_none()) {
+        if let Some(path) = recipe.model.init.as_deref().filter(|_| plan.resume.is_none())
+        {
             let weights = checkpoint::read(path)?.tensors;
             let loaded = model.load_initial(&weights, &recipe.model.init_except);
             let loaded = loaded.map_err(|e| e.within(path.display()))?;
             progress::note(format_args!("{}: {loaded}", path.display()));
         }
-        let take_up = |path: &PathBuf| resume::take_up(path, &mut model, &data.digest, &recipe.train);
+        let take_up = |path: &PathBuf| {
+            resume::take_up(path, &mut model, &data.digest, &recipe.train)
+        };
         let resumed = plan.resume.as_ref().map(take_up).transpose()?;
         let kind = precision::kind(recipe.train.precision);
-        let mut learner = Learner::new(model, kind, recipe.train.clone(), spec.classes.len())?;
+        let mut learner =
+            Learner::new(model, kind, recipe.train.clone(), spec.classes.len())?;
         if let (Some(state), Some(path)) = (&resumed, &plan.resume) {
             let restored = learner.restore(&state.learner);
             restored.map_err(|e| e.within(state::path_beside(path).display()))?;
         }
-        let goal = resumed.as_ref().map_or(goal, |state| goal.after(state.epoch, state.batch, state.step));
-        let over = resumed.as_ref().is_some_and(|s| goal.is_reached(s.epoch, s.batch, s.step));
+        let goal = resumed
+            .as_ref()
+            .map_or(goal, |state| goal.after(state.epoch, state.batch, state.step));
+        let over =
+            resumed.as_ref().is_some_and(|s| goal.is_reached(s.epoch, s.batch, s.step));
         let rows = resume::metrics_before(plan.resume.as_deref(), resumed.as_ref())?;
         // What the run has found so far follows from its metrics.
         let before = metrics::parse(&rows[..], &plan.folder.metrics())?;
@@ -155,7 +164,8 @@ impl Session {
         // All that can be refused has been: from here on the folder changes.
         plan.folder.make()?;
         plan.folder.clear()?;
-        // Who asks for less than has been done gets nothing, and that is no setting of the run's.
+        // Who asks for less than has been done gets nothing, and that is no setting of
+        // the run's.
         if !(over && plan.before.is_some()) {
             plan.folder.write_config(&plan.recipe)?;
         }
@@ -169,7 +179,8 @@ impl Session {
         // A run killed before it came to this.
         plan.recipe.checkpoints.keep.map_or(Ok(()), |keep| plan.folder.prune(keep))?;
         let under_way = resumed.as_ref().map_or(1, |state| state.epoch + 1);
-        let losses = before.iter().filter(|p| p.epoch == under_way && p.tag == "train loss");
+        let losses =
+            before.iter().filter(|p| p.epoch == under_way && p.tag == "train loss");
         let losses = losses.fold((0.0, 0), |(sum, n), point| (sum + point.value, n + 1));
         let mut session = Self {
             metrics: MetricsWriter::append(plan.folder.metrics())?,
@@ -190,7 +201,8 @@ impl Session {
             step: 0,
         };
         if let Some(state) = resumed {
-            (session.epoch, session.batch, session.step) = (state.epoch, state.batch, state.step);
+            (session.epoch, session.batch, session.step) =
+                (state.epoch, state.batch, state.step);
             session.generator = state.generator;
         }
         session.say_what_starts(data);
@@ -202,7 +214,8 @@ impl Session {
         &self.plan.folder
     }
 
-    /// Trains until the run is done or its time is up, writes down how it ended, and returns the last checkpoint.
+    /// Trains until the run is done or its time is up, writes down how it ended, and
+    /// returns the last checkpoint.
     pub fn run(&mut self, data: &Data) -> Result<PathBuf> {
         let result = self.train(data);
         let outcome = match &result {
@@ -221,7 +234,8 @@ impl Session {
         }
         let mut ended = Ended::Done;
         while ended == Ended::Done && !self.is_over() {
-            ended = if self.goal.is_late() { Ended::Time } else { self.train_epoch(data)? };
+            ended =
+                if self.goal.is_late() { Ended::Time } else { self.train_epoch(data)? };
         }
         if self.last.is_none() {
             // --epochs 0, or no time at all: the initial weights are the result.
@@ -236,7 +250,10 @@ impl Session {
             ));
         } else if self.step > 0 {
             if let Some(why) = self.watch.no_use() {
-                progress::note(format_args!("stopped early after epoch {}: {why}", self.epoch));
+                progress::note(format_args!(
+                    "stopped early after epoch {}: {why}",
+                    self.epoch
+                ));
             }
             self.close(data)?;
         }
@@ -245,16 +262,18 @@ impl Session {
 
     /// Whether there is nothing more to train.
     fn is_over(&self) -> bool {
-        self.goal.is_reached(self.epoch, self.batch, self.step) || self.watch.no_use().is_some()
+        self.goal.is_reached(self.epoch, self.batch, self.step)
+            || self.watch.no_use().is_some()
     }
 
-    /// What is found out once at the end. It is no part of the training state: were the run to go on to more
-    /// epochs, it would be as if this had not been.
+    /// What is found out once at the end. It is no part of the training state: were the
+    /// run to go on to more epochs, it would be as if this had not been.
     fn close(&mut self, data: &Data) -> Result<()> {
         let cut_short = self.batch > 0;
         if cut_short || !self.epoch.is_multiple_of(self.recipe().train.eval_every) {
             let epoch = self.epoch + u64::from(cut_short);
-            let found = self.evaluate_average(&data.eval).map_err(|e| self.saved_before(e))?;
+            let found =
+                self.evaluate_average(&data.eval).map_err(|e| self.saved_before(e))?;
             self.display.evaluation(data.eval_name, &found);
             let best = self.report(data.eval_name, &found, epoch)?;
             if let Some(last) = self.last.as_ref().filter(|_| best) {
@@ -262,9 +281,17 @@ impl Session {
             }
         }
         if let Some(test) = &data.test {
-            let tested = self.plan.folder.target("best")?.or_else(|| self.last.clone()).unwrap_or_default();
+            let tested = self
+                .plan
+                .folder
+                .target("best")?
+                .or_else(|| self.last.clone())
+                .unwrap_or_default();
             let weights = checkpoint::read(&tested)?.tensors;
-            self.learner.model.load_state_dict(&weights).map_err(|e| e.within(tested.display()))?;
+            self.learner
+                .model
+                .load_state_dict(&weights)
+                .map_err(|e| e.within(tested.display()))?;
             progress::note(format_args!("testing {}", tested.display()));
             let found = self.evaluate(test).map_err(|e| self.saved_before(e))?;
             self.display.evaluation("test", &found);
@@ -281,20 +308,35 @@ impl Session {
     fn say_what_starts(&self, data: &Data) {
         progress::note(format_args!("train set size: {}", data.train.len()));
         if data.eval_name != "test" {
-            progress::note(format_args!("{} set size: {}", data.eval_name, data.eval.len()));
+            progress::note(format_args!(
+                "{} set size: {}",
+                data.eval_name,
+                data.eval.len()
+            ));
         }
         match (&data.test, data.eval_name) {
             (Some(test), _) => {
-                progress::note(format_args!("test set size: {} (tested on once, at the end)", test.len()));
+                progress::note(format_args!(
+                    "test set size: {} (tested on once, at the end)",
+                    test.len()
+                ));
             }
-            (None, "test") => progress::note(format_args!("test set size: {}", data.eval.len())),
+            (None, "test") => {
+                progress::note(format_args!("test set size: {}", data.eval.len()))
+            }
             (None, _) => {}
         }
         let going_on = match (&self.plan.resume, self.batch) {
             (None, _) => String::new(),
-            (Some(path), 0) => format!(", going on from {} after epoch {}", path.display(), self.epoch),
+            (Some(path), 0) => {
+                format!(", going on from {} after epoch {}", path.display(), self.epoch)
+            }
             (Some(path), n) => {
-                format!(", going on from {} in epoch {} after batch {n}", path.display(), self.epoch + 1)
+                format!(
+                    ", going on from {} in epoch {} after batch {n}",
+                    path.display(),
+                    self.epoch + 1
+                )
             }
         };
         progress::note(format_args!(
@@ -309,7 +351,11 @@ impl Session {
         if self.goal.is_reached(self.epoch, self.batch, self.step) {
             let (amount, option, done) = match self.recipe().train.steps {
                 Some(steps) => (format!("{steps} steps"), "--steps", self.step),
-                None => (format!("{} epochs", self.recipe().train.epochs), "--epochs", self.epoch),
+                None => (
+                    format!("{} epochs", self.recipe().train.epochs),
+                    "--epochs",
+                    self.epoch,
+                ),
             };
             let as_before = self.plan.before.as_ref().is_none_or(|before| {
                 (before.train.epochs, before.train.steps)
@@ -331,12 +377,22 @@ impl Session {
         let at_start = self.generator.clone();
         let train = self.recipe().train.clone();
         let shuffled = Order::of(&train).shuffled;
-        let order =
-            Epoch::enter(&mut self.generator, data.train.len(), train.batch_size, shuffled, train.drop_last)
-                .limited(self.goal.batches as usize);
+        let order = Epoch::enter(
+            &mut self.generator,
+            data.train.len(),
+            train.batch_size,
+            shuffled,
+            train.drop_last,
+        )
+        .limited(self.goal.batches as usize);
         let started = Instant::now();
         let before = order.images().min(self.batch as usize * train.batch_size);
-        let bar = self.display.epoch(self.epoch + 1, self.goal.epochs, order.images() as u64, before as u64);
+        let bar = self.display.epoch(
+            self.epoch + 1,
+            self.goal.epochs,
+            order.images() as u64,
+            before as u64,
+        );
         let (ended, bar) = self.make_steps(data, &order, &at_start, bar)?;
         bar.finish();
         let trained = started.elapsed();
@@ -386,7 +442,10 @@ impl Session {
         let path = self.plan.folder.epoch_checkpoint(self.epoch);
         self.save(path, &self.generator.clone())?;
         self.plan.folder.remove_step_checkpoints(None)?;
-        self.recipe().checkpoints.keep.map_or(Ok(()), |keep| self.plan.folder.prune(keep))?;
+        self.recipe()
+            .checkpoints
+            .keep
+            .map_or(Ok(()), |keep| self.plan.folder.prune(keep))?;
         Ok(Ended::Done)
     }
 
@@ -409,7 +468,12 @@ impl Session {
         let mut ended = Ended::Done;
         let mut looked = Instant::now();
         data.train.for_each_batch(order, from, target, |_, batch| {
-            let at = Position { epoch: self.epoch, epochs: goal.epochs, step: self.step, steps: goal.steps };
+            let at = Position {
+                epoch: self.epoch,
+                epochs: goal.epochs,
+                step: self.step,
+                steps: goal.steps,
+            };
             self.learner.step(&batch, at)?;
             self.lr = self.learner.lr();
             self.batch += 1;
@@ -427,19 +491,27 @@ impl Session {
                 ended = Ended::Time;
             }
             let stop = interrupt::requested();
-            if stop || ended != Ended::Done || save_every.is_some_and(|n| self.step.is_multiple_of(n)) {
+            if stop
+                || ended != Ended::Done
+                || save_every.is_some_and(|n| self.step.is_multiple_of(n))
+            {
                 self.save_step(at_start)?;
             }
             if stop {
                 return Err(self.interrupted());
             }
-            Ok(if ended == Ended::Done { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
+            Ok(if ended == Ended::Done {
+                ControlFlow::Continue(())
+            } else {
+                ControlFlow::Break(())
+            })
         })?;
         self.flush_losses()?;
         Ok((ended, bar))
     }
 
-    /// Evaluates the moving average of the weights, where the recipe asks for one, and else the weights.
+    /// Evaluates the moving average of the weights, where the recipe asks for one, and
+    /// else the weights.
     fn evaluate_average(&mut self, dataset: &Dataset) -> Result<Evaluation> {
         self.learner.swap_average();
         let found = self.evaluate(dataset);
@@ -451,10 +523,17 @@ impl Session {
         let train = &self.recipe().train;
         let (model, kind) = (&self.learner.model, self.learner.kind);
         let mut bar = self.display.evaluating(dataset.len());
-        let found = evaluation::evaluate(model, dataset, &train.loss, train.batch_size, kind, |_, _| {
-            bar.add(1);
-            Ok(())
-        });
+        let found = evaluation::evaluate(
+            model,
+            dataset,
+            &train.loss,
+            train.batch_size,
+            kind,
+            |_, _| {
+                bar.add(1);
+                Ok(())
+            },
+        );
         bar.finish();
         let found = found?;
         if found.total_loss.is_finite() {
@@ -463,10 +542,14 @@ impl Session {
         if found.mean_loss.is_finite() {
             return Err(no_mean(format_args!("one of the evaluation's batches")));
         }
-        Err(self.diverged(found.total_loss, format_args!("in the evaluation after step {}", self.step)))
+        Err(self.diverged(
+            found.total_loss,
+            format_args!("in the evaluation after step {}", self.step),
+        ))
     }
 
-    /// Reads back the losses since the last time, checks and records them, and returns the last.
+    /// Reads back the losses since the last time, checks and records them, and returns
+    /// the last.
     fn flush_losses(&mut self) -> Result<f64> {
         let mut last = f64::NAN;
         for StepLoss { step, wall_time, loss, of_nothing } in self.learner.take_losses() {
@@ -481,23 +564,33 @@ impl Session {
             }
             let epoch = self.epoch + 1;
             self.losses = (self.losses.0 + last, self.losses.1 + 1);
-            self.metrics.push(&Point { wall_time, step, epoch, tag: "train loss".into(), value: last })?;
+            self.metrics.push(&Point {
+                wall_time,
+                step,
+                epoch,
+                tag: "train loss".into(),
+                value: last,
+            })?;
         }
         self.metrics.flush()?;
         Ok(last)
     }
 
     fn diverged(&self, loss: f64, place: std::fmt::Arguments) -> Error {
-        let good = self.last.as_ref().map_or("none yet".to_owned(), |p| p.display().to_string());
+        let good =
+            self.last.as_ref().map_or("none yet".to_owned(), |p| p.display().to_string());
         Error::failed(format_args!(
             "the loss is {loss} {place}: try a lower learning rate (--lr); the last good checkpoint: {good}"
         ))
     }
 
-    /// Records what an evaluation found of the weights after `epoch`, and says whether they are the best so far.
+    /// Records what an evaluation found of the weights after `epoch`, and says whether
+    /// they are the best so far.
     fn report(&mut self, name: &str, found: &Evaluation, epoch: u64) -> Result<bool> {
         let before = self.watch.best();
-        for (metric, value) in EVALUATED.iter().zip([found.total_loss, found.accuracy(), found.mean_loss]) {
+        for (metric, value) in
+            EVALUATED.iter().zip([found.total_loss, found.accuracy(), found.mean_loss])
+        {
             self.push(&format!("{name} {metric}"), value, epoch)?;
         }
         self.metrics.flush()?;
@@ -505,12 +598,14 @@ impl Session {
     }
 
     fn push(&mut self, tag: &str, value: f64, epoch: u64) -> Result<()> {
-        let point = Point { wall_time: now(), step: epoch, epoch, tag: tag.to_owned(), value };
+        let point =
+            Point { wall_time: now(), step: epoch, epoch, tag: tag.to_owned(), value };
         self.watch.see(&point);
         self.metrics.push(&point)
     }
 
-    /// Saves in the middle of an epoch, which began with the default generator as it was `at_start`.
+    /// Saves in the middle of an epoch, which began with the default generator as it was
+    /// `at_start`.
     fn save_step(&mut self, at_start: &Generator) -> Result<()> {
         self.flush_losses()?;
         let path = self.plan.folder.step_checkpoint(self.step);
@@ -543,8 +638,11 @@ impl Session {
             lr: self.lr,
         };
         state.write(&state::path_beside(&path))?;
-        // `last` comes at the end: a run killed before it goes on from the checkpoint before this one.
-        if self.batch == 0 && self.watch.best().is_some_and(|(_, epoch)| epoch == self.epoch) {
+        // `last` comes at the end: a run killed before it goes on from the checkpoint
+        // before this one.
+        if self.batch == 0
+            && self.watch.best().is_some_and(|(_, epoch)| epoch == self.epoch)
+        {
             self.plan.folder.point("best", &path)?;
         }
         self.plan.folder.point("last", &path)?;

@@ -1,5 +1,5 @@
-//! One training step: mixing, forward, loss, backward, clipping, optimizer, averaging. What the loop around it counts
-//! is in `session`.
+//! One training step: mixing, forward, loss, backward, clipping, optimizer, averaging.
+//! What the loop around it counts is in `session`.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -30,11 +30,12 @@ pub struct Learner {
     optimizer: Optimizer,
     plateau: Option<Plateau>,
     scaler: Option<Scaler>,
-    /// The moving average of the parameters; the parameters themselves while [`Learner::swap_average`] has put
-    /// the average in the network.
+    /// The moving average of the parameters; the parameters themselves while
+    /// [`Learner::swap_average`] has put the average in the network.
     average: Option<Vec<Tensor>>,
     swapped: bool,
-    /// Losses not read back yet, with the sum of what the images weigh in them where that can be nothing.
+    /// Losses not read back yet, with the sum of what the images weigh in them where that
+    /// can be nothing.
     pending: Vec<(u64, f64, Tensor, Option<Tensor>)>,
 }
 
@@ -51,9 +52,14 @@ pub struct StepLoss {
 }
 
 impl Learner {
-    /// Puts the parts together, for a network that has its first weights and of which some may be frozen
-    /// (`requires_grad` is false).
-    pub fn new(model: Model, kind: Kind, settings: Train, classes: usize) -> Result<Self> {
+    /// Puts the parts together, for a network that has its first weights and of which
+    /// some may be frozen (`requires_grad` is false).
+    pub fn new(
+        model: Model,
+        kind: Kind,
+        settings: Train,
+        classes: usize,
+    ) -> Result<Self> {
         settings.loss.check_classes(classes)?;
         let trained: Vec<(&str, &Tensor)> = model
             .parameters()
@@ -69,16 +75,19 @@ impl Learner {
         let frozen = model.parameters().iter().filter(|p| !p.tensor.requires_grad());
         let frozen: Vec<&str> = frozen.map(|p| p.name.as_str()).collect();
         let groups = Groups::new(&settings, &trained, &frozen)?;
-        let parameters: Vec<Tensor> = trained.iter().map(|(_, t)| t.shallow_clone()).collect();
+        let parameters: Vec<Tensor> =
+            trained.iter().map(|(_, t)| t.shallow_clone()).collect();
         let plateau = matches!(settings.schedule, Some(Schedule::ReduceLROnPlateau(_)))
             .then(|| Plateau::new(groups.groups.iter().map(|g| g.lr).collect()));
         let mut optimizer = Optimizer::new(settings.optimizer.clone(), groups);
-        // Buffers are made for the momentum that the first step has, which a schedule may bring.
+        // Buffers are made for the momentum that the first step has, which a schedule may
+        // bring.
         let start = Position { epoch: 0, epochs: 1, step: 0, steps: 1 };
         if let Some(momentum) = momentum(settings.schedule.as_ref(), start) {
             optimizer.set_momentum(momentum);
         }
-        let average = settings.ema.map(|_| parameters.iter().map(|p| p.detach().copy()).collect());
+        let average =
+            settings.ema.map(|_| parameters.iter().map(|p| p.detach().copy()).collect());
         let scaler = (kind == Kind::Half).then(Scaler::default);
         let (classes, swapped, pending) = (classes as i64, false, Vec::new());
         Ok(Self {
@@ -96,8 +105,9 @@ impl Learner {
         })
     }
 
-    /// What has to be saved beside the weights. Where there is a moving average, the checkpoint must hold it: it
-    /// is written while [`Learner::swap_average`] has it in the network.
+    /// What has to be saved beside the weights. Where there is a moving average, the
+    /// checkpoint must hold it: it is written while [`Learner::swap_average`] has it in
+    /// the network.
     pub fn state(&self) -> Learned {
         let save = |tensors: &[Tensor]| tensors.iter().map(Buffer::of).collect();
         let trained = if self.swapped { self.average.as_deref() } else { None };
@@ -121,11 +131,18 @@ impl Learner {
         if !fits(state.optimizer.len()) || !fits(state.weights.len()) {
             return Err(Error::failed("the training state is another network's"));
         }
-        let make =
-            |(saved, p): (&Vec<Buffer>, &Tensor)| saved.iter().map(|b| b.tensor(p)).collect::<Result<_>>();
-        let buffers = state.optimizer.iter().zip(&self.parameters).map(make).collect::<Result<_>>()?;
+        let make = |(saved, p): (&Vec<Buffer>, &Tensor)| {
+            saved.iter().map(|b| b.tensor(p)).collect::<Result<_>>()
+        };
+        let buffers = state
+            .optimizer
+            .iter()
+            .zip(&self.parameters)
+            .map(make)
+            .collect::<Result<_>>()?;
         self.optimizer.restore(&state.keeps, buffers, state.steps)?;
-        // What the recipe did not have until now begins here; what it has no longer is left behind.
+        // What the recipe did not have until now begins here; what it has no longer is
+        // left behind.
         if let (Some(scaler), Some(saved)) = (&mut self.scaler, state.scaler) {
             *scaler = saved;
         }
@@ -133,7 +150,8 @@ impl Learner {
             plateau.restore(saved)?;
         }
         // The checkpoint holds the moving average where there was one.
-        let trained = state.weights.iter().zip(&self.parameters).map(|(saved, p)| saved.tensor(p));
+        let trained =
+            state.weights.iter().zip(&self.parameters).map(|(saved, p)| saved.tensor(p));
         for (i, trained) in trained.enumerate() {
             let (mut parameter, trained) = (self.parameters[i].shallow_clone(), trained?);
             no_grad(|| {
@@ -149,20 +167,26 @@ impl Learner {
     /// Makes the step after [`Position::step`] others.
     pub fn step(&mut self, batch: &Batch, at: Position) -> Result<()> {
         let settings = &self.settings;
-        let bases = self.optimizer.groups().groups.iter().map(|g| g.lr).collect::<Vec<_>>();
+        let bases =
+            self.optimizer.groups().groups.iter().map(|g| g.lr).collect::<Vec<_>>();
         let bases = self.plateau.as_ref().map_or(&bases[..], Plateau::rates);
-        let rates: Vec<f64> = bases.iter().map(|&base| rate(settings, base, at)).collect();
+        let rates: Vec<f64> =
+            bases.iter().map(|&base| rate(settings, base, at)).collect();
         self.optimizer.set_rates(rates);
         if let Some(momentum) = momentum(settings.schedule.as_ref(), at) {
             self.optimizer.set_momentum(momentum);
         }
-        // libtorch's own generator serves dropout alone; seeding it by the step makes a resumed run draw the same.
+        // libtorch's own generator serves dropout alone; seeding it by the step makes a
+        // resumed run draw the same.
         tch::manual_seed((settings.seed as i64).wrapping_mul(1_000_003) ^ at.step as i64);
-        let (images, targets) = mix::mix(settings, at.step, &batch.images, &batch.labels, self.classes)?;
+        let (images, targets) =
+            mix::mix(settings, at.step, &batch.images, &batch.labels, self.classes)?;
         let (loss, mut gradients) = self.gradients(&images, &targets)?;
-        let weight = weights(&settings.loss, &targets).filter(|_| settings.loss.may_weigh_nothing());
+        let weight = weights(&settings.loss, &targets)
+            .filter(|_| settings.loss.may_weigh_nothing());
         self.pending.push((at.step + 1, now(), loss, weight.map(|w| w.sum(Kind::Float))));
-        // A step whose gradients are not finite in float16 is left out, as GradScaler does.
+        // A step whose gradients are not finite in float16 is left out, as GradScaler
+        // does.
         if self.scaler.as_mut().is_none_or(|scaler| scaler.unscale(&mut gradients)) {
             if let Some(limit) = self.settings.clip_grad_value {
                 gradients::clip_value(&mut gradients, limit);
@@ -176,33 +200,51 @@ impl Learner {
         Ok(())
     }
 
-    /// The batch's loss, and the gradients of it (times the scale, where there is one), computed in as many parts
-    /// as the recipe asks for.
-    fn gradients(&self, images: &Tensor, targets: &Tensor) -> Result<(Tensor, Vec<Tensor>)> {
+    /// The batch's loss, and the gradients of it (times the scale, where there is one),
+    /// computed in as many parts as the recipe asks for.
+    fn gradients(
+        &self,
+        images: &Tensor,
+        targets: &Tensor,
+    ) -> Result<(Tensor, Vec<Tensor>)> {
         let scale = self.scaler.map(|s| s.scale());
         let mode = Mode { training: true, kind: self.kind };
         let backward = |loss: &Tensor| {
             let scaled = scale.map(|s| loss * s);
-            Tensor::f_run_backward(&[scaled.as_ref().unwrap_or(loss)], &self.parameters, false, false)
-                .map_err(|e| torch_error(&e))
+            Tensor::f_run_backward(
+                &[scaled.as_ref().unwrap_or(loss)],
+                &self.parameters,
+                false,
+                false,
+            )
+            .map_err(|e| torch_error(&e))
         };
         if self.settings.accumulate == 1 {
-            let loss =
-                loss(&self.settings.loss, &self.model.forward(images, mode)?, targets, Reduction::Mean)?;
+            let loss = loss(
+                &self.settings.loss,
+                &self.model.forward(images, mode)?,
+                targets,
+                Reduction::Mean,
+            )?;
             let gradients = backward(&loss)?;
             return Ok((loss.detach(), gradients));
         }
         let parts = self.settings.accumulate as i64;
         let mut sum: Option<(Tensor, Vec<Tensor>)> = None;
-        // Each part's mean counts by its share of the batch, so that the sum is the batch's own mean.
+        // Each part's mean counts by its share of the batch, so that the sum is the
+        // batch's own mean.
         let count = images.size()[0] as f64;
         let whole = weights(&self.settings.loss, targets).map(|w| w.sum(Kind::Float));
-        for (images, targets) in images.chunk(parts, 0).iter().zip(targets.chunk(parts, 0)) {
+        for (images, targets) in
+            images.chunk(parts, 0).iter().zip(targets.chunk(parts, 0))
+        {
             let logits = self.model.forward(images, mode)?;
             let loss = match (&whole, weights(&self.settings.loss, &targets)) {
                 // A mean over nothing but labels to ignore would not be a number.
                 (Some(whole), Some(_)) => {
-                    loss(&self.settings.loss, &logits, &targets, Reduction::None)?.sum(Kind::Float) / whole
+                    loss(&self.settings.loss, &logits, &targets, Reduction::None)?
+                        .sum(Kind::Float)
+                        / whole
                 }
                 _ => {
                     let share = targets.size()[0] as f64 / count;
@@ -212,18 +254,22 @@ impl Learner {
             let gradients = backward(&loss)?;
             sum = Some(match sum {
                 None => (loss.detach(), gradients),
-                Some((total, sums)) => {
-                    (total + loss.detach(), sums.into_iter().zip(&gradients).map(|(a, b)| a + b).collect())
-                }
+                Some((total, sums)) => (
+                    total + loss.detach(),
+                    sums.into_iter().zip(&gradients).map(|(a, b)| a + b).collect(),
+                ),
             });
         }
         sum.ok_or_else(|| Error::failed("a batch without images"))
     }
 
-    /// `torch.optim.swa_utils.AveragedModel` with `get_ema_multi_avg_fn`: the first time a copy, then
-    /// `average += (1 - decay) * (weights - average)`. Running statistics are the network's own.
+    /// `torch.optim.swa_utils.AveragedModel` with `get_ema_multi_avg_fn`: the first time
+    /// a copy, then `average += (1 - decay) * (weights - average)`. Running statistics
+    /// are the network's own.
     fn update_average(&mut self) {
-        let (Some(average), Some(ema)) = (&mut self.average, self.settings.ema) else { return };
+        let (Some(average), Some(ema)) = (&mut self.average, self.settings.ema) else {
+            return;
+        };
         let first = self.optimizer.steps() == 1;
         no_grad(|| {
             for (average, parameter) in average.iter_mut().zip(&self.parameters) {
@@ -236,8 +282,9 @@ impl Learner {
         });
     }
 
-    /// Exchanges the weights with their moving average, where the recipe asks for one: what is evaluated and
-    /// saved is the average. Called again it puts them back, to the bit.
+    /// Exchanges the weights with their moving average, where the recipe asks for one:
+    /// what is evaluated and saved is the average. Called again it puts them back, to the
+    /// bit.
     pub fn swap_average(&mut self) {
         let Some(average) = &mut self.average else { return };
         no_grad(|| {
@@ -259,23 +306,28 @@ impl Learner {
         }
     }
 
-    /// The learning rate of the last step; the optimizer's own where any parameter has that.
+    /// The learning rate of the last step; the optimizer's own where any parameter has
+    /// that.
     pub fn lr(&self) -> f64 {
         self.optimizer.lr()
     }
 
-    /// The losses since the last time. This waits for the device, so it is not done at each step.
+    /// The losses since the last time. This waits for the device, so it is not done at
+    /// each step.
     pub fn take_losses(&mut self) -> Vec<StepLoss> {
         if self.pending.is_empty() {
             return Vec::new();
         }
-        let tensors: Vec<&Tensor> = self.pending.iter().map(|(_, _, loss, _)| loss).collect();
+        let tensors: Vec<&Tensor> =
+            self.pending.iter().map(|(_, _, loss, _)| loss).collect();
         let values = floats(&Tensor::stack(&tensors, 0));
         let pending = std::mem::take(&mut self.pending).into_iter();
-        let read = |((step, wall_time, _, weight), loss): ((_, _, _, Option<Tensor>), f32)| {
-            let of_nothing = !loss.is_finite() && weight.is_some_and(|w| w.double_value(&[]) == 0.0);
-            StepLoss { step, wall_time, loss: f64::from(loss), of_nothing }
-        };
+        let read =
+            |((step, wall_time, _, weight), loss): ((_, _, _, Option<Tensor>), f32)| {
+                let of_nothing = !loss.is_finite()
+                    && weight.is_some_and(|w| w.double_value(&[]) == 0.0);
+                StepLoss { step, wall_time, loss: f64::from(loss), of_nothing }
+            };
         pending.zip(values).map(read).collect()
     }
 }

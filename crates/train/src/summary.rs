@@ -12,7 +12,9 @@ use crate::args::Args;
 pub fn print(args: &Args) -> Result<()> {
     let recipe = args.override_recipe(&recipe::load(args.recipe())?)?;
     let (input, classes) = match (args.input, args.num_classes, &recipe.data.shards) {
-        (Some(input), Some(classes), _) => (input, (0..classes).map(|i| i.to_string()).collect()),
+        (Some(input), Some(classes), _) => {
+            (input, (0..classes).map(|i| i.to_string()).collect())
+        }
         (None, None, Some(folder)) => {
             let data = Dataset::open(folder, "train")?;
             (data.image_shape()?, data.set().meta().classes.clone())

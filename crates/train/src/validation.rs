@@ -3,9 +3,15 @@
 use torchmill::{Error, Result};
 use torchmill_nn::generator::Generator;
 
-/// The places of the images to train on and of those to validate on, both in order: of each class the same
-/// `fraction`, rounded. `labels` are those of the images, in order; which are taken follows from the seed.
-pub fn cut(labels: &[i64], classes: usize, fraction: f64, seed: u64) -> Result<(Vec<u32>, Vec<u32>)> {
+/// The places of the images to train on and of those to validate on, both in order: of
+/// each class the same `fraction`, rounded. `labels` are those of the images, in order;
+/// which are taken follows from the seed.
+pub fn cut(
+    labels: &[i64],
+    classes: usize,
+    fraction: f64,
+    seed: u64,
+) -> Result<(Vec<u32>, Vec<u32>)> {
     let mut members = vec![Vec::new(); classes];
     for (i, &label) in (0..).zip(labels) {
         // Reading a shard has checked that its labels are classes.
@@ -54,6 +60,11 @@ mod tests {
 
     #[test]
     fn nothing_left_is_an_error() {
-        assert!(cut(&[0, 0, 1], 2, 0.1, 0).unwrap_err().to_string().contains("3 images to train on and 0"));
+        assert!(
+            cut(&[0, 0, 1], 2, 0.1, 0)
+                .unwrap_err()
+                .to_string()
+                .contains("3 images to train on and 0")
+        );
     }
 }

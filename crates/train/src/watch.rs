@@ -6,8 +6,8 @@ use torchmill::metrics::Point;
 use torchmill::recipe::{EarlyStopping, Mode, Recipe};
 use torchmill::{Error, Result, suggest};
 
-/// The metrics of an evaluation, each after the name of what was evaluated: `test loss`. The first is the
-/// article's, the sum over batches of the batch's mean loss.
+/// The metrics of an evaluation, each after the name of what was evaluated: `test loss`.
+/// The first is the article's, the sum over batches of the batch's mean loss.
 pub const EVALUATED: [&str; 3] = ["loss", "accuracy", "mean loss"];
 
 /// A metric, and which way it gets better.
@@ -17,10 +17,13 @@ struct Metric {
 }
 
 impl Metric {
-    /// Finds a metric by its name; `eval` is what is evaluated after each epoch, `test` or `val`.
+    /// Finds a metric by its name; `eval` is what is evaluated after each epoch, `test`
+    /// or `val`.
     fn named(name: Option<&str>, key: &str, eval: &str) -> Result<Self> {
         let known = EVALUATED.map(|metric| format!("{eval} {metric}"));
-        let Some(name) = name else { return Ok(Self { tag: known[1].clone(), mode: Mode::Max }) };
+        let Some(name) = name else {
+            return Ok(Self { tag: known[1].clone(), mode: Mode::Max });
+        };
         if !known.iter().any(|k| k == name) {
             let hint = suggest::did_you_mean(name, known.iter().map(String::as_str));
             return Err(Error::usage(format_args!(
@@ -48,7 +51,8 @@ pub struct Watch {
     /// All that the metric has been, with the epochs.
     seen: Vec<(f64, u64)>,
     stopping: Option<(EarlyStopping, Metric)>,
-    /// The best value as early stopping counts it, and how many evaluations have been no better since.
+    /// The best value as early stopping counts it, and how many evaluations have been no
+    /// better since.
     waiting: Option<(f64, u64)>,
 }
 
@@ -63,7 +67,13 @@ impl Watch {
             metric.mode = settings.mode.unwrap_or(metric.mode);
             Ok::<_, Error>((settings, metric))
         });
-        Ok(Self { metric, best: None, seen: Vec::new(), stopping: stopping.transpose()?, waiting: None })
+        Ok(Self {
+            metric,
+            best: None,
+            seen: Vec::new(),
+            stopping: stopping.transpose()?,
+            waiting: None,
+        })
     }
 
     /// Takes note of a point of metrics.csv, which need not be one that counts.
@@ -76,7 +86,9 @@ impl Watch {
             && point.tag == metric.tag
         {
             self.waiting = match self.waiting {
-                Some((best, since)) if !metric.is_better(point.value, best, settings.min_delta) => {
+                Some((best, since))
+                    if !metric.is_better(point.value, best, settings.min_delta) =>
+                {
                     Some((best, since + 1))
                 }
                 _ => Some((point.value, 0)),
@@ -90,8 +102,8 @@ impl Watch {
         }
     }
 
-    /// Goes by the epochs alone whose checkpoints are there: those of others, that were the best by another metric or
-    /// in another folder, cannot be pointed at.
+    /// Goes by the epochs alone whose checkpoints are there: those of others, that were
+    /// the best by another metric or in another folder, cannot be pointed at.
     pub fn best_of(&mut self, is_there: impl Fn(u64) -> bool) {
         self.best = None;
         for (value, epoch) in self.seen.clone() {
@@ -113,9 +125,14 @@ impl Watch {
 
     /// Why it is no use to go on, once it is none.
     pub fn no_use(&self) -> Option<String> {
-        let ((settings, metric), (best, since)) = (self.stopping.as_ref()?, self.waiting?);
-        (since >= settings.patience)
-            .then(|| format!("{} has not been better than {best} for {since} evaluations", metric.tag))
+        let ((settings, metric), (best, since)) =
+            (self.stopping.as_ref()?, self.waiting?);
+        (since >= settings.patience).then(|| {
+            format!(
+                "{} has not been better than {best} for {since} evaluations",
+                metric.tag
+            )
+        })
     }
 }
 
@@ -132,7 +149,13 @@ mod tests {
 
     fn see(watch: &mut Watch, tag: &str, values: &[f64]) {
         for (&value, epoch) in values.iter().zip(1..) {
-            watch.see(&Point { wall_time: 0.0, step: epoch, epoch, tag: tag.to_owned(), value });
+            watch.see(&Point {
+                wall_time: 0.0,
+                step: epoch,
+                epoch,
+                tag: tag.to_owned(),
+                value,
+            });
         }
     }
 
@@ -155,8 +178,10 @@ mod tests {
 
     #[test]
     fn patience_ends_after_so_many_that_are_no_better() {
-        // Lightning's rule: the counter starts again at each improvement by more than min_delta.
-        let settings = ["train.early_stopping={metric=\"val loss\", patience=2, min_delta=0.1}"];
+        // Lightning's rule: the counter starts again at each improvement by more than
+        // min_delta.
+        let settings =
+            ["train.early_stopping={metric=\"val loss\", patience=2, min_delta=0.1}"];
         let mut stopping = watch(&settings).unwrap();
         see(&mut stopping, "val loss", &[1.0, 0.95, 0.85, 0.80]);
         assert_eq!(stopping.no_use(), None);

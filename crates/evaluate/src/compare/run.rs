@@ -52,7 +52,8 @@ fn by_quality(tag: &str, a: f64, b: f64) -> Ordering {
 /// How a run's last start ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ended {
-    /// With what was asked for: one that stopped early, or after so many steps, has, whatever its epochs.
+    /// With what was asked for: one that stopped early, or after so many steps, has,
+    /// whatever its epochs.
     Done,
     /// With an error: it can be gone on with, but would most likely come to it again.
     Failed,
@@ -60,26 +61,35 @@ pub enum Ended {
     Unfinished,
 }
 
-/// What the last line of a run.jsonl tells of the end. `None` where there is no such file, or the line is not whole.
+/// What the last line of a run.jsonl tells of the end. `None` where there is no such
+/// file, or the line is not whole.
 fn ended(path: &Path) -> Option<Ended> {
     let text = std::fs::read_to_string(path).ok()?;
     let line: serde_json::Value = serde_json::from_str(text.lines().last()?).ok()?;
-    Some(match (line.get("event")?.as_str()?, line.get("outcome").and_then(|outcome| outcome.as_str())) {
-        ("end", Some("done")) => Ended::Done,
-        ("end", Some("interrupted" | "time is up")) => Ended::Unfinished,
-        ("end", Some(_)) => Ended::Failed,
-        ("end", None) => return None,
-        _ => Ended::Unfinished,
-    })
+    Some(
+        match (
+            line.get("event")?.as_str()?,
+            line.get("outcome").and_then(|outcome| outcome.as_str()),
+        ) {
+            ("end", Some("done")) => Ended::Done,
+            ("end", Some("interrupted" | "time is up")) => Ended::Unfinished,
+            ("end", Some(_)) => Ended::Failed,
+            ("end", None) => return None,
+            _ => Ended::Unfinished,
+        },
+    )
 }
 
 impl Run {
     /// Whether a folder is a run's.
     pub fn is_at(folder: &Path) -> bool {
-        ["config.toml", "metrics.csv", "checkpoints"].iter().any(|name| folder.join(name).exists())
+        ["config.toml", "metrics.csv", "checkpoints"]
+            .iter()
+            .any(|name| folder.join(name).exists())
     }
 
-    /// Reads what there is. What cannot be read is told, and is no reason not to compare the others.
+    /// Reads what there is. What cannot be read is told, and is no reason not to compare
+    /// the others.
     pub fn read(folder: &Path) -> Self {
         let mut run = Self { name: folder.display().to_string(), ..Self::default() };
         let config = folder.join("config.toml");
@@ -128,10 +138,16 @@ impl Run {
         }
     }
 
-    /// How far it came: `done`, `unfinished`, `failed`, `empty` where nothing was measured, `unreadable`.
+    /// How far it came: `done`, `unfinished`, `failed`, `empty` where nothing was
+    /// measured, `unreadable`.
     pub fn state(&self) -> &'static str {
-        let by_epochs =
-            || if self.epochs.is_none_or(|n| self.done >= n) { Ended::Done } else { Ended::Unfinished };
+        let by_epochs = || {
+            if self.epochs.is_none_or(|n| self.done >= n) {
+                Ended::Done
+            } else {
+                Ended::Unfinished
+            }
+        };
         match self.ended.unwrap_or_else(by_epochs) {
             _ if !self.problems.is_empty() => "unreadable",
             Ended::Failed => "failed",
@@ -143,7 +159,8 @@ impl Run {
 
     /// The run whose best is better first, those without this metric last.
     pub fn compare(&self, other: &Self, tag: &str) -> Ordering {
-        let best = |run: &Self| run.metrics.get(tag).map_or(f64::NAN, |metric| metric.best);
+        let best =
+            |run: &Self| run.metrics.get(tag).map_or(f64::NAN, |metric| metric.best);
         by_quality(tag, best(self), best(other))
     }
 }

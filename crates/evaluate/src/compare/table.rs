@@ -29,7 +29,8 @@ impl Column {
         self.cells.iter().map(|cell| cell.width()).max().unwrap_or(0)
     }
 
-    /// How narrow it can be: words may be cut, numbers never, since what is left of one is another.
+    /// How narrow it can be: words may be cut, numbers never, since what is left of one
+    /// is another.
     fn least(&self) -> usize {
         let numbers = self.cells[1..].iter().filter(|cell| is_number(cell));
         let numbers = numbers.map(|cell| cell.width()).max().unwrap_or(0);
@@ -38,15 +39,19 @@ impl Column {
 }
 
 fn is_number(cell: &str) -> bool {
-    let fraction =
-        || cell.split_once('/').is_some_and(|(a, b)| a.parse::<u64>().is_ok() && b.parse::<u64>().is_ok());
+    let fraction = || {
+        cell.split_once('/')
+            .is_some_and(|(a, b)| a.parse::<u64>().is_ok() && b.parse::<u64>().is_ok())
+    };
     cell == "-" || cell.parse::<f64>().is_ok() || fraction()
 }
 
-/// How wide each column is in so many columns of the terminal, two blanks between; the last ones have none where
-/// there is no room for them.
+/// How wide each column is in so many columns of the terminal, two blanks between; the
+/// last ones have none where there is no room for them.
 fn widths(columns: &[Column], room: usize) -> Vec<usize> {
-    let needed = |widths: &[usize]| widths.iter().sum::<usize>() + 2 * widths.len().saturating_sub(1);
+    let needed = |widths: &[usize]| {
+        widths.iter().sum::<usize>() + 2 * widths.len().saturating_sub(1)
+    };
     let least: Vec<usize> = columns.iter().map(Column::least).collect();
     let mut shown = columns.len();
     while shown > 1 && needed(&least[..shown]) > room {
@@ -64,8 +69,14 @@ fn widths(columns: &[Column], room: usize) -> Vec<usize> {
     widths
 }
 
-/// The table in `width` columns of the terminal, and the headings of what there is no room for.
-pub fn text(runs: &[Run], sort: &str, settings: &[String], width: usize) -> (String, Vec<String>) {
+/// The table in `width` columns of the terminal, and the headings of what there is no
+/// room for.
+pub fn text(
+    runs: &[Run],
+    sort: &str,
+    settings: &[String],
+    width: usize,
+) -> (String, Vec<String>) {
     let mut columns = vec![
         Column {
             cells: ["run"]
@@ -78,21 +89,33 @@ pub fn text(runs: &[Run], sort: &str, settings: &[String], width: usize) -> (Str
         Column::new("epochs", runs.iter().map(progress)),
     ];
     let metric = |tag: &str, of: fn(&Metric) -> String| {
-        runs.iter().map(|run| run.metrics.get(tag).map_or("-".to_owned(), of)).collect::<Vec<_>>().into_iter()
+        runs.iter()
+            .map(|run| run.metrics.get(tag).map_or("-".to_owned(), of))
+            .collect::<Vec<_>>()
+            .into_iter()
     };
     columns.push(Column::new(&format!("best {sort}"), metric(sort, |m| number(m.best))));
     columns.push(Column::new("at", metric(sort, |m| m.best_epoch.to_string())));
     columns.push(Column::new("last", metric(sort, |m| number(m.last))));
     for other in ["val loss", "test accuracy", "test loss"] {
         if other != sort && runs.iter().any(|run| run.metrics.contains_key(other)) {
-            columns.push(Column::new(&format!("last {other}"), metric(other, |m| number(m.last))));
+            columns.push(Column::new(
+                &format!("last {other}"),
+                metric(other, |m| number(m.last)),
+            ));
         }
     }
-    let cell = |run: &Run, name: &String| run.settings.get(name).map_or("-".to_owned(), Setting::to_string);
+    let cell = |run: &Run, name: &String| {
+        run.settings.get(name).map_or("-".to_owned(), Setting::to_string)
+    };
     // The second column has the epochs.
-    let settings: Vec<String> = settings.iter().filter(|name| *name != "train.epochs").cloned().collect();
+    let settings: Vec<String> =
+        settings.iter().filter(|name| *name != "train.epochs").cloned().collect();
     for (name, head) in settings.iter().zip(heads(&settings)) {
-        columns.push(Column::new(&head, runs.iter().map(|run| cut(&cell(run, name), LONGEST_SETTING))));
+        columns.push(Column::new(
+            &head,
+            runs.iter().map(|run| cut(&cell(run, name), LONGEST_SETTING)),
+        ));
     }
     let widths = widths(&columns, width);
     let mut text = String::new();
@@ -104,11 +127,13 @@ pub fn text(runs: &[Run], sort: &str, settings: &[String], width: usize) -> (Str
         }
         text += &(line.trim_end().to_owned() + "\n");
     }
-    let left_out = columns[widths.len()..].iter().map(|column| column.cells[0].clone()).collect();
+    let left_out =
+        columns[widths.len()..].iter().map(|column| column.cells[0].clone()).collect();
     (text, left_out)
 }
 
-/// `3/10`, where they are known and it is not done before them, or the state of a run that tells no epochs.
+/// `3/10`, where they are known and it is not done before them, or the state of a run
+/// that tells no epochs.
 fn progress(run: &Run) -> String {
     match (run.state(), run.epochs) {
         ("empty" | "unreadable", _) => run.state().to_owned(),
@@ -125,11 +150,15 @@ fn number(x: f64) -> String {
         return x.to_string();
     }
     let digits = 3 - x.abs().log10().floor() as i32;
-    if (-3..=8).contains(&digits) { format!("{x:.*}", digits.max(0) as usize) } else { format!("{x:.3e}") }
+    if (-3..=8).contains(&digits) {
+        format!("{x:.*}", digits.max(0) as usize)
+    } else {
+        format!("{x:.3e}")
+    }
 }
 
-/// Names without the tables that they need not be told apart: `lr` for `train.optimizer.lr`. What is called
-/// `type` keeps one.
+/// Names without the tables that they need not be told apart: `lr` for
+/// `train.optimizer.lr`. What is called `type` keeps one.
 fn heads(names: &[String]) -> Vec<String> {
     let last = |name: &str, n: usize| {
         let parts: Vec<&str> = name.split('.').collect();
@@ -138,7 +167,8 @@ fn heads(names: &[String]) -> Vec<String> {
     let head = |name: &String| {
         let unique = |n: &usize| {
             let short = last(name, *n);
-            short != "type" && names.iter().filter(|other| last(other, *n) == short).count() == 1
+            short != "type"
+                && names.iter().filter(|other| last(other, *n) == short).count() == 1
         };
         (1..8).find(unique).map_or_else(|| name.clone(), |n| last(name, n))
     };
@@ -152,7 +182,8 @@ mod tests {
     #[test]
     fn heads_are_as_short_as_they_can_be() {
         let names =
-            ["train.optimizer.lr", "train.optimizer.type", "train.seed", "data.seed"].map(String::from);
+            ["train.optimizer.lr", "train.optimizer.type", "train.seed", "data.seed"]
+                .map(String::from);
         assert_eq!(heads(&names), ["lr", "optimizer.type", "train.seed", "data.seed"]);
     }
 
@@ -162,26 +193,40 @@ mod tests {
             name: name.to_owned(),
             settings: [
                 ("train.optimizer.lr".to_owned(), Setting::Number(rate)),
-                ("transforms.train".to_owned(), Setting::Text("RandomCrop(28, padding=4)".to_owned())),
+                (
+                    "transforms.train".to_owned(),
+                    Setting::Text("RandomCrop(28, padding=4)".to_owned()),
+                ),
             ]
             .into(),
-            metrics: [("test accuracy".to_owned(), Metric { best: 0.3187, best_epoch: 12, last: 0.25 })]
-                .into(),
+            metrics: [(
+                "test accuracy".to_owned(),
+                Metric { best: 0.3187, best_epoch: 12, last: 0.25 },
+            )]
+            .into(),
             epochs: Some(10),
             done: 10,
             ..Run::default()
         };
-        let runs = [run("runs/a-name-that-is-rather-long", 0.000_123_456), run("runs/b", 0.1)];
+        let runs =
+            [run("runs/a-name-that-is-rather-long", 0.000_123_456), run("runs/b", 0.1)];
         let settings = ["train.optimizer.lr", "transforms.train"].map(String::from);
         let (whole, left_out) = text(&runs, "test accuracy", &settings, usize::MAX);
-        assert!(whole.contains("runs/a-name-that-is-rather-long") && left_out.is_empty(), "{whole}");
+        assert!(
+            whole.contains("runs/a-name-that-is-rather-long") && left_out.is_empty(),
+            "{whole}"
+        );
         for width in (10..120).rev() {
             let (table, left_out) = text(&runs, "test accuracy", &settings, width);
-            let cells: Vec<Vec<&str>> = table.lines().map(|line| line.split_whitespace().collect()).collect();
+            let cells: Vec<Vec<&str>> =
+                table.lines().map(|line| line.split_whitespace().collect()).collect();
             let shown: Vec<&str> = cells[2][1..].iter().take(5).copied().collect();
             let all = ["10/10", "0.3187", "12", "0.2500", "0.1"];
             assert_eq!(shown, all[..shown.len()], "{width}: {table}");
-            assert!(width < 20 || table.lines().all(|line| line.width() <= width), "{width}: {table}");
+            assert!(
+                width < 20 || table.lines().all(|line| line.width() <= width),
+                "{width}: {table}"
+            );
             assert_eq!(left_out.is_empty(), width >= 61, "{width}: {table}");
         }
     }
@@ -189,6 +234,9 @@ mod tests {
     #[test]
     fn numbers_have_four_digits() {
         let texts = [0.54904, 199.5599, 12345.6, 1e-7, f64::NAN, 0.0, -0.01].map(number);
-        assert_eq!(texts, ["0.5490", "199.6", "12346", "1.000e-7", "NaN", "0", "-0.01000"]);
+        assert_eq!(
+            texts,
+            ["0.5490", "199.6", "12346", "1.000e-7", "NaN", "0", "-0.01000"]
+        );
     }
 }

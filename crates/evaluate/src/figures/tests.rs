@@ -13,7 +13,8 @@ fn golden() -> (Value, Figures) {
     let mut figures = Figures::new(CLASSES.len());
     let labels = golden["labels"].as_array().unwrap();
     for (label, row) in labels.iter().zip(golden["logits"].as_array().unwrap()) {
-        let row: Vec<f32> = row.as_array().unwrap().iter().map(|x| x.as_f64().unwrap() as f32).collect();
+        let row: Vec<f32> =
+            row.as_array().unwrap().iter().map(|x| x.as_f64().unwrap() as f32).collect();
         figures.push(label.as_u64().unwrap() as usize, &row, &softmax(&row));
     }
     (golden, figures)
@@ -21,7 +22,10 @@ fn golden() -> (Value, Figures) {
 
 #[track_caller]
 fn near(ours: f64, theirs: &Value) {
-    assert!((ours - theirs.as_f64().unwrap()).abs() < 1e-12, "{ours}, scikit-learn has {theirs}");
+    assert!(
+        (ours - theirs.as_f64().unwrap()).abs() < 1e-12,
+        "{ours}, scikit-learn has {theirs}"
+    );
 }
 
 #[test]
@@ -47,14 +51,21 @@ fn every_figure_is_scikit_learns() {
     assert_eq!(serde_json::json!(rows), golden["confusion_matrix"]);
     // Our probabilities are float32.
     let error = golden["calibration_error"].as_f64().unwrap();
-    assert!((figures.calibration_error() - error).abs() < 1e-6, "{} {error}", figures.calibration_error());
+    assert!(
+        (figures.calibration_error() - error).abs() < 1e-6,
+        "{} {error}",
+        figures.calibration_error()
+    );
 }
 
 #[test]
 fn the_text_is_scikit_learns() {
     let (_, figures) = golden();
     let classes = CLASSES.map(String::from);
-    assert_eq!(classification_report(&figures, &classes, usize::MAX), include_str!("golden/report.txt"));
+    assert_eq!(
+        classification_report(&figures, &classes, usize::MAX),
+        include_str!("golden/report.txt")
+    );
 }
 
 #[test]
@@ -74,7 +85,14 @@ fn ties_and_what_is_no_number_do_not_break_it() {
     figures.push(0, &[f32::NAN; 3], &softmax(&[f32::NAN; 3]));
     figures.push(2, &[0.0, 0.0, f32::INFINITY], &softmax(&[0.0, 0.0, f32::INFINITY]));
     assert_eq!((figures.count(), figures.top_k(3)), (3, 1.0));
-    assert_eq!(figures.confusion(1, 0), 1, "the first of equal outputs is the prediction");
+    assert_eq!(
+        figures.confusion(1, 0),
+        1,
+        "the first of equal outputs is the prediction"
+    );
     let empty = Figures::new(2);
-    assert_eq!((empty.calibration_error(), empty.macro_average()), (0.0, Scores::default()));
+    assert_eq!(
+        (empty.calibration_error(), empty.macro_average()),
+        (0.0, Scores::default())
+    );
 }

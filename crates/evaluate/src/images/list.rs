@@ -42,24 +42,39 @@ pub struct Found {
 pub fn find(places: &[Place], classes: &[String]) -> Result<Found> {
     let mut total = Some(0);
     let mut labelled = true;
-    let mut sources: Box<dyn Iterator<Item = Result<Source>> + Send> = Box::new(std::iter::empty());
+    let mut sources: Box<dyn Iterator<Item = Result<Source>> + Send> =
+        Box::new(std::iter::empty());
     for place in places {
-        let (more, count): (Box<dyn Iterator<Item = Result<Source>> + Send>, _) = match place {
-            Place::File(path) => {
-                labelled = false;
-                (Box::new(std::iter::once(Ok(Source { path: path.clone(), label: None }))), Some(1))
-            }
-            Place::Stdin => {
-                labelled = false;
-                (Box::new(Lines { input: BufReader::new(std::io::stdin()), number: 0, end: None }), None)
-            }
-            Place::Folder(folder) => {
-                let found = below(folder, classes)?;
-                labelled &= found.iter().all(|source| source.label.is_some());
-                let count = found.len();
-                (Box::new(found.into_iter().map(Ok)), Some(count))
-            }
-        };
+        let (more, count): (Box<dyn Iterator<Item = Result<Source>> + Send>, _) =
+            match place {
+                Place::File(path) => {
+                    labelled = false;
+                    (
+                        Box::new(std::iter::once(Ok(Source {
+                            path: path.clone(),
+                            label: None,
+                        }))),
+                        Some(1),
+                    )
+                }
+                Place::Stdin => {
+                    labelled = false;
+                    (
+                        Box::new(Lines {
+                            input: BufReader::new(std::io::stdin()),
+                            number: 0,
+                            end: None,
+                        }),
+                        None,
+                    )
+                }
+                Place::Folder(folder) => {
+                    let found = below(folder, classes)?;
+                    labelled &= found.iter().all(|source| source.label.is_some());
+                    let count = found.len();
+                    (Box::new(found.into_iter().map(Ok)), Some(count))
+                }
+            };
         total = total.zip(count).map(|(a, b)| a + b);
         sources = Box::new(sources.chain(more));
     }
@@ -70,22 +85,30 @@ pub fn find(places: &[Place], classes: &[String]) -> Result<Found> {
     Ok(Found { sources, total, labelled, name: folders.collect::<Vec<_>>().join(", ") })
 }
 
-/// The images in a folder. Where all of its own folders are called after classes, they are the labels.
+/// The images in a folder. Where all of its own folders are called after classes, they
+/// are the labels.
 fn below(folder: &Path, classes: &[String]) -> Result<Vec<Source>> {
     let (images, note) = images_below(folder)?;
     note.iter().for_each(progress::note);
     if images.is_empty() {
-        return Err(Error::failed(format_args!("{} holds no images (.jpg .png ...)", folder.display())));
+        return Err(Error::failed(format_args!(
+            "{} holds no images (.jpg .png ...)",
+            folder.display()
+        )));
     }
-    let class = |image: &str| image.split_once('/').map_or("", |(first, _)| first).to_owned();
+    let class =
+        |image: &str| image.split_once('/').map_or("", |(first, _)| first).to_owned();
     let folders: BTreeSet<String> = images.iter().map(|image| class(image)).collect();
     let label = |name: &str| classes.iter().position(|class| class == name);
     let strange = folders.iter().find(|name| label(name).is_none());
     if let Some(strange) = strange
         && folders.iter().any(|name| label(name).is_some())
     {
-        let strange =
-            if strange.is_empty() { "images outside them".to_owned() } else { format!("`{strange}`") };
+        let strange = if strange.is_empty() {
+            "images outside them".to_owned()
+        } else {
+            format!("`{strange}`")
+        };
         progress::note(format_args!(
             "note: the folders in {} are not taken for labels: besides classes of the network there is {strange}",
             folder.display()
@@ -98,7 +121,8 @@ fn below(folder: &Path, classes: &[String]) -> Result<Vec<Source>> {
     Ok(images.into_iter().map(source).collect())
 }
 
-/// Paths from a stream: one a line, or ended by NUL as `find -print0` does, told by the first of the two.
+/// Paths from a stream: one a line, or ended by NUL as `find -print0` does, told by the
+/// first of the two.
 struct Lines<R> {
     input: R,
     number: usize,
@@ -112,17 +136,24 @@ impl<R: BufRead> Lines<R> {
             self.number += 1;
             let end = match self.end {
                 Some(end) => end,
-                None => first_end(&mut self.input, &mut bytes).doing("read", "standard input")?,
+                None => first_end(&mut self.input, &mut bytes)
+                    .doing("read", "standard input")?,
             };
             self.end = Some(end);
             if bytes.last() != Some(&end) {
-                let read = self.input.read_until(end, &mut bytes).doing("read", "standard input")?;
+                let read = self
+                    .input
+                    .read_until(end, &mut bytes)
+                    .doing("read", "standard input")?;
                 if read == 0 && bytes.is_empty() {
                     return Ok(None);
                 }
             }
             let text = std::str::from_utf8(&bytes).map_err(|_| {
-                Error::failed(format_args!("standard input, line {}: is not UTF-8 text", self.number))
+                Error::failed(format_args!(
+                    "standard input, line {}: is not UTF-8 text",
+                    self.number
+                ))
             })?;
             let text = text.trim_end_matches(char::from(end)).trim_end_matches('\r');
             if !text.is_empty() {
@@ -132,7 +163,8 @@ impl<R: BufRead> Lines<R> {
     }
 }
 
-/// Reads up to the first line break or NUL, and says which it was; a line break where there is neither.
+/// Reads up to the first line break or NUL, and says which it was; a line break where
+/// there is neither.
 fn first_end(input: &mut impl BufRead, bytes: &mut Vec<u8>) -> std::io::Result<u8> {
     loop {
         let buffer = input.fill_buf()?;
@@ -168,15 +200,23 @@ mod tests {
 
     fn paths(text: &[u8], capacity: usize) -> Result<Vec<String>> {
         let input = BufReader::with_capacity(capacity, text);
-        Lines { input, number: 0, end: None }.map(|s| s.map(|s| s.name().into_owned())).collect()
+        Lines { input, number: 0, end: None }
+            .map(|s| s.map(|s| s.name().into_owned()))
+            .collect()
     }
 
     #[test]
     fn paths_end_with_a_line_or_with_nul() {
         for capacity in [1, 3, 100] {
-            assert_eq!(paths(b"a.jpg\r\n\nb c.png", capacity).unwrap(), ["a.jpg", "b c.png"]);
+            assert_eq!(
+                paths(b"a.jpg\r\n\nb c.png", capacity).unwrap(),
+                ["a.jpg", "b c.png"]
+            );
             assert_eq!(paths(b"a\nb.jpg", capacity).unwrap(), ["a", "b.jpg"]);
-            assert_eq!(paths(b"x.jpg\0a\nb.jpg\0", capacity).unwrap(), ["x.jpg", "a\nb.jpg"]);
+            assert_eq!(
+                paths(b"x.jpg\0a\nb.jpg\0", capacity).unwrap(),
+                ["x.jpg", "a\nb.jpg"]
+            );
             assert!(paths(b"", capacity).unwrap().is_empty());
         }
         let wrong = paths(b"a.jpg\n\xff\n", 100).unwrap_err().to_string();
@@ -191,7 +231,13 @@ mod tests {
             std::fs::create_dir_all(folder.path().join(name).parent().unwrap()).unwrap();
             std::fs::write(folder.path().join(name), "").unwrap();
         }
-        let labels = || below(folder.path(), &classes).unwrap().iter().map(|s| s.label).collect::<Vec<_>>();
+        let labels = || {
+            below(folder.path(), &classes)
+                .unwrap()
+                .iter()
+                .map(|s| s.label)
+                .collect::<Vec<_>>()
+        };
         assert_eq!(labels(), [Some(0), Some(1)]);
         std::fs::write(folder.path().join("3.jpg"), "").unwrap();
         assert_eq!(labels(), [None, None, None]);

@@ -44,8 +44,9 @@ impl Reader {
             let rgb = Form { kind: Kind::Image, channels: 3, size: None };
             pipeline.output(rgb).map(|form| form.channels)
         };
-        // Digits of MNIST are stored in one channel and their pipeline says nothing of colour; files are read as
-        // RGB, and a network for one channel gets their luminance.
+        // Digits of MNIST are stored in one channel and their pipeline says nothing of
+        // colour; files are read as RGB, and a network for one channel gets their
+        // luminance.
         if spec.input[0] == 1 && gives(&pipeline).is_ok_and(|channels| channels == 3) {
             pipeline = Pipeline::parse(&format!("Grayscale | {text}"))?;
         }
@@ -57,8 +58,8 @@ impl Reader {
         self.input
     }
 
-    /// Reads these images, the first of them image number `first`; `None` where none can be read. Bad ones are
-    /// named in the second list, or end it.
+    /// Reads these images, the first of them image number `first`; `None` where none can
+    /// be read. Bad ones are named in the second list, or end it.
     pub fn load(
         &self,
         sources: Vec<Source>,
@@ -66,8 +67,11 @@ impl Reader {
         skip_bad: bool,
         device: Device,
     ) -> Result<(Option<Loaded>, Vec<String>)> {
-        let read: Vec<_> =
-            sources.par_iter().enumerate().map(|(i, source)| self.image(&source.path, first + i)).collect();
+        let read: Vec<_> = sources
+            .par_iter()
+            .enumerate()
+            .map(|(i, source)| self.image(&source.path, first + i))
+            .collect();
         let (mut kept, mut values, mut bad) = (Vec::new(), Vec::new(), Vec::new());
         for (source, image) in sources.into_iter().zip(read) {
             match image {
@@ -84,11 +88,20 @@ impl Reader {
         }
         let [c, h, w] = self.input.map(|n| n as i64);
         // Stored with the channels last, which is the layout that the layers like.
-        let images = Tensor::from_slice(&values).view([kept.len() as i64, h, w, c]).permute([0, 3, 1, 2]);
+        let images = Tensor::from_slice(&values)
+            .view([kept.len() as i64, h, w, c])
+            .permute([0, 3, 1, 2]);
         // Where there is no label, the loss is of no interest.
-        let labels: Vec<i64> = kept.iter().map(|source| source.label.unwrap_or(0) as i64).collect();
+        let labels: Vec<i64> =
+            kept.iter().map(|source| source.label.unwrap_or(0) as i64).collect();
         let labels = Tensor::from_slice(&labels).to_device(device);
-        Ok((Some(Loaded { sources: kept, batch: Batch { images: images.to_device(device), labels } }), bad))
+        Ok((
+            Some(Loaded {
+                sources: kept,
+                batch: Batch { images: images.to_device(device), labels },
+            }),
+            bad,
+        ))
     }
 
     /// An image's values, the channels of a pixel side by side.
@@ -96,8 +109,10 @@ impl Reader {
         let image = decoded(path).map_err(Failure::Bad)?;
         let size = (image.height, image.width);
         let place = |e: Error| Failure::Other(e.within(path.display()));
-        let sample =
-            self.pipeline.apply(Sample::Image(image), &mut rng(0, 0, index as u64)).map_err(place)?;
+        let sample = self
+            .pipeline
+            .apply(Sample::Image(image), &mut rng(0, 0, index as u64))
+            .map_err(place)?;
         let Sample::Tensor(tensor) = sample else {
             return Err(place(Error::failed("the pipeline makes no tensor")));
         };

@@ -12,8 +12,7 @@ use torchmill_nn::spec::Spec;
 use torchmill_testing::{STRIPES, write_stripes};
 
 /// A linear network.
-pub const RECIPE: &str =
-    "name = \"linear\"\n[[model.layer]]\ntype = \"Flatten\"\n[[model.layer]]\ntype = \"Linear\"\n";
+pub const RECIPE: &str = "name = \"linear\"\n[[model.layer]]\ntype = \"Flatten\"\n[[model.layer]]\ntype = \"Linear\"\n";
 
 fn spec(recipe: &Recipe, channels: usize) -> Spec {
     Spec {
@@ -27,8 +26,15 @@ fn spec(recipe: &Recipe, channels: usize) -> Spec {
     }
 }
 
-/// Writes a checkpoint of the linear network; the number of weights says how many channels it is for.
-pub fn write_network(folder: &Path, name: &str, full: bool, weights: &tch::Tensor, bias: [f32; 3]) {
+/// Writes a checkpoint of the linear network; the number of weights says how many
+/// channels it is for.
+pub fn write_network(
+    folder: &Path,
+    name: &str,
+    full: bool,
+    weights: &tch::Tensor,
+    bias: [f32; 3],
+) {
     write_network_of(RECIPE, folder, name, full, weights, bias);
 }
 
@@ -53,8 +59,9 @@ pub fn write_network_of(
     checkpoint::write(&folder.join(name), &model, full.then_some(&spec)).unwrap();
 }
 
-/// Shards of 100 test images; `full.safetensors` and `weights.safetensors`, a network that always says `middle`:
-/// the weights are 0, the biases 0, 1, 0; and `sees.safetensors`, which says where an image is bright.
+/// Shards of 100 test images; `full.safetensors` and `weights.safetensors`, a network
+/// that always says `middle`: the weights are 0, the biases 0, 1, 0; and
+/// `sees.safetensors`, which says where an image is bright.
 pub fn workplace() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
@@ -63,9 +70,17 @@ pub fn workplace() -> tempfile::TempDir {
     write_network(path, "full.safetensors", true, &zeros, [0.0, 1.0, 0.0]);
     write_network(path, "weights.safetensors", false, &zeros, [0.0, 1.0, 0.0]);
     // Class i's pixels are those with the numbers 21 i to 21 i + 20.
-    let stripe = |class: usize| (0..64).map(move |pixel| if pixel / 21 == class { 1.0_f32 } else { 0.0 });
+    let stripe = |class: usize| {
+        (0..64).map(move |pixel| if pixel / 21 == class { 1.0_f32 } else { 0.0 })
+    };
     let stripes: Vec<f32> = (0..3).flat_map(stripe).collect();
-    write_network(path, "sees.safetensors", true, &tch::Tensor::from_slice(&stripes).view([3, 64]), [0.0; 3]);
+    write_network(
+        path,
+        "sees.safetensors",
+        true,
+        &tch::Tensor::from_slice(&stripes).view([3, 64]),
+        [0.0; 3],
+    );
     folder
 }
 

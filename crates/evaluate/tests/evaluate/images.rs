@@ -12,7 +12,9 @@ use torchmill_testing::{STRIPES, assert_done, assert_fails, stderr, stdout};
 /// A PNG that is bright where this class is.
 fn write_image(path: &Path, class: u32, side: u32) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
-    let bright = |x: u32, y: u32| if (y * 8 / side * 8 + x * 8 / side) / 21 == class { 200 } else { 10 };
+    let bright = |x: u32, y: u32| {
+        if (y * 8 / side * 8 + x * 8 / side) / 21 == class { 200 } else { 10 }
+    };
     GrayImage::from_fn(side, side, |x, y| Luma([bright(x, y)])).save(path).unwrap();
 }
 
@@ -49,10 +51,14 @@ fn files_give_what_shards_of_the_same_pixels_give() {
         let class = STRIPES[set.label(i).unwrap() as usize];
         let path = folder.path().join(format!("set/{class}/{i}.png"));
         fs::create_dir_all(path.parent().unwrap()).unwrap();
-        GrayImage::from_raw(8, 8, set.image(i).unwrap().to_vec()).unwrap().save(path).unwrap();
+        GrayImage::from_raw(8, 8, set.image(i).unwrap().to_vec())
+            .unwrap()
+            .save(path)
+            .unwrap();
     }
     let report = |arguments: &[&str]| -> serde_json::Value {
-        let all = [&["sees.safetensors", "--report", "--format", "json"], arguments].concat();
+        let all =
+            [&["sees.safetensors", "--report", "--format", "json"], arguments].concat();
         serde_json::from_slice(&evaluate(folder.path(), &all).stdout).unwrap()
     };
     let (files, shards) = (report(&["set"]), report(&["--data", "shards"]));
@@ -68,7 +74,9 @@ fn files_give_what_shards_of_the_same_pixels_give() {
 fn colours_go_to_their_channels() {
     let folder = workplace();
     // Class i is the sum of channel i.
-    let channel = |class: usize| (0..192).map(move |at| if at / 64 == class { 0.1_f32 } else { 0.0 });
+    let channel = |class: usize| {
+        (0..192).map(move |at| if at / 64 == class { 0.1_f32 } else { 0.0 })
+    };
     let weights: Vec<f32> = (0..3).flat_map(channel).collect();
     let weights = tch::Tensor::from_slice(&weights).view([3, 192]);
     write_network(folder.path(), "colours.safetensors", true, &weights, [0.0; 3]);
@@ -76,10 +84,16 @@ fn colours_go_to_their_channels() {
     for (name, colour) in names.iter().zip([[255, 0, 0], [0, 255, 0], [0, 0, 255]]) {
         RgbImage::from_pixel(8, 8, Rgb(colour)).save(folder.path().join(name)).unwrap();
     }
-    let output = evaluate(folder.path(), &[&["colours.safetensors", "--top-k", "1"], &names[..]].concat());
+    let output = evaluate(
+        folder.path(),
+        &[&["colours.safetensors", "--top-k", "1"], &names[..]].concat(),
+    );
     assert_done(&output);
     // e^6.4 is 602 times e^0.
-    assert_eq!(stdout(&output), "red.png: top 99.7 %\ngreen.png: middle 99.7 %\nblue.png: bottom 99.7 %\n");
+    assert_eq!(
+        stdout(&output),
+        "red.png: top 99.7 %\ngreen.png: middle 99.7 %\nblue.png: bottom 99.7 %\n"
+    );
 }
 
 #[test]
@@ -102,8 +116,14 @@ fn paths_come_from_standard_input() {
         if format == "json" {
             let rows: serde_json::Value = serde_json::from_str(&text).unwrap();
             let first = &rows[0];
-            assert_eq!((&first["source"], &first["prediction"]), (&"set/top/0.png".into(), &"top".into()));
-            assert!(first["probabilities"]["top"].as_f64().unwrap() > 0.99 && first.get("label").is_none());
+            assert_eq!(
+                (&first["source"], &first["prediction"]),
+                (&"set/top/0.png".into(), &"top".into())
+            );
+            assert!(
+                first["probabilities"]["top"].as_f64().unwrap() > 0.99
+                    && first.get("label").is_none()
+            );
             assert_eq!(rows.as_array().unwrap().len(), 5);
         } else {
             let mut lines = text.lines();
@@ -145,11 +165,17 @@ fn class_folders_make_a_report() {
         lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(rows.len(), 16);
     let wrong = rows.iter().find(|row| row["correct"] == false).unwrap();
-    assert_eq!((&wrong["source"], &wrong["label"]), (&"set/middle/wrong.png".into(), &"middle".into()));
+    assert_eq!(
+        (&wrong["source"], &wrong["label"]),
+        (&"set/middle/wrong.png".into(), &"middle".into())
+    );
     let page = fs::read_to_string(folder.path().join("p.html")).unwrap();
     assert_eq!(page.matches("data:image/png").count(), 1);
     let sheet = image::open(folder.path().join("sees.png")).unwrap().to_rgb8();
-    assert!(sheet.pixels().any(|pixel| pixel.0 == [190, 20, 20]), "the wrong one is told in red");
+    assert!(
+        sheet.pixels().any(|pixel| pixel.0 == [190, 20, 20]),
+        "the wrong one is told in red"
+    );
     // A folder besides that is no class: the folders are no labels, and that is said.
     fs::rename(folder.path().join("set/top"), folder.path().join("set/best")).unwrap();
     let output = evaluate(folder.path(), &["sees.safetensors", "set"]);
@@ -172,11 +198,23 @@ fn a_bad_image_is_named_and_can_be_skipped() {
     fs::write(path.join("half.png"), &good[..good.len() / 2]).unwrap();
     let all = ["sees.safetensors", "good.png", "bad.jpg", "half.png", "missing.png"];
     assert_fails(&evaluate(path, &all), 1, "bad.jpg: is no image");
-    assert_fails(&evaluate(path, &["sees.safetensors", "half.png"]), 1, "half.png: cannot be decoded");
+    assert_fails(
+        &evaluate(path, &["sees.safetensors", "half.png"]),
+        1,
+        "half.png: cannot be decoded",
+    );
     let output = evaluate(path, &[&all[..], &["--skip-bad"]].concat());
     assert_done(&output);
-    assert!(stdout(&output).starts_with("good.png: middle ") && stdout(&output).lines().count() == 1);
-    for part in ["bad.jpg: is no image", "half.png: ", "missing.png: no such file", "3 images were skipped"] {
+    assert!(
+        stdout(&output).starts_with("good.png: middle ")
+            && stdout(&output).lines().count() == 1
+    );
+    for part in [
+        "bad.jpg: is no image",
+        "half.png: ",
+        "missing.png: no such file",
+        "3 images were skipped",
+    ] {
         assert!(stderr(&output).contains(part), "{}", stderr(&output));
     }
 }
@@ -192,33 +230,52 @@ fn what_does_not_fit_says_what_to_do() {
         2,
         "the network takes 8 x 8: put Resize into it, --transform 'Resize((8, 8)) | Grayscale | ToTensor'",
     );
-    let resized =
-        evaluate(path, &["sees.safetensors", "large.png", "--transform", "Resize((8, 8)) | ToTensor"]);
+    let resized = evaluate(
+        path,
+        &["sees.safetensors", "large.png", "--transform", "Resize((8, 8)) | ToTensor"],
+    );
     assert_done(&resized);
     assert!(stdout(&resized).starts_with("large.png: middle "), "{}", stdout(&resized));
     for (arguments, status, text) in [
         (&["large.png"][..], 2, "no checkpoint among the arguments"),
-        (&["sees.safetensors", "full.safetensors", "large.png"], 2, "one checkpoint at a time"),
+        (
+            &["sees.safetensors", "full.safetensors", "large.png"],
+            2,
+            "one checkpoint at a time",
+        ),
         (&["sees.safetensors", "large.png", "--report"], 2, "need labels"),
-        (&["sees.safetensors", "large.png", "--transform", "Resize(8)"], 2, "has no ToTensor"),
+        (
+            &["sees.safetensors", "large.png", "--transform", "Resize(8)"],
+            2,
+            "has no ToTensor",
+        ),
         (&["sees.safetensors", "shards"], 2, "holds shards: give them with --data"),
-        (&["weights.safetensors", "large.png", "--model", "linear.toml"], 2, "makes images of any size"),
+        (
+            &["weights.safetensors", "large.png", "--model", "linear.toml"],
+            2,
+            "makes images of any size",
+        ),
     ] {
         assert_fails(&evaluate(path, arguments), status, text);
     }
     write_image(&path.join("small.png"), 1, 8);
     let plain = ["weights.safetensors", "small.png", "--model", "linear.toml"];
     let with_shards = evaluate(path, &[&plain[..], &["--data", "shards"]].concat());
-    assert_eq!(stdout(&with_shards), "small.png: middle 57.6 %, top 21.2 %, bottom 21.2 %\n");
+    assert_eq!(
+        stdout(&with_shards),
+        "small.png: middle 57.6 %, top 21.2 %, bottom 21.2 %\n"
+    );
     // Without shards the classes are numbers, or what a file says.
     let pipeline = ["--transform", "Grayscale | Resize((8, 8)) | ToTensor"];
     let alone = evaluate(path, &[&plain[..], &pipeline].concat());
     assert_done(&alone);
     assert_eq!(stdout(&alone), "small.png: 1 57.6 %, 0 21.2 %, 2 21.2 %\n");
     fs::write(path.join("names.txt"), "a\nb c\nd\n").unwrap();
-    let named = evaluate(path, &[&plain[..], &pipeline, &["--classes", "names.txt"]].concat());
+    let named =
+        evaluate(path, &[&plain[..], &pipeline, &["--classes", "names.txt"]].concat());
     assert_eq!(stdout(&named), "small.png: b c 57.6 %, a 21.2 %, d 21.2 %\n");
     fs::write(path.join("names.txt"), "a\nb c\n").unwrap();
-    let short = evaluate(path, &[&plain[..], &pipeline, &["--classes", "names.txt"]].concat());
+    let short =
+        evaluate(path, &[&plain[..], &pipeline, &["--classes", "names.txt"]].concat());
     assert_fails(&short, 1, "names.txt has 2 lines, but the network has 3 outputs");
 }

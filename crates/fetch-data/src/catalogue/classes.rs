@@ -4,8 +4,18 @@
 pub const DIGITS: &[&str] = &["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
 
 /// CIFAR-10, from its batches.meta.txt.
-pub const CIFAR10: &[&str] =
-    &["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"];
+pub const CIFAR10: &[&str] = &[
+    "airplane",
+    "automobile",
+    "bird",
+    "cat",
+    "deer",
+    "dog",
+    "frog",
+    "horse",
+    "ship",
+    "truck",
+];
 
 /// CIFAR-100's fine labels, from its fine_label_names.txt.
 #[rustfmt::skip]
@@ -64,8 +74,9 @@ pub const EMNIST_LETTERS: &[&str] = &[
 ];
 
 /// STL-10, from its class_names.txt.
-pub const STL10: &[&str] =
-    &["airplane", "bird", "car", "cat", "deer", "dog", "horse", "monkey", "ship", "truck"];
+pub const STL10: &[&str] = &[
+    "airplane", "bird", "car", "cat", "deer", "dog", "horse", "monkey", "ship", "truck",
+];
 
 /// Imagenette's folders (WordNet's numbers) and the names of their classes.
 pub const IMAGENETTE: &[(&str, &str)] = &[
@@ -96,7 +107,9 @@ pub const IMAGEWOOF: &[(&str, &str)] = &[
 ];
 
 /// The names in a list of folders.
-pub const fn names<const N: usize>(folders: &[(&str, &'static str)]) -> [&'static str; N] {
+pub const fn names<const N: usize>(
+    folders: &[(&str, &'static str)],
+) -> [&'static str; N] {
     let mut names = [""; N];
     let mut i = 0;
     while i < N {
@@ -106,7 +119,8 @@ pub const fn names<const N: usize>(folders: &[(&str, &'static str)]) -> [&'stati
     names
 }
 
-/// Oxford Flowers 102: its page shows the names, its files number them. The order is that of the labels.
+/// Oxford Flowers 102: its page shows the names, its files number them. The order is that
+/// of the labels.
 #[rustfmt::skip]
 pub const FLOWERS102: &[&str] = &[
     "pink primrose", "hard-leaved pocket orchid", "canterbury bells", "sweet pea", "english marigold",

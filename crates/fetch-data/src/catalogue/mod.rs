@@ -1,5 +1,5 @@
-//! What a data set of the catalogue is. The table itself is in [`table`]: adding a data set is adding an
-//! entry there.
+//! What a data set of the catalogue is. The table itself is in [`table`]: adding a data
+//! set is adding an entry there.
 
 pub mod classes;
 mod table;
@@ -33,12 +33,14 @@ pub struct Entry {
 /// A split of a data set.
 #[derive(Debug)]
 pub struct Split {
-    /// `train`, `val` or `test`, or [`torchmill::dataset::UNSPLIT`] where none are published.
+    /// `train`, `val` or `test`, or [`torchmill::dataset::UNSPLIT`] where none are
+    /// published.
     pub name: &'static str,
     /// How many images it has.
     pub images: u64,
-    /// Its files, as dataset.toml lists them (see [`torchmill::dataset::Manifest::splits`]), relative to the
-    /// one folder that holds them all.
+    /// Its files, as dataset.toml lists them (see
+    /// [`torchmill::dataset::Manifest::splits`]), relative to the one folder that holds
+    /// them all.
     pub files: &'static [&'static str],
 }
 
@@ -47,11 +49,13 @@ pub struct Split {
 pub enum Origin {
     /// Archives to be unpacked, or files to be used as they are.
     Web {
-        /// The name of the folder in the download cache; data sets out of the same archive share it.
+        /// The name of the folder in the download cache; data sets out of the same
+        /// archive share it.
         cache: &'static str,
         /// What has to be downloaded: all of them.
         files: &'static [Download],
-        /// How what was published becomes what [`Entry::kind`] and [`Entry::splits`] say, if it is not.
+        /// How what was published becomes what [`Entry::kind`] and [`Entry::splits`] say,
+        /// if it is not.
         convert: Option<Convert>,
     },
     /// Files in this program.
@@ -115,8 +119,12 @@ impl Entry {
     /// What has to be downloaded, in bytes, as far as it is known.
     pub fn size(&self) -> u64 {
         match &self.origin {
-            Origin::Web { files, .. } => files.iter().map(|f| f.editions[0].size.bytes()).sum(),
-            Origin::Embedded(files) => files.iter().map(|(_, bytes)| bytes.len() as u64).sum(),
+            Origin::Web { files, .. } => {
+                files.iter().map(|f| f.editions[0].size.bytes()).sum()
+            }
+            Origin::Embedded(files) => {
+                files.iter().map(|(_, bytes)| bytes.len() as u64).sum()
+            }
         }
     }
 
@@ -133,7 +141,8 @@ impl Entry {
         }
     }
 
-    /// What the published archive may unpack to. Images hardly compress: four times its size is ample.
+    /// What the published archive may unpack to. Images hardly compress: four times its
+    /// size is ample.
     pub fn unpacked_limit(&self) -> u64 {
         self.size() * 4 + (64 << 20)
     }
@@ -152,7 +161,12 @@ mod tests {
         for entry in ENTRIES {
             assert!(names.insert(entry.name), "{} is there twice", entry.name);
             let classes: HashSet<_> = entry.classes.iter().collect();
-            assert_eq!(classes.len(), entry.classes.len(), "{}: a class is there twice", entry.name);
+            assert_eq!(
+                classes.len(),
+                entry.classes.len(),
+                "{}: a class is there twice",
+                entry.name
+            );
             let splits: Vec<_> = entry.splits.iter().map(|s| s.name).collect();
             let known = [&["train", "test"][..], &["train", "val", "test"], &[UNSPLIT]];
             assert!(known.contains(&splits.as_slice()), "{}", entry.name);
@@ -165,12 +179,22 @@ mod tests {
                 assert!(!cache.is_empty() && !files.is_empty(), "{}", entry.name);
                 for edition in files.iter().flat_map(|f| f.editions) {
                     edition.checksum.parse::<Checksum>().unwrap();
-                    assert!(edition.urls.iter().all(|u| u.starts_with("http")), "{}", entry.name);
-                    assert!(!edition.file.contains('/') && !edition.urls.is_empty(), "{}", entry.name);
+                    assert!(
+                        edition.urls.iter().all(|u| u.starts_with("http")),
+                        "{}",
+                        entry.name
+                    );
+                    assert!(
+                        !edition.file.contains('/') && !edition.urls.is_empty(),
+                        "{}",
+                        entry.name
+                    );
                 }
                 if convert.is_none() && !files.iter().any(|f| f.unpack) {
-                    let have: HashSet<_> = files.iter().map(|f| f.editions[0].file).collect();
-                    let want: HashSet<_> = entry.splits.iter().flat_map(|s| s.files).copied().collect();
+                    let have: HashSet<_> =
+                        files.iter().map(|f| f.editions[0].file).collect();
+                    let want: HashSet<_> =
+                        entry.splits.iter().flat_map(|s| s.files).copied().collect();
                     assert_eq!(have, want, "{}", entry.name);
                 }
             }

@@ -1,5 +1,6 @@
-//! The table of data sets. URLs and checksums are the publishers', as their pages and torchvision 0.26 give
-//! them; where they come from otherwise is said beside them. Sizes are those that TensorFlow Datasets records.
+//! The table of data sets. URLs and checksums are the publishers', as their pages and
+//! torchvision 0.26 give them; where they come from otherwise is said beside them. Sizes
+//! are those that TensorFlow Datasets records.
 
 use torchmill::dataset::{Kind, UNSPLIT};
 
@@ -31,7 +32,8 @@ macro_rules! idx {
 }
 
 /// MNIST's two splits, under the names that its relatives share.
-const MNIST_SPLITS: &[Split] = &[idx!("train", 60_000, "train"), idx!("test", 10_000, "t10k")];
+const MNIST_SPLITS: &[Split] =
+    &[idx!("train", 60_000, "train"), idx!("test", 10_000, "t10k")];
 
 /// One of MNIST's four files, with the folders that have it.
 macro_rules! mnist_file {
@@ -40,7 +42,8 @@ macro_rules! mnist_file {
     };
 }
 
-/// One of EMNIST's splits; they share an archive. torchvision has the same classes in the same order.
+/// One of EMNIST's splits; they share an archive. torchvision has the same classes in the
+/// same order.
 macro_rules! emnist {
     ($split:literal, $train:expr, $test:expr, $classes:expr) => {
         Entry {
@@ -69,7 +72,8 @@ macro_rules! emnist {
     };
 }
 
-/// One of the files of Oxford Flowers 102. Sizes are what others have seen; the checksums are what counts.
+/// One of the files of Oxford Flowers 102. Sizes are what others have seen; the checksums
+/// are what counts.
 macro_rules! flowers_file {
     ($file:literal, $unpack:expr, $size:expr, $md5:literal) => {
         one!(
@@ -82,8 +86,7 @@ macro_rules! flowers_file {
     };
 }
 
-const CIFAR_LICENCE: &str =
-    "none stated; cite A. Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009";
+const CIFAR_LICENCE: &str = "none stated; cite A. Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009";
 
 /// Every data set that can be fetched by name.
 pub const ENTRIES: &[Entry] = &[
@@ -131,12 +134,13 @@ pub const ENTRIES: &[Entry] = &[
                             "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
                             // Where the address above leads today.
                             "https://cave.cs.toronto.edu/kriz/cifar-10-binary.tar.gz",
-                            // Swift for TensorFlow's copy (swift-models, Datasets/CIFAR10).
+                            // Swift for TensorFlow's copy (swift-models,
+                            // Datasets/CIFAR10).
                             "https://storage.googleapis.com/s4tf-hosted-binaries/datasets/CIFAR10/cifar-10-binary.tar.gz",
                         ],
                     },
-                    // The same batches, repacked by Apache MXNet, which gives this checksum
-                    // (gluon.data.vision.CIFAR10).
+                    // The same batches, repacked by Apache MXNet, which gives this
+                    // checksum (gluon.data.vision.CIFAR10).
                     Edition {
                         file: "cifar-10-binary-mxnet.tar.gz",
                         size: Size::About(169_570_669),
@@ -175,7 +179,8 @@ pub const ENTRIES: &[Entry] = &[
                             "https://cave.cs.toronto.edu/kriz/cifar-100-binary.tar.gz",
                         ],
                     },
-                    // The same files, repacked by Apache MXNet (gluon.data.vision.CIFAR100).
+                    // The same files, repacked by Apache MXNet
+                    // (gluon.data.vision.CIFAR100).
                     Edition {
                         file: "cifar-100-binary-mxnet.tar.gz",
                         size: Size::About(168_513_733),
@@ -418,7 +423,9 @@ pub const ENTRIES: &[Entry] = &[
                 "md5:e793b78cc4c9e9a4ccc0c1155377a412",
                 ["https://s3.amazonaws.com/fast-ai-imageclas/imagenette2-160.tgz"]
             )],
-            convert: Some(|raw, ours, to| convert::imagenet_subset(classes::IMAGENETTE, raw, ours, to)),
+            convert: Some(|raw, ours, to| {
+                convert::imagenet_subset(classes::IMAGENETTE, raw, ours, to)
+            }),
         },
     },
     Entry {
@@ -434,7 +441,8 @@ pub const ENTRIES: &[Entry] = &[
         ],
         origin: Origin::Web {
             cache: "imagewoof",
-            // torchvision does not have this one; the checksum is the one that ports of its Imagenette give.
+            // torchvision does not have this one; the checksum is the one that ports of
+            // its Imagenette give.
             files: &[one!(
                 "imagewoof2-160.tgz",
                 true,
@@ -442,7 +450,9 @@ pub const ENTRIES: &[Entry] = &[
                 "md5:3d200a7be99704a0d7509be2a9fbfe15",
                 ["https://s3.amazonaws.com/fast-ai-imageclas/imagewoof2-160.tgz"]
             )],
-            convert: Some(|raw, ours, to| convert::imagenet_subset(classes::IMAGEWOOF, raw, ours, to)),
+            convert: Some(|raw, ours, to| {
+                convert::imagenet_subset(classes::IMAGEWOOF, raw, ours, to)
+            }),
         },
     },
     Entry {
@@ -460,9 +470,24 @@ pub const ENTRIES: &[Entry] = &[
         origin: Origin::Web {
             cache: "oxford-flowers102",
             files: &[
-                flowers_file!("102flowers.tgz", true, 344_862_509, "52808999861908f626f3c1f4e79d11fa"),
-                flowers_file!("imagelabels.mat", false, 502, "e0620be6f572b9609742df49c70aed4d"),
-                flowers_file!("setid.mat", false, 14_989, "a5357ecc9cb78c4bef273ce3793fc85c"),
+                flowers_file!(
+                    "102flowers.tgz",
+                    true,
+                    344_862_509,
+                    "52808999861908f626f3c1f4e79d11fa"
+                ),
+                flowers_file!(
+                    "imagelabels.mat",
+                    false,
+                    502,
+                    "e0620be6f572b9609742df49c70aed4d"
+                ),
+                flowers_file!(
+                    "setid.mat",
+                    false,
+                    14_989,
+                    "a5357ecc9cb78c4bef273ce3793fc85c"
+                ),
             ],
             convert: Some(convert::flowers102),
         },

@@ -12,10 +12,11 @@ use crate::unpack;
 /// The folder of class folders, and with `.tar.gz` the archive that holds it.
 const FOLDER: &str = "101_ObjectCategories";
 
-/// Caltech 101's class folders. The folder of background images is left out, as torchvision does: it is no class.
+/// Caltech 101's class folders. The folder of background images is left out, as
+/// torchvision does: it is no class.
 ///
-/// What is published is a zip file that holds the images as a tar.gz, beside outlines that are not needed here.
-/// Source: <https://data.caltech.edu/records/mzrjq-6wc02>.
+/// What is published is a zip file that holds the images as a tar.gz, beside outlines
+/// that are not needed here. Source: <https://data.caltech.edu/records/mzrjq-6wc02>.
 pub fn caltech101(raw: &Path, ours: bool, target: &Path) -> Result<bool> {
     let archive = format!("{FOLDER}.tar.gz");
     if let Some(base) = holding(raw, FOLDER) {
@@ -24,7 +25,8 @@ pub fn caltech101(raw: &Path, ours: bool, target: &Path) -> Result<bool> {
     if let Some(base) = holding(raw, &archive) {
         let (archive, inner) = (base.join(archive), target.join(".inner"));
         // Photographs hardly compress.
-        let limit = fs::metadata(&archive).doing("read", &archive)?.len() * 4 + (64 << 20);
+        let limit =
+            fs::metadata(&archive).doing("read", &archive)?.len() * 4 + (64 << 20);
         fs::create_dir(&inner).doing("make the folder", &inner)?;
         unpack::unpack(&archive, &inner, limit)?;
         let found = classes(&inner.join(FOLDER), true, target)?;

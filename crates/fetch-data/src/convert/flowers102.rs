@@ -11,33 +11,47 @@ use super::{holding, take, unreadable};
 use crate::catalogue::classes::FLOWERS102;
 
 /// Which images each split has: its name, and that of its list in setid.mat.
-const SPLITS: [(&str, &str); 3] = [("train", "trnid"), ("val", "valid"), ("test", "tstid")];
+const SPLITS: [(&str, &str); 3] =
+    [("train", "trnid"), ("val", "valid"), ("test", "tstid")];
 
-/// Oxford Flowers 102's `jpg/image_00001.jpg` and so on into a folder per class in each of its three splits.
+/// Oxford Flowers 102's `jpg/image_00001.jpg` and so on into a folder per class in each
+/// of its three splits.
 ///
-/// imagelabels.mat gives each image's class, from 1, in the order of their numbers; setid.mat lists each split's
-/// images by number, also from 1. Source: <https://www.robots.ox.ac.uk/~vgg/data/flowers/102/>.
+/// imagelabels.mat gives each image's class, from 1, in the order of their numbers;
+/// setid.mat lists each split's images by number, also from 1. Source:
+/// <https://www.robots.ox.ac.uk/~vgg/data/flowers/102/>.
 pub fn flowers102(raw: &Path, ours: bool, target: &Path) -> Result<bool> {
-    let (Some(lists), Some(images)) = (holding(raw, "setid.mat"), holding(raw, "jpg")) else {
+    let (Some(lists), Some(images)) = (holding(raw, "setid.mat"), holding(raw, "jpg"))
+    else {
         return Ok(false);
     };
     let (set_path, label_path) = (lists.join("setid.mat"), lists.join("imagelabels.mat"));
     let (sets, labels) = (open(&set_path)?, open(&label_path)?);
-    let labels = numbers(&labels, "labels").ok_or_else(|| unreadable(&label_path, "has no list `labels`"))?;
+    let labels = numbers(&labels, "labels")
+        .ok_or_else(|| unreadable(&label_path, "has no list `labels`"))?;
     for (split, list) in SPLITS {
-        let members = numbers(&sets, list)
-            .ok_or_else(|| unreadable(&set_path, &format!("has no list `{list}` of image numbers")))?;
+        let members = numbers(&sets, list).ok_or_else(|| {
+            unreadable(&set_path, &format!("has no list `{list}` of image numbers"))
+        })?;
         for number in members {
             let label = (number as usize).checked_sub(1).and_then(|i| labels.get(i));
-            let class = label.and_then(|&label| FLOWERS102.get((label as usize).checked_sub(1)?));
+            let class =
+                label.and_then(|&label| FLOWERS102.get((label as usize).checked_sub(1)?));
             let Some(class) = class else {
                 return Err(unreadable(
                     &label_path,
-                    &format!("has no class from 1 to {} for image {number}", FLOWERS102.len()),
+                    &format!(
+                        "has no class from 1 to {} for image {number}",
+                        FLOWERS102.len()
+                    ),
                 ));
             };
             let file = format!("image_{number:05}.jpg");
-            take(&images.join("jpg").join(&file), &target.join(split).join(class).join(&file), ours)?;
+            take(
+                &images.join("jpg").join(&file),
+                &target.join(split).join(class).join(&file),
+                ours,
+            )?;
         }
     }
     Ok(true)
@@ -66,7 +80,9 @@ pub(super) fn numbers(file: &MatFile, name: &str) -> Option<Vec<u32>> {
         NumericData::UInt32 { real, imag: None } => whole(real),
         NumericData::Int32 { real, imag: None } => whole(real),
         NumericData::Double { real, imag: None } => {
-            let number = |x: f64| (x.fract() == 0.0 && (0.0..1e9).contains(&x)).then_some(x as u32);
+            let number = |x: f64| {
+                (x.fract() == 0.0 && (0.0..1e9).contains(&x)).then_some(x as u32)
+            };
             real.iter().map(|&x| number(x)).collect()
         }
         _ => None,

@@ -100,12 +100,22 @@ fn flowers_go_where_the_lists_say() {
         put(&raw, "imagelabels.mat", labels);
         put(&raw, "setid.mat", sets);
         for number in 1..=306 {
-            put(&raw, &format!("jpg/image_{number:05}.jpg"), number.to_string().as_bytes());
+            put(
+                &raw,
+                &format!("jpg/image_{number:05}.jpg"),
+                number.to_string().as_bytes(),
+            );
         }
         assert!(flowers102(&raw, ours, &target).unwrap());
         // Image 1 has the class 0 * 5 % 102 + 1, image 104 has 103 * 5 % 102 + 1 = 6.
-        assert_eq!(fs::read(target.join("test/pink primrose/image_00001.jpg")).unwrap(), b"1");
-        assert_eq!(fs::read(target.join("train/tiger lily/image_00104.jpg")).unwrap(), b"104");
+        assert_eq!(
+            fs::read(target.join("test/pink primrose/image_00001.jpg")).unwrap(),
+            b"1"
+        );
+        assert_eq!(
+            fs::read(target.join("train/tiger lily/image_00104.jpg")).unwrap(),
+            b"104"
+        );
         for split in ["train", "val", "test"] {
             assert_eq!(fs::read_dir(target.join(split)).unwrap().count(), 102);
         }
@@ -130,7 +140,8 @@ fn caltech_is_unpacked_twice_and_its_background_left_out() {
         let name = format!("101_ObjectCategories/{class}/image_0001.jpg");
         inner.append_data(&mut header, name, &b"x"[..]).unwrap();
     }
-    let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    let mut packer =
+        flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     packer.write_all(&inner.into_inner().unwrap()).unwrap();
     let (_folder, raw, target) = folders();
     assert!(!caltech101(&raw, true, &target).unwrap());
@@ -153,13 +164,22 @@ fn one_split_comes_out_of_emnists_archive() {
     let (_folder, raw, target) = folders();
     for split in ["letters", "digits"] {
         for part in ["train", "test"] {
-            put(&raw, &format!("gzip/emnist-{split}-{part}-images-idx3-ubyte.gz"), b"images");
-            put(&raw, &format!("gzip/emnist-{split}-{part}-labels-idx1-ubyte.gz"), b"labels");
+            put(
+                &raw,
+                &format!("gzip/emnist-{split}-{part}-images-idx3-ubyte.gz"),
+                b"images",
+            );
+            put(
+                &raw,
+                &format!("gzip/emnist-{split}-{part}-labels-idx1-ubyte.gz"),
+                b"labels",
+            );
         }
     }
     assert!(!emnist("byclass", &raw, true, &target).unwrap());
     assert!(emnist("letters", &raw, true, &target).unwrap());
-    let mut names: Vec<_> = fs::read_dir(&target).unwrap().map(|e| e.unwrap().file_name()).collect();
+    let mut names: Vec<_> =
+        fs::read_dir(&target).unwrap().map(|e| e.unwrap().file_name()).collect();
     names.sort();
     assert_eq!(names.len(), 4);
     assert_eq!(names[0], "emnist-letters-test-images-idx3-ubyte.gz");

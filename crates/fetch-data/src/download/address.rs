@@ -31,7 +31,9 @@ mod tests {
         assert_eq!(shown(url), "https://example.org:8080/a@b/set.zip?token=secret#part");
         assert_eq!(kept(url), "https://example.org:8080/a@b/set.zip");
         assert_eq!(host(url), "example.org:8080");
-        for plain in ["https://example.org/set.zip", "http://example.org", "/data/a@b.zip"] {
+        for plain in
+            ["https://example.org/set.zip", "http://example.org", "/data/a@b.zip"]
+        {
             assert_eq!((shown(plain), kept(plain)), (plain.to_owned(), plain.to_owned()));
         }
         assert_eq!(kept("http://a:b@c"), "http://c");

@@ -14,7 +14,8 @@ pub struct Patience {
     pub connect: Duration,
     /// From the request to the response's headers.
     pub response: Duration,
-    /// How long a transfer may go without news, and the window over which its rate is judged.
+    /// How long a transfer may go without news, and the window over which its rate is
+    /// judged.
     pub stall: Duration,
     /// A transfer that brings fewer bytes than this in a window has stalled too.
     pub least_per_stall: u64,
@@ -40,16 +41,20 @@ impl Default for Patience {
     }
 }
 
-/// A client that trusts the system's certificates and Mozilla's, and takes its proxies from the environment
-/// (`https_proxy`, `http_proxy`, `all_proxy`, `no_proxy`, in either case).
+/// A client that trusts the system's certificates and Mozilla's, and takes its proxies
+/// from the environment (`https_proxy`, `http_proxy`, `all_proxy`, `no_proxy`, in either
+/// case).
 pub fn agent(patience: &Patience) -> Agent {
-    // What the system trusts (a company's own authority, say), and Mozilla's list for systems without one.
+    // What the system trusts (a company's own authority, say), and Mozilla's list for
+    // systems without one.
     let system = rustls_native_certs::load_native_certs().certs;
     let roots = system
         .iter()
         .chain(webpki_root_certs::TLS_SERVER_ROOT_CERTS)
         .map(|c| Certificate::from_der(c).to_owned());
-    let tls = TlsConfig::builder().root_certs(RootCerts::new_with_certs(&roots.collect::<Vec<_>>())).build();
+    let tls = TlsConfig::builder()
+        .root_certs(RootCerts::new_with_certs(&roots.collect::<Vec<_>>()))
+        .build();
     Agent::config_builder()
         .tls_config(tls)
         .http_status_as_error(false)
@@ -67,12 +72,18 @@ pub fn agent(patience: &Patience) -> Agent {
 /// What went wrong, for a line that already names the address.
 pub fn reason(error: &ureq::Error) -> String {
     match error {
-        ureq::Error::Timeout(Timeout::Resolve) => "the host's address could not be found in time".to_owned(),
+        ureq::Error::Timeout(Timeout::Resolve) => {
+            "the host's address could not be found in time".to_owned()
+        }
         ureq::Error::Timeout(Timeout::Connect) => "no connection in time".to_owned(),
-        ureq::Error::Timeout(Timeout::RecvResponse | Timeout::SendRequest) => "no answer in time".to_owned(),
+        ureq::Error::Timeout(Timeout::RecvResponse | Timeout::SendRequest) => {
+            "no answer in time".to_owned()
+        }
         ureq::Error::Timeout(_) => "the connection stalled".to_owned(),
         ureq::Error::HostNotFound => "the host was not found".to_owned(),
-        ureq::Error::ConnectProxyFailed(why) => format!("the proxy refused: {}", why.trim()),
+        ureq::Error::ConnectProxyFailed(why) => {
+            format!("the proxy refused: {}", why.trim())
+        }
         ureq::Error::Io(e) => io_reason(e),
         other => other.to_string(),
     }
@@ -87,7 +98,8 @@ pub fn through(agent: &Agent, url: &str) -> String {
     format!(" (through the proxy {}:{})", proxy.host(), proxy.port())
 }
 
-/// Sums up why sources failed, those with the same trouble together: `no answer in time (a.org, b.org)`.
+/// Sums up why sources failed, those with the same trouble together: `no answer in time
+/// (a.org, b.org)`.
 pub fn blame<'a>(sources: impl Iterator<Item = (&'a str, &'a str)>) -> String {
     let mut reasons: Vec<(&str, Vec<String>)> = Vec::new();
     for (url, why) in sources {
@@ -98,11 +110,13 @@ pub fn blame<'a>(sources: impl Iterator<Item = (&'a str, &'a str)>) -> String {
             None => reasons.push((why, vec![host])),
         }
     }
-    let reasons = reasons.iter().map(|(why, hosts)| format!("{} ({})", why, hosts.join(", ")));
+    let reasons =
+        reasons.iter().map(|(why, hosts)| format!("{} ({})", why, hosts.join(", ")));
     reasons.collect::<Vec<_>>().join("; ")
 }
 
-/// What [`reason`] says, for an error met while reading a body, which may hide one of ureq's.
+/// What [`reason`] says, for an error met while reading a body, which may hide one of
+/// ureq's.
 pub fn io_reason(error: &std::io::Error) -> String {
     if let Some(inner) = error.get_ref().and_then(|e| e.downcast_ref::<ureq::Error>()) {
         return reason(inner);
@@ -116,5 +130,7 @@ pub fn io_reason(error: &std::io::Error) -> String {
     }
     let plain = text.split(" (os error").next().unwrap_or(&text);
     let mut letters = plain.chars();
-    letters.next().map_or_else(String::new, |first| first.to_lowercase().to_string() + letters.as_str())
+    letters.next().map_or_else(String::new, |first| {
+        first.to_lowercase().to_string() + letters.as_str()
+    })
 }

@@ -17,8 +17,8 @@ pub use transfer::{Arrived, Event, Want, download};
 use torchmill::progress::{Progress, Unit};
 use torchmill::{Error, Result, interrupt};
 
-/// A file to download, and where it goes. The alternatives are editions of the same contents, packed
-/// differently; the first that can be had is taken.
+/// A file to download, and where it goes. The alternatives are editions of the same
+/// contents, packed differently; the first that can be had is taken.
 #[derive(Debug, Clone)]
 pub struct Job {
     /// At least one.
@@ -42,8 +42,8 @@ enum Message {
     Done(usize, Result<Got>),
 }
 
-/// Runs the jobs, some at a time, and returns what they got, in their order. The first failure ends it; what
-/// the others have so far is kept for the next try.
+/// Runs the jobs, some at a time, and returns what they got, in their order. The first
+/// failure ends it; what the others have so far is kept for the next try.
 pub fn run(what: &str, jobs: &[Job], patience: &Patience) -> Result<Vec<Got>> {
     let agent = client::agent(patience);
     let (send, receive) = mpsc::channel();
@@ -81,7 +81,12 @@ pub fn run(what: &str, jobs: &[Job], patience: &Patience) -> Result<Vec<Got>> {
     Ok(got.into_iter().flatten().collect())
 }
 
-fn run_one(agent: &ureq::Agent, job: Job, patience: &Patience, report: &dyn Fn(Event)) -> Result<Got> {
+fn run_one(
+    agent: &ureq::Agent,
+    job: Job,
+    patience: &Patience,
+    report: &dyn Fn(Event),
+) -> Result<Got> {
     let mut failed = Vec::new();
     for (want, path) in job.alternatives {
         match download(agent, &want, &path, patience, report) {
@@ -103,13 +108,21 @@ struct Bar {
 
 impl Bar {
     fn new(what: &str, jobs: &[Job]) -> Self {
-        let sizes = jobs.iter().map(|j| j.alternatives.first().and_then(|(want, _)| want.size));
-        Self { what: what.to_owned(), known: sizes.sum(), at: vec![0; jobs.len()], bar: None }
+        let sizes =
+            jobs.iter().map(|j| j.alternatives.first().and_then(|(want, _)| want.size));
+        Self {
+            what: what.to_owned(),
+            known: sizes.sum(),
+            at: vec![0; jobs.len()],
+            bar: None,
+        }
     }
 
     fn show(&mut self, number: usize, event: Event) {
         match event {
-            Event::Total(total) if self.at.len() == 1 => self.known = self.known.or(Some(total)),
+            Event::Total(total) if self.at.len() == 1 => {
+                self.known = self.known.or(Some(total))
+            }
             Event::Total(_) => {}
             Event::Note(line) => match &self.bar {
                 Some(bar) => bar.line(line),
@@ -117,8 +130,11 @@ impl Bar {
             },
             Event::At(at) => {
                 let before = std::mem::replace(&mut self.at[number], at);
-                let bar = self.bar.get_or_insert_with(|| Progress::new(&self.what, self.known, Unit::Bytes));
-                // The first position is where an earlier download stopped; a lower one is a new start.
+                let bar = self.bar.get_or_insert_with(|| {
+                    Progress::new(&self.what, self.known, Unit::Bytes)
+                });
+                // The first position is where an earlier download stopped; a lower one is
+                // a new start.
                 if before == 0 || at < before {
                     bar.start_at(self.at.iter().sum());
                 } else {

@@ -1,5 +1,6 @@
-//! The unfinished download, `FILE.part`, beside the place of the finished one, and `FILE.part.toml`, which
-//! says what it is a part of. Both stay when a download breaks off, so that the next one can go on.
+//! The unfinished download, `FILE.part`, beside the place of the finished one, and
+//! `FILE.part.toml`, which says what it is a part of. Both stay when a download breaks
+//! off, so that the next one can go on.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -13,13 +14,15 @@ use crate::checksum::{Checksum, Hasher};
 /// What a part file is a part of.
 #[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Origin {
-    /// The checksum of the whole, where one is known: then the rest may come from any source.
+    /// The checksum of the whole, where one is known: then the rest may come from any
+    /// source.
     #[serde(default)]
     checksum: Option<String>,
     /// Where it came from: a digest of the address, which may hold a password.
     #[serde(default)]
     url: String,
-    /// What that server gave to tell its versions of the file apart: a strong ETag or a date.
+    /// What that server gave to tell its versions of the file apart: a strong ETag or a
+    /// date.
     #[serde(default)]
     validator: Option<String>,
 }
@@ -44,7 +47,8 @@ pub struct Part {
 }
 
 impl Part {
-    /// Opens the part of `destination`, with what is there from an earlier try if it is a part of the same.
+    /// Opens the part of `destination`, with what is there from an earlier try if it is a
+    /// part of the same.
     pub fn open(destination: &Path, expected: Option<&Checksum>) -> Result<Self> {
         let with = |suffix: &str| {
             let mut name = destination.as_os_str().to_owned();
@@ -56,11 +60,18 @@ impl Part {
             fs::create_dir_all(folder).doing("make the folder", folder)?;
         }
         let mut options = OpenOptions::new();
-        let file =
-            options.read(true).write(true).create(true).truncate(false).open(&path).doing("write", &path)?;
-        // A note that cannot be read says nothing: the download starts from the beginning.
-        let origin: Option<Origin> =
-            fs::read_to_string(&origin_path).ok().and_then(|text| toml::from_str(&text).ok());
+        let file = options
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path)
+            .doing("write", &path)?;
+        // A note that cannot be read says nothing: the download starts from the
+        // beginning.
+        let origin: Option<Origin> = fs::read_to_string(&origin_path)
+            .ok()
+            .and_then(|text| toml::from_str(&text).ok());
         let mut part = Self {
             file,
             path,
@@ -100,13 +111,14 @@ impl Part {
         self.length
     }
 
-    /// Whether `url` may be asked for the rest, and the validator to send with that question: with a checksum
-    /// of the whole any source may go on; without one only the same source, if it can tell that its file has
-    /// not changed.
+    /// Whether `url` may be asked for the rest, and the validator to send with that
+    /// question: with a checksum of the whole any source may go on; without one only the
+    /// same source, if it can tell that its file has not changed.
     pub fn resumable(&self, url: &str) -> Option<Option<&str>> {
         let same = self.origin.url == mark(url);
         let validator = self.origin.validator.as_deref().filter(|_| same);
-        (self.length > 0 && (self.expected.is_some() || validator.is_some())).then_some(validator)
+        (self.length > 0 && (self.expected.is_some() || validator.is_some()))
+            .then_some(validator)
     }
 
     /// Forgets what is there.
@@ -123,8 +135,8 @@ impl Part {
         let checksum = self.expected.as_ref().map(Checksum::to_string);
         let origin = Origin { checksum, url: mark(url), validator };
         if origin != self.origin {
-            let text =
-                toml::to_string(&origin).map_err(|e| Error::failed(e).within(self.origin_path.display()))?;
+            let text = toml::to_string(&origin)
+                .map_err(|e| Error::failed(e).within(self.origin_path.display()))?;
             atomic::write(&self.origin_path, text.as_bytes())?;
             self.origin = origin;
         }

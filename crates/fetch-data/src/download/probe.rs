@@ -1,4 +1,5 @@
-//! Whether any source of a file answers, within seconds: what `--available` tells a Makefile.
+//! Whether any source of a file answers, within seconds: what `--available` tells a
+//! Makefile.
 
 use std::sync::mpsc;
 use std::thread;
@@ -8,17 +9,26 @@ use super::client::{self, Patience};
 use super::transfer::parse_content_range;
 use torchmill::interrupt;
 
-/// Asks all sources at once for the file's first byte. `Ok` is the first that has it, in the size that goes
-/// with the source; `Err` says why none has. Either way it takes no longer than `deadline`, whatever name servers,
-/// proxies and firewalls do.
-pub fn first_to_answer(sources: &[(String, Option<u64>)], deadline: Duration) -> Result<String, String> {
+/// Asks all sources at once for the file's first byte. `Ok` is the first that has it, in
+/// the size that goes with the source; `Err` says why none has. Either way it takes no
+/// longer than `deadline`, whatever name servers, proxies and firewalls do.
+pub fn first_to_answer(
+    sources: &[(String, Option<u64>)],
+    deadline: Duration,
+) -> Result<String, String> {
     let end = Instant::now() + deadline;
-    let patience = Patience { connect: deadline, response: deadline, stall: deadline, ..Patience::default() };
+    let patience = Patience {
+        connect: deadline,
+        response: deadline,
+        stall: deadline,
+        ..Patience::default()
+    };
     let agent = client::agent(&patience);
     let (send, receive) = mpsc::channel();
     for (number, (url, size)) in sources.iter().enumerate() {
         let (agent, url, size, send) = (agent.clone(), url.clone(), *size, send.clone());
-        // A thread that hangs in the system's name lookup is left behind: the process ends soon.
+        // A thread that hangs in the system's name lookup is left behind: the process
+        // ends soon.
         thread::spawn(move || drop(send.send((number, ask(&agent, &url, size)))));
     }
     drop(send);
@@ -35,16 +45,24 @@ pub fn first_to_answer(sources: &[(String, Option<u64>)], deadline: Duration) ->
             Err(mpsc::RecvTimeoutError::Disconnected) => break,
         }
     }
-    Err(client::blame(sources.iter().zip(&why).map(|((url, _), why)| (url.as_str(), why.as_str()))))
+    Err(client::blame(
+        sources.iter().zip(&why).map(|((url, _), why)| (url.as_str(), why.as_str())),
+    ))
 }
 
 fn ask(agent: &ureq::Agent, url: &str, size: Option<u64>) -> Result<(), String> {
-    // Not HEAD, which some servers refuse; the body, if it is the whole file, is not read.
-    let response = agent.get(url).header("Range", "bytes=0-0").call().map_err(|e| client::reason(&e))?;
+    // Not HEAD, which some servers refuse; the body, if it is the whole file, is not
+    // read.
+    let response = agent
+        .get(url)
+        .header("Range", "bytes=0-0")
+        .call()
+        .map_err(|e| client::reason(&e))?;
     let offered = match response.status().as_u16() {
         200 => response.body().content_length(),
         206 => {
-            let range = response.headers().get("content-range").and_then(|v| v.to_str().ok());
+            let range =
+                response.headers().get("content-range").and_then(|v| v.to_str().ok());
             range.and_then(parse_content_range).and_then(|(_, total)| total)
         }
         status => return Err(format!("answers {status}")),

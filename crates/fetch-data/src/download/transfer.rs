@@ -1,5 +1,5 @@
-//! Getting one file from one of several sources: tries, pauses, the next source, and going on where a broken
-//! transfer stopped.
+//! Getting one file from one of several sources: tries, pauses, the next source, and
+//! going on where a broken transfer stopped.
 
 use std::io::Read;
 use std::path::Path;
@@ -79,7 +79,8 @@ pub fn download(
 ) -> Result<Arrived> {
     let mut part = Part::open(destination, want.checksum.as_ref())?;
     // Complete, but not yet renamed when the earlier try ended.
-    if part.length() > 0 && Some(part.length()) == want.size && check(want, &part).is_ok() {
+    if part.length() > 0 && Some(part.length()) == want.size && check(want, &part).is_ok()
+    {
         let url = want.urls.first().cloned().unwrap_or_default();
         return Ok(Arrived { url, checksum: part.finish()? });
     }
@@ -94,11 +95,17 @@ pub fn download(
         for source in sources.iter_mut().filter(|s| s.usable()) {
             for _ in 0..MOST_RESUMES {
                 let before = part.length();
-                let failure = match attempt(agent, source.url, want, &mut part, patience, report) {
-                    Ok(()) => return Ok(Arrived { url: source.url.to_owned(), checksum: part.finish()? }),
-                    Err(Failure::Ours(error)) => return Err(error),
-                    Err(failure) => failure,
-                };
+                let failure =
+                    match attempt(agent, source.url, want, &mut part, patience, report) {
+                        Ok(()) => {
+                            return Ok(Arrived {
+                                url: source.url.to_owned(),
+                                checksum: part.finish()?,
+                            });
+                        }
+                        Err(Failure::Ours(error)) => return Err(error),
+                        Err(failure) => failure,
+                    };
                 let moved = part.length() > before;
                 asked = asked.max(source.note(failure, report));
                 if !moved || !source.usable() {
@@ -113,11 +120,17 @@ pub fn download(
     }
     let kept = match part.length() {
         0 => String::new(),
-        n => format!(" ({} are kept: the next try goes on from there)", progress::bytes(n)),
+        n => {
+            format!(" ({} are kept: the next try goes on from there)", progress::bytes(n))
+        }
     };
     part.close();
     let tried = sources.iter().map(|s| (s.url, s.trouble.as_str()));
-    Err(Error::failed(format_args!("cannot download {}{kept}: {}", want.name, client::blame(tried))))
+    Err(Error::failed(format_args!(
+        "cannot download {}{kept}: {}",
+        want.name,
+        client::blame(tried)
+    )))
 }
 
 /// One of the places where the file may be had.
@@ -141,7 +154,8 @@ impl<'a> Source<'a> {
         !self.wrong && self.silent < 2
     }
 
-    /// Remembers a failure, tells the user what is new about it, and returns the pause that was asked for.
+    /// Remembers a failure, tells the user what is new about it, and returns the pause
+    /// that was asked for.
     fn note(&mut self, failure: Failure, report: &dyn Fn(Event)) -> Duration {
         let (why, pause) = match failure {
             Failure::Wrong(why) => {
@@ -195,7 +209,8 @@ fn attempt(
         None => part.restart()?,
     }
     let asked_from = part.length();
-    let response = request.call().map_err(|e| trouble(&e, &client::through(agent, url)))?;
+    let response =
+        request.call().map_err(|e| trouble(&e, &client::through(agent, url)))?;
     let from = match response.status() {
         StatusCode::OK => {
             if asked_from > 0 {
@@ -215,12 +230,16 @@ fn attempt(
             asked_from
         }
         StatusCode::RANGE_NOT_SATISFIABLE if asked_from > 0 => {
-            // Nothing is left to send, or what is here is longer than the file: the checksum tells.
+            // Nothing is left to send, or what is here is longer than the file: the
+            // checksum tells.
             if want.checksum.is_some() && check(want, part).is_ok() {
                 return Ok(());
             }
             part.restart()?;
-            return Err(Failure::Passing("has no such range; starting over".to_owned(), Duration::ZERO));
+            return Err(Failure::Passing(
+                "has no such range; starting over".to_owned(),
+                Duration::ZERO,
+            ));
         }
         status => return Err(refusal(status, &response)),
     };
@@ -228,7 +247,9 @@ fn attempt(
     if let (Some(announced), Some(size)) = (announced, want.size)
         && announced != size
     {
-        let why = format!("offers {announced} bytes where {size} are published: not the same file");
+        let why = format!(
+            "offers {announced} bytes where {size} are published: not the same file"
+        );
         return Err(Failure::Wrong(why));
     }
     let total = want.size.or(announced);
@@ -268,20 +289,26 @@ fn receive(
     let mut window = (Instant::now(), part.length());
     loop {
         interrupt::check()?;
-        let n =
-            body.read(&mut buffer).map_err(|e| Failure::Passing(client::io_reason(&e), Duration::ZERO))?;
+        let n = body
+            .read(&mut buffer)
+            .map_err(|e| Failure::Passing(client::io_reason(&e), Duration::ZERO))?;
         if n == 0 {
             break;
         }
         if let Some(total) = total.filter(|&t| part.length() + n as u64 > t) {
             part.restart()?;
-            return Err(Failure::Wrong(format!("sends more than the {total} bytes of the file")));
+            return Err(Failure::Wrong(format!(
+                "sends more than the {total} bytes of the file"
+            )));
         }
         part.append(&buffer[..n])?;
         report(Event::At(part.length()));
         if window.0.elapsed() >= patience.stall {
             if part.length() - window.1 < patience.least_per_stall {
-                return Err(Failure::Passing("the transfer all but stopped".to_owned(), Duration::ZERO));
+                return Err(Failure::Passing(
+                    "the transfer all but stopped".to_owned(),
+                    Duration::ZERO,
+                ));
             }
             window = (Instant::now(), part.length());
         }
@@ -310,8 +337,16 @@ fn check(want: &Want, part: &Part) -> std::result::Result<(), String> {
 }
 
 /// Whether a 206 response goes on at byte `from` of a file of the published size.
-fn continues(response: &Response<Body>, from: u64, size: Option<u64>) -> std::result::Result<(), Failure> {
-    let header = response.headers().get("content-range").and_then(|v| v.to_str().ok()).unwrap_or_default();
+fn continues(
+    response: &Response<Body>,
+    from: u64,
+    size: Option<u64>,
+) -> std::result::Result<(), Failure> {
+    let header = response
+        .headers()
+        .get("content-range")
+        .and_then(|v| v.to_str().ok())
+        .unwrap_or_default();
     let Some((start, total)) = parse_content_range(header) else {
         return Err(Failure::Passing(
             format!("sent a range that makes no sense: `{header}`"),
@@ -325,18 +360,21 @@ fn continues(response: &Response<Body>, from: u64, size: Option<u64>) -> std::re
         ));
     }
     match (total, size) {
-        (Some(total), Some(size)) if total != size => {
-            Err(Failure::Wrong(format!("offers {total} bytes where {size} are published: not the same file")))
-        }
+        (Some(total), Some(size)) if total != size => Err(Failure::Wrong(format!(
+            "offers {total} bytes where {size} are published: not the same file"
+        ))),
         _ => Ok(()),
     }
 }
 
-/// The first byte and the total of `bytes FIRST-LAST/TOTAL` (RFC 9110, 14.4); the total may be `*`.
+/// The first byte and the total of `bytes FIRST-LAST/TOTAL` (RFC 9110, 14.4); the total
+/// may be `*`.
 pub(super) fn parse_content_range(text: &str) -> Option<(u64, Option<u64>)> {
-    let (range, total) = text.trim().strip_prefix("bytes")?.trim_start().split_once('/')?;
+    let (range, total) =
+        text.trim().strip_prefix("bytes")?.trim_start().split_once('/')?;
     let (first, last) = range.split_once('-')?;
-    let (first, last): (u64, u64) = (first.trim().parse().ok()?, last.trim().parse().ok()?);
+    let (first, last): (u64, u64) =
+        (first.trim().parse().ok()?, last.trim().parse().ok()?);
     let total = match total.trim() {
         "*" => None,
         n => Some(n.parse().ok()?),
@@ -344,10 +382,12 @@ pub(super) fn parse_content_range(text: &str) -> Option<(u64, Option<u64>)> {
     (first <= last && total.is_none_or(|t| last < t)).then_some((first, total))
 }
 
-/// What tells one version of the file from the next: a strong ETag, or the date. A weak ETag may not be sent
-/// with If-Range (RFC 9110, 13.1.5).
+/// What tells one version of the file from the next: a strong ETag, or the date. A weak
+/// ETag may not be sent with If-Range (RFC 9110, 13.1.5).
 fn validator(response: &Response<Body>) -> Option<String> {
-    let header = |name: &str| response.headers().get(name).and_then(|v| v.to_str().ok()).map(str::to_owned);
+    let header = |name: &str| {
+        response.headers().get(name).and_then(|v| v.to_str().ok()).map(str::to_owned)
+    };
     header("etag").filter(|tag| tag.starts_with('"')).or_else(|| header("last-modified"))
 }
 
@@ -360,18 +400,22 @@ fn refusal(status: StatusCode, response: &Response<Body>) -> Failure {
     if !passing {
         return Failure::Wrong(what);
     }
-    let asked = response.headers().get("retry-after").and_then(|v| v.to_str().ok()?.trim().parse().ok());
+    let asked = response
+        .headers()
+        .get("retry-after")
+        .and_then(|v| v.to_str().ok()?.trim().parse().ok());
     Failure::Passing(what, Duration::from_secs(asked.unwrap_or(0)))
 }
 
 fn trouble(error: &ureq::Error, through: &str) -> Failure {
     let why = client::reason(error);
     match error {
-        ureq::Error::BadUri(_) | ureq::Error::Http(_) | ureq::Error::TooManyRedirects => Failure::Wrong(why),
-        // The server was there and did not finish its answer.
-        ureq::Error::Timeout(Timeout::RecvResponse | Timeout::PerRead) | ureq::Error::Protocol(_) => {
-            Failure::Passing(why, Duration::ZERO)
+        ureq::Error::BadUri(_) | ureq::Error::Http(_) | ureq::Error::TooManyRedirects => {
+            Failure::Wrong(why)
         }
+        // The server was there and did not finish its answer.
+        ureq::Error::Timeout(Timeout::RecvResponse | Timeout::PerRead)
+        | ureq::Error::Protocol(_) => Failure::Passing(why, Duration::ZERO),
         _ => Failure::Silent(why + through),
     }
 }
@@ -385,9 +429,15 @@ mod tests {
     fn content_ranges() {
         assert_eq!(parse_content_range("bytes 5-9/10"), Some((5, Some(10))));
         assert_eq!(parse_content_range(" bytes 0-0/*"), Some((0, None)));
-        for bad in
-            ["", "bytes */10", "bytes 5-4/10", "bytes 5-10/10", "bytes -5-9/10", "items 5-9/10", "bytes 5-9"]
-        {
+        for bad in [
+            "",
+            "bytes */10",
+            "bytes 5-4/10",
+            "bytes 5-10/10",
+            "bytes -5-9/10",
+            "items 5-9/10",
+            "bytes 5-9",
+        ] {
             assert_eq!(parse_content_range(bad), None, "{bad}");
         }
     }

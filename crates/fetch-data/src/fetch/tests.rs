@@ -1,4 +1,5 @@
-//! Published data sets, from a server on the loopback interface that has them in their published layouts.
+//! Published data sets, from a server on the loopback interface that has them in their
+//! published layouts.
 
 #[path = "../../tests/web/mod.rs"]
 mod web;
@@ -37,7 +38,8 @@ fn options(root: &Path) -> Options {
 }
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {
-    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    let mut encoder =
+        flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     encoder.write_all(bytes).unwrap();
     encoder.finish().unwrap()
 }
@@ -59,7 +61,8 @@ const NAMES: [&str; 4] = [
 
 /// A small MNIST: four files that are used as they are.
 fn mnist(server: &Server, images: u64) -> &'static Entry {
-    let files = [idx(3, &[28, 28], 7), idx(3, &[], 9), idx(2, &[28, 28], 7), idx(2, &[], 0)];
+    let files =
+        [idx(3, &[28, 28], 7), idx(3, &[], 9), idx(2, &[28, 28], 7), idx(2, &[], 0)];
     let files: Vec<Download> = NAMES
         .iter()
         .zip(files)
@@ -123,7 +126,11 @@ fn files_that_are_used_as_they_are() {
     assert_eq!(manifest.splits["train"], &NAMES[..2]);
     assert_eq!(manifest.checksums.len(), 4);
     assert_eq!(manifest.source, server.url("/train-images-idx3-ubyte.gz"));
-    assert_eq!(cached(&options, entry), 0, "the files are in the data set; twice is once too often");
+    assert_eq!(
+        cached(&options, entry),
+        0,
+        "the files are in the data set; twice is once too often"
+    );
     assert_eq!(server.requests().len(), 4);
 }
 
@@ -138,8 +145,9 @@ fn what_was_downloaded_is_used_again() {
     assert_eq!((cached(&options, mnist(&server, 3)), server.requests().len()), (4, 4));
     let cache = options.cache().join("small-mnist");
     fs::write(cache.join(NAMES[1]), "damaged").unwrap();
-    let message =
-        run(mnist(&server, 3), &Options { offline: true, ..options.clone() }).unwrap_err().to_string();
+    let message = run(mnist(&server, 3), &Options { offline: true, ..options.clone() })
+        .unwrap_err()
+        .to_string();
     assert!(message.contains("--offline"), "{message}");
     run(mnist(&server, 3), &options).unwrap();
     assert_eq!(server.requests().len(), 5, "only the damaged file is downloaded again");
@@ -156,9 +164,15 @@ fn a_mirror_comes_first() {
     let Origin::Web { files, .. } = &entry.origin else { unreachable!() };
     let edition = &files[0].editions[0];
     let mirror = |m: &str| urls(entry, edition, &[m.to_owned()])[..2].to_vec();
-    assert_eq!(mirror("http://m/sets/")[0], "http://m/sets/small-mnist/train-images-idx3-ubyte.gz");
+    assert_eq!(
+        mirror("http://m/sets/")[0],
+        "http://m/sets/small-mnist/train-images-idx3-ubyte.gz"
+    );
     assert_eq!(mirror("http://m/sets")[1], "http://m/sets/train-images-idx3-ubyte.gz");
-    assert_eq!(mirror("http://m/train-images-idx3-ubyte.gz")[0], "http://m/train-images-idx3-ubyte.gz");
+    assert_eq!(
+        mirror("http://m/train-images-idx3-ubyte.gz")[0],
+        "http://m/train-images-idx3-ubyte.gz"
+    );
 }
 
 fn tar(files: &[(&str, Vec<u8>)]) -> Vec<u8> {
@@ -184,7 +198,10 @@ fn an_archive_in_its_second_edition_and_again_from_the_cache() {
             (at("fine_label_names.txt"), names.clone().into_bytes()),
             (at("._train.bin"), b"litter".to_vec()),
         ];
-        tar(&all.iter().map(|(name, bytes)| (name.as_str(), bytes.clone())).collect::<Vec<_>>())
+        tar(&all
+            .iter()
+            .map(|(name, bytes)| (name.as_str(), bytes.clone()))
+            .collect::<Vec<_>>())
     };
     let (first, second) = (files("cifar-100-binary/"), files(""));
     let served = second.clone();
@@ -216,7 +233,10 @@ fn an_archive_in_its_second_edition_and_again_from_the_cache() {
     let options = options(root.path());
     let folder = run(entry, &options).unwrap();
     let manifest = Manifest::read(&folder).unwrap().unwrap();
-    assert_eq!((manifest.source, manifest.classes[99].as_str()), (server.url("/second"), "class99"));
+    assert_eq!(
+        (manifest.source, manifest.classes[99].as_str()),
+        (server.url("/second"), "class99")
+    );
     assert!(!folder.join("._train.bin").exists());
     fs::remove_dir_all(&folder).unwrap();
     run(entry, &Options { offline: true, ..options }).unwrap();
@@ -226,21 +246,32 @@ fn an_archive_in_its_second_edition_and_again_from_the_cache() {
 #[test]
 fn an_archive_that_is_converted() {
     let root = tempfile::tempdir().unwrap();
-    let mut files = vec![("imagenette2-160/noisy_imagenette.csv".to_owned(), b"x".to_vec())];
+    let mut files =
+        vec![("imagenette2-160/noisy_imagenette.csv".to_owned(), b"x".to_vec())];
     for (number, _) in classes::IMAGENETTE {
         files.push((format!("imagenette2-160/train/{number}/a.JPEG"), b"x".to_vec()));
         files.push((format!("imagenette2-160/val/{number}/b.JPEG"), b"x".to_vec()));
     }
-    let bytes = tar(&files.iter().map(|(name, bytes)| (name.as_str(), bytes.clone())).collect::<Vec<_>>());
+    let bytes = tar(&files
+        .iter()
+        .map(|(name, bytes)| (name.as_str(), bytes.clone()))
+        .collect::<Vec<_>>());
     let archive = root.path().join("some.tgz");
     fs::write(&archive, bytes).unwrap();
-    let options =
-        Options { from: Some(Given::Path(archive)), any_checksum: true, ..options(&root.path().join("raw")) };
+    let options = Options {
+        from: Some(Given::Path(archive)),
+        any_checksum: true,
+        ..options(&root.path().join("raw"))
+    };
     let folder = fetch("imagenette", &options).unwrap();
     let manifest = Manifest::read(&folder).unwrap().unwrap();
-    assert_eq!((manifest.classes[8].as_str(), manifest.splits["test"][0].as_str()), ("golf ball", "test"));
+    assert_eq!(
+        (manifest.classes[8].as_str(), manifest.splits["test"][0].as_str()),
+        ("golf ball", "test")
+    );
     assert!(folder.join("test/golf ball/b.JPEG").exists());
-    let mut names: Vec<_> = fs::read_dir(&folder).unwrap().map(|e| e.unwrap().file_name()).collect();
+    let mut names: Vec<_> =
+        fs::read_dir(&folder).unwrap().map(|e| e.unwrap().file_name()).collect();
     names.sort();
     assert_eq!(names, ["dataset.toml", "test", "train"]);
 }

@@ -24,7 +24,8 @@ fn idx(dims: &[u32], items: &[u8]) -> Vec<u8> {
 }
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {
-    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    let mut encoder =
+        flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     encoder.write_all(bytes).unwrap();
     encoder.finish().unwrap()
 }
@@ -34,7 +35,11 @@ fn mnist(folder: &Path, base: &str, suffix: &str) {
     for (split, count) in [("train", 3u32), ("t10k", 2)] {
         let pack = |bytes: Vec<u8>| if suffix == ".gz" { gzip(&bytes) } else { bytes };
         let pixels = vec![9; count as usize * 20];
-        put(folder, &format!("{base}{split}-images-idx3-ubyte{suffix}"), &pack(idx(&[count, 4, 5], &pixels)));
+        put(
+            folder,
+            &format!("{base}{split}-images-idx3-ubyte{suffix}"),
+            &pack(idx(&[count, 4, 5], &pixels)),
+        );
         let labels = [0, 6, 1];
         let labels = idx(&[count], &labels[..count as usize]);
         put(folder, &format!("{base}{split}-labels-idx1-ubyte{suffix}"), &pack(labels));
@@ -54,7 +59,10 @@ fn cifar_is_found_where_archives_put_it() {
         for entry in [catalogue::find("cifar10"), None] {
             let layout = find(folder.path(), entry, false).unwrap();
             assert_eq!(layout.manifest.kind, Kind::Cifar10);
-            assert_eq!(layout.manifest.splits["train"][4], format!("{base}data_batch_5.bin"));
+            assert_eq!(
+                layout.manifest.splits["train"][4],
+                format!("{base}data_batch_5.bin")
+            );
             assert_eq!(
                 layout.extras,
                 ["batches.meta.txt", "readme.html"].map(|file| format!("{base}{file}"))
@@ -68,7 +76,10 @@ fn cifar_is_found_where_archives_put_it() {
 fn cifar_must_be_whole() {
     let folder = tempfile::tempdir().unwrap();
     cifar(folder.path(), "", 2);
-    assert!(fails(folder.path(), Some("cifar10"), true).contains("10 images where 50000 are published"));
+    assert!(
+        fails(folder.path(), Some("cifar10"), true)
+            .contains("10 images where 50000 are published")
+    );
     put(folder.path(), "data_batch_3.bin", &[0; 3072]);
     let message = fails(folder.path(), Some("cifar10"), false);
     assert!(message.contains("data_batch_3.bin: has 3,072 bytes"), "{message}");
@@ -87,7 +98,10 @@ fn class_names_beside_the_batches_are_used() {
     let cifar10 = catalogue::find("cifar10");
     assert_eq!(find(folder.path(), cifar10, false).unwrap().manifest.classes[9], "j");
     put(folder.path(), "batches.meta.txt", b"a\nb\n");
-    assert!(fails(folder.path(), Some("cifar10"), false).contains("names 2 classes where 10 are published"));
+    assert!(
+        fails(folder.path(), Some("cifar10"), false)
+            .contains("names 2 classes where 10 are published")
+    );
     fs::remove_file(folder.path().join("batches.meta.txt")).unwrap();
     assert_eq!(find(folder.path(), cifar10, false).unwrap().manifest.classes[9], "truck");
 }
@@ -98,9 +112,16 @@ fn idx_files_are_found_gzipped_and_not() {
         let folder = tempfile::tempdir().unwrap();
         mnist(folder.path(), base, suffix);
         let layout = find(folder.path(), None, false).unwrap();
-        assert_eq!(layout.manifest.splits["test"][1], format!("{base}t10k-labels-idx1-ubyte{suffix}"));
         assert_eq!(
-            find(folder.path(), catalogue::find("mnist-5k"), false).unwrap().manifest.classes.len(),
+            layout.manifest.splits["test"][1],
+            format!("{base}t10k-labels-idx1-ubyte{suffix}")
+        );
+        assert_eq!(
+            find(folder.path(), catalogue::find("mnist-5k"), false)
+                .unwrap()
+                .manifest
+                .classes
+                .len(),
             10
         );
     }
@@ -178,5 +199,8 @@ fn a_folder_without_images_says_what_was_looked_for() {
     put(folder.path(), "notes.txt", b"");
     assert!(fails(folder.path(), None, false).contains("holds no data set"));
     assert!(fails(folder.path(), Some("cifar10"), false).contains("holds no data set"));
-    assert!(fails(&folder.path().join("missing"), None, false).contains("no such file or folder"));
+    assert!(
+        fails(&folder.path().join("missing"), None, false)
+            .contains("no such file or folder")
+    );
 }

@@ -1,5 +1,5 @@
-//! How much an archive may unpack to, counted where the bytes come out of the decompressor, so that file
-//! contents, headers and long names all count.
+//! How much an archive may unpack to, counted where the bytes come out of the
+//! decompressor, so that file contents, headers and long names all count.
 
 use std::cell::Cell;
 use std::io::{self, Read};
@@ -17,13 +17,18 @@ pub struct Budget {
     limit: u64,
 }
 
-/// No header needs more; a long name in one would otherwise be read into memory whatever its length.
+/// No header needs more; a long name in one would otherwise be read into memory whatever
+/// its length.
 const MOST_HEADER: u64 = 1 << 20;
 
 impl Budget {
     /// Allows `limit` bytes.
     pub fn new(limit: u64) -> Self {
-        Self { left: Rc::new(Cell::new(limit)), header: Rc::new(Cell::new(MOST_HEADER)), limit }
+        Self {
+            left: Rc::new(Cell::new(limit)),
+            header: Rc::new(Cell::new(MOST_HEADER)),
+            limit,
+        }
     }
 
     /// What follows is a header.
@@ -37,7 +42,8 @@ impl Budget {
     }
 
     fn take(&self, n: u64) -> io::Result<()> {
-        let too_much = |what: String| Err(io::Error::new(io::ErrorKind::QuotaExceeded, what));
+        let too_much =
+            |what: String| Err(io::Error::new(io::ErrorKind::QuotaExceeded, what));
         let Some(left) = self.left.get().checked_sub(n) else {
             return too_much(format!(
                 "unpacks to more than {}, far more than this data set can need: not unpacked",

@@ -1,4 +1,5 @@
-//! An archive entry's name, which somebody else chose: where it may be written, or why not.
+//! An archive entry's name, which somebody else chose: where it may be written, or why
+//! not.
 
 use std::path::PathBuf;
 
@@ -9,8 +10,9 @@ const LONGEST_NAME: usize = 255;
 /// What systems take as a whole path, with room for the folder it is unpacked in.
 const LONGEST_PATH: usize = 2048;
 
-/// The relative path that an entry called `name` may be written to below the target folder: one or more plain
-/// names, none of them `..`, at the start no `/` and no drive. `Ok(None)` is the target folder itself (`./`).
+/// The relative path that an entry called `name` may be written to below the target
+/// folder: one or more plain names, none of them `..`, at the start no `/` and no drive.
+/// `Ok(None)` is the target folder itself (`./`).
 ///
 /// Errors complete the sentence "the entry ... ".
 pub fn safe_path(name: &[u8]) -> Result<Option<PathBuf>, &'static str> {
@@ -39,7 +41,9 @@ pub fn safe_path(name: &[u8]) -> Result<Option<PathBuf>, &'static str> {
         match part {
             "" | "." => continue,
             ".." => return Err("would be written outside the folder (`..` in its name)"),
-            part if part.len() > LONGEST_NAME => return Err("has a name that is too long"),
+            part if part.len() > LONGEST_NAME => {
+                return Err("has a name that is too long");
+            }
             part => path.push(part),
         }
         depth += 1;
@@ -50,7 +54,8 @@ pub fn safe_path(name: &[u8]) -> Result<Option<PathBuf>, &'static str> {
     Ok((depth > 0).then_some(path))
 }
 
-/// Whether the entry is what macOS adds to archives (`._name`, `.DS_Store`, `__MACOSX`): it is left out.
+/// Whether the entry is what macOS adds to archives (`._name`, `.DS_Store`, `__MACOSX`):
+/// it is left out.
 pub fn is_litter(path: &std::path::Path) -> bool {
     path.components().any(|part| {
         let part = part.as_os_str().as_encoded_bytes();

@@ -1,8 +1,8 @@
 //! Unpacking archives that strangers made: tar, gzipped or not, and zip.
 //!
-//! Only plain files and folders come out, only below the target, and not more than a given number of bytes;
-//! anything else ends it with the name of the entry. The target is a temporary folder of ours, so what came
-//! out before that goes too.
+//! Only plain files and folders come out, only below the target, and not more than a
+//! given number of bytes; anything else ends it with the name of the entry. The target is
+//! a temporary folder of ours, so what came out before that goes too.
 
 mod budget;
 pub mod entry;
@@ -30,7 +30,8 @@ pub enum Kind {
     Zip,
 }
 
-/// Looks at the first bytes of `path`. What is no archive that can be read here is an error that says so.
+/// Looks at the first bytes of `path`. What is no archive that can be read here is an
+/// error that says so.
 pub fn kind(path: &Path) -> Result<Kind> {
     let mut start = Vec::with_capacity(512);
     let file = File::open(path).doing("read", path)?;
@@ -38,7 +39,9 @@ pub fn kind(path: &Path) -> Result<Kind> {
     let other = match start.as_slice() {
         [0x1f, 0x8b, ..] => return Ok(Kind::Gzip),
         [b'P', b'K', 3, 4, ..] | [b'P', b'K', 5, 6, ..] => return Ok(Kind::Zip),
-        header if header.get(257..262) == Some(b"ustar") || is_old_tar(header) => return Ok(Kind::Tar),
+        header if header.get(257..262) == Some(b"ustar") || is_old_tar(header) => {
+            return Ok(Kind::Tar);
+        }
         [] => "is empty",
         [0xfd, b'7', b'z', b'X', b'Z', ..] => {
             "is compressed with xz, which is not supported: unpack it yourself and give the folder"
@@ -55,11 +58,17 @@ pub fn kind(path: &Path) -> Result<Kind> {
     Err(Error::failed(format_args!("{} {other}", path.display())))
 }
 
-/// Whether this begins a tar of before 1988, which has no magic: its header's checksum is right.
+/// Whether this begins a tar of before 1988, which has no magic: its header's checksum is
+/// right.
 fn is_old_tar(start: &[u8]) -> bool {
     let Ok(bytes) = <&[u8; 512]>::try_from(start) else { return false };
-    let sum = |i: usize| if (148..156).contains(&i) { u32::from(b' ') } else { u32::from(bytes[i]) };
-    bytes[0] != 0 && tar::Header::from_byte_slice(bytes).cksum().is_ok_and(|c| c == (0..512).map(sum).sum())
+    let sum = |i: usize| {
+        if (148..156).contains(&i) { u32::from(b' ') } else { u32::from(bytes[i]) }
+    };
+    bytes[0] != 0
+        && tar::Header::from_byte_slice(bytes)
+            .cksum()
+            .is_ok_and(|c| c == (0..512).map(sum).sum())
 }
 
 /// Unpacks `archive` into the folder `target`, at most `limit` bytes.
@@ -71,12 +80,19 @@ pub fn unpack(archive: &Path, target: &Path, limit: u64) -> Result<()> {
     let size = file.seek(SeekFrom::End(0)).doing("read", archive)?;
     file.seek(SeekFrom::Start(0)).doing("read", archive)?;
     let name = archive.file_name().map_or(archive, Path::new);
-    let bar = Progress::new(format!("unpacking {}", name.display()), Some(size), Unit::Bytes);
+    let bar =
+        Progress::new(format!("unpacking {}", name.display()), Some(size), Unit::Bytes);
     let mut sink = Sink::new(target);
     match kind {
-        Kind::Tar => tarball::unpack_plain(Counted { inner: file, bar }, &mut sink, limit),
+        Kind::Tar => {
+            tarball::unpack_plain(Counted { inner: file, bar }, &mut sink, limit)
+        }
         Kind::Gzip => {
-            let unzipped = flate2::bufread::MultiGzDecoder::new(BufReader::new(Counted { inner: file, bar }));
+            let unzipped =
+                flate2::bufread::MultiGzDecoder::new(BufReader::new(Counted {
+                    inner: file,
+                    bar,
+                }));
             tarball::unpack(unzipped, &mut sink, limit)
         }
         Kind::Zip => zipped::unpack(file, &mut sink, limit, bar),

@@ -1,4 +1,5 @@
-//! Where unpacked files go: a folder of ours that holds nothing but what this archive put there.
+//! Where unpacked files go: a folder of ours that holds nothing but what this archive put
+//! there.
 
 use std::collections::HashSet;
 use std::fs::{self, OpenOptions};
@@ -15,8 +16,9 @@ pub struct Sink<'a> {
     seen: HashSet<PathBuf>,
 }
 
-/// From this size on a file is flushed to the disk by itself: losing power must not leave a large file of
-/// zeros under a final name. Flushing every small file would take minutes.
+/// From this size on a file is flushed to the disk by itself: losing power must not leave
+/// a large file of zeros under a final name. Flushing every small file would take
+/// minutes.
 const FLUSHED_FROM: u64 = 1 << 20;
 
 impl<'a> Sink<'a> {
@@ -50,9 +52,13 @@ impl<'a> Sink<'a> {
         if let Some(folder) = place.parent() {
             fs::create_dir_all(folder).map_err(|e| clash(name, &e))?;
         }
-        // Never through something that is already there, such as the same name in other letters' case.
-        let mut file =
-            OpenOptions::new().write(true).create_new(true).open(&place).map_err(|e| clash(name, &e))?;
+        // Never through something that is already there, such as the same name in other
+        // letters' case.
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .open(&place)
+            .map_err(|e| clash(name, &e))?;
         let size = copy(contents, &mut file, &path)?;
         if size >= FLUSHED_FROM {
             file.sync_all().doing("write", &place)?;
@@ -68,15 +74,22 @@ fn checked(name: &[u8]) -> Result<Option<PathBuf>> {
 /// An entry that is not unpacked, and with it the archive.
 pub fn refused(name: &[u8], why: &str) -> Error {
     let name: String = String::from_utf8_lossy(name).chars().take(200).collect();
-    Error::failed(format_args!("the entry `{}` {why}; nothing was unpacked", name.escape_debug()))
+    Error::failed(format_args!(
+        "the entry `{}` {why}; nothing was unpacked",
+        name.escape_debug()
+    ))
 }
 
 fn clash(name: &[u8], error: &io::Error) -> Error {
     match error.kind() {
-        io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => {
-            refused(name, "has the name of another entry (or one that differs only in case)")
-        }
-        _ => Error::io(format_args!("cannot write {}", String::from_utf8_lossy(name).escape_debug()), error),
+        io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => refused(
+            name,
+            "has the name of another entry (or one that differs only in case)",
+        ),
+        _ => Error::io(
+            format_args!("cannot write {}", String::from_utf8_lossy(name).escape_debug()),
+            error,
+        ),
     }
 }
 

@@ -9,15 +9,21 @@ use super::budget::{Budget, Budgeted};
 use super::damage;
 use super::sink::{Sink, refused};
 
-/// Unpacks a tar archive that nothing is wrapped around: that it is whole is told by the empty block at its end.
+/// Unpacks a tar archive that nothing is wrapped around: that it is whole is told by the
+/// empty block at its end.
 pub fn unpack_plain(reader: impl Read, sink: &mut Sink, limit: u64) -> Result<()> {
     let mut reader = EndSeen { inner: reader, seen: false };
     unpack_to_end(&mut reader, sink, limit, |reader| {
-        if reader.seen { Err(damage(&std::io::ErrorKind::UnexpectedEof.into())) } else { Ok(()) }
+        if reader.seen {
+            Err(damage(&std::io::ErrorKind::UnexpectedEof.into()))
+        } else {
+            Ok(())
+        }
     })
 }
 
-/// Unpacks the tar archive that `reader` gives, to its last byte: gzip's own checksum comes at the end.
+/// Unpacks the tar archive that `reader` gives, to its last byte: gzip's own checksum
+/// comes at the end.
 pub fn unpack(reader: impl Read, sink: &mut Sink, limit: u64) -> Result<()> {
     unpack_to_end(reader, sink, limit, |_| Ok(()))
 }
@@ -56,7 +62,9 @@ fn unpack_to_end<R: Read>(
         match entry.header().entry_type() {
             EntryType::Directory => sink.folder(&name)?,
             // Old archives mark folders only by a slash.
-            EntryType::Regular if name.ends_with(b"/") && size == 0 => sink.folder(&name)?,
+            EntryType::Regular if name.ends_with(b"/") && size == 0 => {
+                sink.folder(&name)?
+            }
             EntryType::Regular | EntryType::Continuous => {
                 if sink.file(&name, &mut entry)? != size {
                     return Err(damage(&std::io::ErrorKind::UnexpectedEof.into()));
@@ -71,7 +79,8 @@ fn unpack_to_end<R: Read>(
     if count == 0 {
         return Err(torchmill::Error::failed("holds no tar archive"));
     }
-    // What follows the archive is padding. Reading it lets the decompressor check what it has decompressed.
+    // What follows the archive is padding. Reading it lets the decompressor check what it
+    // has decompressed.
     budget.expect_contents();
     let mut rest = archive.into_inner();
     check(rest.inner())?;

@@ -56,8 +56,10 @@ fn attempt(bytes: &[u8], limit: u64) -> (Place, Result<()>) {
     std::fs::write(&archive, bytes).unwrap();
     std::fs::create_dir(&target).unwrap();
     let result = unpack(&archive, &target, limit);
-    let mut names: Vec<_> =
-        std::fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+    let mut names: Vec<_> = std::fs::read_dir(folder.path())
+        .unwrap()
+        .map(|e| e.unwrap().file_name())
+        .collect();
     names.sort();
     assert_eq!(names, ["archive", "target"], "something was written outside the target");
     (Place { folder, archive, target }, result)
@@ -96,7 +98,8 @@ fn files_and_folders_come_out() {
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt;
-            let mode = place.target.join("set/a.bin").metadata().unwrap().permissions().mode();
+            let mode =
+                place.target.join("set/a.bin").metadata().unwrap().permissions().mode();
             assert_eq!(mode & 0o7111, 0, "the archive must not choose permissions");
         }
     }
@@ -117,12 +120,16 @@ fn long_names_are_read_both_ways() {
     builder.append(&header, &b"x"[..]).unwrap();
     let (place, result) = attempt(&builder.into_inner().unwrap(), ROOM);
     result.unwrap();
-    assert!(place.target.join(name).is_file() && place.target.join("from-pax.bin").is_file());
+    assert!(
+        place.target.join(name).is_file() && place.target.join("from-pax.bin").is_file()
+    );
 }
 
 #[test]
 fn names_that_leave_the_folder_are_refused() {
-    for name in ["../out", "/tmp/torchmill-out", "a/../../out", "..", "c:\\out", "a\\..\\out"] {
+    for name in
+        ["../out", "/tmp/torchmill-out", "a/../../out", "..", "c:\\out", "a\\..\\out"]
+    {
         let tar = Tar::default().file("good", b"1").file(name, b"2").end();
         let message = refusal(&gzip(&tar));
         assert!(message.contains(&name.escape_debug().to_string()), "{message}");
@@ -135,8 +142,10 @@ fn names_that_leave_the_folder_are_refused() {
         .file("harmless", b"2")
         .end();
     assert!(refusal(&hidden).contains("`..`"));
-    let pax =
-        Tar::default().entry(b"pax", EntryType::XHeader, b"18 path=../../out\n").file("harmless", b"2").end();
+    let pax = Tar::default()
+        .entry(b"pax", EntryType::XHeader, b"18 path=../../out\n")
+        .file("harmless", b"2")
+        .end();
     assert!(refusal(&pax).contains("`..`"));
 }
 
@@ -172,10 +181,14 @@ fn bombs_stop_at_the_limit() {
     let message = refusal(&zeros);
     assert!(message.contains("more than 1.00 MiB"), "{message}");
     // Many small files weigh as much as their headers.
-    let many = (0..3000).fold(Tar::default(), |tar, i| tar.file(&format!("{i}"), b"")).end();
+    let many =
+        (0..3000).fold(Tar::default(), |tar, i| tar.file(&format!("{i}"), b"")).end();
     assert!(refusal(&gzip(&many)).contains("more than 1.00 MiB"));
     // A name is read into memory: no limit of the data set's must let it be long.
-    let name = Tar::default().entry(b"L", EntryType::GNULongName, &vec![b'a'; 4 << 20]).file("x", b"").end();
+    let name = Tar::default()
+        .entry(b"L", EntryType::GNULongName, &vec![b'a'; 4 << 20])
+        .file("x", b"")
+        .end();
     let (_, result) = attempt(&gzip(&name), 1 << 30);
     assert!(result.unwrap_err().to_string().contains("header of more than 1 MiB"));
 }
@@ -193,7 +206,8 @@ fn a_length_that_is_not_there_costs_nothing() {
 #[test]
 fn truncation_is_noticed_wherever_it_is() {
     // Contents that do not compress, so that cuts fall everywhere.
-    let noise: Vec<u8> = (0u32..20_000).map(|i| (i.wrapping_mul(2_654_435_761) >> 11) as u8).collect();
+    let noise: Vec<u8> =
+        (0u32..20_000).map(|i| (i.wrapping_mul(2_654_435_761) >> 11) as u8).collect();
     let whole = gzip(&Tar::default().file("a", &noise).file("b", &noise).end());
     for cut in (0..whole.len()).step_by(997).chain([whole.len() - 1]) {
         let (_, result) = attempt(&whole[..cut], ROOM);
@@ -205,9 +219,11 @@ fn truncation_is_noticed_wherever_it_is() {
 
 #[test]
 fn damage_is_noticed() {
-    let noise: Vec<u8> = (0u32..20_000).map(|i| (i.wrapping_mul(2_654_435_761) >> 11) as u8).collect();
+    let noise: Vec<u8> =
+        (0u32..20_000).map(|i| (i.wrapping_mul(2_654_435_761) >> 11) as u8).collect();
     let whole = gzip(&Tar::default().file("a", &noise).end());
-    // The last bytes are the checksum and the length, which come after the archive itself.
+    // The last bytes are the checksum and the length, which come after the archive
+    // itself.
     for at in [whole.len() / 2, whole.len() - 8, whole.len() - 1] {
         let mut damaged = whole.clone();
         damaged[at] ^= 0x10;
@@ -236,7 +252,12 @@ fn zip_of(entries: &[(&str, &[u8])]) -> Vec<u8> {
     let mut writer = zip::ZipWriter::new(io::Cursor::new(Vec::new()));
     for (name, contents) in entries {
         let options = zip::write::SimpleFileOptions::default();
-        writer.start_file(*name, options.compression_method(zip::CompressionMethod::Deflated)).unwrap();
+        writer
+            .start_file(
+                *name,
+                options.compression_method(zip::CompressionMethod::Deflated),
+            )
+            .unwrap();
         writer.write_all(contents).unwrap();
     }
     writer.finish().unwrap().into_inner()
@@ -244,24 +265,38 @@ fn zip_of(entries: &[(&str, &[u8])]) -> Vec<u8> {
 
 #[test]
 fn zip_files_come_out_and_are_watched_as_closely() {
-    let good = zip_of(&[("set/a", b"aaa"), ("__MACOSX/set/._a", b"litter"), ("set/b/c", &[3; 70_000])]);
+    let good = zip_of(&[
+        ("set/a", b"aaa"),
+        ("__MACOSX/set/._a", b"litter"),
+        ("set/b/c", &[3; 70_000]),
+    ]);
     let (place, result) = attempt(&good, ROOM);
     result.unwrap();
     assert_eq!(std::fs::read(place.target.join("set/b/c")).unwrap(), [3; 70_000]);
     assert!(!place.target.join("__MACOSX").exists());
 
     for name in ["../out", "/out", "a/../../out", "a\\..\\out"] {
-        assert!(refusal(&zip_of(&[("good", b"1"), (name, b"2")])).contains("nothing was unpacked"), "{name}");
+        assert!(
+            refusal(&zip_of(&[("good", b"1"), (name, b"2")]))
+                .contains("nothing was unpacked"),
+            "{name}"
+        );
     }
-    assert!(refusal(&zip_of(&[("zeros", &vec![0; 8 << 20])])).contains("more than 1.00 MiB"));
+    assert!(
+        refusal(&zip_of(&[("zeros", &vec![0; 8 << 20])])).contains("more than 1.00 MiB")
+    );
     for cut in (1..good.len()).step_by(13) {
         let (_, result) = attempt(&good[..cut], ROOM);
         assert!(result.is_err(), "{cut} of {} bytes passed", good.len());
     }
 
     let mut writer = zip::ZipWriter::new(io::Cursor::new(Vec::new()));
-    writer.add_symlink("trap", "/etc/passwd", zip::write::SimpleFileOptions::default()).unwrap();
-    assert!(refusal(&writer.finish().unwrap().into_inner()).contains("a link or a device"));
+    writer
+        .add_symlink("trap", "/etc/passwd", zip::write::SimpleFileOptions::default())
+        .unwrap();
+    assert!(
+        refusal(&writer.finish().unwrap().into_inner()).contains("a link or a device")
+    );
 }
 
 #[test]
@@ -344,5 +379,8 @@ fn a_zip_compressed_in_another_way_says_what_to_do() {
     let directory = bytes.windows(4).position(|w| w == b"PK\x01\x02").unwrap();
     (bytes[8], bytes[directory + 10]) = (12, 12);
     let message = refusal(&bytes);
-    assert!(message.contains("bzip2 or LZMA") && message.contains("unpack it yourself"), "{message}");
+    assert!(
+        message.contains("bzip2 or LZMA") && message.contains("unpack it yourself"),
+        "{message}"
+    );
 }

@@ -12,20 +12,28 @@ use super::budget::{Budget, Budgeted};
 use super::damage;
 use super::sink::{Sink, refused};
 
-/// The bits of a Unix mode that say what a file is, and those of a plain file and a folder.
+/// The bits of a Unix mode that say what a file is, and those of a plain file and a
+/// folder.
 const KIND: u32 = 0o170_000;
 const PLAIN: u32 = 0o100_000;
 const FOLDER: u32 = 0o040_000;
 
 /// Unpacks a zip archive.
-pub fn unpack(mut file: File, sink: &mut Sink, limit: u64, mut bar: Progress) -> Result<()> {
+pub fn unpack(
+    mut file: File,
+    sink: &mut Sink,
+    limit: u64,
+    mut bar: Progress,
+) -> Result<()> {
     let budget = Budget::new(limit);
     budget.expect_contents();
     let listed = entries_listed(&mut file).map_err(|e| damage(&e))?;
     let mut archive = ZipArchive::new(BufReader::new(file)).map_err(|e| wrong(&e))?;
     // The reader keeps the last of several entries with one name.
     if listed.is_some_and(|n| n > archive.len()) {
-        return Err(Error::failed("has two entries with the same name; nothing was unpacked"));
+        return Err(Error::failed(
+            "has two entries with the same name; nothing was unpacked",
+        ));
     }
     for number in 0..archive.len() {
         let mut entry = archive.by_index(number).map_err(|e| wrong(&e))?;
@@ -52,8 +60,8 @@ pub fn unpack(mut file: File, sink: &mut Sink, limit: u64, mut bar: Progress) ->
     Ok(())
 }
 
-/// The number of entries that the end of the archive announces (PKWARE's APPNOTE, 4.3.16); `None` where it is
-/// given elsewhere because it does not fit.
+/// The number of entries that the end of the archive announces (PKWARE's APPNOTE,
+/// 4.3.16); `None` where it is given elsewhere because it does not fit.
 fn entries_listed(file: &mut File) -> io::Result<Option<usize>> {
     const RECORD: usize = 22;
     let length = file.seek(SeekFrom::End(0))?;
@@ -63,11 +71,13 @@ fn entries_listed(file: &mut File) -> io::Result<Option<usize>> {
     file.read_to_end(&mut bytes)?;
     file.seek(SeekFrom::Start(0))?;
     let number = |at: usize| usize::from(u16::from_le_bytes([bytes[at], bytes[at + 1]]));
-    let starts = (0..=bytes.len().saturating_sub(RECORD)).rev().filter(|_| bytes.len() >= RECORD);
+    let starts =
+        (0..=bytes.len().saturating_sub(RECORD)).rev().filter(|_| bytes.len() >= RECORD);
     // A comment, whose length is the record's last number, may follow.
-    let record = starts
-        .into_iter()
-        .find(|&at| bytes[at..].starts_with(b"PK\x05\x06") && at + RECORD + number(at + 20) == bytes.len());
+    let record = starts.into_iter().find(|&at| {
+        bytes[at..].starts_with(b"PK\x05\x06")
+            && at + RECORD + number(at + 20) == bytes.len()
+    });
     Ok(record.map(|at| number(at + 10)).filter(|&n| n != usize::from(u16::MAX)))
 }
 
@@ -77,8 +87,8 @@ fn wrong(error: &ZipError) -> Error {
         ZipError::UnsupportedArchive(_) | ZipError::CompressionMethodNotSupported(_) => {
             damage(&io::ErrorKind::Unsupported.into())
         }
-        other => {
-            Error::failed(format_args!("the zip archive cannot be read ({other}); nothing was unpacked"))
-        }
+        other => Error::failed(format_args!(
+            "the zip archive cannot be read ({other}); nothing was unpacked"
+        )),
     }
 }

@@ -37,7 +37,8 @@ pub struct Answer {
     pub status: u16,
     pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,
-    /// What Content-Length says; `None` leaves it out, and the end of the connection is the end of the body.
+    /// What Content-Length says; `None` leaves it out, and the end of the connection is
+    /// the end of the body.
     pub length: Option<usize>,
     /// Close the connection after so many bytes of the body.
     pub cut: Option<usize>,
@@ -53,7 +54,16 @@ impl Answer {
     pub fn new(status: u16, body: impl Into<Vec<u8>>) -> Self {
         let body = body.into();
         let length = Some(body.len());
-        Self { status, headers: vec![], body, length, cut: None, stall: None, drip: None, silent: false }
+        Self {
+            status,
+            headers: vec![],
+            body,
+            length,
+            cut: None,
+            stall: None,
+            drip: None,
+            silent: false,
+        }
     }
 
     pub fn ok(body: impl Into<Vec<u8>>) -> Self {
@@ -70,10 +80,12 @@ impl Answer {
         let fresh = request.header("if-range").is_none_or(|v| v == etag);
         let answer = match request.range_start() {
             Some(start) if fresh && start < body.len() => Self::new(206, &body[start..])
-                .header("Content-Range", format!("bytes {start}-{}/{}", body.len() - 1, body.len())),
-            Some(start) if fresh && start >= body.len() => {
-                Self::new(416, "").header("Content-Range", format!("bytes */{}", body.len()))
-            }
+                .header(
+                    "Content-Range",
+                    format!("bytes {start}-{}/{}", body.len() - 1, body.len()),
+                ),
+            Some(start) if fresh && start >= body.len() => Self::new(416, "")
+                .header("Content-Range", format!("bytes */{}", body.len())),
             _ => Self::ok(body),
         };
         answer.header("ETag", etag)
@@ -108,8 +120,11 @@ pub struct Server {
 }
 
 impl Server {
-    /// Answers each request with what `answer` makes of it and its number, counted from 0.
-    pub fn start(answer: impl Fn(&Request, usize) -> Answer + Send + Sync + 'static) -> Self {
+    /// Answers each request with what `answer` makes of it and its number, counted from
+    /// 0.
+    pub fn start(
+        answer: impl Fn(&Request, usize) -> Answer + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let requests = Arc::new(Mutex::new(Vec::new()));
@@ -122,7 +137,9 @@ impl Server {
                 }
                 let (answer, seen, stop) = (answer.clone(), seen.clone(), stop.clone());
                 // A client that goes away is no trouble of the server's.
-                thread::spawn(move || stream.map(|s| drop(serve(&s, &*answer, &seen, &stop))));
+                thread::spawn(move || {
+                    stream.map(|s| drop(serve(&s, &*answer, &seen, &stop)))
+                });
             }
         });
         Self { address, requests, ended }
@@ -165,7 +182,10 @@ fn serve(
             }
         }
         let mut first = lines[0].split(' ');
-        let (method, path) = (first.next().unwrap().to_owned(), first.next().unwrap_or_default().to_owned());
+        let (method, path) = (
+            first.next().unwrap().to_owned(),
+            first.next().unwrap_or_default().to_owned(),
+        );
         if method == "CONNECT" {
             // As a proxy: every host is this one.
             let headers = HashMap::new();
@@ -174,7 +194,9 @@ fn serve(
             continue;
         }
         let headers = lines[1..].iter().filter_map(|l| l.split_once(':'));
-        let headers = headers.map(|(n, v)| (n.trim().to_lowercase(), v.trim().to_owned())).collect();
+        let headers = headers
+            .map(|(n, v)| (n.trim().to_lowercase(), v.trim().to_owned()))
+            .collect();
         let request = Request { method, path, headers };
         let number = {
             let mut seen = seen.lock().unwrap();
@@ -197,7 +219,8 @@ fn serve(
         head += "Connection: close\r\n\r\n";
         let mut writer = stream;
         writer.write_all(head.as_bytes())?;
-        let end = answer.cut.or(answer.stall).unwrap_or(usize::MAX).min(answer.body.len());
+        let end =
+            answer.cut.or(answer.stall).unwrap_or(usize::MAX).min(answer.body.len());
         for piece in answer.body[..end].chunks(answer.drip.unwrap_or(usize::MAX)) {
             writer.write_all(piece)?;
             if answer.drip.is_some() {

@@ -66,7 +66,8 @@ pub fn image(job: &Job, i: usize) -> Result<Vec<u8>, Failure> {
                 return Ok(csv_row(sample.label, job.dtype, &elements));
             }
             let mut bytes = Vec::with_capacity(elements.len() + 128);
-            npy::header(&mut bytes, job.dtype, &shape).map_err(|e| Error::io("cannot write", &e))?;
+            npy::header(&mut bytes, job.dtype, &shape)
+                .map_err(|e| Error::io("cannot write", &e))?;
             bytes.extend_from_slice(&elements);
             Ok(bytes)
         }
@@ -90,15 +91,24 @@ fn compress(job: &Job, sample: dataset::Sample, baked: Sample) -> Result<Vec<u8>
     let Sample::Image(Image { width, height, channels, pixels }) = baked else {
         return Err(Error::usage("png and jpg hold whole numbers: use --tar-image npy"));
     };
-    let color = if channels == 1 { ExtendedColorType::L8 } else { ExtendedColorType::Rgb8 };
+    let color =
+        if channels == 1 { ExtendedColorType::L8 } else { ExtendedColorType::Rgb8 };
     let mut out = Cursor::new(Vec::new());
     let (w, h) = (width as u32, height as u32);
     match job.encoding {
-        Encoding::Jpg => JpegEncoder::new_with_quality(&mut out, 95).write_image(&pixels, w, h, color),
-        _ => PngEncoder::new_with_quality(&mut out, CompressionType::Fast, FilterType::Adaptive)
-            .write_image(&pixels, w, h, color),
+        Encoding::Jpg => {
+            JpegEncoder::new_with_quality(&mut out, 95).write_image(&pixels, w, h, color)
+        }
+        _ => PngEncoder::new_with_quality(
+            &mut out,
+            CompressionType::Fast,
+            FilterType::Adaptive,
+        )
+        .write_image(&pixels, w, h, color),
     }
-    .map_err(|e| Error::failed(format_args!("{}: cannot be encoded: {e}", job.set.place(sample))))?;
+    .map_err(|e| {
+        Error::failed(format_args!("{}: cannot be encoded: {e}", job.set.place(sample)))
+    })?;
     Ok(out.into_inner())
 }
 
@@ -130,7 +140,9 @@ fn json_line(job: &Job, sample: dataset::Sample, i: usize) -> Result<Vec<u8>, Fa
     let (width, height) = match (job.set.planar_shape(sample), job.set.encoded(sample)) {
         (Some([_, height, width]), _) => (width, height),
         (None, Some(bytes)) => bytes
-            .and_then(|b| decode::dimensions(&b).map_err(|e| e.within(job.set.place(sample))))
+            .and_then(|b| {
+                decode::dimensions(&b).map_err(|e| e.within(job.set.place(sample)))
+            })
             .map_err(Failure::Bad)?,
         (None, None) => (0, 0),
     };

@@ -20,7 +20,10 @@ pub fn encoding(format: Format, tar_image: TarImage, dtype: DType) -> Result<Enc
         if dtype == DType::Uint8 {
             Ok(())
         } else {
-            Err(Error::usage(format_args!("{what} holds whole numbers: leave out --dtype {}", dtype.name())))
+            Err(Error::usage(format_args!(
+                "{what} holds whole numbers: leave out --dtype {}",
+                dtype.name()
+            )))
         }
     };
     let no_bfloat16 = |what: &str| {
@@ -43,7 +46,8 @@ pub fn encoding(format: Format, tar_image: TarImage, dtype: DType) -> Result<Enc
     })
 }
 
-/// A file or pipe being written in one of the formats. Its errors say `cannot write` without a place.
+/// A file or pipe being written in one of the formats. Its errors say `cannot write`
+/// without a place.
 pub struct Stream<'a, W> {
     out: W,
     format: Format,
@@ -53,12 +57,20 @@ pub struct Stream<'a, W> {
 }
 
 impl<'a, W: Write> Stream<'a, W> {
-    /// Starts writing the images with these labels to `out`: what comes before the first image. Only safetensors and
-    /// npy, which know their number at the start, need all of them.
-    pub fn start(format: Format, job: &'a Job<'a>, labels: Vec<i64>, mut out: W) -> Result<Self> {
+    /// Starts writing the images with these labels to `out`: what comes before the first
+    /// image. Only safetensors and npy, which know their number at the start, need all of
+    /// them.
+    pub fn start(
+        format: Format,
+        job: &'a Job<'a>,
+        labels: Vec<i64>,
+        mut out: W,
+    ) -> Result<Self> {
         match format {
             Format::Safetensors => safetensors::start(&mut out, job, &labels),
-            Format::Npy => npy::header(&mut out, job.dtype, &npy::images(labels.len(), job.shape)),
+            Format::Npy => {
+                npy::header(&mut out, job.dtype, &npy::images(labels.len(), job.shape))
+            }
             Format::Csv => encode::csv_header(&mut out, job.shape),
             Format::Shard | Format::Tar | Format::Jsonl => Ok(()),
         }
@@ -66,13 +78,18 @@ impl<'a, W: Write> Stream<'a, W> {
         Ok(Self { out, format, job, labels })
     }
 
-    /// Writes the next images; a chunk is a shard, with this header, where the format is [`Format::Shard`].
+    /// Writes the next images; a chunk is a shard, with this header, where the format is
+    /// [`Format::Shard`].
     pub fn chunk(&mut self, chunk: &Chunk, meta: &Meta) -> Result<()> {
         match self.format {
             Format::Shard => return write_shard(&mut self.out, self.job, chunk, meta),
             Format::Safetensors | Format::Npy => self.out.write_all(&chunk.pixels),
-            Format::Csv | Format::Jsonl => chunk.encoded.iter().try_for_each(|row| self.out.write_all(row)),
-            Format::Tar => tar::chunk(&mut self.out, chunk, self.job.encoding.extension()),
+            Format::Csv | Format::Jsonl => {
+                chunk.encoded.iter().try_for_each(|row| self.out.write_all(row))
+            }
+            Format::Tar => {
+                tar::chunk(&mut self.out, chunk, self.job.encoding.extension())
+            }
         }
         .map_err(|e| cannot_write(&e))
     }
@@ -89,8 +106,8 @@ impl<'a, W: Write> Stream<'a, W> {
         Ok(self.out)
     }
 
-    /// Leaves out what comes after the last image and returns the flushed writer and the labels: npy files, which
-    /// hold one array each.
+    /// Leaves out what comes after the last image and returns the flushed writer and the
+    /// labels: npy files, which hold one array each.
     pub fn finish_images(mut self) -> Result<(W, Vec<i64>)> {
         self.out.flush().map_err(|e| cannot_write(&e))?;
         Ok((self.out, self.labels))
@@ -103,7 +120,12 @@ pub fn write_npy_labels(out: &mut impl Write, labels: &[i64]) -> std::io::Result
     labels.iter().try_for_each(|l| out.write_all(&l.to_le_bytes()))
 }
 
-fn write_shard(out: &mut impl Write, job: &Job, chunk: &Chunk, meta: &Meta) -> Result<()> {
+fn write_shard(
+    out: &mut impl Write,
+    job: &Job,
+    chunk: &Chunk,
+    meta: &Meta,
+) -> Result<()> {
     let count = chunk.labels.len() as u64;
     let [channels, height, width] = chunk.shape.map(|d| d as u64);
     let labels: Vec<u8> = chunk.labels.iter().flat_map(|l| l.to_le_bytes()).collect();

@@ -9,8 +9,8 @@ pub fn images(count: usize, [channels, height, width]: [usize; 3]) -> [usize; 4]
     [count, channels, height, width]
 }
 
-/// Writes what comes before an array's elements: magic, version, and a Python literal padded with spaces so
-/// that the elements begin at a multiple of 64.
+/// Writes what comes before an array's elements: magic, version, and a Python literal
+/// padded with spaces so that the elements begin at a multiple of 64.
 pub fn header(out: &mut impl Write, dtype: DType, shape: &[usize]) -> io::Result<()> {
     let descr = match dtype {
         DType::Uint8 => "|u1",
@@ -18,14 +18,19 @@ pub fn header(out: &mut impl Write, dtype: DType, shape: &[usize]) -> io::Result
         DType::Float16 => "<f2",
         DType::Float32 => "<f4",
         DType::BFloat16 => {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "npy has no bfloat16"));
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "npy has no bfloat16",
+            ));
         }
     };
     let dims: Vec<_> = shape.iter().map(usize::to_string).collect();
     // A tuple of one needs its comma.
     let comma = if shape.len() == 1 { "," } else { "" };
-    let mut dict =
-        format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': ({}{comma}), }}", dims.join(", "));
+    let mut dict = format!(
+        "{{'descr': '{descr}', 'fortran_order': False, 'shape': ({}{comma}), }}",
+        dims.join(", ")
+    );
     let before = 10;
     let length = (before + dict.len() + 1).next_multiple_of(64) - before;
     dict.extend(std::iter::repeat_n(' ', length - dict.len() - 1));
@@ -46,7 +51,10 @@ mod tests {
         assert_eq!(out.len() % 64, 0);
         assert_eq!(usize::from(u16::from_le_bytes([out[8], out[9]])), out.len() - 10);
         let text = std::str::from_utf8(&out[10..]).unwrap();
-        assert!(text.starts_with("{'descr': '<i8', 'fortran_order': False, 'shape': (7,), }"), "{text}");
+        assert!(
+            text.starts_with("{'descr': '<i8', 'fortran_order': False, 'shape': (7,), }"),
+            "{text}"
+        );
         assert!(text.ends_with(" \n"));
     }
 }

@@ -1,5 +1,6 @@
-//! safetensors: the length of a JSON header, the header, the tensors. Labels come first, because they are known
-//! before the first image is read. Source: the format's description at <https://github.com/huggingface/safetensors>.
+//! safetensors: the length of a JSON header, the header, the tensors. Labels come first,
+//! because they are known before the first image is read. Source: the format's
+//! description at <https://github.com/huggingface/safetensors>.
 
 use std::io::{self, Write};
 
@@ -35,7 +36,8 @@ pub fn start(out: &mut impl Write, job: &Job, labels: &[i64]) -> io::Result<()> 
     labels.iter().try_for_each(|l| out.write_all(&l.to_le_bytes()))
 }
 
-/// What the images are; the format allows texts only, so the classes are a JSON list as text.
+/// What the images are; the format allows texts only, so the classes are a JSON list as
+/// text.
 fn metadata(job: &Job) -> Value {
     json!({
         "dataset": job.set.name,

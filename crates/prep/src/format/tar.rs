@@ -1,5 +1,6 @@
-//! WebDataset tar: for each image `00000017.png` and `00000017.cls`, its label as decimal text. The index is
-//! the image's place in its split, so that the names of several files never meet.
+//! WebDataset tar: for each image `00000017.png` and `00000017.cls`, its label as decimal
+//! text. The index is the image's place in its split, so that the names of several files
+//! never meet.
 
 use std::io::{self, Write};
 
@@ -11,7 +12,8 @@ const BLOCK: usize = 512;
 
 /// Writes a chunk's images and labels.
 pub fn chunk(out: &mut impl Write, chunk: &Chunk, extension: &str) -> io::Result<()> {
-    for ((image, label), i) in chunk.encoded.iter().zip(&chunk.labels).zip(&chunk.indices) {
+    for ((image, label), i) in chunk.encoded.iter().zip(&chunk.labels).zip(&chunk.indices)
+    {
         let key = format!("{i:08}");
         entry(out, &format!("{key}.{extension}"), image)?;
         entry(out, &format!("{key}.cls"), label.to_string().as_bytes())?;
@@ -24,7 +26,8 @@ pub fn finish(out: &mut impl Write) -> io::Result<()> {
     out.write_all(&[0; 2 * BLOCK])
 }
 
-/// A file of these bytes. It has no owner and no time, so that equal images make equal tars.
+/// A file of these bytes. It has no owner and no time, so that equal images make equal
+/// tars.
 fn entry(out: &mut impl Write, name: &str, bytes: &[u8]) -> io::Result<()> {
     let mut header = Header::new_ustar();
     header.set_path(name)?;

@@ -1,5 +1,9 @@
 //! Small data sets made on the spot, and the built program to run on them.
-#![allow(dead_code, clippy::unwrap_used, reason = "each test file uses a part of it; a test may panic")]
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    reason = "each test file uses a part of it; a test may panic"
+)]
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -29,12 +33,17 @@ pub fn succeed(folder: &Path, arguments: &[&str]) -> String {
     said
 }
 
-/// Runs prep with this on its standard input, which must succeed; returns what it wrote to standard output.
+/// Runs prep with this on its standard input, which must succeed; returns what it wrote
+/// to standard output.
 #[track_caller]
 pub fn pipe(folder: &Path, arguments: &[&str], input: &[u8]) -> Vec<u8> {
     use std::io::Write;
     let mut command = command(arguments);
-    command.current_dir(folder).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+        .current_dir(folder)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
     child.stdin.take().unwrap().write_all(input).unwrap();
     let output = child.wait_with_output().unwrap();
@@ -50,7 +59,8 @@ pub fn stdout(folder: &Path, arguments: &[&str]) -> Vec<u8> {
     output.stdout
 }
 
-/// Runs prep, which must fail with this status and say one line that holds `what`, and leave no shard.
+/// Runs prep, which must fail with this status and say one line that holds `what`, and
+/// leave no shard.
 #[track_caller]
 pub fn fail(folder: &Path, arguments: &[&str], status: i32, what: &str) {
     let output = run(folder, arguments);
@@ -65,7 +75,8 @@ pub fn fail(folder: &Path, arguments: &[&str], status: i32, what: &str) {
 /// What lies in a folder, sorted; nothing where it is missing.
 pub fn left(folder: &Path) -> Vec<String> {
     let entries = fs::read_dir(folder).into_iter().flatten();
-    let mut names: Vec<_> = entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    let mut names: Vec<_> =
+        entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
     names
 }
@@ -83,21 +94,27 @@ pub fn pixel(n: usize, i: usize) -> u8 {
     (n * 31 + i * 7 + i / 256) as u8
 }
 
-/// CIFAR-10's binary version with `per_batch` images a batch in `folder/cifar`; image `n` counts through the
-/// training batches, the test batch goes on from there.
+/// CIFAR-10's binary version with `per_batch` images a batch in `folder/cifar`; image `n`
+/// counts through the training batches, the test batch goes on from there.
 pub fn cifar(folder: &Path, per_batch: usize) {
     let at = folder.join("cifar");
     fs::create_dir_all(&at).unwrap();
     for batch in 0..6 {
         let records = (0..per_batch).map(|i| batch * per_batch + i);
         let bytes: Vec<u8> = records
-            .flat_map(|n| std::iter::once((n % 10) as u8).chain((0..3072).map(move |i| pixel(n, i))))
+            .flat_map(|n| {
+                std::iter::once((n % 10) as u8).chain((0..3072).map(move |i| pixel(n, i)))
+            })
             .collect();
-        let name =
-            if batch == 5 { "test_batch.bin".to_owned() } else { format!("data_batch_{}.bin", batch + 1) };
+        let name = if batch == 5 {
+            "test_batch.bin".to_owned()
+        } else {
+            format!("data_batch_{}.bin", batch + 1)
+        };
         fs::write(at.join(name), bytes).unwrap();
     }
-    let names = "airplane automobile bird cat deer dog frog horse ship truck".replace(' ', "\n");
+    let names =
+        "airplane automobile bird cat deer dog frog horse ship truck".replace(' ', "\n");
     fs::write(at.join("batches.meta.txt"), names + "\n\n").unwrap();
 }
 
@@ -105,7 +122,8 @@ pub fn cifar(folder: &Path, per_batch: usize) {
 pub fn ppm(path: impl AsRef<Path>, width: usize, height: usize, pixels: &[u8]) {
     let path = path.as_ref();
     fs::create_dir_all(path.parent().unwrap()).unwrap();
-    fs::write(path, [format!("P6 {width} {height} 255\n").as_bytes(), pixels].concat()).unwrap();
+    fs::write(path, [format!("P6 {width} {height} 255\n").as_bytes(), pixels].concat())
+        .unwrap();
 }
 
 /// `train` and `test` below `folder/pets`, 3 and 1 images of 4 x 2 of cats and dogs.

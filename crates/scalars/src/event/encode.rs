@@ -5,24 +5,27 @@ use std::collections::{BTreeMap, HashSet};
 use prost::Message;
 
 use super::proto::{
-    DT_DOUBLE, DT_FLOAT, Data, Event, HParam, HParamsPluginData, PluginData, SessionStartInfo, Summary,
-    SummaryMetadata, Tensor, TensorShape, Value, What,
+    DT_DOUBLE, DT_FLOAT, Data, Event, HParam, HParamsPluginData, PluginData,
+    SessionStartInfo, Summary, SummaryMetadata, Tensor, TensorShape, Value, What,
 };
 use super::record;
 
 /// How a scalar is laid out in its event.
 ///
-/// `Summary.Value` is a oneof: a reader that knows both fields keeps the last one on the wire, so a value
-/// cannot be both at once. TensorBoard shows either of the first two.
+/// `Summary.Value` is a oneof: a reader that knows both fields keeps the last one on the
+/// wire, so a value cannot be both at once. TensorBoard shows either of the first two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum Encoding {
-    // What these are is no help text: clap would turn to its long layout.
-    // float32 in `simple_value`, as PyTorch writes. Every reader takes it, `EventAccumulator.Scalars` too.
+    // What these are is no help text: clap would turn to its long layout. float32 in
+    // `simple_value`, as PyTorch writes. Every reader takes it,
+    // `EventAccumulator.Scalars` too.
     #[default]
     Simple,
-    // A float32 tensor, as TensorFlow 2 writes. Python reads it with `EventAccumulator.Tensors`.
+    // A float32 tensor, as TensorFlow 2 writes. Python reads it with
+    // `EventAccumulator.Tensors`.
     Tensor,
-    // A float64 tensor: nothing is rounded, but TensorBoard shows it only with `--load_fast=false`.
+    // A float64 tensor: nothing is rounded, but TensorBoard shows it only with
+    // `--load_fast=false`.
     Double,
 }
 
@@ -59,14 +62,25 @@ impl Encoder {
     }
 
     /// The run's hyperparameters, for the HPARAMS page.
-    pub fn hparams(&mut self, out: &mut Vec<u8>, wall_time: f64, hparams: &BTreeMap<String, HParam>) {
-        let info = SessionStartInfo { hparams: hparams.clone(), start_time_secs: wall_time };
-        let content = HParamsPluginData { version: 0, session_start_info: Some(info) }.encode_to_vec();
-        // The value is a placeholder, as in TensorBoard's own hparams summaries; the metadata is the message.
+    pub fn hparams(
+        &mut self,
+        out: &mut Vec<u8>,
+        wall_time: f64,
+        hparams: &BTreeMap<String, HParam>,
+    ) {
+        let info =
+            SessionStartInfo { hparams: hparams.clone(), start_time_secs: wall_time };
+        let content = HParamsPluginData { version: 0, session_start_info: Some(info) }
+            .encode_to_vec();
+        // The value is a placeholder, as in TensorBoard's own hparams summaries; the
+        // metadata is the message.
         let value = Value {
             tag: "_hparams_/session_start_info".to_owned(),
             metadata: Some(SummaryMetadata {
-                plugin_data: Some(PluginData { plugin_name: "hparams".to_owned(), content }),
+                plugin_data: Some(PluginData {
+                    plugin_name: "hparams".to_owned(),
+                    content,
+                }),
                 data_class: 2, // DATA_CLASS_TENSOR
             }),
             data: Some(Data::Tensor(float_tensor(0.0))),
@@ -75,12 +89,24 @@ impl Encoder {
         self.write(out, &Event { wall_time, step: 0, what: Some(summary) });
     }
 
-    /// A histogram or an image, as PyTorch writes them: TensorBoard needs no metadata to know one.
-    pub fn bare(&mut self, out: &mut Vec<u8>, wall_time: f64, step: i64, tag: &str, data: Data) {
+    /// A histogram or an image, as PyTorch writes them: TensorBoard needs no metadata to
+    /// know one.
+    pub fn bare(
+        &mut self,
+        out: &mut Vec<u8>,
+        wall_time: f64,
+        step: i64,
+        tag: &str,
+        data: Data,
+    ) {
         let value = Value { tag: tag.to_owned(), metadata: None, data: Some(data) };
         self.write(
             out,
-            &Event { wall_time, step, what: Some(What::Summary(Summary { value: vec![value] })) },
+            &Event {
+                wall_time,
+                step,
+                what: Some(What::Summary(Summary { value: vec![value] })),
+            },
         );
     }
 
@@ -101,12 +127,22 @@ impl Encoder {
             }),
         };
         let metadata = first.then(|| SummaryMetadata {
-            plugin_data: Some(PluginData { plugin_name: "scalars".to_owned(), content: Vec::new() }),
+            plugin_data: Some(PluginData {
+                plugin_name: "scalars".to_owned(),
+                content: Vec::new(),
+            }),
             data_class: 0,
         });
         let value = Value { tag: scalar.tag.to_owned(), metadata, data: Some(data) };
         let summary = What::Summary(Summary { value: vec![value] });
-        self.write(out, &Event { wall_time: scalar.wall_time, step: scalar.step, what: Some(summary) });
+        self.write(
+            out,
+            &Event {
+                wall_time: scalar.wall_time,
+                step: scalar.step,
+                what: Some(summary),
+            },
+        );
     }
 
     fn write(&mut self, out: &mut Vec<u8>, event: &Event) {

@@ -1,9 +1,11 @@
-//! The event file of one run: written once, then only ever appended to, however often it is asked for.
+//! The event file of one run: written once, then only ever appended to, however often it
+//! is asked for.
 //!
-//! TensorBoard may be reading the file, and it reads on from where it was. So records are generated from the
-//! start and compared with those already in the file: as long as they are the same nothing is written, what is
-//! new is appended, and where history has changed (a run was resumed from an earlier checkpoint, or started
-//! anew) a new file takes the old one's place.
+//! TensorBoard may be reading the file, and it reads on from where it was. So records are
+//! generated from the start and compared with those already in the file: as long as they
+//! are the same nothing is written, what is new is appended, and where history has
+//! changed (a run was resumed from an earlier checkpoint, or started anew) a new file
+//! takes the old one's place.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
@@ -87,7 +89,8 @@ struct Old {
 }
 
 impl EventFile {
-    /// Looks for an event file of this target, and makes ready to bring it up to date. Writes nothing yet.
+    /// Looks for an event file of this target, and makes ready to bring it up to date.
+    /// Writes nothing yet.
     pub fn open(target: Target) -> Result<Self> {
         let state = match newest(&target)? {
             Some(path) => State::Same(Old::open(path)?),
@@ -97,8 +100,16 @@ impl EventFile {
         Ok(Self { target, encoder, state, scratch: Vec::new(), started: false, added: 0 })
     }
 
-    /// Adds a point. Without a wall time it keeps the one that it has in the file, or gets `now`.
-    pub fn push(&mut self, wall_time: Option<f64>, now: f64, step: i64, tag: &str, value: f64) -> Result<()> {
+    /// Adds a point. Without a wall time it keeps the one that it has in the file, or
+    /// gets `now`.
+    pub fn push(
+        &mut self,
+        wall_time: Option<f64>,
+        now: f64,
+        step: i64,
+        tag: &str,
+        value: f64,
+    ) -> Result<()> {
         if !self.started {
             self.started = true;
             self.header(wall_time, now)?;
@@ -114,7 +125,13 @@ impl EventFile {
     }
 
     /// Adds a histogram or an image.
-    pub fn push_data(&mut self, wall_time: f64, step: i64, tag: &str, data: Data) -> Result<()> {
+    pub fn push_data(
+        &mut self,
+        wall_time: f64,
+        step: i64,
+        tag: &str,
+        data: Data,
+    ) -> Result<()> {
         if !self.started {
             self.started = true;
             self.header(Some(wall_time), wall_time)?;
@@ -160,7 +177,8 @@ impl EventFile {
         loop {
             match &mut self.state {
                 State::Fresh => {
-                    let path = self.target.folder.join(file_name(&self.target, wall_time, None));
+                    let path =
+                        self.target.folder.join(file_name(&self.target, wall_time, None));
                     self.state = State::New(AtomicFile::create(&path)?, path);
                 }
                 State::Same(old) => match old.compare(&self.scratch)? {
@@ -169,16 +187,21 @@ impl EventFile {
                     Compared::Other => self.replace(wall_time)?,
                 },
                 State::Append(old, spool) => {
-                    return spool.write_all(&self.scratch).doing("write beside", &old.path);
+                    return spool
+                        .write_all(&self.scratch)
+                        .doing("write beside", &old.path);
                 }
-                State::New(file, path) => return file.write_all(&self.scratch).doing("write", path),
+                State::New(file, path) => {
+                    return file.write_all(&self.scratch).doing("write", path);
+                }
             }
         }
     }
 
     /// From [`State::Same`] to [`State::Append`].
     fn collect(&mut self) -> Result<()> {
-        let spool = tempfile::tempfile_in(&self.target.folder).doing("write in", &self.target.folder)?;
+        let spool = tempfile::tempfile_in(&self.target.folder)
+            .doing("write in", &self.target.folder)?;
         if let State::Same(old) = std::mem::replace(&mut self.state, State::Fresh) {
             self.state = State::Append(old, BufWriter::with_capacity(1 << 18, spool));
         }
@@ -187,8 +210,11 @@ impl EventFile {
 
     /// From [`State::Same`] to [`State::New`], with the part that is the same copied.
     fn replace(&mut self, wall_time: f64) -> Result<()> {
-        let State::Same(old) = std::mem::replace(&mut self.state, State::Fresh) else { return Ok(()) };
-        let path = self.target.folder.join(file_name(&self.target, wall_time, Some(&old.path)));
+        let State::Same(old) = std::mem::replace(&mut self.state, State::Fresh) else {
+            return Ok(());
+        };
+        let path =
+            self.target.folder.join(file_name(&self.target, wall_time, Some(&old.path)));
         let mut file = AtomicFile::create(&path)?;
         let mut source = File::open(&old.path).doing("read", &old.path)?;
         copy(&mut source, old.same, &mut file, &old.path)?;
@@ -217,8 +243,13 @@ impl EventFile {
                     .map_err(io::IntoInnerError::into_error)
                     .doing("write beside", &old.path)?;
                 old.cut_torn_end()?;
-                let mut file = OpenOptions::new().append(true).open(&old.path).doing("open", &old.path)?;
-                let copied = spool.seek(SeekFrom::Start(0)).and_then(|_| io::copy(&mut spool, &mut file));
+                let mut file = OpenOptions::new()
+                    .append(true)
+                    .open(&old.path)
+                    .doing("open", &old.path)?;
+                let copied = spool
+                    .seek(SeekFrom::Start(0))
+                    .and_then(|_| io::copy(&mut spool, &mut file));
                 if let Err(e) = copied.and_then(|_| file.sync_all()) {
                     // A torn record would be the last that readers see of this file.
                     let _ = file.set_len(old.same);
@@ -268,7 +299,10 @@ impl Old {
     /// Compares `records` (one, framed) with the next record.
     fn compare(&mut self, framed: &[u8]) -> Result<Compared> {
         match self.peek()? {
-            Next::Record if framed.get(12..framed.len().saturating_sub(4)) == Some(self.reader.payload()) => {
+            Next::Record
+                if framed.get(12..framed.len().saturating_sub(4))
+                    == Some(self.reader.payload()) =>
+            {
                 self.accept();
                 Ok(Compared::Same)
             }
@@ -285,7 +319,9 @@ impl Old {
     /// The next record's wall time, if there is one.
     fn wall_time(&mut self) -> Result<Option<f64>> {
         Ok(match self.peek()? {
-            Next::Record => Event::decode(self.reader.payload()).ok().map(|event| event.wall_time),
+            Next::Record => {
+                Event::decode(self.reader.payload()).ok().map(|event| event.wall_time)
+            }
             _ => None,
         })
     }
@@ -294,7 +330,10 @@ impl Old {
     fn cut_torn_end(&self) -> Result<()> {
         let length = fs::metadata(&self.path).doing("read", &self.path)?.len();
         if length > self.same {
-            let file = OpenOptions::new().write(true).open(&self.path).doing("open", &self.path)?;
+            let file = OpenOptions::new()
+                .write(true)
+                .open(&self.path)
+                .doing("open", &self.path)?;
             file.set_len(self.same).doing("write", &self.path)?;
         }
         Ok(())
@@ -307,11 +346,13 @@ fn copy(file: &mut File, length: u64, out: &mut impl Write, path: &Path) -> Resu
     Ok(())
 }
 
-/// `events.out.tfevents.<time>.torchmill.<source>`. The time is that of the first point; readers take files in
-/// the order of their names, so one that replaces another must come after it.
+/// `events.out.tfevents.<time>.torchmill.<source>`. The time is that of the first point;
+/// readers take files in the order of their names, so one that replaces another must come
+/// after it.
 fn file_name(target: &Target, wall_time: f64, after: Option<&Path>) -> String {
     const LATEST: u64 = 9_999_999_999;
-    let after = after.and_then(Path::file_name).and_then(|name| time_in(&name.to_string_lossy()));
+    let after =
+        after.and_then(Path::file_name).and_then(|name| time_in(&name.to_string_lossy()));
     let time = (wall_time as u64).max(after.map_or(0, |t| t + 1)).min(LATEST);
     format!("events.out.tfevents.{time:010}.torchmill.{}", target.source)
 }
@@ -320,11 +361,17 @@ fn time_in(name: &str) -> Option<u64> {
     name.strip_prefix("events.out.tfevents.")?.split('.').next()?.parse().ok()
 }
 
-/// The target's event files, oldest first; one, unless a program was killed while it replaced it.
+/// The target's event files, oldest first; one, unless a program was killed while it
+/// replaced it.
 fn files(target: &Target) -> Result<Vec<PathBuf>> {
     let entries = match fs::read_dir(&target.folder) {
         // A file in the folder's place is told when the folder is made.
-        Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+        Err(e)
+            if matches!(
+                e.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+            ) =>
+        {
             return Ok(Vec::new());
         }
         entries => entries.doing("read", &target.folder)?,
@@ -337,7 +384,8 @@ fn files(target: &Target) -> Result<Vec<PathBuf>> {
             .and_then(|n| n.strip_prefix("events.out.tfevents."))
             .and_then(|n| n.split_once('.'))
             .is_some_and(|(time, rest)| {
-                time.parse::<u64>().is_ok() && rest.strip_prefix("torchmill.") == Some(&target.source)
+                time.parse::<u64>().is_ok()
+                    && rest.strip_prefix("torchmill.") == Some(&target.source)
             });
         if ours {
             found.push(target.folder.join(name));
@@ -347,7 +395,8 @@ fn files(target: &Target) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// What the target's event file holds, up to what is damaged or not whole; nothing where there is none.
+/// What the target's event file holds, up to what is damaged or not whole; nothing where
+/// there is none.
 pub fn events(target: &Target) -> Result<Vec<Event>> {
     let Some(path) = newest(target)? else { return Ok(Vec::new()) };
     let mut old = Old::open(path)?;

@@ -36,7 +36,8 @@ fn events(path: &Path) -> Vec<Event> {
 }
 
 fn steps(path: &Path) -> Vec<i64> {
-    let scalars = events(path).into_iter().filter(|e| matches!(e.what, Some(What::Summary(_))));
+    let scalars =
+        events(path).into_iter().filter(|e| matches!(e.what, Some(What::Summary(_))));
     scalars.map(|e| e.step).collect()
 }
 
@@ -57,11 +58,16 @@ fn the_header_comes_first_and_metadata_once() {
     let values: Vec<_> = events[1..]
         .iter()
         .map(|e| match &e.what {
-            Some(What::Summary(s)) => (s.value[0].metadata.is_some(), s.value[0].data.clone()),
+            Some(What::Summary(s)) => {
+                (s.value[0].metadata.is_some(), s.value[0].data.clone())
+            }
             other => panic!("{other:?}"),
         })
         .collect();
-    assert_eq!(values, [(true, Some(Data::SimpleValue(1.0))), (false, Some(Data::SimpleValue(2.0)))]);
+    assert_eq!(
+        values,
+        [(true, Some(Data::SimpleValue(1.0))), (false, Some(Data::SimpleValue(2.0)))]
+    );
 }
 
 #[test]
@@ -71,7 +77,10 @@ fn a_rerun_writes_nothing_and_new_points_are_appended() {
     let before = fs::read(&path).unwrap();
     assert_eq!(sync(&folder, &[(1.0, 1), (2.0, 2)]).0, Outcome::UpToDate);
     assert_eq!(fs::read(&path).unwrap(), before);
-    assert_eq!(sync(&folder, &[(1.0, 1), (2.0, 2), (3.0, 3)]), (Outcome::Appended(1), path.clone()));
+    assert_eq!(
+        sync(&folder, &[(1.0, 1), (2.0, 2), (3.0, 3)]),
+        (Outcome::Appended(1), path.clone())
+    );
     assert!(fs::read(&path).unwrap().starts_with(&before));
     assert_eq!(steps(&path), [1, 2, 3]);
     assert_eq!(names(&folder).len(), 1);
@@ -87,7 +96,10 @@ fn a_changed_history_replaces_the_file_by_one_that_readers_take_afterwards() {
         assert!(path > old && names(&folder).len() == 1);
         let written = events(&path);
         assert_eq!(written[0].wall_time, points[0].0);
-        assert_eq!(written[1..].iter().map(|e| (e.wall_time, e.step)).collect::<Vec<_>>(), points);
+        assert_eq!(
+            written[1..].iter().map(|e| (e.wall_time, e.step)).collect::<Vec<_>>(),
+            points
+        );
         assert_eq!(sync(&folder, points), (Outcome::UpToDate, path));
     }
 }
@@ -109,7 +121,11 @@ fn a_torn_end_is_cut_off_and_a_damaged_file_replaced() {
         damaged[at] ^= 1;
         fs::write(&path, damaged).unwrap();
         let (outcome, path) = sync(&folder, &[(1.0, 1), (2.0, 2)]);
-        assert_eq!((outcome, steps(&path)), (Outcome::Replaced, vec![1, 2]), "flipped at {at}");
+        assert_eq!(
+            (outcome, steps(&path)),
+            (Outcome::Replaced, vec![1, 2]),
+            "flipped at {at}"
+        );
     }
 }
 
@@ -150,7 +166,9 @@ fn files_of_other_writers_are_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     let run = folder.path().join("run");
     fs::create_dir(&run).unwrap();
-    for other in ["events.out.tfevents.1.host.2.3", "events.out.tfevents.5.torchmill.other"] {
+    for other in
+        ["events.out.tfevents.1.host.2.3", "events.out.tfevents.5.torchmill.other"]
+    {
         fs::write(run.join(other), b"theirs").unwrap();
     }
     assert_eq!(sync(&folder, &[(1.0, 1)]).0, Outcome::Created);

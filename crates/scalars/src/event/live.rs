@@ -32,8 +32,8 @@ impl LiveFile {
         self.encoder.scalar(&mut self.pending, scalar);
     }
 
-    /// Appends what was pushed. `false`: somebody else has written to the file, or removed it, so what is in
-    /// it has to be looked at again; nothing is written then.
+    /// Appends what was pushed. `false`: somebody else has written to the file, or
+    /// removed it, so what is in it has to be looked at again; nothing is written then.
     pub fn flush(&mut self) -> Result<bool> {
         if self.pending.is_empty() {
             return Ok(true);

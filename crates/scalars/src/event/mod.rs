@@ -1,4 +1,5 @@
-//! TensorBoard event files: the messages in them, the framing around them, points in and out.
+//! TensorBoard event files: the messages in them, the framing around them, points in and
+//! out.
 
 pub mod encode;
 pub mod file;

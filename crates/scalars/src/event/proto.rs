@@ -1,7 +1,8 @@
-//! The protobuf messages in an event file, written by hand with prost's derive so that building needs no
-//! protoc. Field numbers and types are those of TensorFlow's `event.proto`, `summary.proto`, `tensor.proto`,
-//! `tensor_shape.proto` and `types.proto`, and of TensorBoard's `plugins/hparams/plugin_data.proto`. Fields
-//! that nothing here reads or writes are left out: prost skips them when it decodes.
+//! The protobuf messages in an event file, written by hand with prost's derive so that
+//! building needs no protoc. Field numbers and types are those of TensorFlow's
+//! `event.proto`, `summary.proto`, `tensor.proto`, `tensor_shape.proto` and
+//! `types.proto`, and of TensorBoard's `plugins/hparams/plugin_data.proto`. Fields that
+//! nothing here reads or writes are left out: prost skips them when it decodes.
 
 use std::collections::BTreeMap;
 
@@ -197,7 +198,8 @@ pub const DT_FLOAT: i32 = 1;
 /// `DataType.DT_DOUBLE`.
 pub const DT_DOUBLE: i32 = 2;
 
-/// The HPARAMS page's own message (`HParamsPluginData`); only a session's start is written.
+/// The HPARAMS page's own message (`HParamsPluginData`); only a session's start is
+/// written.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct HParamsPluginData {
     /// 0.
@@ -219,7 +221,8 @@ pub struct SessionStartInfo {
     pub start_time_secs: f64,
 }
 
-/// One hyperparameter's value (`google.protobuf.Value`, the kinds that a hyperparameter may have).
+/// One hyperparameter's value (`google.protobuf.Value`, the kinds that a hyperparameter
+/// may have).
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct HParam {
     /// The value.

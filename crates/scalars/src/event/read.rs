@@ -1,5 +1,5 @@
-//! Scalars from event files, whoever wrote them: PyTorch and TensorFlow 1 (`simple_value`), TensorFlow 2 and
-//! Keras (tensors).
+//! Scalars from event files, whoever wrote them: PyTorch and TensorFlow 1
+//! (`simple_value`), TensorFlow 2 and Keras (tensors).
 
 use std::collections::HashMap;
 use std::io::Read;
@@ -43,9 +43,13 @@ pub struct RunReader {
 pub type Scalar<'a> = (f64, i64, &'a str, Number);
 
 impl RunReader {
-    /// Hands each scalar of an event file to `each`. A damaged record is an error that names it, after
-    /// everything before it was handed over.
-    pub fn read(&mut self, input: impl Read, each: &mut impl FnMut(Scalar) -> Result<()>) -> Result<()> {
+    /// Hands each scalar of an event file to `each`. A damaged record is an error that
+    /// names it, after everything before it was handed over.
+    pub fn read(
+        &mut self,
+        input: impl Read,
+        each: &mut impl FnMut(Scalar) -> Result<()>,
+    ) -> Result<()> {
         let mut reader = record::Reader::new(input);
         for number in 1u64.. {
             interrupt::check()?;
@@ -56,15 +60,23 @@ impl RunReader {
                         self.event(event, each)?;
                         continue;
                     }
-                    Err(_) if number == 1 => "its payload is no event; is this an event file?",
+                    Err(_) if number == 1 => {
+                        "its payload is no event; is this an event file?"
+                    }
                     Err(_) => "its payload is no event",
                 },
                 Next::End if number == 1 => {
-                    return Err(Error::failed("it is empty; an event file starts with its version"));
+                    return Err(Error::failed(
+                        "it is empty; an event file starts with its version",
+                    ));
                 }
                 Next::End => return Ok(()),
-                Next::Torn if number == 1 => "the file ends within it; is this an event file?",
-                Next::Torn => "the file ends within it: it is still being written, or was cut off",
+                Next::Torn if number == 1 => {
+                    "the file ends within it; is this an event file?"
+                }
+                Next::Torn => {
+                    "the file ends within it: it is still being written, or was cut off"
+                }
                 Next::BadLength if number == 1 => {
                     "its length does not fit its checksum; is this an event file?"
                 }
@@ -77,7 +89,11 @@ impl RunReader {
         Ok(())
     }
 
-    fn event(&mut self, event: Event, each: &mut impl FnMut(Scalar) -> Result<()>) -> Result<()> {
+    fn event(
+        &mut self,
+        event: Event,
+        each: &mut impl FnMut(Scalar) -> Result<()>,
+    ) -> Result<()> {
         let Some(What::Summary(summary)) = event.what else { return Ok(()) };
         for value in summary.value {
             if let Some(number) = self.number(&value) {
@@ -89,7 +105,11 @@ impl RunReader {
 
     /// The value, if it is a scalar.
     fn number(&mut self, value: &Value) -> Option<Number> {
-        let plugin = value.metadata.as_ref().and_then(|m| m.plugin_data.as_ref()).map(|p| &p.plugin_name);
+        let plugin = value
+            .metadata
+            .as_ref()
+            .and_then(|m| m.plugin_data.as_ref())
+            .map(|p| &p.plugin_name);
         if let Some(plugin) = plugin
             && !self.plugins.contains_key(&value.tag)
         {
@@ -107,17 +127,23 @@ impl RunReader {
             Some(Data::Image(_)) => self.others.images += 1,
             Some(Data::Histogram(_)) => self.others.histograms += 1,
             Some(Data::Tensor(_)) if plugin == "images" => self.others.images += 1,
-            Some(Data::Tensor(_)) if plugin == "histograms" => self.others.histograms += 1,
+            Some(Data::Tensor(_)) if plugin == "histograms" => {
+                self.others.histograms += 1
+            }
             Some(Data::Tensor(_) | Data::Audio(_)) | None => self.others.values += 1,
         }
         None
     }
 }
 
-/// The single number that a tensor is, if it has one element, whatever its rank. Its elements lie in the list of their type, or as
-/// little-endian bytes in `content`.
+/// The single number that a tensor is, if it has one element, whatever its rank. Its
+/// elements lie in the list of their type, or as little-endian bytes in `content`.
 fn scalar(tensor: &Tensor) -> Option<Number> {
-    if tensor.shape.as_ref().is_some_and(|shape| shape.dim.iter().any(|dim| dim.size != 1)) {
+    if tensor
+        .shape
+        .as_ref()
+        .is_some_and(|shape| shape.dim.iter().any(|dim| dim.size != 1))
+    {
         return None;
     }
     fn only<T: Copy>(list: &[T]) -> Option<T> {
@@ -130,14 +156,22 @@ fn scalar(tensor: &Tensor) -> Option<Number> {
     let double = |value: Option<f64>| value.map(Number::Double);
     let integer = |value: Option<i32>| value.map(|v| Number::Double(f64::from(v)));
     match tensor.dtype {
-        1 => only(&tensor.float_val).or_else(|| bytes(tensor).map(f32::from_le_bytes)).map(Number::Single),
-        2 => double(only(&tensor.double_val).or_else(|| bytes(tensor).map(f64::from_le_bytes))),
+        1 => only(&tensor.float_val)
+            .or_else(|| bytes(tensor).map(f32::from_le_bytes))
+            .map(Number::Single),
+        2 => double(
+            only(&tensor.double_val).or_else(|| bytes(tensor).map(f64::from_le_bytes)),
+        ),
         3 => integer(int().or_else(|| bytes(tensor).map(i32::from_le_bytes))),
         4 => integer(int().or_else(|| bytes::<1>(tensor).map(|[b]| i32::from(b)))),
-        5 => integer(int().or_else(|| bytes(tensor).map(|b| i32::from(i16::from_le_bytes(b))))),
+        5 => integer(
+            int().or_else(|| bytes(tensor).map(|b| i32::from(i16::from_le_bytes(b)))),
+        ),
         6 => integer(int().or_else(|| bytes::<1>(tensor).map(|[b]| i32::from(b as i8)))),
         9 => double(
-            only(&tensor.int64_val).or_else(|| bytes(tensor).map(i64::from_le_bytes)).map(|v| v as f64),
+            only(&tensor.int64_val)
+                .or_else(|| bytes(tensor).map(i64::from_le_bytes))
+                .map(|v| v as f64),
         ),
         10 => double(
             only(&tensor.bool_val)
@@ -145,20 +179,28 @@ fn scalar(tensor: &Tensor) -> Option<Number> {
                 .map(|b| f64::from(u8::from(b))),
         ),
         14 => {
-            let bits =
-                only(&tensor.half_val).map(|v| v as u16).or_else(|| bytes(tensor).map(u16::from_le_bytes));
+            let bits = only(&tensor.half_val)
+                .map(|v| v as u16)
+                .or_else(|| bytes(tensor).map(u16::from_le_bytes));
             bits.map(|bits| Number::Single(f32::from_bits(u32::from(bits) << 16)))
         }
-        17 => integer(int().or_else(|| bytes(tensor).map(|b| i32::from(u16::from_le_bytes(b))))),
-        22 => {
-            double(only(&tensor.uint32_val).or_else(|| bytes(tensor).map(u32::from_le_bytes)).map(f64::from))
-        }
+        17 => integer(
+            int().or_else(|| bytes(tensor).map(|b| i32::from(u16::from_le_bytes(b)))),
+        ),
+        22 => double(
+            only(&tensor.uint32_val)
+                .or_else(|| bytes(tensor).map(u32::from_le_bytes))
+                .map(f64::from),
+        ),
         23 => double(
-            only(&tensor.uint64_val).or_else(|| bytes(tensor).map(u64::from_le_bytes)).map(|v| v as f64),
+            only(&tensor.uint64_val)
+                .or_else(|| bytes(tensor).map(u64::from_le_bytes))
+                .map(|v| v as f64),
         ),
         19 => {
-            let bits =
-                only(&tensor.half_val).map(|v| v as u16).or_else(|| bytes(tensor).map(u16::from_le_bytes));
+            let bits = only(&tensor.half_val)
+                .map(|v| v as u16)
+                .or_else(|| bytes(tensor).map(u16::from_le_bytes));
             bits.map(|bits| Number::Single(half::f16::from_bits(bits).to_f32()))
         }
         _ => None,

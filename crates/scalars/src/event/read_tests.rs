@@ -18,7 +18,8 @@ fn read(bytes: &[u8]) -> (Found, Others, Result<()>) {
 }
 
 fn golden(name: &str) -> Vec<u8> {
-    fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name)).unwrap()
+    fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name))
+        .unwrap()
 }
 
 #[test]
@@ -28,7 +29,9 @@ fn pytorchs_scalars_are_read() {
     let odd = found.pop().unwrap();
     assert!((odd.0, odd.1, odd.2.as_str()) == (1005.0, -5, "odd"));
     assert!(matches!(odd.3, Number::Single(value) if value.is_nan()));
-    let loss = |i: i64| (1000.25 + i as f64, i, "loss".to_owned(), Number::Single(1.0 / (i + 1) as f32));
+    let loss = |i: i64| {
+        (1000.25 + i as f64, i, "loss".to_owned(), Number::Single(1.0 / (i + 1) as f32))
+    };
     let mut expected: Found = (0..4).map(loss).collect();
     expected.push((1004.0, 3, "new style".into(), Number::Single(0.1)));
     expected.push((1004.0, 3, "double".into(), Number::Double(0.1)));
@@ -75,7 +78,10 @@ fn what_is_no_event_file_is_named() {
     assert!(message(b"").contains("empty"));
     let mut framed = Vec::new();
     record::append(&mut framed, b"\xff\xff\xff");
-    assert_eq!(message(&framed), "record 1 at byte 0: its payload is no event; is this an event file?");
+    assert_eq!(
+        message(&framed),
+        "record 1 at byte 0: its payload is no event; is this an event file?"
+    );
 }
 
 proptest! {

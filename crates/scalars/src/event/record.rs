@@ -1,9 +1,11 @@
-//! The framing of an event file (TFRecord): for each record its length as a little-endian u64, the masked
-//! CRC-32C of those eight bytes, the payload, and the masked CRC-32C of the payload.
+//! The framing of an event file (TFRecord): for each record its length as a little-endian
+//! u64, the masked CRC-32C of those eight bytes, the payload, and the masked CRC-32C of
+//! the payload.
 
 use std::io::{self, Read};
 
-/// Bytes of framing around a payload: length and its checksum before, the payload's checksum after.
+/// Bytes of framing around a payload: length and its checksum before, the payload's
+/// checksum after.
 pub const OVERHEAD: u64 = 16;
 
 /// Appends `payload` as one record to `out`.
@@ -15,8 +17,8 @@ pub fn append(out: &mut Vec<u8>, payload: &[u8]) {
     out.extend_from_slice(&masked_crc(payload).to_le_bytes());
 }
 
-/// A CRC-32C that is safe to store beside data which itself holds CRCs: rotated right by 15 bits, plus a
-/// constant.
+/// A CRC-32C that is safe to store beside data which itself holds CRCs: rotated right by
+/// 15 bits, plus a constant.
 fn masked_crc(bytes: &[u8]) -> u32 {
     crc32c::crc32c(bytes).rotate_right(15).wrapping_add(0xa282_ead8)
 }
@@ -59,7 +61,8 @@ impl<R: Read> Reader<R> {
         self.offset
     }
 
-    /// Reads the next record. After anything but [`Next::Record`] the reader stays where it was found.
+    /// Reads the next record. After anything but [`Next::Record`] the reader stays where
+    /// it was found.
     pub fn next(&mut self) -> io::Result<Next> {
         let mut head = [0; 12];
         match read_up_to(&mut self.inner, &mut head)? {
@@ -76,7 +79,9 @@ impl<R: Read> Reader<R> {
         self.payload.clear();
         (&mut self.inner).take(length).read_to_end(&mut self.payload)?;
         let mut crc = [0; 4];
-        if (self.payload.len() as u64) < length || read_up_to(&mut self.inner, &mut crc)? < 4 {
+        if (self.payload.len() as u64) < length
+            || read_up_to(&mut self.inner, &mut crc)? < 4
+        {
             return Ok(Next::Torn);
         }
         if masked_crc(&self.payload).to_le_bytes() != crc {

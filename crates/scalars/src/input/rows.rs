@@ -1,11 +1,13 @@
-//! Rows from bytes, pushed in pieces of any size: a growing file is read with the same code as a whole one.
+//! Rows from bytes, pushed in pieces of any size: a growing file is read with the same
+//! code as a whole one.
 
 use std::borrow::Cow;
 
 use csv_core::{ReadRecordResult, Reader, ReaderBuilder};
 use torchmill::{Error, Result};
 
-/// No row of a metrics table is longer: more means that this is no CSV, or that a quote was never closed.
+/// No row of a metrics table is longer: more means that this is no CSV, or that a quote
+/// was never closed.
 const LONGEST_ROW: usize = 1 << 20;
 
 /// The delimiters that are recognised; the comma wins a tie.
@@ -72,14 +74,23 @@ impl Rows {
     }
 
     /// Takes the next bytes of the file; each row that they complete goes to `each`.
-    pub fn feed(&mut self, bytes: &[u8], each: &mut impl FnMut(&Row) -> Result<()>) -> Result<()> {
+    pub fn feed(
+        &mut self,
+        bytes: &[u8],
+        each: &mut impl FnMut(&Row) -> Result<()>,
+    ) -> Result<()> {
         if self.parser.is_some() {
             return self.parse(bytes, each);
         }
         self.start.extend_from_slice(bytes);
-        let blank = self.start.iter().take_while(|b| b"\xef\xbb\xbf\r\n".contains(b)).count();
+        let blank =
+            self.start.iter().take_while(|b| b"\xef\xbb\xbf\r\n".contains(b)).count();
         if line_end(&self.start[blank..]).is_none() {
-            return if self.start.len() > LONGEST_ROW { Err(self.too_long()) } else { Ok(()) };
+            return if self.start.len() > LONGEST_ROW {
+                Err(self.too_long())
+            } else {
+                Ok(())
+            };
         }
         self.begin(each)
     }
@@ -90,7 +101,8 @@ impl Rows {
             self.begin(each)?;
         }
         if self.in_row {
-            // Within quotes a line break does not end the row: csv-core would take such a row at the end of the file.
+            // Within quotes a line break does not end the row: csv-core would take such a
+            // row at the end of the file.
             self.parse(b"\n", each)?;
         }
         if self.in_row {
@@ -107,8 +119,8 @@ impl Rows {
         self.in_row || !self.start.is_empty()
     }
 
-    /// Goes on once the header, the first line with something on it, is there: the delimiter is found in it, or named
-    /// by a line `sep=;` before it, as Excel writes.
+    /// Goes on once the header, the first line with something on it, is there: the
+    /// delimiter is found in it, or named by a line `sep=;` before it, as Excel writes.
     fn begin(&mut self, each: &mut impl FnMut(&Row) -> Result<()>) -> Result<()> {
         let start = std::mem::take(&mut self.start);
         if start.starts_with(&[0xff, 0xfe]) || start.starts_with(&[0xfe, 0xff]) {
@@ -117,7 +129,8 @@ impl Rows {
         // A byte order mark, as Excel writes, is no part of the first name.
         let text = start.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&start);
         let text = self.skip_line_breaks(text);
-        let first_line = text.get(..line_end(text).unwrap_or(text.len())).unwrap_or_default();
+        let first_line =
+            text.get(..line_end(text).unwrap_or(text.len())).unwrap_or_default();
         let (delimiter, text) = match first_line {
             [b's', b'e', b'p', b'=', named] => (*named, &text[first_line.len()..]),
             _ => (sniff(first_line), text),
@@ -126,7 +139,11 @@ impl Rows {
         if text.is_empty() { Ok(()) } else { self.parse(text, each) }
     }
 
-    fn parse(&mut self, mut bytes: &[u8], each: &mut impl FnMut(&Row) -> Result<()>) -> Result<()> {
+    fn parse(
+        &mut self,
+        mut bytes: &[u8],
+        each: &mut impl FnMut(&Row) -> Result<()>,
+    ) -> Result<()> {
         let Some(mut parser) = self.parser.take() else { return Ok(()) };
         let result = loop {
             if !self.in_row {
@@ -135,8 +152,11 @@ impl Rows {
             if bytes.is_empty() {
                 break Ok(());
             }
-            let (state, read, written, ended) =
-                parser.read_record(bytes, &mut self.cells[self.cells_len..], &mut self.ends[self.ends_len..]);
+            let (state, read, written, ended) = parser.read_record(
+                bytes,
+                &mut self.cells[self.cells_len..],
+                &mut self.ends[self.ends_len..],
+            );
             let (used, rest) = bytes.split_at(read);
             self.breaks += used.iter().filter(|&&b| b == b'\n').count() as u64;
             bytes = rest;
@@ -145,9 +165,15 @@ impl Rows {
             self.ends_len += ended;
             match state {
                 ReadRecordResult::InputEmpty => break Ok(()),
-                ReadRecordResult::OutputFull if self.cells.len() >= LONGEST_ROW => break Err(self.too_long()),
-                ReadRecordResult::OutputFull => self.cells.resize(self.cells.len() * 2, 0),
-                ReadRecordResult::OutputEndsFull => self.ends.resize(self.ends.len() * 2, 0),
+                ReadRecordResult::OutputFull if self.cells.len() >= LONGEST_ROW => {
+                    break Err(self.too_long());
+                }
+                ReadRecordResult::OutputFull => {
+                    self.cells.resize(self.cells.len() * 2, 0)
+                }
+                ReadRecordResult::OutputEndsFull => {
+                    self.ends.resize(self.ends.len() * 2, 0)
+                }
                 ReadRecordResult::Record => {
                     let row = Row {
                         cells: &self.cells[..self.cells_len],
@@ -225,7 +251,10 @@ mod tests {
         let mut rows = Rows::new();
         let mut table = Vec::new();
         let mut each = |row: &Row| {
-            table.push((row.line, (0..row.len()).map(|i| row.text(i).into_owned()).collect()));
+            table.push((
+                row.line,
+                (0..row.len()).map(|i| row.text(i).into_owned()).collect(),
+            ));
             Ok(())
         };
         for piece in text.chunks(piece) {
@@ -236,20 +265,30 @@ mod tests {
     }
 
     fn rows(expected: &[(u64, &[&str])]) -> Table {
-        expected.iter().map(|(l, cells)| (*l, cells.iter().map(ToString::to_string).collect())).collect()
+        expected
+            .iter()
+            .map(|(l, cells)| (*l, cells.iter().map(ToString::to_string).collect()))
+            .collect()
     }
 
     #[test]
     fn rows_keep_their_lines_in_pieces_of_any_size() {
         let text = b"\xef\xbb\xbfa,\"b\n c\"\r\n1, 2 \r\n\r\n\n\"x\"\"y\",\n5,6";
-        let expected = rows(&[(1, &["a", "b\n c"]), (3, &["1", "2"]), (6, &["x\"y", ""]), (7, &["5", "6"])]);
+        let expected = rows(&[
+            (1, &["a", "b\n c"]),
+            (3, &["1", "2"]),
+            (6, &["x\"y", ""]),
+            (7, &["5", "6"]),
+        ]);
         for piece in 1..=text.len() {
             assert_eq!(split(text, piece), expected, "in pieces of {piece}");
         }
         assert_eq!(split(b"", 1), vec![]);
         assert_eq!(split(b"\n\n", 1), vec![]);
-        let (text, expected) =
-            (b"\r\n\na;b,c;d\n1;2;3", rows(&[(3, &["a", "b,c", "d"]), (4, &["1", "2", "3"])]));
+        let (text, expected) = (
+            b"\r\n\na;b,c;d\n1;2;3",
+            rows(&[(3, &["a", "b,c", "d"]), (4, &["1", "2", "3"])]),
+        );
         for piece in 1..=text.len() {
             assert_eq!(split(text, piece), expected, "in pieces of {piece}");
         }
@@ -257,12 +296,19 @@ mod tests {
 
     #[test]
     fn the_delimiter_is_found_in_the_header() {
-        assert_eq!(split(b"a;\"b,c,d\"\n1;2\n", 3), rows(&[(1, &["a", "b,c,d"]), (2, &["1", "2"])]));
+        assert_eq!(
+            split(b"a;\"b,c,d\"\n1;2\n", 3),
+            rows(&[(1, &["a", "b,c,d"]), (2, &["1", "2"])])
+        );
         assert_eq!(split(b"a\tb c\n", 9), rows(&[(1, &["a", "b c"])]));
         assert_eq!(split(b"only\n1\n", 9), rows(&[(1, &["only"]), (2, &["1"])]));
         for piece in 1..9 {
             let named = split(b"\xef\xbb\xbfsep=!\r\na!b;c;d\r\n1!2\r\n", piece);
-            assert_eq!(named, rows(&[(2, &["a", "b;c;d"]), (3, &["1", "2"])]), "in pieces of {piece}");
+            assert_eq!(
+                named,
+                rows(&[(2, &["a", "b;c;d"]), (3, &["1", "2"])]),
+                "in pieces of {piece}"
+            );
         }
     }
 
@@ -283,7 +329,8 @@ mod tests {
         let mut parser = Rows::new();
         parser.feed(b"a,b\n", &mut |_| Ok(())).unwrap();
         let piece = [b'x'; 1 << 16];
-        let error = (0..20).find_map(|_| parser.feed(&piece, &mut |_| Ok(())).err()).unwrap();
+        let error =
+            (0..20).find_map(|_| parser.feed(&piece, &mut |_| Ok(())).err()).unwrap();
         assert!(error.to_string().starts_with("line 2: no end of row"), "{error}");
     }
 

@@ -6,7 +6,8 @@ use torchmill::{Error, Result};
 /// `--only`, `--rename` and `--tag-prefix`.
 #[derive(Debug, Clone, Default)]
 pub struct Select {
-    /// Patterns of the names to take, as they are in the CSV; empty for all. `*` stands for any text.
+    /// Patterns of the names to take, as they are in the CSV; empty for all. `*` stands
+    /// for any text.
     pub only: Vec<String>,
     /// New names.
     pub rename: Vec<Rename>,
@@ -37,19 +38,25 @@ impl std::str::FromStr for Rename {
 impl Select {
     /// The name that the tag gets, or `None` if it is not taken.
     pub fn name(&self, tag: &str) -> Option<String> {
-        if !self.only.is_empty() && !self.only.iter().any(|pattern| matches(pattern, tag)) {
+        if !self.only.is_empty() && !self.only.iter().any(|pattern| matches(pattern, tag))
+        {
             return None;
         }
         let name = self.rename.iter().find(|r| r.from == tag).map_or(tag, |r| &r.to);
         Some(format!("{}{name}", self.prefix))
     }
 
-    /// A line for each pattern and old name that fits none of these tags: most likely it is misspelt.
+    /// A line for each pattern and old name that fits none of these tags: most likely it
+    /// is misspelt.
     pub fn unused(&self, tags: &[String]) -> Vec<String> {
         let only = self.only.iter().filter(|p| !tags.iter().any(|t| matches(p, t)));
         let renamed = self.rename.iter().map(|r| &r.from).filter(|f| !tags.contains(f));
         let line = |name: &String| {
-            format!("there is no tag {name:?}{}; the tags are {}", did_you_mean(name, tags), quoted(tags))
+            format!(
+                "there is no tag {name:?}{}; the tags are {}",
+                did_you_mean(name, tags),
+                quoted(tags)
+            )
         };
         only.chain(renamed).map(line).collect()
     }
@@ -59,24 +66,40 @@ impl Select {
         if self.only.is_empty() || tags.is_empty() {
             return None;
         }
-        let hint = self.only.iter().map(|only| did_you_mean(only, tags)).find(|hint| !hint.is_empty());
-        Some(format!("no tag fits --only{}; the tags are {}", hint.unwrap_or_default(), quoted(tags)))
+        let hint = self
+            .only
+            .iter()
+            .map(|only| did_you_mean(only, tags))
+            .find(|hint| !hint.is_empty());
+        Some(format!(
+            "no tag fits --only{}; the tags are {}",
+            hint.unwrap_or_default(),
+            quoted(tags)
+        ))
     }
 }
 
-/// ` (did you mean "TAG"?)` where one is near to what a pattern (or an old name) says, else nothing.
+/// ` (did you mean "TAG"?)` where one is near to what a pattern (or an old name) says,
+/// else nothing.
 pub fn did_you_mean(pattern: &str, tags: &[String]) -> String {
     let known = || tags.iter().map(String::as_str);
     // Of a pattern its longest part counts, and of a tag what is as long.
     let part = pattern.split('*').max_by_key(|part| part.len()).unwrap_or_default();
     let pieces = || {
         known().flat_map(|tag| {
-            let ends = tag.char_indices().map(|(at, _)| at).skip(part.chars().count()).chain([tag.len()]);
-            tag.char_indices().zip(ends).map(move |((start, _), end)| (tag, &tag[start..end]))
+            let ends = tag
+                .char_indices()
+                .map(|(at, _)| at)
+                .skip(part.chars().count())
+                .chain([tag.len()]);
+            tag.char_indices()
+                .zip(ends)
+                .map(move |((start, _), end)| (tag, &tag[start..end]))
         })
     };
     let near = nearest(pattern, known()).or_else(|| {
-        let near = nearest(part, pieces().map(|(_, piece)| piece)).filter(|_| pattern.contains('*'))?;
+        let near = nearest(part, pieces().map(|(_, piece)| piece))
+            .filter(|_| pattern.contains('*'))?;
         pieces().find(|(_, piece)| *piece == near).map(|(tag, _)| tag)
     });
     near.map_or_else(String::new, |tag| format!(" (did you mean {tag:?}?)"))
@@ -120,19 +143,26 @@ mod tests {
         assert_eq!(select.name("train loss"), None);
         let unused = select.unused(&["test loss".into()]);
         assert_eq!(unused, ["there is no tag \"lr\"; the tags are \"test loss\""; 2]);
-        assert!("no equals".parse::<Rename>().is_err() && "=b".parse::<Rename>().is_err());
+        assert!(
+            "no equals".parse::<Rename>().is_err() && "=b".parse::<Rename>().is_err()
+        );
     }
 
     #[test]
     fn what_was_meant_by_a_pattern_is_found() {
-        let tags = ["train loss", "test loss", "test accuracy", "\u{3b1}"].map(String::from);
+        let tags =
+            ["train loss", "test loss", "test accuracy", "\u{3b1}"].map(String::from);
         for (pattern, meant) in [
             ("tets*", "test loss"),
             ("*acuracy", "test accuracy"),
             ("*tarin*", "train loss"),
             ("test lss", "test loss"),
         ] {
-            assert_eq!(did_you_mean(pattern, &tags), format!(" (did you mean {meant:?}?)"), "{pattern}");
+            assert_eq!(
+                did_you_mean(pattern, &tags),
+                format!(" (did you mean {meant:?}?)"),
+                "{pattern}"
+            );
         }
         for pattern in ["epochs", "*gradient*", "*", ""] {
             assert_eq!(did_you_mean(pattern, &tags), "", "{pattern}");
@@ -142,7 +172,11 @@ mod tests {
     #[test]
     fn stars_stand_for_any_text() {
         assert!(matches("*", "") && matches("a*", "a") && matches("*loss", "test loss"));
-        assert!(matches("a*b*c", "a-b-b-c") && !matches("a*b*c", "a-c-b") && !matches("ab*ba", "aba"));
+        assert!(
+            matches("a*b*c", "a-b-b-c")
+                && !matches("a*b*c", "a-c-b")
+                && !matches("ab*ba", "aba")
+        );
         assert!(!matches("loss", "test loss"));
     }
 }

@@ -30,7 +30,8 @@ impl Source {
         if path == Path::new("-") { Self::Stdin } else { Self::File(path.to_owned()) }
     }
 
-    /// The sources that paths stand for; a folder stands for each metrics.csv in it and below.
+    /// The sources that paths stand for; a folder stands for each metrics.csv in it and
+    /// below.
     pub fn all(paths: &[PathBuf]) -> Result<Vec<Self>> {
         let mut sources = Vec::new();
         for path in paths {
@@ -38,7 +39,10 @@ impl Source {
                 let mut found = walk::files(path, |name| name == METRICS)?;
                 found.sort();
                 sources.extend(found.into_iter().map(Self::File));
-            } else if path.file_name().is_some_and(|name| name.to_string_lossy().contains(EVENT_FILE)) {
+            } else if path
+                .file_name()
+                .is_some_and(|name| name.to_string_lossy().contains(EVENT_FILE))
+            {
                 return Err(Error::usage(format_args!(
                     "{} is an event file: scalars --dump prints it as CSV",
                     path.display()
@@ -59,7 +63,11 @@ impl Source {
     }
 
     /// Reads all of it; each point goes to `each`. Returns what the table was like.
-    pub fn read(&self, options: &Options, each: &mut impl FnMut(Point) -> Result<()>) -> Result<Feed> {
+    pub fn read(
+        &self,
+        options: &Options,
+        each: &mut impl FnMut(Point) -> Result<()>,
+    ) -> Result<Feed> {
         let mut reader = self.open()?;
         let mut feed = Feed::new(options);
         let mut piece = vec![0; 1 << 18];
@@ -72,8 +80,8 @@ impl Source {
                 Err(e) => return Err(Error::io(format_args!("cannot read {self}"), &e)),
             }
         }
-        // A program that runs may be writing metrics.csv: half a row is none yet, though it may look like one. Other
-        // tables may well lack the last line break.
+        // A program that runs may be writing metrics.csv: half a row is none yet, though
+        // it may look like one. Other tables may well lack the last line break.
         if !(self.is_metrics() && feed.rows.is_in_row()) {
             feed.finish(each).map_err(|e| e.within(self))?;
         }
@@ -108,7 +116,11 @@ impl Feed {
     }
 
     /// Takes the next bytes; the points of each row that they complete go to `each`.
-    pub fn feed(&mut self, bytes: &[u8], each: &mut impl FnMut(Point) -> Result<()>) -> Result<()> {
+    pub fn feed(
+        &mut self,
+        bytes: &[u8],
+        each: &mut impl FnMut(Point) -> Result<()>,
+    ) -> Result<()> {
         let Self { rows, table, options } = self;
         rows.feed(bytes, &mut |row| take(table, options, row, each))
     }
@@ -137,7 +149,9 @@ impl Feed {
     /// Why there was no point at all; `None` if there was one.
     pub fn emptiness(&self) -> Option<String> {
         let Some(table) = &self.table else {
-            return Some("it is empty; a header row and rows of numbers are wanted".to_owned());
+            return Some(
+                "it is empty; a header row and rows of numbers are wanted".to_owned(),
+            );
         };
         let tally = &table.tally;
         if tally.points > 0 {

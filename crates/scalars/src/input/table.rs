@@ -1,5 +1,6 @@
-//! Points from rows. A table is *tidy*, one value a row (`wall_time,step,epoch,tag,value`), or *wide*, one
-//! column a curve (`step,train_loss,test_loss`); its header says which.
+//! Points from rows. A table is *tidy*, one value a row
+//! (`wall_time,step,epoch,tag,value`), or *wide*, one column a curve
+//! (`step,train_loss,test_loss`); its header says which.
 
 use std::collections::HashMap;
 
@@ -9,11 +10,13 @@ use torchmill::{Error, Result};
 use super::rows::Row;
 use super::select::Select;
 
-/// Names of the step column, best first, as [`plain`] spells them. TensorBoard's own CSV download has `Step`,
-/// Lightning `step`, W&B `_step`, Keras only `epoch`.
-const STEP_NAMES: [&str; 7] = ["step", "global_step", "_step", "steps", "iteration", "iter", "epoch"];
+/// Names of the step column, best first, as [`plain`] spells them. TensorBoard's own CSV
+/// download has `Step`, Lightning `step`, W&B `_step`, Keras only `epoch`.
+const STEP_NAMES: [&str; 7] =
+    ["step", "global_step", "_step", "steps", "iteration", "iter", "epoch"];
 /// Names of the wall time column, best first.
-const TIME_NAMES: [&str; 5] = ["wall_time", "walltime", "timestamp", "_timestamp", "wall"];
+const TIME_NAMES: [&str; 5] =
+    ["wall_time", "walltime", "timestamp", "_timestamp", "wall"];
 
 /// How a CSV is to be read.
 #[derive(Debug, Clone, Default)]
@@ -81,7 +84,8 @@ struct Curve {
 pub struct Tally {
     /// Points taken.
     pub points: u64,
-    /// Cells (or, in a tidy table, rows) that `--skip-bad` left out, and the first of them.
+    /// Cells (or, in a tidy table, rows) that `--skip-bad` left out, and the first of
+    /// them.
     pub bad: Noted,
     /// Values that are NaN or infinite.
     pub non_finite: Noted,
@@ -92,7 +96,8 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// What was counted since the last time, counted anew from now on; points and tags stay.
+    /// What was counted since the last time, counted anew from now on; points and tags
+    /// stay.
     pub fn take_news(&mut self) -> Self {
         Self {
             points: self.points,
@@ -125,7 +130,8 @@ impl Noted {
 impl Table {
     /// Finds the columns by the header's names.
     pub fn new(header: &Row, options: &Options) -> Result<Self> {
-        let columns: Vec<String> = (0..header.len()).map(|i| header.text(i).into_owned()).collect();
+        let columns: Vec<String> =
+            (0..header.len()).map(|i| header.text(i).into_owned()).collect();
         if columns.iter().all(|c| c.is_empty() || c.parse::<f64>().is_ok()) {
             return Err(Error::failed(format_args!(
                 "line {}: the first row must name the columns, but holds only numbers",
@@ -134,18 +140,24 @@ impl Table {
         }
         for (i, name) in columns.iter().enumerate() {
             if columns[..i].contains(name) && !name.is_empty() {
-                return Err(Error::failed(format_args!("two columns are called {name:?}")));
+                return Err(Error::failed(format_args!(
+                    "two columns are called {name:?}"
+                )));
             }
         }
         let find = |named: &Option<String>, usual: &[&str]| match named {
-            Some(name) => columns.iter().position(|c| c == name).map(Some).ok_or_else(|| {
-                Error::failed(format_args!(
-                    "there is no column {name:?}{}; the columns are {}",
-                    did_you_mean(name, columns.iter().map(String::as_str)),
-                    columns.join(", ")
-                ))
-            }),
-            None => Ok(usual.iter().find_map(|u| columns.iter().position(|c| plain(c) == *u))),
+            Some(name) => {
+                columns.iter().position(|c| c == name).map(Some).ok_or_else(|| {
+                    Error::failed(format_args!(
+                        "there is no column {name:?}{}; the columns are {}",
+                        did_you_mean(name, columns.iter().map(String::as_str)),
+                        columns.join(", ")
+                    ))
+                })
+            }
+            None => {
+                Ok(usual.iter().find_map(|u| columns.iter().position(|c| plain(c) == *u)))
+            }
         };
         let step = find(&options.step, &STEP_NAMES)?;
         let time = find(&options.wall_time, &TIME_NAMES)?;
@@ -158,7 +170,13 @@ impl Table {
                     columns.join(", ")
                 )));
             }
-            Layout::Tidy { run: tidy("run"), tag, value, curves: HashMap::new(), key: Vec::new() }
+            Layout::Tidy {
+                run: tidy("run"),
+                tag,
+                value,
+                curves: HashMap::new(),
+                key: Vec::new(),
+            }
         } else {
             let others = columns
                 .iter()
@@ -166,7 +184,10 @@ impl Table {
                 .filter(|&(i, c)| Some(i) != step && Some(i) != time && !c.is_empty());
             tally.tags = others.clone().map(|(_, name)| name.clone()).collect();
             let taken = others.filter_map(|(i, c)| {
-                options.select.name(c).map(|name| (i, Curve { run: String::new(), name, last_step: None }))
+                options
+                    .select
+                    .name(c)
+                    .map(|name| (i, Curve { run: String::new(), name, last_step: None }))
             });
             Layout::Wide(taken.collect())
         };
@@ -184,8 +205,13 @@ impl Table {
         self.step.is_none()
     }
 
-    /// Hands the row's points to `each`. A bad cell is an error, or with `--skip-bad` is counted.
-    pub fn read(&mut self, row: &Row, each: &mut impl FnMut(Point) -> Result<()>) -> Result<()> {
+    /// Hands the row's points to `each`. A bad cell is an error, or with `--skip-bad` is
+    /// counted.
+    pub fn read(
+        &mut self,
+        row: &Row,
+        each: &mut impl FnMut(Point) -> Result<()>,
+    ) -> Result<()> {
         let number = self.rows;
         self.rows += 1;
         let mut cells = Cells {
@@ -209,8 +235,11 @@ impl Table {
                         cells.tally.tags.push(name.to_owned());
                     }
                     let run = String::from_utf8_lossy(run_cell).into_owned();
-                    let curve =
-                        self.options.select.name(name).map(|name| Curve { run, name, last_step: None });
+                    let curve = self.options.select.name(name).map(|name| Curve {
+                        run,
+                        name,
+                        last_step: None,
+                    });
                     curves.insert(key.clone(), curve);
                 }
                 let Some(Some(curve)) = curves.get_mut(key) else { return Ok(()) };
@@ -219,15 +248,23 @@ impl Table {
                     let step = self.step.map_or(Ok(number), |c| cells.step(c))?;
                     Ok((time, step, cells.number(*value)?))
                 });
-                let Some((time, step, number)) = cells.check(point)? else { return Ok(()) };
+                let Some((time, step, number)) = cells.check(point)? else {
+                    return Ok(());
+                };
                 cells.point(curve, *value, (time, step, number), each)
             }
             Layout::Wide(curves) => {
                 let at = self.time.map(|c| cells.time(c)).transpose();
-                let at = at.and_then(|time| Ok((time, self.step.map_or(Ok(number), |c| cells.step(c))?)));
+                let at = at.and_then(|time| {
+                    Ok((time, self.step.map_or(Ok(number), |c| cells.step(c))?))
+                });
                 let Some((time, step)) = cells.check(at)? else { return Ok(()) };
                 if row.len() > self.columns.len() {
-                    let what = format!("{} cells, but {} columns", row.len(), self.columns.len());
+                    let what = format!(
+                        "{} cells, but {} columns",
+                        row.len(),
+                        self.columns.len()
+                    );
                     cells.check::<()>(Err((self.columns.len(), what)))?;
                 }
                 for (column, curve) in curves {
@@ -261,7 +298,10 @@ impl<'a> Cells<'a> {
     fn time(&self, column: usize) -> std::result::Result<f64, Bad> {
         match self.number(column)? {
             time if time.is_finite() => Ok(time),
-            time => Err((column, format!("{time} is no time; TensorBoard would not read on from there"))),
+            time => Err((
+                column,
+                format!("{time} is no time; TensorBoard would not read on from there"),
+            )),
         }
     }
 
@@ -273,7 +313,9 @@ impl<'a> Cells<'a> {
         }
         match text.parse::<f64>() {
             // Up to 2^53 a double is exact.
-            Ok(step) if step.fract() == 0.0 && step.abs() <= 9_007_199_254_740_992.0 => Ok(step as i64),
+            Ok(step) if step.fract() == 0.0 && step.abs() <= 9_007_199_254_740_992.0 => {
+                Ok(step as i64)
+            }
             _ => Err((column, format!("{text:?} is no step; a whole number is wanted"))),
         }
     }
@@ -286,8 +328,9 @@ impl<'a> Cells<'a> {
     fn text(&self, column: usize) -> std::result::Result<&'a str, Bad> {
         match self.row.get(column) {
             None | Some(b"") => Err((column, "the cell is missing".to_owned())),
-            Some(cell) => std::str::from_utf8(cell)
-                .map_err(|_| (column, format!("{:?} is not UTF-8 text", String::from_utf8_lossy(cell)))),
+            Some(cell) => std::str::from_utf8(cell).map_err(|_| {
+                (column, format!("{:?} is not UTF-8 text", String::from_utf8_lossy(cell)))
+            }),
         }
     }
 
@@ -309,7 +352,8 @@ impl<'a> Cells<'a> {
     }
 
     fn place(&self, column: usize) -> String {
-        let name = self.columns.get(column).map_or(String::new(), |name| format!(" ({name})"));
+        let name =
+            self.columns.get(column).map_or(String::new(), |name| format!(" ({name})"));
         format!("line {}, column {}{name}", self.row.line, column + 1)
     }
 
@@ -325,15 +369,19 @@ impl<'a> Cells<'a> {
             self.tally.non_finite.add(|| format!("{place}: {:?} is {value}", curve.name));
         } else if self.singles && (value as f32).is_infinite() {
             let place = self.place(column);
-            let (name, why) =
-                (&curve.name, "too great for a float32, so infinite; --encoding double keeps it");
-            self.tally.non_finite.add(|| format!("{place}: {name:?} is {value:e}, {why}"));
+            let (name, why) = (
+                &curve.name,
+                "too great for a float32, so infinite; --encoding double keeps it",
+            );
+            self.tally
+                .non_finite
+                .add(|| format!("{place}: {name:?} is {value:e}, {why}"));
         }
         if let Some(last) = curve.last_step.filter(|&last| step <= last) {
             let (line, name) = (self.row.line, &curve.name);
-            self.tally
-                .not_increasing
-                .add(|| format!("line {line}: step {step} of {name:?} comes after step {last}"));
+            self.tally.not_increasing.add(|| {
+                format!("line {line}: step {step} of {name:?} comes after step {last}")
+            });
         }
         curve.last_step = Some(step);
         self.tally.points += 1;

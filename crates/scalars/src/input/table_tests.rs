@@ -29,18 +29,24 @@ fn error(text: &str) -> String {
 #[test]
 fn a_tidy_table_is_what_train_writes() {
     let text = "wall_time,step,epoch,tag,value\n1.5,100,1,train loss,2.25\n2,1,1,test loss,310\n";
-    let expected =
-        vec![(Some(1.5), 100, "train loss".into(), 2.25), (Some(2.0), 1, "test loss".into(), 310.0)];
+    let expected = vec![
+        (Some(1.5), 100, "train loss".into(), 2.25),
+        (Some(2.0), 1, "test loss".into(), 310.0),
+    ];
     assert_eq!(points(text), expected);
 }
 
 #[test]
 fn a_wide_table_has_a_curve_a_column_and_may_have_gaps() {
     let text = "Step\tloss\tWall time\tacc\n3\t0.5\t9\t\n4.0\t\t10\t1e-3\n";
-    let expected = vec![(Some(9.0), 3, "loss".into(), 0.5), (Some(10.0), 4, "acc".into(), 1e-3)];
+    let expected =
+        vec![(Some(9.0), 3, "loss".into(), 0.5), (Some(10.0), 4, "acc".into(), 1e-3)];
     assert_eq!(points(text), expected);
     // Without a step column rows are numbered; without times there are none.
-    assert_eq!(points("loss\n5\n6\n"), [(None, 0, "loss".into(), 5.0), (None, 1, "loss".into(), 6.0)]);
+    assert_eq!(
+        points("loss\n5\n6\n"),
+        [(None, 0, "loss".into(), 5.0), (None, 1, "loss".into(), 6.0)]
+    );
     // Keras has nothing but epochs; with a better column, the epoch is a curve.
     assert_eq!(points("epoch,loss\n7,5\n"), [(None, 7, "loss".into(), 5.0)]);
     assert_eq!(points("epoch,step\n7,5\n"), [(None, 5, "epoch".into(), 7.0)]);
@@ -79,7 +85,10 @@ fn bad_cells_are_named() {
         let error = error(&format!("{tidy}{row}\n"));
         assert!(error.starts_with(message), "{error}");
     }
-    assert!(error("step,a\n1,2\n2,3,4\n").starts_with("line 3, column 3: 3 cells, but 2 columns"));
+    assert!(
+        error("step,a\n1,2\n2,3,4\n")
+            .starts_with("line 3, column 3: 3 cells, but 2 columns")
+    );
     assert!(error("1,2\n").starts_with("line 1: the first row must name the columns"));
     assert!(error("step,a,a\n").starts_with("two columns are called \"a\""));
     assert!(error("tag,value\n").starts_with("there is no step column"));
@@ -97,8 +106,13 @@ fn bad_cells_can_be_left_out_and_are_counted() {
 
 #[test]
 fn values_may_be_infinite_or_no_number_and_are_counted() {
-    let (points, feed) = read("step,a\n1,NaN\n2,-inf\n3,Infinity\n", &Options::default()).unwrap();
-    assert!(points[0].3.is_nan() && points[1].3 == f64::NEG_INFINITY && points[2].3 == f64::INFINITY);
+    let (points, feed) =
+        read("step,a\n1,NaN\n2,-inf\n3,Infinity\n", &Options::default()).unwrap();
+    assert!(
+        points[0].3.is_nan()
+            && points[1].3 == f64::NEG_INFINITY
+            && points[2].3 == f64::INFINITY
+    );
     assert_eq!(feed.tally().non_finite.count, 3);
     assert_eq!(feed.tally().non_finite.first, "line 2, column 2 (a): \"a\" is NaN");
 }
@@ -107,18 +121,26 @@ fn values_may_be_infinite_or_no_number_and_are_counted() {
 fn values_too_great_for_a_float32_are_counted_where_they_become_one() {
     let text = "step,a\n1,1e38\n2,-1e39\n";
     assert_eq!(read(text, &Options::default()).unwrap().1.tally().non_finite.count, 0);
-    let (points, feed) = read(text, &Options { singles: true, ..Options::default() }).unwrap();
+    let (points, feed) =
+        read(text, &Options { singles: true, ..Options::default() }).unwrap();
     assert_eq!(points[1].3, -1e39);
     assert_eq!(feed.tally().non_finite.count, 1);
     let first = feed.tally().non_finite.first;
-    assert!(first.starts_with("line 3, column 2 (a): \"a\" is -1e39, too great for a float32"), "{first}");
+    assert!(
+        first
+            .starts_with("line 3, column 2 (a): \"a\" is -1e39, too great for a float32"),
+        "{first}"
+    );
 }
 
 #[test]
 fn steps_that_do_not_increase_are_noticed() {
     let (_, feed) = read("step,a\n1,1\n2,1\n2,1\n", &Options::default()).unwrap();
     assert_eq!(feed.tally().not_increasing.count, 1);
-    assert_eq!(feed.tally().not_increasing.first, "line 4: step 2 of \"a\" comes after step 2");
+    assert_eq!(
+        feed.tally().not_increasing.first,
+        "line 4: step 2 of \"a\" comes after step 2"
+    );
 }
 
 #[test]
@@ -126,9 +148,14 @@ fn an_input_without_points_says_why() {
     let why = |text, options: &Options| read(text, options).unwrap().1.emptiness();
     assert!(why("", &Options::default()).unwrap().contains("empty"));
     assert!(why("step,a\n", &Options::default()).unwrap().contains("no points yet"));
-    let only =
-        Options { select: Select { only: vec!["b".into()], ..Select::default() }, ..Options::default() };
-    assert_eq!(why("step,a\n1,2\n", &only).unwrap(), "no tag fits --only; the tags are \"a\"");
+    let only = Options {
+        select: Select { only: vec!["b".into()], ..Select::default() },
+        ..Options::default()
+    };
+    assert_eq!(
+        why("step,a\n1,2\n", &only).unwrap(),
+        "no tag fits --only; the tags are \"a\""
+    );
     assert_eq!(why("step,a\n1,2\n", &Options::default()), None);
 }
 

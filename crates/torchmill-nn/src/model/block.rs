@@ -25,7 +25,8 @@ pub(super) enum Op {
         padding: [i64; 2],
         dilation: [i64; 2],
         groups: i64,
-        /// Left, right, top, bottom, put around the input before the convolution: what `padding` cannot say.
+        /// Left, right, top, bottom, put around the input before the convolution: what
+        /// `padding` cannot say.
         around: Option<([i64; 4], PaddingMode)>,
     },
     Linear {
@@ -126,8 +127,14 @@ impl Block {
         &self.name
     }
 
-    /// What comes of `x`, which the block before this one, where there is one, has made for it alone.
-    pub(super) fn forward(&self, x: Tensor, neighbours: Neighbours, mode: Mode) -> Result<Tensor, TchError> {
+    /// What comes of `x`, which the block before this one, where there is one, has made
+    /// for it alone.
+    pub(super) fn forward(
+        &self,
+        x: Tensor,
+        neighbours: Neighbours,
+        mode: Mode,
+    ) -> Result<Tensor, TchError> {
         let mut x = x;
         let before = neighbours.before.map(|b| &b.op);
         match (&self.op, before) {
@@ -135,7 +142,8 @@ impl Block {
             // As torchvision's networks do (`inplace=True`): it saves a pass over memory.
             (Op::Relu, Some(before)) if before.lets_go() => x.f_relu_(),
             (op, _) => {
-                let relu = op.takes_in_relu() && neighbours.after.is_some_and(|b| matches!(b.op, Op::Relu));
+                let relu = op.takes_in_relu()
+                    && neighbours.after.is_some_and(|b| matches!(b.op, Op::Relu));
                 op.forward(&x, relu, mode)
             }
         }
@@ -150,7 +158,9 @@ pub(super) struct Neighbours<'a> {
 }
 
 /// Each block with its neighbours.
-pub(super) fn in_order(blocks: &[Block]) -> impl Iterator<Item = (&Block, Neighbours<'_>)> {
+pub(super) fn in_order(
+    blocks: &[Block],
+) -> impl Iterator<Item = (&Block, Neighbours<'_>)> {
     let neighbours = |i: usize| Neighbours {
         before: i.checked_sub(1).and_then(|before| blocks.get(before)),
         after: blocks.get(i + 1),
@@ -160,7 +170,8 @@ pub(super) fn in_order(blocks: &[Block]) -> impl Iterator<Item = (&Block, Neighb
 
 /// PyTorch's check: of one value a channel there is no variance.
 fn more_than_one_value(shape: &[i64]) -> Result<(), TchError> {
-    let values: i64 = shape.iter().enumerate().filter(|(i, _)| *i != 1).map(|(_, n)| n).product();
+    let values: i64 =
+        shape.iter().enumerate().filter(|(i, _)| *i != 1).map(|(_, n)| n).product();
     if values != 1 {
         return Ok(());
     }
@@ -170,7 +181,9 @@ fn more_than_one_value(shape: &[i64]) -> Result<(), TchError> {
 }
 
 fn run(blocks: &[Block], x: &Tensor, mode: Mode) -> Result<Tensor, TchError> {
-    in_order(blocks).try_fold(x.shallow_clone(), |x, (block, neighbours)| block.forward(x, neighbours, mode))
+    in_order(blocks).try_fold(x.shallow_clone(), |x, (block, neighbours)| {
+        block.forward(x, neighbours, mode)
+    })
 }
 
 /// The layers before a batch norm that is the last, and that one.
@@ -183,25 +196,49 @@ fn ends_in_batch_norm(layers: &[Block]) -> Option<(&[Block], &BatchNorm)> {
 
 impl BatchNorm {
     /// Of `x`, plus `plus` where there is one, cut off below 0 where `relu` is set.
-    fn forward(&self, x: &Tensor, plus: Option<&Tensor>, relu: bool, mode: Mode) -> Result<Tensor, TchError> {
+    fn forward(
+        &self,
+        x: &Tensor,
+        plus: Option<&Tensor>,
+        relu: bool,
+        mode: Mode,
+    ) -> Result<Tensor, TchError> {
         let Self { affine, running, momentum, eps, frozen } = self;
         let training = mode.training && !frozen;
         if let (true, Some(r)) = (training, running) {
-            let _ = r.batches.shallow_clone().f_add_(&Tensor::from(1_i64).to_device(r.batches.device()))?;
+            let _ = r
+                .batches
+                .shallow_clone()
+                .f_add_(&Tensor::from(1_i64).to_device(r.batches.device()))?;
         }
         let batch_statistics = training || running.is_none();
         let statistics = running.as_ref().map(|r| [&r.mean, &r.var]);
         if batch_statistics {
             more_than_one_value(&x.size())?;
             let running = statistics.filter(|_| training);
-            let parameters = Parameters { affine: affine.as_ref(), running, momentum: *momentum, eps: *eps };
+            let parameters = Parameters {
+                affine: affine.as_ref(),
+                running,
+                momentum: *momentum,
+                eps: *eps,
+            };
             if let Some(y) = batch_norm(x, &parameters, plus, relu)? {
                 return Ok(y);
             }
         }
-        let (weight, bias) = (affine.as_ref().map(|a| &a[0]), affine.as_ref().map(|a| &a[1]));
+        let (weight, bias) =
+            (affine.as_ref().map(|a| &a[0]), affine.as_ref().map(|a| &a[1]));
         let (mean, var) = (statistics.map(|s| s[0]), statistics.map(|s| s[1]));
-        let mut y = x.f_batch_norm(weight, bias, mean, var, batch_statistics, *momentum, *eps, true)?;
+        let mut y = x.f_batch_norm(
+            weight,
+            bias,
+            mean,
+            var,
+            batch_statistics,
+            *momentum,
+            *eps,
+            true,
+        )?;
         if let Some(plus) = plus {
             y = y.f_add_(plus)?;
         }
@@ -215,8 +252,8 @@ impl Op {
         matches!(self, Self::Sequential(_) | Self::Residual { .. } | Self::Gate(_))
     }
 
-    /// Whether its output is a tensor of its own that its backward pass does not need. Asked of what does not take in
-    /// the ReLU.
+    /// Whether its output is a tensor of its own that its backward pass does not need.
+    /// Asked of what does not take in the ReLU.
     fn lets_go(&self) -> bool {
         matches!(self, Self::Conv2d { .. } | Self::Linear { .. } | Self::Residual { .. })
     }
@@ -230,10 +267,16 @@ impl Op {
         }
     }
 
-    /// What comes of `x`; with the ReLU after it, where `relu` says so of an op that takes it in.
-    pub(super) fn forward(&self, x: &Tensor, relu: bool, mode: Mode) -> Result<Tensor, TchError> {
-        // Weights are cast each time they are used: autograd carries the gradient back through the cast to
-        // the float32 master. With float32 layers this is no copy.
+    /// What comes of `x`; with the ReLU after it, where `relu` says so of an op that
+    /// takes it in.
+    pub(super) fn forward(
+        &self,
+        x: &Tensor,
+        relu: bool,
+        mode: Mode,
+    ) -> Result<Tensor, TchError> {
+        // Weights are cast each time they are used: autograd carries the gradient back
+        // through the cast to the float32 master. With float32 layers this is no copy.
         let cast = |t: &Tensor| t.to_kind(mode.kind);
         match self {
             Self::Conv2d { weight, bias, stride, padding, dilation, groups, around } => {
@@ -261,27 +304,52 @@ impl Op {
                     *groups,
                 )
             }
-            Self::Linear { weight, bias } => x.f_linear(&cast(weight), bias.as_ref().map(cast)),
+            Self::Linear { weight, bias } => {
+                x.f_linear(&cast(weight), bias.as_ref().map(cast))
+            }
             Self::MaxPool2d { kernel_size, stride, padding, dilation, ceil_mode } => {
-                let apart = kernel_size == stride && *padding == [0, 0] && *dilation == [1, 1] && !ceil_mode;
+                let apart = kernel_size == stride
+                    && *padding == [0, 0]
+                    && *dilation == [1, 1]
+                    && !ceil_mode;
                 if apart && let Some(pooled) = max_pool2d(x, *kernel_size)? {
                     return Ok(pooled);
                 }
                 x.f_max_pool2d(kernel_size, stride, padding, dilation, *ceil_mode)
             }
-            Self::AvgPool2d { kernel_size, stride, padding, ceil_mode, count_include_pad, divisor } => {
-                x.f_avg_pool2d(kernel_size, stride, padding, *ceil_mode, *count_include_pad, *divisor)
+            Self::AvgPool2d {
+                kernel_size,
+                stride,
+                padding,
+                ceil_mode,
+                count_include_pad,
+                divisor,
+            } => x.f_avg_pool2d(
+                kernel_size,
+                stride,
+                padding,
+                *ceil_mode,
+                *count_include_pad,
+                *divisor,
+            ),
+            Self::AdaptiveAvgPool2d { output_size } => {
+                x.f_adaptive_avg_pool2d(output_size)
             }
-            Self::AdaptiveAvgPool2d { output_size } => x.f_adaptive_avg_pool2d(output_size),
             Self::BatchNorm2d(norm) => norm.forward(x, None, relu, mode),
             Self::GroupNorm { groups, affine, eps } => {
-                let (weight, bias) =
-                    (affine.as_ref().map(|a| cast(&a[0])), affine.as_ref().map(|a| cast(&a[1])));
+                let (weight, bias) = (
+                    affine.as_ref().map(|a| cast(&a[0])),
+                    affine.as_ref().map(|a| cast(&a[1])),
+                );
                 x.f_group_norm(*groups, weight, bias, *eps, true)
             }
-            Self::LayerNorm { shape, weight, bias, eps } => {
-                x.f_layer_norm(shape, weight.as_ref().map(cast), bias.as_ref().map(cast), *eps, true)
-            }
+            Self::LayerNorm { shape, weight, bias, eps } => x.f_layer_norm(
+                shape,
+                weight.as_ref().map(cast),
+                bias.as_ref().map(cast),
+                *eps,
+                true,
+            ),
             Self::Dropout(p) => x.f_dropout(*p, mode.training),
             Self::Flatten { start, end } => x.f_flatten(*start, *end),
             Self::Relu => x.f_relu(),
@@ -311,7 +379,8 @@ impl Op {
             Self::StochasticDepth(p) if mode.training && *p > 0.0 => {
                 let mut shape = vec![1; x.dim()];
                 shape[0] = x.size()[0];
-                let kept = x.f_new_ones(&shape, (x.kind(), x.device()))?.f_dropout(*p, true)?;
+                let kept =
+                    x.f_new_ones(&shape, (x.kind(), x.device()))?.f_dropout(*p, true)?;
                 x.f_mul(&kept)
             }
             Self::StochasticDepth(_) => Ok(x.shallow_clone()),
@@ -320,7 +389,13 @@ impl Op {
             Self::LayerNorm2d { weight, bias, eps } => {
                 let channels = weight.size();
                 let x = x.f_permute([0, 2, 3, 1])?;
-                let x = x.f_layer_norm(&channels, Some(cast(weight)), Some(cast(bias)), *eps, true)?;
+                let x = x.f_layer_norm(
+                    &channels,
+                    Some(cast(weight)),
+                    Some(cast(bias)),
+                    *eps,
+                    true,
+                )?;
                 x.f_permute([0, 3, 1, 2])
             }
             Self::LayerScale(factors) => x.f_mul(&cast(factors)),

@@ -1,7 +1,7 @@
 //! Building a network layer by layer, inferring sizes from what each layer gets.
 //!
-//! Shapes come from libtorch itself: a batch of zeros is sent through each layer as it is made, so what a
-//! layer accepts and gives is never computed twice in two ways.
+//! Shapes come from libtorch itself: a batch of zeros is sent through each layer as it is
+//! made, so what a layer accepts and gives is never computed twice in two ways.
 
 use std::collections::HashSet;
 
@@ -21,7 +21,8 @@ use crate::{initialise, torch_error};
 pub(super) struct Builder<'a> {
     /// Without one, weights are zeros that wait to be loaded.
     generator: Option<&'a mut Generator>,
-    /// What the last layer gives where it does not say; `None` where the layers are not a classifier.
+    /// What the last layer gives where it does not say; `None` where the layers are not a
+    /// classifier.
     classes: Option<i64>,
     /// Names of what training does not change.
     frozen: &'a Patterns,
@@ -58,7 +59,15 @@ impl<'a> Builder<'a> {
     ) -> Self {
         let [c, h, w] = input.map(|n| n as i64);
         let x = Tensor::zeros([2, c, h, w], (Kind::Float, Device::Cpu));
-        Self { generator, classes, frozen, x, parts: Parts::default(), weighted: Vec::new(), layers: 0 }
+        Self {
+            generator,
+            classes,
+            frozen,
+            x,
+            parts: Parts::default(),
+            weighted: Vec::new(),
+            layers: 0,
+        }
     }
 
     /// The shape of what the layers so far give for one image.
@@ -69,7 +78,9 @@ impl<'a> Builder<'a> {
     pub(super) fn finish(self) -> Result<Parts> {
         let mut seen = HashSet::new();
         let named = self.parts.parameters.iter().chain(&self.parts.buffers);
-        if let Some(twice) = named.map(|n| &n.name).find(|name| !seen.insert(name.as_str())) {
+        if let Some(twice) =
+            named.map(|n| &n.name).find(|name| !seen.insert(name.as_str()))
+        {
             return Err(Error::usage(format_args!(
                 "two layers have a tensor called {twice}: give one another name"
             )));
@@ -89,15 +100,23 @@ impl<'a> Builder<'a> {
         Ok(blocks)
     }
 
-    /// Layers in a row, called `PREFIX.0`, `PREFIX.1`, ..., or within a block of its own kind `PREFIX.KIND0`, ...
-    /// `last`: whether the row ends the network.
-    fn sequence(&mut self, layers: &[Layer], prefix: &str, kind: &str, last: bool) -> Result<Vec<Block>> {
+    /// Layers in a row, called `PREFIX.0`, `PREFIX.1`, ..., or within a block of its own
+    /// kind `PREFIX.KIND0`, ... `last`: whether the row ends the network.
+    fn sequence(
+        &mut self,
+        layers: &[Layer],
+        prefix: &str,
+        kind: &str,
+        last: bool,
+    ) -> Result<Vec<Block>> {
         let mut blocks = Vec::with_capacity(layers.len());
         for (i, layer) in layers.iter().enumerate() {
             let path = match layer.name.as_deref() {
                 None => join(prefix, &format!("{kind}{i}")),
                 Some("") => prefix.to_owned(),
-                Some(name) if name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') => {
+                Some(name)
+                    if name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') =>
+                {
                     join(prefix, name)
                 }
                 Some(name) => {
@@ -107,7 +126,8 @@ impl<'a> Builder<'a> {
                 }
             };
             // What comes after it may leave the shape as it is.
-            let ends = last && layers[i + 1..].iter().all(|after| after.module.keeps_shape());
+            let ends =
+                last && layers[i + 1..].iter().all(|after| after.module.keeps_shape());
             blocks.push(self.layer(layer, &path, ends)?);
         }
         Ok(blocks)
@@ -119,7 +139,8 @@ impl<'a> Builder<'a> {
         let name = format!("layer {path} ({class})");
         let got = self.shape();
         let before = self.x.shallow_clone();
-        let at = |e: Error| Error::usage(e).within(format_args!("{name}, which gets {got:?}"));
+        let at =
+            |e: Error| Error::usage(e).within(format_args!("{name}, which gets {got:?}"));
         let (row, counted) = (self.parts.rows.len(), self.parameter_count());
         self.parts.rows.push(Row::new(path, class));
         let from = self.weighted.len();
@@ -134,7 +155,10 @@ impl<'a> Builder<'a> {
             self.x = op.forward(&before, false, mode).map_err(|e| at(torch_error(&e)))?;
         }
         if self.x.numel() == 0 {
-            return Err(at(Error::failed(format_args!("would give the empty {:?}", self.shape()))));
+            return Err(at(Error::failed(format_args!(
+                "would give the empty {:?}",
+                self.shape()
+            ))));
         }
         self.initialise(&layer.initialise, path, from)?;
         let (output, parameters) = (self.shape(), self.parameter_count() - counted);
@@ -151,12 +175,22 @@ impl<'a> Builder<'a> {
     }
 
     /// Draws the weights anew of the layers since `from` that a rule is for, in order.
-    fn initialise(&mut self, rules: &[Initialise], prefix: &str, from: usize) -> Result<()> {
-        let Some(generator) = self.generator.as_deref_mut().filter(|_| !rules.is_empty()) else {
+    fn initialise(
+        &mut self,
+        rules: &[Initialise],
+        prefix: &str,
+        from: usize,
+    ) -> Result<()> {
+        let Some(generator) = self.generator.as_deref_mut().filter(|_| !rules.is_empty())
+        else {
             return Ok(());
         };
         for layer in &self.weighted[from..] {
-            let within = layer.path.strip_prefix(prefix).unwrap_or(&layer.path).trim_start_matches('.');
+            let within = layer
+                .path
+                .strip_prefix(prefix)
+                .unwrap_or(&layer.path)
+                .trim_start_matches('.');
             for rule in rules {
                 let named = rule.name.as_ref().map(|n| Patterns::new([n])).transpose()?;
                 let fits = rule.module.as_ref().is_none_or(|m| m == layer.class)
@@ -164,12 +198,22 @@ impl<'a> Builder<'a> {
                 if !fits {
                     continue;
                 }
-                let pairs = [(Some(&layer.weight), &rule.weight), (layer.bias.as_ref(), &rule.bias)];
+                let pairs = [
+                    (Some(&layer.weight), &rule.weight),
+                    (layer.bias.as_ref(), &rule.bias),
+                ];
                 for (tensor, init) in pairs {
                     if let (Some(tensor), Some(init)) = (tensor, init) {
                         let values = initialise::draw(init, generator, &tensor.size())
-                            .map_err(|e| e.within(format_args!("layer {} ({})", layer.path, layer.class)))?;
-                        tensor.shallow_clone().copy_(&Tensor::from_slice(&values).reshape(tensor.size()));
+                            .map_err(|e| {
+                                e.within(format_args!(
+                                    "layer {} ({})",
+                                    layer.path, layer.class
+                                ))
+                            })?;
+                        tensor
+                            .shallow_clone()
+                            .copy_(&Tensor::from_slice(&values).reshape(tensor.size()));
                     }
                 }
                 break;
@@ -192,16 +236,19 @@ impl<'a> Builder<'a> {
                         ));
                     }
                 };
-                let (weight, bias) = self.weight_and_bias(path, "Linear", &[out, features], *bias);
+                let (weight, bias) =
+                    self.weight_and_bias(path, "Linear", &[out, features], *bias);
                 Op::Linear { weight, bias }
             }
-            Module::MaxPool2d { kernel_size, stride, padding, dilation, ceil_mode } => Op::MaxPool2d {
-                kernel_size: kernel_size.get(),
-                stride: stride.unwrap_or(*kernel_size).get(),
-                padding: padding.get(),
-                dilation: dilation.get(),
-                ceil_mode: *ceil_mode,
-            },
+            Module::MaxPool2d { kernel_size, stride, padding, dilation, ceil_mode } => {
+                Op::MaxPool2d {
+                    kernel_size: kernel_size.get(),
+                    stride: stride.unwrap_or(*kernel_size).get(),
+                    padding: padding.get(),
+                    dilation: dilation.get(),
+                    ceil_mode: *ceil_mode,
+                }
+            }
             Module::AvgPool2d {
                 kernel_size,
                 stride,
@@ -220,16 +267,40 @@ impl<'a> Builder<'a> {
             Module::AdaptiveAvgPool2d { output_size } => {
                 Op::AdaptiveAvgPool2d { output_size: output_size.get() }
             }
-            Module::BatchNorm2d { num_features, eps, momentum, affine, track_running_stats } => {
+            Module::BatchNorm2d {
+                num_features,
+                eps,
+                momentum,
+                affine,
+                track_running_stats,
+            } => {
                 let n = agreed("num_features", *num_features, self.channels()?)?;
                 let affine = affine.then(|| self.scale_and_shift(path, &[n]));
                 let running = track_running_stats.then(|| Running {
-                    mean: self.buffer(path, "running_mean", Tensor::zeros([n], (Kind::Float, Device::Cpu))),
-                    var: self.buffer(path, "running_var", Tensor::ones([n], (Kind::Float, Device::Cpu))),
-                    batches: self.buffer(path, "num_batches_tracked", Tensor::from(0_i64)),
+                    mean: self.buffer(
+                        path,
+                        "running_mean",
+                        Tensor::zeros([n], (Kind::Float, Device::Cpu)),
+                    ),
+                    var: self.buffer(
+                        path,
+                        "running_var",
+                        Tensor::ones([n], (Kind::Float, Device::Cpu)),
+                    ),
+                    batches: self.buffer(
+                        path,
+                        "num_batches_tracked",
+                        Tensor::from(0_i64),
+                    ),
                 });
                 let frozen = self.frozen.matches(&join(path, "running_mean"));
-                Op::BatchNorm2d(BatchNorm { affine, running, momentum: *momentum, eps: *eps, frozen })
+                Op::BatchNorm2d(BatchNorm {
+                    affine,
+                    running,
+                    momentum: *momentum,
+                    eps: *eps,
+                    frozen,
+                })
             }
             Module::GroupNorm { num_groups, num_channels, eps, affine } => {
                 let n = agreed("num_channels", *num_channels, self.channels()?)?;
@@ -252,15 +323,20 @@ impl<'a> Builder<'a> {
                         "normalized_shape = {shape:?} is not how its shape ends"
                     )));
                 }
-                let weight = elementwise_affine.then(|| self.constant(path, "weight", 1.0, &shape));
-                let bias = (*elementwise_affine && *bias).then(|| self.constant(path, "bias", 0.0, &shape));
+                let weight = elementwise_affine
+                    .then(|| self.constant(path, "weight", 1.0, &shape));
+                let bias = (*elementwise_affine && *bias)
+                    .then(|| self.constant(path, "bias", 0.0, &shape));
                 Op::LayerNorm { shape, weight, bias, eps: *eps }
             }
             Module::Dropout { p } if (0.0..=1.0).contains(p) => Op::Dropout(*p),
-            Module::Dropout { p } => return Err(Error::usage(format_args!("p = {p} is not from 0 to 1"))),
-            Module::Flatten { start_dim, end_dim } => {
-                Op::Flatten { start: self.not_the_batchs("start_dim", *start_dim)?, end: *end_dim }
+            Module::Dropout { p } => {
+                return Err(Error::usage(format_args!("p = {p} is not from 0 to 1")));
             }
+            Module::Flatten { start_dim, end_dim } => Op::Flatten {
+                start: self.not_the_batchs("start_dim", *start_dim)?,
+                end: *end_dim,
+            },
             Module::ReLU {} => Op::Relu,
             Module::ReLU6 {} => Op::Relu6,
             Module::LeakyReLU { negative_slope } => Op::LeakyRelu(*negative_slope),
@@ -271,16 +347,25 @@ impl<'a> Builder<'a> {
             Module::Tanh {} => Op::Tanh,
             Module::Sigmoid {} => Op::Sigmoid,
             Module::Softmax { dim } => Op::Softmax(self.not_the_batchs("dim", *dim)?),
-            Module::LogSoftmax { dim } => Op::LogSoftmax(self.not_the_batchs("dim", *dim)?),
+            Module::LogSoftmax { dim } => {
+                Op::LogSoftmax(self.not_the_batchs("dim", *dim)?)
+            }
             Module::Identity {} => Op::Identity,
-            Module::Sequential { layers } => Op::Sequential(self.sequence(layers, path, "", last)?),
-            Module::Residual { layers, shortcut } => self.residual(layers, shortcut, path)?,
+            Module::Sequential { layers } => {
+                Op::Sequential(self.sequence(layers, path, "", last)?)
+            }
+            Module::Residual { layers, shortcut } => {
+                self.residual(layers, shortcut, path)?
+            }
             Module::Repeat { times, layers } => {
                 let times = (0..*times).map(|i| {
                     self.count_layer()?;
                     let path = format!("{path}.{i}");
                     let blocks = self.sequence(layers, &path, "", false)?;
-                    Ok(Block { name: format!("layer {path} (Sequential)"), op: Op::Sequential(blocks) })
+                    Ok(Block {
+                        name: format!("layer {path} (Sequential)"),
+                        op: Op::Sequential(blocks),
+                    })
                 });
                 Op::Sequential(times.collect::<Result<_>>()?)
             }
@@ -293,12 +378,20 @@ impl<'a> Builder<'a> {
                 }
                 Op::Gate(layers)
             }
-            Module::StochasticDepth { p } if (0.0..1.0).contains(p) => Op::StochasticDepth(*p),
-            Module::StochasticDepth { p } => {
-                return Err(Error::usage(format_args!("p = {p} is not from 0 to below 1")));
+            Module::StochasticDepth { p } if (0.0..1.0).contains(p) => {
+                Op::StochasticDepth(*p)
             }
-            Module::Permute { dims } if dims.first() == Some(&0) => Op::Permute(dims.clone()),
-            Module::Permute { .. } => return Err(Error::usage("dims must begin with 0, the batch's")),
+            Module::StochasticDepth { p } => {
+                return Err(Error::usage(format_args!(
+                    "p = {p} is not from 0 to below 1"
+                )));
+            }
+            Module::Permute { dims } if dims.first() == Some(&0) => {
+                Op::Permute(dims.clone())
+            }
+            Module::Permute { .. } => {
+                return Err(Error::usage("dims must begin with 0, the batch's"));
+            }
             Module::Select { dim, index } => {
                 Op::Select { dim: self.not_the_batchs("dim", *dim)?, index: *index }
             }
@@ -317,21 +410,27 @@ impl<'a> Builder<'a> {
             }
             Module::PositionEmbedding {} => {
                 let [n, e] = self.embedding()?;
-                let embedding = self.drawn(&Init::Normal { mean: 0.0, std: 0.02 }, &[1, n, e])?;
+                let embedding =
+                    self.drawn(&Init::Normal { mean: 0.0, std: 0.02 }, &[1, n, e])?;
                 Op::PositionEmbedding(self.parameter(path, "", embedding))
             }
             Module::MultiheadAttention { embed_dim, num_heads, dropout } => {
                 let e = agreed("embed_dim", *embed_dim, self.embedding()?[1])?;
                 if *num_heads < 1 || e % num_heads != 0 {
-                    return Err(Error::usage(format_args!("num_heads = {num_heads} does not divide {e}")));
+                    return Err(Error::usage(format_args!(
+                        "num_heads = {num_heads} does not divide {e}"
+                    )));
                 }
                 // PyTorch draws them in this order.
                 let out_path = join(path, "out_proj");
-                let (out, out_bias) = self.weight_and_bias(&out_path, "Linear", &[e, e], true);
-                let weight = self.drawn(&Init::XavierUniform { gain: 1.0 }, &[3 * e, e])?;
+                let (out, out_bias) =
+                    self.weight_and_bias(&out_path, "Linear", &[e, e], true);
+                let weight =
+                    self.drawn(&Init::XavierUniform { gain: 1.0 }, &[3 * e, e])?;
                 let weight = self.parameter(path, "in_proj_weight", weight);
                 let bias = self.constant(path, "in_proj_bias", 0.0, &[3 * e]);
-                let out_bias = out_bias.unwrap_or_else(|| Tensor::zeros([e], (Kind::Float, Device::Cpu)));
+                let out_bias = out_bias
+                    .unwrap_or_else(|| Tensor::zeros([e], (Kind::Float, Device::Cpu)));
                 let _ = out_bias.shallow_clone().zero_();
                 let heads = *num_heads;
                 Op::MultiheadAttention(MultiheadAttention {
@@ -368,17 +467,32 @@ impl<'a> Builder<'a> {
                 "groups = {groups} does not divide {channels} input and {out} output channels"
             )));
         }
-        let [kernel, stride, dilation] = [kernel_size.get(), stride.get(), dilation.get()];
+        let [kernel, stride, dilation] =
+            [kernel_size.get(), stride.get(), dilation.get()];
         for n in kernel.iter().chain(&stride).chain(&dilation) {
             positive("kernel_size, stride or dilation", *n)?;
         }
-        let (padding, around) = explicit_padding(padding, *padding_mode, kernel, stride, dilation)?;
+        let (padding, around) =
+            explicit_padding(padding, *padding_mode, kernel, stride, dilation)?;
         let shape = [out, channels / groups, kernel[0], kernel[1]];
         let (weight, bias) = self.weight_and_bias(path, "Conv2d", &shape, *bias);
-        Ok(Op::Conv2d { weight, bias, stride, padding, dilation, groups: *groups, around })
+        Ok(Op::Conv2d {
+            weight,
+            bias,
+            stride,
+            padding,
+            dilation,
+            groups: *groups,
+            around,
+        })
     }
 
-    fn residual(&mut self, layers: &[Layer], shortcut: &[Layer], path: &str) -> Result<Op> {
+    fn residual(
+        &mut self,
+        layers: &[Layer],
+        shortcut: &[Layer],
+        path: &str,
+    ) -> Result<Op> {
         let before = self.x.shallow_clone();
         let layers = self.sequence(layers, path, "layers.", false)?;
         let after = std::mem::replace(&mut self.x, before);
@@ -387,7 +501,9 @@ impl<'a> Builder<'a> {
         self.x = after;
         if beside != self.shape() {
             let gives = self.shape();
-            return Err(Error::usage(format_args!("its layers give {gives:?}, its shortcut {beside:?}")));
+            return Err(Error::usage(format_args!(
+                "its layers give {gives:?}, its shortcut {beside:?}"
+            )));
         }
         Ok(Op::Residual { layers, shortcut })
     }
@@ -407,7 +523,8 @@ impl<'a> Builder<'a> {
         Ok(dim)
     }
 
-    /// No network has so many layers; a mistyped `times` would go on until the memory is full.
+    /// No network has so many layers; a mistyped `times` would go on until the memory is
+    /// full.
     fn count_layer(&mut self) -> Result<()> {
         const MOST: usize = 10_000;
         self.layers += 1;
@@ -420,13 +537,19 @@ impl<'a> Builder<'a> {
     }
 
     fn channels(&self) -> Result<i64> {
-        if self.x.dim() == 4 { Ok(self.x.size()[1]) } else { Err(Error::usage("it needs [C, H, W]")) }
+        if self.x.dim() == 4 {
+            Ok(self.x.size()[1])
+        } else {
+            Err(Error::usage("it needs [C, H, W]"))
+        }
     }
 
     fn dimension(&self, i: i64) -> Result<i64> {
         let size = self.shape();
         let at = if i < 0 { size.len() as i64 + i } else { i };
-        size.get(at as usize).copied().ok_or_else(|| Error::usage("it needs at least one dimension"))
+        size.get(at as usize)
+            .copied()
+            .ok_or_else(|| Error::usage("it needs at least one dimension"))
     }
 
     fn weight_and_bias(
@@ -439,10 +562,14 @@ impl<'a> Builder<'a> {
         let (weight, bias) = match self.generator.as_deref_mut() {
             Some(generator) => {
                 let (weight, bias) = initialise::weight_and_bias(generator, shape, bias);
-                (Tensor::from_slice(&weight).reshape(shape), bias.map(|b| Tensor::from_slice(&b)))
+                (
+                    Tensor::from_slice(&weight).reshape(shape),
+                    bias.map(|b| Tensor::from_slice(&b)),
+                )
             }
             None => {
-                let zeros = |shape: &[i64]| Tensor::zeros(shape, (Kind::Float, Device::Cpu));
+                let zeros =
+                    |shape: &[i64]| Tensor::zeros(shape, (Kind::Float, Device::Cpu));
                 (zeros(shape), bias.then(|| zeros(&shape[..1])))
             }
         };
@@ -450,21 +577,30 @@ impl<'a> Builder<'a> {
         let weight = self.parameter(path, "weight", weight);
         let bias = bias.map(|b| self.parameter(path, "bias", b));
         let shared = (weight.shallow_clone(), bias.as_ref().map(Tensor::shallow_clone));
-        self.weighted.push(Weighted { path: path.to_owned(), class, weight: shared.0, bias: shared.1 });
+        self.weighted.push(Weighted {
+            path: path.to_owned(),
+            class,
+            weight: shared.0,
+            bias: shared.1,
+        });
         (weight, bias)
     }
 
     fn drawn(&mut self, init: &Init, shape: &[i64]) -> Result<Tensor> {
         match self.generator.as_deref_mut() {
             Some(generator) => {
-                Ok(Tensor::from_slice(&initialise::draw(init, generator, shape)?).reshape(shape))
+                Ok(Tensor::from_slice(&initialise::draw(init, generator, shape)?)
+                    .reshape(shape))
             }
             None => Ok(Tensor::zeros(shape, (Kind::Float, Device::Cpu))),
         }
     }
 
     fn scale_and_shift(&mut self, path: &str, shape: &[i64]) -> [Tensor; 2] {
-        [self.constant(path, "weight", 1.0, shape), self.constant(path, "bias", 0.0, shape)]
+        [
+            self.constant(path, "weight", 1.0, shape),
+            self.constant(path, "bias", 0.0, shape),
+        ]
     }
 
     fn constant(&mut self, path: &str, name: &str, value: f64, shape: &[i64]) -> Tensor {
@@ -484,12 +620,14 @@ impl<'a> Builder<'a> {
     }
 }
 
-/// The same values, laid out as `torch.channels_last`: oneDNN's convolutions are 1.5 times faster so.
+/// The same values, laid out as `torch.channels_last`: oneDNN's convolutions are 1.5
+/// times faster so.
 pub(crate) fn channels_last(x: &Tensor) -> Tensor {
     x.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2])
 }
 
-/// What Conv2d's padding comes to: what the convolution does itself, and what is put around its input before.
+/// What Conv2d's padding comes to: what the convolution does itself, and what is put
+/// around its input before.
 #[allow(clippy::type_complexity, reason = "two halves of one answer")]
 fn explicit_padding(
     padding: &Padding,
@@ -499,7 +637,8 @@ fn explicit_padding(
     dilation: [i64; 2],
 ) -> Result<([i64; 2], Option<([i64; 4], PaddingMode)>)> {
     use torchmill::recipe::NamedPadding::{Same, Valid};
-    // Before and after, for height and width. `same` puts an odd one after, as PyTorch does.
+    // Before and after, for height and width. `same` puts an odd one after, as PyTorch
+    // does.
     let sides = match padding {
         Padding::Named(Valid) => [[0, 0], [0, 0]],
         Padding::Named(Same) if stride != [1, 1] => {
@@ -534,7 +673,9 @@ fn join(prefix: &str, name: &str) -> String {
 /// A size that the recipe may give and the layer before decides.
 fn agreed(argument: &str, given: Option<i64>, actual: i64) -> Result<i64> {
     match given {
-        Some(n) if n != actual => Err(Error::usage(format_args!("{argument} is {n}, but it gets {actual}"))),
+        Some(n) if n != actual => {
+            Err(Error::usage(format_args!("{argument} is {n}, but it gets {actual}")))
+        }
         _ => Ok(actual),
     }
 }

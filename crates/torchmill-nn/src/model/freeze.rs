@@ -10,8 +10,9 @@ impl Patterns {
     pub(crate) fn new<S: AsRef<str>>(texts: impl IntoIterator<Item = S>) -> Result<Self> {
         let parse = |text: S| {
             let text = text.as_ref();
-            Pattern::new(text)
-                .map_err(|e| Error::usage(format_args!("`{text}` is no pattern of names: {}", e.msg)))
+            Pattern::new(text).map_err(|e| {
+                Error::usage(format_args!("`{text}` is no pattern of names: {}", e.msg))
+            })
         };
         texts.into_iter().map(parse).collect::<Result<_>>().map(Self)
     }
@@ -24,6 +25,9 @@ impl Patterns {
     /// The first that fits none of the names: misspelt, most likely.
     pub(crate) fn idle<'a>(&self, names: impl Iterator<Item = &'a str>) -> Option<&str> {
         let names: Vec<&str> = names.collect();
-        self.0.iter().find(|p| !names.iter().any(|name| p.matches(name))).map(Pattern::as_str)
+        self.0
+            .iter()
+            .find(|p| !names.iter().any(|name| p.matches(name)))
+            .map(Pattern::as_str)
     }
 }

@@ -15,8 +15,9 @@ pub struct Row {
     pub output: Vec<i64>,
     /// Numbers in its parameters, those within included.
     pub parameters: usize,
-    /// Multiplications with an addition each, for one image: of convolutions, linear layers and attention, as
-    /// torchinfo and torchvision count them. Zero for blocks, whose layers have rows of their own.
+    /// Multiplications with an addition each, for one image: of convolutions, linear
+    /// layers and attention, as torchinfo and torchvision count them. Zero for blocks,
+    /// whose layers have rows of their own.
     pub multiply_adds: u64,
     /// How many of the rows after this one are within it.
     pub inner: usize,
@@ -25,7 +26,14 @@ pub struct Row {
 impl Row {
     pub(super) fn new(path: &str, class: &'static str) -> Self {
         let path = path.to_owned();
-        Self { path, class, output: Vec::new(), parameters: 0, multiply_adds: 0, inner: 0 }
+        Self {
+            path,
+            class,
+            output: Vec::new(),
+            parameters: 0,
+            multiply_adds: 0,
+            inner: 0,
+        }
     }
 }
 
@@ -33,7 +41,9 @@ impl Row {
 pub(super) fn multiply_adds(op: &Op, input: &[i64], output: &[i64]) -> u64 {
     let count = |shape: &[i64]| shape.iter().product::<i64>() as u64;
     match op {
-        Op::Conv2d { weight, .. } | Op::Linear { weight, .. } => count(output) * count(&weight.size()[1..]),
+        Op::Conv2d { weight, .. } | Op::Linear { weight, .. } => {
+            count(output) * count(&weight.size()[1..])
+        }
         Op::MultiheadAttention(_) => {
             let (tokens, size) = (input[0] as u64, input[1] as u64);
             4 * tokens * size * size + 2 * tokens * tokens * size
@@ -44,17 +54,26 @@ pub(super) fn multiply_adds(op: &Op, input: &[i64], output: &[i64]) -> u64 {
 
 /// The table with its totals, for images of shape `input`.
 pub fn text(rows: &[Row], input: [usize; 3]) -> String {
-    let mut lines = vec![["Layer", "Output shape", "Parameters", "Mult-adds"].map(str::to_owned)];
+    let mut lines =
+        vec![["Layer", "Output shape", "Parameters", "Mult-adds"].map(str::to_owned)];
     let mut ends: Vec<usize> = Vec::new();
     for (i, row) in rows.iter().enumerate() {
         ends.retain(|&end| i < end);
-        let name =
-            if row.path.is_empty() { row.class.to_owned() } else { format!("{} ({})", row.path, row.class) };
+        let name = if row.path.is_empty() {
+            row.class.to_owned()
+        } else {
+            format!("{} ({})", row.path, row.class)
+        };
         let dash = |n: u64| if n == 0 { "-".to_owned() } else { thousands(n) };
         let adds = if row.inner == 0 { row.multiply_adds } else { 0 };
         let parameters = if row.inner == 0 { row.parameters as u64 } else { 0 };
         let shape = format!("{:?}", row.output);
-        lines.push([format!("{}{name}", "  ".repeat(ends.len())), shape, dash(parameters), dash(adds)]);
+        lines.push([
+            format!("{}{name}", "  ".repeat(ends.len())),
+            shape,
+            dash(parameters),
+            dash(adds),
+        ]);
         ends.push(i + 1 + row.inner);
     }
     let width = |column: usize| lines.iter().map(|l| l[column].len()).max().unwrap_or(0);
@@ -74,9 +93,24 @@ pub fn text(rows: &[Row], input: [usize; 3]) -> String {
     let outputs: u64 = leaves().map(|r| r.output.iter().product::<i64>() as u64).sum();
     let megabytes = |floats: u64| floats as f64 * 4.0 / 1e6;
     let _ = writeln!(text, "\nfor one image of {input:?}:");
-    let _ = writeln!(text, "  parameters  {} ({:.1} MB)", thousands(parameters), megabytes(parameters));
-    let _ = writeln!(text, "  mult-adds   {} ({} FLOPs)", thousands(adds), thousands(2 * adds));
-    let _ = writeln!(text, "  outputs     {} numbers ({:.1} MB)", thousands(outputs), megabytes(outputs));
+    let _ = writeln!(
+        text,
+        "  parameters  {} ({:.1} MB)",
+        thousands(parameters),
+        megabytes(parameters)
+    );
+    let _ = writeln!(
+        text,
+        "  mult-adds   {} ({} FLOPs)",
+        thousands(adds),
+        thousands(2 * adds)
+    );
+    let _ = writeln!(
+        text,
+        "  outputs     {} numbers ({:.1} MB)",
+        thousands(outputs),
+        megabytes(outputs)
+    );
     text
 }
 

@@ -1,4 +1,5 @@
-//! The part of Python's pickle language (pickletools.py describes it) that a state dict uses.
+//! The part of Python's pickle language (pickletools.py describes it) that a state dict
+//! uses.
 
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -7,7 +8,8 @@ use torchmill::{Error, Result};
 
 use super::DType;
 
-/// A pickled value. Compound ones are shared, so that a small pickle cannot unfold into a large one.
+/// A pickled value. Compound ones are shared, so that a small pickle cannot unfold into a
+/// large one.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Value {
     None,
@@ -49,7 +51,13 @@ struct Machine<'a> {
 
 /// Runs the pickle and returns what it builds.
 pub(super) fn parse(bytes: &[u8]) -> Result<Value> {
-    let mut machine = Machine { bytes, at: 0, stack: Vec::new(), marks: Vec::new(), memo: HashMap::new() };
+    let mut machine = Machine {
+        bytes,
+        at: 0,
+        stack: Vec::new(),
+        marks: Vec::new(),
+        memo: HashMap::new(),
+    };
     loop {
         let at = machine.at;
         match machine.step() {
@@ -65,7 +73,8 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Value> {
 }
 
 impl Machine<'_> {
-    /// One instruction; `Some(Some(_))` at the end, `None` where it cannot be carried out.
+    /// One instruction; `Some(Some(_))` at the end, `None` where it cannot be carried
+    /// out.
     fn step(&mut self) -> Option<Option<Value>> {
         match self.byte()? {
             0x80 => drop(self.byte()?),  // PROTO
@@ -106,7 +115,9 @@ impl Machine<'_> {
                 self.stack.push(Value::Global(Rc::new(global)));
             }
             0x93 => {
-                let (Value::Text(name), Value::Text(module)) = (self.stack.pop()?, self.stack.pop()?) else {
+                let (Value::Text(name), Value::Text(module)) =
+                    (self.stack.pop()?, self.stack.pop()?)
+                else {
                     return None;
                 };
                 self.stack.push(Value::Global(Rc::new((module, name))));
@@ -119,7 +130,9 @@ impl Machine<'_> {
                 let slot = u32::from_le_bytes(self.array()?);
                 self.memo.insert(slot, self.stack.last()?.clone());
             }
-            0x94 => drop(self.memo.insert(self.memo.len() as u32, self.stack.last()?.clone())),
+            0x94 => {
+                drop(self.memo.insert(self.memo.len() as u32, self.stack.last()?.clone()))
+            }
             b'h' => {
                 let slot = self.byte()?;
                 self.stack.push(self.memo.get(&slot.into())?.clone());
@@ -222,7 +235,8 @@ impl Machine<'_> {
         match self.stack.last_mut()? {
             Value::Dict(entries) => {
                 let pairs = items.as_chunks::<2>().0;
-                Rc::make_mut(entries).extend(pairs.iter().map(|[k, v]| (k.clone(), v.clone())));
+                Rc::make_mut(entries)
+                    .extend(pairs.iter().map(|[k, v]| (k.clone(), v.clone())));
                 Some(())
             }
             Value::Other => Some(()),
@@ -234,7 +248,8 @@ impl Machine<'_> {
 /// `('storage', torch.FloatStorage, key, location, elements)`
 fn storage(id: &Value) -> Value {
     let Value::Tuple(items) = id else { return Value::Other };
-    let [Value::Text(kind), Value::Global(class), Value::Text(key), ..] = &items[..] else {
+    let [Value::Text(kind), Value::Global(class), Value::Text(key), ..] = &items[..]
+    else {
         return Value::Other;
     };
     let dtype = match class.1.as_str() {
@@ -254,20 +269,36 @@ fn storage(id: &Value) -> Value {
 
 /// The few functions that rebuild tensors and ordered dicts; nothing else is ever called.
 fn call(function: &Value, arguments: &Value) -> Value {
-    let (Value::Global(global), Value::Tuple(arguments)) = (function, arguments) else { return Value::Other };
+    let (Value::Global(global), Value::Tuple(arguments)) = (function, arguments) else {
+        return Value::Other;
+    };
     match ((global.0.as_str(), global.1.as_str()), &arguments[..]) {
         (("collections", "OrderedDict"), []) => Value::Dict(Rc::default()),
         (
             ("torch._utils", "_rebuild_tensor_v2"),
-            [Value::Storage(storage), Value::Int(offset), Value::Tuple(shape), Value::Tuple(strides), ..],
+            [
+                Value::Storage(storage),
+                Value::Int(offset),
+                Value::Tuple(shape),
+                Value::Tuple(strides),
+                ..,
+            ],
         ) => match (integers(shape), integers(strides)) {
             (Some(shape), Some(strides)) => {
                 let (dtype, storage) = (storage.dtype, storage.key.clone());
-                Value::Tensor(Rc::new(View { dtype, storage, offset: *offset, shape, strides }))
+                Value::Tensor(Rc::new(View {
+                    dtype,
+                    storage,
+                    offset: *offset,
+                    shape,
+                    strides,
+                }))
             }
             _ => Value::Other,
         },
-        (("torch._utils", "_rebuild_parameter"), [tensor @ Value::Tensor(_), ..]) => tensor.clone(),
+        (("torch._utils", "_rebuild_parameter"), [tensor @ Value::Tensor(_), ..]) => {
+            tensor.clone()
+        }
         _ => Value::Other,
     }
 }

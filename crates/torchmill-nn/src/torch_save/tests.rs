@@ -27,7 +27,13 @@ fn float32(tensor: &Saved) -> Vec<f32> {
 fn a_state_dict_is_read_in_order() {
     let tensors = read_bytes(STATE_DICT).unwrap();
     let names: Vec<&str> = tensors.iter().map(|t| t.name.as_str()).collect();
-    let batch_norm = ["1.weight", "1.bias", "1.running_mean", "1.running_var", "1.num_batches_tracked"];
+    let batch_norm = [
+        "1.weight",
+        "1.bias",
+        "1.running_mean",
+        "1.running_var",
+        "1.num_batches_tracked",
+    ];
     assert_eq!(names, [&["0.weight", "0.bias"][..], &batch_norm].concat());
     assert_eq!(find(&tensors, "0.weight").shape, [2, 3]);
     assert_eq!(float32(find(&tensors, "0.weight")), [0., 1., 2., 3., 4., 5.]);
@@ -43,10 +49,19 @@ fn views_types_and_nested_checkpoints_are_understood() {
     assert_eq!(float32(find(&tensors, "slice")), [6., 7., 10., 11.]);
     assert_eq!(float32(find(&tensors, "parameter")), [0., 1., 2., 3.]);
     let (half, brain) = (find(&tensors, "half"), find(&tensors, "bfloat16"));
-    assert_eq!((half.dtype, &half.bytes[22..]), (DType::Float16, &f16::from_f32(11.0).to_le_bytes()[..]));
-    assert_eq!((brain.dtype, &brain.bytes[22..]), (DType::BFloat16, &bf16::from_f32(11.0).to_le_bytes()[..]));
+    assert_eq!(
+        (half.dtype, &half.bytes[22..]),
+        (DType::Float16, &f16::from_f32(11.0).to_le_bytes()[..])
+    );
+    assert_eq!(
+        (brain.dtype, &brain.bytes[22..]),
+        (DType::BFloat16, &bf16::from_f32(11.0).to_le_bytes()[..])
+    );
     assert_eq!(find(&tensors, "double").bytes[88..], 11.0_f64.to_le_bytes());
-    assert_eq!((find(&tensors, "scalar").shape.len(), &find(&tensors, "scalar").bytes[..1]), (0, &[7][..]));
+    assert_eq!(
+        (find(&tensors, "scalar").shape.len(), &find(&tensors, "scalar").bytes[..1]),
+        (0, &[7][..])
+    );
 }
 
 #[test]
@@ -59,7 +74,9 @@ fn a_pickled_module_is_refused_with_advice() {
 
 #[test]
 fn a_file_of_the_older_form_is_refused_with_advice() {
-    let error = read_bytes(&[&BEFORE_1_6[..], b".\x80\x02M\xe9\x03."].concat()).unwrap_err().to_string();
+    let error = read_bytes(&[&BEFORE_1_6[..], b".\x80\x02M\xe9\x03."].concat())
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("of before PyTorch 1.6"), "{error}");
 }
 
@@ -78,7 +95,14 @@ fn a_view_outside_its_storage_is_refused() {
     assert!(gather(&view(&[2], &[-1], 0), &storage, 100).is_err());
     assert!(gather(&view(&[1 << 40], &[0], 0), &storage, 100).is_err());
     assert!(gather(&view(&[-1], &[1], 0), &storage, 100).is_err());
-    assert!(gather(&view(&[i64::MAX, i64::MAX], &[i64::MAX, i64::MAX], i64::MAX), &storage, 100).is_err());
+    assert!(
+        gather(
+            &view(&[i64::MAX, i64::MAX], &[i64::MAX, i64::MAX], i64::MAX),
+            &storage,
+            100
+        )
+        .is_err()
+    );
 }
 
 proptest! {

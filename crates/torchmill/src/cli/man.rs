@@ -17,7 +17,8 @@ const EXIT_STATUS: [(&str, &str); 4] = [
     ("130", "Interrupted: by Ctrl-C or SIGTERM."),
 ];
 
-/// The page of a program. Its examples stand as they are: lines that are filled and hyphenated could not be pasted.
+/// The page of a program. Its examples stand as they are: lines that are filled and
+/// hyphenated could not be pasted.
 pub fn page(command: Command) -> io::Result<Vec<u8>> {
     let about = command.get_about().map(ToString::to_string).unwrap_or_default();
     let examples = command.get_after_help().map(ToString::to_string).unwrap_or_default();
@@ -50,16 +51,28 @@ mod tests {
 
     #[test]
     fn the_name_is_one_line_and_examples_keep_theirs() {
-        let command = Command::new("mill").about("Grind\n\nCoffee and pepper.").version("1");
-        let page = page(command.after_help("Examples:\n  mill -x 'a  b' | sink\n  .mill")).unwrap();
+        let command =
+            Command::new("mill").about("Grind\n\nCoffee and pepper.").version("1");
+        let page =
+            page(command.after_help("Examples:\n  mill -x 'a  b' | sink\n  .mill"))
+                .unwrap();
         let page = String::from_utf8(page).unwrap();
         assert!(page.contains(".SH NAME\nmill \\- Grind\n."), "{page}");
-        assert!(page.contains(".SH DESCRIPTION\nGrind\n.PP\nCoffee and pepper.\n"), "{page}");
         assert!(
-            page.contains(".SH EXAMPLES\n.nf\nmill \\-x \\*(Aqa  b\\*(Aq | sink\n\\&.mill\n.fi\n"),
+            page.contains(".SH DESCRIPTION\nGrind\n.PP\nCoffee and pepper.\n"),
+            "{page}"
+        );
+        assert!(
+            page.contains(
+                ".SH EXAMPLES\n.nf\nmill \\-x \\*(Aqa  b\\*(Aq | sink\n\\&.mill\n.fi\n"
+            ),
             "{page}"
         );
         let statuses = page.split(".SH \"EXIT STATUS\"\n").nth(1).unwrap();
-        assert!(statuses.starts_with(".TP\n\\fB0\\fR\n") && statuses.contains("\\fB130\\fR\n"), "{page}");
+        assert!(
+            statuses.starts_with(".TP\n\\fB0\\fR\n")
+                && statuses.contains("\\fB130\\fR\n"),
+            "{page}"
+        );
     }
 }

@@ -1,6 +1,6 @@
-//! CIFAR-10 and CIFAR-100, the binary version: records of one label byte (CIFAR-10) or a coarse and a fine one
-//! (CIFAR-100), then 3,072 pixel bytes: red, green and blue planes of 32 x 32.
-//! Source: <https://www.cs.toronto.edu/~kriz/cifar.html>.
+//! CIFAR-10 and CIFAR-100, the binary version: records of one label byte (CIFAR-10) or a
+//! coarse and a fine one (CIFAR-100), then 3,072 pixel bytes: red, green and blue planes
+//! of 32 x 32. Source: <https://www.cs.toronto.edu/~kriz/cifar.html>.
 
 use std::path::Path;
 
@@ -42,19 +42,35 @@ pub(super) fn open(
             Ok(())
         };
         let record = before + PIXELS;
-        let labels = |block: &[u8]| block.chunks_exact(record).try_for_each(&mut label_of);
+        let labels =
+            |block: &[u8]| block.chunks_exact(record).try_for_each(&mut label_of);
         records.bytes.blocks(0, record * 256, labels).doing("read", &records.path)??;
         set.add_store(Store::Records(records))?;
     }
     Ok(samples)
 }
 
-fn open_file(folder: &Path, name: &str, manifest: &Manifest, before: usize) -> Result<Records> {
+fn open_file(
+    folder: &Path,
+    name: &str,
+    manifest: &Manifest,
+    before: usize,
+) -> Result<Records> {
     let path = records::inside(folder, name)?;
     let bytes = Bytes::open(&path)?;
-    let count = count(bytes.count as usize, before).map_err(|e| e.within(path.display()))?;
+    let count =
+        count(bytes.count as usize, before).map_err(|e| e.within(path.display()))?;
     let checksum = manifest.checksums.get(name).cloned();
-    Ok(Records { path, name: name.to_owned(), checksum, start: 0, before, shape: SHAPE, count, bytes })
+    Ok(Records {
+        path,
+        name: name.to_owned(),
+        checksum,
+        start: 0,
+        before,
+        shape: SHAPE,
+        count,
+        bytes,
+    })
 }
 
 /// How many records a file of this length holds.

@@ -1,4 +1,5 @@
-//! Several data sets one after the other: torch.utils.data.ConcatDataset, with the classes matched by name.
+//! Several data sets one after the other: torch.utils.data.ConcatDataset, with the
+//! classes matched by name.
 
 use std::collections::BTreeSet;
 
@@ -7,8 +8,9 @@ use super::{Dataset, Sample};
 use crate::Result;
 
 impl Dataset {
-    /// Joins data sets, each split's samples in the order given. Equal class names are one class. The classes
-    /// are those of the data set that has them all, in its order; where none has, all of them sorted.
+    /// Joins data sets, each split's samples in the order given. Equal class names are
+    /// one class. The classes are those of the data set that has them all, in its order;
+    /// where none has, all of them sorted.
     ///
     /// Sources get their data set's name as a prefix, `pets/cat/1.jpg`.
     pub fn concat(sets: Vec<Self>) -> Result<Self> {
@@ -17,8 +19,10 @@ impl Dataset {
         }
         let all: BTreeSet<&String> = sets.iter().flat_map(|s| &s.classes).collect();
         let complete = sets.iter().find(|s| s.classes.len() == all.len());
-        let classes = complete
-            .map_or_else(|| all.iter().map(|&c| c.clone()).collect::<Vec<_>>(), |s| s.classes.clone());
+        let classes = complete.map_or_else(
+            || all.iter().map(|&c| c.clone()).collect::<Vec<_>>(),
+            |s| s.classes.clone(),
+        );
         let names: Vec<_> = sets.iter().map(|s| s.name.as_str()).collect();
         let mut joined = Self { name: names.join("+"), classes, ..Self::empty() };
         let prefixes = prefixes(&names);
@@ -32,12 +36,16 @@ impl Dataset {
         let first = self.stores.len() as u32;
         for mut store in set.stores {
             match &mut store {
-                Store::Records(records) => records.name = format!("{prefix}{}", records.name),
+                Store::Records(records) => {
+                    records.name = format!("{prefix}{}", records.name)
+                }
                 Store::Files(files) => files.prefix = format!("{prefix}{}", files.prefix),
             }
             self.add_store(store)?;
         }
-        let label_of = |name: &String| self.classes.iter().position(|c| c == name).unwrap_or_default() as u32;
+        let label_of = |name: &String| {
+            self.classes.iter().position(|c| c == name).unwrap_or_default() as u32
+        };
         let labels: Vec<u32> = set.classes.iter().map(label_of).collect();
         for (split, samples) in set.splits {
             let moved = samples.into_iter().map(|s| Sample {

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use super::{Kind, Manifest, UNSPLIT, folder, idx};
 use crate::{Context, Error, Result};
 
-/// Describes the data set in `folder`: CIFAR-10's or CIFAR-100's binary version or IDX files (in the folder
-/// itself or where their archives and torchvision put them), or image files in a folder per class.
+/// Describes the data set in `folder`: CIFAR-10's or CIFAR-100's binary version or IDX
+/// files (in the folder itself or where their archives and torchvision put them), or
+/// image files in a folder per class.
 ///
 /// Where none of it is there, the error says what was looked for.
 pub fn manifest(folder: &Path) -> Result<Manifest> {
@@ -32,7 +33,13 @@ pub fn manifest(folder: &Path) -> Result<Manifest> {
     )))
 }
 
-fn describe(folder: &Path, name: &str, kind: Kind, classes: Vec<String>, splits: Splits) -> Manifest {
+fn describe(
+    folder: &Path,
+    name: &str,
+    kind: Kind,
+    classes: Vec<String>,
+    splits: Splits,
+) -> Manifest {
     Manifest {
         name: name.to_owned(),
         kind,
@@ -50,7 +57,10 @@ type Splits = BTreeMap<String, Vec<String>>;
 /// `name` where it lies in `folder`, joined with the subfolder that it was found in.
 fn below(folder: &Path, subfolders: &[&str], mark: &str) -> Option<String> {
     let holds = |sub: &&&str| folder.join(sub).join(mark).exists();
-    subfolders.iter().find(holds).map(|sub| if sub.is_empty() { String::new() } else { format!("{sub}/") })
+    subfolders
+        .iter()
+        .find(holds)
+        .map(|sub| if sub.is_empty() { String::new() } else { format!("{sub}/") })
 }
 
 fn cifar10(folder: &Path) -> Result<Option<Manifest>> {
@@ -61,23 +71,38 @@ fn cifar10(folder: &Path) -> Result<Option<Manifest>> {
     };
     let classes = class_names(&folder.join(format!("{sub}batches.meta.txt")))?;
     let train = (1..=5).map(|i| format!("{sub}data_batch_{i}.bin")).collect();
-    let splits = [("train".to_owned(), train), ("test".to_owned(), vec![format!("{sub}test_batch.bin")])];
+    let splits = [
+        ("train".to_owned(), train),
+        ("test".to_owned(), vec![format!("{sub}test_batch.bin")]),
+    ];
     Ok(Some(describe(folder, "cifar10", Kind::Cifar10, classes, splits.into())))
 }
 
 fn cifar100(folder: &Path) -> Result<Option<Manifest>> {
-    let Some(sub) = below(folder, &["", "cifar-100-binary"], "fine_label_names.txt") else { return Ok(None) };
+    let Some(sub) = below(folder, &["", "cifar-100-binary"], "fine_label_names.txt")
+    else {
+        return Ok(None);
+    };
     let classes = class_names(&folder.join(format!("{sub}fine_label_names.txt")))?;
-    let splits = ["train", "test"].map(|split| (split.to_owned(), vec![format!("{sub}{split}.bin")]));
+    let splits = ["train", "test"]
+        .map(|split| (split.to_owned(), vec![format!("{sub}{split}.bin")]));
     Ok(Some(describe(folder, "cifar100", Kind::Cifar100, classes, splits.into())))
 }
 
 /// The class names in one of CIFAR's text files, one a line.
 fn class_names(path: &Path) -> Result<Vec<String>> {
     let text = std::fs::read_to_string(path).doing("read the class names in", path)?;
-    let names: Vec<_> = text.lines().map(str::trim).filter(|l| !l.is_empty()).map(str::to_owned).collect();
+    let names: Vec<_> = text
+        .lines()
+        .map(str::trim)
+        .filter(|l| !l.is_empty())
+        .map(str::to_owned)
+        .collect();
     if names.is_empty() {
-        return Err(Error::failed(format_args!("{} holds no class names", path.display())));
+        return Err(Error::failed(format_args!(
+            "{} holds no class names",
+            path.display()
+        )));
     }
     Ok(names)
 }
@@ -97,14 +122,18 @@ fn idx_in(folder: &Path, at: &Path, sub: &str) -> Result<Option<Manifest>> {
     let Ok(entries) = std::fs::read_dir(at) else { return Ok(None) };
     let mut names: Vec<String> = Vec::new();
     for entry in entries {
-        names.extend(entry.doing("read the folder", at)?.file_name().to_str().map(str::to_owned));
+        names.extend(
+            entry.doing("read the folder", at)?.file_name().to_str().map(str::to_owned),
+        );
     }
     names.sort_unstable();
-    // `train-images-idx3-ubyte`, `train-images.idx3-ubyte`, `emnist-letters-train-images-idx3-ubyte.gz`
+    // `train-images-idx3-ubyte`, `train-images.idx3-ubyte`,
+    // `emnist-letters-train-images-idx3-ubyte.gz`
     let stem = |name: &str| {
         let name = name.strip_suffix(".gz").unwrap_or(name);
-        let stem =
-            name.strip_suffix("-images-idx3-ubyte").or_else(|| name.strip_suffix("-images.idx3-ubyte"));
+        let stem = name
+            .strip_suffix("-images-idx3-ubyte")
+            .or_else(|| name.strip_suffix("-images.idx3-ubyte"));
         stem.map(str::to_owned)
     };
     let mut splits = Splits::new();
@@ -117,10 +146,18 @@ fn idx_in(folder: &Path, at: &Path, sub: &str) -> Result<Option<Manifest>> {
             other => other,
         };
         let plain = images.strip_suffix(".gz").unwrap_or(images);
-        let labels = plain.replace("-images-idx3", "-labels-idx1").replace("-images.idx3", "-labels.idx1");
+        let labels = plain
+            .replace("-images-idx3", "-labels-idx1")
+            .replace("-images.idx3", "-labels.idx1");
         let zipped = format!("{labels}.gz");
-        let labels = if names.contains(&zipped) && !names.contains(&labels) { zipped } else { labels };
-        let place = |name: &str| if sub.is_empty() { name.to_owned() } else { format!("{sub}/{name}") };
+        let labels = if names.contains(&zipped) && !names.contains(&labels) {
+            zipped
+        } else {
+            labels
+        };
+        let place = |name: &str| {
+            if sub.is_empty() { name.to_owned() } else { format!("{sub}/{name}") }
+        };
         largest = largest.max(idx::largest_label(&at.join(&labels))?);
         let files = vec![place(images), place(&labels)];
         match splits.insert(split.to_owned(), files) {
@@ -156,8 +193,8 @@ pub(super) fn split_of(name: &str) -> Option<&'static str> {
     }
 }
 
-/// Where there is no test split, what is called validation is one: data sets that were published without the
-/// labels of their test images (ImageNet's subsets).
+/// Where there is no test split, what is called validation is one: data sets that were
+/// published without the labels of their test images (ImageNet's subsets).
 pub(super) fn val_is_test<T>(splits: &mut BTreeMap<String, T>) {
     if splits.contains_key("train")
         && !splits.contains_key("test")
@@ -191,7 +228,8 @@ fn images(folder: &Path) -> Result<Option<Manifest>> {
     }
     val_is_test(&mut splits);
     if splits.is_empty() {
-        let holding: Vec<_> = folders.iter().filter(|f| folder::holds_images(&folder.join(f))).collect();
+        let holding: Vec<_> =
+            folders.iter().filter(|f| folder::holds_images(&folder.join(f))).collect();
         classes = match holding.is_empty() {
             false => folders,
             true if folder::holds_images_directly(folder) => vec![own_name(folder)],
@@ -205,5 +243,7 @@ fn images(folder: &Path) -> Result<Option<Manifest>> {
 /// A folder's own name, whatever path led to it.
 fn own_name(folder: &Path) -> String {
     let whole: PathBuf = folder.canonicalize().unwrap_or_else(|_| folder.to_path_buf());
-    whole.file_name().map_or_else(|| "images".to_owned(), |n| n.to_string_lossy().into_owned())
+    whole
+        .file_name()
+        .map_or_else(|| "images".to_owned(), |n| n.to_string_lossy().into_owned())
 }

@@ -10,14 +10,21 @@ use super::{Dataset, Sample};
 use crate::{Context, Result, interrupt};
 
 impl Dataset {
-    /// Feeds `hash` with what `samples` are: their labels and, of each file, its name relative to the data
-    /// set's folder, its size and its published checksum, or where it has none the time of its last change.
+    /// Feeds `hash` with what `samples` are: their labels and, of each file, its name
+    /// relative to the data set's folder, its size and its published checksum, or where
+    /// it has none the time of its last change.
     ///
-    /// A file that cannot be found or read is an error, or with `skip_missing` a state like others.
+    /// A file that cannot be found or read is an error, or with `skip_missing` a state
+    /// like others.
     ///
-    /// A published checksum makes the digest the same on every machine. What such a file's time says is left
-    /// to [`Dataset::newest`].
-    pub fn digest(&self, samples: &[Sample], skip_missing: bool, hash: &mut Sha256) -> Result<()> {
+    /// A published checksum makes the digest the same on every machine. What such a
+    /// file's time says is left to [`Dataset::newest`].
+    pub fn digest(
+        &self,
+        samples: &[Sample],
+        skip_missing: bool,
+        hash: &mut Sha256,
+    ) -> Result<()> {
         let mut text = |s: &str| {
             hash.update((s.len() as u64).to_le_bytes());
             hash.update(s);
@@ -28,7 +35,10 @@ impl Dataset {
             if let Store::Records(r) = store {
                 text(&r.name);
                 text(r.checksum.as_deref().unwrap_or_default());
-                text(&format!("{} {} {} {:?}", r.bytes.length, r.start, r.before, r.shape));
+                text(&format!(
+                    "{} {} {} {:?}",
+                    r.bytes.length, r.start, r.before, r.shape
+                ));
                 if r.checksum.is_none() {
                     text(&nanoseconds(r.bytes.modified));
                 }
@@ -43,7 +53,9 @@ impl Dataset {
                     interrupt::check()?;
                 }
                 let state = match about(&files.path(sample.record as usize)) {
-                    Ok((length, modified)) => format!("{length} {}", nanoseconds(modified)),
+                    Ok((length, modified)) => {
+                        format!("{length} {}", nanoseconds(modified))
+                    }
                     Err(_) if skip_missing => "missing".to_owned(),
                     Err(error) => return Err(error),
                 };
@@ -55,8 +67,9 @@ impl Dataset {
         Ok(())
     }
 
-    /// When the last of the files with a published checksum was changed: should that be after the shards were
-    /// written, somebody has touched data that the digest takes on trust.
+    /// When the last of the files with a published checksum was changed: should that be
+    /// after the shards were written, somebody has touched data that the digest takes on
+    /// trust.
     pub fn newest(&self) -> Option<SystemTime> {
         let checked = self.stores.iter().filter_map(|store| match store {
             Store::Records(r) if r.checksum.is_some() => Some(r.bytes.modified),

@@ -1,6 +1,6 @@
-//! Image files in a folder per class, read as torchvision's ImageFolder reads them: class folders sorted by
-//! name, below each every file with an image's extension, folders followed to any depth, sorted. Hidden files
-//! and folders are left out.
+//! Image files in a folder per class, read as torchvision's ImageFolder reads them: class
+//! folders sorted by name, below each every file with an image's extension, folders
+//! followed to any depth, sorted. Hidden files and folders are left out.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -13,9 +13,12 @@ use super::store::{Files, Store};
 use super::{Dataset, Manifest, Sample, records};
 use crate::{Context, Error, Result, interrupt, progress};
 
-/// What an image's name ends with: torchvision's IMG_EXTENSIONS and a few more that are read.
-pub const EXTENSIONS: [&str; 12] =
-    ["jpg", "jpeg", "png", "ppm", "bmp", "pgm", "tif", "tiff", "webp", "gif", "pnm", "jfif"];
+/// What an image's name ends with: torchvision's IMG_EXTENSIONS and a few more that are
+/// read.
+pub const EXTENSIONS: [&str; 12] = [
+    "jpg", "jpeg", "png", "ppm", "bmp", "pgm", "tif", "tiff", "webp", "gif", "pnm",
+    "jfif",
+];
 
 /// Adds a split's image files to `set` and returns their samples.
 pub(super) fn open(
@@ -31,7 +34,8 @@ pub(super) fn open(
             files.len()
         )));
     };
-    let root = if split == "." { folder.to_path_buf() } else { records::inside(folder, split)? };
+    let root =
+        if split == "." { folder.to_path_buf() } else { records::inside(folder, split)? };
     let mut found = Found::default();
     let mut names = Names::default();
     let mut samples = Vec::new();
@@ -39,7 +43,8 @@ pub(super) fn open(
     // A folder that holds images itself is a class of its own.
     let alone = manifest.classes.len() == 1 && !root.join(&manifest.classes[0]).is_dir();
     if !alone {
-        let unknown = class_folders(&root)?.into_iter().find(|c| !manifest.classes.contains(c));
+        let unknown =
+            class_folders(&root)?.into_iter().find(|c| !manifest.classes.contains(c));
         if let Some(unknown) = unknown {
             return Err(Error::failed(format_args!(
                 "{} is a class folder, but `{unknown}` is not among the classes of the training images",
@@ -50,7 +55,10 @@ pub(super) fn open(
     for (class, label) in manifest.classes.iter().zip(0u32..) {
         let under = if alone { "" } else { class.as_str() };
         if !root.join(under).exists() {
-            set.notes.push(format!("{} is not there: no images of that class", root.join(under).display()));
+            set.notes.push(format!(
+                "{} is not there: no images of that class",
+                root.join(under).display()
+            ));
             continue;
         }
         let files = found.images(&root, under)?;
@@ -63,7 +71,8 @@ pub(super) fn open(
             set.empty.push((class.clone(), message));
         }
         for file in files {
-            let record = u32::try_from(names.len()).map_err(|_| Error::failed("over 4 billion images"))?;
+            let record = u32::try_from(names.len())
+                .map_err(|_| Error::failed("over 4 billion images"))?;
             names.push(&file);
             samples.push(Sample { label, store, record });
         }
@@ -74,7 +83,8 @@ pub(super) fn open(
     Ok(samples)
 }
 
-/// The image files below `folder`, relative to it, in torchvision's order, and a note on files left out.
+/// The image files below `folder`, relative to it, in torchvision's order, and a note on
+/// files left out.
 pub fn images_below(folder: &Path) -> Result<(Vec<String>, Option<String>)> {
     let mut found = Found::default();
     let images = found.images(folder, "")?;
@@ -120,7 +130,8 @@ struct Found {
 }
 
 impl Found {
-    /// The images below `root/under`, relative to `root`, in torchvision's order: by folder, then by name.
+    /// The images below `root/under`, relative to `root`, in torchvision's order: by
+    /// folder, then by name.
     fn images(&mut self, root: &Path, under: &str) -> Result<Vec<String>> {
         let mut files = Vec::new();
         for entry in walk(&root.join(under)) {
@@ -136,7 +147,8 @@ impl Found {
                 files.push(text(relative.as_os_str(), root)?);
             } else {
                 self.skipped += 1;
-                self.first_skipped.get_or_insert_with(|| entry.path().display().to_string());
+                self.first_skipped
+                    .get_or_insert_with(|| entry.path().display().to_string());
             }
         }
         files.sort_unstable_by(|a, b| by_folder(a).cmp(&by_folder(b)));
@@ -161,8 +173,13 @@ fn by_folder(path: &str) -> (&str, &str) {
 }
 
 fn walk(folder: &Path) -> impl Iterator<Item = walkdir::Result<walkdir::DirEntry>> {
-    let hidden = |e: &walkdir::DirEntry| e.file_name().as_encoded_bytes().starts_with(b".");
-    WalkDir::new(folder).min_depth(1).follow_links(true).into_iter().filter_entry(move |e| !hidden(e))
+    let hidden =
+        |e: &walkdir::DirEntry| e.file_name().as_encoded_bytes().starts_with(b".");
+    WalkDir::new(folder)
+        .min_depth(1)
+        .follow_links(true)
+        .into_iter()
+        .filter_entry(move |e| !hidden(e))
 }
 
 /// Whether a file is an image by its name.
@@ -174,7 +191,10 @@ pub fn is_image(path: &Path) -> bool {
 
 fn text(name: &std::ffi::OsStr, folder: &Path) -> Result<String> {
     name.to_str().map(str::to_owned).ok_or_else(|| {
-        Error::failed(format_args!("{}: the name {name:?} is not UTF-8; rename it", folder.display()))
+        Error::failed(format_args!(
+            "{}: the name {name:?} is not UTF-8; rename it",
+            folder.display()
+        ))
     })
 }
 

@@ -1,6 +1,7 @@
-//! IDX files, MNIST's format: two zero bytes, the element type (8: unsigned bytes), the number of dimensions,
-//! each dimension as a big-endian u32, then the elements in row-major order. Gzipped or not.
-//! Source: the description on the MNIST database's page, <http://yann.lecun.com/exdb/mnist/>.
+//! IDX files, MNIST's format: two zero bytes, the element type (8: unsigned bytes), the
+//! number of dimensions, each dimension as a big-endian u32, then the elements in
+//! row-major order. Gzipped or not. Source: the description on the MNIST database's page,
+//! <http://yann.lecun.com/exdb/mnist/>.
 
 use std::path::Path;
 
@@ -61,10 +62,19 @@ pub(super) fn open(
         count,
         bytes,
     }))?;
-    Ok(labels.iter().zip(0..).map(|(&label, record)| Sample { label: label.into(), store, record }).collect())
+    Ok(labels
+        .iter()
+        .zip(0..)
+        .map(|(&label, record)| Sample { label: label.into(), store, record })
+        .collect())
 }
 
-fn open_labels(path: &Path, count: usize, manifest: &Manifest, images: &Path) -> Result<Vec<u8>> {
+fn open_labels(
+    path: &Path,
+    count: usize,
+    manifest: &Manifest,
+    images: &Path,
+) -> Result<Vec<u8>> {
     let (bytes, header) = open_file(path)?;
     if header.dims != [count] {
         return Err(Error::failed(format_args!(
@@ -114,12 +124,16 @@ fn elements(bytes: &Bytes, header: &Header, path: &Path) -> Result<Vec<u8>> {
     Ok(elements)
 }
 
-/// Checks that a file that begins with `head` is an IDX file of unsigned bytes of just the `length` that its
-/// header gives.
+/// Checks that a file that begins with `head` is an IDX file of unsigned bytes of just
+/// the `length` that its header gives.
 fn parse(head: &[u8], length: u64) -> Result<Header> {
     let (kind, dims) = match head {
         [0, 0, kind, dims, ..] => (*kind, usize::from(*dims)),
-        _ => return Err(Error::failed("is not an IDX file (it does not start with two zero bytes)")),
+        _ => {
+            return Err(Error::failed(
+                "is not an IDX file (it does not start with two zero bytes)",
+            ));
+        }
     };
     if kind != 8 {
         return Err(Error::failed(format_args!(
@@ -133,8 +147,10 @@ fn parse(head: &[u8], length: u64) -> Result<Header> {
             head.len()
         )));
     };
-    let dims: Vec<usize> =
-        sizes.chunks_exact(4).map(|b| u32::from_be_bytes([b[0], b[1], b[2], b[3]]) as usize).collect();
+    let dims: Vec<usize> = sizes
+        .chunks_exact(4)
+        .map(|b| u32::from_be_bytes([b[0], b[1], b[2], b[3]]) as usize)
+        .collect();
     let elements = dims.iter().try_fold(1u64, |n, &d| n.checked_mul(d as u64));
     let expected = elements.and_then(|n| n.checked_add(start as u64));
     if dims.is_empty() || expected != Some(length) {
@@ -159,9 +175,15 @@ mod tests {
         let file = [&[0, 0, 8, 2, 0, 0, 0, 2, 0, 0, 0, 3][..], &[7; 6]].concat();
         assert_eq!(parse(&file, 18).unwrap(), Header { dims: vec![2, 3], start: 12 });
         let short = parse(&file[..17], 17).unwrap_err().to_string();
-        assert!(short.contains("has 17 bytes, but its header, shape [2, 3], asks for 18"), "{short}");
-        let huge = [0, 0, 8, 3, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255];
-        assert!(parse(&huge, 16).unwrap_err().to_string().contains("more than there can be"));
+        assert!(
+            short.contains("has 17 bytes, but its header, shape [2, 3], asks for 18"),
+            "{short}"
+        );
+        let huge =
+            [0, 0, 8, 3, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255];
+        assert!(
+            parse(&huge, 16).unwrap_err().to_string().contains("more than there can be")
+        );
         let floats = parse(&[0, 0, 0x0d, 1, 0, 0, 0, 0], 8).unwrap_err().to_string();
         assert!(floats.contains("element type 0x0d"), "{floats}");
     }

@@ -1,7 +1,9 @@
-//! A list of images: `path<TAB>label<TAB>split` lines on standard input, or a CSV or TSV file.
+//! A list of images: `path<TAB>label<TAB>split` lines on standard input, or a CSV or TSV
+//! file.
 //!
-//! The label is a class name, the split one of train, test and val; both may be left out. Without a label the
-//! class is the folder that the image lies in, so that `find pets -name '*.jpg' | prep - -o shards` works.
+//! The label is a class name, the split one of train, test and val; both may be left out.
+//! Without a label the class is the folder that the image lies in, so that `find pets
+//! -name '*.jpg' | prep - -o shards` works.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, Read};
@@ -14,7 +16,8 @@ use super::{Dataset, Sample, UNSPLIT};
 use crate::{Context, Error, Result, interrupt};
 
 /// What a header may call the columns.
-const PATH: [&str; 8] = ["path", "file", "filename", "file_name", "image", "image_path", "filepath", "img"];
+const PATH: [&str; 8] =
+    ["path", "file", "filename", "file_name", "image", "image_path", "filepath", "img"];
 const LABEL: [&str; 5] = ["label", "class", "category", "target", "class_name"];
 const SPLIT: [&str; 4] = ["split", "set", "subset", "partition"];
 
@@ -22,16 +25,22 @@ const SPLIT: [&str; 4] = ["split", "set", "subset", "partition"];
 #[derive(Default)]
 struct List {
     names: Names,
-    /// Class names in the order of their first appearance; a sample's label is an index until the end.
+    /// Class names in the order of their first appearance; a sample's label is an index
+    /// until the end.
     classes: BTreeMap<String, u32>,
     splits: BTreeMap<String, Vec<Sample>>,
 }
 
 impl Dataset {
-    /// Reads lines of `path`, `path<TAB>label` or `path<TAB>label<TAB>split`. Paths are relative to `root`.
+    /// Reads lines of `path`, `path<TAB>label` or `path<TAB>label<TAB>split`. Paths are
+    /// relative to `root`.
     ///
     /// Errors name `place` and the line.
-    pub fn from_lines(lines: &mut impl BufRead, place: &str, root: &Path) -> Result<Self> {
+    pub fn from_lines(
+        lines: &mut impl BufRead,
+        place: &str,
+        root: &Path,
+    ) -> Result<Self> {
         let mut list = List::default();
         let mut line = Vec::new();
         for number in 1.. {
@@ -40,15 +49,19 @@ impl Dataset {
                 break;
             }
             let at = |e: Error| e.within(format_args!("{place}, line {number}"));
-            let text = std::str::from_utf8(&line).map_err(|_| at(Error::failed("is not UTF-8 text")))?;
+            let text = std::str::from_utf8(&line)
+                .map_err(|_| at(Error::failed("is not UTF-8 text")))?;
             let text = text.trim_end_matches(['\n', '\r']);
             if text.is_empty() {
                 continue;
             }
             let mut fields = text.split('\t');
-            let (path, label, split) = (fields.next().unwrap_or_default(), fields.next(), fields.next());
+            let (path, label, split) =
+                (fields.next().unwrap_or_default(), fields.next(), fields.next());
             if fields.next().is_some() {
-                return Err(at(Error::failed("has more than three fields (path, label, split)")));
+                return Err(at(Error::failed(
+                    "has more than three fields (path, label, split)",
+                )));
             }
             if number == 1 && looks_like_a_header(text.split(['\t', ',', ';']), root) {
                 return Err(at(Error::failed(format_args!(
@@ -61,12 +74,14 @@ impl Dataset {
         list.finish("list", place, root)
     }
 
-    /// Reads a CSV file (TSV where its name ends so): columns named path, label and split, or without a header
-    /// in that order. Paths are relative to the file's folder.
+    /// Reads a CSV file (TSV where its name ends so): columns named path, label and
+    /// split, or without a header in that order. Paths are relative to the file's folder.
     pub fn from_csv(path: &Path) -> Result<Self> {
         let file = std::fs::File::open(path).doing("open", path)?;
         let tabs = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("tsv"));
-        let name = path.file_stem().map_or_else(|| "list".to_owned(), |n| n.to_string_lossy().into_owned());
+        let name = path
+            .file_stem()
+            .map_or_else(|| "list".to_owned(), |n| n.to_string_lossy().into_owned());
         let root = path.parent().map_or_else(PathBuf::new, Path::to_path_buf);
         Self::from_csv_reader(
             file,
@@ -77,7 +92,13 @@ impl Dataset {
         )
     }
 
-    fn from_csv_reader(file: impl Read, delimiter: u8, name: &str, place: &str, root: &Path) -> Result<Self> {
+    fn from_csv_reader(
+        file: impl Read,
+        delimiter: u8,
+        name: &str,
+        place: &str,
+        root: &Path,
+    ) -> Result<Self> {
         let mut reader = csv::ReaderBuilder::new()
             .delimiter(delimiter)
             .has_headers(false)
@@ -104,11 +125,17 @@ impl Dataset {
             if is_first && looks_like_a_header(record.iter(), root) {
                 return Err(at(Error::failed(format_args!(
                     "`{}` looks like a header, but no column is called {}: rename the one with the files",
-                    record.iter().collect::<Vec<_>>().join(if delimiter == b',' { "," } else { " " }),
+                    record.iter().collect::<Vec<_>>().join(if delimiter == b',' {
+                        ","
+                    } else {
+                        " "
+                    }),
                     PATH.join(", ")
                 ))));
             }
-            let field = |i: usize| columns[i].and_then(|c| record.get(c)).filter(|f| !f.is_empty());
+            let field = |i: usize| {
+                columns[i].and_then(|c| record.get(c)).filter(|f| !f.is_empty())
+            };
             let path = field(0).ok_or_else(|| at(Error::failed("has no path")))?;
             list.add(path, field(1), field(2)).map_err(at)?;
         }
@@ -118,19 +145,26 @@ impl Dataset {
 
 /// The columns by their names; `None` where the first line is no header.
 fn header(record: &csv::StringRecord) -> Option<[Option<usize>; 3]> {
-    let find = |names: &[&str]| record.iter().position(|f| names.iter().any(|n| n.eq_ignore_ascii_case(f)));
+    let find = |names: &[&str]| {
+        record.iter().position(|f| names.iter().any(|n| n.eq_ignore_ascii_case(f)))
+    };
     let path = find(&PATH)?;
     Some([Some(path), find(&LABEL), find(&SPLIT)])
 }
 
-/// Whether the first line names columns that are not known, all or some: no field has the ending of an image's name or
-/// a folder, and the first is no file.
-fn looks_like_a_header<'a>(fields: impl Iterator<Item = &'a str> + Clone, root: &Path) -> bool {
+/// Whether the first line names columns that are not known, all or some: no field has the
+/// ending of an image's name or a folder, and the first is no file.
+fn looks_like_a_header<'a>(
+    fields: impl Iterator<Item = &'a str> + Clone,
+    root: &Path,
+) -> bool {
     let named = |field: &str| {
         let known = [&PATH[..], &LABEL[..], &SPLIT[..]].concat();
         known.iter().any(|name| name.eq_ignore_ascii_case(field.trim()))
     };
-    let is_path = |field: &str| field.contains('/') || Path::new(field.trim()).extension().is_some();
+    let is_path = |field: &str| {
+        field.contains('/') || Path::new(field.trim()).extension().is_some()
+    };
     let first = fields.clone().next().unwrap_or_default();
     !fields.clone().any(is_path)
         && (fields.clone().any(named) || fields.count() > 1)
@@ -138,20 +172,33 @@ fn looks_like_a_header<'a>(fields: impl Iterator<Item = &'a str> + Clone, root: 
 }
 
 impl List {
-    fn add(&mut self, path: &str, label: Option<&str>, split: Option<&str>) -> Result<()> {
+    fn add(
+        &mut self,
+        path: &str,
+        label: Option<&str>,
+        split: Option<&str>,
+    ) -> Result<()> {
         if self.names.len().is_multiple_of(4096) {
             interrupt::check()?;
         }
-        let parent = || Path::new(path).parent().and_then(Path::file_name).and_then(|n| n.to_str());
+        let parent = || {
+            Path::new(path).parent().and_then(Path::file_name).and_then(|n| n.to_str())
+        };
         let label = label.filter(|l| !l.is_empty()).or_else(parent).ok_or_else(|| {
-            Error::failed(format_args!("{path} has no label, and lies in no folder that could be its class"))
+            Error::failed(format_args!(
+                "{path} has no label, and lies in no folder that could be its class"
+            ))
         })?;
         let split = match split.filter(|s| !s.is_empty()) {
             None => UNSPLIT,
-            Some(name) => split_of(name)
-                .ok_or_else(|| Error::failed(format_args!("`{name}` is no split: train, test or val")))?,
+            Some(name) => split_of(name).ok_or_else(|| {
+                Error::failed(format_args!("`{name}` is no split: train, test or val"))
+            })?,
         };
-        if split == UNSPLIT && !self.splits.contains_key(UNSPLIT) && !self.splits.is_empty() {
+        if split == UNSPLIT
+            && !self.splits.contains_key(UNSPLIT)
+            && !self.splits.is_empty()
+        {
             return Err(Error::failed("has no split, but lines before it have one"));
         }
         if split != UNSPLIT && self.splits.contains_key(UNSPLIT) {
@@ -162,7 +209,8 @@ impl List {
             Some(&known) => known,
             None => *self.classes.entry(label.to_owned()).or_insert(next),
         };
-        let record = u32::try_from(self.names.len()).map_err(|_| Error::failed("over 4 billion images"))?;
+        let record = u32::try_from(self.names.len())
+            .map_err(|_| Error::failed("over 4 billion images"))?;
         self.names.push(path);
         let sample = Sample { label, store: 0, record };
         match self.splits.get_mut(split) {
@@ -177,7 +225,8 @@ impl List {
             return Err(Error::failed(format_args!("{place}: lists no images")));
         }
         let mut classes: Vec<(String, u32)> = self.classes.into_iter().collect();
-        // Sorted by name already; numbers in their own order, so that class 10 comes after class 9.
+        // Sorted by name already; numbers in their own order, so that class 10 comes
+        // after class 9.
         if classes.iter().all(|(name, _)| name.parse::<u64>().is_ok()) {
             classes.sort_by_key(|(name, _)| name.parse::<u64>().unwrap_or_default());
         }
@@ -215,7 +264,13 @@ mod tests {
     }
 
     fn csv(text: &str) -> Result<Dataset> {
-        Dataset::from_csv_reader(text.as_bytes(), b',', "pets", "pets.csv", Path::new("data"))
+        Dataset::from_csv_reader(
+            text.as_bytes(),
+            b',',
+            "pets",
+            "pets.csv",
+            Path::new("data"),
+        )
     }
 
     fn listed(set: &Dataset, split: &str) -> Vec<(String, u32)> {
@@ -226,26 +281,37 @@ mod tests {
     fn lines_have_labels_or_take_their_folders() {
         let set = lines("a/dog/1.jpg\n\na/cat/2.jpg\r\nx.jpg\tdog\n").unwrap();
         assert_eq!(set.classes, ["cat", "dog"]);
-        let expected = [("a/dog/1.jpg", 1), ("a/cat/2.jpg", 0), ("x.jpg", 1)].map(|(p, l)| (p.to_owned(), l));
+        let expected = [("a/dog/1.jpg", 1), ("a/cat/2.jpg", 0), ("x.jpg", 1)]
+            .map(|(p, l)| (p.to_owned(), l));
         assert_eq!(listed(&set, UNSPLIT), expected);
         let wrong = lines("a/b.jpg\nb.jpg\n").unwrap_err().to_string();
-        assert!(wrong.starts_with("standard input, line 2: b.jpg has no label"), "{wrong}");
+        assert!(
+            wrong.starts_with("standard input, line 2: b.jpg has no label"),
+            "{wrong}"
+        );
         assert!(lines("\n").unwrap_err().to_string().contains("lists no images"));
     }
 
     #[test]
     fn headers_that_are_not_known_are_told_from_images() {
-        for header in ["image_id,label", "image_id\tlabel", "path\tlabel\tsplit", "id;breed"] {
-            let wrong = lines(&format!("{header}\na/1.jpg\tcat\n")).unwrap_err().to_string();
+        for header in
+            ["image_id,label", "image_id\tlabel", "path\tlabel\tsplit", "id;breed"]
+        {
+            let wrong =
+                lines(&format!("{header}\na/1.jpg\tcat\n")).unwrap_err().to_string();
             assert!(
-                wrong.starts_with(&format!("standard input, line 1: `{header}` looks like a header")),
+                wrong.starts_with(&format!(
+                    "standard input, line 1: `{header}` looks like a header"
+                )),
                 "{wrong}"
             );
         }
         for header in ["image_id,label", "id,breed"] {
             let wrong = csv(&format!("{header}\n1.jpg,cat\n")).unwrap_err().to_string();
             assert!(
-                wrong.starts_with(&format!("pets.csv, line 1: `{header}` looks like a header")),
+                wrong.starts_with(&format!(
+                    "pets.csv, line 1: `{header}` looks like a header"
+                )),
                 "{wrong}"
             );
             assert!(wrong.contains("no column is called path, file,"), "{wrong}");

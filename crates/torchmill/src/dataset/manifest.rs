@@ -1,4 +1,5 @@
-//! dataset.toml: what `fetch-data` leaves beside a raw data set, so that `prep` need not guess.
+//! dataset.toml: what `fetch-data` leaves beside a raw data set, so that `prep` need not
+//! guess.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -14,11 +15,13 @@ pub const FILE: &str = "dataset.toml";
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
-    /// CIFAR's binary version: records of one label byte (CIFAR-10) and 3,072 pixel bytes, channels first.
+    /// CIFAR's binary version: records of one label byte (CIFAR-10) and 3,072 pixel
+    /// bytes, channels first.
     Cifar10,
     /// CIFAR-100's: a coarse and a fine label byte, then the pixels.
     Cifar100,
-    /// IDX files (MNIST and its relatives), gzipped or not: a file of images, then a file of labels.
+    /// IDX files (MNIST and its relatives), gzipped or not: a file of images, then a file
+    /// of labels.
     Idx,
     /// Image files in a folder per class.
     ImageFolder,
@@ -41,10 +44,12 @@ pub struct Manifest {
     /// Licence or citation, as published.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub licence: String,
-    /// Each split's files (relative to the manifest's folder), in order; for [`Kind::Idx`] images then labels;
-    /// for [`Kind::ImageFolder`] the folder that holds the class folders.
+    /// Each split's files (relative to the manifest's folder), in order; for
+    /// [`Kind::Idx`] images then labels; for [`Kind::ImageFolder`] the folder that holds
+    /// the class folders.
     pub splits: BTreeMap<String, Vec<String>>,
-    /// Each file's checksum, `sha256:HEX`, relative to the manifest's folder. Empty for image folders.
+    /// Each file's checksum, `sha256:HEX`, relative to the manifest's folder. Empty for
+    /// image folders.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub checksums: BTreeMap<String, String>,
 }
@@ -57,33 +62,41 @@ impl Manifest {
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             text => text.doing("read", &path)?,
         };
-        let manifest: Self = toml::from_str(&text).map_err(|e| Error::failed(e).within(path.display()))?;
+        let manifest: Self =
+            toml::from_str(&text).map_err(|e| Error::failed(e).within(path.display()))?;
         manifest.check().map_err(|e| e.within(path.display()))?;
         Ok(Some(manifest))
     }
 
-    /// Refuses what would lead outside a folder: a split's name becomes part of file names, and the classes of image
-    /// folders are folders. Files are checked where they are opened.
+    /// Refuses what would lead outside a folder: a split's name becomes part of file
+    /// names, and the classes of image folders are folders. Files are checked where they
+    /// are opened.
     fn check(&self) -> Result<()> {
         if let Some(split) = self.splits.keys().find(|split| !is_plain(split)) {
-            return Err(Error::failed(format_args!("the split {split:?} cannot be a part of a file's name")));
+            return Err(Error::failed(format_args!(
+                "the split {split:?} cannot be a part of a file's name"
+            )));
         }
         if self.kind == Kind::ImageFolder
             && let Some(class) = self.classes.iter().find(|class| !is_plain(class))
         {
-            return Err(Error::failed(format_args!("the class {class:?} cannot be the name of a folder")));
+            return Err(Error::failed(format_args!(
+                "the class {class:?} cannot be the name of a folder"
+            )));
         }
         Ok(())
     }
 
     /// Writes `folder/dataset.toml`.
     pub fn write(&self, folder: &Path) -> Result<()> {
-        let text = toml::to_string(self).map_err(|e| Error::failed(format_args!("dataset.toml: {e}")))?;
+        let text = toml::to_string(self)
+            .map_err(|e| Error::failed(format_args!("dataset.toml: {e}")))?;
         atomic::write(folder.join(FILE), text.as_bytes())
     }
 }
 
-/// Whether this is the name of a file or folder, and not of a hidden one or a way to another.
+/// Whether this is the name of a file or folder, and not of a hidden one or a way to
+/// another.
 fn is_plain(name: &str) -> bool {
     !name.is_empty()
         && !name.starts_with('.')

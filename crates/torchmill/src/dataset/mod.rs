@@ -1,8 +1,9 @@
-//! What raw data sets look like on disk: CIFAR's binary version, IDX files, folders of images, lists of
-//! images, and several of these one after the other.
+//! What raw data sets look like on disk: CIFAR's binary version, IDX files, folders of
+//! images, lists of images, and several of these one after the other.
 //!
-//! [`Dataset::open`] takes a folder that `fetch-data` wrote or a bare one ([`detect`] says what it is). A data
-//! set holds no pixels: samples are small, and [`Dataset::image`] reads one when it is asked for.
+//! [`Dataset::open`] takes a folder that `fetch-data` wrote or a bare one ([`detect`]
+//! says what it is). A data set holds no pixels: samples are small, and
+//! [`Dataset::image`] reads one when it is asked for.
 
 mod cifar;
 mod concat;
@@ -36,7 +37,8 @@ pub struct Dataset {
     pub name: String,
     /// The class names; a sample's label is an index into them.
     pub classes: Vec<String>,
-    /// The samples of `train`, `test`, `val`, or of [`UNSPLIT`] alone where there is one heap of images.
+    /// The samples of `train`, `test`, `val`, or of [`UNSPLIT`] alone where there is one
+    /// heap of images.
     pub splits: BTreeMap<String, Vec<Sample>>,
     /// What a user should know about how the data set was read, one line each.
     pub notes: Vec<String>,
@@ -55,11 +57,18 @@ pub struct Sample {
 }
 
 impl Dataset {
-    /// Opens the data set in `folder`: as its dataset.toml says, or as [`detect`] finds it to be.
+    /// Opens the data set in `folder`: as its dataset.toml says, or as [`detect`] finds
+    /// it to be.
     ///
-    /// Lengths, counts and labels are checked here; image files are only listed (see [`Dataset::check`]).
+    /// Lengths, counts and labels are checked here; image files are only listed (see
+    /// [`Dataset::check`]).
     pub fn open(folder: &Path) -> Result<Self> {
-        let manifest = match folder.is_dir().then(|| Manifest::read(folder)).transpose()?.flatten() {
+        let manifest = match folder
+            .is_dir()
+            .then(|| Manifest::read(folder))
+            .transpose()?
+            .flatten()
+        {
             Some(manifest) => manifest,
             None => detect::manifest(folder)?,
         };
@@ -78,7 +87,9 @@ impl Dataset {
         };
         for (split, files) in &manifest.splits {
             let samples = match manifest.kind {
-                Kind::Cifar10 | Kind::Cifar100 => cifar::open(&mut set, folder, manifest, files),
+                Kind::Cifar10 | Kind::Cifar100 => {
+                    cifar::open(&mut set, folder, manifest, files)
+                }
                 Kind::Idx => idx::open(&mut set, folder, manifest, files),
                 Kind::ImageFolder => folder::open(&mut set, folder, manifest, files),
             }?;
@@ -91,12 +102,16 @@ impl Dataset {
             set.splits.insert(split.clone(), samples);
         }
         if set.splits.is_empty() {
-            return Err(Error::failed(format_args!("{}: has no splits", folder.display())));
+            return Err(Error::failed(format_args!(
+                "{}: has no splits",
+                folder.display()
+            )));
         }
         Ok(set)
     }
 
-    /// Fails where a class has a folder without images: call it once the classes are chosen.
+    /// Fails where a class has a folder without images: call it once the classes are
+    /// chosen.
     pub fn check(&self) -> Result<()> {
         match self.empty.iter().find(|(class, _)| self.classes.contains(class)) {
             Some((_, message)) => Err(Error::failed(message)),
@@ -104,13 +119,14 @@ impl Dataset {
         }
     }
 
-    /// Reads and decodes a sample: RGB, or one channel where the files hold grey images (IDX).
+    /// Reads and decodes a sample: RGB, or one channel where the files hold grey images
+    /// (IDX).
     pub fn image(&self, sample: Sample) -> Result<Image> {
         self.stores[sample.store as usize].image(sample.record as usize)
     }
 
-    /// The shape `[C, H, W]` of a sample whose pixels lie in a binary file, channels first; `None` for an image
-    /// file.
+    /// The shape `[C, H, W]` of a sample whose pixels lie in a binary file, channels
+    /// first; `None` for an image file.
     pub fn planar_shape(&self, sample: Sample) -> Option<[usize; 3]> {
         self.stores[sample.store as usize].planar_shape()
     }
@@ -125,7 +141,8 @@ impl Dataset {
         self.stores[sample.store as usize].encoded(sample.record as usize)
     }
 
-    /// Where a sample comes from: `train/cat/0001.jpg`, or `data_batch_1.bin:17`, counted from 0.
+    /// Where a sample comes from: `train/cat/0001.jpg`, or `data_batch_1.bin:17`, counted
+    /// from 0.
     pub fn source(&self, sample: Sample) -> String {
         self.stores[sample.store as usize].source(sample.record as usize)
     }

@@ -1,4 +1,5 @@
-//! A long list of short texts without an allocation for each: a million file names in some 20 MB.
+//! A long list of short texts without an allocation for each: a million file names in
+//! some 20 MB.
 
 /// Texts packed one after the other.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -21,7 +22,11 @@ impl Names {
 
     /// The text at `i`; empty where there is none.
     pub fn get(&self, i: usize) -> &str {
-        let start = i.checked_sub(1).and_then(|before| self.ends.get(before)).copied().unwrap_or(0);
+        let start = i
+            .checked_sub(1)
+            .and_then(|before| self.ends.get(before))
+            .copied()
+            .unwrap_or(0);
         self.ends.get(i).and_then(|&end| self.text.get(start..end)).unwrap_or_default()
     }
 }
@@ -41,7 +46,10 @@ mod tests {
     #[test]
     fn names_come_back_as_they_went_in() {
         let names: Names = ["a.jpg", "", "日本.png"].into_iter().collect();
-        assert_eq!((names.len(), names.get(0), names.get(1), names.get(2)), (3, "a.jpg", "", "日本.png"));
+        assert_eq!(
+            (names.len(), names.get(0), names.get(1), names.get(2)),
+            (3, "a.jpg", "", "日本.png")
+        );
         assert_eq!(names.get(3), "");
     }
 }

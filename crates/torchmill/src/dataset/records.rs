@@ -1,5 +1,6 @@
-//! A binary file of equally long records: CIFAR's batches and IDX images. Records are read one by one where they
-//! lie (not mapped: a mapped file would count as memory in use, however large it is).
+//! A binary file of equally long records: CIFAR's batches and IDX images. Records are
+//! read one by one where they lie (not mapped: a mapped file would count as memory in
+//! use, however large it is).
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -45,9 +46,13 @@ impl Records {
         self.start as u64 + i as u64 * (self.before + self.pixels()) as u64
     }
 
-    /// Reads record `i`'s pixels, channels first, into `place`, which has just their length.
+    /// Reads record `i`'s pixels, channels first, into `place`, which has just their
+    /// length.
     pub fn read_planar(&self, i: usize, place: &mut [u8]) -> Result<()> {
-        self.bytes.file.read_exact_at(place, self.offset(i) + self.before as u64).doing("read", &self.path)
+        self.bytes
+            .file
+            .read_exact_at(place, self.offset(i) + self.before as u64)
+            .doing("read", &self.path)
     }
 
     /// Record `i` as an image, channels last.
@@ -101,9 +106,10 @@ impl Bytes {
             modified,
         };
         if bytes.head(2).doing("read", path)? == [0x1f, 0x8b] {
-            let mut unpacked =
-                tempfile::tempfile().doing("make a temporary file in", std::env::temp_dir())?;
-            let mut packed = flate2::bufread::MultiGzDecoder::new(std::io::BufReader::new(&mut file));
+            let mut unpacked = tempfile::tempfile()
+                .doing("make a temporary file in", std::env::temp_dir())?;
+            let mut packed =
+                flate2::bufread::MultiGzDecoder::new(std::io::BufReader::new(&mut file));
             bytes.count = copy(&mut packed, &mut unpacked, path)?;
             bytes.file = unpacked;
         }
@@ -116,7 +122,8 @@ impl Bytes {
         self.file.read_exact_at(&mut head, 0).map(|()| head)
     }
 
-    /// Hands the bytes from `start` on to `take` in blocks of `size`, the last of which may be shorter.
+    /// Hands the bytes from `start` on to `take` in blocks of `size`, the last of which
+    /// may be shorter.
     pub fn blocks(
         &self,
         start: u64,
@@ -128,7 +135,8 @@ impl Bytes {
         while at < self.count {
             let n = (self.count - at).min(size as u64) as usize;
             self.file.read_exact_at(&mut block[..n], at)?;
-            if let Err(error) = crate::interrupt::check().and_then(|()| take(&block[..n])) {
+            if let Err(error) = crate::interrupt::check().and_then(|()| take(&block[..n]))
+            {
                 return Ok(Err(error));
             }
             at += n as u64;
@@ -153,14 +161,17 @@ fn copy(from: &mut impl Read, to: &mut File, path: &Path) -> Result<u64> {
         }
         copied += n as u64;
         crate::interrupt::check()?;
-        to.write_all(&block[..n]).doing("write a temporary file in", std::env::temp_dir())?;
+        to.write_all(&block[..n])
+            .doing("write a temporary file in", std::env::temp_dir())?;
     }
 }
 
 /// A path in a manifest must stay inside the data set's folder.
 pub fn inside(folder: &Path, name: &str) -> Result<PathBuf> {
     use std::path::Component;
-    let plain = Path::new(name).components().all(|c| matches!(c, Component::Normal(_) | Component::CurDir));
+    let plain = Path::new(name)
+        .components()
+        .all(|c| matches!(c, Component::Normal(_) | Component::CurDir));
     if !plain || name.is_empty() {
         return Err(Error::failed(format_args!(
             "{}: `{name}` in dataset.toml leads outside its folder",

@@ -1,4 +1,5 @@
-//! Which of a data set's samples are taken: classes by name, a part split off for testing, a limit.
+//! Which of a data set's samples are taken: classes by name, a part split off for
+//! testing, a limit.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,18 +13,22 @@ use crate::{Error, Result};
 pub const UNSPLIT: &str = "all";
 
 impl Dataset {
-    /// Makes `train` and `test` of a data set that has only one split: of each class the same `fraction`,
-    /// rounded, goes to `test`. Which images do follows from `seed` and their names alone, so that an image
-    /// stays in its split when others are added. With a fraction of 0 everything is `train`.
+    /// Makes `train` and `test` of a data set that has only one split: of each class the
+    /// same `fraction`, rounded, goes to `test`. Which images do follows from `seed` and
+    /// their names alone, so that an image stays in its split when others are added. With
+    /// a fraction of 0 everything is `train`.
     ///
     /// Fails where no image is left for one of the two.
     pub fn split(&mut self, fraction: f64, seed: u64) -> Result<()> {
-        let Some(samples) = self.splits.remove(UNSPLIT).or_else(|| self.splits.remove("train")) else {
+        let Some(samples) =
+            self.splits.remove(UNSPLIT).or_else(|| self.splits.remove("train"))
+        else {
             return Ok(());
         };
         let mut by_class: BTreeMap<u32, Vec<([u8; 32], usize)>> = BTreeMap::new();
         for (i, &sample) in samples.iter().enumerate() {
-            let key = if fraction > 0.0 { rank(seed, &self.source(sample)) } else { [0; 32] };
+            let key =
+                if fraction > 0.0 { rank(seed, &self.source(sample)) } else { [0; 32] };
             by_class.entry(sample.label).or_default().push((key, i));
         }
         let mut test = vec![false; samples.len()];
@@ -33,7 +38,12 @@ impl Dataset {
             members.iter().take(count).for_each(|&(_, i)| test[i] = true);
         }
         let pick = |wanted: bool| -> Vec<Sample> {
-            samples.iter().zip(&test).filter(|&(_, &t)| t == wanted).map(|(&s, _)| s).collect()
+            samples
+                .iter()
+                .zip(&test)
+                .filter(|&(_, &t)| t == wanted)
+                .map(|(&s, _)| s)
+                .collect()
         };
         let (test, train) = (pick(true), pick(false));
         let share = |why: &str| {
@@ -57,10 +67,13 @@ impl Dataset {
         Ok(())
     }
 
-    /// Makes `train` and `test` of a data set that has only one split: `test` is the images whose sources are
-    /// listed. Fails where a listed one is not there, or all are listed.
+    /// Makes `train` and `test` of a data set that has only one split: `test` is the
+    /// images whose sources are listed. Fails where a listed one is not there, or all are
+    /// listed.
     pub fn split_by_list(&mut self, test: &BTreeSet<&str>) -> Result<()> {
-        let Some(samples) = self.splits.remove(UNSPLIT).or_else(|| self.splits.remove("train")) else {
+        let Some(samples) =
+            self.splits.remove(UNSPLIT).or_else(|| self.splits.remove("train"))
+        else {
             return Ok(());
         };
         let mut found = BTreeSet::new();
@@ -94,7 +107,8 @@ impl Dataset {
 
     /// Whether the data set comes without a test split.
     pub fn is_unsplit(&self) -> bool {
-        self.splits.len() == 1 && (self.splits.contains_key(UNSPLIT) || self.splits.contains_key("train"))
+        self.splits.len() == 1
+            && (self.splits.contains_key(UNSPLIT) || self.splits.contains_key("train"))
     }
 
     /// Keeps the samples of these classes only; labels follow the order given here.
@@ -109,25 +123,31 @@ impl Dataset {
                 ))
             })?;
             if new_label[old].replace(label).is_some() {
-                return Err(Error::usage(format_args!("the class `{name}` is named twice")));
+                return Err(Error::usage(format_args!(
+                    "the class `{name}` is named twice"
+                )));
             }
         }
         self.classes = wanted.to_vec();
         for samples in self.splits.values_mut() {
-            let renumber = |s: &Sample| new_label[s.label as usize].map(|label| Sample { label, ..*s });
+            let renumber = |s: &Sample| {
+                new_label[s.label as usize].map(|label| Sample { label, ..*s })
+            };
             *samples = samples.iter().filter_map(renumber).collect();
         }
         Ok(())
     }
 
-    /// Keeps at most `limit` samples of each split, evenly spaced, so that data sorted by class keeps its
-    /// proportions.
+    /// Keeps at most `limit` samples of each split, evenly spaced, so that data sorted by
+    /// class keeps its proportions.
     pub fn limit(&mut self, limit: usize) {
         for samples in self.splits.values_mut() {
             let total = samples.len();
             if total > limit {
                 *samples = (0..limit)
-                    .map(|i| samples[(i as u128 * total as u128 / limit as u128) as usize])
+                    .map(|i| {
+                        samples[(i as u128 * total as u128 / limit as u128) as usize]
+                    })
                     .collect();
             }
         }

@@ -23,7 +23,8 @@ pub enum Store {
 pub struct Files {
     /// The folder that the names are relative to, as the user's path leads to it.
     pub root: PathBuf,
-    /// What a source's text begins with, so that equal names in two inputs differ: empty, or `pets/`.
+    /// What a source's text begins with, so that equal names in two inputs differ: empty,
+    /// or `pets/`.
     pub prefix: String,
     /// The files, relative to `root`.
     pub names: Names,
@@ -33,7 +34,8 @@ impl Store {
     pub fn image(&self, i: usize) -> Result<Image> {
         match self {
             Self::Records(records) => records.image(i),
-            Self::Files(files) => decode::rgb(&files.read(i)?).map_err(|e| e.within(files.path(i).display())),
+            Self::Files(files) => decode::rgb(&files.read(i)?)
+                .map_err(|e| e.within(files.path(i).display())),
         }
     }
 
@@ -80,9 +82,13 @@ impl Files {
 
     fn read(&self, i: usize) -> Result<Vec<u8>> {
         let path = self.path(i);
-        // Before it is opened: a pipe would wait for its writer, and a device may have no end.
+        // Before it is opened: a pipe would wait for its writer, and a device may have no
+        // end.
         if !fs::metadata(&path).doing("read", &path)?.is_file() {
-            return Err(Error::failed(format_args!("{} is no regular file", path.display())));
+            return Err(Error::failed(format_args!(
+                "{} is no regular file",
+                path.display()
+            )));
         }
         fs::read(&path).doing("read", &path)
     }

@@ -56,7 +56,10 @@ fn cifar_is_read_in_order_of_its_batches() {
     let set = Dataset::open(folder.path()).unwrap();
     assert_eq!((set.classes.len(), set.classes[9].as_str()), (10, "class9"));
     let train = &set.splits["train"];
-    assert_eq!(train.iter().map(|s| s.label).collect::<Vec<_>>(), [1, 0, 2, 0, 3, 0, 4, 0, 5, 0]);
+    assert_eq!(
+        train.iter().map(|s| s.label).collect::<Vec<_>>(),
+        [1, 0, 2, 0, 3, 0, 4, 0, 5, 0]
+    );
     assert_eq!(set.source(train[3]), "cifar-10-batches-bin/data_batch_2.bin:1");
     let image = set.image(train[3]).unwrap();
     assert_eq!((image.width, image.height, image.channels), (32, 32, 3));
@@ -74,11 +77,16 @@ fn cifar_with_something_wrong_is_refused() {
     let batch = folder.path().join("data_batch_3.bin");
     fs::write(&batch, [record(1, [0; 3]), record(10, [0; 3])].concat()).unwrap();
     let wrong = error(&folder);
-    assert!(wrong.contains("data_batch_3.bin: record 1 (at byte 3073) has label 10"), "{wrong}");
+    assert!(
+        wrong.contains("data_batch_3.bin: record 1 (at byte 3073) has label 10"),
+        "{wrong}"
+    );
     fs::write(&batch, &record(1, [0; 3])[..3000]).unwrap();
     let wrong = error(&folder);
     assert!(
-        wrong.contains("data_batch_3.bin: has 3,000 bytes, which is no whole number of records"),
+        wrong.contains(
+            "data_batch_3.bin: has 3,000 bytes, which is no whole number of records"
+        ),
         "{wrong}"
     );
     fs::write(&batch, []).unwrap();
@@ -94,12 +102,17 @@ fn idx_files_are_read_gzipped_or_not() {
     use std::io::Write;
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
-    idx(&at("train-images-idx3-ubyte"), &[2, 2, 3], &[1, 2, 3, 4, 5, 6, 11, 12, 13, 14, 15, 16]);
+    idx(
+        &at("train-images-idx3-ubyte"),
+        &[2, 2, 3],
+        &[1, 2, 3, 4, 5, 6, 11, 12, 13, 14, 15, 16],
+    );
     idx(&at("train-labels-idx1-ubyte"), &[2], &[7, 3]);
     for name in ["t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"] {
         let plain = fs::read(at(&name.replace("t10k", "train"))).unwrap();
         let file = fs::File::create(at(&format!("{name}.gz"))).unwrap();
-        let mut packer = flate2::write::GzEncoder::new(file, flate2::Compression::default());
+        let mut packer =
+            flate2::write::GzEncoder::new(file, flate2::Compression::default());
         packer.write_all(&plain).unwrap();
         packer.finish().unwrap();
     }
@@ -117,24 +130,38 @@ fn idx_files_are_read_gzipped_or_not() {
     let gz = fs::read(at("t10k-images-idx3-ubyte.gz")).unwrap();
     idx(&at("train-labels-idx1-ubyte"), &[2], &[7, 3]);
     fs::write(at("t10k-images-idx3-ubyte.gz"), &gz[..gz.len() - 9]).unwrap();
-    assert!(error(&folder).contains("t10k-images-idx3-ubyte.gz: the gzip data is damaged"));
+    assert!(
+        error(&folder).contains("t10k-images-idx3-ubyte.gz: the gzip data is damaged")
+    );
 }
 
 #[test]
 fn a_folder_per_class_is_read_sorted() {
     let folder = tempfile::tempdir().unwrap();
-    for (name, value) in [("dog/b.pgm", 1), ("cat/2.pgm", 2), ("cat/10.pgm", 3), ("cat/sub/0.pgm", 4)] {
+    for (name, value) in
+        [("dog/b.pgm", 1), ("cat/2.pgm", 2), ("cat/10.pgm", 3), ("cat/sub/0.pgm", 4)]
+    {
         pgm(&folder.path().join(name), 2, 1, value);
     }
     fs::write(folder.path().join("cat/notes.txt"), "meow").unwrap();
     fs::write(folder.path().join("cat/._2.pgm"), "a hidden file").unwrap();
     let mut set = Dataset::open(folder.path()).unwrap();
     assert_eq!(set.classes, ["cat", "dog"]);
-    assert_eq!(sources(&set, UNSPLIT), ["cat/10.pgm", "cat/2.pgm", "cat/sub/0.pgm", "dog/b.pgm"]);
+    assert_eq!(
+        sources(&set, UNSPLIT),
+        ["cat/10.pgm", "cat/2.pgm", "cat/sub/0.pgm", "dog/b.pgm"]
+    );
     assert_eq!(set.image(set.splits[UNSPLIT][1]).unwrap().pixels, [2; 6]);
-    assert!(set.notes[0].contains("notes.txt: by its name it is no image"), "{:?}", set.notes);
+    assert!(
+        set.notes[0].contains("notes.txt: by its name it is no image"),
+        "{:?}",
+        set.notes
+    );
     set.keep_classes(&["dog".to_owned()]).unwrap();
-    assert_eq!((sources(&set, UNSPLIT), set.splits[UNSPLIT][0].label), (vec!["dog/b.pgm".to_owned()], 0));
+    assert_eq!(
+        (sources(&set, UNSPLIT), set.splits[UNSPLIT][0].label),
+        (vec!["dog/b.pgm".to_owned()], 0)
+    );
     assert!(set.keep_classes(&["cat".to_owned()]).is_err());
 }
 
@@ -157,7 +184,10 @@ fn splits_are_known_by_their_folders() {
     set.check().unwrap();
     fs::remove_dir(folder.path().join("val/dog")).unwrap();
     let set = Dataset::open(folder.path()).unwrap();
-    assert_eq!((sources(&set, "test"), set.classes.len()), (vec!["val/cat/2.pgm".to_owned()], 2));
+    assert_eq!(
+        (sources(&set, "test"), set.classes.len()),
+        (vec!["val/cat/2.pgm".to_owned()], 2)
+    );
     assert!(set.notes[0].contains("val/dog is not there"), "{:?}", set.notes);
 }
 
@@ -176,7 +206,8 @@ fn a_file_that_is_no_image_is_named() {
     let folder = tempfile::tempdir().unwrap();
     pgm(&folder.path().join("cat/1.pgm"), 2, 2, 9);
     fs::write(folder.path().join("cat/2.jpg"), "<html>not found</html>").unwrap();
-    fs::write(folder.path().join("cat/3.jpg"), [0xff, 0xd8, 0xff, 0xe0, 0, 16, 1, 2]).unwrap();
+    fs::write(folder.path().join("cat/3.jpg"), [0xff, 0xd8, 0xff, 0xe0, 0, 16, 1, 2])
+        .unwrap();
     let set = Dataset::open(folder.path()).unwrap();
     let image = |i: usize| set.image(set.splits[UNSPLIT][i]);
     assert!(image(0).is_ok());
@@ -206,18 +237,29 @@ fn a_split_is_stratified_and_an_image_stays_in_its_part() {
     assert_ne!(before, sources(&split(1), "test"));
     pgm(&folder.path().join("cat/20.pgm"), 1, 1, 0);
     let after = sources(&split(0), "test");
-    assert!(before.iter().filter(|s| !after.contains(s)).count() <= 1, "{before:?} {after:?}");
+    assert!(
+        before.iter().filter(|s| !after.contains(s)).count() <= 1,
+        "{before:?} {after:?}"
+    );
 }
 
 #[test]
 fn a_limit_keeps_the_proportions() {
     let folder = tempfile::tempdir().unwrap();
     for i in 0..10 {
-        pgm(&folder.path().join(format!("{}/{i}.pgm", if i < 8 { "cat" } else { "dog" })), 1, 1, i);
+        pgm(
+            &folder.path().join(format!("{}/{i}.pgm", if i < 8 { "cat" } else { "dog" })),
+            1,
+            1,
+            i,
+        );
     }
     let mut set = Dataset::open(folder.path()).unwrap();
     set.limit(5);
-    assert_eq!(set.splits[UNSPLIT].iter().map(|s| s.label).collect::<Vec<_>>(), [0, 0, 0, 0, 1]);
+    assert_eq!(
+        set.splits[UNSPLIT].iter().map(|s| s.label).collect::<Vec<_>>(),
+        [0, 0, 0, 0, 1]
+    );
 }
 
 #[test]
@@ -230,11 +272,17 @@ fn joined_data_sets_match_classes_by_name() {
     pgm(&at("more/cat/1.pgm"), 1, 1, 3);
     let sets = ["dog", "cat", "more"].map(|name| Dataset::open(&at(name)).unwrap());
     let set = Dataset::concat(sets.into()).unwrap();
-    assert_eq!((set.name.as_str(), set.classes.join(" ").as_str()), ("dog+cat+more", "cat dog"));
+    assert_eq!(
+        (set.name.as_str(), set.classes.join(" ").as_str()),
+        ("dog+cat+more", "cat dog")
+    );
     assert_eq!(sources(&set, UNSPLIT), ["dog/1.pgm", "cat/1.pgm", "more/cat/1.pgm"]);
     let samples = &set.splits[UNSPLIT];
     assert_eq!(samples.iter().map(|s| s.label).collect::<Vec<_>>(), [1, 0, 0]);
-    assert_eq!(samples.iter().map(|&s| set.image(s).unwrap().pixels[0]).collect::<Vec<_>>(), [1, 2, 3]);
+    assert_eq!(
+        samples.iter().map(|&s| set.image(s).unwrap().pixels[0]).collect::<Vec<_>>(),
+        [1, 2, 3]
+    );
 }
 
 #[test]
@@ -258,19 +306,29 @@ fn a_manifests_names_are_no_ways_to_other_folders() {
     let set = folder.path().join("set");
     let right = detect::manifest(&set).unwrap();
     for class in ["../other", "/etc", "..", "", "a\nb"] {
-        Manifest { classes: vec![class.to_owned()], ..right.clone() }.write(&set).unwrap();
+        Manifest { classes: vec![class.to_owned()], ..right.clone() }
+            .write(&set)
+            .unwrap();
         let error = Dataset::open(&set).unwrap_err().to_string();
-        assert!(error.contains("dataset.toml: the class") && error.contains("name of a folder"), "{error}");
+        assert!(
+            error.contains("dataset.toml: the class")
+                && error.contains("name of a folder"),
+            "{error}"
+        );
     }
     for split in ["../../train", "a/b", ".train", ""] {
         let splits = [(split.to_owned(), vec![".".to_owned()])].into();
         Manifest { splits, ..right.clone() }.write(&set).unwrap();
         let error = Dataset::open(&set).unwrap_err().to_string();
-        assert!(error.contains("dataset.toml: the split") && error.contains("a file's name"), "{error}");
+        assert!(
+            error.contains("dataset.toml: the split") && error.contains("a file's name"),
+            "{error}"
+        );
     }
 }
 
-/// Small images of every format to damage; of JPEG, which is only decoded here, the beginning.
+/// Small images of every format to damage; of JPEG, which is only decoded here, the
+/// beginning.
 fn seeds() -> Vec<Vec<u8>> {
     let pixels: Vec<u8> = (0..8 * 8 * 3).map(|i| (i * 5) as u8).collect();
     let image = image::RgbImage::from_raw(8, 8, pixels).unwrap();
@@ -287,8 +345,11 @@ fn seeds() -> Vec<Vec<u8>> {
         image.write_to(&mut bytes, format).unwrap();
         bytes.into_inner()
     };
-    let jpeg =
-        [&[0xff, 0xd8, 0xff, 0xe0, 0, 16][..], b"JFIF\0\x01\x01\0\0\x01\0\x01\0\0", &[0xff, 0xdb, 0, 67, 0]];
+    let jpeg = [
+        &[0xff, 0xd8, 0xff, 0xe0, 0, 16][..],
+        b"JFIF\0\x01\x01\0\0\x01\0\x01\0\0",
+        &[0xff, 0xdb, 0, 67, 0],
+    ];
     formats.into_iter().map(encode).chain([jpeg.concat()]).collect()
 }
 
@@ -306,7 +367,8 @@ proptest! {
             fs::write(folder.path().join(name), &bytes).unwrap();
         }
         fs::write(folder.path().join("batches.meta.txt"), names).unwrap();
-        // Noise before the records shifts them: only whole records with labels in range are a data set.
+        // Noise before the records shifts them: only whole records with labels in range
+        // are a data set.
         if let Ok(set) = Dataset::open(folder.path()) {
             prop_assert_eq!(bytes.len() % 3073, 0);
             prop_assert!(set.splits.values().flatten().all(|s| (s.label as usize) < set.classes.len()));

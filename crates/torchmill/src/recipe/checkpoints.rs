@@ -1,4 +1,5 @@
-//! `[checkpoints]` and `[train.early_stopping]`: what is kept of a run, and when it is no use to go on.
+//! `[checkpoints]` and `[train.early_stopping]`: what is kept of a run, and when it is no
+//! use to go on.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,10 +9,12 @@ use crate::{Error, Result};
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Checkpoints {
-    /// The metric that `best` points at the best of, such as `test loss`; the accuracy where it is left out.
+    /// The metric that `best` points at the best of, such as `test loss`; the accuracy
+    /// where it is left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub best: Option<String>,
-    /// How many epochs' checkpoints are kept, the newest; all where it is left out. `best` is kept besides.
+    /// How many epochs' checkpoints are kept, the newest; all where it is left out.
+    /// `best` is kept besides.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub keep: Option<u64>,
     /// Save in the middle of epochs, too, every so many steps.
@@ -27,7 +30,9 @@ impl Checkpoints {
     pub(super) fn check(&self) -> Result<()> {
         for (key, value) in [("keep", self.keep), ("save_every", self.save_every)] {
             if value == Some(0) {
-                return Err(Error::usage(format_args!("[checkpoints] {key} must be at least 1")));
+                return Err(Error::usage(format_args!(
+                    "[checkpoints] {key} must be at least 1"
+                )));
             }
         }
         Ok(())
@@ -44,7 +49,8 @@ pub enum Mode {
     Max,
 }
 
-/// `[train.early_stopping]`: ends the run when a metric gets no better, as Lightning's EarlyStopping does.
+/// `[train.early_stopping]`: ends the run when a metric gets no better, as Lightning's
+/// EarlyStopping does.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EarlyStopping {
@@ -72,10 +78,16 @@ impl EarlyStopping {
     /// Values out of range are usage errors.
     pub(super) fn check(&self) -> Result<()> {
         if self.patience == 0 {
-            return super::training::refuse("early_stopping.patience", "must be at least 1");
+            return super::training::refuse(
+                "early_stopping.patience",
+                "must be at least 1",
+            );
         }
         if !(self.min_delta.is_finite() && self.min_delta >= 0.0) {
-            return super::training::refuse("early_stopping.min_delta", "must be a number from 0 up");
+            return super::training::refuse(
+                "early_stopping.min_delta",
+                "must be a number from 0 up",
+            );
         }
         Ok(())
     }

@@ -1,4 +1,5 @@
-//! `[[train.group]]` and `no_decay`: parameters with a learning rate or weight decay of their own.
+//! `[[train.group]]` and `no_decay`: parameters with a learning rate or weight decay of
+//! their own.
 
 use serde::{Deserialize, Serialize};
 
@@ -25,14 +26,19 @@ pub struct Group {
 pub enum NoDecay {
     /// Parameters called `bias`.
     Bias,
-    /// Weights of one dimension, as BatchNorm2d's and GroupNorm's, and the biases beside them.
+    /// Weights of one dimension, as BatchNorm2d's and GroupNorm's, and the biases beside
+    /// them.
     Norm,
 }
 
 impl Group {
     /// Values out of range are usage errors.
     pub(super) fn check(&self) -> Result<()> {
-        if [self.lr, self.weight_decay].into_iter().flatten().all(|x| x.is_finite() && x >= 0.0) {
+        if [self.lr, self.weight_decay]
+            .into_iter()
+            .flatten()
+            .all(|x| x.is_finite() && x >= 0.0)
+        {
             return Ok(());
         }
         refuse("group", "lr and weight_decay must be numbers from 0 up")

@@ -1,16 +1,19 @@
-//! `initialise`: how weights start where not by torch.nn's defaults, in torch.nn.init's words.
+//! `initialise`: how weights start where not by torch.nn's defaults, in torch.nn.init's
+//! words.
 
 use serde::{Deserialize, Serialize};
 
-/// A rule for the layers that it names. Of several rules that fit a layer the first counts; as in PyTorch's
-/// `for m in self.modules(): nn.init...`, they are carried out when all the layers they stand over are made.
+/// A rule for the layers that it names. Of several rules that fit a layer the first
+/// counts; as in PyTorch's `for m in self.modules(): nn.init...`, they are carried out
+/// when all the layers they stand over are made.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Initialise {
     /// Only layers of this class: `Conv2d`, `Linear`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub module: Option<String>,
-    /// Only layers whose name within the one that the rule stands at fits this pattern, with `*` and `?`.
+    /// Only layers whose name within the one that the rule stands at fits this pattern,
+    /// with `*` and `?`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// For the weight.
@@ -24,7 +27,10 @@ pub struct Initialise {
 /// A function of torch.nn.init with its arguments and defaults.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", deny_unknown_fields)]
-#[allow(missing_docs, reason = "variants and fields are torch.nn.init's functions and arguments, by name")]
+#[allow(
+    missing_docs,
+    reason = "variants and fields are torch.nn.init's functions and arguments, by name"
+)]
 pub enum Init {
     #[serde(rename = "zeros_")]
     Zeros {},

@@ -1,7 +1,8 @@
 //! The layers of a `[model]`, in torch.nn's names, with its arguments and defaults.
 //!
-//! What follows from the layer before (`in_channels`, `in_features`, `num_features`) may be left out, as may
-//! the last layer's `out_features`, which is then the number of classes.
+//! What follows from the layer before (`in_channels`, `in_features`, `num_features`) may
+//! be left out, as may the last layer's `out_features`, which is then the number of
+//! classes.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,9 +12,10 @@ use crate::suggest;
 /// A layer, what it is called and how its weights start.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Layer {
-    /// What it is called in the state dict in place of its index: `conv1` for `conv1.weight`. Layers with a
-    /// name in a [`Module::Residual`] are called so directly under it. The empty name adds nothing: the layers
-    /// within are called as if they stood where this one does.
+    /// What it is called in the state dict in place of its index: `conv1` for
+    /// `conv1.weight`. Layers with a name in a [`Module::Residual`] are called so
+    /// directly under it. The empty name adds nothing: the layers within are called as if
+    /// they stood where this one does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// How the weights within start, where not by torch.nn's defaults.
@@ -72,7 +74,10 @@ pub enum Padding {
 
 /// [`Padding`] with any name, so that a misspelt one can be told.
 #[derive(Deserialize)]
-#[serde(untagged, expecting = "expected a number, two ([height, width]), \"same\" or \"valid\"")]
+#[serde(
+    untagged,
+    expecting = "expected a number, two ([height, width]), \"same\" or \"valid\""
+)]
 enum PaddingText {
     Pixels(Pair),
     Named(String),
@@ -121,11 +126,14 @@ pub enum PaddingMode {
     Circular,
 }
 
-/// A module of torch.nn: its class's name and arguments. Those after `Identity` are blocks of other layers, and
-/// what torchvision's architectures are made of besides.
+/// A module of torch.nn: its class's name and arguments. Those after `Identity` are
+/// blocks of other layers, and what torchvision's architectures are made of besides.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", deny_unknown_fields)]
-#[allow(missing_docs, reason = "variants and fields are torch.nn's classes and arguments, by name")]
+#[allow(
+    missing_docs,
+    reason = "variants and fields are torch.nn's classes and arguments, by name"
+)]
 pub enum Module {
     Conv2d {
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -248,28 +256,30 @@ pub enum Module {
         #[serde(rename = "layer")]
         layers: Vec<Layer>,
     },
-    /// `shortcut(x) + layers(x)`; the shortcut is the identity where it is left out. Parameters are called
-    /// `INDEX.layers.0.weight` and `INDEX.shortcut.0.weight`; those of layers with a name `INDEX.NAME.weight`.
+    /// `shortcut(x) + layers(x)`; the shortcut is the identity where it is left out.
+    /// Parameters are called `INDEX.layers.0.weight` and `INDEX.shortcut.0.weight`; those
+    /// of layers with a name `INDEX.NAME.weight`.
     Residual {
         #[serde(rename = "layer")]
         layers: Vec<Layer>,
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         shortcut: Vec<Layer>,
     },
-    /// The same layers several times over, each with its own parameters: an `nn.Sequential` of `times`
-    /// `nn.Sequential`s.
+    /// The same layers several times over, each with its own parameters: an
+    /// `nn.Sequential` of `times` `nn.Sequential`s.
     Repeat {
         times: usize,
         #[serde(rename = "layer")]
         layers: Vec<Layer>,
     },
-    /// `x * layers(x)`, as in squeeze and excitation. Parameters are called as a Sequential's.
+    /// `x * layers(x)`, as in squeeze and excitation. Parameters are called as a
+    /// Sequential's.
     Gate {
         #[serde(rename = "layer")]
         layers: Vec<Layer>,
     },
-    /// torchvision.ops.StochasticDepth with `mode="row"`: in training, each image's whole input is zeroed with
-    /// probability `p` and otherwise divided by `1 - p`.
+    /// torchvision.ops.StochasticDepth with `mode="row"`: in training, each image's whole
+    /// input is zeroed with probability `p` and otherwise divided by `1 - p`.
     StochasticDepth {
         p: f64,
     },
@@ -289,16 +299,16 @@ pub enum Module {
         #[serde(default = "epsilon")]
         eps: f64,
     },
-    /// ConvNeXt's: `[C, H, W]` times a trained factor for each channel, which starts at `init`. The parameter is
-    /// called as the layer itself.
+    /// ConvNeXt's: `[C, H, W]` times a trained factor for each channel, which starts at
+    /// `init`. The parameter is called as the layer itself.
     LayerScale {
         init: f64,
     },
-    /// The vision transformer's: a trained token, zeros at the start, is put before those of `[N, E]`. The
-    /// parameter is called as the layer itself.
+    /// The vision transformer's: a trained token, zeros at the start, is put before those
+    /// of `[N, E]`. The parameter is called as the layer itself.
     ClassToken {},
-    /// The vision transformer's: adds a trained embedding, drawn from `normal_(std=0.02)`, to `[N, E]`. The
-    /// parameter is called as the layer itself.
+    /// The vision transformer's: adds a trained embedding, drawn from
+    /// `normal_(std=0.02)`, to `[N, E]`. The parameter is called as the layer itself.
     PositionEmbedding {},
     /// torch.nn.MultiheadAttention with `batch_first=True`, of `[N, E]` with itself.
     MultiheadAttention {
@@ -350,7 +360,9 @@ impl Module {
             | Self::Dropout { .. }
             | Self::StochasticDepth { .. }
             | Self::Identity {} => true,
-            Self::Sequential { layers } => layers.iter().all(|layer| layer.module.keeps_shape()),
+            Self::Sequential { layers } => {
+                layers.iter().all(|layer| layer.module.keeps_shape())
+            }
             _ => false,
         }
     }
@@ -359,12 +371,15 @@ impl Module {
     fn gives_log_probabilities(&self) -> bool {
         match self {
             Self::LogSoftmax { dim } => [1, -1].contains(dim),
-            Self::Sequential { layers } | Self::Repeat { layers, .. } => end_in_log_softmax(layers),
+            Self::Sequential { layers } | Self::Repeat { layers, .. } => {
+                end_in_log_softmax(layers)
+            }
             _ => false,
         }
     }
 
-    /// The class's name in torch.nn or torchvision (`Residual`, `Repeat` and `Gate` are ours).
+    /// The class's name in torch.nn or torchvision (`Residual`, `Repeat` and `Gate` are
+    /// ours).
     pub fn name(&self) -> &'static str {
         match self {
             Self::Conv2d { .. } => "Conv2d",
@@ -407,8 +422,10 @@ impl Module {
 
 /// Whether the last layer that does anything is LogSoftmax over the classes.
 pub(super) fn end_in_log_softmax(layers: &[Layer]) -> bool {
-    let idle = |module: &Module| matches!(module, Module::Identity {} | Module::Flatten { .. });
-    let last = layers.iter().rev().map(|layer| &layer.module).find(|module| !idle(module));
+    let idle =
+        |module: &Module| matches!(module, Module::Identity {} | Module::Flatten { .. });
+    let last =
+        layers.iter().rev().map(|layer| &layer.module).find(|module| !idle(module));
     last.is_some_and(Module::gives_log_probabilities)
 }
 

@@ -30,9 +30,11 @@ pub enum Loss {
         #[serde(default = "no_label", skip_serializing_if = "is_no_label")]
         ignore_index: i64,
     },
-    /// `torch.nn.MSELoss` of the outputs and the labels as one-hot rows, the mean over all elements.
+    /// `torch.nn.MSELoss` of the outputs and the labels as one-hot rows, the mean over
+    /// all elements.
     MSELoss {},
-    /// `torch.nn.BCEWithLogitsLoss` of the outputs and the labels as one-hot rows, the mean over all elements.
+    /// `torch.nn.BCEWithLogitsLoss` of the outputs and the labels as one-hot rows, the
+    /// mean over all elements.
     BCEWithLogitsLoss {
         /// For each class, how many times more its own images weigh than others.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -42,7 +44,11 @@ pub enum Loss {
 
 impl Default for Loss {
     fn default() -> Self {
-        Self::CrossEntropyLoss { weight: None, ignore_index: no_label(), label_smoothing: 0.0 }
+        Self::CrossEntropyLoss {
+            weight: None,
+            ignore_index: no_label(),
+            label_smoothing: 0.0,
+        }
     }
 }
 
@@ -53,7 +59,9 @@ impl Loss {
             Self::CrossEntropyLoss { weight, .. } | Self::NLLLoss { weight, .. } => {
                 weight.as_deref().map(|w| ("weight", w))
             }
-            Self::BCEWithLogitsLoss { pos_weight } => pos_weight.as_deref().map(|w| ("pos_weight", w)),
+            Self::BCEWithLogitsLoss { pos_weight } => {
+                pos_weight.as_deref().map(|w| ("pos_weight", w))
+            }
             Self::MSELoss {} => None,
         }
     }
@@ -61,17 +69,19 @@ impl Loss {
     /// Whether a label may be one to leave out.
     pub fn ignores(&self) -> bool {
         match self {
-            Self::CrossEntropyLoss { ignore_index, .. } | Self::NLLLoss { ignore_index, .. } => {
-                *ignore_index >= 0
-            }
+            Self::CrossEntropyLoss { ignore_index, .. }
+            | Self::NLLLoss { ignore_index, .. } => *ignore_index >= 0,
             Self::MSELoss {} | Self::BCEWithLogitsLoss { .. } => false,
         }
     }
 
-    /// Whether an image may weigh nothing in a batch's mean, so that a batch of such has none.
+    /// Whether an image may weigh nothing in a batch's mean, so that a batch of such has
+    /// none.
     pub fn may_weigh_nothing(&self) -> bool {
         let zero = match self {
-            Self::CrossEntropyLoss { weight, .. } | Self::NLLLoss { weight, .. } => weight.as_deref(),
+            Self::CrossEntropyLoss { weight, .. } | Self::NLLLoss { weight, .. } => {
+                weight.as_deref()
+            }
             Self::MSELoss {} | Self::BCEWithLogitsLoss { .. } => None,
         };
         self.ignores() || zero.is_some_and(|weights| weights.contains(&0.0))
@@ -87,7 +97,10 @@ impl Loss {
         if let Some((key, weights)) = self.class_weights()
             && !weights.iter().all(|w| w.is_finite() && *w >= 0.0)
         {
-            return refuse(&format!("loss.{key}"), "must be numbers from 0 up, one for each class");
+            return refuse(
+                &format!("loss.{key}"),
+                "must be numbers from 0 up, one for each class",
+            );
         }
         Ok(())
     }
@@ -95,10 +108,12 @@ impl Loss {
     /// Checks that the weights are for so many classes.
     pub fn check_classes(&self, classes: usize) -> Result<()> {
         match self.class_weights() {
-            Some((key, weights)) if weights.len() != classes => Err(Error::usage(format_args!(
-                "[train] loss.{key} has {} values, but there are {classes} classes",
-                weights.len()
-            ))),
+            Some((key, weights)) if weights.len() != classes => {
+                Err(Error::usage(format_args!(
+                    "[train] loss.{key} has {} values, but there are {classes} classes",
+                    weights.len()
+                )))
+            }
             _ => Ok(()),
         }
     }

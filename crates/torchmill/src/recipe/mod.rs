@@ -1,7 +1,8 @@
 //! The TOML that describes a run, and the built-in ones.
 //!
-//! A recipe has five tables: `[data]`, `[transforms]`, `[model]`, `[train]` and `[checkpoints]`. Unknown keys
-//! are errors, so that a misspelt one is never silently ignored. docs/recipes.md describes each key.
+//! A recipe has five tables: `[data]`, `[transforms]`, `[model]`, `[train]` and
+//! `[checkpoints]`. Unknown keys are errors, so that a misspelt one is never silently
+//! ignored. docs/recipes.md describes each key.
 
 mod architecture;
 mod checkpoints;
@@ -25,7 +26,9 @@ pub use architecture::{ARCHITECTURES, Options, Stem};
 pub use checkpoints::{Checkpoints, EarlyStopping, Mode};
 pub use groups::{Group, NoDecay};
 pub use initialise::{FanMode, Init, Initialise, Nonlinearity};
-pub use layer::{Approximate, Dims, Layer, Module, NamedPadding, Padding, PaddingMode, Pair};
+pub use layer::{
+    Approximate, Dims, Layer, Module, NamedPadding, Padding, PaddingMode, Pair,
+};
 pub use loss::Loss;
 pub use model::Model;
 pub use optimizer::Optimizer;
@@ -37,7 +40,8 @@ pub use training::{Ema, Precision, Train};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Recipe {
-    /// What the recipe is called; the run's folder is named after it unless told otherwise.
+    /// What the recipe is called; the run's folder is named after it unless told
+    /// otherwise.
     pub name: String,
     /// One line on what it is for.
     #[serde(default, skip_serializing_if = "String::is_empty")]
@@ -65,11 +69,13 @@ pub struct Data {
     /// The folder of shards; `train --data` overrides it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shards: Option<PathBuf>,
-    /// What is evaluated after each epoch in place of the test split, which is then left alone until the end. A
-    /// `val` split is taken where the shards have one and this is left out.
+    /// What is evaluated after each epoch in place of the test split, which is then left
+    /// alone until the end. A `val` split is taken where the shards have one and this is
+    /// left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub validation: Option<Validation>,
-    /// Which images a fraction takes; not `train.seed`, so that runs of several seeds can be compared.
+    /// Which images a fraction takes; not `train.seed`, so that runs of several seeds can
+    /// be compared.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub validation_seed: u64,
 }
@@ -78,20 +84,25 @@ pub struct Data {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged, expecting = "expected a fraction, such as 0.1, or the name of a split")]
 pub enum Validation {
-    /// This share of each class of the training images, which are then not trained on; 0 is no validation.
+    /// This share of each class of the training images, which are then not trained on; 0
+    /// is no validation.
     Fraction(f64),
     /// The split of this name.
     Split(String),
 }
 
-/// An error where the folder of shards that a recipe names is not there: a relative one is relative to the folder that
-/// the program is called in.
+/// An error where the folder of shards that a recipe names is not there: a relative one
+/// is relative to the folder that the program is called in.
 pub fn recorded_shards_are_there(folder: &Path) -> Result<()> {
     if folder.exists() {
         return Ok(());
     }
     let here = std::env::current_dir().unwrap_or_default();
-    let whence = if folder.is_relative() { format!(" in {}", here.display()) } else { String::new() };
+    let whence = if folder.is_relative() {
+        format!(" in {}", here.display())
+    } else {
+        String::new()
+    };
     Err(Error::failed(format_args!(
         "there is no {}{whence}, where [data] shards of the recipe has the shards: give --data DIR",
         folder.display()
@@ -166,9 +177,13 @@ impl Recipe {
     /// Parses a recipe; an error says the line and the key.
     pub fn parse(text: &str) -> Result<Self> {
         let recipe: Self = toml::from_str(text).map_err(|e| {
-            let line = e.span().map(|s| text[..s.start.min(text.len())].matches('\n').count() + 1);
+            let line = e
+                .span()
+                .map(|s| text[..s.start.min(text.len())].matches('\n').count() + 1);
             let message = suggest::in_message(e.message().trim_end());
-            Error::usage(line.map_or(message.clone(), |line| format!("line {line}: {message}")))
+            Error::usage(
+                line.map_or(message.clone(), |line| format!("line {line}: {message}")),
+            )
         })?;
         recipe.check()?;
         Ok(recipe)
@@ -179,12 +194,16 @@ impl Recipe {
         if let Some(Validation::Fraction(f)) = self.data.validation
             && !(0.0..1.0).contains(&f)
         {
-            return Err(Error::usage("[data] validation must be a fraction from 0 to below 1, such as 0.1"));
+            return Err(Error::usage(
+                "[data] validation must be a fraction from 0 to below 1, such as 0.1",
+            ));
         }
         self.train.check()?;
         self.checkpoints.check()?;
         self.model.check()?;
-        if matches!(self.train.loss, Loss::NLLLoss { .. }) && !layer::end_in_log_softmax(&self.model.layers) {
+        if matches!(self.train.loss, Loss::NLLLoss { .. })
+            && !layer::end_in_log_softmax(&self.model.layers)
+        {
             return Err(Error::usage(
                 "[train] loss: NLLLoss takes logarithms of probabilities, so the network must end in { type = \"LogSoftmax\", dim = 1 }; CrossEntropyLoss does both",
             ));
@@ -194,7 +213,8 @@ impl Recipe {
 
     /// The recipe as TOML, which parses back to the same recipe.
     pub fn to_toml(&self) -> Result<String> {
-        toml::to_string(self).map_err(|e| Error::failed(format_args!("the recipe cannot be written: {e}")))
+        toml::to_string(self)
+            .map_err(|e| Error::failed(format_args!("the recipe cannot be written: {e}")))
     }
 }
 

@@ -1,4 +1,5 @@
-//! `[model]`: a network written layer by layer, or an architecture by its name; and what it starts from.
+//! `[model]`: a network written layer by layer, or an architecture by its name; and what
+//! it starts from.
 
 use std::borrow::Cow;
 use std::path::PathBuf;
@@ -13,8 +14,8 @@ use crate::{Error, Result};
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Model {
-    /// A built-in architecture, such as `resnet18`, in place of layers. In a checkpoint's spec both are there, and
-    /// the layers are that architecture's.
+    /// A built-in architecture, such as `resnet18`, in place of layers. In a checkpoint's
+    /// spec both are there, and the layers are that architecture's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub architecture: Option<String>,
     /// How a ResNet begins.
@@ -29,8 +30,9 @@ pub struct Model {
     /// Height and width of a vision transformer's patches, in pixels.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub patch_size: Option<i64>,
-    /// The attribute that holds the network in the PyTorch class, `module1` in the article: parameters are then
-    /// called `module1.0.weight`. Without it they are `0.weight`, those of a bare `nn.Sequential`.
+    /// The attribute that holds the network in the PyTorch class, `module1` in the
+    /// article: parameters are then called `module1.0.weight`. Without it they are
+    /// `0.weight`, those of a bare `nn.Sequential`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attribute: Option<String>,
     /// A file of weights to start from.
@@ -71,16 +73,19 @@ impl Model {
 
     /// The network with its layers written out, for images of shape `input`, `[C, H, W]`.
     pub fn written_out(&self, input: [usize; 3]) -> Result<Cow<'_, Self>> {
-        let Some(name) = self.architecture.as_deref().filter(|_| self.layers.is_empty()) else {
+        let Some(name) = self.architecture.as_deref().filter(|_| self.layers.is_empty())
+        else {
             return Ok(Cow::Borrowed(self));
         };
         let network = architecture::network(name, &self.options(), input)?;
         // The recipe's own rules come first, since the first that fits counts.
-        let initialise = self.initialise.iter().cloned().chain(network.initialise).collect();
+        let initialise =
+            self.initialise.iter().cloned().chain(network.initialise).collect();
         Ok(Cow::Owned(Self { layers: network.layers, initialise, ..self.clone() }))
     }
 
-    /// The same without what concerns only how it is trained: what a checkpoint says of its network.
+    /// The same without what concerns only how it is trained: what a checkpoint says of
+    /// its network.
     pub fn structure(&self, input: [usize; 3]) -> Result<Self> {
         let mut model = self.written_out(input)?.into_owned();
         (model.init, model.init_except, model.freeze) = (None, Vec::new(), Vec::new());

@@ -107,7 +107,9 @@ impl Optimizer {
     /// Sets what OneCycleLR cycles: the momentum, or for Adam and AdamW the first beta.
     pub fn set_momentum(&mut self, new: f64) {
         match self {
-            Self::Sgd { momentum, .. } | Self::RMSprop { momentum, .. } => *momentum = new,
+            Self::Sgd { momentum, .. } | Self::RMSprop { momentum, .. } => {
+                *momentum = new
+            }
             Self::Adam { betas, .. } | Self::AdamW { betas, .. } => betas[0] = new,
         }
     }
@@ -124,14 +126,24 @@ impl Optimizer {
                     return refuse("optimizer.dampening", "must be a number");
                 }
                 if !finite(momentum) || !finite(weight_decay) {
-                    return refuse("optimizer", "momentum and weight_decay must be numbers from 0 up");
+                    return refuse(
+                        "optimizer",
+                        "momentum and weight_decay must be numbers from 0 up",
+                    );
                 }
                 if nesterov && (momentum <= 0.0 || dampening != 0.0) {
-                    return refuse("optimizer.nesterov", "requires a momentum and zero dampening");
+                    return refuse(
+                        "optimizer.nesterov",
+                        "requires a momentum and zero dampening",
+                    );
                 }
             }
-            Self::Adam { betas, eps, weight_decay, .. } | Self::AdamW { betas, eps, weight_decay, .. } => {
-                if !betas.iter().all(|b| (0.0..1.0).contains(b)) || !finite(eps) || !finite(weight_decay) {
+            Self::Adam { betas, eps, weight_decay, .. }
+            | Self::AdamW { betas, eps, weight_decay, .. } => {
+                if !betas.iter().all(|b| (0.0..1.0).contains(b))
+                    || !finite(eps)
+                    || !finite(weight_decay)
+                {
                     return refuse(
                         "optimizer",
                         "betas must be from 0 to below 1, eps and weight_decay from 0 up",

@@ -6,8 +6,9 @@ use super::Recipe;
 use crate::{Error, Result, suggest};
 
 impl Recipe {
-    /// The recipe with these `PATH=VALUE`s set, in order. A value is TOML; what is no TOML is a text, so that
-    /// quotes can be left out. Layers have numbers: `model.layer.0.out_channels`.
+    /// The recipe with these `PATH=VALUE`s set, in order. A value is TOML; what is no
+    /// TOML is a text, so that quotes can be left out. Layers have numbers:
+    /// `model.layer.0.out_channels`.
     ///
     /// Another `type` (of a loss, say) starts from that type's own defaults.
     pub fn with(&self, settings: &[String]) -> Result<Self> {
@@ -15,16 +16,20 @@ impl Recipe {
             return Ok(self.clone());
         }
         let table = Table::try_from(self);
-        let mut recipe = Value::Table(table.map_err(|e| Error::failed(format_args!("the recipe: {e}")))?);
+        let mut recipe = Value::Table(
+            table.map_err(|e| Error::failed(format_args!("the recipe: {e}")))?,
+        );
         for setting in settings {
             let wrong = |what: String| Error::usage(format!("--set {setting}: {what}"));
             let Some((path, value)) = setting.split_once('=') else {
-                return Err(wrong("expected KEY=VALUE, such as train.optimizer.lr=0.1".to_owned()));
+                return Err(wrong(
+                    "expected KEY=VALUE, such as train.optimizer.lr=0.1".to_owned(),
+                ));
             };
             let parts: Vec<&str> = path.trim().split('.').collect();
             put(&mut recipe, &parts, parse(value.trim())).map_err(wrong)?;
-            // One at a time, so that an error names the setting it comes from. A type's arguments may come
-            // after it, so the last word is below.
+            // One at a time, so that an error names the setting it comes from. A type's
+            // arguments may come after it, so the last word is below.
             let now: Result<Self, _> = recipe.clone().try_into();
             match now {
                 Err(e) if e.message().starts_with("missing field") => {}
@@ -33,10 +38,11 @@ impl Recipe {
             }
         }
         let given = settings.join(" ");
-        let wrong = |what: &str| Error::usage(format_args!("--set {given}: {}", what.trim_end()));
-        let recipe: Self = recipe
-            .try_into()
-            .map_err(|e: toml::de::Error| wrong(&suggest::in_message(e.message().trim_end())))?;
+        let wrong =
+            |what: &str| Error::usage(format_args!("--set {given}: {}", what.trim_end()));
+        let recipe: Self = recipe.try_into().map_err(|e: toml::de::Error| {
+            wrong(&suggest::in_message(e.message().trim_end()))
+        })?;
         recipe.check()?;
         Ok(recipe)
     }
@@ -58,19 +64,24 @@ fn put(at: &mut Value, path: &[&str], value: Value) -> Result<(), String> {
         return Ok(());
     };
     match at {
-        Value::Table(table) if rest.is_empty() && *key == "type" && table.get("type") != Some(&value) => {
+        Value::Table(table)
+            if rest.is_empty() && *key == "type" && table.get("type") != Some(&value) =>
+        {
             *table = Table::from_iter([("type".to_owned(), value)]);
             Ok(())
         }
         Value::Table(table) => {
-            // What has no value yet is made here; if there is no such key, reading the recipe says so.
+            // What has no value yet is made here; if there is no such key, reading the
+            // recipe says so.
             let inner = table.entry(*key).or_insert_with(|| Value::Table(Table::new()));
             put(inner, rest, value)
         }
         Value::Array(items) => {
             let count = items.len();
             let item = key.parse().ok().and_then(|i: usize| items.get_mut(i));
-            let item = item.ok_or_else(|| format!("`{key}` is none of 0 to {}", count.saturating_sub(1)))?;
+            let item = item.ok_or_else(|| {
+                format!("`{key}` is none of 0 to {}", count.saturating_sub(1))
+            })?;
             put(item, rest, value)
         }
         _ => Err(format!("there is no `{key}` in what is a single value")),
@@ -88,9 +99,16 @@ mod tests {
 
     #[test]
     fn values_are_set_by_their_path() {
-        let recipe = set(&["train.optimizer.lr=0.5", "train.optimizer.momentum = 0.9", "name=mine"]).unwrap();
+        let recipe = set(&[
+            "train.optimizer.lr=0.5",
+            "train.optimizer.momentum = 0.9",
+            "name=mine",
+        ])
+        .unwrap();
         assert_eq!((recipe.train.optimizer.lr(), recipe.name.as_str()), (0.5, "mine"));
-        let recipe = set(&["train.early_stopping.patience=7", "checkpoints.best=test loss"]).unwrap();
+        let recipe =
+            set(&["train.early_stopping.patience=7", "checkpoints.best=test loss"])
+                .unwrap();
         assert_eq!(recipe.train.early_stopping.unwrap().patience, 7);
         assert_eq!(recipe.checkpoints.best.as_deref(), Some("test loss"));
         let before = load("article").unwrap();
@@ -102,10 +120,15 @@ mod tests {
 
     #[test]
     fn another_type_has_its_own_defaults() {
-        let recipe = set(&["train.optimizer.type=AdamW", "train.optimizer.lr=0.01"]).unwrap();
-        let Optimizer::AdamW { lr, betas, .. } = recipe.train.optimizer else { panic!("no AdamW") };
+        let recipe =
+            set(&["train.optimizer.type=AdamW", "train.optimizer.lr=0.01"]).unwrap();
+        let Optimizer::AdamW { lr, betas, .. } = recipe.train.optimizer else {
+            panic!("no AdamW")
+        };
         assert_eq!((lr, betas), (0.01, [0.9, 0.999]));
-        let recipe = set(&["train.loss={ type = \"CrossEntropyLoss\", label_smoothing = 0.1 }"]).unwrap();
+        let recipe =
+            set(&["train.loss={ type = \"CrossEntropyLoss\", label_smoothing = 0.1 }"])
+                .unwrap();
         assert!(matches!(recipe.train.loss, Loss::CrossEntropyLoss { .. }));
         // StepLR cannot do without step_size, which comes next.
         set(&["train.schedule.type=StepLR", "train.schedule.step_size=3"]).unwrap();
@@ -119,7 +142,10 @@ mod tests {
             ("train.epoch=3", "--set train.epoch=3: unknown field `epoch`"),
             ("train.epoch=3", "(did you mean epochs?)"),
             ("train.epochs", "expected KEY=VALUE"),
-            ("train.epochs=many", "--set train.epochs=many: invalid type: string \"many\""),
+            (
+                "train.epochs=many",
+                "--set train.epochs=many: invalid type: string \"many\"",
+            ),
             ("train.epochs.x=1", "there is no `x` in what is a single value"),
             ("model.layer.99.type=ReLU", "`99` is none of 0 to 8"),
             ("train.epochs=many", "expected a whole number of at least 0"),

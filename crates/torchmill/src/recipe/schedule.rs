@@ -1,4 +1,5 @@
-//! `[train.schedule]`: the learning rate's, in torch.optim.lr_scheduler's names and with its arguments.
+//! `[train.schedule]`: the learning rate's, in torch.optim.lr_scheduler's names and with
+//! its arguments.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,7 +9,10 @@ use crate::Result;
 /// How the learning rate changes, with torch.optim.lr_scheduler's names and arguments.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", deny_unknown_fields)]
-#[allow(missing_docs, reason = "fields are torch.optim.lr_scheduler's arguments, by name")]
+#[allow(
+    missing_docs,
+    reason = "fields are torch.optim.lr_scheduler's arguments, by name"
+)]
 pub enum Schedule {
     /// Stepped once an epoch.
     StepLR {
@@ -70,7 +74,10 @@ pub enum Schedule {
 /// ReduceLROnPlateau's arguments.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-#[allow(missing_docs, reason = "fields are torch.optim.lr_scheduler's arguments, by name")]
+#[allow(
+    missing_docs,
+    reason = "fields are torch.optim.lr_scheduler's arguments, by name"
+)]
 pub struct Plateau {
     /// What is looked at, after each evaluation; it decides PyTorch's `mode`.
     pub metric: PlateauMetric,
@@ -109,7 +116,8 @@ pub enum PlateauMetric {
     Accuracy,
 }
 
-/// Whether ReduceLROnPlateau's threshold is a share of the best value or a difference from it.
+/// Whether ReduceLROnPlateau's threshold is a share of the best value or a difference
+/// from it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[allow(missing_docs, reason = "torch.optim.lr_scheduler's words")]
@@ -123,10 +131,12 @@ pub enum ThresholdMode {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Warmup {
-    /// How many epochs, stepped once an epoch; the schedule begins after them (SequentialLR).
+    /// How many epochs, stepped once an epoch; the schedule begins after them
+    /// (SequentialLR).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub epochs: Option<u64>,
-    /// How many steps, stepped once a batch; the schedule runs from the start (ChainedScheduler).
+    /// How many steps, stepped once a batch; the schedule runs from the start
+    /// (ChainedScheduler).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub steps: Option<u64>,
     /// The share of the learning rate that it starts with.
@@ -144,9 +154,14 @@ impl Warmup {
             return refuse("warmup", "takes either epochs or steps, at least 1");
         }
         if matches!(schedule, Some(Schedule::OneCycleLR { .. })) {
-            return refuse("warmup", "does not go with OneCycleLR, which has its own: see pct_start");
+            return refuse(
+                "warmup",
+                "does not go with OneCycleLR, which has its own: see pct_start",
+            );
         }
-        if matches!(schedule, Some(Schedule::ReduceLROnPlateau(_))) && self.epochs.is_some() {
+        if matches!(schedule, Some(Schedule::ReduceLROnPlateau(_)))
+            && self.epochs.is_some()
+        {
             return refuse("warmup", "takes steps, not epochs, beside ReduceLROnPlateau");
         }
         Ok(())
@@ -157,19 +172,28 @@ impl Schedule {
     /// Values out of range are usage errors.
     pub(super) fn check(&self) -> Result<()> {
         match self {
-            Self::StepLR { gamma, .. } | Self::MultiStepLR { gamma, .. } | Self::ExponentialLR { gamma }
+            Self::StepLR { gamma, .. }
+            | Self::MultiStepLR { gamma, .. }
+            | Self::ExponentialLR { gamma }
                 if !(gamma.is_finite() && *gamma > 0.0) =>
             {
                 refuse("schedule.gamma", "must be a number above 0")
             }
-            Self::CosineAnnealingLR { eta_min, .. } | Self::CosineAnnealingWarmRestarts { eta_min, .. }
+            Self::CosineAnnealingLR { eta_min, .. }
+            | Self::CosineAnnealingWarmRestarts { eta_min, .. }
                 if !(eta_min.is_finite() && *eta_min >= 0.0) =>
             {
                 refuse("schedule.eta_min", "must be a number from 0 up")
             }
-            Self::StepLR { step_size: 0, .. } => refuse("schedule.step_size", "must be at least 1"),
-            Self::CosineAnnealingLR { t_max: Some(0), .. } => refuse("schedule.T_max", "must be at least 1"),
-            Self::CosineAnnealingWarmRestarts { t_0, t_mult, .. } if *t_0 == 0 || *t_mult == 0 => {
+            Self::StepLR { step_size: 0, .. } => {
+                refuse("schedule.step_size", "must be at least 1")
+            }
+            Self::CosineAnnealingLR { t_max: Some(0), .. } => {
+                refuse("schedule.T_max", "must be at least 1")
+            }
+            Self::CosineAnnealingWarmRestarts { t_0, t_mult, .. }
+                if *t_0 == 0 || *t_mult == 0 =>
+            {
                 refuse("schedule", "T_0 and T_mult must be at least 1")
             }
             Self::PolynomialLR { total_iters: Some(0), .. } => {
@@ -184,7 +208,10 @@ impl Schedule {
                 }
                 let numbers = [plateau.threshold, plateau.min_lr, plateau.eps];
                 if !numbers.iter().all(|x| x.is_finite() && *x >= 0.0) {
-                    return refuse("schedule", "threshold, min_lr and eps must be numbers from 0 up");
+                    return refuse(
+                        "schedule",
+                        "threshold, min_lr and eps must be numbers from 0 up",
+                    );
                 }
                 Ok(())
             }
@@ -192,14 +219,24 @@ impl Schedule {
                 refuse("schedule.pct_start", "must be from 0 to 1")
             }
             Self::OneCycleLR { max_lr, div_factor, final_div_factor, .. }
-                if ![max_lr, div_factor, final_div_factor].iter().all(|x| x.is_finite() && **x > 0.0) =>
+                if ![max_lr, div_factor, final_div_factor]
+                    .iter()
+                    .all(|x| x.is_finite() && **x > 0.0) =>
             {
-                refuse("schedule", "max_lr, div_factor and final_div_factor must be above 0")
+                refuse(
+                    "schedule",
+                    "max_lr, div_factor and final_div_factor must be above 0",
+                )
             }
             Self::OneCycleLR { base_momentum, max_momentum, .. }
-                if ![base_momentum, max_momentum].iter().all(|x| (0.0..1.0).contains(*x)) =>
+                if ![base_momentum, max_momentum]
+                    .iter()
+                    .all(|x| (0.0..1.0).contains(*x)) =>
             {
-                refuse("schedule", "base_momentum and max_momentum must be from 0 to below 1")
+                refuse(
+                    "schedule",
+                    "base_momentum and max_momentum must be from 0 to below 1",
+                )
             }
             _ => Ok(()),
         }

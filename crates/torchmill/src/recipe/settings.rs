@@ -28,10 +28,12 @@ impl fmt::Display for Setting {
     }
 }
 
-/// The settings of a TOML text by their dotted names: `[train] seed = 1` becomes `train.seed`. A list is one text:
-/// as many columns as it has elements would help nobody compare runs.
+/// The settings of a TOML text by their dotted names: `[train] seed = 1` becomes
+/// `train.seed`. A list is one text: as many columns as it has elements would help nobody
+/// compare runs.
 pub fn settings(text: &str) -> Result<BTreeMap<String, Setting>> {
-    let table: Table = text.parse().map_err(|e: toml::de::Error| Error::usage(e.message()))?;
+    let table: Table =
+        text.parse().map_err(|e: toml::de::Error| Error::usage(e.message()))?;
     let mut settings = BTreeMap::new();
     flatten(&table, "", &mut settings);
     Ok(settings)
@@ -49,14 +51,17 @@ fn flatten(table: &Table, prefix: &str, out: &mut BTreeMap<String, Setting>) {
             Value::Float(n) if n.is_finite() => Setting::Number(*n),
             Value::Boolean(b) => Setting::Bool(*b),
             Value::String(_) | Value::Array(_) | Value::Float(_) | Value::Datetime(_) => {
-                Setting::Text(short(value).split_whitespace().collect::<Vec<_>>().join(" "))
+                Setting::Text(
+                    short(value).split_whitespace().collect::<Vec<_>>().join(" "),
+                )
             }
         };
         out.insert(name, setting);
     }
 }
 
-/// A value in one line. A layer (a table with a `type`) reads like a call: `Conv2d(out_channels=32)`.
+/// A value in one line. A layer (a table with a `type`) reads like a call:
+/// `Conv2d(out_channels=32)`.
 fn short(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
@@ -64,10 +69,17 @@ fn short(value: &Value) -> String {
         Value::Table(table) => {
             let head = table.get("type").map(short).unwrap_or_default();
             let arguments = table.iter().filter(|(key, _)| *key != "type");
-            let arguments: Vec<_> = arguments.map(|(key, value)| format!("{key}={}", short(value))).collect();
-            if arguments.is_empty() { head } else { format!("{head}({})", arguments.join(", ")) }
+            let arguments: Vec<_> =
+                arguments.map(|(key, value)| format!("{key}={}", short(value))).collect();
+            if arguments.is_empty() {
+                head
+            } else {
+                format!("{head}({})", arguments.join(", "))
+            }
         }
-        Value::Integer(_) | Value::Float(_) | Value::Boolean(_) | Value::Datetime(_) => value.to_string(),
+        Value::Integer(_) | Value::Float(_) | Value::Boolean(_) | Value::Datetime(_) => {
+            value.to_string()
+        }
     }
 }
 
@@ -90,7 +102,8 @@ mod tests {
             ("train.shuffle", Setting::Bool(true)),
             ("train.steps", text_of("1, 2")),
         ];
-        let expected: BTreeMap<_, _> = expected.map(|(name, value)| (name.to_owned(), value)).into();
+        let expected: BTreeMap<_, _> =
+            expected.map(|(name, value)| (name.to_owned(), value)).into();
         assert_eq!(settings(text).unwrap(), expected);
         assert!(settings("lr = ").is_err());
         assert_eq!(Setting::Number(64.0).to_string(), "64");

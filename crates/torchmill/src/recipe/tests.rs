@@ -34,9 +34,13 @@ fn misspelt_keys_and_layers_are_named_with_their_line() {
     assert!(key.starts_with("line 10: unknown field `learning_rate`"), "{key}");
     assert!(!key.contains("did you mean"), "{key}");
     let layer = error(&SMALL.replace("Linear", "Linaer"));
-    assert!(layer.contains("unknown variant `Linaer`") && layer.starts_with("line 5"), "{layer}");
+    assert!(
+        layer.contains("unknown variant `Linaer`") && layer.starts_with("line 5"),
+        "{layer}"
+    );
     assert!(layer.ends_with("(did you mean Linear?)"), "{layer}");
-    let argument = error(&SMALL.replace("type = \"Linear\"", "type = \"Linear\"\nout_feature = 3"));
+    let argument =
+        error(&SMALL.replace("type = \"Linear\"", "type = \"Linear\"\nout_feature = 3"));
     assert!(argument.contains("unknown field `out_feature`"), "{argument}");
     assert!(argument.ends_with("(did you mean out_features?)"), "{argument}");
 }
@@ -95,7 +99,10 @@ fn impossible_values_are_usage_errors() {
         (loss("\"CrossEntropyLoss\", label_smoothing = 1.1"), "loss.label_smoothing"),
         (loss("\"CrossEntropyLoss\", weight = [1.0, -1.0]"), "loss.weight"),
         (loss("\"BCEWithLogitsLoss\", pos_weight = [nan]"), "loss.pos_weight"),
-        (format!("mixup = 0.2\n{}", loss("\"NLLLoss\", ignore_index = 0")), "loss.ignore_index"),
+        (
+            format!("mixup = 0.2\n{}", loss("\"NLLLoss\", ignore_index = 0")),
+            "loss.ignore_index",
+        ),
         (schedule("\"StepLR\", step_size = 0"), "schedule.step_size"),
         (schedule("\"StepLR\", step_size = 1, gamma = 0.0"), "schedule.gamma"),
         (schedule("\"MultiStepLR\", milestones = [1], gamma = -0.1"), "schedule.gamma"),
@@ -113,7 +120,10 @@ fn impossible_values_are_usage_errors() {
         (schedule("\"OneCycleLR\", max_lr = 0.1, base_momentum = 1.0"), "base_momentum"),
     ] {
         let error = Recipe::parse(&format!("{SMALL}\n[train]\n{bad}\n")).expect_err(&bad);
-        assert!(error.exit_status() == 2 && error.to_string().contains(key), "{bad}: {error}");
+        assert!(
+            error.exit_status() == 2 && error.to_string().contains(key),
+            "{bad}: {error}"
+        );
     }
     assert!(error("name = \"x\"\n[model]\nlayer = []\n").contains("has no layers"));
     for (table, key) in [
@@ -138,40 +148,68 @@ fn architectures_write_themselves_out_and_survive_a_round_trip() {
         let long = short.structure([3, 224, 224]).unwrap();
         assert!(!long.layers.is_empty(), "{}", architecture.name);
         let text = toml::to_string(&long).unwrap();
-        assert_eq!(toml::from_str::<Model>(&text).unwrap(), long, "{}", architecture.name);
+        assert_eq!(
+            toml::from_str::<Model>(&text).unwrap(),
+            long,
+            "{}",
+            architecture.name
+        );
     }
 }
 
 #[test]
 fn architectures_refuse_what_they_do_not_have() {
     let refused = |keys: &str| model(keys).unwrap_err().to_string();
-    assert!(refused("architecture = \"resnet19\"").contains("there are article, lenet5, resnet18"));
     assert!(
-        refused("architecture = \"vgg11_bn\"\nstem = \"cifar\"").contains("vgg11_bn has no option `stem`")
+        refused("architecture = \"resnet19\"")
+            .contains("there are article, lenet5, resnet18")
     );
-    assert!(refused("stem = \"cifar\"\nlayer = [{type = \"Flatten\"}]").contains("there is none"));
-    assert!(refused("architecture = \"lenet5\"\nlayer = [{type = \"Flatten\"}]").contains("has both"));
+    assert!(
+        refused("architecture = \"vgg11_bn\"\nstem = \"cifar\"")
+            .contains("vgg11_bn has no option `stem`")
+    );
+    assert!(
+        refused("stem = \"cifar\"\nlayer = [{type = \"Flatten\"}]")
+            .contains("there is none")
+    );
+    assert!(
+        refused("architecture = \"lenet5\"\nlayer = [{type = \"Flatten\"}]")
+            .contains("has both")
+    );
     let odd = model("architecture = \"vit_tiny\"").unwrap();
     assert!(odd.written_out([3, 30, 32]).unwrap_err().to_string().contains("30 x 32"));
 }
 
 #[test]
 fn misspelt_arguments_of_layers_with_a_name_are_refused() {
-    let error = |layer: &str| model(&format!("layer = [{layer}]")).unwrap_err().to_string();
-    assert!(error("{name = \"a\", type = \"ReLU\", slope = 1}").contains("unknown field `slope`"));
-    assert!(error("{name = \"a\", type = \"Conv2d\", out = 1}").contains("unknown field `out`"));
+    let error =
+        |layer: &str| model(&format!("layer = [{layer}]")).unwrap_err().to_string();
+    assert!(
+        error("{name = \"a\", type = \"ReLU\", slope = 1}")
+            .contains("unknown field `slope`")
+    );
+    assert!(
+        error("{name = \"a\", type = \"Conv2d\", out = 1}")
+            .contains("unknown field `out`")
+    );
 }
 
 #[test]
 fn messages_are_in_the_words_of_recipes() {
     let train = |line: &str| format!("{SMALL}\n[train]\n{line}\n");
     for (bad, expected) in [
-        ("epochs = \"many\"", "invalid type: string \"many\", expected a whole number of at least 0"),
+        (
+            "epochs = \"many\"",
+            "invalid type: string \"many\", expected a whole number of at least 0",
+        ),
         ("epochs = 1.5", "expected a whole number of at least 0"),
         ("batch_size = -1", "expected a whole number of at least 0"),
         ("loss = \"CrossEntropyLoss\"", "expected a table"),
         ("optimizer = 3", "expected a table"),
-        ("optimizer = { type = \"SGD\", lr = \"f64\" }", "string \"f64\", expected a number"),
+        (
+            "optimizer = { type = \"SGD\", lr = \"f64\" }",
+            "string \"f64\", expected a number",
+        ),
         ("warmup = 3", "expected a table"),
         ("ema = 0.9", "expected a table"),
         ("shuffle = 1", "expected true or false"),
@@ -187,8 +225,18 @@ fn messages_are_in_the_words_of_recipes() {
         let message = error(&train(bad));
         assert!(message.contains(expected), "{bad}: {message}");
         let said = message.replace("\"f64\"", "");
-        let rust =
-            ["u64", "usize", "f64", "i64", "struct", "enum", "tuple", "sequence", "tagged", "variant of"];
+        let rust = [
+            "u64",
+            "usize",
+            "f64",
+            "i64",
+            "struct",
+            "enum",
+            "tuple",
+            "sequence",
+            "tagged",
+            "variant of",
+        ];
         assert!(rust.iter().all(|word| !said.contains(word)), "{bad}: {message}");
     }
 }
@@ -198,15 +246,25 @@ fn nll_loss_needs_log_softmax() {
     let nll = "[train]\nloss = { type = \"NLLLoss\" }\n";
     let layer = |text: &str| format!("[[model.layer]]\ntype = {text}\n");
     let without = error(&format!("{SMALL}{nll}"));
-    assert!(without.contains("must end in { type = \"LogSoftmax\", dim = 1 }"), "{without}");
+    assert!(
+        without.contains("must end in { type = \"LogSoftmax\", dim = 1 }"),
+        "{without}"
+    );
     for (end, fits) in [
         ("\"LogSoftmax\"\ndim = 1", true),
         ("\"LogSoftmax\"\ndim = -1", true),
         ("\"LogSoftmax\"\ndim = 0", false),
         ("\"Softmax\"\ndim = 1", false),
-        ("\"Sequential\"\nlayer = [{ type = \"LogSoftmax\", dim = 1 }, { type = \"Identity\" }]", true),
+        (
+            "\"Sequential\"\nlayer = [{ type = \"LogSoftmax\", dim = 1 }, { type = \"Identity\" }]",
+            true,
+        ),
     ] {
-        assert_eq!(Recipe::parse(&format!("{SMALL}{}{nll}", layer(end))).is_ok(), fits, "{end}");
+        assert_eq!(
+            Recipe::parse(&format!("{SMALL}{}{nll}", layer(end))).is_ok(),
+            fits,
+            "{end}"
+        );
     }
     let architecture = "name = \"a\"\n[model]\narchitecture = \"lenet5\"\n";
     assert!(error(&format!("{architecture}{nll}")).contains("NLLLoss"));

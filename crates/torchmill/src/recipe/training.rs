@@ -1,4 +1,5 @@
-//! `[train]`: the training loop and what it is made of, in PyTorch's names and with its defaults.
+//! `[train]`: the training loop and what it is made of, in PyTorch's names and with its
+//! defaults.
 
 use clap::builder::TypedValueParser;
 use serde::{Deserialize, Serialize};
@@ -7,14 +8,15 @@ use super::{EarlyStopping, Group, Loss, NoDecay, Optimizer, Schedule, Warmup};
 use crate::cli::Named;
 use crate::{Error, Result};
 
-/// `[train]`. What is left out is as in the article: CrossEntropyLoss, SGD at 0.01, ten epochs of shuffled
-/// batches of 64, the last one dropped where it is smaller.
+/// `[train]`. What is left out is as in the article: CrossEntropyLoss, SGD at 0.01, ten
+/// epochs of shuffled batches of 64, the last one dropped where it is smaller.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Train {
     /// How often the whole training set is gone through.
     pub epochs: u64,
-    /// The optimizer steps of the whole run, in place of `epochs`; the last epoch may end early.
+    /// The optimizer steps of the whole run, in place of `epochs`; the last epoch may end
+    /// early.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub steps: Option<u64>,
     /// Evaluate after every so many epochs, and at the end.
@@ -25,8 +27,8 @@ pub struct Train {
     /// Evaluate on the images of the first so many batches only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit_eval_batches: Option<usize>,
-    /// Train on the first so many batches, the same in every epoch and in their own order, to see whether the
-    /// network can learn them by heart.
+    /// Train on the first so many batches, the same in every epoch and in their own
+    /// order, to see whether the network can learn them by heart.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub overfit_batches: Option<usize>,
     /// Images a step.
@@ -41,7 +43,8 @@ pub struct Train {
     pub precision: Precision,
     /// The loss function.
     pub loss: Loss,
-    /// In how many parts a batch is computed, one after the other, before the optimizer's step.
+    /// In how many parts a batch is computed, one after the other, before the optimizer's
+    /// step.
     pub accumulate: usize,
     /// The largest norm of all gradients together (`clip_grad_norm_`).
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -121,7 +124,8 @@ pub enum Precision {
     /// float32 throughout.
     #[default]
     Fp32,
-    /// bfloat16 layers on float32 weights: several times faster where the processor has AMX or AVX512-BF16.
+    /// bfloat16 layers on float32 weights: several times faster where the processor has
+    /// AMX or AVX512-BF16.
     Bf16,
     /// float16 layers on float32 weights, with dynamic loss scaling; for CUDA.
     Fp16,
@@ -145,7 +149,9 @@ impl Precision {
             "fp16" => Ok(Self::Fp16),
             "tf32" => Ok(Self::Tf32),
             "auto" => Ok(Self::Auto),
-            _ => Err(Error::usage(format_args!("`{text}` is none of fp32, bf16, fp16, tf32 and auto"))),
+            _ => Err(Error::usage(format_args!(
+                "`{text}` is none of fp32, bf16, fp16, tf32 and auto"
+            ))),
         }
     }
 }
@@ -196,7 +202,10 @@ impl Train {
             }
         }
         if self.loss.ignores() && (self.mixup.is_some() || self.cutmix.is_some()) {
-            return refuse("loss.ignore_index", "does not go with mixup and cutmix, whose labels are mixed");
+            return refuse(
+                "loss.ignore_index",
+                "does not go with mixup and cutmix, whose labels are mixed",
+            );
         }
         if self.ema.is_some_and(|ema| !(0.0..1.0).contains(&ema.decay)) {
             return refuse("ema.decay", "must be from 0 to below 1");

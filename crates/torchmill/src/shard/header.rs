@@ -1,4 +1,5 @@
-//! The header of a shard: its schema, what the images are, what was done to them and what is left to do.
+//! The header of a shard: its schema, what the images are, what was done to them and what
+//! is left to do.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,13 +8,15 @@ use crate::{Error, Result};
 /// The version of the shard format that this library writes and reads.
 pub const VERSION: u32 = 1;
 
-/// No header is longer than this (64 MiB); a length beyond it is a damaged file, not a reason to allocate.
+/// No header is longer than this (64 MiB); a length beyond it is a damaged file, not a
+/// reason to allocate.
 pub const MAX_HEADER: u32 = 64 << 20;
 
 pub(super) const MAGIC: [u8; 8] = *b"TMSHARD\0";
 /// Magic, version, header length, header checksum, zero.
 pub(super) const PREFIX: usize = 24;
-/// Arrays start at multiples of this, so that a mapped one is aligned for any dtype and any vector unit.
+/// Arrays start at multiples of this, so that a mapped one is aligned for any dtype and
+/// any vector unit.
 pub(super) const ALIGN: u64 = 64;
 
 /// The type of an array's elements, named as PyTorch and numpy name them.
@@ -70,13 +73,15 @@ pub struct Field {
 }
 
 impl Field {
-    /// The array's length in bytes, or `None` where the shape's product does not fit (a damaged header).
+    /// The array's length in bytes, or `None` where the shape's product does not fit (a
+    /// damaged header).
     pub fn bytes(&self) -> Option<u64> {
         self.shape.iter().try_fold(self.dtype.size(), |n, &d| n.checked_mul(d))
     }
 }
 
-/// What is said of the images of a shard, the same in every shard of a set but for `index`.
+/// What is said of the images of a shard, the same in every shard of a set but for
+/// `index`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Meta {
     /// The data set's name, such as `cifar10`.
@@ -89,14 +94,15 @@ pub struct Meta {
     pub pipeline: String,
     /// The part of it that these images have been through.
     pub baked: String,
-    /// The part that is left to carry out each time a batch is read (`ToTensor`, what is random).
+    /// The part that is left to carry out each time a batch is read (`ToTensor`, what is
+    /// random).
     pub deferred: String,
     /// This shard's place among the set's, from 0.
     pub index: u32,
     /// How many shards the set has.
     pub shards: u32,
-    /// SHA-256, in hexadecimal, over the inputs, the pipeline and the options that made this set: equal
-    /// digests mean equal contents.
+    /// SHA-256, in hexadecimal, over the inputs, the pipeline and the options that made
+    /// this set: equal digests mean equal contents.
     pub digest: String,
     /// The program and version that wrote it, `prep 0.1.0`.
     pub writer: String,
@@ -109,8 +115,9 @@ pub struct Header {
     pub count: u64,
     /// What they are.
     pub meta: Meta,
-    /// The arrays: `image` `[count, C, H, W]`, `label` `[count]` (int64), and where each image came from, as
-    /// UTF-8 text in `source` (uint8), image `i`'s ending at `source_end[i]` (int64) where the next begins.
+    /// The arrays: `image` `[count, C, H, W]`, `label` `[count]` (int64), and where each
+    /// image came from, as UTF-8 text in `source` (uint8), image `i`'s ending at
+    /// `source_end[i]` (int64) where the next begins.
     pub fields: Vec<Field>,
 }
 
@@ -122,21 +129,29 @@ impl Header {
 
     /// The shape of one image, `[C, H, W]`.
     pub fn image_shape(&self) -> Result<[usize; 3]> {
-        let field = self.field("image").ok_or_else(|| Error::failed("the header has no field `image`"))?;
+        let field = self
+            .field("image")
+            .ok_or_else(|| Error::failed("the header has no field `image`"))?;
         match field.shape[..] {
             [_, c, h, w] => Ok([c as usize, h as usize, w as usize]),
-            _ => Err(Error::failed(format_args!("`image` is {:?}, not [count, C, H, W]", field.shape))),
+            _ => Err(Error::failed(format_args!(
+                "`image` is {:?}, not [count, C, H, W]",
+                field.shape
+            ))),
         }
     }
 
     pub(super) fn encode(&self) -> Result<Vec<u8>> {
-        bincode::serde::encode_to_vec(self, config()).map_err(|e| Error::failed(format_args!("header: {e}")))
+        bincode::serde::encode_to_vec(self, config())
+            .map_err(|e| Error::failed(format_args!("header: {e}")))
     }
 
     pub(super) fn decode(bytes: &[u8]) -> Result<Self> {
-        let damaged = |what: String| Error::failed(format_args!("the header is damaged ({what})"));
+        let damaged =
+            |what: String| Error::failed(format_args!("the header is damaged ({what})"));
         let (header, used): (Self, usize) =
-            bincode::serde::decode_from_slice(bytes, config()).map_err(|e| damaged(e.to_string()))?;
+            bincode::serde::decode_from_slice(bytes, config())
+                .map_err(|e| damaged(e.to_string()))?;
         if used != bytes.len() {
             return Err(damaged(format!("{used} of its {} bytes are used", bytes.len())));
         }
@@ -144,8 +159,10 @@ impl Header {
     }
 }
 
-/// Fixed-width little-endian integers, so that the header can be described byte by byte, and a limit, so that
-/// a damaged length cannot make the decoder allocate.
+/// Fixed-width little-endian integers, so that the header can be described byte by byte,
+/// and a limit, so that a damaged length cannot make the decoder allocate.
 fn config() -> impl bincode::config::Config {
-    bincode::config::standard().with_fixed_int_encoding().with_limit::<{ MAX_HEADER as usize }>()
+    bincode::config::standard()
+        .with_fixed_int_encoding()
+        .with_limit::<{ MAX_HEADER as usize }>()
 }

@@ -1,4 +1,5 @@
-//! Tensor shards: what `prep` writes, `train` and `evaluate` map, and other programs can read.
+//! Tensor shards: what `prep` writes, `train` and `evaluate` map, and other programs can
+//! read.
 //!
 //! A shard is one file (or one stretch of a pipe), all integers little-endian:
 //!
@@ -12,9 +13,10 @@
 //! | 24 | H | the [`Header`], bincode 2 with fixed-width little-endian integers |
 //! | | | each field's array, contiguous in row-major order, at the offset its [`Field`] gives: a multiple of 64 |
 //!
-//! A reader maps the file and uses the arrays where they lie. Images are channels first, `[count, C, H, W]`,
-//! as `ToTensor` lays them out, and stay uint8 where the pipeline allows it: the division by 255 is then
-//! named in [`Header::deferred`] and carried out when a batch is read.
+//! A reader maps the file and uses the arrays where they lie. Images are channels first,
+//! `[count, C, H, W]`, as `ToTensor` lays them out, and stay uint8 where the pipeline
+//! allows it: the division by 255 is then named in [`Header::deferred`] and carried out
+//! when a batch is read.
 
 mod header;
 mod read;

@@ -18,23 +18,29 @@ pub struct Shard {
 }
 
 impl Shard {
-    /// Maps a shard and checks its structure: magic, version, sizes, schema, and that every label has a class.
-    /// The arrays' checksums are left to [`Shard::verify`], which reads every byte.
+    /// Maps a shard and checks its structure: magic, version, sizes, schema, and that
+    /// every label has a class. The arrays' checksums are left to [`Shard::verify`],
+    /// which reads every byte.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self> {
         let path = path.into();
         let file = File::open(&path).doing("open", &path)?;
         if !file.metadata().doing("read", &path)?.is_file() {
-            return Err(Error::failed(format_args!("{} is not a file, so no shard", path.display())));
+            return Err(Error::failed(format_args!(
+                "{} is not a file, so no shard",
+                path.display()
+            )));
         }
-        // SAFETY: the map is valid while nobody shortens the file. Shards are never changed in place: a
-        // new one is written beside it and renamed, which leaves this map on the old one.
+        // SAFETY: the map is valid while nobody shortens the file. Shards are never
+        // changed in place: a new one is written beside it and renamed, which leaves this
+        // map on the old one.
         let map = unsafe { Mmap::map(&file) }.doing("map", &path)?;
         let header = parse(&map).map_err(|e| e.within(path.display()))?;
         Ok(Self { bytes: Bytes::Mapped(map), header, path })
     }
 
-    /// Reads the next shard of a stream, `name`d for messages, and checks it as [`Shard::open`] does. `None` at
-    /// the stream's end. Memory grows with what arrives, not with what a header promises.
+    /// Reads the next shard of a stream, `name`d for messages, and checks it as
+    /// [`Shard::open`] does. `None` at the stream's end. Memory grows with what arrives,
+    /// not with what a header promises.
     pub fn read_from(stream: &mut impl Read, name: &str) -> Result<Option<Self>> {
         let mut bytes = Vec::new();
         let mut more = |bytes: &mut Vec<u8>, upto: u64| {
@@ -89,8 +95,9 @@ impl Shard {
     /// The bytes of an array, in row-major order.
     pub fn bytes(&self, name: &str) -> Result<&[u8]> {
         let field = self.header.field(name);
-        let field = field
-            .ok_or_else(|| Error::failed(format_args!("{}: has no field `{name}`", self.path.display())))?;
+        let field = field.ok_or_else(|| {
+            Error::failed(format_args!("{}: has no field `{name}`", self.path.display()))
+        })?;
         array(&self.bytes, field)
     }
 
@@ -99,13 +106,15 @@ impl Shard {
         int64(self.bytes("label")?, i)
     }
 
-    /// Where image `i` came from: a path, or `data_batch_1.bin:17` for a record of a larger file.
+    /// Where image `i` came from: a path, or `data_batch_1.bin:17` for a record of a
+    /// larger file.
     pub fn source(&self, i: usize) -> Result<String> {
         let ends = self.bytes("source_end")?;
         let start = if i == 0 { 0 } else { int64(ends, i - 1)? };
         let end = int64(ends, i)?;
         let text = self.bytes("source")?.get(start as usize..end as usize);
-        let text = text.ok_or_else(|| Error::failed("a source lies outside its array"))?;
+        let text =
+            text.ok_or_else(|| Error::failed("a source lies outside its array"))?;
         Ok(String::from_utf8_lossy(text).into_owned())
     }
 }
@@ -127,13 +136,18 @@ impl std::ops::Deref for Bytes {
     }
 }
 
-/// Checks the shard in `bytes` and returns its header: the whole of what is believed about a shard.
+/// Checks the shard in `bytes` and returns its header: the whole of what is believed
+/// about a shard.
 pub(super) fn parse(bytes: &[u8]) -> Result<Header> {
     let fail = |what: String| Err(Error::failed(what));
     if bytes.len() < PREFIX || bytes[..8] != MAGIC {
-        return fail("is not a torchmill shard (it does not start with TMSHARD)".to_owned());
+        return fail(
+            "is not a torchmill shard (it does not start with TMSHARD)".to_owned(),
+        );
     }
-    let word = |at: usize| u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
+    let word = |at: usize| {
+        u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
+    };
     let (version, length, checksum) = (word(8), word(12), word(16));
     if version != VERSION {
         return fail(format!(
@@ -160,7 +174,9 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Header> {
         let after = field.bytes().and_then(|n| field.offset.checked_add(n));
         match after {
             Some(after)
-                if after <= bytes.len() as u64 && field.offset >= end && field.offset % ALIGN == 0 =>
+                if after <= bytes.len() as u64
+                    && field.offset >= end
+                    && field.offset % ALIGN == 0 =>
             {
                 end = after;
             }
@@ -171,11 +187,19 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Header> {
                     field.name
                 ));
             }
-            _ => return fail(format!("the header is damaged (the place of field `{}`)", field.name)),
+            _ => {
+                return fail(format!(
+                    "the header is damaged (the place of field `{}`)",
+                    field.name
+                ));
+            }
         }
     }
     if end != bytes.len() as u64 {
-        return fail(format!("has {} bytes after its last field", bytes.len() as u64 - end));
+        return fail(format!(
+            "has {} bytes after its last field",
+            bytes.len() as u64 - end
+        ));
     }
     check_schema(bytes, &header)?;
     Ok(header)
@@ -184,13 +208,20 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Header> {
 fn check_schema(bytes: &[u8], header: &Header) -> Result<()> {
     let of = |name: &str, dtype: Option<DType>| match header.field(name) {
         Some(f) if dtype.is_none_or(|d| d == f.dtype) => Ok(f),
-        Some(f) => Err(Error::failed(format_args!("`{name}` is {}, which it cannot be", f.dtype.name()))),
+        Some(f) => Err(Error::failed(format_args!(
+            "`{name}` is {}, which it cannot be",
+            f.dtype.name()
+        ))),
         None => Err(Error::failed(format_args!("has no field `{name}`"))),
     };
     let counted = |f: &Field, dims: usize| {
         let fits = f.shape.len() == dims && f.shape[0] == header.count;
-        let wrong =
-            || Error::failed(format_args!("`{}` is {:?} for {} images", f.name, f.shape, header.count));
+        let wrong = || {
+            Error::failed(format_args!(
+                "`{}` is {:?} for {} images",
+                f.name, f.shape, header.count
+            ))
+        };
         if fits { Ok(()) } else { Err(wrong()) }
     };
     counted(of("image", None)?, 4)?;
@@ -228,10 +259,14 @@ fn array<'a>(bytes: &'a [u8], field: &Field) -> Result<&'a [u8]> {
     field
         .bytes()
         .and_then(|n| bytes.get(field.offset as usize..(field.offset + n) as usize))
-        .ok_or_else(|| Error::failed(format_args!("field `{}` lies outside the file", field.name)))
+        .ok_or_else(|| {
+            Error::failed(format_args!("field `{}` lies outside the file", field.name))
+        })
 }
 
 fn int64(bytes: &[u8], i: usize) -> Result<i64> {
     let element = bytes.get(i * 8..i * 8 + 8).and_then(|b| b.try_into().ok());
-    element.map(i64::from_le_bytes).ok_or_else(|| Error::failed(format_args!("there is no image {i}")))
+    element
+        .map(i64::from_le_bytes)
+        .ok_or_else(|| Error::failed(format_args!("there is no image {i}")))
 }

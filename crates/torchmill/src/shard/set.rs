@@ -7,17 +7,20 @@ use super::{DType, Meta, Shard, file_name};
 use crate::suggest::did_you_mean;
 use crate::{Context, Error, Result};
 
-/// The shards of a split, in order: `train-00000-of-00005.shard` to `train-00004-of-00005.shard`.
+/// The shards of a split, in order: `train-00000-of-00005.shard` to
+/// `train-00004-of-00005.shard`.
 pub struct ShardSet {
     shards: Vec<Shard>,
-    /// `starts[k]` is the number of images before shard `k`; one more entry holds the total.
+    /// `starts[k]` is the number of images before shard `k`; one more entry holds the
+    /// total.
     starts: Vec<usize>,
     image_shape: [usize; 3],
     dtype: DType,
 }
 
 impl ShardSet {
-    /// Opens every shard of `split` in `folder` and checks that they belong together and are all there.
+    /// Opens every shard of `split` in `folder` and checks that they belong together and
+    /// are all there.
     pub fn open(folder: &Path, split: &str) -> Result<Self> {
         let first = find_first(folder, split)?;
         let total = Shard::open(&first)?.header().meta.shards;
@@ -25,16 +28,21 @@ impl ShardSet {
         Self::from_shards(paths.map(Shard::open).collect::<Result<Vec<_>>>()?)
     }
 
-    /// Makes a set of shards that are already open: the same images, classes and pipeline, none missing.
+    /// Makes a set of shards that are already open: the same images, classes and
+    /// pipeline, none missing.
     pub fn from_shards(shards: Vec<Shard>) -> Result<Self> {
         let first = shards.first().ok_or_else(|| Error::failed("no shards"))?;
-        let (meta, image_shape) = (first.header().meta.clone(), first.header().image_shape()?);
+        let (meta, image_shape) =
+            (first.header().meta.clone(), first.header().image_shape()?);
         let dtype = image_dtype(first);
         let mut starts = vec![0];
         for (i, shard) in shards.iter().enumerate() {
             let header = shard.header();
-            let expected = Meta { index: i as u32, shards: shards.len() as u32, ..meta.clone() };
-            if header.meta != expected || header.image_shape()? != image_shape || image_dtype(shard) != dtype
+            let expected =
+                Meta { index: i as u32, shards: shards.len() as u32, ..meta.clone() };
+            if header.meta != expected
+                || header.image_shape()? != image_shape
+                || image_dtype(shard) != dtype
             {
                 return Err(Error::failed(format_args!(
                     "{} does not belong with {}: another data set, pipeline or run of prep; write them again",
@@ -69,7 +77,8 @@ impl ShardSet {
         self.len() == 0
     }
 
-    /// What is said of the images (of the first shard; the others differ in `index` alone).
+    /// What is said of the images (of the first shard; the others differ in `index`
+    /// alone).
     pub fn meta(&self) -> &Meta {
         &self.shards[0].header().meta
     }
@@ -95,10 +104,12 @@ impl ShardSet {
         self.shards.par_iter().try_for_each(Shard::verify)
     }
 
-    /// Image `i`'s bytes: `C * H * W` elements of [`ShardSet::dtype`], where they lie in the map.
+    /// Image `i`'s bytes: `C * H * W` elements of [`ShardSet::dtype`], where they lie in
+    /// the map.
     pub fn image(&self, i: usize) -> Result<&[u8]> {
         let (shard, at) = self.locate(i)?;
-        let size = self.image_shape.iter().product::<usize>() * self.dtype.size() as usize;
+        let size =
+            self.image_shape.iter().product::<usize>() * self.dtype.size() as usize;
         Ok(&shard.bytes("image")?[at * size..(at + 1) * size])
     }
 
@@ -116,7 +127,10 @@ impl ShardSet {
 
     fn locate(&self, i: usize) -> Result<(&Shard, usize)> {
         if i >= self.len() {
-            return Err(Error::failed(format_args!("there is no image {i}: the set has {}", self.len())));
+            return Err(Error::failed(format_args!(
+                "there is no image {i}: the set has {}",
+                self.len()
+            )));
         }
         let k = self.starts.partition_point(|&s| s <= i) - 1;
         Ok((&self.shards[k], i - self.starts[k]))
@@ -133,7 +147,9 @@ fn find_first(folder: &Path, split: &str) -> Result<PathBuf> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).doing("read the folder", folder)? {
         let name = entry.doing("read the folder", folder)?.file_name();
-        let Some(name) = name.to_str().filter(|n| n.ends_with(".shard")) else { continue };
+        let Some(name) = name.to_str().filter(|n| n.ends_with(".shard")) else {
+            continue;
+        };
         if name.starts_with(&prefix) {
             found.push(folder.join(name));
         }
@@ -146,9 +162,10 @@ fn find_first(folder: &Path, split: &str) -> Result<PathBuf> {
             one.display(),
             other.display()
         ))),
-        (None, _) if splits.is_empty() => {
-            Err(Error::failed(format_args!("{} holds no shards: write some with prep", folder.display())))
-        }
+        (None, _) if splits.is_empty() => Err(Error::failed(format_args!(
+            "{} holds no shards: write some with prep",
+            folder.display()
+        ))),
         (None, _) => Err(Error::failed(format_args!(
             "{} holds no shards of the split `{split}`, only of {}{}",
             folder.display(),

@@ -7,19 +7,36 @@ use crate::Error;
 
 fn meta() -> Meta {
     let classes = vec!["cat".to_owned(), "dog".to_owned()];
-    Meta { dataset: "pets".into(), split: "train".into(), classes, shards: 1, ..Meta::default() }
+    Meta {
+        dataset: "pets".into(),
+        split: "train".into(),
+        classes,
+        shards: 1,
+        ..Meta::default()
+    }
 }
 
 fn shard(images: &[[u8; 12]], labels: &[i64], meta: &Meta) -> Vec<u8> {
     let n = images.len() as u64;
     let labels: Vec<u8> = labels.iter().flat_map(|l| l.to_le_bytes()).collect();
-    let ends: Vec<u8> = (1..=images.len() as i64).flat_map(|i| (i * 2).to_le_bytes()).collect();
+    let ends: Vec<u8> =
+        (1..=images.len() as i64).flat_map(|i| (i * 2).to_le_bytes()).collect();
     let mut out = Vec::new();
     let arrays = [
-        Array { name: "image", dtype: DType::Uint8, shape: &[n, 3, 2, 2], bytes: images.as_flattened() },
+        Array {
+            name: "image",
+            dtype: DType::Uint8,
+            shape: &[n, 3, 2, 2],
+            bytes: images.as_flattened(),
+        },
         Array { name: "label", dtype: DType::Int64, shape: &[n], bytes: &labels },
         Array { name: "source_end", dtype: DType::Int64, shape: &[n], bytes: &ends },
-        Array { name: "source", dtype: DType::Uint8, shape: &[n * 2], bytes: &b"ab".repeat(images.len()) },
+        Array {
+            name: "source",
+            dtype: DType::Uint8,
+            shape: &[n * 2],
+            bytes: &b"ab".repeat(images.len()),
+        },
     ];
     encode(&mut out, n, meta, &arrays).unwrap();
     out
@@ -50,7 +67,12 @@ fn a_label_without_a_class_is_refused() {
 
 #[test]
 fn bytes_that_do_not_make_up_the_shape_are_refused() {
-    let arrays = [Array { name: "image", dtype: DType::Float32, shape: &[1, 1, 1, 1], bytes: &[0; 3] }];
+    let arrays = [Array {
+        name: "image",
+        dtype: DType::Float32,
+        shape: &[1, 1, 1, 1],
+        bytes: &[0; 3],
+    }];
     let error = encode(&mut Vec::new(), 1, &meta(), &arrays).unwrap_err().to_string();
     assert!(error.contains("has 3 bytes"), "{error}");
 }
@@ -61,7 +83,8 @@ fn a_set_finds_all_its_shards_and_misses_none() {
     let put = |index: u32, label: i64, digest: &str| {
         let meta = Meta { index, shards: 2, digest: digest.into(), ..meta() };
         let path = folder.path().join(file_name("train", index, 2));
-        std::fs::write(path, shard(&[[label as u8; 12], [5; 12]], &[label, 0], &meta)).unwrap();
+        std::fs::write(path, shard(&[[label as u8; 12], [5; 12]], &[label, 0], &meta))
+            .unwrap();
     };
     put(0, 0, "a");
     let missing = ShardSet::open(folder.path(), "train").err().unwrap().to_string();
@@ -89,7 +112,8 @@ proptest! {
             !h.fields.iter().zip(ends).any(|(f, e)| (f.offset as usize..e).contains(&at))
         };
         let header = super::read::parse(&bytes).unwrap();
-        // What no checksum covers: the padding between arrays and the four reserved bytes.
+        // What no checksum covers: the padding between arrays and the four reserved
+        // bytes.
         let header_end = 24 + u32::from_le_bytes(bytes[12..16].try_into().unwrap()) as usize;
         let unused = (20..24).contains(&at) || (at >= header_end && padding(&header));
         bytes[at] ^= 1 << bit;

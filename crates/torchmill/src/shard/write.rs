@@ -8,7 +8,8 @@ use super::{DType, Field, Header, Meta, VERSION};
 use crate::atomic::AtomicFile;
 use crate::{Context, Error, Result};
 
-/// An array to be written: its name, dtype, whole shape (the count first) and row-major little-endian bytes.
+/// An array to be written: its name, dtype, whole shape (the count first) and row-major
+/// little-endian bytes.
 #[derive(Debug, Clone, Copy)]
 pub struct Array<'a> {
     /// `image`, `label`, `source_end` or `source`.
@@ -24,7 +25,12 @@ pub struct Array<'a> {
 /// Writes one shard of `count` images to `out`, sequentially: a file or a pipe.
 ///
 /// Fails where an array's bytes do not make up its shape, and when `out` does.
-pub fn encode(out: &mut impl Write, count: u64, meta: &Meta, arrays: &[Array]) -> Result<()> {
+pub fn encode(
+    out: &mut impl Write,
+    count: u64,
+    meta: &Meta,
+    arrays: &[Array],
+) -> Result<()> {
     let mut header = Header { count, meta: meta.clone(), fields: Vec::new() };
     for array in arrays {
         let field = Field {
@@ -45,10 +51,13 @@ pub fn encode(out: &mut impl Write, count: u64, meta: &Meta, arrays: &[Array]) -
         }
         header.fields.push(field);
     }
-    // Integers have a fixed width, so the offsets can be filled in without changing the header's length.
+    // Integers have a fixed width, so the offsets can be filled in without changing the
+    // header's length.
     let length = header.encode()?.len();
     if length > MAX_HEADER as usize {
-        return Err(Error::failed("the header would be over 64 MiB: too many or too long class names"));
+        return Err(Error::failed(
+            "the header would be over 64 MiB: too many or too long class names",
+        ));
     }
     let mut end = (PREFIX + length) as u64;
     for (field, array) in header.fields.iter_mut().zip(arrays) {
@@ -57,7 +66,9 @@ pub fn encode(out: &mut impl Write, count: u64, meta: &Meta, arrays: &[Array]) -
     }
     let header_bytes = header.encode()?;
 
-    let mut put = |bytes: &[u8]| out.write_all(bytes).map_err(|e| Error::io("cannot write the shard", &e));
+    let mut put = |bytes: &[u8]| {
+        out.write_all(bytes).map_err(|e| Error::io("cannot write the shard", &e))
+    };
     put(&MAGIC)?;
     put(&VERSION.to_le_bytes())?;
     put(&(length as u32).to_le_bytes())?;

@@ -1,10 +1,12 @@
-//! Moving pixels about: rotation, shear, scale and translation, sampled as Pillow's `Image.transform` does.
+//! Moving pixels about: rotation, shear, scale and translation, sampled as Pillow's
+//! `Image.transform` does.
 
 use super::image::{Image, elements};
 use super::types::{Fill, Interpolation};
 use crate::Result;
 
-/// Where an output pixel comes from: x = a X + b Y + c, y = d X + e Y + f, for `[a, b, c, d, e, f]`.
+/// Where an output pixel comes from: x = a X + b Y + c, y = d X + e Y + f, for `[a, b, c,
+/// d, e, f]`.
 pub(super) type Matrix = [f64; 6];
 
 /// What torchvision's `F.affine` takes.
@@ -22,11 +24,16 @@ pub(super) struct Affine {
 }
 
 impl Affine {
-    pub(super) const IDENTITY: Self =
-        Self { angle: 0.0, translate: [0.0; 2], scale: 1.0, shear: [0.0; 2], center: None };
+    pub(super) const IDENTITY: Self = Self {
+        angle: 0.0,
+        translate: [0.0; 2],
+        scale: 1.0,
+        shear: [0.0; 2],
+        center: None,
+    };
 
-    /// The inverse of T C R(angle) S(scale) SHy SHx C^-1: translation, centre, rotation, scale, shears, as
-    /// torchvision's documentation of `affine` defines them.
+    /// The inverse of T C R(angle) S(scale) SHy SHx C^-1: translation, centre, rotation,
+    /// scale, shears, as torchvision's documentation of `affine` defines them.
     fn inverse(&self, height: usize, width: usize) -> Matrix {
         let [cx, cy] = self.center.unwrap_or([width as f64 * 0.5, height as f64 * 0.5]);
         let [tx, ty] = self.translate;
@@ -45,12 +52,24 @@ impl Affine {
 }
 
 /// torchvision's `F.affine` on a PIL image.
-pub(super) fn affine(image: &Image, how: &Affine, filter: Interpolation, fill: &Fill) -> Result<Image> {
-    warped(image, &how.inverse(image.height, image.width), image.height, image.width, filter, fill)
+pub(super) fn affine(
+    image: &Image,
+    how: &Affine,
+    filter: Interpolation,
+    fill: &Fill,
+) -> Result<Image> {
+    warped(
+        image,
+        &how.inverse(image.height, image.width),
+        image.height,
+        image.width,
+        filter,
+        fill,
+    )
 }
 
-/// torchvision's `F.rotate` on a PIL image: by `angle` degrees against the clock. With `expand` all of the image
-/// stays inside.
+/// torchvision's `F.rotate` on a PIL image: by `angle` degrees against the clock. With
+/// `expand` all of the image stays inside.
 pub(super) fn rotate(
     image: &Image,
     angle: f64,
@@ -67,20 +86,25 @@ pub(super) fn rotate(
         match turns {
             _ if angle == 0.0 => return Ok(image.clone()),
             Some(1) => return Ok(turned(image, 2)),
-            Some(turn) if expand || width == height => return Ok(turned(image, turn + 1)),
+            Some(turn) if expand || width == height => {
+                return Ok(turned(image, turn + 1));
+            }
             _ => {}
         }
     }
     let [cx, cy] = center.unwrap_or([width as f64 / 2.0, height as f64 / 2.0]);
     let radians = -angle.to_radians();
     let (cos, sin) = (fifteen_decimals(radians.cos()), fifteen_decimals(radians.sin()));
-    let at = |x: f64, y: f64, [c, f]: [f64; 2]| [cos * x + sin * y + c, -sin * x + cos * y + f];
+    let at = |x: f64, y: f64, [c, f]: [f64; 2]| {
+        [cos * x + sin * y + c, -sin * x + cos * y + f]
+    };
     let [x, y] = at(-cx, -cy, [0.0, 0.0]);
     let mut shift = [x + cx, y + cy];
     let (mut new_width, mut new_height) = (width, height);
     if expand {
         let (w, h) = (width as f64, height as f64);
-        let corners = [(0.0, 0.0), (w, 0.0), (w, h), (0.0, h)].map(|(x, y)| at(x, y, shift));
+        let corners =
+            [(0.0, 0.0), (w, 0.0), (w, h), (0.0, h)].map(|(x, y)| at(x, y, shift));
         let extent = |axis: usize| {
             let along = corners.map(|c| c[axis]);
             let most = along.iter().copied().fold(f64::NEG_INFINITY, f64::max);
@@ -95,8 +119,8 @@ pub(super) fn rotate(
     warped(image, &matrix, new_height, new_width, filter, fill)
 }
 
-/// Rounded as Python's `round(x, 15)`, which Pillow applies to its sines: it decides where pixels fall at angles
-/// such as 90 degrees.
+/// Rounded as Python's `round(x, 15)`, which Pillow applies to its sines: it decides
+/// where pixels fall at angles such as 90 degrees.
 fn fifteen_decimals(x: f64) -> f64 {
     format!("{x:.15}").parse().unwrap_or(x)
 }
@@ -104,7 +128,8 @@ fn fifteen_decimals(x: f64) -> f64 {
 /// Turned by so many quarters against the clock.
 fn turned(image: &Image, quarters: usize) -> Image {
     let Image { width, height, channels, .. } = *image;
-    let (new_width, new_height) = if quarters == 2 { (width, height) } else { (height, width) };
+    let (new_width, new_height) =
+        if quarters == 2 { (width, height) } else { (height, width) };
     let mut pixels = Vec::with_capacity(image.pixels.len());
     for y in 0..new_height {
         for x in 0..new_width {
@@ -113,13 +138,16 @@ fn turned(image: &Image, quarters: usize) -> Image {
                 2 => (width - 1 - x, height - 1 - y),
                 _ => (y, height - 1 - x),
             };
-            pixels.extend_from_slice(&image.pixels[(from_y * width + from_x) * channels..][..channels]);
+            pixels.extend_from_slice(
+                &image.pixels[(from_y * width + from_x) * channels..][..channels],
+            );
         }
     }
     Image { width: new_width, height: new_height, channels, pixels }
 }
 
-/// The image of this size whose pixels come from where the matrix says, the fill where there is nothing.
+/// The image of this size whose pixels come from where the matrix says, the fill where
+/// there is nothing.
 fn warped(
     image: &Image,
     matrix: &Matrix,
@@ -134,7 +162,9 @@ fn warped(
     let mut pixels = Vec::with_capacity(channels * height * width);
     if filter == Interpolation::Nearest {
         nearest(image, matrix, height, width, |from| {
-            pixels.extend_from_slice(from.map_or(&fill[..], |at| &image.pixels[at * channels..][..channels]));
+            pixels.extend_from_slice(
+                from.map_or(&fill[..], |at| &image.pixels[at * channels..][..channels]),
+            );
         });
         return Ok(Image { width, height, channels, pixels });
     }
@@ -144,7 +174,11 @@ fn warped(
         for column in 0..width {
             let x = column as f64 + 0.5;
             let (x, y) = (a * x + b * y + c, d * x + e * y + f);
-            if !(x >= 0.0 && x < image.width as f64 && y >= 0.0 && y < image.height as f64) {
+            if !(x >= 0.0
+                && x < image.width as f64
+                && y >= 0.0
+                && y < image.height as f64)
+            {
                 pixels.extend_from_slice(&fill);
             } else if filter == Interpolation::Bicubic {
                 bicubic(image, x - 0.5, y - 0.5, &mut pixels);
@@ -156,10 +190,17 @@ fn warped(
     Ok(Image { width, height, channels, pixels })
 }
 
-/// Hands over, for each output pixel, which input pixel it is. Pillow computes this in three ways, and for pixels
-/// whose centre falls on a border it matters which: added up in floats where rows stay rows, in 16.16 fixed point
-/// where the coordinates fit, otherwise in floats.
-fn nearest(image: &Image, matrix: &Matrix, height: usize, width: usize, mut take: impl FnMut(Option<usize>)) {
+/// Hands over, for each output pixel, which input pixel it is. Pillow computes this in
+/// three ways, and for pixels whose centre falls on a border it matters which: added up
+/// in floats where rows stay rows, in 16.16 fixed point where the coordinates fit,
+/// otherwise in floats.
+fn nearest(
+    image: &Image,
+    matrix: &Matrix,
+    height: usize,
+    width: usize,
+    mut take: impl FnMut(Option<usize>),
+) {
     let [a, b, c, d, e, f] = *matrix;
     let inside = |x: i64, y: i64| {
         let (w, h) = (image.width as i64, image.height as i64);

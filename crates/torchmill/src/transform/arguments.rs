@@ -1,4 +1,5 @@
-//! From a call's literals to a transform's fields, and what each kind of argument may look like.
+//! From a call's literals to a transform's fields, and what each kind of argument may
+//! look like.
 
 use super::value::{Call, Item, Value};
 use super::{syntax, types};
@@ -13,7 +14,11 @@ pub(super) struct Bound<'a> {
 
 impl<'a> Bound<'a> {
     /// Matches arguments to parameters as Python does: by position, then by name.
-    pub(super) fn new(text: &'a str, call: &'a Call, parameters: &[&'static str]) -> Result<Self> {
+    pub(super) fn new(
+        text: &'a str,
+        call: &'a Call,
+        parameters: &[&'static str],
+    ) -> Result<Self> {
         let mut bound = Self { text, call, given: Vec::new() };
         let mut positions = parameters.iter();
         let mut named = false;
@@ -25,7 +30,10 @@ impl<'a> Bound<'a> {
                     (known.ok_or_else(|| bound.unknown(name, *at, parameters))?, *at)
                 }
                 None if named => {
-                    return Err(bound.wrong(argument.item.at, "a positional argument follows a named one"));
+                    return Err(bound.wrong(
+                        argument.item.at,
+                        "a positional argument follows a named one",
+                    ));
                 }
                 None => match positions.next() {
                     Some(parameter) => (parameter, argument.item.at),
@@ -52,7 +60,10 @@ impl<'a> Bound<'a> {
     fn too_many(&self, at: usize, parameters: &[&'static str]) -> Error {
         match parameters {
             [] => self.wrong(at, "it takes no arguments"),
-            _ => self.wrong(at, format_args!("too many arguments: it takes {}", parameters.join(", "))),
+            _ => self.wrong(
+                at,
+                format_args!("too many arguments: it takes {}", parameters.join(", ")),
+            ),
         }
     }
 
@@ -65,22 +76,31 @@ impl<'a> Bound<'a> {
         syntax::wrong_at(self.text, at, format_args!("{}: {why}", self.call.name))
     }
 
-    /// An error about this argument, where it stands, or at the transform where it is not given.
-    pub(super) fn wrong_argument(&self, parameter: &str, why: impl std::fmt::Display) -> Error {
+    /// An error about this argument, where it stands, or at the transform where it is not
+    /// given.
+    pub(super) fn wrong_argument(
+        &self,
+        parameter: &str,
+        why: impl std::fmt::Display,
+    ) -> Error {
         let at = self.find(parameter).map_or(self.call.at, |item| item.at);
         self.wrong(at, format_args!("{parameter} {why}"))
     }
 
     /// The argument, or `None` where it is not given.
-    pub(super) fn optional<T: Argument>(&self, parameter: &'static str) -> Result<Option<T>> {
+    pub(super) fn optional<T: Argument>(
+        &self,
+        parameter: &'static str,
+    ) -> Result<Option<T>> {
         let place = Place { bound: self, parameter };
         self.find(parameter).map(|item| T::read(item, &place)).transpose()
     }
 
     /// The argument, which must be given.
     pub(super) fn required<T: Argument>(&self, parameter: &'static str) -> Result<T> {
-        self.optional(parameter)?
-            .ok_or_else(|| self.wrong(self.call.at, format_args!("the argument {parameter} is missing")))
+        self.optional(parameter)?.ok_or_else(|| {
+            self.wrong(self.call.at, format_args!("the argument {parameter} is missing"))
+        })
     }
 }
 
@@ -104,7 +124,10 @@ impl Place<'_> {
     /// The same with a hint after it.
     pub(super) fn must_be_hinted(&self, what: &str, item: &Item, hint: &str) -> Error {
         let found = item.value.described();
-        self.bound.wrong(item.at, format_args!("{} must be {what}, not {found}{hint}", self.parameter))
+        self.bound.wrong(
+            item.at,
+            format_args!("{} must be {what}, not {found}{hint}", self.parameter),
+        )
     }
 }
 
@@ -132,7 +155,10 @@ impl Argument for usize {
     fn read(item: &Item, place: &Place) -> Result<Self> {
         match item.value {
             Value::Int(n) if (0..=types::MAX_SIDE as i64).contains(&n) => Ok(n as Self),
-            _ => Err(place.must_be(&format!("an integer from 0 to {}", types::MAX_SIDE), item)),
+            _ => {
+                Err(place
+                    .must_be(&format!("an integer from 0 to {}", types::MAX_SIDE), item))
+            }
         }
     }
     fn value(&self) -> Value {
@@ -180,8 +206,9 @@ impl<T: Argument> Argument for Option<T> {
     }
 }
 
-/// Declares a transform: its struct, whose fields are its arguments in torchvision's order, those with `=`
-/// optional; and how it is read from a text and written to one. What it does is its `Step`.
+/// Declares a transform: its struct, whose fields are its arguments in torchvision's
+/// order, those with `=` optional; and how it is read from a text and written to one.
+/// What it does is its `Step`.
 macro_rules! transform {
     (
         $(#[$about:meta])*
@@ -198,7 +225,8 @@ macro_rules! transform {
 
         impl $name {
             pub(super) const NAME: &'static str = stringify!($name);
-            /// The last ones may be those that mean nothing here and are accepted and dropped.
+            /// The last ones may be those that mean nothing here and are accepted and
+            /// dropped.
             pub(super) const PARAMETERS: &'static [&'static str] =
                 &[$(stringify!($field),)* $($(stringify!($ignored),)+)?];
 
@@ -241,8 +269,12 @@ macro_rules! write {
         Some((None, $crate::transform::arguments::Argument::value(&$value)))
     };
     ($value:expr, $field:ident, $default:expr) => {
-        ($value != $default)
-            .then(|| (Some(stringify!($field)), $crate::transform::arguments::Argument::value(&$value)))
+        ($value != $default).then(|| {
+            (
+                Some(stringify!($field)),
+                $crate::transform::arguments::Argument::value(&$value),
+            )
+        })
     };
 }
 

@@ -54,7 +54,8 @@ transform! {
 }
 
 transform! {
-    /// One random operation of random magnitude, over wide ranges ("TrivialAugment", arXiv:2103.10158).
+    /// One random operation of random magnitude, over wide ranges ("TrivialAugment",
+    /// arXiv:2103.10158).
     pub struct TrivialAugmentWide {
         /// How many magnitudes there are.
         pub num_magnitude_bins: usize = 31,
@@ -91,7 +92,8 @@ impl Step for AutoAugment {
             if happens(p, rng) {
                 let range = operation::range(RANGES, operation);
                 let size = (image.height, image.width);
-                let by = signed(range, range.magnitude(POLICY_BINS, magnitude, size), rng);
+                let by =
+                    signed(range, range.magnitude(POLICY_BINS, magnitude, size), rng);
                 image = operation.apply(&image, by, self.interpolation, &self.fill)?;
             }
         }
@@ -106,7 +108,8 @@ impl Step for RandAugment {
             return Err(Wrong::new("num_ops", format!("must be at most {MOST}")));
         }
         if self.magnitude >= self.num_magnitude_bins {
-            let why = format!("must be below num_magnitude_bins ({})", self.num_magnitude_bins);
+            let why =
+                format!("must be below num_magnitude_bins ({})", self.num_magnitude_bins);
             return Err(Wrong::new("magnitude", why));
         }
         self.interpolation.check_for_warping()
@@ -125,8 +128,15 @@ impl Step for RandAugment {
         let mut image = sample.into_image()?;
         for _ in 0..self.num_ops {
             let bin = |_: &mut Rng| self.magnitude;
-            image =
-                one_of(RANGES, &image, self.num_magnitude_bins, bin, self.interpolation, &self.fill, rng)?;
+            image = one_of(
+                RANGES,
+                &image,
+                self.num_magnitude_bins,
+                bin,
+                self.interpolation,
+                &self.fill,
+                rng,
+            )?;
         }
         Ok(Sample::Image(image))
     }
@@ -151,11 +161,13 @@ impl Step for TrivialAugmentWide {
         let image = sample.into_image()?;
         let bins = self.num_magnitude_bins;
         let bin = |rng: &mut Rng| below(bins, rng);
-        one_of(WIDE_RANGES, &image, bins, bin, self.interpolation, &self.fill, rng).map(Sample::Image)
+        one_of(WIDE_RANGES, &image, bins, bin, self.interpolation, &self.fill, rng)
+            .map(Sample::Image)
     }
 }
 
-/// Carries out one operation of those that have a range here; Invert is AutoAugment's alone.
+/// Carries out one operation of those that have a range here; Invert is AutoAugment's
+/// alone.
 fn one_of(
     ranges: &[(Operation, Range)],
     image: &Image,
@@ -165,7 +177,8 @@ fn one_of(
     fill: &Fill,
     rng: &mut Rng,
 ) -> Result<Image> {
-    let ranges: Vec<_> = ranges.iter().filter(|(operation, _)| *operation != Operation::Invert).collect();
+    let ranges: Vec<_> =
+        ranges.iter().filter(|(operation, _)| *operation != Operation::Invert).collect();
     let (operation, range) = ranges[below(ranges.len(), rng)];
     let magnitude = range.magnitude(bins, bin(rng), (image.height, image.width));
     operation.apply(image, signed(*range, magnitude, rng), interpolation, fill)
@@ -192,19 +205,27 @@ pub(super) mod tests {
     /// One operation, as the goldens name it: `ShearX 0.21`.
     pub(in super::super) fn operated(text: &str, image: &Image) -> Image {
         let (name, magnitude) = text.split_once(' ').unwrap();
-        let named = |(operation, _): &&(Operation, Range)| format!("{operation:?}") == name;
+        let named =
+            |(operation, _): &&(Operation, Range)| format!("{operation:?}") == name;
         let (operation, _) = RANGES.iter().find(named).unwrap();
         let fill = Fill(vec![90.0]);
-        operation.apply(image, magnitude.parse().unwrap(), Interpolation::Nearest, &fill).unwrap()
+        operation
+            .apply(image, magnitude.parse().unwrap(), Interpolation::Nearest, &fill)
+            .unwrap()
     }
 
     /// All magnitudes of an operation, as the goldens name them: `RandAugment ShearX 31`.
     pub(in super::super) fn magnitudes(text: &str) -> Tensor {
-        let [policy, name, bins] = text.split(' ').collect::<Vec<_>>().try_into().unwrap();
+        let [policy, name, bins] =
+            text.split(' ').collect::<Vec<_>>().try_into().unwrap();
         let ranges = if policy == "TrivialAugmentWide" { WIDE_RANGES } else { RANGES };
-        let (_, range) = ranges.iter().find(|(operation, _)| format!("{operation:?}") == name).unwrap();
+        let (_, range) = ranges
+            .iter()
+            .find(|(operation, _)| format!("{operation:?}") == name)
+            .unwrap();
         let bins: usize = bins.parse().unwrap();
-        let values = (0..bins).map(|bin| range.magnitude(bins, bin, (19, 23)) as f32).collect();
+        let values =
+            (0..bins).map(|bin| range.magnitude(bins, bin, (19, 23)) as f32).collect();
         Tensor { shape: [1, 1, bins], values }
     }
 }

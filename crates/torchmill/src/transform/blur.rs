@@ -10,7 +10,8 @@ use super::value::{Item, Value};
 use crate::{Error, Result};
 
 transform! {
-    /// Convolved with a Gaussian of random width; mirrored at the border. Images are rounded to levels.
+    /// Convolved with a Gaussian of random width; mirrored at the border. Images are
+    /// rounded to levels.
     pub struct GaussianBlur {
         /// Odd: `k`, or `(along x, along y)`.
         pub kernel_size: Size,
@@ -27,12 +28,18 @@ impl Argument for Sigma {
     fn read(item: &Item, place: &Place) -> Result<Self> {
         match &item.value {
             Value::Int(_) | Value::Float(_) => f64::read(item, place).map(|s| Self(s, s)),
-            Value::List(items) if items.len() == 1 => f64::read(&items[0], place).map(|s| Self(s, s)),
+            Value::List(items) if items.len() == 1 => {
+                f64::read(&items[0], place).map(|s| Self(s, s))
+            }
             _ => <[f64; 2]>::read(item, place).map(|[low, high]| Self(low, high)),
         }
     }
     fn value(&self) -> Value {
-        if self.0 == self.1 { number(self.0) } else { Value::tuple([number(self.0), number(self.1)]) }
+        if self.0 == self.1 {
+            number(self.0)
+        } else {
+            Value::tuple([number(self.0), number(self.1)])
+        }
     }
 }
 
@@ -79,8 +86,13 @@ impl Step for GaussianBlur {
         Ok(match sample {
             Sample::Image(mut image) => {
                 for channel in 0..channels {
-                    let plane: Vec<f32> =
-                        image.pixels.iter().skip(channel).step_by(channels).map(|&x| x.into()).collect();
+                    let plane: Vec<f32> = image
+                        .pixels
+                        .iter()
+                        .skip(channel)
+                        .step_by(channels)
+                        .map(|&x| x.into())
+                        .collect();
                     let blurred = convolved(&plane, height, width, &across, &down);
                     let to = image.pixels.iter_mut().skip(channel).step_by(channels);
                     to.zip(blurred).for_each(|(to, x)| *to = x.round_ties_even() as u8);
@@ -89,7 +101,8 @@ impl Step for GaussianBlur {
             }
             Sample::Tensor(tensor) => {
                 let planes = tensor.values.chunks_exact(height * width);
-                let blurred = planes.flat_map(|plane| convolved(plane, height, width, &across, &down));
+                let blurred = planes
+                    .flat_map(|plane| convolved(plane, height, width, &across, &down));
                 Sample::Tensor(Tensor { values: blurred.collect(), ..tensor })
             }
         })
@@ -104,13 +117,20 @@ fn kernel(size: usize, sigma: f64) -> Vec<f32> {
     (0..size).map(|i| (at(i) / sum) as f32).collect()
 }
 
-fn convolved(plane: &[f32], height: usize, width: usize, across: &[f32], down: &[f32]) -> Vec<f32> {
+fn convolved(
+    plane: &[f32],
+    height: usize,
+    width: usize,
+    across: &[f32],
+    down: &[f32],
+) -> Vec<f32> {
     let columns: Vec<usize> = mirrored(width, across.len() / 2);
     let mut rows = Vec::with_capacity(plane.len());
     for row in plane.chunks_exact(width) {
         let wide: Vec<f32> = columns.iter().map(|&x| row[x]).collect();
         rows.extend(
-            wide.windows(across.len()).map(|w| w.iter().zip(across).map(|(x, k)| x * k).sum::<f32>()),
+            wide.windows(across.len())
+                .map(|w| w.iter().zip(across).map(|(x, k)| x * k).sum::<f32>()),
         );
     }
     let sources = mirrored(height, down.len() / 2);

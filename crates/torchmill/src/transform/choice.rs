@@ -61,7 +61,11 @@ impl Step for RandomChoice {
             return Ok(());
         };
         if p.len() != self.transforms.len() {
-            let why = format!("has {} values for {} transforms", p.len(), self.transforms.len());
+            let why = format!(
+                "has {} values for {} transforms",
+                p.len(),
+                self.transforms.len()
+            );
             return Err(Wrong::new("p", why));
         }
         let sum: f64 = p.iter().sum();
@@ -87,7 +91,8 @@ impl Step for RandomChoice {
     }
 
     fn apply(&self, sample: Sample, rng: &mut Rng) -> Result<Sample> {
-        let weight = |i: usize| self.p.as_ref().map_or(1.0, |p| p.get(i).copied().unwrap_or(0.0));
+        let weight =
+            |i: usize| self.p.as_ref().map_or(1.0, |p| p.get(i).copied().unwrap_or(0.0));
         let total: f64 = (0..self.transforms.len()).map(weight).sum();
         let mut left = rng.random::<f64>() * total;
         for (i, transform) in self.transforms.iter().enumerate() {
@@ -101,10 +106,13 @@ impl Step for RandomChoice {
     }
 }
 
-/// What is known where it may be either: they may differ in size, but not in what train must know.
+/// What is known where it may be either: they may differ in size, but not in what train
+/// must know.
 fn either(a: Form, b: Form) -> Result<Form> {
     if (a.kind, a.channels) != (b.kind, b.channels) {
-        return Err(Error::usage("its alternatives differ in channels, or in being images or tensors"));
+        return Err(Error::usage(
+            "its alternatives differ in channels, or in being images or tensors",
+        ));
     }
     Ok(Form { size: a.size.filter(|_| a.size == b.size), ..a })
 }
@@ -118,7 +126,9 @@ impl Argument for Pipeline {
         }
     }
     fn value(&self) -> Value {
-        let one = |step: &super::Transform| Item::from(Value::Pipeline(Self::from(vec![step.clone()])));
+        let one = |step: &super::Transform| {
+            Item::from(Value::Pipeline(Self::from(vec![step.clone()])))
+        };
         Value::List(self.steps().iter().map(one).collect())
     }
 }
@@ -126,7 +136,9 @@ impl Argument for Pipeline {
 impl Argument for Vec<Pipeline> {
     fn read(item: &Item, place: &Place) -> Result<Self> {
         match &item.value {
-            Value::List(items) => items.iter().map(|i| Pipeline::read_one(place.text(), i)).collect(),
+            Value::List(items) => {
+                items.iter().map(|i| Pipeline::read_one(place.text(), i)).collect()
+            }
             _ => Err(place.must_be("a list of transforms", item)),
         }
     }

@@ -8,7 +8,8 @@ use super::step::Step;
 use crate::Result;
 
 transform! {
-    /// A float32 tensor `[C, H, W]` of an image, 0 to 255 scaled to 0 to 1. A tensor stays as it is.
+    /// A float32 tensor `[C, H, W]` of an image, 0 to 255 scaled to 0 to 1. A tensor
+    /// stays as it is.
     pub struct ToTensor {}
 }
 
@@ -116,13 +117,14 @@ fn kind(dtype: Dtype) -> Kind {
 
 fn converted(sample: Sample, dtype: Dtype, scale: bool) -> Sample {
     match (sample, dtype) {
-        // A product, as torchvision has it here, and not a quotient as in ToTensor: some differ in the last bit.
+        // A product, as torchvision has it here, and not a quotient as in ToTensor: some
+        // differ in the last bit.
         (Sample::Image(image), Dtype::Float32) if scale => {
             Sample::Tensor(tensor(&image, |x| x * (1.0 / 255.0)))
         }
         (Sample::Image(image), Dtype::Float32) => Sample::Tensor(tensor(&image, |x| x)),
-        // torch multiplies by a little less than 256 and truncates, so that 1.0 is 255 and each level has an
-        // equal share of 0 to 1.
+        // torch multiplies by a little less than 256 and truncates, so that 1.0 is 255
+        // and each level has an equal share of 0 to 1.
         (Sample::Tensor(tensor), Dtype::Uint8) => {
             Sample::Image(image(&tensor, if scale { 256.0 - 1e-3 } else { 1.0 }))
         }
@@ -136,7 +138,9 @@ fn tensor(image: &Image, value: impl Fn(f32) -> f32) -> Tensor {
     let levels: [f32; 256] = std::array::from_fn(|x| value(x as f32));
     let mut values = Vec::with_capacity(image.pixels.len());
     for channel in 0..channels {
-        values.extend(image.pixels.chunks_exact(channels).map(|p| levels[usize::from(p[channel])]));
+        values.extend(
+            image.pixels.chunks_exact(channels).map(|p| levels[usize::from(p[channel])]),
+        );
     }
     Tensor { shape: [channels, image.height, image.width], values }
 }
@@ -145,6 +149,7 @@ fn tensor(image: &Image, value: impl Fn(f32) -> f32) -> Tensor {
 fn image(tensor: &Tensor, factor: f32) -> Image {
     let [channels, height, width] = tensor.shape;
     let plane = height * width;
-    let level = |i: usize| (tensor.values[i % channels * plane + i / channels] * factor) as u8;
+    let level =
+        |i: usize| (tensor.values[i % channels * plane + i / channels] * factor) as u8;
     Image { width, height, channels, pixels: (0..channels * plane).map(level).collect() }
 }

@@ -13,7 +13,8 @@ use super::types::{Edges, Fill, PaddingMode, Size};
 use crate::{Error, Result};
 
 transform! {
-    /// The middle of an image or a tensor; where it is smaller than that, black is added around it.
+    /// The middle of an image or a tensor; where it is smaller than that, black is added
+    /// around it.
     pub struct CenterCrop {
         /// `n` for a square, or `(height, width)`.
         pub size: Size,
@@ -26,7 +27,12 @@ impl Step for CenterCrop {
         Ok(input.sized(height, width))
     }
 
-    fn rearrangement(&self, height: usize, width: usize, _: &mut Rng) -> Result<Option<Rearrangement>> {
+    fn rearrangement(
+        &self,
+        height: usize,
+        width: usize,
+        _: &mut Rng,
+    ) -> Result<Option<Rearrangement>> {
         Ok(Some(self.middle(height, width)))
     }
 }
@@ -41,11 +47,19 @@ impl CenterCrop {
     fn middle(&self, height: usize, width: usize) -> Rearrangement {
         let (rows, columns) = self.size.square();
         let (top, left) = (center(height, rows), center(width, columns));
-        Rearrangement::filled(window(height, top, rows), window(width, left, columns), &Fill::zero())
+        Rearrangement::filled(
+            window(height, top, rows),
+            window(width, left, columns),
+            &Fill::zero(),
+        )
     }
 
     /// The rows and columns that are left of an image, where none need be added.
-    pub(super) fn inside(&self, height: usize, width: usize) -> Option<[Range<usize>; 2]> {
+    pub(super) fn inside(
+        &self,
+        height: usize,
+        width: usize,
+    ) -> Option<[Range<usize>; 2]> {
         let (rows, columns) = self.size.square();
         let window = |have: usize, want: usize| {
             let start = usize::try_from(center(have, want)).ok()?;
@@ -55,10 +69,12 @@ impl CenterCrop {
     }
 }
 
-/// Where torchvision starts the middle `want` of `have`: before the first one where there are not enough.
+/// Where torchvision starts the middle `want` of `have`: before the first one where there
+/// are not enough.
 fn center(have: usize, want: usize) -> isize {
     let spare = have as isize - want as isize;
-    // Missing pixels are added first, the smaller half before; spare ones are cut off, halves to even.
+    // Missing pixels are added first, the smaller half before; spare ones are cut off,
+    // halves to even.
     if spare < 0 { -(-spare / 2) } else { half(spare) }
 }
 
@@ -117,18 +133,36 @@ impl Step for RandomCrop {
         Ok(input.sized(height, width))
     }
 
-    fn rearrangement(&self, height: usize, width: usize, rng: &mut Rng) -> Result<Option<Rearrangement>> {
-        let padded = margins(height, width, self.margins(height, width)?, &self.fill, self.padding_mode);
+    fn rearrangement(
+        &self,
+        height: usize,
+        width: usize,
+        rng: &mut Rng,
+    ) -> Result<Option<Rearrangement>> {
+        let padded = margins(
+            height,
+            width,
+            self.margins(height, width)?,
+            &self.fill,
+            self.padding_mode,
+        );
         let (rows, columns) = self.size.square();
         let top = below(padded.rows.len() - rows + 1, rng);
         let left = below(padded.columns.len() - columns + 1, rng);
-        let window = |start: usize, length: usize| (start..start + length).map(Some).collect();
+        let window =
+            |start: usize, length: usize| (start..start + length).map(Some).collect();
         Ok(padded.then(Rearrangement::whole(window(top, rows), window(left, columns))))
     }
 }
 
 /// The part of this size whose first pixel is (top, left); black where there is no pixel.
-pub(super) fn crop(sample: &Sample, top: isize, left: isize, height: usize, width: usize) -> Result<Sample> {
+pub(super) fn crop(
+    sample: &Sample,
+    top: isize,
+    left: isize,
+    height: usize,
+    width: usize,
+) -> Result<Sample> {
     let [_, h, w] = sample.shape();
     rearranged(sample, &window(h, top, height), &window(w, left, width), &Fill::zero())
 }

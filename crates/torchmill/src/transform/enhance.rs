@@ -1,5 +1,5 @@
-//! Brightness, contrast, saturation and sharpness, as Pillow's ImageEnhance has them: a blend of the image with
-//! one that lacks the property, in float32.
+//! Brightness, contrast, saturation and sharpness, as Pillow's ImageEnhance has them: a
+//! blend of the image with one that lacks the property, in float32.
 
 use super::grayscale::{gray, gray_rgb};
 use super::image::Image;
@@ -30,7 +30,8 @@ pub(super) fn sharpness(image: &Image, factor: f64) -> Image {
     blend(&smooth(image), image, factor)
 }
 
-/// Pillow's SMOOTH: the weights 1 1 1, 1 5 1, 1 1 1 over 13, rounded; the outermost pixels stay.
+/// Pillow's SMOOTH: the weights 1 1 1, 1 5 1, 1 1 1 over 13, rounded; the outermost
+/// pixels stay.
 fn smooth(image: &Image) -> Vec<u8> {
     let mut smoothed = image.pixels.clone();
     if image.width < 3 || image.height < 3 {
@@ -52,6 +53,8 @@ fn smooth(image: &Image) -> Vec<u8> {
 /// `from + factor * (image - from)`, truncated, within 0 to 255.
 fn blend(from: &[u8], image: &Image, factor: f64) -> Image {
     let factor = factor as f32;
-    let mixed = |(&a, &b): (&u8, &u8)| (f32::from(a) + factor * (f32::from(b) - f32::from(a))) as u8;
+    let mixed = |(&a, &b): (&u8, &u8)| {
+        (f32::from(a) + factor * (f32::from(b) - f32::from(a))) as u8
+    };
     Image { pixels: from.iter().zip(&image.pixels).map(mixed).collect(), ..*image }
 }

@@ -20,7 +20,8 @@ transform! {
         pub scale: [f64; 2] = [0.02, 0.33],
         /// The smallest and the largest height to width, drawn evenly on a log scale.
         pub ratio: [f64; 2] = [0.3, 3.3],
-        /// What to write: one value, one a channel, or `"random"` for standard normal noise.
+        /// What to write: one value, one a channel, or `"random"` for standard normal
+        /// noise.
         pub value: Eraser = Eraser::Fill(Fill::zero()),
     }
     accepts inplace;
@@ -39,7 +40,9 @@ impl Argument for Eraser {
     fn read(item: &Item, place: &Place) -> Result<Self> {
         match &item.value {
             Value::Text(text) if text == "random" => Ok(Self::Random),
-            Value::Text(_) => Err(place.must_be("a number, one a channel, or \"random\"", item)),
+            Value::Text(_) => {
+                Err(place.must_be("a number, one a channel, or \"random\"", item))
+            }
             _ => Fill::read(item, place).map(Self::Fill),
         }
     }
@@ -84,7 +87,8 @@ impl Step for RandomErasing {
         let Some((top, left, h, w)) = self.drawn(height, width, rng) else {
             return Ok(Sample::Tensor(tensor));
         };
-        for (channel, plane) in tensor.values.chunks_exact_mut(height * width).enumerate() {
+        for (channel, plane) in tensor.values.chunks_exact_mut(height * width).enumerate()
+        {
             for row in plane.chunks_exact_mut(width).skip(top).take(h) {
                 match &fill {
                     Some(fill) => row[left..left + w].fill(fill[channel] as f32),
@@ -97,7 +101,8 @@ impl Step for RandomErasing {
 }
 
 impl RandomErasing {
-    /// (top, left, height, width), or `None` where ten tries found none that fits, as torchvision does.
+    /// (top, left, height, width), or `None` where ten tries found none that fits, as
+    /// torchvision does.
     pub(super) fn drawn(
         &self,
         height: usize,
@@ -106,13 +111,20 @@ impl RandomErasing {
     ) -> Option<(usize, usize, usize, usize)> {
         (0..10).find_map(|_| {
             let (h, w) = rectangle(height * width, self.scale, self.ratio, rng);
-            (h < height && w < width).then(|| (below(height - h + 1, rng), below(width - w + 1, rng), h, w))
+            (h < height && w < width)
+                .then(|| (below(height - h + 1, rng), below(width - w + 1, rng), h, w))
         })
     }
 }
 
-/// The sides of a rectangle of a random share of an area and a random ratio of the first side to the second.
-pub(super) fn rectangle(area: usize, scale: [f64; 2], ratio: [f64; 2], rng: &mut Rng) -> (usize, usize) {
+/// The sides of a rectangle of a random share of an area and a random ratio of the first
+/// side to the second.
+pub(super) fn rectangle(
+    area: usize,
+    scale: [f64; 2],
+    ratio: [f64; 2],
+    rng: &mut Rng,
+) -> (usize, usize) {
     let area = area as f64 * between(scale, rng);
     let ratio = between(ratio.map(f64::ln), rng).exp();
     let side = |square: f64| square.sqrt().round_ties_even() as usize;
@@ -120,7 +132,10 @@ pub(super) fn rectangle(area: usize, scale: [f64; 2], ratio: [f64; 2], rng: &mut
 }
 
 /// Refuses shares of an area and ratios of sides that run backwards or out of bounds.
-pub(super) fn check_area(scale: [f64; 2], ratio: [f64; 2]) -> std::result::Result<(), Wrong> {
+pub(super) fn check_area(
+    scale: [f64; 2],
+    ratio: [f64; 2],
+) -> std::result::Result<(), Wrong> {
     if !(0.0 <= scale[0] && scale[0] <= scale[1] && scale[1] <= 1.0) {
         return Err(Wrong::new("scale", "must go from low to high within 0 to 1"));
     }

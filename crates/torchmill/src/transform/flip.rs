@@ -32,7 +32,12 @@ impl Step for RandomHorizontalFlip {
         true
     }
 
-    fn rearrangement(&self, height: usize, width: usize, rng: &mut Rng) -> Result<Option<Rearrangement>> {
+    fn rearrangement(
+        &self,
+        height: usize,
+        width: usize,
+        rng: &mut Rng,
+    ) -> Result<Option<Rearrangement>> {
         let mirrored = happens(self.p, rng);
         let columns = if mirrored { reversed(width) } else { all(width) };
         Ok(Some(Rearrangement::whole(all(height), columns)))
@@ -48,7 +53,12 @@ impl Step for RandomVerticalFlip {
         true
     }
 
-    fn rearrangement(&self, height: usize, width: usize, rng: &mut Rng) -> Result<Option<Rearrangement>> {
+    fn rearrangement(
+        &self,
+        height: usize,
+        width: usize,
+        rng: &mut Rng,
+    ) -> Result<Option<Rearrangement>> {
         let mirrored = happens(self.p, rng);
         let rows = if mirrored { reversed(height) } else { all(height) };
         Ok(Some(Rearrangement::whole(rows, all(width))))

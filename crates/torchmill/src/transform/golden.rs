@@ -9,7 +9,8 @@ use super::{Image, Pipeline, Sample, Tensor, rng};
 
 /// The goldens, or those in the file that TORCHMILL_GOLDENS names.
 fn goldens() -> HashMap<String, Sample> {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/transforms.safetensors");
+    let path =
+        concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/transforms.safetensors");
     let path = std::env::var("TORCHMILL_GOLDENS").unwrap_or(path.to_owned());
     let bytes = std::fs::read(path).unwrap();
     let file = SafeTensors::deserialize(&bytes).unwrap();
@@ -18,9 +19,15 @@ fn goldens() -> HashMap<String, Sample> {
         let shape: [usize; 3] = view.shape().try_into().unwrap();
         if view.dtype() == Dtype::U8 {
             let [height, width, channels] = shape;
-            return Sample::Image(Image { width, height, channels, pixels: view.data().to_vec() });
+            return Sample::Image(Image {
+                width,
+                height,
+                channels,
+                pixels: view.data().to_vec(),
+            });
         }
-        let values = view.data().as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect();
+        let values =
+            view.data().as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect();
         Sample::Tensor(Tensor { shape, values })
     };
     file.names().into_iter().map(|name| (name.to_owned(), sample(name))).collect()
@@ -35,16 +42,25 @@ struct Difference {
 fn difference(ours: &Sample, theirs: &Sample) -> Difference {
     assert_eq!(ours.shape(), theirs.shape());
     let off: Vec<f64> = match (ours, theirs) {
-        (Sample::Image(a), Sample::Image(b)) => {
-            a.pixels.iter().zip(&b.pixels).map(|(&a, &b)| f64::from(a.abs_diff(b))).collect()
-        }
-        (Sample::Tensor(a), Sample::Tensor(b)) => {
-            a.values.iter().zip(&b.values).map(|(&a, &b)| f64::from((a - b).abs())).collect()
-        }
+        (Sample::Image(a), Sample::Image(b)) => a
+            .pixels
+            .iter()
+            .zip(&b.pixels)
+            .map(|(&a, &b)| f64::from(a.abs_diff(b)))
+            .collect(),
+        (Sample::Tensor(a), Sample::Tensor(b)) => a
+            .values
+            .iter()
+            .zip(&b.values)
+            .map(|(&a, &b)| f64::from((a - b).abs()))
+            .collect(),
         _ => panic!("one is an image and one a tensor"),
     };
     let count = off.iter().filter(|&&d| d > 0.0).count();
-    Difference { share: count as f64 / off.len() as f64, most: off.into_iter().fold(0.0, f64::max) }
+    Difference {
+        share: count as f64 / off.len() as f64,
+        most: off.into_iter().fold(0.0, f64::max),
+    }
 }
 
 /// The result, and what share may differ by how much.
@@ -86,7 +102,10 @@ fn pipelines_agree_with_torchvision() {
         failed += usize::from(!ok);
         if share > 0.0 {
             let verdict = if ok { "within bounds" } else { "FAILED" };
-            worst.push(format!("{name}: {:.3} % differ, by up to {most}: {verdict}", 100.0 * share));
+            worst.push(format!(
+                "{name}: {:.3} % differ, by up to {most}: {verdict}",
+                100.0 * share
+            ));
         }
     }
     println!("{}", worst.join("\n"));
@@ -97,14 +116,19 @@ fn pipelines_agree_with_torchvision() {
 /// How many draws each distribution is compared with.
 const DRAWS: u64 = 3000;
 
-/// What is looked at: means of three parts of the result, enough to tell where and how it was changed.
+/// What is looked at: means of three parts of the result, enough to tell where and how it
+/// was changed.
 fn statistics(sample: &Sample) -> [f32; 3] {
     let [_, height, width] = sample.shape();
     let value = |channel: usize, y: usize, x: usize| match sample {
-        Sample::Image(image) => f32::from(image.pixels[(y * width + x) * image.channels + channel]),
+        Sample::Image(image) => {
+            f32::from(image.pixels[(y * width + x) * image.channels + channel])
+        }
         Sample::Tensor(tensor) => tensor.values[(channel * height + y) * width + x],
     };
-    let mean = |channel: usize, rows: std::ops::Range<usize>, columns: std::ops::Range<usize>| {
+    let mean = |channel: usize,
+                rows: std::ops::Range<usize>,
+                columns: std::ops::Range<usize>| {
         let n = (rows.len() * columns.len()) as f32;
         rows.flat_map(|y| columns.clone().map(move |x| (y, x)))
             .map(|(y, x)| value(channel, y, x))
@@ -128,14 +152,18 @@ fn what_is_random_is_distributed_as_in_torchvision() {
         };
         compared += 1;
         let pipeline = Pipeline::parse(text).unwrap();
-        let draw = |i| statistics(&pipeline.apply((*image).clone(), &mut rng(1, 2, i)).unwrap());
+        let draw =
+            |i| statistics(&pipeline.apply((*image).clone(), &mut rng(1, 2, i)).unwrap());
         let drawn: Vec<[f32; 3]> = (0..DRAWS).map(draw).collect();
-        for (statistic, rows) in golden.values.chunks_exact(2 * golden.shape[2]).enumerate() {
+        for (statistic, rows) in
+            golden.values.chunks_exact(2 * golden.shape[2]).enumerate()
+        {
             let (thresholds, theirs) = rows.split_at(golden.shape[2]);
             for (&threshold, &theirs) in thresholds.iter().zip(theirs) {
                 let below = drawn.iter().filter(|d| d[statistic] <= threshold).count();
                 let ours = below as f32 / DRAWS as f32;
-                // Two samples of thousands from one distribution differ by less than this but once in 10,000.
+                // Two samples of thousands from one distribution differ by less than this
+                // but once in 10,000.
                 if (ours - theirs).abs() > 0.05 {
                     off.push(format!(
                         "{text}: statistic {statistic}: {ours} <= {threshold}, theirs {theirs}"

@@ -18,7 +18,9 @@ impl Step for Grayscale {
     fn check(&self) -> std::result::Result<(), Wrong> {
         match self.num_output_channels {
             1 | 3 => Ok(()),
-            n => Err(Wrong::new("num_output_channels", format!("must be 1 or 3, not {n}"))),
+            n => {
+                Err(Wrong::new("num_output_channels", format!("must be 1 or 3, not {n}")))
+            }
         }
     }
 
@@ -31,7 +33,11 @@ impl Step for Grayscale {
 
     fn apply(&self, sample: Sample, _: &mut Rng) -> Result<Sample> {
         let image = sample.into_image()?;
-        Ok(Sample::Image(if self.num_output_channels == 3 { gray_rgb(&image) } else { gray(&image) }))
+        Ok(Sample::Image(if self.num_output_channels == 3 {
+            gray_rgb(&image)
+        } else {
+            gray(&image)
+        }))
     }
 }
 
@@ -52,5 +58,6 @@ pub(super) fn gray_rgb(image: &Image) -> Image {
 
 /// 0.299 R + 0.587 G + 0.114 B in 16-bit fixed point, rounded: the integer work of PIL's convert("L").
 pub(super) fn luminance(r: u8, g: u8, b: u8) -> u8 {
-    ((u32::from(r) * 19595 + u32::from(g) * 38470 + u32::from(b) * 7471 + 0x8000) >> 16) as u8
+    ((u32::from(r) * 19595 + u32::from(g) * 38470 + u32::from(b) * 7471 + 0x8000) >> 16)
+        as u8
 }

@@ -2,7 +2,8 @@
 
 use super::image::Image;
 
-/// Turns the hue by `factor` of the circle, -0.5 to 0.5. An image of one channel has none.
+/// Turns the hue by `factor` of the circle, -0.5 to 0.5. An image of one channel has
+/// none.
 pub(super) fn hue(image: &Image, factor: f64) -> Image {
     if image.channels != 3 {
         return image.clone();

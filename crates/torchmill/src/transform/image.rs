@@ -2,11 +2,12 @@
 
 use crate::{Error, Result};
 
-/// No sample has more elements than this (256 Mi): beyond it an argument is a slip, not a wish to allocate.
+/// No sample has more elements than this (256 Mi): beyond it an argument is a slip, not a
+/// wish to allocate.
 const MAX_ELEMENTS: usize = 1 << 28;
 
-/// An image as PIL has it: row-major HWC uint8. `channels` is 1 (L) or 3 (RGB), and `pixels` has
-/// `width * height * channels` bytes.
+/// An image as PIL has it: row-major HWC uint8. `channels` is 1 (L) or 3 (RGB), and
+/// `pixels` has `width * height * channels` bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Image {
     /// Columns.
@@ -143,9 +144,13 @@ impl Sample {
 /// `channels * height * width`, refused where it is nothing or more than anyone means.
 pub(super) fn elements(channels: usize, height: usize, width: usize) -> Result<usize> {
     match channels.checked_mul(height).and_then(|n| n.checked_mul(width)) {
-        Some(0) => Err(Error::failed(format_args!("{channels}x{height}x{width} has no pixels"))),
+        Some(0) => {
+            Err(Error::failed(format_args!("{channels}x{height}x{width} has no pixels")))
+        }
         Some(n) if n <= MAX_ELEMENTS => Ok(n),
-        _ => Err(Error::failed(format_args!("{channels}x{height}x{width} is too large for one image"))),
+        _ => Err(Error::failed(format_args!(
+            "{channels}x{height}x{width} is too large for one image"
+        ))),
     }
 }
 

@@ -19,7 +19,8 @@ transform! {
         pub contrast: Option<Spread> = None,
         /// Factor, likewise.
         pub saturation: Option<Spread> = None,
-        /// Shares of the colour circle: `h` for -h to h, or `(from, to)`, within -0.5 to 0.5.
+        /// Shares of the colour circle: `h` for -h to h, or `(from, to)`, within -0.5 to
+        /// 0.5.
         pub hue: Option<Spread> = None,
     }
 }
@@ -35,8 +36,11 @@ fn factor(spread: Option<Spread>) -> Option<[f64; 2]> {
 
 impl Step for ColorJitter {
     fn check(&self) -> std::result::Result<(), Wrong> {
-        let factors =
-            [("brightness", self.brightness), ("contrast", self.contrast), ("saturation", self.saturation)];
+        let factors = [
+            ("brightness", self.brightness),
+            ("contrast", self.contrast),
+            ("saturation", self.saturation),
+        ];
         for (name, spread) in factors {
             // A distance beyond 1 is cut off at the factor 0, a range must not go there.
             let low = if let Some(Spread::By(_)) = spread { -MAX_FACTOR } else { 0.0 };
@@ -56,7 +60,8 @@ impl Step for ColorJitter {
     fn apply(&self, sample: Sample, rng: &mut Rng) -> Result<Sample> {
         let mut image = sample.into_image()?;
         type Change = fn(&Image, f64) -> Image;
-        let hue_range = self.hue.map(|s| s.about(0.0)).filter(|&range| range != [0.0, 0.0]);
+        let hue_range =
+            self.hue.map(|s| s.about(0.0)).filter(|&range| range != [0.0, 0.0]);
         let mut changes: Vec<(Change, Option<[f64; 2]>)> = vec![
             (enhance::brightness, factor(self.brightness)),
             (enhance::contrast, factor(self.contrast)),

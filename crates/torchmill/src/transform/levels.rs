@@ -1,4 +1,5 @@
-//! What maps each level to another: invert, posterize, solarize, autocontrast, equalize, as Pillow's ImageOps.
+//! What maps each level to another: invert, posterize, solarize, autocontrast, equalize,
+//! as Pillow's ImageOps.
 
 use super::image::Image;
 
@@ -63,9 +64,18 @@ fn mapped(image: &Image, of: impl Fn(&[usize; 256]) -> Table) -> Image {
     let mut pixels = image.pixels.clone();
     for channel in 0..channels {
         let mut histogram = [0; 256];
-        image.pixels.iter().skip(channel).step_by(channels).for_each(|&x| histogram[usize::from(x)] += 1);
+        image
+            .pixels
+            .iter()
+            .skip(channel)
+            .step_by(channels)
+            .for_each(|&x| histogram[usize::from(x)] += 1);
         let table = of(&histogram);
-        pixels.iter_mut().skip(channel).step_by(channels).for_each(|x| *x = table[usize::from(*x)]);
+        pixels
+            .iter_mut()
+            .skip(channel)
+            .step_by(channels)
+            .for_each(|x| *x = table[usize::from(*x)]);
     }
     Image { pixels, ..*image }
 }

@@ -1,10 +1,11 @@
 //! The pipeline language and each transform.
 //!
 //! A pipeline is written as text with torchvision's names, arguments and defaults:
-//! `Resize(256) | CenterCrop(224) | ToTensor | Normalize((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))`.
-//! [`Pipeline::parse`] reads it, [`Pipeline::split`] tells what can be done once (and baked into shards)
-//! from what belongs to each epoch, and [`Pipeline::apply`] does it to one image. `table.rs` lists the
-//! transforms; each is a file that declares its arguments and says what it does.
+//! `Resize(256) | CenterCrop(224) | ToTensor | Normalize((0.5, 0.5, 0.5), (0.5, 0.5,
+//! 0.5))`. [`Pipeline::parse`] reads it, [`Pipeline::split`] tells what can be done once
+//! (and baked into shards) from what belongs to each epoch, and [`Pipeline::apply`] does
+//! it to one image. `table.rs` lists the transforms; each is a file that declares its
+//! arguments and says what it does.
 
 mod arguments;
 mod image;
@@ -50,8 +51,8 @@ pub use flip::{RandomHorizontalFlip, RandomVerticalFlip};
 pub use grayscale::Grayscale;
 pub use image::{Form, Image, Kind, Sample, Tensor};
 pub use jitter::{
-    ColorJitter, RandomAdjustSharpness, RandomAutocontrast, RandomEqualize, RandomGrayscale, RandomInvert,
-    RandomPosterize, RandomSolarize,
+    ColorJitter, RandomAdjustSharpness, RandomAutocontrast, RandomEqualize,
+    RandomGrayscale, RandomInvert, RandomPosterize, RandomSolarize,
 };
 pub use normalize::Normalize;
 pub use pad::Pad;

@@ -5,8 +5,9 @@ use super::value::{Item, Value};
 use crate::Result;
 use crate::suggest::did_you_mean;
 
-/// An argument that is one of a few names: as a string, as a member of torchvision's enumeration, or what
-/// else stands for it. The canonical text has the string, or what `shown` makes of it.
+/// An argument that is one of a few names: as a string, as a member of torchvision's
+/// enumeration, or what else stands for it. The canonical text has the string, or what
+/// `shown` makes of it.
 macro_rules! names {
     (
         $(#[$about:meta])*
@@ -39,17 +40,24 @@ macro_rules! names {
 pub(super) use names;
 
 /// The one that has this name, or an error that tells the names.
-pub(super) fn one_of<T: Copy>(item: &Item, place: &Place, known: &[(T, &[&str])]) -> Result<T> {
+pub(super) fn one_of<T: Copy>(
+    item: &Item,
+    place: &Place,
+    known: &[(T, &[&str])],
+) -> Result<T> {
     let name = match &item.value {
         Value::Text(name) => name.to_lowercase(),
         Value::Call(call) if !call.called => call.name.to_lowercase(),
         Value::Int(n) => n.to_string(),
         _ => String::new(),
     };
-    if let Some((found, _)) = known.iter().find(|(_, names)| names.contains(&name.as_str())) {
+    if let Some((found, _)) =
+        known.iter().find(|(_, names)| names.contains(&name.as_str()))
+    {
         return Ok(*found);
     }
-    let names: Vec<&str> = known.iter().filter_map(|(_, names)| names.first().copied()).collect();
+    let names: Vec<&str> =
+        known.iter().filter_map(|(_, names)| names.first().copied()).collect();
     let hint = did_you_mean(&name, names.iter().copied());
     Err(place.must_be_hinted(&format!("one of {}", names.join(", ")), item, &hint))
 }

@@ -7,8 +7,9 @@ use super::step::{Declared, Step, Wrong};
 use super::value::{Item, Value};
 use crate::{Error, Result};
 
-/// `(x - mean) / std` for each channel of a tensor. Both empty: `Normalize(auto)`, which waits for the train
-/// split's statistics (see [`Pipeline::with_statistics`](super::Pipeline::with_statistics)).
+/// `(x - mean) / std` for each channel of a tensor. Both empty: `Normalize(auto)`, which
+/// waits for the train split's statistics (see
+/// [`Pipeline::with_statistics`](super::Pipeline::with_statistics)).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Normalize {
     /// One mean a channel, or one for all.
@@ -33,23 +34,27 @@ impl Normalize {
         if !mean.is_empty() {
             let std = bound.required::<Statistic>("std")?.0;
             if std.is_empty() {
-                return Err(
-                    bound.wrong_argument("std", "is auto, but mean is given: Normalize(auto) is for both")
-                );
+                return Err(bound.wrong_argument(
+                    "std",
+                    "is auto, but mean is given: Normalize(auto) is for both",
+                ));
             }
             return Ok(Self { mean, std });
         }
         match bound.optional::<Statistic>("std")? {
-            Some(std) if !std.0.is_empty() => {
-                Err(bound.wrong_argument("std", "is given, but mean is auto: Normalize(auto) is for both"))
-            }
+            Some(std) if !std.0.is_empty() => Err(bound.wrong_argument(
+                "std",
+                "is given, but mean is auto: Normalize(auto) is for both",
+            )),
             _ => Ok(Self { mean, std: Vec::new() }),
         }
     }
 
     fn for_channels(&self, channels: usize) -> Result<()> {
         if self.is_auto() {
-            return Err(Error::usage("auto has not been replaced by the train split's statistics"));
+            return Err(Error::usage(
+                "auto has not been replaced by the train split's statistics",
+            ));
         }
         let fits = |n: usize| n == 1 || n == channels;
         if !fits(self.mean.len()) || self.mean.len() != self.std.len() {
@@ -81,10 +86,16 @@ impl Step for Normalize {
     fn check(&self) -> std::result::Result<(), Wrong> {
         let (means, stds) = (self.mean.len(), self.std.len());
         if means != stds {
-            return Err(Wrong::new("std", format!("has {stds} values and mean has {means}")));
+            return Err(Wrong::new(
+                "std",
+                format!("has {stds} values and mean has {means}"),
+            ));
         }
         if self.std.contains(&0.0) {
-            return Err(Wrong::new("std", "must not be 0: the result would be a division by it"));
+            return Err(Wrong::new(
+                "std",
+                "must not be 0: the result would be a division by it",
+            ));
         }
         Ok(())
     }
@@ -110,7 +121,9 @@ impl Step for Normalize {
         self.for_channels(channels)?;
         let planes = tensor.values.chunks_exact_mut(height * width);
         // One value serves all channels.
-        for ((plane, &mean), &std) in planes.zip(self.mean.iter().cycle()).zip(self.std.iter().cycle()) {
+        for ((plane, &mean), &std) in
+            planes.zip(self.mean.iter().cycle()).zip(self.std.iter().cycle())
+        {
             for x in plane {
                 *x = (*x - mean) / std;
             }
@@ -130,9 +143,13 @@ impl Argument for Statistic {
             _ => Err(place.must_be("within float32", item)),
         };
         match &item.value {
-            Value::Call(call) if call.name == "auto" && !call.called => Ok(Self(Vec::new())),
+            Value::Call(call) if call.name == "auto" && !call.called => {
+                Ok(Self(Vec::new()))
+            }
             Value::Text(text) if text == "auto" => Ok(Self(Vec::new())),
-            Value::List(items) if !items.is_empty() => items.iter().map(one).collect::<Result<_>>().map(Self),
+            Value::List(items) if !items.is_empty() => {
+                items.iter().map(one).collect::<Result<_>>().map(Self)
+            }
             Value::Int(_) | Value::Float(_) => Ok(Self(vec![one(item)?])),
             _ => Err(place.must_be(WHAT, item)),
         }

@@ -27,14 +27,21 @@ impl Step for Pad {
         Ok(grown(input, self.padding))
     }
 
-    fn rearrangement(&self, height: usize, width: usize, _: &mut Rng) -> Result<Option<Rearrangement>> {
+    fn rearrangement(
+        &self,
+        height: usize,
+        width: usize,
+        _: &mut Rng,
+    ) -> Result<Option<Rearrangement>> {
         Ok(Some(margins(height, width, self.padding, &self.fill, self.padding_mode)))
     }
 }
 
 /// The form with these margins.
 pub(super) fn grown(input: Form, edges: Edges) -> Form {
-    let grow = |(height, width)| (height + edges.top + edges.bottom, width + edges.left + edges.right);
+    let grow = |(height, width)| {
+        (height + edges.top + edges.bottom, width + edges.left + edges.right)
+    };
     Form { size: input.size.map(grow), ..input }
 }
 

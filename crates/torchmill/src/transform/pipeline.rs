@@ -18,7 +18,8 @@ pub struct Pipeline {
 }
 
 impl Pipeline {
-    /// Reads a text such as `Resize(32) | ToTensor`. `Compose([...])` is the same as its parts in order.
+    /// Reads a text such as `Resize(32) | ToTensor`. `Compose([...])` is the same as its
+    /// parts in order.
     ///
     /// Errors are [`Error::Usage`], with the column and the transform.
     pub fn parse(text: &str) -> Result<Self> {
@@ -36,18 +37,27 @@ impl Pipeline {
             return Ok(());
         }
         match &call.arguments[..] {
-            [given] if given.name.as_ref().is_none_or(|(name, _)| name == "transforms") => {
+            [given]
+                if given.name.as_ref().is_none_or(|(name, _)| name == "transforms") =>
+            {
                 steps.append(&mut Self::read_list(text, &given.item)?.steps);
                 Ok(())
             }
-            _ => Err(syntax::wrong_at(text, call.at, "Compose takes one list of transforms")),
+            _ => Err(syntax::wrong_at(
+                text,
+                call.at,
+                "Compose takes one list of transforms",
+            )),
         }
     }
 
     /// The transforms of a list, as RandomApply and Compose have them.
     pub(super) fn read_list(text: &str, list: &Item) -> Result<Self> {
         let Value::List(items) = &list.value else {
-            let why = format_args!("expected a list of transforms, not {}", list.value.described());
+            let why = format_args!(
+                "expected a list of transforms, not {}",
+                list.value.described()
+            );
             return Err(syntax::wrong_at(text, list.at, why));
         };
         let mut steps = Vec::new();
@@ -60,7 +70,8 @@ impl Pipeline {
     /// One transform of a list; more than one where it is a Compose.
     pub(super) fn read_one(text: &str, item: &Item) -> Result<Self> {
         let Value::Call(call) = &item.value else {
-            let why = format_args!("expected a transform, not {}", item.value.described());
+            let why =
+                format_args!("expected a transform, not {}", item.value.described());
             return Err(syntax::wrong_at(text, item.at, why));
         };
         let mut steps = Vec::new();
@@ -78,21 +89,29 @@ impl Pipeline {
         self.steps.is_empty()
     }
 
-    /// (baked, deferred): the longest prefix that is deterministic and leaves uint8 pixels, and the rest, from
-    /// ToTensor or the first random step on. A `Normalize(auto)` is no obstacle: it comes after ToTensor.
+    /// (baked, deferred): the longest prefix that is deterministic and leaves uint8
+    /// pixels, and the rest, from ToTensor or the first random step on. A
+    /// `Normalize(auto)` is no obstacle: it comes after ToTensor.
     pub fn split(&self) -> (Self, Self) {
-        let bakes = |t: &&Transform| !t.step().is_random() && t.step().kind(Kind::Image) == Kind::Image;
+        let bakes = |t: &&Transform| {
+            !t.step().is_random() && t.step().kind(Kind::Image) == Kind::Image
+        };
         let n = self.steps.iter().take_while(bakes).count();
         self.split_at(n)
     }
 
-    /// The last steps that turn pixels into floats level by level, whatever is beside them, and those before:
-    /// (before, last). `last` is empty where there are none, as where floats are made earlier.
+    /// The last steps that turn pixels into floats level by level, whatever is beside
+    /// them, and those before: (before, last). `last` is empty where there are none, as
+    /// where floats are made earlier.
     pub fn split_levels(&self) -> (Self, Self) {
         let of_levels = |t: &&Transform| match t {
-            Transform::ToTensor(_) | Transform::ToImage(_) | Transform::PILToTensor(_) => true,
+            Transform::ToTensor(_)
+            | Transform::ToImage(_)
+            | Transform::PILToTensor(_) => true,
             Transform::ToDtype(ToDtype { dtype, .. })
-            | Transform::ConvertImageDtype(ConvertImageDtype { dtype }) => *dtype == Dtype::Float32,
+            | Transform::ConvertImageDtype(ConvertImageDtype { dtype }) => {
+                *dtype == Dtype::Float32
+            }
             Transform::Normalize(normalize) => !normalize.is_auto(),
             _ => false,
         };
@@ -105,13 +124,17 @@ impl Pipeline {
         }
     }
 
-    /// What the last steps of [`Pipeline::split_levels`] make of each of the 256 levels, channel by channel.
+    /// What the last steps of [`Pipeline::split_levels`] make of each of the 256 levels,
+    /// channel by channel.
     pub fn levels(&self, channels: usize) -> Result<Vec<[f32; 256]>> {
-        let pixels = (0..=255).flat_map(|level| std::iter::repeat_n(level, channels)).collect();
+        let pixels =
+            (0..=255).flat_map(|level| std::iter::repeat_n(level, channels)).collect();
         let ramp = Sample::Image(Image { width: 256, height: 1, channels, pixels });
         match self.apply(ramp, &mut super::rng(0, 0, 0))? {
             Sample::Tensor(tensor) => Ok(tensor.values.as_chunks::<256>().0.to_vec()),
-            Sample::Image(_) => Err(Error::failed(format_args!("`{self}` makes no floats of levels"))),
+            Sample::Image(_) => {
+                Err(Error::failed(format_args!("`{self}` makes no floats of levels")))
+            }
         }
     }
 
@@ -126,8 +149,9 @@ impl Pipeline {
         self.steps.iter().any(|t| t.step().is_random())
     }
 
-    /// Refuses a `Normalize(auto)` that the train split's statistics are not for: one whose values are not those from
-    /// 0 to 1 that ToTensor makes, and one within a random choice.
+    /// Refuses a `Normalize(auto)` that the train split's statistics are not for: one
+    /// whose values are not those from 0 to 1 that ToTensor makes, and one within a
+    /// random choice.
     pub fn check_statistics(&self) -> Result<()> {
         let refuse = |why: &str| Err(Error::usage(format_args!("Normalize(auto) {why}")));
         let (mut kind, mut changed) = (Kind::Image, None);
@@ -150,7 +174,9 @@ impl Pipeline {
                 Transform::RandomApply(one) if one.transforms.needs_statistics() => {
                     return refuse("cannot be within RandomApply: put it after it");
                 }
-                Transform::RandomChoice(some) if some.transforms.iter().any(Self::needs_statistics) => {
+                Transform::RandomChoice(some)
+                    if some.transforms.iter().any(Self::needs_statistics) =>
+                {
                     return refuse("cannot be within RandomChoice: put it after it");
                 }
                 _ => {}
@@ -171,7 +197,9 @@ impl Pipeline {
         let needs = |transform: &Transform| match transform {
             Transform::Normalize(n) => n.is_auto(),
             Transform::RandomApply(one) => one.transforms.needs_statistics(),
-            Transform::RandomChoice(some) => some.transforms.iter().any(Self::needs_statistics),
+            Transform::RandomChoice(some) => {
+                some.transforms.iter().any(Self::needs_statistics)
+            }
             _ => false,
         };
         self.steps.iter().any(needs)
@@ -189,18 +217,24 @@ impl Pipeline {
         Self { steps: self.steps.iter().map(filled).collect() }
     }
 
-    /// Whether this, as shards have it, is what `asked` asks for. Any statistics will do for a `Normalize(auto)`.
+    /// Whether this, as shards have it, is what `asked` asks for. Any statistics will do
+    /// for a `Normalize(auto)`.
     pub fn carries_out(&self, asked: &Self) -> bool {
         let same = |(done, asked): (&Transform, &Transform)| match (done, asked) {
-            (Transform::Normalize(_), Transform::Normalize(asked)) if asked.is_auto() => true,
+            (Transform::Normalize(_), Transform::Normalize(asked)) if asked.is_auto() => {
+                true
+            }
             _ => done == asked,
         };
-        self.steps.len() == asked.steps.len() && self.steps.iter().zip(&asked.steps).all(same)
+        self.steps.len() == asked.steps.len()
+            && self.steps.iter().zip(&asked.steps).all(same)
     }
 
-    /// Carries out the steps on one sample, drawing from its generator (see [`rng`](super::rng)).
+    /// Carries out the steps on one sample, drawing from its generator (see
+    /// [`rng`](super::rng)).
     ///
-    /// Errors name the step: a size that does not fit, a transform of pixels after ToTensor.
+    /// Errors name the step: a size that does not fit, a transform of pixels after
+    /// ToTensor.
     pub fn apply(&self, sample: Sample, rng: &mut Rng) -> Result<Sample> {
         sample.check()?;
         let mut sample = sample;
@@ -222,14 +256,22 @@ impl Pipeline {
         Ok(sample)
     }
 
-    /// All steps at once, for a uint8 image of this height and width, where they do nothing but move whole rows and
-    /// columns and would fill what is missing with the same; `None` otherwise, which does not depend on what is
-    /// drawn. It draws what [`Pipeline::apply`] draws.
-    pub fn rearrangement(&self, height: usize, width: usize, rng: &mut Rng) -> Result<Option<Rearrangement>> {
+    /// All steps at once, for a uint8 image of this height and width, where they do
+    /// nothing but move whole rows and columns and would fill what is missing with the
+    /// same; `None` otherwise, which does not depend on what is drawn. It draws what
+    /// [`Pipeline::apply`] draws.
+    pub fn rearrangement(
+        &self,
+        height: usize,
+        width: usize,
+        rng: &mut Rng,
+    ) -> Result<Option<Rearrangement>> {
         let mut all = Rearrangement::nothing(height, width);
         for step in self.steps.iter().map(Transform::step) {
             let (height, width) = (all.rows.len(), all.columns.len());
-            let next = step.rearrangement(height, width, rng).map_err(|e| e.within(step.name()))?;
+            let next = step
+                .rearrangement(height, width, rng)
+                .map_err(|e| e.within(step.name()))?;
             match next.and_then(|next| all.then(next)) {
                 Some(both) => all = both,
                 None => return Ok(None),
@@ -238,8 +280,8 @@ impl Pipeline {
         Ok(Some(all))
     }
 
-    /// What comes out for what goes in, without doing it. The size is `None` where it may differ from image to
-    /// image.
+    /// What comes out for what goes in, without doing it. The size is `None` where it may
+    /// differ from image to image.
     pub fn output(&self, input: Form) -> Result<Form> {
         input.check()?;
         self.steps.iter().try_fold(input, |form, transform| {
@@ -249,8 +291,8 @@ impl Pipeline {
         })
     }
 
-    /// `[C, H, W]` out for `[C, H, W]` of a uint8 image in; an error where a step cannot take it, or where
-    /// the size would differ from image to image.
+    /// `[C, H, W]` out for `[C, H, W]` of a uint8 image in; an error where a step cannot
+    /// take it, or where the size would differ from image to image.
     pub fn output_shape(&self, input: [usize; 3]) -> Result<[usize; 3]> {
         let form = self.output(Form::image(input))?;
         match form.size {
@@ -286,7 +328,8 @@ impl From<Vec<Transform>> for Pipeline {
     }
 }
 
-/// The canonical text, which parses back to an equal pipeline: arguments that are defaults are left out.
+/// The canonical text, which parses back to an equal pipeline: arguments that are
+/// defaults are left out.
 impl fmt::Display for Pipeline {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write_joined(f, &self.steps, " | ")
@@ -311,7 +354,11 @@ impl Pipeline {
     }
 }
 
-fn write_joined(f: &mut fmt::Formatter<'_>, steps: &[Transform], between: &str) -> fmt::Result {
+fn write_joined(
+    f: &mut fmt::Formatter<'_>,
+    steps: &[Transform],
+    between: &str,
+) -> fmt::Result {
     for (i, step) in steps.iter().enumerate() {
         if i > 0 {
             f.write_str(between)?;

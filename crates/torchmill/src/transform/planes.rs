@@ -4,11 +4,18 @@ use super::image::{Form, Image, Kind, Sample, Tensor, elements};
 use super::types::{Fill, PaddingMode};
 use crate::Result;
 
-/// For each row (or column) of an output, the row of the input that goes there, or `None` for the fill.
+/// For each row (or column) of an output, the row of the input that goes there, or `None`
+/// for the fill.
 pub(super) type Sources = Vec<Option<usize>>;
 
-/// A sample whose pixel (y, x) is the input's at (`rows[y]`, `columns[x]`), the fill where there is none.
-pub(super) fn rearranged(sample: &Sample, rows: &Sources, columns: &Sources, fill: &Fill) -> Result<Sample> {
+/// A sample whose pixel (y, x) is the input's at (`rows[y]`, `columns[x]`), the fill
+/// where there is none.
+pub(super) fn rearranged(
+    sample: &Sample,
+    rows: &Sources,
+    columns: &Sources,
+    fill: &Fill,
+) -> Result<Sample> {
     let [channels, ..] = sample.shape();
     let (height, width) = (rows.len(), columns.len());
     elements(channels, height, width)?;
@@ -21,7 +28,9 @@ pub(super) fn rearranged(sample: &Sample, rows: &Sources, columns: &Sources, fil
         Sample::Tensor(tensor) => {
             let [_, h, w] = tensor.shape;
             let mut values = Vec::with_capacity(channels * height * width);
-            for (plane, fill) in tensor.values.chunks_exact(h * w).zip(fill.channels(channels)?) {
+            for (plane, fill) in
+                tensor.values.chunks_exact(h * w).zip(fill.channels(channels)?)
+            {
                 values.append(&mut gathered(plane, w, rows, columns, &[fill as f32]));
             }
             Sample::Tensor(Tensor { shape: [channels, height, width], values })
@@ -30,14 +39,25 @@ pub(super) fn rearranged(sample: &Sample, rows: &Sources, columns: &Sources, fil
 }
 
 /// Pixels of `fill.len()` values each, row by row.
-fn gathered<T: Copy>(from: &[T], width: usize, rows: &Sources, columns: &Sources, fill: &[T]) -> Vec<T> {
+fn gathered<T: Copy>(
+    from: &[T],
+    width: usize,
+    rows: &Sources,
+    columns: &Sources,
+    fill: &[T],
+) -> Vec<T> {
     let channels = fill.len();
     let mut to = Vec::with_capacity(rows.len() * columns.len() * channels);
     let blank: Vec<T> = columns.iter().flat_map(|_| fill).copied().collect();
-    // Most often the columns are a run of the input's between two margins: that is copied whole.
+    // Most often the columns are a run of the input's between two margins: that is copied
+    // whole.
     let left = columns.iter().take_while(|c| c.is_none()).count();
     let first = columns.get(left).copied().flatten();
-    let run = columns[left..].iter().zip(first.unwrap_or(0)..).take_while(|(c, n)| **c == Some(*n)).count();
+    let run = columns[left..]
+        .iter()
+        .zip(first.unwrap_or(0)..)
+        .take_while(|(c, n)| **c == Some(*n))
+        .count();
     let plain = columns[left + run..].iter().all(Option::is_none);
     for row in rows {
         let Some(y) = row else {
@@ -53,7 +73,9 @@ fn gathered<T: Copy>(from: &[T], width: usize, rows: &Sources, columns: &Sources
             }
             _ => {
                 for column in columns {
-                    to.extend_from_slice(column.map_or(fill, |x| &line[x * channels..][..channels]));
+                    to.extend_from_slice(
+                        column.map_or(fill, |x| &line[x * channels..][..channels]),
+                    );
                 }
             }
         }
@@ -68,11 +90,18 @@ pub(super) fn all(n: usize) -> Sources {
 
 /// `length` in a row from `start` on, which may lie outside 0 to n - 1.
 pub(super) fn window(n: usize, start: isize, length: usize) -> Sources {
-    (0..length).map(|i| start.checked_add_unsigned(i)?.try_into().ok().filter(|&i| i < n)).collect()
+    (0..length)
+        .map(|i| start.checked_add_unsigned(i)?.try_into().ok().filter(|&i| i < n))
+        .collect()
 }
 
 /// 0 to n - 1 with this many before and after.
-pub(super) fn padded(n: usize, before: usize, after: usize, mode: PaddingMode) -> Sources {
+pub(super) fn padded(
+    n: usize,
+    before: usize,
+    after: usize,
+    mode: PaddingMode,
+) -> Sources {
     let (n, before, after) = (n as isize, before as isize, after as isize);
     let mirrored = |i: isize, period: isize| {
         let i = i.rem_euclid(period);
@@ -83,7 +112,8 @@ pub(super) fn padded(n: usize, before: usize, after: usize, mode: PaddingMode) -
         PaddingMode::Edge => Some(i.clamp(0, n - 1)),
         PaddingMode::Symmetric => Some(mirrored(i, 2 * n)),
         PaddingMode::Reflect if n == 1 => Some(0),
-        // Mirrored about the outermost pixel: the second half of the period is shorter by two.
+        // Mirrored about the outermost pixel: the second half of the period is shorter by
+        // two.
         PaddingMode::Reflect => {
             let i = i.rem_euclid(2 * n - 2);
             Some(i.min(2 * n - 2 - i))
@@ -92,7 +122,8 @@ pub(super) fn padded(n: usize, before: usize, after: usize, mode: PaddingMode) -
     (-before..n + after).map(|i| source(i).map(|i| i as usize)).collect()
 }
 
-/// Half of an even or odd difference, rounded as Python rounds: halves to the even neighbour.
+/// Half of an even or odd difference, rounded as Python rounds: halves to the even
+/// neighbour.
 pub(super) fn half(difference: isize) -> isize {
     (difference as f64 / 2.0).round_ties_even() as isize
 }

@@ -30,7 +30,8 @@ fn literal() -> impl Strategy<Value = String> {
     ]
 }
 
-/// Each transform with arguments that suit it, `#` standing for a small number, `%` for a probability.
+/// Each transform with arguments that suit it, `#` standing for a small number, `%` for a
+/// probability.
 const SUITED: &[&str] = &[
     "AutoAugment(AutoAugmentPolicy.CIFAR10, fill=#)",
     "CenterCrop((#, #))",
@@ -79,8 +80,11 @@ const MOVES: &[&str] = &[
 ];
 
 fn suited() -> impl Strategy<Value = String> {
-    (proptest::sample::select(SUITED), proptest::collection::vec((1..40_u32, 0..=10_u32), 9)).prop_map(
-        |(template, numbers)| {
+    (
+        proptest::sample::select(SUITED),
+        proptest::collection::vec((1..40_u32, 0..=10_u32), 9),
+    )
+        .prop_map(|(template, numbers)| {
             let mut numbers = numbers.into_iter().cycle();
             let fill = |c| match (c, numbers.next()) {
                 ('#', Some((n, _))) => n.to_string(),
@@ -88,8 +92,7 @@ fn suited() -> impl Strategy<Value = String> {
                 _ => String::from(c),
             };
             template.chars().map(fill).collect()
-        },
-    )
+        })
 }
 
 /// A transform with arguments that may suit it.
@@ -100,7 +103,8 @@ fn transform() -> impl Strategy<Value = String> {
     let with_lists = simple.prop_recursive(2, 8, 3, |inner| {
         let list = proptest::collection::vec(inner, 0..4).prop_map(|v| v.join(", "));
         prop_oneof![
-            (list.clone(), number()).prop_map(|(list, p)| format!("RandomApply([{list}], p={p})")),
+            (list.clone(), number())
+                .prop_map(|(list, p)| format!("RandomApply([{list}], p={p})")),
             list.clone().prop_map(|list| format!("RandomChoice([{list}])")),
             list.prop_map(|list| format!("Compose([{list}])")),
         ]
@@ -152,7 +156,8 @@ fn noise() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    /// A crop right after Resize makes only what is left: it must be what would have been left.
+    /// A crop right after Resize makes only what is left: it must be what would have been
+    /// left.
     #[test]
     fn a_crop_after_resize_leaves_what_it_would_of_the_whole(
         size in (1..40_usize, 1..40_usize), channels in prop_oneof![Just(1_usize), Just(3)], seed in any::<u64>(),
@@ -216,7 +221,8 @@ proptest! {
         }
     }
 
-    /// What is promised of an image beforehand comes true, and what is refused is refused without a panic.
+    /// What is promised of an image beforehand comes true, and what is refused is refused
+    /// without a panic.
     #[test]
     fn forms_come_true(
         text in text(),
@@ -231,7 +237,8 @@ proptest! {
         let promised = pipeline.output(Form::image([channels, height, width]));
         let result = pipeline.apply(sample, &mut rng(seed, 0, 0));
         if let Ok(promised) = promised {
-            // Where a size is known only when it happens, a later step may find that it does not fit.
+            // Where a size is known only when it happens, a later step may find that it
+            // does not fit.
             if pipeline.needs_statistics() || (promised.size.is_none() && result.is_err()) {
                 return Ok(());
             }
@@ -254,9 +261,11 @@ fn many_of_the_texts_are_pipelines() {
     use proptest::strategy::ValueTree as _;
     let mut runner = proptest::test_runner::TestRunner::deterministic();
     let mut drawn = || transform().new_tree(&mut runner).unwrap().current();
-    let parsed: Vec<Pipeline> = (0..2000).filter_map(|_| Pipeline::parse(&drawn()).ok()).collect();
+    let parsed: Vec<Pipeline> =
+        (0..2000).filter_map(|_| Pipeline::parse(&drawn()).ok()).collect();
     assert!(parsed.len() > 500, "{}", parsed.len());
     let used = |name: &&str| parsed.iter().any(|p| p.to_string().contains(*name));
-    let unused: Vec<_> = super::Transform::NAMES.iter().filter(|name| !used(name)).collect();
+    let unused: Vec<_> =
+        super::Transform::NAMES.iter().filter(|name| !used(name)).collect();
     assert!(unused.is_empty(), "{unused:?}");
 }

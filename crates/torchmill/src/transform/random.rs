@@ -5,8 +5,9 @@ use rand::{RngExt as _, SeedableRng};
 /// The generator that transforms draw from.
 pub type Rng = rand_chacha::ChaCha8Rng;
 
-/// The generator for one image in one epoch. Each (seed, epoch, index) has its own key, so what is drawn for
-/// an image never depends on the number of threads or on which image came before.
+/// The generator for one image in one epoch. Each (seed, epoch, index) has its own key,
+/// so what is drawn for an image never depends on the number of threads or on which image
+/// came before.
 pub fn rng(seed: u64, epoch: u64, index: u64) -> Rng {
     let mut key = *b"seed----epoch---index---torchmil";
     key[..8].copy_from_slice(&seed.to_le_bytes());

@@ -1,5 +1,6 @@
-//! Steps that move whole rows and columns and change no pixel: margins, crops and mirror images. Several of them
-//! come to one look-up, which a loader can do while it reads the pixels anyway.
+//! Steps that move whole rows and columns and change no pixel: margins, crops and mirror
+//! images. Several of them come to one look-up, which a loader can do while it reads the
+//! pixels anyway.
 
 use super::image::Sample;
 use super::planes::{Sources, all, rearranged};
@@ -35,7 +36,12 @@ impl Rearrangement {
 
     /// Does it.
     pub(super) fn apply(&self, sample: &Sample) -> Result<Sample> {
-        rearranged(sample, &self.rows, &self.columns, self.fill.as_ref().unwrap_or(&Fill::zero()))
+        rearranged(
+            sample,
+            &self.rows,
+            &self.columns,
+            self.fill.as_ref().unwrap_or(&Fill::zero()),
+        )
     }
 
     /// This and then `next` in one, or `None` where both may fill, with other values.
@@ -47,7 +53,8 @@ impl Rearrangement {
         let through = |first: &Sources, second: &Sources| -> Sources {
             second.iter().map(|&i| first.get(i?).copied().flatten()).collect()
         };
-        let (rows, columns) = (through(&self.rows, &next.rows), through(&self.columns, &next.columns));
+        let (rows, columns) =
+            (through(&self.rows, &next.rows), through(&self.columns, &next.columns));
         Some(Self { rows, columns, fill })
     }
 

@@ -10,10 +10,11 @@ use super::types::{Interpolation, Size};
 use crate::Result;
 
 transform! {
-    /// An image at another size, filtered as Pillow does: always with antialiasing, as torchvision on PIL
-    /// images.
+    /// An image at another size, filtered as Pillow does: always with antialiasing, as
+    /// torchvision on PIL images.
     pub struct Resize {
-        /// `n` for the shorter side, the aspect ratio kept, or `(height, width)`; `None` with `max_size`.
+        /// `n` for the shorter side, the aspect ratio kept, or `(height, width)`; `None`
+        /// with `max_size`.
         pub size: Option<Size>,
         /// The filter.
         pub interpolation: Interpolation = Interpolation::Bilinear,
@@ -28,13 +29,17 @@ impl Resize {
     /// Height and width for an image of this height and width.
     pub fn size_for(&self, height: usize, width: usize) -> (usize, usize) {
         let (short, long) = (height.min(width), height.max(width));
-        let scaled = |to: usize, times: usize, by: usize| (to as f64 * times as f64 / by as f64) as usize;
+        let scaled = |to: usize, times: usize, by: usize| {
+            (to as f64 * times as f64 / by as f64) as usize
+        };
         let (new_short, new_long) = match (self.size, self.max_size) {
             (Some(Size::Exact(height, width)), _) => return (height, width),
             (None, None) => return (height, width),
             (None, Some(max)) => (scaled(max, short, long), max),
             (Some(Size::Side(side)), max) => match (scaled(side, long, short), max) {
-                (new_long, Some(max)) if new_long > max => (scaled(max, side, new_long), max),
+                (new_long, Some(max)) if new_long > max => {
+                    (scaled(max, side, new_long), max)
+                }
                 (new_long, _) => (side, new_long),
             },
         };
@@ -43,13 +48,15 @@ impl Resize {
 }
 
 impl Resize {
-    /// What [`CenterCrop`] then leaves of the image, without the rest being made first: the same pixels, sooner.
+    /// What [`CenterCrop`] then leaves of the image, without the rest being made first:
+    /// the same pixels, sooner.
     pub(super) fn then_crop(&self, image: Image, crop: &CenterCrop) -> Result<Image> {
         let (height, width) = self.size_for(image.height, image.width);
         match crop.inside(height, width) {
             Some(window) => part(image, [height, width], window, self.interpolation),
             None => {
-                let resized = Sample::Image(resized(image, height, width, self.interpolation)?);
+                let resized =
+                    Sample::Image(resized(image, height, width, self.interpolation)?);
                 crop.cropped(&resized)?.into_image()
             }
         }
@@ -59,13 +66,17 @@ impl Resize {
 impl Step for Resize {
     fn check(&self) -> std::result::Result<(), Wrong> {
         match (self.size, self.max_size) {
-            (None, None) => Err(Wrong::new("size", "is None: then max_size must be given")),
-            (Some(Size::Exact(..)), Some(_)) => {
-                Err(Wrong::new("max_size", "goes with a size of one number, not with (height, width)"))
+            (None, None) => {
+                Err(Wrong::new("size", "is None: then max_size must be given"))
             }
-            (Some(Size::Side(side)), Some(max)) if max <= side => {
-                Err(Wrong::new("max_size", format!("must be larger than size ({side}), not {max}")))
-            }
+            (Some(Size::Exact(..)), Some(_)) => Err(Wrong::new(
+                "max_size",
+                "goes with a size of one number, not with (height, width)",
+            )),
+            (Some(Size::Side(side)), Some(max)) if max <= side => Err(Wrong::new(
+                "max_size",
+                format!("must be larger than size ({side}), not {max}"),
+            )),
             (_, Some(0)) => Err(Wrong::new("max_size", "must be at least 1, not 0")),
             _ => Ok(()),
         }

@@ -51,9 +51,14 @@ impl Step for RandomResizedCrop {
 }
 
 impl RandomResizedCrop {
-    /// (top, left, height, width). After ten tries that do not fit, the largest central part of a ratio that is
-    /// allowed, as torchvision does.
-    pub(super) fn drawn(&self, height: usize, width: usize, rng: &mut Rng) -> (usize, usize, usize, usize) {
+    /// (top, left, height, width). After ten tries that do not fit, the largest central
+    /// part of a ratio that is allowed, as torchvision does.
+    pub(super) fn drawn(
+        &self,
+        height: usize,
+        width: usize,
+        rng: &mut Rng,
+    ) -> (usize, usize, usize, usize) {
         for _ in 0..10 {
             let (w, h) = rectangle(height * width, self.scale, self.ratio, rng);
             if (1..=width).contains(&w) && (1..=height).contains(&h) {

@@ -49,7 +49,8 @@ impl Step for RandomRotation {
     fn apply(&self, sample: Sample, rng: &mut Rng) -> Result<Sample> {
         let image = sample.into_image()?;
         let angle = between(self.degrees.about(0.0), rng);
-        rotate(&image, angle, self.interpolation, self.expand, self.center, &self.fill).map(Sample::Image)
+        rotate(&image, angle, self.interpolation, self.expand, self.center, &self.fill)
+            .map(Sample::Image)
     }
 }
 
@@ -79,8 +80,12 @@ impl Step for RandomAffine {
         if self.translate.is_some_and(|t| t.iter().any(|x| !(0.0..=1.0).contains(x))) {
             return Err(Wrong::new("translate", "must be two numbers from 0 to 1"));
         }
-        if self.scale.is_some_and(|[from, to]| !(from >= 1e-3 && from <= to && to <= 1e3)) {
-            return Err(Wrong::new("scale", "must go from low to high within 0.001 to 1000"));
+        if self.scale.is_some_and(|[from, to]| !(from >= 1e-3 && from <= to && to <= 1e3))
+        {
+            return Err(Wrong::new(
+                "scale",
+                "must go from low to high within 0.001 to 1000",
+            ));
         }
         if let Some(Shear { x, y }) = self.shear {
             x.check("shear", 0.0, [-MAX_ANGLE, MAX_ANGLE])?;
@@ -115,10 +120,13 @@ impl RandomAffine {
         let angle = between(self.degrees.about(0.0), rng);
         let translate = self.translate.map_or([0.0; 2], |[x, y]| {
             // Whole pixels, halves to even.
-            [x * width as f64, y * height as f64].map(|most| between([-most, most], rng).round_ties_even())
+            [x * width as f64, y * height as f64]
+                .map(|most| between([-most, most], rng).round_ties_even())
         });
         let scale = self.scale.map_or(1.0, |range| between(range, rng));
-        let shear = self.shear.map_or([0.0; 2], |s| [s.x, s.y].map(|along| between(along.about(0.0), rng)));
+        let shear = self
+            .shear
+            .map_or([0.0; 2], |s| [s.x, s.y].map(|along| between(along.about(0.0), rng)));
         Affine { angle, translate, scale, shear, center: self.center }
     }
 }
@@ -138,10 +146,13 @@ impl Argument for Shear {
         let Value::List(items) = &item.value else {
             return Ok(Self { x: Spread::read(item, place)?, y: Spread::By(0.0) });
         };
-        let degrees = items.iter().map(|i| f64::read(i, place)).collect::<Result<Vec<_>>>()?;
+        let degrees =
+            items.iter().map(|i| f64::read(i, place)).collect::<Result<Vec<_>>>()?;
         match degrees[..] {
             [from, to] => Ok(Self { x: Spread::Between(from, to), y: Spread::By(0.0) }),
-            [a, b, c, d] => Ok(Self { x: Spread::Between(a, b), y: Spread::Between(c, d) }),
+            [a, b, c, d] => {
+                Ok(Self { x: Spread::Between(a, b), y: Spread::Between(c, d) })
+            }
             _ => Err(place.must_be("a number, two or four", item)),
         }
     }
@@ -155,7 +166,9 @@ impl Argument for Shear {
 
 fn check_center(center: Option<[f64; 2]>) -> std::result::Result<(), Wrong> {
     match center {
-        Some(c) if c.iter().any(|x| x.abs() > MAX_ANGLE) => Err(Wrong::new("center", "is far outside")),
+        Some(c) if c.iter().any(|x| x.abs() > MAX_ANGLE) => {
+            Err(Wrong::new("center", "is far outside"))
+        }
         _ => Ok(()),
     }
 }

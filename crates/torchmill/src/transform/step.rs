@@ -10,8 +10,8 @@ use crate::{Error, Result};
 pub(super) trait Declared {
     /// torchvision's name.
     fn name(&self) -> &'static str;
-    /// What a canonical text has between the parentheses: each argument that is not its default, with its
-    /// name where it cannot stand by position.
+    /// What a canonical text has between the parentheses: each argument that is not its
+    /// default, with its name where it cannot stand by position.
     fn written(&self) -> Vec<(Option<&'static str>, Value)>;
 }
 
@@ -32,18 +32,26 @@ pub(super) trait Step: Declared {
         input
     }
 
-    /// The form that comes out for the form that goes in, or an error where it cannot take it.
+    /// The form that comes out for the form that goes in, or an error where it cannot
+    /// take it.
     fn output(&self, input: Form) -> Result<Form> {
         Ok(input)
     }
 
-    /// For a transform that does nothing but move whole rows and columns: where they come from in an image of this
-    /// height and width. That is all there is to say of it; other transforms have [`Step::apply`].
-    fn rearrangement(&self, _height: usize, _width: usize, _rng: &mut Rng) -> Result<Option<Rearrangement>> {
+    /// For a transform that does nothing but move whole rows and columns: where they come
+    /// from in an image of this height and width. That is all there is to say of it;
+    /// other transforms have [`Step::apply`].
+    fn rearrangement(
+        &self,
+        _height: usize,
+        _width: usize,
+        _rng: &mut Rng,
+    ) -> Result<Option<Rearrangement>> {
         Ok(None)
     }
 
-    /// The work itself. A sample's length agrees with its shape, here and in what is returned.
+    /// The work itself. A sample's length agrees with its shape, here and in what is
+    /// returned.
     fn apply(&self, sample: Sample, rng: &mut Rng) -> Result<Sample> {
         let [_, height, width] = sample.shape();
         match self.rearrangement(height, width, rng)? {
@@ -68,7 +76,10 @@ impl Wrong {
     }
 
     /// Unless this is a probability.
-    pub(super) fn unless_probability(parameter: &'static str, p: f64) -> std::result::Result<(), Self> {
+    pub(super) fn unless_probability(
+        parameter: &'static str,
+        p: f64,
+    ) -> std::result::Result<(), Self> {
         if (0.0..=1.0).contains(&p) {
             return Ok(());
         }

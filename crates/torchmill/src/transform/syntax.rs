@@ -1,4 +1,5 @@
-//! From pipeline text to calls: `Name(literal, key=literal) | Name | ...`, in Python's spelling.
+//! From pipeline text to calls: `Name(literal, key=literal) | Name | ...`, in Python's
+//! spelling.
 
 use super::value::{Call, Given, Item, Value};
 use crate::{Error, Result};
@@ -18,7 +19,10 @@ pub(super) fn parse(text: &str) -> Result<Vec<Call>> {
         match parser.peek() {
             None => break,
             Some('|') => parser.at += 1,
-            Some(c) => return Err(parser.wrong(format_args!("expected `|` between transforms, found `{c}`"))),
+            Some(c) => {
+                return Err(parser
+                    .wrong(format_args!("expected `|` between transforms, found `{c}`")));
+            }
         }
         parser.skip_blanks();
         if parser.peek().is_none() {
@@ -28,7 +32,8 @@ pub(super) fn parse(text: &str) -> Result<Vec<Call>> {
     Ok(calls)
 }
 
-/// A usage error at a place in the text: `line 2, column 7: ...`, without the line where there is only one.
+/// A usage error at a place in the text: `line 2, column 7: ...`, without the line where
+/// there is only one.
 pub(super) fn wrong_at(text: &str, at: usize, why: impl std::fmt::Display) -> Error {
     let before: Vec<char> = text.chars().take(at).collect();
     let line = 1 + before.iter().filter(|&&c| c == '\n').count();
@@ -105,7 +110,10 @@ impl Parser<'_> {
         loop {
             let at = self.at;
             if !self.peek().is_some_and(|c| c.is_alphabetic() || c == '_') {
-                return Err(self.wrong(format_args!("expected a transform's name, found {}", self.found())));
+                return Err(self.wrong(format_args!(
+                    "expected a transform's name, found {}",
+                    self.found()
+                )));
             }
             let name = self.run(|c| c.is_alphanumeric() || c == '_');
             if !self.take('.') {
@@ -129,9 +137,13 @@ impl Parser<'_> {
         Ok(Given { name: None, item: self.item()? })
     }
 
-    /// What stands between an opening bracket (here) and a closing one, separated by commas; whether a
-    /// comma came last.
-    fn sequence(&mut self, close: char, mut one: impl FnMut(&mut Self) -> Result<()>) -> Result<bool> {
+    /// What stands between an opening bracket (here) and a closing one, separated by
+    /// commas; whether a comma came last.
+    fn sequence(
+        &mut self,
+        close: char,
+        mut one: impl FnMut(&mut Self) -> Result<()>,
+    ) -> Result<bool> {
         let opened = self.at;
         self.at += 1;
         self.depth += 1;
@@ -146,13 +158,19 @@ impl Parser<'_> {
                 return Ok(comma);
             }
             if self.peek().is_none() {
-                return Err(self.wrong_at(opened, format_args!("this bracket is not closed with `{close}`")));
+                return Err(self.wrong_at(
+                    opened,
+                    format_args!("this bracket is not closed with `{close}`"),
+                ));
             }
             one(self)?;
             self.skip_blanks();
             comma = self.take(',');
             if !comma && self.peek().is_some_and(|c| c != close) {
-                return Err(self.wrong(format_args!("expected `,` or `{close}`, found {}", self.found())));
+                return Err(self.wrong(format_args!(
+                    "expected `,` or `{close}`, found {}",
+                    self.found()
+                )));
             }
         }
     }
@@ -163,9 +181,15 @@ impl Parser<'_> {
             Some('(') => self.parenthesised()?,
             Some('[') => self.list(']')?.0,
             Some('"' | '\'') => self.text()?,
-            Some(c) if c.is_ascii_digit() || matches!(c, '-' | '+' | '.') => self.number()?,
+            Some(c) if c.is_ascii_digit() || matches!(c, '-' | '+' | '.') => {
+                self.number()?
+            }
             Some(c) if c.is_alphabetic() || c == '_' => self.word()?,
-            _ => return Err(self.wrong(format_args!("expected a value, found {}", self.found()))),
+            _ => {
+                return Err(
+                    self.wrong(format_args!("expected a value, found {}", self.found()))
+                );
+            }
         };
         Ok(Item { value, at })
     }
@@ -183,7 +207,9 @@ impl Parser<'_> {
     /// `(1, 2)`, `(1,)`, and `(1)`, which in Python is 1.
     fn parenthesised(&mut self) -> Result<Value> {
         match self.list(')')? {
-            (Value::List(mut items), false) if items.len() == 1 => Ok(items.remove(0).value),
+            (Value::List(mut items), false) if items.len() == 1 => {
+                Ok(items.remove(0).value)
+            }
             (list, _) => Ok(list),
         }
     }

@@ -48,7 +48,8 @@ macro_rules! table {
                 match self { $( Self::$name(step) => step, )* }
             }
 
-            /// Reads one call; `Compose`, which is no step of its own, is the pipeline's affair.
+            /// Reads one call; `Compose`, which is no step of its own, is the pipeline's
+            /// affair.
             pub(super) fn read(text: &str, call: &Call) -> Result<Self> {
                 let bound = |parameters| Bound::new(text, call, parameters);
                 let checked = |step: Self, bound: &Bound| match step.step().check() {

@@ -33,7 +33,9 @@ impl Argument for Size {
         const WHAT: &str = "a positive integer or (height, width)";
         let side = |item: &Item| match item.value {
             Value::Int(n) if (1..=MAX_SIDE as i64).contains(&n) => Ok(n as usize),
-            Value::Int(n) if n > MAX_SIDE as i64 => Err(place.must_be(&format!("at most {MAX_SIDE}"), item)),
+            Value::Int(n) if n > MAX_SIDE as i64 => {
+                Err(place.must_be(&format!("at most {MAX_SIDE}"), item))
+            }
             Value::Int(_) => Err(place.must_be("at least 1", item)),
             _ => Err(place.must_be(WHAT, item)),
         };
@@ -71,7 +73,9 @@ impl Argument for Edges {
     /// `4`, `(left and right, top and bottom)` or `(left, top, right, bottom)`.
     fn read(item: &Item, place: &Place) -> Result<Self> {
         let sides = match &item.value {
-            Value::List(items) => items.iter().map(|i| usize::read(i, place)).collect::<Result<Vec<_>>>()?,
+            Value::List(items) => {
+                items.iter().map(|i| usize::read(i, place)).collect::<Result<Vec<_>>>()?
+            }
             _ => vec![usize::read(item, place)?],
         };
         match sides[..] {
@@ -90,7 +94,8 @@ impl Argument for Edges {
     }
 }
 
-/// The value of pixels that come from outside the image: one, or one a channel; `None` in a text is 0.
+/// The value of pixels that come from outside the image: one, or one a channel; `None` in
+/// a text is 0.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Fill(pub Vec<f64>);
 
@@ -122,8 +127,12 @@ impl Argument for Fill {
     fn read(item: &Item, place: &Place) -> Result<Self> {
         match &item.value {
             Value::None => Ok(Self::zero()),
-            Value::List(items) if items.is_empty() => Err(place.must_be("a number, or one a channel", item)),
-            Value::List(items) => items.iter().map(|i| f64::read(i, place)).collect::<Result<_>>().map(Self),
+            Value::List(items) if items.is_empty() => {
+                Err(place.must_be("a number, or one a channel", item))
+            }
+            Value::List(items) => {
+                items.iter().map(|i| f64::read(i, place)).collect::<Result<_>>().map(Self)
+            }
             _ => Ok(Self(vec![f64::read(item, place)?])),
         }
     }
@@ -153,7 +162,8 @@ impl Spread {
         }
     }
 
-    /// Refuses negative distances, ranges that run backwards and what is beyond these bounds.
+    /// Refuses negative distances, ranges that run backwards and what is beyond these
+    /// bounds.
     pub(super) fn check(
         self,
         parameter: &'static str,
@@ -163,11 +173,15 @@ impl Spread {
         if let Self::By(distance) = self
             && distance < 0.0
         {
-            return Err(Wrong::new(parameter, format!("must not be negative, as {distance} is")));
+            return Err(Wrong::new(
+                parameter,
+                format!("must not be negative, as {distance} is"),
+            ));
         }
         let [low, high] = self.about(center);
         if !(bounds[0] <= low && low <= high && high <= bounds[1]) {
-            let why = format!("must go from low to high within {} to {}", bounds[0], bounds[1]);
+            let why =
+                format!("must go from low to high within {} to {}", bounds[0], bounds[1]);
             return Err(Wrong::new(parameter, why));
         }
         Ok(())
@@ -178,7 +192,9 @@ impl Argument for Spread {
     fn read(item: &Item, place: &Place) -> Result<Self> {
         match &item.value {
             Value::Int(_) | Value::Float(_) => f64::read(item, place).map(Self::By),
-            _ => <[f64; 2]>::read(item, place).map(|[low, high]| Self::Between(low, high)),
+            _ => {
+                <[f64; 2]>::read(item, place).map(|[low, high]| Self::Between(low, high))
+            }
         }
     }
     fn value(&self) -> Value {
@@ -192,11 +208,16 @@ impl Argument for Spread {
 /// A number without `.0` where it is whole, as one writes levels and degrees.
 pub(super) fn number(x: f64) -> Value {
     let whole = x as i64;
-    if whole as f64 == x && whole.abs() < 1 << 53 { Value::Int(whole) } else { Value::Float(x) }
+    if whole as f64 == x && whole.abs() < 1 << 53 {
+        Value::Int(whole)
+    } else {
+        Value::Float(x)
+    }
 }
 
 names! {
-    /// How pixels between pixels are found: torchvision's InterpolationMode, or PIL's numbers.
+    /// How pixels between pixels are found: torchvision's InterpolationMode, or PIL's
+    /// numbers.
     pub enum Interpolation shown |text: &str| format!("InterpolationMode.{}", text.to_uppercase()); {
         /// The nearest pixel.
         Nearest = "nearest" | "nearest-exact" | "nearest_exact" | "0",
@@ -218,7 +239,10 @@ impl Interpolation {
     pub(super) fn check_for_warping(self) -> std::result::Result<(), Wrong> {
         match self {
             Self::Nearest | Self::Bilinear | Self::Bicubic => Ok(()),
-            _ => Err(Wrong::new("interpolation", "must be nearest, bilinear or bicubic here")),
+            _ => Err(Wrong::new(
+                "interpolation",
+                "must be nearest, bilinear or bicubic here",
+            )),
         }
     }
 }

@@ -17,7 +17,8 @@ pub(super) enum Value {
     Text(String),
     /// `(1, 2)` or `[1, 2]`.
     List(Vec<Item>),
-    /// `Resize(32)`, or a bare name such as `ToTensor` or `auto`; prefixes (`transforms.v2.`) are dropped.
+    /// `Resize(32)`, or a bare name such as `ToTensor` or `auto`; prefixes
+    /// (`transforms.v2.`) are dropped.
     Call(Call),
     /// A whole pipeline, in the canonical text of RandomApply and RandomChoice.
     Pipeline(super::Pipeline),
@@ -69,7 +70,12 @@ impl Value {
 
     /// A bare name.
     pub(super) fn name(name: &str) -> Self {
-        Self::Call(Call { name: name.to_owned(), at: 0, called: false, arguments: Vec::new() })
+        Self::Call(Call {
+            name: name.to_owned(),
+            at: 0,
+            called: false,
+            arguments: Vec::new(),
+        })
     }
 
     /// What a message calls it.
@@ -100,7 +106,8 @@ impl From<f64> for Value {
     }
 }
 
-/// The shortest decimal that reads back as the same float32, which is how a float32 should look in a text.
+/// The shortest decimal that reads back as the same float32, which is how a float32
+/// should look in a text.
 impl From<f32> for Value {
     fn from(x: f32) -> Self {
         Self::Float(x.to_string().parse().unwrap_or(f64::from(x)))

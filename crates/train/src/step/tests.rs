@@ -8,7 +8,8 @@ use torchmill_nn::spec::Spec;
 
 use super::*;
 
-/// A learner of a small network without batch norm or dropout, with these keys in `[train]`.
+/// A learner of a small network without batch norm or dropout, with these keys in
+/// `[train]`.
 fn learner(train: &str) -> Learner {
     let layers = r#"
         name = "small"
@@ -31,10 +32,12 @@ fn learner(train: &str) -> Learner {
     Learner::new(model, Kind::Float, recipe.train, 3).unwrap()
 }
 
-/// Seven images, which no number of parts divides, and their labels; another batch each step.
+/// Seven images, which no number of parts divides, and their labels; another batch each
+/// step.
 fn step(learner: &mut Learner, step: u64) -> f64 {
-    let values: Vec<f32> =
-        (0..7 * 36).map(|i| ((i * 37 + step as i32 * 11) % 101) as f32 / 50.0 - 1.0).collect();
+    let values: Vec<f32> = (0..7 * 36)
+        .map(|i| ((i * 37 + step as i32 * 11) % 101) as f32 / 50.0 - 1.0)
+        .collect();
     let labels: Vec<i64> = (0..7).map(|i| (i * i + step as i64) % 3).collect();
     let batch = Batch {
         images: Tensor::from_slice(&values).reshape([7, 1, 6, 6]),
@@ -64,13 +67,21 @@ fn a_batch_in_parts_makes_the_step_of_the_whole_batch() {
             let loss = step(&mut whole, i);
             for parts in &mut parts {
                 let got = step(parts, i);
-                assert!((got - loss).abs() < 1e-5 * loss.abs(), "{train}: {got}, not {loss}");
+                assert!(
+                    (got - loss).abs() < 1e-5 * loss.abs(),
+                    "{train}: {got}, not {loss}"
+                );
             }
         }
         let after = weights(&whole);
-        let moved = before.iter().zip(&after).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        let moved =
+            before.iter().zip(&after).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
         for parts in &parts {
-            let off = weights(parts).iter().zip(&after).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            let off = weights(parts)
+                .iter()
+                .zip(&after)
+                .map(|(a, b)| (a - b).abs())
+                .fold(0.0, f32::max);
             assert!(off < 1e-4 * moved, "{train}: {off} off after moving {moved}");
         }
     }
@@ -78,7 +89,8 @@ fn a_batch_in_parts_makes_the_step_of_the_whole_batch() {
 
 #[test]
 fn the_average_is_the_first_weights_and_then_moves_by_what_is_left_of_the_decay() {
-    let mut learner = learner("ema = { decay = 0.75 }\noptimizer = { type = \"SGD\", lr = 0.5 }");
+    let mut learner =
+        learner("ema = { decay = 0.75 }\noptimizer = { type = \"SGD\", lr = 0.5 }");
     let start = weights(&learner);
     // AveragedModel copies the weights at its first update.
     let mut expected: Vec<f64> = Vec::new();
@@ -88,7 +100,10 @@ fn the_average_is_the_first_weights_and_then_moves_by_what_is_left_of_the_decay(
         if i == 0 {
             expected = now;
         } else {
-            expected.iter_mut().zip(now).for_each(|(average, now)| *average = 0.75 * *average + 0.25 * now);
+            expected
+                .iter_mut()
+                .zip(now)
+                .for_each(|(average, now)| *average = 0.75 * *average + 0.25 * now);
         }
     }
     let trained = weights(&learner);

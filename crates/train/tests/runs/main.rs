@@ -1,4 +1,5 @@
-//! `train` as a user runs it: on shards of generated images, interrupted, killed, resumed and misused.
+//! `train` as a user runs it: on shards of generated images, interrupted, killed, resumed
+//! and misused.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
 mod resume;
@@ -8,7 +9,9 @@ use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use torchmill::shard::file_name;
-use torchmill_testing::{assert_done, assert_fails, stderr, stdout, write_stripes, write_stripes_for};
+use torchmill_testing::{
+    assert_done, assert_fails, stderr, stdout, write_stripes, write_stripes_for,
+};
 
 const RECIPE: &str = r#"
 name = "stripes"
@@ -47,7 +50,11 @@ fn workplace() -> tempfile::TempDir {
 
 fn command(folder: &Path, run: &str, options: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_train"));
-    command.current_dir(folder).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     command.args([
         "--recipe",
         "recipe.toml",
@@ -85,12 +92,17 @@ fn checkpoint(folder: &Path, run: &str, name: &str) -> PathBuf {
 /// metrics.csv without what is measured in time.
 fn metrics(folder: &Path, run: &str) -> Vec<(String, u64, f64)> {
     let points = torchmill::metrics::read(&folder.join(run).join("metrics.csv")).unwrap();
-    points.into_iter().filter(|p| p.tag != "images per second").map(|p| (p.tag, p.step, p.value)).collect()
+    points
+        .into_iter()
+        .filter(|p| p.tag != "images per second")
+        .map(|p| (p.tag, p.step, p.value))
+        .collect()
 }
 
 #[track_caller]
 fn assert_same_run(folder: &Path, a: &str, b: &str) {
-    let weights = |run| std::fs::read(checkpoint(folder, run, "epoch-0003.safetensors")).unwrap();
+    let weights =
+        |run| std::fs::read(checkpoint(folder, run, "epoch-0003.safetensors")).unwrap();
     assert!(weights(a) == weights(b), "the weights differ");
     assert_eq!(metrics(folder, a), metrics(folder, b));
 }
@@ -105,16 +117,24 @@ fn a_run_learns_and_leaves_everything_behind() {
     let log = stderr(&output);
     assert!(log.starts_with("train set size: 200\ntest set size: 60\n"), "{log}");
     assert!(
-        log.contains("----- start training epoch 3 -----\n") && log.contains("total loss in test set: "),
+        log.contains("----- start training epoch 3 -----\n")
+            && log.contains("total loss in test set: "),
         "{log}"
     );
     let metrics = metrics(folder, "run");
-    let steps: Vec<u64> = metrics.iter().filter(|m| m.0 == "train loss").map(|m| m.1).collect();
+    let steps: Vec<u64> =
+        metrics.iter().filter(|m| m.0 == "train loss").map(|m| m.1).collect();
     assert_eq!(steps, (1..=75).collect::<Vec<_>>());
-    let accuracy: Vec<f64> = metrics.iter().filter(|m| m.0 == "test accuracy").map(|m| m.2).collect();
+    let accuracy: Vec<f64> =
+        metrics.iter().filter(|m| m.0 == "test accuracy").map(|m| m.2).collect();
     assert_eq!(accuracy.len(), 3);
     assert!(accuracy[2] > 0.9, "{accuracy:?}");
-    for name in ["epoch-0001.safetensors", "epoch-0003.state", "last.safetensors", "best.safetensors"] {
+    for name in [
+        "epoch-0001.safetensors",
+        "epoch-0003.state",
+        "last.safetensors",
+        "best.safetensors",
+    ] {
         assert!(checkpoint(folder, "run", name).exists(), "{name}");
     }
 }
@@ -124,15 +144,29 @@ fn config_toml_repeats_the_run() {
     let folder = workplace();
     let folder = folder.path();
     assert_done(&train(folder, "first", &["--lr", "0.05", "--seed", "3"]));
-    let again = ["--config", "first/config.toml", "--run", "second", "--threads", "1", "--device", "cpu"];
-    let output = Command::new(env!("CARGO_BIN_EXE_train")).current_dir(folder).args(again).output().unwrap();
+    let again = [
+        "--config",
+        "first/config.toml",
+        "--run",
+        "second",
+        "--threads",
+        "1",
+        "--device",
+        "cpu",
+    ];
+    let output = Command::new(env!("CARGO_BIN_EXE_train"))
+        .current_dir(folder)
+        .args(again)
+        .output()
+        .unwrap();
     assert_done(&output);
     assert_same_run(folder, "first", "second");
     assert_done(&train(folder, "other", &["--lr", "0.05", "--seed", "4"]));
     assert_ne!(metrics(folder, "first"), metrics(folder, "other"));
 }
 
-/// Starts the same command line again and again, kills it ever later, until one gets to the end.
+/// Starts the same command line again and again, kills it ever later, until one gets to
+/// the end.
 fn kill_and_resume(folder: &Path, run: &str, options: &[&str]) -> usize {
     let options = [&["--resume"], options].concat();
     let (mut kills, mut pause) = (0, 40);
@@ -147,7 +181,8 @@ fn kill_and_resume(folder: &Path, run: &str, options: &[&str]) -> usize {
         child.wait().unwrap();
         kills += 1;
         // Until it comes to train at all, less often.
-        pause += if checkpoint(folder, run, "last.safetensors").exists() { 7 } else { 45 };
+        pause +=
+            if checkpoint(folder, run, "last.safetensors").exists() { 7 } else { 45 };
     }
     kills
 }
@@ -161,7 +196,9 @@ fn a_run_killed_at_any_moment_and_resumed_ends_as_one_never_interrupted() {
     assert_same_run(folder, "whole", "killed");
     let left = std::fs::read_dir(folder.join("killed/checkpoints")).unwrap();
     let names = left.map(|e| e.unwrap().file_name().into_string().unwrap());
-    assert!(names.into_iter().all(|n| !n.starts_with("step-") && !n.starts_with(".partial")));
+    assert!(
+        names.into_iter().all(|n| !n.starts_with("step-") && !n.starts_with(".partial"))
+    );
 }
 
 #[test]
@@ -169,10 +206,12 @@ fn a_run_that_ends_between_its_last_step_and_its_last_checkpoint_goes_on_to_it()
     let folder = workplace();
     let folder = folder.path();
     assert_done(&train(folder, "whole", &[]));
-    for (run, options) in
-        [("epochs", ["--save-every", "3"].as_slice()), ("steps", &["--save-every", "3", "--steps", "75"])]
-    {
-        // A folder in the place of the last checkpoint ends the run after step 75 has been saved.
+    for (run, options) in [
+        ("epochs", ["--save-every", "3"].as_slice()),
+        ("steps", &["--save-every", "3", "--steps", "75"]),
+    ] {
+        // A folder in the place of the last checkpoint ends the run after step 75 has
+        // been saved.
         let last = checkpoint(folder, run, "epoch-0003.safetensors");
         std::fs::create_dir_all(last.join("in-the-way")).unwrap();
         let options = [&["--resume"], options].concat();
@@ -206,7 +245,8 @@ lr = 0.01
 amsgrad = true
 "#;
 
-/// [`RECIPE`]'s network with batch norm and stochastic depth before it, trained with [`FULL`].
+/// [`RECIPE`]'s network with batch norm and stochastic depth before it, trained with
+/// [`FULL`].
 fn full_recipe() -> String {
     const BLOCK: &str = r#"[[model.layer]]
 type = "Residual"
@@ -229,7 +269,8 @@ fn no_state_of_the_step_shows_a_trace_of_being_killed() {
     assert_done(&train(folder, "whole", &[]));
     assert!(kill_and_resume(folder, "killed", &["--save-every", "2"]) > 0);
     assert_same_run(folder, "whole", "killed");
-    // In a run that is slower to start than to train, all kills could come at the beginning.
+    // In a run that is slower to start than to train, all kills could come at the
+    // beginning.
     assert_done(&train(folder, "stopped", &["--steps", "37"]));
     assert_done(&train(folder, "stopped", &["--resume", "--epochs", "3"]));
     assert_same_run(folder, "whole", "stopped");
@@ -244,20 +285,29 @@ fn every_state_of_the_step_is_taken_up_again() {
     let rates = metrics(folder, "whole").into_iter().filter(|m| m.0 == "learning rate");
     let rates: Vec<f64> = rates.map(|m| m.2).collect();
     assert!(rates[2] < rates[0], "the plateau was never reached: {rates:?}");
-    // Stopped after the second epoch, whose checkpoint holds the average, and gone on with.
+    // Stopped after the second epoch, whose checkpoint holds the average, and gone on
+    // with.
     assert_done(&train(folder, "again", &["--epochs", "2"]));
     assert_done(&train(folder, "again", &["--resume", "--epochs", "3"]));
     assert_same_run(folder, "whole", "again");
     // What was evaluated is what was saved.
-    let without = std::fs::read_to_string(folder.join("recipe.toml")).unwrap().replace("ema = ", "#");
+    let without = std::fs::read_to_string(folder.join("recipe.toml"))
+        .unwrap()
+        .replace("ema = ", "#");
     std::fs::write(folder.join("recipe.toml"), without).unwrap();
     assert_done(&train(folder, "without", &[]));
-    let losses = |run| metrics(folder, run).into_iter().filter(|m| m.0 == "train loss").collect::<Vec<_>>();
+    let losses = |run| {
+        metrics(folder, run)
+            .into_iter()
+            .filter(|m| m.0 == "train loss")
+            .collect::<Vec<_>>()
+    };
     assert_ne!(
         std::fs::read(checkpoint(folder, "whole", "last.safetensors")).unwrap(),
         std::fs::read(checkpoint(folder, "without", "last.safetensors")).unwrap()
     );
-    // The average changes nothing about the training itself, but for the plateau that it is evaluated for.
+    // The average changes nothing about the training itself, but for the plateau that it
+    // is evaluated for.
     assert_eq!(losses("whole")[..25], losses("without")[..25]);
 }
 
@@ -276,11 +326,16 @@ fn ctrl_c_saves_and_the_run_goes_on() {
     let output = child.wait_with_output().unwrap();
     assert_fails(&output, 130, "go on with: train --run run --resume");
     let last = std::fs::read_link(checkpoint(folder, "run", "last.safetensors")).unwrap();
-    let done: usize = metrics(folder, "run").iter().filter(|m| m.0 == "test accuracy").count();
+    let done: usize =
+        metrics(folder, "run").iter().filter(|m| m.0 == "test accuracy").count();
     assert!(done < 2000, "{last:?}");
     let output = train(folder, "run", &["--resume", "--epochs", &(done + 2).to_string()]);
     assert_done(&output);
-    assert!(stderr(&output).contains("going on from run/checkpoints/"), "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains("going on from run/checkpoints/"),
+        "{}",
+        stderr(&output)
+    );
 }
 
 #[test]
@@ -290,10 +345,15 @@ fn a_finished_run_goes_on_to_more_epochs_in_its_own_folder_or_another() {
     assert_done(&train(folder, "whole", &[]));
     assert_done(&train(folder, "short", &["--epochs", "2"]));
     let from = checkpoint(folder, "short", "epoch-0001.safetensors");
-    assert_done(&train(folder, "branch", &["--resume", from.to_str().unwrap(), "--epochs", "3"]));
+    assert_done(&train(
+        folder,
+        "branch",
+        &["--resume", from.to_str().unwrap(), "--epochs", "3"],
+    ));
     assert_same_run(folder, "whole", "branch");
     assert_done(&train(folder, "short", &["--resume", "--epochs", "3"]));
-    let earlier = train(folder, "short", &["--resume", from.to_str().unwrap(), "--epochs", "3"]);
+    let earlier =
+        train(folder, "short", &["--resume", from.to_str().unwrap(), "--epochs", "3"]);
     assert_fails(&earlier, 2, "is not its run's last checkpoint: give a new --run");
     assert_same_run(folder, "whole", "short");
 }
@@ -303,7 +363,11 @@ fn misuse_is_told_in_one_line_and_writes_nothing() {
     let folder = workplace();
     let folder = folder.path();
     assert_done(&train(folder, "run", &["--epochs", "1"]));
-    assert_fails(&train(folder, "run", &[]), 2, "run already holds a run: give another --run, or go on");
+    assert_fails(
+        &train(folder, "run", &[]),
+        2,
+        "run already holds a run: give another --run, or go on",
+    );
     assert_fails(
         &train(folder, "new", &["--batch-size", "500"]),
         2,
@@ -315,18 +379,48 @@ fn misuse_is_told_in_one_line_and_writes_nothing() {
         train(folder, "new2", &["--recipe", name])
     };
     // clap takes the last of two, so the recipe can be given again.
-    assert_fails(&recipe("key.toml", RECIPE.replace("epochs", "epoch")), 2, "line 19: unknown field `epoch`");
-    assert_fails(&recipe("layer.toml", RECIPE.replace("Conv2d", "Conv2D")), 2, "unknown variant `Conv2D`");
+    assert_fails(
+        &recipe("key.toml", RECIPE.replace("epochs", "epoch")),
+        2,
+        "line 19: unknown field `epoch`",
+    );
+    assert_fails(
+        &recipe("layer.toml", RECIPE.replace("Conv2d", "Conv2D")),
+        2,
+        "unknown variant `Conv2D`",
+    );
     let misfit = RECIPE.replace("kernel_size = 3", "kernel_size = 9");
-    assert_fails(&recipe("size.toml", misfit), 2, "layer net.0 (Conv2d), which gets [1, 8, 8]");
-    let misfit = RECIPE.replace("type = \"Linear\"", "type = \"Linear\"\nin_features = 7");
-    assert_fails(&recipe("features.toml", misfit), 2, "in_features is 7, but it gets 144");
-    assert_fails(&train(folder, "new2", &["--recipe", "missing.toml"]), 1, "cannot read missing.toml");
-    assert_fails(&train(folder, "new2", &["--data", "nowhere"]), 1, "nowhere: no such file or folder");
-    assert_fails(&train(folder, "new2", &["--device", "cuda:99"]), 1, "CUDA is not available");
+    assert_fails(
+        &recipe("size.toml", misfit),
+        2,
+        "layer net.0 (Conv2d), which gets [1, 8, 8]",
+    );
+    let misfit =
+        RECIPE.replace("type = \"Linear\"", "type = \"Linear\"\nin_features = 7");
+    assert_fails(
+        &recipe("features.toml", misfit),
+        2,
+        "in_features is 7, but it gets 144",
+    );
+    assert_fails(
+        &train(folder, "new2", &["--recipe", "missing.toml"]),
+        1,
+        "cannot read missing.toml",
+    );
+    assert_fails(
+        &train(folder, "new2", &["--data", "nowhere"]),
+        1,
+        "nowhere: no such file or folder",
+    );
+    assert_fails(
+        &train(folder, "new2", &["--device", "cuda:99"]),
+        1,
+        "CUDA is not available",
+    );
     let output = train(folder, "new2", &["--device", "tpu"]);
     assert!(
-        output.status.code() == Some(2) && stderr(&output).contains("none of auto, cpu, cuda"),
+        output.status.code() == Some(2)
+            && stderr(&output).contains("none of auto, cpu, cuda"),
         "{output:?}"
     );
     assert!(!folder.join("new2").exists());
@@ -364,7 +458,11 @@ fn damaged_and_foreign_files_are_refused() {
     let mut damaged = std::fs::read(&state).unwrap();
     damaged[40] ^= 1;
     std::fs::write(&state, damaged).unwrap();
-    assert_fails(&go_on(folder, "run", &[]), 1, "epoch-0001.state: its checksum is wrong");
+    assert_fails(
+        &go_on(folder, "run", &[]),
+        1,
+        "epoch-0001.state: its checksum is wrong",
+    );
 }
 
 /// The names in a run's checkpoints folder that start so.
@@ -385,9 +483,21 @@ fn target(folder: &Path, run: &str, link: &str) -> String {
 fn every_option_of_the_loop_leaves_no_trace_of_being_killed() {
     let folder = workplace();
     let folder = folder.path();
-    let options = ["--save-every", "3", "--val-fraction", "0.2", "--eval-every", "2", "--keep", "1"];
-    let options =
-        [&options[..], &["--patience", "2", "--set", "checkpoints.best=val loss", "--steps", "47"]].concat();
+    let options = [
+        "--save-every",
+        "3",
+        "--val-fraction",
+        "0.2",
+        "--eval-every",
+        "2",
+        "--keep",
+        "1",
+    ];
+    let options = [
+        &options[..],
+        &["--patience", "2", "--set", "checkpoints.best=val loss", "--steps", "47"],
+    ]
+    .concat();
     assert_done(&train(folder, "whole", &options));
     assert!(kill_and_resume(folder, "killed", &options) > 0);
     assert_eq!(metrics(folder, "whole"), metrics(folder, "killed"));
@@ -411,7 +521,10 @@ fn a_run_of_so_many_steps_ends_in_the_middle_of_an_epoch_and_can_go_on() {
     assert_done(&train(folder, "run", &["--resume", "--epochs", "3"]));
     assert_done(&train(folder, "whole", &[]));
     assert_same_run(folder, "whole", "run");
-    assert_eq!(target(folder, "run", "best.safetensors"), target(folder, "whole", "best.safetensors"));
+    assert_eq!(
+        target(folder, "run", "best.safetensors"),
+        target(folder, "whole", "best.safetensors")
+    );
 }
 
 #[test]
@@ -421,8 +534,10 @@ fn validation_leaves_the_test_split_alone_until_the_end() {
     let output = train(folder, "run", &["--val-fraction", "0.25"]);
     assert_done(&output);
     assert!(stderr(&output).contains("val set size: 51\n"), "{}", stderr(&output));
-    let tags: Vec<(String, u64)> = metrics(folder, "run").into_iter().map(|m| (m.0, m.1)).collect();
-    let at = |tag: &str| tags.iter().filter(|t| t.0 == tag).map(|t| t.1).collect::<Vec<_>>();
+    let tags: Vec<(String, u64)> =
+        metrics(folder, "run").into_iter().map(|m| (m.0, m.1)).collect();
+    let at =
+        |tag: &str| tags.iter().filter(|t| t.0 == tag).map(|t| t.1).collect::<Vec<_>>();
     assert_eq!(at("val accuracy"), [1, 2, 3]);
     assert_eq!(at("test accuracy").len(), 1);
     assert_eq!(tags.last().unwrap().0, "test mean loss");
@@ -430,20 +545,32 @@ fn validation_leaves_the_test_split_alone_until_the_end() {
     write_stripes(&folder.join("shards"), "val", 40, "d");
     assert_done(&train(folder, "given", &[]));
     assert!(metrics(folder, "given").iter().any(|m| m.0 == "val loss"));
-    let resume = train(folder, "run", &["--resume", "--val-fraction", "0.5", "--epochs", "4"]);
-    assert_fails(&resume, 1, "was trained on other shards than these, or another part of them");
+    let resume =
+        train(folder, "run", &["--resume", "--val-fraction", "0.5", "--epochs", "4"]);
+    assert_fails(
+        &resume,
+        1,
+        "was trained on other shards than these, or another part of them",
+    );
 }
 
 #[test]
 fn a_run_stops_early_and_keeps_the_best() {
     let folder = workplace();
     let folder = folder.path();
-    let output = train(folder, "run", &["--epochs", "200", "--patience", "2", "--keep", "1"]);
+    let output =
+        train(folder, "run", &["--epochs", "200", "--patience", "2", "--keep", "1"]);
     assert_done(&output);
     assert!(stderr(&output).contains("stopped early after epoch"), "{}", stderr(&output));
     let best = target(folder, "run", "best.safetensors");
     let last = target(folder, "run", "last.safetensors");
-    assert_eq!(names(folder, "run", "epoch-").iter().filter(|n| n.ends_with("safetensors")).count(), 2);
+    assert_eq!(
+        names(folder, "run", "epoch-")
+            .iter()
+            .filter(|n| n.ends_with("safetensors"))
+            .count(),
+        2
+    );
     assert!(best < last && checkpoint(folder, "run", &best).exists());
     let again = go_on(folder, "run", &[]);
     assert_eq!(stdout(&again), stdout(&output));
@@ -455,10 +582,18 @@ fn time_that_is_up_saves_and_says_how_to_go_on() {
     let folder = folder.path();
     let output = train(folder, "run", &["--epochs", "100000", "--max-time", "1s"]);
     assert_done(&output);
-    assert!(stderr(&output).contains("go on with: train --run run --resume"), "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains("go on with: train --run run --resume"),
+        "{}",
+        stderr(&output)
+    );
     let record = std::fs::read_to_string(folder.join("run/run.jsonl")).unwrap();
     assert_eq!(record.lines().count(), 2);
-    assert!(record.contains("\"outcome\":\"time is up\"") && record.contains("\"digest\":\"d\""), "{record}");
+    assert!(
+        record.contains("\"outcome\":\"time is up\"")
+            && record.contains("\"digest\":\"d\""),
+        "{record}"
+    );
 }
 
 #[test]
@@ -484,8 +619,11 @@ fn trying_out_takes_few_batches() {
     let steps = |run| metrics(folder, run).iter().filter(|m| m.0 == "train loss").count();
     assert_eq!(steps("limited"), 12);
     assert_done(&train(folder, "overfit", &["--overfit-batches", "1", "--epochs", "60"]));
-    let losses: Vec<f64> =
-        metrics(folder, "overfit").iter().filter(|m| m.0 == "train loss").map(|m| m.2).collect();
+    let losses: Vec<f64> = metrics(folder, "overfit")
+        .iter()
+        .filter(|m| m.0 == "train loss")
+        .map(|m| m.2)
+        .collect();
     assert_eq!(losses.len(), 60);
     assert!(losses[59] < losses[0] / 4.0, "{losses:?}");
     let set = ["--set", "train.optimizer.momentun=0.5"];
@@ -507,8 +645,10 @@ fn shards_prepared_as_the_recipe_says_in_other_words_are_no_news() {
         write_stripes_for(&folder.join("shards"), split, count, "d", pipeline);
     }
     let asked = |text: &str| {
-        let recipe =
-            RECIPE.replace("[model]", &format!("transforms = {{ train = {text}, test = {text} }}\n[model]"));
+        let recipe = RECIPE.replace(
+            "[model]",
+            &format!("transforms = {{ train = {text}, test = {text} }}\n[model]"),
+        );
         std::fs::write(folder.join("recipe.toml"), recipe).unwrap();
         train(folder, "run", &["--steps", "1", "--resume"])
     };
@@ -519,7 +659,8 @@ fn shards_prepared_as_the_recipe_says_in_other_words_are_no_news() {
     let other = asked("\"ToTensor\"");
     assert_done(&other);
     assert!(
-        stderr(&other).contains("note: the test shards were prepared with `ToTensor | Norm"),
+        stderr(&other)
+            .contains("note: the test shards were prepared with `ToTensor | Norm"),
         "{}",
         stderr(&other)
     );
@@ -532,18 +673,27 @@ fn an_epoch_goes_on_with_the_batches_that_it_began_with() {
     let folder = workplace();
     let folder = folder.path();
     assert_done(&train(folder, "run", &["--steps", "30"]));
-    for change in
-        [&["--batch-size", "16"][..], &["--overfit-batches", "20"], &["--set", "train.shuffle=false"]]
-    {
+    for change in [
+        &["--batch-size", "16"][..],
+        &["--overfit-batches", "20"],
+        &["--set", "train.shuffle=false"],
+    ] {
         let options = [&["--resume", "--epochs", "3"], change].concat();
-        let why =
-            "was saved in the middle of epoch 2, after 5 batches of 8 in a random order: go on with those";
+        let why = "was saved in the middle of epoch 2, after 5 batches of 8 in a random order: go on with those";
         assert_fails(&train(folder, "run", &options), 2, why);
     }
-    // Nothing of that has been written into config.toml; and after a whole epoch the batches may change.
+    // Nothing of that has been written into config.toml; and after a whole epoch the
+    // batches may change.
     assert_done(&train(folder, "run", &["--resume", "--epochs", "2"]));
-    assert_done(&train(folder, "run", &["--resume", "--epochs", "3", "--batch-size", "16"]));
-    assert_eq!(metrics(folder, "run").iter().filter(|m| m.0 == "train loss").count(), 25 + 25 + 12);
+    assert_done(&train(
+        folder,
+        "run",
+        &["--resume", "--epochs", "3", "--batch-size", "16"],
+    ));
+    assert_eq!(
+        metrics(folder, "run").iter().filter(|m| m.0 == "train loss").count(),
+        25 + 25 + 12
+    );
 }
 
 #[test]
@@ -552,19 +702,42 @@ fn a_run_from_other_weights_with_frozen_layers_goes_on_and_is_repeated() {
     let folder = folder.path();
     assert_done(&train(folder, "first", &["--epochs", "1"]));
     let from = "first/checkpoints/epoch-0001.safetensors";
-    let start = ["--init", from, "--init-except", "net.4.*", "--freeze", "net.0.*", "--save-every", "3"];
+    let start = [
+        "--init",
+        from,
+        "--init-except",
+        "net.4.*",
+        "--freeze",
+        "net.0.*",
+        "--save-every",
+        "3",
+    ];
     let whole = train(folder, "whole", &start);
     assert_done(&whole);
     assert!(
-        stderr(&whole).contains("2 tensors taken; new, as asked: net.4.weight, net.4.bias\n"),
+        stderr(&whole)
+            .contains("2 tensors taken; new, as asked: net.4.weight, net.4.bias\n"),
         "{}",
         stderr(&whole)
     );
     // One command line for every try.
     assert!(kill_and_resume(folder, "killed", &start) > 0);
     assert_same_run(folder, "whole", "killed");
-    let again = ["--config", "whole/config.toml", "--run", "again", "--threads", "1", "--device", "cpu"];
-    let output = Command::new(env!("CARGO_BIN_EXE_train")).current_dir(folder).args(again).output().unwrap();
+    let again = [
+        "--config",
+        "whole/config.toml",
+        "--run",
+        "again",
+        "--threads",
+        "1",
+        "--device",
+        "cpu",
+    ];
+    let output = Command::new(env!("CARGO_BIN_EXE_train"))
+        .current_dir(folder)
+        .args(again)
+        .output()
+        .unwrap();
     assert_done(&output);
     assert_same_run(folder, "whole", "again");
     // What is frozen is as it came.
@@ -573,10 +746,14 @@ fn a_run_from_other_weights_with_frozen_layers_goes_on_and_is_repeated() {
         let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
         [0, 4].map(|i| file.tensor(&format!("net.{i}.weight")).unwrap().data().to_vec())
     };
-    let ([kept, head], [first, other]) =
-        (weight(&checkpoint(folder, "whole", "last.safetensors")), weight(&folder.join(from)));
+    let ([kept, head], [first, other]) = (
+        weight(&checkpoint(folder, "whole", "last.safetensors")),
+        weight(&folder.join(from)),
+    );
     assert!(kept == first && head != other);
-    for (option, value) in [("--init", "other.pt"), ("--freeze", "net.4.*"), ("--architecture", "lenet5")] {
+    for (option, value) in
+        [("--init", "other.pt"), ("--freeze", "net.4.*"), ("--architecture", "lenet5")]
+    {
         let other = train(folder, "whole", &["--resume", "--epochs", "4", option, value]);
         assert_fails(&other, 2, &format!("{option} is for the start of a run"));
     }
@@ -586,10 +763,14 @@ fn a_run_from_other_weights_with_frozen_layers_goes_on_and_is_repeated() {
 fn an_architecture_of_the_command_line_takes_options() {
     let folder = workplace();
     let folder = folder.path();
-    let options = ["--architecture", "resnet18", "--set", "model.stem=cifar", "--epochs", "0"];
+    let options =
+        ["--architecture", "resnet18", "--set", "model.stem=cifar", "--epochs", "0"];
     assert_done(&train(folder, "run", &options));
     let config = std::fs::read_to_string(folder.join("run/config.toml")).unwrap();
-    assert!(config.contains("architecture = \"resnet18\"\nstem = \"cifar\"\n"), "{config}");
+    assert!(
+        config.contains("architecture = \"resnet18\"\nstem = \"cifar\"\n"),
+        "{config}"
+    );
     assert_done(&go_on(folder, "run", &["--architecture", "resnet18", "--epochs", "0"]));
     assert_done(&train(folder, "run", &[&options[..], &["--resume"]].concat()));
     assert_eq!(std::fs::read_to_string(folder.join("run/config.toml")).unwrap(), config);
@@ -598,12 +779,17 @@ fn an_architecture_of_the_command_line_takes_options() {
 #[test]
 fn set_chooses_an_option_of_the_architecture_that_is_given_beside_it() {
     let folder = workplace();
-    let options = ["--architecture", "resnet18", "--set", "model.stem=cifar", "--summary"];
+    let options =
+        ["--architecture", "resnet18", "--set", "model.stem=cifar", "--summary"];
     let shape = ["--input", "3x32x32", "--num-classes", "10"];
     let output = train(folder.path(), "none", &[&options[..], &shape].concat());
     assert_done(&output);
     // 3 x 3 for three channels, where the other stem has 7 x 7.
-    let conv1 = stdout(&output).lines().find(|line| line.starts_with("conv1 ")).unwrap().to_owned();
+    let conv1 = stdout(&output)
+        .lines()
+        .find(|line| line.starts_with("conv1 "))
+        .unwrap()
+        .to_owned();
     assert!(conv1.contains(" 1,728 "), "{conv1}");
 }
 
@@ -611,8 +797,15 @@ fn set_chooses_an_option_of_the_architecture_that_is_given_beside_it() {
 fn splits_of_two_sizes_say_what_to_do() {
     let folder = workplace();
     let folder = folder.path();
-    write_stripes_for(&folder.join("shards"), "train", 200, "d", "RandomCrop(6) | ToTensor");
-    let output = train(folder, "run", &["--set", "transforms.train=RandomCrop(6) | ToTensor"]);
+    write_stripes_for(
+        &folder.join("shards"),
+        "train",
+        200,
+        "d",
+        "RandomCrop(6) | ToTensor",
+    );
+    let output =
+        train(folder, "run", &["--set", "transforms.train=RandomCrop(6) | ToTensor"]);
     assert_fails(
         &output,
         1,
@@ -629,7 +822,9 @@ fn a_run_killed_before_its_first_checkpoint_begins_again_by_its_own_recipe() {
     let whole = std::fs::read(checkpoint(folder, "run", "last.safetensors")).unwrap();
     std::fs::remove_dir_all(folder.join("run/checkpoints")).unwrap();
     assert_done(&go_on(folder, "run", &[]));
-    assert!(std::fs::read(checkpoint(folder, "run", "last.safetensors")).unwrap() == whole);
+    assert!(
+        std::fs::read(checkpoint(folder, "run", "last.safetensors")).unwrap() == whole
+    );
 }
 
 #[test]
@@ -660,14 +855,22 @@ fn what_has_no_mean_says_so_and_what_to_do() {
 fn the_last_linear_is_inferred_before_what_keeps_its_shape() {
     let folder = workplace();
     let folder = folder.path();
-    let nll = RECIPE
-        .replace("type = \"Linear\"", "type = \"Linear\"\n[[model.layer]]\ntype = \"LogSoftmax\"\ndim = 1");
+    let nll = RECIPE.replace(
+        "type = \"Linear\"",
+        "type = \"Linear\"\n[[model.layer]]\ntype = \"LogSoftmax\"\ndim = 1",
+    );
     std::fs::write(folder.join("nll.toml"), &nll).unwrap();
     let loss = "train.loss.type=NLLLoss";
     // log(softmax) is what CrossEntropyLoss takes of the same outputs.
-    assert_done(&train(folder, "nll", &["--recipe", "nll.toml", "--set", loss, "--epochs", "1"]));
+    assert_done(&train(
+        folder,
+        "nll",
+        &["--recipe", "nll.toml", "--set", loss, "--epochs", "1"],
+    ));
     assert_done(&train(folder, "cross-entropy", &["--epochs", "1"]));
-    let accuracy = |run| metrics(folder, run).into_iter().find(|m| m.0 == "test accuracy").unwrap().2;
+    let accuracy = |run| {
+        metrics(folder, run).into_iter().find(|m| m.0 == "test accuracy").unwrap().2
+    };
     assert_eq!(accuracy("nll"), accuracy("cross-entropy"));
     let without = train(folder, "new", &["--set", loss]);
     assert_fails(&without, 2, "must end in { type = \"LogSoftmax\", dim = 1 }");
@@ -675,7 +878,10 @@ fn the_last_linear_is_inferred_before_what_keeps_its_shape() {
     for (end, why) in [
         ("type = \"LogSoftmax\"\ndim = 0", "dim = 0 is the batch's dimension"),
         ("type = \"Softmax\"\ndim = -2", "dim = -2 is the batch's dimension"),
-        ("type = \"Repeat\"\ntimes = 4000000\nlayer = [{ type = \"ReLU\" }]", "more than 10000 layers"),
+        (
+            "type = \"Repeat\"\ntimes = 4000000\nlayer = [{ type = \"ReLU\" }]",
+            "more than 10000 layers",
+        ),
         ("type = \"Repeat\"\ntimes = 4000000000\nlayer = []", "more than 10000 layers"),
     ] {
         let text = nll.replace("type = \"LogSoftmax\"\ndim = 1", end);
@@ -689,16 +895,36 @@ fn the_last_linear_is_inferred_before_what_keeps_its_shape() {
 fn what_is_meant_by_an_option_is_said() {
     let folder = workplace();
     let folder = folder.path();
-    assert_fails(&train(folder, "new", &["--lr", "-1"]), 2, "optimizer.lr must be a number from 0 up");
-    assert_fails(&train(folder, "new", &["--val-fraction", "-0.5"]), 2, "must be a fraction from 0");
+    assert_fails(
+        &train(folder, "new", &["--lr", "-1"]),
+        2,
+        "optimizer.lr must be a number from 0 up",
+    );
+    assert_fails(
+        &train(folder, "new", &["--val-fraction", "-0.5"]),
+        2,
+        "must be a fraction from 0",
+    );
     assert_done(&train(folder, "run", &["--epochs", "1", "--val-fraction", "0.25"]));
     let record = std::fs::read_to_string(folder.join("run/run.jsonl")).unwrap();
-    assert!(record.contains("\"for\":\"val\"") && record.contains("\"for\":\"test\""), "{record}");
+    assert!(
+        record.contains("\"for\":\"val\"") && record.contains("\"for\":\"test\""),
+        "{record}"
+    );
     // A run's folder is its last checkpoint.
     let init = train(folder, "init", &["--epochs", "1", "--init", "run"]);
     assert_done(&init);
-    assert!(stderr(&init).contains("run/checkpoints/last.safetensors: 4 tensors taken"), "{}", stderr(&init));
-    let frozen = ["--freeze", "net.0.*", "--set", "train.group=[{ pattern = \"net.0.*\", lr = 1.0 }]"];
+    assert!(
+        stderr(&init).contains("run/checkpoints/last.safetensors: 4 tensors taken"),
+        "{}",
+        stderr(&init)
+    );
+    let frozen = [
+        "--freeze",
+        "net.0.*",
+        "--set",
+        "train.group=[{ pattern = \"net.0.*\", lr = 1.0 }]",
+    ];
     assert_fails(
         &train(folder, "new", &frozen),
         2,
@@ -707,7 +933,8 @@ fn what_is_meant_by_an_option_is_said() {
     // Where no parameter has the optimizer's own learning rate, it is not what is logged.
     let all = ["--epochs", "1", "--set", "train.group=[{ pattern = \"*\", lr = 0.25 }]"];
     assert_done(&train(folder, "groups", &all));
-    let lr = metrics(folder, "groups").into_iter().find(|m| m.0 == "learning rate").unwrap().2;
+    let lr =
+        metrics(folder, "groups").into_iter().find(|m| m.0 == "learning rate").unwrap().2;
     assert_eq!(lr, 0.25);
     // Relative to where train is called.
     std::fs::create_dir(folder.join("elsewhere")).unwrap();
@@ -717,5 +944,9 @@ fn what_is_meant_by_an_option_is_said() {
         .args(config)
         .output()
         .unwrap();
-    assert_fails(&output, 1, "elsewhere, where [data] shards of the recipe has the shards: give --data DIR");
+    assert_fails(
+        &output,
+        1,
+        "elsewhere, where [data] shards of the recipe has the shards: give --data DIR",
+    );
 }

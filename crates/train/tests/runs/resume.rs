@@ -4,7 +4,8 @@ use std::fs;
 
 use super::*;
 
-/// Puts files in the place of links, or leaves the links out: what `cp -L` and copies that know no links do.
+/// Puts files in the place of links, or leaves the links out: what `cp -L` and copies
+/// that know no links do.
 fn copy_run(folder: &Path, from: &str, to: &str, links: Links) {
     let checkpoints = folder.join(to).join("checkpoints");
     fs::create_dir_all(&checkpoints).unwrap();
@@ -35,8 +36,9 @@ fn a_copied_run_goes_on_without_its_links() {
         copy_run(folder, "short", run, links);
         let output = go_on(folder, run, &[]);
         assert_done(&output);
-        let note =
-            format!("going on from the newest that is whole, {run}/checkpoints/epoch-0002.safetensors\n");
+        let note = format!(
+            "going on from the newest that is whole, {run}/checkpoints/epoch-0002.safetensors\n"
+        );
         assert!(stderr(&output).contains(&note), "{}", stderr(&output));
         for link in ["last.safetensors", "best.safetensors"] {
             assert_eq!(target(folder, run, link), target(folder, "short", link));
@@ -44,7 +46,8 @@ fn a_copied_run_goes_on_without_its_links() {
         assert_done(&go_on(folder, run, &["--epochs", "3"]));
         assert_same_run(folder, "whole", run);
     }
-    // One in the middle of an epoch is newer than the epoch's before it, one that is damaged is not taken.
+    // One in the middle of an epoch is newer than the epoch's before it, one that is
+    // damaged is not taken.
     assert_done(&train(folder, "steps", &["--steps", "30"]));
     copy_run(folder, "steps", "again", Links::LeftOut);
     copy_run(folder, "steps", "damaged", Links::LeftOut);
@@ -54,7 +57,11 @@ fn a_copied_run_goes_on_without_its_links() {
     for (run, from) in [("again", "step-00000030"), ("damaged", "epoch-0001")] {
         let output = go_on(folder, run, &["--epochs", "3"]);
         assert_done(&output);
-        assert!(stderr(&output).contains(&format!("{from}.safetensors\n")), "{}", stderr(&output));
+        assert!(
+            stderr(&output).contains(&format!("{from}.safetensors\n")),
+            "{}",
+            stderr(&output)
+        );
         assert_same_run(folder, "whole", run);
     }
 }
@@ -82,8 +89,12 @@ fn links_and_folders_name_the_checkpoint_to_go_on_from() {
     let folder = folder.path();
     assert_done(&train(folder, "whole", &[]));
     assert_done(&train(folder, "short", &["--epochs", "2"]));
-    let resume = |from: &str, run: &str| go_on(folder, run, &["--resume", from, "--epochs", "3"]);
-    for (i, from) in ["short", "short/checkpoints", "short/checkpoints/last.safetensors"].iter().enumerate() {
+    let resume =
+        |from: &str, run: &str| go_on(folder, run, &["--resume", from, "--epochs", "3"]);
+    for (i, from) in ["short", "short/checkpoints", "short/checkpoints/last.safetensors"]
+        .iter()
+        .enumerate()
+    {
         let run = format!("branch-{i}");
         assert_done(&resume(from, &run));
         assert_same_run(folder, "whole", &run);
@@ -91,12 +102,21 @@ fn links_and_folders_name_the_checkpoint_to_go_on_from() {
     copy_run(folder, "short", "copy", Links::Followed);
     assert_done(&resume("copy/checkpoints/last.safetensors", "branch-3"));
     assert_same_run(folder, "whole", "branch-3");
-    assert_fails(&resume("copy/checkpoints/gone.safetensors", "new"), 1, "gone.safetensors: no such file");
+    assert_fails(
+        &resume("copy/checkpoints/gone.safetensors", "new"),
+        1,
+        "gone.safetensors: no such file",
+    );
     assert_fails(&resume("shards", "new"), 1, "there is no config.toml in shards");
     assert!(!folder.join("new").exists());
     // Without --run it is that run itself.
-    let itself = ["--resume", "short", "--epochs", "3", "--threads", "1", "--device", "cpu"];
-    let output = Command::new(env!("CARGO_BIN_EXE_train")).current_dir(folder).args(itself).output().unwrap();
+    let itself =
+        ["--resume", "short", "--epochs", "3", "--threads", "1", "--device", "cpu"];
+    let output = Command::new(env!("CARGO_BIN_EXE_train"))
+        .current_dir(folder)
+        .args(itself)
+        .output()
+        .unwrap();
     assert_done(&output);
     assert_same_run(folder, "whole", "short");
 }
@@ -107,13 +127,17 @@ fn another_optimizers_buffers_are_refused() {
     let folder = folder.path();
     assert_done(&train(folder, "run", &["--epochs", "1"]));
     let config = fs::read(folder.join("run/config.toml")).unwrap();
-    let adam = ["--set", "train.optimizer.type=Adam", "--set", "train.optimizer.lr=0.001"];
+    let adam =
+        ["--set", "train.optimizer.type=Adam", "--set", "train.optimizer.lr=0.001"];
     for (change, why) in [
         (
             &adam[..],
             "saved by SGD with momentum_buffer, which Adam with exp_avg, exp_avg_sq cannot go on from: leave train.optimizer.type",
         ),
-        (&["--set", "train.optimizer.type=RMSprop"], "leave train.optimizer.type as it is"),
+        (
+            &["--set", "train.optimizer.type=RMSprop"],
+            "leave train.optimizer.type as it is",
+        ),
         (
             &["--set", "train.optimizer.momentum=0"],
             "which SGD with no buffers cannot go on from: leave train.optimizer.momentum",
@@ -128,18 +152,25 @@ fn another_optimizers_buffers_are_refused() {
         );
     }
     assert_eq!(fs::read(folder.join("run/config.toml")).unwrap(), config);
-    assert_done(&go_on(folder, "run", &["--epochs", "2", "--set", "train.optimizer.nesterov=true"]));
+    assert_done(&go_on(
+        folder,
+        "run",
+        &["--epochs", "2", "--set", "train.optimizer.nesterov=true"],
+    ));
 }
 
 #[test]
 fn averages_and_plateaus_may_come_and_go() {
     let folder = workplace();
     let folder = folder.path();
-    let plateau =
-        "train.schedule={ type=\"ReduceLROnPlateau\", patience=0, threshold=10.0, threshold_mode=\"abs\" }";
+    let plateau = "train.schedule={ type=\"ReduceLROnPlateau\", patience=0, threshold=10.0, threshold_mode=\"abs\" }";
     let ema = "train.ema={ decay=0.5 }";
     let bytes = |run: &str, name: &str| fs::read(checkpoint(folder, run, name)).unwrap();
-    assert_done(&train(folder, "with", &["--epochs", "1", "--set", ema, "--set", plateau]));
+    assert_done(&train(
+        folder,
+        "with",
+        &["--epochs", "1", "--set", ema, "--set", plateau],
+    ));
     assert_done(&train(folder, "without", &["--epochs", "1"]));
     // What was trained is the same; what was saved is the average there.
     assert!(bytes("with", "last.safetensors") != bytes("without", "last.safetensors"));
@@ -149,12 +180,21 @@ fn averages_and_plateaus_may_come_and_go() {
         assert_done(&go_on(folder, run, &["--epochs", "2"]));
     }
     assert!(bytes("with", "last.safetensors") == bytes("without", "last.safetensors"));
-    assert_done(&go_on(folder, "with", &["--epochs", "4", "--set", ema, "--set", plateau]));
+    assert_done(&go_on(
+        folder,
+        "with",
+        &["--epochs", "4", "--set", ema, "--set", plateau],
+    ));
     assert_done(&go_on(folder, "without", &["--epochs", "4"]));
     assert!(bytes("with", "last.safetensors") != bytes("without", "last.safetensors"));
-    // The rate was lowered by the first evaluation that is no better: --lr scales what it has come to.
+    // The rate was lowered by the first evaluation that is no better: --lr scales what it
+    // has come to.
     let rates = |run: &str| -> Vec<f64> {
-        metrics(folder, run).iter().filter(|m| m.0 == "learning rate").map(|m| m.2).collect()
+        metrics(folder, run)
+            .iter()
+            .filter(|m| m.0 == "learning rate")
+            .map(|m| m.2)
+            .collect()
     };
     assert_eq!(rates("with")[..4], [0.1, 0.1, 0.1, 0.1]);
     assert_done(&go_on(folder, "with", &["--epochs", "5", "--lr", "0.2"]));
@@ -166,8 +206,15 @@ fn lr_is_one_cycles_largest() {
     let folder = workplace();
     let folder = folder.path();
     let one_cycle = "train.schedule={ type=\"OneCycleLR\", max_lr=0.5, pct_start=0.5 }";
-    assert_done(&train(folder, "run", &["--set", one_cycle, "--lr", "0.01", "--epochs", "2"]));
-    let rates = metrics(folder, "run").into_iter().filter(|m| m.0 == "learning rate").map(|m| m.2);
+    assert_done(&train(
+        folder,
+        "run",
+        &["--set", one_cycle, "--lr", "0.01", "--epochs", "2"],
+    ));
+    let rates = metrics(folder, "run")
+        .into_iter()
+        .filter(|m| m.0 == "learning rate")
+        .map(|m| m.2);
     let highest = rates.fold(0.0, f64::max);
     assert!(highest > 0.009 && highest <= 0.01, "{highest}");
 }
@@ -178,18 +225,28 @@ fn best_by_another_metric_is_among_what_is_there_and_loses_nothing() {
     let folder = folder.path();
     assert_done(&train(folder, "run", &["--epochs", "4", "--keep", "1"]));
     let before = target(folder, "run", "best.safetensors");
-    assert_ne!(before, "epoch-0004.safetensors", "the accuracy is reached before the lowest loss");
+    assert_ne!(
+        before, "epoch-0004.safetensors",
+        "the accuracy is reached before the lowest loss"
+    );
     let by_loss = ["--set", "checkpoints.best=test loss"];
     let output = go_on(folder, "run", &[&["--epochs", "5"], &by_loss[..]].concat());
     assert_done(&output);
     let note = "the best by test accuracy stays, as best-test-accuracy.safetensors";
     assert!(stderr(&output).contains(note), "{}", stderr(&output));
     assert_eq!(target(folder, "run", "best-test-accuracy.safetensors"), before);
-    for (run, name) in [("run", "best-test-accuracy.safetensors"), ("run", "best.safetensors")] {
+    for (run, name) in
+        [("run", "best-test-accuracy.safetensors"), ("run", "best.safetensors")]
+    {
         assert!(checkpoint(folder, run, name).exists(), "{name}");
     }
-    // The best by this metric has been deleted: the best of the others, which the next may be better than.
-    let output = go_on(folder, "run", &["--epochs", "6", "--set", "checkpoints.best=test mean loss"]);
+    // The best by this metric has been deleted: the best of the others, which the next
+    // may be better than.
+    let output = go_on(
+        folder,
+        "run",
+        &["--epochs", "6", "--set", "checkpoints.best=test mean loss"],
+    );
     assert_done(&output);
     assert!(checkpoint(folder, "run", "best.safetensors").exists());
     assert!(checkpoint(folder, "run", "best-test-accuracy.safetensors").exists());
@@ -205,9 +262,17 @@ fn a_recipe_beside_resume_is_the_runs_own() {
     let why = "recipe.toml is not what this run goes on with: train.optimizer.lr is 0.1 in it, 0.05 in run/config.toml";
     let without = ["--resume", "--epochs", "3", "--set", "train.optimizer.momentum=0.5"];
     assert_fails(&train(folder, "run", &without), 2, why);
-    fs::write(folder.join("recipe.toml"), RECIPE.replace("out_channels = 4", "out_channels = 5")).unwrap();
+    fs::write(
+        folder.join("recipe.toml"),
+        RECIPE.replace("out_channels = 4", "out_channels = 5"),
+    )
+    .unwrap();
     let other = train(folder, "run", &[&start[..], &["--epochs", "3"]].concat());
-    assert_fails(&other, 2, "model.layer is another in it, another in run/config.toml; leave --recipe out");
+    assert_fails(
+        &other,
+        2,
+        "model.layer is another in it, another in run/config.toml; leave --recipe out",
+    );
     assert_done(&go_on(folder, "run", &["--epochs", "3"]));
 }
 

@@ -1,11 +1,14 @@
-//! Decoding image files to RGB, as torchvision's default loader does with PIL: `Image.open(f).convert("RGB")`.
+//! Decoding image files to RGB, as torchvision's default loader does with PIL:
+//! `Image.open(f).convert("RGB")`.
 //!
-//! The format is told by the first bytes, not by the name. Palettes are looked up, grey is repeated, alpha is
-//! dropped (not blended), CMYK is converted by PIL's formula, 16-bit colour keeps its high byte and 16-bit grey
-//! is clipped to 255 (as PIL does). The EXIF orientation is not applied, as torchvision's loader ignores it; a TIFF's
-//! is, as PIL does that itself.
+//! The format is told by the first bytes, not by the name. Palettes are looked up, grey
+//! is repeated, alpha is dropped (not blended), CMYK is converted by PIL's formula,
+//! 16-bit colour keeps its high byte and 16-bit grey is clipped to 255 (as PIL does). The
+//! EXIF orientation is not applied, as torchvision's loader ignores it; a TIFF's is, as
+//! PIL does that itself.
 //!
-//! JPEG decoders need not agree to the last bit: this one gives the very pixels of libjpeg-turbo, which PIL uses.
+//! JPEG decoders need not agree to the last bit: this one gives the very pixels of
+//! libjpeg-turbo, which PIL uses.
 
 mod jpeg;
 mod pil;
@@ -53,16 +56,25 @@ fn other(bytes: &[u8]) -> Result<Image> {
         DynamicImage::ImageLumaA8(image) => repeat(image.as_raw(), 2, |v| v),
         DynamicImage::ImageRgb16(image) => keep(image.as_raw(), 3, high),
         DynamicImage::ImageRgba16(image) => keep(image.as_raw(), 4, high),
-        DynamicImage::ImageLuma16(image) => repeat(image.as_raw(), 1, |v| v.min(255) as u8),
+        DynamicImage::ImageLuma16(image) => {
+            repeat(image.as_raw(), 1, |v| v.min(255) as u8)
+        }
         DynamicImage::ImageLumaA16(image) => repeat(image.as_raw(), 2, high),
-        _ => return Err(Error::failed("has floating-point pixels, which have no one conversion to RGB")),
+        _ => {
+            return Err(Error::failed(
+                "has floating-point pixels, which have no one conversion to RGB",
+            ));
+        }
     };
     Ok(Image { width, height, channels: 3, pixels })
 }
 
 /// The first three of each pixel's `channels` values.
 fn keep<T: Copy>(values: &[T], channels: usize, to_byte: impl Fn(T) -> u8) -> Vec<u8> {
-    values.chunks_exact(channels).flat_map(|p| [to_byte(p[0]), to_byte(p[1]), to_byte(p[2])]).collect()
+    values
+        .chunks_exact(channels)
+        .flat_map(|p| [to_byte(p[0]), to_byte(p[1]), to_byte(p[2])])
+        .collect()
 }
 
 /// The first of each pixel's `channels` values, three times.

@@ -1,16 +1,20 @@
-//! Where PIL's pixels are not those that the image crate decodes: by a rounding, or by a convention.
+//! Where PIL's pixels are not those that the image crate decodes: by a rounding, or by a
+//! convention.
 
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader};
 use std::io::Cursor;
 
-/// The orientation that PIL applies when it loads a file: a TIFF's. That of other formats is left to the user.
+/// The orientation that PIL applies when it loads a file: a TIFF's. That of other formats
+/// is left to the user.
 pub fn orientation(bytes: &[u8], format: ImageFormat) -> Orientation {
     if format != ImageFormat::Tiff {
         return Orientation::NoTransforms;
     }
     let decoder = ImageReader::with_format(Cursor::new(bytes), format).into_decoder();
-    decoder.and_then(|mut decoder| decoder.orientation()).unwrap_or(Orientation::NoTransforms)
+    decoder
+        .and_then(|mut decoder| decoder.orientation())
+        .unwrap_or(Orientation::NoTransforms)
 }
 
 /// Whether the width and the height change places.
@@ -27,20 +31,25 @@ pub fn correct(image: DynamicImage, bytes: &[u8], format: ImageFormat) -> Dynami
             image
         }
         // 16-bit grey with a transparent level stays grey to PIL.
-        (ImageFormat::Png, DynamicImage::ImageLumaA16(image)) if bytes.get(24..26) == Some(&[16, 0]) => {
+        (ImageFormat::Png, DynamicImage::ImageLumaA16(image))
+            if bytes.get(24..26) == Some(&[16, 0]) =>
+        {
             DynamicImage::ImageLuma16(DynamicImage::ImageLumaA16(image).into_luma16())
         }
         (ImageFormat::Pnm, image) => pnm(image, bytes),
-        (ImageFormat::Bmp, DynamicImage::ImageRgb8(image)) => DynamicImage::ImageRgb8(bmp(image, bytes)),
+        (ImageFormat::Bmp, DynamicImage::ImageRgb8(image)) => {
+            DynamicImage::ImageRgb8(bmp(image, bytes))
+        }
         (ImageFormat::Gif, image) => gif(image, bytes),
         (_, image) => image,
     }
 }
 
-/// PIL's `round(level / maxval * 255)`, halves to even, of a colour's levels; the image crate rounds halves up, and
-/// leaves 16 bits 16.
+/// PIL's `round(level / maxval * 255)`, halves to even, of a colour's levels; the image
+/// crate rounds halves up, and leaves 16 bits 16.
 fn pnm(image: DynamicImage, bytes: &[u8]) -> DynamicImage {
-    let Some(maxval) = pnm_maxval(bytes).filter(|m| (1..=65535).contains(m) && *m != 255) else {
+    let Some(maxval) = pnm_maxval(bytes).filter(|m| (1..=65535).contains(m) && *m != 255)
+    else {
         return image;
     };
     let maxval = f64::from(maxval);
@@ -52,7 +61,8 @@ fn pnm(image: DynamicImage, bytes: &[u8]) -> DynamicImage {
     match image {
         DynamicImage::ImageRgb16(image) => {
             let (width, height) = image.dimensions();
-            let pixels = image.as_raw().iter().map(|&v| level(f64::from(v), 65535.0)).collect();
+            let pixels =
+                image.as_raw().iter().map(|&v| level(f64::from(v), 65535.0)).collect();
             image::RgbImage::from_raw(width, height, pixels)
                 .map_or_else(|| DynamicImage::ImageRgb16(image), DynamicImage::ImageRgb8)
         }
@@ -78,12 +88,18 @@ fn pnm_maxval(bytes: &[u8]) -> Option<u32> {
         let text = line.split(|&b| b == b'#').next().unwrap_or_default();
         text.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty())
     });
-    without_comments.take(3).last().and_then(|word| std::str::from_utf8(word).ok()?.parse().ok())
+    without_comments
+        .take(3)
+        .last()
+        .and_then(|word| std::str::from_utf8(word).ok()?.parse().ok())
 }
 
-/// PIL's `level * 255 / 31` (or 63), cut off, of a BMP with 16 bits a pixel; the image crate rounds.
+/// PIL's `level * 255 / 31` (or 63), cut off, of a BMP with 16 bits a pixel; the image
+/// crate rounds.
 fn bmp(mut image: image::RgbImage, bytes: &[u8]) -> image::RgbImage {
-    let number = |at: usize| bytes.get(at..at + 4).map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]]));
+    let number = |at: usize| {
+        bytes.get(at..at + 4).map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]]))
+    };
     if bytes.get(28..30) != Some(&[16, 0]) {
         return image;
     }
@@ -103,7 +119,8 @@ fn bmp(mut image: image::RgbImage, bytes: &[u8]) -> image::RgbImage {
     image
 }
 
-/// What the first frame of a GIF leaves free has the transparent colour to PIL, or the palette's first.
+/// What the first frame of a GIF leaves free has the transparent colour to PIL, or the
+/// palette's first.
 fn gif(image: DynamicImage, bytes: &[u8]) -> DynamicImage {
     let Some(frame) = first_frame(bytes) else { return image };
     let (width, height) = (image.width(), image.height());
@@ -129,7 +146,9 @@ struct Frame {
 
 /// Source: the GIF89a specification.
 fn first_frame(bytes: &[u8]) -> Option<Frame> {
-    let table = |packed: u8, at: usize| (packed & 0x80 != 0).then(|| at..at + (6 << (packed & 7)));
+    let table = |packed: u8, at: usize| {
+        (packed & 0x80 != 0).then(|| at..at + (6 << (packed & 7)))
+    };
     let global = table(*bytes.get(10)?, 13);
     let mut at = global.as_ref().map_or(13, |table| table.end);
     let mut around = 0;
@@ -148,16 +167,22 @@ fn first_frame(bytes: &[u8]) -> Option<Frame> {
             }
             0x2c => {
                 let descriptor = bytes.get(at + 1..at + 10)?;
-                let number = |k: usize| u32::from(u16::from_le_bytes([descriptor[k], descriptor[k + 1]]));
+                let number = |k: usize| {
+                    u32::from(u16::from_le_bytes([descriptor[k], descriptor[k + 1]]))
+                };
                 let [left, top, width, height] = [0, 2, 4, 6].map(number);
                 let palette = table(descriptor[8], at + 10).or(global);
-                let around = match palette.map(|p| bytes.get(p.start + 3 * around..p.end).unwrap_or_default())
+                let around = match palette
+                    .map(|p| bytes.get(p.start + 3 * around..p.end).unwrap_or_default())
                 {
                     Some([r, g, b, ..]) => [*r, *g, *b],
                     Some(_) => [0; 3],
                     None => [around as u8; 3],
                 };
-                return Some(Frame { edges: [left, top, left + width, top + height], around });
+                return Some(Frame {
+                    edges: [left, top, left + width, top + height],
+                    around,
+                });
             }
             _ => return None,
         }
@@ -173,19 +198,29 @@ mod tests {
     #[test]
     fn pixels_are_those_of_pil() {
         // See tests/golden/formats.py.
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/formats.safetensors");
+        let path =
+            concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/formats.safetensors");
         let bytes = std::fs::read(path).unwrap();
         let file = SafeTensors::deserialize(&bytes).unwrap();
-        let mut names: Vec<_> = file.names().into_iter().filter_map(|n| n.strip_suffix(" pixels")).collect();
+        let mut names: Vec<_> =
+            file.names().into_iter().filter_map(|n| n.strip_suffix(" pixels")).collect();
         names.sort_unstable();
         assert!(names.len() >= 20, "{names:?}");
         for name in names {
             let image = file.tensor(&format!("{name} file")).unwrap();
             let theirs = file.tensor(&format!("{name} pixels")).unwrap();
             let ours = decode::rgb(image.data()).unwrap();
-            assert_eq!([ours.height, ours.width, ours.channels], theirs.shape(), "{name}");
+            assert_eq!(
+                [ours.height, ours.width, ours.channels],
+                theirs.shape(),
+                "{name}"
+            );
             assert!(ours.pixels == theirs.data(), "{name} differs");
-            assert_eq!(decode::dimensions(image.data()).unwrap(), (ours.width, ours.height), "{name}");
+            assert_eq!(
+                decode::dimensions(image.data()).unwrap(),
+                (ours.width, ours.height),
+                "{name}"
+            );
         }
     }
 }

@@ -1,7 +1,8 @@
 //! ConvNeXt (Z. Liu et al., "A ConvNet for the 2020s", 2022), as torchvision has it.
 
 use super::parts::{
-    average_pool_to, conv, flatten, head, layer_norm, linear, named, patches, residual, sequential, start,
+    average_pool_to, conv, flatten, head, layer_norm, linear, named, patches, residual,
+    sequential, start,
 };
 use super::{Network, Options};
 use crate::Result;
@@ -33,7 +34,8 @@ pub(super) fn convnext_tiny(options: &Options, _input: [usize; 3]) -> Result<Net
         named("classifier", sequential([channel_norm(), flatten(), head()])),
     ];
     let weight = Init::TruncNormal { mean: 0.0, std: 0.02, a: -2.0, b: 2.0 };
-    let initialise = ["Conv2d", "Linear"].map(|module| start(module, weight, Init::Zeros {})).into();
+    let initialise =
+        ["Conv2d", "Linear"].map(|module| start(module, weight, Init::Zeros {})).into();
     Ok(Network { layers, initialise })
 }
 
@@ -49,7 +51,11 @@ fn block(channels: i64, stochastic_depth: f64) -> Layer {
     ];
     let scale = named("layer_scale", Module::LayerScale { init: 1e-6 });
     residual(
-        [named("block", sequential(layers)), scale, Module::StochasticDepth { p: stochastic_depth }.into()],
+        [
+            named("block", sequential(layers)),
+            scale,
+            Module::StochasticDepth { p: stochastic_depth }.into(),
+        ],
         [],
     )
 }

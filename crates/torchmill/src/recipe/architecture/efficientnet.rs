@@ -1,9 +1,9 @@
-//! EfficientNet (M. Tan, Q. Le, "EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks",
-//! 2019), as torchvision has it.
+//! EfficientNet (M. Tan, Q. Le, "EfficientNet: Rethinking Model Scaling for Convolutional
+//! Neural Networks", 2019), as torchvision has it.
 
 use super::parts::{
-    Conv, average_pool_to, batch_norm, conv, dropout, flatten, head, kaiming_convolutions, named, residual,
-    sequential, squeeze_excitation, start,
+    Conv, average_pool_to, batch_norm, conv, dropout, flatten, head,
+    kaiming_convolutions, named, residual, sequential, squeeze_excitation, start,
 };
 use super::{Network, Options};
 use crate::Result;
@@ -22,7 +22,8 @@ pub(super) fn efficientnet_b0(options: &Options, _input: [usize; 3]) -> Result<N
     ];
     let total: i64 = stages.iter().map(|s| s.4).sum();
     let depth = options.stochastic_depth_prob.unwrap_or(0.2);
-    let unit = |conv: Conv| sequential([conv.into(), batch_norm(), Module::SiLU {}.into()]);
+    let unit =
+        |conv: Conv| sequential([conv.into(), batch_norm(), Module::SiLU {}.into()]);
     let mut channels = 32;
     let mut features = vec![unit(conv(channels, 3).stride(2))];
     let mut index = 0;
@@ -37,7 +38,12 @@ pub(super) fn efficientnet_b0(options: &Options, _input: [usize; 3]) -> Result<N
             }
             layers.extend([
                 unit(conv(expanded, kernel).stride(stride).depthwise()),
-                squeeze_excitation(expanded, (channels / 4).max(1), Module::SiLU {}, Module::Sigmoid {}),
+                squeeze_excitation(
+                    expanded,
+                    (channels / 4).max(1),
+                    Module::SiLU {},
+                    Module::Sigmoid {},
+                ),
                 sequential([conv(out, 1).into(), batch_norm()]),
             ]);
             let block = named("block", sequential(layers));
@@ -67,6 +73,7 @@ pub(super) fn efficientnet_b0(options: &Options, _input: [usize; 3]) -> Result<N
         mode: FanMode::FanOut,
         nonlinearity: Nonlinearity::LeakyRelu,
     };
-    let initialise = vec![kaiming_convolutions(), start("Linear", weight, Init::Zeros {})];
+    let initialise =
+        vec![kaiming_convolutions(), start("Linear", weight, Init::Zeros {})];
     Ok(Network { layers, initialise })
 }

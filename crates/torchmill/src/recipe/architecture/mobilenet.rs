@@ -1,9 +1,11 @@
-//! MobileNetV2 (M. Sandler et al., "MobileNetV2: Inverted Residuals and Linear Bottlenecks", 2018) and V3
-//! (A. Howard et al., "Searching for MobileNetV3", 2019), as torchvision has them.
+//! MobileNetV2 (M. Sandler et al., "MobileNetV2: Inverted Residuals and Linear
+//! Bottlenecks", 2018) and V3 (A. Howard et al., "Searching for MobileNetV3", 2019), as
+//! torchvision has them.
 
 use super::parts::{
-    Conv, average_pool_to, batch_norm, batch_norm_of, conv, divisible_by_8, dropout, flatten, head,
-    kaiming_convolutions, linear, named, normal_linears, residual, sequential, squeeze_excitation,
+    Conv, average_pool_to, batch_norm, batch_norm_of, conv, divisible_by_8, dropout,
+    flatten, head, kaiming_convolutions, linear, named, normal_linears, residual,
+    sequential, squeeze_excitation,
 };
 use super::{Network, Options};
 use crate::Result;
@@ -20,7 +22,8 @@ pub(super) fn mobilenet_v2(options: &Options, _input: [usize; 3]) -> Result<Netw
         (6, 160, 3, 2),
         (6, 320, 1, 1),
     ];
-    let unit = |conv: Conv| sequential([conv.into(), batch_norm(), Module::ReLU6 {}.into()]);
+    let unit =
+        |conv: Conv| sequential([conv.into(), batch_norm(), Module::ReLU6 {}.into()]);
     let mut channels = 32;
     let mut features = vec![unit(conv(channels, 3).stride(2))];
     for (expansion, out, blocks, first_stride) in stages {
@@ -45,8 +48,12 @@ pub(super) fn mobilenet_v2(options: &Options, _input: [usize; 3]) -> Result<Netw
     Ok(network(features, classifier))
 }
 
-pub(super) fn mobilenet_v3_small(options: &Options, _input: [usize; 3]) -> Result<Network> {
-    // Kernel, expanded channels, channels, squeeze and excitation, Hardswish, stride: the paper's table 2.
+pub(super) fn mobilenet_v3_small(
+    options: &Options,
+    _input: [usize; 3],
+) -> Result<Network> {
+    // Kernel, expanded channels, channels, squeeze and excitation, Hardswish, stride: the
+    // paper's table 2.
     let blocks = [
         (3, 16, 16, true, false, 2),
         (3, 72, 24, false, false, 2),
@@ -63,7 +70,10 @@ pub(super) fn mobilenet_v3_small(options: &Options, _input: [usize; 3]) -> Resul
     Ok(mobilenet_v3(options, &blocks, 1024))
 }
 
-pub(super) fn mobilenet_v3_large(options: &Options, _input: [usize; 3]) -> Result<Network> {
+pub(super) fn mobilenet_v3_large(
+    options: &Options,
+    _input: [usize; 3],
+) -> Result<Network> {
     // As above: the paper's table 1.
     let blocks = [
         (3, 16, 16, false, false, 1),
@@ -85,24 +95,36 @@ pub(super) fn mobilenet_v3_large(options: &Options, _input: [usize; 3]) -> Resul
     Ok(mobilenet_v3(options, &blocks, 1280))
 }
 
-fn mobilenet_v3(options: &Options, blocks: &[(i64, i64, i64, bool, bool, i64)], last: i64) -> Network {
+fn mobilenet_v3(
+    options: &Options,
+    blocks: &[(i64, i64, i64, bool, bool, i64)],
+    last: i64,
+) -> Network {
     let unit = |conv: Conv, activation: Option<Module>| {
         let mut layers = vec![conv.into(), batch_norm_of(0.001, 0.01)];
         layers.extend(activation.map(Layer::from));
         sequential(layers)
     };
     let mut channels = 16;
-    let mut features = vec![unit(conv(channels, 3).stride(2), Some(Module::Hardswish {}))];
+    let mut features =
+        vec![unit(conv(channels, 3).stride(2), Some(Module::Hardswish {}))];
     for &(kernel, expanded, out, squeeze, hardswish, stride) in blocks {
-        let activation = || Some(if hardswish { Module::Hardswish {} } else { Module::ReLU {} });
+        let activation =
+            || Some(if hardswish { Module::Hardswish {} } else { Module::ReLU {} });
         let mut layers = Vec::new();
         if expanded != channels {
             layers.push(unit(conv(expanded, 1), activation()));
         }
-        layers.push(unit(conv(expanded, kernel).stride(stride).depthwise(), activation()));
+        layers
+            .push(unit(conv(expanded, kernel).stride(stride).depthwise(), activation()));
         if squeeze {
             let squeezed = divisible_by_8(expanded / 4);
-            layers.push(squeeze_excitation(expanded, squeezed, Module::ReLU {}, Module::Hardsigmoid {}));
+            layers.push(squeeze_excitation(
+                expanded,
+                squeezed,
+                Module::ReLU {},
+                Module::Hardsigmoid {},
+            ));
         }
         layers.push(unit(conv(out, 1), None));
         features.push(block("block", layers, stride == 1 && channels == out));

@@ -1,7 +1,8 @@
 //! The built-in architectures: functions that write out a network's layers.
 //!
-//! Layers, names and initialisation are torchvision's, so that its weights load and training from scratch
-//! starts as there. Everything else (summary, checkpoint, Python) works from the layers alone.
+//! Layers, names and initialisation are torchvision's, so that its weights load and
+//! training from scratch starts as there. Everything else (summary, checkpoint, Python)
+//! works from the layers alone.
 
 mod convnext;
 mod efficientnet;
@@ -75,7 +76,12 @@ pub const ARCHITECTURES: [Architecture; 14] = [
         options: &["stem"],
         network: resnet::resnet18,
     },
-    Architecture { name: "resnet34", about: "as resnet18", options: &["stem"], network: resnet::resnet34 },
+    Architecture {
+        name: "resnet34",
+        about: "as resnet18",
+        options: &["stem"],
+        network: resnet::resnet34,
+    },
     Architecture {
         name: "resnet50",
         about: "as resnet18, with bottlenecks",
@@ -88,7 +94,12 @@ pub const ARCHITECTURES: [Architecture; 14] = [
         options: &["dropout"],
         network: vgg::vgg11_bn,
     },
-    Architecture { name: "vgg16_bn", about: "as vgg11_bn", options: &["dropout"], network: vgg::vgg16_bn },
+    Architecture {
+        name: "vgg16_bn",
+        about: "as vgg11_bn",
+        options: &["dropout"],
+        network: vgg::vgg16_bn,
+    },
     Architecture {
         name: "mobilenet_v2",
         about: "M. Sandler et al., Inverted Residuals and Linear Bottlenecks, 2018",
@@ -157,17 +168,25 @@ pub(super) fn check(name: Option<&str>, options: &Options) -> Result<()> {
         ("stochastic_depth_prob", options.stochastic_depth_prob.is_some()),
         ("patch_size", options.patch_size.is_some()),
     ];
-    if let Some((option, _)) = given.iter().find(|(option, given)| *given && !takes.contains(option)) {
+    if let Some((option, _)) =
+        given.iter().find(|(option, given)| *given && !takes.contains(option))
+    {
         return Err(Error::usage(match name {
             Some(name) => format!("[model] {name} has no option `{option}`"),
-            None => format!("[model] `{option}` is an option of an architecture, and there is none"),
+            None => format!(
+                "[model] `{option}` is an option of an architecture, and there is none"
+            ),
         }));
     }
-    let probabilities =
-        [("dropout", options.dropout), ("stochastic_depth_prob", options.stochastic_depth_prob)];
+    let probabilities = [
+        ("dropout", options.dropout),
+        ("stochastic_depth_prob", options.stochastic_depth_prob),
+    ];
     for (option, p) in probabilities {
         if p.is_some_and(|p| !(0.0..1.0).contains(&p)) {
-            return Err(Error::usage(format_args!("[model] {option} must be from 0 to below 1")));
+            return Err(Error::usage(format_args!(
+                "[model] {option} must be from 0 to below 1"
+            )));
         }
     }
     if options.patch_size.is_some_and(|n| n < 1) {
@@ -177,7 +196,11 @@ pub(super) fn check(name: Option<&str>, options: &Options) -> Result<()> {
 }
 
 /// Writes out an architecture's layers for images of shape `input`, `[C, H, W]`.
-pub(super) fn network(name: &str, options: &Options, input: [usize; 3]) -> Result<Network> {
+pub(super) fn network(
+    name: &str,
+    options: &Options,
+    input: [usize; 3],
+) -> Result<Network> {
     check(Some(name), options)?;
     (find(name)?.network)(options, input)
 }

@@ -1,8 +1,11 @@
 //! What the architectures are put together from.
 
-use crate::recipe::{FanMode, Init, Initialise, Layer, Module, Nonlinearity, Padding, PaddingMode, Pair};
+use crate::recipe::{
+    FanMode, Init, Initialise, Layer, Module, Nonlinearity, Padding, PaddingMode, Pair,
+};
 
-/// A square convolution of stride 1 that keeps the image's size (if the kernel's is odd), without a bias.
+/// A square convolution of stride 1 that keeps the image's size (if the kernel's is odd),
+/// without a bias.
 #[derive(Clone, Copy)]
 pub(super) struct Conv {
     out: i64,
@@ -66,7 +69,10 @@ pub(super) fn sequential(layers: impl Into<Vec<Layer>>) -> Layer {
     Module::Sequential { layers: layers.into() }.into()
 }
 
-pub(super) fn residual(layers: impl Into<Vec<Layer>>, shortcut: impl Into<Vec<Layer>>) -> Layer {
+pub(super) fn residual(
+    layers: impl Into<Vec<Layer>>,
+    shortcut: impl Into<Vec<Layer>>,
+) -> Layer {
     Module::Residual { layers: layers.into(), shortcut: shortcut.into() }.into()
 }
 
@@ -76,11 +82,24 @@ pub(super) fn batch_norm() -> Layer {
 }
 
 pub(super) fn batch_norm_of(eps: f64, momentum: f64) -> Layer {
-    Module::BatchNorm2d { num_features: None, eps, momentum, affine: true, track_running_stats: true }.into()
+    Module::BatchNorm2d {
+        num_features: None,
+        eps,
+        momentum,
+        affine: true,
+        track_running_stats: true,
+    }
+    .into()
 }
 
 pub(super) fn layer_norm(eps: f64) -> Layer {
-    Module::LayerNorm { normalized_shape: None, eps, elementwise_affine: true, bias: true }.into()
+    Module::LayerNorm {
+        normalized_shape: None,
+        eps,
+        elementwise_affine: true,
+        bias: true,
+    }
+    .into()
 }
 
 pub(super) fn linear(out: i64) -> Layer {
@@ -119,8 +138,14 @@ pub(super) fn average_pool_to(size: i64) -> Layer {
     Module::AdaptiveAvgPool2d { output_size: Pair::Both(size) }.into()
 }
 
-/// torchvision.ops.SqueezeExcitation (J. Hu et al., "Squeeze-and-Excitation Networks", 2017).
-pub(super) fn squeeze_excitation(channels: i64, squeezed: i64, activation: Module, scale: Module) -> Layer {
+/// torchvision.ops.SqueezeExcitation (J. Hu et al., "Squeeze-and-Excitation Networks",
+/// 2017).
+pub(super) fn squeeze_excitation(
+    channels: i64,
+    squeezed: i64,
+    activation: Module,
+    scale: Module,
+) -> Layer {
     let layers = vec![
         average_pool_to(1),
         named("fc1", conv(squeezed, 1).bias()),
@@ -133,12 +158,21 @@ pub(super) fn squeeze_excitation(channels: i64, squeezed: i64, activation: Modul
 
 /// A rule for all layers of a class.
 pub(super) fn start(module: &str, weight: Init, bias: Init) -> Initialise {
-    Initialise { module: Some(module.to_owned()), name: None, weight: Some(weight), bias: Some(bias) }
+    Initialise {
+        module: Some(module.to_owned()),
+        name: None,
+        weight: Some(weight),
+        bias: Some(bias),
+    }
 }
 
 /// `kaiming_normal_(weight, mode="fan_out", nonlinearity="relu")`, and no bias.
 pub(super) fn kaiming_convolutions() -> Initialise {
-    let weight = Init::KaimingNormal { a: 0.0, mode: FanMode::FanOut, nonlinearity: Nonlinearity::Relu };
+    let weight = Init::KaimingNormal {
+        a: 0.0,
+        mode: FanMode::FanOut,
+        nonlinearity: Nonlinearity::Relu,
+    };
     start("Conv2d", weight, Init::Zeros {})
 }
 
@@ -147,7 +181,8 @@ pub(super) fn normal_linears() -> Initialise {
     start("Linear", Init::Normal { mean: 0.0, std: 0.01 }, Init::Zeros {})
 }
 
-/// Channels as torchvision rounds them: to the nearest multiple of 8, but not by more than a tenth down.
+/// Channels as torchvision rounds them: to the nearest multiple of 8, but not by more
+/// than a tenth down.
 pub(super) fn divisible_by_8(channels: i64) -> i64 {
     let rounded = ((channels + 4) / 8 * 8).max(8);
     if rounded * 10 < channels * 9 { rounded + 8 } else { rounded }

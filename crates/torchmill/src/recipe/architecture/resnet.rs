@@ -1,9 +1,10 @@
-//! ResNet (K. He, X. Zhang, S. Ren, J. Sun, "Deep Residual Learning for Image Recognition", 2015), as
-//! torchvision has it: a bottleneck's stride is in its 3x3 convolution.
+//! ResNet (K. He, X. Zhang, S. Ren, J. Sun, "Deep Residual Learning for Image
+//! Recognition", 2015), as torchvision has it: a bottleneck's stride is in its 3x3
+//! convolution.
 
 use super::parts::{
-    average_pool_to, batch_norm, conv, flatten, head, kaiming_convolutions, max_pool, named, relu, residual,
-    sequential,
+    average_pool_to, batch_norm, conv, flatten, head, kaiming_convolutions, max_pool,
+    named, relu, residual, sequential,
 };
 use super::{Network, Options, Stem};
 use crate::Result;
@@ -27,7 +28,8 @@ fn resnet(options: &Options, blocks: [usize; 4], bottleneck: bool) -> Network {
         Stem::Imagenet => conv(64, 7).stride(2),
         Stem::Cifar => conv(64, 3),
     };
-    let mut layers = vec![named("conv1", first), named("bn1", batch_norm()), named("relu", relu())];
+    let mut layers =
+        vec![named("conv1", first), named("bn1", batch_norm()), named("relu", relu())];
     if stem == Stem::Imagenet {
         layers.push(named("maxpool", max_pool(3, 2, 1)));
     }
@@ -38,12 +40,18 @@ fn resnet(options: &Options, blocks: [usize; 4], bottleneck: bool) -> Network {
         let stage: Vec<Layer> = (0..count)
             .map(|k| {
                 let stride = if i > 0 && k == 0 { 2 } else { 1 };
-                let inner =
-                    if bottleneck { bottleneck_block(planes, stride) } else { basic_block(planes, stride) };
+                let inner = if bottleneck {
+                    bottleneck_block(planes, stride)
+                } else {
+                    basic_block(planes, stride)
+                };
                 let projected = stride != 1 || channels != out;
                 channels = out;
                 let shortcut = projected.then(|| {
-                    named("downsample", sequential([conv(out, 1).stride(stride).into(), batch_norm()]))
+                    named(
+                        "downsample",
+                        sequential([conv(out, 1).stride(stride).into(), batch_norm()]),
+                    )
                 });
                 let shortcut: Vec<Layer> = shortcut.into_iter().collect();
                 sequential([named("", residual(inner, shortcut)), named("relu", relu())])
@@ -51,7 +59,11 @@ fn resnet(options: &Options, blocks: [usize; 4], bottleneck: bool) -> Network {
             .collect();
         layers.push(named(format!("layer{}", i + 1), sequential(stage)));
     }
-    layers.extend([named("avgpool", average_pool_to(1)), named("flatten", flatten()), named("fc", head())]);
+    layers.extend([
+        named("avgpool", average_pool_to(1)),
+        named("flatten", flatten()),
+        named("fc", head()),
+    ]);
     Network { layers, initialise: vec![kaiming_convolutions()] }
 }
 

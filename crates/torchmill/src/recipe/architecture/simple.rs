@@ -18,11 +18,15 @@ pub(super) fn article(_options: &Options, _input: [usize; 3]) -> Result<Network>
         linear(64),
         head(),
     ];
-    Ok(Network { layers: vec![named("module1", sequential(layers))], initialise: Vec::new() })
+    Ok(Network {
+        layers: vec![named("module1", sequential(layers))],
+        initialise: Vec::new(),
+    })
 }
 
-/// LeNet-5 with the names of PyTorch's tutorial. As usual today, its subsampling has no weights, its third layer
-/// sees all maps, and its last is linear. The paper's images are 32 x 32: those of 28 x 28 are padded to that.
+/// LeNet-5 with the names of PyTorch's tutorial. As usual today, its subsampling has no
+/// weights, its third layer sees all maps, and its last is linear. The paper's images are
+/// 32 x 32: those of 28 x 28 are padded to that.
 pub(super) fn lenet5(_options: &Options, input: [usize; 3]) -> Result<Network> {
     let tanh = || Module::Tanh {}.into();
     let pool = || {

@@ -1,9 +1,10 @@
-//! VGG (K. Simonyan, A. Zisserman, "Very Deep Convolutional Networks for Large-Scale Image Recognition", 2014),
-//! configurations A and D, with batch norm, as torchvision has it.
+//! VGG (K. Simonyan, A. Zisserman, "Very Deep Convolutional Networks for Large-Scale
+//! Image Recognition", 2014), configurations A and D, with batch norm, as torchvision has
+//! it.
 
 use super::parts::{
-    average_pool_to, batch_norm, conv, dropout, flatten, head, kaiming_convolutions, linear, max_pool, named,
-    normal_linears, relu, sequential,
+    average_pool_to, batch_norm, conv, dropout, flatten, head, kaiming_convolutions,
+    linear, max_pool, named, normal_linears, relu, sequential,
 };
 use super::{Network, Options};
 use crate::Result;
@@ -14,7 +15,10 @@ pub(super) fn vgg11_bn(options: &Options, _input: [usize; 3]) -> Result<Network>
 }
 
 pub(super) fn vgg16_bn(options: &Options, _input: [usize; 3]) -> Result<Network> {
-    Ok(vgg(options, &[&[64, 64], &[128, 128], &[256, 256, 256], &[512, 512, 512], &[512, 512, 512]]))
+    Ok(vgg(
+        options,
+        &[&[64, 64], &[128, 128], &[256, 256, 256], &[512, 512, 512], &[512, 512, 512]],
+    ))
 }
 
 /// The widths of the convolutions before each pooling.
@@ -27,7 +31,8 @@ fn vgg(options: &Options, stages: &[&[i64]]) -> Network {
         features.push(max_pool(2, 2, 0));
     }
     let p = options.dropout.unwrap_or(0.5);
-    let classifier = [linear(4096), relu(), dropout(p), linear(4096), relu(), dropout(p), head()];
+    let classifier =
+        [linear(4096), relu(), dropout(p), linear(4096), relu(), dropout(p), head()];
     let layers = vec![
         named("features", sequential(features)),
         named("avgpool", average_pool_to(7)),

@@ -1,8 +1,11 @@
-//! The vision transformer (A. Dosovitskiy et al., "An Image is Worth 16x16 Words: Transformers for Image
-//! Recognition at Scale", 2020), as torchvision has it. `vit_tiny` is the size that H. Touvron et al., "Training
-//! data-efficient image transformers", 2020, call DeiT-Ti; torchvision has the class for it, but no weights.
+//! The vision transformer (A. Dosovitskiy et al., "An Image is Worth 16x16 Words:
+//! Transformers for Image Recognition at Scale", 2020), as torchvision has it. `vit_tiny`
+//! is the size that H. Touvron et al., "Training data-efficient image transformers",
+//! 2020, call DeiT-Ti; torchvision has the class for it, but no weights.
 
-use super::parts::{dropout, head, layer_norm, linear, named, patches, residual, sequential, start};
+use super::parts::{
+    dropout, head, layer_norm, linear, named, patches, residual, sequential, start,
+};
 use super::{Network, Options};
 use crate::recipe::{Approximate, Init, Initialise, Layer, Module};
 use crate::{Error, Result};
@@ -33,8 +36,9 @@ fn vit(options: &Options, input: [usize; 3], size: Size) -> Result<Network> {
             "[model] images of {height} x {width} do not divide into patches of {patch} x {patch}: give another patch_size"
         )));
     }
-    let blocks: Vec<Layer> =
-        (0..size.blocks).map(|i| named(format!("encoder_layer_{i}"), block(&size, p))).collect();
+    let blocks: Vec<Layer> = (0..size.blocks)
+        .map(|i| named(format!("encoder_layer_{i}"), block(&size, p)))
+        .collect();
     let encoder = [
         named("pos_embedding", Module::PositionEmbedding {}),
         named("dropout", dropout(p)),
@@ -51,13 +55,25 @@ fn vit(options: &Options, input: [usize; 3], size: Size) -> Result<Network> {
         named("heads", sequential([named("head", head())])),
     ];
     let fan_in = channels * patch * patch;
-    let patches = Init::TruncNormal { mean: 0.0, std: (1.0 / fan_in as f64).sqrt(), a: -2.0, b: 2.0 };
-    let initialise = vec![start_named("conv_proj", patches), start_named("heads.head", Init::Zeros {})];
+    let patches = Init::TruncNormal {
+        mean: 0.0,
+        std: (1.0 / fan_in as f64).sqrt(),
+        a: -2.0,
+        b: 2.0,
+    };
+    let initialise = vec![
+        start_named("conv_proj", patches),
+        start_named("heads.head", Init::Zeros {}),
+    ];
     Ok(Network { layers, initialise })
 }
 
 fn block(size: &Size, p: f64) -> Layer {
-    let attention = Module::MultiheadAttention { embed_dim: None, num_heads: size.heads, dropout: 0.0 };
+    let attention = Module::MultiheadAttention {
+        embed_dim: None,
+        num_heads: size.heads,
+        dropout: 0.0,
+    };
     let mlp = [
         linear(4 * size.hidden),
         Module::GELU { approximate: Approximate::None }.into(),
@@ -65,10 +81,17 @@ fn block(size: &Size, p: f64) -> Layer {
         linear(size.hidden),
         dropout(p),
     ];
-    let rule = start("Linear", Init::XavierUniform { gain: 1.0 }, Init::Normal { mean: 0.0, std: 1e-6 });
+    let rule = start(
+        "Linear",
+        Init::XavierUniform { gain: 1.0 },
+        Init::Normal { mean: 0.0, std: 1e-6 },
+    );
     let mlp = Layer { initialise: vec![rule], ..named("mlp", sequential(mlp)) };
-    let attention =
-        [named("ln_1", layer_norm(EPS)), named("self_attention", attention), named("dropout", dropout(p))];
+    let attention = [
+        named("ln_1", layer_norm(EPS)),
+        named("self_attention", attention),
+        named("dropout", dropout(p)),
+    ];
     sequential([
         named("", residual(attention, [])),
         named("", residual([named("ln_2", layer_norm(EPS)), mlp], [])),
@@ -76,5 +99,10 @@ fn block(size: &Size, p: f64) -> Layer {
 }
 
 fn start_named(name: &str, weight: Init) -> Initialise {
-    Initialise { module: None, name: Some(name.to_owned()), weight: Some(weight), bias: Some(Init::Zeros {}) }
+    Initialise {
+        module: None,
+        name: Some(name.to_owned()),
+        weight: Some(weight),
+        bias: Some(Init::Zeros {}),
+    }
 }

@@ -94,8 +94,14 @@ impl Range {
         matches!(self, Self::To(_) | Self::OfWidth(_) | Self::OfHeight(_))
     }
 
-    /// The magnitude in this bin, for an image of this (height, width). In float32, as torch's linspace.
-    pub(super) fn magnitude(self, bins: usize, bin: usize, (height, width): (usize, usize)) -> f64 {
+    /// The magnitude in this bin, for an image of this (height, width). In float32, as
+    /// torch's linspace.
+    pub(super) fn magnitude(
+        self,
+        bins: usize,
+        bin: usize,
+        (height, width): (usize, usize),
+    ) -> f64 {
         match self {
             Self::None => 0.0,
             Self::To(most) => linspace(0.0, most, bins, bin),
@@ -110,11 +116,15 @@ impl Range {
     }
 }
 
-/// Number `i` of `n` evenly spaced ones, counted from the nearer end, with one rounding as torch's vector code has
-/// it: whole pixels are cut off from some of these.
+/// Number `i` of `n` evenly spaced ones, counted from the nearer end, with one rounding
+/// as torch's vector code has it: whole pixels are cut off from some of these.
 fn linspace(from: f32, to: f32, n: usize, i: usize) -> f64 {
     let step = (to - from) / (n - 1) as f32;
-    f64::from(if i < n / 2 { step.mul_add(i as f32, from) } else { (-step).mul_add((n - 1 - i) as f32, to) })
+    f64::from(if i < n / 2 {
+        step.mul_add(i as f32, from)
+    } else {
+        (-step).mul_add((n - 1 - i) as f32, to)
+    })
 }
 
 impl Operation {
@@ -126,9 +136,11 @@ impl Operation {
         interpolation: Interpolation,
         fill: &Fill,
     ) -> Result<Image> {
-        // The papers shear by pixels a row about the first pixel, torchvision's affine by degrees.
+        // The papers shear by pixels a row about the first pixel, torchvision's affine by
+        // degrees.
         let degrees = magnitude.atan().to_degrees();
-        let sheared = |shear| Affine { shear, center: Some([0.0, 0.0]), ..Affine::IDENTITY };
+        let sheared =
+            |shear| Affine { shear, center: Some([0.0, 0.0]), ..Affine::IDENTITY };
         let moved = |translate| Affine { translate, ..Affine::IDENTITY };
         let affine = |how: Affine| affine(image, &how, interpolation, fill);
         Ok(match self {

@@ -1,5 +1,6 @@
-//! The pairs of operations that AutoAugment learned, with their probabilities and magnitudes: the tables of its
-//! paper (arXiv:1805.09501, appendix), as torchvision has them.
+//! The pairs of operations that AutoAugment learned, with their probabilities and
+//! magnitudes: the tables of its paper (arXiv:1805.09501, appendix), as torchvision has
+//! them.
 
 use super::AutoAugmentPolicy;
 use super::operation::Operation::{self, *};

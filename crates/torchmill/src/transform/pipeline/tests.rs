@@ -31,7 +31,10 @@ fn the_canonical_text_drops_defaults_and_prefixes() {
         ("Resize(size=None, max_size=64)", "Resize(None, max_size=64)"),
         ("Pad((1, 2), 0, 'reflect')", "Pad((1, 2), padding_mode=\"reflect\")"),
         ("Pad([1, 2, 3, 4], fill=(1, 2, 3))", "Pad((1, 2, 3, 4), fill=(1, 2, 3))"),
-        ("Normalize(mean=[0.1307], std=[0.3081], inplace=False)", "Normalize((0.1307,), (0.3081,))"),
+        (
+            "Normalize(mean=[0.1307], std=[0.3081], inplace=False)",
+            "Normalize((0.1307,), (0.3081,))",
+        ),
         ("Normalize(auto)", "Normalize(auto)"),
         ("Normalize(0.5, 1/2)", "Normalize((0.5,), (0.5,))"),
         (
@@ -57,23 +60,38 @@ fn the_canonical_text_drops_defaults_and_prefixes() {
 #[test]
 fn mistakes_are_named_with_their_column() {
     let cases = [
-        ("Resize(32) | TooTensor", "column 14: there is no transform TooTensor (did you mean ToTensor?)"),
+        (
+            "Resize(32) | TooTensor",
+            "column 14: there is no transform TooTensor (did you mean ToTensor?)",
+        ),
         (
             "RandomCrop(32, paddign=4)",
             "column 16: RandomCrop: there is no argument paddign (did you mean padding?)",
         ),
         ("Resize(0)", "column 8: Resize: size must be at least 1, not 0"),
         ("Resize((8, -1))", "column 12: Resize: size must be at least 1, not -1"),
-        ("Resize(32, max_size=16)", "column 21: Resize: max_size must be larger than size (32), not 16"),
+        (
+            "Resize(32, max_size=16)",
+            "column 21: Resize: max_size must be larger than size (32), not 16",
+        ),
         ("Resize", "column 1: Resize: the argument size is missing"),
         (
             "Resize(32, 'bilinaer')",
             "column 12: Resize: interpolation must be one of nearest, bilinear, bicubic, box, hamming, lanczos, not \"bilinaer\" (did you mean bilinear?)",
         ),
-        ("RandomHorizontalFlip(p=1.5)", "column 24: RandomHorizontalFlip: p must be from 0 to 1, not 1.5"),
-        ("RandomHorizontalFlip(0.1, p=0.2)", "column 27: RandomHorizontalFlip: p is given twice"),
+        (
+            "RandomHorizontalFlip(p=1.5)",
+            "column 24: RandomHorizontalFlip: p must be from 0 to 1, not 1.5",
+        ),
+        (
+            "RandomHorizontalFlip(0.1, p=0.2)",
+            "column 27: RandomHorizontalFlip: p is given twice",
+        ),
         ("ToTensor(1)", "column 10: ToTensor: it takes no arguments"),
-        ("Pad(1, 2, 'edge', 3)", "column 19: Pad: too many arguments: it takes padding, fill, padding_mode"),
+        (
+            "Pad(1, 2, 'edge', 3)",
+            "column 19: Pad: too many arguments: it takes padding, fill, padding_mode",
+        ),
         ("Pad(fill=1, 2)", "column 13: Pad: a positional argument follows a named one"),
         (
             "Normalize((0.5,), (0,))",
@@ -83,13 +101,22 @@ fn mistakes_are_named_with_their_column() {
         ("Resize(32) ToTensor", "column 12: expected `|` between transforms, found `T`"),
         ("Resize(32) |", "column 13: expected a transform after the last `|`"),
         ("Resize(32", "column 7: this bracket is not closed with `)`"),
-        ("ToTensor |\n Resize('x)", "line 2, column 9: this string is not closed on its line"),
+        (
+            "ToTensor |\n Resize('x)",
+            "line 2, column 9: this string is not closed on its line",
+        ),
         (
             "RandomApply([Resize(8), Grayscal])",
             "column 25: there is no transform Grayscal (did you mean Grayscale?)",
         ),
-        ("RandomChoice([])", "column 14: RandomChoice: transforms must have at least one"),
-        ("Grayscale(2)", "column 11: Grayscale: num_output_channels must be 1 or 3, not 2"),
+        (
+            "RandomChoice([])",
+            "column 14: RandomChoice: transforms must have at least one",
+        ),
+        (
+            "Grayscale(2)",
+            "column 11: Grayscale: num_output_channels must be 1 or 3, not 2",
+        ),
         ("Compose(1)", "column 9: expected a list of transforms, not 1"),
     ];
     for (text, message) in cases {
@@ -98,7 +125,9 @@ fn mistakes_are_named_with_their_column() {
     // Where none is near, all are named.
     let unknown = refused("Frobnicate");
     assert!(
-        unknown.starts_with("column 1: there is no transform Frobnicate: there are AutoAugment, "),
+        unknown.starts_with(
+            "column 1: there is no transform Frobnicate: there are AutoAugment, "
+        ),
         "{unknown}"
     );
     assert!(refused(&"Compose([".repeat(5000)).contains("nest too deeply"));
@@ -112,8 +141,14 @@ fn the_prefix_that_can_be_baked_ends_at_chance_or_floats() {
         (baked.to_string(), deferred.to_string())
     };
     let pair = |a: &str, b: &str| (a.to_owned(), b.to_owned());
-    assert_eq!(split("Resize(8) | CenterCrop(4) | ToTensor"), pair("Resize(8) | CenterCrop(4)", "ToTensor"));
-    assert_eq!(split("Pad(4) | RandomCrop(32) | Grayscale"), pair("Pad(4)", "RandomCrop(32) | Grayscale"));
+    assert_eq!(
+        split("Resize(8) | CenterCrop(4) | ToTensor"),
+        pair("Resize(8) | CenterCrop(4)", "ToTensor")
+    );
+    assert_eq!(
+        split("Pad(4) | RandomCrop(32) | Grayscale"),
+        pair("Pad(4)", "RandomCrop(32) | Grayscale")
+    );
     assert_eq!(split("Grayscale"), pair("Grayscale", ""));
     assert_eq!(split(""), pair("", ""));
 }
@@ -155,7 +190,8 @@ fn what_cannot_be_is_refused_before_and_during() {
         assert!(pipeline.apply(photo(20, 30), &mut rng(0, 0, 0)).is_err(), "{text}");
     }
     assert!(parsed("RandomApply([Resize(8)])").output_shape([3, 20, 30]).is_err());
-    let short = Sample::Image(Image { width: 4, height: 4, channels: 3, pixels: vec![0; 47] });
+    let short =
+        Sample::Image(Image { width: 4, height: 4, channels: 3, pixels: vec![0; 47] });
     assert!(parsed("ToTensor").apply(short, &mut rng(0, 0, 0)).is_err());
 }
 
@@ -173,8 +209,9 @@ fn the_generator_depends_on_each_number() {
 
 #[test]
 fn shards_are_as_asked_however_the_text_is_written() {
-    let done =
-        parsed("RandomCrop(32, padding=4, padding_mode='reflect') | ToTensor | Normalize((0.5,), (0.247,))");
+    let done = parsed(
+        "RandomCrop(32, padding=4, padding_mode='reflect') | ToTensor | Normalize((0.5,), (0.247,))",
+    );
     for asked in [
         "RandomCrop(32, 4, padding_mode=\"reflect\")|ToTensor()|Normalize((0.50,), (0.2470,))",
         "Compose([RandomCrop(32, 4, padding_mode='reflect'), ToTensor(), Normalize(auto)])",
@@ -193,7 +230,11 @@ fn shards_are_as_asked_however_the_text_is_written() {
 #[test]
 fn what_torchvision_has_and_we_have_not_is_no_slip() {
     let error = Pipeline::parse("RandomPerspective(0.5)").unwrap_err().to_string();
-    assert!(error.contains("torchvision's RandomPerspective is not among the transforms here"), "{error}");
+    assert!(
+        error
+            .contains("torchvision's RandomPerspective is not among the transforms here"),
+        "{error}"
+    );
     assert!(!error.contains("did you mean"), "{error}");
     let error = Pipeline::parse("Normalize(0.5, auto)").unwrap_err().to_string();
     assert!(error.contains("Normalize(auto) is for both"), "{error}");
