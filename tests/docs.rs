@@ -101,7 +101,7 @@ impl Block {
             match (line.strip_prefix("$ "), commands.last_mut()) {
                 (Some(command), _) => commands.push((command.to_owned(), Vec::new())),
                 (None, Some((command, _))) if command.ends_with('\\') => {
-                    *command += &format!("\n{line}")
+                    *command += &format!("\n{line}");
                 }
                 (None, Some((_, output))) => output.push(line.to_owned()),
                 (None, None) => {

@@ -209,7 +209,7 @@ impl Follower {
             report_rows(&self.source, numbered);
             // The tags of an epoch's end come later.
             options.select.unused(&tally.tags).iter().for_each(|unused| {
-                note(format_args!("{}: so far {unused}", self.source))
+                note(format_args!("{}: so far {unused}", self.source));
             });
         }
         report_values(&self.source, &reading.feed.news());
@@ -274,7 +274,7 @@ impl Follower {
         loop {
             match pieces.try_recv() {
                 Ok(Ok(piece)) => {
-                    reading.take(&piece).map_err(|e| e.within(&self.source))?
+                    reading.take(&piece).map_err(|e| e.within(&self.source))?;
                 }
                 Ok(Err(e)) => {
                     return Err(Error::io(

@@ -37,7 +37,7 @@ fn read(bytes: &[u8]) -> Result<Values> {
                 ));
             }
             Some(None) => {
-                note(format_args!("{name} has no finite value, so no histogram"))
+                note(format_args!("{name} has no finite value, so no histogram"));
             }
             // Counters, such as BatchNorm2d's of batches, are no weights.
             None => {}

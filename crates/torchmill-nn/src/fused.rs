@@ -78,7 +78,7 @@ impl Lists {
     ) -> Self {
         let mut lists = Self::default();
         tensors.for_each(|((parameter, gradient), buffers)| {
-            lists.push(parameter, gradient, buffers)
+            lists.push(parameter, gradient, buffers);
         });
         lists
     }

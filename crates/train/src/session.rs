@@ -322,7 +322,7 @@ impl Session {
                 ));
             }
             (None, "test") => {
-                progress::note(format_args!("test set size: {}", data.eval.len()))
+                progress::note(format_args!("test set size: {}", data.eval.len()));
             }
             (None, _) => {}
         }

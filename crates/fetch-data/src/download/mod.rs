@@ -121,7 +121,7 @@ impl Bar {
     fn show(&mut self, number: usize, event: Event) {
         match event {
             Event::Total(total) if self.at.len() == 1 => {
-                self.known = self.known.or(Some(total))
+                self.known = self.known.or(Some(total));
             }
             Event::Total(_) => {}
             Event::Note(line) => match &self.bar {

@@ -63,7 +63,7 @@ fn unpack_to_end<R: Read>(
             EntryType::Directory => sink.folder(&name)?,
             // Old archives mark folders only by a slash.
             EntryType::Regular if name.ends_with(b"/") && size == 0 => {
-                sink.folder(&name)?
+                sink.folder(&name)?;
             }
             EntryType::Regular | EntryType::Continuous => {
                 if sink.file(&name, &mut entry)? != size {

@@ -128,7 +128,7 @@ impl RunReader {
             Some(Data::Histogram(_)) => self.others.histograms += 1,
             Some(Data::Tensor(_)) if plugin == "images" => self.others.images += 1,
             Some(Data::Tensor(_)) if plugin == "histograms" => {
-                self.others.histograms += 1
+                self.others.histograms += 1;
             }
             Some(Data::Tensor(_) | Data::Audio(_)) | None => self.others.values += 1,
         }

@@ -169,10 +169,10 @@ impl Rows {
                     break Err(self.too_long());
                 }
                 ReadRecordResult::OutputFull => {
-                    self.cells.resize(self.cells.len() * 2, 0)
+                    self.cells.resize(self.cells.len() * 2, 0);
                 }
                 ReadRecordResult::OutputEndsFull => {
-                    self.ends.resize(self.ends.len() * 2, 0)
+                    self.ends.resize(self.ends.len() * 2, 0);
                 }
                 ReadRecordResult::Record => {
                     let row = Row {

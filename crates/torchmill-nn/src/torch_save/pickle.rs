@@ -131,7 +131,9 @@ impl Machine<'_> {
                 self.memo.insert(slot, self.stack.last()?.clone());
             }
             0x94 => {
-                drop(self.memo.insert(self.memo.len() as u32, self.stack.last()?.clone()))
+                drop(
+                    self.memo.insert(self.memo.len() as u32, self.stack.last()?.clone()),
+                );
             }
             b'h' => {
                 let slot = self.byte()?;

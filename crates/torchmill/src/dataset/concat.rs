@@ -37,7 +37,7 @@ impl Dataset {
         for mut store in set.stores {
             match &mut store {
                 Store::Records(records) => {
-                    records.name = format!("{prefix}{}", records.name)
+                    records.name = format!("{prefix}{}", records.name);
                 }
                 Store::Files(files) => files.prefix = format!("{prefix}{}", files.prefix),
             }

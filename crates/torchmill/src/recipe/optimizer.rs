@@ -108,7 +108,7 @@ impl Optimizer {
     pub fn set_momentum(&mut self, new: f64) {
         match self {
             Self::Sgd { momentum, .. } | Self::RMSprop { momentum, .. } => {
-                *momentum = new
+                *momentum = new;
             }
             Self::Adam { betas, .. } | Self::AdamW { betas, .. } => betas[0] = new,
         }

@@ -275,7 +275,13 @@ fn rows_of_three(from: &[u8], stride: usize, to: &mut [u8], axis: &Axis) {
             let (above, below) = place.split_at_mut(width);
             // SAFETY: the processor has AVX2.
             unsafe {
-                filter(upper, lower, above, if alone { &mut none } else { below }, &pairs)
+                filter(
+                    upper,
+                    lower,
+                    above,
+                    if alone { &mut none } else { below },
+                    &pairs,
+                );
             };
         }
         return;
@@ -451,7 +457,7 @@ fn put(place: &mut [u8], pixels: std::arch::x86_64::__m128i) {
             place[8..].copy_from_slice(&bytes[1][..4]);
         }
         None => {
-            place.iter_mut().zip(bytes.as_flattened()).for_each(|(to, &byte)| *to = byte)
+            place.iter_mut().zip(bytes.as_flattened()).for_each(|(to, &byte)| *to = byte);
         }
     }
 }
@@ -545,7 +551,7 @@ fn blocks_of_weighted_rows(rows: &[u8], weights: &[i32], to: &mut [u8]) -> usize
             _mm256_storeu_si256(
                 to.as_mut_ptr().cast(),
                 _mm256_packus_epi16(words[0], words[1]),
-            )
+            );
         };
         done += BLOCK;
     }

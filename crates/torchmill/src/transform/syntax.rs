@@ -20,8 +20,9 @@ pub(super) fn parse(text: &str) -> Result<Vec<Call>> {
             None => break,
             Some('|') => parser.at += 1,
             Some(c) => {
-                return Err(parser
-                    .wrong(format_args!("expected `|` between transforms, found `{c}`")));
+                return Err(parser.wrong(format_args!(
+                    "expected `|` between transforms, found `{c}`"
+                )));
             }
         }
         parser.skip_blanks();
