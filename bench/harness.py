@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import os
 import pathlib
+import platform
 import re
 import shutil
 import subprocess
@@ -37,6 +38,15 @@ class Bench:
     def timed_python(self, script, *arguments):
         """Runs one of the scripts beside this file and returns the seconds it took, Python's start included."""
         return self.run([sys.executable, HERE / script, *arguments], os.environ | {"OMP_NUM_THREADS": str(self.threads)})[0]
+
+    def pytorch_steps(self, network, size, batch, steps, ways=None):
+        """Seconds of a training step in PyTorch: {precision: {way: seconds}}."""
+        options = ["--size", size, "--batch", batch, "--steps", steps, "--threads", self.threads, "--device", self.device]
+        rows = self.python("step_pytorch.py", network, *options, *(["--ways", *ways] if ways else []))[1:]
+        found = {}
+        for way, seconds in rows:
+            found.setdefault(way.split()[1], {})[f"PyTorch, {way}"] = float(seconds)
+        return found
 
     @staticmethod
     def run(command, environment=None):
@@ -86,6 +96,19 @@ class Bench:
         run = self.emptied("run")
         self.program("train", "--run", run, "--device", self.device, "--threads", self.threads, *arguments)
         return list(csv.DictReader(open(run / "metrics.csv", newline="")))
+
+
+def processor():
+    """The processor's name, with the instructions for bf16 that it has."""
+    about = pathlib.Path("/proc/cpuinfo")
+    if not about.exists():
+        return platform.processor() or platform.machine()
+    text = about.read_text()
+    name = re.search(r"^model name\s*: (.*)$", text, re.MULTILINE)
+    flags = re.search(r"^flags\s*: (.*)$", text, re.MULTILINE)
+    known = {"amx_bf16": "AMX", "avx512_bf16": "AVX512-BF16", "avx512f": "AVX512", "avx2": "AVX2"}
+    best = [label for flag, label in known.items() if flags and flag in flags[1].split()][:1]
+    return f"{name[1] if name else platform.machine()}{f' ({best[0]})' if best else ''}"
 
 
 def times(rows, tag):

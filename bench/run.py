@@ -1,12 +1,15 @@
 #!/usr/bin/env python3
-"""Measures the programs against what people use today, pair by pair in the same run, and prints a table of ratios.
+"""Measures the programs against what people use today, pair by pair in the same run, and
+prints a table of ratios.
 
 Usage: run.py --data FOLDER [--pairs N] [--threads N] [--device D] [--only NAME ...] [--large] [--output FILE]
 
-FOLDER is CIFAR-10's binary version, or a folder that has cifar-10-batches-bin in it. Each measurement is made
---pairs times, ours and theirs in turn, so that a busy machine slows both. The table gives medians, and
-ratio = theirs / ours, a pair at a time: above 1, torchmill is faster, or smaller. Needs the release builds (make
-build) in target/release. What is measured is in measurements/, a file each.
+FOLDER is CIFAR-10's binary version, or a folder that has cifar-10-batches-bin in it. Each
+measurement is made --pairs times, ours and theirs in turn, so that a busy machine slows both.
+The table has a row for each peer with medians, and ratio = theirs / ours, pair by pair: above
+1, torchmill is faster, or smaller. Rows are printed and written as soon as their measurement
+is done. Needs the release builds (make build) in target/release. Each file in measurements/
+is one measurement.
 """
 import argparse
 import csv
@@ -16,32 +19,82 @@ import statistics
 import sys
 import tempfile
 
-from harness import Bench
+from harness import Bench, processor
 from measurements import MEASUREMENTS
 
-HEADER = ["figure", "unit", "torchmill", "pytorch", "ratio", "pairs", "threads", "device"]
+HEADER = ["figure", "unit", "torchmill", "peer", "theirs", "ratio", "pairs", "threads", "device", "processor"]
 
 
 def main():
     args = arguments()
-    figures = {}  # (name, unit) → list of (ours, theirs or None)
-    with tempfile.TemporaryDirectory(prefix="torchmill-bench-") as work:
+    print(f"{args.threads} threads on {processor()}", file=sys.stderr)
+    with Results(args) as results, tempfile.TemporaryDirectory(prefix="torchmill-bench-") as work:
         bench = Bench(cifar_folder(args.data), pathlib.Path(work), args.threads, args.device, args.large)
         for name in args.only:
             measurement = MEASUREMENTS[name]
-            for pair in range(args.pairs):
-                print(f"{name}: pair {pair + 1} of {args.pairs}", file=sys.stderr)
-                ours = measurement.ours(bench)
-                theirs = measurement.theirs(bench) if measurement.theirs else {}
-                for figure, number in ours.items():
-                    figures.setdefault((figure, measurement.UNIT), []).append((number, theirs.get(figure)))
-    rows = [row(*key, pairs, args) for key, pairs in figures.items()]
-    print_table(rows)
-    if args.output:
-        temporary = args.output.with_suffix(".partial")
-        with open(temporary, "w", newline="") as file:
-            csv.writer(file, lineterminator="\n").writerows([HEADER, *rows])
-        temporary.replace(args.output)
+            results.add(measurement.UNIT, measure(name, measurement, bench, args.pairs))
+
+
+def measure(name, measurement, bench, pairs):
+    """{figure: ([ours], {peer: [theirs]})}, a number of each for each pair."""
+    figures = {}
+    for pair in range(pairs):
+        print(f"{name}: pair {pair + 1} of {pairs}", file=sys.stderr)
+        ours = measurement.ours(bench)
+        theirs = measurement.theirs(bench) if measurement.theirs else {}
+        for figure, number in ours.items():
+            numbers, peers = figures.setdefault(figure, ([], {}))
+            numbers.append(number)
+            for peer, other in by_peer(theirs.get(figure)).items():
+                peers.setdefault(peer, []).append(other)
+    return figures
+
+
+def by_peer(theirs):
+    """A figure of the other side: a number where there is one peer, else {peer: number}."""
+    if theirs is None:
+        return {}
+    return theirs if isinstance(theirs, dict) else {"PyTorch": theirs}
+
+
+class Results:
+    """Prints rows and writes them to --output as soon as each measurement is done: what was
+    measured before an interruption is kept."""
+
+    def __init__(self, args):
+        self.args, self.file = args, None
+        if args.output:
+            self.file = open(args.output, "w", newline="")
+            self.write([HEADER])
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.file:
+            self.file.close()
+
+    def write(self, rows):
+        csv.writer(self.file, lineterminator="\n").writerows(rows)
+        self.file.flush()
+
+    def add(self, unit, figures):
+        rows = [row for figure, numbers in figures.items() for row in self.rows(figure, unit, *numbers)]
+        print_table(rows)
+        if self.file:
+            self.write(rows)
+
+    def rows(self, figure, unit, ours, peers):
+        """A row for each peer, the fastest first: medians of both sides and of the pairs' ratios."""
+        end = [len(ours), self.args.threads, self.args.device, processor()]
+        start = [figure, unit, f"{statistics.median(ours):.4g}"]
+        if not peers:
+            return [[*start, "", "", "", *end]]
+        rows = []
+        for peer, theirs in sorted(peers.items(), key=lambda item: statistics.median(item[1])):
+            ratio = statistics.median(b / a for a, b in zip(ours, theirs))
+            rows.append([*start, peer, f"{statistics.median(theirs):.4g}", f"{ratio:.2f}", *end])
+        return rows
 
 
 def arguments():
@@ -67,21 +120,11 @@ def cifar_folder(given):
     )
 
 
-def row(figure, unit, pairs, args):
-    """A row of the CSV: medians of each side, and of the pairs' ratios."""
-    ours = statistics.median(number for number, _ in pairs)
-    compared = [(a, b) for a, b in pairs if b is not None]
-    theirs = f"{statistics.median(b for _, b in compared):.4g}" if compared else ""
-    ratio = f"{statistics.median(b / a for a, b in compared):.2f}" if compared else ""
-    return [figure, unit, f"{ours:.4g}", theirs, ratio, len(pairs), args.threads, args.device]
-
-
 def print_table(rows):
     width = max(len(row[0]) for row in rows)
-    print(f"{'':{width}}  {'torchmill':>9}    {'PyTorch':>9} {'ratio':>10}")
-    for name, unit, ours, theirs, ratio, *_ in rows:
-        times = f"{ratio}x" if ratio else ""
-        print(f"{name:{width}}  {ours:>9} {unit:3} {theirs:>9} {unit if theirs else '':3} {times:>6}")
+    for figure, unit, ours, peer, theirs, ratio, *_ in rows:
+        compared = f"{theirs:>9} {unit:3} {ratio:>6}x  {peer}" if peer else ""
+        print(f"{figure:{width}}  {ours:>9} {unit:3} {compared}".rstrip(), flush=True)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,8 @@ from harness import step_seconds, times
 
 UNIT = "s"
 PRECISIONS = ["fp32", "bf16"]
+BATCH = 64
+BATCHES = 50_000 // BATCH
 
 
 def ours(bench):
@@ -29,10 +31,21 @@ def theirs(bench):
     rows = bench.python("article_pytorch.py", bench.data, *options)[1:]
     kept = rows[-2:] if epochs > 1 else rows
     trained, tested = (sum(float(row[column]) for row in kept) / len(kept) for column in (1, 2))
+    program = "the article's program, fp32"
     figures = {}
     for precision in PRECISIONS:
-        figures |= named(precision, trained, tested, bench)
+        figures |= {figure: {program: seconds} for figure, seconds in named(precision, trained, tested, bench).items()}
+    add_steps(figures, bench)
     return figures
+
+
+def add_steps(figures, bench):
+    """What PyTorch takes for the epoch's steps where an expert has put the images into memory."""
+    ways = bench.pytorch_steps("article", size=32, batch=BATCH, steps=150)
+    for precision in PRECISIONS:
+        figure = f"article, {precision}, train"
+        if figure in figures:
+            figures[figure] |= {way: seconds * BATCHES for way, seconds in ways[precision].items()}
 
 
 def named(precision, trained, tested, bench):
