@@ -4,7 +4,7 @@
 use std::fs;
 
 use libfuzzer_sys::fuzz_target;
-use torchmill::dataset::{Dataset, Kind, Manifest};
+use torchmill::dataset::{Dataset, Manifest, RawFormat};
 
 fuzz_target!(|bytes: &[u8]| {
     let Some((which, batch)) = bytes.split_first() else { return };
@@ -13,7 +13,7 @@ fuzz_target!(|bytes: &[u8]| {
         return;
     }
     let (kind, classes) =
-        if which & 1 == 0 { (Kind::Cifar10, 10) } else { (Kind::Cifar100, 100) };
+        if which & 1 == 0 { (RawFormat::Cifar10, 10) } else { (RawFormat::Cifar100, 100) };
     let manifest = Manifest {
         name: "fuzz".into(),
         kind,

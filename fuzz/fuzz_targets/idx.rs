@@ -5,7 +5,7 @@
 use std::fs;
 
 use libfuzzer_sys::fuzz_target;
-use torchmill::dataset::{Dataset, Kind, Manifest};
+use torchmill::dataset::{Dataset, Manifest, RawFormat};
 
 fuzz_target!(|bytes: &[u8]| {
     let Some((length, bytes)) = bytes.split_first_chunk::<2>() else { return };
@@ -18,7 +18,7 @@ fuzz_target!(|bytes: &[u8]| {
     }
     let manifest = Manifest {
         name: "fuzz".into(),
-        kind: Kind::Idx,
+        kind: RawFormat::Idx,
         classes: (0..10).map(|class| class.to_string()).collect(),
         source: String::new(),
         verified: false,

@@ -8,7 +8,7 @@ use torchmill::cli::Named;
 use crate::catalogue::ENTRIES;
 use crate::checksum::Checksum;
 use crate::fetch::Options;
-use crate::given::Given;
+use crate::import::ImportSource;
 
 /// Fetch image data sets into ROOT/NAME/, checked, unpacked and with a dataset.toml;
 /// print that folder's path
@@ -32,7 +32,7 @@ pub struct Args {
     /// images in train/CLASS/ and test/CLASS/ or in a folder per class) or address of an
     /// archive
     #[arg(long, value_name = "PATH|URL", help_heading = "Source")]
-    pub from: Option<Given>,
+    pub from: Option<ImportSource>,
     /// Accept an archive that is not the published one
     #[arg(long, requires = "from", conflicts_with = "checksum", help_heading = "Source")]
     pub any_checksum: bool,

@@ -8,7 +8,7 @@ use torchmill::{Error, Result, progress};
 use crate::catalogue::{self, Origin};
 use crate::download::probe;
 use crate::fetch::{self, Options};
-use crate::place;
+use crate::install;
 
 /// How long sources have to answer.
 pub const DEADLINE: Duration = Duration::from_secs(5);
@@ -17,7 +17,7 @@ pub const DEADLINE: Duration = Duration::from_secs(5);
 /// the deadline.
 pub fn available(name: &str, options: &Options, deadline: Duration) -> Result<()> {
     let folder = options.folder(name);
-    if place::present(&folder)?.is_some() {
+    if install::installed(&folder)?.is_some() {
         progress::note(format_args!("{name} is in {}", folder.display()));
         return Ok(());
     }

@@ -9,10 +9,10 @@ use torchmill::{Context, Error, Result, progress, suggest};
 use crate::catalogue::{self, Download, Edition, Entry, Origin};
 use crate::checksum::{self, Checksum};
 use crate::download::{self, Got, Job, Patience, Want, address};
-use crate::given::{self, Given};
+use crate::import::{self, ImportSource};
 use crate::layout::{self, Layout};
 use crate::lock::Lock;
-use crate::{place, unpack};
+use crate::{install, unpack};
 
 /// What the user asked for, apart from the data set's name.
 #[derive(Debug, Clone, Default)]
@@ -20,7 +20,7 @@ pub struct Options {
     /// The folder that holds the data sets' folders.
     pub root: PathBuf,
     /// Where to take it from instead of the published source.
-    pub from: Option<Given>,
+    pub from: Option<ImportSource>,
     /// Take an archive whatever its checksum.
     pub any_checksum: bool,
     /// What the archive's checksum must be, instead of the published one.
@@ -60,8 +60,8 @@ pub fn fetch(name: &str, options: &Options) -> Result<PathBuf> {
         }
         return Err(unknown(name));
     }
-    if let Some(given) = &options.from {
-        given.check(entry, options.offline)?;
+    if let Some(source) = &options.from {
+        source.check(entry, options.offline)?;
     }
     let folder = options.folder(name);
     if !options.force && already(name, &folder, options)? {
@@ -75,12 +75,12 @@ pub fn fetch(name: &str, options: &Options) -> Result<PathBuf> {
         return Ok(folder);
     }
     // Before any folder is made: a slip of the pen leaves nothing behind.
-    if let Some(Given::Path(path)) = &options.from {
+    if let Some(ImportSource::Path(path)) = &options.from {
         fs::metadata(path).doing("read", path)?;
     }
     let target = AtomicFolder::create(&folder)?;
     let layout = match (&options.from, entry) {
-        (Some(given), _) => given::fill(target.path(), name, entry, given, options)?,
+        (Some(source), _) => import::fill(target.path(), name, entry, source, options)?,
         (None, Some(entry)) => published(target.path(), entry, options)?,
         (None, None) => return Err(unknown(name)),
     };
@@ -93,13 +93,13 @@ pub fn fetch(name: &str, options: &Options) -> Result<PathBuf> {
 /// each other's way.
 fn downloads(entry: Option<&Entry>, options: &Options) -> bool {
     match &options.from {
-        Some(given) => matches!(given, Given::Url(_)),
+        Some(source) => matches!(source, ImportSource::Url(_)),
         None => entry.is_some_and(|e| !e.is_embedded()),
     }
 }
 
 fn already(name: &str, folder: &Path, options: &Options) -> Result<bool> {
-    let Some(manifest) = place::present(folder)? else { return Ok(false) };
+    let Some(manifest) = install::installed(folder)? else { return Ok(false) };
     let advice =
         if options.from.is_some() { "; --force replaces it" } else { "; nothing to do" };
     progress::note(format_args!(
@@ -164,7 +164,7 @@ fn published(target: &Path, entry: &Entry, options: &Options) -> Result<Layout> 
         }
     };
     let layout = layout::find(target, Some(entry), true)?;
-    place::describe(target, entry.name, &layout, source, true)?;
+    install::describe(target, entry.name, &layout, source, true)?;
     tidy(entry, &keep, options);
     Ok(layout)
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-use torchmill::dataset::{Dataset, Kind, Manifest, Sample, UNSPLIT, detect};
+use torchmill::dataset::{Dataset, Manifest, RawFormat, Sample, UNSPLIT, detect};
 use torchmill::{Context, Error, Result, progress};
 
 use crate::catalogue::Entry;
@@ -101,7 +101,7 @@ impl Layout {
     /// All files that the data set needs, relative to its folder.
     pub fn files(&self) -> Vec<String> {
         let mut files = self.extras.clone();
-        if self.manifest.kind == Kind::ImageFolder {
+        if self.manifest.kind == RawFormat::ImageFolder {
             files.extend(
                 self.data
                     .splits
@@ -196,13 +196,13 @@ fn as_listed(folder: &Path, base: &str, entry: &Entry) -> Result<Manifest> {
         splits.insert(split.name.to_owned(), files.collect());
     }
     let published = match entry.kind {
-        Kind::Cifar10 => {
+        RawFormat::Cifar10 => {
             class_names(&folder.join(join(base, "batches.meta.txt")), entry)?
         }
-        Kind::Cifar100 => {
+        RawFormat::Cifar100 => {
             class_names(&folder.join(join(base, "fine_label_names.txt")), entry)?
         }
-        Kind::Idx | Kind::ImageFolder => None,
+        RawFormat::Idx | RawFormat::ImageFolder => None,
     };
     Ok(Manifest {
         name: entry.name.to_owned(),

@@ -2,8 +2,8 @@
 //!
 //! [`catalogue`] is the table of data sets. [`fetch`] gets one: [`download`] brings the
 //! published files, [`unpack`] takes archives apart, [`layout`] finds out what came out
-//! and whether it is whole, [`place`] puts it in its folder with a dataset.toml;
-//! [`convert`] is for what prep does not read. [`given`] is the same for what a user has
+//! and whether it is whole, [`install`] puts it in its folder with a dataset.toml;
+//! [`convert`] is for what prep does not read. [`import`] is the same for what a user has
 //! already.
 
 pub mod args;
@@ -13,10 +13,10 @@ pub mod checksum;
 pub mod convert;
 pub mod download;
 pub mod fetch;
-pub mod given;
+pub mod import;
+pub mod install;
 pub mod layout;
 pub mod list;
 mod lock;
-pub mod place;
 pub mod sample;
 pub mod unpack;

@@ -4,7 +4,7 @@ use torchmill::progress::{bytes, count};
 
 use crate::catalogue::ENTRIES;
 use crate::fetch::Options;
-use crate::place;
+use crate::install;
 
 /// One line for each data set: name, size of the download, classes, images, image size,
 /// whether it is here, licence.
@@ -18,7 +18,7 @@ pub fn table(options: &Options) -> String {
             let found = entry.splits.iter().find(|s| s.name == split);
             found.map_or_else(|| "-".to_owned(), |s| count(s.images))
         };
-        let here = match place::present(&options.folder(entry.name)) {
+        let here = match install::installed(&options.folder(entry.name)) {
             Ok(Some(_)) => "yes",
             Ok(None) => "no",
             Err(_) => "damaged",

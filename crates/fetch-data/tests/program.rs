@@ -9,7 +9,7 @@ use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use torchmill::dataset::{Kind, Manifest};
+use torchmill::dataset::{Manifest, RawFormat};
 use web::{Answer, Server};
 
 fn fetch(folder: &Path, args: &[&str]) -> Output {
@@ -92,7 +92,9 @@ fn the_sample_needs_no_network() {
     let set = folder.path().join("data/raw/mnist-5k");
     let manifest = Manifest::read(&set).unwrap().unwrap();
     assert!(
-        manifest.verified && manifest.kind == Kind::Idx && manifest.checksums.len() == 4
+        manifest.verified
+            && manifest.kind == RawFormat::Idx
+            && manifest.checksums.len() == 4
     );
     assert!(fs::read_to_string(set.join("ATTRIBUTION")).unwrap().contains("LeCun"));
     let before = fs::metadata(set.join("dataset.toml")).unwrap().modified().unwrap();

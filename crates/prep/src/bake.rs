@@ -207,7 +207,7 @@ impl Job<'_> {
         let (copy, index) = (i / self.samples.len(), i % self.samples.len());
         let mut rng = transform::rng(self.seed, copy as u64, index as u64);
         let baked = steps.apply(Sample::Image(image), &mut rng);
-        Ok(baked.map_err(|e| e.within(self.set.place(sample)))?)
+        Ok(baked.map_err(|e| e.within(self.set.location(sample)))?)
     }
 
     /// `None` for a bad image where these are collected.
@@ -220,7 +220,7 @@ impl Job<'_> {
             (Ok(value), _) => Ok(Some(value)),
             (Err(Failure::Bad(error)), Some(bad)) => {
                 let mut bad = bad.lock().unwrap_or_else(PoisonError::into_inner);
-                bad.push((i, self.set.place(self.sample(i)), error.to_string()));
+                bad.push((i, self.set.location(self.sample(i)), error.to_string()));
                 Ok(None)
             }
             (Err(Failure::Bad(error) | Failure::Other(error)), _) => Err(error),
@@ -272,7 +272,7 @@ impl Job<'_> {
             "{}: is {shape:?} ([channels, height, width]) after the pipeline, but {} is {:?}, and all must be \
              of one size: put Resize(({height}, {width})), or Resize({height}) | CenterCrop({height}), into the \
              pipeline",
-            self.set.place(sample),
+            self.set.location(sample),
             self.first,
             self.shape
         )))

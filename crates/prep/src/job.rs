@@ -85,7 +85,7 @@ fn learn_shape(job: &mut Job) -> Result<()> {
     for i in 0..job.samples.len() {
         baked = job.unless_bad(i, job.bake(i))?;
         if baked.is_some() {
-            job.first = job.set.place(job.samples[i]);
+            job.first = job.set.location(job.samples[i]);
             break;
         }
     }

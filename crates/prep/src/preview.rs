@@ -70,7 +70,7 @@ fn section(job: &Job) -> Result<Section> {
         let draw = |epoch: usize| -> Result<RgbImage> {
             let mut rng = transform::rng(job.seed, epoch as u64, i as u64);
             let made = whole.apply(Sample::Image(original.clone()), &mut rng);
-            Ok(to_picture(&made.map_err(|e| e.within(job.set.place(sample)))?, whole))
+            Ok(to_picture(&made.map_err(|e| e.within(job.set.location(sample)))?, whole))
         };
         if random {
             pictures

@@ -141,7 +141,7 @@ fn of_one(job: &Job, i: usize) -> Result<Stats> {
     let original = (image.width, image.height);
     let mut rng = transform::rng(job.seed, 0, i as u64);
     let baked = job.cut.baked.apply(Sample::Image(image), &mut rng);
-    match baked.map_err(|e| e.within(job.set.place(sample)))? {
+    match baked.map_err(|e| e.within(job.set.location(sample)))? {
         Sample::Image(image) => stats.add(original, sample.label, &image),
         Sample::Tensor(_) => {
             return Err(Error::usage("--stats is of whole bytes: leave out --dtype"));

@@ -2,7 +2,7 @@
 //! torchvision 0.26 give them; where they come from otherwise is said beside them. Sizes
 //! are those that TensorFlow Datasets records.
 
-use torchmill::dataset::{Kind, UNSPLIT};
+use torchmill::dataset::{RawFormat, UNSPLIT};
 
 use super::{Download, Edition, Entry, Origin, Size, Split, classes};
 use crate::convert;
@@ -50,7 +50,7 @@ macro_rules! emnist {
             name: concat!("emnist-", $split),
             page: "https://www.nist.gov/itl/products-and-services/emnist-dataset",
             licence: "none stated; cite G. Cohen et al., EMNIST: an extension of MNIST to handwritten letters, 2017",
-            kind: Kind::Idx,
+            kind: RawFormat::Idx,
             image: "28x28 grey",
             classes: $classes,
             splits: &[
@@ -94,7 +94,7 @@ pub const ENTRIES: &[Entry] = &[
         name: "mnist-5k",
         page: "http://yann.lecun.com/exdb/mnist/",
         licence: "CC BY-SA 3.0",
-        kind: Kind::Idx,
+        kind: RawFormat::Idx,
         image: "28x28 grey",
         classes: classes::DIGITS,
         splits: &[idx!("train", 4_000, "train"), idx!("test", 1_000, "t10k")],
@@ -104,7 +104,7 @@ pub const ENTRIES: &[Entry] = &[
         name: "cifar10",
         page: "https://www.cs.toronto.edu/~kriz/cifar.html",
         licence: CIFAR_LICENCE,
-        kind: Kind::Cifar10,
+        kind: RawFormat::Cifar10,
         image: "32x32 RGB",
         classes: classes::CIFAR10,
         splits: &[
@@ -158,7 +158,7 @@ pub const ENTRIES: &[Entry] = &[
         name: "cifar100",
         page: "https://www.cs.toronto.edu/~kriz/cifar.html",
         licence: CIFAR_LICENCE,
-        kind: Kind::Cifar100,
+        kind: RawFormat::Cifar100,
         image: "32x32 RGB",
         classes: classes::CIFAR100,
         splits: &[
@@ -198,7 +198,7 @@ pub const ENTRIES: &[Entry] = &[
         name: "mnist",
         page: "http://yann.lecun.com/exdb/mnist/",
         licence: "CC BY-SA 3.0",
-        kind: Kind::Idx,
+        kind: RawFormat::Idx,
         image: "28x28 grey",
         classes: classes::DIGITS,
         splits: MNIST_SPLITS,
@@ -253,7 +253,7 @@ pub const ENTRIES: &[Entry] = &[
         name: "fashion-mnist",
         page: "https://github.com/zalandoresearch/fashion-mnist",
         licence: "MIT",
-        kind: Kind::Idx,
+        kind: RawFormat::Idx,
         image: "28x28 grey",
         classes: classes::FASHION_MNIST,
         splits: MNIST_SPLITS,
@@ -305,7 +305,7 @@ pub const ENTRIES: &[Entry] = &[
         name: "kmnist",
         page: "https://github.com/rois-codh/kmnist",
         licence: "CC BY-SA 4.0",
-        kind: Kind::Idx,
+        kind: RawFormat::Idx,
         image: "28x28 grey",
         classes: classes::KMNIST,
         splits: MNIST_SPLITS,
@@ -351,7 +351,7 @@ pub const ENTRIES: &[Entry] = &[
         page: "http://ufldl.stanford.edu/housenumbers/",
         licence: "non-commercial use only",
         // Converted: records of one label byte and 32x32 RGB pixels, as CIFAR-10's.
-        kind: Kind::Cifar10,
+        kind: RawFormat::Cifar10,
         image: "32x32 RGB",
         classes: classes::DIGITS,
         splits: &[
@@ -384,7 +384,7 @@ pub const ENTRIES: &[Entry] = &[
         page: "https://cs.stanford.edu/~acoates/stl10/",
         licence: "none stated; cite A. Coates, H. Lee, A. Y. Ng, An Analysis of Single Layer Networks, 2011",
         // Converted: PNG files.
-        kind: Kind::ImageFolder,
+        kind: RawFormat::ImageFolder,
         image: "96x96 RGB",
         classes: classes::STL10,
         splits: &[
@@ -407,7 +407,7 @@ pub const ENTRIES: &[Entry] = &[
         name: "imagenette",
         page: "https://github.com/fastai/imagenette",
         licence: "Apache-2.0; the photographs under ImageNet's terms",
-        kind: Kind::ImageFolder,
+        kind: RawFormat::ImageFolder,
         image: "160 px RGB",
         classes: &classes::names::<10>(classes::IMAGENETTE),
         splits: &[
@@ -432,7 +432,7 @@ pub const ENTRIES: &[Entry] = &[
         name: "imagewoof",
         page: "https://github.com/fastai/imagenette",
         licence: "Apache-2.0; the photographs under ImageNet's terms",
-        kind: Kind::ImageFolder,
+        kind: RawFormat::ImageFolder,
         image: "160 px RGB",
         classes: &classes::names::<10>(classes::IMAGEWOOF),
         splits: &[
@@ -459,7 +459,7 @@ pub const ENTRIES: &[Entry] = &[
         name: "oxford-flowers102",
         page: "https://www.robots.ox.ac.uk/~vgg/data/flowers/102/",
         licence: "none stated; cite M.-E. Nilsback and A. Zisserman, Automated flower classification over a large number of classes, 2008",
-        kind: Kind::ImageFolder,
+        kind: RawFormat::ImageFolder,
         image: "500 px RGB",
         classes: classes::FLOWERS102,
         splits: &[
@@ -496,7 +496,7 @@ pub const ENTRIES: &[Entry] = &[
         name: "caltech101",
         page: "https://data.caltech.edu/records/mzrjq-6wc02",
         licence: "CC BY 4.0",
-        kind: Kind::ImageFolder,
+        kind: RawFormat::ImageFolder,
         image: "300 px RGB",
         classes: classes::CALTECH101,
         splits: &[Split { name: UNSPLIT, images: 8_677, files: &["."] }],

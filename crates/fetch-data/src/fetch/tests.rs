@@ -9,7 +9,7 @@ use crate::catalogue::{Size, Split, classes};
 use crate::checksum::Hasher;
 use std::io::Write;
 use std::time::Duration;
-use torchmill::dataset::{Kind, Manifest};
+use torchmill::dataset::{Manifest, RawFormat};
 use web::{Answer, Server};
 
 fn leak<T>(value: T) -> &'static T {
@@ -75,7 +75,7 @@ fn mnist(server: &Server, images: u64) -> &'static Entry {
         name: "small-mnist",
         page: "",
         licence: "none",
-        kind: Kind::Idx,
+        kind: RawFormat::Idx,
         image: "28x28 grey",
         classes: classes::DIGITS,
         splits: leak([
@@ -217,7 +217,7 @@ fn an_archive_in_its_second_edition_and_again_from_the_cache() {
         name: "small-cifar100",
         page: "",
         licence: "",
-        kind: Kind::Cifar100,
+        kind: RawFormat::Cifar100,
         image: "",
         classes: classes::CIFAR100,
         splits: &[
@@ -259,7 +259,7 @@ fn an_archive_that_is_converted() {
     let archive = root.path().join("some.tgz");
     fs::write(&archive, bytes).unwrap();
     let options = Options {
-        from: Some(Given::Path(archive)),
+        from: Some(ImportSource::Path(archive)),
         any_checksum: true,
         ..options(&root.path().join("raw"))
     };

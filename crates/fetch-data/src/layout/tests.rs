@@ -58,7 +58,7 @@ fn cifar_is_found_where_archives_put_it() {
         put(folder.path(), &format!("{base}readme.html"), b"");
         for entry in [catalogue::find("cifar10"), None] {
             let layout = find(folder.path(), entry, false).unwrap();
-            assert_eq!(layout.manifest.kind, Kind::Cifar10);
+            assert_eq!(layout.manifest.kind, RawFormat::Cifar10);
             assert_eq!(
                 layout.manifest.splits["train"][4],
                 format!("{base}data_batch_5.bin")

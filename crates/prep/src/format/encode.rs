@@ -107,7 +107,10 @@ fn compress(job: &Job, sample: dataset::Sample, baked: Sample) -> Result<Vec<u8>
         .write_image(&pixels, w, h, color),
     }
     .map_err(|e| {
-        Error::failed(format_args!("{}: cannot be encoded: {e}", job.set.place(sample)))
+        Error::failed(format_args!(
+            "{}: cannot be encoded: {e}",
+            job.set.location(sample)
+        ))
     })?;
     Ok(out.into_inner())
 }
@@ -141,7 +144,7 @@ fn json_line(job: &Job, sample: dataset::Sample, i: usize) -> Result<Vec<u8>, Fa
         (Some([_, height, width]), _) => (width, height),
         (None, Some(bytes)) => bytes
             .and_then(|b| {
-                decode::dimensions(&b).map_err(|e| e.within(job.set.place(sample)))
+                decode::dimensions(&b).map_err(|e| e.within(job.set.location(sample)))
             })
             .map_err(Failure::Bad)?,
         (None, None) => (0, 0),

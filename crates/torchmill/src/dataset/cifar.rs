@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::records::{self, Bytes, Records};
 use super::store::Store;
-use super::{Dataset, Kind, Manifest, Sample};
+use super::{Dataset, Manifest, RawFormat, Sample};
 use crate::{Context, Error, Result, progress};
 
 const SHAPE: [usize; 3] = [3, 32, 32];
@@ -20,7 +20,7 @@ pub(super) fn open(
     files: &[String],
 ) -> Result<Vec<Sample>> {
     // CIFAR-100's classes are the fine ones: its label is the second byte.
-    let before = if manifest.kind == Kind::Cifar100 { 2 } else { 1 };
+    let before = if manifest.kind == RawFormat::Cifar100 { 2 } else { 1 };
     let mut samples = Vec::new();
     for name in files {
         let records = open_file(folder, name, manifest, before)?;

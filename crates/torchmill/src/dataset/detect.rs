@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::{Kind, Manifest, UNSPLIT, folder, idx};
+use super::{Manifest, RawFormat, UNSPLIT, idx, image_folder};
 use crate::{Context, Error, Result};
 
 /// Describes the data set in `folder`: CIFAR-10's or CIFAR-100's binary version or IDX
@@ -36,7 +36,7 @@ pub fn manifest(folder: &Path) -> Result<Manifest> {
 fn describe(
     folder: &Path,
     name: &str,
-    kind: Kind,
+    kind: RawFormat,
     classes: Vec<String>,
     splits: Splits,
 ) -> Manifest {
@@ -75,7 +75,7 @@ fn cifar10(folder: &Path) -> Result<Option<Manifest>> {
         ("train".to_owned(), train),
         ("test".to_owned(), vec![format!("{sub}test_batch.bin")]),
     ];
-    Ok(Some(describe(folder, "cifar10", Kind::Cifar10, classes, splits.into())))
+    Ok(Some(describe(folder, "cifar10", RawFormat::Cifar10, classes, splits.into())))
 }
 
 fn cifar100(folder: &Path) -> Result<Option<Manifest>> {
@@ -86,7 +86,7 @@ fn cifar100(folder: &Path) -> Result<Option<Manifest>> {
     let classes = class_names(&folder.join(format!("{sub}fine_label_names.txt")))?;
     let splits = ["train", "test"]
         .map(|split| (split.to_owned(), vec![format!("{sub}{split}.bin")]));
-    Ok(Some(describe(folder, "cifar100", Kind::Cifar100, classes, splits.into())))
+    Ok(Some(describe(folder, "cifar100", RawFormat::Cifar100, classes, splits.into())))
 }
 
 /// The class names in one of CIFAR's text files, one a line.
@@ -180,7 +180,7 @@ fn idx_in(folder: &Path, at: &Path, sub: &str) -> Result<Option<Manifest>> {
     }
     // IDX files name no classes. MNIST and its relatives number theirs.
     let classes = (0..=largest.max(9)).map(|digit| digit.to_string()).collect();
-    Ok(Some(describe(folder, &own_name(folder), Kind::Idx, classes, splits)))
+    Ok(Some(describe(folder, &own_name(folder), RawFormat::Idx, classes, splits)))
 }
 
 /// What people call the folders of a split, in lower case.
@@ -205,14 +205,14 @@ pub(super) fn val_is_test<T>(splits: &mut BTreeMap<String, T>) {
 }
 
 fn images(folder: &Path) -> Result<Option<Manifest>> {
-    let folders = folder::class_folders(folder)?;
+    let folders = image_folder::class_folders(folder)?;
     let mut splits = Splits::new();
     let mut classes = Vec::new();
     for name in &folders {
         let (Some(split), path) = (split_of(name), folder.join(name)) else { continue };
-        let found = folder::class_folders(&path)?;
+        let found = image_folder::class_folders(&path)?;
         // A class may be called `test`: a split holds folders, a class holds images.
-        if found.is_empty() || folder::holds_images_directly(&path) {
+        if found.is_empty() || image_folder::holds_images_directly(&path) {
             continue;
         }
         if split == "train" || !splits.contains_key("train") {
@@ -228,16 +228,18 @@ fn images(folder: &Path) -> Result<Option<Manifest>> {
     }
     val_is_test(&mut splits);
     if splits.is_empty() {
-        let holding: Vec<_> =
-            folders.iter().filter(|f| folder::holds_images(&folder.join(f))).collect();
+        let holding: Vec<_> = folders
+            .iter()
+            .filter(|f| image_folder::holds_images(&folder.join(f)))
+            .collect();
         classes = match holding.is_empty() {
             false => folders,
-            true if folder::holds_images_directly(folder) => vec![own_name(folder)],
+            true if image_folder::holds_images_directly(folder) => vec![own_name(folder)],
             true => return Ok(None),
         };
         splits.insert(UNSPLIT.to_owned(), vec![".".to_owned()]);
     }
-    Ok(Some(describe(folder, &own_name(folder), Kind::ImageFolder, classes, splits)))
+    Ok(Some(describe(folder, &own_name(folder), RawFormat::ImageFolder, classes, splits)))
 }
 
 /// A folder's own name, whatever path led to it.

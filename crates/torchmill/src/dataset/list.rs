@@ -10,7 +10,7 @@ use std::io::{BufRead, Read};
 use std::path::{Path, PathBuf};
 
 use super::detect::split_of;
-use super::names::Names;
+use super::packed_names::PackedNames;
 use super::store::{Files, Store};
 use super::{Dataset, Sample, UNSPLIT};
 use crate::{Context, Error, Result, interrupt};
@@ -24,7 +24,7 @@ const SPLIT: [&str; 4] = ["split", "set", "subset", "partition"];
 /// The list as it is read, line by line.
 #[derive(Default)]
 struct List {
-    names: Names,
+    names: PackedNames,
     /// Class names in the order of their first appearance; a sample's label is an index
     /// until the end.
     classes: BTreeMap<String, u32>,
@@ -274,7 +274,7 @@ mod tests {
     }
 
     fn listed(set: &Dataset, split: &str) -> Vec<(String, u32)> {
-        set.splits[split].iter().map(|&s| (set.place(s), s.label)).collect()
+        set.splits[split].iter().map(|&s| (set.location(s), s.label)).collect()
     }
 
     #[test]

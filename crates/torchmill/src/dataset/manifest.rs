@@ -14,7 +14,7 @@ pub const FILE: &str = "dataset.toml";
 /// How a data set's images are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Kind {
+pub enum RawFormat {
     /// CIFAR's binary version: records of one label byte (CIFAR-10) and 3,072 pixel
     /// bytes, channels first.
     Cifar10,
@@ -34,7 +34,7 @@ pub struct Manifest {
     /// The data set's name, such as `cifar10`.
     pub name: String,
     /// How it is stored.
-    pub kind: Kind,
+    pub kind: RawFormat,
     /// The class names; a label is an index into them.
     pub classes: Vec<String>,
     /// Where it came from: a URL or a path.
@@ -45,7 +45,7 @@ pub struct Manifest {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub licence: String,
     /// Each split's files (relative to the manifest's folder), in order; for
-    /// [`Kind::Idx`] images then labels; for [`Kind::ImageFolder`] the folder that holds
+    /// [`RawFormat::Idx`] images then labels; for [`RawFormat::ImageFolder`] the folder that holds
     /// the class folders.
     pub splits: BTreeMap<String, Vec<String>>,
     /// Each file's checksum, `sha256:HEX`, relative to the manifest's folder. Empty for
@@ -77,7 +77,7 @@ impl Manifest {
                 "the split {split:?} cannot be a part of a file's name"
             )));
         }
-        if self.kind == Kind::ImageFolder
+        if self.kind == RawFormat::ImageFolder
             && let Some(class) = self.classes.iter().find(|class| !is_plain(class))
         {
             return Err(Error::failed(format_args!(

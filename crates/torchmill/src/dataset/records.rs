@@ -46,12 +46,12 @@ impl Records {
         self.start as u64 + i as u64 * (self.before + self.pixels()) as u64
     }
 
-    /// Reads record `i`'s pixels, channels first, into `place`, which has just their
+    /// Reads record `i`'s pixels, channels first, into `pixels`, which has their
     /// length.
-    pub fn read_planar(&self, i: usize, place: &mut [u8]) -> Result<()> {
+    pub fn read_planar(&self, i: usize, pixels: &mut [u8]) -> Result<()> {
         self.bytes
             .file
-            .read_exact_at(place, self.offset(i) + self.before as u64)
+            .read_exact_at(pixels, self.offset(i) + self.before as u64)
             .doing("read", &self.path)
     }
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use super::decode;
-use super::names::Names;
+use super::packed_names::PackedNames;
 use super::records::Records;
 use crate::transform::Image;
 use crate::{Context, Error, Result};
@@ -27,7 +27,7 @@ pub struct Files {
     /// or `pets/`.
     pub prefix: String,
     /// The files, relative to `root`.
-    pub names: Names,
+    pub names: PackedNames,
 }
 
 impl Store {
@@ -46,9 +46,9 @@ impl Store {
         }
     }
 
-    pub fn read_planar(&self, i: usize, place: &mut [u8]) -> Result<()> {
+    pub fn read_planar(&self, i: usize, pixels: &mut [u8]) -> Result<()> {
         match self {
-            Self::Records(records) => records.read_planar(i, place),
+            Self::Records(records) => records.read_planar(i, pixels),
             Self::Files(_) => Err(Error::failed("an image file has no planes to read")),
         }
     }
@@ -67,7 +67,7 @@ impl Store {
         }
     }
 
-    pub fn place(&self, i: usize) -> String {
+    pub fn location(&self, i: usize) -> String {
         match self {
             Self::Records(records) => format!("{}, record {i}", records.path.display()),
             Self::Files(files) => files.path(i).display().to_string(),

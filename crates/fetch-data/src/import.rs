@@ -11,18 +11,18 @@ use crate::checksum::{self, Checksum};
 use crate::download::{self, Job, Want, address};
 use crate::fetch::{self, Options};
 use crate::layout::{self, Layout};
-use crate::{place, unpack};
+use crate::{install, unpack};
 
 /// Where the user says the data is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Given {
+pub enum ImportSource {
     /// The address of an archive.
     Url(String),
     /// An archive or a folder.
     Path(PathBuf),
 }
 
-impl FromStr for Given {
+impl FromStr for ImportSource {
     type Err = std::convert::Infallible;
 
     fn from_str(text: &str) -> std::result::Result<Self, Self::Err> {
@@ -36,7 +36,7 @@ impl FromStr for Given {
     }
 }
 
-impl Given {
+impl ImportSource {
     /// Whether it makes sense with the rest of the command line.
     pub fn check(&self, entry: Option<&Entry>, offline: bool) -> Result<()> {
         let url = match self {
@@ -77,14 +77,14 @@ pub fn fill(
     target: &Path,
     name: &str,
     entry: Option<&Entry>,
-    given: &Given,
+    source: &ImportSource,
     options: &Options,
 ) -> Result<Layout> {
-    match given {
-        Given::Path(path) if path.is_dir() => {
+    match source {
+        ImportSource::Path(path) if path.is_dir() => {
             from_folder(target, name, entry, path, options)
         }
-        Given::Path(path) => {
+        ImportSource::Path(path) => {
             let verified = verify(path, entry, options)?;
             from_archive(
                 target,
@@ -96,7 +96,7 @@ pub fn fill(
                 options,
             )
         }
-        Given::Url(url) => {
+        ImportSource::Url(url) => {
             let (path, verified) = get(name, entry, url, options)?;
             let manifest = from_archive(
                 target,
@@ -135,7 +135,7 @@ fn from_archive(
             unpack::unpack(archive, &raw, limit(Some(entry), archive))?;
             // Images of the user's own, perhaps: they need no converting.
             if !fetch::convert(entry, target, &raw)? {
-                place::lift(&raw, target)?;
+                install::flatten_into_parent(&raw, target)?;
             }
         }
         None => unpack::unpack(archive, target, limit(None, archive))?,
@@ -144,7 +144,7 @@ fn from_archive(
     // Messages are to name the archive, not our temporary folder.
     let layout = layout::find(target, entry, published)
         .map_err(|e| relabel(&e, target, archive))?;
-    place::describe(target, name, &layout, source, verified)?;
+    install::describe(target, name, &layout, source, verified)?;
     Ok(layout)
 }
 
@@ -173,7 +173,7 @@ fn from_folder(
         layout::find(target, entry, false)?
     } else {
         let layout = layout::find(folder, entry, false)?;
-        place::copy(folder, target, &layout, options.link)?;
+        install::copy(folder, target, &layout, options.link)?;
         layout
     };
     let verified = match entry {
@@ -187,7 +187,7 @@ fn from_folder(
         ));
     }
     let source = folder.canonicalize().unwrap_or_else(|_| folder.to_path_buf());
-    place::describe(target, name, &layout, source.display().to_string(), verified)?;
+    install::describe(target, name, &layout, source.display().to_string(), verified)?;
     Ok(layout)
 }
 
@@ -227,7 +227,7 @@ fn editions(entry: Option<&Entry>) -> &'static [Edition] {
 /// Checks a local archive: `Ok(true)` if it is the published one (or has the checksum
 /// that the user gave), `Ok(false)` if nothing is published or the user does not mind.
 fn verify(archive: &Path, entry: Option<&Entry>, options: &Options) -> Result<bool> {
-    unpack::kind(archive)?;
+    unpack::format(archive)?;
     let mut accepted: Vec<Checksum> = options.checksum.clone().into_iter().collect();
     if accepted.is_empty() {
         accepted =

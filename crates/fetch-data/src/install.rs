@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::Path;
 
-use torchmill::dataset::{Kind, Manifest};
+use torchmill::dataset::{Manifest, RawFormat};
 use torchmill::progress::{Progress, Unit};
 use torchmill::{Context, Error, Result, interrupt};
 
@@ -49,7 +49,7 @@ pub fn copy(from: &Path, to: &Path, layout: &Layout, link: bool) -> Result<()> {
 
 /// Moves everything in `folder`, which lies in `target`, one step up, and removes
 /// `folder`.
-pub fn lift(folder: &Path, target: &Path) -> Result<()> {
+pub fn flatten_into_parent(folder: &Path, target: &Path) -> Result<()> {
     for entry in fs::read_dir(folder).doing("read the folder", folder)? {
         let entry = entry.doing("read the folder", folder)?;
         fs::rename(entry.path(), target.join(entry.file_name()))
@@ -69,7 +69,7 @@ pub fn describe(
 ) -> Result<()> {
     let mut manifest =
         Manifest { name: name.to_owned(), source, verified, ..layout.manifest.clone() };
-    if manifest.kind != Kind::ImageFolder {
+    if manifest.kind != RawFormat::ImageFolder {
         for file in manifest.splits.values().flatten() {
             let checksum = checksum::of_file(&folder.join(file), None)?;
             manifest.checksums.insert(file.clone(), checksum.to_string());
@@ -80,7 +80,7 @@ pub fn describe(
 
 /// What `folder` holds, if a fetch has filled it; an error where something is there that
 /// no fetch made, or that is no longer whole.
-pub fn present(folder: &Path) -> Result<Option<Manifest>> {
+pub fn installed(folder: &Path) -> Result<Option<Manifest>> {
     let empty = match fs::read_dir(folder) {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         entries => entries.doing("read the folder", folder)?.next().is_none(),

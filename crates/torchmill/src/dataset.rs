@@ -10,11 +10,11 @@ mod concat;
 pub mod decode;
 pub mod detect;
 mod digest;
-mod folder;
 mod idx;
+mod image_folder;
 mod list;
 pub mod manifest;
-mod names;
+mod packed_names;
 mod records;
 mod select;
 mod store;
@@ -22,8 +22,8 @@ mod store;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-pub use folder::{images_below, is_image as is_image_name};
-pub use manifest::{Kind, Manifest};
+pub use image_folder::{images_below, is_image as is_image_name};
+pub use manifest::{Manifest, RawFormat};
 pub use select::UNSPLIT;
 
 use crate::transform::Image;
@@ -87,11 +87,13 @@ impl Dataset {
         };
         for (split, files) in &manifest.splits {
             let samples = match manifest.kind {
-                Kind::Cifar10 | Kind::Cifar100 => {
+                RawFormat::Cifar10 | RawFormat::Cifar100 => {
                     cifar::open(&mut set, folder, manifest, files)
                 }
-                Kind::Idx => idx::open(&mut set, folder, manifest, files),
-                Kind::ImageFolder => folder::open(&mut set, folder, manifest, files),
+                RawFormat::Idx => idx::open(&mut set, folder, manifest, files),
+                RawFormat::ImageFolder => {
+                    image_folder::open(&mut set, folder, manifest, files)
+                }
             }?;
             if samples.is_empty() {
                 return Err(Error::failed(format_args!(
@@ -131,9 +133,9 @@ impl Dataset {
         self.stores[sample.store as usize].planar_shape()
     }
 
-    /// Reads such a sample's pixels as they lie there. `place` has just their length.
-    pub fn read_planar(&self, sample: Sample, place: &mut [u8]) -> Result<()> {
-        self.stores[sample.store as usize].read_planar(sample.record as usize, place)
+    /// Reads such a sample's pixels as they lie there. `pixels` has their length.
+    pub fn read_planar(&self, sample: Sample, pixels: &mut [u8]) -> Result<()> {
+        self.stores[sample.store as usize].read_planar(sample.record as usize, pixels)
     }
 
     /// An image file's bytes as they are; `None` for a record of a binary file.
@@ -148,8 +150,8 @@ impl Dataset {
     }
 
     /// Where a sample comes from, for a message: the whole path as the user gave it.
-    pub fn place(&self, sample: Sample) -> String {
-        self.stores[sample.store as usize].place(sample.record as usize)
+    pub fn location(&self, sample: Sample) -> String {
+        self.stores[sample.store as usize].location(sample.record as usize)
     }
 
     fn add_store(&mut self, store: Store) -> Result<u32> {

@@ -3,12 +3,12 @@
 
 /// Texts packed one after the other.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Names {
+pub struct PackedNames {
     text: String,
     ends: Vec<usize>,
 }
 
-impl Names {
+impl PackedNames {
     /// Appends a text.
     pub fn push(&mut self, name: &str) {
         self.text.push_str(name);
@@ -31,7 +31,7 @@ impl Names {
     }
 }
 
-impl<S: AsRef<str>> FromIterator<S> for Names {
+impl<S: AsRef<str>> FromIterator<S> for PackedNames {
     fn from_iter<I: IntoIterator<Item = S>>(names: I) -> Self {
         let mut packed = Self::default();
         names.into_iter().for_each(|name| packed.push(name.as_ref()));
@@ -45,7 +45,7 @@ mod tests {
 
     #[test]
     fn names_come_back_as_they_went_in() {
-        let names: Names = ["a.jpg", "", "日本.png"].into_iter().collect();
+        let names: PackedNames = ["a.jpg", "", "日本.png"].into_iter().collect();
         assert_eq!(
             (names.len(), names.get(0), names.get(1), names.get(2)),
             (3, "a.jpg", "", "日本.png")

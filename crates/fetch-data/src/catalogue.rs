@@ -4,7 +4,7 @@
 pub mod classes;
 mod table;
 
-use torchmill::dataset::Kind;
+use torchmill::dataset::RawFormat;
 
 use crate::convert::Convert;
 pub use table::ENTRIES;
@@ -19,7 +19,7 @@ pub struct Entry {
     /// Its licence, or what the publishers ask for.
     pub licence: &'static str,
     /// How its images are stored.
-    pub kind: Kind,
+    pub kind: RawFormat,
     /// Height and width, and the colours, for people: `32x32 RGB`.
     pub image: &'static str,
     /// The class names in the order of the labels.
@@ -172,7 +172,7 @@ mod tests {
             assert!(known.contains(&splits.as_slice()), "{}", entry.name);
             for split in entry.splits {
                 assert!(split.images > 0, "{}", entry.name);
-                let files = if entry.kind == Kind::Idx { 2 } else { 1 };
+                let files = if entry.kind == RawFormat::Idx { 2 } else { 1 };
                 assert!(split.files.len() >= files, "{}", entry.name);
             }
             if let Origin::Web { cache, files, convert } = &entry.origin {

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use walkdir::WalkDir;
 
-use super::names::Names;
+use super::packed_names::PackedNames;
 use super::store::{Files, Store};
 use super::{Dataset, Manifest, Sample, records};
 use crate::{Context, Error, Result, interrupt, progress};
@@ -37,7 +37,7 @@ pub(super) fn open(
     let root =
         if split == "." { folder.to_path_buf() } else { records::inside(folder, split)? };
     let mut found = Found::default();
-    let mut names = Names::default();
+    let mut names = PackedNames::default();
     let mut samples = Vec::new();
     let store = set.stores.len() as u32;
     // A folder that holds images itself is a class of its own.

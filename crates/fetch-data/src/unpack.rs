@@ -19,9 +19,9 @@ use torchmill::{Context, Error, Result};
 
 use sink::Sink;
 
-/// What kind of archive a file is, by its first bytes.
+/// The format of an archive, by its first bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum ArchiveFormat {
     /// A tar archive.
     Tar,
     /// Something gzipped; a tar archive, it is hoped.
@@ -32,15 +32,15 @@ pub enum Kind {
 
 /// Looks at the first bytes of `path`. What is no archive that can be read here is an
 /// error that says so.
-pub fn kind(path: &Path) -> Result<Kind> {
+pub fn format(path: &Path) -> Result<ArchiveFormat> {
     let mut start = Vec::with_capacity(512);
     let file = File::open(path).doing("read", path)?;
     file.take(512).read_to_end(&mut start).doing("read", path)?;
     let other = match start.as_slice() {
-        [0x1f, 0x8b, ..] => return Ok(Kind::Gzip),
-        [b'P', b'K', 3, 4, ..] | [b'P', b'K', 5, 6, ..] => return Ok(Kind::Zip),
+        [0x1f, 0x8b, ..] => return Ok(ArchiveFormat::Gzip),
+        [b'P', b'K', 3, 4, ..] | [b'P', b'K', 5, 6, ..] => return Ok(ArchiveFormat::Zip),
         header if header.get(257..262) == Some(b"ustar") || is_old_tar(header) => {
-            return Ok(Kind::Tar);
+            return Ok(ArchiveFormat::Tar);
         }
         [] => "is empty",
         [0xfd, b'7', b'z', b'X', b'Z', ..] => {
@@ -75,7 +75,7 @@ fn is_old_tar(start: &[u8]) -> bool {
 ///
 /// On an error the target holds whatever came out before it: the caller drops it.
 pub fn unpack(archive: &Path, target: &Path, limit: u64) -> Result<()> {
-    let kind = kind(archive)?;
+    let format = format(archive)?;
     let mut file = File::open(archive).doing("read", archive)?;
     let size = file.seek(SeekFrom::End(0)).doing("read", archive)?;
     file.seek(SeekFrom::Start(0)).doing("read", archive)?;
@@ -83,11 +83,11 @@ pub fn unpack(archive: &Path, target: &Path, limit: u64) -> Result<()> {
     let bar =
         Progress::new(format!("unpacking {}", name.display()), Some(size), Unit::Bytes);
     let mut sink = Sink::new(target);
-    match kind {
-        Kind::Tar => {
+    match format {
+        ArchiveFormat::Tar => {
             tarball::unpack_plain(Counted { inner: file, bar }, &mut sink, limit)
         }
-        Kind::Gzip => {
+        ArchiveFormat::Gzip => {
             let unzipped =
                 flate2::bufread::MultiGzDecoder::new(BufReader::new(Counted {
                     inner: file,
@@ -95,7 +95,7 @@ pub fn unpack(archive: &Path, target: &Path, limit: u64) -> Result<()> {
                 }));
             tarball::unpack(unzipped, &mut sink, limit)
         }
-        Kind::Zip => zipped::unpack(file, &mut sink, limit, bar),
+        ArchiveFormat::Zip => zipped::unpack(file, &mut sink, limit, bar),
     }
     .map_err(|e| e.within(archive.display()))
 }
