@@ -10,29 +10,29 @@ from networks import Article
 from safetensors.torch import load_file
 from torch import nn
 from torch.utils.data import DataLoader
-from workbench import relative, state_difference, within
+from sandbox import relative, state_difference, within
 
 STEPS = 200
 
 
-def compare(bench):
-    checkpoint, ours = bench.train(
-        "article", "--recipe", "article", "--data", bench.shards(), "--seed", 0, "--steps", STEPS
+def compare(sandbox):
+    checkpoint, ours = sandbox.train(
+        "article", "--recipe", "article", "--data", sandbox.shards(), "--seed", 0, "--steps", STEPS
     )
-    losses, tests, network = theirs(bench)
+    losses, tests, network = theirs(sandbox)
     yield within(f"loss of each of {len(losses)} steps", relative(ours["train loss"], losses), 1e-4, " of it")
     when = f"after {len(tests) - 1} epochs and at the end"
     yield within(f"test loss {when}", relative(ours["test loss"], [loss for loss, _ in tests]), 1e-4, " of it")
     accuracies = [abs(a - b) for a, (_, b) in zip(ours["test accuracy"], tests, strict=True)]
-    yield within(f"test accuracy {when}", max(accuracies), 2 / len(bench.pictures("test")))
+    yield within(f"test accuracy {when}", max(accuracies), 2 / len(sandbox.pictures("test")))
     difference = state_difference(load_file(checkpoint), network.state_dict())
     yield within("weights after the last step", difference, 2e-3, " of largest")
 
 
-def theirs(bench):
+def theirs(sandbox):
     """Each step's loss, the test loss and accuracy after each whole epoch and at the end, in the middle of one, and the
     network, as PyTorch's programs have it."""
-    train, test = bench.pictures("train"), bench.pictures("test")
+    train, test = sandbox.pictures("train"), sandbox.pictures("test")
     torch.manual_seed(0)
     network = Article(train.images.shape[1], train.images.shape[2])
     training = DataLoader(train, batch_size=64, shuffle=True, drop_last=True)

@@ -7,7 +7,7 @@ import warnings
 import torch
 from networks import ARCHITECTURES, Article, photograph_shards, photographs_of
 from safetensors.torch import load_file
-from workbench import ROOT, Row, within
+from sandbox import ROOT, Row, within
 
 NET = "docs/torchmill_net.py"
 # By how much some class's probability must vary between the images: where outputs are the same for all of them, near
@@ -18,30 +18,30 @@ SPREAD = 0.01
 TRAINING = {"article": (100, 0.01), "lenet5": (200, 0.1), "resnet50": (3, 0.0001), "efficientnet_b0": (3, 0.00005)}
 
 
-def compare(bench):
-    yield from article(bench)
-    shards, images = photograph_shards(bench), photographs_of("test").tensor()
+def compare(sandbox):
+    yield from article(sandbox)
+    shards, images = photograph_shards(sandbox), photographs_of("test").tensor()
     for name, make in ARCHITECTURES.items():
-        yield from ours_to_pytorch(bench, name, make(), shards, images)
+        yield from ours_to_pytorch(sandbox, name, make(), shards, images)
 
 
-def article(bench):
+def article(sandbox):
     """The article's network on the data set itself, there and back."""
-    test = bench.pictures("test")
+    test = sandbox.pictures("test")
     images = test.images[:1000].float().div(255)
-    options = ["--recipe", "article", "--data", bench.shards()]
-    checkpoint, _ = bench.train("to-pytorch", *options, "--steps", 100, "--lr", 0.1)
+    options = ["--recipe", "article", "--data", sandbox.shards()]
+    checkpoint, _ = sandbox.train("to-pytorch", *options, "--steps", 100, "--lr", 0.1)
     network = Article(*images.shape[1:3])
     network.load_state_dict(load_file(checkpoint))
-    ours = bench.probabilities(checkpoint, bench.shards())
+    ours = sandbox.probabilities(checkpoint, sandbox.shards())
     yield within("article: ours in PyTorch, load_state_dict(strict=True)", apart(ours[:1000], outputs(network, images)), 1e-5)
     # PyTorch's own: another seed, and a few steps, so that nothing of it comes from us.
     network = theirs(test)
-    saved = bench.work / "article.pt"
+    saved = sandbox.work / "article.pt"
     torch.save(network.state_dict(), saved)
-    ours = bench.probabilities(saved, bench.shards(), "--model", "article")
+    ours = sandbox.probabilities(saved, sandbox.shards(), "--model", "article")
     yield within("article: torch.save in evaluate --model article", apart(ours[:1000], outputs(network, images)), 1e-5)
-    checkpoint, _ = bench.train("from-pytorch", *options, "--epochs", 0, "--init", saved)
+    checkpoint, _ = sandbox.train("from-pytorch", *options, "--epochs", 0, "--init", saved)
     taken, given = load_file(checkpoint), network.state_dict()
     same = sum(name in taken and torch.equal(taken[name], tensor) for name, tensor in given.items())
     ok = same == len(given) == len(taken)
@@ -60,19 +60,19 @@ def theirs(pictures):
     return network
 
 
-def ours_to_pytorch(bench, name, module, shards, images):
+def ours_to_pytorch(sandbox, name, module, shards, images):
     """A trained network of ours as torchvision's module, as docs/torchmill_net.py builds it, and as TorchScript.
 
     It begins with PyTorch's weights and with running statistics of the images, which few steps would not bring about.
     """
     torch.manual_seed(1)
     settled(module, photographs_of("train").tensor())
-    torch.save(module.state_dict(), bench.work / "start.pt")
+    torch.save(module.state_dict(), sandbox.work / "start.pt")
     steps, lr = TRAINING.get(name, (3, 0.005))
     options = ["--data", shards, "--batch-size", 16, "--keep", 1, "--eval-every", 1000]
-    options += ["--init", bench.work / "start.pt", "--architecture", *name.split()]
-    checkpoint, _ = bench.train("trained", "--steps", steps, "--lr", lr, *options)
-    ours = bench.probabilities(checkpoint, shards)
+    options += ["--init", sandbox.work / "start.pt", "--architecture", *name.split()]
+    checkpoint, _ = sandbox.train("trained", "--steps", steps, "--lr", lr, *options)
+    ours = sandbox.probabilities(checkpoint, shards)
     module.load_state_dict(load_file(checkpoint))
     exact = outputs(module, images)
     spread = (exact.max(0).values - exact.min(0).values).max().item()
@@ -80,7 +80,7 @@ def ours_to_pytorch(bench, name, module, shards, images):
         yield Row(f"{name}, trained", f"outputs vary by {spread:.1e}", f"above {SPREAD}", False)
         return
     yield within(f"{name}: evaluate, and PyTorch's module", apart(ours, exact), 1e-4)
-    script = bench.work / "script.pt"
+    script = sandbox.work / "script.pt"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         module = export(checkpoint, script)

@@ -7,14 +7,14 @@ the tensor's own standard deviations: a bound of 1e-5 leaves no room for another
 import torch
 from networks import ARCHITECTURES, photograph_shards
 from safetensors.torch import load_file
-from workbench import Row, Stopped
+from sandbox import Row, Stopped
 
 
-def compare(bench):
-    shards = photograph_shards(bench)
+def compare(sandbox):
+    shards = photograph_shards(sandbox)
     for name, make in ARCHITECTURES.items():
         options = ["--data", shards, "--seed", 0, "--batch-size", 16, "--architecture", *name.split()]
-        checkpoint, _ = bench.train("initial", "--epochs", 0, *options)
+        checkpoint, _ = sandbox.train("initial", "--epochs", 0, *options)
         torch.manual_seed(0)
         yield row(name, load_file(checkpoint), make().state_dict())
 

@@ -10,7 +10,7 @@ import re
 import subprocess
 import sys
 
-from workbench import ROOT, Row, Stopped, within
+from sandbox import ROOT, Row, Stopped, within
 
 FOLDER = ROOT / "crates/torchmill-nn/tests/golden"
 

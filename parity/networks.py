@@ -8,7 +8,7 @@ from PIL import Image
 from torch import nn
 from torchvision import models
 from torchvision.models.vision_transformer import VisionTransformer
-from workbench import Pictures, script
+from sandbox import Pictures, script
 
 CLASSES, SIZE = 10, 64
 IMAGES = {"train": 6, "test": 3}  # of each class
@@ -84,18 +84,18 @@ def photographs(count, height, width, seed):
     return np.stack([photo(height, width, 3, seed + i) for i in range(count)])
 
 
-def photograph_shards(bench):
+def photograph_shards(sandbox):
     """Shards of photographs of ten classes, told by their colours, of the size that the networks here are for."""
 
     def make(out):
         for split, count in IMAGES.items():
             for index, image in enumerate(coloured(split, count)):
-                path = bench.work / "photographs" / split / f"class-{index // count}" / f"{index:03}.png"
+                path = sandbox.work / "photographs" / split / f"class-{index // count}" / f"{index:03}.png"
                 path.parent.mkdir(parents=True, exist_ok=True)
                 Image.fromarray(image).save(path)
-        bench.program("prep", bench.work / "photographs", "-o", out)
+        sandbox.program("prep", sandbox.work / "photographs", "-o", out)
 
-    return bench.made("photograph-shards", make)
+    return sandbox.made("photograph-shards", make)
 
 
 def coloured(split, count):

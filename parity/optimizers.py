@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 from torch.utils.data import DataLoader
-from workbench import Row, relative, script, state_difference, within
+from sandbox import Row, relative, script, state_difference, within
 
 EPOCHS, BATCHES, BATCH_SIZE, EVALUATED = 20, 5, 16, 8
 
@@ -29,20 +29,20 @@ limit_eval_batches = {EVALUATED}
 SCHEDULED = '{type="SGD", lr=0.1, momentum=0.9}'
 
 
-def compare_optimizers(bench):
+def compare_optimizers(sandbox):
     for toml, make in script("crates/torchmill-nn/tests/golden/nn.py").OPTIMIZERS:
-        ours, _ = trained(bench, f"optimizer = {toml}")
-        theirs, _ = Linear(bench).train(make)
+        ours, _ = trained(sandbox, f"optimizer = {toml}")
+        theirs, _ = Linear(sandbox).train(make)
         yield within(short(toml), state_difference(ours, theirs), 1e-4, " of largest")
 
 
-def compare_schedules(bench):
+def compare_schedules(sandbox):
     golden = script("crates/torchmill-nn/tests/golden/nn.py")
     golden.EPOCHS, golden.BATCHES = EPOCHS, BATCHES
     for toml, make, unit in golden.SCHEDULES:
-        ours, rates = trained(bench, f"optimizer = {SCHEDULED}\n{toml}")
+        ours, rates = trained(sandbox, f"optimizer = {SCHEDULED}\n{toml}")
         sgd = lambda parameters: torch.optim.SGD(parameters, lr=0.1, momentum=0.9)
-        theirs, expected = Linear(bench).train(sgd, make, unit)
+        theirs, expected = Linear(sandbox).train(sgd, make, unit)
         name = short(toml.replace("schedule=", ""))
         if len(set(expected)) < 2:
             yield Row(name, "the rate never changed", "", False)
@@ -51,11 +51,11 @@ def compare_schedules(bench):
         yield within("    and weights", state_difference(ours, theirs), 1e-4, " of largest")
 
 
-def trained(bench, keys):
+def trained(sandbox, keys):
     """The state dict and the learning rates, of each epoch's last step, of our run with these keys of [train]."""
-    recipe = bench.work / "linear.toml"
-    recipe.write_text(RECIPE.replace("SIDE", str(side(bench.pictures("test").images))) + keys + "\n")
-    checkpoint, curves = bench.train("linear", "--recipe", recipe, "--data", bench.shards(), "--seed", 0)
+    recipe = sandbox.work / "linear.toml"
+    recipe.write_text(RECIPE.replace("SIDE", str(side(sandbox.pictures("test").images))) + keys + "\n")
+    checkpoint, curves = sandbox.train("linear", "--recipe", recipe, "--data", sandbox.shards(), "--seed", 0)
     return load_file(checkpoint), curves["learning rate"]
 
 
@@ -67,8 +67,8 @@ def side(images):
 class Linear:
     """The same in PyTorch."""
 
-    def __init__(self, bench):
-        self.train_set, test = bench.pictures("train"), bench.pictures("test")
+    def __init__(self, sandbox):
+        self.train_set, test = sandbox.pictures("train"), sandbox.pictures("test")
         self.side = side(test.images)
         evaluated = BATCH_SIZE * EVALUATED
         self.images, self.labels = test.images[:evaluated].float().div(255), test.labels[:evaluated]

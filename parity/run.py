@@ -17,7 +17,7 @@ import PIL
 import torch
 import torchvision
 
-# The article's network in PyTorch and the place of the programs are the bench's.
+# bench/ has the article's network in PyTorch and knows where the programs are.
 sys.path.insert(1, str(pathlib.Path(__file__).resolve().parent.parent / "bench"))
 
 import article_training  # noqa: E402
@@ -26,7 +26,7 @@ import initial_weights  # noqa: E402
 import layers  # noqa: E402
 import optimizers  # noqa: E402
 import transforms  # noqa: E402
-from workbench import Stopped, Workbench  # noqa: E402
+from sandbox import Stopped, Sandbox  # noqa: E402
 
 COMPARISONS = {
     "initial weights": initial_weights.compare,
@@ -48,16 +48,16 @@ def main():
     torch.set_num_threads(1)
     report = Report(args.output)
     with tempfile.TemporaryDirectory(prefix="torchmill-parity-") as work:
-        bench = Workbench(args.data, pathlib.Path(work))
+        sandbox = Sandbox(args.data, pathlib.Path(work))
         report.line(
             f"torchmill and PyTorch {torch.__version__}, torchvision {torchvision.__version__}, Pillow "
-            f"{PIL.__version__}: on {bench.name}, one thread of a CPU"
+            f"{PIL.__version__}: on {sandbox.name}, one thread of a CPU"
         )
         for name in args.only:
             report.begin(name)
             start = time.perf_counter()
             try:
-                for row in COMPARISONS[name](bench):
+                for row in COMPARISONS[name](sandbox):
                     report.row(row)
             except Stopped as stopped:
                 report.failed(str(stopped))

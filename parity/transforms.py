@@ -13,26 +13,26 @@ import numpy as np
 import PIL
 from networks import photographs
 from PIL import Image
-from workbench import Row, Stopped, script
+from sandbox import Row, Stopped, script
 
 # What computes weighted means of pixels: at most one level off, in at most one pixel of a hundred.
 RESAMPLES = re.compile("Resize|BILINEAR|BICUBIC|GaussianBlur")
 FLOATS = re.compile(r"\b(ToTensor|ToDtype|ConvertImageDtype)\b")
 
 
-def compare(bench):
-    yield from decoding(bench)
+def compare(sandbox):
+    yield from decoding(sandbox)
     golden = script("crates/torchmill/tests/golden/transforms.py")
     sets = {"photographs": photographs(3, 97, 131, 50)}
-    images = bench.pictures("test").images[:40].numpy().transpose(0, 2, 3, 1)
-    sets[bench.name] = images
-    folders = {name: write(bench.work / f"transform-{name}", pixels) for name, pixels in sets.items()}
+    images = sandbox.pictures("test").images[:40].numpy().transpose(0, 2, 3, 1)
+    sets[sandbox.name] = images
+    folders = {name: write(sandbox.work / f"transform-{name}", pixels) for name, pixels in sets.items()}
     families = {}
     for name, pixels in sets.items():
         # A single channel takes the same ways: a third of the pipelines is enough, as in the goldens.
         cases = golden.CASES + golden.RGB_ONLY if pixels.shape[3] == 3 else golden.CASES[::3]
         for text in cases:
-            ours = prepared(bench, folders[name], text)
+            ours = prepared(sandbox, folders[name], text)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # ToTensor is deprecated, and no worse for it
                 theirs = np.stack([golden.run(text, golden.pil(image)) for image in pixels])
@@ -78,14 +78,14 @@ def difference(ours, theirs):
     return apart.max(), (apart > 0).mean()
 
 
-def prepared(bench, folder, text):
+def prepared(sandbox, folder, text):
     """The images of a folder through `prep`, [N, C, H, W]."""
-    out = bench.work / "prepared"
+    out = sandbox.work / "prepared"
     options = ["--transform", text, "--dtype", "float32" if FLOATS.search(text) else "uint8"]
     left = None
     # What is drawn from a single value, such as a flip with p=1, is baked with one copy of each image.
     for augment in [], ["--augment", 1]:
-        bench.program("prep", folder, "--split", "train", "-o", out, "--format", "npy", *augment, *options)
+        sandbox.program("prep", folder, "--split", "train", "-o", out, "--format", "npy", *augment, *options)
         left = json.loads((out / "train.json").read_text())["deferred"]
         if not left:
             break
@@ -109,7 +109,7 @@ def write(folder, pixels):
     return folder
 
 
-def decoding(bench):
+def decoding(sandbox):
     """Files of several kinds, written and read by PIL."""
     images = [Image.fromarray(pixels) for pixels in photographs(4, 61, 45, 90)]
     jpegs = [
@@ -119,10 +119,10 @@ def decoding(bench):
         for progressive in (False, True)
     ]
     jpegs += [encoded(image.convert("L"), "JPEG") for image in images]
-    yield decoded(bench, "JPEG", jpegs)
+    yield decoded(sandbox, "JPEG", jpegs)
     others = [encoded(image, kind) for image in images for kind in ("PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM")]
     others += [encoded(image.convert("P"), "PNG") for image in images]
-    yield decoded(bench, "PNG, GIF, BMP, WebP, TIFF, PPM", others)
+    yield decoded(sandbox, "PNG, GIF, BMP, WebP, TIFF, PPM", others)
 
 
 def encoded(image, kind, **how):
@@ -131,12 +131,12 @@ def encoded(image, kind, **how):
     return file.getvalue()
 
 
-def decoded(bench, what, files):
-    folder = bench.work / f"files-{what[:3]}" / "class"
+def decoded(sandbox, what, files):
+    folder = sandbox.work / f"files-{what[:3]}" / "class"
     folder.mkdir(parents=True)
     for index, data in enumerate(files):
         (folder / f"{index:03}.jpg").write_bytes(data)  # told by content, not by name
-    ours = prepared(bench, folder.parent, "ToImage")
+    ours = prepared(sandbox, folder.parent, "ToImage")
     theirs = np.stack([np.asarray(Image.open(io.BytesIO(data)).convert("RGB")) for data in files]).transpose(0, 3, 1, 2)
     levels, share = difference(ours, theirs)
     seen = "none" if levels == 0 else f"{levels:.3g} levels in {share:.2%}"

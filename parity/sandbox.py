@@ -1,4 +1,4 @@
-"""What the comparisons share: the data as both sides see it, running the programs, and the rows of the report."""
+"""What the comparisons share: the data for both sides, running the programs, rows of the report."""
 import csv
 import dataclasses
 import functools
@@ -56,7 +56,7 @@ class Pictures(Dataset):
         return self.images.float().div(255)
 
 
-class Workbench:
+class Sandbox:
     """One run of all comparisons, in a folder of its own."""
 
     def __init__(self, data, work):
