@@ -445,7 +445,7 @@ mod tests {
     use tch::{Device, Kind};
 
     use super::*;
-    use crate::model::channels_last;
+    use crate::tensor::channels_last;
 
     /// Input, weight, bias, what is added, and the running statistics.
     struct Inputs {
@@ -561,7 +561,7 @@ mod tests {
         let y = batch_norm(&x, &parameters, Some(&plus), true).unwrap().unwrap();
         let gradient =
             Tensor::run_backward(&[y.sum(Kind::Float)], &[&plus], false, false);
-        let floats = crate::evaluation::floats;
+        let floats = crate::tensor::floats;
         assert!(floats(&y)[0].is_nan() && floats(&y)[1] == 0.0 && floats(&y)[2] > 0.0);
         assert_eq!(floats(&gradient[0])[..3], [1.0, 0.0, 1.0]);
     }

@@ -167,8 +167,8 @@ mod tests {
     use tch::Device;
 
     use super::*;
-    use crate::evaluation::floats;
-    use crate::model::channels_last;
+    use crate::tensor::channels_last;
+    use crate::tensor::floats;
 
     /// The gradients of all that goes in, for an output's gradient that is no constant,
     /// and the output.

@@ -9,6 +9,7 @@ use crate::loss::{loss, weights};
 use crate::model::{Mode, Model};
 use crate::parallel;
 use crate::sampler::Epoch;
+use crate::tensor::floats;
 
 /// How many images of shape `[C, H, W]` are computed at a time: few enough that what lies
 /// between layers fits in memory, and in a cache where it can. It changes nothing in the
@@ -234,14 +235,6 @@ pub fn argmax(row: &[f32]) -> usize {
         if row[i] > row[best] || row[best].is_nan() { i } else { best }
     };
     (1..row.len()).fold(0, better)
-}
-
-/// A float32 tensor's elements in row-major order.
-pub fn floats(tensor: &Tensor) -> Vec<f32> {
-    let flat = tensor.to_device(tch::Device::Cpu).to_kind(Kind::Float).contiguous();
-    let mut values = vec![0.0; flat.numel()];
-    flat.copy_data(&mut values, flat.numel());
-    values
 }
 
 /// An int64 tensor's elements in row-major order.

@@ -5,7 +5,7 @@ use tch::Tensor;
 use torchmill::recipe::{NoDecay, Optimizer, Train};
 use torchmill::{Error, Result};
 
-use crate::model::freeze::Patterns;
+use crate::patterns::Patterns;
 
 /// The settings that parameters may differ in.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -10,8 +10,8 @@ use tch::{Kind, Tensor};
 use torchmill::recipe::{FanMode, Init, Nonlinearity};
 use torchmill::{Error, Result};
 
-use crate::evaluation::floats;
 use crate::generator::Generator;
+use crate::tensor::floats;
 
 /// What a function of torch.nn.init makes of a tensor of this shape, in row-major order.
 pub fn draw(init: &Init, generator: &mut Generator, shape: &[i64]) -> Result<Vec<f32>> {

@@ -21,6 +21,7 @@ pub mod mix;
 pub mod model;
 pub mod optimizer;
 mod parallel;
+mod patterns;
 pub mod plateau;
 pub mod precision;
 mod resident;
@@ -29,6 +30,7 @@ pub mod scaler;
 pub mod schedule;
 pub mod spec;
 pub mod state;
+pub mod tensor;
 pub mod torch_save;
 
 use torchmill::Error;

@@ -227,8 +227,8 @@ mod tests {
     use tch::{Device, Kind};
 
     use super::*;
-    use crate::evaluation::floats;
-    use crate::model::channels_last;
+    use crate::tensor::channels_last;
+    use crate::tensor::floats;
 
     /// The output and the input's gradient, for an output's gradient of these.
     fn both(

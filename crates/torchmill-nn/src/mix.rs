@@ -105,7 +105,7 @@ fn apply(
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test may panic")]
     use super::*;
-    use crate::evaluation::floats;
+    use crate::tensor::floats;
     use tch::Device;
 
     fn batch() -> (Tensor, Tensor) {

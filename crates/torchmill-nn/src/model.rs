@@ -4,7 +4,6 @@
 mod attention;
 mod block;
 mod build;
-pub(crate) mod freeze;
 mod load;
 pub mod summary;
 
@@ -16,13 +15,11 @@ use torchmill::recipe::Model as Layers;
 use torchmill::{Error, Result};
 
 use crate::generator::Generator;
+use crate::patterns::Patterns;
 use crate::spec::Spec;
 use crate::torch_error;
 use block::{Block, in_order};
-#[cfg(test)]
-pub(crate) use build::channels_last;
 use build::{Builder, Parts};
-use freeze::Patterns;
 
 /// A named tensor of the state dict.
 pub struct Named {

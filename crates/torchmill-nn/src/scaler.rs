@@ -69,7 +69,7 @@ mod tests {
         let mut scaler = Scaler::default();
         let mut fine = [Tensor::from_slice(&[65_536.0_f32, -131_072.0])];
         assert!(scaler.unscale(&mut fine));
-        assert_eq!(crate::evaluation::floats(&fine[0]), [1.0, -2.0]);
+        assert_eq!(crate::tensor::floats(&fine[0]), [1.0, -2.0]);
         assert!(!scaler.unscale(&mut [
             Tensor::from_slice(&[1.0_f32]),
             Tensor::from_slice(&[f32::INFINITY])

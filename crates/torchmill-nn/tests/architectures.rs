@@ -10,10 +10,10 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use tch::{Device, Kind, Tensor, no_grad};
 use torchmill::recipe::{ARCHITECTURES, Loss, Model as Layers};
-use torchmill_nn::evaluation::floats;
 use torchmill_nn::generator::Generator;
 use torchmill_nn::model::{Mode, Model, summary};
 use torchmill_nn::spec::Spec;
+use torchmill_nn::tensor::floats;
 
 #[derive(Deserialize)]
 struct Golden {

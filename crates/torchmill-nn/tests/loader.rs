@@ -6,9 +6,9 @@ use std::ops::ControlFlow;
 use tch::{Device, Kind};
 use torchmill::shard::ShardSet;
 use torchmill::transform::{Image, Pipeline, Sample, rng};
-use torchmill_nn::evaluation::floats;
 use torchmill_nn::loader::{Dataset, Target};
 use torchmill_nn::sampler::Epoch;
+use torchmill_nn::tensor::floats;
 use torchmill_testing::write_stripes_for;
 
 const TARGET: Target =

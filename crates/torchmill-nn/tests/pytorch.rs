@@ -10,7 +10,6 @@ use tch::{Device, Kind, Reduction, Tensor};
 use torchmill::recipe::{
     Layer, Loss, Model as Layers, Optimizer as Settings, Schedule, Train,
 };
-use torchmill_nn::evaluation::floats;
 use torchmill_nn::generator::Generator;
 use torchmill_nn::gradients::{clip_norm, clip_value};
 use torchmill_nn::groups::Groups;
@@ -19,6 +18,7 @@ use torchmill_nn::model::{Mode, Model};
 use torchmill_nn::optimizer::Optimizer;
 use torchmill_nn::plateau::Plateau;
 use torchmill_nn::schedule::{Position, momentum, rate};
+use torchmill_nn::tensor::floats;
 
 #[derive(Deserialize)]
 struct Golden {

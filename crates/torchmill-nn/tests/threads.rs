@@ -5,9 +5,9 @@
 
 use tch::{Device, Kind, Tensor};
 use torchmill::recipe::Model as Layers;
-use torchmill_nn::evaluation::floats;
 use torchmill_nn::generator::Generator;
 use torchmill_nn::model::{Mode, Model};
+use torchmill_nn::tensor::floats;
 
 #[derive(serde::Deserialize)]
 struct Recipe {

@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use tch::{Kind, Reduction, Tensor, no_grad};
 use torchmill::recipe::{Schedule, Train};
 use torchmill::{Error, Result};
-use torchmill_nn::evaluation::{Evaluation, floats};
+use torchmill_nn::evaluation::Evaluation;
 use torchmill_nn::groups::Groups;
 use torchmill_nn::loader::Batch;
 use torchmill_nn::loss::{loss, weights};
@@ -16,6 +16,7 @@ use torchmill_nn::plateau::Plateau;
 use torchmill_nn::scaler::Scaler;
 use torchmill_nn::schedule::{Position, momentum, rate};
 use torchmill_nn::state::{Buffer, Learned};
+use torchmill_nn::tensor::floats;
 use torchmill_nn::{gradients, mix, torch_error};
 
 /// A network with what trains it.

@@ -11,10 +11,11 @@ use torchmill::{Error, Result};
 
 use super::attention::MultiheadAttention;
 use super::block::{BatchNorm, Block, Op, Running};
-use super::freeze::Patterns;
 use super::summary::{Row, multiply_adds};
 use super::{Mode, Named};
 use crate::generator::Generator;
+use crate::patterns::Patterns;
+use crate::tensor::channels_last;
 use crate::{initialise, torch_error};
 
 /// A network under construction.
@@ -618,12 +619,6 @@ impl<'a> Builder<'a> {
         self.parts.buffers.push(Named { name: join(path, name), tensor });
         shared
     }
-}
-
-/// The same values, laid out as `torch.channels_last`: oneDNN's convolutions are 1.5
-/// times faster so.
-pub(crate) fn channels_last(x: &Tensor) -> Tensor {
-    x.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2])
 }
 
 /// What Conv2d's padding comes to: what the convolution does itself, and what is put

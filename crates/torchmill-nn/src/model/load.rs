@@ -7,8 +7,8 @@ use tch::{Device, Tensor, no_grad};
 use torchmill::recipe::Model as Layers;
 use torchmill::{Error, Result};
 
-use super::freeze::Patterns;
 use super::{Model, list};
+use crate::patterns::Patterns;
 
 /// What was taken and what was not.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
