@@ -90,6 +90,11 @@ impl Figures {
         self.ranks.iter().sum()
     }
 
+    /// How many of them were predicted to be of their class.
+    pub fn correct(&self) -> u64 {
+        (0..self.classes).map(|class| self.confusion(class, class)).sum()
+    }
+
     /// The share of images whose label is among the `k` highest outputs.
     pub fn top_k(&self, k: usize) -> f64 {
         share(self.ranks.iter().take(k).sum(), self.count())

@@ -25,7 +25,7 @@ struct Data<'a> {
     checkpoint: &'a str,
     on: String,
     images: usize,
-    correct: usize,
+    correct: u64,
     accuracy: f64,
     top_5: Option<f64>,
     total_loss: f64,
@@ -80,11 +80,11 @@ fn page(outcome: &Outcome, mistakes: Vec<Shown>) -> Result<String> {
         checkpoint,
         on: outcome.images(),
         images: evaluation.count,
-        correct: evaluation.correct,
+        correct: figures.correct(),
         accuracy: evaluation.accuracy(),
         top_5: (classes.len() > 10).then(|| figures.top_k(5)),
-        total_loss: evaluation.total_loss,
-        mean_loss: evaluation.mean_loss,
+        total_loss: evaluation.total_loss(),
+        mean_loss: evaluation.mean_loss(),
         macro_average: figures.macro_average(),
         weighted_average: figures.weighted_average(),
         calibration_error: figures.calibration_error(),
@@ -147,6 +147,7 @@ fn levels(values: impl Iterator<Item = f32> + Clone) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use torchmill::metric::METRICS;
     use torchmill_nn::evaluation::Evaluation;
 
     use super::*;
@@ -161,12 +162,7 @@ mod tests {
             checkpoint: "</script><b>".into(),
             on: On::Split("test".into()),
             batch_size: 64,
-            evaluation: Evaluation {
-                count: 1,
-                correct: 0,
-                total_loss: f64::NAN,
-                mean_loss: f64::NAN,
-            },
+            evaluation: Evaluation { count: 1, values: [f64::NAN; METRICS.len()] },
             figures,
             classes: ["cat", "dog"].map(String::from).to_vec(),
         };

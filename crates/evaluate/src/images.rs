@@ -76,7 +76,7 @@ fn print(
     let mut file = file.map(|path| Predictions::create(path, classes)).transpose()?;
     let mut printed =
         if to_stdout { None } else { Some(Predictions::to_stdout(form, classes)?) };
-    let mut tally = Tally::new(network.spec.loss.clone());
+    let mut tally = Tally::new(network.spec.loss.clone(), network.spec.batch_size);
     run(args, found, reader, arithmetic, |loaded| {
         let before = tally.count();
         let logits = tally.add(&network.model, &loaded.batch, arithmetic.kind)?;
@@ -112,7 +112,8 @@ fn report(
     let (on, total) = (found.name.clone(), found.total.unwrap_or_default());
     let mut collector =
         Collector::new(args, total, &network.spec.classes, network.spec.loss.clone())?;
-    let mut tally = Tally::new(network.spec.loss.clone());
+    let batch_size = args.batch_size.map_or(network.spec.batch_size, |n| n as usize);
+    let mut tally = Tally::new(network.spec.loss.clone(), batch_size);
     let mut paths: Vec<PathBuf> = Vec::new();
     run(args, found, reader, arithmetic, |loaded| {
         let before = tally.count();
@@ -131,12 +132,11 @@ fn report(
         return Err(Error::failed(format_args!("{on}: none of the images can be read")));
     }
     let collected = collector.finish()?;
-    let batch_size = args.batch_size.map_or(network.spec.batch_size, |n| n as usize);
     let outcome = Outcome {
         checkpoint: checkpoint.display().to_string(),
         on: On::Folder(on),
         batch_size,
-        evaluation: tally.finish(batch_size),
+        evaluation: tally.finish(),
         figures: collected.figures,
         classes: network.spec.classes.clone(),
     };

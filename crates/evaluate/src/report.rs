@@ -23,7 +23,7 @@ struct Row<'a> {
     /// Images a batch in that sum.
     batch_size: usize,
     mean_loss: f64,
-    correct: usize,
+    correct: u64,
     accuracy: f64,
     /// By k.
     top_k_accuracy: BTreeMap<usize, f64>,
@@ -58,10 +58,10 @@ impl<'a> Row<'a> {
             checkpoint,
             split: on.name(),
             images: evaluation.count,
-            total_loss: evaluation.total_loss,
+            total_loss: evaluation.total_loss(),
             batch_size: *batch_size,
-            mean_loss: evaluation.mean_loss,
-            correct: evaluation.correct,
+            mean_loss: evaluation.mean_loss(),
+            correct: figures.correct(),
             accuracy: evaluation.accuracy(),
             top_k_accuracy: outcome
                 .top_k(&args.top_k)
@@ -106,13 +106,14 @@ pub fn text(outcomes: &[Outcome], args: &Args) -> String {
         let _ = writeln!(
             text,
             "  total loss {:.4}, mean loss {:.6}",
-            e.total_loss, e.mean_loss
+            e.total_loss(),
+            e.mean_loss()
         );
         let _ = writeln!(
             text,
             "  accuracy {:.2} % ({} of {})",
             e.accuracy() * 100.0,
-            e.correct,
+            figures.correct(),
             e.count
         );
         for k in outcome.top_k(&args.top_k).into_iter().filter(|&k| k > 1) {

@@ -1,8 +1,11 @@
 //! A network's loss and accuracy on a data set, the article's way.
 
 use tch::{Kind, Reduction, Tensor, no_grad};
+use torchmill::metric::{EvaluatedImage, METRICS, Metric};
 use torchmill::recipe::Loss;
 use torchmill::{Result, interrupt};
+
+pub use torchmill::metric::argmax;
 
 use crate::loader::{Batch, Dataset, Target};
 use crate::loss::{loss, weights};
@@ -25,23 +28,40 @@ pub fn chunk(shape: [usize; 3]) -> usize {
 pub struct Evaluation {
     /// How many images.
     pub count: usize,
-    /// How many of them have the highest output at their label.
-    pub correct: usize,
-    /// The article's total loss: the sum over batches of the batch's mean loss.
-    pub total_loss: f64,
-    /// The mean over all images.
-    pub mean_loss: f64,
+    /// The metrics' values, in the order of [`METRICS`].
+    pub values: [f64; METRICS.len()],
 }
 
 impl Evaluation {
+    /// The value of the metric of this name, such as `accuracy`.
+    pub fn get(&self, name: &str) -> Option<f64> {
+        let mut values = METRICS.iter().zip(self.values);
+        values.find(|(metric, _)| metric.name == name).map(|(_, value)| value)
+    }
+
     /// The share of images that are right.
     pub fn accuracy(&self) -> f64 {
-        self.correct as f64 / self.count.max(1) as f64
+        self.known("accuracy")
+    }
+
+    /// The article's total loss: the sum over batches of the batch's mean loss.
+    pub fn total_loss(&self) -> f64 {
+        self.known("loss")
+    }
+
+    /// The mean loss over all images.
+    pub fn mean_loss(&self) -> f64 {
+        self.known("mean loss")
+    }
+
+    #[allow(clippy::expect_used, reason = "the names are constants")]
+    fn known(&self, name: &str) -> f64 {
+        self.get(name).expect("the table has this metric: a test looks it up")
     }
 }
 
-/// Runs the network over every image. `batch_size` is the one that
-/// [`Evaluation::total_loss`] is summed by. `each` sees every image's index and its
+/// Runs the network over every image. The total loss is summed over batches of
+/// `batch_size`. `each` sees every image's index and its
 /// logits, in order.
 ///
 /// Each of libtorch's threads makes and computes chunks of its own: threads that share a
@@ -68,7 +88,7 @@ pub fn evaluate(
     };
     let epoch = Epoch::sequential(dataset.len(), chunk);
     let target = Target { kind, device, seed: 0, epoch: 0 };
-    let mut tally = Tally::new(settings.clone());
+    let mut tally = Tally::new(settings.clone(), batch_size);
     let network = Shared(model);
     let compute = |i| {
         interrupt::check()?;
@@ -90,7 +110,7 @@ pub fn evaluate(
         tally.push(outputs);
         Ok(())
     })?;
-    Ok(tally.finish(batch_size))
+    Ok(tally.finish())
 }
 
 /// While it lives, libtorch's operations do their work on the thread that calls them.
@@ -124,24 +144,23 @@ impl Shared<'_> {
     }
 }
 
-/// Losses and hits as they add up, batch by batch.
+/// The metrics as they add up, batch by batch.
 pub struct Tally {
     settings: Loss,
-    losses: Vec<f32>,
-    /// What each image weighs in a mean; empty where all weigh the same.
-    weights: Vec<f32>,
-    correct: usize,
+    count: usize,
+    metrics: Vec<Box<dyn Metric>>,
 }
 
 impl Tally {
-    /// Nothing yet.
-    pub fn new(settings: Loss) -> Self {
-        Self { settings, losses: Vec::new(), weights: Vec::new(), correct: 0 }
+    /// Nothing yet; the total loss is over batches of `batch_size`.
+    pub fn new(settings: Loss, batch_size: usize) -> Self {
+        let metrics = METRICS.iter().map(|metric| (metric.new)(batch_size)).collect();
+        Self { settings, count: 0, metrics }
     }
 
     /// How many images were added.
     pub fn count(&self) -> usize {
-        self.losses.len()
+        self.count
     }
 
     /// Runs the network over a batch and adds what it makes of it, whose logits are
@@ -152,36 +171,29 @@ impl Tally {
     }
 
     fn push(&mut self, outputs: Outputs) -> Logits {
-        let Outputs { logits, labels, losses, weights } = outputs;
-        let hits =
-            logits.iter().zip(labels).filter(|&(row, label)| argmax(row) as i64 == label);
-        self.correct += hits.count();
-        self.losses.extend(losses);
-        self.weights.extend(weights);
-        logits
+        for (i, row) in outputs.logits.iter().enumerate() {
+            let image = EvaluatedImage {
+                label: outputs.labels[i] as usize,
+                outputs: row,
+                prediction: argmax(row),
+                loss: outputs.losses[i],
+                weight: outputs.weights.get(i).copied().unwrap_or(1.0),
+            };
+            for metric in &mut self.metrics {
+                metric.update(&image);
+            }
+        }
+        self.count += outputs.losses.len();
+        outputs.logits
     }
 
-    /// The sums, the total loss over batches of `batch_size`.
-    pub fn finish(self, batch_size: usize) -> Evaluation {
-        let sum = |values: &[f32]| values.iter().map(|&x| f64::from(x)).sum::<f64>();
-        // Images that weigh nothing at all have no mean loss; it is 0 rather than NaN.
-        let mean = |range: std::ops::Range<usize>| {
-            let weight = if self.weights.is_empty() {
-                range.len() as f64
-            } else {
-                sum(&self.weights[range.clone()])
-            };
-            if weight > 0.0 { sum(&self.losses[range]) / weight } else { 0.0 }
-        };
-        let (count, batch_size) = (self.losses.len(), batch_size.max(1));
-        let batches =
-            (0..count).step_by(batch_size).map(|i| i..(i + batch_size).min(count));
-        Evaluation {
-            count: self.losses.len(),
-            correct: self.correct,
-            total_loss: batches.map(mean).sum(),
-            mean_loss: mean(0..count),
+    /// The values for all images so far.
+    pub fn finish(self) -> Evaluation {
+        let mut values = [0.0; METRICS.len()];
+        for (value, metric) in values.iter_mut().zip(&self.metrics) {
+            *value = metric.compute();
         }
+        Evaluation { count: self.count, values }
     }
 }
 
@@ -229,18 +241,28 @@ impl Logits {
     }
 }
 
-/// The index of the largest; of the first such where several are equal, as torch.argmax.
-pub fn argmax(row: &[f32]) -> usize {
-    let better = |best: usize, i: usize| {
-        if row[i] > row[best] || row[best].is_nan() { i } else { best }
-    };
-    (1..row.len()).fold(0, better)
-}
-
 /// An int64 tensor's elements in row-major order.
 fn integers(tensor: &Tensor) -> Vec<i64> {
     let flat = tensor.to_device(tch::Device::Cpu).contiguous();
     let mut values = vec![0; flat.numel()];
     flat.copy_data(&mut values, flat.numel());
     values
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_has_the_metrics_with_a_method() {
+        let mut values = [0.0; METRICS.len()];
+        for (i, value) in values.iter_mut().enumerate() {
+            *value = i as f64;
+        }
+        let evaluation = Evaluation { count: 2, values };
+        let named =
+            [evaluation.total_loss(), evaluation.accuracy(), evaluation.mean_loss()];
+        assert_eq!(named, [0.0, 1.0, 2.0]);
+        assert_eq!(evaluation.get("acuracy"), None);
+    }
 }

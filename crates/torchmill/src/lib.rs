@@ -15,6 +15,7 @@ pub mod error;
 pub mod interrupt;
 pub mod libtorch;
 pub mod memory;
+pub mod metric;
 pub mod metrics;
 pub mod progress;
 pub mod recipe;

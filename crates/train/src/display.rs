@@ -3,15 +3,12 @@
 
 use std::time::Duration;
 
+use torchmill::metric::{self, METRICS, Mode};
 use torchmill::progress::{self, Progress, Unit};
 use torchmill::terminal;
 use torchmill_nn::evaluation::Evaluation;
 
-/// Where the table's columns end: epoch, training loss, loss, accuracy, learning rate,
-/// time.
-const ENDS: [usize; 6] = [5, 16, 26, 36, 45, 54];
-
-/// Tells of a run on standard error.
+/// Shows a run's progress on standard error.
 pub struct Display {
     table: bool,
     headed: bool,
@@ -64,8 +61,11 @@ impl Display {
 
     /// An evaluation that is no part of an epoch, or that the plain lines have.
     pub fn evaluation(&self, name: &str, result: &Evaluation) {
-        progress::note(format_args!("total loss in {name} set: {}", result.total_loss));
-        progress::note(format_args!("accuracy in {name} set: {}", result.accuracy()));
+        for (metric, value) in METRICS.iter().zip(result.values) {
+            if let Some(what) = metric.line {
+                progress::note(format_args!("{what} in {name} set: {value}"));
+            }
+        }
     }
 
     /// The end of an epoch.
@@ -78,58 +78,90 @@ impl Display {
         }
         if !self.headed {
             let name = row.evaluation.as_ref().map_or("test", |(name, _)| name);
-            progress::note(narrowed(&heading(name)));
+            progress::note(fitted(&heading(name), terminal_columns()));
             self.headed = true;
         }
-        progress::note(narrowed(&line(row)));
+        progress::note(fitted(&line(row), terminal_columns()));
     }
 }
 
-/// As much of a row as the terminal has columns for.
-fn narrowed(row: &str) -> String {
-    let columns = terminal::columns(std::io::stderr()).map_or(usize::MAX, usize::from);
-    whole_columns(row, columns).to_owned()
+fn terminal_columns() -> usize {
+    terminal::columns(std::io::stderr()).map_or(usize::MAX, usize::from)
 }
 
-/// A row without the columns that end beyond so many characters.
-fn whole_columns(row: &str, columns: usize) -> &str {
-    if row.len() <= columns {
-        return row;
+/// A cell of the table: its text and the width of its column.
+struct Cell {
+    text: String,
+    width: usize,
+}
+
+impl Cell {
+    fn new(text: impl Into<String>, width: usize) -> Self {
+        Self { text: text.into(), width }
     }
-    let end =
-        ENDS.into_iter().rfind(|end| *end <= columns.min(row.len())).unwrap_or(ENDS[0]);
-    row.get(..end).unwrap_or(row)
 }
 
-/// Both losses are means over images, so that they can be compared.
-fn heading(name: &str) -> String {
-    let (loss, accuracy) = (format!("{name} loss"), format!("{name} acc."));
-    format!(
-        "{:>5} {:>10} {loss:>9} {accuracy:>9} {:>8} {:>8}",
-        "epoch", "train loss", "lr", "time"
-    )
-}
-
-fn line(row: &Row) -> String {
-    let (loss, accuracy) = match &row.evaluation {
-        Some((_, e)) => {
-            (format!("{:.4}", e.mean_loss), format!("{:.2} %", 100.0 * e.accuracy()))
+/// The metrics that have a column, losses first: they stand beside the training loss.
+fn columns() -> Vec<(usize, &'static metric::Column)> {
+    let mut columns = Vec::new();
+    for mode in [Mode::Min, Mode::Max] {
+        for (i, metric) in METRICS.iter().enumerate() {
+            if let (Some(column), true) = (&metric.column, metric.mode == mode) {
+                columns.push((i, column));
+            }
         }
-        None => (String::new(), String::new()),
-    };
-    let seconds = row.took.as_secs();
-    let time = match seconds {
-        0..60 => format!("{:.1} s", row.took.as_secs_f64()),
+    }
+    columns
+}
+
+/// The headings. Both losses are means over images, so that they can be compared.
+fn heading(split: &str) -> Vec<Cell> {
+    let mut cells = vec![Cell::new("epoch", 5), Cell::new("train loss", 10)];
+    for (_, column) in columns() {
+        cells.push(Cell::new(format!("{split} {}", column.heading), 9));
+    }
+    cells.extend([Cell::new("lr", 8), Cell::new("time", 8)]);
+    cells
+}
+
+fn line(row: &Row) -> Vec<Cell> {
+    let train_loss = format!("{:.4}", row.train_loss);
+    let mut cells = vec![Cell::new(row.epoch.to_string(), 5), Cell::new(train_loss, 10)];
+    for (i, column) in columns() {
+        let text = match &row.evaluation {
+            Some((_, evaluation)) => (column.format)(evaluation.values[i]),
+            None => String::new(),
+        };
+        cells.push(Cell::new(text, 9));
+    }
+    cells.extend([Cell::new(lr(row.lr), 8), Cell::new(time(row.took), 8)]);
+    if row.is_best {
+        cells.push(Cell::new("best", 4));
+    }
+    cells
+}
+
+/// The cells in one line, without those that end beyond `columns` characters. The first
+/// is always there.
+fn fitted(cells: &[Cell], columns: usize) -> String {
+    let mut line = String::new();
+    for cell in cells {
+        let width = cell.width + usize::from(!line.is_empty());
+        if !line.is_empty() && line.len() + width > columns {
+            break;
+        }
+        line.push_str(&format!("{:>width$}", cell.text));
+    }
+    line
+}
+
+fn time(took: Duration) -> String {
+    let seconds = took.as_secs();
+    match seconds {
+        0..60 => format!("{:.1} s", took.as_secs_f64()),
         60..3600 => format!("{}:{:02}", seconds / 60, seconds % 60),
         _ => format!("{}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60),
-    };
-    let best = if row.is_best { " best" } else { "" };
-    format!(
-        "{:>5} {:>10.4} {loss:>9} {accuracy:>9} {:>8} {time:>8}{best}",
-        row.epoch,
-        row.train_loss,
-        lr(row.lr)
-    )
+    }
 }
 
 /// Three significant digits.
@@ -148,8 +180,7 @@ mod tests {
 
     #[test]
     fn rows_stand_under_their_heading() {
-        let evaluation =
-            Evaluation { count: 1000, correct: 227, total_loss: 36.7, mean_loss: 2.2916 };
+        let evaluation = Evaluation { count: 1000, values: [36.7, 0.227, 2.2916] };
         let row = Row {
             epoch: 3,
             train_loss: 2.3,
@@ -159,20 +190,17 @@ mod tests {
             took: Duration::from_millis(4_567_890),
         };
         assert_eq!(
-            heading("val"),
+            fitted(&heading("val"), usize::MAX),
             "epoch train loss  val loss  val acc.       lr     time"
         );
         assert_eq!(
-            line(&row),
+            fitted(&line(&row), usize::MAX),
             "    3     2.3000    2.2916   22.70 %     0.01  1:16:07 best"
         );
         let ends = [59, 58, 54, 53, 45, 40, 36, 35, 20, 3];
-        let kept = ends.map(|columns| whole_columns(&line(&row), columns).len());
+        let kept = ends.map(|columns| fitted(&line(&row), columns).len());
         assert_eq!(kept, [59, 54, 54, 45, 45, 36, 36, 26, 16, 5]);
-        assert_eq!(
-            whole_columns(&heading("val"), 40),
-            "epoch train loss  val loss  val acc."
-        );
+        assert_eq!(fitted(&heading("val"), 40), "epoch train loss  val loss  val acc.");
         let row = Row {
             evaluation: None,
             is_best: false,
@@ -180,7 +208,10 @@ mod tests {
             took: Duration::from_secs(75),
             ..row
         };
-        assert_eq!(line(&row), "    3     2.3000                       1.2e-5     1:15");
+        assert_eq!(
+            fitted(&line(&row), usize::MAX),
+            "    3     2.3000                       1.2e-5     1:15"
+        );
         assert_eq!([0.0, 0.1, 0.00123].map(lr), ["0", "0.1", "0.00123"]);
     }
 }

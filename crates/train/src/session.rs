@@ -4,6 +4,7 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use torchmill::metric::{self, METRICS};
 use torchmill::metrics::{self, MetricsWriter, Point};
 use torchmill::progress::{self, Progress};
 use torchmill::recipe::Recipe;
@@ -26,7 +27,7 @@ use crate::plan::Plan;
 use crate::record::Record;
 use crate::resume;
 use crate::step::{Learner, StepLoss, now};
-use crate::watch::{EVALUATED, Watch};
+use crate::watch::Watch;
 
 /// Losses are read back from the device, checked and written in bunches of so many steps;
 /// the article prints one every 100.
@@ -536,14 +537,14 @@ impl Session {
         );
         bar.finish();
         let found = found?;
-        if found.total_loss.is_finite() {
+        if found.total_loss().is_finite() {
             return Ok(found);
         }
-        if found.mean_loss.is_finite() {
+        if found.mean_loss().is_finite() {
             return Err(no_mean(format_args!("one of the evaluation's batches")));
         }
         Err(self.diverged(
-            found.total_loss,
+            found.total_loss(),
             format_args!("in the evaluation after step {}", self.step),
         ))
     }
@@ -588,10 +589,8 @@ impl Session {
     /// they are the best so far.
     fn report(&mut self, name: &str, found: &Evaluation, epoch: u64) -> Result<bool> {
         let before = self.watch.best();
-        for (metric, value) in
-            EVALUATED.iter().zip([found.total_loss, found.accuracy(), found.mean_loss])
-        {
-            self.push(&format!("{name} {metric}"), value, epoch)?;
+        for (metric, value) in METRICS.iter().zip(found.values) {
+            self.push(&metric::tag(name, metric), value, epoch)?;
         }
         self.metrics.flush()?;
         Ok(self.watch.best() != before)

@@ -303,7 +303,7 @@ impl Learner {
         if let (Some(plateau), Some(Schedule::ReduceLROnPlateau(settings))) =
             (&mut self.plateau, &self.settings.schedule)
         {
-            plateau.step(settings, result.mean_loss, result.accuracy());
+            plateau.step(settings, result.mean_loss(), result.accuracy());
         }
     }
 

@@ -2,55 +2,45 @@
 //!
 //! Both follow from the metrics alone, so a resumed run finds them again in metrics.csv.
 
+use torchmill::metric::{self, METRICS, Mode};
 use torchmill::metrics::Point;
-use torchmill::recipe::{EarlyStopping, Mode, Recipe};
+use torchmill::recipe::{EarlyStopping, Recipe};
 use torchmill::{Error, Result, suggest};
 
-/// The metrics of an evaluation, each after the name of what was evaluated: `test loss`.
-/// The first is the article's, the sum over batches of the batch's mean loss.
-pub const EVALUATED: [&str; 3] = ["loss", "accuracy", "mean loss"];
-
-/// A metric, and which way it gets better.
-struct Metric {
+/// The tag of a metric in metrics.csv, and which way it gets better.
+struct Criterion {
     tag: String,
     mode: Mode,
 }
 
-impl Metric {
-    /// Finds a metric by its name; `eval` is what is evaluated after each epoch, `test`
-    /// or `val`.
+impl Criterion {
+    /// Finds the metric of this tag, such as `test accuracy`; the accuracy where there is
+    /// no name. `eval` is the split that is evaluated after each epoch, `test` or `val`.
     fn named(name: Option<&str>, key: &str, eval: &str) -> Result<Self> {
-        let known = EVALUATED.map(|metric| format!("{eval} {metric}"));
         let Some(name) = name else {
-            return Ok(Self { tag: known[1].clone(), mode: Mode::Max });
+            let tag = format!("{eval} accuracy");
+            return Ok(Self { mode: metric::mode_of_tag(&tag), tag });
         };
-        if !known.iter().any(|k| k == name) {
+        let known: Vec<String> =
+            METRICS.iter().map(|metric| metric::tag(eval, metric)).collect();
+        let Some(found) = METRICS.iter().find(|m| metric::tag(eval, m) == name) else {
             let hint = suggest::did_you_mean(name, known.iter().map(String::as_str));
             return Err(Error::usage(format_args!(
                 "{key}: there is no metric `{name}` in this run, only {}{hint}",
                 known.join(", ")
             )));
-        }
-        let mode = if name.ends_with("loss") { Mode::Min } else { Mode::Max };
-        Ok(Self { tag: name.to_owned(), mode })
-    }
-
-    /// Whether `value` is better than `before` by more than `delta`.
-    fn is_better(&self, value: f64, before: f64, delta: f64) -> bool {
-        match self.mode {
-            Mode::Min => value < before - delta,
-            Mode::Max => value > before + delta,
-        }
+        };
+        Ok(Self { tag: name.to_owned(), mode: found.mode })
     }
 }
 
 /// Keeps an eye on a run's metrics.
 pub struct Watch {
-    metric: Metric,
+    metric: Criterion,
     best: Option<(f64, u64)>,
     /// All that the metric has been, with the epochs.
     seen: Vec<(f64, u64)>,
-    stopping: Option<(EarlyStopping, Metric)>,
+    stopping: Option<(EarlyStopping, Criterion)>,
     /// The best value as early stopping counts it, and how many evaluations have been no
     /// better since.
     waiting: Option<(f64, u64)>,
@@ -60,10 +50,10 @@ impl Watch {
     /// Watches the metrics that the recipe names.
     pub fn new(recipe: &Recipe, eval: &str) -> Result<Self> {
         let best = recipe.checkpoints.best.as_deref();
-        let metric = Metric::named(best, "best", eval)?;
+        let metric = Criterion::named(best, "best", eval)?;
         let stopping = recipe.train.early_stopping.clone().map(|settings| {
             let name = settings.metric.as_deref().or(best);
-            let mut metric = Metric::named(name, "early_stopping.metric", eval)?;
+            let mut metric = Criterion::named(name, "early_stopping.metric", eval)?;
             metric.mode = settings.mode.unwrap_or(metric.mode);
             Ok::<_, Error>((settings, metric))
         });
@@ -87,7 +77,7 @@ impl Watch {
         {
             self.waiting = match self.waiting {
                 Some((best, since))
-                    if !metric.is_better(point.value, best, settings.min_delta) =>
+                    if !metric.mode.is_better(point.value, best, settings.min_delta) =>
                 {
                     Some((best, since + 1))
                 }
@@ -97,7 +87,8 @@ impl Watch {
     }
 
     fn take_if_best(&mut self, value: f64, epoch: u64) {
-        if self.best.is_none_or(|(best, _)| self.metric.is_better(value, best, 0.0)) {
+        if self.best.is_none_or(|(best, _)| self.metric.mode.is_better(value, best, 0.0))
+        {
             self.best = Some((value, epoch));
         }
     }

@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::metric::Mode;
 use crate::{Error, Result};
 
 /// `[checkpoints]`: which are saved and kept. Nothing here changes what is trained.
@@ -37,16 +38,6 @@ impl Checkpoints {
         }
         Ok(())
     }
-}
-
-/// Which way a metric gets better.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Mode {
-    /// Less is better.
-    Min,
-    /// More is better.
-    Max,
 }
 
 /// `[train.early_stopping]`: ends the run when a metric gets no better, as Lightning's

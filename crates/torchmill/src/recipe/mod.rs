@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Context, Error, Result, suggest};
 pub use architecture::{ARCHITECTURES, Options, Stem};
-pub use checkpoints::{Checkpoints, EarlyStopping, Mode};
+pub use checkpoints::{Checkpoints, EarlyStopping};
 pub use groups::{Group, NoDecay};
 pub use initialise::{FanMode, Init, Initialise, Nonlinearity};
 pub use layer::{

@@ -1,0 +1,129 @@
+//! What an evaluation measures. Each metric is a file in `metric/` and a row of
+//! [`METRICS`]; the tags of metrics.csv, what `best` and early stopping may go by, the
+//! columns of `train`'s table and of `evaluate --compare` follow from the table.
+
+mod accuracy;
+mod mean_loss;
+mod total_loss;
+
+use serde::{Deserialize, Serialize};
+
+/// Every metric, in the order in which metrics.csv has them.
+pub const METRICS: &[MetricType] = &[total_loss::TYPE, accuracy::TYPE, mean_loss::TYPE];
+
+/// A metric that is computed image by image.
+pub trait Metric {
+    /// Takes in the next image. Images come in the data set's order.
+    fn update(&mut self, image: &EvaluatedImage);
+
+    /// The value for all images so far.
+    fn compute(&self) -> f64;
+}
+
+/// What a metric is called, how it is made and how it is shown.
+#[derive(Debug)]
+pub struct MetricType {
+    /// Its name in metrics.csv, after the split: `accuracy` in `test accuracy`.
+    pub name: &'static str,
+    /// Which way it gets better.
+    pub mode: Mode,
+    /// The metric that runs are compared by in place of this one, where its value depends
+    /// on more than the network and the images.
+    pub ranked_by: Option<&'static str>,
+    /// What the plain lines of `train` call it; `None` where they leave it out.
+    pub line: Option<&'static str>,
+    /// Its column in the table that `train` shows on a terminal.
+    pub column: Option<Column>,
+    /// Makes one that has seen no image, for batches of this many images.
+    pub new: fn(batch_size: usize) -> Box<dyn Metric>,
+}
+
+/// A column of `train`'s table on a terminal.
+#[derive(Debug)]
+pub struct Column {
+    /// The heading, after the split's name.
+    pub heading: &'static str,
+    /// Formats a value, in at most 9 characters.
+    pub format: fn(f64) -> String,
+}
+
+/// What an evaluation gives for one image.
+#[derive(Debug, Clone, Copy)]
+pub struct EvaluatedImage<'a> {
+    /// The index of its class.
+    pub label: usize,
+    /// The network's outputs, one for each class.
+    pub outputs: &'a [f32],
+    /// The class of the highest output.
+    pub prediction: usize,
+    /// Its loss, times its weight.
+    pub loss: f32,
+    /// Its weight in a mean of losses; 1 unless the loss function has class weights or
+    /// ignores its label.
+    pub weight: f32,
+}
+
+/// Which way a metric gets better.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// Less is better.
+    Min,
+    /// More is better.
+    Max,
+}
+
+impl Mode {
+    /// Whether `value` is better than `best` by more than `min_delta`.
+    pub fn is_better(self, value: f64, best: f64, min_delta: f64) -> bool {
+        match self {
+            Self::Min => value < best - min_delta,
+            Self::Max => value > best + min_delta,
+        }
+    }
+}
+
+/// The metric of this name, such as `accuracy`.
+pub fn named(name: &str) -> Option<&'static MetricType> {
+    METRICS.iter().find(|metric| metric.name == name)
+}
+
+/// The metric of a tag of metrics.csv, such as `test accuracy`. `None` for tags that no
+/// evaluation writes (`learning rate`, `train loss`).
+pub fn of_tag(tag: &str) -> Option<&'static MetricType> {
+    let (split, name) = tag.split_once(' ')?;
+    if split == "train" { None } else { named(name) }
+}
+
+/// The tag of a metric in metrics.csv: `test accuracy`.
+pub fn tag(split: &str, metric: &MetricType) -> String {
+    format!("{split} {}", metric.name)
+}
+
+/// Which way the values of a tag get better. A tag that is not an evaluation's is taken
+/// for a loss where its name ends so.
+pub fn mode_of_tag(tag: &str) -> Mode {
+    match of_tag(tag) {
+        Some(metric) => metric.mode,
+        None if tag.to_lowercase().ends_with("loss") => Mode::Min,
+        None => Mode::Max,
+    }
+}
+
+/// The index of the largest element, as `torch.argmax` has it on the CPU: the first of
+/// equal ones, and NaN counts as the largest.
+pub fn argmax(row: &[f32]) -> usize {
+    let mut best = 0;
+    for (i, &value) in row.iter().enumerate() {
+        if row[best].is_nan() {
+            break;
+        }
+        if value > row[best] || value.is_nan() {
+            best = i;
+        }
+    }
+    best
+}
+
+#[cfg(test)]
+mod tests;

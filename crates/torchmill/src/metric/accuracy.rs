@@ -1,0 +1,33 @@
+//! The share of images whose label has the highest output, from 0 to 1.
+
+use super::{Column, EvaluatedImage, Metric, MetricType, Mode};
+
+pub(super) const TYPE: MetricType = MetricType {
+    name: "accuracy",
+    mode: Mode::Max,
+    ranked_by: None,
+    line: Some("accuracy"),
+    column: Some(Column {
+        heading: "acc.",
+        format: |accuracy| format!("{:.2} %", 100.0 * accuracy),
+    }),
+    new: |_| Box::new(Accuracy { count: 0, correct: 0 }),
+};
+
+struct Accuracy {
+    count: u64,
+    correct: u64,
+}
+
+impl Metric for Accuracy {
+    fn update(&mut self, image: &EvaluatedImage) {
+        self.count += 1;
+        if image.prediction == image.label {
+            self.correct += 1;
+        }
+    }
+
+    fn compute(&self) -> f64 {
+        self.correct as f64 / self.count.max(1) as f64
+    }
+}

@@ -1,0 +1,33 @@
+//! The mean of the images' losses, by their weights: the loss function's own mean over
+//! the whole data set.
+
+use super::{Column, EvaluatedImage, Metric, MetricType, Mode};
+
+pub(super) const TYPE: MetricType = MetricType {
+    name: "mean loss",
+    mode: Mode::Min,
+    ranked_by: None,
+    line: None,
+    column: Some(Column { heading: "loss", format: |loss| format!("{loss:.4}") }),
+    new: |_| Box::new(WeightedMean::default()),
+};
+
+/// A weighted mean of losses.
+#[derive(Default)]
+pub(super) struct WeightedMean {
+    sum: f64,
+    weight: f64,
+}
+
+impl Metric for WeightedMean {
+    fn update(&mut self, image: &EvaluatedImage) {
+        self.sum += f64::from(image.loss);
+        self.weight += f64::from(image.weight);
+    }
+
+    fn compute(&self) -> f64 {
+        // Images that all weigh nothing have no mean: 0 rather than NaN, which would
+        // look like a diverged run.
+        if self.weight > 0.0 { self.sum / self.weight } else { 0.0 }
+    }
+}

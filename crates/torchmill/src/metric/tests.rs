@@ -1,0 +1,68 @@
+//! The metrics' values on a few images, worked out by hand, and the table's promises.
+
+use super::*;
+
+/// The values of all metrics for images of (label, outputs, loss, weight).
+fn compute(batch_size: usize, images: &[(usize, [f32; 3], f32, f32)]) -> Vec<f64> {
+    let mut metrics: Vec<_> = METRICS.iter().map(|t| (t.new)(batch_size)).collect();
+    for (label, outputs, loss, weight) in images {
+        let image = EvaluatedImage {
+            label: *label,
+            outputs,
+            prediction: argmax(outputs),
+            loss: *loss,
+            weight: *weight,
+        };
+        metrics.iter_mut().for_each(|metric| metric.update(&image));
+    }
+    metrics.iter().map(|metric| metric.compute()).collect()
+}
+
+#[test]
+fn values_are_those_of_the_article_and_of_a_weighted_mean() {
+    let images = [
+        (0, [2.0, 1.0, 0.0], 1.0, 1.0),
+        (1, [2.0, 1.0, 0.0], 3.0, 1.0),
+        (2, [0.0, 1.0, 2.0], 5.0, 1.0),
+    ];
+    // Batches of 2: (1 + 3) / 2 + 5.
+    assert_eq!(compute(2, &images), [7.0, 2.0 / 3.0, 3.0]);
+    assert_eq!(compute(1, &images), [9.0, 2.0 / 3.0, 3.0]);
+    assert_eq!(compute(64, &images), [3.0, 2.0 / 3.0, 3.0]);
+    let weighted = images.map(|(label, outputs, loss, _)| {
+        (label, outputs, loss, if label == 1 { 3.0 } else { 1.0 })
+    });
+    assert_eq!(compute(2, &weighted), [1.0 + 5.0, 2.0 / 3.0, 9.0 / 5.0]);
+    let weightless = images.map(|(label, outputs, _, _)| (label, outputs, 0.0, 0.0));
+    assert_eq!(compute(2, &weightless), [0.0, 2.0 / 3.0, 0.0]);
+    assert_eq!(compute(2, &[]), [0.0, 0.0, 0.0]);
+}
+
+#[test]
+fn names_are_unique_and_ranked_by_what_is_there() {
+    for (i, metric) in METRICS.iter().enumerate() {
+        assert!(METRICS[..i].iter().all(|other| other.name != metric.name));
+        if let Some(other) = metric.ranked_by {
+            assert_eq!(named(other).unwrap().mode, metric.mode, "{}", metric.name);
+        }
+        assert_eq!(of_tag(&tag("val", metric)).unwrap().name, metric.name);
+    }
+    assert!(of_tag("train loss").is_none() && of_tag("learning rate").is_none());
+    let modes = ["test accuracy", "val mean loss", "train loss", "learning rate"];
+    assert_eq!(modes.map(mode_of_tag), [Mode::Max, Mode::Min, Mode::Min, Mode::Max]);
+}
+
+#[test]
+fn argmax_is_torchs() {
+    let nan = f32::NAN;
+    // torch 2.11: torch.tensor([...]).argmax().
+    for (row, expected) in [
+        ([1.0, 3.0, 2.0], 1),
+        ([2.0, 2.0, 1.0], 0),
+        ([1.0, nan, 2.0], 1),
+        ([nan, nan, 2.0], 0),
+        ([5.0, 1.0, nan], 2),
+    ] {
+        assert_eq!(argmax(&row), expected, "{row:?}");
+    }
+}
