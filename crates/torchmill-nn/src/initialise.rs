@@ -6,12 +6,13 @@
 //! and conv.py). tch's own constructors use a bound sqrt(6) times wider, with which
 //! networks train visibly worse.
 
-use tch::{Kind, Tensor};
+use tch::{TchError, Tensor};
 use torchmill::recipe::{FanMode, Init, Nonlinearity};
 use torchmill::{Error, Result};
 
 use crate::generator::Generator;
 use crate::tensor::floats;
+use crate::torch_error;
 
 /// What a function of torch.nn.init makes of a tensor of this shape, in row-major order.
 pub fn draw(init: &Init, generator: &mut Generator, shape: &[i64]) -> Result<Vec<f32>> {
@@ -26,18 +27,11 @@ pub fn draw(init: &Init, generator: &mut Generator, shape: &[i64]) -> Result<Vec
         Init::Uniform { a, b } => generator.uniform(n, a as f32, b as f32),
         Init::Normal { mean, std } => generator.normal(n, mean as f32, std as f32),
         Init::TruncNormal { mean, std, a, b } => {
-            // By the inverse of the distribution's function, as PyTorch does.
-            let cdf = |x: f64| {
-                f64::midpoint(
-                    1.0,
-                    Tensor::from(x / 2.0_f64.sqrt()).erf().double_value(&[]),
-                )
-            };
-            let (low, high) = (cdf((a - mean) / std), cdf((b - mean) / std));
+            let low = normal_cdf((a - mean) / std);
+            let high = normal_cdf((b - mean) / std);
             let uniform =
                 generator.uniform(n, (2.0 * low - 1.0) as f32, (2.0 * high - 1.0) as f32);
-            let x = Tensor::from_slice(&uniform).to_kind(Kind::Float).erfinv();
-            floats(&((x * (std * 2.0_f64.sqrt())) + mean).clamp(a, b))
+            trunc_normal(&uniform, mean, std, [a, b]).map_err(|e| torch_error(&e))?
         }
         Init::XavierUniform { gain } => {
             symmetric(generator, 3.0_f64.sqrt() * xavier_std(shape, gain)?)
@@ -53,6 +47,25 @@ pub fn draw(init: &Init, generator: &mut Generator, shape: &[i64]) -> Result<Vec
             generator.normal(n, 0.0, kaiming_std(shape, a, mode, nonlinearity)? as f32)
         }
     })
+}
+
+/// The normal distribution's function.
+fn normal_cdf(x: f64) -> f64 {
+    let erf = Tensor::from(x / 2.0_f64.sqrt()).erf().double_value(&[]);
+    f64::midpoint(1.0, erf)
+}
+
+/// Numbers between the limits from uniform ones, by the inverse of the distribution's
+/// function, as PyTorch does.
+fn trunc_normal(
+    uniform: &[f32],
+    mean: f64,
+    std: f64,
+    [a, b]: [f64; 2],
+) -> Result<Vec<f32>, TchError> {
+    let standard = Tensor::f_from_slice(uniform)?.f_erfinv()?;
+    let scaled = standard.f_mul_scalar(std * 2.0_f64.sqrt())?.f_add_scalar(mean)?;
+    Ok(floats(&scaled.f_clamp(a, b)?))
 }
 
 /// Connections into an output and out of an input.

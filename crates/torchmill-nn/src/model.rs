@@ -1,51 +1,32 @@
 //! A network: built from a recipe's layers, run forward, its parameters under PyTorch's
 //! state-dict names.
 
-mod attention;
-mod block;
-mod build;
 mod load;
-pub mod summary;
 
+pub use crate::layer::Mode;
 pub use load::Loaded;
-pub use summary::Row;
 
 use tch::{Device, Kind, Tensor, no_grad};
 use torchmill::recipe::Model as Layers;
 use torchmill::{Error, Result};
 
 use crate::generator::Generator;
+use crate::layer::{Builder, CheckedLayers, LayerError, NamedLayer, forward_all};
+use crate::outputs::{self, Outputs};
 use crate::patterns::Patterns;
 use crate::spec::Spec;
+use crate::summary::LayerSummary;
+use crate::tensor::NamedTensor;
 use crate::torch_error;
-use block::{Block, in_order};
-use build::{Builder, Parts};
-
-/// A named tensor of the state dict.
-pub struct Named {
-    /// As in PyTorch: `module1.0.weight`.
-    pub name: String,
-    /// Float32 (BatchNorm's counter: int64). Four-dimensional weights lie channels last.
-    pub tensor: Tensor,
-}
 
 /// A network with its weights.
 pub struct Model {
-    blocks: Vec<Block>,
-    parameters: Vec<Named>,
-    buffers: Vec<Named>,
-    rows: Vec<Row>,
+    layers: Vec<NamedLayer>,
+    parameters: Vec<NamedTensor>,
+    buffers: Vec<NamedTensor>,
+    summary: Vec<LayerSummary>,
+    outputs: Outputs,
     device: Device,
-}
-
-/// What a forward pass needs to know.
-#[derive(Debug, Clone, Copy)]
-pub struct Mode {
-    /// `net.train()` or `net.eval()`: dropout and batch norm differ.
-    pub training: bool,
-    /// What the layers compute in; the weights are cast to it, the logits back to
-    /// float32.
-    pub kind: Kind,
 }
 
 impl Model {
@@ -85,11 +66,12 @@ impl Model {
         let (model, gives) =
             Self::build(&spec.model, spec.input, Some(classes), generator, device)?;
         if gives != [classes] {
-            let last = spec.model.layers.last().map_or("none", |l| l.module.name());
+            let last = spec.model.layers.last().map_or("none", |l| l.class.as_str());
             return Err(Error::usage(format_args!(
                 "the last layer ({last}) gives {gives:?} for each image, but {classes} classes ask for [{classes}]"
             )));
         }
+        outputs::check(model.outputs, &spec.loss)?;
         Ok(model)
     }
 
@@ -102,45 +84,56 @@ impl Model {
         device: Device,
     ) -> Result<(Self, Vec<i64>)> {
         let layers = layers.written_out(input)?;
+        let checked = check_layers(&layers)?;
         let frozen = Patterns::new(&layers.freeze)?;
-        let mut builder = Builder::new(generator, classes, &frozen, input);
-        let prefix = layers.attribute.clone().unwrap_or_default();
-        let blocks =
-            no_grad(|| builder.network(&layers.layers, &layers.initialise, &prefix))?;
+        let prefix = layers.attribute.as_deref().unwrap_or_default();
+        let mut builder = Builder::new(generator, classes, &frozen, input, prefix)?;
+        let built = builder.network(&checked, &layers.initialise)?;
         let gives = builder.shape();
-        let Parts { parameters, buffers, rows } = builder.finish()?;
-        let mut model = Self { blocks, parameters, buffers, rows, device: Device::Cpu };
-        model.move_to(device);
-        if let Some(idle) = frozen.idle(model.state_dict().map(|n| n.name.as_str())) {
+        let (tensors, summary) = builder.finish()?;
+        let mut model = Self {
+            layers: built,
+            parameters: tensors.parameters,
+            buffers: tensors.buffers,
+            summary,
+            outputs: checked.outputs(),
+            device: Device::Cpu,
+        };
+        model.move_to(device)?;
+        model.freeze(&frozen)?;
+        Ok((model, gives))
+    }
+
+    /// Has what fits the patterns take no gradient.
+    fn freeze(&mut self, frozen: &Patterns) -> Result<()> {
+        let names = self.state_dict().map(|named| named.name.as_str());
+        if let Some(idle) = frozen.idle(names) {
             return Err(Error::usage(format_args!("freeze: no name fits `{idle}`")));
         }
-        for p in &model.parameters {
+        for p in &self.parameters {
             let _ = p.tensor.set_requires_grad(!frozen.matches(&p.name));
         }
-        if !layers.freeze.is_empty() && model.trained().next().is_none() {
+        if !frozen.is_empty() && self.trained().next().is_none() {
             return Err(Error::usage("freeze leaves nothing to train"));
         }
-        Ok((model, gives))
+        Ok(())
     }
 
     /// The output, `[N, classes]` float32 logits, for images `[N, C, H, W]`.
     pub fn forward(&self, images: &Tensor, mode: Mode) -> Result<Tensor> {
-        let mut x = images.to_kind(mode.kind);
-        for (block, neighbours) in in_order(&self.blocks) {
-            x = block
-                .forward(x, neighbours, mode)
-                .map_err(|e| torch_error(&e).within(block.name()))?;
-        }
-        Ok(x.to_kind(Kind::Float))
+        let images = images.f_to_kind(mode.kind).map_err(|e| torch_error(&e))?;
+        let logits =
+            forward_all(&self.layers, &images, mode).map_err(LayerError::into_error)?;
+        logits.f_to_kind(Kind::Float).map_err(|e| torch_error(&e))
     }
 
     /// The parameters, in PyTorch's order, frozen or not.
-    pub fn parameters(&self) -> &[Named] {
+    pub fn parameters(&self) -> &[NamedTensor] {
         &self.parameters
     }
 
     /// The parameters that are not frozen.
-    pub fn trained(&self) -> impl Iterator<Item = &Named> {
+    pub fn trained(&self) -> impl Iterator<Item = &NamedTensor> {
         self.parameters.iter().filter(|p| p.tensor.requires_grad())
     }
 
@@ -149,13 +142,18 @@ impl Model {
         self.trained().map(|p| p.tensor.shallow_clone()).collect()
     }
 
+    /// What its outputs are.
+    pub fn outputs(&self) -> Outputs {
+        self.outputs
+    }
+
     /// Every layer with its shape, parameters and multiply-adds.
-    pub fn summary(&self) -> &[Row] {
-        &self.rows
+    pub fn summary(&self) -> &[LayerSummary] {
+        &self.summary
     }
 
     /// The whole state dict: parameters and buffers (batch norm's running statistics).
-    pub fn state_dict(&self) -> impl Iterator<Item = &Named> {
+    pub fn state_dict(&self) -> impl Iterator<Item = &NamedTensor> {
         self.parameters.iter().chain(&self.buffers)
     }
 
@@ -205,26 +203,43 @@ impl Model {
             )));
         }
         no_grad(|| {
-            for own in self.parameters.iter().chain(&self.buffers) {
+            for own in self.state_dict() {
                 if let Some(t) = find(&own.name) {
-                    own.tensor.shallow_clone().copy_(t);
+                    own.tensor.shallow_clone().f_copy_(t)?;
                 }
             }
-        });
-        Ok(())
+            Ok(())
+        })
+        .map_err(|e| torch_error(&e))
     }
 
-    fn move_to(&mut self, device: Device) {
+    fn move_to(&mut self, device: Device) -> Result<()> {
         if device == self.device {
-            return;
+            return Ok(());
         }
-        // The blocks share their tensors' storage with the lists, so they are re-pointed,
-        // not copied.
+        // The layers share their tensors' storage with the lists, so their data is
+        // replaced.
         for named in self.parameters.iter_mut().chain(&mut self.buffers) {
-            named.tensor.set_data(&named.tensor.to_device(device));
+            let moved = named.tensor.f_to_device(device).map_err(|e| torch_error(&e))?;
+            named.tensor.set_data(&moved);
         }
         self.device = device;
+        Ok(())
     }
+}
+
+/// Checks each layer's class and the names and types of its arguments.
+fn check_layers(model: &Layers) -> Result<CheckedLayers> {
+    CheckedLayers::try_from(model.layers.clone())
+        .map_err(|why| Error::usage(format_args!("[model] {why}")))
+}
+
+/// The model with every argument of its layers written out, defaults included. An unknown
+/// class or argument is a usage error that names the layer. What needs the input's shape,
+/// such as a size that does not fit, is checked when the network is built.
+pub fn complete(model: &Layers) -> Result<Layers> {
+    let layers = check_layers(model)?.complete();
+    Ok(Layers { layers, ..model.clone() })
 }
 
 /// The first few of a list, and how many more there are.

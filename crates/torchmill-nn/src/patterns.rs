@@ -17,6 +17,11 @@ impl Patterns {
         texts.into_iter().map(parse).collect::<Result<_>>().map(Self)
     }
 
+    /// Whether there are none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Whether one of them fits.
     pub(crate) fn matches(&self, name: &str) -> bool {
         self.0.iter().any(|p| p.matches(name))

@@ -5,6 +5,8 @@ use serde::{Deserialize, Serialize};
 use torchmill::recipe::{Loss, Model};
 use torchmill::{Error, Result};
 
+use crate::model;
+
 /// The structure of a trained network and what its inputs and outputs mean.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -29,10 +31,11 @@ pub struct Spec {
 }
 
 impl Spec {
-    /// As JSON, for the safetensors metadata. An architecture's layers are written out,
-    /// so that who reads them needs to know no architecture.
+    /// As JSON, for the safetensors metadata. An architecture's layers and all arguments
+    /// are written out, so that a reader needs to know no architecture and no default.
     pub fn to_json(&self) -> Result<String> {
-        let spec = Self { model: self.model.structure(self.input)?, ..self.clone() };
+        let structure = self.model.structure(self.input)?;
+        let spec = Self { model: model::complete(&structure)?, ..self.clone() };
         serde_json::to_string(&spec)
             .map_err(|e| Error::failed(format_args!("the model spec: {e}")))
     }

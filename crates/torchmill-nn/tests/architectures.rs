@@ -11,8 +11,9 @@ use sha2::{Digest, Sha256};
 use tch::{Device, Kind, Tensor, no_grad};
 use torchmill::recipe::{ARCHITECTURES, Loss, Model as Layers};
 use torchmill_nn::generator::Generator;
-use torchmill_nn::model::{Mode, Model, summary};
+use torchmill_nn::model::{Mode, Model};
 use torchmill_nn::spec::Spec;
+use torchmill_nn::summary;
 use torchmill_nn::tensor::floats;
 
 #[derive(Deserialize)]

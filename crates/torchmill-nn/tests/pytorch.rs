@@ -160,6 +160,83 @@ fn layers_are_pytorchs(lay_out: impl Fn(&Tensor) -> Tensor) {
     }
 }
 
+/// The gradients of a model's parameters that have one, by name, for the loss of the
+/// golden values.
+fn gradients(model: &Model, x: &Tensor) -> BTreeMap<String, Vec<f32>> {
+    let y = model.forward(x, Mode { training: true, kind: Kind::Float }).unwrap();
+    let loss = (&y * wave(&y.size()).cos()).sum(Kind::Float);
+    if !loss.requires_grad() {
+        return BTreeMap::new();
+    }
+    loss.backward();
+    let trained = model.trained();
+    trained.map(|n| (n.name.clone(), floats(&n.tensor.grad()))).collect()
+}
+
+fn channels_last(x: &Tensor) -> Tensor {
+    x.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2])
+}
+
+/// As the first layer: the images need no gradient.
+#[test]
+fn every_layer_trains_on_images_without_a_gradient() {
+    for g in golden().layers {
+        let layers = Layers::of(vec![from_toml(&g.layer)]);
+        let [c, h, w] = g.input.map(|n| n as i64);
+        for x in [wave(&[2, c, h, w]), channels_last(&wave(&[2, c, h, w]))] {
+            let model =
+                Model::body(&layers, g.input, &mut Generator::new(3), Device::Cpu)
+                    .unwrap();
+            for (name, gradient) in gradients(&model, &x) {
+                let expected = &g.gradients[own_name(&name)];
+                let what = format!("{} {name} gradient", g.layer);
+                assert_close(&what, &gradient, expected, 1e-4);
+            }
+        }
+    }
+}
+
+/// Behind a frozen layer that gives what it gets, and before one, with its own
+/// parameters frozen.
+#[test]
+fn every_layer_trains_beside_frozen_ones() {
+    for g in golden().layers {
+        let [c, h, w] = g.input.map(|n| n as i64);
+        let identity = format!(
+            "{{name = \"pass\", type = \"Conv2d\", kernel_size = 1, groups = {c}, out_channels = {c}, \
+             initialise = [{{weight = {{type = \"ones_\"}}, bias = {{type = \"zeros_\"}}}}]}}"
+        );
+        for frozen in ["pass.*", "1.*", "1"] {
+            let mut layers = Layers::of(vec![from_toml(&identity), from_toml(&g.layer)]);
+            layers.freeze = vec![frozen.to_owned()];
+            for x in [wave(&[2, c, h, w]), channels_last(&wave(&[2, c, h, w]))] {
+                let built =
+                    Model::body(&layers, g.input, &mut Generator::new(3), Device::Cpu);
+                // Without parameters there is nothing to freeze or to train.
+                let Ok(model) = built else { continue };
+                let gradients = gradients(&model, &x);
+                assert!(!gradients.is_empty(), "{} {frozen}", g.layer);
+                for (name, gradient) in gradients {
+                    let what = format!("{} {frozen}: {name} gradient", g.layer);
+                    assert!(gradient.iter().all(|x| x.is_finite()), "{what}");
+                    if name.starts_with("pass") {
+                        continue;
+                    }
+                    // Random weights differ, as the first layer's are drawn before.
+                    if !g.layer.contains("Conv2d")
+                        && !g.layer.contains("Linear")
+                        && !g.layer.contains("Attention")
+                    {
+                        let expected =
+                            &g.gradients[name.strip_prefix("1.").unwrap_or("0")];
+                        assert_close(&what, &gradient, expected, 1e-4);
+                    }
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn initial_weights_are_bit_for_bit_pytorchs() {
     for g in golden()

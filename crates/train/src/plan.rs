@@ -7,7 +7,7 @@ use std::time::Duration;
 use tch::Device;
 use torchmill::recipe::{Precision, Recipe};
 use torchmill::{Error, Result, progress, recipe};
-use torchmill_nn::{device, precision};
+use torchmill_nn::{device, model, precision};
 
 use crate::args::Args;
 use crate::find;
@@ -54,15 +54,13 @@ pub fn resolve(args: &Args) -> Result<Plan> {
         None => recipe::load(args.recipe())?,
     };
     let mut recipe = args.override_recipe(&loaded)?;
+    recipe.model = model::complete(&recipe.model)?;
     if let (Some(_), Some(config)) = (&resume, &config) {
         same_start(&loaded.model, &recipe.model)?;
         if let Some(name) = &args.recipe {
-            same_recipe(
-                &args.override_recipe(&recipe::load(name)?)?,
-                &recipe,
-                name,
-                config,
-            )?;
+            let mut asked = args.override_recipe(&recipe::load(name)?)?;
+            asked.model = model::complete(&asked.model)?;
+            same_recipe(&asked, &recipe, name, config)?;
         }
     }
     precision::prepare(recipe.train.precision);

@@ -3,8 +3,9 @@
 use tch::Device;
 use torchmill::{Error, Result, cli, recipe};
 use torchmill_nn::loader::Dataset;
-use torchmill_nn::model::{Model, summary};
+use torchmill_nn::model::Model;
 use torchmill_nn::spec::Spec;
+use torchmill_nn::summary;
 
 use crate::args::Args;
 

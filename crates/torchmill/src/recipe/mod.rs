@@ -26,9 +26,7 @@ pub use architecture::{ARCHITECTURES, Options, Stem};
 pub use checkpoints::{Checkpoints, EarlyStopping};
 pub use groups::{Group, NoDecay};
 pub use initialise::{FanMode, Init, Initialise, Nonlinearity};
-pub use layer::{
-    Approximate, Dims, Layer, Module, NamedPadding, Padding, PaddingMode, Pair,
-};
+pub use layer::Layer;
 pub use loss::Loss;
 pub use model::Model;
 pub use optimizer::Optimizer;
@@ -201,13 +199,6 @@ impl Recipe {
         self.train.check()?;
         self.checkpoints.check()?;
         self.model.check()?;
-        if matches!(self.train.loss, Loss::NLLLoss { .. })
-            && !layer::end_in_log_softmax(&self.model.layers)
-        {
-            return Err(Error::usage(
-                "[train] loss: NLLLoss takes logarithms of probabilities, so the network must end in { type = \"LogSoftmax\", dim = 1 }; CrossEntropyLoss does both",
-            ));
-        }
         Ok(())
     }
 

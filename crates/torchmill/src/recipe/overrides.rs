@@ -153,11 +153,6 @@ mod tests {
                 "train.optimizer=SGD",
                 "--set train.optimizer=SGD: invalid type: string \"SGD\", expected a table",
             ),
-            (
-                "model.layer.0.padding=smae",
-                "padding: `smae` is neither a number nor `same` nor `valid` (did you mean same?)",
-            ),
-            ("model.layer.0.padding_mode=refelct", "(did you mean reflect?)"),
             ("train.batch_size=0", "batch_size must be at least 1"),
             ("trian.epochs=1", "unknown field `trian`"),
         ] {

@@ -2,70 +2,61 @@
 //! Neural Networks", 2019), as torchvision has it.
 
 use super::parts::{
-    Conv, average_pool_to, batch_norm, conv, dropout, flatten, head,
-    kaiming_convolutions, named, residual, sequential, squeeze_excitation, start,
+    average_pool_to, batch_norm, conv, depthwise_conv, dropout, flatten, head,
+    kaiming_convolutions, residual, rule, sequential, squeeze_excitation,
+    stochastic_depth,
 };
 use super::{Network, Options};
 use crate::Result;
-use crate::recipe::{FanMode, Init, Layer, Module, Nonlinearity};
+use crate::recipe::{FanMode, Init, Layer, Nonlinearity};
+
+/// Blocks of one width.
+struct Stage {
+    expansion: i64,
+    kernel: i64,
+    /// Of the first block.
+    stride: i64,
+    channels: i64,
+    blocks: i64,
+}
+
+/// The paper's table 1.
+#[rustfmt::skip]
+const STAGES: [Stage; 7] = [
+    Stage { expansion: 1, kernel: 3, stride: 1, channels: 16, blocks: 1 },
+    Stage { expansion: 6, kernel: 3, stride: 2, channels: 24, blocks: 2 },
+    Stage { expansion: 6, kernel: 5, stride: 2, channels: 40, blocks: 2 },
+    Stage { expansion: 6, kernel: 3, stride: 2, channels: 80, blocks: 3 },
+    Stage { expansion: 6, kernel: 5, stride: 1, channels: 112, blocks: 3 },
+    Stage { expansion: 6, kernel: 5, stride: 2, channels: 192, blocks: 4 },
+    Stage { expansion: 6, kernel: 3, stride: 1, channels: 320, blocks: 1 },
+];
 
 pub(super) fn efficientnet_b0(options: &Options, _input: [usize; 3]) -> Result<Network> {
-    // Expansion, kernel, stride of the first, channels, blocks: the paper's table 1.
-    let stages = [
-        (1, 3, 1, 16, 1),
-        (6, 3, 2, 24, 2),
-        (6, 5, 2, 40, 2),
-        (6, 3, 2, 80, 3),
-        (6, 5, 1, 112, 3),
-        (6, 5, 2, 192, 4),
-        (6, 3, 1, 320, 1),
-    ];
-    let total: i64 = stages.iter().map(|s| s.4).sum();
+    let total: i64 = STAGES.iter().map(|stage| stage.blocks).sum();
     let depth = options.stochastic_depth_prob.unwrap_or(0.2);
-    let unit =
-        |conv: Conv| sequential([conv.into(), batch_norm(), Module::SiLU {}.into()]);
     let mut channels = 32;
-    let mut features = vec![unit(conv(channels, 3).stride(2))];
+    let mut features = vec![unit(conv(channels, 3).with("stride", 2))];
     let mut index = 0;
-    for (expansion, kernel, first_stride, out, blocks) in stages {
-        let mut stage = Vec::new();
-        for k in 0..blocks {
-            let stride = if k == 0 { first_stride } else { 1 };
-            let expanded = channels * expansion;
-            let mut layers = Vec::new();
-            if expansion != 1 {
-                layers.push(unit(conv(expanded, 1)));
-            }
-            layers.extend([
-                unit(conv(expanded, kernel).stride(stride).depthwise()),
-                squeeze_excitation(
-                    expanded,
-                    (channels / 4).max(1),
-                    Module::SiLU {},
-                    Module::Sigmoid {},
-                ),
-                sequential([conv(out, 1).into(), batch_norm()]),
-            ]);
-            let block = named("block", sequential(layers));
-            stage.push(if stride == 1 && channels == out {
-                // The deeper, the likelier to be left out.
-                let p = depth * index as f64 / total as f64;
-                residual([block, Module::StochasticDepth { p }.into()], [])
-            } else {
-                sequential([block])
-            });
-            channels = out;
+    for stage in &STAGES {
+        let mut blocks = Vec::new();
+        for k in 0..stage.blocks {
+            let stride = if k == 0 { stage.stride } else { 1 };
+            // The deeper, the likelier to be left out.
+            let p = depth * index as f64 / total as f64;
+            blocks.push(block(stage, channels, stride, p));
+            channels = stage.channels;
             index += 1;
         }
-        features.push(sequential(stage));
+        features.push(sequential(blocks));
     }
     features.push(unit(conv(4 * channels, 1)));
-    let classifier: Vec<Layer> = vec![dropout(options.dropout.unwrap_or(0.2)), head()];
+    let classifier = [dropout(options.dropout.unwrap_or(0.2)), head()];
     let layers = vec![
-        named("features", sequential(features)),
-        named("avgpool", average_pool_to(1)),
-        named("flatten", flatten()),
-        named("classifier", sequential(classifier)),
+        sequential(features).named("features"),
+        average_pool_to(1).named("avgpool"),
+        flatten().named("flatten"),
+        sequential(classifier).named("classifier"),
     ];
     // Uniform within 1/sqrt(outputs).
     let weight = Init::KaimingUniform {
@@ -73,7 +64,29 @@ pub(super) fn efficientnet_b0(options: &Options, _input: [usize; 3]) -> Result<N
         mode: FanMode::FanOut,
         nonlinearity: Nonlinearity::LeakyRelu,
     };
-    let initialise =
-        vec![kaiming_convolutions(), start("Linear", weight, Init::Zeros {})];
+    let initialise = vec![kaiming_convolutions(), rule("Linear", weight, Init::Zeros {})];
     Ok(Network { layers, initialise })
+}
+
+/// The block of a stage that gets `channels`, left out with probability `p`.
+fn block(stage: &Stage, channels: i64, stride: i64, p: f64) -> Layer {
+    let expanded = channels * stage.expansion;
+    let squeezed = (channels / 4).max(1);
+    let mut layers = Vec::new();
+    if stage.expansion != 1 {
+        layers.push(unit(conv(expanded, 1)));
+    }
+    layers.push(unit(depthwise_conv(expanded, stage.kernel).with("stride", stride)));
+    layers.push(squeeze_excitation(expanded, squeezed, "SiLU", "Sigmoid"));
+    layers.push(sequential([conv(stage.channels, 1), batch_norm()]));
+    let block = sequential(layers).named("block");
+    if stride == 1 && channels == stage.channels {
+        residual([block, stochastic_depth(p)], [])
+    } else {
+        sequential([block])
+    }
+}
+
+fn unit(conv: Layer) -> Layer {
+    sequential([conv, batch_norm(), Layer::new("SiLU")])
 }

@@ -3,13 +3,13 @@
 //! torchvision has them.
 
 use super::parts::{
-    Conv, average_pool_to, batch_norm, batch_norm_of, conv, divisible_by_8, dropout,
-    flatten, head, kaiming_convolutions, linear, named, normal_linears, residual,
-    sequential, squeeze_excitation,
+    average_pool_to, batch_norm, conv, depthwise_conv, divisible_by_8, dropout, flatten,
+    head, kaiming_convolutions, linear, normal_linears, residual, sequential,
+    squeeze_excitation,
 };
 use super::{Network, Options};
 use crate::Result;
-use crate::recipe::{Layer, Module};
+use crate::recipe::Layer;
 
 pub(super) fn mobilenet_v2(options: &Options, _input: [usize; 3]) -> Result<Network> {
     // Expansion, channels, blocks, stride of the first: the paper's table 2.
@@ -22,10 +22,9 @@ pub(super) fn mobilenet_v2(options: &Options, _input: [usize; 3]) -> Result<Netw
         (6, 160, 3, 2),
         (6, 320, 1, 1),
     ];
-    let unit =
-        |conv: Conv| sequential([conv.into(), batch_norm(), Module::ReLU6 {}.into()]);
+    let unit = |conv: Layer| sequential([conv, batch_norm(), Layer::new("ReLU6")]);
     let mut channels = 32;
-    let mut features = vec![unit(conv(channels, 3).stride(2))];
+    let mut features = vec![unit(conv(channels, 3).with("stride", 2))];
     for (expansion, out, blocks, first_stride) in stages {
         for k in 0..blocks {
             let stride = if k == 0 { first_stride } else { 1 };
@@ -34,11 +33,9 @@ pub(super) fn mobilenet_v2(options: &Options, _input: [usize; 3]) -> Result<Netw
             if expansion != 1 {
                 layers.push(unit(conv(expanded, 1)));
             }
-            layers.extend([
-                unit(conv(expanded, 3).stride(stride).depthwise()),
-                conv(out, 1).into(),
-                batch_norm(),
-            ]);
+            layers.push(unit(depthwise_conv(expanded, 3).with("stride", stride)));
+            layers.push(conv(out, 1));
+            layers.push(batch_norm());
             features.push(block("conv", layers, stride == 1 && channels == out));
             channels = out;
         }
@@ -48,105 +45,130 @@ pub(super) fn mobilenet_v2(options: &Options, _input: [usize; 3]) -> Result<Netw
     Ok(network(features, classifier))
 }
 
+/// A block of MobileNetV3.
+struct Block {
+    kernel: i64,
+    expanded: i64,
+    out: i64,
+    /// Whether it has squeeze and excitation.
+    squeezes: bool,
+    /// The class of its activations.
+    activation: &'static str,
+    stride: i64,
+}
+
+/// A row of the paper's tables.
+const fn row(
+    kernel: i64,
+    expanded: i64,
+    out: i64,
+    squeezes: bool,
+    activation: &'static str,
+    stride: i64,
+) -> Block {
+    Block { kernel, expanded, out, squeezes, activation, stride }
+}
+
+const RE: &str = "ReLU";
+const HS: &str = "Hardswish";
+
+/// The paper's table 2.
+const SMALL: [Block; 11] = [
+    row(3, 16, 16, true, RE, 2),
+    row(3, 72, 24, false, RE, 2),
+    row(3, 88, 24, false, RE, 1),
+    row(5, 96, 40, true, HS, 2),
+    row(5, 240, 40, true, HS, 1),
+    row(5, 240, 40, true, HS, 1),
+    row(5, 120, 48, true, HS, 1),
+    row(5, 144, 48, true, HS, 1),
+    row(5, 288, 96, true, HS, 2),
+    row(5, 576, 96, true, HS, 1),
+    row(5, 576, 96, true, HS, 1),
+];
+
+/// The paper's table 1.
+const LARGE: [Block; 15] = [
+    row(3, 16, 16, false, RE, 1),
+    row(3, 64, 24, false, RE, 2),
+    row(3, 72, 24, false, RE, 1),
+    row(5, 72, 40, true, RE, 2),
+    row(5, 120, 40, true, RE, 1),
+    row(5, 120, 40, true, RE, 1),
+    row(3, 240, 80, false, HS, 2),
+    row(3, 200, 80, false, HS, 1),
+    row(3, 184, 80, false, HS, 1),
+    row(3, 184, 80, false, HS, 1),
+    row(3, 480, 112, true, HS, 1),
+    row(3, 672, 112, true, HS, 1),
+    row(5, 672, 160, true, HS, 2),
+    row(5, 960, 160, true, HS, 1),
+    row(5, 960, 160, true, HS, 1),
+];
+
 pub(super) fn mobilenet_v3_small(
     options: &Options,
     _input: [usize; 3],
 ) -> Result<Network> {
-    // Kernel, expanded channels, channels, squeeze and excitation, Hardswish, stride: the
-    // paper's table 2.
-    let blocks = [
-        (3, 16, 16, true, false, 2),
-        (3, 72, 24, false, false, 2),
-        (3, 88, 24, false, false, 1),
-        (5, 96, 40, true, true, 2),
-        (5, 240, 40, true, true, 1),
-        (5, 240, 40, true, true, 1),
-        (5, 120, 48, true, true, 1),
-        (5, 144, 48, true, true, 1),
-        (5, 288, 96, true, true, 2),
-        (5, 576, 96, true, true, 1),
-        (5, 576, 96, true, true, 1),
-    ];
-    Ok(mobilenet_v3(options, &blocks, 1024))
+    Ok(mobilenet_v3(options, &SMALL, 1024))
 }
 
 pub(super) fn mobilenet_v3_large(
     options: &Options,
     _input: [usize; 3],
 ) -> Result<Network> {
-    // As above: the paper's table 1.
-    let blocks = [
-        (3, 16, 16, false, false, 1),
-        (3, 64, 24, false, false, 2),
-        (3, 72, 24, false, false, 1),
-        (5, 72, 40, true, false, 2),
-        (5, 120, 40, true, false, 1),
-        (5, 120, 40, true, false, 1),
-        (3, 240, 80, false, true, 2),
-        (3, 200, 80, false, true, 1),
-        (3, 184, 80, false, true, 1),
-        (3, 184, 80, false, true, 1),
-        (3, 480, 112, true, true, 1),
-        (3, 672, 112, true, true, 1),
-        (5, 672, 160, true, true, 2),
-        (5, 960, 160, true, true, 1),
-        (5, 960, 160, true, true, 1),
-    ];
-    Ok(mobilenet_v3(options, &blocks, 1280))
+    Ok(mobilenet_v3(options, &LARGE, 1280))
 }
 
-fn mobilenet_v3(
-    options: &Options,
-    blocks: &[(i64, i64, i64, bool, bool, i64)],
-    last: i64,
-) -> Network {
-    let unit = |conv: Conv, activation: Option<Module>| {
-        let mut layers = vec![conv.into(), batch_norm_of(0.001, 0.01)];
-        layers.extend(activation.map(Layer::from));
-        sequential(layers)
-    };
+fn mobilenet_v3(options: &Options, blocks: &[Block], last: i64) -> Network {
     let mut channels = 16;
-    let mut features =
-        vec![unit(conv(channels, 3).stride(2), Some(Module::Hardswish {}))];
-    for &(kernel, expanded, out, squeeze, hardswish, stride) in blocks {
-        let activation =
-            || Some(if hardswish { Module::Hardswish {} } else { Module::ReLU {} });
-        let mut layers = Vec::new();
-        if expanded != channels {
-            layers.push(unit(conv(expanded, 1), activation()));
-        }
-        layers
-            .push(unit(conv(expanded, kernel).stride(stride).depthwise(), activation()));
-        if squeeze {
-            let squeezed = divisible_by_8(expanded / 4);
-            layers.push(squeeze_excitation(
-                expanded,
-                squeezed,
-                Module::ReLU {},
-                Module::Hardsigmoid {},
-            ));
-        }
-        layers.push(unit(conv(out, 1), None));
-        features.push(block("block", layers, stride == 1 && channels == out));
-        channels = out;
+    let mut features = vec![v3_unit(conv(channels, 3).with("stride", 2), HS)];
+    for row in blocks {
+        let is_connected = row.stride == 1 && channels == row.out;
+        features.push(block("block", v3_layers(row, channels), is_connected));
+        channels = row.out;
     }
-    features.push(unit(conv(6 * channels, 1), Some(Module::Hardswish {})));
+    features.push(v3_unit(conv(6 * channels, 1), HS));
     let p = options.dropout.unwrap_or(0.2);
-    network(features, vec![linear(last), Module::Hardswish {}.into(), dropout(p), head()])
+    network(features, vec![linear(last), Layer::new(HS), dropout(p), head()])
+}
+
+fn v3_layers(row: &Block, channels: i64) -> Vec<Layer> {
+    let expanded = row.expanded;
+    let mut layers = Vec::new();
+    if expanded != channels {
+        layers.push(v3_unit(conv(expanded, 1), row.activation));
+    }
+    let depthwise = depthwise_conv(expanded, row.kernel).with("stride", row.stride);
+    layers.push(v3_unit(depthwise, row.activation));
+    if row.squeezes {
+        let squeezed = divisible_by_8(expanded / 4);
+        layers.push(squeeze_excitation(expanded, squeezed, "ReLU", "Hardsigmoid"));
+    }
+    layers.push(sequential([conv(row.out, 1), v3_batch_norm()]));
+    layers
+}
+
+fn v3_unit(conv: Layer, activation: &str) -> Layer {
+    sequential([conv, v3_batch_norm(), Layer::new(activation)])
+}
+
+fn v3_batch_norm() -> Layer {
+    batch_norm().with("eps", 0.001).with("momentum", 0.01)
 }
 
 /// Layers under a name, with a connection around them or not.
-fn block(name: &str, layers: Vec<Layer>, connected: bool) -> Layer {
-    let layers = [named(name, sequential(layers))];
-    if connected { residual(layers, []) } else { sequential(layers) }
+fn block(name: &str, layers: Vec<Layer>, is_connected: bool) -> Layer {
+    let layers = [sequential(layers).named(name)];
+    if is_connected { residual(layers, []) } else { sequential(layers) }
 }
 
 fn network(features: Vec<Layer>, classifier: Vec<Layer>) -> Network {
     let layers = vec![
-        named("features", sequential(features)),
-        named("avgpool", average_pool_to(1)),
-        named("flatten", flatten()),
-        named("classifier", sequential(classifier)),
+        sequential(features).named("features"),
+        average_pool_to(1).named("avgpool"),
+        flatten().named("flatten"),
+        sequential(classifier).named("classifier"),
     ];
     Network { layers, initialise: vec![kaiming_convolutions(), normal_linears()] }
 }

@@ -1,165 +1,117 @@
 //! What the architectures are put together from.
 
-use crate::recipe::{
-    FanMode, Init, Initialise, Layer, Module, Nonlinearity, Padding, PaddingMode, Pair,
-};
+use crate::recipe::{FanMode, Init, Initialise, Layer, Nonlinearity};
 
 /// A square convolution of stride 1 that keeps the image's size (if the kernel's is odd),
 /// without a bias.
-#[derive(Clone, Copy)]
-pub(super) struct Conv {
-    out: i64,
-    kernel: i64,
-    stride: i64,
-    padding: i64,
-    groups: i64,
-    bias: bool,
+pub(super) fn conv(out: i64, kernel: i64) -> Layer {
+    Layer::new("Conv2d")
+        .with("out_channels", out)
+        .with("kernel_size", kernel)
+        .with("padding", (kernel - 1) / 2)
+        .with("bias", false)
 }
 
-pub(super) fn conv(out: i64, kernel: i64) -> Conv {
-    Conv { out, kernel, stride: 1, padding: (kernel - 1) / 2, groups: 1, bias: false }
+/// A convolution with a bias.
+pub(super) fn biased_conv(out: i64, kernel: i64) -> Layer {
+    conv(out, kernel).with("bias", true)
+}
+
+/// A convolution of each channel for itself.
+pub(super) fn depthwise_conv(channels: i64, kernel: i64) -> Layer {
+    conv(channels, kernel).with("groups", channels)
 }
 
 /// Every `size` x `size` pixels, turned into one.
-pub(super) fn patches(out: i64, size: i64) -> Conv {
-    Conv { stride: size, padding: 0, ..conv(out, size) }.bias()
+pub(super) fn patches(out: i64, size: i64) -> Layer {
+    biased_conv(out, size).with("stride", size).with("padding", 0)
 }
 
-impl Conv {
-    pub(super) fn stride(self, stride: i64) -> Self {
-        Self { stride, ..self }
-    }
-
-    pub(super) fn padding(self, padding: i64) -> Self {
-        Self { padding, ..self }
-    }
-
-    pub(super) fn bias(self) -> Self {
-        Self { bias: true, ..self }
-    }
-
-    /// Each channel for itself.
-    pub(super) fn depthwise(self) -> Self {
-        Self { groups: self.out, ..self }
-    }
-}
-
-impl From<Conv> for Layer {
-    fn from(conv: Conv) -> Self {
-        Module::Conv2d {
-            in_channels: None,
-            out_channels: conv.out,
-            kernel_size: Pair::Both(conv.kernel),
-            stride: Pair::Both(conv.stride),
-            padding: Padding::Pixels(Pair::Both(conv.padding)),
-            dilation: Pair::Both(1),
-            groups: conv.groups,
-            bias: conv.bias,
-            padding_mode: PaddingMode::Zeros,
-        }
-        .into()
-    }
-}
-
-pub(super) fn named(name: impl Into<String>, layer: impl Into<Layer>) -> Layer {
-    Layer { name: Some(name.into()), ..layer.into() }
-}
-
+/// Layers in a row, as one.
 pub(super) fn sequential(layers: impl Into<Vec<Layer>>) -> Layer {
-    Module::Sequential { layers: layers.into() }.into()
+    Layer::new("Sequential").with("layer", layers.into())
 }
 
+/// `shortcut(x) + layers(x)`. No shortcut is the identity.
 pub(super) fn residual(
     layers: impl Into<Vec<Layer>>,
     shortcut: impl Into<Vec<Layer>>,
 ) -> Layer {
-    Module::Residual { layers: layers.into(), shortcut: shortcut.into() }.into()
+    let residual = Layer::new("Residual").with("layer", layers.into());
+    let shortcut = shortcut.into();
+    if shortcut.is_empty() { residual } else { residual.with("shortcut", shortcut) }
 }
 
 /// BatchNorm2d with PyTorch's defaults.
 pub(super) fn batch_norm() -> Layer {
-    batch_norm_of(1e-5, 0.1)
-}
-
-pub(super) fn batch_norm_of(eps: f64, momentum: f64) -> Layer {
-    Module::BatchNorm2d {
-        num_features: None,
-        eps,
-        momentum,
-        affine: true,
-        track_running_stats: true,
-    }
-    .into()
+    Layer::new("BatchNorm2d")
 }
 
 pub(super) fn layer_norm(eps: f64) -> Layer {
-    Module::LayerNorm {
-        normalized_shape: None,
-        eps,
-        elementwise_affine: true,
-        bias: true,
-    }
-    .into()
+    Layer::new("LayerNorm").with("eps", eps)
 }
 
 pub(super) fn linear(out: i64) -> Layer {
-    Module::Linear { in_features: None, out_features: Some(out), bias: true }.into()
+    Layer::new("Linear").with("out_features", out)
 }
 
-/// The last layer: an output a class.
+/// The last layer: an output for each class.
 pub(super) fn head() -> Layer {
-    Module::Linear { in_features: None, out_features: None, bias: true }.into()
+    Layer::new("Linear")
 }
 
 pub(super) fn relu() -> Layer {
-    Module::ReLU {}.into()
+    Layer::new("ReLU")
 }
 
 pub(super) fn dropout(p: f64) -> Layer {
-    Module::Dropout { p }.into()
+    Layer::new("Dropout").with("p", p)
 }
 
 pub(super) fn flatten() -> Layer {
-    Module::Flatten { start_dim: 1, end_dim: -1 }.into()
+    Layer::new("Flatten")
 }
 
-pub(super) fn max_pool(kernel: i64, stride: i64, padding: i64) -> Layer {
-    Module::MaxPool2d {
-        kernel_size: Pair::Both(kernel),
-        stride: Some(Pair::Both(stride)),
-        padding: Pair::Both(padding),
-        dilation: Pair::Both(1),
-        ceil_mode: false,
-    }
-    .into()
+pub(super) fn max_pool(kernel: i64) -> Layer {
+    Layer::new("MaxPool2d").with("kernel_size", kernel)
 }
 
 pub(super) fn average_pool_to(size: i64) -> Layer {
-    Module::AdaptiveAvgPool2d { output_size: Pair::Both(size) }.into()
+    Layer::new("AdaptiveAvgPool2d").with("output_size", size)
+}
+
+/// torchvision.ops.StochasticDepth.
+pub(super) fn stochastic_depth(p: f64) -> Layer {
+    Layer::new("StochasticDepth").with("p", p)
+}
+
+/// torchvision.ops.Permute.
+pub(super) fn permute(dims: [i64; 4]) -> Layer {
+    Layer::new("Permute").with("dims", dims.to_vec())
 }
 
 /// torchvision.ops.SqueezeExcitation (J. Hu et al., "Squeeze-and-Excitation Networks",
-/// 2017).
+/// 2017), with layers of these classes for its activation and its scale.
 pub(super) fn squeeze_excitation(
     channels: i64,
     squeezed: i64,
-    activation: Module,
-    scale: Module,
+    activation: &str,
+    scale: &str,
 ) -> Layer {
     let layers = vec![
         average_pool_to(1),
-        named("fc1", conv(squeezed, 1).bias()),
-        activation.into(),
-        named("fc2", conv(channels, 1).bias()),
-        scale.into(),
+        biased_conv(squeezed, 1).named("fc1"),
+        Layer::new(activation),
+        biased_conv(channels, 1).named("fc2"),
+        Layer::new(scale),
     ];
-    Module::Gate { layers }.into()
+    Layer::new("Gate").with("layer", layers)
 }
 
 /// A rule for all layers of a class.
-pub(super) fn start(module: &str, weight: Init, bias: Init) -> Initialise {
+pub(super) fn rule(class: &str, weight: Init, bias: Init) -> Initialise {
     Initialise {
-        module: Some(module.to_owned()),
+        module: Some(class.to_owned()),
         name: None,
         weight: Some(weight),
         bias: Some(bias),
@@ -173,12 +125,12 @@ pub(super) fn kaiming_convolutions() -> Initialise {
         mode: FanMode::FanOut,
         nonlinearity: Nonlinearity::Relu,
     };
-    start("Conv2d", weight, Init::Zeros {})
+    rule("Conv2d", weight, Init::Zeros {})
 }
 
 /// `normal_(weight, 0, 0.01)`, and no bias.
 pub(super) fn normal_linears() -> Initialise {
-    start("Linear", Init::Normal { mean: 0.0, std: 0.01 }, Init::Zeros {})
+    rule("Linear", Init::Normal { mean: 0.0, std: 0.01 }, Init::Zeros {})
 }
 
 /// Channels as torchvision rounds them: to the nearest multiple of 8, but not by more

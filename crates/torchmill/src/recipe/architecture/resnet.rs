@@ -4,88 +4,96 @@
 
 use super::parts::{
     average_pool_to, batch_norm, conv, flatten, head, kaiming_convolutions, max_pool,
-    named, relu, residual, sequential,
+    relu, residual, sequential,
 };
 use super::{Network, Options, Stem};
 use crate::Result;
 use crate::recipe::Layer;
 
 pub(super) fn resnet18(options: &Options, _input: [usize; 3]) -> Result<Network> {
-    Ok(resnet(options, [2, 2, 2, 2], false))
+    Ok(resnet(options, [2, 2, 2, 2], &BASIC))
 }
 
 pub(super) fn resnet34(options: &Options, _input: [usize; 3]) -> Result<Network> {
-    Ok(resnet(options, [3, 4, 6, 3], false))
+    Ok(resnet(options, [3, 4, 6, 3], &BASIC))
 }
 
 pub(super) fn resnet50(options: &Options, _input: [usize; 3]) -> Result<Network> {
-    Ok(resnet(options, [3, 4, 6, 3], true))
+    Ok(resnet(options, [3, 4, 6, 3], &BOTTLENECK))
 }
 
-fn resnet(options: &Options, blocks: [usize; 4], bottleneck: bool) -> Network {
-    let stem = options.stem.unwrap_or_default();
-    let first = match stem {
-        Stem::Imagenet => conv(64, 7).stride(2),
-        Stem::Cifar => conv(64, 3),
-    };
-    let mut layers =
-        vec![named("conv1", first), named("bn1", batch_norm()), named("relu", relu())];
-    if stem == Stem::Imagenet {
-        layers.push(named("maxpool", max_pool(3, 2, 1)));
-    }
+/// What the blocks of a network are.
+struct Block {
+    /// Channels out of a block, for each within.
+    expansion: i64,
+    /// Its layers, by its inner channels and stride.
+    layers: fn(i64, i64) -> Vec<Layer>,
+}
+
+const BASIC: Block = Block { expansion: 1, layers: basic_layers };
+const BOTTLENECK: Block = Block { expansion: 4, layers: bottleneck_layers };
+
+fn resnet(options: &Options, blocks: [usize; 4], block: &Block) -> Network {
+    let mut layers = stem(options.stem.unwrap_or_default());
     let mut channels = 64;
     for (i, count) in blocks.into_iter().enumerate() {
         let planes = 64 << i;
-        let out = if bottleneck { 4 * planes } else { planes };
-        let stage: Vec<Layer> = (0..count)
-            .map(|k| {
-                let stride = if i > 0 && k == 0 { 2 } else { 1 };
-                let inner = if bottleneck {
-                    bottleneck_block(planes, stride)
-                } else {
-                    basic_block(planes, stride)
-                };
-                let projected = stride != 1 || channels != out;
-                channels = out;
-                let shortcut = projected.then(|| {
-                    named(
-                        "downsample",
-                        sequential([conv(out, 1).stride(stride).into(), batch_norm()]),
-                    )
-                });
-                let shortcut: Vec<Layer> = shortcut.into_iter().collect();
-                sequential([named("", residual(inner, shortcut)), named("relu", relu())])
-            })
-            .collect();
-        layers.push(named(format!("layer{}", i + 1), sequential(stage)));
+        let out = planes * block.expansion;
+        let mut stage = Vec::new();
+        for k in 0..count {
+            let stride = if i > 0 && k == 0 { 2 } else { 1 };
+            let mut shortcut = Vec::new();
+            if stride != 1 || channels != out {
+                let projection = [conv(out, 1).with("stride", stride), batch_norm()];
+                shortcut.push(sequential(projection).named("downsample"));
+            }
+            let sum = residual((block.layers)(planes, stride), shortcut).named("");
+            stage.push(sequential([sum, relu().named("relu")]));
+            channels = out;
+        }
+        layers.push(sequential(stage).named(format!("layer{}", i + 1)));
     }
     layers.extend([
-        named("avgpool", average_pool_to(1)),
-        named("flatten", flatten()),
-        named("fc", head()),
+        average_pool_to(1).named("avgpool"),
+        flatten().named("flatten"),
+        head().named("fc"),
     ]);
     Network { layers, initialise: vec![kaiming_convolutions()] }
 }
 
-fn basic_block(planes: i64, stride: i64) -> Vec<Layer> {
+fn stem(stem: Stem) -> Vec<Layer> {
+    let first = match stem {
+        Stem::Imagenet => conv(64, 7).with("stride", 2),
+        Stem::Cifar => conv(64, 3),
+    };
+    let mut layers =
+        vec![first.named("conv1"), batch_norm().named("bn1"), relu().named("relu")];
+    if stem == Stem::Imagenet {
+        let pool = max_pool(3).with("stride", 2).with("padding", 1);
+        layers.push(pool.named("maxpool"));
+    }
+    layers
+}
+
+fn basic_layers(planes: i64, stride: i64) -> Vec<Layer> {
     vec![
-        named("conv1", conv(planes, 3).stride(stride)),
-        named("bn1", batch_norm()),
-        named("relu", relu()),
-        named("conv2", conv(planes, 3)),
-        named("bn2", batch_norm()),
+        conv(planes, 3).with("stride", stride).named("conv1"),
+        batch_norm().named("bn1"),
+        relu().named("relu"),
+        conv(planes, 3).named("conv2"),
+        batch_norm().named("bn2"),
     ]
 }
 
-fn bottleneck_block(planes: i64, stride: i64) -> Vec<Layer> {
+fn bottleneck_layers(planes: i64, stride: i64) -> Vec<Layer> {
     vec![
-        named("conv1", conv(planes, 1)),
-        named("bn1", batch_norm()),
-        named("relu", relu()),
-        named("conv2", conv(planes, 3).stride(stride)),
-        named("bn2", batch_norm()),
-        named("relu", relu()),
-        named("conv3", conv(4 * planes, 1)),
-        named("bn3", batch_norm()),
+        conv(planes, 1).named("conv1"),
+        batch_norm().named("bn1"),
+        relu().named("relu"),
+        conv(planes, 3).with("stride", stride).named("conv2"),
+        batch_norm().named("bn2"),
+        relu().named("relu"),
+        conv(4 * planes, 1).named("conv3"),
+        batch_norm().named("bn3"),
     ]
 }

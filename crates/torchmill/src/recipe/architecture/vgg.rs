@@ -3,8 +3,8 @@
 //! it.
 
 use super::parts::{
-    average_pool_to, batch_norm, conv, dropout, flatten, head, kaiming_convolutions,
-    linear, max_pool, named, normal_linears, relu, sequential,
+    average_pool_to, batch_norm, biased_conv, dropout, flatten, head,
+    kaiming_convolutions, linear, max_pool, normal_linears, relu, sequential,
 };
 use super::{Network, Options};
 use crate::Result;
@@ -26,18 +26,18 @@ fn vgg(options: &Options, stages: &[&[i64]]) -> Network {
     let mut features: Vec<Layer> = Vec::new();
     for stage in stages {
         for &width in *stage {
-            features.extend([conv(width, 3).bias().into(), batch_norm(), relu()]);
+            features.extend([biased_conv(width, 3), batch_norm(), relu()]);
         }
-        features.push(max_pool(2, 2, 0));
+        features.push(max_pool(2));
     }
     let p = options.dropout.unwrap_or(0.5);
     let classifier =
         [linear(4096), relu(), dropout(p), linear(4096), relu(), dropout(p), head()];
     let layers = vec![
-        named("features", sequential(features)),
-        named("avgpool", average_pool_to(7)),
-        named("flatten", flatten()),
-        named("classifier", sequential(classifier)),
+        sequential(features).named("features"),
+        average_pool_to(7).named("avgpool"),
+        flatten().named("flatten"),
+        sequential(classifier).named("classifier"),
     ];
     Network { layers, initialise: vec![kaiming_convolutions(), normal_linears()] }
 }

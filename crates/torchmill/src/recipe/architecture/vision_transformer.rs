@@ -4,10 +4,10 @@
 //! 2020, call DeiT-Ti; torchvision has the class for it, but no weights.
 
 use super::parts::{
-    dropout, head, layer_norm, linear, named, patches, residual, sequential, start,
+    dropout, flatten, head, layer_norm, linear, patches, residual, rule, sequential,
 };
 use super::{Network, Options};
-use crate::recipe::{Approximate, Init, Initialise, Layer, Module};
+use crate::recipe::{Init, Initialise, Layer};
 use crate::{Error, Result};
 
 const EPS: f64 = 1e-6;
@@ -37,22 +37,22 @@ fn vit(options: &Options, input: [usize; 3], size: Size) -> Result<Network> {
         )));
     }
     let blocks: Vec<Layer> = (0..size.blocks)
-        .map(|i| named(format!("encoder_layer_{i}"), block(&size, p)))
+        .map(|i| block(&size, p).named(format!("encoder_layer_{i}")))
         .collect();
     let encoder = [
-        named("pos_embedding", Module::PositionEmbedding {}),
-        named("dropout", dropout(p)),
-        named("layers", sequential(blocks)),
-        named("ln", layer_norm(EPS)),
+        Layer::new("PositionEmbedding").named("pos_embedding"),
+        dropout(p).named("dropout"),
+        sequential(blocks).named("layers"),
+        layer_norm(EPS).named("ln"),
     ];
     let layers = vec![
-        named("conv_proj", patches(size.hidden, patch)),
-        named("flatten", Module::Flatten { start_dim: 2, end_dim: -1 }),
-        named("permute", Module::Permute { dims: vec![0, 2, 1] }),
-        named("class_token", Module::ClassToken {}),
-        named("encoder", sequential(encoder)),
-        named("select", Module::Select { dim: 1, index: 0 }),
-        named("heads", sequential([named("head", head())])),
+        patches(size.hidden, patch).named("conv_proj"),
+        flatten().with("start_dim", 2).named("flatten"),
+        Layer::new("Permute").with("dims", vec![0, 2, 1]).named("permute"),
+        Layer::new("ClassToken").named("class_token"),
+        sequential(encoder).named("encoder"),
+        Layer::new("Select").with("dim", 1).with("index", 0).named("select"),
+        sequential([head().named("head")]).named("heads"),
     ];
     let fan_in = channels * patch * patch;
     let patches = Init::TruncNormal {
@@ -61,44 +61,36 @@ fn vit(options: &Options, input: [usize; 3], size: Size) -> Result<Network> {
         a: -2.0,
         b: 2.0,
     };
-    let initialise = vec![
-        start_named("conv_proj", patches),
-        start_named("heads.head", Init::Zeros {}),
-    ];
+    let initialise =
+        vec![rule_named("conv_proj", patches), rule_named("heads.head", Init::Zeros {})];
     Ok(Network { layers, initialise })
 }
 
 fn block(size: &Size, p: f64) -> Layer {
-    let attention = Module::MultiheadAttention {
-        embed_dim: None,
-        num_heads: size.heads,
-        dropout: 0.0,
-    };
     let mlp = [
         linear(4 * size.hidden),
-        Module::GELU { approximate: Approximate::None }.into(),
+        Layer::new("GELU"),
         dropout(p),
         linear(size.hidden),
         dropout(p),
     ];
-    let rule = start(
-        "Linear",
-        Init::XavierUniform { gain: 1.0 },
-        Init::Normal { mean: 0.0, std: 1e-6 },
-    );
-    let mlp = Layer { initialise: vec![rule], ..named("mlp", sequential(mlp)) };
+    let weight = Init::XavierUniform { gain: 1.0 };
+    let bias = Init::Normal { mean: 0.0, std: 1e-6 };
+    let mlp =
+        sequential(mlp).named("mlp").initialised(vec![rule("Linear", weight, bias)]);
+    let attention = Layer::new("MultiheadAttention").with("num_heads", size.heads);
     let attention = [
-        named("ln_1", layer_norm(EPS)),
-        named("self_attention", attention),
-        named("dropout", dropout(p)),
+        layer_norm(EPS).named("ln_1"),
+        attention.named("self_attention"),
+        dropout(p).named("dropout"),
     ];
     sequential([
-        named("", residual(attention, [])),
-        named("", residual([named("ln_2", layer_norm(EPS)), mlp], [])),
+        residual(attention, []).named(""),
+        residual([layer_norm(EPS).named("ln_2"), mlp], []).named(""),
     ])
 }
 
-fn start_named(name: &str, weight: Init) -> Initialise {
+fn rule_named(name: &str, weight: Init) -> Initialise {
     Initialise {
         module: None,
         name: Some(name.to_owned()),

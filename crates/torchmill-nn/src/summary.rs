@@ -2,11 +2,9 @@
 
 use std::fmt::Write;
 
-use super::block::Op;
-
 /// A layer as the summary shows it; a block is followed by its layers.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Row {
+pub struct LayerSummary {
     /// What it is called in the state dict.
     pub path: String,
     /// Its class.
@@ -23,8 +21,8 @@ pub struct Row {
     pub inner: usize,
 }
 
-impl Row {
-    pub(super) fn new(path: &str, class: &'static str) -> Self {
+impl LayerSummary {
+    pub(crate) fn new(path: &str, class: &'static str) -> Self {
         let path = path.to_owned();
         Self {
             path,
@@ -37,23 +35,8 @@ impl Row {
     }
 }
 
-/// Those of one layer that gets `input` and gives `output` for one image.
-pub(super) fn multiply_adds(op: &Op, input: &[i64], output: &[i64]) -> u64 {
-    let count = |shape: &[i64]| shape.iter().product::<i64>() as u64;
-    match op {
-        Op::Conv2d { weight, .. } | Op::Linear { weight, .. } => {
-            count(output) * count(&weight.size()[1..])
-        }
-        Op::MultiheadAttention(_) => {
-            let (tokens, size) = (input[0] as u64, input[1] as u64);
-            4 * tokens * size * size + 2 * tokens * tokens * size
-        }
-        _ => 0,
-    }
-}
-
 /// The table with its totals, for images of shape `input`.
-pub fn text(rows: &[Row], input: [usize; 3]) -> String {
+pub fn text(rows: &[LayerSummary], input: [usize; 3]) -> String {
     let mut lines =
         vec![["Layer", "Output shape", "Parameters", "Mult-adds"].map(str::to_owned)];
     let mut ends: Vec<usize> = Vec::new();

@@ -19,7 +19,7 @@ use super::{Initialise, Layer};
 use crate::suggest::did_you_mean;
 use crate::{Error, Result};
 
-/// An architecture: its name, one line on it, and the options that it takes.
+/// An architecture: its name, where it comes from, and the options that it takes.
 pub struct Architecture {
     /// As in torchvision.models, where it is there.
     pub name: &'static str,
@@ -45,6 +45,19 @@ pub struct Options {
     pub patch_size: Option<i64>,
 }
 
+impl Options {
+    /// The names of those that are given.
+    fn given(&self) -> Vec<&'static str> {
+        let all = [
+            ("stem", self.stem.is_some()),
+            ("dropout", self.dropout.is_some()),
+            ("stochastic_depth_prob", self.stochastic_depth_prob.is_some()),
+            ("patch_size", self.patch_size.is_some()),
+        ];
+        all.into_iter().filter(|(_, given)| *given).map(|(name, _)| name).collect()
+    }
+}
+
 /// How a ResNet begins.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -56,7 +69,7 @@ pub enum Stem {
     Cifar,
 }
 
-/// All of them.
+/// Every architecture.
 pub const ARCHITECTURES: [Architecture; 14] = [
     Architecture {
         name: "article",
@@ -156,21 +169,16 @@ fn find(name: &str) -> Result<&'static Architecture> {
     })
 }
 
-/// Checks that the architecture is there and takes the options that are given.
+/// Checks that there is such an architecture and that it takes these options.
 pub(super) fn check(name: Option<&str>, options: &Options) -> Result<()> {
-    let takes = match name {
+    let taken = match name {
         Some(name) => find(name)?.options,
         None => &[],
     };
-    let given = [
-        ("stem", options.stem.is_some()),
-        ("dropout", options.dropout.is_some()),
-        ("stochastic_depth_prob", options.stochastic_depth_prob.is_some()),
-        ("patch_size", options.patch_size.is_some()),
-    ];
-    if let Some((option, _)) =
-        given.iter().find(|(option, given)| *given && !takes.contains(option))
-    {
+    for option in options.given() {
+        if taken.contains(&option) {
+            continue;
+        }
         return Err(Error::usage(match name {
             Some(name) => format!("[model] {name} has no option `{option}`"),
             None => format!(
@@ -178,21 +186,21 @@ pub(super) fn check(name: Option<&str>, options: &Options) -> Result<()> {
             ),
         }));
     }
-    let probabilities = [
-        ("dropout", options.dropout),
-        ("stochastic_depth_prob", options.stochastic_depth_prob),
-    ];
-    for (option, p) in probabilities {
-        if p.is_some_and(|p| !(0.0..1.0).contains(&p)) {
-            return Err(Error::usage(format_args!(
-                "[model] {option} must be from 0 to below 1"
-            )));
-        }
-    }
+    check_probability("dropout", options.dropout)?;
+    check_probability("stochastic_depth_prob", options.stochastic_depth_prob)?;
     if options.patch_size.is_some_and(|n| n < 1) {
         return Err(Error::usage("[model] patch_size must be at least 1"));
     }
     Ok(())
+}
+
+fn check_probability(option: &str, p: Option<f64>) -> Result<()> {
+    match p {
+        Some(p) if !(0.0..1.0).contains(&p) => {
+            Err(Error::usage(format_args!("[model] {option} must be from 0 to below 1")))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Writes out an architecture's layers for images of shape `input`, `[C, H, W]`.

@@ -1,0 +1,41 @@
+//! torch.nn.Dropout (N. Srivastava et al., "Dropout: A Simple Way to Prevent Neural
+//! Networks from Overfitting", 2014).
+
+use serde::{Deserialize, Serialize};
+use tch::Tensor;
+use torchmill::Error;
+
+use super::{Arguments, Builder, Layer, LayerError, Mode};
+
+/// torch.nn.Dropout: in training, each number is zeroed with probability `p` and divided
+/// by `1 - p` otherwise. Any shape, which the output has too.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Dropout {
+    #[serde(default = "half")]
+    p: f64,
+}
+
+fn half() -> f64 {
+    0.5
+}
+
+impl Arguments for Dropout {
+    fn build(&self, _builder: &mut Builder) -> Result<Box<dyn Layer>, LayerError> {
+        let p = self.p;
+        if !(0.0..=1.0).contains(&p) {
+            return Err(Error::usage(format_args!("p = {p} is not from 0 to 1")).into());
+        }
+        Ok(Box::new(self.clone()))
+    }
+
+    fn keeps_shape(&self) -> bool {
+        true
+    }
+}
+
+impl Layer for Dropout {
+    fn forward(&self, x: &Tensor, mode: Mode) -> Result<Tensor, LayerError> {
+        Ok(x.f_dropout(self.p, mode.training)?)
+    }
+}

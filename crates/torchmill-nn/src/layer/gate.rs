@@ -1,0 +1,44 @@
+//! An input times what layers make of it, as in squeeze and excitation (J. Hu et al.,
+//! "Squeeze-and-Excitation Networks", 2017).
+
+use serde::{Deserialize, Serialize};
+use tch::Tensor;
+use torchmill::Error;
+
+use super::{Arguments, Builder, CheckedLayers, Layer, LayerError, Mode};
+use super::{NamedLayer, forward_all};
+
+/// `x * layers(x)`, in the shape of `x`. Parameters are called as a Sequential's.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Gate {
+    #[serde(rename = "layer")]
+    layers: CheckedLayers,
+}
+
+impl Arguments for Gate {
+    fn build(&self, builder: &mut Builder) -> Result<Box<dyn Layer>, LayerError> {
+        let before = builder.example();
+        let layers = builder.sequence(&self.layers)?;
+        let after = before.f_mul(&builder.example())?;
+        if after.size() != before.size() {
+            return Err(Error::usage("its layers give more than it gets").into());
+        }
+        builder.set_example(after);
+        Ok(Box::new(GateLayer { layers }))
+    }
+}
+
+struct GateLayer {
+    layers: Vec<NamedLayer>,
+}
+
+impl Layer for GateLayer {
+    fn forward(&self, x: &Tensor, mode: Mode) -> Result<Tensor, LayerError> {
+        Ok(x.f_mul(&forward_all(&self.layers, x, mode)?)?)
+    }
+
+    fn has_layers(&self) -> bool {
+        true
+    }
+}

@@ -1,0 +1,32 @@
+//! torch.nn.Identity: the input as it is.
+
+use serde::{Deserialize, Serialize};
+use tch::Tensor;
+
+use super::{Arguments, Builder, Layer, LayerError, Mode};
+use crate::outputs::Outputs;
+
+/// Torch.nn.Identity: the input as it is. Any shape, which the output has too.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Identity {}
+
+impl Arguments for Identity {
+    fn build(&self, _builder: &mut Builder) -> Result<Box<dyn Layer>, LayerError> {
+        Ok(Box::new(self.clone()))
+    }
+
+    fn keeps_shape(&self) -> bool {
+        true
+    }
+
+    fn outputs(&self) -> Outputs {
+        Outputs::Inputs
+    }
+}
+
+impl Layer for Identity {
+    fn forward(&self, x: &Tensor, _mode: Mode) -> Result<Tensor, LayerError> {
+        Ok(x.shallow_clone())
+    }
+}

@@ -1,0 +1,43 @@
+//! LayerNorm over the channels of an image, as in ConvNeXt (torchvision's LayerNorm2d).
+
+use serde::{Deserialize, Serialize};
+use tch::Tensor;
+
+use super::{Arguments, Builder, Layer, LayerError, Mode};
+use super::arguments::{agreed, epsilon};
+
+/// LayerNorm over the channels of `[N, C, H, W]`, a shape that the output has too.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct LayerNorm2d {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    num_channels: Option<i64>,
+    #[serde(default = "epsilon")]
+    eps: f64,
+}
+
+impl Arguments for LayerNorm2d {
+    fn build(&self, builder: &mut Builder) -> Result<Box<dyn Layer>, LayerError> {
+        let channels = agreed("num_channels", self.num_channels, builder.channels()?)?;
+        let [weight, bias] = builder.ones_and_zeros(&[channels])?;
+        Ok(Box::new(LayerNorm2dLayer { weight, bias, eps: self.eps }))
+    }
+}
+
+struct LayerNorm2dLayer {
+    /// `[C]`, float32, as the bias.
+    weight: Tensor,
+    bias: Tensor,
+    eps: f64,
+}
+
+impl Layer for LayerNorm2dLayer {
+    fn forward(&self, x: &Tensor, mode: Mode) -> Result<Tensor, LayerError> {
+        let weight = mode.cast(&self.weight)?;
+        let bias = mode.cast(&self.bias)?;
+        let channels = self.weight.size();
+        let x = x.f_permute([0, 2, 3, 1])?;
+        let x = x.f_layer_norm(&channels, Some(weight), Some(bias), self.eps, true)?;
+        Ok(x.f_permute([0, 3, 1, 2])?)
+    }
+}

@@ -1,0 +1,36 @@
+//! torch.nn.LeakyReLU: `x` where it is above 0, `negative_slope * x` elsewhere.
+
+use serde::{Deserialize, Serialize};
+use tch::Tensor;
+
+use super::{Arguments, Builder, Layer, LayerError, Mode};
+
+/// torch.nn.LeakyReLU. Any shape, which the output has too.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct LeakyReLU {
+    #[serde(default = "slope")]
+    negative_slope: f64,
+}
+
+fn slope() -> f64 {
+    0.01
+}
+
+impl Arguments for LeakyReLU {
+    fn build(&self, _builder: &mut Builder) -> Result<Box<dyn Layer>, LayerError> {
+        Ok(Box::new(self.clone()))
+    }
+
+    fn keeps_shape(&self) -> bool {
+        true
+    }
+}
+
+impl Layer for LeakyReLU {
+    fn forward(&self, x: &Tensor, _mode: Mode) -> Result<Tensor, LayerError> {
+        // tch's leaky_relu does not take the slope.
+        let below = x.f_mul_scalar(self.negative_slope)?;
+        Ok(x.f_where_self(&x.f_gt(0)?, &below)?)
+    }
+}

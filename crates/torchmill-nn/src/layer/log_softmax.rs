@@ -1,0 +1,36 @@
+//! torch.nn.LogSoftmax.
+
+use serde::{Deserialize, Serialize};
+use tch::{Kind, Tensor};
+
+use super::arguments::not_the_batch;
+use super::{Arguments, Builder, Layer, LayerError, Mode};
+use crate::outputs::Outputs;
+
+/// torch.nn.LogSoftmax over dimension `dim`. Any shape, which the output has too.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct LogSoftmax {
+    dim: i64,
+}
+
+impl Arguments for LogSoftmax {
+    fn build(&self, builder: &mut Builder) -> Result<Box<dyn Layer>, LayerError> {
+        not_the_batch("dim", self.dim, builder.dims())?;
+        Ok(Box::new(self.clone()))
+    }
+
+    fn keeps_shape(&self) -> bool {
+        true
+    }
+
+    fn outputs(&self) -> Outputs {
+        if [1, -1].contains(&self.dim) { Outputs::LogProbabilities } else { Outputs::Any }
+    }
+}
+
+impl Layer for LogSoftmax {
+    fn forward(&self, x: &Tensor, _mode: Mode) -> Result<Tensor, LayerError> {
+        Ok(x.f_log_softmax(self.dim, None::<Kind>)?)
+    }
+}

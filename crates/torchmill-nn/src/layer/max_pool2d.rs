@@ -1,0 +1,51 @@
+//! torch.nn.MaxPool2d.
+
+use serde::{Deserialize, Serialize};
+use tch::Tensor;
+
+use super::{Arguments, Builder, Layer, LayerError, Mode};
+use super::arguments::{Pair, padding, positive_pair};
+use crate::max_pool::max_pool2d;
+
+/// torch.nn.MaxPool2d: `[N, C, H, W]` to `[N, C, H', W']`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct MaxPool2d {
+    kernel_size: Pair,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    stride: Option<Pair>,
+    #[serde(default = "Pair::zero")]
+    padding: Pair,
+    #[serde(default = "Pair::one")]
+    dilation: Pair,
+    #[serde(default)]
+    ceil_mode: bool,
+}
+
+impl Arguments for MaxPool2d {
+    fn build(&self, _builder: &mut Builder) -> Result<Box<dyn Layer>, LayerError> {
+        positive_pair("kernel_size", self.kernel_size)?;
+        positive_pair("stride", self.stride.unwrap_or(self.kernel_size))?;
+        positive_pair("dilation", self.dilation)?;
+        padding(self.padding)?;
+        Ok(Box::new(self.clone()))
+    }
+}
+
+impl Layer for MaxPool2d {
+    fn forward(&self, x: &Tensor, _mode: Mode) -> Result<Tensor, LayerError> {
+        let kernel_size = self.kernel_size.get();
+        let stride = self.stride.unwrap_or(self.kernel_size).get();
+        let padding = self.padding.get();
+        let dilation = self.dilation.get();
+        // There is a kernel of our own for windows that do not overlap.
+        let is_plain = kernel_size == stride
+            && padding == [0, 0]
+            && dilation == [1, 1]
+            && !self.ceil_mode;
+        if is_plain && let Some(pooled) = max_pool2d(x, kernel_size)? {
+            return Ok(pooled);
+        }
+        Ok(x.f_max_pool2d(kernel_size, stride, padding, dilation, self.ceil_mode)?)
+    }
+}

@@ -1,0 +1,33 @@
+//! The vision transformer's position embedding.
+
+use serde::{Deserialize, Serialize};
+use tch::Tensor;
+use torchmill::recipe::Init;
+
+use super::{Arguments, Builder, Layer, LayerError, Mode};
+
+/// Adds a trained embedding, drawn from `normal_(std=0.02)`, to `[N, T, E]`. The
+/// parameter is called as the layer itself.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PositionEmbedding {}
+
+impl Arguments for PositionEmbedding {
+    fn build(&self, builder: &mut Builder) -> Result<Box<dyn Layer>, LayerError> {
+        let [count, size] = builder.tokens()?;
+        let init = Init::Normal { mean: 0.0, std: 0.02 };
+        let embedding = builder.drawn("", &init, &[1, count, size])?;
+        Ok(Box::new(PositionEmbeddingLayer { embedding }))
+    }
+}
+
+struct PositionEmbeddingLayer {
+    /// `[1, T, E]`, float32.
+    embedding: Tensor,
+}
+
+impl Layer for PositionEmbeddingLayer {
+    fn forward(&self, x: &Tensor, mode: Mode) -> Result<Tensor, LayerError> {
+        Ok(x.f_add(&mode.cast(&self.embedding)?)?)
+    }
+}

@@ -1,0 +1,31 @@
+//! torch.nn.ReLU: `max(x, 0)`.
+
+use serde::{Deserialize, Serialize};
+use tch::Tensor;
+
+use super::{Arguments, Builder, Layer, LayerError, Mode};
+
+/// Torch.nn.ReLU: `max(x, 0)`. Any shape, which the output has too.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ReLU {}
+
+impl Arguments for ReLU {
+    fn build(&self, _builder: &mut Builder) -> Result<Box<dyn Layer>, LayerError> {
+        Ok(Box::new(self.clone()))
+    }
+
+    fn keeps_shape(&self) -> bool {
+        true
+    }
+}
+
+impl Layer for ReLU {
+    fn forward(&self, x: &Tensor, _mode: Mode) -> Result<Tensor, LayerError> {
+        Ok(x.f_relu()?)
+    }
+
+    fn is_relu(&self) -> bool {
+        true
+    }
+}

@@ -1,0 +1,27 @@
+//! torch.nn.ReLU6: `min(max(x, 0), 6)`.
+
+use serde::{Deserialize, Serialize};
+use tch::Tensor;
+
+use super::{Arguments, Builder, Layer, LayerError, Mode};
+
+/// Torch.nn.ReLU6: `min(max(x, 0), 6)`. Any shape, which the output has too.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ReLU6 {}
+
+impl Arguments for ReLU6 {
+    fn build(&self, _builder: &mut Builder) -> Result<Box<dyn Layer>, LayerError> {
+        Ok(Box::new(self.clone()))
+    }
+
+    fn keeps_shape(&self) -> bool {
+        true
+    }
+}
+
+impl Layer for ReLU6 {
+    fn forward(&self, x: &Tensor, _mode: Mode) -> Result<Tensor, LayerError> {
+        Ok(x.f_relu6()?)
+    }
+}

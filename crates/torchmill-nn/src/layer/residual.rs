@@ -1,0 +1,87 @@
+//! A residual connection (K. He et al., "Deep Residual Learning for Image Recognition",
+//! 2015).
+
+use serde::{Deserialize, Serialize};
+use tch::Tensor;
+use torchmill::Error;
+
+use super::{Arguments, Builder, CheckedLayers, Fused, Layer, LayerError, Mode};
+use super::{NamedLayer, forward_all};
+
+/// `shortcut(x) + layers(x)`. The shortcut is the identity where it is left out.
+/// Parameters are called `INDEX.layers.0.weight` and `INDEX.shortcut.0.weight`, those of
+/// layers with a name `INDEX.NAME.weight`.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Residual {
+    #[serde(rename = "layer")]
+    layers: CheckedLayers,
+    #[serde(default, skip_serializing_if = "CheckedLayers::is_empty")]
+    shortcut: CheckedLayers,
+}
+
+impl Arguments for Residual {
+    fn build(&self, builder: &mut Builder) -> Result<Box<dyn Layer>, LayerError> {
+        let before = builder.example();
+        let layers = builder.sequence_called("layers.", &self.layers)?;
+        let after = builder.example();
+        builder.set_example(before);
+        let shortcut = builder.sequence_called("shortcut.", &self.shortcut)?;
+        let skipped = builder.shape();
+        builder.set_example(after);
+        let gives = builder.shape();
+        if skipped != gives {
+            return Err(Error::usage(format_args!(
+                "its layers give {gives:?}, its shortcut {skipped:?}"
+            ))
+            .into());
+        }
+        Ok(Box::new(ResidualLayer { layers, shortcut }))
+    }
+}
+
+struct ResidualLayer {
+    layers: Vec<NamedLayer>,
+    shortcut: Vec<NamedLayer>,
+}
+
+impl ResidualLayer {
+    /// The last of the layers, where it can add the shortcut itself, and those before it.
+    fn split_adding(&self) -> Option<(&NamedLayer, &[NamedLayer])> {
+        self.layers.split_last().filter(|(last, _)| last.layer.fuses_add())
+    }
+}
+
+impl Layer for ResidualLayer {
+    fn forward(&self, x: &Tensor, mode: Mode) -> Result<Tensor, LayerError> {
+        self.forward_fused(x, Fused::default(), mode)
+    }
+
+    fn has_layers(&self) -> bool {
+        true
+    }
+
+    fn fuses_relu(&self) -> bool {
+        self.split_adding().is_some_and(|(last, _)| last.layer.fuses_relu())
+    }
+
+    fn allows_inplace(&self) -> bool {
+        true
+    }
+
+    fn forward_fused(
+        &self,
+        x: &Tensor,
+        fused: Fused,
+        mode: Mode,
+    ) -> Result<Tensor, LayerError> {
+        let Some((last, before)) = self.split_adding() else {
+            let y = forward_all(&self.layers, x, mode)?;
+            let y = y.f_add(&forward_all(&self.shortcut, x, mode)?)?;
+            return fused.after(y);
+        };
+        let inner = forward_all(before, x, mode)?;
+        let shortcut = forward_all(&self.shortcut, x, mode)?;
+        last.forward_fused(&inner, Fused { add: Some(&shortcut), ..fused }, mode)
+    }
+}

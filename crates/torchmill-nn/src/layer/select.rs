@@ -1,0 +1,28 @@
+//! `x.select(dim, index)`, which has no class in torch.nn.
+
+use serde::{Deserialize, Serialize};
+use tch::Tensor;
+
+use super::arguments::not_the_batch;
+use super::{Arguments, Builder, Layer, LayerError, Mode};
+
+/// `x.select(dim, index)`: one index of a dimension, which the output does not have.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Select {
+    dim: i64,
+    index: i64,
+}
+
+impl Arguments for Select {
+    fn build(&self, builder: &mut Builder) -> Result<Box<dyn Layer>, LayerError> {
+        not_the_batch("dim", self.dim, builder.dims())?;
+        Ok(Box::new(self.clone()))
+    }
+}
+
+impl Layer for Select {
+    fn forward(&self, x: &Tensor, _mode: Mode) -> Result<Tensor, LayerError> {
+        Ok(x.f_select(self.dim, self.index)?)
+    }
+}

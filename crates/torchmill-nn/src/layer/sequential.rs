@@ -1,0 +1,46 @@
+//! torch.nn.Sequential.
+
+use serde::{Deserialize, Serialize};
+use tch::Tensor;
+
+use super::{Arguments, Builder, Layer, LayerError, Mode};
+use super::{CheckedLayers, NamedLayer, forward_all};
+use crate::outputs::Outputs;
+
+/// Layers in a row, as one. Their parameters are called `INDEX.0.weight`.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Sequential {
+    #[serde(rename = "layer")]
+    layers: CheckedLayers,
+}
+
+impl Arguments for Sequential {
+    fn build(&self, builder: &mut Builder) -> Result<Box<dyn Layer>, LayerError> {
+        let layers = builder.last_sequence(&self.layers)?;
+        Ok(Box::new(SequentialLayer { layers }))
+    }
+
+    fn keeps_shape(&self) -> bool {
+        self.layers.keep_shape()
+    }
+
+    fn outputs(&self) -> Outputs {
+        self.layers.outputs()
+    }
+}
+
+/// Layers that are computed one after the other. Repeat builds such, too.
+pub(super) struct SequentialLayer {
+    pub(super) layers: Vec<NamedLayer>,
+}
+
+impl Layer for SequentialLayer {
+    fn forward(&self, x: &Tensor, mode: Mode) -> Result<Tensor, LayerError> {
+        forward_all(&self.layers, x, mode)
+    }
+
+    fn has_layers(&self) -> bool {
+        true
+    }
+}
