@@ -1,9 +1,9 @@
 //! Every command and every piece of Python in README.md and docs/ is run, page by page,
-//! each page in a folder of its own where the commands before have been. What a block
+//! each page in a sandbox of its own, in which the commands before it have been run. What a block
 //! needs or why it is not run stands above it in the page, in a comment that readers do
 //! not see:
 //!
-//! - `<!-- given: cifar10 -->`: these are put in place first (see [`Desk::give`]);
+//! - `<!-- given: cifar10 -->`: these are put in place first (see [`Given::put`]);
 //! - `<!-- file: NAME -->`: the block is a file that other blocks use;
 //! - `<!-- not run: REASON -->`: with one of [`REASONS`]. Its programs' options, make's targets and variables must
 //!   exist all the same, and its Python must compile.
@@ -17,12 +17,12 @@ use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::panic::catch_unwind;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::desk::{Desk, python};
-use crate::programs::{PROGRAMS, ok, program, repository};
+use torchmill_testing::{PROGRAMS, Sandbox, ok, program, python, repository};
+
+use crate::given::Given;
 
 /// Why a block may not be run: it needs a network, a GPU, minutes, PyTorch or pandas in
 /// Python (which the tests' environment has not got), or data that the tests have not
@@ -118,11 +118,11 @@ fn run_page(page: &Path) {
     if blocks.is_empty() {
         return;
     }
-    let name = page.file_stem().unwrap().to_string_lossy().replace('.', "-");
-    let mut desk = Desk::new(&format!("docs-{name}"));
+    let sandbox = Sandbox::project();
+    let mut given = Given::default();
     for block in &blocks {
         if let Some(name) = block.marked("file") {
-            fs::write(desk.folder().join(name), &block.text).unwrap();
+            sandbox.write(name, &block.text);
         }
     }
     for block in &blocks {
@@ -131,7 +131,11 @@ fn run_page(page: &Path) {
         if let Some((kind, rest)) = &block.marker {
             match kind.as_str() {
                 "file" => continue,
-                "given" => rest.split(',').for_each(|what| desk.give(place, what.trim())),
+                "given" => {
+                    for what in rest.split(',') {
+                        given.put(&sandbox, place, what.trim());
+                    }
+                }
                 "not run" => {
                     assert!(
                         REASONS.contains(&rest.as_str()),
@@ -142,12 +146,12 @@ fn run_page(page: &Path) {
                 _ => {}
             }
         }
-        if python().is_none() && (block.is_python() || block.text.contains("python")) {
-            eprintln!(
-                "{place}: TORCHMILL_PYTHON is not set, so it is not run (make test sets it)"
-            );
-        } else if block.is_python() {
-            fs::write(desk.folder().join("block.py"), &block.text).unwrap();
+        let needs_python = block.is_python() || block.text.contains("python");
+        if needs_python && python(place).is_none() {
+            continue;
+        }
+        if block.is_python() {
+            sandbox.write("block.py", &block.text);
             let first = block.text.lines().next().unwrap_or_default();
             let script =
                 match (first.strip_prefix("# from: "), first.strip_prefix("# with: ")) {
@@ -155,10 +159,10 @@ fn run_page(page: &Path) {
                     (_, Some(command)) => format!("{command} && python block.py"),
                     _ => "python block.py".to_owned(),
                 };
-            desk.run(place, &script);
+            sandbox.run_bash(place, &script);
         } else {
             for (command, expected) in block.commands() {
-                let said = desk.run(place, &command);
+                let said = sandbox.run_bash(place, &command);
                 compare(place, &command, &expected, &said);
             }
         }
@@ -266,12 +270,11 @@ fn check_make(place: &str, word: &str) {
 }
 
 fn check_python(block: &Block) {
-    let Some(python) = python() else { return };
+    let Some(mut python) = python(&block.place) else { return };
     let script = "import sys; compile(open(sys.argv[1]).read(), sys.argv[2], 'exec')";
-    let path = Path::new(env!("CARGO_TARGET_TMPDIR"))
-        .join(format!("{}.py", block.place.replace(':', "-")));
-    fs::write(&path, &block.text).unwrap();
-    ok(Command::new(python).args(["-c", script]).arg(&path).arg(&block.place));
+    let sandbox = Sandbox::new();
+    let path = sandbox.write("block.py", &block.text);
+    ok(python.args(["-c", script]).arg(path).arg(&block.place));
 }
 
 /// Both languages' tutorials show the same commands, so one of them is run.

@@ -1,10 +1,9 @@
 //! The examples in each program's `--help`, pasted into a shell one after the other: what
 //! one makes the next ones use, from `fetch-data` to `scalars`, as a new user would.
 
-use std::fs;
+use torchmill_testing::{PROGRAMS, Sandbox, ok, program, python};
 
-use crate::desk::{Desk, python};
-use crate::programs::{PROGRAMS, ok, program};
+use crate::given::Given;
 
 /// Examples that are not run, and why.
 const NOT_RUN: [(&str, &str); 3] = [
@@ -46,11 +45,12 @@ fn until(says: &str, command: &str) -> String {
     )
 }
 
-/// What the examples take for granted.
-fn desk() -> Desk {
-    let mut desk = Desk::new("examples");
+/// A sandbox with what the examples start from.
+fn sandbox() -> Sandbox {
+    let sandbox = Sandbox::project();
+    let mut given = Given::default();
     for what in ["cifar10", "pets", "photos"] {
-        desk.give("the examples", what);
+        given.put(&sandbox, "the examples", what);
     }
     let script = "\
         mkdir cats dogs\n\
@@ -58,18 +58,15 @@ fn desk() -> Desk {
         # The network sees 32 x 32 pixels.\n\
         printf 'P6 32 32 255\\n' > photo.jpg; head -c 3072 /dev/zero >> photo.jpg; cp photo.jpg other.png\n\
         for i in photos/*/*; do cp photo.jpg $i; done";
-    desk.run("the examples", script);
-    fs::write(
-        desk.folder().join("your_script.py"),
-        "import sys\nassert len(sys.stdin.buffer.read()) > 9\n",
-    )
-    .unwrap();
-    desk
+    sandbox.run_bash("the examples", script);
+    let script = "import sys\nassert len(sys.stdin.buffer.read()) > 9\n";
+    sandbox.write("your_script.py", script);
+    sandbox
 }
 
 #[test]
 fn examples_in_the_help_work_when_pasted() {
-    let desk = desk();
+    let sandbox = sandbox();
     let mut left: Vec<&str> =
         NOT_RUN.iter().chain(&UNTIL_CTRL_C).map(|(example, _)| *example).collect();
     for name in PROGRAMS {
@@ -79,18 +76,19 @@ fn examples_in_the_help_work_when_pasted() {
             if let Some((_, why)) = NOT_RUN.iter().find(|(listed, _)| *listed == example)
             {
                 eprintln!("{place}: not run, {why}: {example}");
-            } else if python().is_none()
-                && (example.contains("python") || example.contains("tensorboard"))
-            {
-                eprintln!(
-                    "{place}: TORCHMILL_PYTHON is not set, so it is not run (make test sets it): {example}"
-                );
-            } else if let Some((_, says)) =
+                continue;
+            }
+            let needs_python =
+                example.contains("python") || example.contains("tensorboard");
+            if needs_python && python(&example).is_none() {
+                continue;
+            }
+            if let Some((_, says)) =
                 UNTIL_CTRL_C.iter().find(|(listed, _)| *listed == example)
             {
-                desk.run(&place, &until(says, &example));
+                sandbox.run_bash(&place, &until(says, &example));
             } else {
-                desk.run(&place, &example);
+                sandbox.run_bash(&place, &example);
             }
         }
     }

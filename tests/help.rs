@@ -1,7 +1,7 @@
 //! What every program has from the same definition: help with examples, a version, a man
 //! page, completions.
 
-use crate::programs::{PROGRAMS, fails, ok, program, said};
+use torchmill_testing::{PROGRAMS, fails, ok, program, said};
 
 #[test]
 fn every_program_explains_itself() {

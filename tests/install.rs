@@ -5,12 +5,11 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
 
-use crate::makefile::{Project, is_there, libtorch};
-use crate::programs::{PROGRAMS, ok};
+use torchmill_testing::{PROGRAMS, Sandbox, exists, libtorch, ok};
 
 /// Installs into a folder and returns the prefix's place there.
-fn install(project: &Project) -> std::path::PathBuf {
-    let destination = project.0.join("destination");
+fn install(project: &Sandbox) -> std::path::PathBuf {
+    let destination = project.join("destination");
     ok(&mut project.make(&[
         "install",
         "PREFIX=/opt/torchmill",
@@ -27,7 +26,7 @@ fn run(prefix: &Path, name: &str, argument: &str) -> String {
 
 #[test]
 fn installed_programs_run_from_anywhere() {
-    let project = Project::new("make-install");
+    let project = Sandbox::project();
     let prefix = install(&project);
     for name in PROGRAMS {
         assert!(run(&prefix, name, "--version").starts_with(name));
@@ -55,14 +54,14 @@ fn installed_programs_run_from_anywhere() {
     // A libtorch that is not the project's own is linked to.
     assert!(prefix.join("lib/torchmill").is_symlink());
 
-    let destination = format!("DESTDIR={}", project.0.join("destination").display());
+    let destination = format!("DESTDIR={}", project.join("destination").display());
     ok(&mut project.make(&["uninstall", "PREFIX=/opt/torchmill", &destination]));
     for name in PROGRAMS {
-        assert!(!is_there(&prefix.join("bin").join(name)));
+        assert!(!exists(&prefix.join("bin").join(name)));
     }
     assert!(
-        !is_there(&prefix.join("lib/torchmill"))
-            && !is_there(&prefix.join("libexec/torchmill"))
+        !exists(&prefix.join("lib/torchmill"))
+            && !exists(&prefix.join("libexec/torchmill"))
     );
 }
 
@@ -73,8 +72,8 @@ fn the_projects_own_libtorch_is_installed_with_them() {
         eprintln!("not copying a libtorch with CUDA");
         return;
     }
-    let project = Project::new("make-install-own");
-    let own = project.0.join(".libtorch");
+    let project = Sandbox::project();
+    let own = project.join(".libtorch");
     fs::remove_file(&own).unwrap();
     fs::create_dir(&own).unwrap();
     for name in ["include", "lib"] {

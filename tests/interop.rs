@@ -3,12 +3,14 @@
 
 use std::process::{Command, Stdio};
 
-use crate::programs::{job, ok, program, python, repository, scratch, train};
+use torchmill_testing::{Sandbox, ok, program, repository};
+
+use crate::job::{job, python, train};
 
 #[test]
 fn a_checkpoint_is_the_network_that_pytorchs_names_say() {
     let Some(mut script) = python("article_forward.py") else { return };
-    let (job, folder) = (job(), scratch("forward"));
+    let (job, folder) = (job(), Sandbox::new());
     let predictions = folder.join("predictions.csv");
     let evaluate = ok(program("evaluate")
         .arg(job.checkpoint())
@@ -47,7 +49,7 @@ fn a_module_built_from_a_checkpoint_gives_what_evaluate_gives() {
     if python_with_torch("module_forward.py").is_none() {
         return;
     }
-    let (job, folder) = (job(), scratch("module"));
+    let (job, folder) = (job(), Sandbox::new());
     let small = "[model]\narchitecture = ";
     for (name, model) in [
         ("article", format!("{small}\"article\"")),
@@ -109,7 +111,7 @@ layer = [
 #[test]
 fn a_plain_state_dict_is_told_from_a_checkpoint() {
     let Some(script) = python_with_torch("module_forward.py") else { return };
-    let (job, folder) = (job(), scratch("plain-module"));
+    let (job, folder) = (job(), Sandbox::new());
     let run = folder.join("run");
     let mut train = train(&job.shards, &run);
     let trained = ok(train.args(["--epochs", "0", "--weights-only"]));
@@ -135,9 +137,9 @@ fn a_plain_state_dict_is_told_from_a_checkpoint() {
 #[test]
 fn tensorboard_reads_back_every_point() {
     let Some(mut script) = python("read_events.py") else { return };
-    let (job, folder) = (job(), scratch("events"));
+    let (job, folder) = (job(), Sandbox::new());
     let metrics = job.run.join("metrics.csv");
-    ok(program("scalars").arg(&metrics).arg("--logdir").arg(&folder));
+    ok(program("scalars").arg(&metrics).arg("--logdir").arg(folder.path()));
     let said = ok(script.arg(&metrics).arg(folder.join("run"))).stdout;
     assert!(said.contains("test accuracy: 2"), "{said}");
 }

@@ -9,15 +9,15 @@
     reason = "a failing test is a panic"
 )]
 
-mod desk;
 mod docs;
 mod examples;
+mod given;
 mod help;
 mod install;
 mod interop;
+mod job;
 mod makefile;
 mod pipeline;
-mod programs;
 mod start;
 mod terminal;
 mod unread;

@@ -2,77 +2,12 @@
 //! them just built, so that nothing is compiled.
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::programs::{
-    PROGRAMS, TORCH_HALVES, names, ok, program_folder, repository, said, scratch,
-};
-
-/// A folder to run make in.
-pub struct Project(pub PathBuf);
-
-impl Project {
-    /// A clone in which everything is built and nothing is fetched.
-    pub fn new(name: &str) -> Self {
-        let folder = scratch(name);
-        for name in ["Cargo.toml", "Cargo.lock", ".cargo", "crates", "scripts", "tests"] {
-            symlink(repository().join(name), folder.join(name)).unwrap();
-        }
-        fs::copy(repository().join("Makefile"), folder.join("Makefile")).unwrap();
-        symlink(libtorch(), folder.join(".libtorch")).unwrap();
-        let release = folder.join("target/release");
-        fs::create_dir_all(&release).unwrap();
-        for name in PROGRAMS.into_iter().chain(TORCH_HALVES) {
-            symlink(program_folder().join(name), release.join(name)).unwrap();
-        }
-        for stamp in [".data-programs", ".torch-programs"] {
-            fs::write(release.join(stamp), "").unwrap();
-        }
-        Self(folder)
-    }
-
-    /// make with these arguments, and nothing of the make and variables that may have
-    /// started this test.
-    pub fn make(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new("make");
-        command
-            .current_dir(&self.0)
-            .args(arguments)
-            .env_clear()
-            .env("OMP_NUM_THREADS", "1");
-        for name in ["PATH", "HOME", "LD_LIBRARY_PATH"] {
-            if let Some(value) = std::env::var_os(name) {
-                command.env(name, value);
-            }
-        }
-        // No source answers.
-        for name in [
-            "HTTP_PROXY",
-            "HTTPS_PROXY",
-            "ALL_PROXY",
-            "http_proxy",
-            "https_proxy",
-            "all_proxy",
-        ] {
-            command.env(name, "http://127.0.0.1:9");
-        }
-        command
-    }
-
-    fn path(&self, path: &str) -> PathBuf {
-        self.0.join(path)
-    }
-}
-
-/// The libtorch that the programs were built with.
-pub fn libtorch() -> PathBuf {
-    std::env::var_os("LIBTORCH")
-        .map_or_else(|| repository().join(".libtorch"), PathBuf::from)
-}
+use torchmill_testing::{PROGRAMS, Sandbox, names, ok, repository, said};
 
 /// Which programs make ran, in order, by the commands that it printed.
 fn stages(output: &str) -> Vec<&str> {
@@ -84,7 +19,7 @@ const ONE_EPOCH: [&str; 3] = ["DATASET=mnist-5k", "EPOCHS=1", "DEVICE=cpu"];
 
 #[test]
 fn make_alone_prints_targets_and_variables() {
-    let help = ok(&mut Project::new("make-help").make(&[])).stdout;
+    let help = ok(&mut Sandbox::project().make(&[])).stdout;
     for word in [
         "make train ",
         "make test ",
@@ -109,7 +44,7 @@ fn make_alone_prints_targets_and_variables() {
 
 #[test]
 fn a_dry_run_lists_the_stages_and_does_none() {
-    let project = Project::new("make-dry-run");
+    let project = Sandbox::project();
     for arguments in [["-n", "train", "DATASET=cifar10"], ["-n", "train", "DATASET="]] {
         let said = ok(&mut project.make(&arguments));
         assert_eq!(
@@ -119,12 +54,12 @@ fn a_dry_run_lists_the_stages_and_does_none() {
             said.stdout
         );
     }
-    assert!(!project.path("data").exists() && !project.path("runs").exists());
+    assert!(!project.join("data").exists() && !project.join("runs").exists());
 }
 
 #[test]
 fn what_is_done_is_not_done_again() {
-    let project = Project::new("make-train");
+    let project = Sandbox::project();
     let make =
         |goals: &[&str]| ok(&mut project.make(&[goals, &ONE_EPOCH].concat())).stdout;
 
@@ -132,7 +67,7 @@ fn what_is_done_is_not_done_again() {
         stages(&make(&["-j2", "train", "evaluate", "scalars"])),
         ["fetch-data", "prep", "train", "evaluate", "scalars"]
     );
-    let run = project.path("runs/article-mnist-5k");
+    let run = project.join("runs/article-mnist-5k");
     assert!(run.join("checkpoints/last.safetensors").exists());
     assert!(names(&run).iter().any(|n| n.contains("tfevents")), "{:?}", names(&run));
 
@@ -173,9 +108,9 @@ fn what_is_done_is_not_done_again() {
 
 #[test]
 fn with_no_dataset_and_no_source_it_takes_the_one_that_is_included_and_says_so() {
-    let project = Project::new("make-default");
+    let project = Sandbox::project();
     let said = ok(&mut project.make(&["fetch"]));
-    assert!(project.path("data/raw/mnist-5k/dataset.toml").exists());
+    assert!(project.join("data/raw/mnist-5k/dataset.toml").exists());
     assert!(
         said.stderr.contains("taking mnist-5k")
             && said.stderr.contains("DATASET=cifar10"),
@@ -191,24 +126,24 @@ fn with_no_dataset_and_no_source_it_takes_the_one_that_is_included_and_says_so()
     // ... and one that was asked for is not replaced by another.
     let strict = said_by_failing(&mut project.make(&["fetch", "DATASET=cifar10"]));
     assert!(strict.contains("fetch-data: "), "{strict}");
-    assert!(!project.path("data/raw/cifar10/dataset.toml").exists());
+    assert!(!project.join("data/raw/cifar10/dataset.toml").exists());
     // CIFAR-10, once it is there, comes first.
-    fs::create_dir_all(project.path("data/raw/cifar10")).unwrap();
-    fs::write(project.path("data/raw/cifar10/dataset.toml"), "").unwrap();
+    fs::create_dir_all(project.join("data/raw/cifar10")).unwrap();
+    fs::write(project.join("data/raw/cifar10/dataset.toml"), "").unwrap();
     let cifar = ok(&mut project.make(&["-n", "prep"]));
     assert!(cifar.stderr.contains("taking cifar10"), "{}", cifar.stderr);
 }
 
 #[test]
 fn a_failure_leaves_no_stamp() {
-    let project = Project::new("make-failure");
+    let project = Sandbox::project();
     let said = said_by_failing(&mut project.make(&[
         "train",
         "DATASET=pets",
         "FROM=/nonexistent",
     ]));
     assert!(said.contains("/nonexistent"), "{said}");
-    assert!(!project.path("data/raw/pets/dataset.toml").exists());
+    assert!(!project.join("data/raw/pets/dataset.toml").exists());
 
     said_by_failing(&mut project.make(&[
         "train",
@@ -217,33 +152,33 @@ fn a_failure_leaves_no_stamp() {
         "TRAIN_ARGS=--batch-size=5000",
     ]));
     // A batch larger than the training set is refused before there is a run folder.
-    assert!(!project.path("runs/article-mnist-5k").exists());
+    assert!(!project.join("runs/article-mnist-5k").exists());
     let fixed = ok(&mut project.make(&[&["train"], &ONE_EPOCH[..]].concat())).stdout;
     assert_eq!(stages(&fixed), ["train"]);
 }
 
 #[test]
 fn a_recipe_that_changed_does_not_pass_for_the_one_that_was_trained() {
-    let project = Project::new("make-recipe");
+    let project = Sandbox::project();
     let mut recipe =
-        ok(crate::programs::program("train").args(["--print-recipe", "article"])).stdout;
-    fs::write(project.path("mine.toml"), &recipe).unwrap();
+        ok(project.program("train").args(["--print-recipe", "article"])).stdout;
+    fs::write(project.join("mine.toml"), &recipe).unwrap();
     let arguments = [&["train", "RECIPE=mine.toml"], &ONE_EPOCH[..]].concat();
     ok(&mut project.make(&arguments));
     recipe.push_str("\n# better\n");
-    fs::write(project.path("mine.toml"), &recipe).unwrap();
+    fs::write(project.join("mine.toml"), &recipe).unwrap();
     let said = said_by_failing(&mut project.make(&arguments));
     assert!(said.contains("mine.toml") && said.contains("RUN="), "{said}");
 }
 
 #[test]
 fn tensorboard_follows_the_runs_until_ctrl_c() {
-    let project = Project::new("make-tensorboard");
-    fs::create_dir_all(project.path(".venv/bin")).unwrap();
-    fs::write(project.path(".venv/.installed"), "").unwrap();
+    let project = Sandbox::project();
+    fs::create_dir_all(project.join(".venv/bin")).unwrap();
+    fs::write(project.join(".venv/.installed"), "").unwrap();
     // Stands in for TensorBoard, which crates/scalars/tests starts for real: says its
     // arguments, and waits.
-    let tensorboard = project.path(".venv/bin/tensorboard");
+    let tensorboard = project.join(".venv/bin/tensorboard");
     fs::write(
         &tensorboard,
         "#!/bin/sh\necho \"$@\" >tensorboard-was-here\nexec sleep 600\n",
@@ -260,19 +195,19 @@ fn tensorboard_follows_the_runs_until_ctrl_c() {
             std::thread::sleep(Duration::from_millis(50));
         }
     };
-    let said = project.path("tensorboard-was-here");
+    let said = project.join("tensorboard-was-here");
     wait_for("no TensorBoard", &|| {
         fs::read_to_string(&said).is_ok_and(|s| s.contains("--logdir runs --port 6123"))
     });
     // A run that begins later appears.
-    fs::create_dir_all(project.path("runs/late")).unwrap();
+    fs::create_dir_all(project.join("runs/late")).unwrap();
     fs::write(
-        project.path("runs/late/metrics.csv"),
+        project.join("runs/late/metrics.csv"),
         "wall_time,step,epoch,tag,value\n1,1,1,train loss,2\n",
     )
     .unwrap();
     wait_for("no events", &|| {
-        names(project.path("runs/late")).iter().any(|n| n.contains("tfevents"))
+        names(project.join("runs/late")).iter().any(|n| n.contains("tfevents"))
     });
 
     let group = format!("-{}", make.id());
@@ -289,9 +224,4 @@ fn said_by_failing(make: &mut Command) -> String {
     let output = make.output().unwrap();
     assert_eq!(output.status.code(), Some(2), "{make:?}\n{}", said(&output).stderr);
     said(&output).stderr
-}
-
-/// Whether a path exists, be it a link to nothing.
-pub fn is_there(path: &Path) -> bool {
-    path.symlink_metadata().is_ok()
 }

@@ -6,7 +6,9 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::programs::{job, names, ok, program, scratch, train};
+use torchmill_testing::{Sandbox, names, ok, program};
+
+use crate::job::{job, train};
 
 /// metrics.csv as (tag, step) → value, each value as it is written.
 /// The values by tag and step.
@@ -70,7 +72,7 @@ fn each_stage_leaves_what_the_next_one_needs() {
 
 #[test]
 fn evaluate_repeats_what_train_measured() {
-    let (job, folder) = (job(), scratch("evaluate"));
+    let (job, folder) = (job(), Sandbox::new());
     let predictions = folder.join("predictions.csv");
     let json = ok(program("evaluate")
         .arg(job.checkpoint())
@@ -111,7 +113,7 @@ fn evaluate_repeats_what_train_measured() {
 
 #[test]
 fn the_same_seed_gives_the_same_bytes_interrupted_or_not() {
-    let (job, folder) = (job(), scratch("interrupted"));
+    let (job, folder) = (job(), Sandbox::new());
     let run = folder.join("run");
     let mut child = train(&job.shards, &run)
         .args(["--epochs", "2"])

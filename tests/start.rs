@@ -5,16 +5,16 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::makefile::libtorch;
-use crate::programs::{fails, ok, program, program_folder, scratch};
+use torchmill_testing::{Sandbox, fails, libtorch, ok, program, program_folder};
 
 const PROGRAMS: [&str; 2] = ["train", "evaluate"];
 
-/// Copies a program to a folder of its own, where its other half is not.
-fn alone(name: &str) -> PathBuf {
-    let path = scratch(&format!("start-{name}")).join(name);
+/// Copies a program to a sandbox, without its other half.
+fn alone(name: &str) -> (Sandbox, PathBuf) {
+    let sandbox = Sandbox::new();
+    let path = sandbox.join(name);
     fs::copy(program_folder().join(name), &path).unwrap();
-    path
+    (sandbox, path)
 }
 
 /// What the loader loads for `--help`, by glibc's own account.
@@ -36,7 +36,7 @@ fn help_does_not_load_libtorch() {
 #[test]
 fn what_needs_no_libtorch_needs_no_other_half() {
     for name in PROGRAMS {
-        let path = alone(name);
+        let (_sandbox, path) = alone(name);
         for arguments in
             [&["--help"][..], &["--version"], &["--man"], &["--completions", "bash"]]
         {
@@ -50,7 +50,7 @@ fn what_needs_no_libtorch_needs_no_other_half() {
                 .contains("--colour-of-the-sky")
         );
     }
-    let train = alone("train");
+    let (_sandbox, train) = alone("train");
     assert!(
         ok(Command::new(&train).args(["--print-recipe", "article"]))
             .stdout
@@ -58,7 +58,8 @@ fn what_needs_no_libtorch_needs_no_other_half() {
     );
     let message = fails(Command::new(&train).args(["--set", "train.epoch=3"]), 2);
     assert!(message.contains("did you mean epochs"), "{message}");
-    let message = fails(Command::new(alone("evaluate")).arg("photo.jpg"), 2);
+    let (_sandbox, evaluate) = alone("evaluate");
+    let message = fails(Command::new(&evaluate).arg("photo.jpg"), 2);
     assert!(message.contains("no checkpoint among the arguments"), "{message}");
 }
 
@@ -68,7 +69,8 @@ const A_FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
 #[test]
 fn a_missing_half_is_named() {
     for (name, argument) in [("train", "--summary"), ("evaluate", A_FILE)] {
-        let message = fails(Command::new(alone(name)).arg(argument), 1);
+        let (_sandbox, path) = alone(name);
+        let message = fails(Command::new(&path).arg(argument), 1);
         assert!(
             message.contains(&format!("{name}-torch, the half of {name}")),
             "{message}"
@@ -82,7 +84,7 @@ fn a_missing_libtorch_is_named() {
     let folder = libtorch().join("lib").canonicalize().unwrap();
     for (name, argument) in [("train", "--summary"), ("evaluate", A_FILE)] {
         // As if the libtorch that they were built with had been removed since.
-        let path = alone(name);
+        let (_sandbox, path) = alone(name);
         rename_within(&path, folder.to_str().unwrap());
         fs::copy(
             program_folder().join(format!("{name}-torch")),

@@ -3,7 +3,9 @@
 
 use std::process::Command;
 
-use crate::programs::{job, ok, program, python, scratch, train};
+use torchmill_testing::{Sandbox, ok, program};
+
+use crate::job::{job, python, train};
 
 /// What a command shows on a terminal of so many columns, in this environment. (Of a
 /// locale, LC_ALL: Python makes another of LANG=C.)
@@ -45,7 +47,7 @@ const BRAILLE: std::ops::RangeInclusive<char> = '\u{2801}'..='\u{28ff}';
 
 #[test]
 fn a_run_has_a_bar_and_a_table_on_a_terminal() {
-    let folder = scratch("terminal-train");
+    let folder = Sandbox::new();
     let run = |name: &str, columns: usize, environment: &[(&str, &str)]| {
         let mut command = train(&job().shards, folder.join(name));
         command.args(["--epochs", "2", "--limit-batches", "10"]);

@@ -4,7 +4,9 @@
 use std::fs::{self, File};
 use std::process::{Command, Stdio};
 
-use crate::programs::{job, program, scratch, train};
+use torchmill_testing::{Sandbox, program};
+
+use crate::job::{job, train};
 
 /// Runs a command with such standard errors; the exit status must be the usual one.
 #[track_caller]
@@ -23,7 +25,7 @@ fn unread(make: impl Fn() -> Command, status: i32) {
 
 #[test]
 fn no_program_needs_its_messages_to_be_read() {
-    let (job, folder) = (job(), scratch("unread"));
+    let (job, folder) = (job(), Sandbox::new());
     unread(
         || {
             let mut command = program("fetch-data");

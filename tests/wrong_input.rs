@@ -5,9 +5,11 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::programs::{
-    copy_folder, fails, flip_byte, job, names, ok, program, refuses, scratch, train,
+use torchmill_testing::{
+    Sandbox, copy_folder, fails, flip_byte, names, ok, program, refuses,
 };
+
+use crate::job::{job, train};
 
 /// The shard of a split in a folder.
 fn shard(folder: &Path, split: &str) -> PathBuf {
@@ -28,7 +30,7 @@ fn says(message: &str, words: &[&str]) {
 
 #[test]
 fn damaged_shards_are_not_trained_on() {
-    let (job, folder) = (job(), scratch("damaged-shards"));
+    let (job, folder) = (job(), Sandbox::new());
     for (from_end, what) in [(100, "labels"), (500_000, "pixels")] {
         let shards = folder.join(what);
         copy_folder(&job.shards, &shards);
@@ -65,7 +67,7 @@ fn damaged_shards_are_not_trained_on() {
 
 #[test]
 fn missing_files_are_named() {
-    let (job, folder) = (job(), scratch("missing"));
+    let (job, folder) = (job(), Sandbox::new());
     let nothing = folder.join("nothing");
     let name = &*nothing.to_string_lossy();
     says(&fails(&mut train(&nothing, folder.join("run")), 1), &[name]);
@@ -118,7 +120,7 @@ fn missing_files_are_named() {
 
 #[test]
 fn a_checkpoint_must_be_one_and_fit() {
-    let (job, folder) = (job(), scratch("checkpoints"));
+    let (job, folder) = (job(), Sandbox::new());
     let evaluate = |checkpoint: &Path, shards: &Path| {
         fails(program("evaluate").arg(checkpoint).arg("--data").arg(shards), 1)
     };
@@ -169,7 +171,7 @@ fn a_checkpoint_must_be_one_and_fit() {
 
 #[test]
 fn a_recipe_is_checked_before_anything_begins() {
-    let (job, folder) = (job(), scratch("recipes"));
+    let (job, folder) = (job(), Sandbox::new());
     let recipe = ok(program("train").args(["--print-recipe", "article"])).stdout;
     let cases = [
         ("batch_size = 64", "batchsize = 64", "batchsize"),
@@ -199,7 +201,7 @@ fn a_recipe_is_checked_before_anything_begins() {
 
 #[test]
 fn a_full_disk_is_reported() {
-    let (job, folder) = (job(), scratch("full"));
+    let (job, folder) = (job(), Sandbox::new());
     let full = || Stdio::from(File::options().write(true).open("/dev/full").unwrap());
     fails(program("evaluate").arg(job.checkpoint()).stdout(full()), 1);
     let mut prep = program("prep");
@@ -238,7 +240,7 @@ fn a_full_disk_is_reported() {
 
 #[test]
 fn a_folder_that_cannot_be_written_is_named() {
-    let (job, folder) = (job(), scratch("unwritable"));
+    let (job, folder) = (job(), Sandbox::new());
     // Permissions do not stop root; a file in a folder's place stops everyone.
     fs::write(folder.join("file"), "").unwrap();
     let place = folder.join("file/inside");
@@ -299,7 +301,7 @@ fn a_run_is_never_overwritten() {
 #[test]
 fn what_is_misspelt_is_suggested() {
     let job = job();
-    let folder = scratch("misspelt");
+    let folder = Sandbox::new();
     let recipe = ok(program("train").args(["--print-recipe", "article"])).stdout;
     fs::write(folder.join("key.toml"), recipe.replace("epochs =", "epoch =")).unwrap();
     fs::write(folder.join("layer.toml"), recipe.replace("\"Conv2d\"", "\"Conv2D_\""))
@@ -318,7 +320,7 @@ fn what_is_misspelt_is_suggested() {
         ("train", &["--recipe", "layer.toml", "--data", "x"], "Conv2d"),
         ("train", &["--print-recipe", "artikle"], "article"),
     ] {
-        let said = fails(program(name).args(arguments).current_dir(&folder), 2);
+        let said = fails(program(name).args(arguments).current_dir(folder.path()), 2);
         assert!(
             said.contains(&format!("did you mean {meant}?")),
             "{name} {arguments:?}\n{said}"

@@ -1,5 +1,5 @@
-//! What does not depend on the number of threads; a process of its own, since that number
-//! is the process's.
+//! What does not depend on the number of threads. It is a test program of its own, since
+//! the number of threads belongs to the process.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 

@@ -1,101 +1,30 @@
-//! What the programs' tests share: generated shards, and assertions on what a program
-//! says.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
+//! What the tests of all crates share: [`Sandbox`], a temporary folder in which a test
+//! runs the built programs; assertions on what a program prints; small data sets; and a
+//! web server.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "a failing test is a panic"
+)]
 
-use std::path::Path;
-use std::process::Output;
+mod files;
+mod images;
+mod output;
+mod programs;
+mod sandbox;
+mod stripes;
+pub mod web;
 
-use torchmill::shard::{Array, DType, Meta, file_name, write_file};
-
-/// The classes of [`write_stripes`].
-pub const STRIPES: [&str; 3] = ["top", "middle", "bottom"];
-
-/// Writes `count` images of 1x8x8 in one shard: noise, brighter in the rows of the
-/// image's class. Anything that learns at all tells them apart.
-pub fn write_stripes(folder: &Path, split: &str, count: usize, digest: &str) {
-    write_stripes_for(folder, split, count, digest, "ToTensor");
-}
-
-/// [`write_stripes`], with this pipeline left to do.
-pub fn write_stripes_for(
-    folder: &Path,
-    split: &str,
-    count: usize,
-    digest: &str,
-    pipeline: &str,
-) {
-    let mut noise = 12345_u32;
-    let mut images = Vec::new();
-    let labels: Vec<i64> = (0..count as i64).map(|i| i % 3).collect();
-    for &label in &labels {
-        for pixel in 0..64 {
-            noise = noise.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            let bright = if pixel / 21 == label { 100 } else { 0 };
-            images.push((noise >> 25) as u8 + bright);
-        }
-    }
-    let n = count as u64;
-    let meta = Meta {
-        dataset: "stripes".into(),
-        split: split.into(),
-        classes: STRIPES.map(String::from).to_vec(),
-        pipeline: pipeline.into(),
-        deferred: pipeline.into(),
-        shards: 1,
-        digest: digest.into(),
-        ..Meta::default()
-    };
-    let bytes = |values: Vec<i64>| {
-        values.into_iter().flat_map(i64::to_le_bytes).collect::<Vec<_>>()
-    };
-    let sources: Vec<String> = (0..count).map(|i| format!("stripe-{i}")).collect();
-    let ends = sources.iter().scan(0, |end, s| {
-        *end += s.len() as i64;
-        Some(*end)
-    });
-    let (ends, source) = (bytes(ends.collect()), sources.concat());
-    let arrays = [
-        Array {
-            name: "image",
-            dtype: DType::Uint8,
-            shape: &[n, 1, 8, 8],
-            bytes: &images,
-        },
-        Array { name: "label", dtype: DType::Int64, shape: &[n], bytes: &bytes(labels) },
-        Array { name: "source_end", dtype: DType::Int64, shape: &[n], bytes: &ends },
-        Array {
-            name: "source",
-            dtype: DType::Uint8,
-            shape: &[source.len() as u64],
-            bytes: source.as_bytes(),
-        },
-    ];
-    write_file(&folder.join(file_name(split, 0, 1)), n, &meta, &arrays).unwrap();
-}
-
-/// What a program wrote to standard error.
-pub fn stderr(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
-
-/// What a program wrote to standard output.
-pub fn stdout(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stdout).into_owned()
-}
-
-/// The program succeeded.
-#[track_caller]
-pub fn assert_done(output: &Output) {
-    assert!(output.status.success(), "{}", stderr(output));
-}
-
-/// The program failed with this exit status, a last line that holds this text, no panic
-/// and no result.
-#[track_caller]
-pub fn assert_fails(output: &Output, status: i32, text: &str) {
-    let message = stderr(output);
-    let line = message.lines().last().unwrap_or_default();
-    assert_eq!(output.status.code(), Some(status), "{message}");
-    assert!(line.contains(text), "{message}");
-    assert!(!message.contains("panicked") && output.stdout.is_empty(), "{message}");
-}
+pub use files::{copy_folder, exists, flip_byte, names};
+pub use images::{pixel, write_cifar10, write_pets, write_ppm};
+pub use output::{
+    Said, assert_done, assert_fails, fails, ok, refuses, said, stderr, stdout,
+};
+pub use programs::{
+    LIBTORCH_PROGRAMS, PROGRAMS, default_signals, libtorch, program, program_folder,
+    python, repository,
+};
+pub use sandbox::Sandbox;
+pub use stripes::{STRIPES, write_stripes, write_stripes_for};

@@ -1,16 +1,13 @@
 //! Published data sets, from a server on the loopback interface that has them in their
 //! published layouts.
 
-#[path = "../../tests/web/mod.rs"]
-mod web;
-
 use super::*;
 use crate::catalogue::{Size, Split, classes};
 use crate::checksum::Hasher;
 use std::io::Write;
 use std::time::Duration;
 use torchmill::dataset::{Manifest, RawFormat};
-use web::{Answer, Server};
+use torchmill_testing::web::{Answer, Server};
 
 fn leak<T>(value: T) -> &'static T {
     Box::leak(Box::new(value))

@@ -1,0 +1,6 @@
+//! Networks, losses, optimizers and the loader against PyTorch and torchvision.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a failing test is a panic")]
+
+mod architectures;
+mod loader;
+mod pytorch;

@@ -1,0 +1,78 @@
+//! Finding the built programs, and running them independently of how the tests were
+//! started.
+
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// The five programs.
+pub const PROGRAMS: [&str; 5] = ["fetch-data", "prep", "train", "evaluate", "scalars"];
+
+/// The parts of `train` and `evaluate` that are linked with libtorch.
+pub const LIBTORCH_PROGRAMS: [&str; 2] = ["train-torch", "evaluate-torch"];
+
+/// The root of the repository.
+pub fn repository() -> &'static Path {
+    let crates = Path::new(env!("CARGO_MANIFEST_DIR")).parent();
+    crates.and_then(Path::parent).expect("this crate is in crates/")
+}
+
+/// The folder in which cargo puts the programs: the parent of the one that holds the
+/// running test.
+pub fn program_folder() -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    let deps = test.parent().expect("a program is in a folder");
+    deps.parent().expect("cargo puts tests in target/PROFILE/deps").to_path_buf()
+}
+
+/// The libtorch that the programs are built with.
+pub fn libtorch() -> PathBuf {
+    match std::env::var_os("LIBTORCH") {
+        Some(folder) => PathBuf::from(folder),
+        None => repository().join(".libtorch"),
+    }
+}
+
+/// A built program, without arguments and with an empty standard input.
+pub fn program(name: &str) -> Command {
+    let path = program_folder().join(name);
+    assert!(
+        path.exists(),
+        "{} is not built: run `cargo build --workspace` first (make test does)",
+        path.display()
+    );
+    let mut command = Command::new(path);
+    default_signals(&mut command);
+    // Many tests run at once, and OpenMP's threads wait by spinning: more than one each
+    // would compete for the processors.
+    command.stdin(Stdio::null()).env("OMP_NUM_THREADS", "1");
+    command
+}
+
+/// Lets a command start with the default action for the signals that tests send. A shell
+/// script's background jobs, `make test &` for one, have SIGINT ignored, and a program
+/// inherits that.
+pub fn default_signals(command: &mut Command) {
+    let reset = || {
+        for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT] {
+            // SAFETY: SIG_DFL is a valid action for each of these signals.
+            unsafe { libc::signal(signal, libc::SIG_DFL) };
+        }
+        Ok(())
+    };
+    // SAFETY: between fork and exec the closure calls only signal(), which is
+    // async-signal-safe, and allocates nothing.
+    unsafe { command.pre_exec(reset) };
+}
+
+/// The Python in `TORCHMILL_PYTHON`, which `make test` sets. Without it this says that
+/// `what` is not run and returns `None`.
+pub fn python(what: &str) -> Option<Command> {
+    let Some(python) = std::env::var_os("TORCHMILL_PYTHON") else {
+        eprintln!("TORCHMILL_PYTHON is not set: {what} is not run (make test sets it)");
+        return None;
+    };
+    let mut command = Command::new(python);
+    default_signals(&mut command);
+    Some(command)
+}

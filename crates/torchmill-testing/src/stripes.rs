@@ -1,0 +1,71 @@
+//! Shards of generated images that are easy to tell apart.
+
+use std::path::Path;
+
+use torchmill::shard::{Array, DType, Meta, file_name, write_file};
+
+/// The classes of [`write_stripes`].
+pub const STRIPES: [&str; 3] = ["top", "middle", "bottom"];
+
+/// Writes `count` images of 1x8x8 in one shard: noise, brighter in the rows of the
+/// image's class. Anything that learns at all tells them apart.
+pub fn write_stripes(folder: &Path, split: &str, count: usize, digest: &str) {
+    write_stripes_for(folder, split, count, digest, "ToTensor");
+}
+
+/// [`write_stripes`], with this pipeline left to do.
+pub fn write_stripes_for(
+    folder: &Path,
+    split: &str,
+    count: usize,
+    digest: &str,
+    pipeline: &str,
+) {
+    let mut noise = 12345_u32;
+    let mut images = Vec::new();
+    let labels: Vec<i64> = (0..count as i64).map(|i| i % 3).collect();
+    for &label in &labels {
+        for pixel in 0..64 {
+            noise = noise.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            let bright = if pixel / 21 == label { 100 } else { 0 };
+            images.push((noise >> 25) as u8 + bright);
+        }
+    }
+    let n = count as u64;
+    let meta = Meta {
+        dataset: "stripes".into(),
+        split: split.into(),
+        classes: STRIPES.map(String::from).to_vec(),
+        pipeline: pipeline.into(),
+        deferred: pipeline.into(),
+        shards: 1,
+        digest: digest.into(),
+        ..Meta::default()
+    };
+    let bytes = |values: Vec<i64>| {
+        values.into_iter().flat_map(i64::to_le_bytes).collect::<Vec<_>>()
+    };
+    let sources: Vec<String> = (0..count).map(|i| format!("stripe-{i}")).collect();
+    let ends = sources.iter().scan(0, |end, s| {
+        *end += s.len() as i64;
+        Some(*end)
+    });
+    let (ends, source) = (bytes(ends.collect()), sources.concat());
+    let arrays = [
+        Array {
+            name: "image",
+            dtype: DType::Uint8,
+            shape: &[n, 1, 8, 8],
+            bytes: &images,
+        },
+        Array { name: "label", dtype: DType::Int64, shape: &[n], bytes: &bytes(labels) },
+        Array { name: "source_end", dtype: DType::Int64, shape: &[n], bytes: &ends },
+        Array {
+            name: "source",
+            dtype: DType::Uint8,
+            shape: &[source.len() as u64],
+            bytes: source.as_bytes(),
+        },
+    ];
+    write_file(&folder.join(file_name(split, 0, 1)), n, &meta, &arrays).unwrap();
+}

@@ -1,0 +1,837 @@
+//! Runs from their beginning to their end.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use torchmill::shard::file_name;
+use torchmill_testing::{
+    assert_done, assert_fails, program, stderr, stdout, write_stripes, write_stripes_for,
+};
+
+use crate::{
+    RECIPE, assert_same_run, checkpoint, command, go_on, metrics, names, sandbox, target,
+    train,
+};
+
+#[test]
+fn a_run_learns_and_leaves_everything_behind() {
+    let folder = sandbox();
+    let folder = folder.path();
+    let output = train(folder, "run", &[]);
+    assert_done(&output);
+    assert_eq!(stdout(&output), "run/checkpoints/epoch-0003.safetensors\n");
+    let log = stderr(&output);
+    assert!(log.starts_with("train set size: 200\ntest set size: 60\n"), "{log}");
+    assert!(
+        log.contains("----- start training epoch 3 -----\n")
+            && log.contains("total loss in test set: "),
+        "{log}"
+    );
+    let metrics = metrics(folder, "run");
+    let steps: Vec<u64> =
+        metrics.iter().filter(|m| m.0 == "train loss").map(|m| m.1).collect();
+    assert_eq!(steps, (1..=75).collect::<Vec<_>>());
+    let accuracy: Vec<f64> =
+        metrics.iter().filter(|m| m.0 == "test accuracy").map(|m| m.2).collect();
+    assert_eq!(accuracy.len(), 3);
+    assert!(accuracy[2] > 0.9, "{accuracy:?}");
+    for name in [
+        "epoch-0001.safetensors",
+        "epoch-0003.state",
+        "last.safetensors",
+        "best.safetensors",
+    ] {
+        assert!(checkpoint(folder, "run", name).exists(), "{name}");
+    }
+}
+
+#[test]
+fn config_toml_repeats_the_run() {
+    let folder = sandbox();
+    let folder = folder.path();
+    assert_done(&train(folder, "first", &["--lr", "0.05", "--seed", "3"]));
+    let again = [
+        "--config",
+        "first/config.toml",
+        "--run",
+        "second",
+        "--threads",
+        "1",
+        "--device",
+        "cpu",
+    ];
+    let output = program("train").current_dir(folder).args(again).output().unwrap();
+    assert_done(&output);
+    assert_same_run(folder, "first", "second");
+    assert_done(&train(folder, "other", &["--lr", "0.05", "--seed", "4"]));
+    assert_ne!(metrics(folder, "first"), metrics(folder, "other"));
+}
+
+/// Starts the same command line again and again, kills it ever later, until one gets to
+/// the end.
+fn kill_and_resume(folder: &Path, run: &str, options: &[&str]) -> usize {
+    let options = [&["--resume"], options].concat();
+    let (mut kills, mut pause) = (0, 40);
+    while pause < 8000 {
+        let mut child = command(folder, run, &options).spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(pause));
+        if child.try_wait().unwrap().is_some() {
+            assert_done(&child.wait_with_output().unwrap());
+            break;
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        kills += 1;
+        // Until it comes to train at all, less often.
+        pause +=
+            if checkpoint(folder, run, "last.safetensors").exists() { 7 } else { 45 };
+    }
+    kills
+}
+
+#[test]
+fn a_run_killed_at_any_moment_and_resumed_ends_as_one_never_interrupted() {
+    let folder = sandbox();
+    let folder = folder.path();
+    assert_done(&train(folder, "whole", &[]));
+    assert!(kill_and_resume(folder, "killed", &["--save-every", "2"]) > 0);
+    assert_same_run(folder, "whole", "killed");
+    let left = std::fs::read_dir(folder.join("killed/checkpoints")).unwrap();
+    let names = left.map(|e| e.unwrap().file_name().into_string().unwrap());
+    assert!(
+        names.into_iter().all(|n| !n.starts_with("step-") && !n.starts_with(".partial"))
+    );
+}
+
+#[test]
+fn a_run_that_ends_between_its_last_step_and_its_last_checkpoint_goes_on_to_it() {
+    let folder = sandbox();
+    let folder = folder.path();
+    assert_done(&train(folder, "whole", &[]));
+    for (run, options) in [
+        ("epochs", ["--save-every", "3"].as_slice()),
+        ("steps", &["--save-every", "3", "--steps", "75"]),
+    ] {
+        // A folder in the place of the last checkpoint ends the run after step 75 has
+        // been saved.
+        let last = checkpoint(folder, run, "epoch-0003.safetensors");
+        std::fs::create_dir_all(last.join("in-the-way")).unwrap();
+        let options = [&["--resume"], options].concat();
+        assert_fails(&train(folder, run, &options), 1, "epoch-0003.safetensors");
+        assert!(checkpoint(folder, run, "step-00000075.safetensors").exists());
+        std::fs::remove_dir_all(&last).unwrap();
+        assert_done(&train(folder, run, &options));
+        assert_same_run(folder, "whole", run);
+    }
+}
+
+/// Everything that has a state to save or that draws at random, at once.
+const FULL: &str = r#"
+epochs = 3
+batch_size = 8
+accumulate = 3
+clip_grad_norm = 1.0
+mixup = 0.2
+cutmix = 1.0
+no_decay = ["bias"]
+warmup = { steps = 9, start_factor = 0.1 }
+ema = { decay = 0.9 }
+loss = { type = "BCEWithLogitsLoss", pos_weight = [1.0, 2.0, 0.5] }
+schedule = { type = "ReduceLROnPlateau", patience = 0, threshold = 10.0, threshold_mode = "abs" }
+[[train.group]]
+pattern = "net.5.*"
+lr = 0.02
+[train.optimizer]
+type = "AdamW"
+lr = 0.01
+amsgrad = true
+"#;
+
+/// [`RECIPE`]'s network with batch norm and stochastic depth before it, trained with
+/// [`FULL`].
+fn full_recipe() -> String {
+    const BLOCK: &str = r#"[[model.layer]]
+type = "Residual"
+name = "block"
+layer = [
+    { type = "Conv2d", out_channels = 1, kernel_size = 3, padding = 1 },
+    { type = "BatchNorm2d" },
+    { type = "StochasticDepth", p = 0.3 },
+]
+"#;
+    let network = RECIPE.split("epochs = 3").next().unwrap();
+    network.replacen("[[model.layer]]", &format!("{BLOCK}[[model.layer]]"), 1) + FULL
+}
+
+#[test]
+fn no_state_of_the_step_shows_a_trace_of_being_killed() {
+    let folder = sandbox();
+    let folder = folder.path();
+    std::fs::write(folder.join("recipe.toml"), full_recipe()).unwrap();
+    assert_done(&train(folder, "whole", &[]));
+    assert!(kill_and_resume(folder, "killed", &["--save-every", "2"]) > 0);
+    assert_same_run(folder, "whole", "killed");
+    // In a run that is slower to start than to train, all kills could come at the
+    // beginning.
+    assert_done(&train(folder, "stopped", &["--steps", "37"]));
+    assert_done(&train(folder, "stopped", &["--resume", "--epochs", "3"]));
+    assert_same_run(folder, "whole", "stopped");
+}
+
+#[test]
+fn every_state_of_the_step_is_taken_up_again() {
+    let folder = sandbox();
+    let folder = folder.path();
+    std::fs::write(folder.join("recipe.toml"), full_recipe()).unwrap();
+    assert_done(&train(folder, "whole", &[]));
+    let rates = metrics(folder, "whole").into_iter().filter(|m| m.0 == "learning rate");
+    let rates: Vec<f64> = rates.map(|m| m.2).collect();
+    assert!(rates[2] < rates[0], "the plateau was never reached: {rates:?}");
+    // Stopped after the second epoch, whose checkpoint holds the average, and gone on
+    // with.
+    assert_done(&train(folder, "again", &["--epochs", "2"]));
+    assert_done(&train(folder, "again", &["--resume", "--epochs", "3"]));
+    assert_same_run(folder, "whole", "again");
+    // What was evaluated is what was saved.
+    let without = std::fs::read_to_string(folder.join("recipe.toml"))
+        .unwrap()
+        .replace("ema = ", "#");
+    std::fs::write(folder.join("recipe.toml"), without).unwrap();
+    assert_done(&train(folder, "without", &[]));
+    let losses = |run| {
+        metrics(folder, run)
+            .into_iter()
+            .filter(|m| m.0 == "train loss")
+            .collect::<Vec<_>>()
+    };
+    assert_ne!(
+        std::fs::read(checkpoint(folder, "whole", "last.safetensors")).unwrap(),
+        std::fs::read(checkpoint(folder, "without", "last.safetensors")).unwrap()
+    );
+    // The average changes nothing about the training itself, but for the plateau that it
+    // is evaluated for.
+    assert_eq!(losses("whole")[..25], losses("without")[..25]);
+}
+
+#[test]
+fn ctrl_c_saves_and_the_run_goes_on() {
+    let folder = sandbox();
+    let folder = folder.path();
+    // Long enough to be interrupted in the middle on any machine.
+    let epochs = ["--epochs", "2000"];
+    let child = command(folder, "run", &epochs).spawn().unwrap();
+    let started = folder.join("run/checkpoints/epoch-0001.safetensors");
+    while !started.exists() {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_fails(&output, 130, "go on with: train --run run --resume");
+    let last = std::fs::read_link(checkpoint(folder, "run", "last.safetensors")).unwrap();
+    let done: usize =
+        metrics(folder, "run").iter().filter(|m| m.0 == "test accuracy").count();
+    assert!(done < 2000, "{last:?}");
+    let output = train(folder, "run", &["--resume", "--epochs", &(done + 2).to_string()]);
+    assert_done(&output);
+    assert!(
+        stderr(&output).contains("going on from run/checkpoints/"),
+        "{}",
+        stderr(&output)
+    );
+}
+
+#[test]
+fn a_finished_run_goes_on_to_more_epochs_in_its_own_folder_or_another() {
+    let folder = sandbox();
+    let folder = folder.path();
+    assert_done(&train(folder, "whole", &[]));
+    assert_done(&train(folder, "short", &["--epochs", "2"]));
+    let from = checkpoint(folder, "short", "epoch-0001.safetensors");
+    assert_done(&train(
+        folder,
+        "branch",
+        &["--resume", from.to_str().unwrap(), "--epochs", "3"],
+    ));
+    assert_same_run(folder, "whole", "branch");
+    assert_done(&train(folder, "short", &["--resume", "--epochs", "3"]));
+    let earlier =
+        train(folder, "short", &["--resume", from.to_str().unwrap(), "--epochs", "3"]);
+    assert_fails(&earlier, 2, "is not its run's last checkpoint: give a new --run");
+    assert_same_run(folder, "whole", "short");
+}
+
+#[test]
+fn misuse_is_told_in_one_line_and_writes_nothing() {
+    let folder = sandbox();
+    let folder = folder.path();
+    assert_done(&train(folder, "run", &["--epochs", "1"]));
+    assert_fails(
+        &train(folder, "run", &[]),
+        2,
+        "run already holds a run: give another --run, or go on",
+    );
+    assert_fails(
+        &train(folder, "new", &["--batch-size", "500"]),
+        2,
+        "200 training images make no batch of 500",
+    );
+    assert_fails(&train(folder, "nan", &["--lr", "1e30"]), 1, "at step ");
+    let recipe = |name: &str, text: String| {
+        std::fs::write(folder.join(name), text).unwrap();
+        train(folder, "new2", &["--recipe", name])
+    };
+    // clap takes the last of two, so the recipe can be given again.
+    assert_fails(
+        &recipe("key.toml", RECIPE.replace("epochs", "epoch")),
+        2,
+        "line 19: unknown field `epoch`",
+    );
+    assert_fails(
+        &recipe("layer.toml", RECIPE.replace("Conv2d", "Conv2D")),
+        2,
+        "unknown variant `Conv2D`",
+    );
+    let misfit = RECIPE.replace("kernel_size = 3", "kernel_size = 9");
+    assert_fails(
+        &recipe("size.toml", misfit),
+        2,
+        "layer net.0 (Conv2d), which gets [1, 8, 8]",
+    );
+    let misfit =
+        RECIPE.replace("type = \"Linear\"", "type = \"Linear\"\nin_features = 7");
+    assert_fails(
+        &recipe("features.toml", misfit),
+        2,
+        "in_features is 7, but it gets 144",
+    );
+    assert_fails(
+        &train(folder, "new2", &["--recipe", "missing.toml"]),
+        1,
+        "cannot read missing.toml",
+    );
+    assert_fails(
+        &train(folder, "new2", &["--data", "nowhere"]),
+        1,
+        "nowhere: no such file or folder",
+    );
+    assert_fails(
+        &train(folder, "new2", &["--device", "cuda:99"]),
+        1,
+        "CUDA is not available",
+    );
+    let output = train(folder, "new2", &["--device", "tpu"]);
+    assert!(
+        output.status.code() == Some(2)
+            && stderr(&output).contains("none of auto, cpu, cuda"),
+        "{output:?}"
+    );
+    assert!(!folder.join("new2").exists());
+}
+
+#[test]
+fn damaged_and_foreign_files_are_refused() {
+    let folder = sandbox();
+    let folder = folder.path();
+    assert_done(&train(folder, "run", &["--epochs", "1"]));
+    let last = checkpoint(folder, "run", "epoch-0001.safetensors");
+    let other = RECIPE.replace("out_channels = 4", "out_channels = 5");
+    std::fs::write(folder.join("other.toml"), other).unwrap();
+    let init = ["--recipe", "other.toml", "--init", last.to_str().unwrap()];
+    assert_fails(
+        &train(folder, "init", &init),
+        1,
+        "the weights are another network's: 2 of another shape (net.0.weight is [4, 1, 3, 3]",
+    );
+
+    let shard = folder.join("shards").join(file_name("train", 0, 1));
+    let whole = std::fs::read(&shard).unwrap();
+    let mut flipped = whole.clone();
+    let middle = flipped.len() / 2;
+    flipped[middle] ^= 1;
+    std::fs::write(&shard, flipped).unwrap();
+    assert_fails(&train(folder, "flipped", &[]), 1, "the checksum of `image`");
+    std::fs::write(&shard, &whole[..middle]).unwrap();
+    assert_fails(&train(folder, "short", &[]), 1, "is truncated");
+    write_stripes(&folder.join("shards"), "train", 200, "another");
+    assert_fails(&go_on(folder, "run", &[]), 1, "was trained on other shards");
+
+    std::fs::write(&shard, &whole).unwrap();
+    let state = last.with_extension("state");
+    let mut damaged = std::fs::read(&state).unwrap();
+    damaged[40] ^= 1;
+    std::fs::write(&state, damaged).unwrap();
+    assert_fails(
+        &go_on(folder, "run", &[]),
+        1,
+        "epoch-0001.state: its checksum is wrong",
+    );
+}
+
+#[test]
+fn every_option_of_the_loop_leaves_no_trace_of_being_killed() {
+    let folder = sandbox();
+    let folder = folder.path();
+    let options = [
+        "--save-every",
+        "3",
+        "--val-fraction",
+        "0.2",
+        "--eval-every",
+        "2",
+        "--keep",
+        "1",
+    ];
+    let options = [
+        &options[..],
+        &["--patience", "2", "--set", "checkpoints.best=val loss", "--steps", "47"],
+    ]
+    .concat();
+    assert_done(&train(folder, "whole", &options));
+    assert!(kill_and_resume(folder, "killed", &options) > 0);
+    assert_eq!(metrics(folder, "whole"), metrics(folder, "killed"));
+    for link in ["last.safetensors", "best.safetensors"] {
+        assert_eq!(target(folder, "whole", link), target(folder, "killed", link));
+        let bytes = |run| std::fs::read(checkpoint(folder, run, link)).unwrap();
+        assert!(bytes("whole") == bytes("killed"), "{link} differs");
+    }
+    assert_eq!(names(folder, "whole", ""), names(folder, "killed", ""));
+}
+
+#[test]
+fn a_run_of_so_many_steps_ends_in_the_middle_of_an_epoch_and_can_go_on() {
+    let folder = sandbox();
+    let folder = folder.path();
+    let output = train(folder, "run", &["--steps", "30"]);
+    assert_done(&output);
+    assert_eq!(stdout(&output), "run/checkpoints/step-00000030.safetensors\n");
+    let count = |tag: &str| metrics(folder, "run").iter().filter(|m| m.0 == tag).count();
+    assert_eq!((count("train loss"), count("test accuracy")), (30, 2));
+    assert_done(&train(folder, "run", &["--resume", "--epochs", "3"]));
+    assert_done(&train(folder, "whole", &[]));
+    assert_same_run(folder, "whole", "run");
+    assert_eq!(
+        target(folder, "run", "best.safetensors"),
+        target(folder, "whole", "best.safetensors")
+    );
+}
+
+#[test]
+fn validation_leaves_the_test_split_alone_until_the_end() {
+    let folder = sandbox();
+    let folder = folder.path();
+    let output = train(folder, "run", &["--val-fraction", "0.25"]);
+    assert_done(&output);
+    assert!(stderr(&output).contains("val set size: 51\n"), "{}", stderr(&output));
+    let tags: Vec<(String, u64)> =
+        metrics(folder, "run").into_iter().map(|m| (m.0, m.1)).collect();
+    let at =
+        |tag: &str| tags.iter().filter(|t| t.0 == tag).map(|t| t.1).collect::<Vec<_>>();
+    assert_eq!(at("val accuracy"), [1, 2, 3]);
+    assert_eq!(at("test accuracy").len(), 1);
+    assert_eq!(tags.last().unwrap().0, "test mean loss");
+    // A split that the shards have is taken without being asked for.
+    write_stripes(&folder.join("shards"), "val", 40, "d");
+    assert_done(&train(folder, "given", &[]));
+    assert!(metrics(folder, "given").iter().any(|m| m.0 == "val loss"));
+    let resume =
+        train(folder, "run", &["--resume", "--val-fraction", "0.5", "--epochs", "4"]);
+    assert_fails(
+        &resume,
+        1,
+        "was trained on other shards than these, or another part of them",
+    );
+}
+
+#[test]
+fn a_run_stops_early_and_keeps_the_best() {
+    let folder = sandbox();
+    let folder = folder.path();
+    let output =
+        train(folder, "run", &["--epochs", "200", "--patience", "2", "--keep", "1"]);
+    assert_done(&output);
+    assert!(stderr(&output).contains("stopped early after epoch"), "{}", stderr(&output));
+    let best = target(folder, "run", "best.safetensors");
+    let last = target(folder, "run", "last.safetensors");
+    assert_eq!(
+        names(folder, "run", "epoch-")
+            .iter()
+            .filter(|n| n.ends_with("safetensors"))
+            .count(),
+        2
+    );
+    assert!(best < last && checkpoint(folder, "run", &best).exists());
+    let again = go_on(folder, "run", &[]);
+    assert_eq!(stdout(&again), stdout(&output));
+}
+
+#[test]
+fn time_that_is_up_saves_and_says_how_to_go_on() {
+    let folder = sandbox();
+    let folder = folder.path();
+    let output = train(folder, "run", &["--epochs", "100000", "--max-time", "1s"]);
+    assert_done(&output);
+    assert!(
+        stderr(&output).contains("go on with: train --run run --resume"),
+        "{}",
+        stderr(&output)
+    );
+    let record = std::fs::read_to_string(folder.join("run/run.jsonl")).unwrap();
+    assert_eq!(record.lines().count(), 2);
+    assert!(
+        record.contains("\"outcome\":\"time is up\"")
+            && record.contains("\"digest\":\"d\""),
+        "{record}"
+    );
+}
+
+#[test]
+fn two_runs_never_share_a_folder_at_the_same_time() {
+    let folder = sandbox();
+    let folder = folder.path();
+    let mut child = command(folder, "run", &["--epochs", "100000"]).spawn().unwrap();
+    while !checkpoint(folder, "run", "last.safetensors").exists() {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let pid = format!("(process {})", child.id());
+    assert_fails(&train(folder, "run", &["--resume"]), 1, &pid);
+    assert_fails(&train(folder, "run", &[]), 1, &pid);
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
+fn trying_out_takes_few_batches() {
+    let folder = sandbox();
+    let folder = folder.path();
+    assert_done(&train(folder, "limited", &["--limit-batches", "4"]));
+    let steps = |run| metrics(folder, run).iter().filter(|m| m.0 == "train loss").count();
+    assert_eq!(steps("limited"), 12);
+    assert_done(&train(folder, "overfit", &["--overfit-batches", "1", "--epochs", "60"]));
+    let losses: Vec<f64> = metrics(folder, "overfit")
+        .iter()
+        .filter(|m| m.0 == "train loss")
+        .map(|m| m.2)
+        .collect();
+    assert_eq!(losses.len(), 60);
+    assert!(losses[59] < losses[0] / 4.0, "{losses:?}");
+    let set = ["--set", "train.optimizer.momentun=0.5"];
+    assert_fails(&train(folder, "new", &set), 2, "(did you mean momentum?)");
+    assert_fails(
+        &train(folder, "new", &["--set", "checkpoints.best=test acuracy"]),
+        2,
+        "(did you mean test accuracy?)",
+    );
+    assert!(!folder.join("new").exists());
+}
+
+#[test]
+fn shards_prepared_as_the_recipe_says_in_other_words_are_no_news() {
+    let folder = sandbox();
+    let folder = folder.path();
+    for (split, count) in [("train", 40), ("test", 20)] {
+        let pipeline = "ToTensor | Normalize((0.5,), (0.247,))";
+        write_stripes_for(&folder.join("shards"), split, count, "d", pipeline);
+    }
+    let asked = |text: &str| {
+        let recipe = RECIPE.replace(
+            "[model]",
+            &format!("transforms = {{ train = {text}, test = {text} }}\n[model]"),
+        );
+        std::fs::write(folder.join("recipe.toml"), recipe).unwrap();
+        train(folder, "run", &["--steps", "1", "--resume"])
+    };
+    let same = asked("\"ToTensor() | Normalize((0.50,), (.2470,))\"");
+    assert_done(&same);
+    assert!(!stderr(&same).contains("were prepared with"), "{}", stderr(&same));
+    std::fs::remove_dir_all(folder.join("run")).unwrap();
+    let other = asked("\"ToTensor\"");
+    assert_done(&other);
+    assert!(
+        stderr(&other)
+            .contains("note: the test shards were prepared with `ToTensor | Norm"),
+        "{}",
+        stderr(&other)
+    );
+    std::fs::remove_dir_all(folder.join("run")).unwrap();
+    assert_fails(&asked("\"ToTensr\""), 2, "[transforms], for train: ");
+}
+
+#[test]
+fn an_epoch_goes_on_with_the_batches_that_it_began_with() {
+    let folder = sandbox();
+    let folder = folder.path();
+    assert_done(&train(folder, "run", &["--steps", "30"]));
+    for change in [
+        &["--batch-size", "16"][..],
+        &["--overfit-batches", "20"],
+        &["--set", "train.shuffle=false"],
+    ] {
+        let options = [&["--resume", "--epochs", "3"], change].concat();
+        let why = "was saved in the middle of epoch 2, after 5 batches of 8 in a random order: go on with those";
+        assert_fails(&train(folder, "run", &options), 2, why);
+    }
+    // Nothing of that has been written into config.toml; and after a whole epoch the
+    // batches may change.
+    assert_done(&train(folder, "run", &["--resume", "--epochs", "2"]));
+    assert_done(&train(
+        folder,
+        "run",
+        &["--resume", "--epochs", "3", "--batch-size", "16"],
+    ));
+    assert_eq!(
+        metrics(folder, "run").iter().filter(|m| m.0 == "train loss").count(),
+        25 + 25 + 12
+    );
+}
+
+#[test]
+fn a_run_from_other_weights_with_frozen_layers_goes_on_and_is_repeated() {
+    let folder = sandbox();
+    let folder = folder.path();
+    assert_done(&train(folder, "first", &["--epochs", "1"]));
+    let from = "first/checkpoints/epoch-0001.safetensors";
+    let start = [
+        "--init",
+        from,
+        "--init-except",
+        "net.4.*",
+        "--freeze",
+        "net.0.*",
+        "--save-every",
+        "3",
+    ];
+    let whole = train(folder, "whole", &start);
+    assert_done(&whole);
+    assert!(
+        stderr(&whole)
+            .contains("2 tensors taken; new, as asked: net.4.weight, net.4.bias\n"),
+        "{}",
+        stderr(&whole)
+    );
+    // One command line for every try.
+    assert!(kill_and_resume(folder, "killed", &start) > 0);
+    assert_same_run(folder, "whole", "killed");
+    let again = [
+        "--config",
+        "whole/config.toml",
+        "--run",
+        "again",
+        "--threads",
+        "1",
+        "--device",
+        "cpu",
+    ];
+    let output = program("train").current_dir(folder).args(again).output().unwrap();
+    assert_done(&output);
+    assert_same_run(folder, "whole", "again");
+    // What is frozen is as it came.
+    let weight = |path: &Path| {
+        let bytes = std::fs::read(path).unwrap();
+        let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+        [0, 4].map(|i| file.tensor(&format!("net.{i}.weight")).unwrap().data().to_vec())
+    };
+    let ([kept, head], [first, other]) = (
+        weight(&checkpoint(folder, "whole", "last.safetensors")),
+        weight(&folder.join(from)),
+    );
+    assert!(kept == first && head != other);
+    for (option, value) in
+        [("--init", "other.pt"), ("--freeze", "net.4.*"), ("--architecture", "lenet5")]
+    {
+        let other = train(folder, "whole", &["--resume", "--epochs", "4", option, value]);
+        assert_fails(&other, 2, &format!("{option} is for the start of a run"));
+    }
+}
+
+#[test]
+fn an_architecture_of_the_command_line_takes_options() {
+    let folder = sandbox();
+    let folder = folder.path();
+    let options =
+        ["--architecture", "resnet18", "--set", "model.stem=cifar", "--epochs", "0"];
+    assert_done(&train(folder, "run", &options));
+    let config = std::fs::read_to_string(folder.join("run/config.toml")).unwrap();
+    assert!(
+        config.contains("architecture = \"resnet18\"\nstem = \"cifar\"\n"),
+        "{config}"
+    );
+    assert_done(&go_on(folder, "run", &["--architecture", "resnet18", "--epochs", "0"]));
+    assert_done(&train(folder, "run", &[&options[..], &["--resume"]].concat()));
+    assert_eq!(std::fs::read_to_string(folder.join("run/config.toml")).unwrap(), config);
+}
+
+#[test]
+fn set_chooses_an_option_of_the_architecture_that_is_given_beside_it() {
+    let folder = sandbox();
+    let options =
+        ["--architecture", "resnet18", "--set", "model.stem=cifar", "--summary"];
+    let shape = ["--input", "3x32x32", "--num-classes", "10"];
+    let output = train(folder.path(), "none", &[&options[..], &shape].concat());
+    assert_done(&output);
+    // 3 x 3 for three channels, where the other stem has 7 x 7.
+    let conv1 = stdout(&output)
+        .lines()
+        .find(|line| line.starts_with("conv1 "))
+        .unwrap()
+        .to_owned();
+    assert!(conv1.contains(" 1,728 "), "{conv1}");
+}
+
+#[test]
+fn splits_of_two_sizes_say_what_to_do() {
+    let folder = sandbox();
+    let folder = folder.path();
+    write_stripes_for(
+        &folder.join("shards"),
+        "train",
+        200,
+        "d",
+        "RandomCrop(6) | ToTensor",
+    );
+    let output =
+        train(folder, "run", &["--set", "transforms.train=RandomCrop(6) | ToTensor"]);
+    assert_fails(
+        &output,
+        1,
+        "shards: training images are 1x6x6, test images 1x8x8: the two pipelines must end",
+    );
+    assert!(!folder.join("run").exists());
+}
+
+#[test]
+fn a_run_killed_before_its_first_checkpoint_begins_again_by_its_own_recipe() {
+    let folder = sandbox();
+    let folder = folder.path();
+    assert_done(&train(folder, "run", &["--lr", "0.05", "--epochs", "1"]));
+    let whole = std::fs::read(checkpoint(folder, "run", "last.safetensors")).unwrap();
+    std::fs::remove_dir_all(folder.join("run/checkpoints")).unwrap();
+    assert_done(&go_on(folder, "run", &[]));
+    assert!(
+        std::fs::read(checkpoint(folder, "run", "last.safetensors")).unwrap() == whole
+    );
+}
+
+#[test]
+fn what_has_no_mean_says_so_and_what_to_do() {
+    let folder = sandbox();
+    let folder = folder.path();
+    // One image in the last batch and one value a channel.
+    let norm = RECIPE.replace(
+        "[[model.layer]]\ntype = \"Flatten\"",
+        "[[model.layer]]\ntype = \"AdaptiveAvgPool2d\"\noutput_size = 1\n[[model.layer]]\ntype = \"BatchNorm2d\"\n[[model.layer]]\ntype = \"Flatten\"",
+    );
+    std::fs::write(folder.join("norm.toml"), norm).unwrap();
+    let ones = ["--recipe", "norm.toml", "--batch-size", "1"];
+    let why = "layer net.3 (BatchNorm2d): expected more than 1 value per channel when training, got [1, 4, 1, 1]: give a larger --batch-size";
+    assert_fails(&train(folder, "norm", &ones), 1, why);
+    assert_done(&train(folder, "norm2", &["--recipe", "norm.toml", "--epochs", "1"]));
+    let loss = "train.loss={ type=\"CrossEntropyLoss\", weight=[0.0, 0.0, 1.0] }";
+    let weightless = train(folder, "weightless", &["--batch-size", "1", "--set", loss]);
+    assert_fails(
+        &weightless,
+        1,
+        "counts, so its loss has no mean: by [train] loss their labels are ignored or weigh 0",
+    );
+    assert!(!stderr(&weightless).contains("learning rate"), "{}", stderr(&weightless));
+}
+
+#[test]
+fn the_last_linear_is_inferred_before_what_keeps_its_shape() {
+    let folder = sandbox();
+    let folder = folder.path();
+    let nll = RECIPE.replace(
+        "type = \"Linear\"",
+        "type = \"Linear\"\n[[model.layer]]\ntype = \"LogSoftmax\"\ndim = 1",
+    );
+    std::fs::write(folder.join("nll.toml"), &nll).unwrap();
+    let loss = "train.loss.type=NLLLoss";
+    // log(softmax) is what CrossEntropyLoss takes of the same outputs.
+    assert_done(&train(
+        folder,
+        "nll",
+        &["--recipe", "nll.toml", "--set", loss, "--epochs", "1"],
+    ));
+    assert_done(&train(folder, "cross-entropy", &["--epochs", "1"]));
+    let accuracy = |run| {
+        metrics(folder, run).into_iter().find(|m| m.0 == "test accuracy").unwrap().2
+    };
+    assert_eq!(accuracy("nll"), accuracy("cross-entropy"));
+    let without = train(folder, "new", &["--set", loss]);
+    assert_fails(&without, 2, "must end in { type = \"LogSoftmax\", dim = 1 }");
+    let nll = nll.replace("type = \"Linear\"", "type = \"Linear\"\nout_features = 3");
+    for (end, why) in [
+        ("type = \"LogSoftmax\"\ndim = 0", "dim = 0 is the batch's dimension"),
+        ("type = \"Softmax\"\ndim = -2", "dim = -2 is the batch's dimension"),
+        (
+            "type = \"Repeat\"\ntimes = 4000000\nlayer = [{ type = \"ReLU\" }]",
+            "more than 10000 layers",
+        ),
+        ("type = \"Repeat\"\ntimes = 4000000000\nlayer = []", "more than 10000 layers"),
+    ] {
+        let text = nll.replace("type = \"LogSoftmax\"\ndim = 1", end);
+        std::fs::write(folder.join("bad.toml"), text).unwrap();
+        assert_fails(&train(folder, "new", &["--recipe", "bad.toml"]), 2, why);
+    }
+    assert!(!folder.join("new").exists());
+}
+
+#[test]
+fn what_is_meant_by_an_option_is_said() {
+    let folder = sandbox();
+    let folder = folder.path();
+    assert_fails(
+        &train(folder, "new", &["--lr", "-1"]),
+        2,
+        "optimizer.lr must be a number from 0 up",
+    );
+    assert_fails(
+        &train(folder, "new", &["--val-fraction", "-0.5"]),
+        2,
+        "must be a fraction from 0",
+    );
+    assert_done(&train(folder, "run", &["--epochs", "1", "--val-fraction", "0.25"]));
+    let record = std::fs::read_to_string(folder.join("run/run.jsonl")).unwrap();
+    assert!(
+        record.contains("\"for\":\"val\"") && record.contains("\"for\":\"test\""),
+        "{record}"
+    );
+    // A run's folder is its last checkpoint.
+    let init = train(folder, "init", &["--epochs", "1", "--init", "run"]);
+    assert_done(&init);
+    assert!(
+        stderr(&init).contains("run/checkpoints/last.safetensors: 4 tensors taken"),
+        "{}",
+        stderr(&init)
+    );
+    let frozen = [
+        "--freeze",
+        "net.0.*",
+        "--set",
+        "train.group=[{ pattern = \"net.0.*\", lr = 1.0 }]",
+    ];
+    assert_fails(
+        &train(folder, "new", &frozen),
+        2,
+        "`net.0.*` fits frozen parameters alone, such as net.0.weight",
+    );
+    // Where no parameter has the optimizer's own learning rate, it is not what is logged.
+    let all = ["--epochs", "1", "--set", "train.group=[{ pattern = \"*\", lr = 0.25 }]"];
+    assert_done(&train(folder, "groups", &all));
+    let lr =
+        metrics(folder, "groups").into_iter().find(|m| m.0 == "learning rate").unwrap().2;
+    assert_eq!(lr, 0.25);
+    // Relative to where train is called.
+    std::fs::create_dir(folder.join("elsewhere")).unwrap();
+    let config = ["--config", "../run/config.toml", "--run", "new", "--device", "cpu"];
+    let output = program("train")
+        .current_dir(folder.join("elsewhere"))
+        .args(config)
+        .output()
+        .unwrap();
+    assert_fails(
+        &output,
+        1,
+        "elsewhere, where [data] shards of the recipe has the shards: give --data DIR",
+    );
+}
