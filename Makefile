@@ -287,8 +287,13 @@ test: lint .venv/.installed
 	cargo build --workspace --locked
 	cargo test --workspace --locked
 
+# Modules that a macro declares, which cargo fmt does not find.
+MACRO_MODULES := $(wildcard crates/torchmill/src/transform/steps/*.rs)
+RUSTFMT := rustfmt --edition 2024
+
 lint: libtorch
 	cargo fmt --all --check
+	$(RUSTFMT) --check $(MACRO_MODULES)
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	@# The fuzz targets are a workspace of their own, whose lock file is easily forgotten.
 	cargo metadata --locked --format-version 1 --manifest-path fuzz/Cargo.toml >/dev/null
@@ -296,6 +301,7 @@ lint: libtorch
 
 fmt:
 	cargo fmt --all
+	$(RUSTFMT) $(MACRO_MODULES)
 
 # libFuzzer's coverage instrumentation needs no nightly compiler; only sanitizers do. What a run finds stays in
 # fuzz/corpus, what breaks a target in fuzz/artifacts. FUZZ=NAME runs one target.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use tch::{Device, Kind, Tensor};
 use torchmill::recipe::{ARCHITECTURES, Recipe, recorded_shards_are_there};
-use torchmill::transform::{Form, Pipeline};
+use torchmill::transform::{Pipeline, SampleKind, SampleSpec};
 use torchmill::{Context, Error, Result, recipe, suggest};
 use torchmill_nn::loader::Dataset;
 use torchmill_nn::model::Model;
@@ -173,7 +173,7 @@ fn spec_by_weights(
     tensors: &[(String, Tensor)],
 ) -> Result<Spec> {
     let transform = args.transform.clone().unwrap_or(recipe.transforms.test);
-    let rgb = Form { kind: torchmill::transform::Kind::Image, channels: 3, size: None };
+    let rgb = SampleSpec { kind: SampleKind::Image, channels: 3, size: None };
     let form = Pipeline::parse(&transform)?.output(rgb)?;
     let Some((height, width)) = form.size else {
         return Err(Error::usage(format_args!(
@@ -236,7 +236,7 @@ pub fn check_data(path: &Path, spec: &Spec, dataset: &Dataset) -> Result<()> {
             "its class {i} is `{own}`, the shards' is `{theirs}`: another data set"
         ));
     }
-    if !Pipeline::parse(&meta.pipeline)?.carries_out(&Pipeline::parse(&spec.transform)?) {
+    if !Pipeline::parse(&meta.pipeline)?.satisfies(&Pipeline::parse(&spec.transform)?) {
         torchmill::progress::note(format_args!(
             "note: {} was trained for images prepared with `{}`, these were prepared with `{}`",
             path.display(),

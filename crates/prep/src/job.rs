@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::PoisonError;
 
 use torchmill::dataset::Dataset;
-use torchmill::transform::{Form, Kind, Pipeline};
+use torchmill::transform::{Pipeline, SampleKind, SampleSpec};
 use torchmill::{Error, Result, atomic, progress};
 
 use crate::args::{Args, Elements, Format};
@@ -98,7 +98,7 @@ fn learn_shape(job: &mut Job) -> Result<()> {
     })?;
     job.shape = baked.shape();
     let left = &job.cut.deferred;
-    left.output(baked.form())
+    left.output(baked.spec())
         .map_err(|e| e.within(format_args!("{left} (left to train)")))?;
     job.cut = waiting;
     if let Some(bad) = &mut job.bad {
@@ -151,8 +151,9 @@ pub fn fill_in_statistics(jobs: &mut [Job], args: &Args) -> Result<()> {
 /// Fails where what is left of the pipeline cannot take the images now that it has its
 /// statistics.
 fn check_filled(job: &Job, channels: usize) -> Result<()> {
-    let kind = if job.cut.baked.makes_tensors() { Kind::Tensor } else { Kind::Image };
-    let baked = Form { kind, ..Form::image(job.shape) };
+    let makes_tensors = job.cut.baked.makes_tensors();
+    let kind = if makes_tensors { SampleKind::Tensor } else { SampleKind::Image };
+    let baked = SampleSpec { kind, ..SampleSpec::image(job.shape) };
     let fits = job.cut.deferred.output(baked);
     fits.map(drop).map_err(|e| {
         Error::usage(format_args!(

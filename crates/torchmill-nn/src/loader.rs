@@ -8,7 +8,7 @@ use std::sync::{Arc, mpsc};
 use half::{bf16, f16};
 use tch::{Device, Kind, Tensor};
 use torchmill::shard::{DType, ShardSet};
-use torchmill::transform::{Image, Pipeline, Rearrangement, Sample, rng};
+use torchmill::transform::{Image, Pipeline, PixelMap, Sample, rng};
 use torchmill::{Error, Result};
 
 use crate::resident::{Resident, Source};
@@ -46,14 +46,14 @@ enum Finish {
 /// What is done to uint8 pixels before `ToTensor`.
 enum Before {
     Nothing,
-    /// Steps that come to one [`Rearrangement`], which needs no image of its own.
+    /// Steps that come to one [`PixelMap`], which needs no image of its own.
     Moves(Pipeline),
     Steps(Pipeline),
 }
 
 impl Before {
     fn new(pipeline: Pipeline, [_, height, width]: [usize; 3]) -> Result<Self> {
-        Ok(match pipeline.rearrangement(height, width, &mut rng(0, 0, 0))? {
+        Ok(match pipeline.pixel_map(height, width, &mut rng(0, 0, 0))? {
             _ if pipeline.is_empty() => Self::Nothing,
             Some(_) => Self::Moves(pipeline),
             None => Self::Steps(pipeline),
@@ -154,8 +154,9 @@ impl Dataset {
         let blank = match before {
             Before::Nothing => vec![0; shape[0]],
             Before::Moves(steps) => {
-                let moved = steps.rearrangement(shape[1], shape[2], &mut rng(0, 0, 0))?;
-                moved.map_or(Ok(vec![0; shape[0]]), |moved| moved.blank(shape[0]))?
+                let moved = steps.pixel_map(shape[1], shape[2], &mut rng(0, 0, 0))?;
+                moved
+                    .map_or(Ok(vec![0; shape[0]]), |moved| moved.fill_levels(shape[0]))?
             }
             Before::Steps(_) => return Ok(self),
         };
@@ -296,7 +297,7 @@ impl Dataset {
             }
             Finish::Table { before: Before::Moves(steps), values } => {
                 let moved = self.moved(steps, index, target)?;
-                let blank = moved.blank(channels)?;
+                let blank = moved.fill_levels(channels)?;
                 let planes = stored.chunks_exact(height * width);
                 for (((c, table), plane), blank) in
                     values.iter().enumerate().zip(planes).zip(blank)
@@ -382,15 +383,10 @@ impl Dataset {
     }
 
     /// Where the pixels of an image come from, drawn from its own generator.
-    fn moved(
-        &self,
-        steps: &Pipeline,
-        index: u32,
-        target: Target,
-    ) -> Result<Rearrangement> {
+    fn moved(&self, steps: &Pipeline, index: u32, target: Target) -> Result<PixelMap> {
         let [_, height, width] = self.set.image_shape();
         let mut rng = rng(target.seed, target.epoch, u64::from(index));
-        let moved = steps.rearrangement(height, width, &mut rng)?;
+        let moved = steps.pixel_map(height, width, &mut rng)?;
         moved.ok_or_else(|| Error::failed("steps that moved pixels now do more"))
     }
 

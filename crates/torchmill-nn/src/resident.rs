@@ -3,7 +3,7 @@
 
 use tch::{Device, IndexOp, Kind, Tensor, no_grad};
 use torchmill::Result;
-use torchmill::transform::Rearrangement;
+use torchmill::transform::PixelMap;
 
 use crate::torch_error;
 
@@ -98,18 +98,14 @@ impl Resident {
 
     /// `[N, C, H, W]`, channels last, of the images at these places, moved so: all of one
     /// size, or whole where there is no list of moves. With them the labels, `[N]`.
-    pub fn batch(
-        &self,
-        places: &[i64],
-        moves: &[Rearrangement],
-    ) -> Result<(Tensor, Tensor)> {
+    pub fn batch(&self, places: &[i64], moves: &[PixelMap]) -> Result<(Tensor, Tensor)> {
         no_grad(|| self.gather(places, moves).map_err(|e| torch_error(&e)))
     }
 
     fn gather(
         &self,
         places: &[i64],
-        moves: &[Rearrangement],
+        moves: &[PixelMap],
     ) -> std::result::Result<(Tensor, Tensor), tch::TchError> {
         let [channels, height, width] = self.shape.map(|n| n as i64);
         let device = self.values.device();
@@ -118,7 +114,7 @@ impl Resident {
             (all(height).view([1, -1, 1]), all(width).view([1, 1, -1]))
         } else {
             let n = moves.len() as i64;
-            let list = |of: fn(&Rearrangement) -> &[Option<usize>]| {
+            let list = |of: fn(&PixelMap) -> &[Option<usize>]| {
                 let sources =
                     moves.iter().flat_map(of).map(|s| s.map_or(-1, |i| i as i64));
                 Tensor::from_slice(&sources.collect::<Vec<_>>()).to_device(device)

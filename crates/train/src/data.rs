@@ -122,7 +122,7 @@ fn open(folder: &Path, split: &str, asked: &str) -> Result<Dataset> {
     let wanted = Pipeline::parse(asked)
         .map_err(|e| e.within(format_args!("[transforms], for {split}")))?;
     // The texts may differ and mean the same: shards have the canonical one.
-    if !Pipeline::parse(done)?.carries_out(&wanted) {
+    if !Pipeline::parse(done)?.satisfies(&wanted) {
         progress::note(format_args!(
             "note: the {split} shards were prepared with `{done}`, not the recipe's `{asked}`; that is what is used"
         ));

@@ -5,7 +5,7 @@ use std::path::Path;
 use rayon::prelude::*;
 use tch::{Device, Tensor};
 use torchmill::dataset::decode;
-use torchmill::transform::{Form, Image, Kind, Pipeline, Sample, rng};
+use torchmill::transform::{Image, Pipeline, Sample, SampleKind, SampleSpec, rng};
 use torchmill::{Context, Error, Result};
 use torchmill_nn::loader::Batch;
 use torchmill_nn::spec::Spec;
@@ -41,7 +41,7 @@ impl Reader {
             )));
         }
         let gives = |pipeline: &Pipeline| {
-            let rgb = Form { kind: Kind::Image, channels: 3, size: None };
+            let rgb = SampleSpec { kind: SampleKind::Image, channels: 3, size: None };
             pipeline.output(rgb).map(|form| form.channels)
         };
         // Digits of MNIST are stored in one channel and their pipeline says nothing of

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use safetensors::{Dtype, SafeTensors};
 
-use super::auto_augment::tests::{magnitudes, operated};
+use super::augment::tests::{apply_named, magnitudes};
 use super::{Image, Pipeline, Sample, Tensor, rng};
 
 /// The goldens, or those in the file that TORCHMILL_GOLDENS names.
@@ -92,7 +92,7 @@ fn pipelines_agree_with_torchvision() {
             (Sample::Tensor(magnitudes(text)), (0.0, 0.0))
         } else if let Some(operation) = text.strip_prefix("operation ") {
             let image = goldens[image].clone().into_image().unwrap();
-            (Sample::Image(operated(operation, &image)), (0.0, 0.0))
+            (Sample::Image(apply_named(operation, &image)), (0.0, 0.0))
         } else {
             carried_out(text, &goldens[image])
         };

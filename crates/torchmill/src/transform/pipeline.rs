@@ -1,14 +1,15 @@
-//! A sequence of transforms, as text and as work.
+//! A sequence of transforms: reading and writing its text, and applying it.
 
 use std::fmt;
 use std::str::FromStr;
 
-use super::image::{Form, Image, Kind, Sample};
-use super::random::Rng;
-use super::rearrangement::Rearrangement;
-use super::table::Transform;
-use super::value::{Call, Item, Value};
-use super::{ConvertImageDtype, Dtype, Normalize, ToDtype, syntax};
+use super::argument::{Argument, Parameter};
+use super::dtype::Dtype;
+use super::literal::{Call, CallArgument, Item, Literal};
+use super::pixel_map::PixelMap;
+use super::random::{Rng, rng};
+use super::sample::{Image, Sample, SampleKind, SampleSpec};
+use super::{ConvertImageDtype, Normalize, ToDtype, Transform, syntax};
 use crate::{Error, Result};
 
 /// Transforms in order. The empty one changes nothing.
@@ -21,7 +22,7 @@ impl Pipeline {
     /// Reads a text such as `Resize(32) | ToTensor`. `Compose([...])` is the same as its
     /// parts in order.
     ///
-    /// Errors are [`Error::Usage`], with the column and the transform.
+    /// Errors are usage errors that name the column and the transform.
     pub fn parse(text: &str) -> Result<Self> {
         let mut steps = Vec::new();
         for call in syntax::parse(text)? {
@@ -30,35 +31,34 @@ impl Pipeline {
         Ok(Self { steps })
     }
 
-    /// Appends the transform that this call is, or those of a `Compose([...])`.
+    /// Appends the transform of a call, or those of a `Compose([...])`.
     fn read(text: &str, call: &Call, steps: &mut Vec<Transform>) -> Result<()> {
         if call.name != "Compose" {
             steps.push(Transform::read(text, call)?);
             return Ok(());
         }
+        let is_transforms = |argument: &CallArgument| match &argument.name {
+            Some((name, _)) => name == "transforms",
+            None => true,
+        };
         match &call.arguments[..] {
-            [given]
-                if given.name.as_ref().is_none_or(|(name, _)| name == "transforms") =>
-            {
-                steps.append(&mut Self::read_list(text, &given.item)?.steps);
+            [argument] if is_transforms(argument) => {
+                steps.append(&mut Self::read_list(text, &argument.item)?.steps);
                 Ok(())
             }
-            _ => Err(syntax::wrong_at(
-                text,
-                call.at,
-                "Compose takes one list of transforms",
-            )),
+            _ => {
+                let why = "Compose takes one list of transforms";
+                Err(syntax::error_at(text, call.offset, why))
+            }
         }
     }
 
-    /// The transforms of a list, as RandomApply and Compose have them.
-    pub(super) fn read_list(text: &str, list: &Item) -> Result<Self> {
-        let Value::List(items) = &list.value else {
-            let why = format_args!(
-                "expected a list of transforms, not {}",
-                list.value.described()
-            );
-            return Err(syntax::wrong_at(text, list.at, why));
+    /// The transforms of a list, for RandomApply and Compose.
+    fn read_list(text: &str, list: &Item) -> Result<Self> {
+        let Literal::List(items) = &list.literal else {
+            let found = list.literal.describe();
+            let why = format_args!("expected a list of transforms, not {found}");
+            return Err(syntax::error_at(text, list.offset, why));
         };
         let mut steps = Vec::new();
         for item in items {
@@ -67,12 +67,12 @@ impl Pipeline {
         Ok(Self { steps })
     }
 
-    /// One transform of a list; more than one where it is a Compose.
-    pub(super) fn read_one(text: &str, item: &Item) -> Result<Self> {
-        let Value::Call(call) = &item.value else {
-            let why =
-                format_args!("expected a transform, not {}", item.value.described());
-            return Err(syntax::wrong_at(text, item.at, why));
+    /// One transform of a list, or all of a Compose.
+    fn read_one(text: &str, item: &Item) -> Result<Self> {
+        let Literal::Call(call) = &item.literal else {
+            let found = item.literal.describe();
+            let why = format_args!("expected a transform, not {found}");
+            return Err(syntax::error_at(text, item.offset, why));
         };
         let mut steps = Vec::new();
         Self::read(text, call, &mut steps)?;
@@ -84,53 +84,43 @@ impl Pipeline {
         &self.steps
     }
 
-    /// Whether there is nothing to do.
+    /// Whether there are no steps.
     pub fn is_empty(&self) -> bool {
         self.steps.is_empty()
     }
 
-    /// (baked, deferred): the longest prefix that is deterministic and leaves uint8
-    /// pixels, and the rest, from ToTensor or the first random step on. A
-    /// `Normalize(auto)` is no obstacle: it comes after ToTensor.
+    /// (baked, deferred). Baked are the steps before the first one that is random or makes
+    /// a tensor.
     pub fn split(&self) -> (Self, Self) {
-        let bakes = |t: &&Transform| {
-            !t.step().is_random() && t.step().kind(Kind::Image) == Kind::Image
+        let can_be_baked = |transform: &&Transform| {
+            let step = transform.step();
+            !step.is_random() && step.output_kind(SampleKind::Image) == SampleKind::Image
         };
-        let n = self.steps.iter().take_while(bakes).count();
-        self.split_at(n)
+        let baked = self.steps.iter().take_while(can_be_baked).count();
+        self.split_at(baked)
     }
 
-    /// The last steps that turn pixels into floats level by level, whatever is beside
-    /// them, and those before: (before, last). `last` is empty where there are none, as
-    /// where floats are made earlier.
+    /// (before, last). `last` is the last steps that make a float of each level, whatever
+    /// the other pixels are: [`Pipeline::levels`] makes a table of them. It is empty if
+    /// there are no such steps, or if earlier ones make floats.
     pub fn split_levels(&self) -> (Self, Self) {
-        let of_levels = |t: &&Transform| match t {
-            Transform::ToTensor(_)
-            | Transform::ToImage(_)
-            | Transform::PILToTensor(_) => true,
-            Transform::ToDtype(ToDtype { dtype, .. })
-            | Transform::ConvertImageDtype(ConvertImageDtype { dtype }) => {
-                *dtype == Dtype::Float32
-            }
-            Transform::Normalize(normalize) => !normalize.is_auto(),
-            _ => false,
-        };
-        let last = self.steps.iter().rev().take_while(of_levels).count();
+        let last = self.steps.iter().rev().take_while(|t| maps_levels(t)).count();
         let (before, last) = self.split_at(self.steps.len() - last);
         if before.makes_tensors() || !last.makes_tensors() {
-            (self.clone(), Self::default())
-        } else {
-            (before, last)
+            return (self.clone(), Self::default());
         }
+        (before, last)
     }
 
-    /// What the last steps of [`Pipeline::split_levels`] make of each of the 256 levels,
-    /// channel by channel.
+    /// For each channel, the value that the last steps of [`Pipeline::split_levels`] make
+    /// of each of the 256 levels.
     pub fn levels(&self, channels: usize) -> Result<Vec<[f32; 256]>> {
-        let pixels =
-            (0..=255).flat_map(|level| std::iter::repeat_n(level, channels)).collect();
+        let mut pixels = Vec::with_capacity(256 * channels);
+        for level in 0..=255 {
+            pixels.extend(std::iter::repeat_n(level, channels));
+        }
         let ramp = Sample::Image(Image { width: 256, height: 1, channels, pixels });
-        match self.apply(ramp, &mut super::rng(0, 0, 0))? {
+        match self.apply(ramp, &mut rng(0, 0, 0))? {
             Sample::Tensor(tensor) => Ok(tensor.values.as_chunks::<256>().0.to_vec()),
             Sample::Image(_) => {
                 Err(Error::failed(format_args!("`{self}` makes no floats of levels")))
@@ -149,63 +139,52 @@ impl Pipeline {
         self.steps.iter().any(|t| t.step().is_random())
     }
 
-    /// Refuses a `Normalize(auto)` that the train split's statistics are not for: one
-    /// whose values are not those from 0 to 1 that ToTensor makes, and one within a
+    /// Refuses a `Normalize(auto)` for which the train split's statistics are wrong: one
+    /// whose input is not the values from 0 to 1 that ToTensor makes, and one within a
     /// random choice.
     pub fn check_statistics(&self) -> Result<()> {
         let refuse = |why: &str| Err(Error::usage(format_args!("Normalize(auto) {why}")));
-        let (mut kind, mut changed) = (Kind::Image, None);
+        let mut kind = SampleKind::Image;
+        // Why the statistics would be wrong here.
+        let mut wrong: Option<&str> = None;
         for transform in &self.steps {
-            let step = transform.step();
             match transform {
                 Transform::Normalize(n) if n.is_auto() => {
-                    if let Some(why) = changed {
+                    if let Some(why) = wrong {
                         return refuse(why);
                     }
                 }
                 Transform::ToDtype(ToDtype { dtype: Dtype::Float32, scale: false })
-                    if kind == Kind::Image =>
+                    if kind == SampleKind::Image =>
                 {
-                    changed = Some(
-                        "is for values from 0 to 1, and ToDtype(float32) leaves them from 0 to 255: write \
-                         ToDtype(float32, scale=True), or ToTensor",
-                    );
+                    wrong = Some(UNSCALED);
                 }
-                Transform::RandomApply(one) if one.transforms.needs_statistics() => {
-                    return refuse("cannot be within RandomApply: put it after it");
-                }
-                Transform::RandomChoice(some)
-                    if some.transforms.iter().any(Self::needs_statistics) =>
+                Transform::RandomApply(_) | Transform::RandomChoice(_)
+                    if needs_statistics(transform) =>
                 {
-                    return refuse("cannot be within RandomChoice: put it after it");
+                    let name = transform.step().name();
+                    return refuse(&format!("cannot be within {name}: put it after it"));
                 }
                 _ => {}
             }
             if matches!(transform, Transform::Normalize(_)) {
-                changed = Some("comes after another Normalize: leave out one of them");
+                wrong = Some("comes after another Normalize: leave out one of them");
             }
-            kind = step.kind(kind);
-            if kind == Kind::Image {
-                changed = None;
+            kind = transform.step().output_kind(kind);
+            if kind == SampleKind::Image {
+                wrong = None;
             }
         }
         Ok(())
     }
 
-    /// Whether a `Normalize(auto)` still waits for its statistics.
+    /// Whether a `Normalize(auto)` has no statistics yet.
     pub fn needs_statistics(&self) -> bool {
-        let needs = |transform: &Transform| match transform {
-            Transform::Normalize(n) => n.is_auto(),
-            Transform::RandomApply(one) => one.transforms.needs_statistics(),
-            Transform::RandomChoice(some) => {
-                some.transforms.iter().any(Self::needs_statistics)
-            }
-            _ => false,
-        };
-        self.steps.iter().any(needs)
+        self.steps.iter().any(needs_statistics)
     }
 
-    /// The same pipeline with every `Normalize(auto)` given these, one value a channel.
+    /// The pipeline with these statistics, one value for each channel, in every
+    /// `Normalize(auto)`.
     #[must_use]
     pub fn with_statistics(&self, mean: &[f32], std: &[f32]) -> Self {
         let filled = |t: &Transform| match t {
@@ -217,32 +196,30 @@ impl Pipeline {
         Self { steps: self.steps.iter().map(filled).collect() }
     }
 
-    /// Whether this, as shards have it, is what `asked` asks for. Any statistics will do
-    /// for a `Normalize(auto)`.
-    pub fn carries_out(&self, asked: &Self) -> bool {
-        let same = |(done, asked): (&Transform, &Transform)| match (done, asked) {
-            (Transform::Normalize(_), Transform::Normalize(asked)) if asked.is_auto() => {
-                true
-            }
-            _ => done == asked,
+    /// Whether this pipeline, of shards, is the `requested` one. A `Normalize(auto)` in
+    /// the requested one stands for any statistics.
+    pub fn satisfies(&self, requested: &Self) -> bool {
+        let same = |(own, requested): (&Transform, &Transform)| match (own, requested) {
+            (Transform::Normalize(_), Transform::Normalize(r)) if r.is_auto() => true,
+            _ => own == requested,
         };
-        self.steps.len() == asked.steps.len()
-            && self.steps.iter().zip(&asked.steps).all(same)
+        self.steps.len() == requested.steps.len()
+            && self.steps.iter().zip(&requested.steps).all(same)
     }
 
-    /// Carries out the steps on one sample, drawing from its generator (see
+    /// Applies the steps to one sample, with random numbers from its generator (see
     /// [`rng`](super::rng)).
     ///
-    /// Errors name the step: a size that does not fit, a transform of pixels after
-    /// ToTensor.
+    /// Errors name the step, for instance if a crop does not fit or a transform for images
+    /// comes after ToTensor.
     pub fn apply(&self, sample: Sample, rng: &mut Rng) -> Result<Sample> {
         sample.check()?;
         let mut sample = sample;
         let mut steps = &self.steps[..];
         while let Some((first, rest)) = steps.split_first() {
             let step = first.step();
-            // What a crop cuts off again need not be resized first.
-            let (done, rest) = match (first, rest, sample) {
+            // Only the pixels that a crop leaves need be resized.
+            let (result, rest) = match (first, rest, sample) {
                 (
                     Transform::Resize(resize),
                     [Transform::CenterCrop(crop), rest @ ..],
@@ -250,67 +227,110 @@ impl Pipeline {
                 ) => (resize.then_crop(image, crop).map(Sample::Image), rest),
                 (_, rest, sample) => (step.apply(sample, rng), rest),
             };
-            sample = done.map_err(|e| e.within(step.name()))?;
+            sample = result.map_err(|e| e.within(step.name()))?;
             steps = rest;
         }
         Ok(sample)
     }
 
-    /// All steps at once, for a uint8 image of this height and width, where they do
-    /// nothing but move whole rows and columns and would fill what is missing with the
-    /// same; `None` otherwise, which does not depend on what is drawn. It draws what
-    /// [`Pipeline::apply`] draws.
-    pub fn rearrangement(
+    /// One map for all steps, for a uint8 image of this height and width, or `None` if a
+    /// step does more than move whole rows and columns, or if two steps fill with
+    /// different values. Whether it is `None` does not depend on random numbers. It draws
+    /// the same numbers as [`Pipeline::apply`].
+    pub fn pixel_map(
         &self,
         height: usize,
         width: usize,
         rng: &mut Rng,
-    ) -> Result<Option<Rearrangement>> {
-        let mut all = Rearrangement::nothing(height, width);
+    ) -> Result<Option<PixelMap>> {
+        let mut map = PixelMap::identity(height, width);
         for step in self.steps.iter().map(Transform::step) {
-            let (height, width) = (all.rows.len(), all.columns.len());
             let next = step
-                .rearrangement(height, width, rng)
+                .pixel_map(map.rows.len(), map.columns.len(), rng)
                 .map_err(|e| e.within(step.name()))?;
-            match next.and_then(|next| all.then(next)) {
-                Some(both) => all = both,
+            match next.and_then(|next| map.then(next)) {
+                Some(both) => map = both,
                 None => return Ok(None),
             }
         }
-        Ok(Some(all))
+        Ok(Some(map))
     }
 
-    /// What comes out for what goes in, without doing it. The size is `None` where it may
-    /// differ from image to image.
-    pub fn output(&self, input: Form) -> Result<Form> {
+    /// The spec of the output for this input, without applying anything. The size is
+    /// `None` if it may differ between images.
+    pub fn output(&self, input: SampleSpec) -> Result<SampleSpec> {
         input.check()?;
-        self.steps.iter().try_fold(input, |form, transform| {
-            let step = transform.step();
-            let output = step.output(form).and_then(|o| o.check().map(|()| o));
-            output.map_err(|e| e.within(step.name()))
-        })
+        let mut spec = input;
+        for step in self.steps.iter().map(Transform::step) {
+            let output = step.output(spec).map_err(|e| e.within(step.name()))?;
+            output.check().map_err(|e| e.within(step.name()))?;
+            spec = output;
+        }
+        Ok(spec)
     }
 
-    /// `[C, H, W]` out for `[C, H, W]` of a uint8 image in; an error where a step cannot
-    /// take it, or where the size would differ from image to image.
+    /// `[C, H, W]` of the output for a uint8 image of this `[C, H, W]`. An error if a step
+    /// cannot be applied, or if the size would differ between images.
     pub fn output_shape(&self, input: [usize; 3]) -> Result<[usize; 3]> {
-        let form = self.output(Form::image(input))?;
-        match form.size {
-            Some((height, width)) => Ok([form.channels, height, width]),
+        let spec = self.output(SampleSpec::image(input))?;
+        match spec.size {
+            Some((height, width)) => Ok([spec.channels, height, width]),
             None => Err(Error::usage(
-                "the images would come out in different sizes: end with Resize((height, width)) or a crop",
+                "the images would have different sizes: end with Resize((height, width)) \
+                 or a crop",
             )),
         }
     }
 
-    /// Whether uint8 images come out as float32 tensors.
+    /// Whether it makes float32 tensors of uint8 images.
     pub fn makes_tensors(&self) -> bool {
-        self.kind(Kind::Image) == Kind::Tensor
+        self.output_kind(SampleKind::Image) == SampleKind::Tensor
     }
 
-    /// Whether bytes or floats come out for what goes in.
-    pub(super) fn kind(&self, input: Kind) -> Kind {
-        self.steps.iter().fold(input, |kind, t| t.step().kind(kind))
+    /// The kind of the output for this kind of input.
+    pub(super) fn output_kind(&self, input: SampleKind) -> SampleKind {
+        self.steps.iter().fold(input, |kind, t| t.step().output_kind(kind))
+    }
+
+    /// The pipeline as one item of a list: a transform, or a Compose.
+    fn to_literal(&self) -> Literal {
+        match &self.steps[..] {
+            [one] => one.step().to_call().into(),
+            _ => {
+                let list = CallArgument::positional(Argument::literal(self));
+                Call::new("Compose", vec![list]).into()
+            }
+        }
+    }
+}
+
+const UNSCALED: &str = "is for values from 0 to 1, and ToDtype(float32) leaves them from 0 \
+     to 255: write ToDtype(float32, scale=True), or ToTensor";
+
+/// Whether a step maps each level by itself.
+fn maps_levels(transform: &Transform) -> bool {
+    match transform {
+        Transform::ToTensor(_) | Transform::ToImage(_) | Transform::PILToTensor(_) => {
+            true
+        }
+        Transform::ToDtype(ToDtype { dtype, .. })
+        | Transform::ConvertImageDtype(ConvertImageDtype { dtype }) => {
+            *dtype == Dtype::Float32
+        }
+        Transform::Normalize(normalize) => !normalize.is_auto(),
+        _ => false,
+    }
+}
+
+/// Whether a step is, or contains, a `Normalize(auto)` without statistics.
+fn needs_statistics(transform: &Transform) -> bool {
+    match transform {
+        Transform::Normalize(normalize) => normalize.is_auto(),
+        Transform::RandomApply(apply) => apply.transforms.needs_statistics(),
+        Transform::RandomChoice(choice) => {
+            choice.transforms.iter().any(Pipeline::needs_statistics)
+        }
+        _ => false,
     }
 }
 
@@ -328,61 +348,52 @@ impl From<Vec<Transform>> for Pipeline {
     }
 }
 
-/// The canonical text, which parses back to an equal pipeline: arguments that are
-/// defaults are left out.
+/// A list of transforms, all of which are applied.
+impl Argument for Pipeline {
+    fn read(item: &Item, parameter: &Parameter) -> Result<Self> {
+        match &item.literal {
+            Literal::List(_) => Self::read_list(parameter.text(), item),
+            Literal::Call(_) => Self::read_one(parameter.text(), item),
+            _ => Err(parameter.must_be("a list of transforms", item)),
+        }
+    }
+
+    fn literal(&self) -> Literal {
+        Literal::list(self.steps.iter().map(|transform| transform.step().to_call()))
+    }
+}
+
+/// A list of alternatives.
+impl Argument for Vec<Pipeline> {
+    fn read(item: &Item, parameter: &Parameter) -> Result<Self> {
+        let Literal::List(items) = &item.literal else {
+            return Err(parameter.must_be("a list of transforms", item));
+        };
+        items.iter().map(|item| Pipeline::read_one(parameter.text(), item)).collect()
+    }
+
+    fn literal(&self) -> Literal {
+        Literal::list(self.iter().map(Pipeline::to_literal))
+    }
+}
+
+/// The canonical text, which parses to an equal pipeline. It leaves out arguments that are
+/// defaults.
 impl fmt::Display for Pipeline {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_joined(f, &self.steps, " | ")
-    }
-}
-
-impl Pipeline {
-    /// The text of this pipeline as one item of a list: a transform, or a Compose.
-    pub(super) fn nested(&self) -> impl fmt::Display {
-        struct Nested<'a>(&'a [Transform]);
-        impl fmt::Display for Nested<'_> {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                if let [one] = self.0 {
-                    return write!(f, "{one}");
-                }
-                f.write_str("Compose([")?;
-                write_joined(f, self.0, ", ")?;
-                f.write_str("])")
+        for (i, transform) in self.steps.iter().enumerate() {
+            if i > 0 {
+                f.write_str(" | ")?;
             }
+            write!(f, "{transform}")?;
         }
-        Nested(&self.steps)
+        Ok(())
     }
 }
 
-fn write_joined(
-    f: &mut fmt::Formatter<'_>,
-    steps: &[Transform],
-    between: &str,
-) -> fmt::Result {
-    for (i, step) in steps.iter().enumerate() {
-        if i > 0 {
-            f.write_str(between)?;
-        }
-        write!(f, "{step}")?;
-    }
-    Ok(())
-}
-
-/// `Name(positional, name=value)`, or the bare name.
 impl fmt::Display for Transform {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let step = self.step();
-        f.write_str(step.name())?;
-        let mut before = "(";
-        for (name, value) in step.written() {
-            f.write_str(before)?;
-            match name {
-                Some(name) => write!(f, "{name}={value}")?,
-                None => write!(f, "{value}")?,
-            }
-            before = ", ";
-        }
-        if before == "(" { Ok(()) } else { f.write_str(")") }
+        write!(f, "{}", self.step().to_call())
     }
 }
 

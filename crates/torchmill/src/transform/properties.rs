@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::{Form, Image, Kind, Pipeline, Sample, rng};
+use super::{Image, Pipeline, Sample, SampleKind, SampleSpec, rng};
 
 /// A number as people write it, in range or not.
 fn number() -> impl Strategy<Value = String> {
@@ -177,7 +177,7 @@ proptest! {
 
     /// Moves at once give what they give one after the other, and draw the same.
     #[test]
-    fn a_rearrangement_is_what_its_steps_do(
+    fn a_pixel_map_does_what_its_steps_do(
         moves in proptest::collection::vec(proptest::sample::select(MOVES), 0..5),
         (height, width) in (1..12_usize, 1..12_usize), rgb in any::<bool>(), seed in any::<u64>(),
     ) {
@@ -187,13 +187,13 @@ proptest! {
         let sample = Sample::Image(Image { width, height, channels, pixels });
         let (mut apart, mut at_once) = (rng(seed, 0, 0), rng(seed, 0, 0));
         let expected = pipeline.apply(sample.clone(), &mut apart).unwrap();
-        let rearrangement = pipeline.rearrangement(height, width, &mut at_once).unwrap();
-        let Some(rearrangement) = rearrangement else {
+        let map = pipeline.pixel_map(height, width, &mut at_once).unwrap();
+        let Some(map) = map else {
             // Two fills are too many.
             prop_assert!(moves.iter().any(|m| m.contains("fill=7")));
             return Ok(());
         };
-        prop_assert_eq!(rearrangement.apply(&sample).unwrap(), expected);
+        prop_assert_eq!(map.apply(&sample).unwrap(), expected);
         prop_assert_eq!(apart, at_once);
     }
 
@@ -234,7 +234,7 @@ proptest! {
         let channels = if rgb { 3 } else { 1 };
         let pixels = (0..height * width * channels).map(|i| (i as u64).wrapping_mul(seed | 1) as u8).collect();
         let sample = Sample::Image(Image { width, height, channels, pixels });
-        let promised = pipeline.output(Form::image([channels, height, width]));
+        let promised = pipeline.output(SampleSpec::image([channels, height, width]));
         let result = pipeline.apply(sample, &mut rng(seed, 0, 0));
         if let Ok(promised) = promised {
             // Where a size is known only when it happens, a later step may find that it
@@ -244,10 +244,10 @@ proptest! {
             }
             match result {
                 Ok(sample) => {
-                    let form = sample.form();
-                    prop_assert_eq!((form.kind, form.channels), (promised.kind, promised.channels));
-                    prop_assert!(promised.size.is_none() || promised.size == form.size);
-                    prop_assert_eq!(form.kind == Kind::Tensor, pipeline.makes_tensors());
+                    let spec = sample.spec();
+                    prop_assert_eq!((spec.kind, spec.channels), (promised.kind, promised.channels));
+                    prop_assert!(promised.size.is_none() || promised.size == spec.size);
+                    prop_assert_eq!(spec.kind == SampleKind::Tensor, pipeline.makes_tensors());
                 }
                 Err(error) => prop_assert!(text.contains("Random"), "{}: {}", text, error),
             }

@@ -1,4 +1,4 @@
-//! Random numbers that depend on nothing but the seed, the epoch and the image.
+//! Random numbers that depend only on the seed, the epoch and the image.
 
 use rand::{RngExt as _, SeedableRng};
 
@@ -6,8 +6,8 @@ use rand::{RngExt as _, SeedableRng};
 pub type Rng = rand_chacha::ChaCha8Rng;
 
 /// The generator for one image in one epoch. Each (seed, epoch, index) has its own key,
-/// so what is drawn for an image never depends on the number of threads or on which image
-/// came before.
+/// so what is drawn for an image depends neither on the number of threads nor on the
+/// images before it.
 pub fn rng(seed: u64, epoch: u64, index: u64) -> Rng {
     let mut key = *b"seed----epoch---index---torchmil";
     key[..8].copy_from_slice(&seed.to_le_bytes());

@@ -1,16 +1,16 @@
 //! From pipeline text to calls: `Name(literal, key=literal) | Name | ...`, in Python's
 //! spelling.
 
-use super::value::{Call, Given, Item, Value};
+use super::literal::{Call, CallArgument, Item, Literal};
 use crate::{Error, Result};
 
-/// Parentheses nest no deeper than this, so that noise cannot overflow the stack.
+/// The deepest nesting of parentheses; a limit, so that no input overflows the stack.
 const MAX_DEPTH: usize = 32;
 
 /// The calls of a pipeline text, in order; none for a blank text.
 pub(super) fn parse(text: &str) -> Result<Vec<Call>> {
-    let letters: Vec<char> = text.chars().collect();
-    let mut parser = Parser { letters: &letters, at: 0, depth: 0 };
+    let characters: Vec<char> = text.chars().collect();
+    let mut parser = Parser { characters: &characters, at: 0, depth: 0 };
     let mut calls = Vec::new();
     parser.skip_blanks();
     while parser.peek().is_some() {
@@ -20,22 +20,22 @@ pub(super) fn parse(text: &str) -> Result<Vec<Call>> {
             None => break,
             Some('|') => parser.at += 1,
             Some(c) => {
-                return Err(parser.wrong(format_args!(
+                return Err(parser.error(format_args!(
                     "expected `|` between transforms, found `{c}`"
                 )));
             }
         }
         parser.skip_blanks();
         if parser.peek().is_none() {
-            return Err(parser.wrong("expected a transform after the last `|`"));
+            return Err(parser.error("expected a transform after the last `|`"));
         }
     }
     Ok(calls)
 }
 
-/// A usage error at a place in the text: `line 2, column 7: ...`, without the line where
-/// there is only one.
-pub(super) fn wrong_at(text: &str, at: usize, why: impl std::fmt::Display) -> Error {
+/// A usage error at an offset in characters: `line 2, column 7: ...`, without the line if
+/// the text has only one.
+pub(super) fn error_at(text: &str, at: usize, why: impl std::fmt::Display) -> Error {
     let before: Vec<char> = text.chars().take(at).collect();
     let line = 1 + before.iter().filter(|&&c| c == '\n').count();
     let column = 1 + before.iter().rev().take_while(|&&c| c != '\n').count();
@@ -46,14 +46,16 @@ pub(super) fn wrong_at(text: &str, at: usize, why: impl std::fmt::Display) -> Er
 }
 
 struct Parser<'a> {
-    letters: &'a [char],
+    characters: &'a [char],
+    /// The index of the next character.
     at: usize,
+    /// The number of open brackets.
     depth: usize,
 }
 
 impl Parser<'_> {
     fn peek(&self) -> Option<char> {
-        self.letters.get(self.at).copied()
+        self.characters.get(self.at).copied()
     }
 
     fn take(&mut self, c: char) -> bool {
@@ -68,50 +70,51 @@ impl Parser<'_> {
         }
     }
 
-    /// A run of letters that satisfy this.
+    /// The characters from here on that satisfy `of`.
     fn run(&mut self, of: impl Fn(char) -> bool) -> String {
         let start = self.at;
         while self.peek().is_some_and(&of) {
             self.at += 1;
         }
-        self.letters[start..self.at].iter().collect()
+        self.characters[start..self.at].iter().collect()
     }
 
-    fn wrong(&self, why: impl std::fmt::Display) -> Error {
-        self.wrong_at(self.at, why)
+    fn error(&self, why: impl std::fmt::Display) -> Error {
+        self.error_at(self.at, why)
     }
 
-    fn wrong_at(&self, at: usize, why: impl std::fmt::Display) -> Error {
-        wrong_at(&self.letters.iter().collect::<String>(), at, why)
+    fn error_at(&self, at: usize, why: impl std::fmt::Display) -> Error {
+        error_at(&self.characters.iter().collect::<String>(), at, why)
     }
 
-    /// What stands here, for a message.
+    /// The next character, for a message.
     fn found(&self) -> String {
         self.peek().map_or_else(|| "the end".to_owned(), |c| format!("`{c}`"))
     }
 
     /// `Name`, `Name(...)`, `transforms.v2.Name(...)`.
     fn call(&mut self) -> Result<Call> {
-        let (name, at) = self.name()?;
+        let (name, offset) = self.name()?;
         self.skip_blanks();
-        let mut call = Call { name, at, called: false, arguments: Vec::new() };
+        let mut call =
+            Call { name, offset, has_parentheses: false, arguments: Vec::new() };
         if self.peek() == Some('(') {
-            call.called = true;
+            call.has_parentheses = true;
             self.sequence(')', |parser| {
-                let given = parser.argument()?;
-                call.arguments.push(given);
+                let argument = parser.argument()?;
+                call.arguments.push(argument);
                 Ok(())
             })?;
         }
         Ok(call)
     }
 
-    /// A name, without the modules before it.
+    /// A name without the modules before it, and its offset.
     fn name(&mut self) -> Result<(String, usize)> {
         loop {
             let at = self.at;
             if !self.peek().is_some_and(|c| c.is_alphabetic() || c == '_') {
-                return Err(self.wrong(format_args!(
+                return Err(self.error(format_args!(
                     "expected a transform's name, found {}",
                     self.found()
                 )));
@@ -124,22 +127,25 @@ impl Parser<'_> {
     }
 
     /// `literal` or `name=literal`.
-    fn argument(&mut self) -> Result<Given> {
+    fn argument(&mut self) -> Result<CallArgument> {
         let start = self.at;
         if self.peek().is_some_and(|c| c.is_alphabetic() || c == '_') {
             let name = self.run(|c| c.is_alphanumeric() || c == '_');
             self.skip_blanks();
             if self.take('=') {
                 self.skip_blanks();
-                return Ok(Given { name: Some((name, start)), item: self.item()? });
+                return Ok(CallArgument {
+                    name: Some((name, start)),
+                    item: self.item()?,
+                });
             }
             self.at = start;
         }
-        Ok(Given { name: None, item: self.item()? })
+        Ok(CallArgument { name: None, item: self.item()? })
     }
 
-    /// What stands between an opening bracket (here) and a closing one, separated by
-    /// commas; whether a comma came last.
+    /// Reads items separated by commas from the opening bracket, which is next, to the
+    /// closing one. Returns whether a comma came last.
     fn sequence(
         &mut self,
         close: char,
@@ -149,7 +155,7 @@ impl Parser<'_> {
         self.at += 1;
         self.depth += 1;
         if self.depth > MAX_DEPTH {
-            return Err(self.wrong("the parentheses nest too deeply"));
+            return Err(self.error("the parentheses nest too deeply"));
         }
         let mut comma = false;
         loop {
@@ -159,7 +165,7 @@ impl Parser<'_> {
                 return Ok(comma);
             }
             if self.peek().is_none() {
-                return Err(self.wrong_at(
+                return Err(self.error_at(
                     opened,
                     format_args!("this bracket is not closed with `{close}`"),
                 ));
@@ -168,7 +174,7 @@ impl Parser<'_> {
             self.skip_blanks();
             comma = self.take(',');
             if !comma && self.peek().is_some_and(|c| c != close) {
-                return Err(self.wrong(format_args!(
+                return Err(self.error(format_args!(
                     "expected `,` or `{close}`, found {}",
                     self.found()
                 )));
@@ -177,8 +183,8 @@ impl Parser<'_> {
     }
 
     fn item(&mut self) -> Result<Item> {
-        let at = self.at;
-        let value = match self.peek() {
+        let offset = self.at;
+        let literal = match self.peek() {
             Some('(') => self.parenthesised()?,
             Some('[') => self.list(']')?.0,
             Some('"' | '\'') => self.text()?,
@@ -188,57 +194,57 @@ impl Parser<'_> {
             Some(c) if c.is_alphabetic() || c == '_' => self.word()?,
             _ => {
                 return Err(
-                    self.wrong(format_args!("expected a value, found {}", self.found()))
+                    self.error(format_args!("expected a value, found {}", self.found()))
                 );
             }
         };
-        Ok(Item { value, at })
+        Ok(Item { literal, offset })
     }
 
-    fn list(&mut self, close: char) -> Result<(Value, bool)> {
+    fn list(&mut self, close: char) -> Result<(Literal, bool)> {
         let mut items = Vec::new();
         let comma = self.sequence(close, |parser| {
             let item = parser.item()?;
             items.push(item);
             Ok(())
         })?;
-        Ok((Value::List(items), comma))
+        Ok((Literal::List(items), comma))
     }
 
     /// `(1, 2)`, `(1,)`, and `(1)`, which in Python is 1.
-    fn parenthesised(&mut self) -> Result<Value> {
+    fn parenthesised(&mut self) -> Result<Literal> {
         match self.list(')')? {
-            (Value::List(mut items), false) if items.len() == 1 => {
-                Ok(items.remove(0).value)
+            (Literal::List(mut items), false) if items.len() == 1 => {
+                Ok(items.remove(0).literal)
             }
             (list, _) => Ok(list),
         }
     }
 
-    fn text(&mut self) -> Result<Value> {
+    fn text(&mut self) -> Result<Literal> {
         let opened = self.at;
-        let quote = self.letters[opened];
+        let quote = self.characters[opened];
         self.at += 1;
         let text = self.run(|c| c != quote && c != '\n' && c != '\\');
         if !self.take(quote) {
-            return Err(self.wrong_at(opened, "this string is not closed on its line"));
+            return Err(self.error_at(opened, "this string is not closed on its line"));
         }
-        Ok(Value::Text(text))
+        Ok(Literal::Text(text))
     }
 
     /// `True`, `False`, `None`, or a call, which may be a bare name.
-    fn word(&mut self) -> Result<Value> {
+    fn word(&mut self) -> Result<Literal> {
         let call = self.call()?;
-        Ok(match (call.name.as_str(), call.called) {
-            ("True" | "true", false) => Value::Bool(true),
-            ("False" | "false", false) => Value::Bool(false),
-            ("None", false) => Value::None,
-            _ => Value::Call(call),
+        Ok(match (call.name.as_str(), call.has_parentheses) {
+            ("True" | "true", false) => Literal::Bool(true),
+            ("False" | "false", false) => Literal::Bool(false),
+            ("None", false) => Literal::None,
+            _ => Literal::Call(call),
         })
     }
 
     /// A number, or a fraction such as `3/4`, which is how aspect ratios are written.
-    fn number(&mut self) -> Result<Value> {
+    fn number(&mut self) -> Result<Literal> {
         let above = self.plain_number()?;
         self.skip_blanks();
         if !self.take('/') {
@@ -248,12 +254,12 @@ impl Parser<'_> {
         let at = self.at;
         let quotient = real(&above) / real(&self.plain_number()?);
         if !quotient.is_finite() {
-            return Err(self.wrong_at(at, "this fraction has no finite value"));
+            return Err(self.error_at(at, "this fraction has no finite value"));
         }
-        Ok(Value::Float(quotient))
+        Ok(Literal::Float(quotient))
     }
 
-    fn plain_number(&mut self) -> Result<Value> {
+    fn plain_number(&mut self) -> Result<Literal> {
         let at = self.at;
         let negative = self.take('-');
         if !negative {
@@ -276,19 +282,21 @@ impl Parser<'_> {
             digits.insert(0, '-');
         }
         let value = if real {
-            digits.parse().ok().filter(|x: &f64| x.is_finite()).map(Value::Float)
+            digits.parse().ok().filter(|x: &f64| x.is_finite()).map(Literal::Float)
         } else {
-            digits.parse().ok().map(Value::Int)
+            digits.parse().ok().map(Literal::Int)
         };
-        value.ok_or_else(|| self.wrong_at(at, "this is no number that can be used here"))
+        value.ok_or_else(|| {
+            self.error_at(at, "this is not a number that can be used here")
+        })
     }
 }
 
 /// A number as a float.
-fn real(value: &Value) -> f64 {
+fn real(value: &Literal) -> f64 {
     match value {
-        Value::Int(n) => *n as f64,
-        Value::Float(x) => *x,
+        Literal::Int(n) => *n as f64,
+        Literal::Float(x) => *x,
         _ => f64::NAN,
     }
 }

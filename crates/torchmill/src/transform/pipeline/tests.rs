@@ -1,5 +1,4 @@
 use super::*;
-use crate::transform::{Image, rng};
 
 fn parsed(text: &str) -> Pipeline {
     Pipeline::parse(text).unwrap()
@@ -131,7 +130,7 @@ fn mistakes_are_named_with_their_column() {
         "{unknown}"
     );
     assert!(refused(&"Compose([".repeat(5000)).contains("nest too deeply"));
-    assert!(refused("Pad(99999999999999999999)").contains("no number"));
+    assert!(refused("Pad(99999999999999999999)").contains("not a number"));
 }
 
 #[test]
@@ -171,7 +170,7 @@ fn shapes_are_known_beforehand_and_come_true() {
         let filled = pipeline.with_statistics(&[0.1, 0.2, 0.3], &[1.0, 2.0, 3.0]);
         let out = filled.apply(photo(20, 30), &mut rng(1, 2, 3)).unwrap();
         assert_eq!(out.shape(), shape, "{text}");
-        assert_eq!(out.kind() == Kind::Tensor, pipeline.makes_tensors(), "{text}");
+        assert_eq!(out.kind() == SampleKind::Tensor, pipeline.makes_tensors(), "{text}");
     }
 }
 
@@ -216,14 +215,14 @@ fn shards_are_as_asked_however_the_text_is_written() {
         "RandomCrop(32, 4, padding_mode=\"reflect\")|ToTensor()|Normalize((0.50,), (0.2470,))",
         "Compose([RandomCrop(32, 4, padding_mode='reflect'), ToTensor(), Normalize(auto)])",
     ] {
-        assert!(done.carries_out(&parsed(asked)), "{asked}");
+        assert!(done.satisfies(&parsed(asked)), "{asked}");
     }
     for asked in [
         "RandomCrop(32, 4, padding_mode='reflect') | ToTensor",
         "RandomCrop(32, 4) | ToTensor | Normalize(auto)",
         "RandomCrop(32, 4, padding_mode='reflect') | ToTensor | Normalize((0.5,), (0.248,))",
     ] {
-        assert!(!done.carries_out(&parsed(asked)), "{asked}");
+        assert!(!done.satisfies(&parsed(asked)), "{asked}");
     }
 }
 

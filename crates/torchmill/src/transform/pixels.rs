@@ -1,0 +1,8 @@
+//! Operations on the pixels of images, as Pillow has them, that several transforms use.
+
+pub(super) mod enhance;
+pub(super) mod hue;
+pub(super) mod levels;
+pub(super) mod luminance;
+pub(super) mod resample;
+pub(super) mod warp;

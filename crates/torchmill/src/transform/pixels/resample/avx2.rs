@@ -1,0 +1,323 @@
+//! The inner loops of resampling for processors with AVX2, which give the same results as
+//! the plain ones.
+//!
+//! All unsafe code of the transforms is in this file. It is sound for two reasons:
+//!
+//! - Functions with `target_feature` are called by methods of [`Avx2`] and by each other
+//!   only, and there is no value of [`Avx2`] unless the processor has AVX2.
+//! - Loads and stores through pointers stay within slices. Each has its argument in place.
+
+use std::arch::x86_64::*;
+
+use super::axis::{Axis, PRECISION};
+use super::{HALF, filter_row};
+
+/// The proof that the processor has AVX2.
+#[derive(Clone, Copy)]
+pub(super) struct Avx2(());
+
+impl Avx2 {
+    /// `None` if the processor does not have AVX2.
+    pub(super) fn detect() -> Option<Self> {
+        is_x86_feature_detected!("avx2").then_some(Self(()))
+    }
+
+    /// See [`filter_rgb_rows`](super::filter_rgb_rows).
+    ///
+    /// Two rows at once, with four numbers for each pixel of which one is unused, fill a
+    /// vector register.
+    pub(super) fn filter_rgb_rows(
+        self,
+        source: &[u8],
+        stride: usize,
+        output: &mut [u8],
+        axis: &Axis,
+    ) {
+        let width = 3 * axis.first.len();
+        let pairs = Pairs::new(axis);
+        // Loops of a known length are a sixth faster, for the most frequent lengths.
+        let filter = match pairs.count {
+            2 => two_rows::<2>,
+            3 => two_rows::<3>,
+            4 => two_rows::<4>,
+            _ => two_rows::<0>,
+        };
+        let mut unused = vec![0; width];
+        let (mut upper_copy, mut lower_copy) = (Vec::new(), Vec::new());
+        for (i, output) in output.chunks_mut(2 * width).enumerate() {
+            let (above, mut below) = output.split_at_mut(width);
+            let upper = 2 * i;
+            let mut lower = upper + 1;
+            if below.is_empty() {
+                // The last row has no partner: it is filtered twice.
+                lower = upper;
+                below = &mut unused;
+            }
+            let upper = pairs.readable(&source[upper * stride..], &mut upper_copy);
+            let lower = pairs.readable(&source[lower * stride..], &mut lower_copy);
+            // SAFETY: `self` proves that the processor has AVX2.
+            unsafe { filter(upper, lower, above, below, &pairs) };
+        }
+    }
+
+    /// See [`filter_gray_row`](super::filter_gray_row). The compiler vectorizes the plain
+    /// code; without AVX2 there is no vector instruction for its 32-bit products.
+    pub(super) fn filter_gray_row(self, row: &[u8], output: &mut [u8], axis: &Axis) {
+        #[target_feature(enable = "avx2")]
+        fn filter(row: &[u8], output: &mut [u8], axis: &Axis) {
+            filter_row::<1>(row, output, axis);
+        }
+        // SAFETY: `self` proves that the processor has AVX2.
+        unsafe { filter(row, output, axis) };
+    }
+
+    /// See [`add_weighted_rows`](super::add_weighted_rows). Computes whole blocks of
+    /// columns and returns the number of columns in them.
+    pub(super) fn add_weighted_rows(
+        self,
+        rows: &[u8],
+        weights: &[i32],
+        output: &mut [u8],
+    ) -> usize {
+        // SAFETY: `self` proves that the processor has AVX2.
+        unsafe { add_weighted_rows(rows, weights, output) }
+    }
+}
+
+/// Two weights: the lower 15 bits of both, and the higher bits of both.
+///
+/// AVX2 multiplies numbers of 16 bits and adds two products at once. Put together, the
+/// sums of the halves are the sum of the 32-bit products.
+type Pair = [[i16; 2]; 2];
+
+const LOW_BITS: u32 = 15;
+
+/// The pair of two weights, or of one and 0.
+#[inline(always)]
+fn pair(weights: &[i32]) -> Pair {
+    let weights = [weights[0], weights.get(1).copied().unwrap_or(0)];
+    let low = weights.map(|w| (w & ((1 << LOW_BITS) - 1)) as i16);
+    let high = weights.map(|w| (w >> LOW_BITS) as i16);
+    [low, high]
+}
+
+/// The weights of an axis in pairs.
+struct Pairs {
+    /// The first input of each output. Outputs are computed four at a time: up to three
+    /// meaningless ones are added.
+    first: Vec<usize>,
+    /// The pairs of each output, one output after the other.
+    weights: Vec<Pair>,
+    /// The number of pairs of each output.
+    count: usize,
+    /// The number of bytes of a row that are read, including those that are not used.
+    reach: usize,
+}
+
+impl Pairs {
+    /// The number of bytes that are read for a pair of pixels. 6 of them are used.
+    const READ: usize = 16;
+
+    fn new(axis: &Axis) -> Self {
+        let mut weights = Vec::new();
+        for output in axis.weights.chunks_exact(axis.taps.max(1)) {
+            weights.extend(output.chunks(2).map(pair));
+        }
+        let mut first = axis.first.clone();
+        let count = axis.taps.div_ceil(2);
+        first.resize(first.len().next_multiple_of(4), 0);
+        weights.resize(first.len() * count, [[0; 2]; 2]);
+        let last = first.iter().max().map_or(0, |&first| 3 * first);
+        let reach = last + 6 * count.saturating_sub(1) + Self::READ;
+        Self { first, weights, count, reach }
+    }
+
+    /// The rows from this one on. If fewer than `reach` bytes are left, a copy with zeros
+    /// after it.
+    fn readable<'b>(&self, rows: &'b [u8], copy: &'b mut Vec<u8>) -> &'b [u8] {
+        if rows.len() >= self.reach {
+            return rows;
+        }
+        copy.clear();
+        copy.extend_from_slice(rows);
+        copy.resize(self.reach, 0);
+        copy
+    }
+}
+
+/// One half of a [`Pair`] in every 32 bits.
+#[target_feature(enable = "avx2")]
+fn broadcast(half: [i16; 2]) -> __m256i {
+    _mm256_set1_epi32(i32::from(half[0] as u16) | i32::from(half[1]) << 16)
+}
+
+/// The levels of sums of products with both halves of [`Pair`]s. They are beyond 0 to 255
+/// where sums overshoot.
+#[target_feature(enable = "avx2")]
+fn join(low: __m256i, high: __m256i) -> __m256i {
+    let sums = _mm256_add_epi32(low, _mm256_slli_epi32::<{ LOW_BITS as i32 }>(high));
+    _mm256_srai_epi32::<{ PRECISION as i32 }>(sums)
+}
+
+/// Filters two RGB rows with `COUNT` pairs of weights, or with any number if it is 0.
+///
+/// Written with intrinsics because compilers do not keep the eight sums in one register.
+#[target_feature(enable = "avx2")]
+fn two_rows<const COUNT: usize>(
+    upper: &[u8],
+    lower: &[u8],
+    upper_output: &mut [u8],
+    lower_output: &mut [u8],
+    pairs: &Pairs,
+) {
+    let upper = &upper[..pairs.reach];
+    let lower = &lower[..pairs.reach];
+    let count = if COUNT > 0 { COUNT } else { pairs.count };
+    let outputs = upper_output.chunks_mut(12).zip(lower_output.chunks_mut(12));
+    let weights = pairs.weights.chunks_exact(4 * count);
+    let firsts = pairs.first.as_chunks::<4>().0;
+    for ((first, weights), (upper_output, lower_output)) in
+        firsts.iter().zip(weights).zip(outputs)
+    {
+        let levels = |i: usize| {
+            // SAFETY: both slices are `reach` bytes long, `first[i]` is at most the largest
+            // and `count` the number of pairs.
+            unsafe { sum_pixels(upper, lower, first[i], &weights[i * count..][..count]) }
+        };
+        // Narrowing saturates, first to 16 bits and then to 0 to 255.
+        let words = [
+            _mm256_packs_epi32(levels(0), levels(1)),
+            _mm256_packs_epi32(levels(2), levels(3)),
+        ];
+        let bytes = _mm256_packus_epi16(words[0], words[1]);
+        let bytes = _mm256_shuffle_epi8(bytes, without_fourth_bytes());
+        store_pixels(upper_output, _mm256_castsi256_si128(bytes));
+        store_pixels(lower_output, _mm256_extracti128_si256::<1>(bytes));
+    }
+}
+
+/// The levels of an output pixel, as 32 bits: of the upper row in the lower half.
+///
+/// # Safety
+///
+/// `3 * first + 6 * (weights.len() - 1) + Pairs::READ` bytes of both rows can be read.
+#[inline]
+#[target_feature(enable = "avx2")]
+unsafe fn sum_pixels(
+    upper: &[u8],
+    lower: &[u8],
+    first: usize,
+    weights: &[Pair],
+) -> __m256i {
+    let mut low = _mm256_set1_epi32(HALF);
+    let mut high = _mm256_setzero_si256();
+    for (k, &[lows, highs]) in weights.iter().enumerate() {
+        let offset = 3 * first + 6 * k;
+        // SAFETY: the caller guarantees READ bytes from the last pair's offset on.
+        let pixels = unsafe {
+            let upper = _mm_loadu_si128(upper.as_ptr().add(offset).cast());
+            let lower = _mm_loadu_si128(lower.as_ptr().add(offset).cast());
+            _mm256_set_m128i(lower, upper)
+        };
+        let pixels = _mm256_shuffle_epi8(pixels, interleave_two_pixels());
+        low = _mm256_add_epi32(low, _mm256_madd_epi16(pixels, broadcast(lows)));
+        high = _mm256_add_epi32(high, _mm256_madd_epi16(pixels, broadcast(highs)));
+    }
+    join(low, high)
+}
+
+/// A shuffle: each channel of a pixel next to that of the next pixel, as 16 bits. The last
+/// two numbers are 0.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn interleave_two_pixels() -> __m256i {
+    #[rustfmt::skip]
+    let order = _mm_setr_epi8(
+        0, -1, 3, -1, 1, -1, 4, -1, 2, -1, 5, -1, -1, -1, -1, -1,
+    );
+    _mm256_broadcastsi128_si256(order)
+}
+
+/// A shuffle: four pixels without the fourth byte of each.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn without_fourth_bytes() -> __m256i {
+    #[rustfmt::skip]
+    let order = _mm_setr_epi8(
+        0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, -1, -1, -1, -1,
+    );
+    _mm256_broadcastsi128_si256(order)
+}
+
+/// Writes four RGB pixels, or as many as there is room for.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn store_pixels(output: &mut [u8], pixels: __m128i) {
+    let bytes = [_mm_cvtsi128_si64(pixels), i64::from(_mm_extract_epi32::<2>(pixels))]
+        .map(i64::to_le_bytes);
+    match output.first_chunk_mut::<12>() {
+        Some(output) => {
+            output[..8].copy_from_slice(&bytes[0]);
+            output[8..].copy_from_slice(&bytes[1][..4]);
+        }
+        None => {
+            let length = output.len();
+            output.copy_from_slice(&bytes.as_flattened()[..length]);
+        }
+    }
+}
+
+/// Sums rows with these weights for as many whole blocks of 32 columns as there are.
+/// Returns the number of columns in them.
+#[target_feature(enable = "avx2")]
+fn add_weighted_rows(rows: &[u8], weights: &[i32], output: &mut [u8]) -> usize {
+    const BLOCK: usize = 32;
+    let row = output.len();
+    let rows = &rows[..row * weights.len()];
+    let zero = _mm256_setzero_si256();
+    let mut done = 0;
+    for output in output.as_chunks_mut::<BLOCK>().0 {
+        let mut low = [_mm256_set1_epi32(HALF); 4];
+        let mut high = [zero; 4];
+        for (k, weights) in weights.chunks(2).enumerate() {
+            // SAFETY: BLOCK bytes from `done` on are within a row, and there is a row for
+            // each weight.
+            let load = |k: usize| unsafe {
+                _mm256_loadu_si256(rows.as_ptr().add(k * row + done).cast())
+            };
+            let upper = load(2 * k);
+            let lower = if weights.len() == 2 { load(2 * k + 1) } else { zero };
+            let [lows, highs] = pair(weights);
+            let (lows, highs) = (broadcast(lows), broadcast(highs));
+            for (i, words) in interleave_two_rows(upper, lower).into_iter().enumerate() {
+                low[i] = _mm256_add_epi32(low[i], _mm256_madd_epi16(words, lows));
+                high[i] = _mm256_add_epi32(high[i], _mm256_madd_epi16(words, highs));
+            }
+        }
+        // Narrowing undoes the interleaving.
+        let words = [
+            _mm256_packs_epi32(join(low[0], high[0]), join(low[1], high[1])),
+            _mm256_packs_epi32(join(low[2], high[2]), join(low[3], high[3])),
+        ];
+        let bytes = _mm256_packus_epi16(words[0], words[1]);
+        // SAFETY: `output` is BLOCK bytes long.
+        unsafe { _mm256_storeu_si256(output.as_mut_ptr().cast(), bytes) };
+        done += BLOCK;
+    }
+    done
+}
+
+/// The levels of two rows in each column next to each other, as 16 bits.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn interleave_two_rows(upper: __m256i, lower: __m256i) -> [__m256i; 4] {
+    let zero = _mm256_setzero_si256();
+    let low = _mm256_unpacklo_epi8(upper, lower);
+    let high = _mm256_unpackhi_epi8(upper, lower);
+    [
+        _mm256_unpacklo_epi8(low, zero),
+        _mm256_unpackhi_epi8(low, zero),
+        _mm256_unpacklo_epi8(high, zero),
+        _mm256_unpackhi_epi8(high, zero),
+    ]
+}
