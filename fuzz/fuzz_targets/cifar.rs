@@ -4,7 +4,7 @@
 use std::fs;
 
 use libfuzzer_sys::fuzz_target;
-use torchmill::dataset::{Dataset, Manifest, RawFormat};
+use torchmill::dataset::{Dataset, Manifest, OpenOptions, RawFormat, SourceFolder};
 
 fuzz_target!(|bytes: &[u8]| {
     let Some((which, batch)) = bytes.split_first() else { return };
@@ -12,11 +12,11 @@ fuzz_target!(|bytes: &[u8]| {
     if fs::write(folder.path().join("batch.bin"), batch).is_err() {
         return;
     }
-    let (kind, classes) =
+    let (format, classes) =
         if which & 1 == 0 { (RawFormat::Cifar10, 10) } else { (RawFormat::Cifar100, 100) };
     let manifest = Manifest {
         name: "fuzz".into(),
-        kind,
+        format,
         classes: (0..classes).map(|class: u8| class.to_string()).collect(),
         source: String::new(),
         verified: false,
@@ -24,7 +24,9 @@ fuzz_target!(|bytes: &[u8]| {
         splits: [("train".into(), vec!["batch.bin".into()])].into(),
         checksums: Default::default(),
     };
-    let Ok(set) = Dataset::open_as(folder.path(), &manifest) else { return };
+    let source = SourceFolder::new(folder.path());
+    let options = OpenOptions::default();
+    let Ok(set) = Dataset::open_as(&source, &manifest, &options) else { return };
     let samples = &set.splits["train"];
     assert_eq!(samples.len() * if which & 1 == 0 { 3073 } else { 3074 }, batch.len());
     for sample in samples {

@@ -5,7 +5,7 @@
 use std::fs;
 
 use libfuzzer_sys::fuzz_target;
-use torchmill::dataset::{Dataset, Manifest, RawFormat};
+use torchmill::dataset::{Dataset, Manifest, OpenOptions, RawFormat, SourceFolder};
 
 fuzz_target!(|bytes: &[u8]| {
     let Some((length, bytes)) = bytes.split_first_chunk::<2>() else { return };
@@ -18,7 +18,7 @@ fuzz_target!(|bytes: &[u8]| {
     }
     let manifest = Manifest {
         name: "fuzz".into(),
-        kind: RawFormat::Idx,
+        format: RawFormat::Idx,
         classes: (0..10).map(|class| class.to_string()).collect(),
         source: String::new(),
         verified: false,
@@ -26,7 +26,9 @@ fuzz_target!(|bytes: &[u8]| {
         splits: [("train".into(), vec!["images".into(), "labels".into()])].into(),
         checksums: Default::default(),
     };
-    let Ok(set) = Dataset::open_as(folder.path(), &manifest) else { return };
+    let source = SourceFolder::new(folder.path());
+    let options = OpenOptions::default();
+    let Ok(set) = Dataset::open_as(&source, &manifest, &options) else { return };
     for sample in &set.splits["train"] {
         assert!((sample.label as usize) < set.classes.len());
         let image = set.image(*sample).unwrap();

@@ -7,38 +7,41 @@ use torchmill::cli::Named;
 
 use crate::catalogue::ENTRIES;
 use crate::checksum::Checksum;
-use crate::fetch::Options;
 use crate::import::ImportSource;
+use torchmill::dataset::SplitDirs;
 
 /// Fetch image data sets into ROOT/NAME/, checked, unpacked and with a dataset.toml;
 /// print that folder's path
 #[derive(Debug, Parser)]
 #[command(name = "fetch-data", version, max_term_width = 100, after_help = EXAMPLES)]
 pub struct Args {
-    /// What to fetch (--list shows what there is), or with --from any name of your own
+    /// What to fetch (--list shows the names), or with --from a name of your own
     #[arg(value_name = "NAME", required_unless_present = "list", value_parser = Named::text(ENTRIES.iter().map(|entry| entry.name)), hide_possible_values = true)]
     pub names: Vec<String>,
     /// Show what can be fetched, and what is here
     #[arg(long, conflicts_with_all = ["names", "from", "available"])]
     pub list: bool,
-    /// Fetch nothing: exit with 0 if NAME is here or a source answers within 5 s, with 1
-    /// if not
+    /// Fetch nothing: exit with 0 if NAME is here or a source answers within 5 s, else
+    /// with 1
     #[arg(long, conflicts_with = "from")]
     pub available: bool,
     /// The folder that holds the data sets
-    #[arg(long, value_name = "FOLDER", default_value = "data/raw")]
+    #[arg(long, value_name = "DIR", default_value = "data/raw")]
     pub root: PathBuf,
-    /// Take it from this archive (.tar.gz, .tar, .zip), folder (the unpacked archive, or
-    /// images in train/CLASS/ and test/CLASS/ or in a folder per class) or address of an
-    /// archive
+    /// Take the data set from this archive (.tar.gz, .tar, .zip), folder (the unpacked
+    /// archive, or images in train/CLASS/ and test/CLASS/ or in a folder per class) or
+    /// address of an archive
     #[arg(long, value_name = "PATH|URL", help_heading = "Source")]
     pub from: Option<ImportSource>,
     /// Accept an archive that is not the published one
     #[arg(long, requires = "from", conflicts_with = "checksum", help_heading = "Source")]
     pub any_checksum: bool,
-    /// What the archive's checksum must be: md5:HEX, sha1:HEX or sha256:HEX
+    /// The archive's checksum: md5:HEX, sha1:HEX or sha256:HEX
     #[arg(long, value_name = "SUM", requires = "from", help_heading = "Source")]
     pub checksum: Option<Checksum>,
+    /// Which folders are splits: train=DIR,test=DIR, or none [default: by name]
+    #[arg(long, value_name = "DIRS", requires = "from", help_heading = "Source")]
+    pub split_dirs: Option<SplitDirs>,
     /// Hard links instead of copies of a folder's files, where the disk allows it
     #[arg(long, requires = "from", help_heading = "Source")]
     pub link: bool,
@@ -63,23 +66,6 @@ const EXAMPLES: &str = "Examples:
   fetch-data pets --from ~/pictures/pets
   fetch-data --available cifar10 || echo \"no source answers\"
   prep \"$(fetch-data mnist-5k)\" -o data/shards/mnist-5k";
-
-impl Args {
-    /// What the names do not say.
-    pub fn options(&self) -> Options {
-        Options {
-            root: self.root.clone(),
-            from: self.from.clone(),
-            any_checksum: self.any_checksum,
-            checksum: self.checksum.clone(),
-            mirrors: self.mirrors.clone(),
-            offline: self.offline,
-            force: self.force,
-            link: self.link,
-            patience: crate::download::Patience::default(),
-        }
-    }
-}
 
 #[cfg(test)]
 mod tests {

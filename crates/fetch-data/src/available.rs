@@ -1,58 +1,65 @@
-//! `--available`: whether a data set is here or can be had, told within seconds, for
+//! `--available`: whether a data set is here or can be fetched, within seconds, for
 //! Makefiles.
 
 use std::time::Duration;
 
 use torchmill::{Error, Result, progress};
 
-use crate::catalogue::{self, Origin};
+use crate::catalogue::{self, Download, Entry, Origin};
+use crate::config::Options;
 use crate::download::probe;
-use crate::fetch::{self, Options};
-use crate::install;
+use crate::{install, published};
 
 /// How long sources have to answer.
-pub const DEADLINE: Duration = Duration::from_secs(5);
+const DEADLINE: Duration = Duration::from_secs(5);
 
-/// `Ok` if the data set is here, embedded, downloaded already, or a source answers before
-/// the deadline.
-pub fn available(name: &str, options: &Options, deadline: Duration) -> Result<()> {
+/// Says where the data set `name` is: in its folder, in this program, in the cache, or at
+/// a source that answers before the deadline. Fails if it is nowhere.
+pub fn check(name: &str, options: &Options) -> Result<()> {
+    let location = locate(name, options)?;
+    progress::note(format_args!("{name} {location}"));
+    Ok(())
+}
+
+fn locate(name: &str, options: &Options) -> Result<String> {
     let folder = options.folder(name);
     if install::installed(&folder)?.is_some() {
-        progress::note(format_args!("{name} is in {}", folder.display()));
-        return Ok(());
+        return Ok(format!("is in {}", folder.display()));
     }
-    let entry = catalogue::find(name).ok_or_else(|| fetch::unknown(name))?;
+    let entry = catalogue::find(name).ok_or_else(|| catalogue::unknown(name))?;
     let Origin::Web { cache, files, .. } = &entry.origin else {
-        progress::note(format_args!("{name} is embedded in fetch-data"));
-        return Ok(());
+        return Ok("is embedded in fetch-data".to_owned());
     };
     let cache = options.cache().join(cache);
-    let missing =
-        files.iter().find(|f| !f.editions.iter().any(|e| cache.join(e.file).is_file()));
-    let Some(missing) = missing else {
-        progress::note(format_args!("{name} is downloaded, in {}", cache.display()));
-        return Ok(());
+    let is_cached =
+        |file: &&Download| file.editions.iter().any(|e| cache.join(e.file).is_file());
+    let Some(missing) = files.iter().find(|file| !is_cached(file)) else {
+        return Ok(format!("is downloaded, in {}", cache.display()));
     };
     if options.offline {
         return Err(Error::failed(format_args!(
             "{name} is not here (--offline: no source was asked)"
         )));
     }
-    let editions = missing.editions.iter();
-    let sources: Vec<(String, Option<u64>)> = editions
-        .flat_map(|e| {
-            fetch::urls(entry, e, &options.mirrors)
-                .into_iter()
-                .map(|url| (url, e.size.exact()))
-        })
-        .collect();
-    match probe::first_to_answer(&sources, deadline) {
-        Ok(url) => {
-            progress::note(format_args!("{name} can be had from {url}"));
-            Ok(())
-        }
+    match probe::first_to_answer(&sources(entry, missing, options), DEADLINE) {
+        Ok(url) => Ok(format!("can be had from {url}")),
         Err(why) => Err(Error::failed(format_args!(
             "{name} is not here and no source has it now: {why}"
         ))),
     }
+}
+
+/// The addresses of a file, with the size that each should offer.
+fn sources(
+    entry: &Entry,
+    file: &Download,
+    options: &Options,
+) -> Vec<(String, Option<u64>)> {
+    let mut sources = Vec::new();
+    for edition in file.editions {
+        for url in published::urls(entry, edition, &options.mirrors) {
+            sources.push((url, edition.size.exact()));
+        }
+    }
+    sources
 }

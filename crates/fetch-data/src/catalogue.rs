@@ -5,6 +5,7 @@ pub mod classes;
 mod table;
 
 use torchmill::dataset::RawFormat;
+use torchmill::{Error, suggest};
 
 use crate::convert::Convert;
 pub use table::ENTRIES;
@@ -19,7 +20,7 @@ pub struct Entry {
     /// Its licence, or what the publishers ask for.
     pub licence: &'static str,
     /// How its images are stored.
-    pub kind: RawFormat,
+    pub format: RawFormat,
     /// Height and width, and the colours, for people: `32x32 RGB`.
     pub image: &'static str,
     /// The class names in the order of the labels.
@@ -54,7 +55,7 @@ pub enum Origin {
         cache: &'static str,
         /// What has to be downloaded: all of them.
         files: &'static [Download],
-        /// How what was published becomes what [`Entry::kind`] and [`Entry::splits`] say,
+        /// How what was published becomes what [`Entry::format`] and [`Entry::splits`] say,
         /// if it is not.
         convert: Option<Convert>,
     },
@@ -87,7 +88,7 @@ pub struct Edition {
 /// The size of a download in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Size {
-    /// As published: whoever offers more or fewer bytes has another file.
+    /// As published: a source that offers more or fewer bytes has another file.
     Exact(u64),
     /// For the user's information.
     About(u64),
@@ -113,6 +114,15 @@ impl Size {
 /// The data set called `name`.
 pub fn find(name: &str) -> Option<&'static Entry> {
     ENTRIES.iter().find(|e| e.name == name)
+}
+
+/// The error for a name that is not in the catalogue.
+pub fn unknown(name: &str) -> Error {
+    Error::usage(format_args!(
+        "no data set is called `{name}`{} (--list shows the names); one of your own needs \
+         --from",
+        suggest::did_you_mean(name, ENTRIES.iter().map(|entry| entry.name))
+    ))
 }
 
 impl Entry {
@@ -172,7 +182,7 @@ mod tests {
             assert!(known.contains(&splits.as_slice()), "{}", entry.name);
             for split in entry.splits {
                 assert!(split.images > 0, "{}", entry.name);
-                let files = if entry.kind == RawFormat::Idx { 2 } else { 1 };
+                let files = if entry.format == RawFormat::Idx { 2 } else { 1 };
                 assert!(split.files.len() >= files, "{}", entry.name);
             }
             if let Origin::Web { cache, files, convert } = &entry.origin {

@@ -1,5 +1,5 @@
 //! Checksums as data sets publish them: MD5, SHA-1 or SHA-256. They tell a damaged or
-//! replaced file from the published one; the older two are no proof against an attacker,
+//! replaced file from the published one. MD5 and SHA-1 do not protect against an attacker,
 //! but they are what the publishers give.
 
 use std::fmt;
@@ -60,7 +60,8 @@ impl FromStr for Checksum {
         });
         parsed.ok_or_else(|| {
             Error::usage(format_args!(
-                "`{text}` is no checksum: write md5:, sha1: or sha256: and its hexadecimal digits"
+                "`{text}` is not a checksum: write md5:, sha1: or sha256: and its hexadecimal \
+                 digits"
             ))
         })
     }
@@ -84,8 +85,7 @@ pub enum Hasher {
 }
 
 impl Hasher {
-    /// Computes what can be compared with `expected`, or SHA-256 where nothing is
-    /// expected.
+    /// Computes a checksum of the same kind as `expected`, or SHA-256 without one.
     pub fn like(expected: Option<&Checksum>) -> Self {
         match expected.map(|e| e.algorithm) {
             Some(Algorithm::Md5) => Self::Md5(Md5::new()),

@@ -1,9 +1,8 @@
 //! Published forms that `prep` does not read, turned into ones that it does.
 //!
 //! Each function looks for the published files in `raw` and writes what it makes of them
-//! below `target`. `Ok(false)` means that they are not there. With `ours`, `raw` is a
-//! temporary folder of ours, and files may be moved out of it; else it is the user's, and
-//! they are copied.
+//! below `target`. `Ok(false)` means that they are not there. [`Transfer`] says whether
+//! files may be moved out of `raw`.
 
 mod caltech101;
 mod flowers102;
@@ -17,12 +16,45 @@ use matfile::{Array, MatFile, NumericData};
 use torchmill::progress::{Progress, Unit};
 use torchmill::{Context, Error, Result, interrupt};
 
-use crate::catalogue::classes;
+use crate::catalogue::{Entry, classes};
+use crate::install;
 pub use caltech101::caltech101;
 pub use flowers102::flowers102;
 
 /// See the module.
-pub type Convert = fn(raw: &Path, ours: bool, target: &Path) -> Result<bool>;
+pub type Convert = fn(raw: &Path, transfer: Transfer, target: &Path) -> Result<bool>;
+
+/// How files get from the published folder to the data set's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transfer {
+    /// The folder is a temporary one of ours.
+    Move,
+    /// The folder is the user's.
+    Copy,
+}
+
+/// Where published files go first: a folder of its own if they are then converted, else
+/// where they stay.
+pub fn raw_folder(entry: &Entry, target: &Path) -> Result<PathBuf> {
+    let raw = if entry.convert().is_some() {
+        target.join(".raw")
+    } else {
+        target.to_path_buf()
+    };
+    fs::create_dir_all(&raw).doing("make the folder", &raw)?;
+    Ok(raw)
+}
+
+/// Converts what [`raw_folder`] holds, if the data set needs that; `false` if nothing was
+/// found to convert.
+pub fn run(entry: &Entry, target: &Path, raw: &Path) -> Result<bool> {
+    let Some(convert) = entry.convert() else { return Ok(true) };
+    let found = convert(raw, Transfer::Move, target)?;
+    if found {
+        fs::remove_dir_all(raw).doing("remove", raw)?;
+    }
+    Ok(found)
+}
 
 /// SVHN's cropped digits, MATLAB files, into records of CIFAR-10's form: `train.bin` and
 /// `test.bin`.
@@ -30,7 +62,7 @@ pub type Convert = fn(raw: &Path, ours: bool, target: &Path) -> Result<bool>;
 /// `X` is [32, 32, 3, N] (rows, columns, colours, images) with the first index varying
 /// fastest; `y` is 1 to 10, where 10 stands for the digit 0. Source:
 /// <http://ufldl.stanford.edu/housenumbers/>, Format 2.
-pub fn svhn(raw: &Path, _ours: bool, target: &Path) -> Result<bool> {
+pub fn svhn(raw: &Path, _transfer: Transfer, target: &Path) -> Result<bool> {
     let splits = ["train", "test"];
     if !splits.iter().all(|split| raw.join(format!("{split}_32x32.mat")).is_file()) {
         return Ok(false);
@@ -39,7 +71,7 @@ pub fn svhn(raw: &Path, _ours: bool, target: &Path) -> Result<bool> {
         let source = raw.join(format!("{split}_32x32.mat"));
         let file = BufReader::new(File::open(&source).doing("read", &source)?);
         let mat = MatFile::parse(file)
-            .map_err(|e| unreadable(&source, &format!("no MATLAB 5 file ({e})")))?;
+            .map_err(|e| unreadable(&source, &format!("is not a MATLAB 5 file ({e})")))?;
         let records = svhn_records(&mat).map_err(|why| unreadable(&source, why))?;
         let path = target.join(format!("{split}.bin"));
         let mut out = BufWriter::new(File::create(&path).doing("write", &path)?);
@@ -106,75 +138,79 @@ const STL10_SIDE: usize = 96;
 ///
 /// An image is three planes of 96 x 96 bytes, each column by column; labels are 1 to 10.
 /// Source: <https://cs.stanford.edu/~acoates/stl10/>.
-pub fn stl10(raw: &Path, _ours: bool, target: &Path) -> Result<bool> {
-    let Some(base) = holding(raw, "train_X.bin") else { return Ok(false) };
+pub fn stl10(raw: &Path, _transfer: Transfer, target: &Path) -> Result<bool> {
+    let Some(base) = folder_with(raw, "train_X.bin") else { return Ok(false) };
     for split in ["train", "test"] {
-        let (images, labels) =
-            (base.join(format!("{split}_X.bin")), base.join(format!("{split}_y.bin")));
-        let labels_of = fs::read(&labels).doing("read", &labels)?;
-        let about = fs::metadata(&images).doing("read", &images)?;
-        let size = 3 * STL10_SIDE * STL10_SIDE;
-        if about.len() != (labels_of.len() * size) as u64 {
-            return Err(unreadable(
-                &images,
-                &format!(
-                    "has {} bytes where {} labels ask for {size} each",
-                    about.len(),
-                    labels_of.len()
-                ),
-            ));
-        }
-        let mut reader = BufReader::new(File::open(&images).doing("read", &images)?);
-        let mut bar = Progress::new(
-            format!("converting {split}"),
-            Some(labels_of.len() as u64),
-            Unit::Count("images"),
-        );
-        let mut planar = vec![0; size];
-        for (number, label) in labels_of.iter().enumerate() {
-            interrupt::check()?;
-            reader.read_exact(&mut planar).doing("read", &images)?;
-            let class = usize::from(*label)
-                .checked_sub(1)
-                .and_then(|label| classes::STL10.get(label));
-            let Some(class) = class else {
-                return Err(unreadable(
-                    &labels,
-                    &format!("label {number} is {label}, not 1 to 10"),
-                ));
-            };
-            let folder = target.join(split).join(class);
-            fs::create_dir_all(&folder).doing("make the folder", &folder)?;
-            let path = folder.join(format!("{number:04}.png"));
-            let mut out = BufWriter::new(File::create(&path).doing("write", &path)?);
-            let side = STL10_SIDE as u32;
-            PngEncoder::new(&mut out)
-                .write_image(&stl10_pixels(&planar), side, side, ExtendedColorType::Rgb8)
-                .map_err(|e| {
-                    Error::failed(format_args!("cannot write {}: {e}", path.display()))
-                })?;
-            out.flush().doing("write", &path)?;
-            bar.add(1);
-        }
-        bar.finish();
+        stl10_split(&base, split, target)?;
     }
     Ok(true)
+}
+
+fn stl10_split(base: &Path, split: &str, target: &Path) -> Result<()> {
+    let images = base.join(format!("{split}_X.bin"));
+    let labels = base.join(format!("{split}_y.bin"));
+    let numbers = fs::read(&labels).doing("read", &labels)?;
+    let size = 3 * STL10_SIDE * STL10_SIDE;
+    let length = fs::metadata(&images).doing("read", &images)?.len();
+    if length != (numbers.len() * size) as u64 {
+        let count = numbers.len();
+        let why =
+            format!("has {length} bytes where {count} labels need {size} bytes each");
+        return Err(unreadable(&images, &why));
+    }
+    let mut reader = BufReader::new(File::open(&images).doing("read", &images)?);
+    let mut bar = Progress::new(
+        format!("converting {split}"),
+        Some(numbers.len() as u64),
+        Unit::Count("images"),
+    );
+    let mut planar = vec![0; size];
+    for (i, number) in numbers.iter().enumerate() {
+        interrupt::check()?;
+        reader.read_exact(&mut planar).doing("read", &images)?;
+        let index = usize::from(*number).checked_sub(1);
+        let Some(class) = index.and_then(|index| classes::STL10.get(index)) else {
+            let why = format!("label {i} is {number}, not 1 to 10");
+            return Err(unreadable(&labels, &why));
+        };
+        let path = target.join(split).join(class).join(format!("{i:04}.png"));
+        write_stl10_png(&path, &planar)?;
+        bar.add(1);
+    }
+    bar.finish();
+    Ok(())
+}
+
+fn write_stl10_png(path: &Path, planar: &[u8]) -> Result<()> {
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder).doing("make the folder", folder)?;
+    }
+    let mut out = BufWriter::new(File::create(path).doing("write", path)?);
+    let side = STL10_SIDE as u32;
+    PngEncoder::new(&mut out)
+        .write_image(&stl10_pixels(planar), side, side, ExtendedColorType::Rgb8)
+        .map_err(|e| {
+            Error::failed(format_args!("cannot write {}: {e}", path.display()))
+        })?;
+    out.flush().doing("write", path)
 }
 
 /// Planes of columns to rows of RGB pixels.
 fn stl10_pixels(planar: &[u8]) -> Vec<u8> {
     let plane = STL10_SIDE * STL10_SIDE;
-    let at = |row: usize, column: usize, colour: usize| {
-        planar[colour * plane + column * STL10_SIDE + row]
-    };
-    let places = (0..plane).map(|i| (i / STL10_SIDE, i % STL10_SIDE));
-    places
-        .flat_map(|(row, column)| [0, 1, 2].map(|colour| at(row, column, colour)))
-        .collect()
+    let mut pixels = Vec::with_capacity(planar.len());
+    for row in 0..STL10_SIDE {
+        for column in 0..STL10_SIDE {
+            for colour in 0..3 {
+                pixels.push(planar[colour * plane + column * STL10_SIDE + row]);
+            }
+        }
+    }
+    pixels
 }
 
 /// One of EMNIST's splits out of the archive that holds them all.
-pub fn emnist(split: &str, raw: &Path, ours: bool, target: &Path) -> Result<bool> {
+pub fn emnist(split: &str, raw: &Path, how: Transfer, target: &Path) -> Result<bool> {
     let files = [
         "train-images-idx3",
         "train-labels-idx1",
@@ -182,9 +218,9 @@ pub fn emnist(split: &str, raw: &Path, ours: bool, target: &Path) -> Result<bool
         "test-labels-idx1",
     ];
     let files = files.map(|file| format!("emnist-{split}-{file}-ubyte.gz"));
-    let Some(base) = holding(raw, &files[0]) else { return Ok(false) };
+    let Some(base) = folder_with(raw, &files[0]) else { return Ok(false) };
     for file in files {
-        take(&base.join(&file), &target.join(&file), ours)?;
+        transfer(&base.join(&file), &target.join(&file), how)?;
     }
     Ok(true)
 }
@@ -195,54 +231,55 @@ pub fn emnist(split: &str, raw: &Path, ours: bool, target: &Path) -> Result<bool
 pub fn imagenet_subset(
     folders: &[(&str, &str)],
     raw: &Path,
-    ours: bool,
+    how: Transfer,
     target: &Path,
 ) -> Result<bool> {
-    let Some(base) = holding(raw, &format!("train/{}", folders[0].0)) else {
+    let Some(base) = folder_with(raw, &format!("train/{}", folders[0].0)) else {
         return Ok(false);
     };
     for (from, to) in [("train", "train"), ("val", "test")] {
         for (number, class) in folders {
-            take(&base.join(from).join(number), &target.join(to).join(class), ours)?;
+            transfer(&base.join(from).join(number), &target.join(to).join(class), how)?;
         }
     }
     Ok(true)
 }
 
-/// The folder that holds `file`: `raw`, or one not deep below it.
-fn holding(raw: &Path, file: &str) -> Option<PathBuf> {
+/// The folder that holds `file`: `raw`, or one at most two levels below it.
+fn folder_with(raw: &Path, file: &str) -> Option<PathBuf> {
     let mut level = vec![raw.to_path_buf()];
     for _ in 0..3 {
         if let Some(folder) = level.iter().find(|folder| folder.join(file).exists()) {
             return Some(folder.clone());
         }
-        let below = level
-            .iter()
-            .filter_map(|folder| fs::read_dir(folder).ok())
-            .flatten()
-            .flatten();
-        level = below.map(|e| e.path()).filter(|path| path.is_dir()).take(1000).collect();
+        let mut below = Vec::new();
+        for folder in &level {
+            let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+            below.extend(entries.map(|entry| entry.path()).filter(|path| path.is_dir()));
+        }
+        below.truncate(1000);
+        level = below;
     }
     None
 }
 
 /// Moves or copies a file or a folder.
-fn take(from: &Path, to: &Path, ours: bool) -> Result<()> {
+pub fn transfer(from: &Path, to: &Path, how: Transfer) -> Result<()> {
     interrupt::check()?;
     if let Some(folder) = to.parent() {
         fs::create_dir_all(folder).doing("make the folder", folder)?;
     }
-    if ours {
+    if how == Transfer::Move {
         return fs::rename(from, to).doing("move", from);
     }
-    if from.is_dir() {
-        for entry in fs::read_dir(from).doing("read the folder", from)? {
-            let entry = entry.doing("read the folder", from)?;
-            take(&entry.path(), &to.join(entry.file_name()), ours)?;
-        }
-        return Ok(());
+    if !from.is_dir() {
+        return install::copy_file(from, to);
     }
-    fs::copy(from, to).map(drop).doing("copy", from)
+    for entry in fs::read_dir(from).doing("read the folder", from)? {
+        let entry = entry.doing("read the folder", from)?;
+        transfer(&entry.path(), &to.join(entry.file_name()), how)?;
+    }
+    Ok(())
 }
 
 fn finish(out: BufWriter<File>, path: &Path) -> Result<()> {

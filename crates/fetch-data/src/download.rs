@@ -11,27 +11,54 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
 
-pub use client::Patience;
-pub use transfer::{Arrived, Event, Want, download};
-
 use torchmill::progress::{Progress, Unit};
-use torchmill::{Error, Result, interrupt};
+use torchmill::{Error, interrupt};
+
+pub use client::RetryPolicy;
+pub use transfer::{Event, FileSpec, Received, download};
+
+/// Why a download failed.
+#[derive(Debug, thiserror::Error)]
+pub enum DownloadError {
+    /// No source has the file.
+    #[error("{message}")]
+    Sources {
+        /// What each source answered.
+        message: String,
+        /// Whether a source has another file than the published one.
+        is_other_file: bool,
+    },
+    /// The fault is on this side: the disk, or Ctrl-C.
+    #[error(transparent)]
+    Local(#[from] Error),
+}
+
+impl From<DownloadError> for Error {
+    fn from(error: DownloadError) -> Self {
+        match error {
+            DownloadError::Sources { message, .. } => Self::failed(message),
+            DownloadError::Local(error) => error,
+        }
+    }
+}
 
 /// A file to download, and where it goes. The alternatives are editions of the same
 /// contents, packed differently; the first that can be had is taken.
 #[derive(Debug, Clone)]
 pub struct Job {
     /// At least one.
-    pub alternatives: Vec<(Want, PathBuf)>,
+    pub alternatives: Vec<(FileSpec, PathBuf)>,
 }
 
-/// What became of a [`Job`].
+/// A file that was downloaded.
 #[derive(Debug, Clone)]
-pub struct Got {
-    /// Where the file lies.
+pub struct Downloaded {
+    /// Its name.
+    pub file: String,
+    /// Where it is.
     pub path: PathBuf,
     /// Where it came from and its checksum.
-    pub arrived: Arrived,
+    pub received: Received,
 }
 
 /// How many files are downloaded at a time: more only makes servers refuse.
@@ -39,33 +66,36 @@ const AT_A_TIME: usize = 4;
 
 enum Message {
     Event(usize, Event),
-    Done(usize, Result<Got>),
+    Done(usize, Result<Downloaded, DownloadError>),
 }
 
-/// Runs the jobs, some at a time, and returns what they got, in their order. The first
-/// failure ends it; what the others have so far is kept for the next try.
-pub fn run(what: &str, jobs: &[Job], patience: &Patience) -> Result<Vec<Got>> {
-    let agent = client::agent(patience);
+/// Runs the jobs, some at a time, and returns what they downloaded, in their order. The
+/// first failure ends it; what the others have so far is kept for the next try.
+pub fn run(
+    what: &str,
+    jobs: &[Job],
+    policy: &RetryPolicy,
+) -> Result<Vec<Downloaded>, DownloadError> {
+    let agent = client::agent(policy);
     let (send, receive) = mpsc::channel();
     let start = |number: usize| {
-        let (job, agent, patience, send) =
-            (jobs[number].clone(), agent.clone(), patience.clone(), send.clone());
-        // Not scoped: a thread that waits for a server must not keep Ctrl-C waiting.
-        thread::spawn(move || {
-            let report = |event| drop(send.send(Message::Event(number, event)));
-            let result = run_one(&agent, job, &patience, &report);
-            drop(send.send(Message::Done(number, result)));
-        });
+        start_job(
+            number,
+            jobs[number].clone(),
+            agent.clone(),
+            policy.clone(),
+            send.clone(),
+        );
     };
     let mut bar = Bar::new(what, jobs);
-    let mut got: Vec<Option<Got>> = vec![None; jobs.len()];
+    let mut downloaded: Vec<Option<Downloaded>> = vec![None; jobs.len()];
     let mut next = jobs.len().min(AT_A_TIME);
     (0..next).for_each(start);
-    while got.iter().any(Option::is_none) {
+    while downloaded.iter().any(Option::is_none) {
         match receive.recv_timeout(Duration::from_millis(100)) {
             Ok(Message::Event(number, event)) => bar.show(number, event),
             Ok(Message::Done(number, result)) => {
-                got[number] = Some(result?);
+                downloaded[number] = Some(result?);
                 if next < jobs.len() {
                     start(next);
                     next += 1;
@@ -73,29 +103,50 @@ pub fn run(what: &str, jobs: &[Job], patience: &Patience) -> Result<Vec<Got>> {
             }
             Err(RecvTimeoutError::Timeout) => interrupt::check()?,
             Err(RecvTimeoutError::Disconnected) => {
-                return Err(Error::failed("a download ended unexpectedly"));
+                return Err(Error::failed("a download ended unexpectedly").into());
             }
         }
     }
     bar.finish();
-    Ok(got.into_iter().flatten().collect())
+    Ok(downloaded.into_iter().flatten().collect())
 }
 
-fn run_one(
+/// Runs a job in a thread of its own. The thread is not waited for at an error: one that
+/// waits for a server must not keep Ctrl-C waiting.
+fn start_job(
+    number: usize,
+    job: Job,
+    agent: ureq::Agent,
+    policy: RetryPolicy,
+    send: mpsc::Sender<Message>,
+) {
+    thread::spawn(move || {
+        let report = |event| drop(send.send(Message::Event(number, event)));
+        let result = run_job(&agent, job, &policy, &report);
+        drop(send.send(Message::Done(number, result)));
+    });
+}
+
+fn run_job(
     agent: &ureq::Agent,
     job: Job,
-    patience: &Patience,
+    policy: &RetryPolicy,
     report: &dyn Fn(Event),
-) -> Result<Got> {
-    let mut failed = Vec::new();
-    for (want, path) in job.alternatives {
-        match download(agent, &want, &path, patience, report) {
-            Ok(arrived) => return Ok(Got { path, arrived }),
-            Err(Error::Failed(why)) => failed.push(why),
+) -> Result<Downloaded, DownloadError> {
+    let mut messages = Vec::new();
+    let mut is_any_other = false;
+    for (spec, path) in job.alternatives {
+        match download(agent, &spec, &path, policy, report) {
+            Ok(received) => return Ok(Downloaded { file: spec.name, path, received }),
+            Err(DownloadError::Sources { message, is_other_file }) => {
+                messages.push(message);
+                is_any_other |= is_other_file;
+            }
             Err(error) => return Err(error),
         }
     }
-    Err(Error::failed(failed.join("; ")))
+    let message = messages.join("; ");
+    Err(DownloadError::Sources { message, is_other_file: is_any_other })
 }
 
 /// One bar for all files of a data set.
@@ -109,7 +160,7 @@ struct Bar {
 impl Bar {
     fn new(what: &str, jobs: &[Job]) -> Self {
         let sizes =
-            jobs.iter().map(|j| j.alternatives.first().and_then(|(want, _)| want.size));
+            jobs.iter().map(|j| j.alternatives.first().and_then(|(spec, _)| spec.size));
         Self {
             what: what.to_owned(),
             known: sizes.sum(),
@@ -128,7 +179,7 @@ impl Bar {
                 Some(bar) => bar.line(line),
                 None => torchmill::progress::note(line),
             },
-            Event::At(at) => {
+            Event::Position(at) => {
                 let before = std::mem::replace(&mut self.at[number], at);
                 let bar = self.bar.get_or_insert_with(|| {
                     Progress::new(&self.what, self.known, Unit::Bytes)

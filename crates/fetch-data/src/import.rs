@@ -1,19 +1,21 @@
-//! `--from`: a data set out of an archive, a folder or an address that the user names.
+//! `--from`: a data set from an archive, a folder or an address that the user names.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use torchmill::dataset::{OpenOptions, SourceFolder};
 use torchmill::{Error, Result, progress};
 
 use crate::catalogue::{Edition, Entry, Origin};
 use crate::checksum::{self, Checksum};
-use crate::download::{self, Job, Want, address};
-use crate::fetch::{self, Options};
+use crate::config::Options;
+use crate::convert::{self, Transfer};
+use crate::download::{self, DownloadError, FileSpec, Job, address};
 use crate::layout::{self, Layout};
-use crate::{install, unpack};
+use crate::{install, unpack, webdataset};
 
-/// Where the user says the data is.
+/// Where the user's data set is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ImportSource {
     /// The address of an archive.
@@ -40,18 +42,19 @@ impl ImportSource {
     /// Whether it makes sense with the rest of the command line.
     pub fn check(&self, entry: Option<&Entry>, offline: bool) -> Result<()> {
         let url = match self {
-            Self::Url(url) => address::shown(url),
-            Self::Path(path) => return known_scheme(path),
+            Self::Url(url) => address::without_credentials(url),
+            Self::Path(path) => return check_scheme(path),
         };
         if offline {
             return Err(Error::usage(format_args!(
-                "--offline forbids to get {url}: give a file or a folder"
+                "--offline forbids downloading {url}: give a file or a folder"
             )));
         }
         match entry.map(|e| &e.origin) {
             Some(Origin::Web { files, .. }) if files.len() > 1 => {
                 Err(Error::usage(format_args!(
-                    "{url}: the data set is several files, not one archive: give their folder's address with --mirror"
+                    "{url}: the data set is several files, not one archive: give their \
+                     folder's address with --mirror"
                 )))
             }
             _ => Ok(()),
@@ -59,247 +62,251 @@ impl ImportSource {
     }
 }
 
-/// Refuses what is no path but an address that cannot be fetched from.
-fn known_scheme(path: &Path) -> Result<()> {
+/// Refuses an address of a scheme that cannot be fetched from.
+fn check_scheme(path: &Path) -> Result<()> {
     let text = path.to_string_lossy();
     match text.split_once("://") {
         Some((scheme, _)) if !path.exists() => Err(Error::usage(format_args!(
-            "{}: {scheme}:// is not supported, only https://, http:// and file:// are: get the file with another \
-             program and give its path",
-            address::shown(&text)
+            "{}: {scheme}:// is not supported, only https://, http:// and file:// are: get \
+             the file with another program and give its path",
+            address::without_credentials(&text)
         ))),
         _ => Ok(()),
     }
 }
 
-/// Fills `target` with the data set `name`, which is `entry` if that is known.
-pub fn fill(
+/// Fills the folder `target` with the data set `name`, which is `entry` if it is in the
+/// catalogue.
+pub fn import(
     target: &Path,
     name: &str,
     entry: Option<&Entry>,
     source: &ImportSource,
     options: &Options,
 ) -> Result<Layout> {
+    let import = Import { target, name, entry, options };
     match source {
-        ImportSource::Path(path) if path.is_dir() => {
-            from_folder(target, name, entry, path, options)
-        }
+        ImportSource::Path(path) if path.is_dir() => import.from_folder(path),
         ImportSource::Path(path) => {
-            let verified = verify(path, entry, options)?;
-            from_archive(
-                target,
-                name,
-                entry,
-                path,
-                path.display().to_string(),
-                verified,
-                options,
-            )
+            let verified = import.verify(path)?;
+            import.from_archive(path, path.display().to_string(), verified)
         }
         ImportSource::Url(url) => {
-            let (path, verified) = get(name, entry, url, options)?;
-            let manifest = from_archive(
-                target,
-                name,
-                entry,
-                &path,
-                address::kept(url),
-                verified,
-                options,
-            )?;
-            // Without a checksum to know it by, it could not be used again.
+            let (path, verified) = import.download(url)?;
+            let layout =
+                import.from_archive(&path, address::without_query(url), verified)?;
+            // Without a checksum to recognise it by, it could not be used again.
             let _ = fs::remove_file(&path);
-            Ok(manifest)
+            Ok(layout)
         }
     }
 }
 
-/// The limit for archives that nobody has published a size of: images hardly compress.
-fn limit(entry: Option<&Entry>, archive: &Path) -> u64 {
-    let own = fs::metadata(archive).map_or(0, |m| m.len());
-    entry.map_or_else(|| own.saturating_mul(20) + (1 << 30), Entry::unpacked_limit)
+struct Import<'a> {
+    target: &'a Path,
+    name: &'a str,
+    entry: Option<&'a Entry>,
+    options: &'a Options,
 }
 
-fn from_archive(
-    target: &Path,
-    name: &str,
-    entry: Option<&Entry>,
-    archive: &Path,
-    source: String,
-    verified: bool,
-    options: &Options,
-) -> Result<Layout> {
-    match entry {
-        Some(entry) => {
-            let raw = fetch::raw_folder(entry, target)?;
-            unpack::unpack(archive, &raw, limit(Some(entry), archive))?;
-            // Images of the user's own, perhaps: they need no converting.
-            if !fetch::convert(entry, target, &raw)? {
-                install::flatten_into_parent(&raw, target)?;
+impl Import<'_> {
+    fn from_archive(
+        &self,
+        archive: &Path,
+        source: String,
+        verified: bool,
+    ) -> Result<Layout> {
+        let limit = self.limit(archive);
+        match self.entry {
+            Some(entry) => {
+                let raw = convert::raw_folder(entry, self.target)?;
+                unpack::unpack(archive, &raw, limit)?;
+                // Images of the user's own need no converting.
+                if !convert::run(entry, self.target, &raw)? {
+                    install::flatten_into_parent(&raw, self.target)?;
+                }
+            }
+            None => unpack::unpack(archive, self.target, limit)?,
+        }
+        // Messages name the archive, not our temporary folder.
+        let folder = SourceFolder::temporary(self.target, archive, self.name);
+        let published = verified && self.options.checksum.is_none();
+        let layout = self.layout(&folder, published)?;
+        install::describe(self.target, self.name, &layout, source, verified)?;
+        Ok(layout)
+    }
+
+    /// The layout of what was unpacked or copied into our folder.
+    fn layout(&self, folder: &SourceFolder, published: bool) -> Result<Layout> {
+        if let Some(classes) = webdataset::arrange(folder)? {
+            return layout::of_class_folders(folder, classes);
+        }
+        layout::find(folder, self.entry, published, &self.open_options())
+    }
+
+    fn open_options(&self) -> OpenOptions {
+        let split_dirs = self.options.split_dirs.clone();
+        OpenOptions { split_dirs, ..OpenOptions::default() }
+    }
+
+    fn from_folder(&self, folder: &Path) -> Result<Layout> {
+        let source = SourceFolder::new(folder);
+        let layout = if self.convert_folder(folder)? {
+            let target = SourceFolder::temporary(self.target, folder, self.name);
+            layout::find(&target, self.entry, false, &OpenOptions::default())?
+        } else if webdataset::is_in(folder) {
+            convert::transfer(folder, self.target, Transfer::Copy)?;
+            let target = SourceFolder::temporary(self.target, folder, self.name);
+            self.layout(&target, false)?
+        } else {
+            let layout = layout::find(&source, self.entry, false, &self.open_options())?;
+            install::copy(folder, self.target, &layout, self.options.link)?;
+            layout
+        };
+        let verified = match self.entry {
+            Some(entry) => has_published_files(self.target, entry, &layout)?,
+            None => false,
+        };
+        if self.entry.is_some() && !verified {
+            progress::note(format_args!(
+                "{}: taken from {} as it is; there is no published checksum to compare with",
+                self.name,
+                folder.display()
+            ));
+        }
+        let source = folder.canonicalize().unwrap_or_else(|_| folder.to_path_buf());
+        let source = source.display().to_string();
+        install::describe(self.target, self.name, &layout, source, verified)?;
+        Ok(layout)
+    }
+
+    /// Converts the published files in the user's folder, if they are there.
+    fn convert_folder(&self, folder: &Path) -> Result<bool> {
+        match self.entry.and_then(Entry::convert) {
+            Some(convert) => convert(folder, Transfer::Copy, self.target),
+            None => Ok(false),
+        }
+    }
+
+    /// How many bytes the archive may unpack to. Images hardly compress, so 20 times the
+    /// size is ample where nothing is published.
+    fn limit(&self, archive: &Path) -> u64 {
+        let size = fs::metadata(archive).map_or(0, |about| about.len());
+        let ample = size.saturating_mul(20).saturating_add(1 << 30);
+        self.entry.map_or(ample, Entry::unpacked_limit)
+    }
+
+    /// Checks a local archive: `Ok(true)` if it is the published one (or has the checksum
+    /// that the user gave), `Ok(false)` if nothing is published or any will do.
+    fn verify(&self, archive: &Path) -> Result<bool> {
+        unpack::format(archive)?;
+        let accepted = self.accepted_checksums()?;
+        let Some(first) = accepted.first() else { return Ok(false) };
+        for checksum in &accepted {
+            if checksum::of_file(archive, Some(checksum))? == *checksum {
+                return Ok(true);
             }
         }
-        None => unpack::unpack(archive, target, limit(None, archive))?,
+        let found = checksum::of_file(archive, Some(first))?;
+        if self.options.any_checksum {
+            progress::note(format_args!(
+                "{}: its checksum {found} is not {first}; accepted",
+                archive.display()
+            ));
+            return Ok(false);
+        }
+        let expected =
+            if self.options.checksum.is_some() { "expected" } else { "published" };
+        Err(Error::failed(format_args!(
+            "{} is not the {expected} archive: its checksum is {found}, not {first}; to use \
+             it all the same, add --any-checksum",
+            archive.display()
+        )))
     }
-    let published = verified && options.checksum.is_none();
-    // Messages are to name the archive, not our temporary folder.
-    let layout = layout::find(target, entry, published)
-        .map_err(|e| relabel(&e, target, archive))?;
-    install::describe(target, name, &layout, source, verified)?;
-    Ok(layout)
+
+    fn accepted_checksums(&self) -> Result<Vec<Checksum>> {
+        match &self.options.checksum {
+            Some(checksum) => Ok(vec![checksum.clone()]),
+            None => self.editions().iter().map(|e| e.checksum.parse()).collect(),
+        }
+    }
+
+    /// The editions of a data set that is published as one archive.
+    fn editions(&self) -> &'static [Edition] {
+        match self.entry.map(|e| &e.origin) {
+            Some(Origin::Web { files: [file], .. }) if file.unpack => file.editions,
+            _ => &[],
+        }
+    }
+
+    /// Downloads the archive at `url`: its path, and whether its checksum was checked.
+    fn download(&self, url: &str) -> Result<(PathBuf, bool)> {
+        let spec = self.file_spec(url)?;
+        let is_checked = spec.checksum.is_some();
+        let path = self.options.cache().join(self.name).join(file_name(url));
+        let jobs = [Job { alternatives: vec![(spec, path.clone())] }];
+        match download::run(self.name, &jobs, &self.options.retries) {
+            Ok(_) => Ok((path, is_checked)),
+            Err(DownloadError::Sources { message, is_other_file: true })
+                if is_checked =>
+            {
+                Err(Error::failed(format_args!(
+                    "{message}; to use it all the same, add --any-checksum"
+                )))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn file_spec(&self, url: &str) -> Result<FileSpec> {
+        let mut spec = FileSpec {
+            name: format!("the archive of {}", self.name),
+            urls: vec![url.to_owned()],
+            size: None,
+            checksum: None,
+        };
+        if self.options.any_checksum {
+            return Ok(spec);
+        }
+        if let Some(checksum) = &self.options.checksum {
+            spec.checksum = Some(checksum.clone());
+        } else if let Some(published) = self.editions().first() {
+            spec.checksum = Some(published.checksum.parse()?);
+            spec.size = published.size.exact();
+        }
+        Ok(spec)
+    }
 }
 
-fn relabel(error: &Error, temporary: &Path, archive: &Path) -> Error {
-    let plain = |m: &str| {
-        m.replace(&temporary.display().to_string(), &archive.display().to_string())
-    };
-    match error {
-        Error::Failed(m) => Error::Failed(plain(m)),
-        other => other.clone(),
-    }
-}
-
-fn from_folder(
-    target: &Path,
-    name: &str,
-    entry: Option<&Entry>,
-    folder: &Path,
-    options: &Options,
-) -> Result<Layout> {
-    let converted = match entry.and_then(Entry::convert) {
-        Some(convert) => convert(folder, false, target)?,
-        None => false,
-    };
-    let layout = if converted {
-        layout::find(target, entry, false)?
-    } else {
-        let layout = layout::find(folder, entry, false)?;
-        install::copy(folder, target, &layout, options.link)?;
-        layout
-    };
-    let verified = match entry {
-        Some(entry) => has_published_files(target, entry, &layout)?,
-        None => false,
-    };
-    if entry.is_some() && !verified {
-        progress::note(format_args!(
-            "{name}: taken from {} as it is; nothing published tells whether it is unchanged",
-            folder.display()
-        ));
-    }
-    let source = folder.canonicalize().unwrap_or_else(|_| folder.to_path_buf());
-    install::describe(target, name, &layout, source.display().to_string(), verified)?;
-    Ok(layout)
+/// What the archive at `url` is called in the cache.
+fn file_name(url: &str) -> String {
+    let path = address::without_query(url);
+    let last = path.rsplit('/').next().unwrap_or("");
+    let is_plain = |c: &char| c.is_ascii_alphanumeric() || "-_.".contains(*c);
+    let plain: String = last.chars().filter(is_plain).collect();
+    format!("from-url-{}", plain.trim_start_matches('.'))
 }
 
 /// Whether the data set is one that is published file by file, and all of them are the
 /// published ones.
 fn has_published_files(folder: &Path, entry: &Entry, layout: &Layout) -> Result<bool> {
     let Origin::Web { files, .. } = &entry.origin else { return Ok(false) };
-    if layout.manifest.kind != entry.kind
+    if layout.manifest.format != entry.format
         || entry.convert().is_some()
-        || files.iter().any(|f| f.unpack)
+        || files.iter().any(|file| file.unpack)
     {
         return Ok(false);
     }
     for path in layout.manifest.splits.values().flatten() {
         let name = path.rsplit('/').next().unwrap_or(path);
-        let edition = files.iter().flat_map(|f| f.editions).find(|e| e.file == name);
-        let Some(published) =
-            edition.map(|e| e.checksum.parse::<Checksum>()).transpose()?
-        else {
+        let mut editions = files.iter().flat_map(|file| file.editions);
+        let Some(edition) = editions.find(|edition| edition.file == name) else {
             return Ok(false);
         };
+        let published: Checksum = edition.checksum.parse()?;
         if checksum::of_file(&folder.join(path), Some(&published))? != published {
             return Ok(false);
         }
     }
     Ok(true)
-}
-
-/// The editions of a data set that is published as one archive.
-fn editions(entry: Option<&Entry>) -> &'static [Edition] {
-    match entry.map(|e| &e.origin) {
-        Some(Origin::Web { files: [file], .. }) if file.unpack => file.editions,
-        _ => &[],
-    }
-}
-
-/// Checks a local archive: `Ok(true)` if it is the published one (or has the checksum
-/// that the user gave), `Ok(false)` if nothing is published or the user does not mind.
-fn verify(archive: &Path, entry: Option<&Entry>, options: &Options) -> Result<bool> {
-    unpack::format(archive)?;
-    let mut accepted: Vec<Checksum> = options.checksum.clone().into_iter().collect();
-    if accepted.is_empty() {
-        accepted =
-            editions(entry).iter().map(|e| e.checksum.parse()).collect::<Result<_>>()?;
-    }
-    let mut found = None;
-    for checksum in &accepted {
-        let actual = checksum::of_file(archive, Some(checksum))?;
-        if actual == *checksum {
-            return Ok(true);
-        }
-        found = found.or(Some(actual));
-    }
-    let (Some(found), Some(first)) = (found, accepted.first()) else {
-        return Ok(false);
-    };
-    if options.any_checksum {
-        progress::note(format_args!(
-            "{}: its checksum {found} is not {first}; accepted",
-            archive.display()
-        ));
-        return Ok(false);
-    }
-    Err(Error::failed(format_args!(
-        "{} is not the {} archive: its checksum is {found}, not {first}; to use it all the same, add \
-         --any-checksum",
-        archive.display(),
-        if options.checksum.is_some() { "expected" } else { "published" },
-    )))
-}
-
-/// Downloads the archive at `url`.
-fn get(
-    name: &str,
-    entry: Option<&Entry>,
-    url: &str,
-    options: &Options,
-) -> Result<(PathBuf, bool)> {
-    let published = editions(entry).first();
-    let (mut checksum, mut size) = (options.checksum.clone(), None);
-    if let (None, Some(edition)) = (&checksum, published) {
-        (checksum, size) = (Some(edition.checksum.parse()?), edition.size.exact());
-    }
-    if options.any_checksum {
-        (checksum, size) = (None, None);
-    }
-    let last = url
-        .split(['?', '#'])
-        .next()
-        .unwrap_or(url)
-        .rsplit('/')
-        .next()
-        .unwrap_or_default();
-    let plain: String = last
-        .chars()
-        .filter(|c| c.is_ascii_alphanumeric() || "-_.".contains(*c))
-        .collect();
-    let file = format!("from-url-{}", plain.trim_start_matches('.'));
-    let path = options.cache().join(name).join(file);
-    let verified = checksum.is_some();
-    let want = Want {
-        name: format!("the archive of {name}"),
-        urls: vec![url.to_owned()],
-        size,
-        checksum,
-    };
-    let jobs = [Job { alternatives: vec![(want, path.clone())] }];
-    download::run(name, &jobs, &options.patience).map_err(|e| match e {
-        Error::Failed(m) if verified && m.contains("published") => {
-            Error::Failed(format!("{m}; to use it all the same, add --any-checksum"))
-        }
-        other => other,
-    })?;
-    Ok((path, verified))
 }

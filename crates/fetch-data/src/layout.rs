@@ -3,9 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use torchmill::dataset::{Dataset, Manifest, RawFormat, Sample, UNSPLIT, detect};
+use torchmill::dataset::{
+    Dataset, Manifest, OpenOptions, RawFormat, Sample, SourceFolder, UNSPLIT, detect,
+};
 use torchmill::{Context, Error, Result, progress};
 
 use crate::catalogue::Entry;
@@ -22,9 +24,11 @@ pub struct Layout {
     pub extras: Vec<String>,
 }
 
-/// What publishers put beside the images, and `fetch-data` beside its sample.
-const EXTRAS: [&str; 6] = [
+/// What publishers add to the images, and `fetch-data` to its sample.
+const EXTRAS: [&str; 8] = [
     "batches.meta.txt",
+    "batches.meta",
+    "meta",
     "fine_label_names.txt",
     "coarse_label_names.txt",
     "readme.html",
@@ -32,56 +36,105 @@ const EXTRAS: [&str; 6] = [
     "ATTRIBUTION",
 ];
 
-/// Finds out what `folder` holds, and opens it to see that it is whole: `entry`'s files
-/// if they are there, else what [`detect`] finds. With `published` the counts of images
+/// Finds out what `folder` holds, and opens it to see that it is complete: `entry`'s files
+/// if they are there, else what [`detect()`] finds. With `published` the counts of images
 /// must be those of `entry`.
-pub fn find(folder: &Path, entry: Option<&Entry>, published: bool) -> Result<Layout> {
-    fs::read_dir(folder).doing("read the folder", folder)?;
-    let manifest = match entry.and_then(|entry| Some((entry, base_of(folder, entry)?))) {
-        Some((entry, base)) => as_listed(folder, &base, entry)?,
-        None => {
-            let base = unwrapped(folder);
-            let mut manifest = detect::manifest(&folder.join(&base))?;
-            manifest
-                .splits
-                .values_mut()
-                .flatten()
-                .for_each(|file| *file = join(&base, file));
-            // Images of other classes are another data set, whatever it is to be called.
-            let same = entry.filter(|e| manifest.classes.iter().eq(e.classes));
-            manifest.licence = same.map(|e| e.licence.to_owned()).unwrap_or_default();
-            if let (Some(entry), None) = (entry, same) {
-                progress::note(format_args!(
-                    "{name}: this is not laid out as it is published, and has other classes: taken as a data set of your \
-                     own under that name, without the published licence",
-                    name = entry.name
-                ));
-            }
-            manifest
-        }
+pub fn find(
+    folder: &SourceFolder,
+    entry: Option<&Entry>,
+    published: bool,
+    options: &OpenOptions,
+) -> Result<Layout> {
+    fs::read_dir(folder.path()).doing("read the folder", folder.shown_path(""))?;
+    let in_catalogue =
+        entry.and_then(|entry| Some((entry, base_of(folder.path(), entry)?)));
+    let (manifest, notes) = match in_catalogue {
+        Some((entry, base)) => (as_listed(folder, &base, entry)?, Vec::new()),
+        None => detected(folder, entry, options)?,
     };
-    let data = Dataset::open_as(folder, &manifest)?;
+    let mut data = Dataset::open_as(folder, &manifest, options)?;
+    data.notes.splice(0..0, notes);
     if let (Some(entry), true) = (entry, published) {
-        for split in entry.splits {
-            let found = data.splits.get(split.name).map_or(0, Vec::len) as u64;
-            if found != split.images {
-                return Err(Error::failed(format_args!(
-                    "the {} split in {} has {found} images where {} are published",
-                    split.name,
-                    folder.display(),
-                    split.images
-                )));
+        check_counts(folder, entry, &data)?;
+    }
+    let extras = extras(folder.path(), &manifest);
+    Ok(Layout { manifest, data, extras })
+}
+
+/// The layout of a folder that holds these class folders, in the labels' order; a class
+/// without images may have none.
+pub fn of_class_folders(folder: &SourceFolder, classes: Vec<String>) -> Result<Layout> {
+    let manifest = Manifest {
+        name: folder.name().to_owned(),
+        format: RawFormat::ImageFolder,
+        classes,
+        source: String::new(),
+        verified: false,
+        licence: String::new(),
+        splits: BTreeMap::from([(UNSPLIT.to_owned(), vec![".".to_owned()])]),
+        checksums: BTreeMap::new(),
+    };
+    let data = Dataset::open_as(folder, &manifest, &OpenOptions::default())?;
+    Ok(Layout { manifest, data, extras: Vec::new() })
+}
+
+/// What [`detect()`] finds, with paths relative to `folder`, and its notes.
+fn detected(
+    folder: &SourceFolder,
+    entry: Option<&Entry>,
+    options: &OpenOptions,
+) -> Result<(Manifest, Vec<String>)> {
+    let base = unwrapped(folder.path());
+    let found = detect(&folder.below(&base), options)?;
+    let mut manifest = found.manifest;
+    for file in manifest.splits.values_mut().flatten() {
+        *file = join(&base, file);
+    }
+    // Images of other classes are another data set, whatever its name.
+    let same = entry.filter(|e| manifest.classes.iter().eq(e.classes));
+    if let Some(same) = same {
+        same.licence.clone_into(&mut manifest.licence);
+    } else if let Some(entry) = entry {
+        progress::note(format_args!(
+            "{}: this is not laid out as it is published, and has other classes: taken as a \
+             data set of your own under that name, without the published licence",
+            entry.name
+        ));
+    }
+    Ok((manifest, found.notes))
+}
+
+fn check_counts(folder: &SourceFolder, entry: &Entry, data: &Dataset) -> Result<()> {
+    for split in entry.splits {
+        let found = data.splits.get(split.name).map_or(0, Vec::len) as u64;
+        if found != split.images {
+            return Err(Error::failed(format_args!(
+                "the {} split in {} has {found} images where {} are published",
+                split.name,
+                folder.shown(),
+                split.images
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// The publisher's notes and lists next to the listed files and the folders of images.
+fn extras(folder: &Path, manifest: &Manifest) -> Vec<String> {
+    let mut folders = BTreeSet::new();
+    for file in manifest.splits.values().flatten() {
+        folders.insert(file.rsplit_once('/').map_or("", |(folder, _)| folder));
+    }
+    let mut extras = Vec::new();
+    for base in folders {
+        for name in EXTRAS {
+            let file = join(base, name);
+            if folder.join(&file).is_file() {
+                extras.push(file);
             }
         }
     }
-    // Beside the listed files, and beside the folders of images.
-    let listed = manifest.splits.values().flatten();
-    let folders: BTreeSet<&str> = listed
-        .map(|file| file.rsplit_once('/').map_or("", |(folder, _)| folder))
-        .collect();
-    let extras = folders.iter().flat_map(|at| EXTRAS.iter().map(|file| join(at, file)));
-    let extras = extras.filter(|file| folder.join(file).is_file()).collect();
-    Ok(Layout { manifest, data, extras })
+    extras
 }
 
 impl Layout {
@@ -95,22 +148,21 @@ impl Layout {
             if *name == UNSPLIT { number } else { format!("{number} {name}") }
         };
         let counts: Vec<_> = splits.iter().map(count).collect();
-        format!("{} images in {} classes", counts.join(" and "), self.data.classes.len())
+        let classes = match self.data.classes.len() {
+            1 => "1 class".to_owned(),
+            n => format!("{n} classes"),
+        };
+        format!("{} images in {classes}", counts.join(" and "))
     }
 
     /// All files that the data set needs, relative to its folder.
-    pub fn files(&self) -> Vec<String> {
-        let mut files = self.extras.clone();
-        if self.manifest.kind == RawFormat::ImageFolder {
-            files.extend(
-                self.data
-                    .splits
-                    .values()
-                    .flatten()
-                    .map(|&sample| self.data.source(sample)),
-            );
+    pub fn files(&self) -> Vec<PathBuf> {
+        let mut files: Vec<PathBuf> = self.extras.iter().map(PathBuf::from).collect();
+        if self.manifest.format == RawFormat::ImageFolder {
+            let samples = self.data.splits.values().flatten();
+            files.extend(samples.filter_map(|&sample| self.data.relative_path(sample)));
         } else {
-            files.extend(self.manifest.splits.values().flatten().cloned());
+            files.extend(self.manifest.splits.values().flatten().map(PathBuf::from));
         }
         files
     }
@@ -123,17 +175,20 @@ fn base_of(folder: &Path, entry: &Entry) -> Option<String> {
     for _ in 0..3 {
         let holds = |base: &&String| {
             let mut files = entry.splits.iter().flat_map(|s| s.files);
-            files.all(|file| spelling(folder, base, file).is_some())
+            files.all(|file| spelling(folder, base, file, entry.format).is_some())
         };
         let mut found = level.iter().filter(holds);
         if let Some(base) = found.next() {
             // Of two that look the same it would be chance which one is taken.
             return found.next().is_none().then(|| base.clone());
         }
-        let below = level.iter().flat_map(|base| {
-            folders_in(&folder.join(base)).into_iter().map(|f| join(base, &f))
-        });
-        level = below.take(1000).collect();
+        let mut below = Vec::new();
+        for base in &level {
+            let folders = folders_in(&folder.join(base));
+            below.extend(folders.iter().map(|inner| join(base, inner)));
+        }
+        below.truncate(1000);
+        level = below;
     }
     None
 }
@@ -165,7 +220,7 @@ fn folders_in(folder: &Path) -> Vec<String> {
     let mut names: Vec<String> = entries
         .filter(|e| e.path().is_dir())
         .filter_map(|e| e.file_name().into_string().ok())
-        .filter(|name| !name.starts_with('.'))
+        .filter(|name| !name.starts_with('.') && name != "__MACOSX")
         .collect();
     names.sort_unstable();
     names
@@ -180,35 +235,44 @@ fn join(base: &str, name: &str) -> String {
     }
 }
 
-/// How a listed file is called here: IDX files are used gzipped or not.
-fn spelling(folder: &Path, base: &str, file: &str) -> Option<String> {
+/// What a listed file is called here. IDX files may be gzipped or not, and be called
+/// `train-images.idx3-ubyte` or lie in a folder of their own name, as in Kaggle's copies.
+fn spelling(folder: &Path, base: &str, file: &str, format: RawFormat) -> Option<String> {
+    if format == RawFormat::ImageFolder {
+        let path = join(base, file);
+        return folder.join(&path).is_dir().then_some(path);
+    }
     let plain = file.strip_suffix(".gz").unwrap_or(file);
-    [file, plain]
-        .iter()
-        .map(|name| join(base, name))
-        .find(|path| folder.join(path).exists())
+    let names = [
+        file.to_owned(),
+        plain.to_owned(),
+        plain.replace("-idx", ".idx"),
+        format!("{plain}/{plain}"),
+    ];
+    let paths = names.iter().map(|name| join(base, name));
+    paths.into_iter().find(|path| folder.join(path).is_file())
 }
 
-fn as_listed(folder: &Path, base: &str, entry: &Entry) -> Result<Manifest> {
+fn as_listed(folder: &SourceFolder, base: &str, entry: &Entry) -> Result<Manifest> {
     let mut splits = BTreeMap::new();
     for split in entry.splits {
-        let files = split.files.iter().filter_map(|file| spelling(folder, base, file));
+        let spelled = |file: &&str| spelling(folder.path(), base, file, entry.format);
+        let files = split.files.iter().filter_map(spelled);
         splits.insert(split.name.to_owned(), files.collect());
     }
-    let published = match entry.kind {
-        RawFormat::Cifar10 => {
-            class_names(&folder.join(join(base, "batches.meta.txt")), entry)?
-        }
-        RawFormat::Cifar100 => {
-            class_names(&folder.join(join(base, "fine_label_names.txt")), entry)?
-        }
-        RawFormat::Idx | RawFormat::ImageFolder => None,
+    let published = match entry.format {
+        RawFormat::Cifar10 => class_names(folder, base, "batches.meta.txt", entry)?,
+        RawFormat::Cifar100 => class_names(folder, base, "fine_label_names.txt", entry)?,
+        RawFormat::CifarPickle | RawFormat::Idx | RawFormat::ImageFolder => None,
+    };
+    let classes = match published {
+        Some(names) => names,
+        None => entry.classes.iter().map(|&class| class.to_owned()).collect(),
     };
     Ok(Manifest {
         name: entry.name.to_owned(),
-        kind: entry.kind,
-        classes: published
-            .unwrap_or_else(|| entry.classes.iter().map(|&c| c.to_owned()).collect()),
+        format: entry.format,
+        classes,
         source: String::new(),
         verified: false,
         licence: entry.licence.to_owned(),
@@ -217,12 +281,20 @@ fn as_listed(folder: &Path, base: &str, entry: &Entry) -> Result<Manifest> {
     })
 }
 
-/// The class names that the publisher lists in `path`, if the file is there.
-fn class_names(path: &Path, entry: &Entry) -> Result<Option<Vec<String>>> {
-    if !path.is_file() {
+/// The class names that the publisher lists in the file `name`, if it is there.
+fn class_names(
+    folder: &SourceFolder,
+    base: &str,
+    name: &str,
+    entry: &Entry,
+) -> Result<Option<Vec<String>>> {
+    let file = join(base, name);
+    if !folder.join(&file).is_file() {
         return Ok(None);
     }
-    let text = fs::read_to_string(path).doing("read the class names in", path)?;
+    let shown = folder.shown_path(&file);
+    let text = fs::read_to_string(folder.join(&file))
+        .doing("read the class names in", &shown)?;
     let names: Vec<String> = text
         .lines()
         .map(str::trim)
@@ -232,7 +304,7 @@ fn class_names(path: &Path, entry: &Entry) -> Result<Option<Vec<String>>> {
     if names.len() != entry.classes.len() {
         return Err(Error::failed(format_args!(
             "{} names {} classes where {} are published",
-            path.display(),
+            shown.display(),
             names.len(),
             entry.classes.len()
         )));

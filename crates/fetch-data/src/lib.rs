@@ -1,15 +1,16 @@
 //! fetch-data: published image data sets, downloaded, checked, unpacked and described.
 //!
-//! [`catalogue`] is the table of data sets. [`fetch`] gets one: [`download`] brings the
-//! published files, [`unpack`] takes archives apart, [`layout`] finds out what came out
-//! and whether it is whole, [`install`] puts it in its folder with a dataset.toml;
-//! [`convert`] is for what prep does not read. [`import`] is the same for what a user has
-//! already.
+//! [`catalogue`] is the table of data sets. [`fetch`] gets one into its folder: from its
+//! publisher ([`published`]) or from where the user has it ([`import`]). [`download`]
+//! gets files, [`unpack`] unpacks archives, [`convert`] turns what prep does not read
+//! into what it does, [`layout`] finds out what a folder holds and whether it is
+//! complete, and [`install`] copies it and writes its dataset.toml.
 
 pub mod args;
 pub mod available;
 pub mod catalogue;
 pub mod checksum;
+pub mod config;
 pub mod convert;
 pub mod download;
 pub mod fetch;
@@ -18,5 +19,7 @@ pub mod install;
 pub mod layout;
 pub mod list;
 mod lock;
+pub mod published;
 pub mod sample;
 pub mod unpack;
+pub mod webdataset;

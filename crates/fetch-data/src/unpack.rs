@@ -1,4 +1,4 @@
-//! Unpacking archives that strangers made: tar, gzipped or not, and zip.
+//! Unpacking archives from untrusted sources: tar, gzipped or not, and zip.
 //!
 //! Only plain files and folders come out, only below the target, and not more than a
 //! given number of bytes; anything else ends it with the name of the entry. The target is
@@ -6,6 +6,7 @@
 
 mod budget;
 pub mod entry;
+mod gzip;
 mod sink;
 mod tarball;
 mod zipped;
@@ -17,6 +18,7 @@ use std::path::Path;
 use torchmill::progress::{Progress, Unit};
 use torchmill::{Context, Error, Result};
 
+use gzip::GzipMembers;
 use sink::Sink;
 
 /// The format of an archive, by its first bytes.
@@ -44,16 +46,19 @@ pub fn format(path: &Path) -> Result<ArchiveFormat> {
         }
         [] => "is empty",
         [0xfd, b'7', b'z', b'X', b'Z', ..] => {
-            "is compressed with xz, which is not supported: unpack it yourself and give the folder"
+            "is compressed with xz, which is not supported: unpack it yourself and give the \
+             folder"
         }
         [b'B', b'Z', b'h', ..] => {
-            "is compressed with bzip2, which is not supported: unpack it yourself and give the folder"
+            "is compressed with bzip2, which is not supported: unpack it yourself and give the \
+             folder"
         }
         [0x28, 0xb5, 0x2f, 0xfd, ..] => {
-            "is compressed with zstd, which is not supported: unpack it yourself and give the folder"
+            "is compressed with zstd, which is not supported: unpack it yourself and give the \
+             folder"
         }
         [b'<', ..] => "is a web page, not an archive: was that the download link?",
-        _ => "is no archive (.tar.gz, .tgz, .tar or .zip)",
+        _ => "is not an archive (.tar.gz, .tgz, .tar or .zip)",
     };
     Err(Error::failed(format_args!("{} {other}", path.display())))
 }
@@ -88,12 +93,8 @@ pub fn unpack(archive: &Path, target: &Path, limit: u64) -> Result<()> {
             tarball::unpack_plain(Counted { inner: file, bar }, &mut sink, limit)
         }
         ArchiveFormat::Gzip => {
-            let unzipped =
-                flate2::bufread::MultiGzDecoder::new(BufReader::new(Counted {
-                    inner: file,
-                    bar,
-                }));
-            tarball::unpack(unzipped, &mut sink, limit)
+            let packed = BufReader::new(Counted { inner: file, bar });
+            tarball::unpack(GzipMembers::new(packed), &mut sink, limit)
         }
         ArchiveFormat::Zip => zipped::unpack(file, &mut sink, limit, bar),
     }
@@ -119,8 +120,9 @@ fn damage(error: &io::Error) -> Error {
     match error.kind() {
         io::ErrorKind::QuotaExceeded => Error::failed(error),
         io::ErrorKind::Unsupported => Error::failed(
-            "the archive is encrypted or compressed in a way that is not supported (such as bzip2 or LZMA in a zip); \
-             nothing was unpacked: unpack it yourself and give the folder",
+            "the archive is encrypted or compressed in a way that is not supported (such as \
+             bzip2 or LZMA in a zip); nothing was unpacked: unpack it yourself and give the \
+             folder",
         ),
         io::ErrorKind::UnexpectedEof => {
             Error::failed("the archive is cut short; nothing was unpacked: get it again")

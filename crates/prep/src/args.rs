@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, ValueEnum};
 use torchmill::cli::Common;
+use torchmill::dataset::{Extensions, SplitDirs};
 use torchmill::shard::DType;
 
 const EXAMPLES: &str = "Examples:
@@ -64,10 +65,16 @@ pub struct Select {
     /// Without a test split: images listed here become one
     #[arg(long, value_name = "FILE", conflicts_with = "test_fraction")]
     pub test_list: Option<PathBuf>,
+    /// Which folders are splits: train=DIR,test=DIR, or none [default: by name]
+    #[arg(long, value_name = "DIRS")]
+    pub split_dirs: Option<SplitDirs>,
+    /// Only files with these endings [default: jpg,png and other images]
+    #[arg(long, value_name = "LIST")]
+    pub extensions: Option<Extensions>,
     /// Only these classes, labelled in this order
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub classes: Vec<String>,
-    /// At most so many images of each split, evenly spaced
+    /// At most N images of each split, evenly of each class
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub limit: Option<u64>,
     /// Leave out images that cannot be read; list them here

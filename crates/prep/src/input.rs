@@ -3,35 +3,41 @@
 use std::io::IsTerminal;
 use std::path::Path;
 
-use torchmill::dataset::{Dataset, UNSPLIT};
+use torchmill::dataset::{Dataset, OpenOptions, UNSPLIT};
 use torchmill::{Context, Error, Result, progress, suggest};
 
 use crate::args::Args;
 
-/// Opens every input, splits what has no test split, joins them and takes what is asked
-/// for.
+/// Opens every input, splits what has no test split, joins them and selects the classes
+/// and images.
 pub fn open(args: &Args) -> Result<Dataset> {
-    let mut sets =
-        args.inputs.iter().map(|path| open_one(path)).collect::<Result<Vec<_>>>()?;
+    let options = OpenOptions {
+        split_dirs: args.select.split_dirs.clone().unwrap_or_default(),
+        extensions: args.select.extensions.clone().unwrap_or_default(),
+    };
+    let mut sets = Vec::new();
+    for path in &args.inputs {
+        sets.push(open_one(path, &options)?);
+    }
     split(&mut sets, args)?;
     let mut set = Dataset::concat(sets)?;
     if !args.select.classes.is_empty() {
         set.keep_classes(&args.select.classes)?;
     }
-    set.check()?;
     if let Some(limit) = args.select.limit {
         set.limit(usize::try_from(limit).unwrap_or(usize::MAX));
     }
+    set.check(&args.select.split)?;
     set.notes.drain(..).for_each(|note| progress::note(format_args!("note: {note}")));
     Ok(set)
 }
 
-fn open_one(path: &Path) -> Result<Dataset> {
+fn open_one(path: &Path, options: &OpenOptions) -> Result<Dataset> {
     if path == Path::new("-") {
         let mut stdin = std::io::stdin().lock();
         if stdin.is_terminal() {
             progress::note(
-                "reading paths, one a line, from the terminal; end with Ctrl-D",
+                "reading paths, one per line, from the terminal; end with Ctrl-D",
             );
         }
         return Dataset::from_lines(&mut stdin, "standard input", Path::new(""));
@@ -39,7 +45,11 @@ fn open_one(path: &Path) -> Result<Dataset> {
     let is_list = path
         .extension()
         .is_some_and(|e| e.eq_ignore_ascii_case("csv") || e.eq_ignore_ascii_case("tsv"));
-    if is_list && !path.is_dir() { Dataset::from_csv(path) } else { Dataset::open(path) }
+    if is_list && !path.is_dir() {
+        Dataset::from_csv(path)
+    } else {
+        Dataset::open_with(path, options)
+    }
 }
 
 /// Gives a test split to the data sets that have none, as `--test-fraction` or

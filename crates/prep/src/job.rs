@@ -177,10 +177,9 @@ pub fn list_bad(jobs: &[Job], path: &Path) -> Result<()> {
         bad.sort();
         bad.dedup();
         for (_, place, reason) in bad.iter() {
-            text += &format!(
-                "{place}\t{}\n",
-                reason.strip_prefix(&format!("{place}: ")).unwrap_or(reason)
-            );
+            let start = format!("{place}: ");
+            let reason = reason.strip_prefix(&start).unwrap_or(reason);
+            text += &format!("{}\t{}\n", one_line(place), one_line(reason));
         }
         count += bad.len();
     }
@@ -188,6 +187,19 @@ pub fn list_bad(jobs: &[Job], path: &Path) -> Result<()> {
     let (count, path) = (progress::count(count as u64), path.display());
     progress::note(format_args!("{count} bad images were left out; {path} lists them"));
     Ok(())
+}
+
+/// A field of the list: line breaks, tabs and other control characters as escapes, so
+/// that a file name cannot break a line.
+fn one_line(text: &str) -> String {
+    let mut line = String::new();
+    for character in text.chars() {
+        match character.is_control() {
+            true => line.extend(character.escape_default()),
+            false => line.push(character),
+        }
+    }
+    line
 }
 
 /// Says what was written and what is left to do.

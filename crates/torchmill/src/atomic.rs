@@ -2,7 +2,7 @@
 //! disk, renamed into it.
 
 use std::fs::{self, File};
-use std::io::{BufWriter, Write};
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -173,7 +173,7 @@ fn hold(file: &File) {
 
 /// Removes what killed processes left unfinished in `folder`: what has a temporary name,
 /// is not new, and is held by nobody. What cannot be removed stays.
-fn remove_abandoned(folder: &Path) {
+pub fn remove_abandoned(folder: &Path) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let name = entry.file_name();
         let name = name.to_string_lossy();
@@ -222,29 +222,106 @@ impl AtomicFolder {
         self.temporary.folder.path()
     }
 
-    /// Gives the folder its final name. A folder already there is replaced, and put back
-    /// if that fails.
+    /// Gives the folder its final name. What is already there is replaced, in one step
+    /// where the file system can exchange two names, and put back if that fails.
     pub fn commit(self) -> Result<()> {
         let Self { temporary: LockedFolder { folder, _lock }, path } = self;
-        let path = &path;
-        let temporary = folder.keep();
-        let aside = temporary.with_extension(REPLACED);
-        let replaced = path.exists();
-        if replaced {
-            fs::rename(path, &aside).doing("replace", path)?;
-        }
-        if let Err(e) = fs::rename(&temporary, path) {
-            if replaced {
-                let _ = fs::rename(&aside, path);
+        let new = folder.keep();
+        let renamed = match fs::symlink_metadata(&path) {
+            Ok(_) => replace(&new, &path),
+            Err(_) => fs::rename(&new, &path).map(|()| None),
+        };
+        match renamed {
+            Ok(old) => {
+                sync_folder(&path);
+                old.map_or(Ok(()), |old| remove(&old))
             }
-            let _ = fs::remove_dir_all(&temporary);
-            return Err(Error::io(format_args!("cannot write {}", path.display()), &e));
+            Err(e) => {
+                let _ = fs::remove_dir_all(&new);
+                Err(Error::io(format_args!("cannot write {}", path.display()), &e))
+            }
         }
-        sync_folder(path);
-        if replaced {
-            fs::remove_dir_all(&aside).doing("remove", &aside)?;
+    }
+
+    /// Gives the folder its final name unless one that is not empty is there: then this
+    /// one is deleted and the result is `false`.
+    pub fn commit_new(self) -> Result<bool> {
+        let Self { temporary: LockedFolder { folder, _lock }, path } = self;
+        match fs::rename(folder.path(), &path) {
+            Ok(()) => {
+                let _ = folder.keep();
+                sync_folder(&path);
+                Ok(true)
+            }
+            Err(e) if is_occupied(&e) => Ok(false),
+            Err(e) => Err(Error::io(format_args!("cannot write {}", path.display()), &e)),
         }
-        Ok(())
+    }
+}
+
+fn is_occupied(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::DirectoryNotEmpty
+            | io::ErrorKind::AlreadyExists
+            | io::ErrorKind::NotADirectory
+    )
+}
+
+/// Gives `new` the name `path` in place of what is there, and returns where that is now.
+fn replace(new: &Path, path: &Path) -> io::Result<Option<PathBuf>> {
+    match exchange(new, path) {
+        Ok(()) => return Ok(Some(new.to_path_buf())),
+        // It has gone in the meantime.
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {
+            return fs::rename(new, path).map(|()| None);
+        }
+        // The file system cannot: two steps, which `restore` undoes after a kill.
+        Err(_) => {}
+    }
+    let aside = aside(path);
+    fs::rename(path, &aside)?;
+    if let Err(e) = fs::rename(new, path) {
+        fs::rename(&aside, path)?;
+        return Err(e);
+    }
+    Ok(Some(aside))
+}
+
+#[cfg(target_os = "linux")]
+fn exchange(a: &Path, b: &Path) -> io::Result<()> {
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+    renameat_with(CWD, a, CWD, b, RenameFlags::EXCHANGE).map_err(io::Error::from)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn exchange(_: &Path, _: &Path) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+fn remove(old: &Path) -> Result<()> {
+    let is_folder = fs::symlink_metadata(old).is_ok_and(|about| about.is_dir());
+    let removed = if is_folder { fs::remove_dir_all(old) } else { fs::remove_file(old) };
+    removed.doing("remove", old)
+}
+
+/// Where a folder that is replaced in two steps lies in between.
+fn aside(path: &Path) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!("{PREFIX}{name}.{REPLACED}"))
+}
+
+/// Puts the folder `path` back if a process was killed while it replaced it in two steps,
+/// or removes the old one if the new one is there.
+pub fn restore(path: &Path) -> Result<()> {
+    let aside = aside(path);
+    if fs::symlink_metadata(&aside).is_err() {
+        return Ok(());
+    }
+    if path.exists() {
+        remove(&aside)
+    } else {
+        fs::rename(&aside, path).doing("restore", path)
     }
 }
 
@@ -287,6 +364,37 @@ mod tests {
         folder.commit().unwrap();
         assert!(path.join("new").exists() && !path.join("old").exists());
         assert_eq!(fs::read_dir(parent.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_new_folder_replaces_nothing() {
+        let parent = tempfile::tempdir().unwrap();
+        let path = parent.path().join("set");
+        let commit = |contents: &[u8]| {
+            let folder = AtomicFolder::create(&path).unwrap();
+            write(folder.path().join("file"), contents).unwrap();
+            folder.commit_new().unwrap()
+        };
+        fs::create_dir(&path).unwrap();
+        assert!(commit(b"first"), "an empty folder is nothing to lose");
+        assert!(!commit(b"second"));
+        assert_eq!(fs::read(path.join("file")).unwrap(), b"first");
+        assert_eq!(fs::read_dir(parent.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_folder_that_a_killed_process_moved_aside_is_put_back() {
+        let parent = tempfile::tempdir().unwrap();
+        let path = parent.path().join("set");
+        write(aside(&path).join("old"), b"").unwrap();
+        restore(&path).unwrap();
+        assert!(path.join("old").exists());
+        // With the new one in place the old one goes.
+        write(aside(&path).join("older"), b"").unwrap();
+        restore(&path).unwrap();
+        assert!(path.join("old").exists() && !path.join("older").exists());
+        assert_eq!(fs::read_dir(parent.path()).unwrap().count(), 1);
+        restore(&path).unwrap();
     }
 
     #[test]

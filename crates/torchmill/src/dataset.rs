@@ -1,49 +1,66 @@
-//! What raw data sets look like on disk: CIFAR's binary version, IDX files, folders of
+//! Raw data sets on disk: CIFAR's binary and Python versions, IDX files, folders of
 //! images, lists of images, and several of these one after the other.
 //!
 //! [`Dataset::open`] takes a folder that `fetch-data` wrote or a bare one ([`detect`]
 //! says what it is). A data set holds no pixels: samples are small, and
-//! [`Dataset::image`] reads one when it is asked for.
+//! [`Dataset::image`] reads one when it is needed.
 
 mod cifar;
+mod cifar_pickle;
+mod class_names;
 mod concat;
 pub mod decode;
-pub mod detect;
+mod detect;
 mod digest;
+mod gaps;
 mod idx;
 mod image_folder;
 mod list;
 pub mod manifest;
+mod options;
 mod packed_names;
+mod pickle;
+mod raw_format;
 mod records;
 mod select;
+mod source_folder;
 mod store;
+mod survey;
+mod walk;
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-pub use image_folder::{images_below, is_image as is_image_name};
-pub use manifest::{Manifest, RawFormat};
+pub use class_names::composed;
+pub use detect::{Detected, detect};
+pub use image_folder::{images_below, is_image_name};
+pub use list::PathReader;
+pub use manifest::Manifest;
+pub use options::{Extensions, OpenOptions, SplitDirs};
+pub use raw_format::RawFormat;
 pub use select::UNSPLIT;
+pub use source_folder::SourceFolder;
 
 use crate::transform::Image;
 use crate::{Error, Result};
+use gaps::Gap;
+use raw_format::Split;
 use store::Store;
 
 /// A raw data set: its classes, and each split's samples in order.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Dataset {
     /// The data set's name, such as `cifar10`, or the folder's.
     pub name: String,
     /// The class names; a sample's label is an index into them.
     pub classes: Vec<String>,
-    /// The samples of `train`, `test`, `val`, or of [`UNSPLIT`] alone where there is one
-    /// heap of images.
+    /// The samples of `train`, `test` and `val`, or only those of [`UNSPLIT`] where the
+    /// images come without splits.
     pub splits: BTreeMap<String, Vec<Sample>>,
     /// What a user should know about how the data set was read, one line each.
     pub notes: Vec<String>,
-    /// Classes whose folders hold no images, and what to say of them.
-    empty: Vec<(String, String)>,
+    /// Class folders that are missing or hold no images.
+    gaps: Vec<Gap>,
     stores: Vec<Store>,
 }
 
@@ -57,68 +74,60 @@ pub struct Sample {
 }
 
 impl Dataset {
-    /// Opens the data set in `folder`: as its dataset.toml says, or as [`detect`] finds
+    /// Opens the data set in `folder`: as its dataset.toml says, or as [`detect()`] finds
     /// it to be.
     ///
     /// Lengths, counts and labels are checked here; image files are only listed (see
     /// [`Dataset::check`]).
     pub fn open(folder: &Path) -> Result<Self> {
-        let manifest = match folder
-            .is_dir()
-            .then(|| Manifest::read(folder))
-            .transpose()?
-            .flatten()
-        {
-            Some(manifest) => manifest,
-            None => detect::manifest(folder)?,
-        };
-        Self::open_as(folder, &manifest)
+        Self::open_with(folder, &OpenOptions::default())
     }
 
-    /// Opens the data set in `folder` as `manifest` describes it.
-    pub fn open_as(folder: &Path, manifest: &Manifest) -> Result<Self> {
-        let mut set = Self {
-            name: manifest.name.clone(),
-            classes: manifest.classes.clone(),
-            splits: BTreeMap::new(),
-            notes: Vec::new(),
-            empty: Vec::new(),
-            stores: Vec::new(),
-        };
-        for (split, files) in &manifest.splits {
-            let samples = match manifest.kind {
-                RawFormat::Cifar10 | RawFormat::Cifar100 => {
-                    cifar::open(&mut set, folder, manifest, files)
-                }
-                RawFormat::Idx => idx::open(&mut set, folder, manifest, files),
-                RawFormat::ImageFolder => {
-                    image_folder::open(&mut set, folder, manifest, files)
-                }
-            }?;
-            if samples.is_empty() {
-                return Err(Error::failed(format_args!(
-                    "{}: the split `{split}` holds no images",
-                    folder.display()
-                )));
-            }
-            set.splits.insert(split.clone(), samples);
+    /// [`Dataset::open`] with what the user decided. With [`SplitDirs::Given`] or
+    /// [`SplitDirs::None`] the folder is looked at anew, whatever its dataset.toml says.
+    pub fn open_with(folder: &Path, options: &OpenOptions) -> Result<Self> {
+        let source = SourceFolder::new(folder);
+        let is_free = options.split_dirs == SplitDirs::ByName;
+        if is_free
+            && folder.is_dir()
+            && let Some(manifest) = Manifest::read(folder)?
+        {
+            return Self::open_as(&source, &manifest, options);
         }
-        if set.splits.is_empty() {
-            return Err(Error::failed(format_args!(
-                "{}: has no splits",
-                folder.display()
-            )));
-        }
+        let detected = detect(&source, options)?;
+        let mut set = Self::open_as(&source, &detected.manifest, options)?;
+        set.notes.splice(0..0, detected.notes);
         Ok(set)
     }
 
-    /// Fails where a class has a folder without images: call it once the classes are
-    /// chosen.
-    pub fn check(&self) -> Result<()> {
-        match self.empty.iter().find(|(class, _)| self.classes.contains(class)) {
-            Some((_, message)) => Err(Error::failed(message)),
-            None => Ok(()),
+    /// Opens the data set in `folder` as `manifest` describes it.
+    pub fn open_as(
+        folder: &SourceFolder,
+        manifest: &Manifest,
+        options: &OpenOptions,
+    ) -> Result<Self> {
+        let mut set = Self {
+            name: manifest.name.clone(),
+            classes: manifest.classes.clone(),
+            ..Self::default()
+        };
+        for (name, files) in &manifest.splits {
+            let split = Split { name, files };
+            let samples = manifest
+                .format
+                .open_split(&mut set, folder, manifest, &split, options)?;
+            if samples.is_empty() {
+                return Err(Error::failed(format_args!(
+                    "{}: the split `{name}` holds no images",
+                    folder.shown()
+                )));
+            }
+            set.splits.insert(name.clone(), samples);
         }
+        if set.splits.is_empty() {
+            return Err(Error::failed(format_args!("{}: has no splits", folder.shown())));
+        }
+        Ok(set)
     }
 
     /// Reads and decodes a sample: RGB, or one channel where the files hold grey images
@@ -133,7 +142,7 @@ impl Dataset {
         self.stores[sample.store as usize].planar_shape()
     }
 
-    /// Reads such a sample's pixels as they lie there. `pixels` has their length.
+    /// Reads such a sample's pixels as they are stored. `pixels` has their length.
     pub fn read_planar(&self, sample: Sample, pixels: &mut [u8]) -> Result<()> {
         self.stores[sample.store as usize].read_planar(sample.record as usize, pixels)
     }
@@ -144,9 +153,15 @@ impl Dataset {
     }
 
     /// Where a sample comes from: `train/cat/0001.jpg`, or `data_batch_1.bin:17`, counted
-    /// from 0.
+    /// from 0. What is not UTF-8 in a file's name is written as `\xff`.
     pub fn source(&self, sample: Sample) -> String {
         self.stores[sample.store as usize].source(sample.record as usize)
+    }
+
+    /// An image file's path relative to the data set's folder; `None` for a record of a
+    /// binary file.
+    pub fn relative_path(&self, sample: Sample) -> Option<PathBuf> {
+        self.stores[sample.store as usize].relative_path(sample.record as usize)
     }
 
     /// Where a sample comes from, for a message: the whole path as the user gave it.
@@ -154,10 +169,10 @@ impl Dataset {
         self.stores[sample.store as usize].location(sample.record as usize)
     }
 
-    fn add_store(&mut self, store: Store) -> Result<u32> {
-        let number = u32::try_from(self.stores.len());
-        self.stores.push(store);
-        number.map_err(|_| Error::failed("more than 4 billion files of records"))
+    /// The index that the next store will have.
+    fn next_store(&self) -> Result<u32> {
+        u32::try_from(self.stores.len())
+            .map_err(|_| Error::failed("more than 4 billion files of records"))
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
-use torchmill::dataset::images_below;
+use torchmill::dataset::{composed, images_below};
 use torchmill::{Context, Error, Result, progress};
 
 use crate::inputs::Place;
@@ -88,17 +88,15 @@ pub fn find(places: &[Place], classes: &[String]) -> Result<Found> {
 /// The images in a folder. Where all of its own folders are called after classes, they
 /// are the labels.
 fn below(folder: &Path, classes: &[String]) -> Result<Vec<Source>> {
-    let (images, note) = images_below(folder)?;
-    note.iter().for_each(progress::note);
+    let (images, notes) = images_below(folder)?;
+    notes.iter().for_each(progress::note);
     if images.is_empty() {
         return Err(Error::failed(format_args!(
             "{} holds no images (.jpg .png ...)",
             folder.display()
         )));
     }
-    let class =
-        |image: &str| image.split_once('/').map_or("", |(first, _)| first).to_owned();
-    let folders: BTreeSet<String> = images.iter().map(|image| class(image)).collect();
+    let folders: BTreeSet<String> = images.iter().map(|image| class_of(image)).collect();
     let label = |name: &str| classes.iter().position(|class| class == name);
     let strange = folders.iter().find(|name| label(name).is_none());
     if let Some(strange) = strange
@@ -114,11 +112,18 @@ fn below(folder: &Path, classes: &[String]) -> Result<Vec<Source>> {
             folder.display()
         ));
     }
-    let source = |image: String| {
-        let label = if strange.is_none() { label(&class(&image)) } else { None };
+    let source = |image: PathBuf| {
+        let label = if strange.is_none() { label(&class_of(&image)) } else { None };
         Source { path: folder.join(image), label }
     };
     Ok(images.into_iter().map(source).collect())
+}
+
+/// The first folder of an image's path, in the form in which class names are compared; it
+/// is empty if there is none.
+fn class_of(image: &Path) -> String {
+    let folder = image.parent().and_then(|folder| folder.iter().next());
+    folder.map_or_else(String::new, |first| composed(&first.to_string_lossy()))
 }
 
 /// Paths from a stream: one a line, or ended by NUL as `find -print0` does, told by the

@@ -50,7 +50,7 @@ macro_rules! emnist {
             name: concat!("emnist-", $split),
             page: "https://www.nist.gov/itl/products-and-services/emnist-dataset",
             licence: "none stated; cite G. Cohen et al., EMNIST: an extension of MNIST to handwritten letters, 2017",
-            kind: RawFormat::Idx,
+            format: RawFormat::Idx,
             image: "28x28 grey",
             classes: $classes,
             splits: &[
@@ -66,7 +66,7 @@ macro_rules! emnist {
                     "md5:58c8d27c78d21e728a6bc7b3cc06412e",
                     ["https://biometrics.nist.gov/cs_links/EMNIST/gzip.zip"]
                 )],
-                convert: Some(|raw, ours, target| convert::emnist($split, raw, ours, target)),
+                convert: Some(|raw, how, target| convert::emnist($split, raw, how, target)),
             },
         }
     };
@@ -94,7 +94,7 @@ pub const ENTRIES: &[Entry] = &[
         name: "mnist-5k",
         page: "http://yann.lecun.com/exdb/mnist/",
         licence: "CC BY-SA 3.0",
-        kind: RawFormat::Idx,
+        format: RawFormat::Idx,
         image: "28x28 grey",
         classes: classes::DIGITS,
         splits: &[idx!("train", 4_000, "train"), idx!("test", 1_000, "t10k")],
@@ -104,7 +104,7 @@ pub const ENTRIES: &[Entry] = &[
         name: "cifar10",
         page: "https://www.cs.toronto.edu/~kriz/cifar.html",
         licence: CIFAR_LICENCE,
-        kind: RawFormat::Cifar10,
+        format: RawFormat::Cifar10,
         image: "32x32 RGB",
         classes: classes::CIFAR10,
         splits: &[
@@ -149,6 +149,16 @@ pub const ENTRIES: &[Entry] = &[
                             "https://apache-mxnet.s3-accelerate.dualstack.amazonaws.com/gluon/dataset/cifar10/cifar-10-binary.tar.gz",
                         ],
                     },
+                    // The Python version, which torchvision takes.
+                    Edition {
+                        file: "cifar-10-python.tar.gz",
+                        size: Size::Exact(170_498_071),
+                        checksum: "md5:c58f30108f718f92721af3b95e74349a",
+                        urls: &[
+                            "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
+                            "https://cave.cs.toronto.edu/kriz/cifar-10-python.tar.gz",
+                        ],
+                    },
                 ],
             }],
             convert: None,
@@ -158,7 +168,7 @@ pub const ENTRIES: &[Entry] = &[
         name: "cifar100",
         page: "https://www.cs.toronto.edu/~kriz/cifar.html",
         licence: CIFAR_LICENCE,
-        kind: RawFormat::Cifar100,
+        format: RawFormat::Cifar100,
         image: "32x32 RGB",
         classes: classes::CIFAR100,
         splits: &[
@@ -189,6 +199,15 @@ pub const ENTRIES: &[Entry] = &[
                             "https://apache-mxnet.s3-accelerate.dualstack.amazonaws.com/gluon/dataset/cifar100/cifar-100-binary.tar.gz",
                         ],
                     },
+                    Edition {
+                        file: "cifar-100-python.tar.gz",
+                        size: Size::Exact(169_001_437),
+                        checksum: "md5:eb9058c3a382ffc7106e4002c42a8d85",
+                        urls: &[
+                            "https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz",
+                            "https://cave.cs.toronto.edu/kriz/cifar-100-python.tar.gz",
+                        ],
+                    },
                 ],
             }],
             convert: None,
@@ -198,7 +217,7 @@ pub const ENTRIES: &[Entry] = &[
         name: "mnist",
         page: "http://yann.lecun.com/exdb/mnist/",
         licence: "CC BY-SA 3.0",
-        kind: RawFormat::Idx,
+        format: RawFormat::Idx,
         image: "28x28 grey",
         classes: classes::DIGITS,
         splits: MNIST_SPLITS,
@@ -253,7 +272,7 @@ pub const ENTRIES: &[Entry] = &[
         name: "fashion-mnist",
         page: "https://github.com/zalandoresearch/fashion-mnist",
         licence: "MIT",
-        kind: RawFormat::Idx,
+        format: RawFormat::Idx,
         image: "28x28 grey",
         classes: classes::FASHION_MNIST,
         splits: MNIST_SPLITS,
@@ -305,7 +324,7 @@ pub const ENTRIES: &[Entry] = &[
         name: "kmnist",
         page: "https://github.com/rois-codh/kmnist",
         licence: "CC BY-SA 4.0",
-        kind: RawFormat::Idx,
+        format: RawFormat::Idx,
         image: "28x28 grey",
         classes: classes::KMNIST,
         splits: MNIST_SPLITS,
@@ -351,7 +370,7 @@ pub const ENTRIES: &[Entry] = &[
         page: "http://ufldl.stanford.edu/housenumbers/",
         licence: "non-commercial use only",
         // Converted: records of one label byte and 32x32 RGB pixels, as CIFAR-10's.
-        kind: RawFormat::Cifar10,
+        format: RawFormat::Cifar10,
         image: "32x32 RGB",
         classes: classes::DIGITS,
         splits: &[
@@ -384,7 +403,7 @@ pub const ENTRIES: &[Entry] = &[
         page: "https://cs.stanford.edu/~acoates/stl10/",
         licence: "none stated; cite A. Coates, H. Lee, A. Y. Ng, An Analysis of Single Layer Networks, 2011",
         // Converted: PNG files.
-        kind: RawFormat::ImageFolder,
+        format: RawFormat::ImageFolder,
         image: "96x96 RGB",
         classes: classes::STL10,
         splits: &[
@@ -407,7 +426,7 @@ pub const ENTRIES: &[Entry] = &[
         name: "imagenette",
         page: "https://github.com/fastai/imagenette",
         licence: "Apache-2.0; the photographs under ImageNet's terms",
-        kind: RawFormat::ImageFolder,
+        format: RawFormat::ImageFolder,
         image: "160 px RGB",
         classes: &classes::names::<10>(classes::IMAGENETTE),
         splits: &[
@@ -423,8 +442,8 @@ pub const ENTRIES: &[Entry] = &[
                 "md5:e793b78cc4c9e9a4ccc0c1155377a412",
                 ["https://s3.amazonaws.com/fast-ai-imageclas/imagenette2-160.tgz"]
             )],
-            convert: Some(|raw, ours, to| {
-                convert::imagenet_subset(classes::IMAGENETTE, raw, ours, to)
+            convert: Some(|raw, how, to| {
+                convert::imagenet_subset(classes::IMAGENETTE, raw, how, to)
             }),
         },
     },
@@ -432,7 +451,7 @@ pub const ENTRIES: &[Entry] = &[
         name: "imagewoof",
         page: "https://github.com/fastai/imagenette",
         licence: "Apache-2.0; the photographs under ImageNet's terms",
-        kind: RawFormat::ImageFolder,
+        format: RawFormat::ImageFolder,
         image: "160 px RGB",
         classes: &classes::names::<10>(classes::IMAGEWOOF),
         splits: &[
@@ -450,8 +469,8 @@ pub const ENTRIES: &[Entry] = &[
                 "md5:3d200a7be99704a0d7509be2a9fbfe15",
                 ["https://s3.amazonaws.com/fast-ai-imageclas/imagewoof2-160.tgz"]
             )],
-            convert: Some(|raw, ours, to| {
-                convert::imagenet_subset(classes::IMAGEWOOF, raw, ours, to)
+            convert: Some(|raw, how, to| {
+                convert::imagenet_subset(classes::IMAGEWOOF, raw, how, to)
             }),
         },
     },
@@ -459,7 +478,7 @@ pub const ENTRIES: &[Entry] = &[
         name: "oxford-flowers102",
         page: "https://www.robots.ox.ac.uk/~vgg/data/flowers/102/",
         licence: "none stated; cite M.-E. Nilsback and A. Zisserman, Automated flower classification over a large number of classes, 2008",
-        kind: RawFormat::ImageFolder,
+        format: RawFormat::ImageFolder,
         image: "500 px RGB",
         classes: classes::FLOWERS102,
         splits: &[
@@ -496,7 +515,7 @@ pub const ENTRIES: &[Entry] = &[
         name: "caltech101",
         page: "https://data.caltech.edu/records/mzrjq-6wc02",
         licence: "CC BY 4.0",
-        kind: RawFormat::ImageFolder,
+        format: RawFormat::ImageFolder,
         image: "300 px RGB",
         classes: classes::CALTECH101,
         splits: &[Split { name: UNSPLIT, images: 8_677, files: &["."] }],

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use torchmill::{Context, Result};
 
-use super::{holding, take};
+use super::{Transfer, folder_with, transfer};
 use crate::catalogue::classes::CALTECH101;
 use crate::unpack;
 
@@ -17,34 +17,34 @@ const FOLDER: &str = "101_ObjectCategories";
 ///
 /// What is published is a zip file that holds the images as a tar.gz, beside outlines
 /// that are not needed here. Source: <https://data.caltech.edu/records/mzrjq-6wc02>.
-pub fn caltech101(raw: &Path, ours: bool, target: &Path) -> Result<bool> {
+pub fn caltech101(raw: &Path, how: Transfer, target: &Path) -> Result<bool> {
     let archive = format!("{FOLDER}.tar.gz");
-    if let Some(base) = holding(raw, FOLDER) {
-        return classes(&base.join(FOLDER), ours, target);
+    if let Some(base) = folder_with(raw, FOLDER) {
+        return classes(&base.join(FOLDER), how, target);
     }
-    if let Some(base) = holding(raw, &archive) {
+    if let Some(base) = folder_with(raw, &archive) {
         let (archive, inner) = (base.join(archive), target.join(".inner"));
         // Photographs hardly compress.
         let limit =
             fs::metadata(&archive).doing("read", &archive)?.len() * 4 + (64 << 20);
         fs::create_dir(&inner).doing("make the folder", &inner)?;
         unpack::unpack(&archive, &inner, limit)?;
-        let found = classes(&inner.join(FOLDER), true, target)?;
+        let found = classes(&inner.join(FOLDER), Transfer::Move, target)?;
         fs::remove_dir_all(&inner).doing("remove", &inner)?;
         return Ok(found);
     }
-    match holding(raw, CALTECH101[CALTECH101.len() - 1]) {
-        Some(folder) => classes(&folder, ours, target),
+    match folder_with(raw, CALTECH101[CALTECH101.len() - 1]) {
+        Some(folder) => classes(&folder, how, target),
         None => Ok(false),
     }
 }
 
-fn classes(folder: &Path, ours: bool, target: &Path) -> Result<bool> {
+fn classes(folder: &Path, how: Transfer, target: &Path) -> Result<bool> {
     if !CALTECH101.iter().all(|class| folder.join(class).is_dir()) {
         return Ok(false);
     }
     for class in CALTECH101 {
-        take(&folder.join(class), &target.join(class), ours)?;
+        transfer(&folder.join(class), &target.join(class), how)?;
     }
     Ok(true)
 }

@@ -1,4 +1,4 @@
-//! Oxford Flowers 102: one heap of images, and two MATLAB files that say which is what.
+//! Oxford Flowers 102: one folder of images, and two MATLAB files with their classes and splits.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};
@@ -7,7 +7,7 @@ use std::path::Path;
 use matfile::{Array, MatFile, NumericData};
 use torchmill::{Context, Result};
 
-use super::{holding, take, unreadable};
+use super::{Transfer, folder_with, transfer, unreadable};
 use crate::catalogue::classes::FLOWERS102;
 
 /// Which images each split has: its name, and that of its list in setid.mat.
@@ -20,8 +20,9 @@ const SPLITS: [(&str, &str); 3] =
 /// imagelabels.mat gives each image's class, from 1, in the order of their numbers;
 /// setid.mat lists each split's images by number, also from 1. Source:
 /// <https://www.robots.ox.ac.uk/~vgg/data/flowers/102/>.
-pub fn flowers102(raw: &Path, ours: bool, target: &Path) -> Result<bool> {
-    let (Some(lists), Some(images)) = (holding(raw, "setid.mat"), holding(raw, "jpg"))
+pub fn flowers102(raw: &Path, how: Transfer, target: &Path) -> Result<bool> {
+    let (Some(lists), Some(images)) =
+        (folder_with(raw, "setid.mat"), folder_with(raw, "jpg"))
     else {
         return Ok(false);
     };
@@ -47,10 +48,10 @@ pub fn flowers102(raw: &Path, ours: bool, target: &Path) -> Result<bool> {
                 ));
             };
             let file = format!("image_{number:05}.jpg");
-            take(
+            transfer(
                 &images.join("jpg").join(&file),
                 &target.join(split).join(class).join(&file),
-                ours,
+                how,
             )?;
         }
     }
@@ -59,7 +60,7 @@ pub fn flowers102(raw: &Path, ours: bool, target: &Path) -> Result<bool> {
 
 fn open(path: &Path) -> Result<MatFile> {
     parse(BufReader::new(File::open(path).doing("read", path)?))
-        .map_err(|why| unreadable(path, &format!("no MATLAB 5 file ({why})")))
+        .map_err(|why| unreadable(path, &format!("is not a MATLAB 5 file ({why})")))
 }
 
 /// Reads a MATLAB file.

@@ -27,17 +27,17 @@ const STL10: &str = "ca90214856f7f4f4caf3b4ff543e681548f989e62ae3cff5c2eab7b53aa
 #[test]
 fn svhn_is_as_torchvision_arranges_it() {
     let (_folder, raw, target) = folders();
-    assert!(!svhn(&raw, true, &target).unwrap());
+    assert!(!svhn(&raw, Transfer::Move, &target).unwrap());
     let mat = include_bytes!("../../tests/golden/svhn.mat");
     put(&raw, "train_32x32.mat", mat);
     put(&raw, "test_32x32.mat", mat);
-    assert!(svhn(&raw, true, &target).unwrap());
+    assert!(svhn(&raw, Transfer::Move, &target).unwrap());
     let records = fs::read(target.join("train.bin")).unwrap();
     assert_eq!(records.len(), 5 * 3073);
     assert_eq!(sha256(&records), SVHN);
     for bad in [&b""[..], b"no MATLAB", &mat[..mat.len() / 2]] {
         put(&raw, "test_32x32.mat", bad);
-        let message = svhn(&raw, true, &target).unwrap_err().to_string();
+        let message = svhn(&raw, Transfer::Move, &target).unwrap_err().to_string();
         assert!(message.contains("test_32x32.mat"), "{message}");
     }
 }
@@ -53,9 +53,9 @@ fn stl10_raw(raw: &Path, labels: &[u8]) {
 #[test]
 fn stl10_is_as_torchvision_arranges_it() {
     let (_folder, raw, target) = folders();
-    assert!(!stl10(&raw, true, &target).unwrap());
+    assert!(!stl10(&raw, Transfer::Move, &target).unwrap());
     stl10_raw(&raw, &[10, 3]);
-    assert!(stl10(&raw, true, &target).unwrap());
+    assert!(stl10(&raw, Transfer::Move, &target).unwrap());
     let image = image::open(target.join("test/truck/0000.png")).unwrap();
     assert_eq!((image.width(), image.height()), (96, 96));
     assert_eq!(sha256(image.as_rgb8().unwrap()), STL10);
@@ -67,24 +67,27 @@ fn stl10_must_be_whole() {
     for labels in [&[1, 2, 3][..], &[1, 11], &[0, 1], &[]] {
         let (_folder, raw, target) = folders();
         stl10_raw(&raw, labels);
-        stl10(&raw, true, &target).unwrap_err();
+        stl10(&raw, Transfer::Move, &target).unwrap_err();
     }
 }
 
 #[test]
 fn folders_get_the_names_of_their_classes() {
-    for ours in [true, false] {
+    for how in [Transfer::Move, Transfer::Copy] {
         let (_folder, raw, target) = folders();
-        assert!(!imagenet_subset(classes::IMAGENETTE, &raw, ours, &target).unwrap());
+        assert!(!imagenet_subset(classes::IMAGENETTE, &raw, how, &target).unwrap());
         for (number, _) in classes::IMAGENETTE {
             put(&raw, &format!("imagenette2-160/train/{number}/{number}_1.JPEG"), b"x");
             put(&raw, &format!("imagenette2-160/val/{number}/{number}_2.JPEG"), b"x");
         }
-        assert!(imagenet_subset(classes::IMAGENETTE, &raw, ours, &target).unwrap());
+        assert!(imagenet_subset(classes::IMAGENETTE, &raw, how, &target).unwrap());
         assert!(target.join("train/tench/n01440764_1.JPEG").is_file());
         assert!(target.join("test/golf ball/n03445777_2.JPEG").is_file());
         // What is the user's stays where it is.
-        assert_eq!(raw.join("imagenette2-160/train/n01440764").exists(), !ours);
+        assert_eq!(
+            raw.join("imagenette2-160/train/n01440764").exists(),
+            how == Transfer::Copy
+        );
     }
 }
 
@@ -94,9 +97,9 @@ fn flowers_go_where_the_lists_say() {
         include_bytes!("../../tests/golden/imagelabels.mat"),
         include_bytes!("../../tests/golden/setid.mat"),
     );
-    for ours in [true, false] {
+    for how in [Transfer::Move, Transfer::Copy] {
         let (_folder, raw, target) = folders();
-        assert!(!flowers102(&raw, ours, &target).unwrap());
+        assert!(!flowers102(&raw, how, &target).unwrap());
         put(&raw, "imagelabels.mat", labels);
         put(&raw, "setid.mat", sets);
         for number in 1..=306 {
@@ -106,7 +109,7 @@ fn flowers_go_where_the_lists_say() {
                 number.to_string().as_bytes(),
             );
         }
-        assert!(flowers102(&raw, ours, &target).unwrap());
+        assert!(flowers102(&raw, how, &target).unwrap());
         // Image 1 has the class 0 * 5 % 102 + 1, image 104 has 103 * 5 % 102 + 1 = 6.
         assert_eq!(
             fs::read(target.join("test/pink primrose/image_00001.jpg")).unwrap(),
@@ -119,14 +122,14 @@ fn flowers_go_where_the_lists_say() {
         for split in ["train", "val", "test"] {
             assert_eq!(fs::read_dir(target.join(split)).unwrap().count(), 102);
         }
-        assert_eq!(raw.join("jpg/image_00001.jpg").exists(), !ours);
+        assert_eq!(raw.join("jpg/image_00001.jpg").exists(), how == Transfer::Copy);
     }
     let (_folder, raw, target) = folders();
     put(&raw, "jpg/image_00001.jpg", b"x");
     put(&raw, "setid.mat", sets);
     for bad in [&b"no MATLAB"[..], sets] {
         put(&raw, "imagelabels.mat", bad);
-        let message = flowers102(&raw, true, &target).unwrap_err().to_string();
+        let message = flowers102(&raw, Transfer::Move, &target).unwrap_err().to_string();
         assert!(message.contains("imagelabels.mat"), "{message}");
     }
 }
@@ -144,16 +147,16 @@ fn caltech_is_unpacked_twice_and_its_background_left_out() {
         flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     packer.write_all(&inner.into_inner().unwrap()).unwrap();
     let (_folder, raw, target) = folders();
-    assert!(!caltech101(&raw, true, &target).unwrap());
+    assert!(!caltech101(&raw, Transfer::Move, &target).unwrap());
     put(&raw, "caltech-101/101_ObjectCategories.tar.gz", &packer.finish().unwrap());
     put(&raw, "caltech-101/Annotations.tar", b"outlines");
-    assert!(caltech101(&raw, true, &target).unwrap());
+    assert!(caltech101(&raw, Transfer::Move, &target).unwrap());
     assert_eq!(fs::read_dir(&target).unwrap().count(), 101);
     assert!(target.join("yin_yang/image_0001.jpg").is_file());
     // What others have unpacked already, with and without the outer folder.
     for from in [target.clone(), target.parent().unwrap().to_path_buf()] {
         let again = tempfile::tempdir().unwrap();
-        assert!(caltech101(&from, false, again.path()).unwrap());
+        assert!(caltech101(&from, Transfer::Copy, again.path()).unwrap());
         assert!(again.path().join("Faces/image_0001.jpg").is_file());
         assert!(target.join("Faces/image_0001.jpg").is_file());
     }
@@ -176,8 +179,8 @@ fn one_split_comes_out_of_emnists_archive() {
             );
         }
     }
-    assert!(!emnist("byclass", &raw, true, &target).unwrap());
-    assert!(emnist("letters", &raw, true, &target).unwrap());
+    assert!(!emnist("byclass", &raw, Transfer::Move, &target).unwrap());
+    assert!(emnist("letters", &raw, Transfer::Move, &target).unwrap());
     let mut names: Vec<_> =
         fs::read_dir(&target).unwrap().map(|e| e.unwrap().file_name()).collect();
     names.sort();

@@ -1,24 +1,27 @@
-//! Addresses as people may see them: passwords and keys stay out of messages and files.
+//! Addresses as they may be shown: passwords and keys stay out of messages and files.
 
 /// The address without a user's name and password.
-pub fn shown(url: &str) -> String {
+pub fn without_credentials(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-    let host = rest[..end].rsplit('@').next().unwrap_or_default();
+    let authority = &rest[..end];
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
     format!("{scheme}://{host}{}", &rest[end..])
 }
 
-/// What is kept of an address: without the query, too, which may hold a key.
-pub fn kept(url: &str) -> String {
-    let shown = shown(url);
-    shown.split(['?', '#']).next().unwrap_or_default().to_owned()
+/// The address without credentials and without the query, which may hold a key.
+pub fn without_query(url: &str) -> String {
+    let shown = without_credentials(url);
+    let end = shown.find(['?', '#']).unwrap_or(shown.len());
+    shown[..end].to_owned()
 }
 
 /// The host, and the port where there is one.
 pub fn host(url: &str) -> String {
-    let shown = shown(url);
+    let shown = without_credentials(url);
     let rest = shown.split_once("://").map_or(shown.as_str(), |(_, rest)| rest);
-    rest.split(['/', '?', '#']).next().unwrap_or_default().to_owned()
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    rest[..end].to_owned()
 }
 
 #[cfg(test)]
@@ -28,14 +31,20 @@ mod tests {
     #[test]
     fn secrets_go_and_the_rest_stays() {
         let url = "https://user:p@ss@example.org:8080/a@b/set.zip?token=secret#part";
-        assert_eq!(shown(url), "https://example.org:8080/a@b/set.zip?token=secret#part");
-        assert_eq!(kept(url), "https://example.org:8080/a@b/set.zip");
+        assert_eq!(
+            without_credentials(url),
+            "https://example.org:8080/a@b/set.zip?token=secret#part"
+        );
+        assert_eq!(without_query(url), "https://example.org:8080/a@b/set.zip");
         assert_eq!(host(url), "example.org:8080");
         for plain in
             ["https://example.org/set.zip", "http://example.org", "/data/a@b.zip"]
         {
-            assert_eq!((shown(plain), kept(plain)), (plain.to_owned(), plain.to_owned()));
+            assert_eq!(
+                (without_credentials(plain), without_query(plain)),
+                (plain.to_owned(), plain.to_owned())
+            );
         }
-        assert_eq!(kept("http://a:b@c"), "http://c");
+        assert_eq!(without_query("http://a:b@c"), "http://c");
     }
 }

@@ -1,42 +1,48 @@
-//! The HTTP client: TLS roots, proxies, time-outs, and its errors in plain words.
+//! The HTTP client: TLS roots, proxies, time-outs, and its errors as messages.
 
 use std::time::Duration;
 
+use ureq::config::Config;
+use ureq::http::Uri;
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
+use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
+use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 use ureq::{Agent, Timeout};
 
 use super::address;
 
-/// How patient a download is. The defaults suit people; tests use milliseconds.
+/// How long a download waits, and how often it tries. The defaults suit people; tests use
+/// milliseconds.
 #[derive(Debug, Clone)]
-pub struct Patience {
+pub struct RetryPolicy {
     /// Finding the host, connecting and the TLS handshake.
     pub connect: Duration,
     /// From the request to the response's headers.
     pub response: Duration,
-    /// How long a transfer may go without news, and the window over which its rate is
+    /// How long a transfer may bring nothing, and the window over which its rate is
     /// judged.
     pub stall: Duration,
-    /// A transfer that brings fewer bytes than this in a window has stalled too.
-    pub least_per_stall: u64,
+    /// A transfer that brings fewer bytes than this in a window has stalled too, and one
+    /// that breaks off after fewer has made no progress.
+    pub min_progress: u64,
     /// How often the list of sources is gone through.
     pub rounds: u32,
-    /// The pause before the second round; it doubles from round to round.
+    /// The wait before the second round; it doubles from round to round.
     pub backoff: Duration,
-    /// The longest pause, whatever a server asks for with Retry-After.
-    pub longest_pause: Duration,
+    /// The longest wait, whatever a server asks for with Retry-After.
+    pub max_wait: Duration,
 }
 
-impl Default for Patience {
+impl Default for RetryPolicy {
     fn default() -> Self {
         Self {
             connect: Duration::from_secs(10),
             response: Duration::from_secs(30),
             stall: Duration::from_secs(30),
-            least_per_stall: 30 << 10,
+            min_progress: 30 << 10,
             rounds: 4,
             backoff: Duration::from_secs(1),
-            longest_pause: Duration::from_secs(60),
+            max_wait: Duration::from_secs(60),
         }
     }
 }
@@ -44,7 +50,7 @@ impl Default for Patience {
 /// A client that trusts the system's certificates and Mozilla's, and takes its proxies
 /// from the environment (`https_proxy`, `http_proxy`, `all_proxy`, `no_proxy`, in either
 /// case).
-pub fn agent(patience: &Patience) -> Agent {
+pub fn agent(policy: &RetryPolicy) -> Agent {
     // What the system trusts (a company's own authority, say), and Mozilla's list for
     // systems without one.
     let system = rustls_native_certs::load_native_certs().certs;
@@ -55,18 +61,37 @@ pub fn agent(patience: &Patience) -> Agent {
     let tls = TlsConfig::builder()
         .root_certs(RootCerts::new_with_certs(&roots.collect::<Vec<_>>()))
         .build();
-    Agent::config_builder()
+    let config = Agent::config_builder()
         .tls_config(tls)
         .http_status_as_error(false)
         .user_agent(concat!("torchmill-fetch-data/", env!("CARGO_PKG_VERSION")))
         .accept_encoding("identity")
-        .timeout_resolve(Some(patience.connect))
-        .timeout_connect(Some(patience.connect))
-        .timeout_send_request(Some(patience.response))
-        .timeout_recv_response(Some(patience.response))
-        .timeout_per_read(Some(patience.stall))
-        .build()
-        .new_agent()
+        .timeout_resolve(Some(policy.connect))
+        .timeout_connect(Some(policy.connect))
+        .timeout_send_request(Some(policy.response))
+        .timeout_recv_response(Some(policy.response))
+        .timeout_per_read(Some(policy.stall))
+        .build();
+    Agent::with_parts(config, DefaultConnector::default(), HostResolver::default())
+}
+
+/// Finds hosts with the system's resolver, whose failures are of no kind of their own: one
+/// that is not a time-out means that the host was not found.
+#[derive(Debug, Default)]
+struct HostResolver(DefaultResolver);
+
+impl Resolver for HostResolver {
+    fn resolve(
+        &self,
+        uri: &Uri,
+        config: &Config,
+        timeout: NextTimeout,
+    ) -> Result<ResolvedSocketAddrs, ureq::Error> {
+        self.0.resolve(uri, config, timeout).map_err(|error| match error {
+            ureq::Error::Io(_) => ureq::Error::HostNotFound,
+            other => other,
+        })
+    }
 }
 
 /// What went wrong, for a line that already names the address.
@@ -89,8 +114,8 @@ pub fn reason(error: &ureq::Error) -> String {
     }
 }
 
-/// ` (through the proxy HOST:PORT)` where there is one between us and this address.
-pub fn through(agent: &Agent, url: &str) -> String {
+/// ` (through the proxy HOST:PORT)` if this address is asked through one.
+pub fn through_proxy(agent: &Agent, url: &str) -> String {
     let Some(proxy) = agent.config().proxy() else { return String::new() };
     if url.parse().is_ok_and(|uri| proxy.is_no_proxy(&uri)) {
         return String::new();
@@ -98,9 +123,9 @@ pub fn through(agent: &Agent, url: &str) -> String {
     format!(" (through the proxy {}:{})", proxy.host(), proxy.port())
 }
 
-/// Sums up why sources failed, those with the same trouble together: `no answer in time
-/// (a.org, b.org)`.
-pub fn blame<'a>(sources: impl Iterator<Item = (&'a str, &'a str)>) -> String {
+/// Why sources failed, those with the same reason together: `no answer in time (a.org,
+/// b.org)`.
+pub fn summarize<'a>(sources: impl Iterator<Item = (&'a str, &'a str)>) -> String {
     let mut reasons: Vec<(&str, Vec<String>)> = Vec::new();
     for (url, why) in sources {
         let host = address::host(url);
@@ -110,27 +135,22 @@ pub fn blame<'a>(sources: impl Iterator<Item = (&'a str, &'a str)>) -> String {
             None => reasons.push((why, vec![host])),
         }
     }
-    let reasons =
-        reasons.iter().map(|(why, hosts)| format!("{} ({})", why, hosts.join(", ")));
-    reasons.collect::<Vec<_>>().join("; ")
+    let texts =
+        reasons.iter().map(|(why, hosts)| format!("{why} ({})", hosts.join(", ")));
+    texts.collect::<Vec<_>>().join("; ")
 }
 
-/// What [`reason`] says, for an error met while reading a body, which may hide one of
+/// What [`reason`] says, for an error met while reading a body, which may hold one of
 /// ureq's.
 pub fn io_reason(error: &std::io::Error) -> String {
+    use std::io::ErrorKind;
     if let Some(inner) = error.get_ref().and_then(|e| e.downcast_ref::<ureq::Error>()) {
         return reason(inner);
     }
-    let text = error.to_string();
-    if text.contains("lookup address") {
-        return "the host was not found".to_owned();
+    match error.kind() {
+        ErrorKind::UnexpectedEof => "the connection was cut".to_owned(),
+        ErrorKind::Other => error.to_string(),
+        // Without the number, which nobody can use.
+        kind => kind.to_string(),
     }
-    if error.kind() == std::io::ErrorKind::UnexpectedEof {
-        return "the connection was cut".to_owned();
-    }
-    let plain = text.split(" (os error").next().unwrap_or(&text);
-    let mut letters = plain.chars();
-    letters.next().map_or_else(String::new, |first| {
-        first.to_lowercase().to_string() + letters.as_str()
-    })
 }

@@ -1,6 +1,6 @@
-//! The unfinished download, `FILE.part`, beside the place of the finished one, and
+//! The unfinished download, `FILE.part`, next to the finished one's path, and
 //! `FILE.part.toml`, which says what it is a part of. Both stay when a download breaks
-//! off, so that the next one can go on.
+//! off, so that the next one can continue it.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -27,8 +27,8 @@ struct Origin {
     validator: Option<String>,
 }
 
-/// What tells one address from another without giving it away.
-fn mark(url: &str) -> String {
+/// A digest of an address: it tells one from another and keeps its password secret.
+fn url_digest(url: &str) -> String {
     let mut hasher = Hasher::like(None);
     hasher.update(url.as_bytes());
     hasher.finish().to_string()
@@ -85,14 +85,14 @@ impl Part {
         match origin {
             Some(origin) if origin.checksum == expected.map(Checksum::to_string) => {
                 part.origin = origin;
-                part.take_what_is_there()?;
+                part.read_existing()?;
             }
             _ => part.restart()?,
         }
         Ok(part)
     }
 
-    fn take_what_is_there(&mut self) -> Result<()> {
+    fn read_existing(&mut self) -> Result<()> {
         let mut buffer = vec![0; 1 << 18];
         loop {
             interrupt::check()?;
@@ -111,17 +111,21 @@ impl Part {
         self.length
     }
 
-    /// Whether `url` may be asked for the rest, and the validator to send with that
-    /// question: with a checksum of the whole any source may go on; without one only the
-    /// same source, if it can tell that its file has not changed.
-    pub fn resumable(&self, url: &str) -> Option<Option<&str>> {
-        let same = self.origin.url == mark(url);
-        let validator = self.origin.validator.as_deref().filter(|_| same);
-        (self.length > 0 && (self.expected.is_some() || validator.is_some()))
-            .then_some(validator)
+    /// What tells this source's version of the file from others, if the part came from
+    /// `url`.
+    pub fn validator(&self, url: &str) -> Option<&str> {
+        let is_same = self.origin.url == url_digest(url);
+        self.origin.validator.as_deref().filter(|_| is_same)
     }
 
-    /// Forgets what is there.
+    /// Whether `url` may be asked for the rest: with a checksum of the whole any source
+    /// may continue; without one only the same source, if it can tell that its file has
+    /// not changed.
+    pub fn is_resumable(&self, url: &str) -> bool {
+        self.length > 0 && (self.expected.is_some() || self.validator(url).is_some())
+    }
+
+    /// Discards what is there.
     pub fn restart(&mut self) -> Result<()> {
         self.file.set_len(0).doing("write", &self.path)?;
         self.file.seek(SeekFrom::Start(0)).doing("write", &self.path)?;
@@ -133,7 +137,7 @@ impl Part {
     /// Notes where the bytes that follow come from.
     pub fn from(&mut self, url: &str, validator: Option<String>) -> Result<()> {
         let checksum = self.expected.as_ref().map(Checksum::to_string);
-        let origin = Origin { checksum, url: mark(url), validator };
+        let origin = Origin { checksum, url: url_digest(url), validator };
         if origin != self.origin {
             let text = toml::to_string(&origin)
                 .map_err(|e| Error::failed(e).within(self.origin_path.display()))?;

@@ -5,7 +5,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::client::{self, Patience};
+use super::client::{self, RetryPolicy};
 use super::transfer::parse_content_range;
 use torchmill::interrupt;
 
@@ -17,16 +17,19 @@ pub fn first_to_answer(
     deadline: Duration,
 ) -> Result<String, String> {
     let end = Instant::now() + deadline;
-    let patience = Patience {
+    let policy = RetryPolicy {
         connect: deadline,
         response: deadline,
         stall: deadline,
-        ..Patience::default()
+        ..RetryPolicy::default()
     };
-    let agent = client::agent(&patience);
+    let agent = client::agent(&policy);
     let (send, receive) = mpsc::channel();
     for (number, (url, size)) in sources.iter().enumerate() {
-        let (agent, url, size, send) = (agent.clone(), url.clone(), *size, send.clone());
+        let agent = agent.clone();
+        let url = url.clone();
+        let size = *size;
+        let send = send.clone();
         // A thread that hangs in the system's name lookup is left behind: the process
         // ends soon.
         thread::spawn(move || drop(send.send((number, ask(&agent, &url, size)))));
@@ -45,7 +48,7 @@ pub fn first_to_answer(
             Err(mpsc::RecvTimeoutError::Disconnected) => break,
         }
     }
-    Err(client::blame(
+    Err(client::summarize(
         sources.iter().zip(&why).map(|((url, _), why)| (url.as_str(), why.as_str())),
     ))
 }

@@ -1,23 +1,24 @@
-//! Getting one file from one of several sources: tries, pauses, the next source, and
-//! going on where a broken transfer stopped.
+//! Getting one file from one of several sources: tries, waits, the next source, and
+//! continuing where a broken transfer stopped.
 
 use std::io::Read;
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use torchmill::{Error, Result, interrupt, progress};
+use torchmill::{Error, interrupt, progress};
 use ureq::http::{Response, StatusCode};
 use ureq::{Agent, Body, Timeout};
 
+use super::DownloadError;
 use super::address;
-use super::client::{self, Patience};
+use super::client::{self, RetryPolicy};
 use super::part::Part;
 use crate::checksum::Checksum;
 
-/// A file that is wanted.
+/// A file to download.
 #[derive(Debug, Clone)]
-pub struct Want {
+pub struct FileSpec {
     /// Its name, for messages.
     pub name: String,
     /// Where it can be had, best first.
@@ -31,17 +32,17 @@ pub struct Want {
 /// What happens during a download.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    /// The size of the whole is now known.
+    /// The size of the whole file is known.
     Total(u64),
-    /// So many bytes are here.
-    At(u64),
+    /// This many bytes are here.
+    Position(u64),
     /// A line for the user.
     Note(String),
 }
 
-/// A file that has arrived.
+/// A file that has been received.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Arrived {
+pub struct Received {
     /// The source that it, or its last piece, came from.
     pub url: String,
     /// Its checksum, of the published one's kind, or SHA-256.
@@ -50,135 +51,144 @@ pub struct Arrived {
 
 /// Why a try failed.
 enum Failure {
-    /// This source will not do: it has something else, or nothing.
-    Wrong(String),
+    /// This source has another file, or none.
+    Wrong { why: String, is_other_file: bool },
     /// No answer came: no such host, no connection, a proxy that refuses.
-    Silent(String),
-    /// It may work the next time; the server may have asked for a pause.
-    Passing(String, Duration),
-    /// The trouble is on our side.
-    Ours(Error),
+    Unreachable(String),
+    /// It may work the next time; the server may have asked to wait.
+    Temporary { why: String, wait: Duration },
+    /// The fault is on this side.
+    Local(Error),
+}
+
+impl Failure {
+    fn temporary(why: impl Into<String>) -> Self {
+        Self::Temporary { why: why.into(), wait: Duration::ZERO }
+    }
+
+    fn other_file(why: impl Into<String>) -> Self {
+        Self::Wrong { why: why.into(), is_other_file: true }
+    }
 }
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        Self::Ours(error)
+        Self::Local(error)
     }
 }
 
-/// A transfer that brings something each time is taken up again, but not for ever.
-const MOST_RESUMES: u32 = 100;
+type Attempt<T> = std::result::Result<T, Failure>;
 
-/// Downloads `want` to `destination`. What came so far is kept beside it when that fails.
+/// A transfer that makes progress each time is continued, but not for ever.
+const MAX_RESUMES: u32 = 100;
+
+/// Downloads `spec` to `destination`. What came so far is kept next to it when that fails.
 pub fn download(
     agent: &Agent,
-    want: &Want,
+    spec: &FileSpec,
     destination: &Path,
-    patience: &Patience,
+    policy: &RetryPolicy,
     report: &dyn Fn(Event),
-) -> Result<Arrived> {
-    let mut part = Part::open(destination, want.checksum.as_ref())?;
-    // Complete, but not yet renamed when the earlier try ended.
-    if part.length() > 0 && Some(part.length()) == want.size && check(want, &part).is_ok()
-    {
-        let url = want.urls.first().cloned().unwrap_or_default();
-        return Ok(Arrived { url, checksum: part.finish()? });
+) -> Result<Received, DownloadError> {
+    let part = Part::open(destination, spec.checksum.as_ref())?;
+    let mut transfer = Transfer { agent, spec, policy, report, part };
+    if transfer.is_complete() {
+        return transfer.finish(&spec.urls[0]);
     }
-    let mut sources: Vec<Source> = want.urls.iter().map(|url| Source::new(url)).collect();
-    let mut pause = patience.backoff;
-    let mut asked = Duration::ZERO;
-    for round in 0..patience.rounds {
+    let mut sources: Vec<Source> = spec.urls.iter().map(|url| Source::new(url)).collect();
+    let mut backoff = policy.backoff;
+    let mut asked_wait = Duration::ZERO;
+    for round in 0..policy.rounds {
         if round > 0 {
-            sleep(asked.max(pause).min(patience.longest_pause))?;
-            (pause, asked) = (pause * 2, Duration::ZERO);
+            sleep(asked_wait.max(backoff).min(policy.max_wait))?;
+            backoff *= 2;
+            asked_wait = Duration::ZERO;
         }
-        for source in sources.iter_mut().filter(|s| s.usable()) {
-            for _ in 0..MOST_RESUMES {
-                let before = part.length();
-                let failure =
-                    match attempt(agent, source.url, want, &mut part, patience, report) {
-                        Ok(()) => {
-                            return Ok(Arrived {
-                                url: source.url.to_owned(),
-                                checksum: part.finish()?,
-                            });
-                        }
-                        Err(Failure::Ours(error)) => return Err(error),
-                        Err(failure) => failure,
-                    };
-                let moved = part.length() > before;
-                asked = asked.max(source.note(failure, report));
-                if !moved || !source.usable() {
-                    break;
-                }
-                sleep(patience.backoff)?;
+        for source in &mut sources {
+            if !source.is_usable() {
+                continue;
+            }
+            match transfer.try_source(source)? {
+                Outcome::Complete => return transfer.finish(source.url),
+                Outcome::Failed { wait } => asked_wait = asked_wait.max(wait),
             }
         }
-        if !sources.iter().any(Source::usable) {
+        if !sources.iter().any(Source::is_usable) {
             break;
         }
     }
-    let kept = match part.length() {
-        0 => String::new(),
-        n => {
-            format!(" ({} are kept: the next try goes on from there)", progress::bytes(n))
-        }
-    };
-    part.close();
-    let tried = sources.iter().map(|s| (s.url, s.trouble.as_str()));
-    Err(Error::failed(format_args!(
-        "cannot download {}{kept}: {}",
-        want.name,
-        client::blame(tried)
-    )))
+    Err(transfer.give_up(&sources))
 }
 
 /// One of the places where the file may be had.
 struct Source<'a> {
     url: &'a str,
-    /// The last trouble with it.
-    trouble: String,
-    /// Whether it has shown that it will not do.
-    wrong: bool,
-    /// How often it did not even answer.
-    silent: u32,
+    /// Why the last try failed.
+    why: String,
+    /// Whether it has another file than the published one, or none.
+    is_wrong: bool,
+    is_other_file: bool,
+    /// How often it could not be reached.
+    unreachable: u32,
 }
 
 impl<'a> Source<'a> {
     fn new(url: &'a str) -> Self {
-        Self { url, trouble: "not tried".to_owned(), wrong: false, silent: 0 }
-    }
-
-    /// Whether it is worth another try. Who does not answer twice is not there.
-    fn usable(&self) -> bool {
-        !self.wrong && self.silent < 2
-    }
-
-    /// Remembers a failure, tells the user what is new about it, and returns the pause
-    /// that was asked for.
-    fn note(&mut self, failure: Failure, report: &dyn Fn(Event)) -> Duration {
-        let (why, pause) = match failure {
-            Failure::Wrong(why) => {
-                self.wrong = true;
-                (why, Duration::ZERO)
-            }
-            Failure::Silent(why) => {
-                self.silent += 1;
-                (why, Duration::ZERO)
-            }
-            Failure::Passing(why, pause) => (why, pause),
-            Failure::Ours(error) => (error.to_string(), Duration::ZERO),
-        };
-        if why != self.trouble {
-            report(Event::Note(format!("{}: {why}", address::shown(self.url))));
-            self.trouble = why;
+        Self {
+            url,
+            why: "not tried".to_owned(),
+            is_wrong: false,
+            is_other_file: false,
+            unreachable: 0,
         }
-        pause
+    }
+
+    /// Whether it is worth another try. A source that does not answer twice is not there.
+    fn is_usable(&self) -> bool {
+        !self.is_wrong && self.unreachable < 2
+    }
+
+    /// Remembers a failure, tells the user if it is a new one, and returns the wait that
+    /// was asked for.
+    fn note(
+        &mut self,
+        failure: Failure,
+        report: &dyn Fn(Event),
+    ) -> Result<Duration, Error> {
+        let mut asked_wait = Duration::ZERO;
+        let why = match failure {
+            Failure::Wrong { why, is_other_file } => {
+                self.is_wrong = true;
+                self.is_other_file |= is_other_file;
+                why
+            }
+            Failure::Unreachable(why) => {
+                self.unreachable += 1;
+                why
+            }
+            Failure::Temporary { why, wait } => {
+                asked_wait = wait;
+                why
+            }
+            Failure::Local(error) => return Err(error),
+        };
+        if why != self.why {
+            let url = address::without_credentials(self.url);
+            report(Event::Note(format!("{url}: {why}")));
+            self.why = why;
+        }
+        Ok(asked_wait)
     }
 }
 
+/// How trying a source ended.
+enum Outcome {
+    Complete,
+    Failed { wait: Duration },
+}
+
 /// Sleeps in small pieces, so that Ctrl-C is heeded.
-fn sleep(time: Duration) -> Result<()> {
+fn sleep(time: Duration) -> Result<(), Error> {
     let end = Instant::now() + time;
     loop {
         interrupt::check()?;
@@ -190,181 +200,269 @@ fn sleep(time: Duration) -> Result<()> {
     }
 }
 
-fn attempt(
-    agent: &Agent,
-    url: &str,
-    want: &Want,
-    part: &mut Part,
-    patience: &Patience,
-    report: &dyn Fn(Event),
-) -> std::result::Result<(), Failure> {
-    let mut request = agent.get(url);
-    match part.resumable(url) {
-        Some(validator) => {
-            request = request.header("Range", format!("bytes={}-", part.length()));
-            if let Some(validator) = validator {
-                request = request.header("If-Range", validator);
-            }
-        }
-        None => part.restart()?,
-    }
-    let asked_from = part.length();
-    let response =
-        request.call().map_err(|e| trouble(&e, &client::through(agent, url)))?;
-    let from = match response.status() {
-        StatusCode::OK => {
-            if asked_from > 0 {
-                report(Event::Note(format!(
-                    "{}: does not go on from where it stopped; starting over",
-                    address::shown(url)
-                )));
-                part.restart()?;
-            }
-            0
-        }
-        StatusCode::PARTIAL_CONTENT if asked_from > 0 => {
-            if let Err(why) = continues(&response, asked_from, want.size) {
-                part.restart()?;
-                return Err(why);
-            }
-            asked_from
-        }
-        StatusCode::RANGE_NOT_SATISFIABLE if asked_from > 0 => {
-            // Nothing is left to send, or what is here is longer than the file: the
-            // checksum tells.
-            if want.checksum.is_some() && check(want, part).is_ok() {
-                return Ok(());
-            }
-            part.restart()?;
-            return Err(Failure::Passing(
-                "has no such range; starting over".to_owned(),
-                Duration::ZERO,
-            ));
-        }
-        status => return Err(refusal(status, &response)),
-    };
-    let announced = response.body().content_length().map(|n| from.saturating_add(n));
-    if let (Some(announced), Some(size)) = (announced, want.size)
-        && announced != size
-    {
-        let why = format!(
-            "offers {announced} bytes where {size} are published: not the same file"
-        );
-        return Err(Failure::Wrong(why));
-    }
-    let total = want.size.or(announced);
-    if let Some(total) = total {
-        report(Event::Total(total));
-    }
-    report(Event::At(from));
-    part.from(url, validator(&response))?;
-    receive(response, total, part, patience, report)?;
-    match check(want, part) {
-        Ok(()) => Ok(()),
-        Err(why) => {
-            part.restart()?;
-            report(Event::At(0));
-            Err(if from > 0 {
-                Failure::Passing(
-                    format!("the pieces do not make the file ({why}); starting over"),
-                    Duration::ZERO,
-                )
-            } else {
-                Failure::Wrong(why)
-            })
-        }
-    }
+/// The download of one file.
+struct Transfer<'a> {
+    agent: &'a Agent,
+    spec: &'a FileSpec,
+    policy: &'a RetryPolicy,
+    report: &'a dyn Fn(Event),
+    part: Part,
 }
 
-/// Reads the body into the part.
-fn receive(
-    response: Response<Body>,
-    total: Option<u64>,
-    part: &mut Part,
-    patience: &Patience,
-    report: &dyn Fn(Event),
-) -> std::result::Result<(), Failure> {
-    let mut body = response.into_body().into_reader();
-    let mut buffer = vec![0; 1 << 18];
-    let mut window = (Instant::now(), part.length());
-    loop {
-        interrupt::check()?;
-        let n = body
-            .read(&mut buffer)
-            .map_err(|e| Failure::Passing(client::io_reason(&e), Duration::ZERO))?;
-        if n == 0 {
-            break;
+impl Transfer<'_> {
+    /// Whether an earlier try ended when the part was complete, but not yet renamed.
+    fn is_complete(&self) -> bool {
+        self.part.length() > 0
+            && Some(self.part.length()) == self.spec.size
+            && self.check().is_ok()
+    }
+
+    fn finish(self, url: &str) -> Result<Received, DownloadError> {
+        let checksum = self.part.finish()?;
+        Ok(Received { url: url.to_owned(), checksum })
+    }
+
+    fn give_up(self, sources: &[Source]) -> DownloadError {
+        let kept = match self.part.length() {
+            0 => String::new(),
+            n => format!(" ({} are kept: the next try continues)", progress::bytes(n)),
+        };
+        self.part.close();
+        let reasons = sources.iter().map(|s| (s.url, s.why.as_str()));
+        DownloadError::Sources {
+            message: format!(
+                "cannot download {}{kept}: {}",
+                self.spec.name,
+                client::summarize(reasons)
+            ),
+            is_other_file: sources.iter().any(|source| source.is_other_file),
         }
-        if let Some(total) = total.filter(|&t| part.length() + n as u64 > t) {
-            part.restart()?;
-            return Err(Failure::Wrong(format!(
-                "sends more than the {total} bytes of the file"
+    }
+
+    /// Asks a source as long as each try brings enough of the file.
+    fn try_source(&mut self, source: &mut Source) -> Result<Outcome, Error> {
+        let mut longest_wait = Duration::ZERO;
+        for _ in 0..MAX_RESUMES {
+            let before = self.part.length();
+            let failure = match self.attempt(source.url) {
+                Ok(()) => return Ok(Outcome::Complete),
+                Err(failure) => failure,
+            };
+            longest_wait = longest_wait.max(source.note(failure, self.report)?);
+            let gained = self.part.length().saturating_sub(before);
+            if gained < self.policy.min_progress.max(1) || !source.is_usable() {
+                break;
+            }
+            sleep(self.policy.backoff)?;
+        }
+        Ok(Outcome::Failed { wait: longest_wait })
+    }
+
+    /// One request, its body added to the part, and the whole checked.
+    fn attempt(&mut self, url: &str) -> Attempt<()> {
+        let response = self.request(url)?;
+        let status = response.status();
+        if status == StatusCode::RANGE_NOT_SATISFIABLE && self.part.length() > 0 {
+            return self.nothing_left();
+        }
+        let from = self.start_of_body(url, &response)?;
+        let rest = response.body().content_length();
+        let announced = rest.map(|rest| from.saturating_add(rest));
+        if let (Some(announced), Some(size)) = (announced, self.spec.size)
+            && announced != size
+        {
+            return Err(Failure::other_file(format!(
+                "offers {announced} bytes where {size} are published: not the same file"
             )));
         }
-        part.append(&buffer[..n])?;
-        report(Event::At(part.length()));
-        if window.0.elapsed() >= patience.stall {
-            if part.length() - window.1 < patience.least_per_stall {
-                return Err(Failure::Passing(
-                    "the transfer all but stopped".to_owned(),
-                    Duration::ZERO,
-                ));
+        let total = self.spec.size.or(announced);
+        if let Some(total) = total {
+            (self.report)(Event::Total(total));
+        }
+        (self.report)(Event::Position(from));
+        self.part.from(url, validator(&response))?;
+        self.receive(response, total)?;
+        let Err(why) = self.check() else { return Ok(()) };
+        self.part.restart()?;
+        (self.report)(Event::Position(0));
+        // A part that came from elsewhere may be at fault.
+        Err(match from {
+            0 => Failure::other_file(why),
+            _ => Failure::temporary(format!(
+                "the pieces do not make the file ({why}); starting over"
+            )),
+        })
+    }
+
+    /// Asks for the file, or for the rest of it.
+    fn request(&mut self, url: &str) -> Attempt<Response<Body>> {
+        let mut request = self.agent.get(url);
+        if self.part.is_resumable(url) {
+            request = request.header("Range", format!("bytes={}-", self.part.length()));
+            if let Some(validator) = self.part.validator(url) {
+                request = request.header("If-Range", validator);
             }
-            window = (Instant::now(), part.length());
+        } else {
+            self.part.restart()?;
+        }
+        let proxy = client::through_proxy(self.agent, url);
+        request.call().map_err(|error| call_failure(&error, &proxy))
+    }
+
+    /// Where in the file the response's body begins.
+    fn start_of_body(&mut self, url: &str, response: &Response<Body>) -> Attempt<u64> {
+        let asked_from = self.part.length();
+        match response.status() {
+            StatusCode::OK => {
+                if asked_from > 0 {
+                    let url = address::without_credentials(url);
+                    (self.report)(Event::Note(format!(
+                        "{url}: does not continue where it stopped; starting over"
+                    )));
+                    self.part.restart()?;
+                }
+                Ok(0)
+            }
+            StatusCode::PARTIAL_CONTENT if asked_from > 0 => {
+                let continues = continues(response, asked_from, self.spec.size)
+                    .and_then(|()| is_same_version(self.part.validator(url), response));
+                if let Err(failure) = continues {
+                    self.part.restart()?;
+                    return Err(failure);
+                }
+                Ok(asked_from)
+            }
+            status => Err(refusal(status, response)),
         }
     }
-    match total {
-        Some(total) if part.length() < total => {
-            let why = format!("broke off after {} of {total} bytes", part.length());
-            Err(Failure::Passing(why, Duration::ZERO))
+
+    /// Nothing is left to send, or what is here is longer than the file: the checksum
+    /// tells.
+    fn nothing_left(&mut self) -> Attempt<()> {
+        if self.spec.checksum.is_some() && self.check().is_ok() {
+            return Ok(());
         }
-        _ => Ok(()),
+        self.part.restart()?;
+        Err(Failure::temporary("has no such range; starting over"))
+    }
+
+    /// Reads the body into the part.
+    fn receive(&mut self, response: Response<Body>, total: Option<u64>) -> Attempt<()> {
+        let mut body = response.into_body().into_reader();
+        let mut buffer = vec![0; 1 << 18];
+        let mut window = Window { start: Instant::now(), length: self.part.length() };
+        loop {
+            interrupt::check()?;
+            let read = body.read(&mut buffer);
+            let n = read.map_err(|e| Failure::temporary(client::io_reason(&e)))?;
+            if n == 0 {
+                break;
+            }
+            if let Some(total) = total
+                && self.part.length() + n as u64 > total
+            {
+                self.part.restart()?;
+                return Err(Failure::other_file(format!(
+                    "sends more than the {total} bytes of the file"
+                )));
+            }
+            self.part.append(&buffer[..n])?;
+            (self.report)(Event::Position(self.part.length()));
+            window.check(self.part.length(), self.policy)?;
+        }
+        match total {
+            Some(total) if self.part.length() < total => {
+                let length = self.part.length();
+                Err(Failure::temporary(format!(
+                    "broke off after {length} of {total} bytes"
+                )))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether what is here is the file.
+    fn check(&self) -> std::result::Result<(), String> {
+        let length = self.part.length();
+        if let Some(size) = self.spec.size.filter(|&size| size != length) {
+            return Err(format!("has {length} bytes where {size} are published"));
+        }
+        let found = self.part.checksum();
+        match &self.spec.checksum {
+            Some(published) if found != *published => Err(format!(
+                "has other contents than the published file: its checksum is {found}, not \
+                 {published}"
+            )),
+            _ => Ok(()),
+        }
     }
 }
 
-/// Whether what is here is the file that is wanted.
-fn check(want: &Want, part: &Part) -> std::result::Result<(), String> {
-    if let Some(size) = want.size.filter(|&s| s != part.length()) {
-        return Err(format!("has {} bytes where {size} are published", part.length()));
-    }
-    match &want.checksum {
-        Some(published) if part.checksum() != *published => Err(format!(
-            "has other contents than the published file: its checksum is {}, not {published}",
-            part.checksum()
-        )),
-        _ => Ok(()),
+/// The time over which a transfer's rate is judged.
+struct Window {
+    start: Instant,
+    /// The part's length at the start.
+    length: u64,
+}
+
+impl Window {
+    fn check(&mut self, length: u64, policy: &RetryPolicy) -> Attempt<()> {
+        if self.start.elapsed() < policy.stall {
+            return Ok(());
+        }
+        if length - self.length < policy.min_progress {
+            return Err(Failure::temporary("the transfer all but stopped"));
+        }
+        *self = Self { start: Instant::now(), length };
+        Ok(())
     }
 }
 
-/// Whether a 206 response goes on at byte `from` of a file of the published size.
-fn continues(
-    response: &Response<Body>,
-    from: u64,
-    size: Option<u64>,
-) -> std::result::Result<(), Failure> {
-    let header = response
-        .headers()
-        .get("content-range")
-        .and_then(|v| v.to_str().ok())
-        .unwrap_or_default();
+/// Whether a 206 response continues at byte `from` of a file of the published size.
+fn continues(response: &Response<Body>, from: u64, size: Option<u64>) -> Attempt<()> {
+    let header = header(response, "content-range").unwrap_or("");
     let Some((start, total)) = parse_content_range(header) else {
-        return Err(Failure::Passing(
-            format!("sent a range that makes no sense: `{header}`"),
-            Duration::ZERO,
-        ));
+        return Err(Failure::temporary(format!(
+            "sent a range that makes no sense: `{header}`"
+        )));
     };
     if start != from {
-        return Err(Failure::Passing(
-            format!("was asked to go on from byte {from} and went on from {start}"),
-            Duration::ZERO,
-        ));
+        return Err(Failure::temporary(format!(
+            "was asked to continue at byte {from} and continued at {start}"
+        )));
     }
     match (total, size) {
-        (Some(total), Some(size)) if total != size => Err(Failure::Wrong(format!(
+        (Some(total), Some(size)) if total != size => Err(Failure::other_file(format!(
             "offers {total} bytes where {size} are published: not the same file"
         ))),
         _ => Ok(()),
     }
+}
+
+/// Whether a 206 response is of the version that the part has the beginning of (RFC 9110,
+/// 15.3.7.3: parts of one strong ETag may be combined, others not). A server that was asked
+/// with a date need not repeat it.
+fn is_same_version(known: Option<&str>, response: &Response<Body>) -> Attempt<()> {
+    let Some(known) = known else { return Ok(()) };
+    let is_same = match known.starts_with('"') {
+        true => header(response, "etag") == Some(known),
+        false => header(response, "last-modified").is_none_or(|date| date == known),
+    };
+    if is_same {
+        return Ok(());
+    }
+    Err(Failure::temporary("has another version of the file now; starting over"))
+}
+
+/// What tells one version of the file from the next: a strong ETag, or the date. A weak
+/// ETag may not be sent with If-Range (RFC 9110, 13.1.5).
+fn validator(response: &Response<Body>) -> Option<String> {
+    let etag = header(response, "etag").filter(|tag| tag.starts_with('"'));
+    etag.or_else(|| header(response, "last-modified")).map(str::to_owned)
+}
+
+fn header<'a>(response: &'a Response<Body>, name: &str) -> Option<&'a str> {
+    response.headers().get(name).and_then(|value| value.to_str().ok())
 }
 
 /// The first byte and the total of `bytes FIRST-LAST/TOTAL` (RFC 9110, 14.4); the total
@@ -382,41 +480,31 @@ pub(super) fn parse_content_range(text: &str) -> Option<(u64, Option<u64>)> {
     (first <= last && total.is_none_or(|t| last < t)).then_some((first, total))
 }
 
-/// What tells one version of the file from the next: a strong ETag, or the date. A weak
-/// ETag may not be sent with If-Range (RFC 9110, 13.1.5).
-fn validator(response: &Response<Body>) -> Option<String> {
-    let header = |name: &str| {
-        response.headers().get(name).and_then(|v| v.to_str().ok()).map(str::to_owned)
-    };
-    header("etag").filter(|tag| tag.starts_with('"')).or_else(|| header("last-modified"))
-}
-
 fn refusal(status: StatusCode, response: &Response<Body>) -> Failure {
-    let what = match status.canonical_reason() {
+    let why = match status.canonical_reason() {
         Some(reason) => format!("answers {} ({reason})", status.as_u16()),
         None => format!("answers {}", status.as_u16()),
     };
-    let passing = matches!(status.as_u16(), 408 | 425 | 429) || status.is_server_error();
-    if !passing {
-        return Failure::Wrong(what);
+    let is_temporary =
+        matches!(status.as_u16(), 408 | 425 | 429) || status.is_server_error();
+    if !is_temporary {
+        return Failure::Wrong { why, is_other_file: false };
     }
-    let asked = response
-        .headers()
-        .get("retry-after")
-        .and_then(|v| v.to_str().ok()?.trim().parse().ok());
-    Failure::Passing(what, Duration::from_secs(asked.unwrap_or(0)))
+    let header = response.headers().get("retry-after");
+    let seconds = header.and_then(|v| v.to_str().ok()?.trim().parse().ok()).unwrap_or(0);
+    Failure::Temporary { why, wait: Duration::from_secs(seconds) }
 }
 
-fn trouble(error: &ureq::Error, through: &str) -> Failure {
+fn call_failure(error: &ureq::Error, through_proxy: &str) -> Failure {
     let why = client::reason(error);
     match error {
         ureq::Error::BadUri(_) | ureq::Error::Http(_) | ureq::Error::TooManyRedirects => {
-            Failure::Wrong(why)
+            Failure::Wrong { why, is_other_file: false }
         }
         // The server was there and did not finish its answer.
         ureq::Error::Timeout(Timeout::RecvResponse | Timeout::PerRead)
-        | ureq::Error::Protocol(_) => Failure::Passing(why, Duration::ZERO),
-        _ => Failure::Silent(why + through),
+        | ureq::Error::Protocol(_) => Failure::temporary(why),
+        _ => Failure::Unreachable(why + through_proxy),
     }
 }
 

@@ -2,8 +2,10 @@
 //! published layouts.
 
 use super::*;
-use crate::catalogue::{Size, Split, classes};
+use crate::catalogue::{Download, Edition, Size, Split, classes};
 use crate::checksum::Hasher;
+use crate::download::RetryPolicy;
+use crate::published::urls;
 use std::io::Write;
 use std::time::Duration;
 use torchmill::dataset::{Manifest, RawFormat};
@@ -25,13 +27,13 @@ fn edition(file: &'static str, bytes: &[u8], url: String) -> Edition {
 }
 
 fn options(root: &Path) -> Options {
-    let patience = Patience {
+    let policy = RetryPolicy {
         connect: Duration::from_millis(500),
         backoff: Duration::from_millis(1),
         rounds: 2,
-        ..Patience::default()
+        ..RetryPolicy::default()
     };
-    Options { root: root.to_path_buf(), patience, ..Options::default() }
+    Options { root: root.to_path_buf(), retries: policy, ..Options::default() }
 }
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {
@@ -72,7 +74,7 @@ fn mnist(server: &Server, images: u64) -> &'static Entry {
         name: "small-mnist",
         page: "",
         licence: "none",
-        kind: RawFormat::Idx,
+        format: RawFormat::Idx,
         image: "28x28 grey",
         classes: classes::DIGITS,
         splits: leak([
@@ -104,7 +106,7 @@ fn mnist_server() -> Server {
 fn run(entry: &Entry, options: &Options) -> Result<PathBuf> {
     let folder = options.folder(entry.name);
     let target = AtomicFolder::create(&folder)?;
-    published(target.path(), entry, options)?;
+    published::fill(target.path(), entry, options)?;
     target.commit()?;
     Ok(folder)
 }
@@ -214,7 +216,7 @@ fn an_archive_in_its_second_edition_and_again_from_the_cache() {
         name: "small-cifar100",
         page: "",
         licence: "",
-        kind: RawFormat::Cifar100,
+        format: RawFormat::Cifar100,
         image: "",
         classes: classes::CIFAR100,
         splits: &[

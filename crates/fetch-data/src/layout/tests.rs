@@ -1,5 +1,11 @@
 use super::*;
 use crate::catalogue;
+
+/// [`super::find`] in a folder, without options.
+fn find(folder: &Path, entry: Option<&Entry>, published: bool) -> Result<Layout> {
+    super::find(&SourceFolder::new(folder), entry, published, &OpenOptions::default())
+}
+
 use std::io::Write;
 
 fn put(folder: &Path, path: &str, bytes: &[u8]) {
@@ -58,7 +64,7 @@ fn cifar_is_found_where_archives_put_it() {
         put(folder.path(), &format!("{base}readme.html"), b"");
         for entry in [catalogue::find("cifar10"), None] {
             let layout = find(folder.path(), entry, false).unwrap();
-            assert_eq!(layout.manifest.kind, RawFormat::Cifar10);
+            assert_eq!(layout.manifest.format, RawFormat::Cifar10);
             assert_eq!(
                 layout.manifest.splits["train"][4],
                 format!("{base}data_batch_5.bin")
@@ -179,18 +185,62 @@ fn images_in_splits_and_classes() {
 #[test]
 fn images_in_classes_alone_and_wrapped() {
     let folder = tempfile::tempdir().unwrap();
-    put(folder.path(), "pets/test/1.jpg", b"x");
+    put(folder.path(), "pets/cow/1.jpg", b"x");
     put(folder.path(), "pets/cat/1.jpg", b"x");
     let layout = find(&folder.path().join("pets"), None, false).unwrap();
     assert_eq!(
         (layout.manifest.classes.as_slice(), layout.manifest.splits["all"].as_slice()),
-        (&["cat".into(), "test".into()][..], &[".".into()][..])
+        (&["cat".into(), "cow".into()][..], &[".".into()][..])
     );
     let layout = find(folder.path(), None, false).unwrap();
     assert_eq!(
         (layout.manifest.splits["all"].as_slice(), layout.data.splits["all"].len()),
         (&["pets".into()][..], 2)
     );
+}
+
+#[test]
+fn a_class_may_be_called_test_if_the_user_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    put(folder.path(), "test/1.jpg", b"x");
+    put(folder.path(), "cat/1.jpg", b"x");
+    assert!(fails(folder.path(), None, false).contains("--split-dirs none"));
+    let options =
+        OpenOptions { split_dirs: "none".parse().unwrap(), ..OpenOptions::default() };
+    let source = SourceFolder::new(folder.path());
+    let layout = super::find(&source, None, false, &options).unwrap();
+    assert_eq!(layout.manifest.classes, ["cat", "test"]);
+}
+
+#[test]
+fn kaggles_mnist_is_read() {
+    let names = ["train-images", "train-labels", "t10k-images", "t10k-labels"];
+    for entry in [None, Some("mnist-5k")] {
+        let folder = tempfile::tempdir().unwrap();
+        mnist(folder.path(), "", "");
+        // Each file twice: with a dot, and in a folder of its own name.
+        for name in names {
+            let number = if name.ends_with("images") { 3 } else { 1 };
+            let plain = format!("{name}-idx{number}-ubyte");
+            let bytes = fs::read(folder.path().join(&plain)).unwrap();
+            fs::remove_file(folder.path().join(&plain)).unwrap();
+            put(folder.path(), &format!("{plain}/{plain}"), &bytes);
+            put(folder.path(), &format!("{name}.idx{number}-ubyte"), &bytes);
+        }
+        let entry = entry.and_then(catalogue::find);
+        let layout = find(folder.path(), entry, false).unwrap();
+        assert_eq!(layout.manifest.splits["train"][0], "train-images.idx3-ubyte");
+        assert_eq!(layout.data.splits["train"].len(), 3);
+        // Only the folders, as when the files are unpacked one by one.
+        for name in names {
+            let number = if name.ends_with("images") { 3 } else { 1 };
+            fs::remove_file(folder.path().join(format!("{name}.idx{number}-ubyte")))
+                .unwrap();
+        }
+        let layout = find(folder.path(), entry, false).unwrap();
+        let images = "train-images-idx3-ubyte/train-images-idx3-ubyte";
+        assert_eq!(layout.manifest.splits["train"][0], images);
+    }
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! An archive entry's name, which somebody else chose: where it may be written, or why
+//! An archive entry's name, which is not to be trusted: where it may be written, or why
 //! not.
 
 use std::path::PathBuf;
@@ -56,7 +56,7 @@ pub fn safe_path(name: &[u8]) -> Result<Option<PathBuf>, &'static str> {
 
 /// Whether the entry is what macOS adds to archives (`._name`, `.DS_Store`, `__MACOSX`):
 /// it is left out.
-pub fn is_litter(path: &std::path::Path) -> bool {
+pub fn is_system_file(path: &std::path::Path) -> bool {
     path.components().any(|part| {
         let part = part.as_os_str().as_encoded_bytes();
         part.starts_with(b"._") || part == b".DS_Store" || part == b"__MACOSX"

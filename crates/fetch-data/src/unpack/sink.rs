@@ -30,7 +30,7 @@ impl<'a> Sink<'a> {
     /// Makes a folder.
     pub fn folder(&mut self, name: &[u8]) -> Result<()> {
         if let Some(path) = checked(name)?
-            && !entry::is_litter(&path)
+            && !entry::is_system_file(&path)
         {
             fs::create_dir_all(self.target.join(&path)).map_err(|e| clash(name, &e))?;
         }
@@ -42,14 +42,14 @@ impl<'a> Sink<'a> {
         let Some(path) = checked(name)? else {
             return Err(refused(name, "is a file without a name"));
         };
-        if entry::is_litter(&path) {
+        if entry::is_system_file(&path) {
             return copy(contents, &mut io::sink(), &path);
         }
         if !self.seen.insert(path.clone()) {
             return Err(refused(name, "is in the archive twice"));
         }
-        let place = self.target.join(&path);
-        if let Some(folder) = place.parent() {
+        let to = self.target.join(&path);
+        if let Some(folder) = to.parent() {
             fs::create_dir_all(folder).map_err(|e| clash(name, &e))?;
         }
         // Never through something that is already there, such as the same name in other
@@ -57,11 +57,11 @@ impl<'a> Sink<'a> {
         let mut file = OpenOptions::new()
             .write(true)
             .create_new(true)
-            .open(&place)
+            .open(&to)
             .map_err(|e| clash(name, &e))?;
         let size = copy(contents, &mut file, &path)?;
         if size >= FLUSHED_FROM {
-            file.sync_all().doing("write", &place)?;
+            file.sync_all().doing("write", &to)?;
         }
         Ok(size)
     }

@@ -42,7 +42,7 @@ impl<R: Read> Read for EndSeen<R> {
     }
 }
 
-/// `check` looks at the reader where the last entry has been read.
+/// `check` looks at the reader after the last entry.
 fn unpack_to_end<R: Read>(
     reader: R,
     sink: &mut Sink,
@@ -51,43 +51,40 @@ fn unpack_to_end<R: Read>(
 ) -> Result<()> {
     let budget = Budget::new(limit);
     let mut archive = tar::Archive::new(Budgeted::new(reader, budget.clone()));
-    let entries = archive.entries().map_err(|e| damage(&e))?;
-    let mut count = 0u64;
-    for entry in entries {
-        let mut entry = entry.map_err(|e| damage(&e))?;
-        count += 1;
-        let name = entry.path_bytes().into_owned();
-        let size = entry.size();
+    let mut is_empty = true;
+    for entry in archive.entries().map_err(|e| damage(&e))? {
+        is_empty = false;
         budget.expect_contents();
-        match entry.header().entry_type() {
-            EntryType::Directory => sink.folder(&name)?,
-            // Old archives mark folders only by a slash.
-            EntryType::Regular if name.ends_with(b"/") && size == 0 => {
-                sink.folder(&name)?;
-            }
-            EntryType::Regular | EntryType::Continuous => {
-                if sink.file(&name, &mut entry)? != size {
-                    return Err(damage(&std::io::ErrorKind::UnexpectedEof.into()));
-                }
-            }
-            // Notes about the archive as a whole, which git and others put first.
-            EntryType::XGlobalHeader => {}
-            other => return Err(refused(&name, &kind_refused(other))),
-        }
+        unpack_entry(entry.map_err(|e| damage(&e))?, sink)?;
         budget.expect_header();
     }
-    if count == 0 {
-        return Err(torchmill::Error::failed("holds no tar archive"));
+    if is_empty {
+        return Err(torchmill::Error::failed("does not hold a tar archive"));
     }
     // What follows the archive is padding. Reading it lets the decompressor check what it
     // has decompressed.
     budget.expect_contents();
     let mut rest = archive.into_inner();
     check(rest.inner())?;
-    match std::io::copy(&mut rest, &mut std::io::sink()) {
-        // Padding after the compressed data, whose checksum was right.
-        Err(e) if e.to_string() == "invalid gzip header" => Ok(()),
-        result => result.map(drop).map_err(|e| damage(&e)),
+    std::io::copy(&mut rest, &mut std::io::sink()).map(drop).map_err(|e| damage(&e))
+}
+
+fn unpack_entry<R: Read>(mut entry: tar::Entry<R>, sink: &mut Sink) -> Result<()> {
+    let name = entry.path_bytes().into_owned();
+    let size = entry.size();
+    match entry.header().entry_type() {
+        EntryType::Directory => sink.folder(&name),
+        // Old archives mark folders only by a slash.
+        EntryType::Regular if name.ends_with(b"/") && size == 0 => sink.folder(&name),
+        EntryType::Regular | EntryType::Continuous => {
+            if sink.file(&name, &mut entry)? != size {
+                return Err(damage(&std::io::ErrorKind::UnexpectedEof.into()));
+            }
+            Ok(())
+        }
+        // Notes about the archive as a whole, which git and others put first.
+        EntryType::XGlobalHeader => Ok(()),
+        other => Err(refused(&name, &kind_refused(other))),
     }
 }
 

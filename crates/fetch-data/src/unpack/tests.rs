@@ -239,13 +239,13 @@ fn what_is_no_archive_is_named() {
         (b"\xfd7zXZ\0rest", "xz"),
         (b"BZh91AY", "bzip2"),
         (b"\x28\xb5\x2f\xfd", "zstd"),
-        (b"hello", "is no archive"),
+        (b"hello", "is not an archive"),
     ] {
         let message = refusal(bytes);
         assert!(message.contains(what), "{message}");
     }
     assert!(refusal(&gzip(b"an IDX file, say")).contains("nothing was unpacked"));
-    assert!(refusal(&gzip(&[0; 1024])).contains("no tar archive"));
+    assert!(refusal(&gzip(&[0; 1024])).contains("does not hold a tar archive"));
 }
 
 fn zip_of(entries: &[(&str, &[u8])]) -> Vec<u8> {
@@ -366,7 +366,7 @@ fn tars_of_before_the_magic_are_read() {
     result.unwrap();
     assert_eq!(std::fs::read(place.target.join("a.bin")).unwrap(), b"a");
     tar[0] ^= 1;
-    assert!(refusal(&tar).contains("is no archive"));
+    assert!(refusal(&tar).contains("is not an archive"));
 }
 
 #[test]

@@ -6,21 +6,22 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use fetch_data::checksum::{Checksum, Hasher};
-use fetch_data::download::{self, Arrived, Event, Job, Patience, Want, client, probe};
-use torchmill::Result;
+use fetch_data::download::{
+    self, DownloadError, Event, FileSpec, Job, Received, RetryPolicy, client, probe,
+};
 use torchmill_testing::Sandbox;
 use torchmill_testing::web::{self, Answer, Server};
 
 /// Milliseconds where people are given seconds.
-fn quick() -> Patience {
-    Patience {
+fn quick() -> RetryPolicy {
+    RetryPolicy {
         connect: Duration::from_millis(500),
         response: Duration::from_millis(100),
         stall: Duration::from_millis(150),
-        least_per_stall: 1,
+        min_progress: 1,
         rounds: 4,
         backoff: Duration::from_millis(2),
-        longest_pause: Duration::from_millis(20),
+        max_wait: Duration::from_millis(20),
     }
 }
 
@@ -35,8 +36,8 @@ fn checksum(bytes: &[u8]) -> Checksum {
     hasher.finish()
 }
 
-fn want(urls: &[String], bytes: &[u8]) -> Want {
-    Want {
+fn want(urls: &[String], bytes: &[u8]) -> FileSpec {
+    FileSpec {
         name: "file".to_owned(),
         urls: urls.to_vec(),
         size: Some(bytes.len() as u64),
@@ -59,18 +60,12 @@ impl Here {
         self.path.with_file_name("file.part")
     }
 
-    fn get(&self, want: &Want) -> Result<Arrived> {
-        let patience = quick();
-        download::download(
-            &client::agent(&patience),
-            want,
-            &self.path,
-            &patience,
-            &|_| {},
-        )
+    fn get(&self, want: &FileSpec) -> Result<Received, DownloadError> {
+        let policy = quick();
+        download::download(&client::agent(&policy), want, &self.path, &policy, &|_| {})
     }
 
-    fn must_get(&self, want: &Want, bytes: &[u8]) -> Arrived {
+    fn must_get(&self, want: &FileSpec, bytes: &[u8]) -> Received {
         let arrived = self.get(want).unwrap();
         self.holds(bytes);
         arrived
@@ -86,7 +81,7 @@ impl Here {
         );
     }
 
-    fn must_fail(&self, want: &Want) -> String {
+    fn must_fail(&self, want: &FileSpec) -> String {
         let message = self.get(want).unwrap_err().to_string();
         assert!(!self.path.exists(), "a file that is not right has the final name");
         message
@@ -137,7 +132,7 @@ fn a_slow_server_is_waited_for() {
 fn a_drip_that_would_take_years_counts_as_stalled() {
     let bytes = contents();
     let server = Server::start(|_, _| Answer::ok(contents()).drip(1));
-    let patience = Patience { least_per_stall: 1 << 20, rounds: 1, ..quick() };
+    let policy = RetryPolicy { min_progress: 1 << 20, rounds: 1, ..quick() };
     let here = Here::new();
     let want = want(&[server.url("/file")], &bytes);
     // Each try brings something, so it is taken up again; a few are enough to see.
@@ -147,8 +142,8 @@ fn a_drip_that_would_take_years_counts_as_stalled() {
             notes.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
         }
     };
-    let small = Want { size: None, checksum: None, ..want };
-    download::download(&client::agent(&patience), &small, &here.path, &patience, &count)
+    let small = FileSpec { size: None, checksum: None, ..want };
+    download::download(&client::agent(&policy), &small, &here.path, &policy, &count)
         .unwrap_err();
     assert!(notes.load(std::sync::atomic::Ordering::SeqCst) >= 1);
 }
@@ -189,9 +184,9 @@ fn what_came_is_kept_for_the_next_run() {
     });
     let here = Here::new();
     let want = want(&[server.url("/file")], &bytes);
-    let patience = Patience { rounds: 1, ..quick() };
-    let agent = client::agent(&patience);
-    let message = download::download(&agent, &want, &here.path, &patience, &|_| {})
+    let policy = RetryPolicy { rounds: 1, ..quick() };
+    let agent = client::agent(&policy);
+    let message = download::download(&agent, &want, &here.path, &policy, &|_| {})
         .unwrap_err()
         .to_string();
     assert!(message.contains("are kept"), "{message}");
@@ -239,7 +234,7 @@ fn a_file_that_changes_meanwhile_is_never_mixed() {
         _ => Answer::ranged(r, &then, "\"new\""),
     });
     // Nothing is known of the file but what the server says.
-    let want = Want {
+    let want = FileSpec {
         name: "file".into(),
         urls: vec![server.url("/file")],
         size: None,
@@ -257,7 +252,7 @@ fn without_a_validator_and_a_checksum_nothing_is_resumed() {
         let answer = Answer::ok(served.clone()).header("ETag", "W/\"weak\"");
         if n == 0 { answer.cut(70_000) } else { answer }
     });
-    let want = Want {
+    let want = FileSpec {
         name: "file".into(),
         urls: vec![server.url("/file")],
         size: None,
@@ -405,7 +400,7 @@ fn a_body_shorter_than_announced_is_not_taken_for_whole() {
     let server =
         Server::start(move |_, _| Answer::ok(served.clone()).length(Some(300_000)));
     // Nothing but Content-Length tells.
-    let want = Want {
+    let want = FileSpec {
         name: "file".into(),
         urls: vec![server.url("/file")],
         size: None,
@@ -468,12 +463,11 @@ fn what_cannot_be_written_says_so() {
     let folder = Sandbox::new();
     let file = folder.path().join("a file");
     fs::write(&file, "").unwrap();
-    let patience = quick();
+    let policy = quick();
     let want = want(&[server.url("/file")], &contents());
     let to: &Path = &file.join("below/file");
-    let error =
-        download::download(&client::agent(&patience), &want, to, &patience, &|_| {})
-            .unwrap_err();
+    let error = download::download(&client::agent(&policy), &want, to, &policy, &|_| {})
+        .unwrap_err();
     assert!(error.to_string().contains("a file"), "{error}");
     assert!(server.requests().is_empty());
 }
@@ -535,4 +529,62 @@ fn probing_asks_for_one_byte_of_the_right_file() {
     {
         assert!(why.contains(reason), "{why}");
     }
+}
+
+#[test]
+fn a_partial_answer_of_another_version_is_not_joined() {
+    // RFC 9110, 15.3.7.3: only parts with the same strong ETag may be combined. Without a
+    // checksum nothing else would tell.
+    let new: Vec<u8> = contents().iter().map(|byte| byte ^ 0xff).collect();
+    let served = new.clone();
+    let server = Server::start(move |request, number| match number {
+        0 => Answer::ok(contents()).header("ETag", "\"old\"").cut(100_000),
+        // It ignores If-Range.
+        1 => Answer::new(206, &served[100_000..])
+            .header("Content-Range", "bytes 100000-299999/300000")
+            .header("ETag", "\"new\""),
+        _ => Answer::ranged(request, &served, "\"new\""),
+    });
+    let here = Here::new();
+    let mut want = want(&[server.url("/file")], &new);
+    (want.checksum, want.size) = (None, None);
+    here.must_get(&want, &new);
+    assert!(server.requests()[1].header("if-range").is_some());
+}
+
+#[test]
+fn a_partial_answer_without_an_etag_is_not_joined_to_one_with() {
+    let bytes = contents();
+    let served = bytes.clone();
+    let server = Server::start(move |request, number| match number {
+        0 => Answer::ok(contents()).header("ETag", "\"old\"").cut(100_000),
+        1 => Answer::new(206, &served[100_000..])
+            .header("Content-Range", "bytes 100000-299999/300000"),
+        _ => Answer::ranged(request, &served, "\"old\""),
+    });
+    let here = Here::new();
+    let mut want = want(&[server.url("/file")], &bytes);
+    (want.checksum, want.size) = (None, None);
+    here.must_get(&want, &bytes);
+    assert_eq!(server.requests()[2].range_start(), None, "it should start over");
+}
+
+#[test]
+fn a_source_that_brings_almost_nothing_gives_way_to_the_next() {
+    let bytes = contents();
+    let served = bytes.clone();
+    // Each answer brings 10 bytes and breaks off: progress, but below the floor.
+    let slow = Server::start(move |request, _| {
+        let start = request.range_start().unwrap_or(0);
+        Answer::ranged(request, &served, "\"x\"").cut(if start == 0 { 0 } else { 10 })
+    });
+    let served = bytes.clone();
+    let good = Server::start(move |request, _| Answer::ranged(request, &served, "\"x\""));
+    let here = Here::new();
+    let want = want(&[slow.url("/file"), good.url("/file")], &bytes);
+    let policy = RetryPolicy { min_progress: 1000, ..quick() };
+    let agent = client::agent(&policy);
+    download::download(&agent, &want, &here.path, &policy, &|_| {}).unwrap();
+    here.holds(&bytes);
+    assert_eq!(slow.requests().len(), 1);
 }

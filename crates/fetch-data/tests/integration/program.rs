@@ -90,7 +90,7 @@ fn the_sample_needs_no_network() {
     let manifest = Manifest::read(&set).unwrap().unwrap();
     assert!(
         manifest.verified
-            && manifest.kind == RawFormat::Idx
+            && manifest.format == RawFormat::Idx
             && manifest.checksums.len() == 4
     );
     assert!(fs::read_to_string(set.join("ATTRIBUTION")).unwrap().contains("LeCun"));
@@ -332,6 +332,131 @@ fn a_dead_proxy_is_named() {
     let output = command.env("http_proxy", "http://127.0.0.1:1").output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     assert!(err(&output).contains("through the proxy 127.0.0.1:1"), "{}", err(&output));
+}
+
+/// An archive of these files.
+fn tar_of(files: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut builder = tar::Builder::new(Vec::new());
+    for (name, bytes) in files {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(bytes.len() as u64);
+        header.set_mode(0o644);
+        builder.append_data(&mut header, name, *bytes).unwrap();
+    }
+    builder.into_inner().unwrap()
+}
+
+const IMAGE: &[u8] = b"P6 1 1 255\nabc";
+
+fn import(folder: &Path, name: &str, archive: &[u8]) -> (Manifest, String) {
+    let file = format!("{name}.tar");
+    fs::write(folder.join(&file), archive).unwrap();
+    let output = fetch(folder, &[name, "--from", &file]);
+    out(&output);
+    let manifest = Manifest::read(&folder.join("data/raw").join(name)).unwrap().unwrap();
+    (manifest, err(&output))
+}
+
+#[test]
+fn an_archive_without_a_top_folder_has_the_class_of_its_name() {
+    let folder = Sandbox::new();
+    let archive = tar_of(&[("1.ppm", IMAGE), ("2.ppm", IMAGE)]);
+    let (manifest, said) = import(folder.path(), "flat", &archive);
+    assert_eq!(
+        (manifest.classes, manifest.source.as_str()),
+        (vec!["flat".into()], "flat.tar")
+    );
+    assert!(!said.contains(".partial"), "{said}");
+    // Messages name the archive, not the folder that it was unpacked in.
+    fs::write(folder.path().join("none.tar"), tar_of(&[("a/b.txt", b"x")])).unwrap();
+    let message = fails(folder.path(), &["none", "--from", "none.tar"], 1);
+    assert!(message.contains("none.tar holds no data set"), "{message}");
+    assert!(!message.contains(".partial"), "{message}");
+}
+
+#[test]
+fn a_webdataset_keeps_its_labels() {
+    let folder = Sandbox::new();
+    let archive = tar_of(&[
+        ("00000000.ppm", IMAGE),
+        ("00000000.cls", b"2"),
+        ("00000001.ppm", IMAGE),
+        ("00000001.cls", b"0"),
+    ]);
+    let (manifest, said) = import(folder.path(), "web", &archive);
+    assert_eq!(manifest.classes, ["0", "1", "2"]);
+    assert!(said.contains("2 images in 3 classes"), "{said}");
+    let set = folder.path().join("data/raw/web");
+    assert!(set.join("2/00000000.ppm").exists() && !set.join("00000000.cls").exists());
+    // A folder with the unpacked files.
+    for (name, bytes) in [("a.ppm", IMAGE), ("a.cls", b"cat")] {
+        fs::create_dir_all(folder.path().join("unpacked")).unwrap();
+        fs::write(folder.path().join("unpacked").join(name), bytes).unwrap();
+    }
+    out(&fetch(folder.path(), &["again", "--from", "unpacked"]));
+    assert!(folder.path().join("data/raw/again/cat/a.ppm").exists());
+    assert!(folder.path().join("unpacked/a.cls").exists());
+}
+
+#[test]
+fn what_is_left_out_is_said_and_splits_can_be_named() {
+    let folder = Sandbox::new();
+    let archive = tar_of(&[
+        ("a/cat/1.ppm", IMAGE),
+        ("a/dog/1.ppm", IMAGE),
+        ("b/cat/1.ppm", IMAGE),
+        ("b/dog/1.ppm", IMAGE),
+        ("3.ppm", IMAGE),
+    ]);
+    fs::write(folder.path().join("set.tar"), archive).unwrap();
+    let dirs = ["set", "--from", "set.tar", "--split-dirs", "train=a,test=b"];
+    let output = fetch(folder.path(), &dirs);
+    out(&output);
+    assert!(err(&output).contains("2 train and 2 test images in 2 classes"));
+    assert!(err(&output).contains("3.ppm: it is in no class folder"), "{}", err(&output));
+}
+
+#[test]
+fn class_names_that_prep_would_refuse_are_refused_at_once() {
+    let folder = Sandbox::new();
+    for class in ["a\tb", "a\nb"] {
+        let path = folder.path().join("pets").join(class).join("1.ppm");
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, IMAGE).unwrap();
+        let message = fails(folder.path(), &["mypets", "--from", "pets"], 1);
+        assert!(message.contains("cannot be the name of a folder"), "{message}");
+        fs::remove_dir_all(folder.path().join("pets")).unwrap();
+    }
+}
+
+#[test]
+fn fetches_at_the_same_time_do_not_fail_on_each_other() {
+    let folder = Sandbox::new();
+    pets(folder.path());
+    for args in [&["mnist-5k"][..], &["mnist-5k", "--force"], &["mine", "--from", "pets"]]
+    {
+        let start = |_| command(folder.path(), args).arg("-q").spawn().unwrap();
+        let mut fetches: Vec<_> = (0..6).map(start).collect();
+        for fetch in &mut fetches {
+            assert!(fetch.wait().unwrap().success(), "{args:?}");
+        }
+    }
+    let root = folder.path().join("data/raw");
+    for name in ["mnist-5k", "mine"] {
+        assert!(Manifest::read(&root.join(name)).unwrap().is_some());
+    }
+    assert_eq!(fs::read_dir(&root).unwrap().count(), 2, "something was left over");
+}
+
+#[test]
+fn what_a_killed_fetch_moved_aside_is_put_back() {
+    let folder = Sandbox::new();
+    pets(folder.path());
+    out(&fetch(folder.path(), &["mine", "--from", "pets"]));
+    let root = folder.path().join("data/raw");
+    fs::rename(root.join("mine"), root.join(".partial-mine.replaced")).unwrap();
+    assert_eq!(out(&fetch(folder.path(), &["mine"])), "data/raw/mine\n");
+    assert!(root.join("mine/cat/1.ppm").exists());
 }
 
 /// Two images of cats and dogs in `folder/pets`.

@@ -18,7 +18,7 @@ fn a_damaged_batch_of_cifar() {
         dir.path(),
         &["cifar", "-o", "out"],
         1,
-        "cifar/data_batch_4.bin: has 6,145 bytes, which is no whole number",
+        "cifar/data_batch_4.bin: has 6,145 bytes, which is not a whole number",
     );
     let mut wrong = bytes;
     wrong[3073] = 77;
@@ -161,7 +161,7 @@ fn pipes_and_devices_in_a_list_are_no_images() {
             dir.path(),
             &["list.csv", "-o", "out"],
             1,
-            &format!("{path} is no regular file"),
+            &format!("{path} is not a regular file"),
         );
     }
 }

@@ -90,7 +90,7 @@ fn both_splits_have_images() {
         dir.path(),
         &["heap", "-o", "out", "--test-fraction", "0.01"],
         2,
-        "is not one image",
+        "is less than one image",
     );
     let all =
         (0..10).flat_map(|i| ["cat", "dog"].map(|class| format!("{class}/{i}.ppm\n")));

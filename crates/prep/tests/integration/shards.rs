@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use torchmill::dataset::{OpenOptions, SourceFolder, detect};
 use torchmill_testing::{Sandbox, names, pixel, write_cifar10, write_pets, write_ppm};
 
 use crate::{command, fail, pipe, printed, run, shards, succeed};
@@ -158,7 +159,9 @@ fn a_verified_file_that_was_touched_since_is_read_again() {
     write_cifar10(&dir.join("cifar"), 1);
     let batch = dir.path().join("cifar/test_batch.bin");
     let mut manifest =
-        torchmill::dataset::detect::manifest(&dir.path().join("cifar")).unwrap();
+        detect(&SourceFolder::new(&dir.path().join("cifar")), &OpenOptions::default())
+            .unwrap()
+            .manifest;
     for files in manifest.splits.values() {
         manifest
             .checksums

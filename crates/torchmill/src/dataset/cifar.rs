@@ -4,69 +4,133 @@
 
 use std::path::Path;
 
-use super::records::{self, Bytes, Records};
+use super::detect::{Detected, describe, holding};
+use super::records::{Bytes, Records};
+use super::source_folder::SourceFolder;
 use super::store::Store;
 use super::{Dataset, Manifest, RawFormat, Sample};
 use crate::{Context, Error, Result, progress};
 
-const SHAPE: [usize; 3] = [3, 32, 32];
-const PIXELS: usize = 3 * 32 * 32;
+/// An image's shape, channels first.
+pub(super) const SHAPE: [usize; 3] = [3, 32, 32];
+/// Its bytes.
+pub(super) const PIXELS: usize = 3 * 32 * 32;
 
-/// Adds a split's batch files to `set` and returns their samples.
+/// CIFAR-10's batches in `folder` or in the folder that its archive makes.
+pub(super) fn detect_cifar10(folder: &SourceFolder) -> Result<Option<Detected>> {
+    let subfolders = ["", "cifar-10-batches-bin"];
+    let Some(sub) = holding(folder, &subfolders, "data_batch_1.bin")
+        .or_else(|| holding(folder, &subfolders, "test_batch.bin"))
+    else {
+        return Ok(None);
+    };
+    let classes = class_names(folder, &format!("{sub}batches.meta.txt"))?;
+    let train = (1..=5).map(|i| format!("{sub}data_batch_{i}.bin")).collect();
+    let test = vec![format!("{sub}test_batch.bin")];
+    let splits = [("train".to_owned(), train), ("test".to_owned(), test)].into();
+    let manifest = describe(folder, "cifar10", RawFormat::Cifar10, classes, splits);
+    Ok(Some(Detected { manifest, notes: Vec::new() }))
+}
+
+/// CIFAR-100's files in `folder` or in the folder that its archive makes.
+pub(super) fn detect_cifar100(folder: &SourceFolder) -> Result<Option<Detected>> {
+    let names = "fine_label_names.txt";
+    let Some(sub) = holding(folder, &["", "cifar-100-binary"], names) else {
+        return Ok(None);
+    };
+    let classes = class_names(folder, &format!("{sub}{names}"))?;
+    let file = |split: &str| (split.to_owned(), vec![format!("{sub}{split}.bin")]);
+    let splits = [file("train"), file("test")].into();
+    let manifest = describe(folder, "cifar100", RawFormat::Cifar100, classes, splits);
+    Ok(Some(Detected { manifest, notes: Vec::new() }))
+}
+
+/// The class names in one of CIFAR's text files, one a line.
+fn class_names(folder: &SourceFolder, name: &str) -> Result<Vec<String>> {
+    let shown = folder.shown_path(name);
+    let text = std::fs::read_to_string(folder.join(name))
+        .doing("read the class names in", &shown)?;
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let names: Vec<String> = lines.map(str::to_owned).collect();
+    if names.is_empty() {
+        return Err(Error::failed(format_args!(
+            "{} holds no class names",
+            shown.display()
+        )));
+    }
+    Ok(names)
+}
+
+/// Adds a split's batch files to `set` and returns their samples. A record begins with
+/// `label_bytes` bytes, of which the last is the label.
 pub(super) fn open(
     set: &mut Dataset,
-    folder: &Path,
+    folder: &SourceFolder,
     manifest: &Manifest,
     files: &[String],
+    label_bytes: usize,
 ) -> Result<Vec<Sample>> {
-    // CIFAR-100's classes are the fine ones: its label is the second byte.
-    let before = if manifest.kind == RawFormat::Cifar100 { 2 } else { 1 };
     let mut samples = Vec::new();
     for name in files {
-        let records = open_file(folder, name, manifest, before)?;
-        let store = set.stores.len() as u32;
-        let mut i = 0;
-        let mut label_of = |record: &[u8]| {
-            let label = u32::from(record[before - 1]);
-            if label as usize >= manifest.classes.len() {
-                return Err(Error::failed(format_args!(
-                    "{}: record {i} (at byte {}) has label {label}, but there are {} classes: the file is \
-                     damaged or of another data set",
-                    records.path.display(),
-                    records.offset(i),
-                    manifest.classes.len()
-                )));
-            }
-            samples.push(Sample { label, store, record: i as u32 });
-            i += 1;
-            Ok(())
-        };
-        let record = before + PIXELS;
-        let labels =
-            |block: &[u8]| block.chunks_exact(record).try_for_each(&mut label_of);
-        records.bytes.blocks(0, record * 256, labels).doing("read", &records.path)??;
-        set.add_store(Store::Records(records))?;
+        let records = open_file(folder, name, manifest, label_bytes)?;
+        let labels = read_labels(&records)?;
+        check_labels(&labels, &records, &folder.shown_path(name), &manifest.classes)?;
+        let store = set.next_store()?;
+        for (label, record) in labels.iter().zip(0..) {
+            samples.push(Sample { label: u32::from(*label), store, record });
+        }
+        set.stores.push(Store::Records(records));
     }
     Ok(samples)
 }
 
+/// The label of every record.
+fn read_labels(records: &Records) -> Result<Vec<u8>> {
+    let record = records.before + PIXELS;
+    let mut labels = Vec::with_capacity(records.count);
+    let take = |block: &[u8]| {
+        labels.extend(block.chunks_exact(record).map(|r| r[records.before - 1]));
+        Ok(())
+    };
+    records.bytes.blocks(0, record * 256, take).doing("read", &records.path)??;
+    Ok(labels)
+}
+
+fn check_labels(
+    labels: &[u8],
+    records: &Records,
+    shown: &Path,
+    classes: &[String],
+) -> Result<()> {
+    let Some(i) = labels.iter().position(|&l| usize::from(l) >= classes.len()) else {
+        return Ok(());
+    };
+    Err(Error::failed(format_args!(
+        "{}: record {i} (at byte {}) has label {}, but there are {} classes: the file is \
+         damaged or of another data set",
+        shown.display(),
+        records.offset(i),
+        labels[i],
+        classes.len()
+    )))
+}
+
 fn open_file(
-    folder: &Path,
+    folder: &SourceFolder,
     name: &str,
     manifest: &Manifest,
-    before: usize,
+    label_bytes: usize,
 ) -> Result<Records> {
-    let path = records::inside(folder, name)?;
-    let bytes = Bytes::open(&path)?;
-    let count =
-        count(bytes.count as usize, before).map_err(|e| e.within(path.display()))?;
-    let checksum = manifest.checksums.get(name).cloned();
+    folder.check_inside(name)?;
+    let (path, shown) = (folder.join(name), folder.shown_path(name));
+    let bytes = Bytes::open(&path, &shown)?;
+    let count = count(bytes.count, label_bytes).map_err(|e| e.within(shown.display()))?;
     Ok(Records {
         path,
         name: name.to_owned(),
-        checksum,
+        checksum: manifest.checksums.get(name).cloned(),
         start: 0,
-        before,
+        before: label_bytes,
         shape: SHAPE,
         count,
         bytes,
@@ -74,16 +138,18 @@ fn open_file(
 }
 
 /// How many records a file of this length holds.
-fn count(length: usize, before: usize) -> Result<usize> {
-    let record = before + PIXELS;
-    match (length / record, length % record) {
-        (0, _) | (_, 1..) => Err(Error::failed(format_args!(
-            "has {} bytes, which is no whole number of records of {} bytes: it is truncated or no batch of \
-             CIFAR's binary version; fetch it again",
-            progress::count(length as u64),
-            progress::count(record as u64)
-        ))),
-        (count, _) if u32::try_from(count).is_ok() => Ok(count),
-        _ => Err(Error::failed("has more than 4 billion records")),
+fn count(length: u64, label_bytes: usize) -> Result<usize> {
+    let record = (label_bytes + PIXELS) as u64;
+    if length == 0 || !length.is_multiple_of(record) {
+        return Err(Error::failed(format_args!(
+            "has {} bytes, which is not a whole number of records of {} bytes: it is \
+             truncated or not a batch of CIFAR's binary version; fetch it again",
+            progress::count(length),
+            progress::count(record)
+        )));
+    }
+    match u32::try_from(length / record) {
+        Ok(count) => Ok(count as usize),
+        Err(_) => Err(Error::failed("has more than 4 billion records")),
     }
 }

@@ -14,9 +14,10 @@ impl Dataset {
     ///
     /// Sources get their data set's name as a prefix, `pets/cat/1.jpg`.
     pub fn concat(sets: Vec<Self>) -> Result<Self> {
-        if sets.len() == 1 {
-            return Ok(sets.into_iter().next().unwrap_or_else(Self::empty));
-        }
+        let sets = match <[Self; 1]>::try_from(sets) {
+            Ok([only]) => return Ok(only),
+            Err(sets) => sets,
+        };
         let all: BTreeSet<&String> = sets.iter().flat_map(|s| &s.classes).collect();
         let complete = sets.iter().find(|s| s.classes.len() == all.len());
         let classes = complete.map_or_else(
@@ -24,7 +25,7 @@ impl Dataset {
             |s| s.classes.clone(),
         );
         let names: Vec<_> = sets.iter().map(|s| s.name.as_str()).collect();
-        let mut joined = Self { name: names.join("+"), classes, ..Self::empty() };
+        let mut joined = Self { name: names.join("+"), classes, ..Self::default() };
         let prefixes = prefixes(&names);
         for (set, prefix) in sets.into_iter().zip(prefixes) {
             joined.append(set, &prefix)?;
@@ -33,7 +34,7 @@ impl Dataset {
     }
 
     fn append(&mut self, set: Self, prefix: &str) -> Result<()> {
-        let first = self.stores.len() as u32;
+        let first = self.next_store()?;
         for mut store in set.stores {
             match &mut store {
                 Store::Records(records) => {
@@ -41,12 +42,9 @@ impl Dataset {
                 }
                 Store::Files(files) => files.prefix = format!("{prefix}{}", files.prefix),
             }
-            self.add_store(store)?;
+            self.stores.push(store);
         }
-        let label_of = |name: &String| {
-            self.classes.iter().position(|c| c == name).unwrap_or_default() as u32
-        };
-        let labels: Vec<u32> = set.classes.iter().map(label_of).collect();
+        let labels: Vec<u32> = set.classes.iter().map(|c| self.label_of(c)).collect();
         for (split, samples) in set.splits {
             let moved = samples.into_iter().map(|s| Sample {
                 label: labels[s.label as usize],
@@ -56,28 +54,26 @@ impl Dataset {
             self.splits.entry(split).or_default().extend(moved);
         }
         self.notes.extend(set.notes);
-        self.empty.extend(set.empty);
+        self.gaps.extend(set.gaps);
         Ok(())
     }
 
-    fn empty() -> Self {
-        Self {
-            name: String::new(),
-            classes: Vec::new(),
-            splits: std::collections::BTreeMap::new(),
-            notes: Vec::new(),
-            empty: Vec::new(),
-            stores: Vec::new(),
-        }
+    #[allow(clippy::expect_used, reason = "the classes are those of all data sets")]
+    fn label_of(&self, class: &str) -> u32 {
+        let label = self.classes.iter().position(|c| c == class);
+        label.expect("the joined classes hold every data set's classes") as u32
     }
 }
 
 /// A prefix for each data set's sources: its name, and its number where names repeat.
 fn prefixes(names: &[&str]) -> Vec<String> {
-    let repeated = |name: &str| names.iter().filter(|&&n| n == name).count() > 1;
-    let prefix = |(i, name): (usize, &&str)| match repeated(name) {
-        true => format!("{name}-{}/", i + 1),
-        false => format!("{name}/"),
-    };
-    names.iter().enumerate().map(prefix).collect()
+    let mut prefixes = Vec::new();
+    for (i, name) in names.iter().enumerate() {
+        let repeats = names.iter().filter(|other| *other == name).count() > 1;
+        prefixes.push(match repeats {
+            true => format!("{name}-{}/", i + 1),
+            false => format!("{name}/"),
+        });
+    }
+    prefixes
 }

@@ -3,9 +3,14 @@
 //! row-major order. Gzipped or not. Source: the description on the MNIST database's page,
 //! <http://yann.lecun.com/exdb/mnist/>.
 
+mod detect;
+
 use std::path::Path;
 
-use super::records::{self, Bytes, Records};
+pub(super) use detect::detect;
+
+use super::records::{Bytes, Records};
+use super::source_folder::SourceFolder;
 use super::store::Store;
 use super::{Dataset, Manifest, Sample};
 use crate::{Context, Error, Result, progress};
@@ -23,73 +28,86 @@ struct Header {
 /// Adds a split's files, images and labels, to `set` and returns their samples.
 pub(super) fn open(
     set: &mut Dataset,
-    folder: &Path,
+    folder: &SourceFolder,
     manifest: &Manifest,
     files: &[String],
 ) -> Result<Vec<Sample>> {
     let [images, labels] = files else {
         return Err(Error::failed(format_args!(
-            "{}: a split of an IDX data set has two files, images and labels; dataset.toml lists {}",
-            folder.display(),
+            "{}: a split of an IDX data set has two files, images and labels, but \
+             dataset.toml lists {}",
+            folder.shown(),
             files.len()
         )));
     };
-    let path = records::inside(folder, images)?;
-    let (bytes, header) = open_file(&path)?;
+    let records = open_images(folder, images, manifest)?;
+    let labels = open_labels(folder, labels, &records, manifest)?;
+    let store = set.next_store()?;
+    set.stores.push(Store::Records(records));
+    let mut samples = Vec::with_capacity(labels.len());
+    for (label, record) in labels.iter().zip(0..) {
+        samples.push(Sample { label: u32::from(*label), store, record });
+    }
+    Ok(samples)
+}
+
+fn open_images(
+    folder: &SourceFolder,
+    name: &str,
+    manifest: &Manifest,
+) -> Result<Records> {
+    folder.check_inside(name)?;
+    let (path, shown) = (folder.join(name), folder.shown_path(name));
+    let (bytes, header) = open_file(&path, &shown)?;
     let [count, height, width] = header.dims[..] else {
         return Err(Error::failed(format_args!(
             "{}: holds an array of shape {:?}, not images [count, height, width]",
-            path.display(),
+            shown.display(),
             header.dims
         )));
     };
     if height == 0 || width == 0 || u32::try_from(count).is_err() {
         return Err(Error::failed(format_args!(
             "{}: says it holds {count} images of {height} x {width}",
-            path.display()
+            shown.display()
         )));
     }
-
-    let labels_path = records::inside(folder, labels)?;
-    let labels = open_labels(&labels_path, count, manifest, &path)?;
-    let store = set.add_store(Store::Records(Records {
+    Ok(Records {
         path,
-        name: images.clone(),
-        checksum: manifest.checksums.get(images).cloned(),
+        name: name.to_owned(),
+        checksum: manifest.checksums.get(name).cloned(),
         start: header.start,
         before: 0,
         shape: [1, height, width],
         count,
         bytes,
-    }))?;
-    Ok(labels
-        .iter()
-        .zip(0..)
-        .map(|(&label, record)| Sample { label: label.into(), store, record })
-        .collect())
+    })
 }
 
 fn open_labels(
-    path: &Path,
-    count: usize,
+    folder: &SourceFolder,
+    name: &str,
+    images: &Records,
     manifest: &Manifest,
-    images: &Path,
 ) -> Result<Vec<u8>> {
-    let (bytes, header) = open_file(path)?;
-    if header.dims != [count] {
+    folder.check_inside(name)?;
+    let shown = folder.shown_path(name);
+    let (bytes, header) = open_file(&folder.join(name), &shown)?;
+    if header.dims != [images.count] {
         return Err(Error::failed(format_args!(
-            "{}: holds labels of shape {:?}, but {} holds {count} images",
-            path.display(),
+            "{}: holds labels of shape {:?}, but {} holds {} images",
+            shown.display(),
             header.dims,
-            images.display()
+            folder.shown_path(&images.name).display(),
+            images.count
         )));
     }
-    let labels = elements(&bytes, &header, path)?;
+    let labels = elements(&bytes, &header, &shown)?;
     match labels.iter().position(|&l| usize::from(l) >= manifest.classes.len()) {
         None => Ok(labels),
         Some(i) => Err(Error::failed(format_args!(
             "{}: label {i} (at byte {}) is {}, but there are {} classes",
-            path.display(),
+            shown.display(),
             header.start + i,
             labels[i],
             manifest.classes.len()
@@ -98,29 +116,30 @@ fn open_labels(
 }
 
 /// The largest label of an IDX file of labels, to count classes that have no names.
-pub(super) fn largest_label(path: &Path) -> Result<u8> {
-    let (bytes, header) = open_file(path)?;
-    elements(&bytes, &header, path)?
-        .into_iter()
-        .max()
-        .ok_or_else(|| Error::failed(format_args!("{}: holds no labels", path.display())))
+fn largest_label(folder: &SourceFolder, name: &str) -> Result<u8> {
+    let shown = folder.shown_path(name);
+    let (bytes, header) = open_file(&folder.join(name), &shown)?;
+    let labels = elements(&bytes, &header, &shown)?;
+    labels.into_iter().max().ok_or_else(|| {
+        Error::failed(format_args!("{}: holds no labels", shown.display()))
+    })
 }
 
-fn open_file(path: &Path) -> Result<(Bytes, Header)> {
-    let bytes = Bytes::open(path)?;
-    let head = bytes.head(MAX_HEADER).doing("read", path)?;
-    let header = parse(&head, bytes.count).map_err(|e| e.within(path.display()))?;
+fn open_file(path: &Path, shown: &Path) -> Result<(Bytes, Header)> {
+    let bytes = Bytes::open(path, shown)?;
+    let head = bytes.head(MAX_HEADER).doing("read", shown)?;
+    let header = parse(&head, bytes.count).map_err(|e| e.within(shown.display()))?;
     Ok((bytes, header))
 }
 
 /// All of a file's elements.
-fn elements(bytes: &Bytes, header: &Header, path: &Path) -> Result<Vec<u8>> {
+fn elements(bytes: &Bytes, header: &Header, shown: &Path) -> Result<Vec<u8>> {
     let mut elements = Vec::new();
     let take = |block: &[u8]| {
         elements.extend_from_slice(block);
         Ok(())
     };
-    bytes.blocks(header.start as u64, 1 << 16, take).doing("read", path)??;
+    bytes.blocks(header.start as u64, 1 << 16, take).doing("read", shown)??;
     Ok(elements)
 }
 
@@ -137,7 +156,8 @@ fn parse(head: &[u8], length: u64) -> Result<Header> {
     };
     if kind != 8 {
         return Err(Error::failed(format_args!(
-            "is an IDX file of element type {kind:#04x}; only unsigned bytes (0x08) are images or labels"
+            "is an IDX file of element type {kind:#04x}; only unsigned bytes (0x08) are images \
+             or labels"
         )));
     }
     let start = 4 + 4 * dims;
@@ -155,8 +175,8 @@ fn parse(head: &[u8], length: u64) -> Result<Header> {
     let expected = elements.and_then(|n| n.checked_add(start as u64));
     if dims.is_empty() || expected != Some(length) {
         return Err(Error::failed(format_args!(
-            "has {} bytes, but its header, shape {dims:?}, asks for {}: it is truncated or damaged; fetch it \
-             again",
+            "has {} bytes, but its header, shape {dims:?}, asks for {}: it is truncated or \
+             damaged; fetch it again",
             progress::count(length),
             expected.map_or_else(|| "more than there can be".to_owned(), progress::count),
         )));

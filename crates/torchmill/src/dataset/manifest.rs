@@ -1,4 +1,4 @@
-//! dataset.toml: what `fetch-data` leaves beside a raw data set, so that `prep` need not
+//! dataset.toml: what `fetch-data` writes next to a raw data set, so that `prep` need not
 //! guess.
 
 use std::collections::BTreeMap;
@@ -6,26 +6,11 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::raw_format::RawFormat;
 use crate::{Context, Error, Result, atomic};
 
 /// The manifest's file name.
 pub const FILE: &str = "dataset.toml";
-
-/// How a data set's images are stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum RawFormat {
-    /// CIFAR's binary version: records of one label byte (CIFAR-10) and 3,072 pixel
-    /// bytes, channels first.
-    Cifar10,
-    /// CIFAR-100's: a coarse and a fine label byte, then the pixels.
-    Cifar100,
-    /// IDX files (MNIST and its relatives), gzipped or not: a file of images, then a file
-    /// of labels.
-    Idx,
-    /// Image files in a folder per class.
-    ImageFolder,
-}
 
 /// The contents of dataset.toml.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,7 +19,8 @@ pub struct Manifest {
     /// The data set's name, such as `cifar10`.
     pub name: String,
     /// How it is stored.
-    pub kind: RawFormat,
+    #[serde(rename = "kind")]
+    pub format: RawFormat,
     /// The class names; a label is an index into them.
     pub classes: Vec<String>,
     /// Where it came from: a URL or a path.
@@ -45,8 +31,8 @@ pub struct Manifest {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub licence: String,
     /// Each split's files (relative to the manifest's folder), in order; for
-    /// [`RawFormat::Idx`] images then labels; for [`RawFormat::ImageFolder`] the folder that holds
-    /// the class folders.
+    /// [`RawFormat::Idx`] images then labels; for [`RawFormat::ImageFolder`] the folder
+    /// that holds the class folders.
     pub splits: BTreeMap<String, Vec<String>>,
     /// Each file's checksum, `sha256:HEX`, relative to the manifest's folder. Empty for
     /// image folders.
@@ -55,7 +41,7 @@ pub struct Manifest {
 }
 
 impl Manifest {
-    /// Reads `folder/dataset.toml`; `None` where there is none.
+    /// Reads `folder/dataset.toml`; `None` if the file is not there.
     pub fn read(folder: &Path) -> Result<Option<Self>> {
         let path = folder.join(FILE);
         let text = match std::fs::read_to_string(&path) {
@@ -71,17 +57,18 @@ impl Manifest {
     /// Refuses what would lead outside a folder: a split's name becomes part of file
     /// names, and the classes of image folders are folders. Files are checked where they
     /// are opened.
-    fn check(&self) -> Result<()> {
-        if let Some(split) = self.splits.keys().find(|split| !is_plain(split)) {
+    pub(super) fn check(&self) -> Result<()> {
+        if let Some(split) = self.splits.keys().find(|split| !is_file_name(split)) {
             return Err(Error::failed(format_args!(
                 "the split {split:?} cannot be a part of a file's name"
             )));
         }
-        if self.kind == RawFormat::ImageFolder
-            && let Some(class) = self.classes.iter().find(|class| !is_plain(class))
+        if self.format == RawFormat::ImageFolder
+            && let Some(class) = self.classes.iter().find(|class| !is_file_name(class))
         {
             return Err(Error::failed(format_args!(
-                "the class {class:?} cannot be the name of a folder"
+                "the class {class:?} cannot be the name of a folder: \
+                 rename the folder (no line breaks, tabs or other control characters)"
             )));
         }
         Ok(())
@@ -95,10 +82,8 @@ impl Manifest {
     }
 }
 
-/// Whether this is the name of a file or folder, and not of a hidden one or a way to
-/// another.
-fn is_plain(name: &str) -> bool {
-    !name.is_empty()
-        && !name.starts_with('.')
-        && !name.contains(|c: char| c == '/' || c == '\\' || c.is_control())
+/// Whether this is the name of a file or folder that is not hidden and leads nowhere else.
+fn is_file_name(name: &str) -> bool {
+    let is_forbidden = |c: char| c == '/' || c.is_control();
+    !name.is_empty() && !name.starts_with('.') && !name.contains(is_forbidden)
 }

@@ -1,18 +1,22 @@
-//! A long list of short texts without an allocation for each: a million file names in
-//! some 20 MB.
+//! A long list of short file names without an allocation for each: a million take about
+//! 20 MB.
 
-/// Texts packed one after the other.
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+/// Paths packed one after the other, as bytes: a file's name need not be UTF-8.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PackedNames {
-    text: String,
+    bytes: Vec<u8>,
     ends: Vec<usize>,
 }
 
 impl PackedNames {
-    /// Appends a text.
-    pub fn push(&mut self, name: &str) {
-        self.text.push_str(name);
-        self.ends.push(self.text.len());
+    /// Appends a path.
+    pub fn push(&mut self, path: &Path) {
+        self.bytes.extend_from_slice(path.as_os_str().as_bytes());
+        self.ends.push(self.bytes.len());
     }
 
     /// How many there are.
@@ -20,23 +24,23 @@ impl PackedNames {
         self.ends.len()
     }
 
-    /// The text at `i`; empty where there is none.
-    pub fn get(&self, i: usize) -> &str {
-        let start = i
-            .checked_sub(1)
-            .and_then(|before| self.ends.get(before))
-            .copied()
-            .unwrap_or(0);
-        self.ends.get(i).and_then(|&end| self.text.get(start..end)).unwrap_or_default()
+    /// The path at `i`, which must be less than the length.
+    pub fn get(&self, i: usize) -> &Path {
+        let start = if i == 0 { 0 } else { self.ends[i - 1] };
+        Path::new(OsStr::from_bytes(&self.bytes[start..self.ends[i]]))
     }
 }
 
-impl<S: AsRef<str>> FromIterator<S> for PackedNames {
-    fn from_iter<I: IntoIterator<Item = S>>(names: I) -> Self {
-        let mut packed = Self::default();
-        names.into_iter().for_each(|name| packed.push(name.as_ref()));
-        packed
+/// A path as text: what is not UTF-8 in it as `\xff`.
+pub fn readable(path: &Path) -> String {
+    let mut text = String::new();
+    for chunk in path.as_os_str().as_bytes().utf8_chunks() {
+        text.push_str(chunk.valid());
+        for byte in chunk.invalid() {
+            text.push_str(&format!("\\x{byte:02x}"));
+        }
     }
+    text
 }
 
 #[cfg(test)]
@@ -45,11 +49,15 @@ mod tests {
 
     #[test]
     fn names_come_back_as_they_went_in() {
-        let names: PackedNames = ["a.jpg", "", "日本.png"].into_iter().collect();
-        assert_eq!(
-            (names.len(), names.get(0), names.get(1), names.get(2)),
-            (3, "a.jpg", "", "日本.png")
-        );
-        assert_eq!(names.get(3), "");
+        let mut names = PackedNames::default();
+        for name in ["a.jpg", "", "日本.png"] {
+            names.push(Path::new(name));
+        }
+        names.push(Path::new(OsStr::from_bytes(b"caf\xe9.png")));
+        assert_eq!(names.len(), 4);
+        assert_eq!(names.get(0), Path::new("a.jpg"));
+        assert_eq!(names.get(1), Path::new(""));
+        assert_eq!(readable(names.get(2)), "日本.png");
+        assert_eq!(readable(names.get(3)), "caf\\xe9.png");
     }
 }

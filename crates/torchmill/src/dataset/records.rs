@@ -1,6 +1,6 @@
 //! A binary file of equally long records: CIFAR's batches and IDX images. Records are
-//! read one by one where they lie (not mapped: a mapped file would count as memory in
-//! use, however large it is).
+//! read one by one from the file. It is not mapped: a mapped file counts as memory in
+//! use, however large it is.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -65,8 +65,8 @@ impl Records {
         }
         let mut pixels = vec![0; planar.len()];
         for (c, plane) in planar.chunks_exact((height * width).max(1)).enumerate() {
-            for (to, &from) in pixels[c..].iter_mut().step_by(channels).zip(plane) {
-                *to = from;
+            for (i, &value) in plane.iter().enumerate() {
+                pixels[i * channels + c] = value;
             }
         }
         Ok(Image { width, height, channels, pixels })
@@ -91,26 +91,27 @@ pub struct Bytes {
 }
 
 impl Bytes {
-    /// Opens a file; a gzipped one (by its first bytes, whatever its name) is unpacked.
-    pub fn open(path: &Path) -> Result<Self> {
-        let mut file = File::open(path).doing("open", path)?;
-        let about = file.metadata().doing("read", path)?;
+    /// Opens a file, which messages call `shown`; a gzipped one (by its first bytes,
+    /// whatever its name) is unpacked.
+    pub fn open(path: &Path, shown: &Path) -> Result<Self> {
+        let mut file = File::open(path).doing("open", shown)?;
+        let about = file.metadata().doing("read", shown)?;
         if !about.is_file() {
-            return Err(Error::failed(format_args!("{} is not a file", path.display())));
+            return Err(Error::failed(format_args!("{} is not a file", shown.display())));
         }
-        let modified = about.modified().doing("read", path)?;
+        let modified = about.modified().doing("read", shown)?;
         let mut bytes = Self {
-            file: file.try_clone().doing("open", path)?,
+            file: file.try_clone().doing("open", shown)?,
             count: about.len(),
             length: about.len(),
             modified,
         };
-        if bytes.head(2).doing("read", path)? == [0x1f, 0x8b] {
+        if bytes.head(2).doing("read", shown)? == [0x1f, 0x8b] {
             let mut unpacked = tempfile::tempfile()
                 .doing("make a temporary file in", std::env::temp_dir())?;
             let mut packed =
                 flate2::bufread::MultiGzDecoder::new(std::io::BufReader::new(&mut file));
-            bytes.count = copy(&mut packed, &mut unpacked, path)?;
+            bytes.count = copy(&mut packed, &mut unpacked, shown)?;
             bytes.file = unpacked;
         }
         Ok(bytes)
@@ -164,19 +165,4 @@ fn copy(from: &mut impl Read, to: &mut File, path: &Path) -> Result<u64> {
         to.write_all(&block[..n])
             .doing("write a temporary file in", std::env::temp_dir())?;
     }
-}
-
-/// A path in a manifest must stay inside the data set's folder.
-pub fn inside(folder: &Path, name: &str) -> Result<PathBuf> {
-    use std::path::Component;
-    let plain = Path::new(name)
-        .components()
-        .all(|c| matches!(c, Component::Normal(_) | Component::CurDir));
-    if !plain || name.is_empty() {
-        return Err(Error::failed(format_args!(
-            "{}: `{name}` in dataset.toml leads outside its folder",
-            folder.display()
-        )));
-    }
-    Ok(folder.join(name))
 }

@@ -1,5 +1,4 @@
-//! Which of a data set's samples are taken: classes by name, a part split off for
-//! testing, a limit.
+//! Selecting samples of a data set: classes by name, a test split, a limit.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,99 +8,107 @@ use super::{Dataset, Sample};
 use crate::suggest::did_you_mean;
 use crate::{Error, Result};
 
-/// The name of the only split of a data set that comes as one heap of images.
+/// The name of the only split of a data set that comes without splits.
 pub const UNSPLIT: &str = "all";
 
 impl Dataset {
     /// Makes `train` and `test` of a data set that has only one split: of each class the
-    /// same `fraction`, rounded, goes to `test`. Which images do follows from `seed` and
-    /// their names alone, so that an image stays in its split when others are added. With
-    /// a fraction of 0 everything is `train`.
+    /// same `fraction`, rounded, goes to `test`, but not all of a class. Which images do
+    /// follows from `seed` and their names alone, so that an image stays in its split when
+    /// others are added. With a fraction of 0 everything is `train`.
     ///
-    /// Fails where no image is left for one of the two.
+    /// Fails if no image is left for one of the two.
     pub fn split(&mut self, fraction: f64, seed: u64) -> Result<()> {
-        let Some(samples) =
-            self.splits.remove(UNSPLIT).or_else(|| self.splits.remove("train"))
-        else {
-            return Ok(());
-        };
-        let mut by_class: BTreeMap<u32, Vec<([u8; 32], usize)>> = BTreeMap::new();
-        for (i, &sample) in samples.iter().enumerate() {
-            let key =
-                if fraction > 0.0 { rank(seed, &self.source(sample)) } else { [0; 32] };
-            by_class.entry(sample.label).or_default().push((key, i));
+        let Some(samples) = self.take_unsplit() else { return Ok(()) };
+        let is_test = self.draw_test(&samples, fraction, seed);
+        let (mut train, mut test) = (Vec::new(), Vec::new());
+        for (sample, is_test) in samples.iter().zip(is_test) {
+            if is_test { &mut test } else { &mut train }.push(*sample);
         }
-        let mut test = vec![false; samples.len()];
-        for members in by_class.values_mut() {
-            members.sort_unstable();
-            let count = (members.len() as f64 * fraction).round() as usize;
-            members.iter().take(count).for_each(|&(_, i)| test[i] = true);
-        }
-        let pick = |wanted: bool| -> Vec<Sample> {
-            samples
-                .iter()
-                .zip(&test)
-                .filter(|&(_, &t)| t == wanted)
-                .map(|(&s, _)| s)
-                .collect()
-        };
-        let (test, train) = (pick(true), pick(false));
-        let share = |why: &str| {
-            let all = samples.len();
-            Err(Error::usage(format_args!(
-                "a test fraction of {fraction} of {}'s {all} images, class by class, {why}",
-                self.name
-            )))
+        let failed = |why: &str| {
+            Error::usage(format_args!(
+                "a test fraction of {fraction} of {}'s {} images, class by class, {why}",
+                self.name,
+                samples.len()
+            ))
         };
         if train.is_empty() {
-            return share("leaves none to train with: take a smaller one");
+            return Err(failed("leaves none to train with: use a smaller one"));
         }
         if test.is_empty() && fraction > 0.0 {
-            return share("is not one image: take a larger one");
+            return Err(failed("is less than one image: use a larger one"));
         }
+        self.set_splits(train, test);
+        Ok(())
+    }
+
+    /// For each sample whether it goes to the test split.
+    fn draw_test(&self, samples: &[Sample], fraction: f64, seed: u64) -> Vec<bool> {
+        let mut is_test = vec![false; samples.len()];
+        if fraction <= 0.0 {
+            return is_test;
+        }
+        let mut by_class: BTreeMap<u32, Vec<([u8; 32], usize)>> = BTreeMap::new();
+        for (i, &sample) in samples.iter().enumerate() {
+            let key = rank(seed, &self.source(sample));
+            by_class.entry(sample.label).or_default().push((key, i));
+        }
+        let share = |count: usize| (count as f64 * fraction).round() as usize;
+        let is_all =
+            by_class.values().all(|members| share(members.len()) >= members.len());
+        for members in by_class.values_mut() {
+            members.sort_unstable();
+            // A class keeps an image to train with, unless no class does: an error.
+            let most = if is_all { members.len() } else { members.len() - 1 };
+            for (_, i) in members.iter().take(share(members.len()).min(most)) {
+                is_test[*i] = true;
+            }
+        }
+        is_test
+    }
+
+    /// Removes and returns the samples that come without a test split.
+    fn take_unsplit(&mut self) -> Option<Vec<Sample>> {
+        self.splits.remove(UNSPLIT).or_else(|| self.splits.remove("train"))
+    }
+
+    fn set_splits(&mut self, train: Vec<Sample>, test: Vec<Sample>) {
         for (name, samples) in [("train", train), ("test", test)] {
             if !samples.is_empty() {
                 self.splits.insert(name.to_owned(), samples);
             }
         }
-        Ok(())
     }
 
     /// Makes `train` and `test` of a data set that has only one split: `test` is the
-    /// images whose sources are listed. Fails where a listed one is not there, or all are
+    /// images whose sources are listed. Fails if a listed one is missing, or all are
     /// listed.
-    pub fn split_by_list(&mut self, test: &BTreeSet<&str>) -> Result<()> {
-        let Some(samples) =
-            self.splits.remove(UNSPLIT).or_else(|| self.splits.remove("train"))
-        else {
-            return Ok(());
-        };
+    pub fn split_by_list(&mut self, listed: &BTreeSet<&str>) -> Result<()> {
+        let Some(samples) = self.take_unsplit() else { return Ok(()) };
         let mut found = BTreeSet::new();
-        let (mut in_test, mut in_train) = (Vec::new(), Vec::new());
+        let (mut train, mut test) = (Vec::new(), Vec::new());
         for sample in samples {
-            match test.get(self.source(sample).as_str()) {
-                Some(&listed) => {
-                    found.insert(listed);
-                    in_test.push(sample);
+            match listed.get(self.source(sample).as_str()) {
+                Some(&source) => {
+                    found.insert(source);
+                    test.push(sample);
                 }
-                None => in_train.push(sample),
+                None => train.push(sample),
             }
         }
-        if let Some(missing) = test.difference(&found).next() {
+        if let Some(missing) = listed.difference(&found).next() {
             return Err(Error::failed(format_args!(
                 "lists {missing}, which is not in {}: paths are relative to the input",
                 self.name
             )));
         }
-        if in_train.is_empty() {
+        if train.is_empty() {
             return Err(Error::failed(format_args!(
                 "lists every image of {}: none is left to train with",
                 self.name
             )));
         }
-        self.splits.insert("train".to_owned(), in_train);
-        self.splits.insert("test".to_owned(), in_test);
-        self.splits.retain(|_, samples| !samples.is_empty());
+        self.set_splits(train, test);
         Ok(())
     }
 
@@ -138,23 +145,80 @@ impl Dataset {
         Ok(())
     }
 
-    /// Keeps at most `limit` samples of each split, evenly spaced, so that data sorted by
-    /// class keeps its proportions.
+    /// Keeps at most `limit` samples of each split: of each class its share, evenly
+    /// spaced, and at least one where the limit allows it. The order stays.
     pub fn limit(&mut self, limit: usize) {
         for samples in self.splits.values_mut() {
-            let total = samples.len();
-            if total > limit {
-                *samples = (0..limit)
-                    .map(|i| {
-                        samples[(i as u128 * total as u128 / limit as u128) as usize]
-                    })
-                    .collect();
+            if samples.len() > limit {
+                *samples = evenly(samples, limit);
             }
         }
     }
 }
 
-/// Where a sample stands in the draw for the test split.
+/// `limit` of `samples`, each class with its share (see [`Dataset::limit`]).
+fn evenly(samples: &[Sample], limit: usize) -> Vec<Sample> {
+    let mut by_class: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
+    for (i, sample) in samples.iter().enumerate() {
+        by_class.entry(sample.label).or_default().push(i);
+    }
+    let counts: Vec<usize> = by_class.values().map(Vec::len).collect();
+    let mut kept = Vec::with_capacity(limit);
+    for (members, share) in by_class.values().zip(shares(&counts, limit)) {
+        for k in 0..share {
+            kept.push(
+                members[(k as u128 * members.len() as u128 / share as u128) as usize],
+            );
+        }
+    }
+    kept.sort_unstable();
+    kept.into_iter().map(|i| samples[i]).collect()
+}
+
+/// Divides `limit`, less than the sum of `counts`, in proportion to `counts`: rounded
+/// down, the rest to the largest remainders, and one to each that would get none where
+/// there is enough for all.
+fn shares(counts: &[usize], limit: usize) -> Vec<usize> {
+    let total: usize = counts.iter().sum();
+    let product = |count: usize| count as u128 * limit as u128;
+    let mut shares: Vec<usize> =
+        counts.iter().map(|&count| (product(count) / total as u128) as usize).collect();
+    let mut order: Vec<usize> = (0..counts.len()).collect();
+    order.sort_by_key(|&i| std::cmp::Reverse(product(counts[i]) % total as u128));
+    let rest = limit - shares.iter().sum::<usize>();
+    for &i in order.iter().take(rest) {
+        shares[i] += 1;
+    }
+    if limit < counts.len() {
+        return shares;
+    }
+    for i in 0..shares.len() {
+        let largest = (0..shares.len()).max_by_key(|&j| shares[j]);
+        if shares[i] == 0
+            && let Some(largest) = largest
+        {
+            shares[largest] -= 1;
+            shares[i] += 1;
+        }
+    }
+    shares
+}
+
+/// A sample's rank in the draw for the test split.
 fn rank(seed: u64, source: &str) -> [u8; 32] {
     Sha256::new().chain_update(seed.to_le_bytes()).chain_update(source).finalize().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_is_shared_among_the_classes() {
+        assert_eq!(shares(&[8, 2], 5), [4, 1]);
+        assert_eq!(shares(&[50, 50], 20), [10, 10]);
+        assert_eq!(shares(&[1000, 1, 1], 10), [8, 1, 1]);
+        assert_eq!(shares(&[5, 5, 5], 2).iter().sum::<usize>(), 2);
+        assert_eq!(shares(&[3, 3, 3], 3), [1, 1, 1]);
+    }
 }

@@ -1,10 +1,10 @@
-//! Where samples lie: records of a binary file, or image files.
+//! Where samples are stored: records of a binary file, or image files.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::decode;
-use super::packed_names::PackedNames;
+use super::packed_names::{PackedNames, readable};
 use super::records::Records;
 use crate::transform::Image;
 use crate::{Context, Error, Result};
@@ -63,14 +63,23 @@ impl Store {
     pub fn source(&self, i: usize) -> String {
         match self {
             Self::Records(records) => format!("{}:{i}", records.name),
-            Self::Files(files) => format!("{}{}", files.prefix, files.names.get(i)),
+            Self::Files(files) => {
+                format!("{}{}", files.prefix, readable(files.names.get(i)))
+            }
+        }
+    }
+
+    pub fn relative_path(&self, i: usize) -> Option<PathBuf> {
+        match self {
+            Self::Records(_) => None,
+            Self::Files(files) => Some(Path::new(&files.prefix).join(files.names.get(i))),
         }
     }
 
     pub fn location(&self, i: usize) -> String {
         match self {
             Self::Records(records) => format!("{}, record {i}", records.path.display()),
-            Self::Files(files) => files.path(i).display().to_string(),
+            Self::Files(files) => readable(&files.path(i)),
         }
     }
 }
@@ -86,7 +95,7 @@ impl Files {
         // end.
         if !fs::metadata(&path).doing("read", &path)?.is_file() {
             return Err(Error::failed(format_args!(
-                "{} is no regular file",
+                "{} is not a regular file",
                 path.display()
             )));
         }

@@ -40,8 +40,15 @@ fn idx(path: &Path, dims: &[u32], bytes: &[u8]) {
     fs::write(path, file).unwrap();
 }
 
+fn manifest_of(folder: &Path) -> Manifest {
+    detect(&SourceFolder::new(folder), &OpenOptions::default()).unwrap().manifest
+}
+
 fn error(folder: &TempDir) -> String {
-    Dataset::open(folder.path()).and_then(|set| set.check()).unwrap_err().to_string()
+    Dataset::open(folder.path())
+        .and_then(|mut set| set.check(&[]))
+        .unwrap_err()
+        .to_string()
 }
 
 fn sources(set: &Dataset, split: &str) -> Vec<String> {
@@ -85,7 +92,7 @@ fn cifar_with_something_wrong_is_refused() {
     let wrong = error(&folder);
     assert!(
         wrong.contains(
-            "data_batch_3.bin: has 3,000 bytes, which is no whole number of records"
+            "data_batch_3.bin: has 3,000 bytes, which is not a whole number of records"
         ),
         "{wrong}"
     );
@@ -117,7 +124,8 @@ fn idx_files_are_read_gzipped_or_not() {
         packer.finish().unwrap();
     }
     let set = Dataset::open(folder.path()).unwrap();
-    assert_eq!(set.classes.join(""), "0123456789");
+    // As many classes as the largest label says, not MNIST's ten.
+    assert_eq!(set.classes.join(""), "01234567");
     for split in ["train", "test"] {
         let samples = &set.splits[split];
         assert_eq!(samples.iter().map(|s| s.label).collect::<Vec<_>>(), [7, 3]);
@@ -153,7 +161,7 @@ fn a_folder_per_class_is_read_sorted() {
     );
     assert_eq!(set.image(set.splits[UNSPLIT][1]).unwrap().pixels, [2; 6]);
     assert!(
-        set.notes[0].contains("notes.txt: by its name it is no image"),
+        set.notes[0].contains("notes.txt: it is not an image by its name"),
         "{:?}",
         set.notes
     );
@@ -177,18 +185,33 @@ fn splits_are_known_by_their_folders() {
     pgm(&folder.path().join("val/fox/2.pgm"), 2, 2, 9);
     assert!(error(&folder).contains("`fox` is not among the classes"));
     fs::remove_dir_all(folder.path().join("val/fox")).unwrap();
+    // torchvision's ImageFolder takes an empty class folder with allow_empty.
     fs::remove_file(folder.path().join("val/dog/2.pgm")).unwrap();
-    assert!(error(&folder).contains("val/dog holds no images"));
     let mut set = Dataset::open(folder.path()).unwrap();
-    set.keep_classes(&["cat".to_owned()]).unwrap();
-    set.check().unwrap();
+    set.check(&[]).unwrap();
+    assert_eq!(set.classes, ["cat", "dog"]);
+    assert!(
+        set.notes[0].contains("`test` has no images of the class dog")
+            && set.notes[0].contains("val/dog holds no images"),
+        "{:?}",
+        set.notes
+    );
     fs::remove_dir(folder.path().join("val/dog")).unwrap();
-    let set = Dataset::open(folder.path()).unwrap();
+    let mut set = Dataset::open(folder.path()).unwrap();
+    set.check(&[]).unwrap();
     assert_eq!(
         (sources(&set, "test"), set.classes.len()),
         (vec!["val/cat/2.pgm".to_owned()], 2)
     );
     assert!(set.notes[0].contains("val/dog is not there"), "{:?}", set.notes);
+    // A class without any image can only be a mistake.
+    fs::remove_file(folder.path().join("train/dog/1.pgm")).unwrap();
+    let wrong = error(&folder);
+    assert!(wrong.contains("train/dog holds no images"), "{wrong}");
+    let mut set = Dataset::open(folder.path()).unwrap();
+    set.keep_classes(&["cat".to_owned()]).unwrap();
+    set.check(&[]).unwrap();
+    assert!(set.notes[0].contains("all images are of one class, `cat`"));
 }
 
 #[test]
@@ -256,10 +279,29 @@ fn a_limit_keeps_the_proportions() {
     }
     let mut set = Dataset::open(folder.path()).unwrap();
     set.limit(5);
-    assert_eq!(
-        set.splits[UNSPLIT].iter().map(|s| s.label).collect::<Vec<_>>(),
-        [0, 0, 0, 0, 1]
-    );
+    let labels = |set: &Dataset| -> Vec<u32> {
+        set.splits[UNSPLIT].iter().map(|s| s.label).collect()
+    };
+    assert_eq!(labels(&set), [0, 0, 0, 0, 1]);
+    // A list with the classes in turn: every second image would be of one class.
+    let rows: String =
+        (0..40).map(|i| format!("{i}.png\t{}\n", ["cat", "dog"][i % 2])).collect();
+    let mut list =
+        Dataset::from_lines(&mut rows.as_bytes(), "list", Path::new("")).unwrap();
+    list.limit(20);
+    assert_eq!(labels(&list).iter().sum::<u32>(), 10);
+    assert_eq!(sources(&list, UNSPLIT)[..3], ["0.png", "1.png", "4.png"]);
+}
+
+#[test]
+fn a_test_fraction_leaves_every_class_an_image_to_train_with() {
+    let rows = "1.png\tcat\n2.png\tcat\n3.png\tdog\n";
+    let mut set =
+        Dataset::from_lines(&mut rows.as_bytes(), "list", Path::new("")).unwrap();
+    set.split(0.5, 0).unwrap();
+    set.check(&[]).unwrap();
+    assert_eq!(set.splits["train"].iter().map(|s| s.label).sum::<u32>(), 1);
+    assert_eq!(set.notes, ["the split `test` has no images of the class dog"]);
 }
 
 #[test]
@@ -289,7 +331,7 @@ fn joined_data_sets_match_classes_by_name() {
 fn a_manifest_is_believed_but_not_outside_its_folder() {
     let folder = tempfile::tempdir().unwrap();
     cifar(folder.path());
-    let mut manifest = detect::manifest(folder.path()).unwrap();
+    let mut manifest = manifest_of(folder.path());
     manifest.splits.get_mut("test").unwrap()[0] = "../test_batch.bin".to_owned();
     manifest.write(folder.path()).unwrap();
     assert!(error(&folder).contains("leads outside its folder"));
@@ -304,7 +346,7 @@ fn a_manifests_names_are_no_ways_to_other_folders() {
     pgm(&folder.path().join("set/cat/1.pgm"), 1, 1, 1);
     pgm(&folder.path().join("other/1.pgm"), 1, 1, 1);
     let set = folder.path().join("set");
-    let right = detect::manifest(&set).unwrap();
+    let right = manifest_of(&set);
     for class in ["../other", "/etc", "..", "", "a\nb"] {
         Manifest { classes: vec![class.to_owned()], ..right.clone() }
             .write(&set)

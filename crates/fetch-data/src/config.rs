@@ -1,0 +1,116 @@
+//! What the program is to do: the command line, checked.
+
+use std::path::PathBuf;
+
+use torchmill::dataset::SplitDirs;
+use torchmill::{Error, Result};
+
+use crate::args::Args;
+use crate::catalogue;
+use crate::checksum::Checksum;
+use crate::download::RetryPolicy;
+use crate::import::ImportSource;
+
+/// A checked command line.
+#[derive(Debug)]
+pub struct Config {
+    /// What to do.
+    pub command: Command,
+    /// How.
+    pub options: Options,
+}
+
+/// What to do.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Show the catalogue.
+    List,
+    /// Tell whether these data sets are here or can be fetched.
+    Available(Vec<String>),
+    /// Fetch these data sets.
+    Fetch(Vec<String>),
+}
+
+/// How data sets are fetched.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// The folder that holds the data sets' folders.
+    pub root: PathBuf,
+    /// Where to take the data set from instead of the published source.
+    pub from: Option<ImportSource>,
+    /// Accept an archive whatever its checksum.
+    pub any_checksum: bool,
+    /// What the archive's checksum must be, instead of the published one.
+    pub checksum: Option<Checksum>,
+    /// Which folders of the user's own data set are splits.
+    pub split_dirs: SplitDirs,
+    /// Addresses of folders that have the published files; tried first.
+    pub mirrors: Vec<String>,
+    /// Do not use the network.
+    pub offline: bool,
+    /// Replace the data set if it is there.
+    pub force: bool,
+    /// Link a folder's files instead of copying them.
+    pub link: bool,
+    /// How long to wait for servers, and how often to try.
+    pub retries: RetryPolicy,
+}
+
+impl Options {
+    /// Where a data set goes.
+    pub fn folder(&self, name: &str) -> PathBuf {
+        self.root.join(name)
+    }
+
+    /// Where downloads go: below the root, so that they are on the same disk.
+    pub fn cache(&self) -> PathBuf {
+        self.root.join(".downloads")
+    }
+}
+
+impl Config {
+    /// Checks what can be checked without looking at the disk or the network.
+    pub fn from_args(args: Args) -> Result<Self> {
+        args.names.iter().try_for_each(|name| check_name(name))?;
+        if let Some(source) = &args.from {
+            let [name] = &args.names[..] else {
+                return Err(Error::usage("--from is one data set: give one NAME"));
+            };
+            source.check(catalogue::find(name), args.offline)?;
+        }
+        let command = match (args.list, args.available) {
+            (true, _) => Command::List,
+            (_, true) => Command::Available(args.names),
+            _ => Command::Fetch(args.names),
+        };
+        let options = Options {
+            root: args.root,
+            from: args.from,
+            any_checksum: args.any_checksum,
+            checksum: args.checksum,
+            split_dirs: args.split_dirs.unwrap_or_default(),
+            mirrors: args.mirrors,
+            offline: args.offline,
+            force: args.force,
+            link: args.link,
+            retries: RetryPolicy::default(),
+        };
+        Ok(Self { command, options })
+    }
+}
+
+/// A data set's name is also a folder's name, and nothing else.
+fn check_name(name: &str) -> Result<()> {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    if name.is_empty()
+        || name.len() > 100
+        || name.starts_with(['.', '-'])
+        || !name.chars().all(is_plain)
+    {
+        return Err(Error::usage(format_args!(
+            "`{name}` cannot be the name of a data set: use letters, digits, `-`, `_` and \
+             `.`, at most 100"
+        )));
+    }
+    Ok(())
+}

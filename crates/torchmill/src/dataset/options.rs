@@ -1,0 +1,148 @@
+//! What a user may decide about how a folder of images is read.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::str::FromStr;
+
+use super::detect::split_named;
+use crate::{Error, Result};
+
+/// How to read a folder. The default reads what is there as torchvision's ImageFolder
+/// would, with splits told by their folders' names.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct OpenOptions {
+    /// Which folders are splits.
+    pub split_dirs: SplitDirs,
+    /// Which files are images.
+    pub extensions: Extensions,
+}
+
+/// Which folders of an image folder are splits, `--split-dirs`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum SplitDirs {
+    /// Those that are called as a split usually is: `train`, `test_set`, `validation`.
+    #[default]
+    ByName,
+    /// None: every folder is a class.
+    None,
+    /// These: the folder of each split.
+    Given(BTreeMap<String, String>),
+}
+
+impl FromStr for SplitDirs {
+    type Err = Error;
+
+    /// Reads `none` or `train=DIR,test=DIR`.
+    fn from_str(text: &str) -> Result<Self> {
+        if text == "none" {
+            return Ok(Self::None);
+        }
+        let mut dirs = BTreeMap::new();
+        for part in text.split(',') {
+            let pair = part.split_once('=').filter(|(_, dir)| !dir.is_empty());
+            let Some((split, dir)) = pair else {
+                return Err(Error::usage(format_args!(
+                    "`{part}` is not SPLIT=DIR, such as train=training"
+                )));
+            };
+            let Some(split) = split_named(split) else {
+                return Err(Error::usage(format_args!(
+                    "`{split}` is not a split: use train, test or val"
+                )));
+            };
+            let dir = dir.trim_end_matches('/').to_owned();
+            if dirs.insert(split.to_owned(), dir).is_some() {
+                return Err(Error::usage(format_args!(
+                    "the split {split} is given twice"
+                )));
+            }
+        }
+        Ok(Self::Given(dirs))
+    }
+}
+
+/// The endings of image files' names: torchvision's IMG_EXTENSIONS, and three more that
+/// are read here.
+pub const EXTENSIONS: [&str; 12] = [
+    "jpg", "jpeg", "png", "ppm", "bmp", "pgm", "tif", "tiff", "webp", "gif", "pnm",
+    "jfif",
+];
+
+/// The endings that torchvision's ImageFolder does not read.
+pub(super) const NOT_IN_TORCHVISION: [&str; 3] = ["gif", "pnm", "jfif"];
+
+/// Which files are images, by their names' endings in either case, `--extensions`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Extensions(Vec<String>);
+
+impl Default for Extensions {
+    fn default() -> Self {
+        Self(EXTENSIONS.map(str::to_owned).to_vec())
+    }
+}
+
+impl FromStr for Extensions {
+    type Err = Error;
+
+    /// Reads `jpg,png` or `.jpg,.png`.
+    fn from_str(text: &str) -> Result<Self> {
+        let mut extensions = Vec::new();
+        for part in text.split(',') {
+            let part = part.trim().trim_start_matches('.');
+            if part.is_empty() || !part.chars().all(char::is_alphanumeric) {
+                return Err(Error::usage(format_args!(
+                    "`{part}` is not a file name's ending, such as jpg"
+                )));
+            }
+            extensions.push(part.to_ascii_lowercase());
+        }
+        Ok(Self(extensions))
+    }
+}
+
+impl Extensions {
+    /// Whether a file is an image by its name.
+    pub fn include(&self, path: &Path) -> bool {
+        extension(path).is_some_and(|ending| self.0.contains(&ending))
+    }
+
+    /// The endings for a message: `.jpg .png`.
+    pub(super) fn listed(&self) -> String {
+        let dotted: Vec<String> = self.0.iter().map(|e| format!(".{e}")).collect();
+        dotted.join(" ")
+    }
+}
+
+/// A file name's ending in lower case.
+pub(super) fn extension(path: &Path) -> Option<String> {
+    path.extension().and_then(|e| e.to_str()).map(str::to_ascii_lowercase)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn split_dirs_are_read() {
+        let dirs = [("test", "holdout"), ("train", "a/b")]
+            .map(|(split, dir)| (split.to_owned(), dir.to_owned()));
+        assert_eq!(
+            "train=a/b/,Test=holdout".parse::<SplitDirs>().unwrap(),
+            SplitDirs::Given(dirs.into())
+        );
+        assert_eq!("none".parse::<SplitDirs>().unwrap(), SplitDirs::None);
+        for wrong in ["", "train", "train=", "holdout=test", "train=a,training=b"] {
+            assert_eq!(wrong.parse::<SplitDirs>().unwrap_err().exit_status(), 2);
+        }
+    }
+
+    #[test]
+    fn extensions_are_read() {
+        let extensions: Extensions = ".JPG,png".parse().unwrap();
+        assert!(extensions.include(Path::new("a.jpg")));
+        assert!(extensions.include(Path::new("a.PNG")));
+        assert!(!extensions.include(Path::new("a.gif")));
+        assert!("".parse::<Extensions>().is_err());
+        assert!("jpg,*".parse::<Extensions>().is_err());
+    }
+}
