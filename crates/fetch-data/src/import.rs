@@ -86,15 +86,15 @@ pub fn import(
 ) -> Result<Layout> {
     let import = Import { target, name, entry, options };
     match source {
-        ImportSource::Path(path) if path.is_dir() => import.from_folder(path),
+        ImportSource::Path(path) if path.is_dir() => import.import_folder(path),
         ImportSource::Path(path) => {
             let verified = import.verify(path)?;
-            import.from_archive(path, path.display().to_string(), verified)
+            import.import_archive(path, path.display().to_string(), verified)
         }
         ImportSource::Url(url) => {
             let (path, verified) = import.download(url)?;
             let layout =
-                import.from_archive(&path, address::without_query(url), verified)?;
+                import.import_archive(&path, address::without_query(url), verified)?;
             // Without a checksum to recognise it by, it could not be used again.
             let _ = fs::remove_file(&path);
             Ok(layout)
@@ -110,7 +110,7 @@ struct Import<'a> {
 }
 
 impl Import<'_> {
-    fn from_archive(
+    fn import_archive(
         &self,
         archive: &Path,
         source: String,
@@ -149,7 +149,7 @@ impl Import<'_> {
         OpenOptions { split_dirs, ..OpenOptions::default() }
     }
 
-    fn from_folder(&self, folder: &Path) -> Result<Layout> {
+    fn import_folder(&self, folder: &Path) -> Result<Layout> {
         let source = SourceFolder::new(folder);
         let layout = if self.convert_folder(folder)? {
             let target = SourceFolder::temporary(self.target, folder, self.name);

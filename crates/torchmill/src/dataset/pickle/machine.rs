@@ -197,7 +197,7 @@ impl<R: Read + Seek> Machine<R> {
         let top = *self.stack.last().ok_or(EMPTY)?;
         match &mut self.values[top] {
             Value::List(elements) if matches!(opcode, b'a' | b'e') => {
-                elements.extend(new)
+                elements.extend(new);
             }
             Value::Dict(entries) if matches!(opcode, b's' | b'u') => {
                 entries.extend(pairs(&new)?);
