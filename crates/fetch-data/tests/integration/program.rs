@@ -435,7 +435,10 @@ fn fetches_at_the_same_time_do_not_fail_on_each_other() {
     pets(folder.path());
     for args in [&["mnist-5k"][..], &["mnist-5k", "--force"], &["mine", "--from", "pets"]]
     {
-        let start = |_| command(folder.path(), args).arg("-q").spawn().unwrap();
+        let start = |_| {
+            let mut command = command(folder.path(), args);
+            command.arg("-q").stdout(std::process::Stdio::null()).spawn().unwrap()
+        };
         let mut fetches: Vec<_> = (0..6).map(start).collect();
         for fetch in &mut fetches {
             assert!(fetch.wait().unwrap().success(), "{args:?}");
