@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Parser, ValueEnum};
-use torchmill::cli::Common;
+use torchmill::cli::{Common, Named};
 use torchmill::device::Device;
 use torchmill::libtorch;
 use torchmill::recipe::Precision;
@@ -35,7 +35,7 @@ pub struct Args {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub batch_size: Option<u32>,
     /// fp32, bf16, auto; on a GPU fp16, tf32
-    #[arg(long, value_name = "P", default_value = "fp32", value_parser = Precision::parser(), hide_possible_values = true)]
+    #[arg(long, value_name = "P", default_value = "fp32", value_parser = Named::new(Precision::NAMES, Precision::parse), hide_possible_values = true)]
     pub precision: Precision,
     /// auto, cpu, cuda or cuda:N
     #[arg(long, default_value = "auto", value_parser = Device::parser(), hide_possible_values = true)]

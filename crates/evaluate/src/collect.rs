@@ -1,13 +1,12 @@
 //! What is gathered of labelled images, whether they come from shards or from a folder.
 
 use torchmill::Result;
-use torchmill::recipe::Loss;
 use torchmill_nn::evaluation::argmax;
+use torchmill_nn::loss::Loss;
 
 use crate::args::Args;
 use crate::figures::Figures;
 use crate::predictions::{Prediction, Predictions};
-use crate::probabilities;
 
 /// Mistakes kept for `--html`.
 const MISTAKES: usize = 48;
@@ -15,10 +14,10 @@ const MISTAKES: usize = 48;
 const SAMPLES: usize = 24;
 
 /// The figures, and what goes to files on the way.
-pub struct Collector {
+pub struct Collector<'a> {
     /// The counts.
     pub figures: Figures,
-    loss: Loss,
+    loss: &'a dyn Loss,
     predictions: Option<Predictions>,
     mistakes: Option<Vec<Example>>,
     samples: Option<Samples>,
@@ -56,13 +55,13 @@ pub struct Example {
     pub confidence: f32,
 }
 
-impl Collector {
+impl<'a> Collector<'a> {
     /// Nothing yet of `total` images; `--predictions` is begun.
     pub fn new(
         args: &Args,
         total: usize,
         classes: &[String],
-        loss: Loss,
+        loss: &'a dyn Loss,
     ) -> Result<Self> {
         let predictions =
             args.predictions.as_deref().map(|path| Predictions::create(path, classes));
@@ -83,7 +82,7 @@ impl Collector {
         outputs: &[f32],
         source: impl Fn() -> Result<String>,
     ) -> Result<()> {
-        let probabilities = probabilities::of(&self.loss, outputs);
+        let probabilities = self.loss.probabilities(outputs);
         self.figures.push(label, outputs, &probabilities);
         if let Some(predictions) = &mut self.predictions {
             let (label, source) = (Some(label), &*source()?);

@@ -19,7 +19,6 @@ use crate::inputs::Place;
 use crate::network::{self, Arithmetic, Network};
 use crate::outcome::{On, Outcome};
 use crate::predictions::{Form, Prediction, Predictions};
-use crate::probabilities;
 use crate::samples;
 use list::{Found, Source};
 use read::Reader;
@@ -76,12 +75,12 @@ fn print(
     let mut file = file.map(|path| Predictions::create(path, classes)).transpose()?;
     let mut printed =
         if to_stdout { None } else { Some(Predictions::to_stdout(form, classes)?) };
-    let mut tally = Tally::new(network.spec.loss.clone(), network.spec.batch_size);
+    let mut tally = Tally::new(&*network.loss, network.spec.batch_size);
     run(args, found, reader, arithmetic, |loaded| {
         let before = tally.count();
         let logits = tally.add(&network.model, &loaded.batch, arithmetic.kind)?;
         for (i, (outputs, source)) in logits.iter().zip(&loaded.sources).enumerate() {
-            let probabilities = probabilities::of(&network.spec.loss, outputs);
+            let probabilities = network.loss.probabilities(outputs);
             let (index, label, source) = (before + i, source.label, &*source.name());
             let image = Prediction {
                 index,
@@ -111,9 +110,9 @@ fn report(
 ) -> Result<Outcome> {
     let (on, total) = (found.name.clone(), found.total.unwrap_or_default());
     let mut collector =
-        Collector::new(args, total, &network.spec.classes, network.spec.loss.clone())?;
+        Collector::new(args, total, &network.spec.classes, &*network.loss)?;
     let batch_size = args.batch_size.map_or(network.spec.batch_size, |n| n as usize);
-    let mut tally = Tally::new(network.spec.loss.clone(), batch_size);
+    let mut tally = Tally::new(&*network.loss, batch_size);
     let mut paths: Vec<PathBuf> = Vec::new();
     run(args, found, reader, arithmetic, |loaded| {
         let before = tally.count();

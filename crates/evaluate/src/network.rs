@@ -7,6 +7,7 @@ use torchmill::recipe::{ARCHITECTURES, Recipe, recorded_shards_are_there};
 use torchmill::transform::{Pipeline, SampleKind, SampleSpec};
 use torchmill::{Context, Error, Result, recipe, suggest};
 use torchmill_nn::loader::Dataset;
+use torchmill_nn::loss::{self, Loss};
 use torchmill_nn::model::Model;
 use torchmill_nn::spec::Spec;
 use torchmill_nn::{checkpoint, device, precision};
@@ -40,6 +41,8 @@ pub struct Network {
     pub model: Model,
     /// What its inputs and outputs mean.
     pub spec: Spec,
+    /// The loss function that it was trained with.
+    pub loss: Box<dyn Loss>,
 }
 
 /// The shards to evaluate on: `--data`, or those of the run that the checkpoint lies in.
@@ -148,7 +151,8 @@ pub fn load(
         model.load_foreign(&file.tensors)
     };
     loaded.map_err(at)?;
-    Ok(Network { model, spec })
+    let loss = loss::build(&spec.loss, spec.classes.len(), device).map_err(at)?;
+    Ok(Network { model, spec, loss })
 }
 
 /// What a plain state dict is for where there are shards: their images and classes.

@@ -44,12 +44,8 @@ fn one(
     let network = network::load(args, path, Some(dataset), arithmetic.device)?;
     network::check_data(path, &network.spec, dataset)?;
     let set = dataset.set();
-    let mut collector = Collector::new(
-        args,
-        set.len(),
-        &network.spec.classes,
-        network.spec.loss.clone(),
-    )?;
+    let mut collector =
+        Collector::new(args, set.len(), &network.spec.classes, &*network.loss)?;
     let batch_size = args.batch_size.map_or(network.spec.batch_size, |n| n as usize);
     let mut bar =
         Progress::new("evaluating", Some(set.len() as u64), Unit::Count("images"));
@@ -57,7 +53,7 @@ fn one(
     let evaluation = evaluation::evaluate(
         &network.model,
         dataset,
-        &network.spec.loss,
+        &*network.loss,
         batch_size,
         kind,
         |i, outputs| {

@@ -8,7 +8,6 @@ mod images;
 mod network;
 mod outcome;
 mod predictions;
-mod probabilities;
 mod report;
 mod samples;
 mod shards;

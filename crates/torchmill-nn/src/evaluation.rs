@@ -2,13 +2,12 @@
 
 use tch::{Kind, Reduction, Tensor, no_grad};
 use torchmill::metric::{EvaluatedImage, METRICS, Metric};
-use torchmill::recipe::Loss;
 use torchmill::{Result, interrupt};
 
 pub use torchmill::metric::argmax;
 
 use crate::loader::{Batch, Dataset, Target};
-use crate::loss::{loss, weights};
+use crate::loss::{self, Loss};
 use crate::model::{Mode, Model};
 use crate::parallel;
 use crate::sampler::Epoch;
@@ -70,7 +69,7 @@ impl Evaluation {
 pub fn evaluate(
     model: &Model,
     dataset: &Dataset,
-    settings: &Loss,
+    loss: &dyn Loss,
     batch_size: usize,
     kind: Kind,
     mut each: impl FnMut(usize, &[f32]) -> Result<()>,
@@ -88,16 +87,11 @@ pub fn evaluate(
     };
     let epoch = Epoch::sequential(dataset.len(), chunk);
     let target = Target { kind, device, seed: 0, epoch: 0 };
-    let mut tally = Tally::new(settings.clone(), batch_size);
-    let network = Shared(model);
+    let mut tally = Tally::new(loss, batch_size);
+    let shared = Shared { model, loss };
     let compute = |i| {
         interrupt::check()?;
-        Outputs::of(
-            network.model(),
-            &dataset.batch(epoch.batch(i), target)?,
-            settings,
-            kind,
-        )
+        shared.outputs(&dataset.batch(epoch.batch(i), target)?, kind)
     };
     let _single = SingleThreads::start();
     parallel::in_order(threads, epoch.batches(), compute, |outputs| {
@@ -130,32 +124,35 @@ impl Drop for SingleThreads {
     }
 }
 
-/// A network that several threads run forward.
-struct Shared<'a>(&'a Model);
+/// A network and its loss, which several threads run forward.
+struct Shared<'a> {
+    model: &'a Model,
+    loss: &'a dyn Loss,
+}
 
-// SAFETY: evaluating reads the network's tensors alone, with no gradients recorded, and
-// reading one from several threads is what libtorch allows; tch leaves Sync out since
-// tensors can be changed through shared references.
+// SAFETY: evaluating only reads the tensors of the network and the loss, with no
+// gradients recorded, and libtorch allows several threads to read a tensor. tch leaves
+// out Sync since tensors can be changed through shared references.
 unsafe impl Sync for Shared<'_> {}
 
 impl Shared<'_> {
-    fn model(&self) -> &Model {
-        self.0
+    fn outputs(&self, batch: &Batch, kind: Kind) -> Result<Outputs> {
+        Outputs::of(self.model, batch, self.loss, kind)
     }
 }
 
 /// The metrics as they add up, batch by batch.
-pub struct Tally {
-    settings: Loss,
+pub struct Tally<'a> {
+    loss: &'a dyn Loss,
     count: usize,
     metrics: Vec<Box<dyn Metric>>,
 }
 
-impl Tally {
+impl<'a> Tally<'a> {
     /// Nothing yet; the total loss is over batches of `batch_size`.
-    pub fn new(settings: Loss, batch_size: usize) -> Self {
+    pub fn new(loss: &'a dyn Loss, batch_size: usize) -> Self {
         let metrics = METRICS.iter().map(|metric| (metric.new)(batch_size)).collect();
-        Self { settings, count: 0, metrics }
+        Self { loss, count: 0, metrics }
     }
 
     /// How many images were added.
@@ -166,7 +163,7 @@ impl Tally {
     /// Runs the network over a batch and adds what it makes of it, whose logits are
     /// returned.
     pub fn add(&mut self, model: &Model, batch: &Batch, kind: Kind) -> Result<Logits> {
-        let outputs = Outputs::of(model, batch, &self.settings, kind)?;
+        let outputs = Outputs::of(model, batch, self.loss, kind)?;
         Ok(self.push(outputs))
     }
 
@@ -207,16 +204,19 @@ struct Outputs {
 }
 
 impl Outputs {
-    fn of(model: &Model, batch: &Batch, settings: &Loss, kind: Kind) -> Result<Self> {
+    fn of(model: &Model, batch: &Batch, loss: &dyn Loss, kind: Kind) -> Result<Self> {
         no_grad(|| {
             let logits = model.forward(&batch.images, Mode { training: false, kind })?;
-            let losses = loss(settings, &logits, &batch.labels, Reduction::None)?;
+            let losses = loss::compute(loss, &logits, &batch.labels, Reduction::None)?;
+            let weights = match loss::weights(loss, &batch.labels)? {
+                Some(weights) => floats(&weights),
+                None => Vec::new(),
+            };
             Ok(Self {
                 logits: Logits::of(&logits),
                 labels: integers(&batch.labels),
                 losses: floats(&losses),
-                weights: weights(settings, &batch.labels)
-                    .map_or(Vec::new(), |weights| floats(&weights)),
+                weights,
             })
         })
     }

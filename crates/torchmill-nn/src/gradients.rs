@@ -1,29 +1,39 @@
 //! What is done to gradients between backward and the optimizer: torch.nn.utils'
-//! clipping.
+//! clipping. The gradients stay on their device: nothing here waits for it.
 
-use tch::{Kind, Tensor, no_grad};
+use tch::{Kind, TchError, Tensor, no_grad};
+use torchmill::Result;
+
+use crate::torch_error;
 
 /// `clip_grad_norm_`: scales all gradients in place so that their norm together is at
 /// most `max_norm`.
-pub fn clip_norm(gradients: &mut [Tensor], max_norm: f64) {
+pub fn clip_norm(gradients: &mut [Tensor], max_norm: f64) -> Result<()> {
+    no_grad(|| scale_to_norm(gradients, max_norm)).map_err(|e| torch_error(&e))
+}
+
+fn scale_to_norm(gradients: &mut [Tensor], max_norm: f64) -> Result<(), TchError> {
     // PyTorch's guard against dividing by zero.
     const EPSILON: f64 = 1e-6;
-    no_grad(|| {
-        let norms: Vec<Tensor> =
-            gradients.iter().map(|g| g.norm().to_kind(Kind::Float)).collect();
-        let total = Tensor::stack(&norms, 0).norm();
-        let scale = ((total + EPSILON).reciprocal() * max_norm).clamp_max(1.0);
-        for gradient in gradients {
-            let _ = gradient.g_mul_(&scale);
-        }
-    });
+    let mut norms = Vec::with_capacity(gradients.len());
+    for gradient in gradients.iter() {
+        norms.push(gradient.f_norm()?.f_to_kind(Kind::Float)?);
+    }
+    let total = Tensor::f_stack(&norms, 0)?.f_norm()?;
+    let scale = total.f_add_scalar(EPSILON)?.f_reciprocal()?.f_mul_scalar(max_norm)?;
+    let scale = scale.f_clamp_max(1.0)?;
+    for gradient in gradients {
+        let _ = gradient.f_mul_(&scale)?;
+    }
+    Ok(())
 }
 
 /// `clip_grad_value_`: limits every element to -`limit` to `limit`, in place.
-pub fn clip_value(gradients: &mut [Tensor], limit: f64) {
+pub fn clip_value(gradients: &mut [Tensor], limit: f64) -> Result<()> {
     no_grad(|| {
         for gradient in gradients {
-            let _ = gradient.clamp_(-limit, limit);
+            let _ = gradient.f_clamp_(-limit, limit).map_err(|e| torch_error(&e))?;
         }
-    });
+        Ok(())
+    })
 }

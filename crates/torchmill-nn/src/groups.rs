@@ -2,12 +2,12 @@
 //! groups.
 
 use tch::Tensor;
-use torchmill::recipe::{NoDecay, Optimizer, Train};
+use torchmill::recipe::{NoDecay, Train};
 use torchmill::{Error, Result};
 
 use crate::patterns::Patterns;
 
-/// The settings that parameters may differ in.
+/// What the parameters of one group have in common.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Group {
     /// The learning rate before any schedule.
@@ -19,84 +19,84 @@ pub struct Group {
 /// The groups, and which one each parameter belongs to.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Groups {
-    /// Different from one another, none without a parameter; the optimizer's own comes
-    /// first, where any has it.
+    /// Different from one another, none without a parameter. The one with the optimizer's
+    /// own settings comes first, if any parameter has those.
     pub groups: Vec<Group>,
     /// For each parameter, the index of its group.
     pub of: Vec<usize>,
 }
 
 impl Groups {
-    /// One group for `parameters` of them, with the optimizer's own settings.
-    pub fn one(settings: &Optimizer, parameters: usize) -> Self {
-        let group = Group { lr: settings.lr(), weight_decay: settings.weight_decay() };
-        Self { groups: vec![group], of: vec![0; parameters] }
-    }
-
-    /// Sorts named parameters into groups. The first `[[train.group]]` whose pattern
-    /// matches a name counts, and `no_decay` above its weight decay. A pattern that
-    /// matches no name, or those of `frozen` parameters alone, is a usage error.
+    /// Sorts named parameters into groups; `own` has the optimizer's settings. The first
+    /// `[[train.group]]` whose pattern matches a name counts, and `no_decay` overrides
+    /// its weight decay. A pattern that matches no name, or only those of `frozen`
+    /// parameters, is a usage error.
     pub fn new(
         train: &Train,
+        own: Group,
         parameters: &[(&str, &Tensor)],
         frozen: &[&str],
     ) -> Result<Self> {
-        let mut groups = Self::one(&train.optimizer, 0);
-        let own = groups.groups[0];
-        let patterns = train
-            .groups
-            .iter()
-            .map(|g| Patterns::new([&g.pattern]))
-            .collect::<Result<Vec<_>>>()?;
-        let idle = |patterns: &Patterns| {
-            patterns.idle(parameters.iter().map(|p| p.0)).map(str::to_owned)
-        };
-        if let Some(idle) = patterns.iter().find_map(idle) {
-            if let Some(frozen) = frozen
-                .iter()
-                .find(|name| Patterns::new([&idle]).is_ok_and(|p| p.matches(name)))
-            {
-                return Err(Error::usage(format_args!(
-                    "[[train.group]] pattern `{idle}` fits frozen parameters alone, such as {frozen}: leave the group out, or see freeze"
-                )));
-            }
-            return Err(Error::usage(format_args!(
-                "[[train.group]] pattern `{idle}` fits no trained parameter, such as {}",
-                parameters.first().map_or("there are none", |p| p.0)
-            )));
+        let mut patterns = Vec::new();
+        for group in &train.groups {
+            let pattern = Patterns::new([&group.pattern])?;
+            check_used(&pattern, parameters, frozen)?;
+            patterns.push(pattern);
         }
+        let mut found = Self { groups: vec![own], of: Vec::new() };
         for (name, tensor) in parameters {
-            let asked =
-                patterns.iter().position(|p| p.matches(name)).map(|i| &train.groups[i]);
-            let mut group = Group {
-                lr: asked.and_then(|g| g.lr).unwrap_or(own.lr),
-                weight_decay: asked
-                    .and_then(|g| g.weight_decay)
-                    .unwrap_or(own.weight_decay),
-            };
-            let exempt = |what: &NoDecay| match what {
+            let mut group = own;
+            if let Some(i) = patterns.iter().position(|p| p.matches(name)) {
+                group.lr = train.groups[i].lr.unwrap_or(own.lr);
+                group.weight_decay =
+                    train.groups[i].weight_decay.unwrap_or(own.weight_decay);
+            }
+            let is_exempt = |kind: &NoDecay| match kind {
                 NoDecay::Bias => is_bias(name),
                 NoDecay::Norm => is_norm(name, tensor, parameters),
             };
-            if train.no_decay.iter().any(exempt) {
+            if train.no_decay.iter().any(is_exempt) {
                 group.weight_decay = 0.0;
             }
-            let at = groups
-                .groups
-                .iter()
-                .position(|g| *g == group)
-                .unwrap_or(groups.groups.len());
-            if at == groups.groups.len() {
-                groups.groups.push(group);
-            }
-            groups.of.push(at);
+            found.add(group);
         }
-        if !groups.of.contains(&0) {
-            groups.groups.remove(0);
-            groups.of.iter_mut().for_each(|at| *at -= 1);
+        if !found.of.contains(&0) {
+            found.groups.remove(0);
+            found.of.iter_mut().for_each(|index| *index -= 1);
         }
-        Ok(groups)
+        Ok(found)
     }
+
+    /// Adds a parameter with these settings.
+    fn add(&mut self, group: Group) {
+        let index = self.groups.iter().position(|g| *g == group);
+        let index = index.unwrap_or_else(|| {
+            self.groups.push(group);
+            self.groups.len() - 1
+        });
+        self.of.push(index);
+    }
+}
+
+/// Refuses a pattern that fits no trained parameter.
+fn check_used(
+    pattern: &Patterns,
+    parameters: &[(&str, &Tensor)],
+    frozen: &[&str],
+) -> Result<()> {
+    let Some(idle) = pattern.idle(parameters.iter().map(|p| p.0)) else {
+        return Ok(());
+    };
+    if let Some(frozen) = frozen.iter().find(|name| pattern.matches(name)) {
+        return Err(Error::usage(format_args!(
+            "[[train.group]] pattern `{idle}` fits only frozen parameters, such as \
+             {frozen}: leave the group out, or see freeze"
+        )));
+    }
+    Err(Error::usage(format_args!(
+        "[[train.group]] pattern `{idle}` fits no trained parameter; one is {}",
+        parameters.first().map_or("not there", |p| p.0)
+    )))
 }
 
 /// `bias`, and MultiheadAttention's `in_proj_bias`.
@@ -139,19 +139,13 @@ mod tests {
         let parameters: Vec<(&str, &Tensor)> =
             shapes.iter().map(|(n, _)| *n).zip(&tensors).collect();
         let mut train = Train { no_decay: vec![NoDecay::Norm], ..Train::default() };
-        train.optimizer = Optimizer::AdamW {
-            lr: 0.1,
-            betas: [0.9, 0.999],
-            eps: 1e-8,
-            weight_decay: 0.5,
-            amsgrad: false,
-        };
+        let own = Group { lr: 0.1, weight_decay: 0.5 };
         train.groups = vec![recipe::Group {
             pattern: "fc.*".into(),
             lr: Some(1.0),
             weight_decay: None,
         }];
-        let found = Groups::new(&train, &parameters, &[]).unwrap();
+        let found = Groups::new(&train, own, &parameters, &[]).unwrap();
         let decays = |g: &Groups| {
             g.of.iter().map(|&i| g.groups[i].weight_decay).collect::<Vec<_>>()
         };
@@ -159,12 +153,12 @@ mod tests {
         assert_eq!(found.groups[found.of[4]].lr, 1.0);
         train.no_decay = vec![NoDecay::Bias];
         assert_eq!(
-            decays(&Groups::new(&train, &parameters, &[]).unwrap()),
+            decays(&Groups::new(&train, own, &parameters, &[]).unwrap()),
             [0.5, 0.0, 0.5, 0.0, 0.5]
         );
         let mut all = train.clone();
         all.groups[0].pattern = "*".into();
-        let found = Groups::new(&all, &parameters, &[]).unwrap();
+        let found = Groups::new(&all, own, &parameters, &[]).unwrap();
         let rates: Vec<f64> = found.groups.iter().map(|g| g.lr).collect();
         assert_eq!((rates, found.of), (vec![1.0, 1.0], vec![0, 1, 0, 1, 0]));
         let attention: Vec<(&str, &Tensor)> =
@@ -173,18 +167,18 @@ mod tests {
                 .zip([&tensors[4], &tensors[1], &tensors[1]])
                 .collect();
         assert_eq!(
-            decays(&Groups::new(&train, &attention, &[]).unwrap()),
+            decays(&Groups::new(&train, own, &attention, &[]).unwrap()),
             [0.5, 0.0, 0.0]
         );
         train.groups[0].pattern = "head".into();
-        let error = Groups::new(&train, &parameters, &[]).unwrap_err();
+        let error = Groups::new(&train, own, &parameters, &[]).unwrap_err();
         assert!(
             error.to_string().contains("`head` fits no trained parameter"),
             "{error}"
         );
-        let error = Groups::new(&train, &parameters, &["head"]).unwrap_err();
+        let error = Groups::new(&train, own, &parameters, &["head"]).unwrap_err();
         assert!(
-            error.to_string().contains("`head` fits frozen parameters alone"),
+            error.to_string().contains("`head` fits only frozen parameters"),
             "{error}"
         );
     }

@@ -1,101 +1,189 @@
-//! Loss functions: torch.nn's, by its own kernels.
+//! `[train.loss]`: loss functions with the names, arguments and defaults of torch.nn,
+//! computed by its kernels. Each is a file in `loss/` and a row of [`LOSSES`].
+//!
+//! Targets are labels `[N]` (int64), or probabilities of the classes `[N, classes]`
+//! (float32) where mixup or cutmix has mixed the labels.
 
-use tch::{Kind, Reduction, TchError, Tensor};
+mod bce_with_logits;
+mod class_weights;
+mod cross_entropy;
+mod l1;
+mod mse;
+mod nll;
+
+use std::fmt;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tch::{Device, Kind, Reduction, TchError, Tensor};
 use torchmill::Result;
-use torchmill::recipe::Loss;
+use torchmill::recipe::{ReadType, Typed};
 
 use crate::torch_error;
+use bce_with_logits::BCEWithLogitsLoss;
+use class_weights::ClassWeights;
+use cross_entropy::CrossEntropyLoss;
+use l1::L1Loss;
+use mse::MSELoss;
+use nll::NLLLoss;
 
-/// The loss of outputs `[N, classes]` (float32): the batch's mean as PyTorch takes it
-/// (float32 scalar), or one for each image `[N]`.
-///
-/// `targets` are labels `[N]` (int64), or probabilities of the classes `[N, classes]`
-/// (float32) where labels have been mixed. To MSELoss and BCEWithLogitsLoss a label is
-/// its one-hot row; an image's loss is then its row's mean.
-pub fn loss(
-    settings: &Loss,
+/// Every loss function.
+const LOSSES: &[LossType] = &[
+    row::<CrossEntropyLoss>("CrossEntropyLoss"),
+    row::<NLLLoss>("NLLLoss"),
+    row::<MSELoss>("MSELoss"),
+    row::<L1Loss>("L1Loss"),
+    row::<BCEWithLogitsLoss>("BCEWithLogitsLoss"),
+];
+
+/// A loss function with its arguments.
+pub trait Loss: fmt::Debug + Send {
+    /// The loss of outputs `[N, classes]` (float32): the batch's mean (a scalar), or one
+    /// for each image `[N]`. An image's loss is then times its weight.
+    fn compute(
+        &self,
+        outputs: &Tensor,
+        targets: &Tensor,
+        reduction: Reduction,
+    ) -> Result<Tensor, TchError>;
+
+    /// The probabilities of the classes that one image's outputs stand for.
+    fn probabilities(&self, outputs: &[f32]) -> Vec<f32>;
+
+    /// Refuses arguments out of range with a usage error. Class weights are checked
+    /// besides.
+    fn check(&self) -> Result<()> {
+        Ok(())
+    }
+
+    /// The argument that holds a number for each class, by its name; `None` where it is
+    /// not given.
+    fn class_weights(&mut self) -> Option<(&'static str, &mut ClassWeights)> {
+        None
+    }
+
+    /// What each of the labels `[N]` weighs in the batch's mean, `[N]` float32; `None`
+    /// where all weigh the same.
+    fn label_weights(&self, _labels: &Tensor) -> Result<Option<Tensor>, TchError> {
+        Ok(None)
+    }
+
+    /// Whether a label may be one that is left out (`ignore_index`).
+    fn ignores_labels(&self) -> bool {
+        false
+    }
+
+    /// Whether an image may weigh nothing in a batch's mean. A batch of such images has
+    /// no mean.
+    fn may_weigh_nothing(&self) -> bool {
+        false
+    }
+
+    /// Whether the outputs are logits, of which it takes softmax or sigmoid itself.
+    fn takes_logits(&self) -> bool {
+        false
+    }
+
+    /// Whether the outputs must be logarithms of probabilities.
+    fn takes_log_probabilities(&self) -> bool {
+        false
+    }
+}
+
+/// A row of the table of loss functions.
+struct LossType {
+    name: &'static str,
+    read: ReadType<dyn Loss>,
+}
+
+const fn row<L>(name: &'static str) -> LossType
+where
+    L: Loss + Serialize + DeserializeOwned + 'static,
+{
+    LossType {
+        name,
+        read: |typed| {
+            let (loss, resolved) = typed.read::<L>(TABLE)?;
+            Ok((Box::new(loss), resolved))
+        },
+    }
+}
+
+/// The recipe's table.
+const TABLE: &str = "train.loss";
+
+/// Reads and checks a loss function. Returns with it the recipe's table with all defaults
+/// written out.
+pub fn read(typed: &Typed) -> Result<(Box<dyn Loss>, Typed)> {
+    let Some(found) = LOSSES.iter().find(|l| l.name == typed.name) else {
+        return Err(typed.unknown(TABLE, LOSSES.iter().map(|l| l.name)));
+    };
+    let (mut loss, resolved) = (found.read)(typed)?;
+    loss.check()?;
+    if let Some((key, weights)) = loss.class_weights() {
+        weights.check(key)?;
+    }
+    Ok((loss, resolved))
+}
+
+/// The loss function for images of this many classes, with its class weights on the
+/// device. Weights that are still `"balanced"` are refused: see [`balanced`].
+pub fn build(typed: &Typed, classes: usize, device: Device) -> Result<Box<dyn Loss>> {
+    let (mut loss, _) = read(typed)?;
+    if let Some((key, weights)) = loss.class_weights() {
+        weights.upload(key, classes, device)?;
+    }
+    Ok(loss)
+}
+
+/// The same loss with weights in place of `"balanced"`, for training images of which
+/// `counts` have each class.
+pub fn balanced(typed: &Typed, counts: &[(String, u64)]) -> Result<Typed> {
+    let (mut loss, mut resolved) = read(typed)?;
+    if let Some((key, weights)) = loss.class_weights()
+        && let Some(weights) = weights.balanced(key, counts)?
+    {
+        resolved.set(key, weights);
+    }
+    Ok(resolved)
+}
+
+/// The mean loss, or each image's, with libtorch's error as ours.
+pub fn compute(
+    loss: &dyn Loss,
     outputs: &Tensor,
     targets: &Tensor,
     reduction: Reduction,
 ) -> Result<Tensor> {
-    compute(settings, outputs, targets, reduction).map_err(|e| torch_error(&e))
+    loss.compute(outputs, targets, reduction).map_err(|e| torch_error(&e))
 }
 
-fn compute(
-    settings: &Loss,
-    outputs: &Tensor,
-    targets: &Tensor,
-    reduction: Reduction,
-) -> Result<Tensor, TchError> {
-    let weights = |w: &Option<Vec<f64>>| w.as_ref().map(|w| class_weights(w, outputs));
-    match settings {
-        Loss::CrossEntropyLoss { weight, ignore_index, label_smoothing } => outputs
-            .f_cross_entropy_loss(
-                targets,
-                weights(weight),
-                reduction,
-                *ignore_index,
-                *label_smoothing,
-            ),
-        Loss::NLLLoss { weight, ignore_index } if targets.kind() == Kind::Int64 => {
-            outputs.f_nll_loss(targets, weights(weight), reduction, *ignore_index)
-        }
-        // As CrossEntropyLoss does for probabilities: the mean is over the images,
-        // whatever their weights.
-        Loss::NLLLoss { weight, .. } => {
-            let products = outputs.f_mul(targets)?;
-            let products = match weights(weight) {
-                Some(weights) => products.f_mul(&weights)?,
-                None => products,
-            };
-            let each = products.f_sum_dim_intlist(1, false, Kind::Float)?.f_neg()?;
-            if reduction == Reduction::None { Ok(each) } else { each.f_mean(Kind::Float) }
-        }
-        Loss::MSELoss {} => {
-            let loss = outputs.f_mse_loss(&rows(targets, outputs)?, reduction)?;
-            by_image(loss, reduction)
-        }
-        Loss::BCEWithLogitsLoss { pos_weight } => {
-            let loss = outputs.f_binary_cross_entropy_with_logits(
-                &rows(targets, outputs)?,
-                None::<Tensor>,
-                weights(pos_weight),
-                reduction,
-            )?;
-            by_image(loss, reduction)
-        }
+/// What each image weighs in the batch's mean, `[N]` float32; `None` where all weigh the
+/// same. Mixed labels do.
+pub fn weights(loss: &dyn Loss, targets: &Tensor) -> Result<Option<Tensor>> {
+    if is_mixed(targets) {
+        return Ok(None);
     }
+    loss.label_weights(targets).map_err(|e| torch_error(&e))
 }
 
-/// What each image `[N]` weighs in the mean over labels `[N]`; nothing where all weigh
-/// the same.
-pub fn weights(settings: &Loss, labels: &Tensor) -> Option<Tensor> {
-    let (Loss::CrossEntropyLoss { weight, ignore_index, .. }
-    | Loss::NLLLoss { weight, ignore_index }) = settings
-    else {
-        return None;
-    };
-    if labels.kind() != Kind::Int64 || (weight.is_none() && !settings.ignores()) {
-        return None;
-    }
-    let counts = labels.not_equal(*ignore_index).to_kind(Kind::Float);
-    Some(match weight {
-        Some(w) => class_weights(w, &counts).index_select(0, labels) * counts,
-        None => counts,
-    })
+/// Whether targets are probabilities of the classes.
+fn is_mixed(targets: &Tensor) -> bool {
+    targets.kind() != Kind::Int64
 }
 
-/// Labels as one-hot rows, `[N, classes]` float32, as `outputs` are; mixed ones are rows
-/// already.
-pub fn rows(targets: &Tensor, outputs: &Tensor) -> Result<Tensor, TchError> {
-    if targets.kind() != Kind::Int64 {
+/// Targets as rows `[N, classes]` of the outputs' kind: labels one-hot, mixed ones as
+/// they are.
+fn one_hot(targets: &Tensor, outputs: &Tensor) -> Result<Tensor, TchError> {
+    if is_mixed(targets) {
         return Ok(targets.shallow_clone());
     }
     let classes = outputs.size().get(1).copied().unwrap_or(1);
     targets.f_one_hot(classes)?.f_to_kind(outputs.kind())
 }
 
-fn by_image(loss: Tensor, reduction: Reduction) -> Result<Tensor, TchError> {
+/// Where no reduction was asked for, the mean of each image's row.
+fn mean_of_rows(loss: Tensor, reduction: Reduction) -> Result<Tensor, TchError> {
     if reduction == Reduction::None {
         loss.f_mean_dim(1, false, Kind::Float)
     } else {
@@ -103,6 +191,38 @@ fn by_image(loss: Tensor, reduction: Reduction) -> Result<Tensor, TchError> {
     }
 }
 
-fn class_weights(weights: &[f64], like: &Tensor) -> Tensor {
-    Tensor::from_slice(weights).to_kind(Kind::Float).to_device(like.device())
+/// `exp(x) / sum(exp(x))` over the outputs of one image.
+pub fn softmax(outputs: &[f32]) -> Vec<f32> {
+    let max = outputs.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let exponentials: Vec<f32> = outputs.iter().map(|&x| (x - max).exp()).collect();
+    let sum: f32 = exponentials.iter().sum();
+    exponentials.into_iter().map(|e| e / sum).collect()
 }
+
+/// PyTorch's default of `ignore_index`, which is no label.
+fn no_label() -> i64 {
+    -100
+}
+
+fn is_no_label(label: &i64) -> bool {
+    *label == no_label()
+}
+
+/// What labels `[N]` weigh by an optional weight for each class and a label to ignore.
+fn label_weights(
+    labels: &Tensor,
+    weight: Option<&ClassWeights>,
+    ignore_index: i64,
+) -> Result<Option<Tensor>, TchError> {
+    if weight.is_none() && ignore_index < 0 {
+        return Ok(None);
+    }
+    let counts = labels.f_not_equal(ignore_index)?.f_to_kind(Kind::Float)?;
+    match weight.and_then(ClassWeights::tensor) {
+        Some(weight) => Ok(Some(weight.f_index_select(0, labels)?.f_mul(&counts)?)),
+        None => Ok(Some(counts)),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -38,8 +38,8 @@ pub fn mix(
     let Some(mix) = draw(train, images.size().as_slice(), &mut rng)? else {
         return Ok((images.shallow_clone(), labels.shallow_clone()));
     };
-    let one_hot = labels.one_hot(classes).to_kind(Kind::Float);
-    apply(mix, images, &one_hot).map_err(|e| torch_error(&e))
+    let one_hot = labels.f_one_hot(classes).and_then(|t| t.f_to_kind(Kind::Float));
+    one_hot.and_then(|labels| apply(mix, images, &labels)).map_err(|e| torch_error(&e))
 }
 
 fn draw(train: &Train, shape: &[i64], rng: &mut Rng) -> Result<Option<Mix>> {

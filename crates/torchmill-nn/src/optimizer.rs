@@ -1,107 +1,214 @@
-//! SGD, Adam, AdamW and RMSprop on plain tensors, so that their state can be saved (tch's
-//! own cannot).
+//! `[train.optimizer]`: optimizers with the names, arguments, defaults and updates of
+//! torch.optim. Each is a file in `optimizer/` and a row of [`OPTIMIZERS`].
 //!
-//! The update rules are torch.optim's (pseudocode in its documentation). RMSprop, which
-//! has no fused kernel, is in its order of operations.
+//! They work on plain tensors, so that their state can be saved: tch's own cannot.
 
-use tch::{Tensor, no_grad};
-use torchmill::recipe::Optimizer as Settings;
+mod adam;
+mod adamw;
+mod rmsprop;
+mod sgd;
+
+use std::fmt;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tch::{TchError, Tensor, no_grad};
+use torchmill::recipe::{ReadType, Typed};
 use torchmill::{Error, Result};
 
-use crate::fused::{Adam, Lists, Sgd};
-use crate::groups::Groups;
-use crate::state::Keeps;
+use crate::groups::Group;
+use crate::state::OptimizerKind;
 use crate::torch_error;
+use adam::Adam;
+use adamw::AdamW;
+use rmsprop::RMSprop;
+use sgd::Sgd;
 
-/// An optimizer over a fixed list of parameters.
+/// Every optimizer.
+const OPTIMIZERS: &[OptimizerType] = &[
+    row::<Sgd>("SGD"),
+    row::<Adam>("Adam"),
+    row::<AdamW>("AdamW"),
+    row::<RMSprop>("RMSprop"),
+];
+
+/// An update rule with its arguments.
+pub trait UpdateRule: fmt::Debug {
+    /// Refuses arguments out of range with a usage error.
+    fn check(&self) -> Result<()>;
+
+    /// The learning rate of parameters without a group of their own.
+    fn lr(&self) -> f64;
+
+    /// The weight decay of parameters without a group of their own.
+    fn weight_decay(&self) -> f64;
+
+    /// Sets what OneCycleLR cycles: the momentum, or Adam's first beta. Called before
+    /// the first step, it may decide which buffers are kept.
+    fn set_momentum(&mut self, momentum: f64);
+
+    /// The buffers that the rule may keep for each parameter, in their order in
+    /// [`Update::state`].
+    fn buffers(&self) -> Vec<Buffer>;
+
+    /// Makes step number `step`, from 1, of the parameters of one group. Autograd is off.
+    fn update(
+        &self,
+        group: &Group,
+        step: u64,
+        updates: &mut [Update],
+    ) -> Result<(), TchError>;
+}
+
+/// A buffer that an update rule may keep for each parameter.
+#[derive(Debug, Clone, Copy)]
+pub struct Buffer {
+    /// torch.optim's name for it.
+    pub name: &'static str,
+    /// Whether it is kept with the arguments as they are.
+    pub kept: bool,
+    /// The argument that decides this; `type` where it is always kept.
+    pub argument: &'static str,
+}
+
+impl Buffer {
+    /// A buffer that is always kept.
+    const fn always(name: &'static str) -> Self {
+        Self { name, kept: true, argument: "type" }
+    }
+}
+
+/// A parameter in a step.
+pub struct Update<'a> {
+    /// Changed in place.
+    pub parameter: &'a Tensor,
+    /// Of the same shape.
+    pub gradient: &'a Tensor,
+    /// The buffers that are kept, changed in place; zeros before the first step.
+    pub state: &'a mut Vec<Tensor>,
+}
+
+impl<'u> Update<'u> {
+    /// As the fused kernels take them.
+    fn parts<'a>(
+        updates: &'a mut [Self],
+    ) -> impl Iterator<Item = ((&'a Tensor, &'a Tensor), &'a mut Vec<Tensor>)>
+    where
+        'u: 'a,
+    {
+        updates.iter_mut().map(|u| ((u.parameter, u.gradient), &mut *u.state))
+    }
+}
+
+/// A row of the table of optimizers.
+struct OptimizerType {
+    name: &'static str,
+    read: ReadType<dyn UpdateRule>,
+}
+
+const fn row<R>(name: &'static str) -> OptimizerType
+where
+    R: UpdateRule + Serialize + DeserializeOwned + 'static,
+{
+    OptimizerType {
+        name,
+        read: |typed| {
+            let (rule, resolved) = typed.read::<R>(TABLE)?;
+            Ok((Box::new(rule), resolved))
+        },
+    }
+}
+
+/// The recipe's table.
+const TABLE: &str = "train.optimizer";
+
+/// Reads and checks an optimizer. Returns with it the recipe's table with all defaults
+/// written out.
+pub fn read(typed: &Typed) -> Result<(Box<dyn UpdateRule>, Typed)> {
+    let Some(found) = OPTIMIZERS.iter().find(|o| o.name == typed.name) else {
+        return Err(typed.unknown(TABLE, OPTIMIZERS.iter().map(|o| o.name)));
+    };
+    let (rule, resolved) = (found.read)(typed)?;
+    rule.check()?;
+    Ok((rule, resolved))
+}
+
+/// A trained parameter with all that is kept for it.
+#[derive(Debug)]
+pub struct Param {
+    /// The parameter itself: a shallow clone of the network's.
+    pub tensor: Tensor,
+    /// The index of its group.
+    pub group: usize,
+    /// The optimizer's buffers; none before the first step.
+    pub state: Vec<Tensor>,
+    /// Its moving average, where the recipe asks for one.
+    pub average: Option<Tensor>,
+}
+
+impl Param {
+    /// A parameter that no step has changed yet, without an average.
+    pub fn new(tensor: Tensor, group: usize) -> Self {
+        Self { tensor, group, state: Vec::new(), average: None }
+    }
+}
+
+/// An optimizer at work.
+#[derive(Debug)]
 pub struct Optimizer {
-    settings: Settings,
-    groups: Groups,
+    name: String,
+    rule: Box<dyn UpdateRule>,
+    groups: Vec<Group>,
     /// Each group's learning rate at the next step.
     rates: Vec<f64>,
-    /// One list of buffers a parameter, in [`Optimizer::buffer_names`]' order; empty
-    /// before the first step.
-    buffers: Vec<Vec<Tensor>>,
     steps: u64,
 }
 
 impl Optimizer {
     /// An optimizer that has not made a step yet. The groups' learning rates and weight
-    /// decays stand for the settings' own.
-    pub fn new(settings: Settings, groups: Groups) -> Self {
-        let rates = groups.groups.iter().map(|g| g.lr).collect();
-        Self { settings, groups, rates, buffers: Vec::new(), steps: 0 }
+    /// decays take the place of the rule's own.
+    pub fn new(typed: &Typed, groups: Vec<Group>) -> Result<Self> {
+        let (rule, _) = read(typed)?;
+        let rates = groups.iter().map(|group| group.lr).collect();
+        Ok(Self { name: typed.name.clone(), rule, groups, rates, steps: 0 })
     }
 
-    /// Goes on where a saved one stopped, with its buffers (one list a parameter) and
-    /// steps made. One that kept other buffers than this does is refused, with the key
+    /// Its name and the buffers that it keeps.
+    pub fn kind(&self) -> OptimizerKind {
+        let kept = self.rule.buffers().into_iter().filter(|buffer| buffer.kept);
+        let buffers = kept.map(|buffer| buffer.name.to_owned()).collect();
+        OptimizerKind { optimizer: self.name.clone(), buffers }
+    }
+
+    /// Refuses to continue from an optimizer that kept other buffers, with the argument
     /// that makes the difference.
-    pub fn restore(
-        &mut self,
-        saved: &Keeps,
-        buffers: Vec<Vec<Tensor>>,
-        steps: u64,
-    ) -> Result<()> {
-        let own = self.keeps();
-        // Before the first step there is nothing that could not be gone on from.
-        if !buffers.is_empty() && *saved != own {
-            let differs = |name: &str| {
-                saved.buffers.iter().any(|b| b == name)
-                    != own.buffers.iter().any(|b| b == name)
-            };
-            let key = match () {
-                () if saved.optimizer != own.optimizer => "type",
-                () if differs("max_exp_avg_sq") => "amsgrad",
-                () if differs("grad_avg") => "centered",
-                () => "momentum",
-            };
-            return Err(Error::usage(format_args!(
-                "was saved by {saved}, which {own} cannot go on from: leave train.optimizer.{key} as it is in the run's config.toml, or branch off with a new --run and --init"
-            )));
+    pub fn check_continues(&self, saved: &OptimizerKind) -> Result<()> {
+        let own = self.kind();
+        if *saved == own {
+            return Ok(());
         }
-        if buffers.iter().any(|b| b.len() != own.buffers.len()) {
-            return Err(Error::failed("the saved optimizer state is damaged"));
-        }
-        (self.buffers, self.steps) = (buffers, steps);
-        Ok(())
+        let argument = if saved.optimizer == own.optimizer {
+            let buffers = self.rule.buffers();
+            let differs =
+                |b: &&Buffer| b.kept != saved.buffers.iter().any(|s| s == b.name);
+            buffers.iter().find(differs).map_or("type", |buffer| buffer.argument)
+        } else {
+            "type"
+        };
+        Err(Error::usage(format_args!(
+            "was saved by {saved}, which {own} cannot go on from: leave \
+             train.optimizer.{argument} as it is in the run's config.toml, or branch off \
+             with a new --run and --init"
+        )))
     }
 
-    /// What it is and keeps.
-    pub fn keeps(&self) -> Keeps {
-        let buffers = self.buffer_names().iter().map(|name| (*name).to_owned()).collect();
-        Keeps { optimizer: self.settings.name().to_owned(), buffers }
+    /// Continues after this many steps.
+    pub fn set_steps(&mut self, steps: u64) {
+        self.steps = steps;
     }
 
-    /// What torch.optim calls the buffers kept for each parameter.
-    pub fn buffer_names(&self) -> &'static [&'static str] {
-        match self.settings {
-            Settings::Sgd { momentum: 0.0, .. } => &[],
-            Settings::Sgd { .. } => &["momentum_buffer"],
-            Settings::Adam { amsgrad, .. } | Settings::AdamW { amsgrad, .. } => {
-                if amsgrad {
-                    &["exp_avg", "exp_avg_sq", "max_exp_avg_sq"]
-                } else {
-                    &["exp_avg", "exp_avg_sq"]
-                }
-            }
-            Settings::RMSprop { momentum, centered, .. } => {
-                match (centered, momentum != 0.0) {
-                    (false, false) => &["square_avg"],
-                    (false, true) => &["square_avg", "momentum_buffer"],
-                    (true, false) => &["square_avg", "grad_avg"],
-                    (true, true) => &["square_avg", "grad_avg", "momentum_buffer"],
-                }
-            }
-        }
-    }
-
-    /// The buffers, one list a parameter; empty before the first step.
-    pub fn buffers(&self) -> &[Vec<Tensor>] {
-        &self.buffers
-    }
-
-    /// The groups, with their learning rates before any schedule.
-    pub fn groups(&self) -> &Groups {
+    /// The parameter groups, with their learning rates before any schedule.
+    pub fn groups(&self) -> &[Group] {
         &self.groups
     }
 
@@ -116,116 +223,61 @@ impl Optimizer {
     }
 
     /// Sets each group's learning rate at the next step.
-    pub fn set_rates(&mut self, rates: impl IntoIterator<Item = f64>) {
-        self.rates.clear();
-        self.rates.extend(rates);
+    pub fn set_rates(&mut self, rates: Vec<f64>) {
+        self.rates = rates;
     }
 
-    /// Sets the momentum of the next step (the first beta of Adam and AdamW). It must not
-    /// be zero before the first step and something later, since what buffers there are
-    /// depends on it.
+    /// Sets the momentum of the next step (Adam's first beta). It must not be zero before
+    /// the first step and something else later, since the buffers depend on it.
     pub fn set_momentum(&mut self, momentum: f64) {
-        self.settings.set_momentum(momentum);
+        self.rule.set_momentum(momentum);
     }
 
-    /// One step: changes `parameters` in place by their `gradients` (same order and
-    /// shapes).
-    pub fn step(&mut self, parameters: &[Tensor], gradients: &[Tensor]) -> Result<()> {
-        no_grad(|| {
-            let first = self.buffers.is_empty();
-            if first {
-                let zeros = |p: &Tensor| {
-                    self.buffer_names().iter().map(|_| p.zeros_like()).collect()
-                };
-                self.buffers = parameters.iter().map(zeros).collect();
+    /// One step: changes the parameters in place by their `gradients`, which are in the
+    /// same order.
+    pub fn step(&mut self, params: &mut [Param], gradients: &[Tensor]) -> Result<()> {
+        self.steps += 1;
+        if self.steps == 1 {
+            let kept = self.kind().buffers.len();
+            for param in params.iter_mut() {
+                param.state = zeros(&param.tensor, kept).map_err(|e| torch_error(&e))?;
             }
-            self.steps += 1;
-            let rates = self.rates.iter().zip(&self.groups.groups);
-            for (group, (&lr, settings)) in rates.enumerate() {
-                let tensors = parameters.iter().zip(gradients).zip(&mut self.buffers);
-                let tensors = tensors
-                    .zip(&self.groups.of)
-                    .filter(|(_, of)| **of == group)
-                    .map(|(each, _)| each);
-                let weight_decay = settings.weight_decay;
-                match self.settings {
-                    Settings::Sgd { momentum, dampening, nesterov, .. } => {
-                        Lists::new(tensors).sgd(&Sgd {
-                            lr,
-                            momentum,
-                            dampening,
-                            weight_decay,
-                            nesterov,
-                            first,
-                        })
-                    }
-                    Settings::Adam { betas, eps, amsgrad, .. }
-                    | Settings::AdamW { betas, eps, amsgrad, .. } => {
-                        let decoupled = matches!(self.settings, Settings::AdamW { .. });
-                        let [beta1, beta2] = betas;
-                        Lists::new(tensors).adam(
-                            self.steps,
-                            &Adam {
-                                lr,
-                                beta1,
-                                beta2,
-                                eps,
-                                weight_decay,
-                                amsgrad,
-                                decoupled,
-                            },
-                        )
-                    }
-                    Settings::RMSprop { alpha, eps, momentum, centered, .. } => {
-                        for ((parameter, gradient), buffers) in tensors {
-                            let d = decayed(gradient, parameter, weight_decay);
-                            let d = rms(&d, buffers, alpha, eps, centered);
-                            let d = match buffers.get_mut(1 + usize::from(centered)) {
-                                None => d,
-                                Some(buffer) => {
-                                    let _ = buffer.g_mul_scalar_(momentum).g_add_(&d);
-                                    buffer.shallow_clone()
-                                }
-                            };
-                            let _ = parameter.shallow_clone().g_add_(&(d * -lr));
-                        }
-                        Ok(())
-                    }
-                }
-                .map_err(|e| torch_error(&e))?;
-            }
-            Ok(())
-        })
-    }
-}
-
-/// The gradient with the L2 penalty's added, as torch.optim's `weight_decay` means it.
-fn decayed(gradient: &Tensor, parameter: &Tensor, weight_decay: f64) -> Tensor {
-    if weight_decay == 0.0 {
-        gradient.shallow_clone()
-    } else {
-        gradient + parameter * weight_decay
-    }
-}
-
-/// G. Hinton's RMSprop: the gradient over the root of its running mean square; `centered`
-/// takes the running mean off first (A. Graves, "Generating Sequences With Recurrent
-/// Neural Networks", 2013).
-fn rms(
-    d: &Tensor,
-    buffers: &mut [Tensor],
-    alpha: f64,
-    eps: f64,
-    centered: bool,
-) -> Tensor {
-    let [square, rest @ ..] = buffers else { return d.shallow_clone() };
-    let _ = square.g_mul_scalar_(alpha).g_add_(&(d * d * (1.0 - alpha)));
-    let variance = match rest {
-        [mean, ..] if centered => {
-            let _ = mean.lerp_(d, 1.0 - alpha);
-            &*square - &*mean * &*mean
         }
-        _ => square.shallow_clone(),
-    };
-    d / (variance.sqrt() + eps)
+        for (index, group) in self.groups.iter().enumerate() {
+            let mut updates = Vec::new();
+            for (param, gradient) in params.iter_mut().zip(gradients) {
+                if param.group == index {
+                    updates.push(Update {
+                        parameter: &param.tensor,
+                        gradient,
+                        state: &mut param.state,
+                    });
+                }
+            }
+            let group = Group { lr: self.rates[index], ..*group };
+            no_grad(|| self.rule.update(&group, self.steps, &mut updates))
+                .map_err(|e| torch_error(&e))?;
+        }
+        Ok(())
+    }
 }
+
+fn zeros(like: &Tensor, count: usize) -> Result<Vec<Tensor>, TchError> {
+    no_grad(|| (0..count).map(|_| like.f_zeros_like()).collect())
+}
+
+/// A number from 0 up.
+fn is_valid(x: f64) -> bool {
+    x.is_finite() && x >= 0.0
+}
+
+/// Refuses a learning rate out of range.
+fn check_lr(lr: f64) -> Result<()> {
+    if is_valid(lr) {
+        return Ok(());
+    }
+    torchmill::recipe::refuse("optimizer.lr", "must be a number from 0 up")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,9 @@
 //! What a network's outputs are, as far as a loss has to know.
 
-use torchmill::recipe::Loss;
+use torchmill::recipe::Typed;
 use torchmill::{Error, Result};
+
+use crate::loss;
 
 /// What a layer's outputs are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,13 +28,32 @@ impl Outputs {
 }
 
 /// Refuses a network whose outputs the loss cannot take.
-pub(crate) fn check(outputs: Outputs, loss: &Loss) -> Result<()> {
-    let takes_logarithms = matches!(loss, Loss::NLLLoss { .. });
-    if !takes_logarithms || outputs == Outputs::LogProbabilities {
+pub(crate) fn check(outputs: Outputs, typed: &Typed) -> Result<()> {
+    let (loss, _) = loss::read(typed)?;
+    if !loss.takes_log_probabilities() || outputs == Outputs::LogProbabilities {
         return Ok(());
     }
-    Err(Error::usage(
-        "[train] loss: NLLLoss takes logarithms of probabilities, so the network must end \
-         in { type = \"LogSoftmax\", dim = 1 }; CrossEntropyLoss does both",
-    ))
+    Err(Error::usage(format_args!(
+        "[train] loss: {} takes logarithms of probabilities, so the network must end in \
+         {{ type = \"LogSoftmax\", dim = 1 }}; CrossEntropyLoss does both",
+        typed.name
+    )))
+}
+
+/// What to say of a network whose outputs the loss can take, but learns worse from.
+pub fn advice(outputs: Outputs, typed: &Typed) -> Result<Option<String>> {
+    let last = match outputs {
+        Outputs::Probabilities => "Softmax",
+        Outputs::Sigmoid => "Sigmoid",
+        Outputs::Any | Outputs::Inputs | Outputs::LogProbabilities => return Ok(None),
+    };
+    let (loss, _) = loss::read(typed)?;
+    if !loss.takes_logits() {
+        return Ok(None);
+    }
+    Ok(Some(format!(
+        "the network ends in {last}, and {} does that itself: it learns better without \
+         this layer",
+        typed.name
+    )))
 }

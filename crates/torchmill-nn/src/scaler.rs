@@ -1,11 +1,14 @@
 //! Dynamic loss scaling for float16: torch.amp.GradScaler, with its defaults.
 //!
 //! Small gradients are zero in float16, so the loss is scaled up before backward and the
-//! gradients down after it. A scale that makes them infinite is halved and the step left
-//! out; one that has held for long is doubled.
+//! gradients down after it. A scale that makes them infinite is halved and the step is
+//! skipped; one that has held for long is doubled.
 
 use serde::{Deserialize, Serialize};
-use tch::{Kind, Tensor, no_grad};
+use tch::{TchError, Tensor, no_grad};
+use torchmill::Result;
+
+use crate::torch_error;
 
 const INITIAL: f64 = 65_536.0;
 const GROWTH: f64 = 2.0;
@@ -32,48 +35,53 @@ impl Scaler {
     }
 
     /// Divides the gradients by the scale, in place, and says whether all of them are
-    /// finite: where they are not, the step must be left out. Then the scale is brought
-    /// up to date.
-    pub fn unscale(&mut self, gradients: &mut [Tensor]) -> bool {
-        let finite = no_grad(|| {
-            let mut all = Vec::new();
-            for gradient in gradients.iter_mut() {
-                let _ = gradient.g_mul_scalar_(1.0 / self.scale);
-                all.push(gradient.isfinite().all());
-            }
-            all.is_empty()
-                || Tensor::stack(&all, 0).to_kind(Kind::Float).min().double_value(&[])
-                    > 0.0
-        });
+    /// finite: where they are not, the step must be skipped. Then the scale is brought
+    /// up to date. This waits for the device once.
+    pub fn unscale(&mut self, gradients: &mut [Tensor]) -> Result<bool> {
+        let finite = no_grad(|| self.divide(gradients)).map_err(|e| torch_error(&e))?;
         self.update(finite);
-        finite
+        Ok(finite)
+    }
+
+    fn divide(&self, gradients: &mut [Tensor]) -> Result<bool, TchError> {
+        let mut finite = Vec::with_capacity(gradients.len());
+        for gradient in gradients {
+            let _ = gradient.f_mul_scalar_(1.0 / self.scale)?;
+            finite.push(gradient.f_isfinite()?.f_all()?);
+        }
+        if finite.is_empty() {
+            return Ok(true);
+        }
+        let all = Tensor::f_stack(&finite, 0)?.f_all()?;
+        Ok(all.f_double_value(&[])? != 0.0)
     }
 
     fn update(&mut self, finite: bool) {
+        self.held += 1;
         if !finite {
-            (self.scale, self.held) = (self.scale * BACKOFF, 0);
-        } else if self.held + 1 == INTERVAL {
-            (self.scale, self.held) = (self.scale * GROWTH, 0);
-        } else {
-            self.held += 1;
+            self.scale *= BACKOFF;
+            self.held = 0;
+        } else if self.held == INTERVAL {
+            self.scale *= GROWTH;
+            self.held = 0;
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may panic")]
     use super::*;
 
     #[test]
     fn the_scale_halves_at_infinity_and_doubles_after_a_while() {
         let mut scaler = Scaler::default();
         let mut fine = [Tensor::from_slice(&[65_536.0_f32, -131_072.0])];
-        assert!(scaler.unscale(&mut fine));
+        assert!(scaler.unscale(&mut fine).unwrap());
         assert_eq!(crate::tensor::floats(&fine[0]), [1.0, -2.0]);
-        assert!(!scaler.unscale(&mut [
-            Tensor::from_slice(&[1.0_f32]),
-            Tensor::from_slice(&[f32::INFINITY])
-        ]));
+        let mut overflown =
+            [Tensor::from_slice(&[1.0_f32]), Tensor::from_slice(&[f32::INFINITY])];
+        assert!(!scaler.unscale(&mut overflown).unwrap());
         assert_eq!(scaler.scale(), 32_768.0);
         for _ in 0..1_999 {
             scaler.update(true);

@@ -2,7 +2,7 @@
 //! at hand.
 
 use serde::{Deserialize, Serialize};
-use torchmill::recipe::{Loss, Model};
+use torchmill::recipe::{Model, Typed, default_loss};
 use torchmill::{Error, Result};
 
 use crate::model;
@@ -26,8 +26,8 @@ pub struct Spec {
     pub dataset: String,
     /// The loss function that it was trained with, which says what its outputs mean.
     /// Files of before it was written down are taken for CrossEntropyLoss's.
-    #[serde(default)]
-    pub loss: Loss,
+    #[serde(default = "default_loss")]
+    pub loss: Typed,
 }
 
 impl Spec {

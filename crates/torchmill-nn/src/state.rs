@@ -1,58 +1,83 @@
-//! The training state beside a checkpoint, `epoch-0010.state`: what it takes to go on as
-//! if nothing had happened. Magic `TMSTATE\0`, version and CRC-32C (u32 little-endian
-//! each), then bincode 2.
+//! The training state next to a checkpoint, `epoch-0010.state`: what it takes to continue
+//! as if nothing had happened. Magic `TMSTATE\0`, version and CRC-32C (u32 little-endian
+//! each), then [`State`] as [`encoding`] has it. docs/formats.md describes the bytes.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use tch::{Device, Kind, Tensor};
+use tch::{Tensor, no_grad};
 use torchmill::recipe::Train;
-use torchmill::{Context, Error, Result, atomic};
+use torchmill::schedule::PlateauState;
+use torchmill::{Context, Error, Result, atomic, encoding};
 
 use crate::generator::Generator;
-use crate::plateau::Plateau;
 use crate::scaler::Scaler;
+use crate::tensor::floats;
+use crate::torch_error;
 
 const MAGIC: [u8; 8] = *b"TMSTATE\0";
-const VERSION: u32 = 4;
+const VERSION: u32 = 5;
+/// Bytes before the body.
+const HEAD: usize = 16;
 
 /// Everything of a run that its weights do not hold.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct State {
     /// CRC-32C of the checkpoint file that this belongs to.
     pub weights: u32,
-    /// Digest of the shards trained on: resuming on others would be another run.
-    pub data: String,
+    /// The images of the run: resuming with others would be another run.
+    pub splits: Vec<SplitDigest>,
+    /// The number of images in each evaluation so far, and the epoch after which it has
+    /// been that: figures of fewer images are not compared with those of more.
+    pub evaluated: EvaluatedImages,
     /// Epochs completed.
     pub epoch: u64,
     /// Batches done of the epoch that is under way.
     pub batch: u64,
     /// What its batches are made by.
-    pub order: Order,
+    pub order: BatchOrder,
     /// Optimizer steps made.
     pub step: u64,
     /// The default generator as it was when the epoch under way began.
     pub generator: Generator,
     /// What the training step keeps.
-    pub learner: Learned,
+    pub train: TrainState,
     /// Length of metrics.csv in bytes; rows after it will be made again.
     pub metrics: u64,
     /// The learning rate of the last step.
     pub lr: f64,
 }
 
-/// What an epoch's batches are made by, besides the images and the generator: it must not
-/// change in the middle.
+/// Which images a split has.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SplitDigest {
+    /// What they are for: `train`, `val` or `test`.
+    pub purpose: String,
+    /// The digest of the shards, and which part of them is taken.
+    pub digest: String,
+}
+
+/// How many images are evaluated after each epoch.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EvaluatedImages {
+    /// How many.
+    pub count: u64,
+    /// The last epoch that was evaluated with another number; 0 where there is none.
+    pub after_epoch: u64,
+}
+
+/// What an epoch's batches are made by, besides the images and the generator. It must not
+/// change in the middle of an epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Order {
+pub struct BatchOrder {
     /// Images a batch.
     pub batch_size: u64,
     /// Whether they come in a random order.
     pub shuffled: bool,
 }
 
-impl Order {
+impl BatchOrder {
     /// As the recipe says.
     pub fn of(train: &Train) -> Self {
         let shuffled = train.shuffle && train.overfit_batches.is_none();
@@ -60,7 +85,7 @@ impl Order {
     }
 }
 
-impl fmt::Display for Order {
+impl fmt::Display for BatchOrder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let order =
             if self.shuffled { "in a random order" } else { "in their own order" };
@@ -70,34 +95,39 @@ impl fmt::Display for Order {
 
 /// What the training step keeps from one to the next.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct Learned {
-    /// Steps that the optimizer has made: fewer than the run's where fp16 had some left
-    /// out.
+pub struct TrainState {
+    /// Steps that the optimizer has made: fewer than the run's where fp16 skipped some.
     pub steps: u64,
-    /// What the optimizer is and keeps.
-    pub keeps: Keeps,
-    /// The optimizer's buffers, one list a trained parameter: shape and float32 values.
-    pub optimizer: Vec<Vec<Buffer>>,
-    /// The weights as they are trained, where the checkpoint holds their moving average;
-    /// else empty.
-    pub weights: Vec<Buffer>,
+    /// The optimizer and the buffers that it keeps.
+    pub optimizer: OptimizerKind,
+    /// The trained parameters, in the network's order.
+    pub params: Vec<ParamState>,
     /// fp16's loss scale.
     pub scaler: Option<Scaler>,
-    /// ReduceLROnPlateau's memory.
-    pub plateau: Option<Plateau>,
+    /// What ReduceLROnPlateau remembers.
+    pub plateau: Option<PlateauState>,
 }
 
-/// An optimizer and what it keeps for each parameter, in torch.optim's words. Buffers of
-/// one mean nothing to another.
+/// What is kept for one parameter.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct ParamState {
+    /// The optimizer's buffers; none before the first step.
+    pub buffers: Vec<SavedTensor>,
+    /// The parameter as it is trained, where the checkpoint holds its moving average.
+    pub trained: Option<SavedTensor>,
+}
+
+/// An optimizer and the buffers that it keeps for each parameter, by torch.optim's names.
+/// The buffers of one optimizer mean nothing to another.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Keeps {
+pub struct OptimizerKind {
     /// `SGD`, `AdamW`, ...
     pub optimizer: String,
     /// `momentum_buffer`, ...
     pub buffers: Vec<String>,
 }
 
-impl fmt::Display for Keeps {
+impl fmt::Display for OptimizerKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let buffers = if self.buffers.is_empty() {
             "no buffers".to_owned()
@@ -108,43 +138,45 @@ impl fmt::Display for Keeps {
     }
 }
 
-/// A saved tensor.
+/// A saved tensor of float32 values.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Buffer {
+pub struct SavedTensor {
     shape: Vec<i64>,
     values: Vec<f32>,
 }
 
-impl Buffer {
+impl SavedTensor {
     /// Copies a float32 tensor.
     pub fn of(tensor: &Tensor) -> Self {
-        let flat = tensor.to_device(Device::Cpu).to_kind(Kind::Float).contiguous();
-        let mut values = vec![0.0; flat.numel()];
-        flat.copy_data(&mut values, flat.numel());
-        Self { shape: tensor.size(), values }
+        Self { shape: tensor.size(), values: floats(tensor) }
     }
 
-    /// Makes the tensor again, laid out as `like` is; its shape must be `like`'s.
+    /// Makes the tensor again, with the memory layout of `like`. Its shape must be that
+    /// of `like`.
     pub fn tensor(&self, like: &Tensor) -> Result<Tensor> {
         if self.shape != like.size() || self.values.len() != like.numel() {
             return Err(Error::failed("the training state is another network's"));
         }
-        let mut tensor = like.detach().zeros_like();
-        tensor.copy_(&Tensor::from_slice(&self.values).reshape(&self.shape));
-        Ok(tensor)
+        let tensor = no_grad(|| {
+            let values = Tensor::f_from_slice(&self.values)?.f_reshape(&self.shape)?;
+            let mut tensor = like.f_zeros_like()?;
+            tensor.f_copy_(&values)?;
+            Ok(tensor)
+        });
+        tensor.map_err(|e| torch_error(&e))
     }
 }
 
-/// The state file beside a checkpoint.
-pub fn path_beside(checkpoint: &Path) -> PathBuf {
+/// The path of the state next to a checkpoint.
+pub fn state_path(checkpoint: &Path) -> PathBuf {
     checkpoint.with_extension("state")
 }
 
 impl State {
     /// Writes the state, complete or not at all.
     pub fn write(&self, path: &Path) -> Result<()> {
-        let body = bincode::serde::encode_to_vec(self, bincode::config::standard())
-            .map_err(|e| Error::failed(format_args!("the training state: {e}")))?;
+        let body =
+            encoding::encode_compact(self).map_err(|e| e.within("the training state"))?;
         let mut bytes = MAGIC.to_vec();
         bytes.extend(VERSION.to_le_bytes());
         bytes.extend(crc32c::crc32c(&body).to_le_bytes());
@@ -159,36 +191,35 @@ impl State {
     }
 
     fn decode(bytes: &[u8]) -> Result<Self> {
-        let Some((head, body)) =
-            bytes.split_at_checked(16).filter(|(head, _)| head[..8] == MAGIC)
-        else {
-            return Err(Error::failed(
-                "is no training state (it does not start with TMSTATE)",
-            ));
-        };
-        let word = |at: usize| {
-            u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]])
-        };
-        if word(8) != VERSION {
+        let (head, body) = bytes
+            .split_at_checked(HEAD)
+            .filter(|(head, _)| head.starts_with(&MAGIC))
+            .ok_or_else(|| {
+                Error::failed("is not a training state (it does not start with TMSTATE)")
+            })?;
+        let version = word(head, 8);
+        if version != VERSION {
             return Err(Error::failed(format_args!(
-                "is a version {} state of another torchmill's, this one goes on from version {VERSION} only: start a new run with --init and the checkpoint's weights",
-                word(8)
+                "is a training state of version {version}, and this train continues \
+                 only from version {VERSION}: start a new run with --init and the \
+                 checkpoint's weights"
             )));
         }
-        if crc32c::crc32c(body) != word(12) {
+        if crc32c::crc32c(body) != word(head, 12) {
             return Err(Error::failed(
                 "its checksum is wrong: it is damaged; resume from another checkpoint",
             ));
         }
-        // The checksum has been right, and no list can be longer than the file: bincode
-        // reads element by element and ends with the bytes.
-        let (state, _): (Self, usize) =
-            bincode::serde::decode_from_slice(body, bincode::config::standard())
-                .map_err(|e| Error::failed(format_args!("is damaged ({e})")))?;
-        if state.generator.is_valid() {
-            Ok(state)
-        } else {
-            Err(Error::failed("its random generator is damaged"))
+        let (state, _): (Self, usize) = encoding::decode_compact(body)
+            .map_err(|e| Error::failed(format_args!("is damaged ({e})")))?;
+        if !state.generator.is_valid() {
+            return Err(Error::failed("its random generator is damaged"));
         }
+        Ok(state)
     }
+}
+
+/// The little-endian u32 at an offset of the head.
+fn word(head: &[u8], at: usize) -> u32 {
+    u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]])
 }

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use tch::{Device, Kind, Tensor};
-use torchmill::recipe::{Loss, Model as Layers};
+use torchmill::recipe::{Model as Layers, default_loss};
 use torchmill_nn::generator::Generator;
 use torchmill_nn::model::{self, Mode, Model};
 use torchmill_nn::spec::Spec;
@@ -20,7 +20,7 @@ fn spec(keys: &str) -> Spec {
         transform: "ToTensor".into(),
         batch_size: 1,
         dataset: String::new(),
-        loss: Loss::default(),
+        loss: default_loss(),
     }
 }
 

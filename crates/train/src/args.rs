@@ -1,16 +1,16 @@
 //! The command line of `train`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Parser;
 use torchmill::Result;
 use torchmill::cli::{Common, Named};
 use torchmill::device::Device;
-use torchmill::libtorch;
 use torchmill::recipe::{
-    ARCHITECTURES, Model, Precision, Recipe, Schedule, Validation, names,
+    ARCHITECTURES, Model, Precision, Recipe, Train, Validation, names,
 };
+use torchmill::{libtorch, schedule};
 
 use crate::BUILT_WITH;
 
@@ -34,7 +34,7 @@ pub struct Args {
     /// Go on from the last checkpoint, or from this one
     #[arg(long, value_name = "CHECKPOINT", num_args = 0..=1, default_missing_value = "last")]
     pub resume: Option<PathBuf>,
-    /// Start from these weights (a new head if need be)
+    /// Start from these weights, with a new head if needed
     #[arg(long, value_name = "FILE", help_heading = "Network")]
     pub init: Option<PathBuf>,
     /// Names not taken from --init, such as 'fc.*'
@@ -58,19 +58,19 @@ pub struct Args {
     /// auto, cpu, cuda or cuda:N
     #[arg(long, default_value = "auto", value_parser = Device::parser(), hide_possible_values = true, help_heading = "Machine")]
     pub device: Device,
-    /// Processor threads [default: one a core]
+    /// Processor threads [default: one per core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..=1024), help_heading = "Machine")]
     pub threads: Option<i32>,
     /// Stop in time, save, and say how to go on: 90s, 1h30m
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration, help_heading = "Machine")]
     pub max_time: Option<Duration>,
-    /// How often the training images are gone through
+    /// Times through the training images
     #[arg(short, long, value_name = "N", help_heading = RECIPE)]
     pub epochs: Option<u64>,
     /// Optimizer steps of the whole run, instead of epochs
     #[arg(long, value_name = "N", conflicts_with = "epochs", help_heading = RECIPE)]
     pub steps: Option<u64>,
-    /// Images a step
+    /// Images in each step
     #[arg(short, long, value_name = "N", help_heading = RECIPE)]
     pub batch_size: Option<usize>,
     /// The learning rate
@@ -80,30 +80,30 @@ pub struct Args {
     #[arg(long, value_name = "N", help_heading = RECIPE)]
     pub seed: Option<u64>,
     /// fp32, bf16, auto, or on a GPU fp16 or tf32
-    #[arg(long, value_name = "P", value_parser = Precision::parser(), hide_possible_values = true, help_heading = RECIPE)]
+    #[arg(long, value_name = "P", value_parser = Named::new(Precision::NAMES, Precision::parse), hide_possible_values = true, help_heading = RECIPE)]
     pub precision: Option<Precision>,
     /// Validate on this share; test once, at the end
     #[arg(long, value_name = "F", allow_negative_numbers = true, help_heading = RECIPE)]
     pub val_fraction: Option<f64>,
-    /// Evaluate after every so many epochs
+    /// Evaluate after every N epochs
     #[arg(long, value_name = "N", help_heading = RECIPE)]
     pub eval_every: Option<u64>,
-    /// Stop when so many evaluations were no better
+    /// Stop after N evaluations without improvement
     #[arg(long, value_name = "N", help_heading = RECIPE)]
     pub patience: Option<u64>,
-    /// Only so many batches an epoch and evaluation
+    /// Only N batches in each epoch and evaluation
     #[arg(long, value_name = "N", help_heading = RECIPE)]
     pub limit_batches: Option<usize>,
-    /// The same few batches in every epoch, as a check
+    /// The same N batches in every epoch, as a check
     #[arg(long, value_name = "N", help_heading = RECIPE)]
     pub overfit_batches: Option<usize>,
     /// Any other value: train.optimizer.momentum=0.9
     #[arg(long, value_name = "KEY=VALUE", help_heading = RECIPE)]
     pub set: Vec<String>,
-    /// Keep the last so many epochs' and the best, not all
+    /// Keep the last N epochs' and the best, not all
     #[arg(long, value_name = "N", help_heading = RECIPE)]
     pub keep: Option<u64>,
-    /// Also save every so many steps
+    /// Also save every N steps
     #[arg(long, value_name = "STEPS", help_heading = RECIPE)]
     pub save_every: Option<u64>,
     /// Save plain state dicts, without the structure
@@ -137,65 +137,24 @@ fn shape(text: &str) -> std::result::Result<[usize; 3], String> {
 }
 
 impl Args {
-    /// The recipe that is asked for.
+    /// The name or path of the recipe.
     pub fn recipe(&self) -> &str {
         self.recipe.as_deref().unwrap_or("article")
     }
 
-    /// The recipe with the options that were given in place of its values, checked.
+    /// The recipe with the options that were given in place of its values, checked as far
+    /// as it can be without libtorch.
     pub fn override_recipe(&self, recipe: &Recipe) -> Result<Recipe> {
         let mut recipe = recipe.clone();
         // First, so that --set can give its options.
-        if let Some(name) = self
-            .architecture
-            .as_ref()
-            .filter(|n| recipe.model.architecture.as_ref() != Some(n))
+        if let Some(name) = &self.architecture
+            && recipe.model.architecture.as_ref() != Some(name)
         {
             recipe.model = Model { architecture: Some(name.clone()), ..Model::default() };
         }
         let mut recipe = recipe.with(&self.set)?;
-        let train = &mut recipe.train;
-        if self.epochs.is_some() {
-            train.steps = None;
-        }
-        train.epochs = self.epochs.unwrap_or(train.epochs);
-        train.steps = self.steps.or(train.steps);
-        train.batch_size = self.batch_size.unwrap_or(train.batch_size);
-        train.seed = self.seed.unwrap_or(train.seed);
-        train.precision = self.precision.unwrap_or(train.precision);
-        train.eval_every = self.eval_every.unwrap_or(train.eval_every);
-        train.limit_train_batches = self.limit_batches.or(train.limit_train_batches);
-        train.limit_eval_batches = self.limit_batches.or(train.limit_eval_batches);
-        train.overfit_batches = self.overfit_batches.or(train.overfit_batches);
-        if let Some(lr) = self.lr {
-            train.optimizer.set_lr(lr);
-            // OneCycleLR's own stands for the optimizer's.
-            if let Some(Schedule::OneCycleLR { max_lr, .. }) = &mut train.schedule {
-                *max_lr = lr;
-            }
-        }
-        if let Some(patience) = self.patience {
-            train.early_stopping.get_or_insert_default().patience = patience;
-        }
-        let model = &mut recipe.model;
-        if let Some(init) = &self.init {
-            // A run's folder stands for its last checkpoint, as it does to evaluate.
-            let last = [
-                init.join("checkpoints/last.safetensors"),
-                init.join("last.safetensors"),
-            ];
-            let file = last.into_iter().find(|last| init.is_dir() && last.exists());
-            (model.init, model.init_except) =
-                (Some(file.unwrap_or_else(|| init.clone())), Vec::new());
-        }
-        for name in &self.init_except {
-            if !model.init_except.contains(name) {
-                model.init_except.push(name.clone());
-            }
-        }
-        if !self.freeze.is_empty() {
-            model.freeze.clone_from(&self.freeze);
-        }
+        self.override_train(&mut recipe.train)?;
+        self.override_model(&mut recipe.model);
         if let Some(data) = &self.data {
             recipe.data.shards = Some(data.clone());
         }
@@ -209,4 +168,59 @@ impl Args {
         recipe.check()?;
         Ok(recipe)
     }
+
+    fn override_train(&self, train: &mut Train) -> Result<()> {
+        if self.epochs.is_some() {
+            train.steps = None;
+        }
+        train.epochs = self.epochs.unwrap_or(train.epochs);
+        train.steps = self.steps.or(train.steps);
+        train.batch_size = self.batch_size.unwrap_or(train.batch_size);
+        train.seed = self.seed.unwrap_or(train.seed);
+        train.precision = self.precision.unwrap_or(train.precision);
+        train.eval_every = self.eval_every.unwrap_or(train.eval_every);
+        train.limit_train_batches = self.limit_batches.or(train.limit_train_batches);
+        train.limit_eval_batches = self.limit_batches.or(train.limit_eval_batches);
+        train.overfit_batches = self.overfit_batches.or(train.overfit_batches);
+        if let Some(lr) = self.lr {
+            train.optimizer.set("lr", lr);
+            // OneCycleLR's own takes the place of the optimizer's.
+            if let Some(schedule) = &mut train.schedule {
+                schedule::set_lr(schedule, lr)?;
+            }
+        }
+        if let Some(patience) = self.patience {
+            train.early_stopping.get_or_insert_default().patience = patience;
+        }
+        Ok(())
+    }
+
+    fn override_model(&self, model: &mut Model) {
+        if let Some(init) = &self.init {
+            model.init = Some(last_checkpoint_in(init));
+            model.init_except = Vec::new();
+        }
+        for name in &self.init_except {
+            if !model.init_except.contains(name) {
+                model.init_except.push(name.clone());
+            }
+        }
+        if !self.freeze.is_empty() {
+            model.freeze.clone_from(&self.freeze);
+        }
+    }
+}
+
+/// A run's folder stands for its last checkpoint, as it does to evaluate; a file for
+/// itself.
+fn last_checkpoint_in(init: &Path) -> PathBuf {
+    if init.is_dir() {
+        for last in ["checkpoints/last.safetensors", "last.safetensors"] {
+            let path = init.join(last);
+            if path.exists() {
+                return path;
+            }
+        }
+    }
+    init.to_path_buf()
 }

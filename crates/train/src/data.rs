@@ -1,20 +1,24 @@
 //! The images of a run: what is trained on, what is evaluated after each epoch, and what
-//! is left alone.
+//! is kept for the end.
 
-use std::path::Path;
+mod pipelines;
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
 use tch::Device;
 use torchmill::recipe::{Precision, Recipe, Validation, recorded_shards_are_there};
 use torchmill::shard::ShardSet;
-use torchmill::transform::Pipeline;
 use torchmill::{Error, Result, progress};
 use torchmill_nn::loader::Dataset;
 use torchmill_nn::precision;
+use torchmill_nn::state::SplitDigest;
 
 use crate::validation;
 
-/// The split that validation is on where the shards have it.
+/// The split that is validated on if the shards have it.
 const VAL: &str = "val";
+const TEST: &str = "test";
 
 /// The images of a run.
 pub struct Data {
@@ -22,89 +26,165 @@ pub struct Data {
     pub train: Dataset,
     /// To evaluate on after each epoch.
     pub eval: Dataset,
-    /// What `eval` is called in the metrics: `test`, or `val` where there is validation.
+    /// What `eval` is called in the metrics: `test`, or `val` if there is validation.
     pub eval_name: &'static str,
     /// With validation, the test split: it is evaluated once, at the end.
     pub test: Option<Dataset>,
-    /// By which a resumed run knows that it goes on with the same images.
-    pub digest: String,
+    /// By which a resumed run knows that it continues with the same images.
+    pub splits: Vec<SplitDigest>,
+    /// Each class, and how many training images it has.
+    pub class_counts: Vec<(String, u64)>,
+}
+
+/// The shards of a folder, by split.
+struct Shards {
+    folder: PathBuf,
+    splits: BTreeSet<String>,
+}
+
+impl Shards {
+    /// Those that the recipe names. `is_given`: whether the command line says where they
+    /// are.
+    fn of(recipe: &Recipe, is_given: bool) -> Result<Self> {
+        let folder = recipe.data.shards.clone().ok_or_else(|| {
+            Error::usage("where are the shards? give --data DIR (prep writes them)")
+        })?;
+        if !is_given {
+            recorded_shards_are_there(&folder)?;
+        }
+        Ok(Self { splits: ShardSet::splits(&folder)?, folder })
+    }
+
+    fn open(&self, split: &str) -> Result<Dataset> {
+        Dataset::open(&self.folder, split)
+    }
+
+    /// The test split, if there is one. Without validation there must be one.
+    fn open_test(&self, is_validated: bool) -> Result<Option<Dataset>> {
+        if is_validated && !self.splits.contains(TEST) {
+            return Ok(None);
+        }
+        let opened = self.open(TEST).map_err(|e| {
+            if self.splits.contains(TEST) {
+                return e;
+            }
+            Error::failed(format_args!(
+                "{e}; --val-fraction 0.1 would evaluate on a part of the training images"
+            ))
+        })?;
+        Ok(Some(opened))
+    }
 }
 
 impl Data {
-    /// Opens and checks the shards, and settles on their pipelines: they are what has
-    /// been done to the images. `given`: whether the command line says where the shards
-    /// are.
-    pub fn open(recipe: &mut Recipe, given: bool) -> Result<Self> {
-        let folder = recipe.data.shards.clone();
-        let folder = folder.ok_or_else(|| {
-            Error::usage("where are the shards? give --data DIR (prep writes them)")
-        })?;
-        if !given {
-            recorded_shards_are_there(&folder)?;
-        }
-        let splits = ShardSet::splits(&folder)?;
-        if recipe.data.validation.is_none() && splits.contains(VAL) {
+    /// Opens and checks the shards. Afterwards the recipe has the pipelines that are
+    /// used, which the shards decide. `is_given`: whether the command line says where the
+    /// shards are.
+    pub fn open(recipe: &mut Recipe, is_given: bool) -> Result<Self> {
+        let shards = Shards::of(recipe, is_given)?;
+        if recipe.data.validation.is_none() && shards.splits.contains(VAL) {
             recipe.data.validation = Some(Validation::Split(VAL.to_owned()));
         }
         let validation =
             recipe.data.validation.clone().filter(|v| *v != Validation::Fraction(0.0));
-        let train = open(&folder, "train", &recipe.transforms.train)?;
-        recipe.transforms.train.clone_from(&train.set().meta().pipeline);
-        let mut test = None;
-        // Without validation there must be a test split, and opening it says so.
-        if validation.is_none() || splits.contains("test") {
-            let opened = open(&folder, "test", &recipe.transforms.test).map_err(|e| match validation {
-                None if !splits.contains("test") => Error::failed(format_args!(
-                    "{e}; --val-fraction 0.1 would evaluate on a part of the training images"
-                )),
-                _ => e,
-            })?;
-            recipe.transforms.test.clone_from(&opened.set().meta().pipeline);
-            fits(&folder, &train, &opened)?;
-            test = Some(opened);
-        }
-        let mut digest = train.set().meta().digest.clone();
-        let seed = recipe.data.validation_seed;
-        let mut data = match (validation, test) {
-            (None, Some(test)) => {
-                Self { train, eval: test, eval_name: "test", test: None, digest }
-            }
-            (None, None) => return Err(Error::failed("there is no test split")),
-            (Some(Validation::Split(name)), test) => {
-                let eval = open(&folder, &name, &recipe.transforms.test)?;
-                fits(&folder, &train, &eval)?;
-                Self { train, eval, eval_name: VAL, test, digest }
-            }
-            (Some(Validation::Fraction(fraction)), test) => {
-                let labels = (0..train.len() as u32)
-                    .map(|i| train.label(i))
-                    .collect::<Result<Vec<_>>>()?;
-                let classes = train.set().meta().classes.len();
-                let (kept, taken) = validation::cut(&labels, classes, fraction, seed)?;
-                // What is validated on goes the way of the test images: not cropped or
-                // flipped at random.
-                let as_test = train.prepared_by(&recipe.transforms.test).map_err(|e| {
-                    e.within("a validation split cannot be cut from these shards (have prep make one)")
-                })?;
-                let (eval, train) = (as_test.subset(&taken), train.subset(&kept));
-                digest = format!("{digest} but {fraction} by seed {seed}");
-                let data = Self { train, eval, eval_name: VAL, test, digest };
-                fits(&folder, &data.train, &data.eval)?;
-                data
-            }
+        let train = shards.open("train")?;
+        let test = shards.open_test(validation.is_some())?;
+        let val = match &validation {
+            Some(Validation::Split(name)) => Some(shards.open(name)?),
+            _ => None,
         };
-        let limits = [recipe.train.limit_eval_batches, recipe.train.overfit_batches];
-        if let Some(batches) = limits.into_iter().flatten().min() {
-            let first = |d: &Dataset| {
-                let n = d.len().min(batches.saturating_mul(recipe.train.batch_size));
-                d.subset(&(0..n as u32).collect::<Vec<_>>())
-            };
-            (data.eval, data.test) = (first(&data.eval), data.test.as_ref().map(first));
+        pipelines::settle(recipe, &train, val.as_ref(), test.as_ref())?;
+        for other in [&val, &test].into_iter().flatten() {
+            check_fits(&shards.folder, &train, other)?;
+        }
+        let mut data = match (validation, val, test) {
+            (Some(Validation::Fraction(fraction)), _, test) => {
+                let seed = recipe.data.validation_seed;
+                let pipeline = &recipe.transforms.test;
+                Self::with_fraction(train, test, pipeline, fraction, seed)?
+            }
+            (Some(Validation::Split(_)), Some(val), test) => {
+                Self::with_splits(train, val, VAL, test)?
+            }
+            (_, _, Some(test)) => Self::with_splits(train, test, TEST, None)?,
+            _ => return Err(Error::failed("there is no test split")),
+        };
+        check_fits(&shards.folder, &data.train, &data.eval)?;
+        data.limit_evaluation(recipe);
+        data.say_about_classes();
+        Ok(data)
+    }
+
+    fn with_splits(
+        train: Dataset,
+        eval: Dataset,
+        eval_name: &'static str,
+        test: Option<Dataset>,
+    ) -> Result<Self> {
+        let mut splits = vec![digest("train", &train), digest(eval_name, &eval)];
+        splits.extend(test.as_ref().map(|test| digest(TEST, test)));
+        let class_counts = class_counts(&train)?;
+        Ok(Self { train, eval, eval_name, test, splits, class_counts })
+    }
+
+    /// Validates on a fraction of each class of the training images.
+    fn with_fraction(
+        train: Dataset,
+        test: Option<Dataset>,
+        pipeline: &str,
+        fraction: f64,
+        seed: u64,
+    ) -> Result<Self> {
+        let classes = train.set().meta().classes.len();
+        let (kept, taken) = validation::cut(&labels(&train)?, classes, fraction, seed)?;
+        // Images that are validated on go through the test pipeline: they are not cropped
+        // or flipped at random.
+        let as_test = train.prepared_by(pipeline).map_err(|e| {
+            e.within(
+                "a validation split cannot be cut from these shards (have prep make one)",
+            )
+        })?;
+        let mut data =
+            Self::with_splits(train.subset(&kept), as_test.subset(&taken), VAL, test)?;
+        for split in data.splits.iter_mut().filter(|split| split.purpose != TEST) {
+            split.digest = format!("{} but {fraction} by seed {seed}", split.digest);
         }
         Ok(data)
     }
 
-    /// The same; what every epoch goes through lies on the device where it can.
+    /// `limit_eval_batches` and `overfit_batches`: only the first images are evaluated.
+    fn limit_evaluation(&mut self, recipe: &Recipe) {
+        let train = &recipe.train;
+        let limits = [train.limit_eval_batches, train.overfit_batches];
+        let Some(batches) = limits.into_iter().flatten().min() else { return };
+        let images = batches.saturating_mul(train.batch_size);
+        self.eval = first(&self.eval, images);
+        self.test = self.test.as_ref().map(|test| first(test, images));
+    }
+
+    /// Says what cannot be learned from these images.
+    fn say_about_classes(&self) {
+        if let [(class, _)] = &self.class_counts[..] {
+            progress::note(format_args!(
+                "note: there is only one class, {class}: there is nothing to tell apart, \
+                 and every accuracy is 1"
+            ));
+        }
+        let empty: Vec<&str> = self
+            .class_counts
+            .iter()
+            .filter(|(_, count)| *count == 0)
+            .map(|(class, _)| class.as_str())
+            .collect();
+        if !empty.is_empty() {
+            progress::note(format_args!(
+                "note: no training images are of class {}: it cannot be learned",
+                listed(&empty)
+            ));
+        }
+    }
+
+    /// The same. What every epoch goes through is on the device if it fits there.
     pub fn on(self, device: Device, precision: Precision) -> Result<Self> {
         let kind = precision::kind(precision);
         Ok(Self {
@@ -115,19 +195,40 @@ impl Data {
     }
 }
 
-/// Opens a split and says where it was prepared otherwise than `asked`.
-fn open(folder: &Path, split: &str, asked: &str) -> Result<Dataset> {
-    let dataset = Dataset::open(folder, split)?;
-    let done = &dataset.set().meta().pipeline;
-    let wanted = Pipeline::parse(asked)
-        .map_err(|e| e.within(format_args!("[transforms], for {split}")))?;
-    // The texts may differ and mean the same: shards have the canonical one.
-    if !Pipeline::parse(done)?.satisfies(&wanted) {
-        progress::note(format_args!(
-            "note: the {split} shards were prepared with `{done}`, not the recipe's `{asked}`; that is what is used"
-        ));
+/// The first images of a data set.
+fn first(dataset: &Dataset, images: usize) -> Dataset {
+    let count = dataset.len().min(images) as u32;
+    dataset.subset(&(0..count).collect::<Vec<_>>())
+}
+
+fn digest(purpose: &str, dataset: &Dataset) -> SplitDigest {
+    let digest = dataset.set().meta().digest.clone();
+    SplitDigest { purpose: purpose.to_owned(), digest }
+}
+
+fn labels(dataset: &Dataset) -> Result<Vec<i64>> {
+    (0..dataset.len() as u32).map(|i| dataset.label(i)).collect()
+}
+
+/// Each class, and how many of the images have it.
+fn class_counts(dataset: &Dataset) -> Result<Vec<(String, u64)>> {
+    let classes = dataset.set().meta().classes.iter();
+    let mut counts: Vec<(String, u64)> = classes.map(|c| (c.clone(), 0)).collect();
+    for label in labels(dataset)? {
+        // Reading a shard has checked that its labels are classes.
+        counts[label as usize].1 += 1;
     }
-    Ok(dataset)
+    Ok(counts)
+}
+
+/// The first names, and how many there are besides.
+fn listed(names: &[&str]) -> String {
+    const SHOWN: usize = 5;
+    let first = names[..names.len().min(SHOWN)].join(", ");
+    match names.len().saturating_sub(SHOWN) {
+        0 => first,
+        more => format!("{first} and {more} more"),
+    }
 }
 
 /// `3x32x32`.
@@ -136,7 +237,7 @@ fn by_sides(shape: [usize; 3]) -> String {
 }
 
 /// What is trained on and what is evaluated must have the same classes and image size.
-fn fits(folder: &Path, train: &Dataset, other: &Dataset) -> Result<()> {
+fn check_fits(folder: &Path, train: &Dataset, other: &Dataset) -> Result<()> {
     let split = &other.set().meta().split;
     if train.set().meta().classes != other.set().meta().classes {
         return Err(Error::failed(format_args!(
@@ -144,10 +245,13 @@ fn fits(folder: &Path, train: &Dataset, other: &Dataset) -> Result<()> {
             folder.display()
         )));
     }
-    let (train, other) = (train.image_shape()?, other.image_shape()?);
+    let train = train.image_shape()?;
+    let other = other.image_shape()?;
     if train != other {
         return Err(Error::failed(format_args!(
-            "{}: training images are {}, {split} images {}: the two pipelines must end with one size (a RandomCrop in [transforms] train, say, has that of the images); prepare the shards again with those",
+            "{}: training images are {}, {split} images {}: the two pipelines must end \
+             with one size (a RandomCrop in [transforms] train, say, has that of the \
+             images); prepare the shards again with those",
             folder.display(),
             by_sides(train),
             by_sides(other)

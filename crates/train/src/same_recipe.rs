@@ -1,6 +1,6 @@
-//! A run that goes on has its recipe in its config.toml. Another that is given with
-//! `--resume` would be left aside, so it must be the run's own: one command line then
-//! serves before and after a crash.
+//! A run that continues has its recipe in its config.toml. A recipe that is given with
+//! `--resume` would be ignored, so it must be the run's own: then one command line serves
+//! before and after a crash.
 
 use std::path::Path;
 
@@ -10,9 +10,9 @@ use torchmill::{Error, Result};
 /// Longer values help nobody to see what differs.
 const LONGEST: usize = 40;
 
-/// The options for the start of a run may be there, but they must not say anything else.
-/// Both have had the same options put in place of their values.
-pub fn same_start(run: &Model, asked: &Model) -> Result<()> {
+/// Refuses options for the start of a run that say something else than the run's
+/// config.toml. Both have the command line's options in place of their values.
+pub fn check_same_start(run: &Model, asked: &Model) -> Result<()> {
     let differs = [
         ("architecture", run.architecture != asked.architecture),
         ("init", run.init != asked.init),
@@ -27,16 +27,17 @@ pub fn same_start(run: &Model, asked: &Model) -> Result<()> {
     }
 }
 
-/// Refuses a `--recipe`, called `name`, that differs from the run's in `config` where
-/// both have had the same options put in place of their values.
-pub fn same_recipe(
+/// Refuses a `--recipe`, called `name`, that differs from the run's in `config`. Both have
+/// the command line's options in place of their values.
+pub fn check_same_recipe(
     asked: &Recipe,
     run: &Recipe,
     name: &str,
     config: &Path,
 ) -> Result<()> {
     let asked = settled(asked, run);
-    let (asked, run) = (settings(&asked.to_toml()?)?, settings(&run.to_toml()?)?);
+    let asked = settings(&asked.to_toml_without_run()?)?;
+    let run = settings(&run.to_toml_without_run()?)?;
     let mut keys: Vec<&String> =
         asked.keys().chain(run.keys()).filter(|k| asked.get(*k) != run.get(*k)).collect();
     keys.sort();
@@ -60,7 +61,7 @@ pub fn same_recipe(
     )))
 }
 
-/// The recipe with what a run settles when it starts taken from the run.
+/// The recipe with the values that are decided when a run starts taken from the run.
 fn settled(asked: &Recipe, run: &Recipe) -> Recipe {
     let mut asked = asked.clone();
     // The shards say what has been done to them.
@@ -88,7 +89,7 @@ mod tests {
         run.data.shards = Some("shards".into());
         run.data.validation = Some(torchmill::recipe::Validation::Split("val".into()));
         let check = |run: &Recipe| {
-            same_recipe(&asked, run, "mine.toml", Path::new("r/config.toml"))
+            check_same_recipe(&asked, run, "mine.toml", Path::new("r/config.toml"))
         };
         check(&run).unwrap();
         run.train.seed += 1;

@@ -12,6 +12,7 @@ use crate::args::Args;
 /// Prints the table to standard output.
 pub fn print(args: &Args) -> Result<()> {
     let recipe = args.override_recipe(&recipe::load(args.recipe())?)?;
+    let recipe = torchmill_nn::recipe::resolve(&recipe)?;
     let (input, classes) = match (args.input, args.num_classes, &recipe.data.shards) {
         (Some(input), Some(classes), _) => {
             (input, (0..classes).map(|i| i.to_string()).collect())
@@ -22,7 +23,8 @@ pub fn print(args: &Args) -> Result<()> {
         }
         _ => {
             return Err(Error::usage(
-                "--summary needs the images' shape and the classes: give --data DIR, or --input 3x32x32 --num-classes 10",
+                "--summary needs the images' shape and the classes: give --data DIR, or \
+                 --input 3x32x32 --num-classes 10",
             ));
         }
     };

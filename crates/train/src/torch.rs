@@ -1,20 +1,21 @@
 //! `train-torch`: the half of `train` that is linked with libtorch, and does the work.
 
+mod best_tracker;
+mod budget;
+mod config;
 mod data;
 mod display;
-mod find;
-mod folder;
-mod goal;
 mod lock;
-mod plan;
-mod record;
+mod loss_log;
 mod resume;
+mod resume_point;
+mod run_dir;
+mod run_log;
 mod same_recipe;
-mod session;
-mod step;
 mod summary;
+mod trainer;
+mod training_model;
 mod validation;
-mod watch;
 
 use torchmill::{Result, cli, memory, progress};
 use torchmill_nn::exit;
@@ -30,11 +31,11 @@ fn run(args: Args) -> Result<()> {
     if args.summary {
         return summary::print(&args);
     }
-    let mut plan = plan::resolve(&args)?;
-    let data = data::Data::open(&mut plan.recipe, args.data.is_some())?
-        .on(plan.device, plan.recipe.train.precision)?;
-    let mut session = session::Session::start(plan, &data)?;
-    let last = session.run(&data)?;
-    progress::note(format_args!("the run is in {}", session.folder().path().display()));
+    let mut config = config::resolve(&args)?;
+    let data = data::Data::open(&mut config.recipe, args.data.is_some())?
+        .on(config.device, config.recipe.train.precision)?;
+    let mut trainer = trainer::Trainer::new(config, &data)?;
+    let last = trainer.run(&data)?;
+    progress::note(format_args!("the run is in {}", trainer.run_dir().path().display()));
     cli::print(format!("{}\n", last.display()).as_bytes())
 }

@@ -3,8 +3,8 @@
 use serde_json::Value;
 
 use super::{Figures, Scores};
-use crate::probabilities::softmax;
 use crate::tables::classification_report;
+use torchmill_nn::loss::softmax;
 
 const CLASSES: [&str; 7] = ["ant", "bee", "crow", "dove", "emu", "mole", "newt"];
 

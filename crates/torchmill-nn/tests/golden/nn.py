@@ -213,6 +213,8 @@ LOSSES = [
     ('{type="NLLLoss", weight=[0.5, 1.0, 3.0], ignore_index=1}', False, True, lambda r: nn.NLLLoss(WEIGHT, ignore_index=1, reduction=r)),
     ('{type="MSELoss"}', False, False, lambda r: nn.MSELoss(reduction=r)),
     ('{type="MSELoss"}', True, False, lambda r: nn.MSELoss(reduction=r)),
+    ('{type="L1Loss"}', False, False, lambda r: nn.L1Loss(reduction=r)),
+    ('{type="L1Loss"}', True, False, lambda r: nn.L1Loss(reduction=r)),
     ('{type="BCEWithLogitsLoss"}', False, False, lambda r: nn.BCEWithLogitsLoss(reduction=r)),
     ('{type="BCEWithLogitsLoss", pos_weight=[0.5, 1.0, 3.0]}', True, False, lambda r: nn.BCEWithLogitsLoss(pos_weight=WEIGHT, reduction=r)),
 ]
@@ -269,7 +271,7 @@ def losses():
     for toml, mixed, log_softmax, make in LOSSES:
         outputs = wave(4, 3).requires_grad_()
         targets = wave(4, 3).softmax(1) if mixed else torch.tensor([2, 0, 1, 2])
-        if "MSE" in toml or "BCE" in toml:
+        if any(name in toml for name in ("MSE", "L1", "BCE")):
             targets = targets if mixed else nn.functional.one_hot(targets, 3).float()
         inputs = outputs.log_softmax(1) if log_softmax else outputs
         mean = make("mean")(inputs, targets)

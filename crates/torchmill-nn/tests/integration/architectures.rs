@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use tch::{Device, Kind, Tensor, no_grad};
-use torchmill::recipe::{ARCHITECTURES, Loss, Model as Layers};
+use torchmill::recipe::{ARCHITECTURES, Model as Layers, default_loss};
 use torchmill_nn::generator::Generator;
 use torchmill_nn::model::{Mode, Model};
 use torchmill_nn::spec::Spec;
@@ -35,7 +35,7 @@ fn spec(model: &str, size: usize, classes: usize) -> Spec {
         transform: "ToTensor".into(),
         batch_size: 1,
         dataset: String::new(),
-        loss: Loss::default(),
+        loss: default_loss(),
     }
 }
 

@@ -5,17 +5,14 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use tch::{Device, Kind, Reduction, Tensor};
-use torchmill::recipe::{
-    Layer, Loss, Model as Layers, Optimizer as Settings, Schedule, Train,
-};
+use torchmill::recipe::{Layer, Model as Layers, Train, Typed};
+use torchmill::schedule::{LearningRate, PlateauState, Position};
 use torchmill_nn::generator::Generator;
 use torchmill_nn::gradients::{clip_norm, clip_value};
-use torchmill_nn::groups::Groups;
-use torchmill_nn::loss::{loss, weights};
+use torchmill_nn::groups::Group;
+use torchmill_nn::loss;
 use torchmill_nn::model::{Mode, Model};
-use torchmill_nn::optimizer::Optimizer;
-use torchmill_nn::plateau::Plateau;
-use torchmill_nn::schedule::{Position, momentum, rate};
+use torchmill_nn::optimizer::{self, Optimizer, Param};
 use torchmill_nn::tensor::floats;
 
 #[derive(Deserialize)]
@@ -261,20 +258,21 @@ fn optimizers_track_pytorchs_for_a_hundred_steps() {
     let golden = golden().optimizers;
     assert!(golden.len() > 12);
     for g in golden {
-        let settings: Settings = from_toml(&g.optimizer);
-        let groups = Groups::one(&settings, 2);
-        let mut optimizer = Optimizer::new(settings, groups);
-        let parameters = [wave(&[5]), wave(&[2, 3])];
+        let typed: Typed = from_toml(&g.optimizer);
+        let (rule, _) = optimizer::read(&typed).unwrap();
+        let group = Group { lr: rule.lr(), weight_decay: rule.weight_decay() };
+        let mut optimizer = Optimizer::new(&typed, vec![group]).unwrap();
+        let mut params = [wave(&[5]), wave(&[2, 3])].map(|tensor| Param::new(tensor, 0));
         for step in 0..100 {
             let shift = f64::from(0.1_f32) * f64::from((step as f32).sin());
             let gradient = |p: &Tensor| {
                 p * (wave(&[p.numel() as i64]) + 1.2).reshape(p.size()) + shift
             };
-            let gradients = parameters.each_ref().map(gradient);
-            optimizer.step(&parameters, &gradients).unwrap();
+            let gradients = params.each_ref().map(|param| gradient(&param.tensor));
+            optimizer.step(&mut params, &gradients).unwrap();
         }
-        for (p, expected) in parameters.iter().zip(&g.parameters) {
-            assert_close(&g.optimizer, &floats(p), expected, 1e-5);
+        for (param, expected) in params.iter().zip(&g.parameters) {
+            assert_close(&g.optimizer, &floats(&param.tensor), expected, 1e-5);
         }
     }
 }
@@ -290,34 +288,28 @@ fn schedules_are_pytorchs() {
     let golden = golden().schedules;
     assert!(golden.len() > 14);
     for g in golden {
-        let train = train(&g.train);
+        let learning_rate = LearningRate::new(&train(&g.train)).unwrap();
         // Whatever the schedule, a group's rate follows its own: here one of 0.1.
-        let mut plateau = match &train.schedule {
-            Some(Schedule::ReduceLROnPlateau(settings)) => {
-                Some((settings.clone(), Plateau::new(vec![0.1])))
-            }
-            _ => None,
-        };
+        let mut plateau = PlateauState::new(vec![0.1]);
         for (step, (expected, expected_momentum)) in
             g.rates.iter().zip(&g.momenta).enumerate()
         {
             let step = step as u64;
             let at =
                 Position { epoch: step / batches, epochs, step, steps: epochs * batches };
-            let got =
-                rate(&train, plateau.as_ref().map_or(0.1, |(_, p)| p.rates()[0]), at);
+            let got = learning_rate.rate(plateau.rates()[0], at);
             assert!(
                 (got - expected).abs() < 1e-8,
                 "{} step {step}: {got}, PyTorch has {expected}",
                 g.train
             );
-            let got = momentum(train.schedule.as_ref(), at).unwrap_or(0.9);
+            let got = learning_rate.momentum(at).unwrap_or(0.9);
             assert!(
                 (got - expected_momentum).abs() < 1e-8,
                 "{} step {step}: momentum {got}",
                 g.train
             );
-            if let Some((settings, plateau)) = &mut plateau
+            if let Some(settings) = learning_rate.plateau()
                 && (step + 1).is_multiple_of(batches)
             {
                 // As in nn.py.
@@ -333,7 +325,7 @@ fn losses_are_pytorchs_with_their_gradients() {
     let golden = golden().losses;
     assert!(golden.len() > 8);
     for g in golden {
-        let settings: Loss = from_toml(&g.loss);
+        let loss = loss::build(&from_toml(&g.loss), 3, Device::Cpu).unwrap();
         let labels = Tensor::from_slice(&[2_i64, 0, 1, 2]);
         let mixed = wave(&[4, 3]).softmax(1, Kind::Float);
         let targets = if g.mixed { mixed } else { labels };
@@ -343,7 +335,7 @@ fn losses_are_pytorchs_with_their_gradients() {
         } else {
             outputs.shallow_clone()
         };
-        let mean = loss(&settings, &inputs, &targets, Reduction::Mean).unwrap();
+        let mean = loss::compute(&*loss, &inputs, &targets, Reduction::Mean).unwrap();
         assert_close(&g.loss, &floats(&mean), &[g.mean], 1e-6);
         mean.backward();
         assert_close(
@@ -353,9 +345,11 @@ fn losses_are_pytorchs_with_their_gradients() {
             1e-6,
         );
         // The evaluation puts the mean together again from the images' own losses.
-        let each = floats(&loss(&settings, &inputs, &targets, Reduction::None).unwrap());
+        let each = loss::compute(&*loss, &inputs, &targets, Reduction::None).unwrap();
+        let each = floats(&each);
         assert_close(&g.loss, &each, &g.each, 1e-6);
-        let weight = weights(&settings, &targets).map_or(vec![1.0; 4], |w| floats(&w));
+        let weight = loss::weights(&*loss, &targets).unwrap();
+        let weight = weight.map_or(vec![1.0; 4], |w| floats(&w));
         let total = each.iter().sum::<f32>() / weight.iter().sum::<f32>();
         assert_close(&g.loss, &[total], &[g.mean], 1e-6);
     }
@@ -366,9 +360,9 @@ fn clipping_is_pytorchs() {
     for g in golden().clipped {
         let mut gradients = [wave(&[5]), wave(&[2, 3]) * 3.0];
         if g.by == "norm" {
-            clip_norm(&mut gradients, g.limit);
+            clip_norm(&mut gradients, g.limit).unwrap();
         } else {
-            clip_value(&mut gradients, g.limit);
+            clip_value(&mut gradients, g.limit).unwrap();
         }
         for (got, expected) in gradients.iter().zip(&g.gradients) {
             assert_close(&g.by, &floats(got), expected, 1e-6);

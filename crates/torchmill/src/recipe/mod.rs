@@ -1,7 +1,7 @@
 //! The TOML that describes a run, and the built-in ones.
 //!
 //! A recipe has five tables: `[data]`, `[transforms]`, `[model]`, `[train]` and
-//! `[checkpoints]`. Unknown keys are errors, so that a misspelt one is never silently
+//! `[checkpoints]`; a run's config.toml has `[run]` besides. Unknown keys are errors, so that a misspelt one is never silently
 //! ignored. docs/recipes.md describes each key.
 
 mod architecture;
@@ -9,13 +9,12 @@ mod checkpoints;
 mod groups;
 mod initialise;
 mod layer;
-mod loss;
 mod model;
-mod optimizer;
 mod overrides;
-mod schedule;
+mod run_record;
 mod settings;
 mod training;
+mod typed;
 
 use std::path::{Path, PathBuf};
 
@@ -27,12 +26,11 @@ pub use checkpoints::{Checkpoints, EarlyStopping};
 pub use groups::{Group, NoDecay};
 pub use initialise::{FanMode, Init, Initialise, Nonlinearity};
 pub use layer::Layer;
-pub use loss::Loss;
 pub use model::Model;
-pub use optimizer::Optimizer;
-pub use schedule::{Plateau, PlateauMetric, Schedule, ThresholdMode, Warmup};
+pub use run_record::{EarlierValue, RunRecord};
 pub use settings::{Setting, settings};
-pub use training::{Ema, Precision, Train};
+pub use training::{Ema, Precision, Train, default_loss, refuse};
+pub use typed::{ReadType, Typed};
 
 /// Everything that makes a run what it is.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -58,6 +56,9 @@ pub struct Recipe {
     /// What is kept of the run.
     #[serde(default)]
     pub checkpoints: Checkpoints,
+    /// What `train` writes down of a run in its config.toml.
+    #[serde(default, skip_serializing_if = "RunRecord::is_empty")]
+    pub run: RunRecord,
 }
 
 /// `[data]`: where the shards are, and what the run is judged by while it trains.
@@ -158,6 +159,11 @@ pub fn load(name_or_path: &str) -> Result<Recipe> {
     if path.extension().is_none() && !path.exists() {
         return Err(unknown(name_or_path));
     }
+    read(path)
+}
+
+/// Reads a recipe from a TOML file, such as a run's config.toml.
+pub fn read(path: &Path) -> Result<Recipe> {
     let text = std::fs::read_to_string(path).doing("read", path)?;
     Recipe::parse(&text).map_err(|e| e.within(path.display()))
 }
@@ -196,16 +202,35 @@ impl Recipe {
                 "[data] validation must be a fraction from 0 to below 1, such as 0.1",
             ));
         }
+        self.check_name()?;
         self.train.check()?;
         self.checkpoints.check()?;
-        self.model.check()?;
-        Ok(())
+        self.model.check()
+    }
+
+    /// The run's folder is named after the recipe, so the name must be one part of a
+    /// path.
+    fn check_name(&self) -> Result<()> {
+        let name = &self.name;
+        let is_plain = !name.contains(['/', '\\']) && !name.contains(char::is_control);
+        if is_plain && !name.is_empty() && name != "." && name != ".." {
+            return Ok(());
+        }
+        Err(Error::usage(format_args!(
+            "name = {name:?} cannot be a folder's name, which the run's is made of: give \
+             one without slashes"
+        )))
     }
 
     /// The recipe as TOML, which parses back to the same recipe.
     pub fn to_toml(&self) -> Result<String> {
         toml::to_string(self)
             .map_err(|e| Error::failed(format_args!("the recipe cannot be written: {e}")))
+    }
+
+    /// The same without `[run]`: what a run was told to do, and nothing of its history.
+    pub fn to_toml_without_run(&self) -> Result<String> {
+        Self { run: RunRecord::default(), ..self.clone() }.to_toml()
     }
 }
 

@@ -19,33 +19,41 @@ impl Recipe {
         let mut recipe = Value::Table(
             table.map_err(|e| Error::failed(format_args!("the recipe: {e}")))?,
         );
+        // The settings since which the table has not been a recipe: an argument that a
+        // new type requires may come after it.
+        let mut blamed: Vec<&str> = Vec::new();
+        let mut parsed: Result<Self, toml::de::Error> = Ok(self.clone());
         for setting in settings {
-            let wrong = |what: String| Error::usage(format!("--set {setting}: {what}"));
-            let Some((path, value)) = setting.split_once('=') else {
-                return Err(wrong(
-                    "expected KEY=VALUE, such as train.optimizer.lr=0.1".to_owned(),
-                ));
-            };
-            let parts: Vec<&str> = path.trim().split('.').collect();
-            put(&mut recipe, &parts, parse(value.trim())).map_err(wrong)?;
-            // One at a time, so that an error names the setting it comes from. A type's
-            // arguments may come after it, so the last word is below.
-            let now: Result<Self, _> = recipe.clone().try_into();
-            match now {
-                Err(e) if e.message().starts_with("missing field") => {}
-                Err(e) => return Err(wrong(suggest::in_message(e.message().trim_end()))),
-                Ok(_) => {}
+            set(&mut recipe, setting)?;
+            parsed = recipe.clone().try_into();
+            match parsed {
+                Ok(_) => blamed.clear(),
+                Err(_) => blamed.push(setting),
             }
         }
-        let given = settings.join(" ");
-        let wrong =
-            |what: &str| Error::usage(format_args!("--set {given}: {}", what.trim_end()));
-        let recipe: Self = recipe.try_into().map_err(|e: toml::de::Error| {
-            wrong(&suggest::in_message(e.message().trim_end()))
+        let recipe = parsed.map_err(|e| {
+            let message = suggest::in_message(e.message().trim_end());
+            wrong(&blamed.join(" "), &message)
         })?;
-        recipe.check()?;
+        recipe
+            .check()
+            .map_err(|e| e.within(format_args!("--set {}", settings.join(" "))))?;
         Ok(recipe)
     }
+}
+
+/// Sets one value; an error names the setting.
+fn set(recipe: &mut Value, setting: &str) -> Result<()> {
+    let Some((path, value)) = setting.split_once('=') else {
+        let what = "expected KEY=VALUE, such as train.optimizer.lr=0.1";
+        return Err(wrong(setting, what));
+    };
+    let parts: Vec<&str> = path.trim().split('.').collect();
+    put(recipe, &parts, parse(value.trim())).map_err(|what| wrong(setting, &what))
+}
+
+fn wrong(settings: &str, what: &str) -> Error {
+    Error::usage(format_args!("--set {settings}: {what}"))
 }
 
 /// A value as in a recipe, or else a text.
@@ -90,7 +98,7 @@ fn put(at: &mut Value, path: &[&str], value: Value) -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
-    use crate::recipe::{Loss, Optimizer, load};
+    use crate::recipe::{Typed, load};
 
     fn set(settings: &[&str]) -> Result<crate::recipe::Recipe, String> {
         let settings: Vec<String> = settings.iter().map(|s| (*s).to_owned()).collect();
@@ -105,7 +113,10 @@ mod tests {
             "name=mine",
         ])
         .unwrap();
-        assert_eq!((recipe.train.optimizer.lr(), recipe.name.as_str()), (0.5, "mine"));
+        let optimizer = &recipe.train.optimizer;
+        assert_eq!(optimizer.arguments["lr"].as_float(), Some(0.5));
+        assert_eq!(optimizer.arguments["momentum"].as_float(), Some(0.9));
+        assert_eq!(recipe.name, "mine");
         let recipe =
             set(&["train.early_stopping.patience=7", "checkpoints.best=test loss"])
                 .unwrap();
@@ -122,14 +133,13 @@ mod tests {
     fn another_type_has_its_own_defaults() {
         let recipe =
             set(&["train.optimizer.type=AdamW", "train.optimizer.lr=0.01"]).unwrap();
-        let Optimizer::AdamW { lr, betas, .. } = recipe.train.optimizer else {
-            panic!("no AdamW")
-        };
-        assert_eq!((lr, betas), (0.01, [0.9, 0.999]));
+        // Nothing of SGD's is left.
+        assert_eq!(recipe.train.optimizer, Typed::new("AdamW").with("lr", 0.01));
         let recipe =
             set(&["train.loss={ type = \"CrossEntropyLoss\", label_smoothing = 0.1 }"])
                 .unwrap();
-        assert!(matches!(recipe.train.loss, Loss::CrossEntropyLoss { .. }));
+        let expected = Typed::new("CrossEntropyLoss").with("label_smoothing", 0.1);
+        assert_eq!(recipe.train.loss, expected);
         // StepLR cannot do without step_size, which comes next.
         set(&["train.schedule.type=StepLR", "train.schedule.step_size=3"]).unwrap();
         let error = set(&["train.schedule.type=StepLR"]).unwrap_err();

@@ -5,6 +5,7 @@ use std::fmt;
 
 use toml::{Table, Value};
 
+use super::run_record::{self, RunRecord};
 use crate::{Error, Result};
 
 /// One setting's value.
@@ -28,14 +29,21 @@ impl fmt::Display for Setting {
     }
 }
 
-/// The settings of a TOML text by their dotted names: `[train] seed = 1` becomes
+/// The settings of a run's config.toml by their dotted names: `[train] seed = 1` becomes
 /// `train.seed`. A list is one text: as many columns as it has elements would help nobody
-/// compare runs.
+/// compare runs. A setting that was changed on the way shows its history.
 pub fn settings(text: &str) -> Result<BTreeMap<String, Setting>> {
     let table: Table =
         text.parse().map_err(|e: toml::de::Error| Error::usage(e.message()))?;
     let mut settings = BTreeMap::new();
     flatten(&table, "", &mut settings);
+    if let Some(run) = table.get("run") {
+        let record: RunRecord = run
+            .clone()
+            .try_into()
+            .map_err(|e: toml::de::Error| Error::usage(e.message()))?;
+        run_record::fold_into(&mut settings, &record);
+    }
     Ok(settings)
 }
 

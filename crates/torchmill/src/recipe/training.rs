@@ -1,11 +1,10 @@
 //! `[train]`: the training loop and what it is made of, in PyTorch's names and with its
 //! defaults.
 
-use clap::builder::TypedValueParser;
 use serde::{Deserialize, Serialize};
 
-use super::{EarlyStopping, Group, Loss, NoDecay, Optimizer, Schedule, Warmup};
-use crate::cli::Named;
+use super::{EarlyStopping, Group, NoDecay, Typed};
+use crate::schedule::{LearningRate, Warmup};
 use crate::{Error, Result};
 
 /// `[train]`. What is left out is as in the article: CrossEntropyLoss, SGD at 0.01, ten
@@ -41,8 +40,8 @@ pub struct Train {
     pub seed: u64,
     /// The arithmetic of the layers.
     pub precision: Precision,
-    /// The loss function.
-    pub loss: Loss,
+    /// The loss function and its arguments, which torchmill-nn knows.
+    pub loss: Typed,
     /// In how many parts a batch is computed, one after the other, before the optimizer's
     /// step.
     pub accumulate: usize,
@@ -70,11 +69,11 @@ pub struct Train {
     /// Parameters with settings of their own.
     #[serde(rename = "group", skip_serializing_if = "Vec::is_empty")]
     pub groups: Vec<Group>,
-    /// The optimizer.
-    pub optimizer: Optimizer,
+    /// The optimizer and its arguments, which torchmill-nn knows.
+    pub optimizer: Typed,
     /// How the learning rate changes; constant where it is left out.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub schedule: Option<Schedule>,
+    pub schedule: Option<Typed>,
     /// When it is no use to go on; never where it is left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub early_stopping: Option<EarlyStopping>,
@@ -94,7 +93,7 @@ impl Default for Train {
             drop_last: true,
             seed: 0,
             precision: Precision::Fp32,
-            loss: Loss::default(),
+            loss: default_loss(),
             accumulate: 1,
             clip_grad_norm: None,
             clip_grad_value: None,
@@ -104,17 +103,16 @@ impl Default for Train {
             ema: None,
             warmup: None,
             groups: Vec::new(),
-            optimizer: Optimizer::Sgd {
-                lr: 0.01,
-                momentum: 0.0,
-                dampening: 0.0,
-                weight_decay: 0.0,
-                nesterov: false,
-            },
+            optimizer: Typed::new("SGD").with("lr", 0.01),
             schedule: None,
             early_stopping: None,
         }
     }
+}
+
+/// The article's loss function.
+pub fn default_loss() -> Typed {
+    Typed::new("CrossEntropyLoss")
 }
 
 /// The arithmetic of the layers; the weights themselves are always fp32.
@@ -136,10 +134,8 @@ pub enum Precision {
 }
 
 impl Precision {
-    /// A parser for the command line.
-    pub fn parser() -> impl TypedValueParser<Value = Self> {
-        Named::new(["fp32", "bf16", "fp16", "tf32", "auto"], Self::parse)
-    }
+    /// What [`Precision::parse`] reads.
+    pub const NAMES: [&str; 5] = ["fp32", "bf16", "fp16", "tf32", "auto"];
 
     /// Reads `fp32`, `bf16`, `fp16`, `tf32` or `auto`.
     pub fn parse(text: &str) -> Result<Self> {
@@ -186,7 +182,6 @@ impl Train {
         if let Some((key, _)) = counts.iter().find(|(_, zero)| *zero) {
             return refuse(key, "must be at least 1");
         }
-        self.loss.check()?;
         if self.accumulate == 0 || self.accumulate > self.batch_size {
             return refuse("accumulate", "must be from 1 to batch_size");
         }
@@ -201,24 +196,21 @@ impl Train {
                 return refuse(key, "must be a number above 0");
             }
         }
-        if self.loss.ignores() && (self.mixup.is_some() || self.cutmix.is_some()) {
-            return refuse(
-                "loss.ignore_index",
-                "does not go with mixup and cutmix, whose labels are mixed",
-            );
-        }
         if self.ema.is_some_and(|ema| !(0.0..1.0).contains(&ema.decay)) {
             return refuse("ema.decay", "must be from 0 to below 1");
         }
-        self.warmup.map_or(Ok(()), |warmup| warmup.check(self.schedule.as_ref()))?;
-        self.groups.iter().try_for_each(Group::check)?;
-        self.optimizer.check()?;
-        self.early_stopping.as_ref().map_or(Ok(()), EarlyStopping::check)?;
-        self.schedule.as_ref().map_or(Ok(()), Schedule::check)
+        for group in &self.groups {
+            group.check()?;
+        }
+        if let Some(early_stopping) = &self.early_stopping {
+            early_stopping.check()?;
+        }
+        // The optimizer and the loss are checked where they are known, in torchmill-nn.
+        LearningRate::new(self).map(drop)
     }
 }
 
-/// A value of `[train]` that its type allows and training does not.
-pub(super) fn refuse(key: &str, what: &str) -> Result<()> {
+/// Refuses a value of `[train]` that its type allows and training does not.
+pub fn refuse(key: &str, what: &str) -> Result<()> {
     Err(Error::usage(format_args!("[train] {key} {what}")))
 }

@@ -290,7 +290,7 @@ fn misuse_is_told_in_one_line_and_writes_nothing() {
     assert_fails(
         &recipe("layer.toml", RECIPE.replace("Conv2d", "Conv2D")),
         2,
-        "unknown variant `Conv2D`",
+        "no layer is called `Conv2D` (did you mean Conv2d?)",
     );
     let misfit = RECIPE.replace("kernel_size = 3", "kernel_size = 9");
     assert_fails(
@@ -439,7 +439,7 @@ fn validation_leaves_the_test_split_alone_until_the_end() {
     assert_fails(
         &resume,
         1,
-        "was trained on other shards than these, or another part of them",
+        "the run was trained on other shards than these, or another part of them",
     );
 }
 
@@ -813,7 +813,7 @@ fn what_is_meant_by_an_option_is_said() {
     assert_fails(
         &train(folder, "new", &frozen),
         2,
-        "`net.0.*` fits frozen parameters alone, such as net.0.weight",
+        "`net.0.*` fits only frozen parameters, such as net.0.weight",
     );
     // Where no parameter has the optimizer's own learning rate, it is not what is logged.
     let all = ["--epochs", "1", "--set", "train.group=[{ pattern = \"*\", lr = 0.25 }]"];

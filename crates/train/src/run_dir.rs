@@ -1,4 +1,4 @@
-//! The run folder: config.toml, metrics.csv, and checkpoints with `last` and `best`
+//! A run's folder: config.toml, metrics.csv, and checkpoints with `last` and `best`
 //! pointing at one.
 
 use std::collections::BTreeSet;
@@ -18,37 +18,39 @@ const CHECKPOINTS: &str = "checkpoints";
 
 /// When a checkpoint was saved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum CheckpointKind {
     /// After an epoch.
     Epoch,
     /// In the middle of one.
     Step,
 }
 
-impl Kind {
+impl CheckpointKind {
     fn named(name: &str) -> Option<Self> {
-        [("epoch", Self::Epoch), ("step", Self::Step)]
-            .into_iter()
-            .find(|(n, _)| *n == name)
-            .map(|(_, k)| k)
+        match name {
+            "epoch" => Some(Self::Epoch),
+            "step" => Some(Self::Step),
+            _ => None,
+        }
     }
 }
 
-/// A checkpoint, or a file beside it, after so many epochs or steps.
+/// A checkpoint, or a file that belongs to one, with the number of epochs or steps before
+/// it.
 #[derive(Debug, Clone)]
 pub struct Numbered {
-    pub kind: Kind,
+    pub kind: CheckpointKind,
     pub number: u64,
     pub path: PathBuf,
 }
 
 /// A run's folder and the names of what is in it.
-pub struct RunFolder {
+pub struct RunDir {
     path: PathBuf,
     lock: Option<Lock>,
 }
 
-impl RunFolder {
+impl RunDir {
     /// The folder at this path, there or not.
     pub fn new(path: PathBuf) -> Self {
         Self { path, lock: None }
@@ -59,13 +61,13 @@ impl RunFolder {
         &self.path
     }
 
-    /// Whether a run has been here: two never share a folder by accident.
+    /// Whether the folder holds a run: two never share a folder.
     pub fn is_taken(&self) -> bool {
         [CONFIG, METRICS, CHECKPOINTS].iter().any(|name| self.path.join(name).exists())
     }
 
-    /// An error where a run has been here.
-    pub fn must_be_free(&self) -> Result<()> {
+    /// Refuses a folder that holds a run.
+    pub fn check_free(&self) -> Result<()> {
         if !self.is_taken() {
             return Ok(());
         }
@@ -75,8 +77,8 @@ impl RunFolder {
         )))
     }
 
-    /// Makes sure that no other process trains here as long as this one does. A folder
-    /// that is not there yet is not made for this.
+    /// Makes sure that no other process trains here as long as this one does. This does
+    /// not make the folder.
     pub fn lock(&mut self) -> Result<()> {
         if self.lock.is_none() && self.path.is_dir() {
             self.lock = Some(Lock::take(&self.path)?);
@@ -90,28 +92,28 @@ impl RunFolder {
         if self.lock.is_none() {
             self.lock()?;
             // Another process may have come, trained and gone since we looked.
-            self.must_be_free()?;
+            self.check_free()?;
         }
         Ok(())
     }
 
-    /// Where the metrics go.
+    /// metrics.csv.
     pub fn metrics(&self) -> PathBuf {
         self.path.join(METRICS)
     }
 
-    /// The checkpoint after so many epochs.
+    /// The checkpoint after this many epochs.
     pub fn epoch_checkpoint(&self, epoch: u64) -> PathBuf {
         self.checkpoints().join(format!("epoch-{epoch:04}.safetensors"))
     }
 
-    /// The checkpoint in the middle of an epoch, after so many steps.
+    /// The checkpoint in the middle of an epoch, after this many steps.
     pub fn step_checkpoint(&self, step: u64) -> PathBuf {
         self.checkpoints().join(format!("step-{step:08}.safetensors"))
     }
 
-    /// The checkpoint that `last` or `best` points at; where copying the run has put a
-    /// file in the link's place, that file.
+    /// The checkpoint that `last` or `best` points at. If copying the run has put a file in
+    /// the link's place, it is that file.
     pub fn target(&self, name: &str) -> Result<Option<PathBuf>> {
         let link = self.link(name);
         match fs::read_link(&link) {
@@ -127,16 +129,16 @@ impl RunFolder {
         path == self.link(name)
     }
 
-    /// The checkpoints of epochs and steps, or the files of another ending beside them,
-    /// by their numbers.
-    pub fn numbered(&self, ending: &str) -> Result<Vec<Numbered>> {
+    /// The checkpoints of epochs and steps, or the files of another extension next to
+    /// them, by their numbers.
+    pub fn numbered(&self, extension: &str) -> Result<Vec<Numbered>> {
         let mut found = Vec::new();
         for path in self.in_checkpoints()? {
             let stem = path.file_stem().unwrap_or_default().to_string_lossy();
             if let Some((kind, number)) = stem.split_once('-')
-                && let Some(kind) = Kind::named(kind)
+                && let Some(kind) = CheckpointKind::named(kind)
                 && let Ok(number) = number.parse()
-                && path.extension().is_some_and(|e| e == ending)
+                && path.extension().is_some_and(|e| e == extension)
                 && path.is_file()
             {
                 found.push(Numbered { kind, number, path });
@@ -146,7 +148,7 @@ impl RunFolder {
         Ok(found)
     }
 
-    /// Makes the folder of checkpoints. What a killed run left half-written is removed.
+    /// Makes the folder of checkpoints, and removes what a killed run left half-written.
     pub fn clear(&self) -> Result<()> {
         let checkpoints = self.checkpoints();
         fs::create_dir_all(&checkpoints).doing("make the folder", &checkpoints)?;
@@ -164,15 +166,20 @@ impl RunFolder {
         Ok(())
     }
 
+    /// The recipe as it was resolved.
+    pub fn config(&self) -> PathBuf {
+        self.path.join(CONFIG)
+    }
+
     /// Writes config.toml.
     pub fn write_config(&self, recipe: &Recipe) -> Result<()> {
-        atomic::write(self.path.join(CONFIG), recipe.to_toml()?.as_bytes())
+        atomic::write(self.config(), recipe.to_toml()?.as_bytes())
     }
 
     /// Points `last` or `best` at a checkpoint.
     pub fn point(&self, name: &str, checkpoint: &Path) -> Result<()> {
-        let (link, target) =
-            (self.link(name), checkpoint.file_name().unwrap_or_default());
+        let link = self.link(name);
+        let target = checkpoint.file_name().unwrap_or_default();
         let temporary = self.checkpoints().join(format!(".partial-{name}"));
         // Left over where an earlier run was killed between the two calls below.
         let _ = fs::remove_file(&temporary);
@@ -180,20 +187,20 @@ impl RunFolder {
         fs::rename(&temporary, &link).doing("write", &link)
     }
 
-    /// Deletes the checkpoints in the middle of epochs but this one: a later checkpoint
+    /// Deletes the checkpoints in the middle of epochs except `kept`: a later checkpoint
     /// has made them useless.
-    pub fn remove_step_checkpoints(&self, but: Option<&Path>) -> Result<()> {
+    pub fn remove_step_checkpoints(&self, kept: Option<&Path>) -> Result<()> {
         for path in self.in_checkpoints()? {
             let stem = path.file_stem().unwrap_or_default();
-            let kept = but.is_some_and(|but| but.file_stem() == Some(stem));
-            if stem.to_string_lossy().starts_with("step-") && !kept {
+            let is_kept = kept.is_some_and(|kept| kept.file_stem() == Some(stem));
+            if stem.to_string_lossy().starts_with("step-") && !is_kept {
                 fs::remove_file(&path).doing("remove", &path)?;
             }
         }
         Ok(())
     }
 
-    /// Makes `best` point at the checkpoint after this epoch, or at none.
+    /// Makes `best` point at the checkpoint after this epoch, or removes it.
     pub fn restore_best(&self, epoch: Option<u64>) -> Result<()> {
         match epoch.map(|epoch| self.epoch_checkpoint(epoch)) {
             Some(path) => self.point("best", &path),
@@ -207,7 +214,7 @@ impl RunFolder {
         }
     }
 
-    /// Deletes the epochs' checkpoints but for the newest `keep` and what links such as
+    /// Deletes the epochs' checkpoints except the newest `keep` and what links such as
     /// `best` and `last` point at.
     pub fn prune(&self, keep: u64) -> Result<()> {
         let stem = |path: &Path| path.file_stem().unwrap_or_default().to_owned();
@@ -218,7 +225,7 @@ impl RunFolder {
             .collect();
         let files = [self.numbered("safetensors")?, self.numbered("state")?].concat();
         let epochs: Vec<Numbered> =
-            files.into_iter().filter(|n| n.kind == Kind::Epoch).collect();
+            files.into_iter().filter(|n| n.kind == CheckpointKind::Epoch).collect();
         let numbers: BTreeSet<u64> = epochs.iter().map(|n| n.number).collect();
         let old = numbers.len().saturating_sub(keep as usize);
         let old: BTreeSet<u64> = numbers.into_iter().take(old).collect();
@@ -230,7 +237,7 @@ impl RunFolder {
         Ok(())
     }
 
-    /// What lies in the folder of checkpoints, where that is there.
+    /// The paths in the folder of checkpoints; none if there is no such folder.
     fn in_checkpoints(&self) -> Result<Vec<PathBuf>> {
         let folder = self.checkpoints();
         let entries = match fs::read_dir(&folder) {

@@ -1,16 +1,19 @@
-//! Accumulation and averaging, against what they are to come to.
+//! Accumulation and averaging, against what they should give.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use tch::Device;
-use torchmill::recipe::{Loss, Recipe};
+use torchmill::recipe::{Recipe, default_loss};
 use torchmill_nn::generator::Generator;
 use torchmill_nn::spec::Spec;
+use torchmill_nn::tensor::floats;
+
+use crate::loss_log::LossLog;
 
 use super::*;
 
-/// A learner of a small network without batch norm or dropout, with these keys in
+/// A small network without batch norm or dropout, with these keys in
 /// `[train]`.
-fn learner(train: &str) -> Learner {
+fn model(train: &str) -> TrainingModel {
     let layers = r#"
         name = "small"
         [model]
@@ -26,15 +29,15 @@ fn learner(train: &str) -> Learner {
         transform: String::new(),
         batch_size: 8,
         dataset: String::new(),
-        loss: Loss::default(),
+        loss: default_loss(),
     };
     let model = Model::new(&spec, &mut Generator::new(3), Device::Cpu).unwrap();
-    Learner::new(model, Kind::Float, recipe.train, 3).unwrap()
+    TrainingModel::new(model, Kind::Float, recipe.train, 3).unwrap()
 }
 
 /// Seven images, which no number of parts divides, and their labels; another batch each
 /// step.
-fn step(learner: &mut Learner, step: u64) -> f64 {
+fn step(model: &mut TrainingModel, step: u64) -> f64 {
     let values: Vec<f32> = (0..7 * 36)
         .map(|i| ((i * 37 + step as i32 * 11) % 101) as f32 / 50.0 - 1.0)
         .collect();
@@ -43,12 +46,24 @@ fn step(learner: &mut Learner, step: u64) -> f64 {
         images: Tensor::from_slice(&values).reshape([7, 1, 6, 6]),
         labels: Tensor::from_slice(&labels),
     };
-    learner.step(&batch, Position { epoch: 0, epochs: 1, step, steps: 10 }).unwrap();
-    learner.take_losses()[0].loss
+    let at = Position { epoch: 0, epochs: 1, step, steps: 10 };
+    model.begin_step(at);
+    let batch = model.mix(&batch, at).unwrap();
+    let mut gradients = Gradients::default();
+    for part in model.split(&batch).unwrap() {
+        let outputs = model.forward(&part).unwrap();
+        let loss = model.loss(&outputs, &part).unwrap();
+        model.backward(&loss, &mut gradients).unwrap();
+    }
+    model.clip(&mut gradients).unwrap();
+    model.step(&gradients).unwrap();
+    let mut losses = LossLog::default();
+    losses.push(step, gradients.loss.unwrap(), batch.weight);
+    losses.take().unwrap()[0].loss
 }
 
-fn weights(learner: &Learner) -> Vec<f32> {
-    learner.parameters.iter().flat_map(|p| floats(&p.flatten(0, -1))).collect()
+fn weights(model: &TrainingModel) -> Vec<f32> {
+    model.params.iter().flat_map(|p| floats(&p.tensor)).collect()
 }
 
 #[test]
@@ -60,9 +75,9 @@ fn a_batch_in_parts_makes_the_step_of_the_whole_batch() {
         "loss = { type = \"MSELoss\" }\nclip_grad_norm = 0.05",
         "loss = { type = \"BCEWithLogitsLoss\", pos_weight = [1.0, 2.0, 3.0] }\nmixup = 0.4\ncutmix = 1.0",
     ] {
-        let mut whole = learner(train);
+        let mut whole = model(train);
         let before = weights(&whole);
-        let mut parts = [2, 3, 7].map(|n| learner(&format!("{train}\naccumulate = {n}")));
+        let mut parts = [2, 3, 7].map(|n| model(&format!("{train}\naccumulate = {n}")));
         for i in 0..4 {
             let loss = step(&mut whole, i);
             for parts in &mut parts {
@@ -89,14 +104,14 @@ fn a_batch_in_parts_makes_the_step_of_the_whole_batch() {
 
 #[test]
 fn the_average_is_the_first_weights_and_then_moves_by_what_is_left_of_the_decay() {
-    let mut learner =
-        learner("ema = { decay = 0.75 }\noptimizer = { type = \"SGD\", lr = 0.5 }");
-    let start = weights(&learner);
+    let mut model =
+        model("ema = { decay = 0.75 }\noptimizer = { type = \"SGD\", lr = 0.5 }");
+    let start = weights(&model);
     // AveragedModel copies the weights at its first update.
     let mut expected: Vec<f64> = Vec::new();
     for i in 0..5 {
-        step(&mut learner, i);
-        let now: Vec<f64> = weights(&learner).into_iter().map(f64::from).collect();
+        step(&mut model, i);
+        let now: Vec<f64> = weights(&model).into_iter().map(f64::from).collect();
         if i == 0 {
             expected = now;
         } else {
@@ -106,13 +121,13 @@ fn the_average_is_the_first_weights_and_then_moves_by_what_is_left_of_the_decay(
                 .for_each(|(average, now)| *average = 0.75 * *average + 0.25 * now);
         }
     }
-    let trained = weights(&learner);
-    learner.swap_average();
-    let average = weights(&learner);
+    let trained = weights(&model);
+    model.swap_average().unwrap();
+    let average = weights(&model);
     for (got, expected) in average.iter().zip(&expected) {
         assert!((f64::from(*got) - expected).abs() < 1e-6, "{got}, not {expected}");
     }
     assert!(average != trained && average != start);
-    learner.swap_average();
-    assert_eq!(weights(&learner), trained);
+    model.swap_average().unwrap();
+    assert_eq!(weights(&model), trained);
 }

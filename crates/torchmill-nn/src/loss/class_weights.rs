@@ -1,0 +1,109 @@
+//! A number for each class, in a loss function's arguments.
+
+use serde::{Deserialize, Serialize};
+use tch::{Device, Kind, Tensor};
+use torchmill::recipe::refuse;
+use torchmill::{Error, Result};
+
+use crate::torch_error;
+
+/// A list of numbers, one for each class, or `"balanced"`.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ClassWeights {
+    values: Values,
+    /// The numbers on the device, once they are uploaded.
+    #[serde(skip)]
+    tensor: Option<Tensor>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(
+    untagged,
+    expecting = "expected a list with a number for each class, or \"balanced\""
+)]
+enum Values {
+    List(Vec<f64>),
+    Rule(Rule),
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Rule {
+    Balanced,
+}
+
+impl ClassWeights {
+    /// Refuses numbers out of range.
+    pub(super) fn check(&self, key: &str) -> Result<()> {
+        match &self.values {
+            Values::List(list) if !list.iter().all(|w| w.is_finite() && *w >= 0.0) => {
+                let key = format!("loss.{key}");
+                refuse(&key, "must be numbers from 0 up, one for each class")
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Puts the numbers on the device. There must be one for each class.
+    pub(super) fn upload(
+        &mut self,
+        key: &str,
+        classes: usize,
+        device: Device,
+    ) -> Result<()> {
+        let Values::List(list) = &self.values else {
+            return Err(Error::failed(format_args!(
+                "[train] loss.{key} is \"balanced\", and the training images that \
+                 decide what that is are not known here"
+            )));
+        };
+        if list.len() != classes {
+            return Err(Error::usage(format_args!(
+                "[train] loss.{key} has {} values, but there are {classes} classes",
+                list.len()
+            )));
+        }
+        let tensor = Tensor::f_from_slice(list)
+            .and_then(|t| t.f_to_kind(Kind::Float))
+            .and_then(|t| t.f_to_device(device));
+        self.tensor = Some(tensor.map_err(|e| torch_error(&e))?);
+        Ok(())
+    }
+
+    /// The uploaded numbers, `[classes]` float32.
+    pub(super) fn tensor(&self) -> Option<&Tensor> {
+        self.tensor.as_ref()
+    }
+
+    /// Whether the numbers are still to be found from the training images.
+    pub(super) fn is_balanced(&self) -> bool {
+        matches!(self.values, Values::Rule(Rule::Balanced))
+    }
+
+    /// Whether a class weighs nothing.
+    pub(super) fn has_zero(&self) -> bool {
+        matches!(&self.values, Values::List(list) if list.contains(&0.0))
+    }
+
+    /// For `"balanced"`, scikit-learn's `compute_class_weight("balanced")`:
+    /// `images / (classes * images of the class)`. `None` where numbers are given.
+    pub(super) fn balanced(
+        &self,
+        key: &str,
+        counts: &[(String, u64)],
+    ) -> Result<Option<Vec<f64>>> {
+        if let Values::List(_) = self.values {
+            return Ok(None);
+        }
+        if let Some((class, _)) = counts.iter().find(|(_, count)| *count == 0) {
+            return Err(Error::usage(format_args!(
+                "[train] loss.{key} = \"balanced\" has no weight for class `{class}`, \
+                 of which there are no training images"
+            )));
+        }
+        let images: u64 = counts.iter().map(|(_, count)| count).sum();
+        let share = images as f64 / counts.len() as f64;
+        Ok(Some(counts.iter().map(|(_, count)| share / *count as f64).collect()))
+    }
+}

@@ -1,0 +1,83 @@
+//! What the optimizers refuse, and how.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use super::*;
+
+fn typed(text: &str) -> Typed {
+    toml::from_str(text).unwrap()
+}
+
+#[test]
+fn impossible_values_are_usage_errors() {
+    for (bad, argument) in [
+        ("type = \"SGD\"\nlr = -1.0", "optimizer.lr"),
+        ("type = \"SGD\"\nlr = nan", "optimizer.lr"),
+        ("type = \"SGD\"\nmomentum = -0.9", "momentum"),
+        ("type = \"SGD\"\nmomentum = 0.9\ndampening = inf", "optimizer.dampening"),
+        ("type = \"SGD\"\nnesterov = true", "optimizer.nesterov"),
+        ("type = \"AdamW\"\nbetas = [0.9, 1.0]", "betas"),
+        ("type = \"Adam\"\neps = -1e-8", "eps"),
+        ("type = \"RMSprop\"\nalpha = -1.0", "alpha"),
+    ] {
+        let error = read(&typed(bad)).unwrap_err();
+        assert_eq!(error.exit_status(), 2, "{bad}: {error}");
+        assert!(error.to_string().contains(argument), "{bad}: {error}");
+    }
+}
+
+#[test]
+fn messages_are_in_the_words_of_recipes() {
+    for (bad, expected) in [
+        (
+            "type = \"SGD\"\nlr = \"f64\"",
+            "lr: invalid type: string \"f64\", expected a number",
+        ),
+        ("type = \"SGD\"\nmomentun = 0.5", "(did you mean momentum?)"),
+        ("type = \"SDG\"", "(did you mean SGD?)"),
+        ("type = \"Adam\"\nbetas = 0.9", "betas: "),
+        ("type = \"Adam\"\nbetas = [0.9]", "betas: "),
+    ] {
+        let error = read(&typed(bad)).unwrap_err();
+        assert_eq!(error.exit_status(), 2, "{bad}: {error}");
+        let message = error.to_string();
+        assert!(message.contains(expected), "{bad}: {message}");
+        let said = message.replace("\"f64\"", "");
+        for word in ["f64", "struct", "enum", "tuple", "sequence"] {
+            assert!(!said.contains(word), "{bad}: {message}");
+        }
+    }
+}
+
+#[test]
+fn each_type_has_torch_optims_defaults() {
+    for (name, lr, weight_decay) in [
+        ("SGD", 1e-3, 0.0),
+        ("Adam", 1e-3, 0.0),
+        ("AdamW", 1e-3, 1e-2),
+        ("RMSprop", 1e-2, 0.0),
+    ] {
+        let (rule, resolved) = read(&Typed::new(name)).unwrap();
+        assert_eq!((rule.lr(), rule.weight_decay()), (lr, weight_decay), "{name}");
+        assert_eq!(resolved.arguments["lr"].as_float(), Some(lr), "{name}");
+        assert_eq!(read(&resolved).unwrap().1, resolved, "{name}");
+    }
+}
+
+#[test]
+fn other_buffers_are_refused_with_the_argument_that_makes_the_difference() {
+    let optimizer = |text: &str| Optimizer::new(&typed(text), Vec::new()).unwrap();
+    for (saved, own, argument) in [
+        ("type = \"SGD\"", "type = \"Adam\"", "type"),
+        ("type = \"SGD\"\nmomentum = 0.9", "type = \"SGD\"", "momentum"),
+        ("type = \"Adam\"", "type = \"Adam\"\namsgrad = true", "amsgrad"),
+        ("type = \"RMSprop\"\ncentered = true", "type = \"RMSprop\"", "centered"),
+    ] {
+        let error = optimizer(own).check_continues(&optimizer(saved).kind());
+        let error = error.unwrap_err().to_string();
+        let expected = format!("leave train.optimizer.{argument} as it is");
+        assert!(error.contains(&expected), "{error}");
+    }
+    let nesterov = optimizer("type = \"SGD\"\nmomentum = 0.9\nnesterov = true");
+    let saved = optimizer("type = \"SGD\"\nmomentum = 0.5").kind();
+    nesterov.check_continues(&saved).unwrap();
+}

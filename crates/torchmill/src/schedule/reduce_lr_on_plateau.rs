@@ -1,0 +1,224 @@
+//! `ReduceLROnPlateau`, stepped after each evaluation: the one schedule that depends on
+//! results, so it has a state to save.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Position, Schedule, Warmup};
+use crate::metric::Mode;
+use crate::recipe::refuse;
+use crate::{Error, Result};
+
+/// torch.optim.lr_scheduler.ReduceLROnPlateau's arguments.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ReduceLROnPlateau {
+    /// What is looked at. It decides PyTorch's `mode`.
+    metric: PlateauMetric,
+    factor: f64,
+    /// How many evaluations in a row may be no better.
+    patience: u64,
+    threshold: f64,
+    threshold_mode: ThresholdMode,
+    /// How many evaluations after a reduction are not counted.
+    cooldown: u64,
+    min_lr: f64,
+    /// A reduction by less than this is not made.
+    eps: f64,
+}
+
+/// What ReduceLROnPlateau looks at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum PlateauMetric {
+    /// The mean loss, which should fall (`mode="min"`).
+    Loss,
+    /// The accuracy, which should rise (`mode="max"`).
+    Accuracy,
+}
+
+impl PlateauMetric {
+    fn mode(self) -> Mode {
+        match self {
+            Self::Loss => Mode::Min,
+            Self::Accuracy => Mode::Max,
+        }
+    }
+}
+
+/// Whether the threshold is a share of the best value or a difference from it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum ThresholdMode {
+    Rel,
+    Abs,
+}
+
+impl Default for ReduceLROnPlateau {
+    fn default() -> Self {
+        Self {
+            metric: PlateauMetric::Loss,
+            factor: 0.1,
+            patience: 10,
+            threshold: 1e-4,
+            threshold_mode: ThresholdMode::Rel,
+            cooldown: 0,
+            min_lr: 0.0,
+            eps: 1e-8,
+        }
+    }
+}
+
+impl Schedule for ReduceLROnPlateau {
+    fn check(&self) -> Result<()> {
+        if !(self.factor > 0.0 && self.factor < 1.0) {
+            return refuse("schedule.factor", "must be above 0 and below 1");
+        }
+        let numbers = [self.threshold, self.min_lr, self.eps];
+        if !numbers.iter().all(|x| x.is_finite() && *x >= 0.0) {
+            return refuse(
+                "schedule",
+                "threshold, min_lr and eps must be numbers from 0 up",
+            );
+        }
+        Ok(())
+    }
+
+    /// The base: [`PlateauState`] has reduced it.
+    fn rate(&self, base: f64, _at: Position) -> f64 {
+        base
+    }
+
+    fn refuses(&self, warmup: &Warmup) -> Option<&'static str> {
+        warmup.epochs.map(|_| "takes steps, not epochs, with ReduceLROnPlateau")
+    }
+
+    fn plateau(&self) -> Option<&ReduceLROnPlateau> {
+        Some(self)
+    }
+}
+
+impl ReduceLROnPlateau {
+    fn is_better(&self, value: f64, best: f64) -> bool {
+        let target = match (self.metric.mode(), self.threshold_mode) {
+            (Mode::Min, ThresholdMode::Rel) => best * (1.0 - self.threshold),
+            (Mode::Min, ThresholdMode::Abs) => best - self.threshold,
+            (Mode::Max, ThresholdMode::Rel) => best * (1.0 + self.threshold),
+            (Mode::Max, ThresholdMode::Abs) => best + self.threshold,
+        };
+        self.metric.mode().is_better(value, target, 0.0)
+    }
+}
+
+/// What ReduceLROnPlateau remembers, and the parameter groups' learning rates that it has
+/// reached.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PlateauState {
+    best: Option<f64>,
+    bad_epochs: u64,
+    cooldown: u64,
+    /// Each group's learning rate now.
+    rates: Vec<f64>,
+    /// Each group's learning rate at the start.
+    base_rates: Vec<f64>,
+}
+
+impl PlateauState {
+    /// Before any result, with each group's own learning rate.
+    pub fn new(rates: Vec<f64>) -> Self {
+        Self { best: None, bad_epochs: 0, cooldown: 0, base_rates: rates.clone(), rates }
+    }
+
+    /// Continues from a saved state. Where a group's own learning rate has been changed
+    /// since, the rate that was reached is scaled in proportion.
+    pub fn restore(&mut self, saved: &Self) -> Result<()> {
+        let groups = self.base_rates.len();
+        if saved.rates.len() != groups || saved.base_rates.len() != groups {
+            return Err(Error::usage(format_args!(
+                "has ReduceLROnPlateau's learning rates of {} groups of parameters, and \
+                 now there are {groups}: leave [[train.group]] and no_decay as they are \
+                 in the run's config.toml, or branch off with a new --run and --init",
+                saved.rates.len(),
+            )));
+        }
+        for (i, &now) in self.base_rates.iter().enumerate() {
+            let before = saved.base_rates[i];
+            self.rates[i] = if before == now {
+                saved.rates[i]
+            } else if before == 0.0 {
+                now
+            } else {
+                saved.rates[i] * (now / before)
+            };
+        }
+        self.best = saved.best;
+        self.bad_epochs = saved.bad_epochs;
+        self.cooldown = saved.cooldown;
+        Ok(())
+    }
+
+    /// Each group's learning rate now.
+    pub fn rates(&self) -> &[f64] {
+        &self.rates
+    }
+
+    /// `scheduler.step(metric)`, after an evaluation.
+    pub fn step(&mut self, settings: &ReduceLROnPlateau, mean_loss: f64, accuracy: f64) {
+        let value = match settings.metric {
+            PlateauMetric::Loss => mean_loss,
+            PlateauMetric::Accuracy => accuracy,
+        };
+        if self.best.is_none_or(|best| settings.is_better(value, best)) {
+            self.best = Some(value);
+            self.bad_epochs = 0;
+        } else {
+            self.bad_epochs += 1;
+        }
+        if self.cooldown > 0 {
+            self.cooldown -= 1;
+            self.bad_epochs = 0;
+        }
+        if self.bad_epochs > settings.patience {
+            self.reduce(settings);
+            self.cooldown = settings.cooldown;
+            self.bad_epochs = 0;
+        }
+    }
+
+    fn reduce(&mut self, settings: &ReduceLROnPlateau) {
+        for rate in &mut self.rates {
+            let reduced = (*rate * settings.factor).max(settings.min_lr);
+            if *rate - reduced > settings.eps {
+                *rate = reduced;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_learning_rate_scales_what_was_reached() {
+        let settings = ReduceLROnPlateau { patience: 0, ..ReduceLROnPlateau::default() };
+        let mut saved = PlateauState::new(vec![0.1, 0.03, 0.0]);
+        saved.step(&settings, 1.0, 0.0);
+        saved.step(&settings, 1.0, 0.0);
+        let reached = saved.rates().to_vec();
+        assert!(reached[0] < 0.011, "{reached:?}");
+        let resumed = |own: &[f64]| {
+            let mut plateau = PlateauState::new(own.to_vec());
+            plateau.restore(&saved).map(|()| plateau)
+        };
+        assert_eq!(resumed(&[0.1, 0.03, 0.0]).unwrap(), saved);
+        let doubled = resumed(&[0.2, 0.03, 0.5]).unwrap();
+        assert_eq!(doubled.rates(), [reached[0] * 2.0, reached[1], 0.5]);
+        assert_eq!(doubled.bad_epochs, saved.bad_epochs);
+        assert!(
+            resumed(&[0.1])
+                .unwrap_err()
+                .to_string()
+                .contains("of 3 groups of parameters, and now there are 1")
+        );
+    }
+}

@@ -1,0 +1,216 @@
+//! What is to be done, put together once from the recipe, the command line and, with
+//! `--resume`, the run's folder.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tch::Device;
+use torchmill::recipe::{Precision, Recipe, RunRecord};
+use torchmill::{Error, Result, progress, recipe};
+use torchmill_nn::{device, precision};
+
+use crate::args::Args;
+use crate::resume_point::{self, ResumePoint};
+use crate::run_dir::RunDir;
+use crate::same_recipe::{check_same_recipe, check_same_start};
+
+/// A run, checked and ready to start.
+pub struct Config {
+    /// The recipe with everything resolved: it becomes the run's config.toml.
+    pub recipe: Recipe,
+    /// The recipe that the run has had until now, if it continues in its folder.
+    pub before: Option<Recipe>,
+    pub run_dir: RunDir,
+    /// The checkpoint to continue from.
+    pub resume: Option<PathBuf>,
+    pub device: Device,
+    /// When to stop for now, whatever is left to do.
+    pub max_time: Option<Duration>,
+}
+
+/// Puts the configuration together. Nothing is written yet.
+pub fn resolve(args: &Args) -> Result<Config> {
+    let named = args.resume.as_deref().and_then(resume_point::named_run);
+    let mut known = args.run.clone().or(named).map(RunDir::new);
+    // The lock comes before the look at what is there.
+    if let Some(run_dir) = &mut known {
+        run_dir.lock()?;
+    }
+    let source = Source::of(args, known.as_ref())?;
+    let (loaded, mut recipe) = source.load(args)?;
+    let device = prepare_device(args, &mut recipe)?;
+    let mut run_dir = match known {
+        Some(run_dir) => run_dir,
+        None => RunDir::new(default_run_dir(&recipe)),
+    };
+    run_dir.lock()?;
+    let continues = check_run_dir(args, &run_dir, &source)?;
+    recipe.run = if continues || source.is_begun {
+        loaded.run.clone()
+    } else {
+        RunRecord::default()
+    };
+    let resume = source.point.map(|point| point.checkpoint);
+    if let (Some(checkpoint), false) = (&resume, continues) {
+        // If the run is killed before its first checkpoint, it goes on from there.
+        let path = checkpoint.canonicalize().unwrap_or_else(|_| checkpoint.clone());
+        recipe.run.branched_from = Some(path);
+    }
+    let before = continues.then_some(loaded);
+    Ok(Config { recipe, before, run_dir, resume, device, max_time: args.max_time })
+}
+
+/// Where the recipe and the first weights come from.
+struct Source {
+    /// The checkpoint to continue from.
+    point: Option<ResumePoint>,
+    /// The config.toml that takes the place of `--recipe`.
+    config: Option<PathBuf>,
+    /// Whether the run has begun, but was killed before its first checkpoint.
+    is_begun: bool,
+}
+
+impl Source {
+    fn of(args: &Args, known: Option<&RunDir>) -> Result<Self> {
+        let Some(given) = &args.resume else {
+            return Ok(Self { point: None, config: None, is_begun: false });
+        };
+        let found = resume_point::find(given, args.run.as_deref())?;
+        let begun = known.filter(|run_dir| run_dir.config().exists());
+        if let Some(point) = found {
+            let own = begun.map(RunDir::config);
+            let other = RunDir::new(point.run.clone()).config();
+            // A killed branch has its own recipe.
+            let is_begun = match (&own, begun) {
+                (Some(own), Some(run_dir)) => {
+                    *own != other && branches_from(run_dir, &point.checkpoint)?
+                }
+                _ => false,
+            };
+            let config = own.filter(|_| is_begun).unwrap_or(other);
+            return Ok(Self { point: Some(point), config: Some(config), is_begun });
+        }
+        let Some(run_dir) = begun else {
+            say_from_the_beginning(known);
+            return Ok(Self { point: None, config: None, is_begun: false });
+        };
+        // A branch that was killed before its first checkpoint.
+        let branched_from = recipe::read(&run_dir.config())?.run.branched_from;
+        let point = branched_from.map(branch_point).transpose()?;
+        if point.is_none() {
+            say_from_the_beginning(known);
+        }
+        let config = run_dir.config();
+        let keeps_recipe = args.recipe.is_none() || point.is_some();
+        Ok(Self { point, config: keeps_recipe.then_some(config), is_begun: true })
+    }
+
+    /// The recipe as it is written, and with the command line's options in place of its
+    /// values, resolved.
+    fn load(&self, args: &Args) -> Result<(Recipe, Recipe)> {
+        let loaded = match &self.config {
+            Some(config) => recipe::read(config)?,
+            None => recipe::load(args.recipe())?,
+        };
+        let resolved = torchmill_nn::recipe::resolve(&args.override_recipe(&loaded)?)?;
+        if let (Some(_), Some(config)) = (&self.point, &self.config) {
+            check_same_start(&loaded.model, &resolved.model)?;
+            if let Some(name) = &args.recipe {
+                let asked = args.override_recipe(&recipe::load(name)?)?;
+                let asked = torchmill_nn::recipe::resolve(&asked)?;
+                check_same_recipe(&asked, &resolved, name, config)?;
+            }
+        }
+        Ok((loaded, resolved))
+    }
+}
+
+fn say_from_the_beginning(run_dir: Option<&RunDir>) {
+    if let Some(run_dir) = run_dir {
+        progress::note(format_args!(
+            "{} has no checkpoint yet: starting from the beginning",
+            run_dir.path().display()
+        ));
+    }
+}
+
+/// The point that a killed branch had started from.
+fn branch_point(checkpoint: PathBuf) -> Result<ResumePoint> {
+    resume_point::find(&checkpoint, None)?.ok_or_else(|| {
+        Error::failed(format_args!(
+            "{}, which the run branches off from, is no longer there",
+            checkpoint.display()
+        ))
+    })
+}
+
+/// Whether a run has branched off from this checkpoint and has none of its own yet.
+fn branches_from(run_dir: &RunDir, checkpoint: &Path) -> Result<bool> {
+    if resume_point::last_checkpoint(run_dir.path())?.is_some() {
+        return Ok(false);
+    }
+    let branched_from = recipe::read(&run_dir.config())?.run.branched_from;
+    Ok(branched_from.is_some_and(|path| is_same(&path, checkpoint)))
+}
+
+/// `runs/RECIPE-DATASET`.
+fn default_run_dir(recipe: &Recipe) -> PathBuf {
+    let shards = recipe.data.shards.as_deref().and_then(Path::file_name);
+    let shards = shards.map(|name| name.to_string_lossy()).unwrap_or_default();
+    Path::new("runs").join(format!("{}-{shards}", recipe.name))
+}
+
+/// Finds the device, sets the number of threads and settles the precision.
+fn prepare_device(args: &Args, recipe: &mut Recipe) -> Result<Device> {
+    let asked = recipe.train.precision;
+    precision::prepare(asked);
+    let device = device::resolve(args.device)?;
+    if let Some(threads) = args.threads {
+        tch::set_num_threads(threads);
+    }
+    recipe.train.precision = precision::resolve(asked, device)?;
+    if asked == Precision::Auto {
+        let reason = precision::reason(recipe.train.precision, device);
+        progress::note(format_args!("precision {reason}"));
+    }
+    Ok(device)
+}
+
+/// Refuses a folder that holds another run, and going on from an earlier checkpoint than
+/// the run's last. True if the run continues in its own folder.
+fn check_run_dir(args: &Args, run_dir: &RunDir, source: &Source) -> Result<bool> {
+    let Some(point) = &source.point else {
+        // `--resume` without a checkpoint is a run that was killed before its first: it
+        // begins again.
+        if args.resume.is_none() {
+            run_dir.check_free()?;
+        }
+        return Ok(false);
+    };
+    if !is_same(&point.run, run_dir.path()) {
+        if !source.is_begun {
+            run_dir.check_free()?;
+        }
+        return Ok(false);
+    }
+    if point.is_named {
+        // Going on from an earlier one would overwrite what came after it.
+        let last = resume_point::last_checkpoint(&point.run)?;
+        if last.is_some_and(|last| last.file_name() != point.checkpoint.file_name()) {
+            return Err(Error::usage(format_args!(
+                "{} is not its run's last checkpoint: give a new --run to branch off \
+                 there",
+                point.checkpoint.display()
+            )));
+        }
+    }
+    Ok(true)
+}
+
+/// Whether two paths lead to one file or folder.
+fn is_same(a: &Path, b: &Path) -> bool {
+    match (a.canonicalize(), b.canonicalize()) {
+        (Ok(a), Ok(b)) => a == b,
+        _ => a == b,
+    }
+}

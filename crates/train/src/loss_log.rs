@@ -1,0 +1,75 @@
+//! The losses of steps on their way from the device to metrics.csv. Reading one back
+//! waits for the device, so that is not done at each step.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use tch::{Kind, TchError, Tensor};
+use torchmill::Result;
+use torchmill_nn::tensor::floats;
+use torchmill_nn::torch_error;
+
+/// Losses that have not been read back yet.
+#[derive(Default)]
+pub struct LossLog {
+    pending: Vec<Pending>,
+}
+
+struct Pending {
+    step: u64,
+    wall_time: f64,
+    loss: Tensor,
+    /// The sum of what the images weigh; `None` where all weigh the same.
+    weight: Option<Tensor>,
+}
+
+/// The loss of a step, read back from the device.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct StepLoss {
+    /// The step, counted from 1.
+    pub step: u64,
+    /// When it was made, in seconds since 1970.
+    pub wall_time: f64,
+    pub loss: f64,
+    /// Whether none of the images weighs anything, so that there is no mean.
+    pub is_of_nothing: bool,
+}
+
+impl LossLog {
+    /// Adds the mean loss of a step.
+    pub fn push(&mut self, step: u64, loss: Tensor, weight: Option<Tensor>) {
+        self.pending.push(Pending { step, wall_time: now(), loss, weight });
+    }
+
+    /// Reads back the losses since the last time.
+    pub fn take(&mut self) -> Result<Vec<StepLoss>> {
+        let pending = std::mem::take(&mut self.pending);
+        if pending.is_empty() {
+            return Ok(Vec::new());
+        }
+        read_back(&pending).map_err(|e| torch_error(&e))
+    }
+}
+
+fn read_back(pending: &[Pending]) -> Result<Vec<StepLoss>, TchError> {
+    let losses: Vec<&Tensor> = pending.iter().map(|p| &p.loss).collect();
+    let values = Tensor::f_stack(&losses, 0)?.f_to_kind(Kind::Float)?;
+    let mut read = Vec::new();
+    for (pending, value) in pending.iter().zip(floats(&values)) {
+        let mut is_of_nothing = false;
+        if let (Some(weight), false) = (&pending.weight, value.is_finite()) {
+            is_of_nothing = weight.f_double_value(&[])? == 0.0;
+        }
+        read.push(StepLoss {
+            step: pending.step,
+            wall_time: pending.wall_time,
+            loss: f64::from(value),
+            is_of_nothing,
+        });
+    }
+    Ok(read)
+}
+
+/// Seconds since 1970; 0 where the clock stands before that.
+pub fn now() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |d| d.as_secs_f64())
+}

@@ -1,0 +1,192 @@
+//! Which checkpoint `--resume` means.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use torchmill::{Context, Error, Result, metrics, progress, recipe};
+use torchmill_nn::checkpoint;
+use torchmill_nn::state::{State, state_path};
+
+use crate::run_dir::{CheckpointKind, RunDir};
+
+/// What `--resume` without a value stands for.
+const LAST: &str = "last";
+
+/// A checkpoint to continue from.
+pub struct ResumePoint {
+    /// The folder of the run that it belongs to.
+    pub run: PathBuf,
+    /// The file itself, if a link was given.
+    pub checkpoint: PathBuf,
+    /// Whether the user named the checkpoint, which may not be the run's last.
+    pub is_named: bool,
+}
+
+/// The folder of the run that `--resume` names: a run's folder, or a checkpoint in one.
+pub fn named_run(given: &Path) -> Option<PathBuf> {
+    if given == Path::new(LAST) {
+        return None;
+    }
+    if given.is_dir() && (holds_run(given) || !given.ends_with("checkpoints")) {
+        return Some(given.to_path_buf());
+    }
+    let checkpoints = if given.is_dir() { given } else { given.parent()? };
+    match checkpoints.parent() {
+        Some(run) => Some(run.to_path_buf()),
+        // A bare file name: this is the checkpoints folder.
+        None => Some(PathBuf::from("..")),
+    }
+}
+
+fn holds_run(folder: &Path) -> bool {
+    RunDir::new(folder.to_path_buf()).config().exists()
+}
+
+/// The checkpoint that `--resume` means. `None` if the run has none yet: so the same
+/// command line starts a run and, after a crash, continues it.
+pub fn find(given: &Path, run: Option<&Path>) -> Result<Option<ResumePoint>> {
+    let Some(named) = named_run(given) else {
+        let run = run.ok_or_else(|| {
+            Error::usage(
+                "--resume needs --run DIR, or the run or checkpoint to go on from: \
+                 --resume runs/first",
+            )
+        })?;
+        return last_point(run.to_path_buf());
+    };
+    if !holds_run(&named) {
+        let folder = if named.as_os_str().is_empty() { Path::new(".") } else { &named };
+        return Err(Error::failed(format_args!(
+            "{} is not a run, nor in a run's checkpoints folder: there is no config.toml \
+             in {} to go on with (--init takes only weights)",
+            given.display(),
+            folder.display(),
+        )));
+    }
+    if given.is_dir() {
+        return last_point(named);
+    }
+    let checkpoint = checkpoint_file(given)?;
+    Ok(Some(ResumePoint { run: named, checkpoint, is_named: true }))
+}
+
+fn last_point(run: PathBuf) -> Result<Option<ResumePoint>> {
+    let last = last_checkpoint(&run)?;
+    Ok(last.map(|checkpoint| ResumePoint { run, checkpoint, is_named: false }))
+}
+
+/// A run's last checkpoint. Copying a run may have dropped its links, or put files in
+/// their place: then it is the newest one that is whole. `None` if the run has not come
+/// to a checkpoint yet; an error if it has, and none is whole any more.
+pub fn last_checkpoint(run: &Path) -> Result<Option<PathBuf>> {
+    let run_dir = RunDir::new(run.to_path_buf());
+    if let Some(last) = run_dir.target(LAST)?
+        && !run_dir.is_link(LAST, &last)
+        && last.try_exists().doing("read", &last)?
+    {
+        return Ok(Some(last));
+    }
+    if let Some(newest) = newest(&run_dir)? {
+        progress::note(format_args!(
+            "note: no link last.safetensors leads to a checkpoint of {} (a copy may have \
+             dropped it): going on from the newest that is whole, {}",
+            run.display(),
+            newest.display()
+        ));
+        return Ok(Some(newest));
+    }
+    if has_had_one(&run_dir)? {
+        return Err(Error::failed(format_args!(
+            "{} has been trained, but none of its checkpoints is there whole, with its \
+             training state (.state) next to it: copy its checkpoints folder again, or \
+             start a new --run (--init takes only weights)",
+            run.display()
+        )));
+    }
+    Ok(None)
+}
+
+/// The checkpoint that a path leads to: the one that a link points at, or that it is a
+/// copy of.
+fn checkpoint_file(given: &Path) -> Result<PathBuf> {
+    let path = match (fs::read_link(given), given.parent()) {
+        (Ok(target), Some(parent)) => parent.join(target),
+        _ => given.to_path_buf(),
+    };
+    if !path.try_exists().doing("read", &path)? {
+        return Err(Error::failed(format_args!(
+            "cannot read {}: no such file",
+            path.display()
+        )));
+    }
+    if state_path(&path).exists() {
+        return Ok(path);
+    }
+    let run_dir = RunDir::new(named_run(given).unwrap_or_default());
+    for numbered in run_dir.numbered("safetensors")? {
+        if state_path(&numbered.path).exists() && are_equal(&numbered.path, &path)? {
+            return Ok(numbered.path);
+        }
+    }
+    Ok(path)
+}
+
+/// Whether two files hold the same bytes.
+fn are_equal(a: &Path, b: &Path) -> Result<bool> {
+    let length = |path: &Path| fs::metadata(path).map(|about| about.len());
+    if length(a).doing("read", a)? != length(b).doing("read", b)? {
+        return Ok(false);
+    }
+    Ok(fs::read(a).doing("read", a)? == fs::read(b).doing("read", b)?)
+}
+
+/// The checkpoint after the most steps whose training state is next to it and belongs to
+/// it.
+fn newest(run_dir: &RunDir) -> Result<Option<PathBuf>> {
+    let mut newest: Option<((u64, u64), PathBuf)> = None;
+    let states = run_dir.numbered("state")?;
+    for kind in [CheckpointKind::Epoch, CheckpointKind::Step] {
+        // From the last one back: states are as large as weights.
+        for numbered in states.iter().rev().filter(|numbered| numbered.kind == kind) {
+            let path = numbered.path.with_extension("safetensors");
+            let Some(state) = whole_state(&path) else { continue };
+            let done = (state.step, state.epoch);
+            if newest.as_ref().is_none_or(|(before, _)| done > *before) {
+                newest = Some((done, path));
+            }
+            break;
+        }
+    }
+    Ok(newest.map(|(_, path)| path))
+}
+
+/// The training state next to a checkpoint, if both are whole.
+fn whole_state(checkpoint: &Path) -> Option<State> {
+    let state = State::read(&state_path(checkpoint)).ok()?;
+    let bytes = fs::read(checkpoint).ok()?;
+    (checkpoint::checksum(&bytes) == state.weights).then_some(state)
+}
+
+/// Whether a run must once have had a checkpoint: the first epoch's is there before the
+/// second begins. A branch begins with the rows of the epochs before its branch point.
+fn has_had_one(run_dir: &RunDir) -> Result<bool> {
+    if !run_dir.numbered("state")?.is_empty() {
+        return Ok(true);
+    }
+    let checkpoints = run_dir.numbered("safetensors")?;
+    let begun_after = recipe::read(&run_dir.config())
+        .map_or(0, |recipe| recipe.run.branched_after_epoch);
+    let is_later = |epoch: u64| epoch > begun_after + 1;
+    if checkpoints.iter().any(|n| n.kind == CheckpointKind::Epoch && is_later(n.number)) {
+        return Ok(true);
+    }
+    let metrics = run_dir.metrics();
+    if !metrics.exists() {
+        return Ok(false);
+    }
+    Ok(match metrics::read_growing(&metrics) {
+        Ok(rows) => rows.iter().any(|row| is_later(row.epoch)),
+        // What cannot be read must not be replaced.
+        Err(_) => true,
+    })
+}

@@ -1,0 +1,465 @@
+//! The training loop: the article's, which can stop after any step and continue later.
+
+mod checkpoints;
+mod report;
+mod setup;
+
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use tch::Tensor;
+use torchmill::metric::{self, METRICS};
+use torchmill::metrics::{MetricsWriter, Point};
+use torchmill::progress::{self, Progress};
+use torchmill::schedule::Position;
+use torchmill::{Error, Result, interrupt};
+use torchmill_nn::checkpoint;
+use torchmill_nn::evaluation::{self, Evaluation};
+use torchmill_nn::generator::Generator;
+use torchmill_nn::loader::{Dataset, Target as BatchOptions};
+use torchmill_nn::sampler::{Epoch, enter_loader};
+use torchmill_nn::spec::Spec;
+use torchmill_nn::state::{BatchOrder, EvaluatedImages, SplitDigest};
+
+use crate::best_tracker::BestTracker;
+use crate::budget::{Budget, Completed};
+use crate::config::Config;
+use crate::data::Data;
+use crate::display::{Display, Row};
+use crate::loss_log::{LossLog, StepLoss, now};
+use crate::run_dir::RunDir;
+use crate::run_log::RunLog;
+use crate::training_model::{Gradients, TrainingModel};
+
+/// Losses are read back from the device, checked and written this many steps at a time;
+/// the article prints one every 100.
+const LOG_EVERY: u64 = 100;
+/// With slow steps, losses are read back at least this often.
+const LOG_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The only tag besides the wall times that a resumed run need not have the same of.
+const IMAGES_PER_SECOND: &str = "images per second";
+
+/// A run under way.
+pub struct Trainer {
+    config: Config,
+    spec: Spec,
+    budget: Budget,
+    model: TrainingModel,
+    /// PyTorch's default generator.
+    generator: Generator,
+    metrics: MetricsWriter,
+    losses: LossLog,
+    best: BestTracker,
+    display: Display,
+    run_log: RunLog,
+    completed: Completed,
+    /// The learning rate of the last step.
+    lr: f64,
+    epoch_loss: MeanLoss,
+    /// The last checkpoint.
+    last: Option<PathBuf>,
+    splits: Vec<SplitDigest>,
+    evaluated: EvaluatedImages,
+}
+
+/// The mean of an epoch's step losses.
+#[derive(Default)]
+struct MeanLoss {
+    sum: f64,
+    count: u64,
+}
+
+impl MeanLoss {
+    fn add(&mut self, loss: f64) {
+        self.sum += loss;
+        self.count += 1;
+    }
+
+    fn mean(&self) -> f64 {
+        self.sum / self.count as f64
+    }
+}
+
+/// An epoch under way.
+struct EpochRun {
+    order: Epoch,
+    options: BatchOptions,
+    /// The default generator as it was when the epoch began.
+    generator: Generator,
+    /// The first batch that is still to come.
+    first_batch: usize,
+    started: Instant,
+    /// When the losses were last read back.
+    logged: Instant,
+}
+
+/// Why a run has ended for now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// All that was asked for is done.
+    Done,
+    /// `--max-time` has passed.
+    TimeIsUp,
+}
+
+impl Trainer {
+    /// The training loop. Ends between steps: when the run is done, or its time is up.
+    fn fit(&mut self, data: &Data) -> Result<Outcome> {
+        while !self.is_over() {
+            if self.budget.is_time_up() {
+                return Ok(Outcome::TimeIsUp);
+            }
+            let mut epoch = self.start_epoch(data);
+            let mut bar = self.show_epoch(&epoch);
+            let order = epoch.order.clone();
+            let (first, options) = (epoch.first_batch, epoch.options);
+            let mut outcome = None;
+            data.train.for_each_batch(&order, first, options, |_, batch| {
+                let at = self.position();
+                self.model.begin_step(at);
+                let batch = self.model.mix(&batch, at)?;
+                let mut gradients = Gradients::default();
+                for part in self.model.split(&batch)? {
+                    let outputs = self.model.forward(&part)?;
+                    let loss = self.model.loss(&outputs, &part)?;
+                    self.model.backward(&loss, &mut gradients)?;
+                }
+                if self.model.unscale(&mut gradients)? {
+                    self.model.clip(&mut gradients)?;
+                    self.model.step(&gradients)?;
+                }
+                self.count_step();
+                self.log_step(&mut epoch, &mut bar, gradients.loss, batch.weight)?;
+                outcome = self.save_if_due(&epoch)?;
+                Ok(break_if(outcome.is_some()))
+            })?;
+            self.flush_losses()?;
+            bar.finish();
+            if let Some(outcome) = outcome {
+                return Ok(outcome);
+            }
+            let trained = epoch.started.elapsed();
+            let evaluation = self.evaluate_epoch(data, &epoch)?;
+            self.report_epoch(data, &epoch, evaluation, trained)?;
+            self.save_epoch()?;
+        }
+        Ok(Outcome::Done)
+    }
+
+    /// Trains until the run is done or its time is up, writes down how it ended, and
+    /// returns the last checkpoint.
+    pub fn run(&mut self, data: &Data) -> Result<PathBuf> {
+        let result = self.train(data);
+        let outcome = match &result {
+            Ok((Outcome::TimeIsUp, _)) => "time is up".to_owned(),
+            Ok((Outcome::Done, _)) => "done".to_owned(),
+            Err(Error::Interrupted(_)) => "interrupted".to_owned(),
+            Err(e) => e.to_string(),
+        };
+        self.run_log.end(&outcome, self.completed)?;
+        result.map(|(_, last)| last)
+    }
+
+    fn train(&mut self, data: &Data) -> Result<(Outcome, PathBuf)> {
+        if self.is_over() && self.last.is_some() {
+            self.say_what_is_done();
+        }
+        let outcome = self.fit(data)?;
+        let last = match self.last.clone() {
+            Some(last) => last,
+            // --epochs 0, or no time at all: the initial weights are the result.
+            None => self.save_initial()?,
+        };
+        match outcome {
+            Outcome::TimeIsUp => self.say_time_is_up(),
+            Outcome::Done if self.completed.steps > 0 => self.finish(data, &last)?,
+            Outcome::Done => {}
+        }
+        Ok((outcome, last))
+    }
+
+    /// The run's folder.
+    pub fn run_dir(&self) -> &RunDir {
+        &self.config.run_dir
+    }
+
+    /// Whether there is nothing more to train.
+    fn is_over(&self) -> bool {
+        self.budget.is_reached(self.completed) || self.best.should_stop().is_some()
+    }
+
+    fn position(&self) -> Position {
+        Position {
+            epoch: self.completed.epochs,
+            epochs: self.budget.epochs,
+            step: self.completed.steps,
+            steps: self.budget.steps,
+        }
+    }
+
+    fn start_epoch(&mut self, data: &Data) -> EpochRun {
+        let train = &self.config.recipe.train;
+        let generator = self.generator.clone();
+        let order = Epoch::enter(
+            &mut self.generator,
+            data.train.len(),
+            train.batch_size,
+            BatchOrder::of(train).shuffled,
+            train.drop_last,
+        );
+        let order = order.limited(self.budget.batches as usize);
+        let first_batch = self.completed.batches as usize;
+        let options = BatchOptions {
+            kind: self.model.kind,
+            device: self.model.network.device(),
+            seed: train.seed,
+            epoch: self.completed.epochs,
+        };
+        let started = Instant::now();
+        EpochRun { order, options, generator, first_batch, started, logged: started }
+    }
+
+    fn show_epoch(&self, epoch: &EpochRun) -> Progress {
+        let images = epoch.order.images();
+        let first = epoch.first_batch * self.config.recipe.train.batch_size;
+        self.display.epoch(
+            self.completed.epochs + 1,
+            self.budget.epochs,
+            images as u64,
+            images.min(first) as u64,
+        )
+    }
+
+    fn count_step(&mut self) {
+        self.completed.batches += 1;
+        self.completed.steps += 1;
+        self.lr = self.model.lr();
+    }
+
+    /// Notes a step's loss. Now and then, reads back the losses and shows the last.
+    fn log_step(
+        &mut self,
+        epoch: &mut EpochRun,
+        bar: &mut Progress,
+        loss: Option<Tensor>,
+        weight: Option<Tensor>,
+    ) -> Result<()> {
+        let step = self.completed.steps;
+        if let Some(loss) = loss {
+            self.losses.push(step, loss, weight);
+        }
+        let batch = (self.completed.batches - 1) as usize;
+        bar.add(epoch.order.batch(batch).len() as u64);
+        let is_due = step.is_multiple_of(LOG_EVERY);
+        if is_due || epoch.logged.elapsed() >= LOG_INTERVAL {
+            let loss = self.flush_losses()?;
+            self.display.loss(bar, is_due.then_some(step), loss);
+            epoch.logged = Instant::now();
+        }
+        Ok(())
+    }
+
+    /// Reads back the losses since the last time, checks and records them, and returns
+    /// the last.
+    fn flush_losses(&mut self) -> Result<f64> {
+        let mut last = f64::NAN;
+        for StepLoss { step, wall_time, loss, is_of_nothing } in self.losses.take()? {
+            last = loss;
+            if !loss.is_finite() {
+                self.metrics.flush()?;
+                return Err(if is_of_nothing {
+                    no_mean(format_args!("step {step}'s batch"))
+                } else {
+                    self.diverged(loss, format_args!("at step {step}"))
+                });
+            }
+            self.epoch_loss.add(loss);
+            let epoch = self.completed.epochs + 1;
+            let tag = "train loss".to_owned();
+            self.metrics.push(&Point { wall_time, step, epoch, tag, value: loss })?;
+        }
+        self.metrics.flush()?;
+        Ok(last)
+    }
+
+    /// Saves where the recipe or the end of the run asks for it. Returns the outcome if
+    /// the run ends before its epoch does.
+    fn save_if_due(&mut self, epoch: &EpochRun) -> Result<Option<Outcome>> {
+        let outcome = if self.budget.ends_within_epoch(self.completed) {
+            Some(Outcome::Done)
+        } else if self.budget.is_time_up() {
+            Some(Outcome::TimeIsUp)
+        } else {
+            None
+        };
+        let save_every = self.config.recipe.checkpoints.save_every;
+        let is_due = save_every.is_some_and(|n| self.completed.steps.is_multiple_of(n));
+        let is_interrupted = interrupt::requested();
+        if is_due || is_interrupted || outcome.is_some() {
+            self.save_step(&epoch.generator)?;
+        }
+        if is_interrupted {
+            return Err(self.interrupted());
+        }
+        Ok(outcome)
+    }
+
+    /// Evaluates at the end of an epoch, if it is the turn of this one.
+    fn evaluate_epoch(
+        &mut self,
+        data: &Data,
+        epoch: &EpochRun,
+    ) -> Result<Option<Evaluation>> {
+        let number = self.completed.epochs + 1;
+        if !number.is_multiple_of(self.config.recipe.train.eval_every) {
+            return Ok(None);
+        }
+        enter_loader(&mut self.generator);
+        match self.evaluate_average(&data.eval) {
+            Err(Error::Interrupted(_)) => {
+                self.save_step(&epoch.generator)?;
+                Err(self.interrupted())
+            }
+            found => found.map(Some),
+        }
+    }
+
+    /// Counts the epoch, and writes down and shows what came of it.
+    fn report_epoch(
+        &mut self,
+        data: &Data,
+        epoch: &EpochRun,
+        evaluation: Option<Evaluation>,
+        trained: Duration,
+    ) -> Result<()> {
+        self.completed.epochs += 1;
+        self.completed.batches = 0;
+        let number = self.completed.epochs;
+        let mut is_best = false;
+        if let Some(found) = &evaluation {
+            self.model.step_plateau(found);
+            is_best = self.record(data.eval_name, found, number)?;
+        }
+        let first = epoch.first_batch * self.config.recipe.train.batch_size;
+        let images = epoch.order.images().saturating_sub(first);
+        let speed = images as f64 / trained.as_secs_f64();
+        self.push("learning rate", self.lr, number)?;
+        self.push(IMAGES_PER_SECOND, speed, number)?;
+        self.metrics.flush()?;
+        let train_loss = std::mem::take(&mut self.epoch_loss).mean();
+        self.display.row(&Row {
+            epoch: number,
+            train_loss,
+            evaluation: evaluation.map(|found| (data.eval_name, found)),
+            is_best,
+            lr: self.lr,
+            took: epoch.started.elapsed(),
+        });
+        self.say_how_long(epoch, trained, speed);
+        Ok(())
+    }
+
+    /// What is evaluated once, when the run is done. It is no part of the training state:
+    /// if the run continues with more epochs, it is as if this had not been.
+    fn finish(&mut self, data: &Data, last: &Path) -> Result<()> {
+        self.say_why_stopped();
+        let is_cut_short = self.completed.batches > 0;
+        let eval_every = self.config.recipe.train.eval_every;
+        if is_cut_short || !self.completed.epochs.is_multiple_of(eval_every) {
+            let epoch = self.completed.epochs + u64::from(is_cut_short);
+            let found = self.evaluate_average(&data.eval);
+            let found = found.map_err(|e| self.interrupted_after_saving(e))?;
+            self.display.evaluation(data.eval_name, &found);
+            if self.record(data.eval_name, &found, epoch)? {
+                self.config.run_dir.point("best", last)?;
+            }
+        }
+        match &data.test {
+            Some(test) => self.test(test, last),
+            None => Ok(()),
+        }
+    }
+
+    /// Evaluates the test split with the weights that `best` points at.
+    fn test(&mut self, test: &Dataset, last: &Path) -> Result<()> {
+        let best = self.config.run_dir.target("best")?;
+        let tested = best.unwrap_or_else(|| last.to_path_buf());
+        let weights = checkpoint::read(&tested)?.tensors;
+        let loaded = self.model.network.load_state_dict(&weights);
+        loaded.map_err(|e| e.within(tested.display()))?;
+        progress::note(format_args!("testing {}", tested.display()));
+        let found = self.evaluate(test).map_err(|e| self.interrupted_after_saving(e))?;
+        self.display.evaluation("test", &found);
+        let epoch = self.best.best().map_or(self.completed.epochs, |best| best.epoch);
+        self.record("test", &found, epoch)?;
+        Ok(())
+    }
+
+    /// Evaluates the moving average of the weights, if the recipe asks for one, else the
+    /// weights.
+    fn evaluate_average(&mut self, dataset: &Dataset) -> Result<Evaluation> {
+        self.model.swap_average()?;
+        let found = self.evaluate(dataset);
+        self.model.swap_average()?;
+        found
+    }
+
+    fn evaluate(&self, dataset: &Dataset) -> Result<Evaluation> {
+        let mut bar = self.display.evaluating(dataset.len());
+        let found = evaluation::evaluate(
+            &self.model.network,
+            dataset,
+            &*self.model.loss,
+            self.config.recipe.train.batch_size,
+            self.model.kind,
+            |_, _| {
+                bar.add(1);
+                Ok(())
+            },
+        );
+        bar.finish();
+        let found = found?;
+        if found.total_loss().is_finite() {
+            return Ok(found);
+        }
+        if found.mean_loss().is_finite() {
+            return Err(no_mean(format_args!("one of the evaluation's batches")));
+        }
+        Err(self.diverged(
+            found.total_loss(),
+            format_args!("in the evaluation after step {}", self.completed.steps),
+        ))
+    }
+
+    /// Records what an evaluation found of the weights after `epoch`. True if they are
+    /// the best so far.
+    fn record(&mut self, split: &str, found: &Evaluation, epoch: u64) -> Result<bool> {
+        let before = self.best.best();
+        for (metric, value) in METRICS.iter().zip(found.values) {
+            self.push(&metric::tag(split, metric), value, epoch)?;
+        }
+        self.metrics.flush()?;
+        Ok(self.best.best() != before)
+    }
+
+    fn push(&mut self, tag: &str, value: f64, epoch: u64) -> Result<()> {
+        let tag = tag.to_owned();
+        let point = Point { wall_time: now(), step: epoch, epoch, tag, value };
+        self.best.see(&point);
+        self.metrics.push(&point)
+    }
+}
+
+fn break_if(is_over: bool) -> ControlFlow<()> {
+    if is_over { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+}
+
+/// The error for a loss that is a mean over nothing.
+fn no_mean(batch: std::fmt::Arguments) -> Error {
+    Error::failed(format_args!(
+        "no image of {batch} counts, so its loss has no mean: by [train] loss their \
+         labels are ignored or weigh 0; give a larger --batch-size, or other weights"
+    ))
+}

@@ -1,0 +1,114 @@
+//! Saving: a checkpoint with its training state, and the links `last` and `best`.
+
+use std::path::{Path, PathBuf};
+
+use torchmill::{Context, Error, Result, progress};
+use torchmill_nn::checkpoint;
+use torchmill_nn::generator::Generator;
+use torchmill_nn::state::{BatchOrder, State, state_path};
+
+use super::Trainer;
+
+impl Trainer {
+    /// Saves the weights before any step.
+    pub(super) fn save_initial(&mut self) -> Result<PathBuf> {
+        let path = self.config.run_dir.epoch_checkpoint(0);
+        let generator = self.generator.clone();
+        self.save(&path, &generator)?;
+        Ok(path)
+    }
+
+    /// Saves at the end of an epoch, and deletes the checkpoints that are no longer
+    /// needed.
+    pub(super) fn save_epoch(&mut self) -> Result<()> {
+        let path = self.config.run_dir.epoch_checkpoint(self.completed.epochs);
+        let generator = self.generator.clone();
+        self.save(&path, &generator)?;
+        self.config.run_dir.remove_step_checkpoints(None)?;
+        match self.config.recipe.checkpoints.keep {
+            Some(keep) => self.config.run_dir.prune(keep),
+            None => Ok(()),
+        }
+    }
+
+    /// Saves in the middle of an epoch, which began with the default generator as
+    /// `generator` is.
+    pub(super) fn save_step(&mut self, generator: &Generator) -> Result<()> {
+        self.flush_losses()?;
+        let path = self.config.run_dir.step_checkpoint(self.completed.steps);
+        self.save(&path, generator)?;
+        self.config.run_dir.remove_step_checkpoints(Some(&path))
+    }
+
+    /// Writes a checkpoint and the training state next to it, then points `last` at it.
+    fn save(&mut self, path: &Path, generator: &Generator) -> Result<()> {
+        // The last step's loss may be finite and the weights after it not.
+        if !self.model.network.is_finite() {
+            let steps = self.completed.steps;
+            return Err(self.diverged(f64::NAN, format_args!("after step {steps}")));
+        }
+        let weights_only = self.config.recipe.checkpoints.weights_only;
+        let spec = (!weights_only).then_some(&self.spec);
+        self.model.swap_average()?;
+        let weights = checkpoint::write(path, &self.model.network, spec);
+        self.model.swap_average()?;
+        self.state(weights?, generator)?.write(&state_path(path))?;
+        // `last` comes at the end: a run killed before it continues from the checkpoint
+        // before this one.
+        let is_best = self.best.best().is_some_and(|b| b.epoch == self.completed.epochs);
+        if is_best && self.completed.batches == 0 {
+            self.config.run_dir.point("best", path)?;
+        }
+        self.config.run_dir.point("last", path)?;
+        progress::detail(format_args!("saved {}", path.display()));
+        self.last = Some(path.to_path_buf());
+        Ok(())
+    }
+
+    fn state(&self, weights: u32, generator: &Generator) -> Result<State> {
+        let metrics = self.config.run_dir.metrics();
+        Ok(State {
+            weights,
+            splits: self.splits.clone(),
+            evaluated: self.evaluated,
+            epoch: self.completed.epochs,
+            batch: self.completed.batches,
+            order: BatchOrder::of(&self.config.recipe.train),
+            step: self.completed.steps,
+            generator: generator.clone(),
+            train: self.model.state(),
+            metrics: std::fs::metadata(&metrics).doing("read", &metrics)?.len(),
+            lr: self.lr,
+        })
+    }
+
+    /// The error for an interruption during work that comes after the last checkpoint.
+    pub(super) fn interrupted_after_saving(&self, error: Error) -> Error {
+        if matches!(error, Error::Interrupted(_)) { self.interrupted() } else { error }
+    }
+
+    /// The error for an interruption: what is saved, and how to continue.
+    pub(super) fn interrupted(&self) -> Error {
+        let saved = match &self.last {
+            Some(path) => format!("saved as {}", path.display()),
+            None => "nothing is saved yet".to_owned(),
+        };
+        Error::Interrupted(format!(
+            "interrupted after step {}; {saved}; go on with: train --run {} --resume",
+            self.completed.steps,
+            self.config.run_dir.path().display()
+        ))
+    }
+
+    /// The error for a loss, or weights, that are not finite.
+    pub(super) fn diverged(&self, loss: f64, place: std::fmt::Arguments) -> Error {
+        let good = match &self.last {
+            Some(path) => path.display().to_string(),
+            None => "none yet".to_owned(),
+        };
+        Error::failed(format_args!(
+            "the loss is {loss} {place}: try a lower learning rate (--lr); the last good \
+             checkpoint: {good}"
+        ))
+    }
+}

@@ -1,0 +1,95 @@
+//! What a run says of itself on standard error, besides its losses and its table.
+
+use std::time::Duration;
+
+use torchmill::progress;
+use torchmill_nn::device;
+
+use super::{EpochRun, Trainer};
+use crate::data::Data;
+
+impl Trainer {
+    /// What is trained on, evaluated, and continued from.
+    pub(super) fn say_what_starts(&self, data: &Data) {
+        progress::note(format_args!("train set size: {}", data.train.len()));
+        let (split, size) = (data.eval_name, data.eval.len());
+        progress::note(format_args!("{split} set size: {size}"));
+        if let Some(test) = &data.test {
+            progress::note(format_args!(
+                "test set size: {} (tested on once, at the end)",
+                test.len()
+            ));
+        }
+        progress::note(format_args!(
+            "{}: {} parameters on {}{}",
+            self.config.recipe.name,
+            progress::count(self.model.network.parameter_count() as u64),
+            device::name(self.model.network.device()),
+            self.resume_point(),
+        ));
+    }
+
+    fn resume_point(&self) -> String {
+        let Some(path) = &self.config.resume else { return String::new() };
+        let path = path.display();
+        let epochs = self.completed.epochs;
+        match self.completed.batches {
+            0 => format!(", going on from {path} after epoch {epochs}"),
+            n => {
+                format!(", going on from {path} in epoch {} after batch {n}", epochs + 1)
+            }
+        }
+    }
+
+    /// That a resumed run has nothing left to do.
+    pub(super) fn say_what_is_done(&self) {
+        if !self.budget.is_reached(self.completed) {
+            return;
+        }
+        let train = &self.config.recipe.train;
+        let (amount, option, done) = match train.steps {
+            Some(steps) => (format!("{steps} steps"), "--steps", self.completed.steps),
+            None => {
+                (format!("{} epochs", train.epochs), "--epochs", self.completed.epochs)
+            }
+        };
+        let is_changed = self.config.before.as_ref().is_some_and(|before| {
+            before.train.epochs != train.epochs || before.train.steps != train.steps
+        });
+        progress::note(if is_changed {
+            format!(
+                "{amount} are asked for and {done} are done already: nothing to do; \
+                 {option} asks for more"
+            )
+        } else {
+            format!(
+                "all {amount} that this run's config.toml asks for are done already; \
+                 {option} asks for more"
+            )
+        });
+    }
+
+    pub(super) fn say_time_is_up(&self) {
+        progress::note(format_args!(
+            "the time is up after step {}; go on with: train --run {} --resume",
+            self.completed.steps,
+            self.config.run_dir.path().display()
+        ));
+    }
+
+    pub(super) fn say_why_stopped(&self) {
+        if let Some(why) = self.best.should_stop() {
+            let epoch = self.completed.epochs;
+            progress::note(format_args!("stopped early after epoch {epoch}: {why}"));
+        }
+    }
+
+    pub(super) fn say_how_long(&self, epoch: &EpochRun, trained: Duration, speed: f64) {
+        progress::detail(format_args!(
+            "epoch {}: {} training ({speed:.0} images/s), {} in all",
+            self.completed.epochs,
+            progress::duration(trained),
+            progress::duration(epoch.started.elapsed())
+        ));
+    }
+}

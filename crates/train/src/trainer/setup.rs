@@ -1,0 +1,244 @@
+//! Setting up a run: everything that can be refused is refused before the run's folder is
+//! changed.
+
+use torchmill::metrics::{self, MetricsWriter, Point};
+use torchmill::recipe::{Recipe, settings};
+use torchmill::{Error, Result, atomic, progress};
+use torchmill_nn::generator::Generator;
+use torchmill_nn::model::Model;
+use torchmill_nn::spec::Spec;
+use torchmill_nn::state::{EvaluatedImages, State, state_path};
+use torchmill_nn::{checkpoint, loss, outputs, precision};
+
+use super::{MeanLoss, Trainer};
+use crate::best_tracker::BestTracker;
+use crate::budget::{Budget, Completed};
+use crate::config::Config;
+use crate::data::Data;
+use crate::display::Display;
+use crate::loss_log::LossLog;
+use crate::resume;
+use crate::run_log::RunLog;
+use crate::training_model::TrainingModel;
+
+impl Trainer {
+    /// Builds the network, continues from a checkpoint if there is one, and makes the
+    /// run's folder.
+    pub fn new(mut config: Config, data: &Data) -> Result<Self> {
+        let mut budget = plan_budget(&config, data)?;
+        let mut best = BestTracker::new(&config.recipe, data.eval_name)?;
+        let spec = describe(&config.recipe, data)?;
+        let mut generator = Generator::new(config.recipe.train.seed);
+        let (model, resumed) = build_model(&config, &spec, data, &mut generator)?;
+        let completed = match &resumed {
+            Some(state) => {
+                generator = state.generator.clone();
+                let (epochs, batches) = (state.epoch, state.batch);
+                Completed { epochs, batches, steps: state.step }
+            }
+            None => Completed::default(),
+        };
+        if resumed.is_some() {
+            budget = budget.after(completed);
+        }
+        let evaluated = evaluated_images(data, resumed.as_ref());
+        let rows = match (&config.resume, &resumed) {
+            (Some(checkpoint), Some(state)) => resume::metrics_before(checkpoint, state)?,
+            _ => Vec::new(),
+        };
+        let points = metrics::parse(&rows[..], &config.run_dir.metrics())?;
+        for point in points.iter().filter(|point| point.epoch > evaluated.after_epoch) {
+            best.see(point);
+        }
+        record_run(&mut config, data, completed)?;
+        let is_over = resumed.is_some() && budget.is_reached(completed);
+        prepare_run_dir(&mut config, &rows, is_over)?;
+        restore_best(&config, &mut best, data.eval_name)?;
+        if let Some(keep) = config.recipe.checkpoints.keep {
+            // A run may have been killed before it came to this.
+            config.run_dir.prune(keep)?;
+        }
+        let trainer = Self {
+            metrics: MetricsWriter::append(config.run_dir.metrics())?,
+            run_log: RunLog::start(&config, data)?,
+            display: Display::new(),
+            losses: LossLog::default(),
+            lr: resumed.as_ref().map_or(model.lr(), |state| state.lr),
+            epoch_loss: epoch_loss(&points, completed.epochs + 1),
+            last: config.resume.clone(),
+            splits: data.splits.clone(),
+            evaluated,
+            config,
+            spec,
+            budget,
+            model,
+            generator,
+            best,
+            completed,
+        };
+        trainer.say_what_starts(data);
+        Ok(trainer)
+    }
+}
+
+fn plan_budget(config: &Config, data: &Data) -> Result<Budget> {
+    let train = &config.recipe.train;
+    let budget = Budget::new(train, data.train.len(), config.max_time);
+    if budget.batches == 0 {
+        return Err(Error::usage(format_args!(
+            "{} training images make no batch of {} (drop_last): give a smaller \
+             --batch-size",
+            data.train.len(),
+            train.batch_size
+        )));
+    }
+    Ok(budget)
+}
+
+/// What the checkpoints say of the network.
+fn describe(recipe: &Recipe, data: &Data) -> Result<Spec> {
+    let meta = data.train.set().meta();
+    Ok(Spec {
+        model: recipe.model.clone(),
+        input: data.train.image_shape()?,
+        classes: meta.classes.clone(),
+        transform: recipe.transforms.test.clone(),
+        batch_size: recipe.train.batch_size,
+        dataset: meta.dataset.clone(),
+        loss: loss::balanced(&recipe.train.loss, &data.class_counts)?,
+    })
+}
+
+/// Builds the network with its first weights: drawn, from a file, or from the checkpoint
+/// to continue from.
+fn build_model(
+    config: &Config,
+    spec: &Spec,
+    data: &Data,
+    generator: &mut Generator,
+) -> Result<(TrainingModel, Option<State>)> {
+    let recipe = &config.recipe;
+    let mut network = Model::new(spec, generator, config.device)?;
+    let mut resumed = None;
+    if let Some(path) = &config.resume {
+        resumed = Some(resume::load(path, &mut network, &data.splits, &recipe.train)?);
+    } else if let Some(path) = &recipe.model.init {
+        let weights = checkpoint::read(path)?.tensors;
+        let loaded = network.load_initial(&weights, &recipe.model.init_except);
+        let loaded = loaded.map_err(|e| e.within(path.display()))?;
+        progress::note(format_args!("{}: {loaded}", path.display()));
+    }
+    if let Some(advice) = outputs::advice(network.outputs(), &spec.loss)? {
+        progress::note(format_args!("note: {advice}"));
+    }
+    let kind = precision::kind(recipe.train.precision);
+    let mut train = recipe.train.clone();
+    train.loss = spec.loss.clone();
+    let mut model = TrainingModel::new(network, kind, train, spec.classes.len())?;
+    if let (Some(state), Some(path)) = (&resumed, &config.resume) {
+        let restored = model.restore(&state.train);
+        restored.map_err(|e| e.within(state_path(path).display()))?;
+    }
+    Ok((model, resumed))
+}
+
+/// How many images are evaluated from now on. Figures of another number of images are not
+/// compared with these.
+fn evaluated_images(data: &Data, resumed: Option<&State>) -> EvaluatedImages {
+    let count = data.eval.len() as u64;
+    let Some(state) = resumed else {
+        return EvaluatedImages { count, after_epoch: 0 };
+    };
+    if state.evaluated.count == count {
+        return state.evaluated;
+    }
+    progress::note(format_args!(
+        "note: {count} {} images are evaluated from now on, {} until now: best and early \
+         stopping start again",
+        data.eval_name, state.evaluated.count
+    ));
+    EvaluatedImages { count, after_epoch: state.epoch }
+}
+
+/// Notes in the recipe what config.toml says of the run itself.
+fn record_run(config: &mut Config, data: &Data, completed: Completed) -> Result<()> {
+    let record = &mut config.recipe.run;
+    record.classes.clone_from(&data.train.set().meta().classes);
+    if config.before.is_none() && config.resume.is_some() {
+        record.branched_after_epoch = completed.epochs;
+    }
+    if let Some(before) = &config.before {
+        let before = settings(&before.to_toml_without_run()?)?;
+        let now = settings(&config.recipe.to_toml_without_run()?)?;
+        config.recipe.run.note_changes(&before, &now, completed.epochs);
+    }
+    Ok(())
+}
+
+/// From here on the folder changes: all that can be refused has been.
+fn prepare_run_dir(config: &mut Config, rows: &[u8], is_over: bool) -> Result<()> {
+    // A recipe that cannot be written must not leave a folder behind.
+    config.recipe.to_toml()?;
+    let run_dir = &mut config.run_dir;
+    run_dir.make()?;
+    run_dir.clear()?;
+    // Asking for fewer epochs than are done is a no-op and must not change config.toml.
+    if !(is_over && config.before.is_some()) {
+        run_dir.write_config(&config.recipe)?;
+    }
+    run_dir.remove_step_checkpoints(config.resume.as_deref())?;
+    atomic::write(run_dir.metrics(), rows)?;
+    if let (Some(checkpoint), Some(_)) = (&config.resume, &config.before) {
+        // A copy may have lost the link.
+        run_dir.point("last", checkpoint)?;
+    }
+    Ok(())
+}
+
+/// Makes `best` point at the best of the checkpoints that exist. If it went by another
+/// metric until now, what it pointed at is kept under another name.
+fn restore_best(config: &Config, best: &mut BestTracker, split: &str) -> Result<()> {
+    let run_dir = &config.run_dir;
+    let ever = best.best();
+    best.keep_existing(|epoch| run_dir.epoch_checkpoint(epoch).exists());
+    let epoch = best.best().map(|best| best.epoch);
+    let Some(before) = &config.before else { return run_dir.restore_best(epoch) };
+    let metric = BestTracker::metric_of(before, split)?;
+    if metric == best.metric() {
+        return run_dir.restore_best(epoch);
+    }
+    if let Some(target) = run_dir.target("best")?
+        && target.exists()
+    {
+        let name = format!("best-{}", metric.replace(' ', "-"));
+        run_dir.point(&name, &target)?;
+        progress::note(format_args!(
+            "note: best.safetensors goes by {} from now on; the best by {metric} stays, \
+             as {name}.safetensors",
+            best.metric()
+        ));
+    }
+    if let Some(ever) = ever
+        && best.best() != Some(ever)
+    {
+        progress::note(format_args!(
+            "note: the best by {} was epoch {} ({}), whose checkpoint has been deleted \
+             (keep)",
+            best.metric(),
+            ever.epoch,
+            ever.value
+        ));
+    }
+    run_dir.restore_best(epoch)
+}
+
+/// The losses of an epoch's steps that are recorded already.
+fn epoch_loss(points: &[Point], epoch: u64) -> MeanLoss {
+    let mut loss = MeanLoss::default();
+    for point in points {
+        if point.epoch == epoch && point.tag == "train loss" {
+            loss.add(point.value);
+        }
+    }
+    loss
+}

@@ -1,0 +1,413 @@
+//! A network with what trains it: loss, gradients, clipping, optimizer and moving
+//! average. The loop around it is in `trainer`.
+
+use tch::{Kind, Reduction, TchError, Tensor, no_grad};
+use torchmill::recipe::Train;
+use torchmill::schedule::{LearningRate, PlateauState, Position};
+use torchmill::{Error, Result};
+use torchmill_nn::evaluation::Evaluation;
+use torchmill_nn::groups::{Group, Groups};
+use torchmill_nn::loader::Batch;
+use torchmill_nn::loss::{self, Loss};
+use torchmill_nn::model::{Mode, Model};
+use torchmill_nn::optimizer::{self, Optimizer, Param};
+use torchmill_nn::scaler::Scaler;
+use torchmill_nn::state::{ParamState, SavedTensor, TrainState};
+use torchmill_nn::{gradients, mix, torch_error};
+
+/// A network in training.
+pub struct TrainingModel {
+    pub network: Model,
+    /// The element type that the layers compute in.
+    pub kind: Kind,
+    pub loss: Box<dyn Loss>,
+    settings: Train,
+    classes: i64,
+    /// The parameters that are not frozen.
+    params: Vec<Param>,
+    optimizer: Optimizer,
+    learning_rate: LearningRate,
+    plateau: Option<PlateauState>,
+    scaler: Option<Scaler>,
+    /// Whether [`TrainingModel::swap_average`] has put the averages in the network and
+    /// the trained weights in their place.
+    is_swapped: bool,
+}
+
+/// A batch as the network gets it, after mixup and cutmix.
+pub struct Mixed {
+    images: Tensor,
+    targets: Tensor,
+    /// The sum of what the images weigh in the mean loss; `None` where all weigh the
+    /// same.
+    pub weight: Option<Tensor>,
+}
+
+/// A part of a batch that is computed at a time.
+pub struct Part {
+    images: Tensor,
+    targets: Tensor,
+    share: Share,
+}
+
+/// How a part's loss counts in the loss of its batch.
+enum Share {
+    /// It is the whole batch.
+    Whole,
+    /// The part's mean times its share of the images.
+    Images(f64),
+    /// The part's sum over the weight of the batch.
+    Weight(Tensor),
+}
+
+/// The gradients of a batch, added up part by part.
+#[derive(Default)]
+pub struct Gradients {
+    /// The batch's mean loss; `None` before the first part.
+    pub loss: Option<Tensor>,
+    /// One for each parameter.
+    tensors: Vec<Tensor>,
+}
+
+impl TrainingModel {
+    /// Puts the parts together, for a network that has its first weights and of which
+    /// some may be frozen (`requires_grad` is false). `settings.loss` has weights in
+    /// place of `"balanced"`.
+    pub fn new(
+        network: Model,
+        kind: Kind,
+        settings: Train,
+        classes: usize,
+    ) -> Result<Self> {
+        let loss = loss::build(&settings.loss, classes, network.device())?;
+        let groups = parameter_groups(&network, &settings)?;
+        let mut optimizer = Optimizer::new(&settings.optimizer, groups.groups)?;
+        let learning_rate = LearningRate::new(&settings)?;
+        // The buffers depend on the momentum of the first step, which a schedule may set.
+        let start = Position { epoch: 0, epochs: 1, step: 0, steps: 1 };
+        if let Some(momentum) = learning_rate.momentum(start) {
+            optimizer.set_momentum(momentum);
+        }
+        let mut params = Vec::new();
+        let trained = network.parameters().iter().filter(|p| p.tensor.requires_grad());
+        for (named, group) in trained.zip(groups.of) {
+            let mut param = Param::new(named.tensor.shallow_clone(), group);
+            if settings.ema.is_some() {
+                let average = copy(&param.tensor).map_err(|e| torch_error(&e))?;
+                param.average = Some(average);
+            }
+            params.push(param);
+        }
+        let plateau = learning_rate.plateau().map(|_| {
+            PlateauState::new(optimizer.groups().iter().map(|group| group.lr).collect())
+        });
+        Ok(Self {
+            scaler: (kind == Kind::Half).then(Scaler::default),
+            is_swapped: false,
+            classes: classes as i64,
+            network,
+            kind,
+            loss,
+            settings,
+            params,
+            optimizer,
+            learning_rate,
+            plateau,
+        })
+    }
+
+    /// Sets the learning rates, the momentum and dropout's seed of the step at this
+    /// position.
+    pub fn begin_step(&mut self, at: Position) {
+        let mut rates = match &self.plateau {
+            Some(plateau) => plateau.rates().to_vec(),
+            None => self.optimizer.groups().iter().map(|group| group.lr).collect(),
+        };
+        for rate in &mut rates {
+            *rate = self.learning_rate.rate(*rate, at);
+        }
+        self.optimizer.set_rates(rates);
+        if let Some(momentum) = self.learning_rate.momentum(at) {
+            self.optimizer.set_momentum(momentum);
+        }
+        // Only dropout draws from libtorch's own generator. Seeded by the step, it draws
+        // the same in a resumed run.
+        let seed = (self.settings.seed as i64).wrapping_mul(1_000_003) ^ at.step as i64;
+        tch::manual_seed(seed);
+    }
+
+    /// Mixes the batch as the recipe asks for at this position.
+    pub fn mix(&self, batch: &Batch, at: Position) -> Result<Mixed> {
+        let (images, targets) = mix::mix(
+            &self.settings,
+            at.step,
+            &batch.images,
+            &batch.labels,
+            self.classes,
+        )?;
+        let weight = match loss::weights(&*self.loss, &targets)? {
+            Some(weights) => {
+                Some(weights.f_sum(Kind::Float).map_err(|e| torch_error(&e))?)
+            }
+            None => None,
+        };
+        Ok(Mixed { images, targets, weight })
+    }
+
+    /// The parts of a batch that are computed one after the other (`accumulate`).
+    pub fn split(&self, batch: &Mixed) -> Result<Vec<Part>> {
+        if self.settings.accumulate == 1 {
+            return Ok(vec![Part {
+                images: batch.images.shallow_clone(),
+                targets: batch.targets.shallow_clone(),
+                share: Share::Whole,
+            }]);
+        }
+        self.chunks(batch).map_err(|e| torch_error(&e))
+    }
+
+    fn chunks(&self, batch: &Mixed) -> Result<Vec<Part>, TchError> {
+        let count = batch.images.size()[0] as f64;
+        let chunks = self.settings.accumulate as i64;
+        let images = batch.images.f_chunk(chunks, 0)?;
+        let targets = batch.targets.f_chunk(chunks, 0)?;
+        let mut parts = Vec::new();
+        for (images, targets) in images.into_iter().zip(targets) {
+            let share = match &batch.weight {
+                // A part in which nothing weighs has no mean of its own.
+                Some(weight) => Share::Weight(weight.shallow_clone()),
+                None => Share::Images(images.size()[0] as f64 / count),
+            };
+            parts.push(Part { images, targets, share });
+        }
+        Ok(parts)
+    }
+
+    /// The network's outputs `[N, classes]` for a part.
+    pub fn forward(&self, part: &Part) -> Result<Tensor> {
+        self.network.forward(&part.images, Mode { training: true, kind: self.kind })
+    }
+
+    /// A part's loss, such that the losses of all parts add up to the batch's mean.
+    pub fn loss(&self, outputs: &Tensor, part: &Part) -> Result<Tensor> {
+        let compute = |reduction| self.loss.compute(outputs, &part.targets, reduction);
+        let loss = match &part.share {
+            Share::Whole => compute(Reduction::Mean),
+            Share::Images(share) => {
+                compute(Reduction::Mean).and_then(|mean| mean.f_mul_scalar(*share))
+            }
+            Share::Weight(weight) => compute(Reduction::None)
+                .and_then(|each| each.f_sum(Kind::Float))
+                .and_then(|sum| sum.f_div(weight)),
+        };
+        loss.map_err(|e| torch_error(&e))
+    }
+
+    /// Adds a part's loss and its gradients, which are times fp16's loss scale.
+    pub fn backward(&self, loss: &Tensor, gradients: &mut Gradients) -> Result<()> {
+        self.add_gradients(loss, gradients).map_err(|e| torch_error(&e))
+    }
+
+    fn add_gradients(
+        &self,
+        loss: &Tensor,
+        gradients: &mut Gradients,
+    ) -> Result<(), TchError> {
+        let scaled = match &self.scaler {
+            Some(scaler) => loss.f_mul_scalar(scaler.scale())?,
+            None => loss.shallow_clone(),
+        };
+        let params: Vec<&Tensor> = self.params.iter().map(|p| &p.tensor).collect();
+        let new = Tensor::f_run_backward(&[scaled], &params, false, false)?;
+        let loss = loss.f_detach()?;
+        match &mut gradients.loss {
+            None => {
+                gradients.loss = Some(loss);
+                gradients.tensors = new;
+            }
+            Some(total) => {
+                *total = total.f_add(&loss)?;
+                for (sum, new) in gradients.tensors.iter_mut().zip(&new) {
+                    *sum = sum.f_add(new)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes fp16's loss scale off the gradients. False where they are not finite: the
+    /// step must then be skipped, as GradScaler does.
+    pub fn unscale(&mut self, gradients: &mut Gradients) -> Result<bool> {
+        match &mut self.scaler {
+            Some(scaler) => scaler.unscale(&mut gradients.tensors),
+            None => Ok(true),
+        }
+    }
+
+    /// Limits the gradients as the recipe asks for: first each element, then the norm.
+    pub fn clip(&self, gradients: &mut Gradients) -> Result<()> {
+        if let Some(limit) = self.settings.clip_grad_value {
+            gradients::clip_value(&mut gradients.tensors, limit)?;
+        }
+        if let Some(limit) = self.settings.clip_grad_norm {
+            gradients::clip_norm(&mut gradients.tensors, limit)?;
+        }
+        Ok(())
+    }
+
+    /// The optimizer's step, then the moving average's.
+    pub fn step(&mut self, gradients: &Gradients) -> Result<()> {
+        self.optimizer.step(&mut self.params, &gradients.tensors)?;
+        let Some(ema) = self.settings.ema else { return Ok(()) };
+        let is_first = self.optimizer.steps() == 1;
+        let updated = no_grad(|| {
+            for param in &mut self.params {
+                update_average(param, ema.decay, is_first)?;
+            }
+            Ok(())
+        });
+        updated.map_err(|e| torch_error(&e))
+    }
+
+    /// Exchanges the weights with their moving average, if the recipe asks for one: the
+    /// average is what is evaluated and saved. A second call puts them back, to the bit.
+    pub fn swap_average(&mut self) -> Result<()> {
+        let swapped = no_grad(|| {
+            for param in &mut self.params {
+                if let Some(average) = &mut param.average {
+                    let trained = copy(&param.tensor)?;
+                    param.tensor.f_copy_(average)?;
+                    average.f_copy_(&trained)?;
+                }
+            }
+            Ok(())
+        });
+        swapped.map_err(|e| torch_error(&e))?;
+        self.is_swapped = !self.is_swapped;
+        Ok(())
+    }
+
+    /// Steps ReduceLROnPlateau by what an evaluation found.
+    pub fn step_plateau(&mut self, found: &Evaluation) {
+        if let Some(state) = &mut self.plateau
+            && let Some(settings) = self.learning_rate.plateau()
+        {
+            state.step(settings, found.mean_loss(), found.accuracy());
+        }
+    }
+
+    /// The learning rate of the last step; the optimizer's own if any parameter has it.
+    pub fn lr(&self) -> f64 {
+        self.optimizer.lr()
+    }
+
+    /// What has to be saved besides the weights. The checkpoint itself holds the moving
+    /// average, where there is one.
+    pub fn state(&self) -> TrainState {
+        let mut params = Vec::new();
+        for param in &self.params {
+            let trained = match (&param.average, self.is_swapped) {
+                (None, _) => None,
+                (Some(swapped), true) => Some(SavedTensor::of(swapped)),
+                (Some(_), false) => Some(SavedTensor::of(&param.tensor)),
+            };
+            let buffers = param.state.iter().map(SavedTensor::of).collect();
+            params.push(ParamState { buffers, trained });
+        }
+        TrainState {
+            steps: self.optimizer.steps(),
+            optimizer: self.optimizer.kind(),
+            params,
+            scaler: self.scaler,
+            plateau: self.plateau.clone(),
+        }
+    }
+
+    /// Continues from a saved state. The network holds the checkpoint's weights. What the
+    /// recipe did not ask for until now begins here; what it no longer asks for is
+    /// dropped.
+    pub fn restore(&mut self, state: &TrainState) -> Result<()> {
+        if state.params.len() != self.params.len() {
+            return Err(Error::failed("the training state is another network's"));
+        }
+        // Before the first step there is nothing that could not be continued.
+        if state.steps > 0 {
+            self.optimizer.check_continues(&state.optimizer)?;
+        }
+        self.optimizer.set_steps(state.steps);
+        for (param, saved) in self.params.iter_mut().zip(&state.params) {
+            restore_param(param, saved)?;
+        }
+        if let (Some(scaler), Some(saved)) = (&mut self.scaler, state.scaler) {
+            *scaler = saved;
+        }
+        if let (Some(plateau), Some(saved)) = (&mut self.plateau, &state.plateau) {
+            plateau.restore(saved)?;
+        }
+        Ok(())
+    }
+}
+
+/// Sorts the parameters that are not frozen into groups.
+fn parameter_groups(network: &Model, settings: &Train) -> Result<Groups> {
+    let mut trained = Vec::new();
+    let mut frozen = Vec::new();
+    for named in network.parameters() {
+        if named.tensor.requires_grad() {
+            trained.push((named.name.as_str(), &named.tensor));
+        } else {
+            frozen.push(named.name.as_str());
+        }
+    }
+    if trained.is_empty() {
+        return Err(Error::usage(
+            "no parameter is left to train: the network has none, or all are frozen",
+        ));
+    }
+    let (rule, _) = optimizer::read(&settings.optimizer)?;
+    let own = Group { lr: rule.lr(), weight_decay: rule.weight_decay() };
+    Groups::new(settings, own, &trained, &frozen)
+}
+
+/// `torch.optim.swa_utils.AveragedModel` with `get_ema_multi_avg_fn`: at its first update
+/// a copy, then `average += (1 - decay) * (weights - average)`. Running statistics are
+/// the network's own.
+fn update_average(param: &mut Param, decay: f64, is_first: bool) -> Result<(), TchError> {
+    if let Some(average) = &mut param.average {
+        if is_first {
+            average.f_copy_(&param.tensor)?;
+        } else {
+            let _ = average.f_lerp_(&param.tensor, 1.0 - decay)?;
+        }
+    }
+    Ok(())
+}
+
+fn restore_param(param: &mut Param, saved: &ParamState) -> Result<()> {
+    param.state.clear();
+    for buffer in &saved.buffers {
+        param.state.push(buffer.tensor(&param.tensor)?);
+    }
+    let Some(trained) = &saved.trained else { return Ok(()) };
+    let trained = trained.tensor(&param.tensor)?;
+    let restored = no_grad(|| {
+        // The checkpoint holds the average.
+        if let Some(average) = &mut param.average {
+            average.f_copy_(&param.tensor)?;
+        }
+        param.tensor.f_copy_(&trained)
+    });
+    restored.map_err(|e| torch_error(&e))
+}
+
+/// A copy that no gradient flows to.
+fn copy(tensor: &Tensor) -> Result<Tensor, TchError> {
+    no_grad(|| {
+        let mut copy = tensor.f_detach()?.f_empty_like()?;
+        copy.f_copy_(tensor)?;
+        Ok(copy)
+    })
+}
+
+#[cfg(test)]
+mod tests;
