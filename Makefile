@@ -44,11 +44,12 @@ scalars: ## Write the run's metrics for TensorBoard
 tensorboard: ## Show all runs in TensorBoard, live, until Ctrl-C
 
 ##@ The programs
-.PHONY: build install uninstall libtorch doc
+.PHONY: build install uninstall libtorch codecs doc
 build: ## Build the programs                         → target/release
 install: ## Install them                               → PREFIX/bin, to be run from any folder
 uninstall: ## Remove what install installed
 libtorch: ## Install libtorch for this project          → .libtorch
+codecs: ## Install the image codecs for this project  → .codecs
 doc: ## Build the documentation of the crates      → target/doc
 
 ##@ Development
@@ -139,17 +140,21 @@ TORCH_SOURCES := $(shell find $(addprefix crates/,torchmill torchmill-nn $(TORCH
 
 build: $(RELEASE)/.data-programs $(RELEASE)/.torch-programs
 
-$(RELEASE)/.data-programs: $(WORKSPACE) $(DATA_SOURCES)
+$(RELEASE)/.data-programs: $(WORKSPACE) $(DATA_SOURCES) | codecs
 	$(CARGO_BUILD) $(addprefix -p ,$(DATA_PROGRAMS))
 	@touch $@
 
-$(RELEASE)/.torch-programs: $(WORKSPACE) $(TORCH_SOURCES) | libtorch
+$(RELEASE)/.torch-programs: $(WORKSPACE) $(TORCH_SOURCES) | libtorch codecs
 	$(CARGO_BUILD) $(addprefix -p ,$(TORCH_PROGRAMS))
 	@touch $@
 
 # It takes milliseconds where libtorch is installed, and then says nothing.
 libtorch:
 	@PYTHON=$(PYTHON) scripts/install-libtorch $(TORCH) $(if $(filter libtorch,$(MAKECMDGOALS)),,--quiet)
+
+# The programs load the codecs when they decode an image. TORCHMILL_CODECS names others.
+codecs:
+	@$(if $(TORCHMILL_CODECS),true,PYTHON=$(PYTHON) scripts/install-codecs $(if $(filter codecs,$(MAKECMDGOALS)),,--quiet))
 
 # --- The pipeline -----------------------------------------------------------------------------------------
 # The programs are order-only prerequisites: a newer build does not put data and runs out of date.
@@ -232,6 +237,8 @@ BASHDIR = $(DESTDIR)$(PREFIX)/share/bash-completion/completions
 ZSHDIR = $(DESTDIR)$(PREFIX)/share/zsh/site-functions
 FISHDIR = $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
 LIBTORCH_LIB = $(abspath $(or $(LIBTORCH),.libtorch))/lib
+CODECS = $(or $(TORCHMILL_CODECS),.codecs)
+CODECSDIR = $(DESTDIR)$(PREFIX)/lib/torchmill-codecs
 
 install: build
 	install -d '$(BINDIR)' '$(LIBEXECDIR)' '$(dir $(LIBDIR))' '$(MANDIR)' '$(BASHDIR)' '$(ZSHDIR)' '$(FISHDIR)'
@@ -247,6 +254,9 @@ install: build
 		echo "linking $(LIBDIR) to $(LIBTORCH_LIB)"; \
 		ln -sfn '$(LIBTORCH_LIB)' '$(LIBDIR)'; \
 	fi
+	rm -rf '$(CODECSDIR)'
+	install -d '$(CODECSDIR)'
+	cp -RP '$(CODECS)/.' '$(CODECSDIR)'
 	@for program in $(PROGRAMS); do \
 		$$program --man >"$(MANDIR)/$$program.1"; \
 		$$program --completions bash >"$(BASHDIR)/$$program"; \
@@ -260,7 +270,7 @@ uninstall:
 		rm -f "$(BINDIR)/$$program" "$(MANDIR)/$$program.1" "$(BASHDIR)/$$program" "$(ZSHDIR)/_$$program" \
 			"$(FISHDIR)/$$program.fish"; \
 	done
-	rm -rf '$(LIBDIR)' '$(LIBEXECDIR)'
+	rm -rf '$(LIBDIR)' '$(LIBEXECDIR)' '$(CODECSDIR)'
 
 # --- Development ------------------------------------------------------------------------------------------
 # Python is only for tests and measurements, in environments of the project's own.
@@ -291,7 +301,7 @@ test: lint .venv/.installed
 MACRO_MODULES := $(wildcard crates/torchmill/src/transform/steps/*.rs)
 RUSTFMT := rustfmt --edition 2024
 
-lint: libtorch
+lint: libtorch codecs
 	cargo fmt --all --check
 	$(RUSTFMT) --check $(MACRO_MODULES)
 	cargo clippy --workspace --all-targets --locked -- -D warnings
@@ -315,7 +325,7 @@ HOST := $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')
 
 fuzz: export PROPTEST_CASES ?= 20000
 fuzz: export RAYON_NUM_THREADS ?= 1
-fuzz:
+fuzz: codecs
 	RUSTFLAGS='$(FUZZ_FLAGS)' cargo build --release --locked --manifest-path fuzz/Cargo.toml --target-dir fuzz/target --target $(HOST)
 	@for target in $(FUZZ); do \
 		mkdir -p fuzz/corpus/$$target fuzz/artifacts/$$target; \
@@ -340,4 +350,4 @@ clean:
 	rm -rf data/shards bench/results.csv parity/report.txt
 
 distclean: clean
-	rm -rf data .venv .venv-bench .libtorch .libtorch.* .libtorch-cuda
+	rm -rf data .venv .venv-bench .libtorch .libtorch.* .libtorch-cuda .codecs .codecs.*

@@ -51,6 +51,9 @@ fn installed_programs_run_from_anywhere() {
         .current_dir("/")
         .env_clear();
     assert!(ok(&mut summary).stdout.contains("Conv2d"));
+    for codec in ["libjpeg.so", "libtiff.so", "libwebp.so", "libwebpdemux.so"] {
+        assert!(prefix.join("lib/torchmill-codecs").join(codec).is_file(), "{codec}");
+    }
     // A libtorch that is not the project's own is linked to.
     assert!(prefix.join("lib/torchmill").is_symlink());
 
@@ -62,6 +65,7 @@ fn installed_programs_run_from_anywhere() {
     assert!(
         !exists(&prefix.join("lib/torchmill"))
             && !exists(&prefix.join("libexec/torchmill"))
+            && !exists(&prefix.join("lib/torchmill-codecs"))
     );
 }
 

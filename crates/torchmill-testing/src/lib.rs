@@ -23,8 +23,8 @@ pub use output::{
     Said, assert_done, assert_fails, fails, ok, refuses, said, stderr, stdout,
 };
 pub use programs::{
-    LIBTORCH_PROGRAMS, PROGRAMS, default_signals, libtorch, program, program_folder,
-    python, repository,
+    LIBTORCH_PROGRAMS, PROGRAMS, codecs, default_signals, libtorch, program,
+    program_folder, python, repository,
 };
 pub use sandbox::Sandbox;
 pub use stripes::{STRIPES, write_stripes, write_stripes_for};

@@ -33,6 +33,14 @@ pub fn libtorch() -> PathBuf {
     }
 }
 
+/// The image codecs that the programs load.
+pub fn codecs() -> PathBuf {
+    match std::env::var_os("TORCHMILL_CODECS") {
+        Some(folder) => PathBuf::from(folder),
+        None => repository().join(".codecs"),
+    }
+}
+
 /// A built program, without arguments and with an empty standard input.
 pub fn program(name: &str) -> Command {
     let path = program_folder().join(name);

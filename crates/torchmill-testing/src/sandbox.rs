@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use crate::programs::{
-    LIBTORCH_PROGRAMS, PROGRAMS, default_signals, libtorch, program, program_folder,
-    repository,
+    LIBTORCH_PROGRAMS, PROGRAMS, codecs, default_signals, libtorch, program,
+    program_folder, repository,
 };
 
 /// A proxy that does not exist: with it no program reaches a network.
@@ -62,7 +62,7 @@ impl Sandbox {
     }
 
     /// A folder with this project as it is after `make build`: the Makefile, and links to
-    /// the sources, to libtorch and to the built programs. make takes these programs for
+    /// the sources, libtorch, the codecs and the built programs. make takes these programs for
     /// up to date and compiles nothing.
     pub fn project() -> Self {
         let sandbox = Self::new();
@@ -71,6 +71,7 @@ impl Sandbox {
         }
         fs::copy(repository().join("Makefile"), sandbox.join("Makefile")).unwrap();
         symlink(libtorch(), sandbox.join(".libtorch")).unwrap();
+        symlink(codecs(), sandbox.join(".codecs")).unwrap();
         let release = sandbox.join("target/release");
         fs::create_dir_all(&release).unwrap();
         for name in PROGRAMS.into_iter().chain(LIBTORCH_PROGRAMS) {

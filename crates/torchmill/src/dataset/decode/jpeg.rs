@@ -1,14 +1,20 @@
-//! JPEG to RGB: the pixels of libjpeg-turbo, and so of PIL and torchvision, to the bit.
+//! JPEG to RGB with the libjpeg-turbo of Pillow's wheel: PIL's pixels to the bit, and
+//! PIL's refusals.
+//!
+//! PIL reads the header itself before libjpeg does, and refuses some files there:
+//! [`header`] makes the same checks.
 
-use libjpeg_turbo_rs::{ComponentInfo, DecodeLimits, Decoder, PixelFormat};
-use zune_jpeg::JpegDecoder;
-use zune_jpeg::zune_core::bytestream::ZCursor;
-use zune_jpeg::zune_core::colorspace::ColorSpace;
-use zune_jpeg::zune_core::options::DecoderOptions;
+mod header;
 
-use super::{MAX_PIXELS, check_size};
+use std::ffi::{CStr, c_char, c_int, c_long, c_void};
+use std::ptr::NonNull;
+use std::sync::OnceLock;
+
+use super::codecs::Codec;
+use super::{Decoded, check_size, cmyk};
 use crate::transform::Image;
 use crate::{Error, Result};
+use header::Header;
 
 /// Whether these bytes begin as a JPEG file does.
 pub fn is_jpeg(bytes: &[u8]) -> bool {
@@ -17,123 +23,164 @@ pub fn is_jpeg(bytes: &[u8]) -> bool {
 
 /// A JPEG's width and height.
 pub fn dimensions(bytes: &[u8]) -> Result<(usize, usize)> {
-    let decoder = open(bytes)?;
-    Ok((decoder.header().width(), decoder.header().height()))
+    let header = read_header(bytes)?;
+    Ok((header.width, header.height))
 }
 
-/// Decodes a JPEG. Bad codes are passed over, as PIL does, but a file that is cut short
-/// is refused.
-pub fn rgb(bytes: &[u8]) -> Result<Image> {
-    if !has_end(bytes) {
-        return Err(damaged(&"its end is missing"));
+/// A JPEG's EXIF data, a TIFF file in itself.
+pub fn exif(bytes: &[u8]) -> Option<&[u8]> {
+    header::read(bytes).ok()?.exif
+}
+
+/// Decodes a JPEG to RGB. A file that libjpeg reads with warnings is read as PIL reads
+/// it, and the first warning is kept; a file that is cut short is refused.
+pub fn rgb(bytes: &[u8]) -> Result<Decoded> {
+    let header = read_header(bytes)?;
+    let shape = [header.width, header.height, header.channels];
+    let decoder = Decoder::new()?;
+    if decoder.header(bytes)? != shape {
+        return Err(damaged("its headers contradict each other"));
     }
-    let mut decoder = open(bytes)?;
-    let (width, height) = (decoder.header().width(), decoder.header().height());
-    let parts = &decoder.header().components;
-    let inks = parts.len() == 4;
-    let whole = |part: &ComponentInfo| {
-        (part.horizontal_sampling, part.vertical_sampling) == (1, 1)
+    let mut pixels = vec![0; shape.iter().product()];
+    decoder.pixels(&mut pixels)?;
+    let pixels = match header.channels {
+        1 => pixels.iter().flat_map(|&level| [level; 3]).collect(),
+        3 => pixels,
+        // PIL takes CMYK in a JPEG to be stored inverted, as Adobe's programs do.
+        _ => pixels
+            .chunks_exact(4)
+            .flat_map(|p| cmyk::to_rgb([255 - p[0], 255 - p[1], 255 - p[2], 255 - p[3]]))
+            .collect(),
     };
-    if inks && !parts.iter().all(whole) {
-        return subsampled_inks(bytes);
+    let image = Image { width: header.width, height: header.height, channels: 3, pixels };
+    Ok(Decoded { image, warning: decoder.warning() })
+}
+
+fn read_header(bytes: &[u8]) -> Result<Header<'_>> {
+    let header = header::read(bytes).map_err(|reason| damaged(&reason))?;
+    check_size((header.width, header.height))?;
+    Ok(header)
+}
+
+fn damaged(reason: &str) -> Error {
+    Error::failed(format_args!(
+        "cannot be decoded as JPEG, it is damaged or truncated: {reason}"
+    ))
+}
+
+/// A decoder of jpeg/decoder.c, for one image.
+struct Decoder(NonNull<c_void>);
+
+/// The functions of `struct library` in jpeg/decoder.c, in its order.
+const FUNCTIONS: [&CStr; 8] = [
+    c"jpeg_std_error",
+    c"jpeg_CreateDecompress",
+    c"jpeg_destroy_decompress",
+    c"jpeg_read_header",
+    c"jpeg_start_decompress",
+    c"jpeg_read_scanlines",
+    c"jpeg_finish_decompress",
+    c"jpeg_resync_to_restart",
+];
+
+static CODEC: Codec = Codec::new("jpeg");
+
+#[repr(C)]
+struct Functions([*const c_void; FUNCTIONS.len()]);
+
+// SAFETY: the addresses of functions of a library that is never unloaded.
+unsafe impl Send for Functions {}
+// SAFETY: as above.
+unsafe impl Sync for Functions {}
+
+/// What the functions of jpeg/decoder.c return.
+const OK: c_int = 0;
+const TRUNCATED: c_int = 2;
+
+unsafe extern "C" {
+    fn torchmill_jpeg_new(library: *const Functions) -> *mut c_void;
+    fn torchmill_jpeg_free(decoder: *mut c_void);
+    fn torchmill_jpeg_text(decoder: *const c_void) -> *const c_char;
+    fn torchmill_jpeg_warnings(decoder: *const c_void) -> c_long;
+    fn torchmill_jpeg_header(
+        decoder: *mut c_void,
+        data: *const u8,
+        length: usize,
+        shape: *mut c_int,
+    ) -> c_int;
+    fn torchmill_jpeg_pixels(decoder: *mut c_void, pixels: *mut u8) -> c_int;
+}
+
+impl Decoder {
+    fn new() -> Result<Self> {
+        static LIBRARY: OnceLock<Functions> = OnceLock::new();
+        let library = match LIBRARY.get() {
+            Some(library) => library,
+            None => {
+                let functions = Functions(CODEC.functions(FUNCTIONS)?);
+                LIBRARY.get_or_init(|| functions)
+            }
+        };
+        // SAFETY: the library's functions are those that decoder.c declares, and live as
+        // long as the program.
+        NonNull::new(unsafe { torchmill_jpeg_new(library) })
+            .map(Self)
+            .ok_or_else(|| Error::failed("there is no memory to decode it"))
     }
-    let (format, channels) =
-        if inks { (PixelFormat::Cmyk, 4) } else { (PixelFormat::Rgb, 3) };
-    decoder.set_lenient(true);
-    decoder.set_output_format(format);
-    let mut pixels = vec![0; width * height * channels];
-    decoder.decode_image_into(&mut pixels).map_err(|e| damaged(&e))?;
-    if inks {
-        pixels = pixels.chunks_exact(4).flat_map(from_inks).collect();
+
+    /// Width, height and channels.
+    fn header(&self, bytes: &[u8]) -> Result<[usize; 3]> {
+        let mut shape = [0; 3];
+        // SAFETY: decoder.c reads `bytes.len()` bytes, and writes three numbers.
+        let status = unsafe {
+            torchmill_jpeg_header(
+                self.0.as_ptr(),
+                bytes.as_ptr(),
+                bytes.len(),
+                shape.as_mut_ptr(),
+            )
+        };
+        self.check(status)?;
+        Ok(shape.map(|n| usize::try_from(n).unwrap_or(0)))
     }
-    Ok(Image { width, height, channels: 3, pixels })
-}
 
-fn open(bytes: &[u8]) -> Result<Decoder<'_>> {
-    let limits =
-        DecodeLimits { max_pixels: MAX_PIXELS as u64, ..DecodeLimits::default() };
-    let decoder = Decoder::new_with_limits(bytes, limits).map_err(|e| damaged(&e))?;
-    check_size((decoder.header().width(), decoder.header().height()))?;
-    Ok(decoder)
-}
-
-/// A JPEG of four inks in different resolutions: libjpeg-turbo-rs 0.8.0 panics at them.
-/// Some levels off PIL.
-fn subsampled_inks(bytes: &[u8]) -> Result<Image> {
-    let options = DecoderOptions::default()
-        .set_strict_mode(false)
-        .set_max_width(u16::MAX.into())
-        .set_max_height(u16::MAX.into())
-        .jpeg_set_out_colorspace(ColorSpace::CMYK);
-    let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), options);
-    let inks = decoder.decode().map_err(|e| damaged(&e))?;
-    let (width, height) =
-        decoder.dimensions().ok_or_else(|| damaged(&"it has no size"))?;
-    if inks.len() != width * height * 4 {
-        return Err(damaged(&"its colours are of an unknown kind"));
+    /// `pixels` has as many bytes as [`Decoder::header`]'s shape, and the bytes of the
+    /// file are still there.
+    fn pixels(&self, pixels: &mut [u8]) -> Result<()> {
+        // SAFETY: as `rgb` calls it, `pixels` has the length of the shape that libjpeg
+        // gave, and the file's bytes are borrowed until it returns.
+        let status =
+            unsafe { torchmill_jpeg_pixels(self.0.as_ptr(), pixels.as_mut_ptr()) };
+        self.check(status)
     }
-    Ok(Image {
-        width,
-        height,
-        channels: 3,
-        pixels: inks.chunks_exact(4).flat_map(from_inks).collect(),
-    })
-}
 
-/// PIL's `convert("RGB")` of CMYK, which it takes to be stored inverted, as Adobe's
-/// programs do.
-fn from_inks(inks: &[u8]) -> [u8; 3] {
-    let white = u32::from(inks[3]);
-    let covered = |ink: u8| {
-        let product = u32::from(255 - ink) * white + 128;
-        (white - (((product >> 8) + product) >> 8)) as u8
-    };
-    [covered(inks[0]), covered(inks[1]), covered(inks[2])]
-}
-
-/// Whether the marker that ends a JPEG file is there: near the end of the file, where it
-/// mostly is, or where the segments lead, however much follows it (a second image,
-/// padding).
-fn has_end(bytes: &[u8]) -> bool {
-    bytes[bytes.len().saturating_sub(1024)..].windows(2).any(|pair| pair == [0xff, EOI])
-        || segments_end(bytes)
-}
-
-/// Whether the segments lead to the marker that ends an image. Source: ITU-T T.81, B.1.1.
-fn segments_end(bytes: &[u8]) -> bool {
-    // After the start of the image.
-    let mut rest = bytes.get(2..).unwrap_or_default();
-    // Between segments and in compressed data alike, the next marker is the next 0xff
-    // that a code follows.
-    while let Some(at) = rest.iter().position(|&byte| byte == 0xff) {
-        rest = &rest[at + 1..];
-        match rest.first() {
-            Some(&EOI) => return true,
-            // An 0xff of the compressed data, padding, and markers that stand alone.
-            Some(0x00 | 0x01 | 0xd0..=0xd8 | 0xff) => {}
-            Some(_) => match rest.get(1..3) {
-                // A segment says its length, the two bytes of it included; thumbnails
-                // have ends of their own.
-                Some(&[high, low]) => {
-                    rest = rest
-                        .get(1 + usize::from(u16::from_be_bytes([high, low])).max(2)..)
-                        .unwrap_or_default();
-                }
-                _ => return false,
-            },
-            None => return false,
+    fn check(&self, status: c_int) -> Result<()> {
+        match status {
+            OK => Ok(()),
+            TRUNCATED => Err(damaged("the file ends before its image data does")),
+            _ => Err(damaged(&self.text())),
         }
     }
-    false
+
+    fn warning(&self) -> Option<String> {
+        // SAFETY: the decoder is alive.
+        let count = unsafe { torchmill_jpeg_warnings(self.0.as_ptr()) };
+        (count > 0).then(|| self.text())
+    }
+
+    /// libjpeg's text for an error, or for the first warning.
+    fn text(&self) -> String {
+        // SAFETY: the text ends with a zero byte and lives as long as the decoder.
+        let text = unsafe { CStr::from_ptr(torchmill_jpeg_text(self.0.as_ptr())) };
+        text.to_string_lossy().into_owned()
+    }
 }
 
-/// The marker of the end.
-const EOI: u8 = 0xd9;
-
-fn damaged(error: &dyn std::fmt::Display) -> Error {
-    Error::failed(format_args!(
-        "cannot be decoded as JPEG, it is damaged or truncated: {error}"
-    ))
+impl Drop for Decoder {
+    fn drop(&mut self) {
+        // SAFETY: made by torchmill_jpeg_new, and freed only here.
+        unsafe { torchmill_jpeg_free(self.0.as_ptr()) };
+    }
 }
 
 #[cfg(test)]
@@ -173,7 +220,7 @@ mod tests {
                 (theirs.width, theirs.height),
                 "{name}"
             );
-            assert!(rgb(&jpeg).unwrap() == theirs, "{name} differs");
+            assert!(rgb(&jpeg).unwrap().image == theirs, "{name} differs");
         }
     }
 
@@ -195,7 +242,7 @@ mod tests {
             let padded =
                 [&jpeg[..], &[0; 5000], &[0xff, 0xd8, 0xff, 0xe1, 0x40], &[7; 3000]]
                     .concat();
-            assert!(rgb(&padded).unwrap() == theirs, "{name} differs");
+            assert!(rgb(&padded).unwrap().image == theirs, "{name} differs");
         }
     }
 }

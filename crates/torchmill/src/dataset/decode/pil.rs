@@ -17,12 +17,6 @@ pub fn orientation(bytes: &[u8], format: ImageFormat) -> Orientation {
         .unwrap_or(Orientation::NoTransforms)
 }
 
-/// Whether the width and the height change places.
-pub fn is_on_its_side(orientation: Orientation) -> bool {
-    use Orientation::{Rotate90, Rotate90FlipH, Rotate270, Rotate270FlipH};
-    matches!(orientation, Rotate90 | Rotate270 | Rotate90FlipH | Rotate270FlipH)
-}
-
 /// Makes PIL's pixels of what was decoded of these bytes.
 pub fn correct(image: DynamicImage, bytes: &[u8], format: ImageFormat) -> DynamicImage {
     match (format, image) {

@@ -7,17 +7,21 @@
 //! EXIF orientation is not applied, as torchvision's loader ignores it; a TIFF's is, as
 //! PIL does that itself.
 //!
-//! JPEG decoders need not agree to the last bit: this one gives the very pixels of
-//! libjpeg-turbo, which PIL uses.
+//! JPEG decoders need not agree to the last bit: [`jpeg`] uses PIL's own library.
 
+mod cmyk;
+mod codecs;
 mod jpeg;
+mod orientation;
 mod pil;
 
 use std::io::Cursor;
+use std::panic::{self, AssertUnwindSafe};
 
 use image::{DynamicImage, ImageFormat, ImageReader};
 
 pub use jpeg::is_jpeg;
+pub use orientation::upright;
 
 use crate::transform::Image;
 use crate::{Error, Result};
@@ -25,9 +29,38 @@ use crate::{Error, Result};
 /// More pixels than this are a decompression bomb, not a picture: PIL's limit.
 const MAX_PIXELS: usize = 178_956_970;
 
+/// A decoded image, and what was wrong with its file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decoded {
+    /// RGB.
+    pub image: Image,
+    /// The decoder's first warning: the file is damaged, and PIL reads it all the same.
+    pub warning: Option<String>,
+}
+
+/// Decodes an image file's bytes to RGB, with the decoder's warning. A decoder that
+/// panics makes an error.
+pub fn decode(bytes: &[u8]) -> Result<Decoded> {
+    guarded(|| {
+        if is_jpeg(bytes) {
+            return jpeg::rgb(bytes);
+        }
+        Ok(Decoded { image: other(bytes)?, warning: None })
+    })
+}
+
 /// Decodes an image file's bytes to RGB.
 pub fn rgb(bytes: &[u8]) -> Result<Image> {
-    if is_jpeg(bytes) { jpeg::rgb(bytes) } else { other(bytes) }
+    Ok(decode(bytes)?.image)
+}
+
+/// Calls a decoder. Its panic becomes an error, as one bad file must not end a run.
+fn guarded<T>(decoder: impl FnOnce() -> Result<T>) -> Result<T> {
+    panic::catch_unwind(AssertUnwindSafe(decoder)).unwrap_or_else(|_| {
+        Err(Error::failed(
+            "cannot be decoded: the decoder panicked, which is a bug in it",
+        ))
+    })
 }
 
 /// An image's width and height, from the file's header alone.
@@ -35,10 +68,14 @@ pub fn dimensions(bytes: &[u8]) -> Result<(usize, usize)> {
     if is_jpeg(bytes) {
         return jpeg::dimensions(bytes);
     }
+    guarded(|| other_dimensions(bytes))
+}
+
+fn other_dimensions(bytes: &[u8]) -> Result<(usize, usize)> {
     let (reader, format) = reader(bytes)?;
     let (width, height) = reader.into_dimensions().map_err(|e| unreadable(&e))?;
     let (width, height) = (width as usize, height as usize);
-    let turned = pil::is_on_its_side(pil::orientation(bytes, format));
+    let turned = orientation::is_on_its_side(pil::orientation(bytes, format));
     Ok(if turned { (height, width) } else { (width, height) })
 }
 
