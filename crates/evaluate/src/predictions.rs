@@ -123,7 +123,7 @@ impl Predictions {
             }
             Sink::Other(output, Form::Text(k)) => {
                 writeln!(output, "{}", line(image, &object, &self.classes, *k))
-                    .map_err(|e| io_error(&e))?;
+                    .map_err(io_error)?;
             }
             Sink::Other(output, form) => {
                 let json = serde_json::to_string(&object).map_err(Error::failed)?;
@@ -132,7 +132,7 @@ impl Predictions {
                     (Form::Json, _) => write!(output, ",\n  {json}"),
                     _ => writeln!(output, "{json}"),
                 };
-                written.map_err(|e| io_error(&e))?;
+                written.map_err(io_error)?;
             }
         }
         self.count += 1;
@@ -145,21 +145,23 @@ impl Predictions {
             Sink::Csv(writer) => writer.flush(),
             Sink::Other(output, _) => output.flush(),
         }
-        .map_err(|e| io_error(&e))
+        .map_err(io_error)
     }
 
     /// Completes the file.
     pub fn finish(self) -> Result<()> {
         let mut output = match self.sink {
-            Sink::Csv(writer) => writer.into_inner().map_err(|e| io_error(e.error()))?,
+            Sink::Csv(writer) => {
+                writer.into_inner().map_err(|e| io_error(e.into_error()))?
+            }
             Sink::Other(mut output, Form::Json) => {
                 let end = if self.count == 0 { "[]\n" } else { "\n]\n" };
-                output.write_all(end.as_bytes()).map_err(|e| io_error(&e))?;
+                output.write_all(end.as_bytes()).map_err(io_error)?;
                 output
             }
             Sink::Other(output, _) => output,
         };
-        output.flush().map_err(|e| io_error(&e))?;
+        output.flush().map_err(io_error)?;
         match output {
             Output::File(file) => file.commit(),
             Output::Stdout(_) => Ok(()),
@@ -231,6 +233,6 @@ fn csv_error(error: csv::Error) -> Error {
     Error::csv(DOING, error)
 }
 
-fn io_error(error: &std::io::Error) -> Error {
+fn io_error(error: std::io::Error) -> Error {
     Error::io(DOING, error)
 }

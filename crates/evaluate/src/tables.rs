@@ -3,7 +3,7 @@
 
 use std::fmt::Write;
 
-use torchmill::terminal::cut;
+use torchmill::text::cut;
 use unicode_width::UnicodeWidthStr;
 
 use crate::figures::{Figures, Scores};

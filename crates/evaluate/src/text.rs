@@ -1,6 +1,6 @@
 //! Text in columns: what fits, and what is cut.
 
-use torchmill::terminal::cut;
+use torchmill::text::cut;
 use unicode_width::UnicodeWidthStr;
 
 /// The columns that standard output has: a terminal's, else what COLUMNS says, else no

@@ -40,7 +40,7 @@ fn is_linked(source: &Path, target: &Path) -> bool {
 /// Copies a file; the error names both.
 pub fn copy_file(from: &Path, to: &Path) -> Result<()> {
     fs::copy(from, to).map(drop).map_err(|e| {
-        Error::io(format_args!("cannot copy {} to {}", from.display(), to.display()), &e)
+        Error::io(format_args!("cannot copy {} to {}", from.display(), to.display()), e)
     })
 }
 

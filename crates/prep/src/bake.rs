@@ -9,7 +9,7 @@ use rayon::prelude::*;
 use torchmill::dataset::{self, Dataset};
 use torchmill::shard::DType;
 use torchmill::transform::{self, Image, Pipeline, Sample};
-use torchmill::{Error, Result, interrupt};
+use torchmill::{Error, ErrorKind, Result, interrupt};
 
 use crate::files::CHUNK;
 use crate::format::encode::{self, Encoding};
@@ -94,7 +94,11 @@ impl Job<'_> {
     ) -> Result<Chunk> {
         let go_on = || {
             interrupt::check()?;
-            if stop.load(Ordering::Relaxed) { Err(Error::ClosedPipe) } else { Ok(()) }
+            if stop.load(Ordering::Relaxed) {
+                Err(Error::new(ErrorKind::Cancelled, "cancelled"))
+            } else {
+                Ok(())
+            }
         };
         let (mut pixels, mut encoded) = (place, Vec::new());
         let indices = match self.encoding {

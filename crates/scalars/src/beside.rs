@@ -72,7 +72,7 @@ impl Kind {
                 &mut fail,
             );
             match written.map_err(|e| e.within(source)) {
-                Err(error @ (Error::Interrupted(_) | Error::ClosedPipe)) => {
+                Err(error) if error.ends_the_program() => {
                     return Err(error);
                 }
                 Err(error) => fail(error),

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use torchmill::progress::{count, note, say};
-use torchmill::{Error, Result};
+use torchmill::{Error, ErrorKind, Result};
 
 use crate::event::encode::Encoding;
 use crate::event::file::Target;
@@ -51,7 +51,7 @@ pub fn convert(
     let mut failed = None;
     for (source, name) in sources.iter().zip(&names) {
         match convert_one(source, destination.target(source, name), options) {
-            Err(Error::Interrupted(why)) => return Err(Error::Interrupted(why)),
+            Err(error) if error.kind() == ErrorKind::Interrupted => return Err(error),
             Err(error) => {
                 if let Some(earlier) = failed.replace(error) {
                     say(format_args!("scalars: {earlier}"));

@@ -52,7 +52,7 @@ pub fn dump(inputs: &[PathBuf], select: &Select, out: impl Write) -> Result<()> 
             match result {
                 Ok(()) => {}
                 // Neither is about this file alone.
-                Err(error @ (Error::Interrupted(_) | Error::ClosedPipe)) => {
+                Err(error) if error.ends_the_program() => {
                     return Err(error);
                 }
                 Err(error) => {
@@ -193,5 +193,5 @@ impl<W: Write> Csv<W> {
 }
 
 fn write_error(error: csv::Error) -> Error {
-    Error::io("cannot write to standard output", &error.into())
+    Error::io("cannot write to standard output", error.into())
 }

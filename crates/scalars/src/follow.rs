@@ -64,7 +64,7 @@ pub fn follow(
         for i in 0..followers.len() {
             match followers[i].look(options) {
                 Ok(goes_on) => going |= goes_on,
-                Err(error @ (Error::Interrupted(_) | Error::ClosedPipe)) => {
+                Err(error) if error.ends_the_program() => {
                     return Err(error);
                 }
                 Err(error) => {
@@ -279,7 +279,7 @@ impl Follower {
                 Ok(Err(e)) => {
                     return Err(Error::io(
                         format_args!("cannot read {}", self.source),
-                        &e,
+                        e,
                     ));
                 }
                 Err(TryRecvError::Empty) => return Ok(true),

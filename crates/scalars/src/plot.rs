@@ -10,7 +10,7 @@ use ratatui_core::style::{Color, Style};
 use ratatui_core::symbols::Marker;
 use ratatui_core::widgets::Widget;
 use ratatui_widgets::chart::{Axis, Chart as Widgets, Dataset, GraphType};
-use torchmill::terminal;
+use torchmill::{terminal, text};
 
 use crate::curves::{Chart, Curve, thin};
 
@@ -100,7 +100,7 @@ fn draw_one(chart: &Chart, look: Look) -> String {
 /// The tag, and for each run its mark, name and last value.
 fn title(chart: &Chart, look: Look) -> String {
     let width = usize::from(look.width);
-    let mut text = format!("{}\n", terminal::cut(&terminal::harmless(&chart.tag), width));
+    let mut text = format!("{}\n", text::cut(&text::escape(&chart.tag), width));
     for (i, curve) in chart.curves.iter().enumerate() {
         let mark = if look.unicode { '\u{25cf}' } else { MARKS[i % MARKS.len()] };
         let last = curve.points.last().map_or(f64::NAN, |p| p.1);
@@ -109,8 +109,8 @@ fn title(chart: &Chart, look: Look) -> String {
         let (start, end) = escape(COLOURS[i % COLOURS.len()], look);
         let last = format!(": {} at step {step}", number(last));
         // What is known of the run is worth more than all of its name.
-        let run = terminal::cut(
-            &terminal::harmless(run),
+        let run = text::cut(
+            &text::escape(run),
             width.saturating_sub("  * ".len() + last.len()),
         );
         let _ = writeln!(text, "  {start}{mark}{end} {run}{last}");

@@ -238,7 +238,7 @@ impl AtomicFolder {
             }
             Err(e) => {
                 let _ = fs::remove_dir_all(&new);
-                Err(Error::io(format_args!("cannot write {}", path.display()), &e))
+                Err(Error::io(format_args!("cannot write {}", path.display()), e))
             }
         }
     }
@@ -254,7 +254,7 @@ impl AtomicFolder {
                 Ok(true)
             }
             Err(e) if is_occupied(&e) => Ok(false),
-            Err(e) => Err(Error::io(format_args!("cannot write {}", path.display()), &e)),
+            Err(e) => Err(Error::io(format_args!("cannot write {}", path.display()), e)),
         }
     }
 }

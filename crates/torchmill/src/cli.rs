@@ -12,7 +12,7 @@ use clap::{Arg, ArgAction, Args, Parser};
 use clap_complete::Shell;
 
 use crate::suggest::did_you_mean;
-use crate::{Error, Result, interrupt, progress};
+use crate::{Error, ErrorKind, Result, interrupt, progress};
 
 /// The options that every program has. Flatten it into the program's own arguments.
 #[derive(Debug, Clone, Args)]
@@ -70,7 +70,7 @@ fn answer<A: Parser>(
         print(&script)
     } else if matches.get_flag("man") {
         man::page(command)
-            .map_err(|e| Error::io("cannot write the man page", &e))
+            .map_err(|e| Error::io("cannot write the man page", e))
             .and_then(|page| print(&page))
     } else {
         let args = A::from_arg_matches(&matches).unwrap_or_else(|e| e.exit());
@@ -80,7 +80,7 @@ fn answer<A: Parser>(
     match result {
         Ok(()) => 0,
         Err(error) => {
-            if error != Error::ClosedPipe {
+            if error.kind() != ErrorKind::ClosedPipe {
                 progress::say(format_args!("{name}: {error}"));
             }
             error.exit_status()
@@ -141,7 +141,7 @@ pub fn print(bytes: &[u8]) -> Result<()> {
     let mut out = std::io::stdout().lock();
     out.write_all(bytes)
         .and_then(|()| out.flush())
-        .map_err(|e| Error::io("cannot write to standard output", &e))
+        .map_err(|e| Error::io("cannot write to standard output", e))
 }
 
 fn with_generators(command: clap::Command) -> clap::Command {

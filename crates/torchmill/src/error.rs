@@ -3,96 +3,179 @@
 use std::fmt;
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
-/// What went wrong, sorted by what the process does about it (see
-/// [`Error::exit_status`]).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Error {
+use crate::text;
+
+/// What went wrong. Code decides by this, never by the text of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ErrorKind {
     /// The command line, recipe or pipeline text is wrong: exit status 2.
-    Usage(String),
+    Usage,
     /// The input, the disk or the network is not as it should be: exit status 1.
-    Failed(String),
+    Failed,
+    /// The work was given up because another part of it failed. That part's error is the
+    /// one to show.
+    Cancelled,
     /// The user pressed Ctrl-C (or sent SIGTERM) and the work stopped in an orderly way:
     /// exit status 130.
-    Interrupted(String),
+    Interrupted,
     /// The reader at the other end of our standard output has gone away: the program ends
     /// quietly.
     ClosedPipe,
+}
+
+/// An error with its kind, its message, where it happened, and what caused it.
+///
+/// [`Display`](fmt::Display) gives one line of at most [`text::LONGEST_MESSAGE`]
+/// characters, with control characters escaped.
+#[derive(Debug, Clone)]
+pub struct Error {
+    kind: ErrorKind,
+    message: String,
+    /// Where it happened, the innermost place first.
+    context: Vec<String>,
+    source: Option<Arc<dyn std::error::Error + Send + Sync>>,
 }
 
 /// The result of everything here that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
+    /// An error of this kind with this one-line message.
+    pub fn new(kind: ErrorKind, message: impl fmt::Display) -> Self {
+        Self { kind, message: message.to_string(), context: Vec::new(), source: None }
+    }
+
     /// A failure (exit status 1) with this one-line message.
     pub fn failed(message: impl fmt::Display) -> Self {
-        Self::Failed(message.to_string())
+        Self::new(ErrorKind::Failed, message)
     }
 
     /// A usage error (exit status 2) with this one-line message.
     pub fn usage(message: impl fmt::Display) -> Self {
-        Self::Usage(message.to_string())
+        Self::new(ErrorKind::Usage, message)
+    }
+
+    /// The user has asked to stop (exit status 130).
+    pub fn interrupted(message: impl fmt::Display) -> Self {
+        Self::new(ErrorKind::Interrupted, message)
     }
 
     /// A failure of the operating system, with what was being done: `cannot read data/x:
     /// permission denied`.
-    pub fn io(doing: impl fmt::Display, error: &io::Error) -> Self {
+    pub fn io(doing: impl fmt::Display, error: io::Error) -> Self {
         if error.kind() == io::ErrorKind::BrokenPipe {
-            return Self::ClosedPipe;
+            let message = "the reader of our output has closed its pipe";
+            return Self::new(ErrorKind::ClosedPipe, message).caused_by(error);
         }
-        Self::Failed(format!("{doing}: {}", reason(error)))
+        Self::failed(format_args!("{doing}: {}", reason(&error))).caused_by(error)
     }
 
     /// A failure while writing CSV, with what was being done; an underlying system error
     /// keeps its meaning.
     pub fn csv(doing: impl fmt::Display, error: csv::Error) -> Self {
-        let text = error.to_string();
+        let message = error.to_string();
         match error.into_kind() {
-            csv::ErrorKind::Io(e) => Self::io(doing, &e),
-            _ => Self::Failed(format!("{doing}: {text}")),
+            csv::ErrorKind::Io(e) => Self::io(doing, e),
+            _ => Self::failed(format_args!("{doing}: {message}")),
         }
     }
 
-    /// The same error with a place put before its message: `place: message`.
+    /// The same error with its cause, for code that needs to look at it. The message
+    /// should already say what the user needs to know of it.
     #[must_use]
-    pub fn within(self, place: impl fmt::Display) -> Self {
-        match self {
-            Self::Usage(m) => Self::Usage(format!("{place}: {m}")),
-            Self::Failed(m) => Self::Failed(format!("{place}: {m}")),
-            Self::Interrupted(m) => Self::Interrupted(m),
-            Self::ClosedPipe => Self::ClosedPipe,
+    pub fn caused_by(
+        mut self,
+        source: impl std::error::Error + Send + Sync + 'static,
+    ) -> Self {
+        self.source = Some(Arc::new(source));
+        self
+    }
+
+    /// The same error with a place put before its message: `place: message`. An
+    /// interruption or a closed pipe happens at no place and stays as it is.
+    #[must_use]
+    pub fn within(mut self, place: impl fmt::Display) -> Self {
+        if !self.ends_the_program() {
+            self.context.push(place.to_string());
         }
+        self
+    }
+
+    /// The same error with advice after its message: `message; advice`.
+    #[must_use]
+    pub fn with_advice(mut self, advice: impl fmt::Display) -> Self {
+        self.message = format!("{}; {advice}", self.message);
+        self
+    }
+
+    /// The same error as one of another kind.
+    #[must_use]
+    pub fn with_kind(mut self, kind: ErrorKind) -> Self {
+        self.kind = kind;
+        self
+    }
+
+    /// What went wrong.
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+
+    /// Whether the whole program should end because of it, and not only the work on the
+    /// file at hand: an interruption or a closed pipe.
+    pub fn ends_the_program(&self) -> bool {
+        matches!(self.kind, ErrorKind::Interrupted | ErrorKind::ClosedPipe)
     }
 
     /// The process's exit status: 0 for a closed pipe, 1 for a failure, 2 for wrong
     /// usage, 130 when interrupted.
     pub fn exit_status(&self) -> u8 {
-        match self {
-            Self::ClosedPipe => 0,
-            Self::Failed(_) => 1,
-            Self::Usage(_) => 2,
-            Self::Interrupted(_) => 130,
+        match self.kind {
+            ErrorKind::ClosedPipe => 0,
+            ErrorKind::Failed | ErrorKind::NotThePublishedFile | ErrorKind::Cancelled => {
+                1
+            }
+            ErrorKind::Usage => 2,
+            ErrorKind::Interrupted => 130,
         }
     }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            // A library's message may hold line breaks; ours are one line each.
-            Self::Usage(m) | Self::Failed(m) | Self::Interrupted(m) => {
-                let mut lines = m.lines().map(str::trim).filter(|l| !l.is_empty());
-                f.write_str(lines.next().unwrap_or("unknown error"))?;
-                lines.try_for_each(|line| write!(f, "; {line}"))
-            }
-            Self::ClosedPipe => {
-                f.write_str("the reader of our output has closed its pipe")
-            }
+        let mut whole = String::new();
+        for place in self.context.iter().rev() {
+            whole.push_str(place);
+            whole.push_str(": ");
         }
+        whole.push_str(&self.message);
+        // A library's message may hold line breaks; ours are one line each.
+        let lines: Vec<&str> =
+            whole.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+        if lines.is_empty() {
+            return f.write_str("unknown error");
+        }
+        let line = text::escape(&lines.join("; "));
+        f.write_str(&text::shorten_to(&line, text::LONGEST_MESSAGE))
     }
 }
 
-impl std::error::Error for Error {}
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        let source = self.source.as_deref()?;
+        Some(source)
+    }
+}
+
+/// Two errors are equal if the user could not tell them apart.
+impl PartialEq for Error {
+    fn eq(&self, other: &Self) -> bool {
+        self.kind == other.kind
+            && self.message == other.message
+            && self.context == other.context
+    }
+}
 
 /// Adds what was being done to an operating system's error: `fs::read(p).doing("read",
 /// p)?`.
@@ -104,13 +187,13 @@ pub trait Context<T> {
 impl<T> Context<T> for io::Result<T> {
     fn doing(self, verb: &str, path: impl AsRef<Path>) -> Result<T> {
         self.map_err(|e| {
-            Error::io(format_args!("cannot {verb} {}", path.as_ref().display()), &e)
+            Error::io(format_args!("cannot {verb} {}", path.as_ref().display()), e)
         })
     }
 }
 
 /// The system's reason in plain words, without the `(os error 2)` that nobody can use.
-fn reason(error: &io::Error) -> String {
+pub fn reason(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::NotFound => "no such file or folder".to_owned(),
         io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
@@ -120,15 +203,18 @@ fn reason(error: &io::Error) -> String {
             let text = error.to_string();
             let plain = text.split(" (os error").next().unwrap_or(&text);
             let mut letters = plain.chars();
-            letters.next().map_or_else(String::new, |first| {
-                first.to_lowercase().to_string() + letters.as_str()
-            })
+            match letters.next() {
+                Some(first) => first.to_lowercase().to_string() + letters.as_str(),
+                None => String::new(),
+            }
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::error::Error as _;
+
     use super::*;
 
     #[test]
@@ -140,22 +226,46 @@ mod tests {
             missing.to_string(),
             "cannot read /nonexistent/file: no such file or folder"
         );
-        let text = Error::failed("first\n  second\n").within("recipe.toml");
-        assert_eq!(text.to_string(), "recipe.toml: first; second");
+        let text =
+            Error::failed("first\n  second\n").within("model").within("recipe.toml");
+        assert_eq!(text.to_string(), "recipe.toml: model: first; second");
         assert_eq!(text.exit_status(), 1);
+        let advised = Error::failed("no image").with_advice("try --skip-bad");
+        assert_eq!(advised.to_string(), "no image; try --skip-bad");
     }
 
     #[test]
     fn a_broken_pipe_is_not_a_failure() {
-        let error =
-            Error::io("cannot write", &io::Error::from(io::ErrorKind::BrokenPipe));
-        assert_eq!(error, Error::ClosedPipe);
+        let error = Error::io("cannot write", io::ErrorKind::BrokenPipe.into());
+        assert_eq!(error.kind(), ErrorKind::ClosedPipe);
         assert_eq!(error.exit_status(), 0);
+        let error = csv::Error::from(io::Error::from(io::ErrorKind::BrokenPipe));
+        assert_eq!(Error::csv("cannot write", error).kind(), ErrorKind::ClosedPipe);
     }
 
     #[test]
-    fn system_errors_lose_their_number() {
-        let error = Error::io("cannot open x", &io::Error::from_raw_os_error(21));
+    fn system_errors_lose_their_number_and_stay_the_source() {
+        let error = Error::io("cannot open x", io::Error::from_raw_os_error(21));
         assert_eq!(error.to_string(), "cannot open x: is a directory");
+        let source = error.source().and_then(|e| e.downcast_ref::<io::Error>()).unwrap();
+        assert_eq!(source.raw_os_error(), Some(21));
+    }
+
+    #[test]
+    fn long_messages_keep_both_ends_and_escape_controls() {
+        let cell = "x".repeat(200_000);
+        let error = Error::failed(format_args!("`{cell}` is not a number"))
+            .within("a\u{1b}[2J.csv, line 3");
+        let shown = error.to_string();
+        assert!(shown.starts_with("a\\u{1b}[2J.csv, line 3: `xxx"), "{shown}");
+        assert!(shown.ends_with("xxx` is not a number"), "{shown}");
+        assert_eq!(shown.chars().count(), text::LONGEST_MESSAGE);
+    }
+
+    #[test]
+    fn interruptions_happen_at_no_place() {
+        let error = Error::interrupted("stopped").within("a file");
+        assert_eq!((error.to_string().as_str(), error.exit_status()), ("stopped", 130));
+        assert!(error.ends_the_program());
     }
 }

@@ -33,5 +33,5 @@ pub fn requested() -> bool {
 
 /// `Err(Interrupted)` once the user has asked to stop: call it between units of work.
 pub fn check() -> Result<()> {
-    if requested() { Err(Error::Interrupted("interrupted".to_owned())) } else { Ok(()) }
+    if requested() { Err(Error::interrupted("interrupted")) } else { Ok(()) }
 }

@@ -25,6 +25,7 @@ pub mod shard;
 pub mod sheet;
 pub mod suggest;
 pub mod terminal;
+pub mod text;
 pub mod transform;
 
-pub use error::{Context, Error, Result};
+pub use error::{Context, Error, ErrorKind, Result};

@@ -42,7 +42,7 @@ pub fn version(built_with: Option<&str>) -> &'static str {
 /// streams and process number. It returns only where that cannot be.
 pub fn become_half(name: &str, built_with: Option<&str>) -> Result<()> {
     let own = env::current_exe()
-        .map_err(|e| Error::io(format_args!("cannot find {name} itself"), &e))?;
+        .map_err(|e| Error::io(format_args!("cannot find {name} itself"), e))?;
     let half = half_of(&own, name)?;
     let places = places(built_with);
     if find(&places).is_none() {
@@ -52,7 +52,7 @@ pub fn become_half(name: &str, built_with: Option<&str>) -> Result<()> {
     let mut command = Command::new(&half);
     // By its own name it would be another program in messages and in run.jsonl.
     command.arg0(arguments.next().unwrap_or_else(|| name.into())).args(arguments);
-    Err(Error::io(format_args!("cannot run {}", half.display()), &command.exec()))
+    Err(Error::io(format_args!("cannot run {}", half.display()), command.exec()))
 }
 
 /// The half that belongs to the program at `own`: where `make install` puts it, or beside

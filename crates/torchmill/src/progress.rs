@@ -11,7 +11,7 @@ use indicatif::{
     ProgressState, ProgressStyle,
 };
 
-use crate::terminal;
+use crate::{terminal, text};
 
 /// -1: quiet (errors only); 0: normal; 1 and more: verbose.
 static LEVEL: AtomicI8 = AtomicI8::new(0);
@@ -44,7 +44,7 @@ pub fn quiet() -> bool {
 /// escape, such as `\u{1b}`.
 pub fn say(message: impl Display) {
     let _ = std::io::stderr()
-        .write_all((terminal::harmless(&message.to_string()) + "\n").as_bytes());
+        .write_all((text::escape(&message.to_string()) + "\n").as_bytes());
 }
 
 /// A line for the user on standard error, unless `-q` was given.

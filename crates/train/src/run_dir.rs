@@ -120,7 +120,7 @@ impl RunDir {
             Ok(target) => Ok(Some(self.checkpoints().join(target))),
             Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
             Err(e) if e.kind() == ErrorKind::InvalidInput => Ok(Some(link)),
-            Err(e) => Err(Error::io(format_args!("cannot read {}", link.display()), &e)),
+            Err(e) => Err(Error::io(format_args!("cannot read {}", link.display()), e)),
         }
     }
 
@@ -207,7 +207,7 @@ impl RunDir {
             None => match fs::remove_file(self.link("best")) {
                 Err(e) if e.kind() != ErrorKind::NotFound => Err(Error::io(
                     format_args!("cannot remove {}", self.link("best").display()),
-                    &e,
+                    e,
                 )),
                 _ => Ok(()),
             },

@@ -1,7 +1,7 @@
 //! The runs as a table for people.
 
 use torchmill::recipe::Setting;
-use torchmill::terminal::cut;
+use torchmill::text::cut;
 use unicode_width::UnicodeWidthStr;
 
 use super::run::{Metric, Run};

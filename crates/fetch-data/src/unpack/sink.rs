@@ -32,7 +32,7 @@ impl<'a> Sink<'a> {
         if let Some(path) = checked(name)?
             && !entry::is_system_file(&path)
         {
-            fs::create_dir_all(self.target.join(&path)).map_err(|e| clash(name, &e))?;
+            fs::create_dir_all(self.target.join(&path)).map_err(|e| clash(name, e))?;
         }
         Ok(())
     }
@@ -50,7 +50,7 @@ impl<'a> Sink<'a> {
         }
         let to = self.target.join(&path);
         if let Some(folder) = to.parent() {
-            fs::create_dir_all(folder).map_err(|e| clash(name, &e))?;
+            fs::create_dir_all(folder).map_err(|e| clash(name, e))?;
         }
         // Never through something that is already there, such as the same name in other
         // letters' case.
@@ -58,7 +58,7 @@ impl<'a> Sink<'a> {
             .write(true)
             .create_new(true)
             .open(&to)
-            .map_err(|e| clash(name, &e))?;
+            .map_err(|e| clash(name, e))?;
         let size = copy(contents, &mut file, &path)?;
         if size >= FLUSHED_FROM {
             file.sync_all().doing("write", &to)?;
@@ -80,7 +80,7 @@ pub fn refused(name: &[u8], why: &str) -> Error {
     ))
 }
 
-fn clash(name: &[u8], error: &io::Error) -> Error {
+fn clash(name: &[u8], error: io::Error) -> Error {
     match error.kind() {
         io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => refused(
             name,

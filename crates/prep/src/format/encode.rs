@@ -67,7 +67,7 @@ pub fn image(job: &Job, i: usize) -> Result<Vec<u8>, Failure> {
             }
             let mut bytes = Vec::with_capacity(elements.len() + 128);
             npy::header(&mut bytes, job.dtype, &shape)
-                .map_err(|e| Error::io("cannot write", &e))?;
+                .map_err(|e| Error::io("cannot write", e))?;
             bytes.extend_from_slice(&elements);
             Ok(bytes)
         }

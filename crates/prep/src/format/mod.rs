@@ -74,7 +74,7 @@ impl<'a, W: Write> Stream<'a, W> {
             Format::Csv => encode::csv_header(&mut out, job.shape),
             Format::Shard | Format::Tar | Format::Jsonl => Ok(()),
         }
-        .map_err(|e| cannot_write(&e))?;
+        .map_err(cannot_write)?;
         Ok(Self { out, format, job, labels })
     }
 
@@ -91,7 +91,7 @@ impl<'a, W: Write> Stream<'a, W> {
                 tar::chunk(&mut self.out, chunk, self.job.encoding.extension())
             }
         }
-        .map_err(|e| cannot_write(&e))
+        .map_err(cannot_write)
     }
 
     /// Writes what comes after the last image and returns the flushed writer.
@@ -102,14 +102,14 @@ impl<'a, W: Write> Stream<'a, W> {
             Format::Shard | Format::Safetensors | Format::Csv | Format::Jsonl => Ok(()),
         }
         .and_then(|()| self.out.flush())
-        .map_err(|e| cannot_write(&e))?;
+        .map_err(cannot_write)?;
         Ok(self.out)
     }
 
     /// Leaves out what comes after the last image and returns the flushed writer and the
     /// labels: npy files, which hold one array each.
     pub fn finish_images(mut self) -> Result<(W, Vec<i64>)> {
-        self.out.flush().map_err(|e| cannot_write(&e))?;
+        self.out.flush().map_err(cannot_write)?;
         Ok((self.out, self.labels))
     }
 }
@@ -149,6 +149,6 @@ fn write_shard(
     shard::encode(out, count, meta, &arrays)
 }
 
-fn cannot_write(error: &std::io::Error) -> Error {
+fn cannot_write(error: std::io::Error) -> Error {
     Error::io("cannot write", error)
 }

@@ -54,7 +54,7 @@ impl RunReader {
         for number in 1u64.. {
             interrupt::check()?;
             let start = reader.offset();
-            let what = match reader.next().map_err(|e| Error::io("cannot read it", &e))? {
+            let what = match reader.next().map_err(|e| Error::io("cannot read it", e))? {
                 Next::Record => match Event::decode(reader.payload()) {
                     Ok(event) => {
                         self.event(event, each)?;

@@ -77,7 +77,7 @@ impl Source {
                 Ok(0) => break,
                 Ok(n) => feed.feed(&piece[..n], each).map_err(|e| e.within(self))?,
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(e) => return Err(Error::io(format_args!("cannot read {self}"), &e)),
+                Err(e) => return Err(Error::io(format_args!("cannot read {self}"), e)),
             }
         }
         // A program that runs may be writing metrics.csv: half a row is none yet, though

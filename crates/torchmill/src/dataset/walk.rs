@@ -144,8 +144,11 @@ fn dangling_link(error: &walkdir::Error) -> Option<&Path> {
     (is_missing && is_link).then_some(path)
 }
 
-fn unreadable(error: &walkdir::Error) -> Error {
-    let Some(path) = error.path() else { return Error::failed(error) };
+fn unreadable(error: walkdir::Error) -> Error {
+    let message = error.to_string();
+    let Some(path) = error.path().map(Path::to_path_buf) else {
+        return Error::failed(message);
+    };
     if let Some(ancestor) = error.loop_ancestor() {
         return Error::failed(format_args!(
             "{} is a link to {}, a folder above it: the folders would never end",
@@ -153,8 +156,8 @@ fn unreadable(error: &walkdir::Error) -> Error {
             ancestor.display()
         ));
     }
-    match error.io_error() {
+    match error.into_io_error() {
         Some(e) => Error::io(format_args!("cannot read {}", path.display()), e),
-        None => Error::failed(error),
+        None => Error::failed(message),
     }
 }

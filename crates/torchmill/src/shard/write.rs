@@ -67,7 +67,7 @@ pub fn encode(
     let header_bytes = header.encode()?;
 
     let mut put = |bytes: &[u8]| {
-        out.write_all(bytes).map_err(|e| Error::io("cannot write the shard", &e))
+        out.write_all(bytes).map_err(|e| Error::io("cannot write the shard", e))
     };
     put(&MAGIC)?;
     put(&VERSION.to_le_bytes())?;
