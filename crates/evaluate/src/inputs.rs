@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use torchmill::dataset::is_image_name;
-use torchmill::epochs::epochs;
+use torchmill::run::{self, RunDir};
 use torchmill::{Context, Error, Result, suggest};
 
 use crate::args::Args;
@@ -114,15 +114,12 @@ fn checkpoint_of(folder: &Path) -> Result<Option<PathBuf>> {
         }
     }
     // Copying a run may have dropped the link.
-    let mut epochs =
-        epochs(&folder.join("checkpoints"), "safetensors").unwrap_or_default();
+    let run = RunDir::new(folder);
+    let mut epochs = run::epoch_files(&run.checkpoints(), run::WEIGHTS)?;
     if let Some((_, newest)) = epochs.pop_last() {
         return Ok(Some(newest));
     }
-    if ["config.toml", "metrics.csv", "checkpoints"]
-        .iter()
-        .any(|name| folder.join(name).exists())
-    {
+    if run.is_taken() {
         return Err(Error::failed(format_args!(
             "{} is a run without a checkpoint yet: train --run {} --resume goes on with it",
             folder.display(),

@@ -10,7 +10,7 @@ use crate::catalogue::{self, Entry, Origin};
 use crate::config::Options;
 use crate::import::{self, ImportSource};
 use crate::layout::Layout;
-use crate::lock::Lock;
+use crate::lock;
 use crate::{install, published};
 
 /// Where a data set comes from.
@@ -59,7 +59,7 @@ pub fn fetch(name: &str, options: &Options) -> Result<PathBuf> {
     let entry = catalogue::find(name);
     let source = Source::of(name, entry, options)?;
     let lock = source.lock_name(name);
-    let _lock = lock.map(|lock| Lock::take(&options.cache(), lock)).transpose()?;
+    let _lock = lock.map(|name| lock::take(&options.cache(), name)).transpose()?;
     // Another process may have fetched it meanwhile.
     if !options.force && is_installed(name, &folder, options)? {
         return Ok(folder);

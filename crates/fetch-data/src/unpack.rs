@@ -73,7 +73,7 @@ fn is_old_tar(start: &[u8]) -> bool {
     bytes[0] != 0
         && tar::Header::from_byte_slice(bytes)
             .cksum()
-            .is_ok_and(|c| c == (0..512).map(sum).sum())
+            .is_ok_and(|c| c == (0..512).map(sum).sum::<u32>())
 }
 
 /// Unpacks `archive` into the folder `target`, at most `limit` bytes.

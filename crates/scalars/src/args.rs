@@ -5,8 +5,7 @@ use std::path::PathBuf;
 use clap::Parser;
 
 use crate::event::encode::Encoding;
-use crate::input::select::{Rename, Select};
-use crate::input::table::Options;
+use crate::input::select::Rename;
 
 const ABOUT: &str = "\
 Turn CSV metrics into TensorBoard event files, and back
@@ -22,7 +21,7 @@ Examples:
   scalars runs --plot --only '*loss'
   scalars --dump logs > all.csv";
 
-/// What `scalars` is asked to do.
+/// The command line of `scalars`, as it was given.
 #[derive(Debug, Clone, Parser)]
 #[command(version, about = ABOUT, long_about = None, after_help = EXAMPLES)]
 pub struct Args {
@@ -39,10 +38,10 @@ pub struct Args {
     /// Print event files (or folders of them) as CSV
     #[arg(long, conflicts_with_all = ["logdir", "plot", "html"], help_heading = "Output")]
     pub dump: bool,
-    /// Also how the weights in the checkpoints beside metrics.csv are distributed
+    /// Also write histograms of the weights in checkpoints/ next to metrics.csv
     #[arg(long, conflicts_with_all = ["follow", "dump"], help_heading = "Output")]
     pub histograms: bool,
-    /// Also the pictures that evaluate --samples wrote into samples/ beside metrics.csv
+    /// Also write the images that evaluate --samples put in samples/ next to metrics.csv
     #[arg(long, conflicts_with_all = ["follow", "dump"], help_heading = "Output")]
     pub images: bool,
     /// Draw the curves in the terminal
@@ -86,25 +85,4 @@ pub struct Args {
     #[command(flatten)]
     #[allow(missing_docs, reason = "clap would show it")]
     pub common: torchmill::cli::Common,
-}
-
-impl Args {
-    /// How CSVs are to be read.
-    pub fn table_options(&self) -> Options {
-        let select = Select {
-            only: self.only.clone(),
-            rename: self.rename.clone(),
-            prefix: self.tag_prefix.clone(),
-        };
-        Options {
-            step: self.step.clone(),
-            wall_time: self.wall_time.clone(),
-            select,
-            skip_bad: self.skip_bad,
-            // What is drawn is not rounded.
-            singles: self.encoding != Encoding::Double
-                && !self.plot
-                && self.html.is_none(),
-        }
-    }
 }

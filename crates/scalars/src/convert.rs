@@ -1,9 +1,9 @@
 //! CSV to event files, once.
 
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use torchmill::progress::{count, note, say};
+use torchmill::time::now;
 use torchmill::{Error, ErrorKind, Result};
 
 use crate::event::encode::Encoding;
@@ -36,7 +36,7 @@ impl Destination {
             },
             source: runs::source_name(source),
             encoding: self.encoding,
-            hparams: hparams::beside(source),
+            hparams: hparams::of_input(source),
         }
     }
 }
@@ -111,9 +111,4 @@ pub fn report_values(source: &Source, tally: &Tally) {
             tally.not_increasing.first
         ));
     }
-}
-
-/// Seconds since 1970-01-01 00:00 UTC.
-pub fn now() -> f64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |d| d.as_secs_f64())
 }

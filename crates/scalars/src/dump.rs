@@ -10,10 +10,8 @@ use torchmill::{Context, Error, Result};
 
 use crate::event::read::{Number, Others, RunReader};
 use crate::input::select::Select;
-use crate::{runs, walk};
-
-/// What the name of every event file has in it.
-pub const EVENT_FILE: &str = "tfevents";
+use crate::names::{distinct, path_parts};
+use crate::{event, walk};
 
 /// Prints the scalars of event files, and of folders of them, as CSV:
 /// `wall_time,step,tag,value`, with `run` first where there is more than one, or one in a
@@ -96,11 +94,12 @@ fn runs(inputs: &[PathBuf]) -> Result<BTreeMap<PathBuf, Vec<PathBuf>>> {
     let mut roots: Vec<(PathBuf, BTreeMap<PathBuf, Vec<PathBuf>>)> = Vec::new();
     for input in inputs {
         let (root, files) = if input.is_dir() {
-            let files = walk::files(input, |name| name.contains(EVENT_FILE))?;
+            let files = walk::files(input, |name| name.contains(event::FILE_MARK))?;
             if files.is_empty() {
                 return Err(Error::failed(format_args!(
-                    "{}: no file here or below is called *{EVENT_FILE}*",
-                    input.display()
+                    "{}: no file here or below is called *{}*",
+                    input.display(),
+                    event::FILE_MARK
                 )));
             }
             (input.as_path(), files)
@@ -126,11 +125,9 @@ fn runs(inputs: &[PathBuf]) -> Result<BTreeMap<PathBuf, Vec<PathBuf>>> {
     let names = if let [_] = roots.as_slice() {
         vec![PathBuf::new()]
     } else {
-        let parts = roots
-            .iter()
-            .map(|(root, _)| runs::path_parts(root))
-            .collect::<Result<Vec<_>>>()?;
-        runs::distinct(&parts).map_err(|twice| {
+        let parts =
+            roots.iter().map(|(root, _)| path_parts(root)).collect::<Result<Vec<_>>>()?;
+        distinct(&parts).map_err(|twice| {
             Error::usage(format_args!("{} is given twice", roots[twice].0.display()))
         })?
     };

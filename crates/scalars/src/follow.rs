@@ -10,9 +10,10 @@ use std::sync::mpsc::{self, Receiver, TryRecvError};
 use std::time::Duration;
 
 use torchmill::progress::{note, say};
+use torchmill::time::now;
 use torchmill::{Context, Error, Result, interrupt};
 
-use crate::convert::{Destination, now, report_rows, report_values};
+use crate::convert::{Destination, report_rows, report_values};
 use crate::event::file::Target;
 use crate::input::source::{Feed, Source};
 use crate::input::table::{Options, Table};
@@ -98,7 +99,7 @@ pub fn follow(
 /// One input being followed.
 struct Follower {
     source: Source,
-    /// Made anew for each start: the recipe beside the CSV may have changed.
+    /// Made anew for each start: the recipe next to the CSV may have changed.
     target: Box<dyn Fn(&Source) -> Target>,
     input: Input,
     reading: Option<Reading>,

@@ -1,24 +1,24 @@
 //! `--histograms`: how a run's weights are distributed after each epoch, for
-//! TensorBoard's HISTOGRAMS page. They come from the checkpoints beside metrics.csv, so
-//! that training need not stop to count, and runs of long ago have them.
+//! TensorBoard's HISTOGRAMS page. They are made from the checkpoints next to metrics.csv,
+//! so training does not stop for them, and old runs have them too.
 
 use half::{bf16, f16};
 use prost::Message;
 use safetensors::{Dtype, SafeTensors};
 use torchmill::progress::note;
-use torchmill::{Error, Result};
+use torchmill::{Error, Result, run};
 
-use crate::beside::{Kind, Values};
+use crate::artifacts::{Artifact, Values};
 use crate::event::proto::{Data, Histogram};
 
 /// Buckets between the least and the greatest weight, all of one width.
 const BUCKETS: usize = 64;
 
 /// The checkpoints.
-pub const CHECKPOINTS: Kind = Kind {
+pub const CHECKPOINTS: Artifact = Artifact {
     option: "--histograms",
-    folder: "checkpoints",
-    ending: "safetensors",
+    folder: run::CHECKPOINTS,
+    extension: run::WEIGHTS,
     what: "histogram",
     read,
 };

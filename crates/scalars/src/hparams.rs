@@ -1,5 +1,5 @@
-//! A run's hyperparameters: the config.toml beside its metrics.csv, flattened for
-//! TensorBoard's HPARAMS page.
+//! A run's hyperparameters for TensorBoard's HPARAMS page: the config.toml next to its
+//! metrics.csv, as dotted names and values.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -8,6 +8,7 @@ use std::path::Path;
 
 use torchmill::progress::note;
 use torchmill::recipe::{Setting, settings};
+use torchmill::run::CONFIG;
 
 use crate::event::proto::{HParam, HParamKind};
 use crate::input::source::Source;
@@ -15,12 +16,11 @@ use crate::input::source::Source;
 /// Longer texts are cut: they become a column of a table.
 const LONGEST_TEXT: usize = 200;
 
-/// The hyperparameters that belong to an input; none where there is no config.toml. One
-/// that cannot be read is no reason not to convert the metrics: it is named, and left
-/// out.
-pub fn beside(source: &Source) -> BTreeMap<String, HParam> {
+/// The hyperparameters that belong to an input; none if there is no config.toml. The
+/// metrics are converted even if it cannot be read: then a line says so.
+pub fn of_input(source: &Source) -> BTreeMap<String, HParam> {
     let Source::File(csv) = source else { return BTreeMap::new() };
-    let path = csv.with_file_name("config.toml");
+    let path = csv.with_file_name(CONFIG);
     match read(&path) {
         Ok(hparams) => hparams,
         Err(why) => {

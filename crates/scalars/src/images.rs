@@ -1,19 +1,24 @@
-//! `--images`: the pictures that `evaluate --samples` drew of a run's checkpoints, for
-//! TensorBoard's IMAGES page.
+//! `--images`: the contact sheets that `evaluate --samples` made of a run's checkpoints,
+//! for TensorBoard's IMAGES page.
 
 use image::ImageFormat;
 use prost::Message;
-use torchmill::{Error, Result};
+use torchmill::{Error, Result, run};
 
-use crate::beside::{Kind, Values};
+use crate::artifacts::{Artifact, Values};
 use crate::event::proto::{Data, Image};
 
-/// The pictures.
-pub const SAMPLES: Kind =
-    Kind { option: "--images", folder: "samples", ending: "png", what: "image", read };
+/// The contact sheets.
+pub const SAMPLES: Artifact = Artifact {
+    option: "--images",
+    folder: run::SAMPLES,
+    extension: "png",
+    what: "image",
+    read,
+};
 
 fn read(png: &[u8]) -> Result<Values> {
-    // Decoded whole: a browser shows half a picture without a word.
+    // Decoded whole: a browser would show half a picture and say nothing.
     let picture = image::load_from_memory_with_format(png, ImageFormat::Png)
         .map_err(Error::failed)?;
     let image = Image {

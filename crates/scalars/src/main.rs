@@ -1,7 +1,8 @@
 //! scalars: CSV metrics into TensorBoard event files, and back.
 
 mod args;
-mod beside;
+mod artifacts;
+mod config;
 mod convert;
 mod curves;
 mod dump;
@@ -12,6 +13,7 @@ mod hparams;
 mod html;
 mod images;
 mod input;
+mod names;
 mod plot;
 mod runs;
 mod sink;
@@ -20,67 +22,70 @@ mod walk;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use torchmill::{Error, Result};
+use torchmill::{Error, Result, cli};
 
 use args::Args;
-use convert::Destination;
+use config::{Config, Once};
 use input::source::Source;
 
 fn main() -> ExitCode {
-    torchmill::cli::main(|args: &Args| &args.common, run)
+    cli::main(|args: &Args| &args.common, run)
 }
 
 fn run(args: Args) -> Result<()> {
-    let options = args.table_options();
-    if args.dump {
-        return dump::dump(&args.inputs, &options.select, std::io::stdout().lock());
+    match Config::new(args) {
+        Config::Dump(task) => {
+            dump::dump(&task.inputs, &task.select, std::io::stdout().lock())
+        }
+        Config::Follow(task) => {
+            follow::follow(|| Source::all(&task.inputs), &task.destination, &task.options)
+        }
+        Config::Once(task) => run_once(&task),
     }
-    let draws = args.plot || args.html.is_some();
-    // Who wants to look at curves gets event files only on request.
-    let writes = !draws || args.histograms || args.images;
-    let logdir = args.logdir.or_else(|| writes.then(|| PathBuf::from("logs")));
-    let destination = logdir.map(|logdir| Destination {
-        logdir,
-        run: args.run.clone(),
-        encoding: args.encoding,
-    });
-    if let (true, Some(destination)) = (args.follow, &destination) {
-        return follow::follow(|| Source::all(&args.inputs), destination, &options);
-    }
-    let sources = Source::all(&args.inputs)?;
+}
+
+fn run_once(task: &Once) -> Result<()> {
+    let sources = Source::all(&task.inputs)?;
     if sources.is_empty() {
-        let folders: Vec<String> =
-            args.inputs.iter().map(|path| path.display().to_string()).collect();
-        let events = |folder: &PathBuf| {
-            walk::files(folder, |name| name.contains(dump::EVENT_FILE))
-        };
-        let hint = match args.inputs.iter().find_map(|folder| events(folder).ok()?.pop())
-        {
-            Some(_) => ", but there are event files: --dump prints them as CSV",
-            None => "",
-        };
-        return Err(Error::failed(format_args!(
-            "there is no metrics.csv in or below {}{hint}",
-            folders.join(", ")
-        )));
+        return Err(no_metrics(&task.inputs));
     }
-    if draws {
-        let charts = curves::read(&sources, args.run.as_deref(), &options)?;
-        if args.plot {
-            torchmill::cli::print(
-                plot::draw(&charts, plot::Look::of_stdout()).as_bytes(),
-            )?;
-        }
-        if let Some(path) = &args.html {
-            html::write(&charts, path)?;
-        }
+    if task.plot || task.html.is_some() {
+        draw(task, &sources)?;
     }
-    let Some(destination) = destination else { return Ok(()) };
-    convert::convert(&sources, &destination, &options)?;
-    let beside =
-        [(args.histograms, histograms::CHECKPOINTS), (args.images, images::SAMPLES)];
-    for (_, kind) in beside.iter().filter(|(asked, _)| *asked) {
-        kind.write(&sources, &destination)?;
+    let Some(destination) = &task.destination else { return Ok(()) };
+    convert::convert(&sources, destination, &task.options)?;
+    for artifact in &task.artifacts {
+        artifact.write(&sources, destination)?;
     }
     Ok(())
+}
+
+fn draw(task: &Once, sources: &[Source]) -> Result<()> {
+    let charts = curves::read(sources, task.run.as_deref(), &task.options)?;
+    if task.plot {
+        cli::print(plot::draw(&charts, plot::Look::of_stdout()).as_bytes())?;
+    }
+    if let Some(path) = &task.html {
+        html::write(&charts, path)?;
+    }
+    Ok(())
+}
+
+/// The error for folders in which no metrics.csv was found.
+fn no_metrics(folders: &[PathBuf]) -> Error {
+    let names: Vec<String> =
+        folders.iter().map(|path| path.display().to_string()).collect();
+    let has_events = |folder: &PathBuf| {
+        let found = walk::files(folder, |name| name.contains(event::FILE_MARK));
+        found.is_ok_and(|files| !files.is_empty())
+    };
+    let hint = if folders.iter().any(has_events) {
+        ", but there are event files: --dump prints them as CSV"
+    } else {
+        ""
+    };
+    Error::failed(format_args!(
+        "there is no metrics.csv in or below {}{hint}",
+        names.join(", ")
+    ))
 }

@@ -2,11 +2,13 @@
 //! folder.
 
 use std::ffi::OsString;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
-use torchmill::{Context, Error, Result};
+use torchmill::run::METRICS;
+use torchmill::{Error, Result};
 
 use crate::input::source::Source;
+use crate::names::{distinct, path_parts};
 
 /// The runs' names, one for each source. A file named metrics.csv is called after its
 /// folder, another after itself; where two would be called the same, folders above are
@@ -28,27 +30,6 @@ pub fn names(sources: &[Source], named: Option<&str>) -> Result<Vec<PathBuf>> {
     }
 }
 
-/// Of each path the last part, and of those that end alike as many more as tell them
-/// apart. An error is the index of one that nothing tells apart.
-pub fn distinct(parts: &[Vec<OsString>]) -> Result<Vec<PathBuf>, usize> {
-    let mut lengths = vec![1; parts.len()];
-    loop {
-        let names: Vec<PathBuf> =
-            parts.iter().zip(&lengths).map(|(p, &n)| last(p, n)).collect();
-        let clash = |i: usize| {
-            names.iter().enumerate().any(|(j, other)| j != i && *other == names[i])
-        };
-        let clashing: Vec<usize> = (0..names.len()).filter(|&i| clash(i)).collect();
-        if clashing.is_empty() {
-            return Ok(names);
-        }
-        if let Some(&i) = clashing.iter().find(|&&i| lengths[i] >= parts[i].len()) {
-            return Err(i);
-        }
-        clashing.iter().for_each(|&i| lengths[i] += 1);
-    }
-}
-
 /// A name for the event file: the CSV's own name without its ending.
 pub fn source_name(source: &Source) -> String {
     let name = match source {
@@ -67,28 +48,10 @@ fn parts(source: &Source) -> Result<Vec<OsString>> {
     let Source::File(path) = source else { return Ok(Vec::new()) };
     let mut parts = path_parts(path)?;
     let file = parts.pop().unwrap_or_default();
-    if file != "metrics.csv" || parts.is_empty() {
+    if file != METRICS || parts.is_empty() {
         parts.push(Path::new(&file).file_stem().unwrap_or_default().to_owned());
     }
     Ok(parts)
-}
-
-/// A path's names from the root on.
-pub fn path_parts(path: &Path) -> Result<Vec<OsString>> {
-    let absolute = std::path::absolute(path).doing("find", path)?;
-    let mut parts: Vec<OsString> = Vec::new();
-    for component in absolute.components() {
-        match component {
-            Component::Normal(part) => parts.push(part.to_owned()),
-            Component::ParentDir => drop(parts.pop()),
-            _ => {}
-        }
-    }
-    Ok(parts)
-}
-
-fn last(parts: &[OsString], n: usize) -> PathBuf {
-    parts[parts.len().saturating_sub(n)..].iter().collect()
 }
 
 #[cfg(test)]

@@ -1,15 +1,15 @@
 //! A network's loss and accuracy on a data set, the article's way.
 
 use tch::{Kind, Reduction, Tensor, no_grad};
+use torchmill::Result;
 use torchmill::metric::{EvaluatedImage, METRICS, Metric};
-use torchmill::{Result, interrupt};
+use torchmill::parallel::{self, Stop};
 
 pub use torchmill::metric::argmax;
 
 use crate::loader::{Batch, Dataset, Target};
 use crate::loss::{self, Loss};
 use crate::model::{Mode, Model};
-use crate::parallel;
 use crate::sampler::Epoch;
 use crate::tensor::floats;
 
@@ -89,8 +89,8 @@ pub fn evaluate(
     let target = Target { kind, device, seed: 0, epoch: 0 };
     let mut tally = Tally::new(loss, batch_size);
     let shared = Shared { model, loss };
-    let compute = |i| {
-        interrupt::check()?;
+    let compute = |i, stop: &Stop| {
+        stop.check()?;
         shared.outputs(&dataset.batch(epoch.batch(i), target)?, kind)
     };
     let _single = SingleThreads::start();

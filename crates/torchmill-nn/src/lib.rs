@@ -22,7 +22,6 @@ pub mod mix;
 pub mod model;
 pub mod optimizer;
 pub mod outputs;
-mod parallel;
 mod patterns;
 pub mod precision;
 pub mod recipe;

@@ -11,7 +11,7 @@ use tempfile::{NamedTempFile, TempDir, TempPath};
 use crate::{Context, Error, Result};
 
 /// What the names of unfinished files and folders begin with.
-const PREFIX: &str = ".partial-";
+pub(crate) const PREFIX: &str = ".partial-";
 /// What is younger than this may not be locked yet, or not any more.
 const NEW: Duration = Duration::from_secs(600);
 

@@ -133,9 +133,7 @@ impl Error {
     pub fn exit_status(&self) -> u8 {
         match self.kind {
             ErrorKind::ClosedPipe => 0,
-            ErrorKind::Failed | ErrorKind::NotThePublishedFile | ErrorKind::Cancelled => {
-                1
-            }
+            ErrorKind::Failed | ErrorKind::Cancelled => 1,
             ErrorKind::Usage => 2,
             ErrorKind::Interrupted => 130,
         }

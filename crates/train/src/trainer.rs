@@ -13,7 +13,7 @@ use torchmill::metric::{self, METRICS};
 use torchmill::metrics::{MetricsWriter, Point};
 use torchmill::progress::{self, Progress};
 use torchmill::schedule::Position;
-use torchmill::{Error, Result, interrupt};
+use torchmill::{Error, ErrorKind, Result, interrupt};
 use torchmill_nn::checkpoint;
 use torchmill_nn::evaluation::{self, Evaluation};
 use torchmill_nn::generator::Generator;
@@ -155,7 +155,7 @@ impl Trainer {
         let outcome = match &result {
             Ok((Outcome::TimeIsUp, _)) => "time is up".to_owned(),
             Ok((Outcome::Done, _)) => "done".to_owned(),
-            Err(Error::Interrupted(_)) => "interrupted".to_owned(),
+            Err(e) if e.kind() == ErrorKind::Interrupted => "interrupted".to_owned(),
             Err(e) => e.to_string(),
         };
         self.run_log.end(&outcome, self.completed)?;
@@ -318,7 +318,7 @@ impl Trainer {
         }
         enter_loader(&mut self.generator);
         match self.evaluate_average(&data.eval) {
-            Err(Error::Interrupted(_)) => {
+            Err(e) if e.kind() == ErrorKind::Interrupted => {
                 self.save_step(&epoch.generator)?;
                 Err(self.interrupted())
             }

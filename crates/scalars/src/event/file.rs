@@ -413,5 +413,4 @@ fn newest(target: &Target) -> Result<Option<PathBuf>> {
 }
 
 #[cfg(test)]
-#[path = "file_tests.rs"]
 mod tests;

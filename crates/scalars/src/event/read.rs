@@ -208,5 +208,4 @@ fn scalar(tensor: &Tensor) -> Option<Number> {
 }
 
 #[cfg(test)]
-#[path = "read_tests.rs"]
 mod tests;

@@ -5,15 +5,12 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use torchmill::run::METRICS;
 use torchmill::{Context, Error, Result, interrupt};
 
 use super::rows::Rows;
 use super::table::{Options, Point, Table, Tally};
-use crate::dump::EVENT_FILE;
-use crate::walk;
-
-/// What `train` calls its table.
-const METRICS: &str = "metrics.csv";
+use crate::{event, walk};
 
 /// Where a CSV comes from.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -41,7 +38,7 @@ impl Source {
                 sources.extend(found.into_iter().map(Self::File));
             } else if path
                 .file_name()
-                .is_some_and(|name| name.to_string_lossy().contains(EVENT_FILE))
+                .is_some_and(|name| name.to_string_lossy().contains(event::FILE_MARK))
             {
                 return Err(Error::usage(format_args!(
                     "{} is an event file: scalars --dump prints it as CSV",

@@ -395,5 +395,4 @@ fn plain(name: &str) -> String {
 }
 
 #[cfg(test)]
-#[path = "table_tests.rs"]
 mod tests;

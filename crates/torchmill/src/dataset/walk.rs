@@ -61,22 +61,21 @@ impl ImageWalk {
             if files.len().is_multiple_of(4096) {
                 interrupt::check()?;
             }
-            let path = match &entry {
-                Ok(entry) if entry.file_type().is_dir() => continue,
+            let path = match entry {
                 Ok(entry) if !entry.file_type().is_file() => continue,
-                Ok(entry) => entry.path(),
+                Ok(entry) => entry.into_path(),
                 // An image whose file is missing is an error when it is read.
-                Err(error) => match dangling_link(error) {
+                Err(error) => match dangling_link(&error) {
                     Some(path) if is_hidden(path.file_name().unwrap_or_default()) => {
                         continue;
                     }
-                    Some(path) => path,
+                    Some(path) => path.to_path_buf(),
                     None => return Err(unreadable(error)),
                 },
             };
-            if self.is_image(root, path) {
+            if self.is_image(root, &path) {
                 let relative = path.strip_prefix(root);
-                files.push(relative.unwrap_or(path).to_path_buf());
+                files.push(relative.unwrap_or(&path).to_path_buf());
             }
         }
         files.sort_unstable_by(|a, b| sort_key(a).cmp(&sort_key(b)));

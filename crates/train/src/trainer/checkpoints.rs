@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use torchmill::{Context, Error, Result, progress};
+use torchmill::{Context, Error, ErrorKind, Result, progress};
 use torchmill_nn::checkpoint;
 use torchmill_nn::generator::Generator;
 use torchmill_nn::state::{BatchOrder, State, state_path};
@@ -84,7 +84,7 @@ impl Trainer {
 
     /// The error for an interruption during work that comes after the last checkpoint.
     pub(super) fn interrupted_after_saving(&self, error: Error) -> Error {
-        if matches!(error, Error::Interrupted(_)) { self.interrupted() } else { error }
+        if error.kind() == ErrorKind::Interrupted { self.interrupted() } else { error }
     }
 
     /// The error for an interruption: what is saved, and how to continue.
@@ -93,7 +93,7 @@ impl Trainer {
             Some(path) => format!("saved as {}", path.display()),
             None => "nothing is saved yet".to_owned(),
         };
-        Error::Interrupted(format!(
+        Error::interrupted(format_args!(
             "interrupted after step {}; {saved}; go on with: train --run {} --resume",
             self.completed.steps,
             self.config.run_dir.path().display()

@@ -1,0 +1,116 @@
+//! What the command line asks for, checked and complete.
+
+use std::path::{Path, PathBuf};
+
+use crate::args::Args;
+use crate::artifacts::Artifact;
+use crate::convert::Destination;
+use crate::event::encode::Encoding;
+use crate::input::select::Select;
+use crate::input::table::Options;
+use crate::{histograms, images};
+
+/// The log folder where none is named.
+const LOGDIR: &str = "logs";
+
+/// What to do, and with what.
+pub enum Config {
+    /// Print event files as CSV.
+    Dump(Dump),
+    /// Convert CSVs as they grow.
+    Follow(Follow),
+    /// Convert or draw CSVs once.
+    Once(Once),
+}
+
+/// `--dump`.
+pub struct Dump {
+    /// Event files, and folders of them.
+    pub inputs: Vec<PathBuf>,
+    /// Which tags.
+    pub select: Select,
+}
+
+/// `--follow`.
+pub struct Follow {
+    /// CSVs, and folders of them.
+    pub inputs: Vec<PathBuf>,
+    /// Where the event files go.
+    pub destination: Destination,
+    /// How CSVs are read.
+    pub options: Options,
+}
+
+/// Everything else.
+pub struct Once {
+    /// CSVs, and folders of them.
+    pub inputs: Vec<PathBuf>,
+    /// The only run's name, instead of the input's own.
+    pub run: Option<String>,
+    /// How CSVs are read.
+    pub options: Options,
+    /// Draw the curves in the terminal.
+    pub plot: bool,
+    /// Write a page with the curves here; `-` is standard output.
+    pub html: Option<PathBuf>,
+    /// Where the event files go; `None` if only curves are drawn.
+    pub destination: Option<Destination>,
+    /// What else goes there.
+    pub artifacts: Vec<Artifact>,
+}
+
+impl Config {
+    /// Takes the arguments apart.
+    pub fn new(args: Args) -> Self {
+        let options = options(&args);
+        if args.dump {
+            return Self::Dump(Dump { inputs: args.inputs, select: options.select });
+        }
+        let logdir = args.logdir.as_deref().unwrap_or(Path::new(LOGDIR));
+        let destination = Destination {
+            logdir: logdir.to_owned(),
+            run: args.run.clone(),
+            encoding: args.encoding,
+        };
+        if args.follow {
+            return Self::Follow(Follow { inputs: args.inputs, destination, options });
+        }
+        let draws = args.plot || args.html.is_some();
+        let mut artifacts = Vec::new();
+        if args.histograms {
+            artifacts.push(histograms::CHECKPOINTS);
+        }
+        if args.images {
+            artifacts.push(images::SAMPLES);
+        }
+        // To look at curves is no reason to write event files.
+        let writes = !draws || args.logdir.is_some() || !artifacts.is_empty();
+        Self::Once(Once {
+            inputs: args.inputs,
+            run: args.run,
+            options,
+            plot: args.plot,
+            html: args.html,
+            destination: writes.then_some(destination),
+            artifacts,
+        })
+    }
+}
+
+/// How CSVs are to be read.
+fn options(args: &Args) -> Options {
+    let select = Select {
+        only: args.only.clone(),
+        rename: args.rename.clone(),
+        prefix: args.tag_prefix.clone(),
+    };
+    let draws = args.plot || args.html.is_some();
+    Options {
+        step: args.step.clone(),
+        wall_time: args.wall_time.clone(),
+        select,
+        skip_bad: args.skip_bad,
+        // What is drawn is not rounded.
+        singles: args.encoding != Encoding::Double && !draws,
+    }
+}
