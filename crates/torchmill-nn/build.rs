@@ -1,4 +1,5 @@
-//! Compiles our C++ against the libtorch that tch is built with, as tch does its own C++.
+//! Compiles the kernels' C++ against the libtorch that tch is built with, as tch does its
+//! own C++.
 
 #[path = "../rpath.rs"]
 mod rpath;
@@ -10,21 +11,23 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for name in ["LIBTORCH_INCLUDE", "LIBTORCH_CXX11_ABI"] {
         println!("cargo:rerun-if-env-changed={name}");
     }
-    let sources =
-        ["src/batch_norm.cpp", "src/conv2d.cpp", "src/fused.cpp", "src/max_pool.cpp"];
-    for source in sources.iter().chain(&["src/cpp.h"]) {
+    let sources = ["batch_norm", "conv2d", "fused_optimizer", "max_pool"]
+        .map(|name| format!("src/kernel/{name}.cpp"));
+    for source in &sources {
         println!("cargo:rerun-if-changed={source}");
     }
-    // torch-sys says where the libraries are, wherever it took them from; the headers lie
-    // beside them.
+    for source in ["src/kernel/kernels.h", "src/kernel/bridge.rs"] {
+        println!("cargo:rerun-if-changed={source}");
+    }
+    // torch-sys says where the libraries are, wherever it took them from. The headers are in
+    // the same installation.
     let lib = PathBuf::from(std::env::var("DEP_TCH_LIBTORCH_LIB")?);
     let root = std::env::var_os("LIBTORCH_INCLUDE").map(PathBuf::from);
     let root = root
         .or_else(|| lib.parent().map(Path::to_path_buf))
-        .ok_or("libtorch is nowhere")?;
+        .ok_or("torch-sys does not say where libtorch is")?;
     let abi = std::env::var("LIBTORCH_CXX11_ABI").unwrap_or_else(|_| "1".to_owned());
-    cc::Build::new()
-        .cpp(true)
+    cxx_build::bridge("src/kernel/bridge.rs")
         .warnings(false)
         .std("c++17")
         .include(root.join("include"))

@@ -1,23 +1,18 @@
 //! What `train` and `evaluate` share, on libtorch: networks, batches, losses, optimizers,
 //! checkpoints.
 
-mod batch_norm;
 pub mod checkpoint;
-mod conv2d;
-mod cpp;
 pub mod device;
-mod element;
 pub mod evaluation;
 pub mod exit;
-mod fused;
 pub mod generator;
 pub mod gradients;
 pub mod groups;
 pub mod initialise;
+mod kernel;
 mod layer;
 pub mod loader;
 pub mod loss;
-mod max_pool;
 pub mod mix;
 pub mod model;
 pub mod optimizer;

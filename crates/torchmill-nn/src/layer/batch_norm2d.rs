@@ -6,7 +6,7 @@ use torchmill::Error;
 
 use super::arguments::{agreed, epsilon, yes};
 use super::{Arguments, Builder, Fused, Layer, LayerError, Mode};
-use crate::batch_norm::{Parameters, batch_norm};
+use crate::kernel::batch_norm::{Parameters, batch_norm};
 
 /// torch.nn.BatchNorm2d over the channels of `[N, C, H, W]`, a shape that the output has
 /// too.

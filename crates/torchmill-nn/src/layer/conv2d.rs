@@ -7,7 +7,7 @@ use torchmill::{Error, Result};
 
 use super::arguments::{Pair, agreed, padding, positive, positive_pair, yes};
 use super::{Arguments, Builder, Layer, LayerError, Mode};
-use crate::conv2d::conv2d;
+use crate::kernel::conv2d::conv2d;
 
 /// torch.nn.Conv2d: `[N, in_channels, H, W]` to `[N, out_channels, H', W']`.
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -5,7 +5,7 @@ use tch::Tensor;
 
 use super::{Arguments, Builder, Layer, LayerError, Mode};
 use super::arguments::{Pair, padding, positive_pair};
-use crate::max_pool::max_pool2d;
+use crate::kernel::max_pool::max_pool2d;
 
 /// torch.nn.MaxPool2d: `[N, C, H, W]` to `[N, C, H', W']`.
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -6,8 +6,8 @@ use torchmill::Result;
 use torchmill::recipe::refuse;
 
 use super::{Buffer, Update, UpdateRule, check_lr, is_valid};
-use crate::fused::{self, Lists};
 use crate::groups::Group;
+use crate::kernel::fused_optimizer::{self, Lists};
 
 /// torch.optim.Adam's arguments.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -82,7 +82,7 @@ impl Adam {
         updates: &mut [Update],
         decoupled: bool,
     ) -> Result<(), TchError> {
-        let settings = fused::Adam {
+        let settings = fused_optimizer::Adam {
             lr: group.lr,
             beta1: self.betas[0],
             beta2: self.betas[1],

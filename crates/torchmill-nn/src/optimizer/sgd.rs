@@ -6,8 +6,8 @@ use torchmill::Result;
 use torchmill::recipe::refuse;
 
 use super::{Buffer, Update, UpdateRule, check_lr, is_valid};
-use crate::fused::{self, Lists};
 use crate::groups::Group;
+use crate::kernel::fused_optimizer::{self, Lists};
 
 /// torch.optim.SGD's arguments.
 #[derive(Debug, Serialize, Deserialize)]
@@ -79,7 +79,7 @@ impl UpdateRule for Sgd {
         step: u64,
         updates: &mut [Update],
     ) -> Result<(), TchError> {
-        let settings = fused::Sgd {
+        let settings = fused_optimizer::Sgd {
             lr: group.lr,
             momentum: self.momentum,
             dampening: self.dampening,

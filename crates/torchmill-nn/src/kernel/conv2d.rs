@@ -4,33 +4,18 @@
 //! oneDNN's convolutions, which ATen calls, go along the rows of images, and leave most
 //! of a vector or an AMX tile empty where rows are short: on 2 cores with AMX, the three
 //! 512x512x3x3 convolutions of a ResNet-18 for CIFAR, on 4x4 pixels, took a third of a
-//! bf16 step of 64 images, for a fifth of its operations. A matrix of what the kernel
-//! sees at each place (im2col: K. Chellapilla et al., "High Performance Convolutional
-//! Neural Networks for Document Processing", 2006) has no short rows; making it is what
-//! this costs, and larger images pay more for it than they gain. That step went from 354
-//! to 269 ms.
+//! bf16 step of 64 images, but are a fifth of its operations. im2col (K. Chellapilla et
+//! al., "High Performance Convolutional Neural Networks for Document Processing", 2006)
+//! makes a matrix that has no short rows. Making it costs time, which larger images do not
+//! win back. That step went from 354 to 269 ms.
 
-use std::ffi::c_char;
-use std::ptr::null;
 use std::sync::LazyLock;
 
 use tch::{Kind, TchError, Tensor};
-use torch_sys::C_tensor;
 
-use crate::cpp::made;
+use super::bridge::ffi::{self, ConvPlan};
+use super::bridge::{from_cpp, to_cpp};
 use crate::precision::{cpu_has_amx, cpu_has_bf16};
-
-/// How to compute a convolution, without dilation and groups: as in conv2d.cpp.
-#[repr(C)]
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Conv2d {
-    stride: [i64; 2],
-    padding: [i64; 2],
-    /// Which of its three results come of a product of matrices; the others are ATen's.
-    output: bool,
-    weight_gradient: bool,
-    input_gradient: bool,
-}
 
 /// What the processor multiplies bf16 matrices with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,13 +25,69 @@ enum Bf16 {
     No,
 }
 
-static BF16: LazyLock<Bf16> = LazyLock::new(|| match () {
-    () if cpu_has_amx() => Bf16::Amx,
-    () if cpu_has_bf16() => Bf16::Avx512,
-    () => Bf16::No,
+static BF16: LazyLock<Bf16> = LazyLock::new(|| {
+    if cpu_has_amx() {
+        Bf16::Amx
+    } else if cpu_has_bf16() {
+        Bf16::Avx512
+    } else {
+        Bf16::No
+    }
 });
 
-/// `torch.nn.functional.conv2d` of `[N, C, H, W]`, differentiable.
+/// The sizes of a convolution without dilation and groups.
+struct ConvShape {
+    images: i64,
+    in_channels: i64,
+    out_channels: i64,
+    /// Height and width, as in the fields below.
+    input: [i64; 2],
+    kernel: [i64; 2],
+    stride: [i64; 2],
+    padding: [i64; 2],
+}
+
+impl ConvShape {
+    /// `None` if the sizes do not fit each other; ATen then says what is wrong.
+    fn new(
+        x: &Tensor,
+        weight: &Tensor,
+        stride: [i64; 2],
+        padding: [i64; 2],
+    ) -> Option<Self> {
+        let &[images, in_channels, height, width] = &x.size()[..] else { return None };
+        let &[out_channels, channels, kernel_height, kernel_width] = &weight.size()[..]
+        else {
+            return None;
+        };
+        if in_channels != channels {
+            return None;
+        }
+        Some(Self {
+            images,
+            in_channels,
+            out_channels,
+            input: [height, width],
+            kernel: [kernel_height, kernel_width],
+            stride,
+            padding,
+        })
+    }
+
+    /// The output's height and width; `None` if the kernel does not fit into the input.
+    fn output(&self) -> Option<[i64; 2]> {
+        Some([self.output_size(0)?, self.output_size(1)?])
+    }
+
+    fn output_size(&self, dimension: usize) -> Option<i64> {
+        let stride = self.stride[dimension];
+        let padding = self.padding[dimension];
+        let room = self.input[dimension] + 2 * padding - self.kernel[dimension];
+        (stride > 0 && padding >= 0 && room >= 0).then(|| room / stride + 1)
+    }
+}
+
+/// `torch.nn.functional.conv2d` of `[N, C, H, W]`. Differentiable once.
 pub(crate) fn conv2d(
     x: &Tensor,
     weight: &Tensor,
@@ -56,108 +97,76 @@ pub(crate) fn conv2d(
     dilation: [i64; 2],
     groups: i64,
 ) -> Result<Tensor, TchError> {
-    // What was measured; ATen says what is wrong with shapes that do not fit.
+    // The limits below were measured on x86-64.
     let plain = cfg!(target_arch = "x86_64")
         && groups == 1
         && dilation == [1, 1]
         && x.kind() == weight.kind();
     if plain
-        && let (
-            &[images, from, height, width],
-            &[to, channels, kernel_height, kernel_width],
-        ) = (&x.size()[..], &weight.size()[..])
-        && from == channels
+        && let Some(shape) = ConvShape::new(x, weight, stride, padding)
+        && let Some(plan) = choose(x.kind(), *BF16, &shape)
+        && let Some(y) = im2col_matmul(x, weight, bias, plan)?
     {
-        let (input, kernel) = ([height, width], [kernel_height, kernel_width]);
-        let how =
-            choose(x.kind(), *BF16, images, [from, to], input, kernel, stride, padding);
-        if let Some(how) = how
-            && let Some(y) = by_products(x, weight, bias, how)?
-        {
-            return Ok(y);
-        }
+        return Ok(y);
     }
     x.f_conv2d(weight, bias, stride, padding, dilation, groups)
 }
 
-/// Which results to compute as products of matrices, if any. The limits are where times
-/// met, with AMX, with AVX512-BF16 and in float32, among 80 layers of 32 to 512 channels,
-/// 1 to 16 pixels wide, in batches of 16 to 256; docs/speed.md has some of them.
-#[expect(clippy::too_many_arguments, reason = "a convolution has so many sizes")]
-fn choose(
-    kind: Kind,
-    bf16: Bf16,
-    images: i64,
-    [from, to]: [i64; 2],
-    input: [i64; 2],
-    kernel: [i64; 2],
-    stride: [i64; 2],
-    padding: [i64; 2],
-) -> Option<Conv2d> {
-    let amx = kind == Kind::BFloat16 && bf16 == Bf16::Amx;
-    if !(kind == Kind::Float || kind == Kind::BFloat16 && bf16 != Bf16::No) {
+/// Which results to compute as products of matrices; `None` for none of them.
+///
+/// The limits are where both ways took the same time, with AMX, with AVX512-BF16 and in
+/// float32, among 80 layers of 32 to 512 channels, 1 to 16 pixels wide, in batches of 16
+/// to 256; docs/speed.md has some of them.
+fn choose(kind: Kind, bf16: Bf16, shape: &ConvShape) -> Option<ConvPlan> {
+    let uses_amx = kind == Kind::BFloat16 && bf16 == Bf16::Amx;
+    let is_float = kind == Kind::Float;
+    if !is_float && (kind != Kind::BFloat16 || bf16 == Bf16::No) {
         return None;
     }
-    let fits = |i: usize| {
-        stride[i] > 0 && padding[i] >= 0 && input[i] + 2 * padding[i] >= kernel[i]
-    };
-    if images == 0 || !fits(0) || !fits(1) {
+    let output = shape.output()?;
+    if shape.images == 0 {
         return None;
     }
-    let size = |i: usize| (input[i] + 2 * padding[i] - kernel[i]) / stride[i] + 1;
-    let output = [size(0), size(1)];
-    // How many places there are for each channel that is made: how large the matrix is
-    // beside the weights.
-    let share = |[height, width]: [i64; 2], channels: i64| {
-        images * height * width / channels.max(1)
+    // The size of the im2col matrix in proportion to the weights: its rows for each
+    // channel that is computed.
+    let rows_per_channel = |[height, width]: [i64; 2], channels: i64| {
+        shape.images * height * width / channels.max(1)
     };
-    // Weights that a core's cache does not hold are read anew for each short row;
-    // AVX512-BF16 is not fast enough to wait.
-    let many = from * to * kernel[0] * kernel[1] >= 1 << 20;
-    let short = |size: [i64; 2], channels: i64| {
-        many && size[1] <= 4 && share(size, channels) <= 4
+    let [kernel_height, kernel_width] = shape.kernel;
+    let weights = shape.in_channels * shape.out_channels * kernel_height * kernel_width;
+    // Weights that do not fit in a core's cache are read again for each short row.
+    let many_weights = weights >= 1 << 20;
+    let short_rows = |size: [i64; 2], channels: i64| {
+        many_weights && size[1] <= 4 && rows_per_channel(size, channels) <= 4
     };
-    let fast = kind == Kind::Float || amx;
-    // Of the weights' gradient, a row is what is summed over: AMX takes 32 pixels at a
-    // time.
-    let weights_share = if amx && output[1] <= 8 { 16 } else { 4 };
-    let whole = stride == [1, 1] && (0..2).all(|i| padding[i] < kernel[i]);
-    let how = Conv2d {
-        stride,
-        padding,
-        output: fast && short(output, to),
-        weight_gradient: share(output, to) <= weights_share,
-        input_gradient: fast && whole && short(input, from),
+    // AVX512-BF16 is not fast enough for the output and the input's gradient.
+    let fast = is_float || uses_amx;
+    // The weights' gradient sums over a row; AMX takes 32 pixels at a time.
+    let weights_limit = if uses_amx && output[1] <= 8 { 16 } else { 4 };
+    let dense = shape.stride == [1, 1]
+        && shape.padding[0] < shape.kernel[0]
+        && shape.padding[1] < shape.kernel[1];
+    let plan = ConvPlan {
+        stride: shape.stride,
+        padding: shape.padding,
+        output: fast && short_rows(output, shape.out_channels),
+        weight_gradient: rows_per_channel(output, shape.out_channels) <= weights_limit,
+        input_gradient: fast && dense && short_rows(shape.input, shape.in_channels),
     };
-    (how.output || how.weight_gradient || how.input_gradient).then_some(how)
+    (plan.output || plan.weight_gradient || plan.input_gradient).then_some(plan)
 }
 
-/// `None` where the input and the weight are not in channels-last layout on the CPU.
-fn by_products(
+/// Computes a convolution as `plan` says. `None` if the input and the weight are not in
+/// channels-last layout on the CPU.
+fn im2col_matmul(
     x: &Tensor,
     weight: &Tensor,
     bias: Option<&Tensor>,
-    how: Conv2d,
+    plan: ConvPlan,
 ) -> Result<Option<Tensor>, TchError> {
-    let mut error = std::ptr::null_mut();
-    let bias = bias.map_or(null(), |b| b.as_ptr());
-    // SAFETY: tch's tensors are pointers to at::Tensor, and they live through the call,
-    // which only reads them.
-    let tensor =
-        unsafe { torchmill_conv2d(x.as_ptr(), weight.as_ptr(), bias, &how, &mut error) };
-    // SAFETY: it is what such a function returns.
-    unsafe { made(tensor, error) }
-}
-
-unsafe extern "C" {
-    /// In conv2d.cpp.
-    fn torchmill_conv2d(
-        x: *const C_tensor,
-        weight: *const C_tensor,
-        bias: *const C_tensor,
-        how: &Conv2d,
-        error: *mut *mut c_char,
-    ) -> *mut C_tensor;
+    let undefined = Tensor::new();
+    let bias = bias.unwrap_or(&undefined);
+    from_cpp(ffi::conv2d(to_cpp(x), to_cpp(weight), to_cpp(bias), &plan))
 }
 
 #[cfg(test)]
@@ -167,10 +176,9 @@ mod tests {
     use tch::Device;
 
     use super::*;
-    use crate::tensor::channels_last;
-    use crate::tensor::floats;
+    use crate::tensor::{channels_last, floats};
 
-    /// The gradients of all that goes in, for an output's gradient that is no constant,
+    /// The gradients of all that goes in, for an output's gradient that is not constant,
     /// and the output.
     fn results(
         inputs: &[Tensor],
@@ -227,18 +235,18 @@ mod tests {
             let whole = stride == [1, 1] && padding[0] < kernel[0] && padding[1] < kernel[1];
             let [output, weight_gradient, input_gradient] = ways;
             let input_gradient = input_gradient && whole;
-            let how = Conv2d { stride, padding, output, weight_gradient, input_gradient };
-            let ours = results(&inputs, |x, w, b| by_products(x, w, b, how).unwrap().unwrap());
+            let plan = ConvPlan { stride, padding, output, weight_gradient, input_gradient };
+            let ours = results(&inputs, |x, w, b| im2col_matmul(x, w, b, plan).unwrap().unwrap());
             let exactly: Vec<Tensor> = inputs.iter().map(|t| t.to_kind(Kind::Double)).collect();
             let exact = results(&exactly, |x, w, b| x.conv2d(w, b, stride, padding, [1, 1], 1));
             let atens = results(&inputs, |x, w, b| x.conv2d(w, b, stride, padding, [1, 1], 1));
-            let by_products: &[bool] = if with_bias {
+            let is_product: &[bool] = if with_bias {
                 &[input_gradient, weight_gradient, true, output]
             } else {
                 &[input_gradient, weight_gradient, output]
             };
-            for (((ours, exact), atens), by_products) in ours.iter().zip(&exact).zip(&atens).zip(by_products) {
-                if !by_products {
+            for (((ours, exact), atens), is_product) in ours.iter().zip(&exact).zip(&atens).zip(is_product) {
+                if !is_product {
                     // libtorch 2.11 reads what nobody wrote in some bf16 convolutions
                     // whose output is one pixel wide.
                     if !bf16 || ours.size()[3] > 1 {
@@ -257,7 +265,7 @@ mod tests {
 
     #[test]
     fn a_weights_gradient_lies_as_the_weight_does() {
-        let how = Conv2d {
+        let plan = ConvPlan {
             stride: [1, 1],
             padding: [1, 1],
             output: true,
@@ -268,7 +276,7 @@ mod tests {
         let weight =
             channels_last(&Tensor::rand([5, 3, 3, 3], (Kind::Float, Device::Cpu)));
         let weight = weight.set_requires_grad(true);
-        let y = by_products(&x, &weight, None, how).unwrap().unwrap();
+        let y = im2col_matmul(&x, &weight, None, plan).unwrap().unwrap();
         let gradient =
             Tensor::run_backward(&[y.sum(Kind::Float)], &[&weight], false, false);
         assert_eq!(gradient[0].size(), [5, 3, 3, 3]);
@@ -277,27 +285,28 @@ mod tests {
             "the optimizer need not copy it"
         );
         assert!(
-            by_products(&x.contiguous(), &weight, None, how).unwrap().is_none(),
+            im2col_matmul(&x.contiguous(), &weight, None, plan).unwrap().is_none(),
             "channels first"
         );
     }
 
     #[test]
     fn small_images_with_many_weights_are_multiplied() {
-        let resnet = |kind, bf16, channels, side, stride| {
-            let how = choose(
-                kind,
-                bf16,
-                64,
-                channels,
-                [side, side],
-                [3, 3],
-                [stride, stride],
-                [1, 1],
-            );
-            how.map(|h| (h.output, h.weight_gradient, h.input_gradient))
+        let resnet = |kind, bf16, [in_channels, out_channels]: [i64; 2], side, stride| {
+            let shape = ConvShape {
+                images: 64,
+                in_channels,
+                out_channels,
+                input: [side, side],
+                kernel: [3, 3],
+                stride: [stride, stride],
+                padding: [1, 1],
+            };
+            let plan = choose(kind, bf16, &shape);
+            plan.map(|p| (p.output, p.weight_gradient, p.input_gradient))
         };
-        let (bf16, float) = (Kind::BFloat16, Kind::Float);
+        let bf16 = Kind::BFloat16;
+        let float = Kind::Float;
         assert_eq!(resnet(bf16, Bf16::Amx, [512, 512], 4, 1), Some((true, true, true)));
         assert_eq!(resnet(float, Bf16::No, [512, 512], 4, 1), Some((true, true, true)));
         assert_eq!(
@@ -309,19 +318,27 @@ mod tests {
         assert_eq!(resnet(bf16, Bf16::Amx, [256, 256], 8, 1), Some((false, true, false)));
         assert_eq!(resnet(float, Bf16::Amx, [256, 256], 8, 1), None);
         assert_eq!(resnet(bf16, Bf16::Amx, [64, 64], 32, 1), None);
-        // What does not fit is left to ATen, which says so.
-        assert_eq!(
-            choose(float, Bf16::No, 1, [1, 1], [2, 2], [3, 3], [1, 1], [0, 0]),
-            None
-        );
-        assert_eq!(
-            choose(float, Bf16::No, 1, [1, 1], [4, 4], [3, 3], [0, 1], [0, 0]),
-            None
-        );
-        assert_eq!(
-            choose(float, Bf16::No, 0, [1, 1], [4, 4], [3, 3], [1, 1], [0, 0]),
-            None
-        );
+    }
+
+    #[test]
+    fn sizes_that_do_not_fit_are_left_to_aten() {
+        let fits = ConvShape {
+            images: 1,
+            in_channels: 1,
+            out_channels: 1,
+            input: [4, 4],
+            kernel: [3, 3],
+            stride: [1, 1],
+            padding: [0, 0],
+        };
+        assert!(choose(Kind::Float, Bf16::No, &fits).is_some());
+        for wrong in [
+            ConvShape { input: [2, 2], ..fits },
+            ConvShape { stride: [0, 1], ..fits },
+            ConvShape { images: 0, ..fits },
+        ] {
+            assert_eq!(choose(Kind::Float, Bf16::No, &wrong), None);
+        }
     }
 
     #[test]

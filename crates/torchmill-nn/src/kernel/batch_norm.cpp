@@ -1,0 +1,248 @@
+// The batch norm of batch_norm.rs as a function for autograd.
+#include <ATen/Parallel.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "kernels.h"
+#include "torchmill-nn/src/kernel/bridge.rs.h"
+
+namespace torchmill {
+namespace {
+
+// [N, C, H, W] in channels-last layout is a matrix [pixels, C]. It is processed in blocks of 16 KiB, or of 16 pixels where
+// these are larger.
+struct Blocks {
+    size_t pixels, channels, pixels_in_block;
+
+    explicit Blocks(const at::Tensor& x)
+        : pixels(x.numel() / x.size(1)), channels(x.size(1)),
+          pixels_in_block(std::max<size_t>(16, 16384 / (channels * x.element_size()))) {}
+
+    size_t count() const { return (pixels + pixels_in_block - 1) / pixels_in_block; }
+    size_t size(size_t block) const { return std::min(pixels_in_block, pixels - block * pixels_in_block); }
+
+    // A block of a tensor of this shape; nothing of an undefined one.
+    template <typename T>
+    rust::Slice<const T> read(const at::Tensor& t, size_t block) const {
+        if (!t.defined()) return {};
+        return read_slice<T>(t, block * pixels_in_block * channels, size(block) * channels);
+    }
+    template <typename T>
+    rust::Slice<T> write(const at::Tensor& t, size_t block) const {
+        if (!t.defined()) return {};
+        return write_slice<T>(t, block * pixels_in_block * channels, size(block) * channels);
+    }
+
+    // Calls work(block) for each block, in libtorch's threads.
+    template <typename Work>
+    void for_each(const Work& work) const {
+        const int64_t grain = std::max<int64_t>(1, GRAIN / (pixels_in_block * channels));
+        at::parallel_for(0, count(), grain, [&](int64_t first, int64_t end) {
+            for (int64_t block = first; block < end; block++) work(size_t(block));
+        });
+    }
+};
+
+// Two sums for each channel of each block.
+struct PartialSums {
+    std::vector<float> values;
+    size_t channels;
+
+    explicit PartialSums(const Blocks& blocks) : values(blocks.count() * blocks.channels * 2), channels(blocks.channels) {}
+    rust::Slice<float> first(size_t block) { return {values.data() + block * channels * 2, channels}; }
+    rust::Slice<float> second(size_t block) { return {values.data() + (block * 2 + 1) * channels, channels}; }
+};
+
+// Of each channel the mean, and the sum of the squared deviations from it.
+struct Moments {
+    std::vector<double> mean, squares;
+};
+
+Moments moments(const at::Tensor& x, const Blocks& blocks) {
+    PartialSums partial(blocks);
+    for_element_type(x, [&](auto zero) {
+        using T = decltype(zero);
+        blocks.for_each([&](size_t block) {
+            batch_norm_statistics(blocks.read<T>(x, block), partial.first(block), partial.second(block));
+        });
+    });
+    // T. F. Chan et al., "Updating Formulae and a Pairwise Algorithm for Computing Sample Variances", 1979.
+    Moments all{std::vector<double>(blocks.channels), std::vector<double>(blocks.channels)};
+    double before = 0;
+    for (size_t block = 0; block < blocks.count(); block++) {
+        const double here = blocks.size(block), both = before + here;
+        const auto mean = partial.first(block), squares = partial.second(block);
+        for (size_t c = 0; c < blocks.channels; c++) {
+            const double difference = mean[c] - all.mean[c];
+            all.mean[c] += difference * (here / both);
+            all.squares[c] += squares[c] + difference * difference * (before * here / both);
+        }
+        before = both;
+    }
+    return all;
+}
+
+float* floats(const at::Tensor& t) { return t.mutable_data_ptr<float>(); }
+const float* const_floats(const at::Tensor& t) { return t.const_data_ptr<float>(); }
+
+// The running mean and unbiased variance move towards the batch's.
+void update_running(
+    const at::Tensor& running_mean, const at::Tensor& running_var, const Moments& batch, double count, double momentum) {
+    float *mean = floats(running_mean), *var = floats(running_var);
+    for (size_t c = 0; c < batch.mean.size(); c++) {
+        mean[c] = momentum * batch.mean[c] + (1 - momentum) * mean[c];
+        var[c] = momentum * (batch.squares[c] / (count - 1)) + (1 - momentum) * var[c];
+    }
+}
+
+// The values for each channel that a batch is normalised with: y = scale * x + shift.
+struct Normalisation {
+    at::Tensor mean, inverse_deviation, scale, shift;
+
+    Normalisation(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, const Moments& m, double eps) {
+        const size_t channels = m.mean.size();
+        const double count = x.numel() / channels;
+        mean = at::empty({int64_t(channels)}, x.options().dtype(at::kFloat));
+        inverse_deviation = at::empty_like(mean);
+        scale = at::empty_like(mean);
+        shift = at::empty_like(mean);
+        for (size_t c = 0; c < channels; c++) {
+            const double inverse = 1 / std::sqrt(m.squares[c] / count + eps);
+            const float factor = weight.defined() ? inverse * const_floats(weight)[c] : inverse;
+            floats(mean)[c] = m.mean[c];
+            floats(inverse_deviation)[c] = inverse;
+            floats(scale)[c] = factor;
+            floats(shift)[c] = (bias.defined() ? const_floats(bias)[c] : 0) - m.mean[c] * factor;
+        }
+    }
+};
+
+// Of each channel the sum of the gradient, and of the gradient times x - mean.
+struct GradientSums {
+    std::vector<double> sum, dot;
+};
+
+GradientSums gradient_sums(
+    const at::Tensor& x, const at::Tensor& y, const at::Tensor& gradient, const at::Tensor& mean, const Blocks& blocks) {
+    PartialSums partial(blocks);
+    const bool relu = y.defined();
+    for_element_type(x, [&](auto zero) {
+        using T = decltype(zero);
+        blocks.for_each([&](size_t block) {
+            batch_norm_sums(
+                blocks.read<T>(x, block), blocks.read<T>(y, block), blocks.read<T>(gradient, block), relu,
+                read_slice<float>(mean, 0, blocks.channels), partial.first(block), partial.second(block));
+        });
+    });
+    GradientSums all{std::vector<double>(blocks.channels), std::vector<double>(blocks.channels)};
+    for (size_t block = 0; block < blocks.count(); block++) {
+        const auto sum = partial.first(block), dot = partial.second(block);
+        for (size_t c = 0; c < blocks.channels; c++) {
+            all.sum[c] += sum[c];
+            all.dot[c] += dot[c];
+        }
+    }
+    return all;
+}
+
+struct BatchNorm : torch::autograd::Function<BatchNorm> {
+    static at::Tensor forward(
+        torch::autograd::AutogradContext* context, const at::Tensor& x, const std::optional<at::Tensor>& weight,
+        const std::optional<at::Tensor>& bias, const std::optional<at::Tensor>& residual,
+        const at::Tensor* running_mean, const at::Tensor* running_var, const BatchNormOptions& options) {
+        const Blocks blocks(x);
+        const Moments batch = moments(x, blocks);
+        const at::Tensor none;
+        const Normalisation n(x, weight.value_or(none), bias.value_or(none), batch, options.eps);
+        if (running_mean->defined()) {
+            update_running(*running_mean, *running_var, batch, blocks.pixels, options.momentum);
+        }
+        const auto y = at::empty_like(x, x.options().memory_format(CHANNELS_LAST));
+        const auto scale = read_slice<float>(n.scale, 0, blocks.channels);
+        const auto shift = read_slice<float>(n.shift, 0, blocks.channels);
+        const at::Tensor added = residual.value_or(none);
+        for_element_type(x, [&](auto zero) {
+            using T = decltype(zero);
+            blocks.for_each([&](size_t block) {
+                batch_norm_forward(
+                    blocks.read<T>(x, block), blocks.read<T>(added, block), scale, shift, options.relu,
+                    blocks.write<T>(y, block));
+            });
+        });
+        // The gradient of ReLU needs y.
+        context->save_for_backward({x, options.relu ? y : none, n.mean, n.inverse_deviation, n.scale});
+        context->saved_data["affine"] = weight.has_value();
+        context->saved_data["residual"] = residual.has_value();
+        return y;
+    }
+
+    static torch::autograd::variable_list backward(
+        torch::autograd::AutogradContext* context, torch::autograd::variable_list gradients) {
+        const auto saved = context->get_saved_variables();
+        const auto &x = saved[0], &y = saved[1], &mean = saved[2], &inverse_deviation = saved[3], &scale = saved[4];
+        const bool relu = y.defined(), affine = context->saved_data["affine"].toBool();
+        const bool has_residual = context->saved_data["residual"].toBool();
+        const at::Tensor gradient = gradients[0].contiguous(CHANNELS_LAST);
+        const Blocks blocks(x);
+        const GradientSums sums = gradient_sums(x, y, gradient, mean, blocks);
+        auto weight_gradient = at::empty_like(mean), bias_gradient = at::empty_like(mean);
+        std::vector<float> slope(blocks.channels), offset(blocks.channels);
+        const double count = blocks.pixels;
+        for (size_t c = 0; c < blocks.channels; c++) {
+            const double inverse = const_floats(inverse_deviation)[c], factor = const_floats(scale)[c];
+            floats(weight_gradient)[c] = sums.dot[c] * inverse;
+            floats(bias_gradient)[c] = sums.sum[c];
+            slope[c] = -factor * inverse * inverse * sums.dot[c] / count;
+            offset[c] = -factor * sums.sum[c] / count;
+        }
+        const BatchNormFactors factors{
+            read_slice<float>(mean, 0, blocks.channels), read_slice<float>(scale, 0, blocks.channels),
+            {slope.data(), slope.size()}, {offset.data(), offset.size()}};
+        const auto x_gradient = at::empty_like(x, x.options().memory_format(CHANNELS_LAST));
+        // Without ReLU the residual's gradient is the output's.
+        at::Tensor residual_gradient = has_residual && relu ? at::empty_like(x_gradient) : at::Tensor();
+        for_element_type(x, [&](auto zero) {
+            using T = decltype(zero);
+            blocks.for_each([&](size_t block) {
+                batch_norm_backward(
+                    blocks.read<T>(x, block), blocks.read<T>(y, block), blocks.read<T>(gradient, block), relu, factors,
+                    blocks.write<T>(x_gradient, block), blocks.write<T>(residual_gradient, block));
+            });
+        });
+        if (has_residual && !relu) residual_gradient = gradient;
+        if (!affine) weight_gradient = bias_gradient = at::Tensor();
+        const at::Tensor none;
+        return {x_gradient, weight_gradient, bias_gradient, residual_gradient, none, none, none};
+    }
+};
+
+// Whether a tensor is absent or holds a float for each channel.
+bool is_per_channel(const at::Tensor& t, int64_t channels) {
+    if (!t.defined()) return true;
+    return t.device().is_cpu() && t.scalar_type() == at::kFloat && t.dim() == 1 && t.size(0) == channels &&
+           t.is_contiguous();
+}
+
+}  // namespace
+
+std::unique_ptr<at::Tensor> batch_norm(
+    const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, const at::Tensor& residual,
+    const at::Tensor& running_mean, const at::Tensor& running_var, const BatchNormOptions& options) {
+    if (!is_supported(x)) return nullptr;
+    for (const auto* t : {&weight, &bias, &running_mean, &running_var}) {
+        if (!is_per_channel(*t, x.size(1))) return nullptr;
+    }
+    if (residual.defined() && (!is_supported(residual) || residual.sizes() != x.sizes() ||
+                               residual.scalar_type() != x.scalar_type())) {
+        return nullptr;
+    }
+    return to_pointer(BatchNorm::apply(
+        x, optional(weight), optional(bias), optional(residual), &running_mean, &running_var, options));
+}
+
+}  // namespace torchmill

@@ -1,0 +1,247 @@
+//! The functions that the kernels' Rust and C++ call of each other.
+//!
+//! cxx generates both sides' declarations from the module [`ffi`], so a difference between
+//! them does not compile. C++ exceptions become errors. What is left to trust is that a
+//! tch tensor is a pointer to an `at::Tensor`; [`to_cpp`] and [`from_cpp`] rely on it.
+
+use cxx::UniquePtr;
+use tch::{TchError, Tensor};
+
+use super::batch_norm::{
+    backward_bf16, backward_f32, forward_bf16, forward_f32, statistics_bf16,
+    statistics_f32, sums_bf16, sums_f32,
+};
+use super::max_pool::{
+    pool_backward_bf16, pool_backward_f32, pool_forward_bf16, pool_forward_f32,
+};
+
+#[cxx::bridge(namespace = "torchmill")]
+pub(super) mod ffi {
+    /// The sizes of an image and of a pooling window.
+    struct PoolShape {
+        height: usize,
+        width: usize,
+        channels: usize,
+        kernel_height: usize,
+        kernel_width: usize,
+    }
+
+    /// What the gradient of batch norm's input is made of, a value for each channel.
+    struct BatchNormFactors<'a> {
+        mean: &'a [f32],
+        scale: &'a [f32],
+        slope: &'a [f32],
+        offset: &'a [f32],
+    }
+
+    /// Batch norm's settings.
+    struct BatchNormOptions {
+        /// The share of this batch in the running statistics.
+        momentum: f64,
+        eps: f64,
+        relu: bool,
+    }
+
+    /// How to compute a convolution without dilation and groups.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    struct ConvPlan {
+        stride: [i64; 2],
+        padding: [i64; 2],
+        /// Which of the three results are matrix products; ATen computes the others.
+        output: bool,
+        weight_gradient: bool,
+        input_gradient: bool,
+    }
+
+    /// The settings of a step of torch.optim.SGD.
+    struct Sgd {
+        lr: f64,
+        momentum: f64,
+        dampening: f64,
+        weight_decay: f64,
+        nesterov: bool,
+        /// Whether the gradients become the momentum buffers, as in the first step.
+        first: bool,
+    }
+
+    /// The settings of a step of torch.optim.Adam or AdamW.
+    struct Adam {
+        lr: f64,
+        beta1: f64,
+        beta2: f64,
+        eps: f64,
+        weight_decay: f64,
+        amsgrad: bool,
+        /// AdamW: weight decay does not go through the gradient.
+        decoupled: bool,
+    }
+
+    // Called from several threads at once.
+    extern "Rust" {
+        #[cxx_name = "max_pool_forward"]
+        fn pool_forward_f32(
+            shape: &PoolShape,
+            x: &[f32],
+            y: &mut [f32],
+            winners: &mut [u8],
+        );
+        #[cxx_name = "max_pool_forward"]
+        fn pool_forward_bf16(
+            shape: &PoolShape,
+            x: &[u16],
+            y: &mut [u16],
+            winners: &mut [u8],
+        );
+        #[cxx_name = "max_pool_backward"]
+        fn pool_backward_f32(
+            shape: &PoolShape,
+            gradient: &[f32],
+            winners: &[u8],
+            x_gradient: &mut [f32],
+        );
+        #[cxx_name = "max_pool_backward"]
+        fn pool_backward_bf16(
+            shape: &PoolShape,
+            gradient: &[u16],
+            winners: &[u8],
+            x_gradient: &mut [u16],
+        );
+
+        #[cxx_name = "batch_norm_statistics"]
+        fn statistics_f32(x: &[f32], mean: &mut [f32], squares: &mut [f32]);
+        #[cxx_name = "batch_norm_statistics"]
+        fn statistics_bf16(x: &[u16], mean: &mut [f32], squares: &mut [f32]);
+        #[cxx_name = "batch_norm_forward"]
+        fn forward_f32(
+            x: &[f32],
+            residual: &[f32],
+            scale: &[f32],
+            shift: &[f32],
+            relu: bool,
+            y: &mut [f32],
+        );
+        #[cxx_name = "batch_norm_forward"]
+        fn forward_bf16(
+            x: &[u16],
+            residual: &[u16],
+            scale: &[f32],
+            shift: &[f32],
+            relu: bool,
+            y: &mut [u16],
+        );
+        #[cxx_name = "batch_norm_sums"]
+        fn sums_f32(
+            x: &[f32],
+            y: &[f32],
+            gradient: &[f32],
+            relu: bool,
+            mean: &[f32],
+            sum: &mut [f32],
+            dot: &mut [f32],
+        );
+        #[cxx_name = "batch_norm_sums"]
+        fn sums_bf16(
+            x: &[u16],
+            y: &[u16],
+            gradient: &[u16],
+            relu: bool,
+            mean: &[f32],
+            sum: &mut [f32],
+            dot: &mut [f32],
+        );
+        #[cxx_name = "batch_norm_backward"]
+        fn backward_f32(
+            x: &[f32],
+            y: &[f32],
+            gradient: &[f32],
+            relu: bool,
+            factors: &BatchNormFactors,
+            x_gradient: &mut [f32],
+            residual_gradient: &mut [f32],
+        );
+        #[cxx_name = "batch_norm_backward"]
+        fn backward_bf16(
+            x: &[u16],
+            y: &[u16],
+            gradient: &[u16],
+            relu: bool,
+            factors: &BatchNormFactors,
+            x_gradient: &mut [u16],
+            residual_gradient: &mut [u16],
+        );
+    }
+
+    unsafe extern "C++" {
+        include!("torchmill-nn/src/kernel/kernels.h");
+
+        #[namespace = "at"]
+        type Tensor;
+        type TensorList;
+
+        fn max_pool2d(
+            x: &Tensor,
+            kernel_height: i64,
+            kernel_width: i64,
+        ) -> Result<UniquePtr<Tensor>>;
+        fn batch_norm(
+            x: &Tensor,
+            weight: &Tensor,
+            bias: &Tensor,
+            residual: &Tensor,
+            running_mean: &Tensor,
+            running_var: &Tensor,
+            options: &BatchNormOptions,
+        ) -> Result<UniquePtr<Tensor>>;
+        fn conv2d(
+            x: &Tensor,
+            weight: &Tensor,
+            bias: &Tensor,
+            plan: &ConvPlan,
+        ) -> Result<UniquePtr<Tensor>>;
+
+        fn tensor_list() -> UniquePtr<TensorList>;
+        fn push(list: Pin<&mut TensorList>, tensor: &Tensor);
+        fn fused_sgd(
+            parameters: &TensorList,
+            gradients: &TensorList,
+            momenta: &TensorList,
+            settings: &Sgd,
+        ) -> Result<()>;
+        fn fused_adam(
+            parameters: &TensorList,
+            gradients: &TensorList,
+            means: &TensorList,
+            squares: &TensorList,
+            largest_squares: &TensorList,
+            step: &Tensor,
+            settings: &Adam,
+        ) -> Result<()>;
+    }
+}
+
+/// A tch tensor as the C++ functions take it.
+pub(super) fn to_cpp(tensor: &Tensor) -> &ffi::Tensor {
+    let pointer = tensor.as_ptr().cast::<ffi::Tensor>();
+    // SAFETY: tch's pointer is to an at::Tensor, which is what ffi::Tensor stands for, and
+    // it lives as long as `tensor`.
+    unsafe { &*pointer }
+}
+
+/// The tensor that a C++ function returned; `None` for a null pointer, which says that the
+/// kernel does not support its input.
+pub(super) fn from_cpp(
+    result: Result<UniquePtr<ffi::Tensor>, cxx::Exception>,
+) -> Result<Option<Tensor>, TchError> {
+    let tensor = result.map_err(|e| torch_error(&e))?;
+    if tensor.is_null() {
+        return Ok(None);
+    }
+    // SAFETY: the pointer is to an at::Tensor made by `new`, as tch's own are, and nothing
+    // else owns it.
+    Ok(Some(unsafe { Tensor::from_ptr(tensor.into_raw().cast()) }))
+}
+
+/// The error for what a C++ function threw.
+pub(super) fn torch_error(exception: &cxx::Exception) -> TchError {
+    TchError::Torch(exception.what().to_owned())
+}

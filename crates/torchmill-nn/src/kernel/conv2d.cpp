@@ -1,0 +1,126 @@
+// The convolution of conv2d.rs as a function for autograd.
+#include <ATen/ops/addmm.h>
+#include <ATen/ops/constant_pad_nd.h>
+#include <ATen/ops/convolution.h>
+#include <ATen/ops/convolution_backward.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/mm.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+#include <array>
+
+#include "kernels.h"
+#include "torchmill-nn/src/kernel/bridge.rs.h"
+
+namespace torchmill {
+namespace {
+
+// im2col: the pixels under the kernel at each of its places, [places, kernel height * kernel width * C], of images
+// [N, C, H, W] in channels-last layout.
+at::Tensor im2col(const at::Tensor& x, at::IntArrayRef kernel, at::IntArrayRef stride, at::IntArrayRef padding) {
+    auto rows = x.permute({0, 2, 3, 1});
+    if (padding[0] != 0 || padding[1] != 0) {
+        rows = at::constant_pad_nd(rows, {0, 0, padding[1], padding[1], padding[0], padding[0]});
+    }
+    const int64_t images = rows.size(0), channels = rows.size(3);
+    const int64_t height = (rows.size(1) - kernel[0]) / stride[0] + 1;
+    const int64_t width = (rows.size(2) - kernel[1]) / stride[1] + 1;
+    const auto step = rows.strides();
+    return rows
+        .as_strided(
+            {images, height, width, kernel[0], kernel[1], channels},
+            {step[0], step[1] * stride[0], step[2] * stride[1], step[1], step[2], step[3]})
+        .reshape({images * height * width, kernel[0] * kernel[1] * channels});
+}
+
+// [N, C, H, W] as a matrix with a row for each pixel, and back.
+at::Tensor to_matrix(const at::Tensor& x) { return x.permute({0, 2, 3, 1}).reshape({-1, x.size(1)}); }
+at::Tensor from_matrix(const at::Tensor& matrix, int64_t images, int64_t height, int64_t width) {
+    return matrix.view({images, height, width, -1}).permute({0, 3, 1, 2});
+}
+
+at::Tensor multiply(
+    const at::Tensor& x, const at::Tensor& weight, const std::optional<at::Tensor>& bias, const ConvPlan& plan) {
+    const auto kernel = weight.sizes().slice(2);
+    const auto rows = im2col(x, kernel, plan.stride, plan.padding);
+    const auto columns = weight.permute({0, 2, 3, 1}).reshape({weight.size(0), -1}).t();
+    const auto size = [&](int i) { return (x.size(2 + i) + 2 * plan.padding[i] - kernel[i]) / plan.stride[i] + 1; };
+    // The product is written into y, so that y is not a view: the next layer may work in place.
+    auto y = at::empty({x.size(0), weight.size(0), size(0), size(1)}, x.options().memory_format(CHANNELS_LAST));
+    auto product = y.permute({0, 2, 3, 1}).view({rows.size(0), weight.size(0)});
+    if (bias.has_value()) {
+        at::addmm_out(product, *bias, rows, columns);
+    } else {
+        at::mm_out(product, rows, columns);
+    }
+    return y;
+}
+
+// The convolution of the gradient with the kernel rotated by 180 degrees and its channels exchanged.
+at::Tensor input_gradient(
+    const at::Tensor& gradient, const at::Tensor& x, const at::Tensor& weight, at::IntArrayRef padding) {
+    const auto kernel = weight.sizes().slice(2);
+    const auto rotated = weight.permute({2, 3, 0, 1}).flip({0, 1}).reshape({-1, weight.size(1)});
+    const auto border = std::array{kernel[0] - 1 - padding[0], kernel[1] - 1 - padding[1]};
+    const auto rows = im2col(gradient, kernel, {1, 1}, border);
+    return from_matrix(at::mm(rows, rotated), x.size(0), x.size(2), x.size(3));
+}
+
+struct Im2colConv2d : torch::autograd::Function<Im2colConv2d> {
+    static at::Tensor forward(
+        torch::autograd::AutogradContext* context, const at::Tensor& x, const at::Tensor& weight,
+        const std::optional<at::Tensor>& bias, const ConvPlan& plan) {
+        context->save_for_backward({x, weight});
+        context->saved_data["stride"] = at::IntArrayRef(plan.stride);
+        context->saved_data["padding"] = at::IntArrayRef(plan.padding);
+        context->saved_data["weight_gradient"] = plan.weight_gradient;
+        context->saved_data["input_gradient"] = plan.input_gradient;
+        context->saved_data["bias"] = bias.has_value();
+        if (plan.output) return multiply(x, weight, bias, plan);
+        return at::convolution(x, weight, bias, plan.stride, plan.padding, {1, 1}, false, {0, 0}, 1);
+    }
+
+    static torch::autograd::variable_list backward(
+        torch::autograd::AutogradContext* context, torch::autograd::variable_list gradients) {
+        const auto saved = context->get_saved_variables();
+        const auto &x = saved[0], &weight = saved[1];
+        const auto stride = context->saved_data["stride"].toIntVector();
+        const auto padding = context->saved_data["padding"].toIntVector();
+        const auto kernel = weight.sizes().slice(2);
+        const auto gradient = gradients[0].contiguous(CHANNELS_LAST);
+        at::Tensor x_gradient, weight_gradient, bias_gradient;
+        // What is left to ATen: the gradients of the input, the weight and the bias.
+        std::array<bool, 3> left = {context->needs_input_grad(0), context->needs_input_grad(1), false};
+        if (left[0] && context->saved_data["input_gradient"].toBool()) {
+            x_gradient = input_gradient(gradient, x, weight, padding);
+            left[0] = false;
+        }
+        if (left[1] && context->saved_data["weight_gradient"].toBool()) {
+            // It has the layout of a channels-last weight.
+            const auto product = at::mm(to_matrix(gradient).t(), im2col(x, kernel, stride, padding));
+            weight_gradient = from_matrix(product, weight.size(0), kernel[0], kernel[1]);
+            left[1] = false;
+        }
+        if (left[0] || left[1]) {
+            const auto rest = at::convolution_backward(
+                gradient, x, weight, std::nullopt, stride, padding, {1, 1}, false, {0, 0}, 1, left);
+            if (left[0]) x_gradient = std::get<0>(rest);
+            if (left[1]) weight_gradient = std::get<1>(rest);
+        }
+        // Without a bias, autograd knows only two inputs.
+        if (context->saved_data["bias"].toBool() && context->needs_input_grad(2)) {
+            bias_gradient = to_matrix(gradient).sum(0);
+        }
+        return {x_gradient, weight_gradient, bias_gradient, at::Tensor()};
+    }
+};
+
+}  // namespace
+
+std::unique_ptr<at::Tensor> conv2d(
+    const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, const ConvPlan& plan) {
+    if (!x.device().is_cpu() || !x.is_contiguous(CHANNELS_LAST) || !weight.is_contiguous(CHANNELS_LAST)) return nullptr;
+    return to_pointer(Im2colConv2d::apply(x, weight, optional(bias), plan));
+}
+
+}  // namespace torchmill

@@ -1,0 +1,89 @@
+//! The steps of SGD, Adam and AdamW by ATen's fused kernels, those of torch.optim's
+//! `fused=True`.
+//!
+//! They go through weights, gradients and buffers once. tch does not bind them. With the
+//! operators that tch has, SGD with momentum went through them seven times; this and ReLU
+//! in place took a ResNet-18's bf16 step of 64 images from 0.37 to 0.34 s.
+
+use cxx::UniquePtr;
+use tch::{Kind, TchError, Tensor};
+
+use super::bridge::ffi::{self, TensorList};
+pub(crate) use super::bridge::ffi::{Adam, Sgd};
+use super::bridge::{to_cpp, torch_error};
+
+/// The tensors of a group of parameters: gradients and buffers have the layout of their
+/// parameters.
+#[derive(Default)]
+pub(crate) struct Lists {
+    parameters: Vec<Tensor>,
+    gradients: Vec<Tensor>,
+    /// The first, second and third buffers of the parameters; empty if they have fewer.
+    buffers: [Vec<Tensor>; 3],
+}
+
+impl Lists {
+    /// Those of parameters with their gradients and buffers. A step changes the parameters
+    /// and the buffers in place.
+    pub(crate) fn new<'a>(
+        tensors: impl Iterator<Item = ((&'a Tensor, &'a Tensor), &'a mut Vec<Tensor>)>,
+    ) -> Self {
+        let mut lists = Self::default();
+        for ((parameter, gradient), buffers) in tensors {
+            lists.push(parameter, gradient, buffers);
+        }
+        lists
+    }
+
+    fn push(&mut self, parameter: &Tensor, gradient: &Tensor, buffers: &[Tensor]) {
+        // The kernels read the elements in the order of memory, whatever the strides.
+        let gradient = if gradient.stride() == parameter.stride() {
+            gradient.shallow_clone()
+        } else {
+            let mut copy = parameter.detach().empty_like();
+            copy.copy_(gradient);
+            copy
+        };
+        self.parameters.push(parameter.shallow_clone());
+        self.gradients.push(gradient);
+        for (list, buffer) in self.buffers.iter_mut().zip(buffers) {
+            list.push(buffer.shallow_clone());
+        }
+    }
+
+    /// A step of SGD. Call it with autograd off.
+    pub(crate) fn sgd(&self, settings: &Sgd) -> Result<(), TchError> {
+        let step = ffi::fused_sgd(
+            &to_list(&self.parameters),
+            &to_list(&self.gradients),
+            &to_list(&self.buffers[0]),
+            settings,
+        );
+        step.map_err(|e| torch_error(&e))
+    }
+
+    /// Step number `step` of Adam or AdamW, counted from 1. Call it with autograd off.
+    pub(crate) fn adam(&self, step: u64, settings: &Adam) -> Result<(), TchError> {
+        let Some(parameter) = self.parameters.first() else { return Ok(()) };
+        let step = Tensor::full([], step as f64, (Kind::Float, parameter.device()));
+        let [means, squares, largest_squares] = &self.buffers;
+        let step = ffi::fused_adam(
+            &to_list(&self.parameters),
+            &to_list(&self.gradients),
+            &to_list(means),
+            &to_list(squares),
+            &to_list(largest_squares),
+            to_cpp(&step),
+            settings,
+        );
+        step.map_err(|e| torch_error(&e))
+    }
+}
+
+fn to_list(tensors: &[Tensor]) -> UniquePtr<TensorList> {
+    let mut list = ffi::tensor_list();
+    for tensor in tensors {
+        ffi::push(list.pin_mut(), to_cpp(tensor));
+    }
+    list
+}

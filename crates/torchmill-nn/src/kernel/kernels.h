@@ -1,0 +1,78 @@
+// What the kernels' C++ shares, and the functions that bridge.rs declares.
+#pragma once
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "rust/cxx.h"
+
+namespace torchmill {
+
+struct TensorList {
+    std::vector<at::Tensor> tensors;
+};
+
+// Generated from bridge.rs.
+struct BatchNormOptions;
+struct ConvPlan;
+struct Sgd;
+struct Adam;
+
+// A kernel returns null where it does not support its input. Optional tensors are undefined where they are absent.
+std::unique_ptr<at::Tensor> max_pool2d(const at::Tensor& x, int64_t kernel_height, int64_t kernel_width);
+std::unique_ptr<at::Tensor> batch_norm(
+    const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, const at::Tensor& residual,
+    const at::Tensor& running_mean, const at::Tensor& running_var, const BatchNormOptions& options);
+std::unique_ptr<at::Tensor> conv2d(
+    const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, const ConvPlan& plan);
+
+std::unique_ptr<TensorList> tensor_list();
+void push(TensorList& list, const at::Tensor& tensor);
+void fused_sgd(
+    const TensorList& parameters, const TensorList& gradients, const TensorList& momenta, const Sgd& settings);
+void fused_adam(
+    const TensorList& parameters, const TensorList& gradients, const TensorList& means, const TensorList& squares,
+    const TensorList& largest_squares, const at::Tensor& step, const Adam& settings);
+
+// The memory format of batches.
+constexpr auto CHANNELS_LAST = at::MemoryFormat::ChannelsLast;
+
+// The least number of elements that are worth a thread, as in ATen.
+constexpr int64_t GRAIN = 32768;
+
+// Whether the kernels support a tensor: not empty, float32 or bfloat16, [N, C, H, W] in channels-last layout on the CPU.
+inline bool is_supported(const at::Tensor& x) {
+    const auto kind = x.scalar_type();
+    return x.device().is_cpu() && x.dim() == 4 && (kind == at::kFloat || kind == at::kBFloat16) &&
+           x.is_contiguous(CHANNELS_LAST) && x.numel() > 0;
+}
+
+// Calls work with a zero of the element type that the Rust loops have for a tensor: float, or a bfloat16's bits.
+template <typename Work>
+void for_element_type(const at::Tensor& x, const Work& work) {
+    if (x.scalar_type() == at::kBFloat16) {
+        work(uint16_t(0));
+    } else {
+        work(0.0f);
+    }
+}
+
+// `count` elements of a dense tensor, from `start`.
+template <typename T>
+rust::Slice<const T> read_slice(const at::Tensor& t, size_t start, size_t count) {
+    return {static_cast<const T*>(t.const_data_ptr()) + start, count};
+}
+template <typename T>
+rust::Slice<T> write_slice(const at::Tensor& t, size_t start, size_t count) {
+    return {static_cast<T*>(t.mutable_data_ptr()) + start, count};
+}
+
+inline std::optional<at::Tensor> optional(const at::Tensor& t) {
+    return t.defined() ? std::make_optional(t) : std::nullopt;
+}
+
+inline std::unique_ptr<at::Tensor> to_pointer(at::Tensor t) { return std::make_unique<at::Tensor>(std::move(t)); }
+
+}  // namespace torchmill
