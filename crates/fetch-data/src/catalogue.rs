@@ -55,8 +55,8 @@ pub enum Origin {
         cache: &'static str,
         /// What has to be downloaded: all of them.
         files: &'static [Download],
-        /// How what was published becomes what [`Entry::format`] and [`Entry::splits`] say,
-        /// if it is not.
+        /// How what was published becomes what [`Entry::format`] and [`Entry::splits`]
+        /// say, if it is not.
         convert: Option<Convert>,
     },
     /// Files in this program.
@@ -119,8 +119,8 @@ pub fn find(name: &str) -> Option<&'static Entry> {
 /// The error for a name that is not in the catalogue.
 pub fn unknown(name: &str) -> Error {
     Error::usage(format_args!(
-        "no data set is called `{name}`{} (--list shows the names); one of your own needs \
-         --from",
+        "no data set is called `{name}`{} (--list shows the names); one of your own \
+         needs --from",
         suggest::did_you_mean(name, ENTRIES.iter().map(|entry| entry.name))
     ))
 }
@@ -166,7 +166,28 @@ mod tests {
     use torchmill::dataset::UNSPLIT;
 
     #[test]
-    fn the_table_is_sound() {
+    fn downloads_are_complete() {
+        for entry in ENTRIES {
+            let Origin::Web { cache, files, convert } = &entry.origin else { continue };
+            assert!(!cache.is_empty() && !files.is_empty(), "{}", entry.name);
+            for edition in files.iter().flat_map(|f| f.editions) {
+                edition.checksum.parse::<Checksum>().unwrap();
+                let is_url = |url: &&str| url.starts_with("http");
+                assert!(edition.urls.iter().all(is_url), "{}", entry.name);
+                let is_plain = !edition.file.contains('/') && !edition.urls.is_empty();
+                assert!(is_plain, "{}", entry.name);
+            }
+            if convert.is_none() && !files.iter().any(|f| f.unpack) {
+                let have: HashSet<_> = files.iter().map(|f| f.editions[0].file).collect();
+                let want: HashSet<_> =
+                    entry.splits.iter().flat_map(|s| s.files).copied().collect();
+                assert_eq!(have, want, "{}", entry.name);
+            }
+        }
+    }
+
+    #[test]
+    fn entries_are_consistent() {
         let mut names = HashSet::new();
         for entry in ENTRIES {
             assert!(names.insert(entry.name), "{} is there twice", entry.name);
@@ -184,29 +205,6 @@ mod tests {
                 assert!(split.images > 0, "{}", entry.name);
                 let files = if entry.format == RawFormat::Idx { 2 } else { 1 };
                 assert!(split.files.len() >= files, "{}", entry.name);
-            }
-            if let Origin::Web { cache, files, convert } = &entry.origin {
-                assert!(!cache.is_empty() && !files.is_empty(), "{}", entry.name);
-                for edition in files.iter().flat_map(|f| f.editions) {
-                    edition.checksum.parse::<Checksum>().unwrap();
-                    assert!(
-                        edition.urls.iter().all(|u| u.starts_with("http")),
-                        "{}",
-                        entry.name
-                    );
-                    assert!(
-                        !edition.file.contains('/') && !edition.urls.is_empty(),
-                        "{}",
-                        entry.name
-                    );
-                }
-                if convert.is_none() && !files.iter().any(|f| f.unpack) {
-                    let have: HashSet<_> =
-                        files.iter().map(|f| f.editions[0].file).collect();
-                    let want: HashSet<_> =
-                        entry.splits.iter().flat_map(|s| s.files).copied().collect();
-                    assert_eq!(have, want, "{}", entry.name);
-                }
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Checksums as data sets publish them: MD5, SHA-1 or SHA-256. They tell a damaged or
-//! replaced file from the published one. MD5 and SHA-1 do not protect against an attacker,
-//! but they are what the publishers give.
+//! replaced file from the published one. MD5 and SHA-1 do not protect against an
+//! attacker, but they are what the publishers give.
 
 use std::fmt;
 use std::fs::File;
@@ -60,8 +60,8 @@ impl FromStr for Checksum {
         });
         parsed.ok_or_else(|| {
             Error::usage(format_args!(
-                "`{text}` is not a checksum: write md5:, sha1: or sha256: and its hexadecimal \
-                 digits"
+                "`{text}` is not a checksum: write md5:, sha1: or sha256: and its \
+                 hexadecimal digits"
             ))
         })
     }

@@ -108,8 +108,8 @@ fn check_name(name: &str) -> Result<()> {
         || !name.chars().all(is_plain)
     {
         return Err(Error::usage(format_args!(
-            "`{name}` cannot be the name of a data set: use letters, digits, `-`, `_` and \
-             `.`, at most 100"
+            "`{name}` cannot be the name of a data set: use letters, digits, `-`, `_` \
+             and `.`, at most 100"
         )));
     }
     Ok(())

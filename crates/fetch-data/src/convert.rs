@@ -17,7 +17,7 @@ use torchmill::progress::{Progress, Unit};
 use torchmill::{Context, Error, Result, interrupt};
 
 use crate::catalogue::{Entry, classes};
-use crate::install;
+use crate::{folders, install};
 pub use caltech101::caltech101;
 pub use flowers102::flowers102;
 
@@ -101,7 +101,8 @@ fn svhn_records(
     if size != Some(&vec![32, 32, 3, labels.len()]) || pixels.len() != labels.len() * 3072
     {
         return Err(
-            "its arrays X and y do not belong together: X should be [32, 32, 3, N] and y have N labels",
+            "its arrays X and y do not belong together: X should be [32, 32, 3, N] and y \
+             have N labels",
         );
     }
     if labels.iter().any(|label| !(1..=10).contains(label)) {
@@ -247,20 +248,8 @@ pub fn imagenet_subset(
 
 /// The folder that holds `file`: `raw`, or one at most two levels below it.
 fn folder_with(raw: &Path, file: &str) -> Option<PathBuf> {
-    let mut level = vec![raw.to_path_buf()];
-    for _ in 0..3 {
-        if let Some(folder) = level.iter().find(|folder| folder.join(file).exists()) {
-            return Some(folder.clone());
-        }
-        let mut below = Vec::new();
-        for folder in &level {
-            let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-            below.extend(entries.map(|entry| entry.path()).filter(|path| path.is_dir()));
-        }
-        below.truncate(1000);
-        level = below;
-    }
-    None
+    let folders = folders::below(raw).into_iter().map(|folder| raw.join(folder));
+    folders.into_iter().find(|folder| folder.join(file).exists())
 }
 
 /// Moves or copies a file or a folder.

@@ -67,8 +67,8 @@ fn check_scheme(path: &Path) -> Result<()> {
     let text = path.to_string_lossy();
     match text.split_once("://") {
         Some((scheme, _)) if !path.exists() => Err(Error::usage(format_args!(
-            "{}: {scheme}:// is not supported, only https://, http:// and file:// are: get \
-             the file with another program and give its path",
+            "{}: {scheme}:// is not supported, only https://, http:// and file:// are: \
+             get the file with another program and give its path",
             address::without_credentials(&text)
         ))),
         _ => Ok(()),
@@ -169,7 +169,8 @@ impl Import<'_> {
         };
         if self.entry.is_some() && !verified {
             progress::note(format_args!(
-                "{}: taken from {} as it is; there is no published checksum to compare with",
+                "{}: taken from {} as it is; there is no published checksum to compare \
+                 with",
                 self.name,
                 folder.display()
             ));
@@ -218,8 +219,8 @@ impl Import<'_> {
         let expected =
             if self.options.checksum.is_some() { "expected" } else { "published" };
         Err(Error::failed(format_args!(
-            "{} is not the {expected} archive: its checksum is {found}, not {first}; to use \
-             it all the same, add --any-checksum",
+            "{} is not the {expected} archive: its checksum is {found}, not {first}; to \
+             use it all the same, add --any-checksum",
             archive.display()
         )))
     }

@@ -90,8 +90,8 @@ pub fn installed(folder: &Path) -> Result<Option<Manifest>> {
     }
     let Some(manifest) = Manifest::read(folder)? else {
         return Err(Error::failed(format_args!(
-            "{} is there, but not from fetch-data (it has no dataset.toml): move it away, or \
-             replace it with --force",
+            "{} is there, but not from fetch-data (it has no dataset.toml): move it \
+             away, or replace it with --force",
             folder.display()
         )));
     };

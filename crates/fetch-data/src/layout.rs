@@ -11,6 +11,7 @@ use torchmill::dataset::{
 use torchmill::{Context, Error, Result, progress};
 
 use crate::catalogue::Entry;
+use crate::folders;
 
 /// What was found in a folder.
 #[derive(Debug)]
@@ -36,9 +37,9 @@ const EXTRAS: [&str; 8] = [
     "ATTRIBUTION",
 ];
 
-/// Finds out what `folder` holds, and opens it to see that it is complete: `entry`'s files
-/// if they are there, else what [`detect()`] finds. With `published` the counts of images
-/// must be those of `entry`.
+/// Finds out what `folder` holds, and opens it to see that it is complete: `entry`'s
+/// files if they are there, else what [`detect()`] finds. With `published` the counts of
+/// images must be those of `entry`.
 pub fn find(
     folder: &SourceFolder,
     entry: Option<&Entry>,
@@ -96,8 +97,8 @@ fn detected(
         same.licence.clone_into(&mut manifest.licence);
     } else if let Some(entry) = entry {
         progress::note(format_args!(
-            "{}: this is not laid out as it is published, and has other classes: taken as a \
-             data set of your own under that name, without the published licence",
+            "{}: this is not laid out as it is published, and has other classes: taken \
+             as a data set of your own under that name, without the published licence",
             entry.name
         ));
     }
@@ -171,26 +172,20 @@ impl Layout {
 /// The folder, relative to `folder`, that holds all of `entry`'s files: itself, or where
 /// archives (`cifar-10-batches-bin`) and torchvision (`MNIST/raw`) put them.
 fn base_of(folder: &Path, entry: &Entry) -> Option<String> {
-    let mut level = vec![String::new()];
-    for _ in 0..3 {
-        let holds = |base: &&String| {
-            let mut files = entry.splits.iter().flat_map(|s| s.files);
+    let holds = |base: &&PathBuf| {
+        let mut files = entry.splits.iter().flat_map(|split| split.files);
+        let base = base.to_str();
+        base.is_some_and(|base| {
             files.all(|file| spelling(folder, base, file, entry.format).is_some())
-        };
-        let mut found = level.iter().filter(holds);
-        if let Some(base) = found.next() {
-            // Of two that look the same it would be chance which one is taken.
-            return found.next().is_none().then(|| base.clone());
-        }
-        let mut below = Vec::new();
-        for base in &level {
-            let folders = folders_in(&folder.join(base));
-            below.extend(folders.iter().map(|inner| join(base, inner)));
-        }
-        below.truncate(1000);
-        level = below;
-    }
-    None
+        })
+    };
+    let folders = folders::below(folder);
+    let mut found = folders.iter().filter(holds);
+    let base = found.next()?;
+    let depth = |path: &Path| path.components().count();
+    // Of two at one depth it would be chance which one is taken.
+    let is_only = found.next().is_none_or(|other| depth(other) > depth(base));
+    base.to_str().filter(|_| is_only).map(str::to_owned)
 }
 
 /// Archives often hold one folder that holds everything: that one, relative to `folder`.

@@ -14,6 +14,7 @@ pub mod config;
 pub mod convert;
 pub mod download;
 pub mod fetch;
+mod folders;
 pub mod import;
 pub mod install;
 pub mod layout;

@@ -120,8 +120,8 @@ fn download_all(
     }
     if options.offline {
         return Err(Error::failed(format_args!(
-            "{} is not here, and --offline forbids downloading it: give it with --from, or \
-             allow the network",
+            "{} is not here, and --offline forbids downloading it: give it with --from, \
+             or allow the network",
             entry.name
         )));
     }
@@ -132,8 +132,8 @@ fn download_all(
     ));
     download::run(entry.name, jobs, &options.retries).map_err(|error| match error {
         DownloadError::Sources { message, .. } => Error::failed(format_args!(
-            "{message}; if you have {} elsewhere, give it with --from, or another server's \
-             address with --mirror",
+            "{message}; if you have {} elsewhere, give it with --from, or another \
+             server's address with --mirror",
             entry.name
         )),
         DownloadError::Local(error) => error,

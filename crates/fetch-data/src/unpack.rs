@@ -46,16 +46,16 @@ pub fn format(path: &Path) -> Result<ArchiveFormat> {
         }
         [] => "is empty",
         [0xfd, b'7', b'z', b'X', b'Z', ..] => {
-            "is compressed with xz, which is not supported: unpack it yourself and give the \
-             folder"
+            "is compressed with xz, which is not supported: unpack it yourself and give \
+             the folder"
         }
         [b'B', b'Z', b'h', ..] => {
-            "is compressed with bzip2, which is not supported: unpack it yourself and give the \
-             folder"
+            "is compressed with bzip2, which is not supported: unpack it yourself and \
+             give the folder"
         }
         [0x28, 0xb5, 0x2f, 0xfd, ..] => {
-            "is compressed with zstd, which is not supported: unpack it yourself and give the \
-             folder"
+            "is compressed with zstd, which is not supported: unpack it yourself and \
+             give the folder"
         }
         [b'<', ..] => "is a web page, not an archive: was that the download link?",
         _ => "is not an archive (.tar.gz, .tgz, .tar or .zip)",
@@ -120,9 +120,9 @@ fn damage(error: &io::Error) -> Error {
     match error.kind() {
         io::ErrorKind::QuotaExceeded => Error::failed(error),
         io::ErrorKind::Unsupported => Error::failed(
-            "the archive is encrypted or compressed in a way that is not supported (such as \
-             bzip2 or LZMA in a zip); nothing was unpacked: unpack it yourself and give the \
-             folder",
+            "the archive is encrypted or compressed in a way that is not supported (such \
+             as bzip2 or LZMA in a zip); nothing was unpacked: unpack it yourself and \
+             give the folder",
         ),
         io::ErrorKind::UnexpectedEof => {
             Error::failed("the archive is cut short; nothing was unpacked: get it again")

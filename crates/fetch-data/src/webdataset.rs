@@ -38,7 +38,8 @@ pub fn arrange(folder: &SourceFolder) -> Result<Option<Vec<String>>> {
         let label = read_label(folder, path)?;
         let Some(image) = images.remove(&key(path)) else {
             return Err(Error::failed(format_args!(
-                "{} is a label without an image (.jpg, .png ...; arrays, .npy, are not read)",
+                "{} is a label without an image (.jpg, .png ...; arrays, .npy, are not \
+                 read)",
                 shown(folder, path)
             )));
         };
@@ -52,7 +53,28 @@ pub fn arrange(folder: &SourceFolder) -> Result<Option<Vec<String>>> {
             shown(folder, image)
         )));
     }
-    Ok(Some(in_order(classes)))
+    let classes = in_order(classes);
+    remove_others(folder, &classes)?;
+    Ok(Some(classes))
+}
+
+/// Removes what is not a class folder: emptied folders and notes on images (`KEY.json`).
+fn remove_others(folder: &SourceFolder, classes: &[String]) -> Result<()> {
+    let path = folder.path();
+    for entry in fs::read_dir(path).doing("read the folder", path)? {
+        let entry = entry.doing("read the folder", path)?;
+        let name = entry.file_name();
+        if classes.iter().any(|class| name == class.as_str()) {
+            continue;
+        }
+        let path = entry.path();
+        if path.is_dir() {
+            fs::remove_dir_all(&path).doing("remove", &path)?;
+        } else {
+            fs::remove_file(&path).doing("remove", &path)?;
+        }
+    }
+    Ok(())
 }
 
 fn files_below(folder: &Path) -> impl Iterator<Item = PathBuf> {
@@ -65,11 +87,9 @@ fn is_label(path: &Path) -> bool {
 }
 
 /// A file's path up to the first dot of its name, which image and label share.
-fn key(path: &Path) -> (PathBuf, OsString) {
-    let folder = path.parent().map(Path::to_path_buf).unwrap_or_default();
-    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let key = name.split('.').next().unwrap_or("").to_owned();
-    (folder, key.into())
+fn key(path: &Path) -> PathBuf {
+    let prefix = path.file_prefix().map_or_else(OsString::new, OsString::from);
+    path.with_file_name(prefix)
 }
 
 fn read_label(folder: &SourceFolder, path: &Path) -> Result<String> {
@@ -160,6 +180,11 @@ mod tests {
             "abc"
         );
         assert!(!is_in(temporary.path()));
+        assert_eq!(
+            fs::read_dir(temporary.path()).unwrap().count(),
+            2,
+            "the class folders"
+        );
     }
 
     #[test]

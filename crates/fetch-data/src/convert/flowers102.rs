@@ -1,4 +1,5 @@
-//! Oxford Flowers 102: one folder of images, and two MATLAB files with their classes and splits.
+//! Oxford Flowers 102: one folder of images, and two MATLAB files with their classes and
+//! splits.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};

@@ -27,6 +27,21 @@ struct Origin {
     validator: Option<String>,
 }
 
+impl Origin {
+    /// Reads the note at `path`. One that cannot be read says nothing: the download
+    /// starts from the beginning.
+    fn read(path: &Path) -> Option<Self> {
+        let text = fs::read_to_string(path).ok()?;
+        toml::from_str(&text).ok()
+    }
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
 /// A digest of an address: it tells one from another and keeps its password secret.
 fn url_digest(url: &str) -> String {
     let mut hasher = Hasher::like(None);
@@ -50,12 +65,8 @@ impl Part {
     /// Opens the part of `destination`, with what is there from an earlier try if it is a
     /// part of the same.
     pub fn open(destination: &Path, expected: Option<&Checksum>) -> Result<Self> {
-        let with = |suffix: &str| {
-            let mut name = destination.as_os_str().to_owned();
-            name.push(suffix);
-            PathBuf::from(name)
-        };
-        let (path, origin_path) = (with(".part"), with(".part.toml"));
+        let path = with_suffix(destination, ".part");
+        let origin_path = with_suffix(destination, ".part.toml");
         if let Some(folder) = destination.parent() {
             fs::create_dir_all(folder).doing("make the folder", folder)?;
         }
@@ -67,11 +78,7 @@ impl Part {
             .truncate(false)
             .open(&path)
             .doing("write", &path)?;
-        // A note that cannot be read says nothing: the download starts from the
-        // beginning.
-        let origin: Option<Origin> = fs::read_to_string(&origin_path)
-            .ok()
-            .and_then(|text| toml::from_str(&text).ok());
+        let origin = Origin::read(&origin_path);
         let mut part = Self {
             file,
             path,

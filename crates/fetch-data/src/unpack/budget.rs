@@ -46,7 +46,8 @@ impl Budget {
             |what: String| Err(io::Error::new(io::ErrorKind::QuotaExceeded, what));
         let Some(left) = self.left.get().checked_sub(n) else {
             return too_much(format!(
-                "unpacks to more than {}, far more than this data set can need: not unpacked",
+                "unpacks to more than {}, far more than this data set can need: not \
+                 unpacked",
                 progress::bytes(self.limit)
             ));
         };

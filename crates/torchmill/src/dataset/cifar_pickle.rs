@@ -147,8 +147,8 @@ fn pixels(pickle: &Pickle, count: usize) -> Result<Array> {
     };
     if array.shape != [count, PIXELS] || array.length != (count * PIXELS) as u64 {
         return Err(Error::failed(format_args!(
-            "its array has the shape {:?}, but there are {count} labels: expected [{count}, \
-             {PIXELS}]",
+            "its array has the shape {:?}, but there are {count} labels: expected \
+             [{count}, {PIXELS}]",
             array.shape
         )));
     }

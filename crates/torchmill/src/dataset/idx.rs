@@ -156,8 +156,8 @@ fn parse(head: &[u8], length: u64) -> Result<Header> {
     };
     if kind != 8 {
         return Err(Error::failed(format_args!(
-            "is an IDX file of element type {kind:#04x}; only unsigned bytes (0x08) are images \
-             or labels"
+            "is an IDX file of element type {kind:#04x}; only unsigned bytes (0x08) are \
+             images or labels"
         )));
     }
     let start = 4 + 4 * dims;
@@ -175,8 +175,8 @@ fn parse(head: &[u8], length: u64) -> Result<Header> {
     let expected = elements.and_then(|n| n.checked_add(start as u64));
     if dims.is_empty() || expected != Some(length) {
         return Err(Error::failed(format_args!(
-            "has {} bytes, but its header, shape {dims:?}, asks for {}: it is truncated or \
-             damaged; fetch it again",
+            "has {} bytes, but its header, shape {dims:?}, asks for {}: it is truncated \
+             or damaged; fetch it again",
             progress::count(length),
             expected.map_or_else(|| "more than there can be".to_owned(), progress::count),
         )));

@@ -45,10 +45,7 @@ pub(super) fn open(
     }
     let root = if dir == "." { folder.clone() } else { folder.below(dir) };
     let dirs = dirs_of_classes(&root, &manifest.classes)?;
-    let mut walk = ImageWalk::new(&options.extensions);
-    let mut names = PackedNames::default();
-    let mut samples = Vec::new();
-    let store = set.next_store()?;
+    let mut images = Images::new(set.next_store()?, &options.extensions);
     for (class, label) in manifest.classes.iter().zip(0u32..) {
         let gap = |reason| Gap { class: class.clone(), split: split.name.into(), reason };
         let Some(dir) = dirs.get(class) else {
@@ -56,22 +53,51 @@ pub(super) fn open(
             set.gaps.push(gap(format!("{} is not there", missing.display())));
             continue;
         };
-        let files = walk.images(root.path(), Path::new(dir))?;
-        if files.is_empty() {
+        if images.add_class(&root, dir, label)? == 0 {
             set.gaps.push(gap(no_images(&root, dir, &options.extensions)));
-        }
-        for file in files {
-            let record = u32::try_from(names.len())
-                .map_err(|_| Error::failed("more than 4 billion images"))?;
-            names.push(&file);
-            samples.push(Sample { label, store, record });
         }
     }
     let prefix = if dir == "." { String::new() } else { format!("{dir}/") };
     let root = root.path().to_path_buf();
-    set.stores.push(Store::Files(Files { root, prefix, names }));
-    set.notes.extend(walk.notes());
-    Ok(samples)
+    set.stores.push(Store::Files(Files { root, prefix, names: images.names }));
+    set.notes.extend(images.walk.notes());
+    Ok(images.samples)
+}
+
+/// The images of a split while they are listed.
+struct Images {
+    walk: ImageWalk,
+    names: PackedNames,
+    samples: Vec<Sample>,
+    store: u32,
+}
+
+impl Images {
+    fn new(store: u32, extensions: &Extensions) -> Self {
+        Self {
+            walk: ImageWalk::new(extensions),
+            names: PackedNames::default(),
+            samples: Vec::new(),
+            store,
+        }
+    }
+
+    /// Adds the images of the class folder `dir`, and returns how many there are.
+    fn add_class(
+        &mut self,
+        root: &SourceFolder,
+        dir: &OsString,
+        label: u32,
+    ) -> Result<usize> {
+        let files = self.walk.images(root, Path::new(dir))?;
+        for file in &files {
+            let record = u32::try_from(self.names.len())
+                .map_err(|_| Error::failed("more than 4 billion images"))?;
+            self.names.push(file);
+            self.samples.push(Sample { label, store: self.store, record });
+        }
+        Ok(files.len())
+    }
 }
 
 fn no_images(root: &SourceFolder, dir: &OsString, extensions: &Extensions) -> String {
@@ -110,7 +136,7 @@ fn dirs_of_classes(
 /// files left out.
 pub fn images_below(folder: &Path) -> Result<(Vec<PathBuf>, Vec<String>)> {
     let mut walk = ImageWalk::new(&Extensions::default());
-    let images = walk.images(folder, Path::new(""))?;
+    let images = walk.images(&SourceFolder::new(folder), Path::new(""))?;
     Ok((images, walk.notes()))
 }
 

@@ -82,7 +82,8 @@ impl Manifest {
     }
 }
 
-/// Whether this is the name of a file or folder that is not hidden and leads nowhere else.
+/// Whether this is the name of a file or folder that is not hidden and leads nowhere
+/// else.
 fn is_file_name(name: &str) -> bool {
     let is_forbidden = |c: char| c == '/' || c.is_control();
     !name.is_empty() && !name.starts_with('.') && !name.contains(is_forbidden)

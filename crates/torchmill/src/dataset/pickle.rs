@@ -1,9 +1,9 @@
 //! Reads Python pickles of plain values and numpy arrays without executing anything.
 //!
-//! A pickle is a program for a stack machine (Python's `pickletools.py` describes it). Its
-//! values are kept in one list and refer to each other by index, so that a deeply nested
-//! or shared structure costs no more than the file's size. Calls are recorded, not made.
-//! Long strings stay in the file: only their position is kept.
+//! A pickle is a program for a stack machine (Python's `pickletools.py` describes it).
+//! Its values are kept in one list and refer to each other by index, so that a deeply
+//! nested or shared structure costs no more than the file's size. Calls are recorded, not
+//! made. Long strings stay in the file: only their position is kept.
 
 mod machine;
 #[cfg(test)]

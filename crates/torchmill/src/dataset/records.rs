@@ -153,7 +153,8 @@ fn copy(from: &mut impl Read, to: &mut File, path: &Path) -> Result<u64> {
     loop {
         let n = from.read(&mut block).map_err(|e| {
             Error::failed(format_args!(
-                "{}: the gzip data is damaged ({e}): fetch it again, with fetch-data --force",
+                "{}: the gzip data is damaged ({e}): fetch it again, with fetch-data \
+                 --force",
                 path.display()
             ))
         })?;

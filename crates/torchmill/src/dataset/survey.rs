@@ -88,7 +88,7 @@ impl Survey {
 
     fn add_file(&mut self, name: String, extensions: &Extensions) {
         let path = Path::new(&name);
-        let ending = extension(path).unwrap_or_default();
+        let ending = extension(path).unwrap_or_else(String::new);
         if extensions.include(path) {
             self.images += 1;
             self.first_image.get_or_insert(name);

@@ -11,6 +11,7 @@ use walkdir::WalkDir;
 use super::manifest;
 use super::options::{Extensions, NOT_IN_TORCHVISION, extension};
 use super::packed_names::readable;
+use super::source_folder::SourceFolder;
 use crate::{Error, Result, interrupt};
 
 /// Whether a file or folder is no part of a data set by its name: hidden, or added by the
@@ -55,7 +56,7 @@ impl ImageWalk {
     }
 
     /// The images below `root/under`, relative to `root`.
-    pub fn images(&mut self, root: &Path, under: &Path) -> Result<Vec<PathBuf>> {
+    pub fn images(&mut self, root: &SourceFolder, under: &Path) -> Result<Vec<PathBuf>> {
         let mut files = Vec::new();
         for entry in walk(&root.join(under)) {
             if files.len().is_multiple_of(4096) {
@@ -66,35 +67,34 @@ impl ImageWalk {
                 Ok(entry) => entry.into_path(),
                 // An image whose file is missing is an error when it is read.
                 Err(error) => match dangling_link(&error) {
-                    Some(path) if is_hidden(path.file_name().unwrap_or_default()) => {
-                        continue;
-                    }
+                    Some(path) if path.file_name().is_some_and(is_hidden) => continue,
                     Some(path) => path.to_path_buf(),
                     None => return Err(unreadable(error)),
                 },
             };
-            if self.is_image(root, &path) {
-                let relative = path.strip_prefix(root);
-                files.push(relative.unwrap_or(&path).to_path_buf());
+            let relative = path.strip_prefix(root.path()).unwrap_or(&path);
+            if self.is_image(root, relative) {
+                files.push(relative.to_path_buf());
             }
         }
         files.sort_unstable_by(|a, b| sort_key(a).cmp(&sort_key(b)));
         Ok(files)
     }
 
-    fn is_image(&mut self, root: &Path, path: &Path) -> bool {
+    fn is_image(&mut self, root: &SourceFolder, path: &Path) -> bool {
+        let shown = || readable(&root.shown_path(path));
         if self.extensions.include(path) {
-            let ending = extension(path).unwrap_or_default();
-            if NOT_IN_TORCHVISION.contains(&ending.as_str()) {
+            let is_ours = |ending: String| NOT_IN_TORCHVISION.contains(&ending.as_str());
+            if extension(path).is_some_and(is_ours) {
                 self.ours_only += 1;
-                self.first_ours_only.get_or_insert_with(|| readable(path));
+                self.first_ours_only.get_or_insert_with(shown);
             }
             self.listed += 1;
             return true;
         }
-        if path != root.join(manifest::FILE) {
+        if path != Path::new(manifest::FILE) {
             self.skipped += 1;
-            self.first_skipped.get_or_insert_with(|| readable(path));
+            self.first_skipped.get_or_insert_with(shown);
         }
         false
     }

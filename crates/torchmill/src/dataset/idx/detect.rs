@@ -64,8 +64,8 @@ fn splits_in(folder: &SourceFolder, sub: &str) -> Result<SplitFiles> {
         let files = vec![below(file), below(label_file)];
         if let Some(before) = splits.insert(split.to_owned(), files) {
             return Err(Error::failed(format_args!(
-                "{}: {} and {file} would both be the split `{split}`: move one data set to \
-                 a folder of its own",
+                "{}: {} and {file} would both be the split `{split}`: move one data set \
+                 to a folder of its own",
                 at.shown(),
                 before[0]
             )));
@@ -76,8 +76,8 @@ fn splits_in(folder: &SourceFolder, sub: &str) -> Result<SplitFiles> {
 
 /// The files of images and of labels in a folder, by what their names begin with
 /// (`train`, `emnist-letters-test`). Of several with one beginning a plain file comes
-/// before a gzipped one, and that before one in a folder of its own, as in Kaggle's copy of
-/// MNIST: `train-images-idx3-ubyte/train-images-idx3-ubyte`.
+/// before a gzipped one, and that before one in a folder of its own, as in Kaggle's copy
+/// of MNIST: `train-images-idx3-ubyte/train-images-idx3-ubyte`.
 fn files_in(
     at: &SourceFolder,
 ) -> Result<(BTreeMap<String, String>, BTreeMap<String, String>)> {
@@ -124,8 +124,8 @@ fn left_out(at: &SourceFolder) -> Result<Vec<String>> {
         return Ok(Vec::new());
     }
     Ok(vec![format!(
-        "{0} holds IDX files, which are read, and folders of image files ({1}), which are \
-         left out: `prep {0}/FOLDER` reads one of those",
+        "{0} holds IDX files, which are read, and folders of image files ({1}), which \
+         are left out: `prep {0}/FOLDER` reads one of those",
         at.shown(),
         listed(&folders)
     )])

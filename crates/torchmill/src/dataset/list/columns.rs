@@ -8,8 +8,8 @@ use crate::suggest::did_you_mean;
 use crate::{Error, Result};
 
 /// Names of the column of paths, as letters and digits in lower case, the likeliest
-/// first. They are those of torchvision's and Kaggle's data sets, of traffic signs (GTSRB)
-/// and skin lesions (ISIC, HAM10000).
+/// first. They are those of torchvision's and Kaggle's data sets, of traffic signs
+/// (GTSRB) and skin lesions (ISIC, HAM10000).
 const PATH: [&str; 24] = [
     "path",
     "filepath",
@@ -148,8 +148,8 @@ fn no_label(others: &[(usize, String)]) -> Error {
         .find(|hint| !hint.is_empty());
     Error::failed(format_args!(
         "no column is known to hold the labels, and the others ({}) are not one 1 and \
-         otherwise 0 in each row: rename the column of labels to `label`{}; known names are \
-         {}",
+         otherwise 0 in each row: rename the column of labels to `label`{}; known names \
+         are {}",
         listed(&names),
         hint.unwrap_or_default(),
         LABEL.join(", ")
@@ -159,8 +159,8 @@ fn no_label(others: &[(usize, String)]) -> Error {
 /// No column is known to hold the paths.
 pub(super) fn no_path(header: &[&str]) -> Error {
     Error::failed(format_args!(
-        "`{}` looks like a header, but no column is known to hold the paths: rename it to \
-         `path`; known names are {}",
+        "`{}` looks like a header, but no column is known to hold the paths: rename it \
+         to `path`; known names are {}",
         shortened(&header.join(",")),
         PATH.join(", ")
     ))

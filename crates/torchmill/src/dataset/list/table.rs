@@ -153,8 +153,8 @@ impl Rows {
 }
 
 /// The delimiter of a table with this first row: the one that a known column's name
-/// stands between, else a comma, a semicolon or a tab that is in it (a tab first in a .tsv
-/// file).
+/// stands between, else a comma, a semicolon or a tab that is in it (a tab first in a
+/// .tsv file).
 fn delimiter(first: &str, is_tsv: bool) -> u8 {
     let candidates = if is_tsv { [b'\t', b',', b';'] } else { [b',', b';', b'\t'] };
     let named = candidates.iter().find(|&&delimiter| {
