@@ -2,8 +2,9 @@
 //! turned into a folder per class. Source: <https://github.com/webdataset/webdataset>.
 
 use std::collections::HashMap;
-use std::ffi::OsString;
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use torchmill::dataset::{SourceFolder, is_image_name};
@@ -88,8 +89,12 @@ fn is_label(path: &Path) -> bool {
 
 /// A file's path up to the first dot of its name, which image and label share.
 fn key(path: &Path) -> PathBuf {
-    let prefix = path.file_prefix().map_or_else(OsString::new, OsString::from);
-    path.with_file_name(prefix)
+    let name = path.file_name().map(OsStrExt::as_bytes);
+    let prefix = name.and_then(|name| name.split(|&byte| byte == b'.').next());
+    match prefix {
+        Some(prefix) => path.with_file_name(OsStr::from_bytes(prefix)),
+        None => path.to_path_buf(),
+    }
 }
 
 fn read_label(folder: &SourceFolder, path: &Path) -> Result<String> {

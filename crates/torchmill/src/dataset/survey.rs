@@ -88,11 +88,12 @@ impl Survey {
 
     fn add_file(&mut self, name: String, extensions: &Extensions) {
         let path = Path::new(&name);
-        let ending = extension(path).unwrap_or_else(String::new);
+        let ending = extension(path);
+        let ending = ending.as_deref().unwrap_or("");
         if extensions.include(path) {
             self.images += 1;
             self.first_image.get_or_insert(name);
-        } else if TABLES.contains(&ending.as_str()) {
+        } else if TABLES.contains(&ending) {
             self.tables.push(name);
         } else if ARCHIVES.iter().any(|end| name.to_lowercase().ends_with(end)) {
             self.archives.push(name);
