@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use torchmill::progress::{note, say};
 use torchmill::run::epoch_files;
 use torchmill::time::unix_seconds;
-use torchmill::{Context, Error, Result, interrupt};
+use torchmill::{Context, Error, Result, git_lfs, interrupt};
 
 use crate::convert::Destination;
 use crate::event::file::{self, EventFile, Target};
@@ -120,8 +120,8 @@ impl Artifact {
             hparams: BTreeMap::new(),
             ..target
         };
+        let mut file = EventFile::open(target.clone())?;
         let mut kept = kept(&target, files, source)?;
-        let mut file = EventFile::open(target)?;
         let mut count = 0;
         let epochs: BTreeSet<i64> = files.keys().chain(kept.keys()).copied().collect();
         for epoch in epochs {
@@ -154,7 +154,9 @@ impl Artifact {
             read => read.doing("read", path)?,
         };
         let wall_time = unix_seconds(written);
-        let values = (self.read)(&bytes).map_err(|e| e.within(path.display()))?;
+        let values = git_lfs::check(&bytes)
+            .and_then(|()| (self.read)(&bytes))
+            .map_err(|e| e.within(path.display()))?;
         let record = |(tag, data)| Record { wall_time, tag, data };
         Ok(Some(values.into_iter().map(record).collect()))
     }

@@ -112,5 +112,6 @@ fn options(args: &Args) -> Options {
         skip_bad: args.skip_bad,
         // What is drawn is not rounded.
         singles: args.encoding != Encoding::Double && !draws,
+        value_tag: None,
     }
 }

@@ -105,6 +105,9 @@ pub fn report_values(source: &Source, tally: &Tally) {
     };
     noted(&tally.bad, "bad cell left out", "bad cells left out");
     noted(&tally.non_finite, "value is not finite", "values are not finite");
+    if tally.scaled_times.count > 0 {
+        note(format_args!("{source}: {}", tally.scaled_times.first));
+    }
     if tally.not_increasing.count > 0 {
         note(format_args!(
             "{source}: {}; TensorBoard drops a curve's earlier points from such a step on",

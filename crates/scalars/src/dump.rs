@@ -1,12 +1,12 @@
 //! Event files to CSV.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
 use torchmill::progress::{note, say};
-use torchmill::{Context, Error, Result};
+use torchmill::{Context, Error, Result, git_lfs};
 
 use crate::event::read::{Number, Others, RunReader};
 use crate::input::select::Select;
@@ -34,18 +34,25 @@ pub fn dump(inputs: &[PathBuf], select: &Select, out: impl Write) -> Result<()> 
         let mut reader = RunReader::default();
         // A tag's name in the CSV; none where it is left out.
         let mut names: HashMap<String, Option<String>> = HashMap::new();
-        for path in files {
-            let result = open(path).and_then(|input| {
-                let mut each = |(time, step, tag, number): (f64, i64, &str, Number)| {
-                    if !names.contains_key(tag) {
-                        names.insert(tag.to_owned(), select.name(tag));
-                    }
-                    names.get(tag).and_then(Option::as_ref).map_or(Ok(()), |name| {
-                        points += 1;
-                        out.row(&run, time, step, name, number)
-                    })
-                };
-                reader.read(input, &mut each).map_err(|e| e.within(path.display()))
+        let inputs: Vec<Result<Input>> = files.iter().map(|p| Input::open(p)).collect();
+        for (i, input) in inputs.iter().enumerate() {
+            if let Ok(input) = input {
+                reader.starts.read(i, input.reader()?)?;
+            }
+        }
+        for (path, input) in files.iter().zip(inputs) {
+            let mut each = |(time, step, tag, number): (f64, i64, &str, Number)| {
+                if !names.contains_key(tag) {
+                    names.insert(tag.to_owned(), select.name(tag));
+                }
+                let Some(Some(name)) = names.get(tag) else { return Ok(()) };
+                points += 1;
+                out.row(&run, time, step, name, number)
+            };
+            let result = input.and_then(|input| {
+                reader
+                    .read(input.reader()?, &mut each)
+                    .map_err(|e| e.within(path.display()))
             });
             match result {
                 Ok(()) => {}
@@ -144,12 +151,39 @@ fn runs(inputs: &[PathBuf]) -> Result<BTreeMap<PathBuf, Vec<PathBuf>>> {
     Ok(runs)
 }
 
-fn open(path: &Path) -> Result<Box<dyn Read>> {
-    if path == Path::new("-") {
-        return Ok(Box::new(BufReader::new(io::stdin())));
+/// An event file that can be read more than once.
+enum Input {
+    File(PathBuf),
+    /// What came out of a pipe.
+    Bytes(Vec<u8>),
+}
+
+impl Input {
+    fn open(path: &Path) -> Result<Self> {
+        if path == Path::new("-") {
+            let mut bytes = Vec::new();
+            io::stdin()
+                .read_to_end(&mut bytes)
+                .map_err(|e| Error::io("cannot read standard input", e))?;
+            return Ok(Self::Bytes(bytes));
+        }
+        let about = fs::metadata(path).doing("read", path)?;
+        if about.is_file() {
+            git_lfs::check_file(path)?;
+            return Ok(Self::File(path.to_owned()));
+        }
+        Ok(Self::Bytes(fs::read(path).doing("read", path)?))
     }
-    let file = File::open(path).doing("read", path)?;
-    Ok(Box::new(BufReader::with_capacity(1 << 18, file)))
+
+    fn reader(&self) -> Result<Box<dyn Read + '_>> {
+        match self {
+            Self::File(path) => {
+                let file = File::open(path).doing("read", path)?;
+                Ok(Box::new(BufReader::with_capacity(1 << 18, file)))
+            }
+            Self::Bytes(bytes) => Ok(Box::new(bytes.as_slice())),
+        }
+    }
 }
 
 struct Csv<W: Write> {
@@ -190,5 +224,5 @@ impl<W: Write> Csv<W> {
 }
 
 fn write_error(error: csv::Error) -> Error {
-    Error::io("cannot write to standard output", error.into())
+    Error::csv("cannot write to standard output", error)
 }

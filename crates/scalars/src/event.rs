@@ -6,7 +6,9 @@ pub const FILE_MARK: &str = "tfevents";
 
 pub mod encode;
 pub mod file;
+pub mod folder_lock;
 pub mod live;
 pub mod proto;
+pub mod purge;
 pub mod read;
 pub mod record;

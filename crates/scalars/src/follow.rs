@@ -249,6 +249,7 @@ impl Follower {
         }
         let reading = self.reading.get_or_insert_with(|| {
             Reading::new(
+                &self.source,
                 Sink::new((self.target)(&self.source), now()),
                 options,
                 identity(&metadata),
@@ -269,7 +270,8 @@ impl Follower {
     fn drain_pipe(&mut self, options: &Options) -> Result<bool> {
         let Input::Pipe(pieces) = &self.input else { return Ok(false) };
         let reading = self.reading.get_or_insert_with(|| {
-            Reading::new(Sink::new((self.target)(&self.source), now()), options, None)
+            let sink = Sink::new((self.target)(&self.source), now());
+            Reading::new(&self.source, sink, options, None)
         });
         reading.sink.set_now(now());
         loop {
@@ -300,8 +302,13 @@ impl Follower {
 }
 
 impl Reading {
-    fn new(sink: Sink, options: &Options, identity: Option<(u64, u64)>) -> Self {
-        let feed = Feed::new(options);
+    fn new(
+        source: &Source,
+        sink: Sink,
+        options: &Options,
+        identity: Option<(u64, u64)>,
+    ) -> Self {
+        let feed = Feed::of(source, options);
         Self { feed, sink, reported: false, identity, offset: 0, tail: Vec::new() }
     }
 

@@ -22,7 +22,7 @@ mod walk;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use torchmill::{Error, Result, cli};
+use torchmill::{Error, Result, cli, output};
 
 use args::Args;
 use config::{Config, Once};
@@ -34,9 +34,7 @@ fn main() -> ExitCode {
 
 fn run(args: Args) -> Result<()> {
     match Config::new(args) {
-        Config::Dump(task) => {
-            dump::dump(&task.inputs, &task.select, std::io::stdout().lock())
-        }
+        Config::Dump(task) => dump::dump(&task.inputs, &task.select, cli::stdout()),
         Config::Follow(task) => {
             follow::follow(|| Source::all(&task.inputs), &task.destination, &task.options)
         }
@@ -46,6 +44,13 @@ fn run(args: Args) -> Result<()> {
 
 fn run_once(task: &Once) -> Result<()> {
     let sources = Source::all(&task.inputs)?;
+    if let Some(html) = &task.html {
+        let files = sources.iter().filter_map(Source::path);
+        let configs: Vec<PathBuf> =
+            files.clone().map(|csv| csv.with_file_name(torchmill::run::CONFIG)).collect();
+        let inputs = files.chain(configs.iter().map(PathBuf::as_path));
+        output::check_not_input("--html", html, inputs)?;
+    }
     if sources.is_empty() {
         return Err(no_metrics(&task.inputs));
     }
@@ -63,7 +68,7 @@ fn run_once(task: &Once) -> Result<()> {
 fn draw(task: &Once, sources: &[Source]) -> Result<()> {
     let charts = curves::read(sources, task.run.as_deref(), &task.options)?;
     if task.plot {
-        cli::print(plot::draw(&charts, plot::Look::of_stdout()).as_bytes())?;
+        cli::print_styled(&plot::draw(&charts, plot::Look::of_stdout()))?;
     }
     if let Some(path) = &task.html {
         html::write(&charts, path)?;

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use torchmill::run::METRICS;
 use torchmill::{Error, Result};
 
+use crate::input::download::Download;
 use crate::input::source::Source;
 use crate::names::{distinct, path_parts};
 
@@ -21,13 +22,37 @@ pub fn names(sources: &[Source], named: Option<&str>) -> Result<Vec<PathBuf>> {
             sources.len()
         ))),
         (Some(name), _) => Ok(sources.iter().map(|_| PathBuf::from(name)).collect()),
-        (None, _) => {
-            let parts = sources.iter().map(parts).collect::<Result<Vec<_>>>()?;
-            distinct(&parts).map_err(|twice| {
-                Error::usage(format_args!("{} is given twice", sources[twice]))
-            })
+        (None, _) => distinct_names(sources),
+    }
+}
+
+fn distinct_names(sources: &[Source]) -> Result<Vec<PathBuf>> {
+    // Downloads of one run's tags share its folder, so they are named once.
+    let mut named: Vec<(&Source, Vec<OsString>)> = Vec::new();
+    let mut index = Vec::new();
+    for source in sources {
+        let parts = parts(source)?;
+        let shared = named.iter().position(|(other, known)| {
+            is_download(source)
+                && is_download(other)
+                && *known == parts
+                && *other != source
+        });
+        index.push(shared.unwrap_or(named.len()));
+        if shared.is_none() {
+            named.push((source, parts));
         }
     }
+    let parts: Vec<Vec<OsString>> =
+        named.iter().map(|(_, parts)| parts.clone()).collect();
+    let names = distinct(&parts).map_err(|twice| {
+        Error::usage(format_args!("{} is given twice", named[twice].0))
+    })?;
+    Ok(index.into_iter().map(|i| names[i].clone()).collect())
+}
+
+fn is_download(source: &Source) -> bool {
+    source.path().is_some_and(|path| Download::of(path).is_some())
 }
 
 /// A name for the event file: the CSV's own name without its ending.
@@ -48,6 +73,14 @@ fn parts(source: &Source) -> Result<Vec<OsString>> {
     let Source::File(path) = source else { return Ok(Vec::new()) };
     let mut parts = path_parts(path)?;
     let file = parts.pop().unwrap_or_default();
+    if let Some(download) = Download::of(path) {
+        // A run called `.` is the log folder itself.
+        if download.run == "." {
+            return Ok(Vec::new());
+        }
+        parts.push(download.run.into());
+        return Ok(parts);
+    }
     if file != METRICS || parts.is_empty() {
         parts.push(Path::new(&file).file_stem().unwrap_or_default().to_owned());
     }
@@ -90,6 +123,19 @@ mod tests {
                 .contains("given twice")
         );
         assert!(named(&["-", "-"]).unwrap_err().to_string().contains("given twice"));
+    }
+
+    #[test]
+    fn tensorboards_downloads_of_one_run_share_its_name() {
+        let paths =
+            ["d/run-a-tag-loss.csv", "d/run-a-tag-acc.csv", "d/run-b-tag-loss.csv"];
+        assert_eq!(named(&paths).unwrap(), ["a", "a", "b"]);
+        assert_eq!(
+            named(&["run-.-tag-loss.csv", "run-.-tag-acc.csv"]).unwrap(),
+            ["", ""]
+        );
+        let twice = named(&["run-a-tag-loss.csv", "run-a-tag-loss.csv"]);
+        assert!(twice.unwrap_err().to_string().contains("given twice"));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Where an input's points go: an event file for each of its runs.
 
 use std::collections::HashMap;
-use std::path::{Component, Path};
+use std::path::{Component, Path, PathBuf};
 
 use torchmill::progress::{count, note};
 use torchmill::{Error, Result};
@@ -16,7 +16,9 @@ use crate::input::table::Point;
 pub struct Sink {
     target: Target,
     now: f64,
-    runs: HashMap<String, Run>,
+    /// The folder of each name that a run goes by in the table.
+    folders: HashMap<String, PathBuf>,
+    runs: HashMap<PathBuf, Run>,
 }
 
 struct Run {
@@ -37,7 +39,7 @@ impl Sink {
     /// Nothing is looked at or written before the first point. Points that have no time
     /// get `now`, unless the file has one for them already.
     pub fn new(target: Target, now: f64) -> Self {
-        Self { target, now, runs: HashMap::new() }
+        Self { target, now, folders: HashMap::new(), runs: HashMap::new() }
     }
 
     /// The time for points that come from now on without one.
@@ -47,15 +49,20 @@ impl Sink {
 
     /// Takes a point.
     pub fn push(&mut self, point: Point) -> Result<()> {
-        if !self.runs.contains_key(point.run) {
-            let target = Target {
-                folder: folder(&self.target.folder, point.run)?,
-                ..self.target.clone()
-            };
-            let state = State::CatchUp(Box::new(EventFile::open(target)?));
-            self.runs.insert(point.run.to_owned(), Run { state, points: 0 });
+        if !self.folders.contains_key(point.run) {
+            let folder = folder(&self.target.folder, point.run)?;
+            self.folders.insert(point.run.to_owned(), folder.clone());
+            // Two names may stand for one folder: `a` and `./a`.
+            if !self.runs.contains_key(&folder) {
+                let target = Target { folder: folder.clone(), ..self.target.clone() };
+                let state = State::CatchUp(Box::new(EventFile::open(target)?));
+                self.runs.insert(folder, Run { state, points: 0 });
+            }
         }
-        let Some(run) = self.runs.get_mut(point.run) else { return Ok(()) };
+        let folder = self.folders.get(point.run);
+        let Some(run) = folder.and_then(|folder| self.runs.get_mut(folder)) else {
+            return Ok(());
+        };
         run.points += 1;
         let Point { wall_time, step, tag, value, .. } = point;
         match &mut run.state {
@@ -125,20 +132,19 @@ pub fn report(finished: &Finished, points: u64, what: &str) {
     });
 }
 
-/// A run's folder; its name comes from a table's cell, and must not lead elsewhere.
-fn folder(base: &Path, run: &str) -> Result<std::path::PathBuf> {
-    if run.is_empty() {
-        // Joining nothing would add a slash.
-        return Ok(base.to_owned());
+/// A run's folder. Its name comes from a table's cell, and must not lead elsewhere.
+fn folder(base: &Path, run: &str) -> Result<PathBuf> {
+    let mut folder = base.to_owned();
+    for part in Path::new(run).components() {
+        match part {
+            Component::Normal(name) => folder.push(name),
+            Component::CurDir => {}
+            _ => {
+                return Err(Error::failed(format_args!(
+                    "a run called {run:?} would lie outside the log folder"
+                )));
+            }
+        }
     }
-    if Path::new(run)
-        .components()
-        .all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
-    {
-        Ok(base.join(run))
-    } else {
-        Err(Error::failed(format_args!(
-            "a run called {run:?} would lie outside the log folder"
-        )))
-    }
+    Ok(folder)
 }

@@ -1,9 +1,11 @@
 //! Files that appear complete or not at all: written beside their place, flushed to the
 //! disk, renamed into it.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tempfile::{NamedTempFile, TempDir, TempPath};
@@ -12,28 +14,45 @@ use crate::{Context, Error, Result};
 
 /// What the names of unfinished files and folders begin with.
 pub(crate) const PREFIX: &str = ".partial-";
-/// What is younger than this may not be locked yet, or not any more.
-const NEW: Duration = Duration::from_secs(600);
+/// An empty file or folder that is younger than this may not be locked yet.
+const NEW: Duration = Duration::from_secs(10);
+const BUFFER: usize = 1 << 20;
 
-/// A file being written beside its final place. Dropped without [`AtomicFile::commit`],
-/// it is deleted and whatever had the final name before is untouched.
+/// A file being written under a temporary name in its final folder. Dropped without
+/// [`AtomicFile::commit`], it is deleted, and the file that had the final name before is
+/// untouched.
+///
+/// A link is followed: the file that it leads to is replaced, and the link stays. A
+/// device, a pipe or a socket cannot be replaced: it is written to directly.
 pub struct AtomicFile {
-    writer: BufWriter<NamedTempFile>,
+    writer: Writer,
     path: PathBuf,
 }
 
+enum Writer {
+    Temporary(BufWriter<NamedTempFile>),
+    Direct(BufWriter<File>),
+}
+
 impl AtomicFile {
-    /// Starts a file that will be called `path`, making its folder where it is missing.
+    /// Starts a file that will be called `path`, and makes its folder if it is missing.
     ///
     /// The temporary file lies in the same folder, so the rename never crosses a file
-    /// system.
+    /// system. What killed processes left there is removed.
     pub fn create(path: impl Into<PathBuf>) -> Result<Self> {
         let path = path.into();
-        let folder = match path.parent() {
-            Some(p) if !p.as_os_str().is_empty() => p.to_path_buf(),
-            _ => PathBuf::from("."),
-        };
+        if is_written_directly(&path) {
+            let mut options = fs::OpenOptions::new();
+            // Behind /dev/stdout there may be a file that was longer.
+            options.write(true).truncate(true);
+            let file = options.open(&path).doing("write", &path)?;
+            let writer = Writer::Direct(BufWriter::with_capacity(BUFFER, file));
+            return Ok(Self { writer, path });
+        }
+        let path = behind_links(path);
+        let folder = folder_of(&path).to_path_buf();
         fs::create_dir_all(&folder).doing("make the folder", &folder)?;
+        remove_abandoned_once(&folder);
         Self::create_in(&folder, path)
     }
 
@@ -47,58 +66,120 @@ impl AtomicFile {
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
         let temporary = builder.tempfile_in(folder).doing("write in", folder)?;
         hold(temporary.as_file());
-        Ok(Self { writer: BufWriter::with_capacity(1 << 20, temporary), path })
+        let writer = Writer::Temporary(BufWriter::with_capacity(BUFFER, temporary));
+        Ok(Self { writer, path })
     }
 
     /// Flushes everything to the disk and gives the file its final name, replacing what
     /// was there.
     pub fn commit(self) -> Result<()> {
-        self.finish()?.commit()
+        let Self { writer, path } = self;
+        let Some(temporary) = flushed(writer, &path)? else { return Ok(()) };
+        // It stays open, and so locked, until it has its name.
+        temporary.persist(&path).map_err(|e| e.error).doing("write", &path)?;
+        sync_folder(&path);
+        Ok(())
     }
 
     /// Flushes everything to the disk and closes the file, which keeps its temporary name
     /// for now: for many files that are to appear together.
     pub fn finish(self) -> Result<FinishedFile> {
-        let path = self.path;
-        let temporary =
-            self.writer.into_inner().map_err(std::io::IntoInnerError::into_error);
-        let temporary = temporary.doing("write", &path)?;
-        temporary.as_file().sync_all().doing("write", &path)?;
-        Ok(FinishedFile { temporary: temporary.into_temp_path(), path })
+        let Self { writer, path } = self;
+        let temporary = flushed(writer, &path)?.map(NamedTempFile::into_temp_path);
+        Ok(FinishedFile { temporary, path })
+    }
+}
+
+/// Writes what is buffered to the disk. `None` if there is no file to rename.
+fn flushed(writer: Writer, path: &Path) -> Result<Option<NamedTempFile>> {
+    match writer {
+        Writer::Temporary(writer) => {
+            let temporary = writer.into_inner().map_err(io::IntoInnerError::into_error);
+            let temporary = temporary.doing("write", path)?;
+            temporary.as_file().sync_all().doing("write", path)?;
+            Ok(Some(temporary))
+        }
+        Writer::Direct(mut writer) => {
+            writer.flush().doing("write", path)?;
+            Ok(None)
+        }
+    }
+}
+
+/// Whether the path is that of a device, a pipe or a socket, or of an open file
+/// (`/dev/stdout`, `/proc/self/fd/3`): it cannot be replaced by another file.
+fn is_written_directly(path: &Path) -> bool {
+    let Ok(about) = fs::metadata(path) else { return false };
+    if !about.is_file() && !about.is_dir() {
+        return true;
+    }
+    let mut path = path.to_path_buf();
+    // No more links than the system itself follows.
+    for _ in 0..40 {
+        if path.starts_with("/proc") || path.starts_with("/dev/fd") {
+            return true;
+        }
+        let Ok(target) = fs::read_link(&path) else { return false };
+        path = folder_of(&path).join(target);
+    }
+    false
+}
+
+/// The path that links lead to; the path itself where it is no link.
+fn behind_links(path: PathBuf) -> PathBuf {
+    let mut path = path;
+    for _ in 0..40 {
+        let Ok(target) = fs::read_link(&path) else { break };
+        path = folder_of(&path).join(target);
+    }
+    path
+}
+
+/// The folder that a file is in.
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
     }
 }
 
 /// A file that is complete but not yet called by its final name. Dropped without
 /// [`FinishedFile::commit`], it is deleted.
 pub struct FinishedFile {
-    temporary: TempPath,
+    /// `None` if it was written directly.
+    temporary: Option<TempPath>,
     path: PathBuf,
 }
 
 impl FinishedFile {
     /// The file's length in bytes.
     pub fn length(&self) -> Result<u64> {
-        Ok(fs::metadata(&self.temporary).doing("read", &self.path)?.len())
+        let path = self.temporary.as_deref().unwrap_or(&self.path);
+        Ok(fs::metadata(path).doing("read", &self.path)?.len())
     }
 
     /// Gives the file its final name, replacing what was there.
     pub fn commit(self) -> Result<()> {
-        self.temporary
-            .persist(&self.path)
-            .map_err(|e| e.error)
-            .doing("write", &self.path)?;
+        let Some(temporary) = self.temporary else { return Ok(()) };
+        temporary.persist(&self.path).map_err(|e| e.error).doing("write", &self.path)?;
         sync_folder(&self.path);
         Ok(())
     }
 }
 
 impl Write for AtomicFile {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.writer.write(bytes)
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match &mut self.writer {
+            Writer::Temporary(writer) => writer.write(bytes),
+            Writer::Direct(writer) => writer.write(bytes),
+        }
     }
 
-    fn flush(&mut self) -> std::io::Result<()> {
-        self.writer.flush()
+    fn flush(&mut self) -> io::Result<()> {
+        match &mut self.writer {
+            Writer::Temporary(writer) => writer.flush(),
+            Writer::Direct(writer) => writer.flush(),
+        }
     }
 }
 
@@ -113,9 +194,7 @@ pub fn write(path: impl AsRef<Path>, bytes: &[u8]) -> Result<()> {
 /// Makes the rename itself durable. Not every file system can, and the file is whole
 /// either way.
 fn sync_folder(path: &Path) {
-    let folder =
-        path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    if let Ok(folder) = fs::File::open(folder) {
+    if let Ok(folder) = File::open(folder_of(path)) {
         let _ = folder.sync_all();
     }
 }
@@ -171,8 +250,8 @@ fn hold(file: &File) {
     let _ = file.try_lock();
 }
 
-/// Removes what killed processes left unfinished in `folder`: what has a temporary name,
-/// is not new, and is held by nobody. What cannot be removed stays.
+/// Removes what killed processes left unfinished in `folder`: what has a temporary name
+/// and is locked by no process. What cannot be removed stays.
 pub fn remove_abandoned(folder: &Path) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let name = entry.file_name();
@@ -183,10 +262,7 @@ pub fn remove_abandoned(folder: &Path) {
         }
         let path = entry.path();
         let Ok(about) = entry.metadata() else { continue };
-        let is_old =
-            about.modified().is_ok_and(|t| t.elapsed().is_ok_and(|age| age > NEW));
-        let is_held = || !File::open(&path).is_ok_and(|file| file.try_lock().is_ok());
-        if !is_old || about.is_symlink() || is_held() {
+        if about.is_symlink() || may_be_new(&path, &about) || is_held(&path) {
             continue;
         }
         let _ = if about.is_dir() {
@@ -195,6 +271,32 @@ pub fn remove_abandoned(folder: &Path) {
             fs::remove_file(&path)
         };
     }
+}
+
+/// [`remove_abandoned`], once for each folder that this process writes files in.
+fn remove_abandoned_once(folder: &Path) {
+    static CLEANED: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+    let mut cleaned = CLEANED.lock().unwrap_or_else(PoisonError::into_inner);
+    if cleaned.insert(folder.to_path_buf()) {
+        remove_abandoned(folder);
+    }
+}
+
+/// Whether something with a temporary name may have been made just now, and not be locked
+/// yet. Between the two it is empty.
+fn may_be_new(path: &Path, about: &fs::Metadata) -> bool {
+    let is_empty = if about.is_dir() {
+        fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none())
+    } else {
+        about.len() == 0
+    };
+    let is_old = about.modified().is_ok_and(|t| t.elapsed().is_ok_and(|age| age > NEW));
+    is_empty && !is_old
+}
+
+/// Whether a process has it locked, or locks cannot tell.
+fn is_held(path: &Path) -> bool {
+    !File::open(path).is_ok_and(|file| file.try_lock().is_ok())
 }
 
 /// What the name of a folder that is being replaced ends with.
@@ -211,8 +313,7 @@ impl AtomicFolder {
     /// beside it. Fill [`AtomicFolder::path`], then commit.
     pub fn create(path: impl Into<PathBuf>) -> Result<Self> {
         let path = path.into();
-        let parent =
-            path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let parent = folder_of(&path);
         fs::create_dir_all(parent).doing("make the folder", parent)?;
         Ok(Self { temporary: LockedFolder::create(parent)?, path })
     }
@@ -353,6 +454,56 @@ mod tests {
     }
 
     #[test]
+    fn a_link_stays_and_the_file_behind_it_is_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        fs::create_dir(at("deep")).unwrap();
+        std::os::unix::fs::symlink("deep/file", at("link")).unwrap();
+        // The link may lead to a file that is not there yet.
+        for contents in [b"first", b"again"] {
+            write(at("link"), contents).unwrap();
+            assert!(fs::symlink_metadata(at("link")).unwrap().is_symlink());
+            assert_eq!(fs::read(at("deep/file")).unwrap(), contents);
+        }
+        assert_eq!(fs::read_dir(at("deep")).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn devices_pipes_and_open_files_are_written_to() {
+        use std::os::fd::AsRawFd;
+        use std::os::unix::fs::FileTypeExt;
+
+        let folder = tempfile::tempdir().unwrap();
+        let fifo = folder.path().join("fifo");
+        let made = std::process::Command::new("mkfifo").arg(&fifo).status().unwrap();
+        assert!(made.success());
+        let reader = std::thread::spawn({
+            let fifo = fifo.clone();
+            move || fs::read(fifo).unwrap()
+        });
+        write(&fifo, b"through").unwrap();
+        assert_eq!(reader.join().unwrap(), b"through");
+        assert!(fs::metadata(&fifo).unwrap().file_type().is_fifo());
+        let link = folder.path().join("null");
+        std::os::unix::fs::symlink("/dev/null", &link).unwrap();
+        write(&link, b"nothing").unwrap();
+        assert!(fs::metadata("/dev/null").unwrap().file_type().is_char_device());
+        // As /dev/stdout is, where it leads to a file.
+        let open = File::create(folder.path().join("open")).unwrap();
+        fs::write(folder.path().join("open"), b"longer than what comes").unwrap();
+        write(format!("/proc/self/fd/{}", open.as_raw_fd()), b"short").unwrap();
+        assert_eq!(fs::read(folder.path().join("open")).unwrap(), b"short");
+    }
+
+    #[test]
+    fn a_folder_is_cleaned_before_a_file_is_written_in_it() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join(".partial-killed"), b"half").unwrap();
+        write(folder.path().join("file"), b"whole").unwrap();
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
     fn a_folder_replaces_another_whole() {
         let parent = tempfile::tempdir().unwrap();
         let path = parent.path().join("set");
@@ -403,10 +554,11 @@ mod tests {
         let long_ago = std::time::SystemTime::now() - 2 * NEW;
         let age = |path: &Path| File::open(path).unwrap().set_modified(long_ago).unwrap();
         let at = |name: &str| parent.path().join(name);
-        for folder in [".partial-killed", ".partial-new", ".partial-old.replaced", "mine"]
-        {
+        for folder in [".partial-killed", ".partial-old.replaced", "mine"] {
             write(at(folder).join("half"), b"").unwrap();
         }
+        fs::create_dir(at(".partial-new")).unwrap();
+        fs::write(at(".partial-half"), b"half").unwrap();
         for file in [".partial-killed-file", "file"] {
             fs::write(at(file), b"").unwrap();
         }
@@ -424,7 +576,7 @@ mod tests {
         old.iter().for_each(|name| age(&at(name)));
         age(running.temporary.folder.path());
         let folder = AtomicFolder::create(at("set")).unwrap();
-        for gone in [".partial-killed", ".partial-killed-file"] {
+        for gone in [".partial-killed", ".partial-killed-file", ".partial-half"] {
             assert!(!at(gone).exists(), "{gone}");
         }
         for there in [".partial-new", ".partial-old.replaced", "mine", "file"] {

@@ -1,15 +1,18 @@
 //! The outer shell of every program: parse, run, report; completions and man page from
 //! the same definition.
 
+mod escaped;
 mod man;
 
 use std::ffi::OsStr;
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 use clap::builder::{PossibleValue, Styles, TypedValueParser};
 use clap::{Arg, ArgAction, Args, Parser};
 use clap_complete::Shell;
+
+use escaped::Escaped;
 
 use crate::suggest::did_you_mean;
 use crate::{Error, ErrorKind, Result, interrupt, progress};
@@ -63,7 +66,10 @@ fn answer<A: Parser>(
 ) -> u8 {
     let mut command = with_generators(A::command());
     let name = command.get_name().to_owned();
-    let matches = command.get_matches_mut();
+    let matches = match command.try_get_matches_from_mut(std::env::args_os()) {
+        Ok(matches) => matches,
+        Err(error) => return print_answer(&name, &error),
+    };
     let result = if let Some(shell) = matches.get_one::<Shell>("completions") {
         let mut script = Vec::new();
         clap_complete::generate(*shell, &mut command, name.clone(), &mut script);
@@ -73,18 +79,36 @@ fn answer<A: Parser>(
             .map_err(|e| Error::io("cannot write the man page", e))
             .and_then(|page| print(&page))
     } else {
-        let args = A::from_arg_matches(&matches).unwrap_or_else(|e| e.exit());
+        let args = match A::from_arg_matches(&matches) {
+            Ok(args) => args,
+            Err(error) => return print_answer(&name, &error),
+        };
         progress::set_level(common(&args).quiet, common(&args).verbose);
         run(args)
     };
     match result {
         Ok(()) => 0,
-        Err(error) => {
-            if error.kind() != ErrorKind::ClosedPipe {
-                progress::say(format_args!("{name}: {error}"));
-            }
-            error.exit_status()
+        Err(error) => report(&name, &error),
+    }
+}
+
+/// Shows an error, and returns the exit status.
+fn report(name: &str, error: &Error) -> u8 {
+    if error.kind() != ErrorKind::ClosedPipe {
+        progress::say(format_args!("{name}: {error}"));
+    }
+    error.exit_status()
+}
+
+/// Prints clap's answer to the command line: the help, the version, or what is wrong.
+fn print_answer(name: &str, answer: &clap::Error) -> u8 {
+    let printed = answer.print().and_then(|()| std::io::stdout().flush());
+    match printed {
+        // Where standard error cannot be written to, nothing can be said.
+        Err(e) if !answer.use_stderr() => {
+            report(name, &Error::io("cannot write to standard output", e))
         }
+        _ => u8::try_from(answer.exit_code()).unwrap_or(2),
     }
 }
 
@@ -136,12 +160,28 @@ where
     }
 }
 
-/// Writes a result to standard output.
+/// Writes a result to standard output, exactly as it is; on a terminal the characters are
+/// escaped that would steer it.
 pub fn print(bytes: &[u8]) -> Result<()> {
-    let mut out = std::io::stdout().lock();
+    write_all(&mut stdout(), bytes)
+}
+
+/// Writes text with colours to standard output. What comes from files must have been
+/// escaped.
+pub fn print_styled(text: &str) -> Result<()> {
+    write_all(&mut std::io::stdout().lock(), text.as_bytes())
+}
+
+fn write_all(out: &mut dyn Write, bytes: &[u8]) -> Result<()> {
     out.write_all(bytes)
         .and_then(|()| out.flush())
         .map_err(|e| Error::io("cannot write to standard output", e))
+}
+
+/// Standard output, on which [`print`] writes.
+pub fn stdout() -> Box<dyn Write> {
+    let out = std::io::stdout().lock();
+    if out.is_terminal() { Box::new(Escaped::new(out)) } else { Box::new(out) }
 }
 
 fn with_generators(command: clap::Command) -> clap::Command {

@@ -19,6 +19,7 @@ pub mod lock;
 pub mod memory;
 pub mod metric;
 pub mod metrics;
+pub mod output;
 pub mod parallel;
 pub mod progress;
 pub mod recipe;

@@ -30,11 +30,53 @@ fn rfc3339(time: SystemTime) -> String {
     humantime::format_rfc3339_seconds(time).to_string()
 }
 
+/// Seconds since 1970-01-01 00:00 UTC of a time as ISO 8601 and pandas write it:
+/// `2026-01-31T12:00:00`, with a blank in place of the T, with fractions of a second,
+/// with `Z` or an offset such as `+02:00`. Without an offset it is taken for UTC.
+pub fn parse_iso8601(text: &str) -> Option<f64> {
+    let text = text.trim();
+    let (clock, offset) = match text.get(10..)?.rfind(['+', '-']) {
+        Some(at) => (&text[..10 + at], parse_offset(&text[10 + at..])?),
+        None => (text, 0.0),
+    };
+    let time = humantime::parse_rfc3339_weak(clock).ok()?;
+    Some(unix_seconds(time) - offset)
+}
+
+/// The seconds of `+02:00`, `+0200` or `+02`.
+fn parse_offset(text: &str) -> Option<f64> {
+    let sign = if text.starts_with('-') { -1.0 } else { 1.0 };
+    let digits = text.get(1..)?.replace(':', "");
+    if !matches!(digits.len(), 2 | 4) || !digits.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    let hours: f64 = digits[..2].parse().ok()?;
+    let minutes: f64 = digits.get(2..4).unwrap_or("0").parse().ok()?;
+    Some(sign * (hours * 3600.0 + minutes * 60.0))
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
     use super::*;
+
+    #[test]
+    fn times_are_read_as_pandas_writes_them() {
+        for (text, seconds) in [
+            ("2026-01-31T12:00:00Z", 1_769_860_800.0),
+            ("2026-01-31 12:00:00", 1_769_860_800.0),
+            ("2026-01-31 12:00:00.250", 1_769_860_800.25),
+            ("2026-01-31T14:00:00+02:00", 1_769_860_800.0),
+            ("2026-01-31T06:30:00.5-0530", 1_769_860_800.5),
+        ] {
+            assert_eq!(parse_iso8601(text), Some(seconds), "{text}");
+        }
+        for other in ["", "12", "31.01.2026", "2026-13-01 00:00:00", "2026-01-31 12:00+x"]
+        {
+            assert_eq!(parse_iso8601(other), None, "{other}");
+        }
+    }
 
     #[test]
     fn clocks_that_are_far_off_do_not_panic() {

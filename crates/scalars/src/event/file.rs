@@ -13,10 +13,11 @@ use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use prost::Message;
-use torchmill::atomic::AtomicFile;
+use torchmill::atomic::{self, AtomicFile};
 use torchmill::{Context, Error, Result};
 
 use super::encode::{Encoder, Encoding, Scalar};
+use super::folder_lock::FolderLock;
 use super::proto::{Data, Event, HParam};
 use super::record::{self, Next};
 
@@ -41,6 +42,8 @@ pub struct Finished {
     pub path: PathBuf,
     /// Goes on where the file ends.
     pub encoder: Encoder,
+    /// Until it is dropped, no other process writes to the file.
+    pub lock: FolderLock,
 }
 
 /// What became of the file.
@@ -59,6 +62,7 @@ pub enum Outcome {
 /// An event file being brought up to date.
 pub struct EventFile {
     target: Target,
+    lock: FolderLock,
     encoder: Encoder,
     state: State,
     /// One point's records, before they go anywhere.
@@ -89,15 +93,26 @@ struct Old {
 }
 
 impl EventFile {
-    /// Looks for an event file of this target, and makes ready to bring it up to date.
-    /// Writes nothing yet.
+    /// Looks for an event file of this target, to bring it up to date. The folder is made
+    /// if it is missing, and locked.
     pub fn open(target: Target) -> Result<Self> {
+        fs::create_dir_all(&target.folder).doing("make the folder", &target.folder)?;
+        let lock = FolderLock::take(&target.folder)?;
+        atomic::remove_abandoned(&target.folder);
         let state = match newest(&target)? {
             Some(path) => State::Same(Old::open(path)?),
             None => State::Fresh,
         };
         let encoder = Encoder::new(target.encoding);
-        Ok(Self { target, encoder, state, scratch: Vec::new(), started: false, added: 0 })
+        Ok(Self {
+            target,
+            lock,
+            encoder,
+            state,
+            scratch: Vec::new(),
+            started: false,
+            added: 0,
+        })
     }
 
     /// Adds a point. Without a wall time it keeps the one that it has in the file, or
@@ -258,17 +273,22 @@ impl EventFile {
                 (Outcome::Appended(self.added), old.path)
             }
             State::New(file, path) => {
-                let olds = files(&self.target)?;
                 file.commit()?;
-                let mut replaced = false;
-                for old in olds.iter().filter(|old| **old != path) {
-                    fs::remove_file(old).doing("remove", old)?;
-                    replaced = true;
-                }
-                (if replaced { Outcome::Replaced } else { Outcome::Created }, path)
+                (Outcome::Created, path)
             }
         };
-        Ok(Finished { outcome, path, encoder: self.encoder })
+        // There are others where this file replaces one, or where a program was killed
+        // before it had removed the one that it replaced.
+        let mut removed = false;
+        for old in files(&self.target)?.iter().filter(|old| **old != path) {
+            fs::remove_file(old).doing("remove", old)?;
+            removed = true;
+        }
+        let outcome = match outcome {
+            Outcome::Created if removed => Outcome::Replaced,
+            outcome => outcome,
+        };
+        Ok(Finished { outcome, path, encoder: self.encoder, lock: self.lock })
     }
 }
 

@@ -8,6 +8,7 @@ use torchmill::{Context, Result};
 
 use super::encode::{Encoder, Scalar};
 use super::file::Finished;
+use super::folder_lock::FolderLock;
 
 /// A file that [`super::file::EventFile`] has brought up to date, open for more.
 pub struct LiveFile {
@@ -21,7 +22,7 @@ pub struct LiveFile {
 impl LiveFile {
     /// Goes on where the file ends.
     pub fn open(finished: Finished) -> Result<Self> {
-        let Finished { path, encoder, .. } = finished;
+        let Finished { path, encoder, lock: _lock, .. } = finished;
         let file = OpenOptions::new().append(true).open(&path).doing("open", &path)?;
         let length = file.metadata().doing("read", &path)?.len();
         Ok(Self { path, file, length, encoder, pending: Vec::new() })
@@ -38,6 +39,12 @@ impl LiveFile {
         if self.pending.is_empty() {
             return Ok(true);
         }
+        let Some(folder) = self.path.parent() else { return Ok(false) };
+        // The folder may have been removed.
+        if !folder.is_dir() {
+            return Ok(false);
+        }
+        let _lock = FolderLock::take(folder)?;
         if fs::metadata(&self.path).map_or(0, |there| there.len()) != self.length {
             return Ok(false);
         }

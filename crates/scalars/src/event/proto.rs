@@ -16,7 +16,7 @@ pub struct Event {
     #[prost(int64, tag = "2")]
     pub step: i64,
     /// What happened.
-    #[prost(oneof = "What", tags = "3, 5")]
+    #[prost(oneof = "What", tags = "3, 5, 7")]
     pub what: Option<What>,
 }
 
@@ -29,6 +29,22 @@ pub enum What {
     /// Values.
     #[prost(message, tag = "5")]
     Summary(Summary),
+    /// The writer has started or stopped.
+    #[prost(message, tag = "7")]
+    SessionLog(SessionLog),
+}
+
+/// What a writer says of itself.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct SessionLog {
+    /// [`SessionLog::START`], or another.
+    #[prost(int32, tag = "1")]
+    pub status: i32,
+}
+
+impl SessionLog {
+    /// The writer has started, at the event's step.
+    pub const START: i32 = 1;
 }
 
 /// Values logged together.

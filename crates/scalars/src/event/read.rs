@@ -8,6 +8,7 @@ use prost::Message;
 use torchmill::{Error, Result, interrupt};
 
 use super::proto::{Data, Event, Tensor, Value, What};
+use super::purge::{Place, Starts};
 use super::record::{self, Next};
 
 /// A scalar's value with the precision that the file has it in.
@@ -33,6 +34,10 @@ pub struct Others {
 /// Reads the files of one run, in order.
 #[derive(Default)]
 pub struct RunReader {
+    /// What takes points back.
+    pub starts: Starts,
+    /// The files that have been read.
+    files: usize,
     /// The plugin of each tag, from its first value's metadata.
     plugins: HashMap<String, String>,
     /// What was passed over.
@@ -50,6 +55,8 @@ impl RunReader {
         input: impl Read,
         each: &mut impl FnMut(Scalar) -> Result<()>,
     ) -> Result<()> {
+        let file = self.files;
+        self.files += 1;
         let mut reader = record::Reader::new(input);
         for number in 1u64.. {
             interrupt::check()?;
@@ -57,7 +64,7 @@ impl RunReader {
             let what = match reader.next().map_err(|e| Error::io("cannot read it", e))? {
                 Next::Record => match Event::decode(reader.payload()) {
                     Ok(event) => {
-                        self.event(event, each)?;
+                        self.event((file, number - 1), event, each)?;
                         continue;
                     }
                     Err(_) if number == 1 => {
@@ -91,12 +98,15 @@ impl RunReader {
 
     fn event(
         &mut self,
+        place: Place,
         event: Event,
         each: &mut impl FnMut(Scalar) -> Result<()>,
     ) -> Result<()> {
         let Some(What::Summary(summary)) = event.what else { return Ok(()) };
         for value in summary.value {
-            if let Some(number) = self.number(&value) {
+            if let Some(number) = self.number(&value)
+                && self.starts.keep(place, event.step)
+            {
                 each((event.wall_time, event.step, &value.tag, number))?;
             }
         }

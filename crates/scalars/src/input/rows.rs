@@ -4,7 +4,9 @@
 use std::borrow::Cow;
 
 use csv_core::{ReadRecordResult, Reader, ReaderBuilder};
-use torchmill::{Error, Result};
+use torchmill::{Error, Result, git_lfs};
+
+use super::utf16::Decoder;
 
 /// No row of a metrics table is longer: more means that this is no CSV, or that a quote
 /// was never closed.
@@ -19,6 +21,8 @@ pub struct Row<'a> {
     ends: &'a [usize],
     /// The line of the file that it starts on, from 1.
     pub line: u64,
+    /// What is between the cells.
+    pub delimiter: u8,
 }
 
 impl<'a> Row<'a> {
@@ -40,11 +44,14 @@ impl<'a> Row<'a> {
     }
 }
 
-/// Splits bytes into rows. The delimiter is found in the first line.
+/// Splits bytes into rows. The delimiter is found in the header, the first line that is
+/// not blank and no comment (`# ...`).
 pub struct Rows {
+    decoder: Decoder,
     /// The start of the input, until its first line is complete.
     start: Vec<u8>,
     parser: Option<Reader>,
+    delimiter: u8,
     cells: Vec<u8>,
     cells_len: usize,
     ends: Vec<usize>,
@@ -61,8 +68,10 @@ impl Rows {
     /// Ready for the first byte of a file.
     pub fn new() -> Self {
         Self {
+            decoder: Decoder::new(),
             start: Vec::new(),
             parser: None,
+            delimiter: b',',
             cells: vec![0; 1024],
             cells_len: 0,
             ends: vec![0; 16],
@@ -79,24 +88,35 @@ impl Rows {
         bytes: &[u8],
         each: &mut impl FnMut(&Row) -> Result<()>,
     ) -> Result<()> {
+        let mut decoder = std::mem::replace(&mut self.decoder, Decoder::new());
+        let result = self.feed_text(&decoder.decode(bytes), each);
+        self.decoder = decoder;
+        result
+    }
+
+    fn feed_text(
+        &mut self,
+        text: &[u8],
+        each: &mut impl FnMut(&Row) -> Result<()>,
+    ) -> Result<()> {
         if self.parser.is_some() {
-            return self.parse(bytes, each);
+            return self.parse(text, each);
         }
-        self.start.extend_from_slice(bytes);
-        let blank =
-            self.start.iter().take_while(|b| b"\xef\xbb\xbf\r\n".contains(b)).count();
-        if line_end(&self.start[blank..]).is_none() {
-            return if self.start.len() > LONGEST_ROW {
-                Err(self.too_long())
-            } else {
-                Ok(())
-            };
+        self.start.extend_from_slice(text);
+        let header = self.start.get(preamble(&self.start)..).unwrap_or_default();
+        if line_end(header).is_some() {
+            return self.begin(each);
         }
-        self.begin(each)
+        if self.start.len() > LONGEST_ROW {
+            return Err(self.too_long());
+        }
+        Ok(())
     }
 
     /// There are no more bytes: the last row may lack its line break.
     pub fn finish(&mut self, each: &mut impl FnMut(&Row) -> Result<()>) -> Result<()> {
+        let rest = self.decoder.finish();
+        self.feed_text(&rest, each)?;
         if self.parser.is_none() {
             self.begin(each)?;
         }
@@ -119,16 +139,13 @@ impl Rows {
         self.in_row || !self.start.is_empty()
     }
 
-    /// Goes on once the header, the first line with something on it, is there: the
-    /// delimiter is found in it, or named by a line `sep=;` before it, as Excel writes.
+    /// Goes on once the header is there: the delimiter is found in it, or named by a line
+    /// `sep=;` before it, as Excel writes.
     fn begin(&mut self, each: &mut impl FnMut(&Row) -> Result<()>) -> Result<()> {
         let start = std::mem::take(&mut self.start);
-        if start.starts_with(&[0xff, 0xfe]) || start.starts_with(&[0xfe, 0xff]) {
-            return Err(Error::failed("this is UTF-16 text; save it as UTF-8"));
-        }
-        // A byte order mark, as Excel writes, is no part of the first name.
-        let text = start.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&start);
-        let text = self.skip_line_breaks(text);
+        git_lfs::check(&start)?;
+        let (skipped, text) = start.split_at(preamble(&start));
+        self.line += skipped.iter().filter(|&&b| b == b'\n').count() as u64;
         let first_line =
             text.get(..line_end(text).unwrap_or(text.len())).unwrap_or_default();
         let (delimiter, text) = match first_line {
@@ -136,6 +153,7 @@ impl Rows {
             _ => (sniff(first_line), text),
         };
         self.parser = Some(ReaderBuilder::new().delimiter(delimiter).build());
+        self.delimiter = delimiter;
         if text.is_empty() { Ok(()) } else { self.parse(text, each) }
     }
 
@@ -179,6 +197,7 @@ impl Rows {
                         cells: &self.cells[..self.cells_len],
                         ends: &self.ends[..self.ends_len],
                         line: self.line,
+                        delimiter: self.delimiter,
                     };
                     let result = each(&row);
                     (self.cells_len, self.ends_len, self.in_row) = (0, 0, false);
@@ -207,6 +226,23 @@ impl Rows {
             "line {}: no end of row within 1 MiB; is this a CSV file, are its quotes closed?",
             self.line
         ))
+    }
+}
+
+/// How many bytes come before the header: a byte order mark, as Excel writes, blank
+/// lines, and comments, as Stable-Baselines3 writes one in monitor.csv.
+fn preamble(text: &[u8]) -> usize {
+    let mut rest = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
+    loop {
+        let blank = rest.iter().take_while(|&&b| b == b'\n' || b == b'\r').count();
+        rest = &rest[blank..];
+        let end = rest.iter().position(|&b| b == b'\n');
+        match end {
+            Some(end) if rest.starts_with(b"#") => rest = &rest[end..],
+            // A comment that has not ended.
+            None if rest.starts_with(b"#") => return text.len(),
+            _ => return text.len() - rest.len(),
+        }
     }
 }
 
@@ -309,6 +345,26 @@ mod tests {
                 rows(&[(2, &["a", "b;c;d"]), (3, &["1", "2"])]),
                 "in pieces of {piece}"
             );
+        }
+    }
+
+    #[test]
+    fn comments_before_the_header_are_left_out() {
+        let text = b"#{\"t_start\": 1.5, \"env_id\": null}\n\n# more, with \" in it\nr,l,t\n1,2,3\n";
+        let expected = rows(&[(4, &["r", "l", "t"]), (5, &["1", "2", "3"])]);
+        for piece in 1..=text.len() {
+            assert_eq!(split(text, piece), expected, "in pieces of {piece}");
+        }
+        assert_eq!(split(b"# nothing else", 3), vec![]);
+    }
+
+    #[test]
+    fn utf16_is_read() {
+        let mut text = vec![0xff, 0xfe];
+        text.extend("a\tb\r\n1\t2\r\n".encode_utf16().flat_map(u16::to_le_bytes));
+        let expected = rows(&[(1, &["a", "b"]), (2, &["1", "2"])]);
+        for piece in 1..=text.len() {
+            assert_eq!(split(&text, piece), expected, "in pieces of {piece}");
         }
     }
 

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use torchmill::run::METRICS;
 use torchmill::{Context, Error, Result, interrupt};
 
+use super::download::Download;
 use super::rows::Rows;
 use super::table::{Options, Point, Table, Tally};
 use crate::{event, walk};
@@ -51,6 +52,14 @@ impl Source {
         Ok(sources)
     }
 
+    /// The file's path; `None` for standard input.
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Stdin => None,
+            Self::File(path) => Some(path),
+        }
+    }
+
     /// Opens it for reading.
     pub fn open(&self) -> Result<Box<dyn Read>> {
         match self {
@@ -66,7 +75,7 @@ impl Source {
         each: &mut impl FnMut(Point) -> Result<()>,
     ) -> Result<Feed> {
         let mut reader = self.open()?;
-        let mut feed = Feed::new(options);
+        let mut feed = Feed::of(self, options);
         let mut piece = vec![0; 1 << 18];
         loop {
             interrupt::check()?;
@@ -107,6 +116,13 @@ pub struct Feed {
 }
 
 impl Feed {
+    /// Ready for the first byte of an input.
+    pub fn of(source: &Source, options: &Options) -> Self {
+        let download = source.path().and_then(Download::of);
+        let value_tag = download.map(|download| download.tag);
+        Self::new(&Options { value_tag, ..options.clone() })
+    }
+
     /// Ready for the first byte.
     pub fn new(options: &Options) -> Self {
         Self { rows: Rows::new(), table: None, options: options.clone() }

@@ -5,7 +5,8 @@
 use std::collections::HashMap;
 
 use torchmill::suggest::did_you_mean;
-use torchmill::{Error, Result};
+use torchmill::time::parse_iso8601;
+use torchmill::{Error, Result, text};
 
 use super::rows::Row;
 use super::select::Select;
@@ -17,6 +18,9 @@ const STEP_NAMES: [&str; 7] =
 /// Names of the wall time column, best first.
 const TIME_NAMES: [&str; 5] =
     ["wall_time", "walltime", "timestamp", "_timestamp", "wall"];
+
+/// What Keras writes for a value that an epoch does not have: a gap in the curve.
+const NOT_AVAILABLE: &[u8] = b"NA";
 
 /// How a CSV is to be read.
 #[derive(Debug, Clone, Default)]
@@ -31,6 +35,9 @@ pub struct Options {
     pub skip_bad: bool,
     /// Values become float32, so that great ones become infinite.
     pub singles: bool,
+    /// The tag of the only curve, where it is not the name of its column: in a file that
+    /// TensorBoard's page offers for download it is `Value`.
+    pub value_tag: Option<String>,
 }
 
 /// One value of one curve, as a CSV has it.
@@ -56,6 +63,7 @@ pub struct Table {
     layout: Layout,
     options: Options,
     rows: i64,
+    is_scale_told: bool,
     /// What the rows so far were like.
     pub tally: Tally,
 }
@@ -76,7 +84,8 @@ enum Layout {
 struct Curve {
     run: String,
     name: String,
-    last_step: Option<i64>,
+    /// The step and value of the last point.
+    last: Option<(i64, f64)>,
 }
 
 /// What there was besides points.
@@ -89,8 +98,11 @@ pub struct Tally {
     pub bad: Noted,
     /// Values that are NaN or infinite.
     pub non_finite: Noted,
-    /// Points whose step is not greater than the one before in their curve.
+    /// Points that make TensorBoard drop an earlier one of their curve: the step is less
+    /// than that before it, or the same with another value.
     pub not_increasing: Noted,
+    /// Wall times that are not in seconds.
+    pub scaled_times: Noted,
     /// All tags seen, taken or not, as the CSV has them.
     pub tags: Vec<String>,
 }
@@ -104,6 +116,7 @@ impl Tally {
             bad: std::mem::take(&mut self.bad),
             non_finite: std::mem::take(&mut self.non_finite),
             not_increasing: std::mem::take(&mut self.not_increasing),
+            scaled_times: std::mem::take(&mut self.scaled_times),
             tags: self.tags.clone(),
         }
     }
@@ -183,13 +196,20 @@ impl Table {
                 .enumerate()
                 .filter(|&(i, c)| Some(i) != step && Some(i) != time && !c.is_empty());
             tally.tags = others.clone().map(|(_, name)| name.clone()).collect();
-            let taken = others.filter_map(|(i, c)| {
-                options
-                    .select
-                    .name(c)
-                    .map(|name| (i, Curve { run: String::new(), name, last_step: None }))
-            });
-            Layout::Wide(taken.collect())
+            if let (Some(tag), [only]) = (&options.value_tag, tally.tags.as_mut_slice())
+                && plain(only) == "value"
+            {
+                only.clone_from(tag);
+            }
+            let mut curves: Vec<(usize, Curve)> = Vec::new();
+            for ((column, _), tag) in others.zip(&tally.tags) {
+                let Some(name) = options.select.name(tag) else { continue };
+                if curves.iter().any(|(_, other)| other.name == name) {
+                    return Err(two_tags(&name));
+                }
+                curves.push((column, Curve { run: String::new(), name, last: None }));
+            }
+            Layout::Wide(curves)
         };
         if tally.tags.is_empty() && matches!(layout, Layout::Wide(_)) {
             return Err(Error::failed(format_args!(
@@ -197,12 +217,39 @@ impl Table {
                 columns.join(", ")
             )));
         }
-        Ok(Self { columns, time, step, layout, options: options.clone(), rows: 0, tally })
+        Ok(Self {
+            columns,
+            time,
+            step,
+            layout,
+            options: options.clone(),
+            rows: 0,
+            is_scale_told: false,
+            tally,
+        })
     }
 
     /// Whether rows are numbered, for want of a step column.
     pub fn numbers_rows(&self) -> bool {
         self.step.is_none()
+    }
+
+    /// Numbers the rows where the only step column is `epoch` and it counts in fractions,
+    /// as Hugging Face's Trainer does: steps are whole numbers. Epochs are a curve then.
+    fn number_rows_of_fractional_epochs(&mut self, first: &Row) {
+        let Some(column) = self.step else { return };
+        let name = &self.columns[column];
+        let epoch: Option<f64> = first.text(column).parse().ok();
+        let is_fractional = epoch.is_some_and(|epoch| epoch.fract() != 0.0);
+        if self.options.step.is_some() || plain(name) != "epoch" || !is_fractional {
+            return;
+        }
+        let Layout::Wide(curves) = &mut self.layout else { return };
+        self.step = None;
+        self.tally.tags.push(name.clone());
+        if let Some(name) = self.options.select.name(name) {
+            curves.push((column, Curve { run: String::new(), name, last: None }));
+        }
     }
 
     /// Hands the row's points to `each`. A bad cell is an error, or with `--skip-bad` is
@@ -214,10 +261,14 @@ impl Table {
     ) -> Result<()> {
         let number = self.rows;
         self.rows += 1;
+        if number == 0 {
+            self.number_rows_of_fractional_epochs(row);
+        }
         let mut cells = Cells {
             row,
             columns: &self.columns,
             tally: &mut self.tally,
+            is_scale_told: &mut self.is_scale_told,
             skip: self.options.skip_bad,
             singles: self.options.singles,
         };
@@ -238,11 +289,22 @@ impl Table {
                     let curve = self.options.select.name(name).map(|name| Curve {
                         run,
                         name,
-                        last_step: None,
+                        last: None,
                     });
+                    if let Some(new) = &curve
+                        && curves
+                            .values()
+                            .flatten()
+                            .any(|other| other.run == new.run && other.name == new.name)
+                    {
+                        return Err(two_tags(&new.name));
+                    }
                     curves.insert(key.clone(), curve);
                 }
                 let Some(Some(curve)) = curves.get_mut(key) else { return Ok(()) };
+                if row.get(*value) == Some(NOT_AVAILABLE) {
+                    return Ok(());
+                }
                 let at = self.time.map(|c| cells.time(c)).transpose();
                 let point = at.and_then(|time| {
                     let step = self.step.map_or(Ok(number), |c| cells.step(c))?;
@@ -269,7 +331,7 @@ impl Table {
                 }
                 for (column, curve) in curves {
                     // Not every curve has a value in every row.
-                    if row.get(*column).is_none_or(<[u8]>::is_empty) {
+                    if matches!(row.get(*column), None | Some(b"" | NOT_AVAILABLE)) {
                         continue;
                     }
                     let number = cells.number(*column);
@@ -290,19 +352,34 @@ struct Cells<'a> {
     row: &'a Row<'a>,
     columns: &'a [String],
     tally: &'a mut Tally,
+    /// Whether it has been noted that wall times are not in seconds.
+    is_scale_told: &'a mut bool,
     skip: bool,
     singles: bool,
 }
 
 impl<'a> Cells<'a> {
-    fn time(&self, column: usize) -> std::result::Result<f64, Bad> {
-        match self.number(column)? {
-            time if time.is_finite() => Ok(time),
-            time => Err((
+    /// Seconds since 1970, from a number or from text such as `2026-01-31T12:00:00Z`.
+    fn time(&mut self, column: usize) -> std::result::Result<f64, Bad> {
+        let text = self.text(column)?;
+        let time = match self.number(column) {
+            Ok(time) => time,
+            Err(bad) => return parse_iso8601(text).ok_or(bad),
+        };
+        if !time.is_finite() {
+            return Err((
                 column,
                 format!("{time} is no time; TensorBoard would not read on from there"),
-            )),
+            ));
         }
+        let Some((unit, in_a_second)) = time_unit(time) else { return Ok(time) };
+        if !std::mem::replace(self.is_scale_told, true) {
+            let place = self.place(column);
+            self.tally
+                .scaled_times
+                .add(|| format!("{place}: {text} is taken for {unit} since 1970"));
+        }
+        Ok(time / in_a_second)
     }
 
     /// A whole number; `3.0` is one, since pandas writes them so.
@@ -316,20 +393,36 @@ impl<'a> Cells<'a> {
             Ok(step) if step.fract() == 0.0 && step.abs() <= 9_007_199_254_740_992.0 => {
                 Ok(step as i64)
             }
-            _ => Err((column, format!("{text:?} is no step; a whole number is wanted"))),
+            _ => Err((
+                column,
+                format!("{:?} is no step; a whole number is wanted", text::shown(text)),
+            )),
         }
     }
 
     fn number(&self, column: usize) -> std::result::Result<f64, Bad> {
         let text = self.text(column)?;
-        text.parse().map_err(|_| (column, format!("{text:?} is not a number")))
+        if let Ok(number) = text.parse() {
+            return Ok(number);
+        }
+        // A decimal comma, where cells are not separated by commas.
+        if self.row.delimiter != b','
+            && text.matches(',').count() == 1
+            && let Ok(number) = text.replace(',', ".").parse()
+        {
+            return Ok(number);
+        }
+        Err((column, format!("{:?} is not a number", text::shown(text))))
     }
 
     fn text(&self, column: usize) -> std::result::Result<&'a str, Bad> {
         match self.row.get(column) {
             None | Some(b"") => Err((column, "the cell is missing".to_owned())),
             Some(cell) => std::str::from_utf8(cell).map_err(|_| {
-                (column, format!("{:?} is not UTF-8 text", String::from_utf8_lossy(cell)))
+                (column, {
+                    let text = String::from_utf8_lossy(cell);
+                    format!("{:?} is not UTF-8 text", text::shown(&text))
+                })
             }),
         }
     }
@@ -377,16 +470,39 @@ impl<'a> Cells<'a> {
                 .non_finite
                 .add(|| format!("{place}: {name:?} is {value:e}, {why}"));
         }
-        if let Some(last) = curve.last_step.filter(|&last| step <= last) {
-            let (line, name) = (self.row.line, &curve.name);
-            self.tally.not_increasing.add(|| {
-                format!("line {line}: step {step} of {name:?} comes after step {last}")
-            });
+        if let Some((last, last_value)) = curve.last {
+            let is_same = step == last && value.to_bits() == last_value.to_bits();
+            if step <= last && !is_same {
+                let line = self.row.line;
+                let name = &curve.name;
+                self.tally.not_increasing.add(|| {
+                    format!(
+                        "line {line}: step {step} of {name:?} comes after step {last}"
+                    )
+                });
+            }
         }
-        curve.last_step = Some(step);
+        curve.last = Some((step, value));
         self.tally.points += 1;
         each(Point { run: &curve.run, wall_time, step, tag: &curve.name, value })
     }
+}
+
+/// The unit of a wall time by its size, with how many there are in a second. `None` for
+/// seconds: these reach 10^11 in the year 5138.
+fn time_unit(time: f64) -> Option<(&'static str, f64)> {
+    match time.abs() {
+        t if t >= 1e17 => Some(("nanoseconds", 1e9)),
+        t if t >= 1e14 => Some(("microseconds", 1e6)),
+        t if t >= 1e11 => Some(("milliseconds", 1e3)),
+        _ => None,
+    }
+}
+
+fn two_tags(name: &str) -> Error {
+    Error::usage(format_args!(
+        "two tags would both be called {name:?}: give another name with --rename"
+    ))
 }
 
 /// `Wall time` and `wall_time` are the same.

@@ -245,3 +245,16 @@ fn tensorboard_shows_the_pictures_of_the_samples() {
         "{said}"
     );
 }
+
+#[test]
+fn points_that_a_later_start_takes_back_are_left_out_as_in_tensorboard() {
+    let sandbox = Sandbox::new();
+    let folder = sandbox.path();
+    let Some(expected) = script("purge.py", folder, &["logs"]) else { return };
+    assert_eq!(expected.lines().count(), 7, "{expected}");
+    let dump = stdout(&scalars(folder, &["--dump", "logs"]));
+    let mut rows: Vec<&str> =
+        dump.lines().skip(1).filter_map(|row| Some(row.split_once(',')?.1)).collect();
+    rows.sort_unstable();
+    assert_eq!(rows, expected.lines().collect::<Vec<_>>());
+}

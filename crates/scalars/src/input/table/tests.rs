@@ -135,12 +135,92 @@ fn values_too_great_for_a_float32_are_counted_where_they_become_one() {
 
 #[test]
 fn steps_that_do_not_increase_are_noticed() {
-    let (_, feed) = read("step,a\n1,1\n2,1\n2,1\n", &Options::default()).unwrap();
+    let (_, feed) = read("step,a\n1,1\n2,1\n2,3\n", &Options::default()).unwrap();
     assert_eq!(feed.tally().not_increasing.count, 1);
     assert_eq!(
         feed.tally().not_increasing.first,
         "line 4: step 2 of \"a\" comes after step 2"
     );
+}
+
+#[test]
+fn equal_points_at_one_step_lose_nothing() {
+    // Lightning writes a row for training and one for validation, both with the epoch.
+    let text = "epoch,step,train_loss,val_loss\n0,9,0.5,\n0,9,,0.7\n1,19,0.4,\n";
+    let (points, feed) = read(text, &Options::default()).unwrap();
+    assert_eq!(points.len(), 6);
+    assert_eq!(feed.tally().not_increasing.count, 0);
+}
+
+#[test]
+fn times_are_taken_for_what_their_size_says() {
+    for (time, unit) in [
+        ("1700000000000", "milliseconds"),
+        ("1700000000000000", "microseconds"),
+        ("1700000000000000000", "nanoseconds"),
+    ] {
+        let text = format!("timestamp,step,a\n{time},1,2\n{time},2,2\n");
+        let (points, feed) = read(&text, &Options::default()).unwrap();
+        assert_eq!(points[1].0, Some(1_700_000_000.0));
+        let scaled = feed.tally().scaled_times;
+        assert_eq!(scaled.count, 1);
+        let said = format!(
+            "line 2, column 1 (timestamp): {time} is taken for {unit} since 1970"
+        );
+        assert_eq!(scaled.first, said);
+    }
+    let iso = "timestamp;step;a\n2026-01-31T12:00:00Z;1;2\n";
+    assert_eq!(points(iso), [(Some(1_769_860_800.0), 1, "a".into(), 2.0)]);
+}
+
+#[test]
+fn decimal_commas_and_missing_values_are_read() {
+    let points = points("epoch;loss;val_loss\n1;0,5;NA\n2;-1,25e-3;0,75\n");
+    let expected = [
+        (None, 1, "loss".into(), 0.5),
+        (None, 2, "loss".into(), -1.25e-3),
+        (None, 2, "val_loss".into(), 0.75),
+    ];
+    assert_eq!(points, expected);
+    assert!(error("step;a\n1;1.234,5\n").contains("\"1.234,5\" is not a number"));
+    assert!(error("step,a\n1,\"0,5\"\n").contains("\"0,5\" is not a number"));
+}
+
+#[test]
+fn rows_are_numbered_where_epochs_are_fractions() {
+    let points = points("epoch,loss\n0.5,3\n1.0,2\n");
+    let expected = [
+        (None, 0, "loss".into(), 3.0),
+        (None, 0, "epoch".into(), 0.5),
+        (None, 1, "loss".into(), 2.0),
+        (None, 1, "epoch".into(), 1.0),
+    ];
+    assert_eq!(points, expected);
+}
+
+#[test]
+fn a_download_of_tensorboard_is_called_by_its_tag() {
+    let options = Options { value_tag: Some("loss".to_owned()), ..Options::default() };
+    let (points, _) = read("Wall time,Step,Value\n2.5,1,0.5\n", &options).unwrap();
+    assert_eq!(points, [(Some(2.5), 1, "loss".into(), 0.5)]);
+    let (points, _) = read("Step,Value,other\n1,2,3\n", &options).unwrap();
+    assert_eq!(points[0].2, "Value");
+}
+
+#[test]
+fn two_tags_never_share_a_name() {
+    let select = Select { rename: vec!["a=b".parse().unwrap()], ..Select::default() };
+    let options = Options { select, ..Options::default() };
+    for text in ["step,a,b\n1,2,3\n", "step,tag,value\n1,a,2\n1,b,3\n"] {
+        let error = read(text, &options).err().unwrap();
+        assert!(error.to_string().contains("would both be called \"b\""), "{error}");
+    }
+}
+
+#[test]
+fn a_git_lfs_pointer_is_named() {
+    let text = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 9\n";
+    assert!(error(text).contains("git lfs pull"));
 }
 
 #[test]
