@@ -118,7 +118,7 @@ pub fn stored_picture(set: &ShardSet, index: usize) -> Result<Image> {
     let [stored, height, width] = set.image_shape();
     let channels = if stored == 3 { 3 } else { 1 };
     let bytes = set.image(index)?;
-    let planes: Vec<u8> = match set.dtype() {
+    let values: Vec<u8> = match set.dtype() {
         DType::Uint8 => bytes.to_vec(),
         DType::Float32 => levels(words(bytes).map(f32::from_le_bytes)),
         DType::Float16 => {
@@ -126,10 +126,8 @@ pub fn stored_picture(set: &ShardSet, index: usize) -> Result<Image> {
         }
         _ => levels(words(bytes).map(|b| half::bf16::from_le_bytes(b).to_f32())),
     };
-    let plane = height * width;
-    let pixels = (0..plane).flat_map(|i| (0..channels).map(move |c| c * plane + i));
-    let pixels = pixels.map(|at| planes.get(at).copied().unwrap_or_default()).collect();
-    Ok(Image { width, height, channels, pixels })
+    let pixels = values.chunks_exact(stored.max(1)).flat_map(|p| &p[..channels]);
+    Ok(Image { width, height, channels, pixels: pixels.copied().collect() })
 }
 
 fn words<const SIZE: usize>(bytes: &[u8]) -> impl Iterator<Item = [u8; SIZE]> + Clone {

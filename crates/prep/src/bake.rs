@@ -7,13 +7,13 @@ use std::sync::{Mutex, PoisonError};
 use half::{bf16, f16};
 use rayon::prelude::*;
 use torchmill::dataset::{self, Dataset};
+use torchmill::pixels::{Layout, LevelTables, to_channels_first, to_channels_last};
 use torchmill::shard::DType;
-use torchmill::transform::{self, Image, Pipeline, Sample};
+use torchmill::transform::{self, Pipeline, Sample};
 use torchmill::{Error, ErrorKind, Result, interrupt};
 
 use crate::files::CHUNK;
 use crate::format::encode::{self, Encoding};
-use crate::levels::Levels;
 use crate::pipelines::Cut;
 
 /// The images of one split and what becomes of them.
@@ -54,8 +54,8 @@ pub struct Chunk {
     pub shape: [usize; 3],
     /// What an element is.
     pub dtype: DType,
-    /// `count * C * H * W` little-endian elements; empty where images are encoded one by
-    /// one.
+    /// The images' little-endian elements, one image after the other, in the layout of
+    /// [`Encoding::Pixels`]; empty if images are encoded one by one.
     pub pixels: Vec<u8>,
     /// Each image's own bytes, for the formats that keep them apart.
     pub encoded: Vec<Vec<u8>>,
@@ -102,7 +102,7 @@ impl Job<'_> {
         };
         let (mut pixels, mut encoded) = (place, Vec::new());
         let indices = match self.encoding {
-            Encoding::Pixels => {
+            Encoding::Pixels(_) => {
                 self.bake_all(range.by_ref().collect(), &mut pixels, &go_on)?
             }
             _ => self.encode_some(range, &mut encoded, &go_on)?,
@@ -180,7 +180,7 @@ impl Job<'_> {
     /// Reads image `i` as for writing it, to see whether it can be.
     pub fn look_at(&self, i: usize) -> Result<(), Failure> {
         match self.encoding {
-            Encoding::Pixels => self.bake(i).map(drop),
+            Encoding::Pixels(_) => self.bake(i).map(drop),
             _ => encode::image(self, i).map(drop),
         }
     }
@@ -238,19 +238,30 @@ impl Job<'_> {
         place: &mut [u8],
     ) -> Result<(), Failure> {
         let sample = self.sample(i);
+        let layout = self.layout();
         if self.cut.baked.is_empty()
-            && let Some(shape) = self.set.planar_shape(sample)
+            && let Some(shape) = self.set.record_shape(sample)
         {
             self.check_shape(sample, shape)?;
-            return self.set.read_planar(sample, place).map_err(Failure::Bad);
+            return self.set.read_pixels(sample, layout, place).map_err(Failure::Bad);
         }
         let baked = self.through(&steps.pixels, i)?;
         self.check_shape(sample, baked.shape())?;
-        match (&baked, &steps.levels) {
-            (Sample::Image(image), Some(levels)) => levels.lay_out(image, place)?,
-            _ => lay_out(&baked, self.dtype, place),
+        match (&baked, &steps.tables) {
+            (Sample::Image(image), Some(tables)) => {
+                tables.look_up(&image.pixels, layout, place);
+            }
+            _ => write_elements(&baked, layout, self.dtype, place),
         }
         Ok(())
+    }
+
+    /// The order in which an image's elements are written.
+    fn layout(&self) -> Layout {
+        match self.encoding {
+            Encoding::Pixels(layout) => layout,
+            _ => Layout::ChannelsFirst,
+        }
     }
 
     /// Image `i`'s shape after the pipeline, `[C, H, W]`, and its elements as they are
@@ -263,7 +274,7 @@ impl Job<'_> {
         }
         let mut elements =
             vec![0; shape.iter().product::<usize>() * self.dtype.size() as usize];
-        lay_out(&baked, self.dtype, &mut elements);
+        write_elements(&baked, self.layout(), self.dtype, &mut elements);
         Ok((shape, elements))
     }
 
@@ -283,22 +294,22 @@ impl Job<'_> {
     }
 }
 
-/// The baked part of a pipeline, as it is carried out on many images.
+/// The baked part of a pipeline, in two.
 struct Steps {
-    /// What is done to pixels; all there is where `levels` is none.
+    /// What is done to pixels; all of it if there are no tables.
     pixels: Pipeline,
-    /// What is then made of each level.
-    levels: Option<Levels>,
+    /// What each level then becomes.
+    tables: Option<ElementTables>,
 }
 
 impl Steps {
     fn new(job: &Job) -> Result<Self> {
         let (pixels, last) = job.cut.baked.split_levels();
-        let levels = |last| Levels::new(last, job.shape[0], job.dtype);
-        Ok(Self {
-            pixels,
-            levels: Some(&last).filter(|l| !l.is_empty()).map(levels).transpose()?,
-        })
+        if last.is_empty() {
+            return Ok(Self { pixels, tables: None });
+        }
+        let floats = LevelTables::new(last.levels(job.shape[0])?);
+        Ok(Self { pixels, tables: Some(ElementTables::new(&floats, job.dtype)) })
     }
 }
 
@@ -333,56 +344,138 @@ fn retain<T>(values: &mut Vec<T>, kept: &[bool]) {
     values.retain(|_| kept.next().is_none_or(|&k| k));
 }
 
-/// A sample's elements, channels first, as little-endian bytes.
-pub fn lay_out(sample: &Sample, dtype: DType, place: &mut [u8]) {
-    match sample {
-        Sample::Image(image) => to_planar(image, place),
-        Sample::Tensor(tensor) => to_elements(&tensor.values, dtype, place),
-    }
-}
-
-/// Channels last to channels first.
-fn to_planar(image: &Image, place: &mut [u8]) {
-    let plane = (image.width * image.height).max(1);
-    for (c, out) in place.chunks_exact_mut(plane).enumerate() {
-        for (to, pixel) in out.iter_mut().zip(image.pixels.chunks_exact(image.channels)) {
-            *to = pixel[c];
+/// Writes a sample's elements in this layout as little-endian bytes.
+pub fn write_elements(sample: &Sample, layout: Layout, dtype: DType, out: &mut [u8]) {
+    match (sample, layout) {
+        (Sample::Image(image), Layout::ChannelsLast) => {
+            out.copy_from_slice(&image.pixels);
+        }
+        (Sample::Image(image), Layout::ChannelsFirst) => {
+            to_channels_first(&image.pixels, image.channels, out);
+        }
+        (Sample::Tensor(tensor), Layout::ChannelsFirst) => {
+            write_floats(&tensor.values, dtype, out);
+        }
+        (Sample::Tensor(tensor), Layout::ChannelsLast) => {
+            let mut values = vec![0.0; tensor.values.len()];
+            to_channels_last(&tensor.values, tensor.shape[0], &mut values);
+            write_floats(&values, dtype, out);
         }
     }
 }
 
-/// float32 values as elements of `dtype`, rounded to nearest.
-pub fn to_elements(values: &[f32], dtype: DType, place: &mut [u8]) {
+/// Writes float32 values as elements of `dtype`, rounded to nearest.
+fn write_floats(values: &[f32], dtype: DType, out: &mut [u8]) {
     match dtype {
-        DType::Float16 => {
-            for (to, &v) in place.chunks_exact_mut(2).zip(values) {
-                to.copy_from_slice(&f16::from_f32(v).to_le_bytes());
-            }
+        DType::Float16 => write_words(values, float16_bytes, out),
+        DType::BFloat16 => write_words(values, bfloat16_bytes, out),
+        _ => write_words(values, f32::to_le_bytes, out),
+    }
+}
+
+fn write_words<const SIZE: usize>(
+    values: &[f32],
+    bytes: fn(f32) -> [u8; SIZE],
+    out: &mut [u8],
+) {
+    for (element, &value) in out.as_chunks_mut::<SIZE>().0.iter_mut().zip(values) {
+        *element = bytes(value);
+    }
+}
+
+fn float16_bytes(value: f32) -> [u8; 2] {
+    f16::from_f32(value).to_le_bytes()
+}
+
+fn bfloat16_bytes(value: f32) -> [u8; 2] {
+    bf16::from_f32(value).to_le_bytes()
+}
+
+/// The elements, as they are written, that each channel's levels become.
+enum ElementTables {
+    TwoBytes(LevelTables<[u8; 2]>),
+    FourBytes(LevelTables<[u8; 4]>),
+}
+
+impl ElementTables {
+    fn new(floats: &LevelTables<f32>, dtype: DType) -> Self {
+        match dtype {
+            DType::Float16 => Self::TwoBytes(floats.map(float16_bytes)),
+            DType::BFloat16 => Self::TwoBytes(floats.map(bfloat16_bytes)),
+            _ => Self::FourBytes(floats.map(f32::to_le_bytes)),
         }
-        DType::BFloat16 => {
-            for (to, &v) in place.chunks_exact_mut(2).zip(values) {
-                to.copy_from_slice(&bf16::from_f32(v).to_le_bytes());
-            }
-        }
-        _ => {
-            for (to, &v) in place.chunks_exact_mut(4).zip(values) {
-                to.copy_from_slice(&v.to_le_bytes());
-            }
+    }
+
+    /// Looks up an image, `[H, W, C]`, and writes its elements in this layout.
+    fn look_up(&self, pixels: &[u8], layout: Layout, out: &mut [u8]) {
+        match self {
+            Self::TwoBytes(tables) => look_up(tables, pixels, layout, out),
+            Self::FourBytes(tables) => look_up(tables, pixels, layout, out),
         }
     }
 }
 
-/// What [`to_elements`] wrote.
+fn look_up<const SIZE: usize>(
+    tables: &LevelTables<[u8; SIZE]>,
+    pixels: &[u8],
+    layout: Layout,
+    out: &mut [u8],
+) {
+    let elements = out.as_chunks_mut::<SIZE>().0;
+    match layout {
+        Layout::ChannelsLast => tables.look_up(pixels, elements),
+        Layout::ChannelsFirst => tables.look_up_channels_first(pixels, elements),
+    }
+}
+
+/// What [`write_elements`] wrote.
 pub fn float32(elements: &[u8]) -> impl Iterator<Item = f32> {
     elements.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
 }
 
-/// What [`to_elements`] wrote.
+/// What [`write_elements`] wrote.
 pub fn float16(elements: &[u8]) -> impl Iterator<Item = f16> {
     elements.chunks_exact(2).map(|b| f16::from_le_bytes([b[0], b[1]]))
 }
 
-/// What [`to_elements`] wrote.
+/// What [`write_elements`] wrote.
 pub fn bfloat16(elements: &[u8]) -> impl Iterator<Item = bf16> {
     elements.chunks_exact(2).map(|b| bf16::from_le_bytes([b[0], b[1]]))
+}
+
+#[cfg(test)]
+mod tests {
+    use torchmill::transform::Image;
+
+    use super::*;
+
+    #[test]
+    fn what_is_looked_up_is_what_the_pipeline_makes() {
+        let layouts = [Layout::ChannelsLast, Layout::ChannelsFirst];
+        let dtypes = [DType::Float32, DType::Float16, DType::BFloat16];
+        for text in
+            ["ToTensor", "ToDtype(float32, scale=True)", "ToTensor | Normalize(0.4, 0.3)"]
+        {
+            for channels in [1, 3] {
+                let pixels =
+                    (0..7 * 5 * channels).map(|i| (i * 37 % 256) as u8).collect();
+                let image = Image { width: 7, height: 5, channels, pixels };
+                for (layout, dtype) in layouts.map(|l| dtypes.map(|d| (l, d))).concat() {
+                    check(text, &image, layout, dtype);
+                }
+            }
+        }
+    }
+
+    fn check(text: &str, image: &Image, layout: Layout, dtype: DType) {
+        let pipeline = Pipeline::parse(text).unwrap();
+        let mut rng = transform::rng(0, 0, 0);
+        let whole = pipeline.apply(Sample::Image(image.clone()), &mut rng).unwrap();
+        let mut expected = vec![0; image.pixels.len() * dtype.size() as usize];
+        write_elements(&whole, layout, dtype, &mut expected);
+        let floats = LevelTables::new(pipeline.levels(image.channels).unwrap());
+        let mut looked_up = vec![0; expected.len()];
+        ElementTables::new(&floats, dtype).look_up(&image.pixels, layout, &mut looked_up);
+        assert!(looked_up == expected, "{text}, {layout:?} {}", dtype.name());
+    }
 }

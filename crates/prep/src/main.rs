@@ -9,7 +9,6 @@ mod format;
 mod input;
 mod inspect;
 mod job;
-mod levels;
 mod pipelines;
 mod preview;
 mod sidecar;

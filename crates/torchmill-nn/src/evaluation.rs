@@ -7,11 +7,12 @@ use torchmill::parallel::{self, Stop};
 
 pub use torchmill::metric::argmax;
 
-use crate::loader::{Batch, Dataset, Target};
+use crate::loader::{Batch, BatchOptions, Dataset};
 use crate::loss::{self, Loss};
 use crate::model::{Mode, Model};
 use crate::sampler::Epoch;
 use crate::tensor::floats;
+use crate::tensor_access::ReadOnly;
 
 /// How many images of shape `[C, H, W]` are computed at a time: few enough that what lies
 /// between layers fits in memory, and in a cache where it can. It changes nothing in the
@@ -86,12 +87,13 @@ pub fn evaluate(
         (threads, chunk.min(64).min((512 / threads).max(8)))
     };
     let epoch = Epoch::sequential(dataset.len(), chunk);
-    let target = Target { kind, device, seed: 0, epoch: 0 };
+    let options = BatchOptions { kind, device, seed: 0, epoch: 0 };
     let mut tally = Tally::new(loss, batch_size);
-    let shared = Shared { model, loss };
+    let shared = ReadOnly::new((model, loss));
     let compute = |i, stop: &Stop| {
         stop.check()?;
-        shared.outputs(&dataset.batch(epoch.batch(i), target)?, kind)
+        let (model, loss) = *shared;
+        Outputs::of(model, &dataset.batch(epoch.batch(i), options)?, loss, kind)
     };
     let _single = SingleThreads::start();
     parallel::in_order(threads, epoch.batches(), compute, |outputs| {
@@ -121,23 +123,6 @@ impl SingleThreads {
 impl Drop for SingleThreads {
     fn drop(&mut self) {
         tch::set_num_threads(self.0);
-    }
-}
-
-/// A network and its loss, which several threads run forward.
-struct Shared<'a> {
-    model: &'a Model,
-    loss: &'a dyn Loss,
-}
-
-// SAFETY: evaluating only reads the tensors of the network and the loss, with no
-// gradients recorded, and libtorch allows several threads to read a tensor. tch leaves
-// out Sync since tensors can be changed through shared references.
-unsafe impl Sync for Shared<'_> {}
-
-impl Shared<'_> {
-    fn outputs(&self, batch: &Batch, kind: Kind) -> Result<Outputs> {
-        Outputs::of(self.model, batch, self.loss, kind)
     }
 }
 

@@ -27,6 +27,7 @@ pub mod spec;
 pub mod state;
 pub mod summary;
 pub mod tensor;
+mod tensor_access;
 pub mod torch_save;
 
 use torchmill::Error;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use torchmill::shard::{Array, DType, Meta, file_name, write_file};
+use torchmill::shard::{Contents, DType, Meta, file_name, write_file};
 
 /// The classes of [`write_stripes`].
 pub const STRIPES: [&str; 3] = ["top", "middle", "bottom"];
@@ -31,7 +31,6 @@ pub fn write_stripes_for(
             images.push((noise >> 25) as u8 + bright);
         }
     }
-    let n = count as u64;
     let meta = Meta {
         dataset: "stripes".into(),
         split: split.into(),
@@ -42,30 +41,14 @@ pub fn write_stripes_for(
         digest: digest.into(),
         ..Meta::default()
     };
-    let bytes = |values: Vec<i64>| {
-        values.into_iter().flat_map(i64::to_le_bytes).collect::<Vec<_>>()
-    };
     let sources: Vec<String> = (0..count).map(|i| format!("stripe-{i}")).collect();
-    let ends = sources.iter().scan(0, |end, s| {
-        *end += s.len() as i64;
-        Some(*end)
-    });
-    let (ends, source) = (bytes(ends.collect()), sources.concat());
-    let arrays = [
-        Array {
-            name: "image",
-            dtype: DType::Uint8,
-            shape: &[n, 1, 8, 8],
-            bytes: &images,
-        },
-        Array { name: "label", dtype: DType::Int64, shape: &[n], bytes: &bytes(labels) },
-        Array { name: "source_end", dtype: DType::Int64, shape: &[n], bytes: &ends },
-        Array {
-            name: "source",
-            dtype: DType::Uint8,
-            shape: &[source.len() as u64],
-            bytes: source.as_bytes(),
-        },
-    ];
-    write_file(&folder.join(file_name(split, 0, 1)), n, &meta, &arrays).unwrap();
+    let contents = Contents {
+        meta: &meta,
+        shape: [1, 8, 8],
+        dtype: DType::Uint8,
+        images: &images,
+        labels: &labels,
+        sources: &sources,
+    };
+    write_file(&folder.join(file_name(split, 0, 1)), &contents).unwrap();
 }

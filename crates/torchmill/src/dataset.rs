@@ -41,6 +41,7 @@ pub use raw_format::RawFormat;
 pub use select::UNSPLIT;
 pub use source_folder::SourceFolder;
 
+use crate::pixels::Layout;
 use crate::transform::Image;
 use crate::{Error, Result};
 use gaps::Gap;
@@ -136,15 +137,21 @@ impl Dataset {
         self.stores[sample.store as usize].image(sample.record as usize)
     }
 
-    /// The shape `[C, H, W]` of a sample whose pixels lie in a binary file, channels
-    /// first; `None` for an image file.
-    pub fn planar_shape(&self, sample: Sample) -> Option<[usize; 3]> {
-        self.stores[sample.store as usize].planar_shape()
+    /// The shape `[C, H, W]` of a sample that is a record of a binary file; `None` for an
+    /// image file.
+    pub fn record_shape(&self, sample: Sample) -> Option<[usize; 3]> {
+        self.stores[sample.store as usize].record_shape()
     }
 
-    /// Reads such a sample's pixels as they are stored. `pixels` has their length.
-    pub fn read_planar(&self, sample: Sample, pixels: &mut [u8]) -> Result<()> {
-        self.stores[sample.store as usize].read_planar(sample.record as usize, pixels)
+    /// Reads the pixels of such a sample into `out`, which has their length.
+    pub fn read_pixels(
+        &self,
+        sample: Sample,
+        layout: Layout,
+        out: &mut [u8],
+    ) -> Result<()> {
+        let store = &self.stores[sample.store as usize];
+        store.read_pixels(sample.record as usize, layout, out)
     }
 
     /// An image file's bytes as they are; `None` for a record of a binary file.

@@ -21,6 +21,7 @@ pub mod metric;
 pub mod metrics;
 pub mod output;
 pub mod parallel;
+pub mod pixels;
 pub mod progress;
 pub mod recipe;
 pub mod run;

@@ -17,7 +17,7 @@ use torchmill::{Error, ErrorKind, Result, interrupt};
 use torchmill_nn::checkpoint;
 use torchmill_nn::evaluation::{self, Evaluation};
 use torchmill_nn::generator::Generator;
-use torchmill_nn::loader::{Dataset, Target as BatchOptions};
+use torchmill_nn::loader::{BatchOptions, Dataset};
 use torchmill_nn::sampler::{Epoch, enter_loader};
 use torchmill_nn::spec::Spec;
 use torchmill_nn::state::{BatchOrder, EvaluatedImages, SplitDigest};

@@ -7,6 +7,7 @@ use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use image::{ExtendedColorType, ImageEncoder};
 use serde_json::json;
 use torchmill::dataset::{self, decode};
+use torchmill::pixels::Layout;
 use torchmill::shard::DType;
 use torchmill::transform::{Image, Sample};
 use torchmill::{Error, Result};
@@ -17,8 +18,8 @@ use crate::bake::{self, Failure, Job};
 /// How an image is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Encoding {
-    /// In one array with the others.
-    Pixels,
+    /// In one array with the others, in this layout.
+    Pixels(Layout),
     /// A PNG file.
     Png,
     /// A JPEG file of quality 95.
@@ -43,7 +44,7 @@ impl Encoding {
 
     /// Whether all images must be of one size.
     pub fn needs_equal_sizes(self) -> bool {
-        matches!(self, Self::Pixels | Self::CsvRow)
+        matches!(self, Self::Pixels(_) | Self::CsvRow)
     }
 }
 
@@ -60,7 +61,7 @@ pub fn image(job: &Job, i: usize) -> Result<Vec<u8>, Failure> {
                 None => Ok(compress(job, sample, baked)?),
             }
         }
-        Encoding::Npy | Encoding::CsvRow | Encoding::Pixels => {
+        Encoding::Npy | Encoding::CsvRow | Encoding::Pixels(_) => {
             let (shape, elements) = job.elements(i)?;
             if job.encoding == Encoding::CsvRow {
                 return Ok(csv_row(sample.label, job.dtype, &elements));
@@ -140,7 +141,7 @@ fn csv_row(label: u32, dtype: DType, elements: &[u8]) -> Vec<u8> {
 }
 
 fn json_line(job: &Job, sample: dataset::Sample, i: usize) -> Result<Vec<u8>, Failure> {
-    let (width, height) = match (job.set.planar_shape(sample), job.set.encoded(sample)) {
+    let (width, height) = match (job.set.record_shape(sample), job.set.encoded(sample)) {
         (Some([_, height, width]), _) => (width, height),
         (None, Some(bytes)) => bytes
             .and_then(|b| {

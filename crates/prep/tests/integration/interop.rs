@@ -69,7 +69,7 @@ fn the_python_of_the_documentation_reads_every_format() {
             Some("csv") => "(6, 24) [0 0 0 1 1 1]\n".to_owned(),
             Some("jsonl") => "6 ['cat', 'cat', 'cat', 'dog', 'dog', 'dog']\n".to_owned(),
             Some("shards") => {
-                "(6, 3, 2, 4) ['cat', 'cat', 'cat', 'dog', 'dog', 'dog']\ntrain/cat/0.ppm\n".to_owned()
+                "(6, 2, 4, 3) ['cat', 'cat', 'cat', 'dog', 'dog', 'dog']\ntrain/cat/0.ppm\n".to_owned()
             }
             _ => "(6, 3, 2, 4) [0 0 0 1 1 1]\n".to_owned(),
         };

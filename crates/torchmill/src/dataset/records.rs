@@ -8,6 +8,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use crate::pixels::to_channels_last;
 use crate::transform::Image;
 use crate::{Context, Error, Result};
 
@@ -58,18 +59,21 @@ impl Records {
     /// Record `i` as an image, channels last.
     pub fn image(&self, i: usize) -> Result<Image> {
         let [channels, height, width] = self.shape;
-        let mut planar = vec![0; self.pixels()];
-        self.read_planar(i, &mut planar)?;
-        if channels == 1 {
-            return Ok(Image { width, height, channels, pixels: planar });
-        }
-        let mut pixels = vec![0; planar.len()];
-        for (c, plane) in planar.chunks_exact((height * width).max(1)).enumerate() {
-            for (i, &value) in plane.iter().enumerate() {
-                pixels[i * channels + c] = value;
-            }
-        }
+        let mut pixels = vec![0; self.pixels()];
+        self.read_channels_last(i, &mut pixels)?;
         Ok(Image { width, height, channels, pixels })
+    }
+
+    /// Reads record `i`'s pixels, channels last, into `pixels`, which has their length.
+    pub fn read_channels_last(&self, i: usize, pixels: &mut [u8]) -> Result<()> {
+        let channels = self.shape[0];
+        if channels == 1 {
+            return self.read_planar(i, pixels);
+        }
+        let mut planes = vec![0; self.pixels()];
+        self.read_planar(i, &mut planes)?;
+        to_channels_last(&planes, channels, pixels);
+        Ok(())
     }
 
     /// Bytes of an image.

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::decode;
 use super::packed_names::{PackedNames, readable};
 use super::records::Records;
+use crate::pixels::Layout;
 use crate::transform::Image;
 use crate::{Context, Error, Result};
 
@@ -39,17 +40,25 @@ impl Store {
         }
     }
 
-    pub fn planar_shape(&self) -> Option<[usize; 3]> {
+    pub fn record_shape(&self) -> Option<[usize; 3]> {
         match self {
             Self::Records(records) => Some(records.shape),
             Self::Files(_) => None,
         }
     }
 
-    pub fn read_planar(&self, i: usize, pixels: &mut [u8]) -> Result<()> {
-        match self {
-            Self::Records(records) => records.read_planar(i, pixels),
-            Self::Files(_) => Err(Error::failed("an image file has no planes to read")),
+    /// Reads a record's pixels in this layout.
+    pub fn read_pixels(&self, i: usize, layout: Layout, out: &mut [u8]) -> Result<()> {
+        match (self, layout) {
+            (Self::Records(records), Layout::ChannelsFirst) => {
+                records.read_planar(i, out)
+            }
+            (Self::Records(records), Layout::ChannelsLast) => {
+                records.read_channels_last(i, out)
+            }
+            (Self::Files(_), _) => {
+                Err(Error::failed("an image file must be decoded, not read as pixels"))
+            }
         }
     }
 

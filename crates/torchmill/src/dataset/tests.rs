@@ -71,10 +71,12 @@ fn cifar_is_read_in_order_of_its_batches() {
     let image = set.image(train[3]).unwrap();
     assert_eq!((image.width, image.height, image.channels), (32, 32, 3));
     assert_eq!(image.pixels, [2, 5, 6].repeat(1024));
-    assert_eq!(set.planar_shape(train[3]), Some([3, 32, 32]));
-    let mut planar = vec![0; 3072];
-    set.read_planar(train[3], &mut planar).unwrap();
-    assert_eq!((planar[0], planar[1024]), (2, 5));
+    assert_eq!(set.record_shape(train[3]), Some([3, 32, 32]));
+    let mut pixels = vec![0; 3072];
+    set.read_pixels(train[3], Layout::ChannelsFirst, &mut pixels).unwrap();
+    assert_eq!((pixels[0], pixels[1024]), (2, 5));
+    set.read_pixels(train[3], Layout::ChannelsLast, &mut pixels).unwrap();
+    assert_eq!(pixels, image.pixels);
 }
 
 #[test]

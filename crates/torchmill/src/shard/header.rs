@@ -5,8 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
 
-/// The version of the shard format that this library writes and reads.
-pub const VERSION: u32 = 1;
+/// The version of the shard format that this library writes and reads. Version 1 held
+/// images channels first.
+pub const VERSION: u32 = 2;
 
 /// No header is longer than this (64 MiB); a length beyond it is a damaged file, not a
 /// reason to allocate.
@@ -64,7 +65,7 @@ pub struct Field {
     pub name: String,
     /// The type of the elements.
     pub dtype: DType,
-    /// The whole array's shape, the count first: `[10000, 3, 32, 32]`.
+    /// The whole array's shape, the count first: `[10000, 32, 32, 3]`.
     pub shape: Vec<u64>,
     /// Where the array starts, in bytes from the start of the shard; a multiple of 64.
     pub offset: u64,
@@ -115,7 +116,7 @@ pub struct Header {
     pub count: u64,
     /// What they are.
     pub meta: Meta,
-    /// The arrays: `image` `[count, C, H, W]`, `label` `[count]` (int64), and where each
+    /// The arrays: `image` `[count, H, W, C]`, `label` `[count]` (int64), and where each
     /// image came from, as UTF-8 text in `source` (uint8), image `i`'s ending at
     /// `source_end[i]` (int64) where the next begins.
     pub fields: Vec<Field>,
@@ -127,15 +128,15 @@ impl Header {
         self.fields.iter().find(|f| f.name == name)
     }
 
-    /// The shape of one image, `[C, H, W]`.
+    /// The shape of one image as `[C, H, W]`, PyTorch's order.
     pub fn image_shape(&self) -> Result<[usize; 3]> {
         let field = self
             .field("image")
             .ok_or_else(|| Error::failed("the header has no field `image`"))?;
         match field.shape[..] {
-            [_, c, h, w] => Ok([c as usize, h as usize, w as usize]),
+            [_, h, w, c] => Ok([c as usize, h as usize, w as usize]),
             _ => Err(Error::failed(format_args!(
-                "`image` is {:?}, not [count, C, H, W]",
+                "`image` is {:?}, not [count, H, W, C]",
                 field.shape
             ))),
         }

@@ -2,11 +2,11 @@
 
 use std::fs::File;
 use std::io::Read;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use memmap2::Mmap;
-
 use super::header::{ALIGN, MAGIC, PREFIX};
+use super::mapped::Mapped;
 use super::{DType, Field, Header, MAX_HEADER, VERSION};
 use crate::{Context, Error, Result};
 
@@ -14,7 +14,18 @@ use crate::{Context, Error, Result};
 pub struct Shard {
     bytes: Bytes,
     header: Header,
+    arrays: Arrays,
     path: PathBuf,
+}
+
+/// Where a shard's arrays are in its bytes.
+struct Arrays {
+    image: Range<usize>,
+    /// The bytes of one image.
+    image_size: usize,
+    label: Range<usize>,
+    source_end: Range<usize>,
+    source: Range<usize>,
 }
 
 impl Shard {
@@ -23,19 +34,25 @@ impl Shard {
     /// which reads every byte.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self> {
         let path = path.into();
-        let file = File::open(&path).doing("open", &path)?;
-        if !file.metadata().doing("read", &path)?.is_file() {
+        // Asked of the path, since opening a FIFO waits for a writer.
+        if !std::fs::metadata(&path).doing("open", &path)?.is_file() {
             return Err(Error::failed(format_args!(
-                "{} is not a file, so no shard",
+                "{}: is not a regular file, so it cannot be a shard; prep --inspect - \
+                 reads a stream of shards",
                 path.display()
             )));
         }
-        // SAFETY: the map is valid while nobody shortens the file. Shards are never
-        // changed in place: a new one is written beside it and renamed, which leaves this
-        // map on the old one.
-        let map = unsafe { Mmap::map(&file) }.doing("map", &path)?;
-        let header = parse(&map).map_err(|e| e.within(path.display()))?;
-        Ok(Self { bytes: Bytes::Mapped(map), header, path })
+        let file = File::open(&path).doing("open", &path)?;
+        let bytes = Bytes::Mapped(Mapped::new(&file, &path)?);
+        Self::new(bytes, path)
+    }
+
+    fn new(bytes: Bytes, path: PathBuf) -> Result<Self> {
+        let header = parse(&bytes).map_err(|e| e.within(path.display()))?;
+        let arrays = Arrays::of(&header).map_err(|e| e.within(path.display()))?;
+        let shard = Self { bytes, header, arrays, path };
+        shard.check_values().map_err(|e| e.within(shard.path.display()))?;
+        Ok(shard)
     }
 
     /// Reads the next shard of a stream, `name`d for messages, and checks it as
@@ -60,11 +77,11 @@ impl Shard {
             }
             _ => None,
         };
-        let end = |f: &Field| f.bytes().and_then(|n| f.offset.checked_add(n));
-        let end = fields.iter().flatten().filter_map(end).max().unwrap_or_default();
-        more(&mut bytes, end)?;
-        let header = parse(&bytes).map_err(|e| e.within(name))?;
-        Ok(Some(Self { bytes: Bytes::Read(bytes), header, path: name.into() }))
+        // Damaged fields are refused below.
+        let ends = fields.iter().flatten().filter_map(|field| range(field).ok());
+        let end = ends.map(|range| range.end).max().unwrap_or(0);
+        more(&mut bytes, end as u64)?;
+        Self::new(Bytes::Read(bytes), name.into()).map(Some)
     }
 
     /// The header.
@@ -80,9 +97,10 @@ impl Shard {
     /// Checks every array's checksum.
     pub fn verify(&self) -> Result<()> {
         for field in &self.header.fields {
-            if crc32c::crc32c(array(&self.bytes, field)?) != field.crc32c {
+            if crc32c::crc32c(&self.bytes[range(field)?]) != field.crc32c {
                 return Err(Error::failed(format_args!(
-                    "{}: the checksum of `{}` (at offset {}) is wrong: the file is damaged, write it again with prep",
+                    "{}: the checksum of `{}` (at offset {}) is wrong: the file is \
+                     damaged, write it again with prep",
                     self.path.display(),
                     field.name,
                     field.offset
@@ -92,36 +110,152 @@ impl Shard {
         Ok(())
     }
 
-    /// The bytes of an array, in row-major order.
-    pub fn bytes(&self, name: &str) -> Result<&[u8]> {
-        let field = self.header.field(name);
-        let field = field.ok_or_else(|| {
-            Error::failed(format_args!("{}: has no field `{name}`", self.path.display()))
-        })?;
-        array(&self.bytes, field)
+    /// How many images.
+    pub fn len(&self) -> usize {
+        self.arrays.label.len() / size_of::<i64>()
+    }
+
+    /// Whether it holds no images.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// All images, `[count, H, W, C]`, as little-endian bytes.
+    pub fn images(&self) -> &[u8] {
+        &self.bytes[self.arrays.image.clone()]
+    }
+
+    /// Image `i`, `[H, W, C]`, as little-endian bytes.
+    pub fn image(&self, i: usize) -> Result<&[u8]> {
+        self.check_index(i)?;
+        let size = self.arrays.image_size;
+        Ok(&self.images()[i * size..][..size])
     }
 
     /// Image `i`'s label, an index into [`Meta::classes`](super::Meta::classes).
     pub fn label(&self, i: usize) -> Result<i64> {
-        int64(self.bytes("label")?, i)
+        self.check_index(i)?;
+        Ok(int64(&self.bytes[self.arrays.label.clone()], i))
     }
 
     /// Where image `i` came from: a path, or `data_batch_1.bin:17` for a record of a
     /// larger file.
     pub fn source(&self, i: usize) -> Result<String> {
-        let ends = self.bytes("source_end")?;
-        let start = if i == 0 { 0 } else { int64(ends, i - 1)? };
-        let end = int64(ends, i)?;
-        let text = self.bytes("source")?.get(start as usize..end as usize);
-        let text =
-            text.ok_or_else(|| Error::failed("a source lies outside its array"))?;
-        Ok(String::from_utf8_lossy(text).into_owned())
+        self.check_index(i)?;
+        let ends = &self.bytes[self.arrays.source_end.clone()];
+        let start = if i == 0 { 0 } else { int64(ends, i - 1) };
+        let end = int64(ends, i);
+        let sources = &self.bytes[self.arrays.source.clone()];
+        Ok(String::from_utf8_lossy(&sources[start as usize..end as usize]).into_owned())
+    }
+
+    fn check_index(&self, i: usize) -> Result<()> {
+        if i < self.len() {
+            return Ok(());
+        }
+        Err(Error::failed(format_args!(
+            "{}: there is no image {i}, only {}",
+            self.path.display(),
+            self.len()
+        )))
+    }
+
+    /// Checks that each label has a class and each source lies in its array.
+    fn check_values(&self) -> Result<()> {
+        let classes = self.header.meta.classes.len() as i64;
+        let labels = &self.bytes[self.arrays.label.clone()];
+        let ends = &self.bytes[self.arrays.source_end.clone()];
+        let mut before = 0;
+        for i in 0..self.len() {
+            let label = int64(labels, i);
+            if !(0..classes).contains(&label) {
+                return Err(Error::failed(format_args!(
+                    "image {i} has label {label}, but there are {classes} classes"
+                )));
+            }
+            let end = int64(ends, i);
+            if end < before || end > self.arrays.source.len() as i64 {
+                return Err(Error::failed(format_args!(
+                    "the source of image {i} ends at {end}, outside its array"
+                )));
+            }
+            before = end;
+        }
+        Ok(())
+    }
+}
+
+impl Arrays {
+    /// Finds the four arrays in a header and checks their types and shapes.
+    fn of(header: &Header) -> Result<Self> {
+        let image = counted(header, "image", None, 4)?;
+        let label = counted(header, "label", Some(DType::Int64), 1)?;
+        let source_end = counted(header, "source_end", Some(DType::Int64), 1)?;
+        let source = typed(header, "source", Some(DType::Uint8))?;
+        let [channels, height, width] = header.image_shape()?;
+        let elements = [channels, height, width]
+            .iter()
+            .try_fold(image.dtype.size() as usize, |n, &d| n.checked_mul(d));
+        let Some(image_size) = elements else {
+            return Err(Error::failed("the header is damaged (the shape of `image`)"));
+        };
+        Ok(Self {
+            image: range(image)?,
+            image_size,
+            label: range(label)?,
+            source_end: range(source_end)?,
+            source: range(source)?,
+        })
+    }
+}
+
+/// The field of this name, which must have this type.
+fn typed<'a>(header: &'a Header, name: &str, dtype: Option<DType>) -> Result<&'a Field> {
+    let Some(field) = header.field(name) else {
+        return Err(Error::failed(format_args!("has no field `{name}`")));
+    };
+    if dtype.is_some_and(|expected| expected != field.dtype) {
+        return Err(Error::failed(format_args!(
+            "`{name}` is {}, which it cannot be",
+            field.dtype.name()
+        )));
+    }
+    Ok(field)
+}
+
+/// The same for a field with as many dimensions, the first of which is the number of
+/// images.
+fn counted<'a>(
+    header: &'a Header,
+    name: &str,
+    dtype: Option<DType>,
+    dimensions: usize,
+) -> Result<&'a Field> {
+    let field = typed(header, name, dtype)?;
+    if field.shape.len() == dimensions && field.shape[0] == header.count {
+        return Ok(field);
+    }
+    Err(Error::failed(format_args!(
+        "`{name}` is {:?} for {} images",
+        field.shape, header.count
+    )))
+}
+
+/// Where a field's bytes are; [`parse`] has checked that they are there.
+fn range(field: &Field) -> Result<Range<usize>> {
+    let end = field.bytes().and_then(|n| field.offset.checked_add(n));
+    match end {
+        Some(end) => Ok(field.offset as usize..end as usize),
+        None => Err(Error::failed(format_args!(
+            "the header is damaged (the shape of field `{}`)",
+            field.name
+        ))),
     }
 }
 
 /// A shard's bytes, wherever they are.
 enum Bytes {
-    Mapped(Mmap),
+    Mapped(Mapped),
     Read(Vec<u8>),
 }
 
@@ -136,137 +270,87 @@ impl std::ops::Deref for Bytes {
     }
 }
 
-/// Checks the shard in `bytes` and returns its header: the whole of what is believed
-/// about a shard.
+/// Checks the structure of the shard in `bytes` and returns its header.
 pub(super) fn parse(bytes: &[u8]) -> Result<Header> {
-    let fail = |what: String| Err(Error::failed(what));
     if bytes.len() < PREFIX || bytes[..8] != MAGIC {
-        return fail(
-            "is not a torchmill shard (it does not start with TMSHARD)".to_owned(),
-        );
-    }
-    let word = |at: usize| {
-        u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
-    };
-    let (version, length, checksum) = (word(8), word(12), word(16));
-    if version != VERSION {
-        return fail(format!(
-            "is a version {version} shard; this program reads version {VERSION}: write it again"
+        return Err(Error::failed(
+            "is not a torchmill shard (it does not start with TMSHARD)",
         ));
     }
-    let header = match bytes.get(PREFIX..PREFIX + length as usize) {
-        Some(header) if length <= MAX_HEADER => header,
+    check_version(word(bytes, 8))?;
+    let length = word(bytes, 12) as usize;
+    let header = match bytes.get(PREFIX..PREFIX + length) {
+        Some(header) if length <= MAX_HEADER as usize => header,
         _ => {
-            return fail(format!(
-                "is truncated: it has {} bytes, its header alone asks for {length}",
+            return Err(Error::failed(format_args!(
+                "is truncated: it has {} bytes, its header says that it has {length} \
+                 itself",
                 bytes.len()
-            ));
+            )));
         }
     };
-    if crc32c::crc32c(header) != checksum {
-        return fail(
-            "the checksum of the header is wrong: the file is damaged, write it again with prep".to_owned(),
-        );
+    if crc32c::crc32c(header) != word(bytes, 16) {
+        return Err(Error::failed(
+            "the checksum of the header is wrong: the file is damaged, write it again \
+             with prep",
+        ));
     }
     let header = Header::decode(header)?;
-    let mut end = (PREFIX + length as usize) as u64;
-    for field in &header.fields {
-        let after = field.bytes().and_then(|n| field.offset.checked_add(n));
-        match after {
-            Some(after)
-                if after <= bytes.len() as u64
-                    && field.offset >= end
-                    && field.offset % ALIGN == 0 =>
-            {
-                end = after;
-            }
-            Some(after) if after > bytes.len() as u64 => {
-                return fail(format!(
-                    "is truncated: it has {} bytes, its field `{}` ends at {after}",
-                    bytes.len(),
-                    field.name
-                ));
-            }
-            _ => {
-                return fail(format!(
-                    "the header is damaged (the place of field `{}`)",
-                    field.name
-                ));
-            }
-        }
-    }
-    if end != bytes.len() as u64 {
-        return fail(format!(
-            "has {} bytes after its last field",
-            bytes.len() as u64 - end
-        ));
-    }
-    check_schema(bytes, &header)?;
+    check_places(&header, PREFIX + length, bytes.len() as u64)?;
     Ok(header)
 }
 
-fn check_schema(bytes: &[u8], header: &Header) -> Result<()> {
-    let of = |name: &str, dtype: Option<DType>| match header.field(name) {
-        Some(f) if dtype.is_none_or(|d| d == f.dtype) => Ok(f),
-        Some(f) => Err(Error::failed(format_args!(
-            "`{name}` is {}, which it cannot be",
-            f.dtype.name()
-        ))),
-        None => Err(Error::failed(format_args!("has no field `{name}`"))),
+fn check_version(version: u32) -> Result<()> {
+    if version == VERSION {
+        return Ok(());
+    }
+    let why = if version < VERSION {
+        "it is from an earlier version of prep: prepare the data again"
+    } else {
+        "it is from a later version of prep: update torchmill"
     };
-    let counted = |f: &Field, dims: usize| {
-        let fits = f.shape.len() == dims && f.shape[0] == header.count;
-        let wrong = || {
-            Error::failed(format_args!(
-                "`{}` is {:?} for {} images",
-                f.name, f.shape, header.count
-            ))
-        };
-        if fits { Ok(()) } else { Err(wrong()) }
-    };
-    counted(of("image", None)?, 4)?;
-    let label = of("label", Some(DType::Int64))?;
-    counted(label, 1)?;
-    let classes = header.meta.classes.len() as i64;
-    let labels = array(bytes, label)?;
-    for i in 0..header.count as usize {
-        let label = int64(labels, i)?;
-        if !(0..classes).contains(&label) {
-            return Err(Error::failed(format_args!(
-                "image {i} has label {label}, but there are {classes} classes"
-            )));
+    Err(Error::failed(format_args!(
+        "is a shard of version {version}, and this program reads version {VERSION}; {why}"
+    )))
+}
+
+/// Checks that the arrays follow one another to the end of the file.
+fn check_places(header: &Header, start: usize, length: u64) -> Result<()> {
+    let mut end = start as u64;
+    for field in &header.fields {
+        let after = field.bytes().and_then(|n| field.offset.checked_add(n));
+        let is_aligned = field.offset >= end && field.offset % ALIGN == 0;
+        match after {
+            Some(after) if after > length => {
+                return Err(Error::failed(format_args!(
+                    "is truncated: it has {length} bytes, its field `{}` ends at {after}",
+                    field.name
+                )));
+            }
+            Some(after) if is_aligned => end = after,
+            _ => {
+                return Err(Error::failed(format_args!(
+                    "the header is damaged (the offset of field `{}`)",
+                    field.name
+                )));
+            }
         }
     }
-    let ends = of("source_end", Some(DType::Int64))?;
-    counted(ends, 1)?;
-    let length = of("source", Some(DType::Uint8))?.shape.iter().product::<u64>() as i64;
-    let ends = array(bytes, ends)?;
-    let mut before = 0;
-    for i in 0..header.count as usize {
-        let end = int64(ends, i)?;
-        if end < before || end > length {
-            return Err(Error::failed(format_args!(
-                "the source of image {i} ends at {end}, outside its array"
-            )));
-        }
-        before = end;
+    if end != length {
+        return Err(Error::failed(format_args!(
+            "has {} bytes after its last field",
+            length - end
+        )));
     }
     Ok(())
 }
 
-/// A field's bytes; [`parse`] has checked that they are there.
-fn array<'a>(bytes: &'a [u8], field: &Field) -> Result<&'a [u8]> {
-    field
-        .bytes()
-        .and_then(|n| bytes.get(field.offset as usize..(field.offset + n) as usize))
-        .ok_or_else(|| {
-            Error::failed(format_args!("field `{}` lies outside the file", field.name))
-        })
+/// The little-endian u32 at an offset within the prefix.
+fn word(bytes: &[u8], at: usize) -> u32 {
+    u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
 }
 
-fn int64(bytes: &[u8], i: usize) -> Result<i64> {
-    let element = bytes.get(i * 8..i * 8 + 8).and_then(|b| b.try_into().ok());
-    element
-        .map(i64::from_le_bytes)
-        .ok_or_else(|| Error::failed(format_args!("there is no image {i}")))
+/// Element `i` of an array of little-endian int64.
+fn int64(array: &[u8], i: usize) -> i64 {
+    i64::from_le_bytes(array.as_chunks::<8>().0[i])
 }

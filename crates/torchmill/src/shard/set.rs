@@ -77,13 +77,13 @@ impl ShardSet {
         self.len() == 0
     }
 
-    /// What is said of the images (of the first shard; the others differ in `index`
-    /// alone).
+    /// What the images are and what was done to them (the first shard's; the others
+    /// differ only in `index`).
     pub fn meta(&self) -> &Meta {
         &self.shards[0].header().meta
     }
 
-    /// The shape of an image, `[C, H, W]`.
+    /// The shape of an image as `[C, H, W]`, PyTorch's order.
     pub fn image_shape(&self) -> [usize; 3] {
         self.image_shape
     }
@@ -104,13 +104,10 @@ impl ShardSet {
         self.shards.par_iter().try_for_each(Shard::verify)
     }
 
-    /// Image `i`'s bytes: `C * H * W` elements of [`ShardSet::dtype`], where they lie in
-    /// the map.
+    /// Image `i`, `[H, W, C]`, as little-endian elements of [`ShardSet::dtype`].
     pub fn image(&self, i: usize) -> Result<&[u8]> {
         let (shard, at) = self.locate(i)?;
-        let size =
-            self.image_shape.iter().product::<usize>() * self.dtype.size() as usize;
-        Ok(&shard.bytes("image")?[at * size..(at + 1) * size])
+        shard.image(at)
     }
 
     /// Image `i`'s label.

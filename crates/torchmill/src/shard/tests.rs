@@ -16,29 +16,19 @@ fn meta() -> Meta {
     }
 }
 
+/// A shard of images of 2x2 with 3 channels.
 fn shard(images: &[[u8; 12]], labels: &[i64], meta: &Meta) -> Vec<u8> {
-    let n = images.len() as u64;
-    let labels: Vec<u8> = labels.iter().flat_map(|l| l.to_le_bytes()).collect();
-    let ends: Vec<u8> =
-        (1..=images.len() as i64).flat_map(|i| (i * 2).to_le_bytes()).collect();
+    let sources = vec!["ab".to_owned(); images.len()];
     let mut out = Vec::new();
-    let arrays = [
-        Array {
-            name: "image",
-            dtype: DType::Uint8,
-            shape: &[n, 3, 2, 2],
-            bytes: images.as_flattened(),
-        },
-        Array { name: "label", dtype: DType::Int64, shape: &[n], bytes: &labels },
-        Array { name: "source_end", dtype: DType::Int64, shape: &[n], bytes: &ends },
-        Array {
-            name: "source",
-            dtype: DType::Uint8,
-            shape: &[n * 2],
-            bytes: &b"ab".repeat(images.len()),
-        },
-    ];
-    encode(&mut out, n, meta, &arrays).unwrap();
+    let contents = Contents {
+        meta,
+        shape: [3, 2, 2],
+        dtype: DType::Uint8,
+        images: images.as_flattened(),
+        labels,
+        sources: &sources,
+    };
+    write_to(&mut out, &contents).unwrap();
     out
 }
 
@@ -53,7 +43,12 @@ fn what_is_written_is_read() {
     let shard = open(&shard(&[[7; 12], [9; 12]], &[1, 0], &meta())).unwrap();
     shard.verify().unwrap();
     assert_eq!(shard.header().meta, meta());
-    assert_eq!(shard.bytes("image").unwrap(), [[7; 12], [9; 12]].as_flattened());
+    assert_eq!(shard.images(), [[7; 12], [9; 12]].as_flattened());
+    assert_eq!(shard.image(1).unwrap(), [9; 12]);
+    assert!(shard.image(2).is_err() && shard.label(2).is_err());
+    // [count, H, W, C]
+    assert_eq!(shard.header().field("image").unwrap().shape, [2, 2, 2, 3]);
+    assert_eq!(shard.header().image_shape().unwrap(), [3, 2, 2]);
     assert_eq!((shard.label(0).unwrap(), shard.label(1).unwrap()), (1, 0));
     assert_eq!(shard.source(1).unwrap(), "ab");
     assert_eq!(shard.header().fields.iter().filter(|f| f.offset % 64 == 0).count(), 4);
@@ -67,14 +62,39 @@ fn a_label_without_a_class_is_refused() {
 
 #[test]
 fn bytes_that_do_not_make_up_the_shape_are_refused() {
-    let arrays = [Array {
-        name: "image",
+    let contents = Contents {
+        meta: &meta(),
+        shape: [1, 1, 1],
         dtype: DType::Float32,
-        shape: &[1, 1, 1, 1],
-        bytes: &[0; 3],
-    }];
-    let error = encode(&mut Vec::new(), 1, &meta(), &arrays).unwrap_err().to_string();
-    assert!(error.contains("has 3 bytes"), "{error}");
+        images: &[0; 3],
+        labels: &[0],
+        sources: &["a".to_owned()],
+    };
+    let error = write_to(&mut Vec::new(), &contents).unwrap_err().to_string();
+    assert!(error.contains("`image` has 3 bytes"), "{error}");
+}
+
+#[test]
+fn a_shard_of_another_version_is_refused_with_what_to_do() {
+    for (version, what) in [(1_u32, "prepare the data again"), (3, "update torchmill")] {
+        let mut bytes = shard(&[[0; 12]], &[0], &meta());
+        bytes[8..12].copy_from_slice(&version.to_le_bytes());
+        let error = open(&bytes).err().unwrap().to_string();
+        assert!(error.contains(&format!("is a shard of version {version}")), "{error}");
+        assert!(error.contains(what), "{error}");
+    }
+}
+
+#[test]
+fn only_a_regular_file_is_opened() {
+    let folder = tempfile::tempdir().unwrap();
+    let fifo = folder.path().join("fifo.shard");
+    let made = std::process::Command::new("mkfifo").arg(&fifo).status().unwrap();
+    assert!(made.success());
+    for path in [fifo.as_path(), folder.path()] {
+        let error = Shard::open(path).err().unwrap().to_string();
+        assert!(error.contains("is not a regular file"), "{error}");
+    }
 }
 
 #[test]
@@ -100,6 +120,32 @@ fn a_set_finds_all_its_shards_and_misses_none() {
     assert_eq!(set.label(2).unwrap(), 1);
     let absent = ShardSet::open(folder.path(), "test").err().unwrap().to_string();
     assert!(absent.contains("no shards of the split `test`, only of train"), "{absent}");
+}
+
+/// The environment variable that gives the child of the test below its shard.
+const SHARD_TO_CUT: &str = "TORCHMILL_TEST_SHARD_TO_CUT";
+
+#[test]
+fn a_shard_that_is_cut_while_it_is_mapped_is_named() {
+    // As the program ends, another process must do it: this test in this executable.
+    if let Some(path) = std::env::var_os(SHARD_TO_CUT) {
+        let shard = Shard::open(&path).unwrap();
+        std::fs::File::options().write(true).open(&path).unwrap().set_len(64).unwrap();
+        shard.verify().unwrap();
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("cut.shard");
+    std::fs::write(&path, shard(&[[7; 12]; 2000], &[0; 2000], &meta())).unwrap();
+    let name = "shard::tests::a_shard_that_is_cut_while_it_is_mapped_is_named";
+    let child = std::process::Command::new(std::env::current_exe().unwrap())
+        .args([name, "--exact", "--nocapture"])
+        .env(SHARD_TO_CUT, &path)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&child.stderr);
+    assert_eq!(child.status.code(), Some(1), "{said}");
+    assert!(said.contains("cut.shard: was cut short while it was read"), "{said}");
 }
 
 proptest! {
@@ -144,7 +190,7 @@ proptest! {
 
     #[test]
     fn noise_never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
-        let mut framed = b"TMSHARD\0\x01\0\0\0".to_vec();
+        let mut framed = b"TMSHARD\0\x02\0\0\0".to_vec();
         framed.extend_from_slice(&((bytes.len() as u32).to_le_bytes()));
         framed.extend_from_slice(&crc32c::crc32c(&bytes).to_le_bytes());
         framed.extend_from_slice(&[0; 4]);

@@ -8,86 +8,63 @@ use super::{DType, Field, Header, Meta, VERSION};
 use crate::atomic::AtomicFile;
 use crate::{Context, Error, Result};
 
-/// An array to be written: its name, dtype, whole shape (the count first) and row-major
-/// little-endian bytes.
+/// What one shard holds.
 #[derive(Debug, Clone, Copy)]
-pub struct Array<'a> {
-    /// `image`, `label`, `source_end` or `source`.
-    pub name: &'a str,
-    /// The type of the elements.
+pub struct Contents<'a> {
+    /// What the images are and what was done to them.
+    pub meta: &'a Meta,
+    /// The shape of an image as `[C, H, W]`.
+    pub shape: [usize; 3],
+    /// The type of the images' elements.
     pub dtype: DType,
-    /// The shape, the count first.
-    pub shape: &'a [u64],
-    /// The elements.
-    pub bytes: &'a [u8],
+    /// The images, `[count, H, W, C]`, as little-endian bytes.
+    pub images: &'a [u8],
+    /// Each image's label, an index into [`Meta::classes`]. Their number is the count.
+    pub labels: &'a [i64],
+    /// Where each image came from.
+    pub sources: &'a [String],
 }
 
-/// Writes one shard of `count` images to `out`, sequentially: a file or a pipe.
+/// An array of a shard: its place in the header and its bytes.
+struct Array<'a> {
+    field: Field,
+    bytes: &'a [u8],
+}
+
+/// Writes one shard to `out`, front to back: a file or a pipe.
 ///
-/// Fails where an array's bytes do not make up its shape, and when `out` does.
-pub fn encode(
-    out: &mut impl Write,
-    count: u64,
-    meta: &Meta,
-    arrays: &[Array],
-) -> Result<()> {
-    let mut header = Header { count, meta: meta.clone(), fields: Vec::new() };
-    for array in arrays {
-        let field = Field {
-            name: array.name.to_owned(),
-            dtype: array.dtype,
-            shape: array.shape.to_vec(),
-            offset: 0,
-            crc32c: crc32c::crc32c(array.bytes),
-        };
-        if field.bytes() != Some(array.bytes.len() as u64) {
-            return Err(Error::failed(format_args!(
-                "`{}` has {} bytes, its shape {:?} of {} asks for another number",
-                array.name,
-                array.bytes.len(),
-                array.shape,
-                array.dtype.name()
-            )));
-        }
-        header.fields.push(field);
-    }
-    // Integers have a fixed width, so the offsets can be filled in without changing the
-    // header's length.
-    let length = header.encode()?.len();
-    if length > MAX_HEADER as usize {
-        return Err(Error::failed(
-            "the header would be over 64 MiB: too many or too long class names",
-        ));
-    }
-    let mut end = (PREFIX + length) as u64;
-    for (field, array) in header.fields.iter_mut().zip(arrays) {
-        field.offset = end.next_multiple_of(ALIGN);
-        end = field.offset + array.bytes.len() as u64;
-    }
-    let header_bytes = header.encode()?;
+/// Fails where the parts of `contents` differ in their number of images, and when `out`
+/// does.
+pub fn write_to(out: &mut impl Write, contents: &Contents) -> Result<()> {
+    let labels: Vec<u8> = contents.labels.iter().flat_map(|l| l.to_le_bytes()).collect();
+    let sources = contents.sources.concat();
+    let ends = source_ends(contents.sources);
+    let mut arrays = arrays(contents, &labels, &ends, sources.as_bytes())?;
+    let header = place(contents, &mut arrays)?;
 
     let mut put = |bytes: &[u8]| {
         out.write_all(bytes).map_err(|e| Error::io("cannot write the shard", e))
     };
     put(&MAGIC)?;
     put(&VERSION.to_le_bytes())?;
-    put(&(length as u32).to_le_bytes())?;
-    put(&crc32c::crc32c(&header_bytes).to_le_bytes())?;
+    put(&(header.len() as u32).to_le_bytes())?;
+    put(&crc32c::crc32c(&header).to_le_bytes())?;
     put(&[0; 4])?;
-    put(&header_bytes)?;
-    let mut at = (PREFIX + length) as u64;
-    for (field, array) in header.fields.iter().zip(arrays) {
-        put(&[0; ALIGN as usize][..(field.offset - at) as usize])?;
+    put(&header)?;
+    let mut end = (PREFIX + header.len()) as u64;
+    for array in arrays {
+        let padding = array.field.offset - end;
+        put(&[0; ALIGN as usize][..padding as usize])?;
         put(array.bytes)?;
-        at = field.offset + array.bytes.len() as u64;
+        end = array.field.offset + array.bytes.len() as u64;
     }
     Ok(())
 }
 
 /// Writes one shard to `path`, complete or not at all.
-pub fn write_file(path: &Path, count: u64, meta: &Meta, arrays: &[Array]) -> Result<()> {
+pub fn write_file(path: &Path, contents: &Contents) -> Result<()> {
     let mut file = AtomicFile::create(path)?;
-    encode(&mut file, count, meta, arrays).map_err(|e| e.within(path.display()))?;
+    write_to(&mut file, contents).map_err(|e| e.within(path.display()))?;
     file.flush().doing("write", path)?;
     file.commit()
 }
@@ -95,4 +72,74 @@ pub fn write_file(path: &Path, count: u64, meta: &Meta, arrays: &[Array]) -> Res
 /// A shard's file name: `train-00000-of-00005.shard`.
 pub fn file_name(split: &str, index: u32, shards: u32) -> String {
     format!("{split}-{index:05}-of-{shards:05}.shard")
+}
+
+/// Where each source's text ends in the text of them all, as little-endian int64.
+fn source_ends(sources: &[String]) -> Vec<u8> {
+    let mut end = 0;
+    let mut ends = Vec::with_capacity(sources.len() * 8);
+    for source in sources {
+        end += source.len() as i64;
+        ends.extend(end.to_le_bytes());
+    }
+    ends
+}
+
+/// The four arrays, whose offsets are not known yet.
+fn arrays<'a>(
+    contents: &Contents<'a>,
+    labels: &'a [u8],
+    ends: &'a [u8],
+    sources: &'a [u8],
+) -> Result<[Array<'a>; 4]> {
+    let count = contents.labels.len() as u64;
+    let [channels, height, width] = contents.shape.map(|n| n as u64);
+    let images = vec![count, height, width, channels];
+    Ok([
+        array("image", contents.dtype, images, contents.images)?,
+        array("label", DType::Int64, vec![count], labels)?,
+        array("source_end", DType::Int64, vec![count], ends)?,
+        array("source", DType::Uint8, vec![sources.len() as u64], sources)?,
+    ])
+}
+
+fn array<'a>(
+    name: &str,
+    dtype: DType,
+    shape: Vec<u64>,
+    bytes: &'a [u8],
+) -> Result<Array<'a>> {
+    let crc32c = crc32c::crc32c(bytes);
+    let field = Field { name: name.to_owned(), dtype, shape, offset: 0, crc32c };
+    if field.bytes() != Some(bytes.len() as u64) {
+        return Err(Error::failed(format_args!(
+            "`{name}` has {} bytes, which do not make up {:?} of {}",
+            bytes.len(),
+            field.shape,
+            dtype.name()
+        )));
+    }
+    Ok(Array { field, bytes })
+}
+
+/// Gives each array its offset and returns the encoded header.
+fn place(contents: &Contents, arrays: &mut [Array]) -> Result<Vec<u8>> {
+    let header = |arrays: &[Array]| Header {
+        count: contents.labels.len() as u64,
+        meta: contents.meta.clone(),
+        fields: arrays.iter().map(|array| array.field.clone()).collect(),
+    };
+    // Integers have a fixed width, so the offsets do not change the header's length.
+    let length = header(arrays).encode()?.len();
+    if length > MAX_HEADER as usize {
+        return Err(Error::failed(
+            "the header would be over 64 MiB: too many or too long class names",
+        ));
+    }
+    let mut end = (PREFIX + length) as u64;
+    for array in &mut *arrays {
+        array.field.offset = end.next_multiple_of(ALIGN);
+        end = array.field.offset + array.bytes.len() as u64;
+    }
+    header(arrays).encode()
 }

@@ -13,12 +13,13 @@
 //! | 24 | H | the [`Header`], bincode 2 with fixed-width little-endian integers |
 //! | | | each field's array, contiguous in row-major order, at the offset its [`Field`] gives: a multiple of 64 |
 //!
-//! A reader maps the file and uses the arrays where they lie. Images are channels first,
-//! `[count, C, H, W]`, as `ToTensor` lays them out, and stay uint8 where the pipeline
-//! allows it: the division by 255 is then named in [`Header::deferred`] and carried out
-//! when a batch is read.
+//! A reader maps the file and uses the arrays in place. Images are channels last,
+//! `[count, H, W, C]`, as they are decoded and as convolutions read them. They stay uint8
+//! where the pipeline allows it: the division by 255 is then named in [`Meta::deferred`]
+//! and carried out when a batch is read.
 
 mod header;
+mod mapped;
 mod read;
 mod set;
 mod write;
@@ -26,7 +27,7 @@ mod write;
 pub use header::{DType, Field, Header, MAX_HEADER, Meta, VERSION};
 pub use read::Shard;
 pub use set::ShardSet;
-pub use write::{Array, encode, file_name, write_file};
+pub use write::{Contents, file_name, write_file, write_to};
 
 #[cfg(test)]
 mod tests;

@@ -7,7 +7,8 @@ mod tar;
 
 use std::io::Write;
 
-use torchmill::shard::{self, Array, DType, Meta};
+use torchmill::pixels::Layout;
+use torchmill::shard::{self, Contents, DType, Meta};
 use torchmill::{Error, Result};
 
 use crate::args::{Format, TarImage};
@@ -36,8 +37,12 @@ pub fn encoding(format: Format, tar_image: TarImage, dtype: DType) -> Result<Enc
         }
     };
     Ok(match (format, tar_image) {
-        (Format::Shard | Format::Safetensors, _) => Encoding::Pixels,
-        (Format::Npy, _) => no_bfloat16("npy").map(|()| Encoding::Pixels)?,
+        (Format::Shard, _) => Encoding::Pixels(Layout::ChannelsLast),
+        (Format::Safetensors, _) => Encoding::Pixels(Layout::ChannelsFirst),
+        (Format::Npy, _) => {
+            no_bfloat16("npy")?;
+            Encoding::Pixels(Layout::ChannelsFirst)
+        }
         (Format::Tar, TarImage::Png) => only_uint8("png").map(|()| Encoding::Png)?,
         (Format::Tar, TarImage::Jpg) => only_uint8("jpg").map(|()| Encoding::Jpg)?,
         (Format::Tar, TarImage::Npy) => no_bfloat16("npy").map(|()| Encoding::Npy)?,
@@ -126,27 +131,17 @@ fn write_shard(
     chunk: &Chunk,
     meta: &Meta,
 ) -> Result<()> {
-    let count = chunk.labels.len() as u64;
-    let [channels, height, width] = chunk.shape.map(|d| d as u64);
-    let labels: Vec<u8> = chunk.labels.iter().flat_map(|l| l.to_le_bytes()).collect();
-    let (mut source, mut ends) = (String::new(), Vec::with_capacity(labels.len()));
-    for &i in &chunk.indices {
-        source += &job.set.source(job.sample(i));
-        ends.extend((source.len() as i64).to_le_bytes());
-    }
-    let images = &[count, channels, height, width];
-    let arrays = [
-        Array { name: "image", dtype: chunk.dtype, shape: images, bytes: &chunk.pixels },
-        Array { name: "label", dtype: DType::Int64, shape: &[count], bytes: &labels },
-        Array { name: "source_end", dtype: DType::Int64, shape: &[count], bytes: &ends },
-        Array {
-            name: "source",
-            dtype: DType::Uint8,
-            shape: &[source.len() as u64],
-            bytes: source.as_bytes(),
-        },
-    ];
-    shard::encode(out, count, meta, &arrays)
+    let source = |&i: &usize| job.set.source(job.sample(i));
+    let sources: Vec<String> = chunk.indices.iter().map(source).collect();
+    let contents = Contents {
+        meta,
+        shape: chunk.shape,
+        dtype: chunk.dtype,
+        images: &chunk.pixels,
+        labels: &chunk.labels,
+        sources: &sources,
+    };
+    shard::write_to(out, &contents)
 }
 
 fn cannot_write(error: std::io::Error) -> Error {

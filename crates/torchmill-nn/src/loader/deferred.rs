@@ -1,0 +1,220 @@
+//! What is left to do to a stored image when a batch is made: the part of the pipeline
+//! that prep did not bake.
+
+use half::{bf16, f16};
+use torchmill::pixels::{LevelTables, to_channels_last};
+use torchmill::shard::{DType, ShardSet};
+use torchmill::transform::{Image, Pipeline, PixelMap, Rng, Sample, rng};
+use torchmill::{Error, Result};
+
+/// How a stored image becomes numbers.
+pub enum Deferred {
+    /// uint8 pixels, then `ToTensor` and perhaps `Normalize`: each channel's levels are
+    /// looked up in a table.
+    Table { prefix: Prefix, tables: LevelTables<f32> },
+    /// uint8 pixels through steps of any kind.
+    Steps(Pipeline),
+    /// Floats, used as they are.
+    Baked,
+}
+
+/// What is done to uint8 pixels before `ToTensor`.
+pub enum Prefix {
+    Nothing,
+    /// Steps that only move rows and columns. They make one [`PixelMap`], which is applied
+    /// while the pixels are looked up.
+    Gather(Pipeline),
+    Steps(Pipeline),
+}
+
+impl Prefix {
+    fn new(pipeline: Pipeline, [_, height, width]: [usize; 3]) -> Result<Self> {
+        if pipeline.is_empty() {
+            return Ok(Self::Nothing);
+        }
+        let map = pipeline.pixel_map(height, width, &mut rng(0, 0, 0))?;
+        Ok(if map.is_some() { Self::Gather(pipeline) } else { Self::Steps(pipeline) })
+    }
+}
+
+impl Deferred {
+    /// What these shards leave to do if `pipeline` is what they have not been through.
+    pub fn new(set: &ShardSet, pipeline: Pipeline) -> Result<Self> {
+        match set.dtype() {
+            DType::Uint8 => {}
+            DType::Int64 => {
+                return Err(Error::failed(
+                    "the shards' images are int64: write them again with prep",
+                ));
+            }
+            DType::Float16 | DType::BFloat16 | DType::Float32 => return Ok(Self::Baked),
+        }
+        if !pipeline.makes_tensors() {
+            return Err(no_to_tensor(set));
+        }
+        let (prefix, last) = pipeline.split_levels();
+        if last.is_empty() {
+            return Ok(Self::Steps(pipeline));
+        }
+        let [channels, ..] = prefix.output_shape(set.image_shape())?;
+        let tables = LevelTables::new(last.levels(channels)?);
+        Ok(Self::Table { prefix: Prefix::new(prefix, set.image_shape())?, tables })
+    }
+
+    /// The shape `[C, H, W]` that stored images of this shape come out in.
+    pub fn output_shape(&self, stored: [usize; 3]) -> Result<[usize; 3]> {
+        match self {
+            Self::Table { prefix: Prefix::Nothing, .. } | Self::Baked => Ok(stored),
+            Self::Table {
+                prefix: Prefix::Gather(pipeline) | Prefix::Steps(pipeline),
+                ..
+            }
+            | Self::Steps(pipeline) => pipeline.output_shape(stored),
+        }
+    }
+}
+
+/// Writes images as elements of one type: float32, bfloat16 or float16.
+pub struct ImageWriter<'a, T> {
+    set: &'a ShardSet,
+    deferred: &'a Deferred,
+    /// The tables as elements; empty if there are none.
+    tables: LevelTables<T>,
+    convert: fn(f32) -> T,
+}
+
+impl<'a, T: Copy> ImageWriter<'a, T> {
+    pub fn new(set: &'a ShardSet, deferred: &'a Deferred, convert: fn(f32) -> T) -> Self {
+        let tables = match deferred {
+            Deferred::Table { tables, .. } => tables.map(convert),
+            Deferred::Steps(_) | Deferred::Baked => LevelTables::new(Vec::new()),
+        };
+        Self { set, deferred, tables, convert }
+    }
+
+    /// Writes image `index` of the set to `out`, `[H, W, C]`. Random steps draw from
+    /// `rng`.
+    pub fn write(&self, index: usize, rng: &mut Rng, out: &mut [T]) -> Result<()> {
+        let stored = self.set.image(index)?;
+        match self.deferred {
+            Deferred::Table { prefix: Prefix::Nothing, .. } => {
+                self.tables.look_up(stored, out);
+            }
+            Deferred::Table { prefix: Prefix::Gather(steps), .. } => {
+                let map = pixel_map(steps, self.set, rng)?;
+                self.gather(stored, &map, out)?;
+            }
+            Deferred::Table { prefix: Prefix::Steps(steps), .. } => {
+                match self.apply(steps, stored, rng)? {
+                    Sample::Image(image) => self.tables.look_up(&image.pixels, out),
+                    Sample::Tensor(_) => {
+                        return Err(Error::failed("a step before ToTensor made floats"));
+                    }
+                }
+            }
+            Deferred::Steps(steps) => match self.apply(steps, stored, rng)? {
+                Sample::Tensor(tensor) => {
+                    let values: Vec<T> =
+                        tensor.values.iter().map(|&x| (self.convert)(x)).collect();
+                    to_channels_last(&values, tensor.shape[0], out);
+                }
+                Sample::Image(_) => return Err(no_to_tensor(self.set)),
+            },
+            Deferred::Baked => self.copy(stored, out),
+        }
+        Ok(())
+    }
+
+    /// A stored image through steps that may be random.
+    fn apply(&self, steps: &Pipeline, stored: &[u8], rng: &mut Rng) -> Result<Sample> {
+        let [channels, height, width] = self.set.image_shape();
+        let pixels = stored.to_vec();
+        steps.apply(Sample::Image(Image { width, height, channels, pixels }), rng)
+    }
+
+    /// Looks up the pixels that the map names.
+    fn gather(&self, stored: &[u8], map: &PixelMap, out: &mut [T]) -> Result<()> {
+        let [channels, _, width] = self.set.image_shape();
+        let fill = map.fill_levels(channels)?;
+        let tables = self.tables.tables();
+        match channels {
+            1 => gather::<1, T>(stored, width, map, &fill, tables, out),
+            3 => gather::<3, T>(stored, width, map, &fill, tables, out),
+            _ => {
+                return Err(Error::failed(format_args!(
+                    "images have 1 or 3 channels, not {channels}"
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// Converts stored floats.
+    fn copy(&self, stored: &[u8], out: &mut [T]) {
+        match self.set.dtype() {
+            DType::Float32 => self.convert(stored, f32::from_le_bytes, out),
+            DType::BFloat16 => {
+                self.convert(stored, |b| bf16::from_le_bytes(b).to_f32(), out);
+            }
+            _ => self.convert(stored, |b| f16::from_le_bytes(b).to_f32(), out),
+        }
+    }
+
+    fn convert<const SIZE: usize>(
+        &self,
+        stored: &[u8],
+        read: impl Fn([u8; SIZE]) -> f32,
+        out: &mut [T],
+    ) {
+        for (element, bytes) in out.iter_mut().zip(stored.as_chunks::<SIZE>().0) {
+            *element = (self.convert)(read(*bytes));
+        }
+    }
+}
+
+/// The map that these steps, which only move rows and columns, draw for an image.
+pub fn pixel_map(steps: &Pipeline, set: &ShardSet, rng: &mut Rng) -> Result<PixelMap> {
+    let [_, height, width] = set.image_shape();
+    steps.pixel_map(height, width, rng)?.ok_or_else(|| {
+        Error::failed(format_args!("`{steps}` no longer only moves rows and columns"))
+    })
+}
+
+/// Looks up each output pixel's source pixel, or the fill. The constant lets the compiler
+/// step over pixels without multiplying.
+fn gather<const CHANNELS: usize, T: Copy>(
+    stored: &[u8],
+    width: usize,
+    map: &PixelMap,
+    fill: &[u8],
+    tables: &[[T; 256]],
+    out: &mut [T],
+) {
+    let pixels = stored.as_chunks::<CHANNELS>().0;
+    let look_up = |pixel: &[u8; CHANNELS]| -> [T; CHANNELS] {
+        std::array::from_fn(|c| tables[c][usize::from(pixel[c])])
+    };
+    let filled: [T; CHANNELS] = std::array::from_fn(|c| tables[c][usize::from(fill[c])]);
+    let rows = out.as_chunks_mut::<CHANNELS>().0.chunks_mut(map.columns.len().max(1));
+    for (row, out) in map.rows.iter().zip(rows) {
+        let Some(y) = row else {
+            out.fill(filled);
+            continue;
+        };
+        let line = &pixels[y * width..][..width];
+        for (pixel, column) in out.iter_mut().zip(&map.columns) {
+            *pixel = match column {
+                Some(x) => look_up(&line[*x]),
+                None => filled,
+            };
+        }
+    }
+}
+
+fn no_to_tensor(set: &ShardSet) -> Error {
+    let pipeline = &set.meta().pipeline;
+    Error::failed(format_args!(
+        "the shards' pipeline `{pipeline}` has no ToTensor, so a network cannot take their \
+         images"
+    ))
+}

@@ -1,0 +1,92 @@
+//! The two things that tch cannot check: reading tensors from several threads, and
+//! writing a tensor's memory as a slice. All `unsafe` for these is here.
+
+use std::ops::Deref;
+
+use half::{bf16, f16};
+use tch::{Device, Kind, Tensor};
+use torchmill::{Error, Result};
+
+use crate::loss::Loss;
+use crate::model::Model;
+use crate::resident::Resident;
+use crate::torch_error;
+
+/// What several threads read at once, and nobody changes.
+///
+/// tch's tensors are not `Sync`, since they can be changed through shared references.
+/// libtorch allows reading one from several threads while nobody changes it.
+pub struct ReadOnly<T>(T);
+
+/// What only reads its tensors through a shared reference, with no gradients recorded.
+pub trait OnlyReads {}
+
+/// `evaluate` runs a network forward and computes its loss, without gradients and in
+/// evaluation mode.
+impl OnlyReads for (&Model, &dyn Loss) {}
+
+/// Its tensors are set when it is made, and its methods only gather from them.
+impl OnlyReads for Resident {}
+
+impl<T: OnlyReads> ReadOnly<T> {
+    /// From here on it is only read.
+    pub fn new(value: T) -> Self {
+        Self(value)
+    }
+}
+
+impl<T> Deref for ReadOnly<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+// SAFETY: a value can only be made of the types above, which do not change their tensors
+// through a shared reference; reading a tensor from several threads is what libtorch
+// allows.
+unsafe impl<T: OnlyReads> Sync for ReadOnly<T> {}
+
+/// The element types of batches, each with libtorch's kind.
+pub trait Element: Copy {
+    /// libtorch's name of the type.
+    const KIND: Kind;
+}
+
+impl Element for f32 {
+    const KIND: Kind = Kind::Float;
+}
+
+impl Element for bf16 {
+    const KIND: Kind = Kind::BFloat16;
+}
+
+impl Element for f16 {
+    const KIND: Kind = Kind::Half;
+}
+
+/// A new tensor `[N, C, H, W]` on the CPU in channels-last layout. `fill` gets its
+/// elements in the order `[N, H, W, C]` and writes all of them.
+pub fn channels_last<T: Element>(
+    [n, c, h, w]: [usize; 4],
+    fill: impl FnOnce(&mut [T]) -> Result<()>,
+) -> Result<Tensor> {
+    let size = [n, c, h, w].map(|n| n as i64);
+    let strides = [c * h * w, 1, w * c, c].map(|n| n as i64);
+    let tensor = Tensor::f_empty_strided(size, strides, (T::KIND, Device::Cpu))
+        .map_err(|e| torch_error(&e))?;
+    let elements = n * c * h * w;
+    if tensor.numel() != elements {
+        return Err(Error::failed("libtorch made a tensor of another size"));
+    }
+    if elements > 0 {
+        // SAFETY: the tensor was just made with this many elements of this type, one
+        // after the other, and nobody else has it. Every bit pattern is a valid float.
+        let slice = unsafe {
+            std::slice::from_raw_parts_mut(tensor.data_ptr().cast::<T>(), elements)
+        };
+        fill(slice)?;
+    }
+    Ok(tensor)
+}
