@@ -1,4 +1,4 @@
-# The pipeline, and the developer's verbs. `make` alone prints them.
+# The pipeline and the developer's commands. `make` alone prints them.
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 MAKEFLAGS += --no-builtin-rules
@@ -6,19 +6,21 @@ MAKEFLAGS += --no-builtin-rules
 .SUFFIXES:
 .DEFAULT_GOAL := help
 
-# What a run is made of; what is left empty is the recipe's or the program's own default.
+# What users set. A variable that is empty leaves the choice to the recipe or the program.
 DATASET ?=
 FROM ?=
 RECIPE ?= article
 EPOCHS ?=
 SEED ?=
 PRECISION ?=
+RUN ?=
 DEVICE ?= auto
 CHECKPOINT ?=
 FORMAT ?= text
 PORT ?= 6006
 TORCH ?= cpu
 PREFIX ?= /usr/local
+DESTDIR ?=
 DATA ?= data/raw/cifar10
 PYTHON ?= python3
 BENCH_PYTHON ?=
@@ -26,18 +28,15 @@ FETCH_ARGS ?=
 PREP_ARGS ?=
 TRAIN_ARGS ?=
 
-RECIPE_NAME := $(basename $(notdir $(RECIPE)))
-RUN ?= $(RECIPE_NAME)-$(DATASET)$(if $(SEED),-seed$(SEED))$(if $(PRECISION),-$(PRECISION))
-
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 RELEASE := $(TARGET)/release
 CARGO_BUILD = cargo build --release --locked
 export PATH := $(abspath $(RELEASE)):$(PATH)
 
-##@ The pipeline, each step with what it needs
+##@ The pipeline; each step runs those before it that are not done
 .PHONY: fetch prep train evaluate scalars tensorboard
 fetch: ## Fetch the data set                         → data/raw/DATASET
-prep: ## Turn it into shards                        → data/shards/DATASET-RECIPE
+prep: ## Make shards of it                          → data/shards/DATASET-RECIPE
 train: ## Train on them                              → runs/RUN
 evaluate: ## Evaluate a checkpoint: the run's last, or CHECKPOINT
 scalars: ## Write the run's metrics for TensorBoard
@@ -46,41 +45,42 @@ tensorboard: ## Show all runs in TensorBoard, live, until Ctrl-C
 ##@ The programs
 .PHONY: build install uninstall libtorch codecs doc
 build: ## Build the programs                         → target/release
-install: ## Install them                               → PREFIX/bin, to be run from any folder
+install: ## Install them for use in any folder         → PREFIX/bin
 uninstall: ## Remove what install installed
 libtorch: ## Install libtorch for this project          → .libtorch
 codecs: ## Install the image codecs for this project  → .codecs
 doc: ## Build the documentation of the crates      → target/doc
 
 ##@ Development
-.PHONY: test lint fmt fuzz bench parity clean distclean help
-test: ## Everything that is checked: formatting, lints, all tests
-lint: ## Formatting and lints only
+.PHONY: test lint fmt fuzz kill bench parity clean distclean help
+test: ## Run all checks: formatting, lints, all tests
+lint: ## Check formatting, lints, documentation and dependencies
 fmt: ## Format the code
-fuzz: ## Fuzz each parser for FUZZ_SECONDS, then the property tests with many more cases
-bench: ## Compare speed with PyTorch, on a CIFAR-10 in DATA
+fuzz: ## Fuzz each parser for FUZZ_SECONDS, then run the property tests with more cases
+kill: ## Kill the programs at random times, KILLS times, and check that nothing is lost
+bench: ## Compare speed with PyTorch, on the CIFAR-10 in DATA
 parity: ## Compare results with PyTorch, number by number → parity/report.txt
-clean: ## Remove what was built and the shards; keep data, runs and libtorch
+clean: ## Remove build results and shards; keep data, runs and libtorch
 distclean: ## Remove all that can be fetched or built again; keep runs
 
 define VARIABLES
-Variables, with what they are if not given:
+Variables, with their defaults:
   DATASET     the data set: cifar10 if it is there or can be fetched, else mnist-5k
-  FROM        fetch from this archive, folder or URL instead of the usual places
-  RECIPE      the recipe's name, or a TOML file: $(RECIPE)
-  EPOCHS, SEED, PRECISION   what the recipe says, or the run that is gone on with
-  RUN         the run's name: RECIPE-DATASET
+  FROM        fetch from this archive, folder or URL instead of the usual sources
+  RECIPE      the name of a recipe, or a TOML file: $(RECIPE)
+  EPOCHS, SEED, PRECISION   those of the recipe, or of the run that is resumed
+  RUN         the name of the run: RECIPE-DATASET
   DEVICE      auto, cpu, cuda or cuda:N: $(DEVICE)
-  CHECKPOINT  what to evaluate: the run's last
-  FORMAT      the evaluation's: text, json or csv: $(FORMAT)
-  TORCH       the libtorch to install: cpu or cuda: $(TORCH)
-  PREFIX      where to install: $(PREFIX)   (DESTDIR is put before it)
-  DATA        bench's CIFAR-10 folder: $(DATA); parity's, if given, in place of mnist-5k
-  PORT        TensorBoard's: $(PORT)
-  FETCH_ARGS, PREP_ARGS, TRAIN_ARGS   further options for these programs
+  CHECKPOINT  the checkpoint to evaluate: the run's last
+  FORMAT      the format of the evaluation, text, json or csv: $(FORMAT)
+  TORCH       the libtorch to install, cpu or cuda: $(TORCH)
+  PREFIX      where to install: $(PREFIX)   (below DESTDIR)
+  DATA        the CIFAR-10 folder for bench: $(DATA); for parity, if given, instead of mnist-5k
+  PORT        TensorBoard's port: $(PORT)
+  FETCH_ARGS, PREP_ARGS, TRAIN_ARGS   more options for these programs, quoted as in a shell
 
 Examples:
-  make train                                     fetch, prep and train, whatever is still to do
+  make train                                     fetch, prep and train
   make train DATASET=mnist-5k EPOCHS=3 RUN=first
   make train DATASET=cifar10 FROM=~/Downloads/cifar-10-binary.tar.gz
   make evaluate CHECKPOINT=runs/first/checkpoints/epoch-0002.safetensors
@@ -92,10 +92,54 @@ help:
 		/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 	@printf '\n%s\n' "$$VARIABLES"
 
-# --- Which data set ---------------------------------------------------------------------------------------
-# With no DATASET, CIFAR-10 if it is there. If not, fetch-data finds out whether it can be had, once: the
-# answer is kept in $(CHOICE), so that the next `make train` means the same data set. make rebuilds a file
-# that it includes, then reads itself again; with -n it would, too, so then nothing is asked.
+# --- The values of variables ------------------------------------------------------------
+# Values are text: `$$(...)` in them is not expanded, neither by make nor by a shell. A value
+# that cannot be passed on as it is stops make.
+SET_BY_USERS := DATASET FROM RECIPE EPOCHS SEED PRECISION RUN DEVICE CHECKPOINT FORMAT PORT \
+	TORCH PREFIX DESTDIR DATA PYTHON BENCH_PYTHON FETCH_ARGS PREP_ARGS TRAIN_ARGS
+DATA_IS_DEFAULT := $(filter file,$(origin DATA))
+$(foreach name,$(SET_BY_USERS),$(eval override $(name) := $$(value $(name))))
+
+# For the shell: in single quotes.
+quote = '$(subst ','\'',$1)'
+define NEWLINE
+
+
+endef
+$(foreach name,$(SET_BY_USERS),$(if $(findstring $(NEWLINE),$($(name))), \
+	$(error $(name) must not contain a line break)))
+
+# For paths: ~/ at the beginning is the home folder.
+home = $(if $(filter ~/%,$(firstword $1)),$(subst ^~/,$(HOME)/,^$1),$1)
+$(foreach name,RECIPE FROM CHECKPOINT PREFIX DATA, \
+	$(eval override $(name) := $$(call home,$$($(name)))))
+
+# These become names of files, which make cannot handle with every character.
+HASH := \#
+NOT_IN_NAMES := $$ ' " ` \ ; & | < > ( ) [ ] { } * ? ! : % , = ~ $(HASH)
+check_name = $(if $(word 2,[$($1)]),$(error $1=$($1): a space cannot be in $1))$(strip \
+	$(foreach c,$(NOT_IN_NAMES),$(if $(findstring $c,$($1)),$(error $1=$($1): $c cannot be in $1))) \
+	$(if $(filter -%,$($1)),$(error $1=$($1): $1 cannot begin with -)))
+$(foreach name,DATASET RECIPE RUN EPOCHS SEED PRECISION,$(call check_name,$(name)))
+$(foreach name,DATASET RUN,$(if $(filter ..,$(subst /, ,$($(name)))), \
+	$(error $(name)=$($(name)): .. cannot be in $(name))))
+
+# Options: words as a shell splits them, but without expansions.
+shell_words = $(if $1,$(shell printf '%s' $(call quote,$1) | \
+	xargs bash -c 'printf "%q " "$$@"' - 2>/dev/null || echo '<unclosed>'))
+check_words = $(if $(findstring <unclosed>,$2),$(error $1=$($1): a quote is not closed))
+FETCH_WORDS := $(call shell_words,$(FETCH_ARGS))
+PREP_WORDS := $(call shell_words,$(PREP_ARGS))
+TRAIN_WORDS := $(call shell_words,$(TRAIN_ARGS))
+$(call check_words,FETCH_ARGS,$(FETCH_WORDS))
+$(call check_words,PREP_ARGS,$(PREP_WORDS))
+$(call check_words,TRAIN_ARGS,$(TRAIN_WORDS))
+
+# --- Which data set ---------------------------------------------------------------------
+# Without DATASET it is CIFAR-10 if that is there. Otherwise fetch-data finds out once
+# whether it can be fetched; the answer is kept in $(CHOICE), so that the next `make train`
+# means the same data set. make rebuilds a file that it includes and then reads itself
+# again. With -n it would do so too: then nothing is asked.
 CHOICE := data/default-dataset.mk
 NEED_DATASET := $(filter fetch prep train evaluate scalars,$(MAKECMDGOALS))
 DRY_RUN := $(findstring n,$(filter-out --%,$(firstword -$(MAKEFLAGS))))
@@ -108,7 +152,7 @@ WHY := it is in data/raw/cifar10; make $(firstword $(NEED_DATASET)) DATASET=mnis
 else ifneq ($(DRY_RUN),)
 -include $(wildcard $(CHOICE))
 override DATASET := $(or $(CHOSEN),mnist-5k)
-WHY ?= as when no source of cifar10 answers, which -n does not find out
+WHY ?= it is the choice if no source of cifar10 answers, which -n does not find out
 else
 include $(CHOICE)
 override DATASET := $(CHOSEN)
@@ -127,11 +171,12 @@ $(CHOICE): | $(RELEASE)/.data-programs
 			'WHY := it is included, and no source of cifar10 answered; make train DATASET=cifar10 tries to fetch that one'; \
 	fi >$@
 
-# --- The programs -----------------------------------------------------------------------------------------
-# Two builds, so that the programs that do not need libtorch need not wait for it.
+# --- The programs -----------------------------------------------------------------------
+# Two builds: the programs that do not need libtorch do not wait for it.
 DATA_PROGRAMS := fetch-data prep scalars
 TORCH_PROGRAMS := train evaluate
-# The halves of these that are linked with libtorch: the programs themselves start without it.
+# The parts of these that are linked with libtorch. The programs themselves start without
+# it.
 TORCH_HALVES := $(addsuffix -torch,$(TORCH_PROGRAMS))
 PROGRAMS := $(DATA_PROGRAMS) $(TORCH_PROGRAMS)
 WORKSPACE := Cargo.toml Cargo.lock .cargo/config.toml crates/rpath.rs
@@ -148,67 +193,115 @@ $(RELEASE)/.torch-programs: $(WORKSPACE) $(TORCH_SOURCES) | libtorch codecs
 	$(CARGO_BUILD) $(addprefix -p ,$(TORCH_PROGRAMS))
 	@touch $@
 
-# It takes milliseconds where libtorch is installed, and then says nothing.
+# This takes milliseconds and prints nothing if libtorch is installed.
 libtorch:
-	@PYTHON=$(PYTHON) scripts/install-libtorch $(TORCH) $(if $(filter libtorch,$(MAKECMDGOALS)),,--quiet)
+	@PYTHON=$(call quote,$(PYTHON)) scripts/install-libtorch $(call quote,$(TORCH)) $(if $(filter libtorch,$(MAKECMDGOALS)),,--quiet)
 
 # The programs load the codecs when they decode an image. TORCHMILL_CODECS names others.
 codecs:
-	@$(if $(TORCHMILL_CODECS),true,PYTHON=$(PYTHON) scripts/install-codecs $(if $(filter codecs,$(MAKECMDGOALS)),,--quiet))
+	@$(if $(TORCHMILL_CODECS),true,PYTHON=$(call quote,$(PYTHON)) scripts/install-codecs \
+		$(if $(filter codecs,$(MAKECMDGOALS)),,--quiet))
 
-# --- The pipeline -----------------------------------------------------------------------------------------
-# The programs are order-only prerequisites: a newer build does not put data and runs out of date.
+# --- The pipeline -----------------------------------------------------------------------
+# The programs are order-only prerequisites: a newer build does not put data and runs out of
+# date.
+RECIPE_NAME := $(basename $(notdir $(RECIPE)))
+ifeq ($(RUN),)
+override RUN := $(RECIPE_NAME)-$(DATASET)$(if $(SEED),-seed$(SEED))$(if $(PRECISION),-$(PRECISION))
+endif
 RAW := data/raw/$(DATASET)/dataset.toml
+RAW_SETTINGS := data/raw/.$(DATASET).settings
 SHARDS := data/shards/$(DATASET)-$(RECIPE_NAME)
+PREPPED := $(SHARDS)/.prepped
 RUN_DIR := runs/$(RUN)
 RUN_CONFIG := $(RUN_DIR)/config.toml
-# A run is done when it has trained for as many epochs as asked: one stamp for each number asked for.
+RUN_SETTINGS := $(RUN_DIR)/.settings
+# A run is done when it has trained for as many epochs as asked for: one stamp for each
+# number.
 TRAINED := $(RUN_DIR)/.trained$(if $(EPOCHS),-$(EPOCHS)-epochs)
 LAST := $(RUN_DIR)/checkpoints/last.safetensors
-# What evaluate and scalars wait for: nothing where there is something to work on, unless it is being made.
+# What evaluate and scalars wait for: nothing if their input is there and not being made.
 WAIT_FOR = $(if $(filter train,$(MAKECMDGOALS)),$(TRAINED),$(if $(wildcard $1),,$(TRAINED)))
 
-FETCH_OPTIONS = $(strip $(DATASET) $(if $(FROM),--from '$(patsubst ~/%,$(HOME)/%,$(FROM))') $(FETCH_ARGS))
-# A run that is there has its recipe.
-TRAIN_OPTIONS = $(strip $(if $(wildcard $(RUN_CONFIG)),--resume,--recipe $(RECIPE)) \
-	--data $(SHARDS) --run $(RUN_DIR) --device $(DEVICE) \
-	$(if $(EPOCHS),--epochs $(EPOCHS)) $(if $(SEED),--seed $(SEED)) $(if $(PRECISION),--precision $(PRECISION)) \
-	$(TRAIN_ARGS))
+# What a stage depends on besides files. scripts/settings compares it with what the stage
+# was done with.
+IS_FILE := $(filter %.toml,$(RECIPE))
+RECIPE_SETTINGS := $(call quote,RECIPE=$(if $(IS_FILE),$(abspath $(RECIPE)),$(RECIPE))) \
+	$(if $(wildcard $(IS_FILE)),'RECIPE_CONTENTS=$(shell cksum <$(RECIPE))')
+SHARD_SETTINGS = $(call quote,DATASET=$(DATASET)) $(RECIPE_SETTINGS) $(call quote,PREP_ARGS=$(PREP_ARGS))
+GIVEN_SETTINGS = $(foreach name,FROM SEED PRECISION,$(if $($(name)),$(call quote,$(name)=$($(name)))))
+# Other options for train go on with a run, unless it is done.
+TRAIN_SETTINGS = $(SHARD_SETTINGS) $(GIVEN_SETTINGS) \
+	$(if $(wildcard $(TRAINED)),$(call quote,TRAIN_ARGS=$(TRAIN_ARGS)))
 
 # Without DATASET, these rules would be about files called data/raw//dataset.toml.
 ifneq ($(DATASET),)
 fetch: $(RAW)
-prep: $(SHARDS)/.prepped
+prep: $(PREPPED)
 train: $(TRAINED)
 	@echo 'The run is in $(RUN_DIR). Next: make evaluate, make tensorboard'
 
-# If the data set was chosen because a source answered, and that source then fails, ask again next time.
-$(RAW): | $(RELEASE)/.data-programs
-	fetch-data $(FETCH_OPTIONS)$(if $(filter cifar10,$(CHOSEN)), || { status=$$?; rm -f $(CHOICE); exit $$status; })
+# A data set that is there is not fetched again from another source.
+ANOTHER_DATASET := 'data/raw/$(DATASET) was fetched' \
+	'choose another DATASET, or remove data/raw/$(DATASET)'
+FETCH_SETTINGS := $(call quote,FROM=$(FROM)) $(call quote,FETCH_ARGS=$(FETCH_ARGS))
+check-data:
+	@$(if $(FROM)$(FETCH_ARGS),$(if $(wildcard $(RAW)), \
+		scripts/settings check $(RAW_SETTINGS) $(ANOTHER_DATASET) $(FETCH_SETTINGS)))
+
+# If the data set was chosen because a source answered, and that source then fails, the next
+# make asks again.
+$(RAW): | check-data $(RELEASE)/.data-programs
+	fetch-data $(DATASET)$(if $(FROM), --from $(call quote,$(FROM))) $(FETCH_WORDS)$(if \
+		$(filter cifar10,$(CHOSEN)),|| { status=$$?; rm -f $(CHOICE); exit $$status; })
+	@scripts/settings save $(RAW_SETTINGS) $(FETCH_SETTINGS)
 	@touch $@
 
-$(SHARDS)/.prepped: $(RAW) $(filter %.toml,$(RECIPE)) | $(RELEASE)/.data-programs
-	prep $(strip $(<D) -o $(@D) --recipe $(RECIPE) $(PREP_ARGS))
-	@touch $@
+# Shards that were made with other settings are made again, but not to evaluate.
+ifneq ($(filter prep train,$(MAKECMDGOALS)),)
+ifneq ($(wildcard $(PREPPED)),)
+ifneq ($(shell scripts/settings changed $(PREPPED) $(SHARD_SETTINGS)),)
+$(PREPPED): FORCE
+FORCE:
+endif
+endif
+endif
 
-define CHECK_RECIPE
-if [[ -e '$(RUN_CONFIG)' && '$(RECIPE)' -nt '$(RUN_CONFIG)' ]]; then \
-	echo 'make: $(RECIPE) has changed since $(RUN_DIR) began with it: name the new run, RUN=..., or remove the old one' >&2; \
-	exit 1; \
-fi
-endef
+$(PREPPED): $(RAW) | check-run $(RELEASE)/.data-programs
+	prep $(<D) -o $(@D) --recipe $(RECIPE) $(PREP_WORDS)
+	@rm -f $@
+	@scripts/settings save $@ $(SHARD_SETTINGS)
 
-# Goes on where an earlier run of this name was stopped: with that run's recipe, so this one must be no newer.
-$(TRAINED): $(SHARDS)/.prepped | $(RELEASE)/.torch-programs
-	@$(if $(filter %.toml,$(RECIPE)),$(CHECK_RECIPE))
-	train $(TRAIN_OPTIONS)
-	@# --max-time in TRAIN_ARGS ends well before the run is done.
+# A run that was trained with other settings is neither resumed nor reported as this one.
+ANOTHER_RUN := '$(RUN_DIR) was trained' 'name a new run with RUN=..., or remove $(RUN_DIR)'
+CHECKED_SETTINGS = $(if $(filter train,$(MAKECMDGOALS)), \
+	$(TRAIN_SETTINGS),'DATASET=$(DATASET)' $(RECIPE_SETTINGS))
+USES_RUN := $(if $(CHECKPOINT),,$(filter train evaluate,$(MAKECMDGOALS)))
+check-run:
+	@$(if $(USES_RUN),$(if $(wildcard $(RUN_CONFIG)), \
+		scripts/settings check $(RUN_SETTINGS) $(ANOTHER_RUN) $(CHECKED_SETTINGS)))
+
+# A run that is resumed has its own recipe.
+TRAIN_OPTIONS = $(if $(wildcard $(RUN_CONFIG)),--resume,--recipe $(RECIPE)) \
+	--data $(SHARDS) --run $(RUN_DIR) --device $(call quote,$(DEVICE)) \
+	$(if $(EPOCHS),--epochs $(EPOCHS)) $(if $(SEED),--seed $(SEED)) \
+	$(if $(PRECISION),--precision $(PRECISION)) $(TRAIN_WORDS)
+SAVE_RUN_SETTINGS = scripts/settings save $(RUN_SETTINGS) $(SHARD_SETTINGS) \
+	$(GIVEN_SETTINGS) $(call quote,TRAIN_ARGS=$(TRAIN_ARGS))
+
+$(TRAINED): $(PREPPED) | check-run $(RELEASE)/.torch-programs
+	@# Before train begins, so that a run that is killed has its settings.
+	@$(if $(wildcard $(RUN_CONFIG)),,$(SAVE_RUN_SETTINGS))
+	train $(TRAIN_OPTIONS) || { status=$$?; scripts/settings discard $(RUN_SETTINGS); exit $$status; }
+	@$(SAVE_RUN_SETTINGS)
+	@# With --max-time in TRAIN_ARGS, train may end before the run is done.
 	@if tail -n 1 '$(RUN_DIR)/run.jsonl' | grep -q '"outcome":"done"'; then touch $@; \
 		else echo 'the run is not done: make train goes on with it'; fi
 
-# A checkpoint that is there is evaluated as it is; only where there is none must there be training first.
-evaluate: $(SHARDS)/.prepped | $(if $(CHECKPOINT),,$(call WAIT_FOR,$(LAST))) $(RELEASE)/.torch-programs
-	evaluate $(or $(CHECKPOINT),$(LAST)) --data $(SHARDS) --format $(FORMAT) --device $(DEVICE)
+# A checkpoint that is there is evaluated. Only if there is none, a run is trained first.
+evaluate: $(PREPPED) | check-run $(if $(CHECKPOINT),,$(call WAIT_FOR,$(LAST))) $(RELEASE)/.torch-programs
+	evaluate $(call quote,$(or $(CHECKPOINT),$(LAST))) --data $(SHARDS) \
+		--format $(call quote,$(FORMAT)) --device $(call quote,$(DEVICE))
 
 scalars: $(RUN_DIR)/.scalars
 $(RUN_DIR)/metrics.csv: | $(call WAIT_FOR,$(RUN_DIR)/metrics.csv) ;
@@ -218,17 +311,19 @@ runs/%/.scalars: runs/%/metrics.csv | $(RELEASE)/.data-programs
 	scalars $< --logdir runs
 	@touch $@
 
-# Both until Ctrl-C: runs that are being trained, and those that are yet to begin, are followed.
+# Both programs run until Ctrl-C: they follow runs that are being trained and runs that
+# begin later.
 tensorboard: .venv/.installed | $(RELEASE)/.data-programs
 	@mkdir -p runs
 	@scalars --quiet --follow runs --logdir runs & follower=$$!; \
 		trap 'kill $$follower 2>/dev/null || true; wait $$follower || true' EXIT; \
 		trap 'exit 130' INT TERM; \
-		.venv/bin/tensorboard --logdir runs --port $(PORT)
+		.venv/bin/tensorboard --logdir runs --port $(call quote,$(PORT))
 
-# --- Installing -------------------------------------------------------------------------------------------
-# What is linked with libtorch looks for it in ../../lib/torchmill first. This project's own is copied there; one that
-# belongs to somebody else (LIBTORCH, the system's, a Python environment's) is linked to.
+# --- Installing -------------------------------------------------------------------------
+# The programs that are linked with libtorch look for it in ../../lib/torchmill first. A
+# libtorch that belongs to this project is copied there; any other (LIBTORCH, a Python
+# environment's) is linked to.
 BINDIR = $(DESTDIR)$(PREFIX)/bin
 LIBDIR = $(DESTDIR)$(PREFIX)/lib/torchmill
 LIBEXECDIR = $(DESTDIR)$(PREFIX)/libexec/torchmill
@@ -236,66 +331,79 @@ MANDIR = $(DESTDIR)$(PREFIX)/share/man/man1
 BASHDIR = $(DESTDIR)$(PREFIX)/share/bash-completion/completions
 ZSHDIR = $(DESTDIR)$(PREFIX)/share/zsh/site-functions
 FISHDIR = $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
-LIBTORCH_LIB = $(abspath $(or $(LIBTORCH),.libtorch))/lib
-CODECS = $(or $(TORCHMILL_CODECS),.codecs)
 CODECSDIR = $(DESTDIR)$(PREFIX)/lib/torchmill-codecs
+CODECS = $(or $(TORCHMILL_CODECS),.codecs)
+LIBTORCH_LIB = $(abspath $(or $(LIBTORCH),.libtorch))/lib
 
 install: build
-	install -d '$(BINDIR)' '$(LIBEXECDIR)' '$(dir $(LIBDIR))' '$(MANDIR)' '$(BASHDIR)' '$(ZSHDIR)' '$(FISHDIR)'
-	install -m 755 $(addprefix $(RELEASE)/,$(PROGRAMS)) '$(BINDIR)'
-	install -m 755 $(addprefix $(RELEASE)/,$(TORCH_HALVES)) '$(LIBEXECDIR)'
-	rm -rf '$(LIBDIR)'
-	@if [[ -z '$(LIBTORCH)' && ! -L .libtorch ]]; then \
-		echo "installing libtorch in $(LIBDIR)"; \
-		install -d '$(LIBDIR)'; \
+	install -d $(foreach folder,BINDIR LIBEXECDIR MANDIR BASHDIR ZSHDIR FISHDIR,$(call quote,$($(folder)))) \
+		$(call quote,$(dir $(LIBDIR)))
+	install -m 755 $(addprefix $(RELEASE)/,$(PROGRAMS)) $(call quote,$(BINDIR))
+	install -m 755 $(addprefix $(RELEASE)/,$(TORCH_HALVES)) $(call quote,$(LIBEXECDIR))
+	rm -rf $(call quote,$(LIBDIR))
+	@if [[ -z $(call quote,$(LIBTORCH)) && ! -L .libtorch ]]; then \
+		echo $(call quote,installing libtorch in $(LIBDIR)); \
+		install -d $(call quote,$(LIBDIR)); \
 		find -L .libtorch/lib -maxdepth 1 \( -name 'lib*.so.*' -o -name 'lib*.dylib' -o -name 'lib*.so' -size +1k \) \
-			-exec install -m 755 {} '$(LIBDIR)' ';'; \
+			-exec install -m 755 {} $(call quote,$(LIBDIR)) ';'; \
 	else \
-		echo "linking $(LIBDIR) to $(LIBTORCH_LIB)"; \
-		ln -sfn '$(LIBTORCH_LIB)' '$(LIBDIR)'; \
+		echo $(call quote,linking $(LIBDIR) to $(LIBTORCH_LIB)); \
+		ln -sfn $(call quote,$(LIBTORCH_LIB)) $(call quote,$(LIBDIR)); \
 	fi
-	rm -rf '$(CODECSDIR)'
-	install -d '$(CODECSDIR)'
-	cp -RP '$(CODECS)/.' '$(CODECSDIR)'
+	rm -rf $(call quote,$(CODECSDIR))
+	install -d $(call quote,$(CODECSDIR))
+	cp -RP $(call quote,$(CODECS)/.) $(call quote,$(CODECSDIR))
 	@for program in $(PROGRAMS); do \
-		$$program --man >"$(MANDIR)/$$program.1"; \
-		$$program --completions bash >"$(BASHDIR)/$$program"; \
-		$$program --completions zsh >"$(ZSHDIR)/_$$program"; \
-		$$program --completions fish >"$(FISHDIR)/$$program.fish"; \
+		$$program --man >$(call quote,$(MANDIR))/$$program.1; \
+		$$program --completions bash >$(call quote,$(BASHDIR))/$$program; \
+		$$program --completions zsh >$(call quote,$(ZSHDIR))/_$$program; \
+		$$program --completions fish >$(call quote,$(FISHDIR))/$$program.fish; \
 	done
-	@echo "installed $(PROGRAMS) in $(BINDIR)"
+	@echo $(call quote,installed $(PROGRAMS) in $(BINDIR))
 
 uninstall:
 	for program in $(PROGRAMS); do \
-		rm -f "$(BINDIR)/$$program" "$(MANDIR)/$$program.1" "$(BASHDIR)/$$program" "$(ZSHDIR)/_$$program" \
-			"$(FISHDIR)/$$program.fish"; \
+		rm -f $(call quote,$(BINDIR))/$$program $(call quote,$(MANDIR))/$$program.1 \
+			$(call quote,$(BASHDIR))/$$program $(call quote,$(ZSHDIR))/_$$program \
+			$(call quote,$(FISHDIR))/$$program.fish; \
 	done
-	rm -rf '$(LIBDIR)' '$(LIBEXECDIR)' '$(CODECSDIR)'
+	rm -rf $(call quote,$(LIBDIR)) $(call quote,$(LIBEXECDIR)) $(call quote,$(CODECSDIR))
 
-# --- Development ------------------------------------------------------------------------------------------
-# Python is only for tests and measurements, in environments of the project's own.
+# --- Development ------------------------------------------------------------------------
+# Only tests and measurements use Python, in virtual environments of this project.
 define NO_VENV
 make: cannot make a virtual environment with $(PYTHON). On Debian and Ubuntu: apt install python3-venv.
-make: PYTHON=... picks another Python
+make: PYTHON=... selects another Python
 endef
 export NO_VENV
+THE_PYTHON := $(call quote,$(PYTHON))
 
 .venv/.installed: tests/requirements.txt
 .venv-bench/.installed: bench/requirements.txt
 .venv/.installed .venv-bench/.installed:
-	@# Debian's Python makes environments with pip in them only where python3-venv is installed, but its pip can
-	@# install into one without.
-	@$(PYTHON) -m venv $(@D) >/dev/null 2>&1 || $(PYTHON) -m venv --clear --without-pip $(@D) \
-		|| { echo "$$NO_VENV" >&2; exit 1; }
-	@pip=($(@D)/bin/python -m pip); "$${pip[@]}" --version >/dev/null 2>&1 || pip=($(PYTHON) -m pip --python $(@D)/bin/python); \
+	@# Without the package python3-venv, Debian's Python makes environments without pip, but
+	@# its own pip can install into them.
+	@$(THE_PYTHON) -m venv $(@D) >/dev/null 2>&1 \
+		|| $(THE_PYTHON) -m venv --clear --without-pip $(@D) || { echo "$$NO_VENV" >&2; exit 1; }
+	@pip=($(@D)/bin/python -m pip); \
+		"$${pip[@]}" --version >/dev/null 2>&1 || pip=($(THE_PYTHON) -m pip --python $(@D)/bin/python); \
 		set -x; "$${pip[@]}" --disable-pip-version-check install --quiet -r $<
 	@touch $@
 
-# The tests that run Python or the built programs fail where these are missing; they are never skipped here.
+# Here the tests that need Python or the built programs are not skipped: they fail if these
+# are missing.
 test: export TORCHMILL_PYTHON = $(abspath .venv/bin/python)
 test: lint .venv/.installed
 	cargo build --workspace --locked
 	cargo test --workspace --locked
+
+SHELL_SCRIPTS := $(shell grep -l '^\#!.*sh$$' scripts/* 2>/dev/null)
+# The advisories come from a database that is fetched.
+define CHECK_DEPENDENCIES
+set -x; cargo deny --locked check bans licenses sources; \
+if cargo deny fetch db; then cargo deny --locked check --disable-fetch advisories; \
+else echo 'make: the database of advisories cannot be fetched: they are not checked' >&2; fi
+endef
 
 # Modules that a macro declares, which cargo fmt does not find.
 MACRO_MODULES := $(wildcard crates/torchmill/src/transform/steps/*.rs)
@@ -305,22 +413,25 @@ lint: libtorch codecs
 	cargo fmt --all --check
 	$(RUSTFMT) --check $(MACRO_MODULES)
 	cargo clippy --workspace --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --locked --quiet
 	@# The fuzz targets are a workspace of their own, whose lock file is easily forgotten.
 	cargo metadata --locked --format-version 1 --manifest-path fuzz/Cargo.toml >/dev/null
-	@if command -v shellcheck >/dev/null; then set -x; shellcheck scripts/* .ci/run; fi
+	@if command -v shellcheck >/dev/null; then set -x; shellcheck $(SHELL_SCRIPTS) .ci/run; fi
+	@if command -v cargo-deny >/dev/null; then $(CHECK_DEPENDENCIES); fi
 
 fmt:
 	cargo fmt --all
 	$(RUSTFMT) $(MACRO_MODULES)
 
-# libFuzzer's coverage instrumentation needs no nightly compiler; only sanitizers do. What a run finds stays in
-# fuzz/corpus, what breaks a target in fuzz/artifacts. FUZZ=NAME runs one target.
+# libFuzzer's coverage instrumentation works with a stable compiler; only the sanitizers need
+# a nightly one. Inputs that a run finds are kept in fuzz/corpus, those that break a target in
+# fuzz/artifacts. FUZZ=NAME runs one target.
 FUZZ_SECONDS := 20
 FUZZ := $(basename $(notdir $(wildcard fuzz/fuzz_targets/*.rs)))
 FUZZ_FLAGS := --cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
 	-Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
 	-Cllvm-args=-sanitizer-coverage-trace-compares -Cdebug-assertions -Coverflow-checks
-# Naming the host keeps build scripts and macros free of instrumentation.
+# With the host named, build scripts and macros are not instrumented.
 HOST := $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')
 
 fuzz: export PROPTEST_CASES ?= 20000
@@ -332,18 +443,23 @@ fuzz: codecs
 		echo "fuzzing $$target for $(FUZZ_SECONDS) s"; \
 		fuzz/target/$(HOST)/release/$$target fuzz/corpus/$$target fuzz/seeds/$$target -max_total_time=$(FUZZ_SECONDS) \
 			-artifact_prefix=fuzz/artifacts/$$target/ -rss_limit_mb=3000 -verbosity=0 -print_final_stats=1 \
-			|| { echo "$$target broke: its input is in fuzz/artifacts/$$target"; exit 1; }; \
+			|| { echo "$$target failed: the input is in fuzz/artifacts/$$target"; exit 1; }; \
 	done
 	cargo test --release --locked $(addprefix -p ,torchmill $(DATA_PROGRAMS))
+
+KILLS := 500
+kill: build
+	$(call quote,$(PYTHON)) tests/kill.py --programs $(RELEASE) --kills $(KILLS)
 
 doc: libtorch
 	cargo doc --workspace --no-deps --locked
 
 bench: build $(if $(BENCH_PYTHON),,.venv-bench/.installed)
-	$(or $(BENCH_PYTHON),.venv-bench/bin/python) bench/run.py --data '$(DATA)' --output bench/results.csv
+	$(call quote,$(or $(BENCH_PYTHON),.venv-bench/bin/python)) bench/run.py --data $(call quote,$(DATA)) --output bench/results.csv
 
 parity: build $(if $(BENCH_PYTHON),,.venv-bench/.installed)
-	$(or $(BENCH_PYTHON),.venv-bench/bin/python) parity/run.py $(if $(filter file,$(origin DATA)),,--data '$(DATA)') --output parity/report.txt
+	$(call quote,$(or $(BENCH_PYTHON),.venv-bench/bin/python)) parity/run.py \
+		$(if $(DATA_IS_DEFAULT),,--data $(call quote,$(DATA))) --output parity/report.txt
 
 clean:
 	cargo clean

@@ -18,6 +18,7 @@ mod interop;
 mod job;
 mod makefile;
 mod pipeline;
+mod signals;
 mod start;
 mod terminal;
 mod unread;

@@ -7,7 +7,9 @@ use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use torchmill_testing::{PROGRAMS, Sandbox, names, ok, repository, said};
+use torchmill_testing::{
+    PROGRAMS, Sandbox, names, ok, repository, said, stdout, write_pets,
+};
 
 /// Which programs make ran, in order, by the commands that it printed.
 fn stages(output: &str) -> Vec<&str> {
@@ -157,16 +159,135 @@ fn a_failure_leaves_no_stamp() {
     assert_eq!(stages(&fixed), ["train"]);
 }
 
+/// A recipe file with the article's recipe and a comment.
+fn write_recipe(project: &Sandbox, path: &str, comment: &str) {
+    let print = &mut project.program("train");
+    let recipe = ok(print.args(["--print-recipe", "article"])).stdout;
+    project.write(path, format!("{recipe}\n# {comment}\n"));
+}
+
+#[test]
+fn a_run_with_other_settings_is_refused_and_the_difference_named() {
+    let project = Sandbox::project();
+    write_recipe(&project, "a/mine.toml", "a");
+    write_recipe(&project, "b/mine.toml", "b");
+    let first = ["train", "DATASET=mnist-5k", "RECIPE=a/mine.toml", "EPOCHS=0"];
+    let first = [&first[..], &["RUN=first", "DEVICE=cpu", "SEED=3"]].concat();
+    ok(&mut project.make(&first));
+    assert!(stages(&ok(&mut project.make(&first)).stdout).is_empty());
+
+    fs::create_dir_all(project.join("data/raw/other")).unwrap();
+    fs::write(project.join("data/raw/other/dataset.toml"), "").unwrap();
+    for (other, named) in [
+        ("RECIPE=b/mine.toml", "RECIPE="),
+        ("RECIPE=lenet5", "RECIPE="),
+        ("DATASET=other", "DATASET=mnist-5k, not other"),
+        ("SEED=4", "SEED=3, not 4"),
+        ("TRAIN_ARGS=--lr 0.5", "TRAIN_ARGS=(nothing), not --lr 0.5"),
+        ("PREP_ARGS=--limit 100", "PREP_ARGS=(nothing), not --limit 100"),
+    ] {
+        let said = said_by_failing(&mut project.make(&[&first[..], &[other]].concat()));
+        assert!(said.contains("runs/first was trained"), "{other}: {said}");
+        assert!(said.contains(named) && said.contains("RUN="), "{other}: {said}");
+    }
+    // What is not given is the run's own.
+    let same = ok(&mut project.make(&[&first[..6], &["SEED="]].concat()));
+    assert!(stages(&same.stdout).is_empty(), "{}", same.stdout);
+    // Other options go on with a run that is not done.
+    let more = ["EPOCHS=1", "TRAIN_ARGS=--lr 0.02"];
+    let more = ok(&mut project.make(&[&first[..], &more].concat()));
+    assert_eq!(stages(&more.stdout), ["train"]);
+    // The first one is still what it was.
+    let said = said_by_failing(&mut project.make(&[&first[..], &["EPOCHS=1"]].concat()));
+    assert!(said.contains("TRAIN_ARGS=--lr 0.02, not"), "{said}");
+    // evaluate does not take the shards of another recipe for the run's.
+    let evaluate = ["evaluate", "DATASET=mnist-5k", "RUN=first"];
+    let said = said_by_failing(&mut project.make(&evaluate));
+    assert!(said.contains("not article"), "{said}");
+}
+
+#[test]
+fn shards_that_were_made_with_other_settings_are_made_again() {
+    let project = Sandbox::project();
+    let prep = |arguments: &[&str]| {
+        let goal = ["prep", "DATASET=mnist-5k"];
+        ok(&mut project.make(&[&goal[..], arguments].concat())).stdout
+    };
+    assert_eq!(stages(&prep(&[])), ["fetch-data", "prep"]);
+    assert!(stages(&prep(&[])).is_empty());
+    let limited = prep(&["PREP_ARGS=--limit 100"]);
+    assert_eq!(stages(&limited), ["prep"]);
+    let names = names(project.join("data/shards/mnist-5k-article"));
+    let shard = names.iter().find(|name| name.ends_with(".shard")).unwrap();
+    let shard = format!("data/shards/mnist-5k-article/{shard}");
+    let inspect = stdout(&project.run("prep", &["--inspect", &shard]));
+    assert!(inspect.contains("100"), "{inspect}");
+    assert!(stages(&prep(&["PREP_ARGS=--limit 100"])).is_empty());
+    assert_eq!(stages(&prep(&[])), ["prep"]);
+
+    write_recipe(&project, "a/mine.toml", "a");
+    write_recipe(&project, "b/mine.toml", "b");
+    assert_eq!(stages(&prep(&["RECIPE=a/mine.toml"])), ["prep"]);
+    assert_eq!(stages(&prep(&["RECIPE=b/mine.toml"])), ["prep"]);
+    assert!(stages(&prep(&["RECIPE=b/mine.toml"])).is_empty());
+    write_recipe(&project, "b/mine.toml", "another");
+    assert_eq!(stages(&prep(&["RECIPE=b/mine.toml"])), ["prep"]);
+}
+
+#[test]
+fn a_data_set_from_another_source_is_refused() {
+    let project = Sandbox::project();
+    write_pets(project.path());
+    let fetch =
+        |from: &str| project.make(&["fetch", "DATASET=animals", &format!("FROM={from}")]);
+    ok(&mut fetch("pets"));
+    assert!(stages(&ok(&mut fetch("pets")).stdout).is_empty());
+    let said = said_by_failing(&mut fetch("other"));
+    assert!(said.contains("data/raw/animals was fetched"), "{said}");
+    assert!(said.contains("FROM=pets, not other"), "{said}");
+}
+
+#[test]
+fn values_are_passed_on_as_they_are_or_refused() {
+    let project = Sandbox::project();
+    let odd = "it's  $(touch pwned) `touch pwned` \"a\" #1";
+    let said = said_by_failing(&mut project.make(&[
+        "fetch",
+        "DATASET=pets",
+        &format!("FROM={odd}"),
+    ]));
+    assert!(said.contains(odd), "{said}");
+    let dry = ok(&mut project.make(&[
+        "-n",
+        "prep",
+        "DATASET=mnist-5k",
+        "PREP_ARGS=--transform 'Resize(8) | ToTensor' $(touch pwned) ; touch pwned",
+    ]));
+    let prep = dry.stdout.lines().find(|line| line.starts_with("prep ")).unwrap();
+    let words = r"--transform Resize\(8\)\ \|\ ToTensor \$\(touch pwned\) \; touch pwned";
+    assert!(prep.trim_end().ends_with(words), "{prep}");
+    for (value, why) in [
+        ("RUN=a b", "a space cannot be in RUN"),
+        ("RUN=../up", ".. cannot be in RUN"),
+        ("DATASET=$(shell touch pwned)", "cannot be in DATASET"),
+        ("RECIPE=it's.toml", "' cannot be in RECIPE"),
+        ("RECIPE=$x", "$ cannot be in RECIPE"),
+        ("TRAIN_ARGS=--run 'a", "a quote is not closed"),
+        ("FROM=a\nb", "must not contain a line break"),
+    ] {
+        let said = said_by_failing(&mut project.make(&["-n", "train", value]));
+        assert!(said.contains(why), "{value}: {said}");
+    }
+    assert!(!project.join("pwned").exists());
+}
+
 #[test]
 fn a_recipe_that_changed_does_not_pass_for_the_one_that_was_trained() {
     let project = Sandbox::project();
-    let mut recipe =
-        ok(project.program("train").args(["--print-recipe", "article"])).stdout;
-    fs::write(project.join("mine.toml"), &recipe).unwrap();
+    write_recipe(&project, "mine.toml", "good");
     let arguments = [&["train", "RECIPE=mine.toml"], &ONE_EPOCH[..]].concat();
     ok(&mut project.make(&arguments));
-    recipe.push_str("\n# better\n");
-    fs::write(project.join("mine.toml"), &recipe).unwrap();
+    write_recipe(&project, "mine.toml", "better");
     let said = said_by_failing(&mut project.make(&arguments));
     assert!(said.contains("mine.toml") && said.contains("RUN="), "{said}");
 }
