@@ -67,6 +67,8 @@ class Net(nn.Module):
                         "PositionEmbedding": lambda x: x + parameter()}[kind]
             case "Permute":
                 return lambda x: x.permute(a["dims"])
+            case "Scale":
+                return lambda x: a["factor"] * x
             case "Select":
                 return lambda x: x.select(a["dim"], a["index"])
             case "StochasticDepth":  # a whole image's input at a time

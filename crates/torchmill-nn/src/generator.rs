@@ -87,10 +87,8 @@ impl Generator {
                 // From (0, 1], for the logarithm.
                 let radius = (-2.0 * (1.0 - *a).ln()).sqrt();
                 let theta = (2.0 * std::f64::consts::PI * f64::from(*b)) as f32;
-                (*a, *b) = (
-                    radius * theta.cos() * std + mean,
-                    radius * theta.sin() * std + mean,
-                );
+                *a = radius * theta.cos() * std + mean;
+                *b = radius * theta.sin() * std + mean;
             }
         };
         values.chunks_exact_mut(16).for_each(transform);

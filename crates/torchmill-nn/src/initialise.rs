@@ -11,7 +11,7 @@ use torchmill::recipe::{FanMode, Init, Nonlinearity};
 use torchmill::{Error, Result};
 
 use crate::generator::Generator;
-use crate::tensor::floats;
+use crate::tensor::f_floats;
 use crate::torch_error;
 
 /// What a function of torch.nn.init makes of a tensor of this shape, in row-major order.
@@ -46,6 +46,10 @@ pub fn draw(init: &Init, generator: &mut Generator, shape: &[i64]) -> Result<Vec
         Init::KaimingNormal { a, mode, nonlinearity } => {
             generator.normal(n, 0.0, kaiming_std(shape, a, mode, nonlinearity)? as f32)
         }
+        Init::Dirac { groups, .. } => dirac(shape, groups)?,
+        Init::Whitening { .. } => {
+            return Err(Error::usage("whitening_ is for a Conv2d's weight"));
+        }
     })
 }
 
@@ -65,7 +69,45 @@ fn trunc_normal(
 ) -> Result<Vec<f32>, TchError> {
     let standard = Tensor::f_from_slice(uniform)?.f_erfinv()?;
     let scaled = standard.f_mul_scalar(std * 2.0_f64.sqrt())?.f_add_scalar(mean)?;
-    Ok(floats(&scaled.f_clamp(a, b)?))
+    f_floats(&scaled.f_clamp(a, b)?)
+}
+
+/// Ones in the middle of the window, where an output has its input's number.
+fn dirac(shape: &[i64], groups: i64) -> Result<Vec<f32>> {
+    let &[outputs, inputs, height, width] = shape else {
+        return Err(Error::usage("dirac_ is for a Conv2d's weight"));
+    };
+    if groups < 1 || outputs % groups != 0 {
+        return Err(Error::usage(format_args!(
+            "dirac_: groups = {groups} does not divide {outputs} output channels"
+        )));
+    }
+    let window = height * width;
+    let middle = (height / 2) * width + width / 2;
+    let outputs_per_group = outputs / groups;
+    let mut values = vec![0.0; (outputs * inputs * window) as usize];
+    for group in 0..groups {
+        for input in 0..inputs.min(outputs_per_group) {
+            let output = group * outputs_per_group + input;
+            let place = (output * inputs + input) * window + middle;
+            values[place as usize] = 1.0;
+        }
+    }
+    Ok(values)
+}
+
+/// `new`, a tensor of that many outputs; those of its outputs that are zeros are as in
+/// `old`.
+pub fn keep_rest(new: &mut [f32], old: &[f32], outputs: usize) {
+    let length = new.len() / outputs.max(1);
+    if length == 0 {
+        return;
+    }
+    for (new, old) in new.chunks_exact_mut(length).zip(old.chunks_exact(length)) {
+        if new.iter().all(|x| *x == 0.0) {
+            new.copy_from_slice(old);
+        }
+    }
 }
 
 /// Connections into an output and out of an input.

@@ -8,6 +8,7 @@
 mod arguments;
 mod builder;
 mod checked;
+mod field_names;
 
 pub(crate) use builder::Builder;
 pub(crate) use checked::CheckedLayers;
@@ -265,6 +266,7 @@ layers! {
     relu6::ReLU6,
     repeat::Repeat,
     residual::Residual,
+    scale::Scale,
     select::Select,
     sequential::Sequential,
     sigmoid::Sigmoid,

@@ -18,6 +18,7 @@ use crate::spec::Spec;
 use crate::summary::LayerSummary;
 use crate::tensor::NamedTensor;
 use crate::torch_error;
+use crate::whitening::Whitening;
 
 /// A network with its weights.
 pub struct Model {
@@ -26,6 +27,7 @@ pub struct Model {
     buffers: Vec<NamedTensor>,
     summary: Vec<LayerSummary>,
     outputs: Outputs,
+    whitenings: Vec<Whitening>,
     device: Device,
 }
 
@@ -97,6 +99,7 @@ impl Model {
             buffers: tensors.buffers,
             summary,
             outputs: checked.outputs(),
+            whitenings: tensors.whitenings,
             device: Device::Cpu,
         };
         model.move_to(device)?;
@@ -125,6 +128,23 @@ impl Model {
         let logits =
             forward_all(&self.layers, &images, mode).map_err(LayerError::into_error)?;
         logits.f_to_kind(Kind::Float).map_err(|e| torch_error(&e))
+    }
+
+    /// How many training images the initial weights depend on: 0 unless a layer has
+    /// `whitening_`.
+    pub fn images_to_start_from(&self) -> usize {
+        self.whitenings.iter().map(|whitening| whitening.images).max().unwrap_or(0)
+    }
+
+    /// Computes the initial weights that depend on training images, `[N, C, H, W]`
+    /// float32 on the CPU.
+    pub fn start_from(&mut self, images: &Tensor) -> Result<()> {
+        for whitening in &self.whitenings {
+            let count = images.size()[0].min(whitening.images as i64);
+            let images = images.f_narrow(0, 0, count).map_err(|e| torch_error(&e))?;
+            whitening.compute(&images)?;
+        }
+        Ok(())
     }
 
     /// The parameters, in PyTorch's order, frozen or not.
@@ -158,8 +178,15 @@ impl Model {
     }
 
     /// Whether no weight or buffer is NaN or infinite.
-    pub fn is_finite(&self) -> bool {
-        self.state_dict().all(|named| named.tensor.isfinite().all().int64_value(&[]) != 0)
+    pub fn is_finite(&self) -> Result<bool> {
+        for named in self.state_dict() {
+            let finite = named.tensor.f_isfinite().and_then(|finite| finite.f_all());
+            let finite = finite.and_then(|finite| finite.f_int64_value(&[]));
+            if finite.map_err(|e| torch_error(&e))? == 0 {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// How many numbers the parameters have.

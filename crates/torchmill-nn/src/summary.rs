@@ -1,8 +1,8 @@
 //! A network's layers with output shapes, parameters and multiply-adds, like torchinfo's.
 
-use std::fmt::Write;
+use torchmill::progress;
 
-/// A layer as the summary shows it; a block is followed by its layers.
+/// A line of the summary. A layer made of layers is followed by these.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LayerSummary {
     /// What it is called in the state dict.
@@ -11,13 +11,13 @@ pub struct LayerSummary {
     pub class: &'static str,
     /// What it gives for one image.
     pub output: Vec<i64>,
-    /// Numbers in its parameters, those within included.
+    /// Numbers in its parameters and those of the layers within.
     pub parameters: usize,
     /// Multiplications with an addition each, for one image: of convolutions, linear
-    /// layers and attention, as torchinfo and torchvision count them. Zero for blocks,
-    /// whose layers have rows of their own.
+    /// layers and attention, as torchinfo and torchvision count them. Zero for a layer
+    /// made of layers.
     pub multiply_adds: u64,
-    /// How many of the rows after this one are within it.
+    /// How many of the layers after this one are within it.
     pub inner: usize,
 }
 
@@ -36,67 +36,86 @@ impl LayerSummary {
 }
 
 /// The table with its totals, for images of shape `input`.
-pub fn text(rows: &[LayerSummary], input: [usize; 3]) -> String {
-    let mut lines =
-        vec![["Layer", "Output shape", "Parameters", "Mult-adds"].map(str::to_owned)];
-    let mut ends: Vec<usize> = Vec::new();
-    for (i, row) in rows.iter().enumerate() {
-        ends.retain(|&end| i < end);
-        let name = if row.path.is_empty() {
-            row.class.to_owned()
-        } else {
-            format!("{} ({})", row.path, row.class)
-        };
-        let dash = |n: u64| if n == 0 { "-".to_owned() } else { thousands(n) };
-        let adds = if row.inner == 0 { row.multiply_adds } else { 0 };
-        let parameters = if row.inner == 0 { row.parameters as u64 } else { 0 };
-        let shape = format!("{:?}", row.output);
-        lines.push([
-            format!("{}{name}", "  ".repeat(ends.len())),
-            shape,
-            dash(parameters),
-            dash(adds),
-        ]);
-        ends.push(i + 1 + row.inner);
-    }
-    let width = |column: usize| lines.iter().map(|l| l[column].len()).max().unwrap_or(0);
-    let widths = [width(0), width(1), width(2), width(3)];
+pub fn text(layers: &[LayerSummary], input: [usize; 3]) -> String {
     let mut text = String::new();
-    for [name, shape, parameters, adds] in &lines {
-        // Writing to a String cannot fail.
-        let _ = writeln!(
-            text,
-            "{name:<0$}  {shape:<1$}  {parameters:>2$}  {adds:>3$}",
-            widths[0], widths[1], widths[2], widths[3]
-        );
+    for line in aligned(&table(layers)) {
+        text.push_str(&line);
+        text.push('\n');
     }
-    let leaves = || rows.iter().filter(|r| r.inner == 0);
-    let parameters: u64 = leaves().map(|r| r.parameters as u64).sum();
-    let adds: u64 = leaves().map(|r| r.multiply_adds).sum();
-    let outputs: u64 = leaves().map(|r| r.output.iter().product::<i64>() as u64).sum();
-    let megabytes = |floats: u64| floats as f64 * 4.0 / 1e6;
-    let _ = writeln!(text, "\nfor one image of {input:?}:");
-    let _ = writeln!(
-        text,
-        "  parameters  {} ({:.1} MB)",
-        thousands(parameters),
-        megabytes(parameters)
-    );
-    let _ = writeln!(
-        text,
-        "  mult-adds   {} ({} FLOPs)",
-        thousands(adds),
-        thousands(2 * adds)
-    );
-    let _ = writeln!(
-        text,
-        "  outputs     {} numbers ({:.1} MB)",
-        thousands(outputs),
-        megabytes(outputs)
-    );
+    text.push_str(&totals(layers, input));
     text
 }
 
-fn thousands(n: u64) -> String {
-    torchmill::progress::count(n)
+/// The columns of a line.
+type Cells = [String; 4];
+
+/// The head of the table and a line for each layer, indented by the blocks it is in.
+fn table(layers: &[LayerSummary]) -> Vec<Cells> {
+    let head = ["Layer", "Output shape", "Parameters", "Mult-adds"];
+    let mut lines = vec![head.map(str::to_owned)];
+    // Where the blocks end that the layer is in.
+    let mut ends: Vec<usize> = Vec::new();
+    for (i, layer) in layers.iter().enumerate() {
+        ends.retain(|&end| i < end);
+        lines.push(cells(layer, ends.len()));
+        ends.push(i + 1 + layer.inner);
+    }
+    lines
+}
+
+fn cells(layer: &LayerSummary, depth: usize) -> Cells {
+    let mut name = layer.class.to_owned();
+    if !layer.path.is_empty() {
+        name = format!("{} ({})", layer.path, layer.class);
+    }
+    // A block's layers have lines of their own.
+    let is_block = layer.inner > 0;
+    let count = |n: u64| {
+        if is_block || n == 0 { "-".to_owned() } else { progress::count(n) }
+    };
+    [
+        format!("{}{name}", "  ".repeat(depth)),
+        format!("{:?}", layer.output),
+        count(layer.parameters as u64),
+        count(layer.multiply_adds),
+    ]
+}
+
+/// The lines with columns of equal widths: text to the left, numbers to the right.
+fn aligned(lines: &[Cells]) -> Vec<String> {
+    let mut widths = [0; 4];
+    for line in lines {
+        for (width, cell) in widths.iter_mut().zip(line) {
+            *width = cell.len().max(*width);
+        }
+    }
+    let [w0, w1, w2, w3] = widths;
+    let align = |[name, shape, parameters, adds]: &Cells| {
+        format!("{name:<w0$}  {shape:<w1$}  {parameters:>w2$}  {adds:>w3$}")
+    };
+    lines.iter().map(align).collect()
+}
+
+fn totals(layers: &[LayerSummary], input: [usize; 3]) -> String {
+    let mut parameters = 0;
+    let mut adds = 0;
+    let mut outputs = 0;
+    for layer in layers.iter().filter(|layer| layer.inner == 0) {
+        parameters += layer.parameters as u64;
+        adds += layer.multiply_adds;
+        outputs += layer.output.iter().product::<i64>() as u64;
+    }
+    let megabytes = |floats: u64| floats as f64 * 4.0 / 1e6;
+    format!(
+        "\nfor one image of {input:?}:\n  \
+           parameters  {} ({:.1} MB)\n  \
+           mult-adds   {} ({} FLOPs)\n  \
+           outputs     {} numbers ({:.1} MB)\n",
+        progress::count(parameters),
+        megabytes(parameters),
+        progress::count(adds),
+        progress::count(2 * adds),
+        progress::count(outputs),
+        megabytes(outputs)
+    )
 }

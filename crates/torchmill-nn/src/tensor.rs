@@ -10,12 +10,22 @@ pub struct NamedTensor {
     pub tensor: Tensor,
 }
 
-/// A floating-point tensor's elements as float32, in row-major order.
+/// A floating-point tensor's elements as float32, in row-major order. It panics where
+/// memory is short.
 pub fn floats(tensor: &Tensor) -> Vec<f32> {
-    let flat = tensor.to_device(Device::Cpu).to_kind(Kind::Float).contiguous();
+    #[allow(
+        clippy::expect_used,
+        reason = "documented; f_floats is for what may be large"
+    )]
+    f_floats(tensor).expect("a few numbers fit in memory")
+}
+
+/// The same with an error where memory is short.
+pub fn f_floats(tensor: &Tensor) -> Result<Vec<f32>, TchError> {
+    let flat = tensor.f_to_device(Device::Cpu)?.f_to_kind(Kind::Float)?.f_contiguous()?;
     let mut values = vec![0.0; flat.numel()];
-    flat.copy_data(&mut values, flat.numel());
-    values
+    flat.f_copy_data(&mut values, flat.numel())?;
+    Ok(values)
 }
 
 /// The values of `[N, C, H, W]`, laid out as `torch.channels_last`. oneDNN's convolutions

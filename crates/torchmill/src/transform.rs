@@ -15,7 +15,7 @@ mod argument;
 mod argument_types;
 mod augment;
 mod dtype;
-mod literal;
+pub(crate) mod literal;
 mod pipeline;
 mod pixel_map;
 mod pixels;
@@ -24,7 +24,7 @@ mod rectangle;
 mod sample;
 mod step;
 mod steps;
-mod syntax;
+pub(crate) mod syntax;
 
 pub use pipeline::Pipeline;
 pub use pixel_map::PixelMap;

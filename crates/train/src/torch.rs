@@ -5,6 +5,7 @@ mod budget;
 mod config;
 mod data;
 mod display;
+mod initial_weights;
 mod lock;
 mod loss_log;
 mod resume;

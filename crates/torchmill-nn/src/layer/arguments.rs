@@ -38,6 +38,18 @@ pub(super) fn yes() -> bool {
     true
 }
 
+/// torch.nn's `inplace`. It is read and ignored: torchmill decides by itself.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(super) struct Inplace(bool);
+
+impl Inplace {
+    /// For `skip_serializing_if`.
+    pub(super) fn is_ignored(&self) -> bool {
+        true
+    }
+}
+
 /// The default `eps` of normalisation.
 pub(super) fn epsilon() -> f64 {
     1e-5

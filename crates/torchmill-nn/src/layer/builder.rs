@@ -16,7 +16,8 @@ use super::{CheckedLayers, Layer, LayerError, Mode, NamedLayer};
 use crate::generator::Generator;
 use crate::patterns::Patterns;
 use crate::summary::LayerSummary;
-use crate::tensor::{NamedTensor, f_channels_last};
+use crate::tensor::{NamedTensor, f_channels_last, f_floats};
+use crate::whitening::Whitening;
 use crate::{initialise, torch_error};
 
 /// No network has so many layers. A mistyped `times` of Repeat would go on until the
@@ -47,6 +48,10 @@ pub(crate) struct Builder<'a> {
     summaries: Vec<LayerSummary>,
     /// Layers that rules of initialisation can be for.
     weighted: Vec<Weighted>,
+    /// Of these, those whose weights are computed from training images.
+    whitenings: Vec<Whitening>,
+    /// Whether the layer under construction gets the images as they are.
+    gets_images: bool,
     /// How many layers there are so far.
     count: usize,
 }
@@ -58,6 +63,8 @@ pub(crate) struct Tensors {
     pub(crate) parameters: Vec<NamedTensor>,
     /// Batch norm's running statistics.
     pub(crate) buffers: Vec<NamedTensor>,
+    /// Parameters that are computed from training images.
+    pub(crate) whitenings: Vec<Whitening>,
 }
 
 struct Weighted {
@@ -65,6 +72,7 @@ struct Weighted {
     class: &'static str,
     weight: Tensor,
     bias: Option<Tensor>,
+    gets_images: bool,
 }
 
 /// For layers: what they get, and tensors of their own.
@@ -214,6 +222,7 @@ impl Builder<'_> {
             class,
             weight: weight.shallow_clone(),
             bias: bias.as_ref().map(Tensor::shallow_clone),
+            gets_images: self.gets_images,
         });
         Ok((weight, bias))
     }
@@ -296,6 +305,8 @@ impl<'a> Builder<'a> {
             tensors: Tensors::default(),
             summaries: Vec::new(),
             weighted: Vec::new(),
+            whitenings: Vec::new(),
+            gets_images: true,
             count: 0,
         })
     }
@@ -324,7 +335,8 @@ impl<'a> Builder<'a> {
                 )));
             }
         }
-        Ok((self.tensors, self.summaries))
+        let tensors = Tensors { whitenings: self.whitenings, ..self.tensors };
+        Ok((tensors, self.summaries))
     }
 
     fn row(
@@ -377,6 +389,7 @@ impl<'a> Builder<'a> {
         if !layer.has_layers() {
             let mode = Mode { training: false, kind: Kind::Float };
             self.example = layer.forward(&self.example, mode)?;
+            self.gets_images = false;
         }
         if self.example.numel() == 0 {
             let shape = self.shape();
@@ -403,10 +416,14 @@ impl<'a> Builder<'a> {
         let Some(generator) = self.generator.as_deref_mut() else { return Ok(()) };
         for layer in &self.weighted[from..] {
             for rule in rules {
-                if layer.is_meant_by(rule, &self.path)? {
-                    layer.draw(rule, generator)?;
-                    break;
+                if !layer.is_meant_by(rule, &self.path)? {
+                    continue;
                 }
+                let name = format!("layer {} ({})", layer.path, layer.class);
+                let whitening =
+                    layer.draw(rule, generator).map_err(|e| e.within(name))?;
+                self.whitenings.extend(whitening);
+                break;
             }
         }
         Ok(())
@@ -424,30 +441,44 @@ impl Weighted {
         Ok(Patterns::new([pattern])?.matches(within.trim_start_matches('.')))
     }
 
-    fn draw(&self, rule: &Initialise, generator: &mut Generator) -> Result<()> {
-        if let Some(init) = &rule.weight {
-            self.draw_tensor(init, &self.weight, generator)?;
+    /// Draws the tensors anew; a weight that is computed from images is returned.
+    fn draw(
+        &self,
+        rule: &Initialise,
+        generator: &mut Generator,
+    ) -> Result<Option<Whitening>> {
+        let mut whitening = None;
+        match rule.weight {
+            Some(Init::Whitening { eps, images }) => {
+                whitening = Some(self.whitening(eps, images)?);
+            }
+            Some(init) => draw_tensor(&init, &self.weight, generator)?,
+            None => {}
         }
         if let (Some(init), Some(bias)) = (&rule.bias, &self.bias) {
-            self.draw_tensor(init, bias, generator)?;
+            draw_tensor(init, bias, generator)?;
         }
-        Ok(())
+        Ok(whitening)
     }
 
-    fn draw_tensor(
-        &self,
-        init: &Init,
-        tensor: &Tensor,
-        generator: &mut Generator,
-    ) -> Result<()> {
-        let shape = tensor.size();
-        let values = initialise::draw(init, generator, &shape)
-            .and_then(|values| from_values(&values, &shape))
-            .map_err(|e| {
-                e.within(format_args!("layer {} ({})", self.path, self.class))
-            })?;
-        tensor.shallow_clone().f_copy_(&values).map_err(|e| torch_error(&e))
+    fn whitening(&self, eps: f64, images: usize) -> Result<Whitening> {
+        let name = format!("layer {} ({})", self.path, self.class);
+        let weight = self.weight.shallow_clone();
+        let whitening = Whitening { name, weight, eps, images };
+        whitening.check(self.gets_images)?;
+        Ok(whitening)
     }
+}
+
+fn draw_tensor(init: &Init, tensor: &Tensor, generator: &mut Generator) -> Result<()> {
+    let shape = tensor.size();
+    let mut values = initialise::draw(init, generator, &shape)?;
+    if let Init::Dirac { keep_rest: true, .. } = init {
+        let old = f_floats(tensor).map_err(|e| torch_error(&e))?;
+        initialise::keep_rest(&mut values, &old, shape[0] as usize);
+    }
+    let values = from_values(&values, &shape)?;
+    tensor.shallow_clone().f_copy_(&values).map_err(|e| torch_error(&e))
 }
 
 /// Two images of zeros of shape `[C, H, W]`.

@@ -2,10 +2,11 @@
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize, Serializer};
-use toml::Table;
-use torchmill::recipe::{self, Initialise};
+use toml::{Table, Value};
+use torchmill::recipe::{self, ARGS, Initialise};
 use torchmill::suggest;
 
+use super::field_names::field_names;
 use super::{Arguments, CLASSES};
 use crate::outputs::Outputs;
 
@@ -36,6 +37,7 @@ impl CheckedArguments {
     where
         A: Arguments + Serialize + DeserializeOwned + 'static,
     {
+        let table = name_arguments(table, field_names::<A>())?;
         let arguments: A =
             table.try_into().map_err(|e| suggest::in_message(e.message().trim_end()))?;
         let complete = Table::try_from(&arguments).map_err(|e| e.to_string())?;
@@ -76,6 +78,32 @@ impl CheckedLayer {
             arguments: self.arguments.complete.clone(),
         }
     }
+}
+
+/// Gives the arguments without a name, `args`, their names, which are these in order.
+fn name_arguments(mut table: Table, names: &[&str]) -> Result<Table, String> {
+    let Some(args) = table.remove(ARGS) else { return Ok(table) };
+    let Value::Array(mut values) = args else {
+        return Err(format!("{ARGS} must be a list of arguments"));
+    };
+    // Sequential(ReLU(), Tanh()) has its layers as arguments.
+    if names.first() == Some(&"layer") && values.first().is_some_and(Value::is_table) {
+        values = vec![Value::Array(values)];
+    }
+    if values.len() > names.len() {
+        return Err(format!(
+            "{} arguments without a name, but there are only {}: {}",
+            values.len(),
+            names.len(),
+            names.join(", ")
+        ));
+    }
+    for (&name, value) in names.iter().zip(values) {
+        if table.insert(name.to_owned(), value).is_some() {
+            return Err(format!("`{name}` is given twice, with its name and without"));
+        }
+    }
+    Ok(table)
 }
 
 fn find(name: &str) -> Result<&'static Class, String> {

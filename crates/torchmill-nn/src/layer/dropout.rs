@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use tch::Tensor;
 use torchmill::Error;
 
+use super::arguments::Inplace;
 use super::{Arguments, Builder, Layer, LayerError, Mode};
 
 /// torch.nn.Dropout: in training, each number is zeroed with probability `p` and divided
@@ -14,6 +15,8 @@ use super::{Arguments, Builder, Layer, LayerError, Mode};
 pub(super) struct Dropout {
     #[serde(default = "half")]
     p: f64,
+    #[serde(default, skip_serializing_if = "Inplace::is_ignored")]
+    inplace: Inplace,
 }
 
 fn half() -> f64 {

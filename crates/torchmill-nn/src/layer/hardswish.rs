@@ -3,12 +3,16 @@
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
+use super::arguments::Inplace;
 use super::{Arguments, Builder, Layer, LayerError, Mode};
 
 /// Torch.nn.Hardswish: `x * relu6(x + 3) / 6`. Any shape, which the output has too.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Hardswish {}
+pub(super) struct Hardswish {
+    #[serde(default, skip_serializing_if = "Inplace::is_ignored")]
+    inplace: Inplace,
+}
 
 impl Arguments for Hardswish {
     fn build(&self, _builder: &mut Builder) -> Result<Box<dyn Layer>, LayerError> {

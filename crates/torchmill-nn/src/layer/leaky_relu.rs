@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
+use super::arguments::Inplace;
 use super::{Arguments, Builder, Layer, LayerError, Mode};
 
 /// torch.nn.LeakyReLU. Any shape, which the output has too.
@@ -11,6 +12,8 @@ use super::{Arguments, Builder, Layer, LayerError, Mode};
 pub(super) struct LeakyReLU {
     #[serde(default = "slope")]
     negative_slope: f64,
+    #[serde(default, skip_serializing_if = "Inplace::is_ignored")]
+    inplace: Inplace,
 }
 
 fn slope() -> f64 {

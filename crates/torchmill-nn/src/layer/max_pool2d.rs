@@ -1,7 +1,10 @@
 //! torch.nn.MaxPool2d.
 
+use std::ops::Not;
+
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
+use torchmill::Error;
 
 use super::{Arguments, Builder, Layer, LayerError, Mode};
 use super::arguments::{Pair, padding, positive_pair};
@@ -18,6 +21,8 @@ pub(super) struct MaxPool2d {
     padding: Pair,
     #[serde(default = "Pair::one")]
     dilation: Pair,
+    #[serde(default, skip_serializing_if = "Not::not")]
+    return_indices: bool,
     #[serde(default)]
     ceil_mode: bool,
 }
@@ -28,6 +33,9 @@ impl Arguments for MaxPool2d {
         positive_pair("stride", self.stride.unwrap_or(self.kernel_size))?;
         positive_pair("dilation", self.dilation)?;
         padding(self.padding)?;
+        if self.return_indices {
+            return Err(Error::usage("return_indices must be false").into());
+        }
         Ok(Box::new(self.clone()))
     }
 }

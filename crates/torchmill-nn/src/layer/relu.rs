@@ -3,12 +3,16 @@
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
+use super::arguments::Inplace;
 use super::{Arguments, Builder, Layer, LayerError, Mode};
 
 /// Torch.nn.ReLU: `max(x, 0)`. Any shape, which the output has too.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct ReLU {}
+pub(super) struct ReLU {
+    #[serde(default, skip_serializing_if = "Inplace::is_ignored")]
+    inplace: Inplace,
+}
 
 impl Arguments for ReLU {
     fn build(&self, _builder: &mut Builder) -> Result<Box<dyn Layer>, LayerError> {

@@ -23,6 +23,22 @@ pub struct Loaded {
     pub excepted: Vec<String>,
     /// Names of the file that were left out, as was asked for.
     pub ignored: Vec<String>,
+    /// The name of the last layer with a weight, if it was taken.
+    pub head: Option<String>,
+}
+
+impl Loaded {
+    /// A line for the user where the last layer was taken from a network for other
+    /// classes, `theirs`, of the same number.
+    pub fn other_classes(&self, theirs: &[String], ours: &[String]) -> Option<String> {
+        let head = self.head.as_ref()?;
+        let first = theirs.iter().zip(ours).position(|(theirs, ours)| theirs != ours)?;
+        Some(format!(
+            "note: the last layer, {head}, was trained for other classes (its class {first} \
+             is `{}`, here it is `{}`): --init-except '{head}.*' starts it anew",
+            theirs[first], ours[first]
+        ))
+    }
 }
 
 impl fmt::Display for Loaded {
@@ -117,6 +133,11 @@ impl Model {
             )));
         }
         loaded.count = taken.len();
+        let is_kept = |head: &str| {
+            let weight = format!("{head}.weight");
+            !other_head && !patterns.matches(&weight)
+        };
+        loaded.head = head.filter(|head| is_kept(head)).map(str::to_owned);
         no_grad(|| taken.into_iter().for_each(|(own, t)| own.shallow_clone().copy_(t)));
         Ok(loaded)
     }

@@ -47,6 +47,15 @@ class Scaled(nn.Module):
         return getattr(self, "0") * x
 
 
+class Scale(nn.Module):
+    def __init__(self, factor):
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, x):
+        return self.factor * x
+
+
 class Norm2d(nn.LayerNorm):
     def forward(self, x):
         return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
@@ -133,6 +142,7 @@ LAYERS = [
     ('{type="Sequential", layer=[{type="Flatten", start_dim=2}, {type="MultiheadAttention", num_heads=3}]}', (4, 2, 3),
      lambda: nn.Sequential(nn.Flatten(2), Attention(6, 3, batch_first=True))),
     ('{type="Sequential", layer=[{type="LayerScale", init=0.3}]}', (3, 2, 2), lambda: Scaled(3, 0.3)),
+    ('{type="Scale", factor=0.25}', (2, 3, 3), lambda: Scale(0.25)),
     ('{type="LayerNorm2d", eps=1e-6}', (4, 3, 2), lambda: Norm2d(4, eps=1e-6)),
 ]
 

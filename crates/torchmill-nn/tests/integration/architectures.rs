@@ -208,6 +208,22 @@ fn weights_for_other_classes_leave_the_head_new() {
 }
 
 #[test]
+fn a_head_for_other_classes_of_the_same_number_is_said() {
+    let names = |names: [&str; 3]| names.map(str::to_owned);
+    let (theirs, mut ours) = (lenet(1, 3), lenet(2, 3));
+    let weights = tensors(&theirs, "");
+    let loaded = ours.load_initial(&weights, &[]).unwrap();
+    let animals = names(["cat", "dog", "bird"]);
+    let note = loaded.other_classes(&animals, &names(["cat", "dog", "fish"])).unwrap();
+    assert!(note.contains("its class 2 is `bird`, here it is `fish`"), "{note}");
+    assert!(note.contains("--init-except 'fc3.*'"), "{note}");
+    assert_eq!(loaded.other_classes(&animals, &animals), None);
+    assert_eq!(loaded.other_classes(&[], &animals), None);
+    let loaded = ours.load_initial(&weights, &["fc3.*".to_owned()]).unwrap();
+    assert_eq!(loaded.other_classes(&animals, &names(["a", "b", "c"])), None);
+}
+
+#[test]
 fn a_foreign_file_may_have_a_prefix_and_no_counters() {
     let small = |seed| {
         let spec = spec("architecture = \"resnet18\"\nstem = \"cifar\"", 8, 3);

@@ -2,5 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a failing test is a panic")]
 
 mod architectures;
+mod initialise;
+mod layers;
 mod loader;
 mod pytorch;

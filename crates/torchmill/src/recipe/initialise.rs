@@ -91,6 +91,43 @@ pub enum Init {
         #[serde(default)]
         nonlinearity: Nonlinearity,
     },
+    /// Convolutions that give their input again, as far as they have outputs for it.
+    #[serde(rename = "dirac_")]
+    Dirac {
+        #[serde(default = "single")]
+        groups: i64,
+        /// Whether outputs beyond the number of inputs keep what they had, which
+        /// torch.nn.init cannot say; they become zeros otherwise.
+        #[serde(default, skip_serializing_if = "is_false")]
+        keep_rest: bool,
+    },
+    /// Filters that whiten patches of the training images, which torch.nn.init does not
+    /// have. It is for the convolution that gets the images.
+    #[serde(rename = "whitening_")]
+    Whitening {
+        #[serde(default = "small")]
+        eps: f64,
+        /// How many training images it looks at.
+        #[serde(default = "five_thousand")]
+        images: usize,
+    },
+}
+
+/// How many training images whitening looks at.
+fn five_thousand() -> usize {
+    5_000
+}
+
+fn small() -> f64 {
+    5e-4
+}
+
+fn single() -> i64 {
+    1
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// Which of a weight's two counts of connections kaiming's bound is taken from.

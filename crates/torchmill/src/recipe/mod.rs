@@ -25,7 +25,7 @@ pub use architecture::{ARCHITECTURES, Options, Stem};
 pub use checkpoints::{Checkpoints, EarlyStopping};
 pub use groups::{Group, NoDecay};
 pub use initialise::{FanMode, Init, Initialise, Nonlinearity};
-pub use layer::Layer;
+pub use layer::{ARGS, Layer};
 pub use model::Model;
 pub use run_record::{EarlierValue, RunRecord};
 pub use settings::{Setting, settings};
@@ -36,8 +36,9 @@ pub use typed::{ReadType, Typed};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Recipe {
-    /// What the recipe is called; the run's folder is named after it unless told
-    /// otherwise.
+    /// What the recipe is called. The run's folder is named after it, unless `--run` says
+    /// another. In a file it may be left out: it is then the file's name without `.toml`.
+    #[serde(default)]
     pub name: String,
     /// One line on what it is for.
     #[serde(default, skip_serializing_if = "String::is_empty")]
@@ -165,7 +166,8 @@ pub fn load(name_or_path: &str) -> Result<Recipe> {
 /// Reads a recipe from a TOML file, such as a run's config.toml.
 pub fn read(path: &Path) -> Result<Recipe> {
     let text = std::fs::read_to_string(path).doing("read", path)?;
-    Recipe::parse(&text).map_err(|e| e.within(path.display()))
+    let name = path.file_stem().unwrap_or_default().to_string_lossy();
+    Recipe::parse_called(&text, &name).map_err(|e| e.within(path.display()))
 }
 
 /// No built-in recipe has this name.
@@ -177,18 +179,41 @@ pub fn unknown(name: &str) -> Error {
     ))
 }
 
+/// A recipe's name, if it has one.
+#[derive(Deserialize)]
+struct GivenName {
+    name: Option<String>,
+}
+
+/// Reads TOML; an error says the line and the key.
+fn from_toml<T: serde::de::DeserializeOwned>(text: &str) -> Result<T> {
+    toml::from_str(text).map_err(|e| {
+        let message = suggest::in_message(e.message().trim_end());
+        match e.span() {
+            Some(span) => {
+                let before = &text[..span.start.min(text.len())];
+                let line = before.matches('\n').count() + 1;
+                Error::usage(format_args!("line {line}: {message}"))
+            }
+            None => Error::usage(message),
+        }
+    })
+}
+
 impl Recipe {
     /// Parses a recipe; an error says the line and the key.
     pub fn parse(text: &str) -> Result<Self> {
-        let recipe: Self = toml::from_str(text).map_err(|e| {
-            let line = e
-                .span()
-                .map(|s| text[..s.start.min(text.len())].matches('\n').count() + 1);
-            let message = suggest::in_message(e.message().trim_end());
-            Error::usage(
-                line.map_or(message.clone(), |line| format!("line {line}: {message}")),
-            )
-        })?;
+        Self::parse_called(text, "")
+    }
+
+    /// The same; a recipe without a name is called `name`.
+    fn parse_called(text: &str, name: &str) -> Result<Self> {
+        let mut recipe: Self = from_toml(text)?;
+        // An empty name that is given is refused, not replaced.
+        let given: GivenName = from_toml(text)?;
+        if given.name.is_none() {
+            name.clone_into(&mut recipe.name);
+        }
         recipe.check()?;
         Ok(recipe)
     }

@@ -20,6 +20,23 @@ fn built_in_recipes_parse_and_survive_a_round_trip() {
 }
 
 #[test]
+fn a_file_without_a_name_gives_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("mine.toml");
+    let unnamed = SMALL.replace("name = \"small\"\n", "");
+    for (text, name) in [(unnamed.as_str(), "mine"), (SMALL, "small")] {
+        std::fs::write(&path, text).unwrap();
+        assert_eq!(load(path.to_str().unwrap()).unwrap().name, name);
+    }
+    for text in [unnamed.clone(), format!("name = \"\"\n{unnamed}")] {
+        let error = Recipe::parse_called(&text, "").unwrap_err();
+        assert!(error.to_string().contains("cannot be a folder's name"), "{error}");
+    }
+    std::fs::write(&path, format!("name = \"\"\n{unnamed}")).unwrap();
+    assert!(load(path.to_str().unwrap()).is_err());
+}
+
+#[test]
 fn what_is_left_out_is_the_articles() {
     assert_eq!(Recipe::parse(SMALL).unwrap().train, load("article").unwrap().train);
 }

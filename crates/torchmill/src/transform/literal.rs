@@ -4,7 +4,7 @@ use std::fmt;
 
 /// A literal or a transform, as written.
 #[derive(Debug, Clone)]
-pub(super) enum Literal {
+pub(crate) enum Literal {
     /// `True`, `False`.
     Bool(bool),
     /// `None`.
@@ -24,7 +24,7 @@ pub(super) enum Literal {
 
 /// A literal and its place in the text.
 #[derive(Debug, Clone)]
-pub(super) struct Item {
+pub(crate) struct Item {
     pub literal: Literal,
     /// The characters before it; 0 in a literal that was not parsed.
     pub offset: usize,
@@ -38,7 +38,7 @@ impl From<Literal> for Item {
 
 /// A name with its arguments.
 #[derive(Debug, Clone)]
-pub(super) struct Call {
+pub(crate) struct Call {
     pub name: String,
     /// The characters before the name; 0 in a call that was not parsed.
     pub offset: usize,
@@ -48,7 +48,7 @@ pub(super) struct Call {
 
 /// One argument of a call.
 #[derive(Debug, Clone)]
-pub(super) struct CallArgument {
+pub(crate) struct CallArgument {
     /// `padding` in `padding=4`, and the characters before it.
     pub name: Option<(String, usize)>,
     pub item: Item,

@@ -1,5 +1,5 @@
-//! From pipeline text to calls: `Name(literal, key=literal) | Name | ...`, in Python's
-//! spelling.
+//! From text to calls: `Name(literal, key=literal) | Name | ...`, in Python's spelling.
+//! Pipelines are written so, and layers as text.
 
 use super::literal::{Call, CallArgument, Item, Literal};
 use crate::{Error, Result};
@@ -8,7 +8,7 @@ use crate::{Error, Result};
 const MAX_DEPTH: usize = 32;
 
 /// The calls of a pipeline text, in order; none for a blank text.
-pub(super) fn parse(text: &str) -> Result<Vec<Call>> {
+pub(crate) fn parse(text: &str) -> Result<Vec<Call>> {
     let characters: Vec<char> = text.chars().collect();
     let mut parser = Parser { characters: &characters, at: 0, depth: 0 };
     let mut calls = Vec::new();
@@ -114,10 +114,9 @@ impl Parser<'_> {
         loop {
             let at = self.at;
             if !self.peek().is_some_and(|c| c.is_alphabetic() || c == '_') {
-                return Err(self.error(format_args!(
-                    "expected a transform's name, found {}",
-                    self.found()
-                )));
+                return Err(
+                    self.error(format_args!("expected a name, found {}", self.found()))
+                );
             }
             let name = self.run(|c| c.is_alphanumeric() || c == '_');
             if !self.take('.') {

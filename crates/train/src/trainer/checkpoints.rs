@@ -43,7 +43,7 @@ impl Trainer {
     /// Writes a checkpoint and the training state next to it, then points `last` at it.
     fn save(&mut self, path: &Path, generator: &Generator) -> Result<()> {
         // The last step's loss may be finite and the weights after it not.
-        if !self.model.network.is_finite() {
+        if !self.model.network.is_finite()? {
             let steps = self.completed.steps;
             return Err(self.diverged(f64::NAN, format_args!("after step {steps}")));
         }

@@ -8,7 +8,7 @@ use torchmill_nn::generator::Generator;
 use torchmill_nn::model::Model;
 use torchmill_nn::spec::Spec;
 use torchmill_nn::state::{EvaluatedImages, State, state_path};
-use torchmill_nn::{checkpoint, loss, outputs, precision};
+use torchmill_nn::{loss, outputs, precision};
 
 use super::{MeanLoss, Trainer};
 use crate::best_tracker::BestTracker;
@@ -16,6 +16,7 @@ use crate::budget::{Budget, Completed};
 use crate::config::Config;
 use crate::data::Data;
 use crate::display::Display;
+use crate::initial_weights;
 use crate::loss_log::LossLog;
 use crate::resume;
 use crate::run_log::RunLog;
@@ -122,11 +123,8 @@ fn build_model(
     let mut resumed = None;
     if let Some(path) = &config.resume {
         resumed = Some(resume::load(path, &mut network, &data.splits, &recipe.train)?);
-    } else if let Some(path) = &recipe.model.init {
-        let weights = checkpoint::read(path)?.tensors;
-        let loaded = network.load_initial(&weights, &recipe.model.init_except);
-        let loaded = loaded.map_err(|e| e.within(path.display()))?;
-        progress::note(format_args!("{}: {loaded}", path.display()));
+    } else {
+        initial_weights::set(&mut network, spec, recipe, &data.train)?;
     }
     if let Some(advice) = outputs::advice(network.outputs(), &spec.loss)? {
         progress::note(format_args!("note: {advice}"));

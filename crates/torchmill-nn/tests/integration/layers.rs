@@ -1,11 +1,13 @@
 //! What is said of layers that are misspelt, misused or do not fit.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
+use std::collections::BTreeMap;
 
+use serde::Deserialize;
 use tch::{Device, Kind, Tensor};
-use torchmill::recipe::{Model as Layers, default_loss};
+use torchmill::recipe::{Model as Layers, Typed, default_loss};
 use torchmill_nn::generator::Generator;
 use torchmill_nn::model::{self, Mode, Model};
+use torchmill_nn::outputs::{self, Outputs};
 use torchmill_nn::spec::Spec;
 
 fn layers(keys: &str) -> Layers {
@@ -159,6 +161,37 @@ fn nll_loss_needs_log_softmax() {
 }
 
 #[test]
+fn a_second_softmax_is_doubtful() {
+    let loss =
+        |kind: &str| -> Typed { toml::from_str(&format!("type = \"{kind}\"")).unwrap() };
+    for (end, kind, says) in [
+        ("{type = \"Softmax\", dim = 1}", "CrossEntropyLoss", true),
+        (
+            "{type = \"Softmax\", dim = -1}, {type = \"Identity\"}",
+            "CrossEntropyLoss",
+            true,
+        ),
+        ("{type = \"Sigmoid\"}", "BCEWithLogitsLoss", true),
+        ("{type = \"Sigmoid\"}", "MSELoss", false),
+        ("{type = \"LogSoftmax\", dim = 1}", "CrossEntropyLoss", false),
+        ("{type = \"Identity\"}", "CrossEntropyLoss", false),
+        ("{type = \"Softmax\", dim = 1}, {type = \"ReLU\"}", "CrossEntropyLoss", false),
+    ] {
+        let keys =
+            format!("layer = [{{type = \"Flatten\"}}, {{type = \"Linear\"}}, {end}]");
+        let model = build(&spec(&keys)).unwrap();
+        let note = outputs::advice(model.outputs(), &loss(kind)).unwrap();
+        assert_eq!(note.is_some(), says, "{end} {kind}: {note:?}");
+    }
+    let note = outputs::advice(Outputs::Probabilities, &loss("CrossEntropyLoss"));
+    let note = note.unwrap().unwrap();
+    assert!(
+        note.contains("ends in Softmax, and CrossEntropyLoss does that itself"),
+        "{note}"
+    );
+}
+
+#[test]
 fn complete_layers_have_every_argument_and_stay_as_they_are() {
     let short = layers(
         "layer = [{type = \"Conv2d\", out_channels = 4, kernel_size = 3}, {type = \"Residual\", \
@@ -173,4 +206,140 @@ fn complete_layers_have_every_argument_and_stay_as_they_are() {
     }
     assert_eq!(toml::from_str::<Layers>(&text).unwrap(), long);
     assert_eq!(model::complete(&long).unwrap(), long);
+}
+
+fn complete(layer: &str) -> Result<Layers, torchmill::Error> {
+    model::complete(&layers(&format!("layer = [{layer}]")))
+}
+
+#[test]
+fn a_layer_as_text_is_the_same_as_its_table() {
+    for (text, table) in [
+        (
+            "Conv2d(3, 32, 5, padding=2)",
+            "in_channels = 3, out_channels = 32, kernel_size = 5, padding = 2",
+        ),
+        (
+            "nn.MaxPool2d((2, 1), 2, 0, 1, False, True)",
+            "kernel_size = [2, 1], stride = 2, ceil_mode = true",
+        ),
+        ("ReLU(True)", ""),
+        ("ReLU(inplace=True)", ""),
+        ("Dropout(0.2, inplace=True)", "p = 0.2"),
+        ("GELU('tanh')", "approximate = \"tanh\""),
+        (
+            "Sequential(Linear(4, 3), Tanh())",
+            "layer = [\"Linear(4, 3)\", {type = \"Tanh\"}]",
+        ),
+        (
+            "Residual([Tanh()], [Identity()])",
+            "layer = [\"Tanh\"], shortcut = [\"Identity\"]",
+        ),
+        ("Repeat(2, [Tanh])", "times = 2, layer = [\"Tanh\"]"),
+    ] {
+        let class = text.trim_start_matches("nn.").split('(').next().unwrap();
+        let comma = if table.is_empty() { "" } else { ", " };
+        let table = format!("{{type = \"{class}\"{comma}{table}}}");
+        let from_text = complete(&format!("\"\"\"{text}\"\"\"")).unwrap();
+        assert_eq!(from_text, complete(&table).unwrap(), "{text}");
+    }
+    for (text, why) in [
+        ("Linear(1, 2, True, 3)", "4 arguments without a name, but there are only 3"),
+        ("Linear(1, in_features=1)", "`in_features` is given twice"),
+        ("Linear(1, out=1)", "unknown field `out`"),
+        ("MaxPool2d(2, return_indicse=True)", "(did you mean return_indices?)"),
+        ("Linaer(1)", "no layer is called `Linaer` (did you mean Linear?)"),
+    ] {
+        let error = complete(&format!("\"{text}\"")).unwrap_err();
+        assert!(error.to_string().contains(why), "{text}: {error}");
+        assert_eq!(error.exit_status(), 2);
+    }
+}
+
+/// Each argument in PyTorch's place is the one of that name.
+#[test]
+fn arguments_without_names_are_in_pytorchs_order() {
+    let signatures: BTreeMap<String, Vec<String>> =
+        serde_json::from_str(include_str!("../golden/signatures.json")).unwrap();
+    for (class, arguments) in signatures {
+        // One that no layer takes: the message then lists the names in order.
+        let many = vec!["0"; 30].join(", ");
+        let error = complete(&format!("\"{class}({many})\"")).unwrap_err().to_string();
+        let (_, ours) = error.split_once("but there are only ").unwrap();
+        let (_, ours) = ours.split_once(": ").unwrap();
+        for (ours, theirs) in ours.split(", ").zip(&arguments) {
+            assert_eq!(ours, theirs, "{class}");
+        }
+    }
+}
+
+/// Text with each of its whole numbers, one at a time, replaced by ones out of range.
+fn with_numbers_out_of_range(text: &str) -> Vec<String> {
+    let bytes = text.as_bytes();
+    let mut texts = Vec::new();
+    let mut at = 0;
+    while at < text.len() {
+        let length = text[at..].bytes().take_while(u8::is_ascii_digit).count();
+        let before = if at == 0 { b' ' } else { bytes[at - 1] };
+        let after = *bytes.get(at + length).unwrap_or(&b' ');
+        let in_a_word = |c: u8| c.is_ascii_alphanumeric() || b"._-".contains(&c);
+        if length > 0 && !in_a_word(before) && !in_a_word(after) {
+            for number in ["-9223372036854775808", "9223372036854775807", "-1", "0"] {
+                texts.push(format!("{}{number}{}", &text[..at], &text[at + length..]));
+            }
+        }
+        at += length.max(1);
+    }
+    texts
+}
+
+#[derive(Deserialize)]
+struct Golden {
+    layers: Vec<GoldenLayer>,
+}
+
+#[derive(Deserialize)]
+struct GoldenLayer {
+    layer: String,
+    input: [usize; 3],
+}
+
+/// Whatever the numbers are, there is a model or an error and no panic.
+#[test]
+fn numbers_out_of_range_are_errors() {
+    let golden: Golden = serde_json::from_str(include_str!("../golden/nn.json")).unwrap();
+    let mut refused = 0;
+    for g in golden.layers {
+        for text in with_numbers_out_of_range(&g.layer) {
+            let layers = layers(&format!("layer = [{text}]"));
+            let mut generator = Generator::new(0);
+            let built = Model::body(&layers, g.input, &mut generator, Device::Cpu);
+            refused += usize::from(built.is_err());
+        }
+    }
+    assert!(refused > 300, "{refused}");
+}
+
+#[test]
+fn a_checkpoints_numbers_out_of_range_are_errors() {
+    for keys in ["architecture = \"article\"", "architecture = \"convnext_tiny\""] {
+        let spec = Spec { input: [3, 32, 32], ..spec(keys) };
+        let json = spec.to_json().unwrap();
+        // The first ones only: the blocks of ConvNeXt are alike.
+        for text in with_numbers_out_of_range(&json).into_iter().take(100) {
+            if let Ok(spec) = Spec::from_json(&text) {
+                let _ = Model::empty(&spec, Device::Cpu);
+            }
+        }
+    }
+}
+
+#[test]
+fn images_that_are_too_large_are_refused() {
+    for input in [[1, 65_535, 65_535], [3, 30_000, 30_000], [3, usize::MAX, 1]] {
+        let spec = Spec { input, ..spec("architecture = \"lenet5\"") };
+        let error = Model::empty(&spec, Device::Cpu).err().unwrap();
+        assert!(error.to_string().contains("which is the most"), "{error}");
+        assert_eq!(error.exit_status(), 2);
+    }
 }

@@ -1,0 +1,34 @@
+//! An input times a fixed number, which has no class in torch.nn.
+
+use serde::{Deserialize, Serialize};
+use tch::Tensor;
+use torchmill::Error;
+
+use super::{Arguments, Builder, Layer, LayerError, Mode};
+
+/// `factor * x`: after the last layer, it makes logits smaller or larger. Any shape,
+/// which the output has too.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Scale {
+    factor: f64,
+}
+
+impl Arguments for Scale {
+    fn build(&self, _builder: &mut Builder) -> Result<Box<dyn Layer>, LayerError> {
+        if !self.factor.is_finite() {
+            return Err(Error::usage("factor must be a finite number").into());
+        }
+        Ok(Box::new(self.clone()))
+    }
+
+    fn keeps_shape(&self) -> bool {
+        true
+    }
+}
+
+impl Layer for Scale {
+    fn forward(&self, x: &Tensor, _mode: Mode) -> Result<Tensor, LayerError> {
+        Ok(x.f_mul_scalar(self.factor)?)
+    }
+}
