@@ -29,6 +29,7 @@ pub mod summary;
 pub mod tensor;
 mod tensor_access;
 pub mod torch_save;
+pub mod weighted_sampler;
 mod whitening;
 
 use torchmill::Error;

@@ -6,6 +6,7 @@
 //! which it seeds a generator of its own for the permutation.
 
 use crate::generator::Generator;
+use crate::weighted_sampler::WeightedSampler;
 
 /// The order of one epoch.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +32,18 @@ impl Epoch {
             (0..n as u32).collect()
         };
         Self::new(order, batch_size, drop_last)
+    }
+
+    /// Enters a training loader over the images that a sampler draws from the default
+    /// generator.
+    pub fn enter_weighted(
+        generator: &mut Generator,
+        sampler: &WeightedSampler,
+        batch_size: usize,
+        drop_last: bool,
+    ) -> Self {
+        enter_loader(generator);
+        Self::new(sampler.draw(generator), batch_size, drop_last)
     }
 
     /// All `n` images in their own order, the last batch included.

@@ -69,27 +69,29 @@ pub struct EvaluatedImages {
 
 /// What an epoch's batches are made by, besides the images and the generator. It must not
 /// change in the middle of an epoch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BatchOrder {
     /// Images a batch.
     pub batch_size: u64,
-    /// Whether they come in a random order.
-    pub shuffled: bool,
+    /// The order of the images, in words.
+    pub order: String,
 }
 
 impl BatchOrder {
     /// As the recipe says.
     pub fn of(train: &Train) -> Self {
-        let shuffled = train.shuffle && train.overfit_batches.is_none();
-        Self { batch_size: train.batch_size as u64, shuffled }
+        let order = match (&train.sampler, train.overfit_batches, train.shuffle) {
+            (_, Some(_), _) | (None, None, false) => "in their own order".to_owned(),
+            (Some(sampler), None, _) => format!("drawn by {sampler:?}"),
+            (None, None, true) => "in a random order".to_owned(),
+        };
+        Self { batch_size: train.batch_size as u64, order }
     }
 }
 
 impl fmt::Display for BatchOrder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let order =
-            if self.shuffled { "in a random order" } else { "in their own order" };
-        write!(f, "batches of {} {order}", self.batch_size)
+        write!(f, "batches of {} {}", self.batch_size, self.order)
     }
 }
 

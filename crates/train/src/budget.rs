@@ -34,7 +34,8 @@ impl Budget {
     /// What the recipe asks for with this many training images, and the time that the
     /// command line gives.
     pub fn new(train: &Train, images: usize, max_time: Option<Duration>) -> Self {
-        let mut batches = sampler::batches(images, train.batch_size, train.drop_last);
+        let drawn = train.sampler.as_ref().map_or(images, |s| s.samples(images));
+        let mut batches = sampler::batches(drawn, train.batch_size, train.drop_last);
         for limit in [train.limit_train_batches, train.overfit_batches] {
             batches = batches.min(limit.unwrap_or(usize::MAX));
         }

@@ -34,6 +34,8 @@ pub struct Data {
     pub splits: Vec<SplitDigest>,
     /// Each class, and how many training images it has.
     pub class_counts: Vec<(String, u64)>,
+    /// The labels of the training images.
+    pub labels: Vec<i64>,
 }
 
 /// The shards of a folder, by split.
@@ -123,8 +125,9 @@ impl Data {
     ) -> Result<Self> {
         let mut splits = vec![digest("train", &train), digest(eval_name, &eval)];
         splits.extend(test.as_ref().map(|test| digest(TEST, test)));
-        let class_counts = class_counts(&train)?;
-        Ok(Self { train, eval, eval_name, test, splits, class_counts })
+        let labels = labels(&train)?;
+        let class_counts = class_counts(&train.set().meta().classes, &labels);
+        Ok(Self { train, eval, eval_name, test, splits, class_counts, labels })
     }
 
     /// Validates on a fraction of each class of the training images.
@@ -211,14 +214,13 @@ fn labels(dataset: &Dataset) -> Result<Vec<i64>> {
 }
 
 /// Each class, and how many of the images have it.
-fn class_counts(dataset: &Dataset) -> Result<Vec<(String, u64)>> {
-    let classes = dataset.set().meta().classes.iter();
-    let mut counts: Vec<(String, u64)> = classes.map(|c| (c.clone(), 0)).collect();
-    for label in labels(dataset)? {
+fn class_counts(classes: &[String], labels: &[i64]) -> Vec<(String, u64)> {
+    let mut counts: Vec<_> = classes.iter().map(|class| (class.clone(), 0)).collect();
+    for &label in labels {
         // Reading a shard has checked that its labels are classes.
         counts[label as usize].1 += 1;
     }
-    Ok(counts)
+    counts
 }
 
 /// The first names, and how many there are besides.

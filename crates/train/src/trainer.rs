@@ -20,7 +20,8 @@ use torchmill_nn::generator::Generator;
 use torchmill_nn::loader::{BatchOptions, Dataset};
 use torchmill_nn::sampler::{Epoch, enter_loader};
 use torchmill_nn::spec::Spec;
-use torchmill_nn::state::{BatchOrder, EvaluatedImages, SplitDigest};
+use torchmill_nn::state::{EvaluatedImages, SplitDigest};
+use torchmill_nn::weighted_sampler::WeightedSampler;
 
 use crate::best_tracker::BestTracker;
 use crate::budget::{Budget, Completed};
@@ -49,6 +50,8 @@ pub struct Trainer {
     model: TrainingModel,
     /// PyTorch's default generator.
     generator: Generator,
+    /// What draws the images of an epoch, where the recipe has a sampler.
+    sampler: Option<WeightedSampler>,
     metrics: MetricsWriter,
     losses: LossLog,
     best: BestTracker,
@@ -202,13 +205,20 @@ impl Trainer {
     fn start_epoch(&mut self, data: &Data) -> EpochRun {
         let train = &self.config.recipe.train;
         let generator = self.generator.clone();
-        let order = Epoch::enter(
-            &mut self.generator,
-            data.train.len(),
-            train.batch_size,
-            BatchOrder::of(train).shuffled,
-            train.drop_last,
-        );
+        let is_random = train.overfit_batches.is_none();
+        let (size, drop_last) = (train.batch_size, train.drop_last);
+        let order = match self.sampler.as_ref().filter(|_| is_random) {
+            Some(sampler) => {
+                Epoch::enter_weighted(&mut self.generator, sampler, size, drop_last)
+            }
+            None => Epoch::enter(
+                &mut self.generator,
+                data.train.len(),
+                size,
+                train.shuffle && is_random,
+                drop_last,
+            ),
+        };
         let order = order.limited(self.budget.batches as usize);
         let first_batch = self.completed.batches as usize;
         let options = BatchOptions {

@@ -77,6 +77,24 @@ fn impossible_values_are_usage_errors() {
         (train("mixup = -0.2"), "mixup"),
         (train("cutmix = inf"), "cutmix"),
         (train("no_decay = [\"biases\"]"), "unknown variant `biases`"),
+        (
+            train("sampler = { type = \"WeightedRandomSampler\", weights = [-1.0] }"),
+            "sampler.weights",
+        ),
+        (
+            train("sampler = { type = \"WeightedRandomSampler\", weights = [0.0] }"),
+            "sampler.weights",
+        ),
+        (
+            train("sampler = { type = \"WeightedRandomSampler\", weights = \"even\" }"),
+            "or \"balanced\"",
+        ),
+        (
+            train(
+                "sampler = { type = \"WeightedRandomSampler\", weights = \"balanced\", num_samples = 0 }",
+            ),
+            "sampler.num_samples",
+        ),
         (train("ema = { decay = 1.0 }"), "ema.decay"),
         (train("ema = { decay = 1.5 }"), "ema.decay"),
         (train("ema = { decay = -0.1 }"), "ema.decay"),

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{EarlyStopping, Group, NoDecay, Typed};
+use super::{EarlyStopping, Group, NoDecay, Sampler, Typed};
 use crate::schedule::{LearningRate, Warmup};
 use crate::{Error, Result};
 
@@ -34,6 +34,9 @@ pub struct Train {
     pub batch_size: usize,
     /// Whether each epoch goes through the images in a new random order.
     pub shuffle: bool,
+    /// Which images an epoch goes through; all of them where it is left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sampler: Option<Sampler>,
     /// Whether the last batch is left out where it is smaller than the others.
     pub drop_last: bool,
     /// Where all randomness comes from: `torch.manual_seed`'s argument.
@@ -90,6 +93,7 @@ impl Default for Train {
             overfit_batches: None,
             batch_size: 64,
             shuffle: true,
+            sampler: None,
             drop_last: true,
             seed: 0,
             precision: Precision::Fp32,
@@ -198,6 +202,9 @@ impl Train {
         }
         if self.ema.is_some_and(|ema| !(0.0..1.0).contains(&ema.decay)) {
             return refuse("ema.decay", "must be from 0 to below 1");
+        }
+        if let Some(sampler) = &self.sampler {
+            sampler.check()?;
         }
         for group in &self.groups {
             group.check()?;

@@ -8,6 +8,7 @@ use torchmill_nn::generator::Generator;
 use torchmill_nn::model::Model;
 use torchmill_nn::spec::Spec;
 use torchmill_nn::state::{EvaluatedImages, State, state_path};
+use torchmill_nn::weighted_sampler::WeightedSampler;
 use torchmill_nn::{loss, outputs, precision};
 
 use super::{MeanLoss, Trainer};
@@ -30,6 +31,12 @@ impl Trainer {
         let mut best = BestTracker::new(&config.recipe, data.eval_name)?;
         let spec = describe(&config.recipe, data)?;
         let mut generator = Generator::new(config.recipe.train.seed);
+        let sampler = match &config.recipe.train.sampler {
+            Some(sampler) => {
+                Some(WeightedSampler::new(sampler, &data.labels, &data.class_counts)?)
+            }
+            None => None,
+        };
         let (model, resumed) = build_model(&config, &spec, data, &mut generator)?;
         let completed = match &resumed {
             Some(state) => {
@@ -74,6 +81,7 @@ impl Trainer {
             budget,
             model,
             generator,
+            sampler,
             best,
             completed,
         };

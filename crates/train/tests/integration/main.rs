@@ -4,6 +4,7 @@
 
 mod resume;
 mod runs;
+mod splits;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};

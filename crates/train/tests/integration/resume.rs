@@ -309,3 +309,57 @@ fn less_than_has_been_done_is_not_written_down() {
     assert!(stderr(&output).contains(why), "{}", stderr(&output));
     assert_eq!(fs::read(folder.join("run/config.toml")).unwrap(), config);
 }
+
+#[test]
+fn a_branch_killed_before_its_first_checkpoint_goes_on_from_its_branch_point() {
+    let folder = sandbox();
+    let folder = folder.path();
+    assert_done(&train(folder, "first", &["--epochs", "2"]));
+    for (point, epochs) in [("epoch-0001", "2"), ("epoch-0002", "3")] {
+        let from = checkpoint(folder, "first", &format!("{point}.safetensors"));
+        let from = from.to_str().unwrap();
+        let branch = ["--resume", from, "--epochs", epochs, "--lr", "0.01"];
+        let run = |run: &str, options: &[&str]| {
+            let name = format!("{run}-{point}");
+            assert_done(&go_on(folder, &name, options));
+            fs::read(checkpoint(folder, &name, "last.safetensors")).unwrap()
+        };
+        let whole = run("whole", &branch);
+        for (name, again) in [("same", &branch[..]), ("plain", &["--resume"])] {
+            run(name, &branch);
+            // As a kill leaves it: the recipe and some rows, no checkpoint.
+            let folder = folder.join(format!("{name}-{point}"));
+            fs::remove_dir_all(folder.join("checkpoints")).unwrap();
+            assert!(run(name, again) == whole, "{name} {point}");
+        }
+    }
+    // With checkpoints of its own it is a run like any other.
+    let from = "first/checkpoints/epoch-0001.safetensors";
+    let again = go_on(folder, "same-epoch-0001", &["--resume", from, "--epochs", "3"]);
+    assert_fails(&again, 2, "already holds a run");
+    assert_done(&go_on(folder, "same-epoch-0001", &["--epochs", "3"]));
+}
+
+#[test]
+fn changed_settings_keep_their_history() {
+    let folder = sandbox();
+    let folder = folder.path();
+    let config =
+        |run: &str| fs::read_to_string(folder.join(run).join("config.toml")).unwrap();
+    assert_done(&train(folder, "run", &["--epochs", "2"]));
+    assert!(!config("run").contains("run.earlier"), "{}", config("run"));
+    assert_done(&go_on(folder, "run", &["--epochs", "3", "--lr", "0.01"]));
+    let history = "[[run.earlier]]\nkey = \"train.optimizer.lr\"\nvalue = \"0.1\"\nuntil_epoch = 2\n";
+    assert!(config("run").contains(history), "{}", config("run"));
+    assert_eq!(config("run").matches("run.earlier").count(), 1);
+    let settings = torchmill::recipe::settings(&config("run")).unwrap();
+    let lr = settings["train.optimizer.lr"].to_string();
+    assert_eq!(lr, "0.1 until epoch 2, then 0.01");
+    // The recipe of a new run has no history.
+    let again = ["--config", "run/config.toml", "--threads", "1", "--device", "cpu"];
+    let again = [&again[..], &["--run", "again", "--epochs", "1"]].concat();
+    let output = program("train").current_dir(folder).args(again).output().unwrap();
+    assert_done(&output);
+    assert!(!config("again").contains("run.earlier"), "{}", config("again"));
+    assert!(config("again").contains("classes = ["), "{}", config("again"));
+}

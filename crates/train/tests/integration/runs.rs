@@ -1,5 +1,6 @@
 //! Runs from their beginning to their end.
 
+use std::fs;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -834,4 +835,46 @@ fn what_is_meant_by_an_option_is_said() {
         1,
         "elsewhere, where [data] shards of the recipe has the shards: give --data DIR",
     );
+}
+
+#[test]
+fn a_network_that_ends_in_what_the_loss_does_is_noted() {
+    let folder = sandbox();
+    let folder = folder.path();
+    for (last, loss) in [
+        ("Softmax\"\ndim = 1\n", "CrossEntropyLoss"),
+        ("Sigmoid\"\n", "BCEWithLogitsLoss"),
+    ] {
+        let layer = format!("[[model.layer]]\ntype = \"{last}[train]\n");
+        fs::write(folder.join("recipe.toml"), RECIPE.replace("[train]\n", &layer))
+            .unwrap();
+        let loss_type = format!("train.loss.type={loss}");
+        let output = train(folder, loss, &["--steps", "1", "--set", &loss_type]);
+        assert_done(&output);
+        let name = last.split('"').next().unwrap();
+        let note =
+            format!("note: the network ends in {name}, and {loss} does that itself");
+        assert!(stderr(&output).contains(&note), "{}", stderr(&output));
+    }
+}
+
+#[test]
+fn a_run_folder_of_any_bytes_is_trained_in() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+
+    let folder = sandbox();
+    let folder = folder.path();
+    let name = OsStr::from_bytes(b"run-\xff");
+    let mut command = command(folder, "run", &["--epochs", "1", "--run"]);
+    let output = command.arg(name).output().unwrap();
+    assert_done(&output);
+    assert!(folder.join(name).join("run.jsonl").exists());
+    // Shards there cannot be written down in config.toml, so nothing is made.
+    let shards = folder.join(OsStr::from_bytes(b"shards-\xff"));
+    fs::rename(folder.join("shards"), &shards).unwrap();
+    let mut command = crate::command(folder, "new", &["--epochs", "1", "--data"]);
+    let output = command.arg(&shards).output().unwrap();
+    assert_fails(&output, 1, "the recipe cannot be written");
+    assert!(!folder.join("new").exists());
 }

@@ -1,0 +1,15 @@
+"""Prints the batches that a WeightedRandomSampler gives, for weighted_sampler.rs.
+
+    python3 sampler.py     # torch==2.11.0
+"""
+
+import torch
+from torch.utils.data import DataLoader, TensorDataset, WeightedRandomSampler
+
+torch.manual_seed(7)
+weights = [0.1, 0.1, 0.1, 0.4, 0.4, 1.0, 1.0, 0.3, 0.3, 0.3]
+images = TensorDataset(torch.arange(10))
+loader = DataLoader(images, batch_size=4, sampler=WeightedRandomSampler(weights, 10), drop_last=True)
+for epoch in range(2):
+    print([batch[0].tolist() for batch in loader])
+print(torch.empty((), dtype=torch.int64).random_().item())
