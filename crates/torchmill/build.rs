@@ -1,10 +1,11 @@
-//! Compiles the C that stands between libjpeg and Rust (src/dataset/decode/jpeg).
+//! Compiles the C between the image codecs and Rust (src/dataset/decode).
 
 fn main() {
-    let folder = "src/dataset/decode/jpeg";
-    println!("cargo:rerun-if-changed={folder}");
+    let folder = "src/dataset/decode";
+    println!("cargo:rerun-if-changed={folder}/jpeg");
+    println!("cargo:rerun-if-changed={folder}/tiff");
     cc::Build::new()
-        .file(format!("{folder}/decoder.c"))
+        .files([format!("{folder}/jpeg/decoder.c"), format!("{folder}/tiff/message.c")])
         .opt_level(2)
-        .compile("torchmill_jpeg");
+        .compile("torchmill_codecs");
 }

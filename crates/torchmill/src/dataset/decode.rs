@@ -14,6 +14,8 @@ mod codecs;
 mod jpeg;
 mod orientation;
 mod pil;
+mod tiff;
+mod webp;
 
 use std::io::Cursor;
 use std::panic::{self, AssertUnwindSafe};
@@ -45,6 +47,12 @@ pub fn decode(bytes: &[u8]) -> Result<Decoded> {
         if is_jpeg(bytes) {
             return jpeg::rgb(bytes);
         }
+        if tiff::is_tiff(bytes) {
+            return tiff::rgb(bytes);
+        }
+        if webp::is_webp(bytes) {
+            return Ok(Decoded { image: webp::rgb(bytes)?, warning: None });
+        }
         Ok(Decoded { image: other(bytes)?, warning: None })
     })
 }
@@ -65,18 +73,23 @@ fn guarded<T>(decoder: impl FnOnce() -> Result<T>) -> Result<T> {
 
 /// An image's width and height, from the file's header alone.
 pub fn dimensions(bytes: &[u8]) -> Result<(usize, usize)> {
-    if is_jpeg(bytes) {
-        return jpeg::dimensions(bytes);
-    }
-    guarded(|| other_dimensions(bytes))
+    guarded(|| {
+        if is_jpeg(bytes) {
+            jpeg::dimensions(bytes)
+        } else if tiff::is_tiff(bytes) {
+            tiff::dimensions(bytes)
+        } else if webp::is_webp(bytes) {
+            webp::dimensions(bytes)
+        } else {
+            other_dimensions(bytes)
+        }
+    })
 }
 
 fn other_dimensions(bytes: &[u8]) -> Result<(usize, usize)> {
-    let (reader, format) = reader(bytes)?;
+    let (reader, _) = reader(bytes)?;
     let (width, height) = reader.into_dimensions().map_err(|e| unreadable(&e))?;
-    let (width, height) = (width as usize, height as usize);
-    let turned = orientation::is_on_its_side(pil::orientation(bytes, format));
-    Ok(if turned { (height, width) } else { (width, height) })
+    Ok((width as usize, height as usize))
 }
 
 fn other(bytes: &[u8]) -> Result<Image> {
@@ -123,14 +136,7 @@ fn reader(bytes: &[u8]) -> Result<(ImageReader<Cursor<&[u8]>>, ImageFormat)> {
     let format = image::guess_format(bytes).map_err(|_| {
         Error::failed("is no image (JPEG, PNG, GIF, BMP, WebP, TIFF or PNM) or is damaged at its start")
     })?;
-    let known = [
-        ImageFormat::Png,
-        ImageFormat::Gif,
-        ImageFormat::Bmp,
-        ImageFormat::WebP,
-        ImageFormat::Tiff,
-        ImageFormat::Pnm,
-    ];
+    let known = [ImageFormat::Png, ImageFormat::Gif, ImageFormat::Bmp, ImageFormat::Pnm];
     if !known.contains(&format) {
         return Err(Error::failed(format_args!(
             "is an image of the format {format:?}, which is not read; convert it to PNG or JPEG"
@@ -156,3 +162,6 @@ fn unreadable(error: &image::ImageError) -> Error {
     }
     Error::failed(format_args!("cannot be decoded, it is damaged or truncated: {error}"))
 }
+
+#[cfg(test)]
+mod tests;

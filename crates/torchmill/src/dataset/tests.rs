@@ -371,30 +371,22 @@ fn a_manifests_names_are_no_ways_to_other_folders() {
     }
 }
 
-/// Small images of every format to damage; of JPEG, which is only decoded here, the
-/// beginning.
+/// Small images of every format to damage, of the files that PIL reads.
 fn seeds() -> Vec<Vec<u8>> {
-    let pixels: Vec<u8> = (0..8 * 8 * 3).map(|i| (i * 5) as u8).collect();
-    let image = image::RgbImage::from_raw(8, 8, pixels).unwrap();
-    let formats = [
-        image::ImageFormat::Png,
-        image::ImageFormat::Gif,
-        image::ImageFormat::Bmp,
-        image::ImageFormat::Tiff,
-        image::ImageFormat::WebP,
-        image::ImageFormat::Pnm,
-    ];
-    let encode = |format| {
-        let mut bytes = std::io::Cursor::new(Vec::new());
-        image.write_to(&mut bytes, format).unwrap();
-        bytes.into_inner()
-    };
-    let jpeg = [
-        &[0xff, 0xd8, 0xff, 0xe0, 0, 16][..],
-        b"JFIF\0\x01\x01\0\0\x01\0\x01\0\0",
-        &[0xff, 0xdb, 0, 67, 0],
-    ];
-    formats.into_iter().map(encode).chain([jpeg.concat()]).collect()
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/images.safetensors");
+    let bytes = fs::read(path).unwrap();
+    let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let mut seeds = Vec::new();
+    for extension in ["jpg", "png", "gif", "webp", "bmp", "tif", "pnm"] {
+        let of_format = |name: &&str| name.ends_with(extension);
+        let mut names: Vec<_> = file.names().into_iter().filter(of_format).collect();
+        names.sort_unstable();
+        let readable =
+            |name: &&str| decode::rgb(file.tensor(name).unwrap().data()).is_ok();
+        let name = names.into_iter().find(readable).unwrap();
+        seeds.push(file.tensor(name).unwrap().data().to_vec());
+    }
+    seeds
 }
 
 proptest! {

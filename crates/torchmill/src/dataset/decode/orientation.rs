@@ -5,7 +5,7 @@ use std::io::Cursor;
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, RgbImage};
 
-use super::jpeg;
+use super::{jpeg, webp};
 use crate::transform::Image;
 
 /// Turns and mirrors a decoded image as the EXIF data in its file's `bytes` say, like
@@ -47,11 +47,13 @@ fn exif(bytes: &[u8]) -> Option<Vec<u8>> {
     if jpeg::is_jpeg(bytes) {
         return jpeg::exif(bytes).map(<[u8]>::to_vec);
     }
-    let format = image::guess_format(bytes).ok()?;
-    if !matches!(format, ImageFormat::Png | ImageFormat::WebP) {
+    if webp::is_webp(bytes) {
+        return webp::exif(bytes).map(<[u8]>::to_vec);
+    }
+    if image::guess_format(bytes).ok()? != ImageFormat::Png {
         return None;
     }
-    let reader = ImageReader::with_format(Cursor::new(bytes), format);
+    let reader = ImageReader::with_format(Cursor::new(bytes), ImageFormat::Png);
     reader.into_decoder().ok()?.exif_metadata().ok()?
 }
 

@@ -1,29 +1,11 @@
 //! Where PIL's pixels are not those that the image crate decodes: by a rounding, or by a
 //! convention.
 
-use image::metadata::Orientation;
-use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader};
-use std::io::Cursor;
-
-/// The orientation that PIL applies when it loads a file: a TIFF's. That of other formats
-/// is left to the user.
-pub fn orientation(bytes: &[u8], format: ImageFormat) -> Orientation {
-    if format != ImageFormat::Tiff {
-        return Orientation::NoTransforms;
-    }
-    let decoder = ImageReader::with_format(Cursor::new(bytes), format).into_decoder();
-    decoder
-        .and_then(|mut decoder| decoder.orientation())
-        .unwrap_or(Orientation::NoTransforms)
-}
+use image::{DynamicImage, ImageFormat};
 
 /// Makes PIL's pixels of what was decoded of these bytes.
 pub fn correct(image: DynamicImage, bytes: &[u8], format: ImageFormat) -> DynamicImage {
     match (format, image) {
-        (ImageFormat::Tiff, mut image) => {
-            image.apply_orientation(orientation(bytes, format));
-            image
-        }
         // 16-bit grey with a transparent level stays grey to PIL.
         (ImageFormat::Png, DynamicImage::ImageLumaA16(image))
             if bytes.get(24..26) == Some(&[16, 0]) =>
