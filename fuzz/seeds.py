@@ -45,6 +45,9 @@ for number, name in enumerate(["a/b.bin", "../x", "/etc/passwd", "a//./b", "C:x"
     seed("entry_name", str(number), name)
 seed("cifar", "ten", b"\0" + b"\3" + bytes(range(256)) * 12)
 seed("cifar", "hundred", b"\1" + b"\3\x42" + bytes(range(256)) * 12)
+seed("cifar_pickle", "one", b"\x80\2}(U\6labels](K\3eU\4datacnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\n"
+     b"K\0\x85U\1b\x87R(K\1K\1M\0\x0c\x86cnumpy\ndtype\nU\2u1K\0K\1\x87R\x89T\0\x0c\0\0"
+     + bytes(range(256)) * 12 + b"tbu.")
 images = struct.pack(">4B3I", 0, 0, 8, 3, 2, 2, 3) + bytes(range(12))
 labels = struct.pack(">4BI", 0, 0, 8, 1, 2) + b"\7\3"
 for name, pair in {"plain": (images, labels), "gzipped": (gzip.compress(images, mtime=0), gzip.compress(labels, mtime=0))}.items():

@@ -16,7 +16,7 @@ use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
 use torchmill::progress::{Progress, Unit};
-use torchmill::{Context, Error, Result};
+use torchmill::{Context, Error, Result, git_lfs};
 
 use gzip::GzipMembers;
 use sink::Sink;
@@ -38,6 +38,7 @@ pub fn format(path: &Path) -> Result<ArchiveFormat> {
     let mut start = Vec::with_capacity(512);
     let file = File::open(path).doing("read", path)?;
     file.take(512).read_to_end(&mut start).doing("read", path)?;
+    git_lfs::check(&start).map_err(|e| e.within(path.display()))?;
     let other = match start.as_slice() {
         [0x1f, 0x8b, ..] => return Ok(ArchiveFormat::Gzip),
         [b'P', b'K', 3, 4, ..] | [b'P', b'K', 5, 6, ..] => return Ok(ArchiveFormat::Zip),

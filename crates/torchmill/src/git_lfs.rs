@@ -8,7 +8,7 @@ use std::path::Path;
 use crate::{Error, Result};
 
 /// What a pointer begins with (<https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md>).
-const START: &[u8] = b"version https://git-lfs.github.com/spec/";
+pub(crate) const START: &[u8] = b"version https://git-lfs.github.com/spec/";
 /// What messages say of one.
 const SAID: &str = "is a Git LFS pointer; `git lfs pull` fetches the file";
 /// A pointer is shorter than this.

@@ -1,6 +1,8 @@
 //! An archive entry's name, which is not to be trusted: where it may be written, or why
 //! not.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 /// Deeper than any data set; keeps a hostile name from making a deep tree.
@@ -16,35 +18,34 @@ const LONGEST_PATH: usize = 2048;
 ///
 /// Errors complete the sentence "the entry ... ".
 pub fn safe_path(name: &[u8]) -> Result<Option<PathBuf>, &'static str> {
-    let Ok(name) = std::str::from_utf8(name) else {
-        return Err("has a name that is not UTF-8");
-    };
     if name.is_empty() {
         return Err("has no name");
     }
     if name.len() > LONGEST_PATH {
         return Err("has a name that is too long");
     }
-    if name.chars().any(char::is_control) {
+    if String::from_utf8_lossy(name).chars().any(char::is_control) {
         return Err("has control characters in its name");
     }
     // On Windows a separator and a drive; no data set needs either in a name.
-    if name.contains('\\') || name.as_bytes().get(1) == Some(&b':') {
+    if name.contains(&b'\\') || name.get(1) == Some(&b':') {
         return Err("has a name that some systems take for a path of another kind");
     }
-    if name.starts_with('/') {
+    if name.starts_with(b"/") {
         return Err("is an absolute path: it would be written outside the folder");
     }
     let mut path = PathBuf::new();
     let mut depth = 0;
-    for part in name.split('/') {
+    for part in name.split(|&byte| byte == b'/') {
         match part {
-            "" | "." => continue,
-            ".." => return Err("would be written outside the folder (`..` in its name)"),
+            b"" | b"." => continue,
+            b".." => {
+                return Err("would be written outside the folder (`..` in its name)");
+            }
             part if part.len() > LONGEST_NAME => {
                 return Err("has a name that is too long");
             }
-            part => path.push(part),
+            part => path.push(OsStr::from_bytes(part)),
         }
         depth += 1;
         if depth > DEEPEST {
@@ -102,7 +103,8 @@ mod tests {
         ] {
             assert!(safe_path(name.as_bytes()).is_err(), "{name:?}");
         }
-        assert!(safe_path(b"a/\xff").is_err());
+        let latin1 = safe_path(b"a/caf\xe9").unwrap().unwrap();
+        assert_eq!(latin1.as_os_str().as_bytes(), b"a/caf\xe9");
     }
 
     proptest! {

@@ -240,6 +240,7 @@ fn what_is_no_archive_is_named() {
         (b"BZh91AY", "bzip2"),
         (b"\x28\xb5\x2f\xfd", "zstd"),
         (b"hello", "is not an archive"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "git lfs pull"),
     ] {
         let message = refusal(bytes);
         assert!(message.contains(what), "{message}");

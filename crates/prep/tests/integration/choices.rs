@@ -66,6 +66,23 @@ fn bad_images_are_left_out_and_listed() {
 }
 
 #[test]
+fn a_line_break_in_a_name_does_not_break_the_list_of_bad_images() {
+    let dir = Sandbox::new();
+    write_pets(dir.path());
+    fs::write(dir.path().join("pets/train/cat/a\nb\tc.ppm"), "").unwrap();
+    succeed(dir.path(), &["pets", "-o", "out", "--skip-bad", "bad.tsv"]);
+    let list = fs::read_to_string(dir.path().join("bad.tsv")).unwrap();
+    assert!(list.starts_with("pets/train/cat/a\\nb\\tc.ppm\t"), "{list}");
+    assert_eq!((list.lines().count(), list.matches('\t').count()), (1, 1), "{list}");
+    // The same name through `find -print0`.
+    let found =
+        b"pets/train/cat/0.ppm\0pets/train/cat/a\nb\tc.ppm\0pets/train/dog/0.ppm\0";
+    pipe(dir.path(), &["-", "-o", "piped", "--skip-bad", "bad.tsv"], found);
+    let again = fs::read_to_string(dir.path().join("bad.tsv")).unwrap();
+    assert_eq!(again, list);
+}
+
+#[test]
 fn classes_and_limit_choose() {
     let dir = Sandbox::new();
     write_cifar10(&dir.join("cifar"), 8);

@@ -22,6 +22,7 @@ use super::detect::{split_named, val_is_test};
 use super::packed_names::{PackedNames, readable};
 use super::store::{Files, Store};
 use super::{Dataset, Sample, UNSPLIT};
+use crate::text::shown;
 use crate::{Error, Result, interrupt};
 
 /// A list while it is read.
@@ -79,7 +80,7 @@ impl List {
             Some(name) => split_named(name).ok_or_else(|| {
                 Error::failed(format_args!(
                     "`{}` is not a split: use train, test or val",
-                    shortened(name)
+                    shown(name)
                 ))
             })?,
         };
@@ -143,19 +144,7 @@ fn class_of_folder(path: &Path) -> Result<String> {
     folder.map(|folder| composed(&readable(Path::new(folder)))).ok_or_else(|| {
         Error::failed(format_args!(
             "{} has no label, and no folder in its path that could be its class",
-            shortened(&readable(path))
+            shown(&readable(path))
         ))
     })
-}
-
-/// A cell for a message: at most 80 characters, the middle left out.
-fn shortened(text: &str) -> String {
-    const MOST: usize = 80;
-    let characters: Vec<char> = text.chars().collect();
-    if characters.len() <= MOST {
-        return text.to_owned();
-    }
-    let first: String = characters[..MOST / 2].iter().collect();
-    let last: String = characters[characters.len() - MOST / 4..].iter().collect();
-    format!("{first}...{last}")
 }

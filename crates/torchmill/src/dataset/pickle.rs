@@ -13,7 +13,7 @@ use std::fs::File;
 use std::io::BufReader;
 use std::path::Path;
 
-use crate::{Context, Error, Result};
+use crate::{Context, Error, Result, git_lfs};
 
 /// The index of a value.
 pub(super) type Id = usize;
@@ -66,6 +66,7 @@ impl Pickle {
     pub fn read(path: &Path, shown: &Path) -> Result<Self> {
         let file = File::open(path).doing("open", shown)?;
         let size = file.metadata().doing("read", shown)?.len();
+        git_lfs::check_file(path)?;
         match machine::run(BufReader::new(file), size) {
             Ok(pickle) => Ok(pickle),
             Err(stop) => Err(Error::failed(format_args!(

@@ -10,7 +10,7 @@ use std::time::SystemTime;
 
 use crate::pixels::to_channels_last;
 use crate::transform::Image;
-use crate::{Context, Error, Result};
+use crate::{Context, Error, Result, git_lfs};
 
 /// The records of one file.
 pub struct Records {
@@ -110,7 +110,9 @@ impl Bytes {
             length: about.len(),
             modified,
         };
-        if bytes.head(2).doing("read", shown)? == [0x1f, 0x8b] {
+        let head = bytes.head(git_lfs::START.len() as u64).doing("read", shown)?;
+        git_lfs::check(&head).map_err(|e| e.within(shown.display()))?;
+        if head.starts_with(&[0x1f, 0x8b]) {
             let mut unpacked = tempfile::tempfile()
                 .doing("make a temporary file in", std::env::temp_dir())?;
             let mut packed =

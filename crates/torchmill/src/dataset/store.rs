@@ -8,7 +8,7 @@ use super::packed_names::{PackedNames, readable};
 use super::records::Records;
 use crate::pixels::Layout;
 use crate::transform::Image;
-use crate::{Context, Error, Result};
+use crate::{Context, Error, Result, git_lfs};
 
 /// A source of samples, addressed by number.
 #[derive(Debug)]
@@ -108,6 +108,8 @@ impl Files {
                 path.display()
             )));
         }
-        fs::read(&path).doing("read", &path)
+        let bytes = fs::read(&path).doing("read", &path)?;
+        git_lfs::check(&bytes).map_err(|e| e.within(readable(&path)))?;
+        Ok(bytes)
     }
 }

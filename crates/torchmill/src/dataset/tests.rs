@@ -243,6 +243,30 @@ fn a_file_that_is_no_image_is_named() {
 }
 
 #[test]
+fn git_lfs_pointers_are_named() {
+    let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 9\n";
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    fs::create_dir_all(at("pets/cat")).unwrap();
+    fs::write(at("pets/cat/1.jpg"), pointer).unwrap();
+    let set = Dataset::open(&at("pets")).unwrap();
+    let sample = set.splits[UNSPLIT][0];
+    let mut messages = vec![set.image(sample).unwrap_err().to_string()];
+    fs::write(at("list.csv"), pointer).unwrap();
+    messages.push(Dataset::from_csv(&at("list.csv")).unwrap_err().to_string());
+    for name in ["batches.meta", "train-labels-idx1-ubyte"] {
+        let set = at(&format!("{name}-set"));
+        fs::create_dir(&set).unwrap();
+        fs::write(set.join(name), pointer).unwrap();
+        fs::write(set.join("train-images-idx3-ubyte"), pointer).unwrap();
+        messages.push(Dataset::open(&set).unwrap_err().to_string());
+    }
+    for message in messages {
+        assert!(message.contains("`git lfs pull` fetches the file"), "{message}");
+    }
+}
+
+#[test]
 fn a_split_is_stratified_and_an_image_stays_in_its_part() {
     let folder = tempfile::tempdir().unwrap();
     for i in 0..20 {

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use super::super::survey::listed;
-use super::shortened;
 use crate::suggest::did_you_mean;
+use crate::text::shown;
 use crate::{Error, Result};
 
 /// Names of the column of paths, as letters and digits in lower case, the likeliest
@@ -141,7 +141,7 @@ pub(super) fn one_hot_class<'a>(
 
 /// The table has no column of labels that is known.
 fn no_label(others: &[(usize, String)]) -> Error {
-    let names: Vec<String> = others.iter().map(|(_, name)| shortened(name)).collect();
+    let names: Vec<String> = others.iter().map(|(_, name)| shown(name)).collect();
     let hint = names
         .iter()
         .map(|name| did_you_mean(&plain(name), LABEL))
@@ -161,7 +161,7 @@ pub(super) fn no_path(header: &[&str]) -> Error {
     Error::failed(format_args!(
         "`{}` looks like a header, but no column is known to hold the paths: rename it \
          to `path`; known names are {}",
-        shortened(&header.join(",")),
+        shown(&header.join(",")),
         PATH.join(", ")
     ))
 }

@@ -7,8 +7,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use super::super::Dataset;
+use super::List;
 use super::columns::looks_like_header;
-use super::{List, shortened};
+use crate::text::shown;
 use crate::{Context, Error, Result};
 
 /// Longer than any path with a class and a split.
@@ -55,7 +56,7 @@ fn add_line(list: &mut List, line: &[u8], is_first: bool, root: &Path) -> Result
             "`{}` looks like a header, but lines on standard input have none: they are a \
              path, and after tabs an optional class and split; a table with a header can \
              be given as a .csv or .tsv file",
-            shortened(text)
+            shown(text)
         )));
     }
     list.add(path, class, split)

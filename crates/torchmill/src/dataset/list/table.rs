@@ -10,7 +10,7 @@ use super::columns::{
 };
 use super::images::Completion;
 use super::{List, text};
-use crate::{Context, Error, Result};
+use crate::{Context, Error, Result, git_lfs};
 
 impl Dataset {
     /// Reads a CSV file, with columns told by their names or, without a header, in the
@@ -41,6 +41,7 @@ pub(super) struct Table {
 impl Table {
     /// Reads its contents as the data set `name`.
     pub fn read(&self, bytes: &[u8], name: &str) -> Result<Dataset> {
+        git_lfs::check(bytes).map_err(|e| e.within(&self.location))?;
         let text = text::decode(bytes).map_err(|e| e.within(&self.location))?;
         let first = text.rows.lines().find(|line| !line.trim().is_empty()).unwrap_or("");
         let delimiter = match text.delimiter {
