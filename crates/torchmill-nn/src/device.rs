@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use tch::Device;
-use torchmill::{Error, Result};
+use torchmill::{Error, Result, progress};
 
 /// Finds the device. `auto` takes the first GPU where there is one; asking for a GPU that
 /// is not there is an error, never a silent fall back to the CPU.
@@ -19,6 +19,10 @@ pub fn resolve(asked: torchmill::device::Device) -> Result<Device> {
     let count = tch::Cuda::device_count();
     if !tch::Cuda::is_available() || count == 0 {
         if asked == Asked::Auto {
+            if let Err(e) = cuda {
+                // It is installed, so the user means to use it.
+                progress::note(format_args!("note: computing on the CPU: {e}"));
+            }
             return Ok(Device::Cpu);
         }
         let why = match cuda {
@@ -33,9 +37,11 @@ pub fn resolve(asked: torchmill::device::Device) -> Result<Device> {
         )));
     }
     if index as i64 >= count {
-        return Err(Error::failed(format_args!(
-            "--device {asked}: there are {count} GPUs, cuda:0 the first"
-        )));
+        let gpus = match count {
+            1 => "is one GPU, cuda:0".to_owned(),
+            n => format!("are {n} GPUs, cuda:0 to cuda:{}", n - 1),
+        };
+        return Err(Error::failed(format_args!("--device {asked}: there {gpus}")));
     }
     Ok(Device::Cuda(index))
 }
@@ -68,7 +74,12 @@ fn load_cuda() -> Result<bool> {
         // same version.
         let loaded = unsafe { Library::open(Some(&library), RTLD_NOW | RTLD_GLOBAL) };
         let loaded = loaded.map_err(|e| {
-            Error::failed(format_args!("cannot load {} ({e})", library.display()))
+            // The system's reason is in the source.
+            let reason = match std::error::Error::source(&e) {
+                Some(source) => source.to_string(),
+                None => e.to_string(),
+            };
+            Error::failed(format_args!("cannot load {}: {reason}", library.display()))
         })?;
         // It stays loaded until the process ends.
         std::mem::forget(loaded);

@@ -34,9 +34,39 @@ mod whitening;
 
 use torchmill::Error;
 
-/// libtorch's error as one line: its message without the C++ stack that follows.
+/// libtorch's error as one line: its message without the C++ stack that follows. If memory
+/// has run out, it says what to try.
 pub fn torch_error(error: &tch::TchError) -> Error {
     let text = error.to_string();
     let plain = text.split("Exception raised from").next().unwrap_or(&text);
-    Error::failed(plain.trim().trim_start_matches("Internal torch error: "))
+    let plain = plain.trim().trim_start_matches("Internal torch error: ");
+    // libtorch's errors have no kinds: CUDA's allocator says the one, the CPU's the other.
+    let is_memory =
+        ["out of memory", "can't allocate memory"].iter().any(|m| plain.contains(m));
+    let error = Error::failed(plain);
+    if is_memory {
+        error.with_advice(
+            "there is not enough memory: try a smaller --batch-size, [train] accumulate, \
+             or --precision bf16",
+        )
+    } else {
+        error
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tch::{Device, Kind, Tensor};
+
+    #[test]
+    fn what_to_do_without_memory_is_said() {
+        let error = Tensor::f_zeros([1 << 50], (Kind::Float, Device::Cpu)).err();
+        let error = torch_error(&error.expect("4 PB")).to_string();
+        assert!(
+            error.contains("you tried to allocate 4503599627370496 bytes"),
+            "{error}"
+        );
+        assert!(error.contains("try a smaller --batch-size"), "{error}");
+    }
 }

@@ -3,7 +3,7 @@
 //! each), then [`State`] as [`encoding`] has it. docs/formats.md describes the bytes.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use tch::{Tensor, no_grad};
@@ -167,11 +167,6 @@ impl SavedTensor {
         });
         tensor.map_err(|e| torch_error(&e))
     }
-}
-
-/// The path of the state next to a checkpoint.
-pub fn state_path(checkpoint: &Path) -> PathBuf {
-    checkpoint.with_extension("state")
 }
 
 impl State {

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use tch::Device;
 use torchmill::recipe::{Precision, Recipe, RunRecord};
+use torchmill::run::RunDir;
 use torchmill::{Error, Result, progress, recipe};
 use torchmill_nn::{device, precision};
 
 use crate::args::Args;
 use crate::resume_point::{self, ResumePoint};
-use crate::run_dir::RunDir;
 use crate::same_recipe::{check_same_recipe, check_same_start};
 
 /// A run, checked and ready to start.

@@ -1,10 +1,9 @@
 //! The losses of steps on their way from the device to metrics.csv. Reading one back
 //! waits for the device, so that is not done at each step.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use tch::{Kind, TchError, Tensor};
 use torchmill::Result;
+use torchmill::time::now;
 use torchmill_nn::tensor::floats;
 use torchmill_nn::torch_error;
 
@@ -67,9 +66,4 @@ fn read_back(pending: &[Pending]) -> Result<Vec<StepLoss>, TchError> {
         });
     }
     Ok(read)
-}
-
-/// Seconds since 1970; 0 where the clock stands before that.
-pub fn now() -> f64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |d| d.as_secs_f64())
 }

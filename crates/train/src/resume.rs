@@ -5,12 +5,11 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 use torchmill::recipe::Train;
+use torchmill::run::{RunDir, state_path};
 use torchmill::{Context, Error, Result};
 use torchmill_nn::checkpoint;
 use torchmill_nn::model::Model;
-use torchmill_nn::state::{BatchOrder, SplitDigest, State, state_path};
-
-use crate::run_dir::RunDir;
+use torchmill_nn::state::{BatchOrder, SplitDigest, State};
 
 /// Loads the checkpoint and its training state, and checks that they and the data belong
 /// together.
@@ -41,19 +40,25 @@ pub fn load(
         )));
     }
     check_splits(path, &state.splits, splits)?;
-    // Other batches would leave out some of the epoch's images and take others twice.
-    if state.batch > 0 && state.order != BatchOrder::of(train) {
-        return Err(Error::usage(format_args!(
-            "{} was saved in the middle of epoch {}, after {} {}: go on with those to \
-             the end of the epoch, or branch off an epoch's checkpoint",
-            path.display(),
-            state.epoch + 1,
-            state.batch,
-            state.order,
-        )));
-    }
+    check_batches(path, &state, train)?;
     model.load_state_dict(&checkpoint.tensors).map_err(|e| e.within(path.display()))?;
     Ok(state)
+}
+
+/// Refuses to continue an epoch with other batches: they would leave out some of its
+/// images and take others twice.
+fn check_batches(path: &Path, state: &State, train: &Train) -> Result<()> {
+    if state.batch == 0 || state.order == BatchOrder::of(train) {
+        return Ok(());
+    }
+    Err(Error::usage(format_args!(
+        "{} was saved in the middle of epoch {}, after {} {}: go on with those to the \
+         end of the epoch, or branch off an epoch's checkpoint",
+        path.display(),
+        state.epoch + 1,
+        state.batch,
+        state.order,
+    )))
 }
 
 /// Refuses to continue with other images: curves over two test sets, or two training

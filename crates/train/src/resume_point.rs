@@ -3,11 +3,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use torchmill::run::{CheckpointKind, RunDir, state_path};
 use torchmill::{Context, Error, Result, metrics, progress, recipe};
 use torchmill_nn::checkpoint;
-use torchmill_nn::state::{State, state_path};
-
-use crate::run_dir::{CheckpointKind, RunDir};
+use torchmill_nn::state::State;
 
 /// What `--resume` without a value stands for.
 const LAST: &str = "last";

@@ -1,14 +1,10 @@
-//! run.jsonl: when, where, by what program and on what data a run was made. A line is
-//! added each time `train` starts in the folder and each time it ends; a run that was
-//! killed leaves no end.
+//! What `train` writes into run.jsonl.
 
-use std::fs::OpenOptions;
-use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::time::{Instant, SystemTime};
+use std::path::Path;
+use std::time::Instant;
 
-use serde_json::{Value, json};
-use torchmill::{Context, Error, Result, libtorch};
+use torchmill::run::log::{End, Event, Outcome, Split, Start, Writer};
+use torchmill::{Result, libtorch, time};
 use torchmill_nn::device;
 use torchmill_nn::loader::Dataset;
 
@@ -16,75 +12,60 @@ use crate::budget::Completed;
 use crate::config::Config;
 use crate::data::Data;
 
-const FILE: &str = "run.jsonl";
-
-/// A run.jsonl that is being added to.
+/// A run.jsonl that this start is written into.
 pub struct RunLog {
-    path: PathBuf,
+    writer: Writer,
     started: Instant,
 }
 
 impl RunLog {
     /// Writes down what starts.
     pub fn start(config: &Config, data: &Data) -> Result<Self> {
-        let path = config.run_dir.path().join(FILE);
-        let log = Self { path, started: Instant::now() };
-        let arguments: Vec<String> =
-            std::env::args_os().map(|a| a.to_string_lossy().into_owned()).collect();
-        log.append(json!({
-            "event": "start",
-            "time": time(),
-            "command": arguments,
-            "folder": std::env::current_dir().ok().as_deref().map(text),
-            "host": gethostname::gethostname().to_string_lossy(),
-            "pid": std::process::id(),
-            "program": format!("train {}", env!("CARGO_PKG_VERSION")),
-            "libtorch": libtorch::VERSION,
-            "device": device::name(config.device),
-            "threads": tch::get_num_threads(),
-            "precision": config.recipe.train.precision,
-            "seed": config.recipe.train.seed,
-            "shards": config.recipe.data.shards.as_deref().map(text),
-            "splits": splits(data),
-            "resumed_from": config.resume.as_deref().map(text),
-        }))?;
-        Ok(log)
+        let recipe = &config.recipe;
+        let command = std::env::args_os().map(|a| a.to_string_lossy().into_owned());
+        let start = Start {
+            time: time::now_rfc3339(),
+            command: command.collect(),
+            folder: std::env::current_dir().ok().as_deref().map(text),
+            host: gethostname::gethostname().to_string_lossy().into_owned(),
+            pid: std::process::id(),
+            program: format!("train {}", env!("CARGO_PKG_VERSION")),
+            libtorch: libtorch::VERSION.to_owned(),
+            device: device::name(config.device),
+            threads: tch::get_num_threads() as u64,
+            precision: Some(recipe.train.precision),
+            seed: recipe.train.seed,
+            shards: recipe.data.shards.as_deref().map(text),
+            splits: splits(data),
+            resumed_from: config.resume.as_deref().map(text),
+        };
+        let writer = Writer::new(config.run_dir.log());
+        writer.append(&Event::Start(Box::new(start)))?;
+        Ok(Self { writer, started: Instant::now() })
     }
 
     /// Writes down how it ended, and what had been done by then.
-    pub fn end(&self, outcome: &str, done: Completed) -> Result<()> {
-        self.append(json!({
-            "event": "end",
-            "time": time(),
-            "outcome": outcome,
-            "epoch": done.epochs,
-            "step": done.steps,
-            "seconds": self.started.elapsed().as_secs_f64(),
+    pub fn end(&self, outcome: Outcome, done: Completed) -> Result<()> {
+        self.writer.append(&Event::End(End {
+            time: time::now_rfc3339(),
+            outcome,
+            epoch: done.epochs,
+            step: done.steps,
+            seconds: self.started.elapsed().as_secs_f64(),
         }))
-    }
-
-    fn append(&self, line: Value) -> Result<()> {
-        let mut file = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(&self.path)
-            .doing("open", &self.path)?;
-        let text = serde_json::to_string(&line).map_err(Error::failed)?;
-        // One call, so that a line is there whole or not at all.
-        file.write_all(format!("{text}\n").as_bytes()).doing("write", &self.path)
     }
 }
 
-/// What each split is used for. A part of the training split may be validated on.
-fn splits(data: &Data) -> Vec<Value> {
+/// What each split is used for.
+fn splits(data: &Data) -> Vec<Split> {
     let split = |purpose: &str, dataset: &Dataset| {
         let meta = dataset.set().meta();
-        json!({
-            "for": purpose,
-            "split": meta.split,
-            "images": dataset.len(),
-            "digest": meta.digest,
-        })
+        Split {
+            purpose: purpose.to_owned(),
+            split: meta.split.clone(),
+            images: dataset.len(),
+            digest: meta.digest.clone(),
+        }
     };
     let mut splits = vec![split("train", &data.train), split(data.eval_name, &data.eval)];
     splits.extend(data.test.as_ref().map(|test| split("test", test)));
@@ -93,9 +74,4 @@ fn splits(data: &Data) -> Vec<Value> {
 
 fn text(path: &Path) -> String {
     path.display().to_string()
-}
-
-/// Now, as in RFC 3339.
-fn time() -> String {
-    humantime::format_rfc3339_seconds(SystemTime::now()).to_string()
 }

@@ -12,7 +12,10 @@ use tch::Tensor;
 use torchmill::metric::{self, METRICS};
 use torchmill::metrics::{MetricsWriter, Point};
 use torchmill::progress::{self, Progress};
+use torchmill::run::RunDir;
+use torchmill::run::log::Outcome;
 use torchmill::schedule::Position;
+use torchmill::time::now;
 use torchmill::{Error, ErrorKind, Result, interrupt};
 use torchmill_nn::checkpoint;
 use torchmill_nn::evaluation::{self, Evaluation};
@@ -28,8 +31,7 @@ use crate::budget::{Budget, Completed};
 use crate::config::Config;
 use crate::data::Data;
 use crate::display::{Display, Row};
-use crate::loss_log::{LossLog, StepLoss, now};
-use crate::run_dir::RunDir;
+use crate::loss_log::{LossLog, StepLoss};
 use crate::run_log::RunLog;
 use crate::training_model::{Gradients, TrainingModel};
 
@@ -94,17 +96,10 @@ struct EpochRun {
     /// The first batch that is still to come.
     first_batch: usize,
     started: Instant,
+    /// How long its steps took, once they are made.
+    trained: Duration,
     /// When the losses were last read back.
     logged: Instant,
-}
-
-/// Why a run has ended for now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
-    /// All that was asked for is done.
-    Done,
-    /// `--max-time` has passed.
-    TimeIsUp,
 }
 
 impl Trainer {
@@ -143,9 +138,9 @@ impl Trainer {
             if let Some(outcome) = outcome {
                 return Ok(outcome);
             }
-            let trained = epoch.started.elapsed();
+            epoch.trained = epoch.started.elapsed();
             let evaluation = self.evaluate_epoch(data, &epoch)?;
-            self.report_epoch(data, &epoch, evaluation, trained)?;
+            self.report_epoch(data, &epoch, evaluation)?;
             self.save_epoch()?;
         }
         Ok(Outcome::Done)
@@ -156,12 +151,11 @@ impl Trainer {
     pub fn run(&mut self, data: &Data) -> Result<PathBuf> {
         let result = self.train(data);
         let outcome = match &result {
-            Ok((Outcome::TimeIsUp, _)) => "time is up".to_owned(),
-            Ok((Outcome::Done, _)) => "done".to_owned(),
-            Err(e) if e.kind() == ErrorKind::Interrupted => "interrupted".to_owned(),
-            Err(e) => e.to_string(),
+            Ok((outcome, _)) => outcome.clone(),
+            Err(e) if e.kind() == ErrorKind::Interrupted => Outcome::Interrupted,
+            Err(e) => Outcome::Failed(e.to_string()),
         };
-        self.run_log.end(&outcome, self.completed)?;
+        self.run_log.end(outcome, self.completed)?;
         result.map(|(_, last)| last)
     }
 
@@ -175,10 +169,10 @@ impl Trainer {
             // --epochs 0, or no time at all: the initial weights are the result.
             None => self.save_initial()?,
         };
-        match outcome {
-            Outcome::TimeIsUp => self.say_time_is_up(),
-            Outcome::Done if self.completed.steps > 0 => self.finish(data, &last)?,
-            Outcome::Done => {}
+        if outcome == Outcome::TimeIsUp {
+            self.say_time_is_up();
+        } else if self.completed.steps > 0 {
+            self.finish(data, &last)?;
         }
         Ok((outcome, last))
     }
@@ -228,7 +222,15 @@ impl Trainer {
             epoch: self.completed.epochs,
         };
         let started = Instant::now();
-        EpochRun { order, options, generator, first_batch, started, logged: started }
+        EpochRun {
+            order,
+            options,
+            generator,
+            first_batch,
+            started,
+            trained: Duration::ZERO,
+            logged: started,
+        }
     }
 
     fn show_epoch(&self, epoch: &EpochRun) -> Progress {
@@ -342,7 +344,6 @@ impl Trainer {
         data: &Data,
         epoch: &EpochRun,
         evaluation: Option<Evaluation>,
-        trained: Duration,
     ) -> Result<()> {
         self.completed.epochs += 1;
         self.completed.batches = 0;
@@ -354,7 +355,7 @@ impl Trainer {
         }
         let first = epoch.first_batch * self.config.recipe.train.batch_size;
         let images = epoch.order.images().saturating_sub(first);
-        let speed = images as f64 / trained.as_secs_f64();
+        let speed = images as f64 / epoch.trained.as_secs_f64();
         self.push("learning rate", self.lr, number)?;
         self.push(IMAGES_PER_SECOND, speed, number)?;
         self.metrics.flush()?;
@@ -367,7 +368,7 @@ impl Trainer {
             lr: self.lr,
             took: epoch.started.elapsed(),
         });
-        self.say_how_long(epoch, trained, speed);
+        self.say_how_long(epoch, speed);
         Ok(())
     }
 

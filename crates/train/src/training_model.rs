@@ -88,16 +88,7 @@ impl TrainingModel {
         if let Some(momentum) = learning_rate.momentum(start) {
             optimizer.set_momentum(momentum);
         }
-        let mut params = Vec::new();
-        let trained = network.parameters().iter().filter(|p| p.tensor.requires_grad());
-        for (named, group) in trained.zip(groups.of) {
-            let mut param = Param::new(named.tensor.shallow_clone(), group);
-            if settings.ema.is_some() {
-                let average = copy(&param.tensor).map_err(|e| torch_error(&e))?;
-                param.average = Some(average);
-            }
-            params.push(param);
-        }
+        let params = trained_params(&network, groups.of, settings.ema.is_some())?;
         let plateau = learning_rate.plateau().map(|_| {
             PlateauState::new(optimizer.groups().iter().map(|group| group.lr).collect())
         });
@@ -346,6 +337,24 @@ impl TrainingModel {
         }
         Ok(())
     }
+}
+
+/// The parameters that are not frozen, with the index of each one's group.
+fn trained_params(
+    network: &Model,
+    groups: Vec<usize>,
+    is_averaged: bool,
+) -> Result<Vec<Param>> {
+    let mut params = Vec::new();
+    let trained = network.parameters().iter().filter(|p| p.tensor.requires_grad());
+    for (named, group) in trained.zip(groups) {
+        let mut param = Param::new(named.tensor.shallow_clone(), group);
+        if is_averaged {
+            param.average = Some(copy(&param.tensor).map_err(|e| torch_error(&e))?);
+        }
+        params.push(param);
+    }
+    Ok(params)
 }
 
 /// Sorts the parameters that are not frozen into groups.

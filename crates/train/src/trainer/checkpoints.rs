@@ -2,10 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
+use torchmill::run::state_path;
 use torchmill::{Context, Error, ErrorKind, Result, progress};
 use torchmill_nn::checkpoint;
 use torchmill_nn::generator::Generator;
-use torchmill_nn::state::{BatchOrder, State, state_path};
+use torchmill_nn::state::{BatchOrder, State};
 
 use super::Trainer;
 

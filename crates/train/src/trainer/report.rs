@@ -1,7 +1,5 @@
 //! What a run says of itself on standard error, besides its losses and its table.
 
-use std::time::Duration;
-
 use torchmill::progress;
 use torchmill_nn::device;
 
@@ -84,11 +82,11 @@ impl Trainer {
         }
     }
 
-    pub(super) fn say_how_long(&self, epoch: &EpochRun, trained: Duration, speed: f64) {
+    pub(super) fn say_how_long(&self, epoch: &EpochRun, speed: f64) {
         progress::detail(format_args!(
             "epoch {}: {} training ({speed:.0} images/s), {} in all",
             self.completed.epochs,
-            progress::duration(trained),
+            progress::duration(epoch.trained),
             progress::duration(epoch.started.elapsed())
         ));
     }

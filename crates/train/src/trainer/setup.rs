@@ -3,11 +3,12 @@
 
 use torchmill::metrics::{self, MetricsWriter, Point};
 use torchmill::recipe::{Recipe, settings};
+use torchmill::run::state_path;
 use torchmill::{Error, Result, atomic, progress};
 use torchmill_nn::generator::Generator;
 use torchmill_nn::model::Model;
 use torchmill_nn::spec::Spec;
-use torchmill_nn::state::{EvaluatedImages, State, state_path};
+use torchmill_nn::state::{EvaluatedImages, State};
 use torchmill_nn::weighted_sampler::WeightedSampler;
 use torchmill_nn::{loss, outputs, precision};
 
@@ -27,67 +28,112 @@ impl Trainer {
     /// Builds the network, continues from a checkpoint if there is one, and makes the
     /// run's folder.
     pub fn new(mut config: Config, data: &Data) -> Result<Self> {
-        let mut budget = plan_budget(&config, data)?;
+        let budget = plan_budget(&config, data)?;
         let mut best = BestTracker::new(&config.recipe, data.eval_name)?;
         let spec = describe(&config.recipe, data)?;
-        let mut generator = Generator::new(config.recipe.train.seed);
-        let sampler = match &config.recipe.train.sampler {
-            Some(sampler) => {
-                Some(WeightedSampler::new(sampler, &data.labels, &data.class_counts)?)
-            }
-            None => None,
-        };
-        let (model, resumed) = build_model(&config, &spec, data, &mut generator)?;
-        let completed = match &resumed {
-            Some(state) => {
-                generator = state.generator.clone();
-                let (epochs, batches) = (state.epoch, state.batch);
-                Completed { epochs, batches, steps: state.step }
-            }
-            None => Completed::default(),
-        };
-        if resumed.is_some() {
-            budget = budget.after(completed);
-        }
-        let evaluated = evaluated_images(data, resumed.as_ref());
-        let rows = match (&config.resume, &resumed) {
-            (Some(checkpoint), Some(state)) => resume::metrics_before(checkpoint, state)?,
-            _ => Vec::new(),
-        };
-        let points = metrics::parse(&rows[..], &config.run_dir.metrics())?;
-        for point in points.iter().filter(|point| point.epoch > evaluated.after_epoch) {
-            best.see(point);
-        }
-        record_run(&mut config, data, completed)?;
-        let is_over = resumed.is_some() && budget.is_reached(completed);
-        prepare_run_dir(&mut config, &rows, is_over)?;
+        let sampler = make_sampler(&config.recipe, data)?;
+        let start = Start::new(&config, &spec, data)?;
+        let budget = start.remaining(budget);
+        start.replay(&mut best);
+        record_run(&mut config, data, start.completed)?;
+        prepare_run_dir(&mut config, &start, &budget)?;
         restore_best(&config, &mut best, data.eval_name)?;
-        if let Some(keep) = config.recipe.checkpoints.keep {
-            // A run may have been killed before it came to this.
-            config.run_dir.prune(keep)?;
-        }
         let trainer = Self {
             metrics: MetricsWriter::append(config.run_dir.metrics())?,
             run_log: RunLog::start(&config, data)?,
             display: Display::new(),
             losses: LossLog::default(),
-            lr: resumed.as_ref().map_or(model.lr(), |state| state.lr),
-            epoch_loss: epoch_loss(&points, completed.epochs + 1),
+            epoch_loss: start.epoch_loss(),
             last: config.resume.clone(),
             splits: data.splits.clone(),
-            evaluated,
+            lr: start.lr,
+            evaluated: start.evaluated,
+            model: start.model,
+            generator: start.generator,
+            completed: start.completed,
             config,
             spec,
             budget,
-            model,
-            generator,
             sampler,
             best,
-            completed,
         };
         trainer.say_what_starts(data);
         Ok(trainer)
     }
+}
+
+/// Where a run starts: at its beginning, or where a checkpoint was saved.
+struct Start {
+    model: TrainingModel,
+    generator: Generator,
+    completed: Completed,
+    is_resumed: bool,
+    evaluated: EvaluatedImages,
+    /// The learning rate of the last step.
+    lr: f64,
+    /// metrics.csv up to here, and its points.
+    rows: Vec<u8>,
+    points: Vec<Point>,
+}
+
+impl Start {
+    fn new(config: &Config, spec: &Spec, data: &Data) -> Result<Self> {
+        let mut generator = Generator::new(config.recipe.train.seed);
+        let (model, resumed) = build_model(config, spec, data, &mut generator)?;
+        let evaluated = evaluated_images(data, resumed.as_ref());
+        let mut start = Self {
+            lr: model.lr(),
+            model,
+            generator,
+            completed: Completed::default(),
+            is_resumed: resumed.is_some(),
+            evaluated,
+            rows: Vec::new(),
+            points: Vec::new(),
+        };
+        if let (Some(checkpoint), Some(state)) = (&config.resume, resumed) {
+            start.rows = resume::metrics_before(checkpoint, &state)?;
+            start.points = metrics::parse(&start.rows[..], &config.run_dir.metrics())?;
+            start.generator = state.generator;
+            start.lr = state.lr;
+            start.completed = Completed {
+                epochs: state.epoch,
+                batches: state.batch,
+                steps: state.step,
+            };
+        }
+        Ok(start)
+    }
+
+    /// The budget of a run that starts here.
+    fn remaining(&self, budget: Budget) -> Budget {
+        if self.is_resumed { budget.after(self.completed) } else { budget }
+    }
+
+    /// Shows the tracker the metrics that can be compared with those to come.
+    fn replay(&self, best: &mut BestTracker) {
+        for point in &self.points {
+            if point.epoch > self.evaluated.after_epoch {
+                best.see(point);
+            }
+        }
+    }
+
+    /// The losses of the steps of the epoch under way that are recorded already.
+    fn epoch_loss(&self) -> MeanLoss {
+        let mut loss = MeanLoss::default();
+        for point in &self.points {
+            if point.epoch == self.completed.epochs + 1 && point.tag == "train loss" {
+                loss.add(point.value);
+            }
+        }
+        loss
+    }
+}
+
+fn make_sampler(recipe: &Recipe, data: &Data) -> Result<Option<WeightedSampler>> {
+    let Some(sampler) = &recipe.train.sampler else { return Ok(None) };
+    WeightedSampler::new(sampler, &data.labels, &data.class_counts).map(Some)
 }
 
 fn plan_budget(config: &Config, data: &Data) -> Result<Budget> {
@@ -182,18 +228,19 @@ fn record_run(config: &mut Config, data: &Data, completed: Completed) -> Result<
 }
 
 /// From here on the folder changes: all that can be refused has been.
-fn prepare_run_dir(config: &mut Config, rows: &[u8], is_over: bool) -> Result<()> {
+fn prepare_run_dir(config: &mut Config, start: &Start, budget: &Budget) -> Result<()> {
     // A recipe that cannot be written must not leave a folder behind.
     config.recipe.to_toml()?;
     let run_dir = &mut config.run_dir;
     run_dir.make()?;
     run_dir.clear()?;
     // Asking for fewer epochs than are done is a no-op and must not change config.toml.
+    let is_over = start.is_resumed && budget.is_reached(start.completed);
     if !(is_over && config.before.is_some()) {
         run_dir.write_config(&config.recipe)?;
     }
     run_dir.remove_step_checkpoints(config.resume.as_deref())?;
-    atomic::write(run_dir.metrics(), rows)?;
+    atomic::write(run_dir.metrics(), &start.rows)?;
     if let (Some(checkpoint), Some(_)) = (&config.resume, &config.before) {
         // A copy may have lost the link.
         run_dir.point("last", checkpoint)?;
@@ -201,9 +248,19 @@ fn prepare_run_dir(config: &mut Config, rows: &[u8], is_over: bool) -> Result<()
     Ok(())
 }
 
-/// Makes `best` point at the best of the checkpoints that exist. If it went by another
-/// metric until now, what it pointed at is kept under another name.
+/// Makes `best` point at the best of the checkpoints that exist, and deletes those that are
+/// not kept: a run may have been killed before it came to that.
 fn restore_best(config: &Config, best: &mut BestTracker, split: &str) -> Result<()> {
+    point_best(config, best, split)?;
+    match config.recipe.checkpoints.keep {
+        Some(keep) => config.run_dir.prune(keep),
+        None => Ok(()),
+    }
+}
+
+/// If `best` went by another metric until now, what it pointed at is kept under another
+/// name.
+fn point_best(config: &Config, best: &mut BestTracker, split: &str) -> Result<()> {
     let run_dir = &config.run_dir;
     let ever = best.best();
     best.keep_existing(|epoch| run_dir.epoch_checkpoint(epoch).exists());
@@ -236,15 +293,4 @@ fn restore_best(config: &Config, best: &mut BestTracker, split: &str) -> Result<
         ));
     }
     run_dir.restore_best(epoch)
-}
-
-/// The losses of an epoch's steps that are recorded already.
-fn epoch_loss(points: &[Point], epoch: u64) -> MeanLoss {
-    let mut loss = MeanLoss::default();
-    for point in points {
-        if point.epoch == epoch && point.tag == "train loss" {
-            loss.add(point.value);
-        }
-    }
-    loss
 }
