@@ -87,9 +87,8 @@ fn folders() -> Vec<PathBuf> {
 fn missing(folders: &[PathBuf]) -> String {
     let folders: Vec<_> = folders.iter().map(|f| f.display().to_string()).collect();
     format!(
-        "decoding this format needs the image codecs, which are not in {}: run \
-         scripts/install-codecs in torchmill's repository, or set {VARIABLE} to their \
-         folder",
+        "needs the image codecs: run scripts/install-codecs in torchmill's repository, \
+         or set {VARIABLE} to their folder; they are not in {}",
         folders.join(" or ")
     )
 }

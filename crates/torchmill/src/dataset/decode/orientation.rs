@@ -1,11 +1,9 @@
 //! Which way up an image is, as its file says.
 
-use std::io::Cursor;
-
 use image::metadata::Orientation;
-use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, RgbImage};
+use image::{DynamicImage, RgbImage};
 
-use super::{jpeg, webp};
+use super::{jpeg, png, webp};
 use crate::transform::Image;
 
 /// Turns and mirrors a decoded image as the EXIF data in its file's `bytes` say, like
@@ -50,11 +48,7 @@ fn exif(bytes: &[u8]) -> Option<Vec<u8>> {
     if webp::is_webp(bytes) {
         return webp::exif(bytes).map(<[u8]>::to_vec);
     }
-    if image::guess_format(bytes).ok()? != ImageFormat::Png {
-        return None;
-    }
-    let reader = ImageReader::with_format(Cursor::new(bytes), ImageFormat::Png);
-    reader.into_decoder().ok()?.exif_metadata().ok()?
+    png::is_png(bytes).then(|| png::exif(bytes)).flatten()
 }
 
 #[cfg(test)]

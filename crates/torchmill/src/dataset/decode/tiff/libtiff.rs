@@ -85,21 +85,26 @@ unsafe extern "C" {
     fn torchmill_tiff_warning() -> c_int;
 }
 
+/// Opens a TIFF of which the callbacks read the bytes.
+type Open = unsafe extern "C" fn(
+    *const c_char,
+    *const c_char,
+    *mut File,
+    Transfer,
+    Transfer,
+    unsafe extern "C" fn(*mut File, u64, c_int) -> u64,
+    unsafe extern "C" fn(*mut File) -> c_int,
+    unsafe extern "C" fn(*mut File) -> u64,
+    unsafe extern "C" fn(*mut File, *mut *const u8, *mut u64) -> c_int,
+    unsafe extern "C" fn(*mut File, *mut u8, u64),
+    *mut c_void,
+) -> Handle;
+/// Reads or writes so many bytes.
+type Transfer = unsafe extern "C" fn(*mut File, *mut u8, isize) -> isize;
+
 /// libtiff's functions. Source: its tiffio.h.
 struct Functions {
-    open: unsafe extern "C" fn(
-        *const c_char,
-        *const c_char,
-        *mut File,
-        unsafe extern "C" fn(*mut File, *mut u8, isize) -> isize,
-        unsafe extern "C" fn(*mut File, *mut u8, isize) -> isize,
-        unsafe extern "C" fn(*mut File, u64, c_int) -> u64,
-        unsafe extern "C" fn(*mut File) -> c_int,
-        unsafe extern "C" fn(*mut File) -> u64,
-        unsafe extern "C" fn(*mut File, *mut *const u8, *mut u64) -> c_int,
-        unsafe extern "C" fn(*mut File, *mut u8, u64),
-        *mut c_void,
-    ) -> Handle,
+    open: Open,
     close: unsafe extern "C" fn(Handle),
     set_directory: unsafe extern "C" fn(Handle, u64) -> c_int,
     get_field: Field,
