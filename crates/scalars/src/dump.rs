@@ -35,10 +35,9 @@ pub fn dump(inputs: &[PathBuf], select: &Select, out: impl Write) -> Result<()> 
         // A tag's name in the CSV; none where it is left out.
         let mut names: HashMap<String, Option<String>> = HashMap::new();
         let inputs: Vec<Result<Input>> = files.iter().map(|p| Input::open(p)).collect();
-        for (i, input) in inputs.iter().enumerate() {
-            if let Ok(input) = input {
-                reader.starts.read(i, input.reader()?)?;
-            }
+        // The reader counts the files that it reads, and so does this.
+        for (i, input) in inputs.iter().flatten().enumerate() {
+            reader.starts.read(i, input.reader()?)?;
         }
         for (path, input) in files.iter().zip(inputs) {
             let mut each = |(time, step, tag, number): (f64, i64, &str, Number)| {
