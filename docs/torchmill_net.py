@@ -19,9 +19,9 @@ def load(path):
     """The network with its weights, and the spec: input shape, classes, transform."""
     with safe_open(path, "pt") as file:
         metadata = file.metadata() or {}
-    if "torchmill" not in metadata:
+    spec = json.loads(metadata.get("torchmill", "{}"))
+    if "model" not in spec:
         raise SystemExit(f"{path} is a plain state dict (--weights-only), which does not say what network it is")
-    spec = json.loads(metadata["torchmill"])
     state = load_file(path)
     net = Net(spec["model"], {name: tensor.shape for name, tensor in state.items()})
     net.load_state_dict(state)  # strict: every name is there, and no other

@@ -31,6 +31,9 @@ pub struct Args {
     /// Recipe or architecture that a state dict belongs to
     #[arg(short, long, value_name = "NAME|FILE")]
     pub model: Option<String>,
+    /// Names of a state dict to leave out, such as 'criterion.*'
+    #[arg(long, value_name = "PATTERN")]
+    pub except: Vec<String>,
     /// The total loss's batches [default: the training's]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub batch_size: Option<u32>,
@@ -43,7 +46,7 @@ pub struct Args {
     /// text, json or csv
     #[arg(short, long, value_enum, default_value_t = Format::Text, hide_possible_values = true, help_heading = "Results")]
     pub format: Format,
-    /// Also each class's figures and the confusion matrix
+    /// Also each class's scores and the confusion matrix
     #[arg(short, long, help_heading = "Results")]
     pub report: bool,
     /// Such as 1,5; for images, classes named [default: 3]
@@ -56,20 +59,20 @@ pub struct Args {
     /// Write a page: confusion matrix, worst mistakes
     #[arg(long, value_name = "FILE", help_heading = "Results")]
     pub html: Option<PathBuf>,
-    /// Draw what some images are taken for: DIR/NAME.png
+    /// Draw some images with their predictions: DIR/NAME.png
     #[arg(long, value_name = "DIR", help_heading = "Results")]
     pub samples: Option<PathBuf>,
     /// Of the images [default: the checkpoint's own]
     #[arg(short, long, value_name = "PIPELINE", help_heading = "Images")]
     pub transform: Option<String>,
-    /// A state dict's classes, one name a line
+    /// A state dict's classes, a name on each line
     #[arg(long, value_name = "FILE", help_heading = "Images")]
     pub classes: Option<PathBuf>,
     /// Name images that cannot be read, and go on
     #[arg(long, help_heading = "Images")]
     pub skip_bad: bool,
     /// Print a table of runs: metrics, and where settings differ
-    #[arg(long, conflicts_with_all = ["data", "model", "report", "top_k", "predictions", "html", "samples", "transform", "classes", "skip_bad", "batch_size"], help_heading = "Comparison")]
+    #[arg(long, conflicts_with_all = ["data", "model", "report", "top_k", "predictions", "html", "samples", "transform", "classes", "skip_bad", "batch_size", "except"], help_heading = "Comparison")]
     pub compare: bool,
     /// The metric to sort by [default: val accuracy, or test accuracy]
     #[arg(long, value_name = "TAG", requires = "compare", help_heading = "Comparison")]
@@ -86,7 +89,7 @@ pub enum Format {
     Text,
     /// One array of objects.
     Json,
-    /// One row a checkpoint.
+    /// One row for each checkpoint.
     Csv,
 }
 

@@ -1,5 +1,6 @@
 //! `--compare`: a table of runs by their metrics, with the settings in which they differ.
-//! It reads each run's metrics.csv and config.toml alone; nothing is computed again.
+//! It reads only each run's metrics.csv, config.toml and run.jsonl; nothing is computed
+//! again.
 
 mod run;
 mod table;
@@ -9,13 +10,15 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use serde_json::{Value, json};
+use torchmill::metric;
 use torchmill::recipe::Setting;
 use torchmill::suggest::did_you_mean;
 use torchmill::{Context, Error, Result, cli, progress};
 
-use crate::args::{Args, Format};
+use crate::args::Format;
+use crate::config::CompareConfig;
 use crate::csv_table::Table;
-use crate::inputs::there;
+use crate::inputs::check_exists;
 use crate::text;
 use run::{Metric, Run};
 
@@ -23,9 +26,9 @@ use run::{Metric, Run};
 const NO_SETTINGS: [&str; 1] = ["description"];
 
 /// Prints the table of the runs in these folders.
-pub fn run(args: &Args) -> Result<()> {
+pub fn run(config: &CompareConfig) -> Result<()> {
     let mut runs: Vec<Run> =
-        folders(&args.inputs)?.iter().map(|folder| Run::read(folder)).collect();
+        folders(&config.folders)?.iter().map(|folder| Run::read(folder)).collect();
     for run in &runs {
         run.problems
             .iter()
@@ -33,7 +36,7 @@ pub fn run(args: &Args) -> Result<()> {
     }
     let tags: BTreeSet<&str> =
         runs.iter().flat_map(|run| run.metrics.keys().map(String::as_str)).collect();
-    let sort = match args.sort.as_deref() {
+    let sort = match config.sort.as_deref() {
         Some(sort) if tags.contains(sort) || tags.is_empty() => sort,
         Some(sort) => {
             return Err(Error::usage(format_args!(
@@ -44,11 +47,18 @@ pub fn run(args: &Args) -> Result<()> {
         }
         None => default_sort(&runs),
     };
+    let ranked_by = comparable_tag(&runs, sort);
+    if ranked_by != sort {
+        progress::note(format_args!(
+            "note: sorted by `{ranked_by}`, since `{sort}` depends on the batch size"
+        ));
+    }
+    let sort = ranked_by.as_str();
     let tags: Vec<String> = tags.into_iter().map(str::to_owned).collect();
     // A stable sort: equal runs stay in the order in which they were given.
     runs.sort_by(|a, b| a.compare(b, sort));
     let settings = differing(&runs);
-    let text = match args.format {
+    let text = match config.format {
         Format::Text => {
             let (text, left_out) = table::text(&runs, sort, &settings, text::width());
             if !left_out.is_empty() {
@@ -65,8 +75,23 @@ pub fn run(args: &Args) -> Result<()> {
     cli::print(text.as_bytes())
 }
 
-/// Where nothing is asked for: the accuracy that choices should be made by, where all
-/// runs that measured anything have it, else the one that they have.
+/// The tag by which runs can be compared in place of this one: the mean loss for the total
+/// loss, which depends on the batch size. The tag itself if a run that has it lacks the
+/// other.
+fn comparable_tag(runs: &[Run], tag: &str) -> String {
+    let name = metric::of_tag(tag).and_then(|metric| metric.ranked_by);
+    let (Some(name), Some((split, _))) = (name, tag.split_once(' ')) else {
+        return tag.to_owned();
+    };
+    let other = format!("{split} {name}");
+    let mut with_tag = runs.iter().filter(|run| run.metrics.contains_key(tag)).peekable();
+    let has_all =
+        with_tag.peek().is_some() && with_tag.all(|run| run.metrics.contains_key(&other));
+    if has_all { other } else { tag.to_owned() }
+}
+
+/// The metric to sort by if none is given: the validation accuracy, which choices should
+/// be made by, if all runs that measured anything have it, or else the test accuracy.
 fn default_sort(runs: &[Run]) -> &'static str {
     const VALIDATION: &str = "val accuracy";
     let mut measured = runs.iter().filter(|run| !run.metrics.is_empty()).peekable();
@@ -75,12 +100,12 @@ fn default_sort(runs: &[Run]) -> &'static str {
     if validated { VALIDATION } else { "test accuracy" }
 }
 
-/// The runs' folders. A folder that is no run but holds some stands for these;
-/// metrics.csv for its own folder.
+/// The runs' folders. A folder that is not a run stands for the runs in it, and a run's
+/// metrics.csv or config.toml for its folder.
 fn folders(arguments: &[PathBuf]) -> Result<Vec<PathBuf>> {
     let mut folders = Vec::new();
     for path in arguments {
-        there(path)?;
+        check_exists(path)?;
         let about = std::fs::metadata(path).doing("read", path)?;
         if about.is_dir() {
             let mut runs = if Run::is_at(path) { Vec::new() } else { runs_in(path)? };
@@ -88,7 +113,7 @@ fn folders(arguments: &[PathBuf]) -> Result<Vec<PathBuf>> {
                 runs.push(path.clone());
             } else if runs.is_empty() {
                 progress::note(format_args!(
-                    "left out {}: it is no run and holds none",
+                    "left out {}: it is not a run and holds none",
                     path.display()
                 ));
             }

@@ -1,5 +1,4 @@
-//! `--html`: what was found, on one page that needs nothing else: data, pictures, style
-//! and script are in the file.
+//! `--html`: the results on one page. Data, pictures, style and script are in the file.
 
 use std::path::Path;
 
@@ -12,13 +11,13 @@ use torchmill::shard::{DType, ShardSet};
 use torchmill::transform::Image;
 use torchmill::{Error, Result, atomic, cli};
 
-use crate::collect::Example;
-use crate::figures::{BINS, Bin, Scores};
+use crate::collector::Example;
+use crate::metrics::{BINS, Bin, Scores};
 use crate::outcome::Outcome;
 
 const PAGE: &str = include_str!("page.html");
-/// Where the data goes in the page.
-const PLACE: &str = "/*DATA*/";
+/// What the data replaces in the page.
+const PLACEHOLDER: &str = "/*DATA*/";
 
 #[derive(Serialize)]
 struct Data<'a> {
@@ -50,7 +49,7 @@ struct Shown<'a> {
     picture: String,
 }
 
-/// Writes the page, to standard output for `-`; `picture` finds a mistake's.
+/// Writes the page, to standard output for `-`. `picture` gives the image of a mistake.
 pub fn write(
     path: &Path,
     outcome: &Outcome,
@@ -75,29 +74,29 @@ pub fn write(
 }
 
 fn page(outcome: &Outcome, mistakes: Vec<Shown>) -> Result<String> {
-    let Outcome { checkpoint, evaluation, figures, classes, .. } = outcome;
+    let Outcome { checkpoint, evaluation, metrics, classes, .. } = outcome;
     let data = Data {
         checkpoint,
-        on: outcome.images(),
+        on: outcome.describe_images(),
         images: evaluation.count,
-        correct: figures.correct(),
+        correct: metrics.correct(),
         accuracy: evaluation.accuracy(),
-        top_5: (classes.len() > 10).then(|| figures.top_k(5)),
+        top_5: (classes.len() > 10).then(|| metrics.top_k(5)),
         total_loss: evaluation.total_loss(),
         mean_loss: evaluation.mean_loss(),
-        macro_average: figures.macro_average(),
-        weighted_average: figures.weighted_average(),
-        calibration_error: figures.calibration_error(),
+        macro_average: metrics.macro_average(),
+        weighted_average: metrics.weighted_average(),
+        calibration_error: metrics.calibration_error(),
         classes,
-        scores: figures.scores(),
-        confusion: figures.rows().collect(),
-        bins: figures.bins(),
+        scores: metrics.scores(),
+        confusion: metrics.rows().collect(),
+        bins: metrics.bins(),
         mistakes,
     };
     let json = serde_json::to_string(&data)
         .map_err(|e| Error::failed(e).within("cannot write the page"))?;
     // Within a script element only `</` could end it, and `<!--` confuse it.
-    Ok(PAGE.replacen(PLACE, &json.replace('<', "\\u003c"), 1))
+    Ok(PAGE.replacen(PLACEHOLDER, &json.replace('<', "\\u003c"), 1))
 }
 
 /// An image as a PNG within a URI.
@@ -112,8 +111,8 @@ fn data_uri(image: &Image) -> Result<String> {
     Ok(format!("data:image/png;base64,{}", STANDARD.encode(png)))
 }
 
-/// Image `index` of the shards as a picture: pixels as they lie there, floats from black
-/// to white.
+/// Image `index` of the shards as a picture: its pixels, or floats from
+/// black to white.
 pub fn stored_picture(set: &ShardSet, index: usize) -> Result<Image> {
     let [stored, height, width] = set.image_shape();
     let channels = if stored == 3 { 3 } else { 1 };
@@ -149,19 +148,19 @@ mod tests {
     use torchmill_nn::evaluation::Evaluation;
 
     use super::*;
-    use crate::figures::Figures;
-    use crate::outcome::On;
+    use crate::metrics::Metrics;
+    use crate::outcome::Images;
 
     #[test]
     fn the_page_is_whole_and_names_nothing_outside() {
-        let mut figures = Figures::new(2);
-        figures.push(0, &[0.0, 1.0], &[0.3, 0.7]);
+        let mut metrics = Metrics::new(2);
+        metrics.push(0, &[0.0, 1.0], &[0.3, 0.7]);
         let outcome = Outcome {
             checkpoint: "</script><b>".into(),
-            on: On::Split("test".into()),
+            images: Images::Split("test".into()),
             batch_size: 64,
             evaluation: Evaluation { count: 1, values: [f64::NAN; METRICS.len()] },
-            figures,
+            metrics,
             classes: ["cat", "dog"].map(String::from).to_vec(),
         };
         let image =
@@ -181,7 +180,9 @@ mod tests {
         );
         assert!(page.contains("\"picture\":\"data:image/png;base64,iVBOR"));
         assert!(
-            !page.contains(PLACE) && !page.contains("src=") && !page.contains("href=")
+            !page.contains(PLACEHOLDER)
+                && !page.contains("src=")
+                && !page.contains("href=")
         );
         assert_eq!(
             page.matches("http").count(),

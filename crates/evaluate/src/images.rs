@@ -1,5 +1,5 @@
-//! A trained network in use: images from disk through the checkpoint's own pipeline, a
-//! line for each; or, where they lie in a folder per class, a report.
+//! Images straight from disk: what the network says of each, or a report if a folder for
+//! each class labels them.
 
 mod list;
 mod read;
@@ -12,12 +12,12 @@ use torchmill::{Error, Result, interrupt};
 use torchmill_nn::evaluation::{self, Tally};
 use torchmill_nn::loader::Batch;
 
-use crate::args::{Args, Format};
-use crate::collect::Collector;
+use crate::args::Format;
+use crate::collector::{Collected, Collector};
+use crate::config::Config;
 use crate::html;
-use crate::inputs::Place;
 use crate::network::{self, Arithmetic, Network};
-use crate::outcome::{On, Outcome};
+use crate::outcome::{Images, Outcome};
 use crate::predictions::{Form, Prediction, Predictions};
 use crate::samples;
 use list::{Found, Source};
@@ -26,184 +26,212 @@ use read::Reader;
 /// Batches decoded ahead of the one in use.
 const AHEAD: usize = 2;
 
+/// Classes named for each image.
+const NAMED_CLASSES: usize = 3;
+
 /// Some images as the network takes them, and where they came from.
 struct Loaded {
     sources: Vec<Source>,
     batch: Batch,
 }
 
-/// Says what the images are. Where a class folder gives each its label, nothing is
-/// printed, and the outcome is returned.
-pub fn classify(
-    args: &Args,
-    checkpoint: &Path,
-    places: &[Place],
-) -> Result<Option<Outcome>> {
-    let arithmetic = Arithmetic::of(args)?;
-    let network = network::load(args, checkpoint, None, arithmetic.device)?;
-    let reader = Reader::new(&network.spec, args.transform.as_deref())?;
-    let found = list::find(places, &network.spec.classes)?;
+/// Uses a checkpoint on images. Labelled ones give an outcome; of others the predictions
+/// are printed.
+pub fn evaluate(config: &Config, outcomes: &mut Vec<Outcome>) -> Result<()> {
+    let checkpoint = &config.checkpoints[0];
+    let arithmetic = Arithmetic::of(config)?;
+    let network = network::load(config, checkpoint, None, arithmetic.device)?;
+    let reader = Reader::new(&network.spec, config.transform.as_deref())?;
+    let found = list::find(&config.images, &network.spec.classes)?;
+    let run = Run { config, network: &network, reader: &reader, arithmetic };
     if found.labelled {
-        return report(args, checkpoint, &network, &reader, found, arithmetic).map(Some);
+        outcomes.push(run.report(checkpoint, found)?);
+        return Ok(());
     }
-    if args.html.is_some() || args.samples.is_some() || args.report {
+    if config.html.is_some() || config.samples.is_some() || config.report {
         return Err(Error::usage(
-            "--html, --samples and --report need labels: give a folder that has a folder of images for each class",
+            "--html, --samples and --report need labels: give a folder that has a folder \
+             of images for each class",
         ));
     }
-    print(args, &network, &reader, found, arithmetic)?;
-    Ok(None)
+    run.print_predictions(found)
 }
 
-/// Prints what each image is.
-fn print(
-    args: &Args,
-    network: &Network,
-    reader: &Reader,
-    found: Found,
+/// What a run over the images needs.
+struct Run<'a> {
+    config: &'a Config,
+    network: &'a Network,
+    reader: &'a Reader,
     arithmetic: Arithmetic,
-) -> Result<()> {
-    let classes = &network.spec.classes;
-    let named = args.top_k.iter().max().map_or(3, |&k| k as usize);
-    let form = match args.format {
-        Format::Text => Form::Text(named),
-        Format::Json => Form::Json,
-        Format::Csv => Form::Csv,
-    };
-    let file = args.predictions.as_deref();
-    let to_stdout = file == Some(Path::new("-"));
-    let mut file = file.map(|path| Predictions::create(path, classes)).transpose()?;
-    let mut printed =
-        if to_stdout { None } else { Some(Predictions::to_stdout(form, classes)?) };
-    let mut tally = Tally::new(&*network.loss, network.spec.batch_size);
-    run(args, found, reader, arithmetic, |loaded| {
-        let before = tally.count();
-        let logits = tally.add(&network.model, &loaded.batch, arithmetic.kind)?;
-        for (i, (outputs, source)) in logits.iter().zip(&loaded.sources).enumerate() {
-            let probabilities = network.loss.probabilities(outputs);
-            let (index, label, source) = (before + i, source.label, &*source.name());
-            let image = Prediction {
-                index,
-                source,
-                label,
-                outputs,
-                probabilities: &probabilities,
-            };
-            [&mut printed, &mut file]
-                .into_iter()
-                .flatten()
-                .try_for_each(|p| p.push(&image))?;
-        }
-        printed.as_mut().map_or(Ok(()), Predictions::flush)
-    })?;
-    [printed, file].into_iter().flatten().try_for_each(Predictions::finish)
 }
 
-/// Counts how often the network is right about images whose classes are known.
-fn report(
-    args: &Args,
-    checkpoint: &Path,
-    network: &Network,
-    reader: &Reader,
-    found: Found,
-    arithmetic: Arithmetic,
-) -> Result<Outcome> {
-    let (on, total) = (found.name.clone(), found.total.unwrap_or_default());
-    let mut collector =
-        Collector::new(args, total, &network.spec.classes, &*network.loss)?;
-    let batch_size = args.batch_size.map_or(network.spec.batch_size, |n| n as usize);
-    let mut tally = Tally::new(&*network.loss, batch_size);
-    let mut paths: Vec<PathBuf> = Vec::new();
-    run(args, found, reader, arithmetic, |loaded| {
-        let before = tally.count();
-        let logits = tally.add(&network.model, &loaded.batch, arithmetic.kind)?;
-        for (i, (outputs, source)) in logits.iter().zip(&loaded.sources).enumerate() {
-            let label = source.label.unwrap_or_default();
-            collector
-                .push(before + i, label, outputs, || Ok(source.name().into_owned()))?;
-        }
-        if args.html.is_some() || args.samples.is_some() {
-            paths.extend(loaded.sources.into_iter().map(|source| source.path));
-        }
-        Ok(())
-    })?;
-    if tally.count() == 0 {
-        return Err(Error::failed(format_args!("{on}: none of the images can be read")));
-    }
-    let collected = collector.finish()?;
-    let outcome = Outcome {
-        checkpoint: checkpoint.display().to_string(),
-        on: On::Folder(on),
-        batch_size,
-        evaluation: tally.finish(),
-        figures: collected.figures,
-        classes: network.spec.classes.clone(),
-    };
-    if let Some(page) = &args.html {
-        html::write(page, &outcome, &collected.mistakes, |image| {
-            read::picture(&paths[image.index])
-        })?;
-    }
-    if let Some(folder) = &args.samples {
-        samples::write(folder, checkpoint, &outcome, &collected.samples, |image| {
-            read::picture(&paths[image.index])
-        })?;
-    }
-    Ok(outcome)
-}
-
-/// Decodes the images on all cores, ahead of the network, and hands them over in batches,
-/// in order.
-fn run(
-    args: &Args,
-    found: Found,
-    reader: &Reader,
-    arithmetic: Arithmetic,
-    mut each: impl FnMut(Loaded) -> Result<()>,
-) -> Result<()> {
-    let total = found.total.map(|n| n as u64);
-    let mut bar = Progress::new("evaluating", total, Unit::Count("images"));
-    let mut skipped = 0;
-    let result = std::thread::scope(|scope| {
-        let (sender, receiver) = mpsc::sync_channel(AHEAD);
-        scope.spawn(move || {
-            let mut sources = found.sources;
-            let mut count = 0;
-            loop {
-                let next = sources
-                    .by_ref()
-                    .take(evaluation::chunk(reader.input()))
-                    .collect::<Result<Vec<_>>>();
-                let ended = next.as_ref().is_ok_and(Vec::is_empty);
-                let loaded = next.and_then(|next| {
-                    interrupt::check()?;
-                    let first = count;
-                    count += next.len();
-                    reader.load(next, first, args.skip_bad, arithmetic.device)
-                });
-                // An error ends it; so does a receiver that has heard enough.
-                let failed = loaded.is_err();
-                if ended || sender.send(loaded).is_err() || failed {
-                    break;
+impl Run<'_> {
+    /// Prints what the network says of each image.
+    fn print_predictions(&self, found: Found) -> Result<()> {
+        let mut outputs = self.open_predictions()?;
+        let loss = &*self.network.loss;
+        let mut tally = Tally::new(loss, self.network.spec.batch_size);
+        self.for_each_batch(found, |loaded| {
+            let before = tally.count();
+            let kind = self.arithmetic.kind;
+            let logits = tally.add(&self.network.model, &loaded.batch, kind)?;
+            for (i, (row, source)) in logits.iter().zip(&loaded.sources).enumerate() {
+                let name = source.name();
+                let probabilities = loss.probabilities(row);
+                let prediction = Prediction {
+                    index: before + i,
+                    source: &name,
+                    label: source.label,
+                    outputs: row,
+                    probabilities: &probabilities,
+                };
+                for output in &mut outputs {
+                    output.push(&prediction)?;
                 }
             }
-        });
-        for loaded in receiver {
-            let (loaded, bad) = loaded?;
-            skipped += bad.len();
-            bad.iter().for_each(|why| bar.line(format!("skipped: {why}")));
-            bar.add((loaded.as_ref().map_or(0, |l| l.sources.len()) + bad.len()) as u64);
-            loaded.map_or(Ok(()), &mut each)?;
+            // Whoever reads standard output may be waiting for these.
+            outputs.iter_mut().try_for_each(Predictions::flush)
+        })?;
+        outputs.into_iter().try_for_each(Predictions::finish)
+    }
+
+    /// Standard output, and the file of `--predictions`.
+    fn open_predictions(&self) -> Result<Vec<Predictions>> {
+        let classes = &self.network.spec.classes;
+        let mut outputs = Vec::new();
+        if self.config.predictions.as_deref() != Some(Path::new("-")) {
+            let named = self.config.top_k.iter().max().copied();
+            let form = match self.config.format {
+                Format::Text => Form::Text(named.unwrap_or(NAMED_CLASSES)),
+                Format::Json => Form::Json,
+                Format::Csv => Form::Csv,
+            };
+            outputs.push(Predictions::to_stdout(form, classes)?);
+        }
+        if let Some(path) = &self.config.predictions {
+            outputs.push(Predictions::create(path, classes)?);
+        }
+        Ok(outputs)
+    }
+
+    /// Evaluates the network on images whose classes are known.
+    fn report(&self, checkpoint: &Path, found: Found) -> Result<Outcome> {
+        let config = self.config;
+        let folder = found.name.clone();
+        let total = found.total.unwrap_or_default();
+        let mut collector = Collector::new(config, total, self.network)?;
+        let batch_size = config.batch_size.unwrap_or(self.network.spec.batch_size);
+        let mut tally = Tally::new(&*self.network.loss, batch_size);
+        let mut paths: Vec<PathBuf> = Vec::new();
+        self.for_each_batch(found, |loaded| {
+            let before = tally.count();
+            let kind = self.arithmetic.kind;
+            let logits = tally.add(&self.network.model, &loaded.batch, kind)?;
+            for (i, (row, source)) in logits.iter().zip(&loaded.sources).enumerate() {
+                let label = source.label.unwrap_or_default();
+                let name = || Ok(source.name().into_owned());
+                collector.push(before + i, label, row, name)?;
+            }
+            if config.html.is_some() || config.samples.is_some() {
+                paths.extend(loaded.sources.into_iter().map(|source| source.path));
+            }
+            Ok(())
+        })?;
+        if tally.count() == 0 {
+            return Err(Error::failed(format_args!(
+                "{folder}: none of the images can be read"
+            )));
+        }
+        let collected = collector.finish()?;
+        let outcome = collected.outcome(
+            &checkpoint.display().to_string(),
+            Images::Folder(folder),
+            batch_size,
+            tally.finish(),
+            &self.network.spec.classes,
+        );
+        self.write_pictures(checkpoint, &outcome, &collected, &paths)?;
+        Ok(outcome)
+    }
+
+    /// Writes `--html` and `--samples`.
+    fn write_pictures(
+        &self,
+        checkpoint: &Path,
+        outcome: &Outcome,
+        collected: &Collected,
+        paths: &[PathBuf],
+    ) -> Result<()> {
+        if let Some(page) = &self.config.html {
+            html::write(page, outcome, &collected.mistakes, |image| {
+                read::picture(&paths[image.index])
+            })?;
+        }
+        if let Some(folder) = &self.config.samples {
+            samples::write(folder, checkpoint, outcome, &collected.samples, |image| {
+                read::picture(&paths[image.index])
+            })?;
         }
         Ok(())
-    });
-    bar.finish();
-    if skipped > 0 {
-        let images = if skipped == 1 { "image was" } else { "images were" };
-        progress::note(format_args!(
-            "{} {images} skipped",
-            progress::count(skipped as u64)
-        ));
     }
-    result
+
+    /// Decodes the images on all cores, ahead of the network, and hands them over in
+    /// batches, in order.
+    fn for_each_batch(
+        &self,
+        found: Found,
+        mut each: impl FnMut(Loaded) -> Result<()>,
+    ) -> Result<()> {
+        let total = found.total.map(|n| n as u64);
+        let mut bar = Progress::new("evaluating", total, Unit::Count("images"));
+        let mut skipped = 0;
+        let result = std::thread::scope(|scope| {
+            let (sender, receiver) = mpsc::sync_channel(AHEAD);
+            // The network stays on this thread.
+            let reader = self.reader;
+            let device = self.arithmetic.device;
+            let skip_bad = self.config.skip_bad;
+            let mut sources = found.sources;
+            scope.spawn(move || {
+                let mut count = 0;
+                loop {
+                    let chunk = evaluation::chunk(reader.input());
+                    let next: Result<Vec<Source>> =
+                        sources.by_ref().take(chunk).collect();
+                    let is_over = next.as_ref().is_ok_and(Vec::is_empty);
+                    let loaded = next.and_then(|next| {
+                        interrupt::check()?;
+                        let first = count;
+                        count += next.len();
+                        reader.load(next, first, skip_bad, device)
+                    });
+                    let is_error = loaded.is_err();
+                    // Sending fails when the receiver has stopped because of an error.
+                    if is_over || sender.send(loaded).is_err() || is_error {
+                        break;
+                    }
+                }
+            });
+            for loaded in receiver {
+                let (loaded, bad) = loaded?;
+                skipped += bad.len();
+                for why in &bad {
+                    bar.line(format!("skipped: {why}"));
+                }
+                let good = loaded.as_ref().map_or(0, |loaded| loaded.sources.len());
+                bar.add((good + bad.len()) as u64);
+                if let Some(loaded) = loaded {
+                    each(loaded)?;
+                }
+            }
+            Ok(())
+        });
+        bar.finish();
+        if skipped > 0 {
+            let images = if skipped == 1 { "image was" } else { "images were" };
+            let skipped = progress::count(skipped as u64);
+            progress::note(format_args!("{skipped} {images} skipped"));
+        }
+        result
+    }
 }

@@ -1,4 +1,4 @@
-//! The arguments sorted: checkpoints, and images to use one on.
+//! Sorts the arguments into checkpoints and images to use one on.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -8,20 +8,18 @@ use torchmill::dataset::is_image_name;
 use torchmill::run::{self, RunDir};
 use torchmill::{Context, Error, Result, suggest};
 
-use crate::args::Args;
-
-/// What the arguments are.
+/// The arguments.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Inputs {
     /// Checkpoint files.
     pub checkpoints: Vec<PathBuf>,
     /// Where images come from.
-    pub images: Vec<Place>,
+    pub images: Vec<ImageSource>,
 }
 
 /// Where images come from.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum ImageSource {
     /// One image file.
     File(PathBuf),
     /// A folder of images, followed to any depth.
@@ -31,55 +29,29 @@ pub enum Place {
 }
 
 impl Inputs {
-    /// Sorts the arguments by their names' endings, files of other names by their first
-    /// bytes, folders by what is in them. What is not there is taken for a checkpoint
-    /// unless its name is an image's. An error where they, or options with them, make no
-    /// sense, or a checkpoint is not there.
-    pub fn sort(args: &Args) -> Result<Self> {
-        let inputs = Self::of(&args.inputs)?;
-        let stdout = |file: &Option<PathBuf>| file.as_deref() == Some(Path::new("-"));
-        if stdout(&args.predictions) && stdout(&args.html) {
-            return Err(Error::usage(
-                "--predictions and --html cannot both go to standard output (-)",
-            ));
-        }
-        let for_images =
-            [("--transform", args.transform.is_some()), ("--skip-bad", args.skip_bad)];
-        if let Some((option, _)) =
-            for_images.iter().find(|(_, given)| *given && inputs.images.is_empty())
-        {
-            return Err(Error::usage(format_args!(
-                "{option} is for images, and none are given: shards are as prep made them"
-            )));
-        }
-        for (name, file) in [("--predictions", &args.predictions), ("--html", &args.html)]
-        {
-            if file.is_some() && inputs.checkpoints.len() > 1 {
-                return Err(Error::usage(format_args!(
-                    "{name} takes one checkpoint at a time"
-                )));
-            }
-        }
-        Ok(inputs)
-    }
-
-    fn of(arguments: &[PathBuf]) -> Result<Self> {
+    /// Sorts the arguments by the endings of their names, files with other names by their
+    /// first bytes, and folders by what is in them. A path that does not exist is taken
+    /// for a checkpoint unless its name is an image's.
+    ///
+    /// # Errors
+    /// If there is no checkpoint, one does not exist, or several are given with images.
+    pub fn sort(arguments: &[PathBuf]) -> Result<Self> {
         let mut inputs = Self::default();
         for path in arguments {
             if path == Path::new("-") {
-                if inputs.images.contains(&Place::Stdin) {
+                if inputs.images.contains(&ImageSource::Stdin) {
                     return Err(Error::usage("- (standard input) is given twice"));
                 }
-                inputs.images.push(Place::Stdin);
+                inputs.images.push(ImageSource::Stdin);
             } else if path.is_dir() {
                 match checkpoint_of(path)? {
                     Some(checkpoint) => inputs.checkpoints.push(checkpoint),
-                    None => inputs.images.push(Place::Folder(path.clone())),
+                    None => inputs.images.push(ImageSource::Folder(path.clone())),
                 }
             } else if is_image(path)? {
-                inputs.images.push(Place::File(path.clone()));
+                inputs.images.push(ImageSource::File(path.clone()));
             } else {
-                there(path)?;
+                check_exists(path)?;
                 inputs.checkpoints.push(path.clone());
             }
         }
@@ -100,11 +72,11 @@ impl Inputs {
     }
 }
 
-/// A run's last checkpoint, where the folder is a run's (or its `checkpoints`); `None`
-/// for another folder.
+/// A run's last checkpoint, if the folder is a run's (or its `checkpoints`); `None` for
+/// another folder.
 ///
 /// The last rather than the best: `best` was chosen by its accuracy on the very images
-/// that it would be tested on, unless there was a validation split.
+/// that it would be tested on, unless the run had a validation split.
 fn checkpoint_of(folder: &Path) -> Result<Option<PathBuf>> {
     for last in
         ["checkpoints/last.safetensors", "last.safetensors"].map(|name| folder.join(name))
@@ -140,8 +112,11 @@ fn checkpoint_of(folder: &Path) -> Result<Option<PathBuf>> {
     Ok(None)
 }
 
-/// Makes sure that something is at this path; an error names what was probably meant.
-pub fn there(path: &Path) -> Result<()> {
+/// Checks that a path exists.
+///
+/// # Errors
+/// If it does not; the error names what was probably meant.
+pub fn check_exists(path: &Path) -> Result<()> {
     match path.metadata() {
         Err(e) if e.kind() == io::ErrorKind::NotFound => {
             let folder = path
@@ -199,7 +174,7 @@ mod tests {
         let there = |name: &&str| {
             if *name == "-" { PathBuf::from("-") } else { folder.join(name) }
         };
-        Inputs::of(&names.iter().map(there).collect::<Vec<_>>())
+        Inputs::sort(&names.iter().map(there).collect::<Vec<_>>())
     }
 
     #[test]
@@ -223,10 +198,10 @@ mod tests {
                 .unwrap();
         assert_eq!(inputs.checkpoints, [at("run/checkpoints/last.safetensors")]);
         let places = [
-            Place::File(at("missing.JPG")),
-            Place::Folder(at("photos")),
-            Place::Stdin,
-            Place::File(at("upload")),
+            ImageSource::File(at("missing.JPG")),
+            ImageSource::Folder(at("photos")),
+            ImageSource::Stdin,
+            ImageSource::File(at("upload")),
         ];
         assert_eq!(inputs.images, places);
         for (name, hint) in [

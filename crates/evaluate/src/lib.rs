@@ -1,8 +1,8 @@
-//! What `evaluate` does without libtorch: the command line, what its arguments are, the
-//! table of runs.
+//! What `evaluate` does without libtorch: the command line, the table of runs.
 
 pub mod args;
 pub mod compare;
+pub mod config;
 pub mod csv_table;
 pub mod inputs;
 pub mod text;

@@ -1,11 +1,13 @@
-//! `evaluate`: saved checkpoints and shards or images in, a report out; or a table of
-//! runs. This half reads the command line and refuses what is wrong with it; the one that
-//! is linked with libtorch, torch.rs, does the work.
+//! `evaluate`: evaluates checkpoints on shards or images and prints a report, or compares
+//! runs.
+//!
+//! This half reads the command line and refuses what is wrong with it. The half that is
+//! linked with libtorch, torch.rs, evaluates.
 
 use std::process::ExitCode;
 
 use evaluate::args::Args;
-use evaluate::inputs::Inputs;
+use evaluate::config::Command;
 use evaluate::{BUILT_WITH, compare};
 use torchmill::{Result, cli, libtorch};
 
@@ -14,9 +16,8 @@ fn main() -> ExitCode {
 }
 
 fn run(args: Args) -> Result<()> {
-    if args.compare {
-        return compare::run(&args);
+    match Command::new(args)? {
+        Command::Compare(config) => compare::run(&config),
+        Command::Evaluate(_) => libtorch::become_half("evaluate", BUILT_WITH),
     }
-    Inputs::sort(&args)?;
-    libtorch::become_half("evaluate", BUILT_WITH)
 }

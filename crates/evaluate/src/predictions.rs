@@ -8,8 +8,10 @@ use std::path::Path;
 use serde::Serialize;
 use serde::ser::Serializer;
 use torchmill::atomic::AtomicFile;
+use torchmill::metric::argmax;
 use torchmill::{Error, Result};
-use torchmill_nn::evaluation::argmax;
+
+use crate::metrics::ranked_classes;
 
 /// What the network says of one image.
 pub struct Prediction<'a> {
@@ -28,13 +30,13 @@ pub struct Prediction<'a> {
 /// How predictions are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
-    /// A row an image.
+    /// A row for each image.
     Csv,
-    /// An object a line.
+    /// An object on each line.
     JsonLines,
     /// One array of objects.
     Json,
-    /// A line an image: so many classes with their probabilities.
+    /// A line for each image: this many classes with their probabilities.
     Text(usize),
 }
 
@@ -210,9 +212,7 @@ impl Serialize for Probabilities<'_> {
 
 /// `photo.jpg: cat 92.3 %, dog 5.1 %, frog 1.2 %`.
 fn line(image: &Prediction, object: &Object, classes: &[String], k: usize) -> String {
-    let mut order: Vec<usize> = (0..image.outputs.len()).collect();
-    // The first of equal outputs comes first, as in argmax.
-    order.sort_by(|&a, &b| image.outputs[b].total_cmp(&image.outputs[a]));
+    let order = ranked_classes(image.outputs);
     let named = order.iter().take(k).map(|&i| {
         format!("{} {:.1} %", name(classes, i), image.probabilities[i] * 100.0)
     });

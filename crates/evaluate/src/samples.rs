@@ -1,6 +1,6 @@
-//! `--samples`: some images and what the network takes them for, one picture a
-//! checkpoint. They are the same images each time, so that the pictures of a run's
-//! checkpoints show how it learns; `scalars --images` takes them to TensorBoard.
+//! `--samples`: some images and the network's predictions, a picture for each checkpoint.
+//! The images are the same each time, so the pictures of a run's checkpoints show how it
+//! learns; `scalars --images` takes them to TensorBoard.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -9,17 +9,17 @@ use torchmill::sheet::{self, Caption, Picture, Section};
 use torchmill::transform::Image;
 use torchmill::{Error, Result, atomic, progress};
 
-use crate::collect::Example;
+use crate::collector::Example;
 use crate::outcome::Outcome;
 
 /// Pictures in a row: TensorBoard shows the whole in 320 pixels.
 const COLUMNS: usize = 4;
 
-/// Makes sure that no checkpoint's picture takes the place of another's.
+/// Checks that no two checkpoints would be drawn in the same file.
 pub fn check_names(checkpoints: &[PathBuf]) -> Result<()> {
     let mut named: HashMap<String, PathBuf> = HashMap::new();
     for path in checkpoints {
-        let real = followed(path);
+        let real = real_path(path);
         if let Some(other) = named.insert(name(path), real.clone())
             && other != real
         {
@@ -34,9 +34,9 @@ pub fn check_names(checkpoints: &[PathBuf]) -> Result<()> {
     Ok(())
 }
 
-/// Draws the images with their classes and what they were taken for, into a PNG in
-/// `folder` that is called after the checkpoint (`last.safetensors` after the one that it
-/// points at); `picture` finds an image.
+/// Draws the images with their classes and predictions into a PNG in `folder`. It is named
+/// after the checkpoint, and `last.safetensors` after the file that it points to. `picture`
+/// gives an image.
 pub fn write(
     folder: &Path,
     checkpoint: &Path,
@@ -60,7 +60,7 @@ pub fn write(
     let heading = format!(
         "{} on {}: accuracy {:.2} %. Under each its class, and what it is taken for",
         name(checkpoint),
-        outcome.images(),
+        outcome.describe_images(),
         100.0 * outcome.evaluation.accuracy()
     );
     let pictures = samples.iter().map(drawn).collect::<Result<_>>()?;
@@ -79,12 +79,12 @@ pub fn write(
     Ok(())
 }
 
-/// The file that a link such as `last.safetensors` stands for.
-fn followed(path: &Path) -> PathBuf {
-    // What is not there is told when it is read as a checkpoint.
+/// The file that a link such as `last.safetensors` points to.
+fn real_path(path: &Path) -> PathBuf {
+    // A path that does not exist is an error when it is read as a checkpoint.
     path.canonicalize().unwrap_or_else(|_| path.to_owned())
 }
 
 fn name(checkpoint: &Path) -> String {
-    followed(checkpoint).file_stem().unwrap_or_default().to_string_lossy().into_owned()
+    real_path(checkpoint).file_stem().unwrap_or_default().to_string_lossy().into_owned()
 }

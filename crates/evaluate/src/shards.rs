@@ -4,83 +4,93 @@ use std::path::{Path, PathBuf};
 
 use torchmill::Result;
 use torchmill::progress::{Progress, Unit};
-use torchmill_nn::evaluation;
+use torchmill_nn::evaluation::{self, Evaluation};
 use torchmill_nn::loader::Dataset;
 
-use crate::args::Args;
-use crate::collect::Collector;
+use crate::collector::Collector;
+use crate::config::Config;
 use crate::html;
-use crate::network::{self, Arithmetic};
-use crate::outcome::{On, Outcome};
+use crate::network::{self, Arithmetic, Network};
+use crate::outcome::{Images, Outcome};
 use crate::samples;
 
-/// Evaluates each checkpoint on the shards of its run, or of `--data`, and adds what it
-/// found to `outcomes`: where one cannot be evaluated, those before it are there.
-pub fn evaluate(
-    args: &Args,
-    checkpoints: &[PathBuf],
-    outcomes: &mut Vec<Outcome>,
-) -> Result<()> {
-    let arithmetic = Arithmetic::of(args)?;
+/// Evaluates each checkpoint on the shards of its run, or of `--data`.
+///
+/// Each result is added to `outcomes`, so that an error leaves those of the checkpoints
+/// before it.
+pub fn evaluate(config: &Config, outcomes: &mut Vec<Outcome>) -> Result<()> {
+    let arithmetic = Arithmetic::of(config)?;
     let mut opened: Option<(PathBuf, Dataset)> = None;
-    for path in checkpoints {
-        let folder = network::data_folder(args, path)?;
-        let dataset = match opened.take().filter(|(open, _)| *open == folder) {
-            Some((_, dataset)) => dataset,
-            None => Dataset::open(&folder, &args.split)?,
+    for path in &config.checkpoints {
+        let folder = network::data_folder(config, path)?;
+        // Checkpoints of one run share their shards.
+        let dataset = match opened.take() {
+            Some((open, dataset)) if open == folder => dataset,
+            _ => Dataset::open(&folder, &config.split)?,
         };
-        outcomes.push(one(args, path, &dataset, arithmetic)?);
+        outcomes.push(evaluate_one(config, path, &dataset, arithmetic)?);
         opened = Some((folder, dataset));
     }
     Ok(())
 }
 
-fn one(
-    args: &Args,
+fn evaluate_one(
+    config: &Config,
     path: &Path,
     dataset: &Dataset,
     arithmetic: Arithmetic,
 ) -> Result<Outcome> {
-    let network = network::load(args, path, Some(dataset), arithmetic.device)?;
+    let network = network::load(config, path, Some(dataset), arithmetic.device)?;
     network::check_data(path, &network.spec, dataset)?;
     let set = dataset.set();
-    let mut collector =
-        Collector::new(args, set.len(), &network.spec.classes, &*network.loss)?;
-    let batch_size = args.batch_size.map_or(network.spec.batch_size, |n| n as usize);
-    let mut bar =
-        Progress::new("evaluating", Some(set.len() as u64), Unit::Count("images"));
-    let kind = arithmetic.kind;
-    let evaluation = evaluation::evaluate(
-        &network.model,
-        dataset,
-        &*network.loss,
-        batch_size,
-        kind,
-        |i, outputs| {
-            bar.add(1);
-            collector.push(i, set.label(i)? as usize, outputs, || set.source(i))
-        },
-    );
-    bar.finish();
-    let evaluation = evaluation.map_err(|e| e.within(path.display()))?;
+    let mut collector = Collector::new(config, set.len(), &network)?;
+    let batch_size = config.batch_size.unwrap_or(network.spec.batch_size);
+    let evaluation = run(&network, dataset, batch_size, arithmetic, &mut collector)
+        .map_err(|e| e.within(path.display()))?;
     let collected = collector.finish()?;
-    let outcome = Outcome {
-        checkpoint: path.display().to_string(),
-        on: On::Split(args.split.clone()),
+    let outcome = collected.outcome(
+        &path.display().to_string(),
+        Images::Split(config.split.clone()),
         batch_size,
         evaluation,
-        figures: collected.figures,
-        classes: network.spec.classes,
-    };
-    if let Some(page) = &args.html {
+        &network.spec.classes,
+    );
+    if let Some(page) = &config.html {
         html::write(page, &outcome, &collected.mistakes, |image| {
             html::stored_picture(set, image.index)
         })?;
     }
-    if let Some(folder) = &args.samples {
+    if let Some(folder) = &config.samples {
         samples::write(folder, path, &outcome, &collected.samples, |image| {
             html::stored_picture(set, image.index)
         })?;
     }
     Ok(outcome)
+}
+
+/// Runs the network over all images, with a progress bar.
+fn run(
+    network: &Network,
+    dataset: &Dataset,
+    batch_size: usize,
+    arithmetic: Arithmetic,
+    collector: &mut Collector,
+) -> Result<Evaluation> {
+    let set = dataset.set();
+    let total = Some(set.len() as u64);
+    let mut bar = Progress::new("evaluating", total, Unit::Count("images"));
+    let evaluation = evaluation::evaluate(
+        &network.model,
+        dataset,
+        &*network.loss,
+        batch_size,
+        arithmetic.kind,
+        |index, outputs| {
+            bar.add(1);
+            let label = set.label(index)? as usize;
+            collector.push(index, label, outputs, || set.source(index))
+        },
+    );
+    bar.finish();
+    evaluation
 }

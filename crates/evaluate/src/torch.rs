@@ -1,24 +1,25 @@
-//! `evaluate-torch`: the half of `evaluate` that is linked with libtorch, and does the
-//! work.
+//! `evaluate-torch`: the half of `evaluate` that is linked with libtorch.
 
-mod collect;
-mod figures;
+mod classes;
+mod collector;
 mod html;
 mod images;
+mod metrics;
 mod network;
 mod outcome;
 mod predictions;
 mod report;
+mod run_folder;
 mod samples;
 mod shards;
-mod tables;
 
 use evaluate::args::Args;
-use evaluate::inputs::Inputs;
-use evaluate::{args, csv_table, inputs, text};
-use std::path::Path;
+use evaluate::config::{Command, Config};
+use evaluate::{args, compare, config, csv_table, inputs, text};
 use torchmill::{Result, cli, memory, progress};
 use torchmill_nn::exit;
+
+use outcome::Outcome;
 
 fn main() {
     memory::keep_freed();
@@ -26,35 +27,34 @@ fn main() {
 }
 
 fn run(args: Args) -> Result<()> {
-    let inputs = Inputs::sort(&args)?;
-    if args.samples.is_some() {
-        samples::check_names(&inputs.checkpoints)?;
+    match Command::new(args)? {
+        Command::Compare(config) => compare::run(&config),
+        Command::Evaluate(config) => evaluate(&config),
     }
-    let mut failed = Ok(());
-    let outcomes = match &inputs.images[..] {
-        [] => {
-            let mut outcomes = Vec::new();
-            failed = shards::evaluate(&args, &inputs.checkpoints, &mut outcomes);
-            if outcomes.is_empty() {
-                return failed;
-            }
-            outcomes
-        }
-        // Without labels there is nothing to report: what the images are has been
-        // printed.
-        places => match images::classify(&args, &inputs.checkpoints[0], places)? {
-            Some(outcome) => vec![outcome],
-            None => return Ok(()),
-        },
+}
+
+fn evaluate(config: &Config) -> Result<()> {
+    if config.samples.is_some() {
+        samples::check_names(&config.checkpoints)?;
+    }
+    let mut outcomes = Vec::new();
+    // What was evaluated before an error is still reported.
+    let result = if config.images.is_empty() {
+        shards::evaluate(config, &mut outcomes)
+    } else {
+        images::evaluate(config, &mut outcomes)
     };
-    // The report must not run into what else is on the same stream.
-    if [&args.predictions, &args.html]
-        .into_iter()
-        .flatten()
-        .any(|file| file == Path::new("-"))
-    {
-        progress::note(report::text(&outcomes, &args).trim_end());
-        return failed;
+    if outcomes.is_empty() {
+        return result;
     }
-    report::print(&outcomes, &args).and(failed)
+    report(config, &outcomes).and(result)
+}
+
+fn report(config: &Config, outcomes: &[Outcome]) -> Result<()> {
+    if config.writes_to_stdout() {
+        // The report must not be mixed with what else is on standard output.
+        progress::note(report::text(outcomes, config).trim_end());
+        return Ok(());
+    }
+    report::print(outcomes, config)
 }

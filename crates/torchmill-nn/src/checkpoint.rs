@@ -1,30 +1,42 @@
 //! Checkpoints, the article's two ways, as safetensors files.
 //!
-//! *Full*: the state dict, with the [`Spec`] as JSON under the key `torchmill` of the file's metadata.
-//! *Weights only*: the state dict alone. Either way the tensors are named, shaped and laid out as PyTorch's,
-//! so `load_state_dict(load_file(path))` works with `strict=True`. Read are these, and
-//! the state dicts that `torch.save` writes, told by their first bytes.
+//! *Full*: the state dict, and in the file's metadata the [`Spec`]. *Weights only*: the
+//! state dict alone. In both the tensors have PyTorch's names, shapes and layout, so
+//! `load_state_dict(load_file(path))` works with `strict=True`. The metadata also has a
+//! checksum of everything else, which reading checks if it is there.
+//!
+//! Read are these files, other programs' safetensors files, and the state dicts that
+//! `torch.save` writes. The first bytes tell them apart.
 
 use std::collections::HashMap;
+use std::fs::File;
 use std::path::Path;
 
+use memmap2::Mmap;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use serde_json::Value;
 use tch::{Device, Kind, Tensor, no_grad};
 use torchmill::{Context, Error, Result, atomic};
 
 use crate::model::Model;
 use crate::spec::Spec;
-use crate::{torch_error, torch_save};
+use crate::state_dict::{DType, Entry, FileBytes, StateDict, View};
+use crate::{foreign, torch_error, torch_save};
 
-/// The metadata key that holds the spec. There is no other, since their order in a file
-/// would be random.
+/// The key of the metadata. There is only one, because the order of several would be
+/// random.
 const KEY: &str = "torchmill";
+
+/// How the metadata begins if it has a checksum: eight hexadecimal digits follow, and a
+/// quote.
+const CHECKSUM: &str = r#"{"crc32c":""#;
 
 /// What was read from a checkpoint.
 pub struct Checkpoint {
-    /// The tensors by name, on the CPU.
-    pub tensors: Vec<(String, Tensor)>,
-    /// The network's structure, where the file holds it.
+    /// The tensors by name. They are read from the file, which is mapped, when they are
+    /// used.
+    pub tensors: StateDict,
+    /// The network's structure, if the file holds it.
     pub spec: Option<Spec>,
 }
 
@@ -33,24 +45,32 @@ pub fn encode(model: &Model, spec: Option<&Spec>) -> Result<Vec<u8>> {
     let mut arrays = Vec::new();
     for named in model.state_dict() {
         let tensor = no_grad(|| named.tensor.to_device(Device::Cpu).contiguous());
-        let (dtype, bytes) = match tensor.kind() {
-            Kind::Int64 => (Dtype::I64, raw::<i64, 8>(&tensor, i64::to_le_bytes)?),
-            _ => (Dtype::F32, raw::<f32, 4>(&tensor, f32::to_le_bytes)?),
+        let (dtype, kind) = match tensor.kind() {
+            Kind::Int64 => (Dtype::I64, Kind::Int64),
+            _ => (Dtype::F32, Kind::Float),
         };
+        let bytes = bytes_of(&tensor.to_kind(kind))?;
         let shape: Vec<usize> = tensor.size().iter().map(|&n| n as usize).collect();
         arrays.push((named.name.clone(), dtype, shape, bytes));
     }
-    let views = arrays.iter().map(|(name, dtype, shape, bytes)| {
-        TensorView::new(*dtype, shape.clone(), bytes)
-            .map(|view| (name, view))
-            .map_err(Error::failed)
-    });
-    let views = views.collect::<Result<Vec<_>>>()?;
-    let metadata = spec
-        .map(|s| Ok::<_, Error>(HashMap::from([(KEY.to_owned(), s.to_json()?)])))
-        .transpose()?;
-    safetensors::serialize(views, metadata)
+    let mut views = Vec::new();
+    for (name, dtype, shape, bytes) in &arrays {
+        let view =
+            TensorView::new(*dtype, shape.clone(), bytes).map_err(Error::failed)?;
+        views.push((name.as_str(), view));
+    }
+    let spec = spec.map(Spec::to_json).transpose()?;
+    let metadata = metadata_with_checksum(&views, spec.as_deref());
+    let metadata = HashMap::from([(KEY.to_owned(), metadata)]);
+    safetensors::serialize(views, Some(metadata))
         .map_err(|e| Error::failed(format_args!("the checkpoint: {e}")))
+}
+
+/// A contiguous CPU tensor's elements as little-endian bytes.
+fn bytes_of(tensor: &Tensor) -> Result<Vec<u8>> {
+    let mut bytes = vec![0; tensor.numel() * tensor.kind().elt_size_in_bytes()];
+    tensor.f_copy_data_u8(&mut bytes, tensor.numel()).map_err(|e| torch_error(&e))?;
+    Ok(bytes)
 }
 
 /// Writes a checkpoint, complete or not at all, and returns the CRC-32C of its bytes.
@@ -65,82 +85,162 @@ pub fn checksum(bytes: &[u8]) -> u32 {
     crc32c::crc32c(bytes)
 }
 
-/// Reads a checkpoint: safetensors, or a state dict that `torch.save` wrote.
+/// Reads a checkpoint: a safetensors file, or a state dict that `torch.save` wrote.
+///
+/// # Errors
+/// If the file cannot be read, is something else, or is damaged.
 pub fn read(path: &Path) -> Result<Checkpoint> {
-    let by_name = || path.extension().is_some_and(|e| e == "pt" || e == "pth");
-    // Lightning's .ckpt and many another name hold what torch.save writes.
-    if torch_save::is_one(path)? || by_name() {
-        read_torch_save(path)
-    } else {
-        read_safetensors(path)
+    let file = File::open(path).doing("read", path)?;
+    let about = file.metadata().doing("read", path)?;
+    if !about.is_file() {
+        return Err(Error::failed(format_args!("{} is not a file", path.display())));
     }
+    if about.len() == 0 {
+        return Err(Error::failed(format_args!("{} is empty", path.display())));
+    }
+    // SAFETY: the map is valid as long as nobody shortens the file. torchmill never
+    // changes a checkpoint in place: a new file is renamed over it, and the map stays on
+    // the old one.
+    let map = unsafe { Mmap::map(&file) }.doing("read", path)?;
+    of_file(Box::new(map)).map_err(|e| e.within(path.display()))
 }
 
-fn read_safetensors(path: &Path) -> Result<Checkpoint> {
-    let bytes = std::fs::read(path).doing("read", path)?;
-    decode(&bytes).map_err(|e| e.within(path.display()))
+/// Reads a checkpoint from a file's bytes.
+pub fn decode(bytes: impl Into<Vec<u8>>) -> Result<Checkpoint> {
+    let bytes: Vec<u8> = bytes.into();
+    of_file(Box::new(bytes))
 }
 
-/// Reads a checkpoint from a safetensors file's bytes.
-pub fn decode(bytes: &[u8]) -> Result<Checkpoint> {
+fn of_file(file: FileBytes) -> Result<Checkpoint> {
+    let bytes = (*file).as_ref();
+    let (entries, spec) = if torch_save::is_one(bytes) {
+        (torch_save::read(bytes)?, None)
+    } else {
+        read_safetensors(bytes)?
+    };
+    Ok(Checkpoint { tensors: StateDict::of_file(file, entries), spec })
+}
+
+fn read_safetensors(bytes: &[u8]) -> Result<(Vec<Entry>, Option<Spec>)> {
+    if let Some(other) = foreign::describe(bytes) {
+        return Err(Error::failed(other));
+    }
     let damaged = |e: safetensors::SafeTensorError| {
         Error::failed(format_args!(
-            "is not a whole safetensors file ({e}): it is damaged or something else"
+            "is not a whole safetensors file ({e}): it is damaged"
         ))
     };
-    let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(damaged)?;
-    let spec = metadata.metadata().as_ref().and_then(|m| m.get(KEY));
-    let spec = spec.map(|text| Spec::from_json(text)).transpose()?;
+    let (header_length, metadata) = SafeTensors::read_metadata(bytes).map_err(damaged)?;
     let file = SafeTensors::deserialize(bytes).map_err(damaged)?;
-    let mut tensors = Vec::new();
-    for (name, view) in file.iter() {
-        let kind = match view.dtype() {
-            Dtype::F32 => Kind::Float,
-            Dtype::F64 => Kind::Double,
-            Dtype::F16 => Kind::Half,
-            Dtype::BF16 => Kind::BFloat16,
-            Dtype::I64 => Kind::Int64,
-            other => {
-                return Err(Error::failed(format_args!(
-                    "`{name}` is {other:?}: a state dict's are floats"
-                )));
-            }
-        };
-        let shape: Vec<i64> = view.shape().iter().map(|&n| n as i64).collect();
-        let tensor = Tensor::f_from_data_size(view.data(), &shape, kind)
-            .map_err(|e| torch_error(&e))?;
-        tensors.push((name.to_owned(), tensor));
+    let text = metadata.metadata().as_ref().and_then(|m| m.get(KEY));
+    let text = text.map(String::as_str);
+    let spec = check_metadata(&file, text)?;
+    // The data comes after the header, whose length is in the first eight bytes.
+    let data_start = 8 + header_length;
+    let mut entries = Vec::new();
+    for (name, info) in metadata.tensors() {
+        let dtype = DType::of_safetensors(info.dtype).ok_or_else(|| {
+            Error::failed(format_args!(
+                "`{name}` is {:?}, which no state dict that is supported has",
+                info.dtype
+            ))
+        })?;
+        let (start, end) = info.data_offsets;
+        let range = data_start + start..data_start + end;
+        let shape = info.shape.iter().map(|&n| n as i64).collect();
+        let view = View::dense(dtype, range, shape);
+        view.check(bytes.len()).map_err(|e| e.within(format_args!("tensor `{name}`")))?;
+        entries.push(Entry::in_file(&name, view));
     }
-    tensors.sort_by(|a, b| a.0.cmp(&b.0));
-    Ok(Checkpoint { tensors, spec })
+    entries.sort_by(|a, b| a.name().cmp(b.name()));
+    Ok((entries, spec))
 }
 
-fn read_torch_save(path: &Path) -> Result<Checkpoint> {
-    let tensors = torch_save::read(path)?;
-    let tensors = tensors.into_iter().map(|saved| {
-        let kind = match saved.dtype {
-            torch_save::DType::Float32 => Kind::Float,
-            torch_save::DType::Float64 => Kind::Double,
-            torch_save::DType::Float16 => Kind::Half,
-            torch_save::DType::BFloat16 => Kind::BFloat16,
-            torch_save::DType::Int64 => Kind::Int64,
-        };
-        let tensor = Tensor::f_from_data_size(&saved.bytes, &saved.shape, kind)
-            .map_err(|e| torch_error(&e))?;
-        Ok((saved.name, tensor))
-    });
-    Ok(Checkpoint {
-        tensors: tensors.collect::<Result<_>>().map_err(|e| e.within(path.display()))?,
-        spec: None,
-    })
+/// The metadata: the spec's JSON object with a checksum as its first key. Without a spec
+/// the checksum is the only one.
+fn metadata_with_checksum(tensors: &[(&str, TensorView)], spec: Option<&str>) -> String {
+    let spec = spec.unwrap_or("{}");
+    let crc = content_checksum(tensors, spec);
+    let rest = spec.trim_start_matches('{');
+    let comma = if rest == "}" { "" } else { "," };
+    format!("{CHECKSUM}{crc:08x}\"{comma}{rest}")
 }
 
-/// A contiguous CPU tensor's elements as little-endian bytes.
-fn raw<T: tch::kind::Element + Default + Copy, const SIZE: usize>(
-    tensor: &Tensor,
-    bytes: impl Fn(T) -> [u8; SIZE],
-) -> Result<Vec<u8>> {
-    let mut values = vec![T::default(); tensor.numel()];
-    tensor.f_copy_data(&mut values, tensor.numel()).map_err(|e| torch_error(&e))?;
-    Ok(values.into_iter().flat_map(bytes).collect())
+/// Checks the metadata's checksum, if it has one, and returns the spec, if it has one.
+fn check_metadata(file: &SafeTensors, text: Option<&str>) -> Result<Option<Spec>> {
+    let Some(text) = text else { return Ok(None) };
+    let Some((crc, spec)) = split_checksum(text) else {
+        return parse_spec(text).map(Some);
+    };
+    let tensors: Vec<(&str, TensorView)> = file.iter().collect();
+    if content_checksum(&tensors, &spec) != crc {
+        return Err(Error::failed(
+            "has another checksum than its metadata says: it was damaged or changed after \
+             it was written",
+        ));
+    }
+    if spec == "{}" { Ok(None) } else { parse_spec(&spec).map(Some) }
 }
+
+/// The spec in a metadata text.
+///
+/// # Errors
+/// If it is not a spec, or has a number that is larger than any size of a layer: sums and
+/// products of sizes would overflow.
+fn parse_spec(text: &str) -> Result<Spec> {
+    const LARGEST: f64 = 1e10;
+    let value: Value = serde_json::from_str(text)
+        .map_err(|e| Error::failed(format_args!("the model spec: {e}")))?;
+    if let Some(number) = number_above(&value, LARGEST) {
+        return Err(Error::failed(format_args!(
+            "the model spec has the number {number}, which no network has: it is damaged"
+        )));
+    }
+    Spec::from_json(text)
+}
+
+/// A number in a JSON value that is further from 0 than `largest`.
+fn number_above(value: &Value, largest: f64) -> Option<f64> {
+    match value {
+        Value::Number(number) => number.as_f64().filter(|n| n.abs() > largest),
+        Value::Array(items) => items.iter().find_map(|item| number_above(item, largest)),
+        Value::Object(fields) => {
+            fields.values().find_map(|item| number_above(item, largest))
+        }
+        Value::Null | Value::Bool(_) | Value::String(_) => None,
+    }
+}
+
+/// The checksum that a metadata text begins with, and the spec's JSON.
+fn split_checksum(text: &str) -> Option<(u32, String)> {
+    let rest = text.strip_prefix(CHECKSUM)?;
+    let (digits, rest) = rest.split_once('"')?;
+    let crc = u32::from_str_radix(digits, 16).ok()?;
+    if digits != format!("{crc:08x}") {
+        return None;
+    }
+    Some((crc, format!("{{{}", rest.strip_prefix(',').unwrap_or(rest))))
+}
+
+/// The CRC-32C of the spec's JSON and of every tensor, in the order of their names: the
+/// name, the type, the shape and the data, each length as a little-endian u64.
+fn content_checksum(tensors: &[(&str, TensorView)], spec: &str) -> u32 {
+    let mut tensors: Vec<&(&str, TensorView)> = tensors.iter().collect();
+    tensors.sort_by_key(|(name, _)| *name);
+    let mut crc = crc32c::crc32c(spec.as_bytes());
+    let mut add = |bytes: &[u8]| crc = crc32c::crc32c_append(crc, bytes);
+    for (name, tensor) in tensors {
+        add(&(name.len() as u64).to_le_bytes());
+        add(name.as_bytes());
+        add(format!("{:?}", tensor.dtype()).as_bytes());
+        add(&(tensor.shape().len() as u64).to_le_bytes());
+        for &size in tensor.shape() {
+            add(&(size as u64).to_le_bytes());
+        }
+        add(tensor.data());
+    }
+    crc
+}
+
+#[cfg(test)]
+mod tests;

@@ -6,7 +6,7 @@ mod load;
 pub use crate::layer::Mode;
 pub use load::Loaded;
 
-use tch::{Device, Kind, Tensor, no_grad};
+use tch::{Device, Kind, Tensor};
 use torchmill::recipe::Model as Layers;
 use torchmill::{Error, Result};
 
@@ -197,47 +197,6 @@ impl Model {
     /// Where the network lies.
     pub fn device(&self) -> Device {
         self.device
-    }
-
-    /// `load_state_dict(strict=True)`: copies the tensors in, or says every name that is
-    /// missing, unexpected or of another shape, and changes nothing.
-    pub fn load_state_dict(&mut self, tensors: &[(String, Tensor)]) -> Result<()> {
-        let find = |name: &str| tensors.iter().find(|(n, _)| n == name).map(|(_, t)| t);
-        let mut wrong = Vec::new();
-        for own in self.state_dict() {
-            match find(&own.name) {
-                None => wrong.push(format!("{} is missing", own.name)),
-                Some(t) if t.size() != own.tensor.size() => wrong.push(format!(
-                    "{} is {:?}, the network asks for {:?}",
-                    own.name,
-                    t.size(),
-                    own.tensor.size()
-                )),
-                Some(_) => {}
-            }
-        }
-        let known = |name: &str| self.state_dict().any(|own| own.name == name);
-        wrong.extend(
-            tensors
-                .iter()
-                .filter(|(n, _)| !known(n))
-                .map(|(n, _)| format!("{n} is unexpected")),
-        );
-        if !wrong.is_empty() {
-            return Err(Error::failed(format_args!(
-                "the weights are another network's: {}",
-                list(&wrong)
-            )));
-        }
-        no_grad(|| {
-            for own in self.state_dict() {
-                if let Some(t) = find(&own.name) {
-                    own.tensor.shallow_clone().f_copy_(t)?;
-                }
-            }
-            Ok(())
-        })
-        .map_err(|e| torch_error(&e))
     }
 
     fn move_to(&mut self, device: Device) -> Result<()> {

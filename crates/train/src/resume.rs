@@ -30,8 +30,9 @@ pub fn load(
     }
     let state = State::read(&state_path)?;
     let bytes = std::fs::read(path).doing("read", path)?;
-    let checkpoint = checkpoint::decode(&bytes).map_err(|e| e.within(path.display()))?;
-    if checkpoint::checksum(&bytes) != state.weights {
+    let checksum = checkpoint::checksum(&bytes);
+    let checkpoint = checkpoint::decode(bytes).map_err(|e| e.within(path.display()))?;
+    if checksum != state.weights {
         return Err(Error::failed(format_args!(
             "{} and {} do not belong together: resume from another checkpoint, or take \
              only the weights with --init",

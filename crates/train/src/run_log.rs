@@ -37,6 +37,7 @@ impl RunLog {
             seed: recipe.train.seed,
             shards: recipe.data.shards.as_deref().map(text),
             splits: splits(data),
+            classes: data.train.set().meta().classes.clone(),
             resumed_from: config.resume.as_deref().map(text),
         };
         let writer = Writer::new(config.run_dir.log());

@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::Serialize;
+use torchmill::metric::{self, Mode};
 use torchmill::recipe::{Setting, settings};
+use torchmill::run::RunDir;
+use torchmill::run::log::{self, Event, Outcome};
 use torchmill::{Context, Error, metrics};
 
 /// A run's settings and what became of its metrics.
@@ -19,9 +22,9 @@ pub struct Run {
     pub metrics: BTreeMap<String, Metric>,
     /// Epochs whose end was measured.
     pub done: u64,
-    /// Epochs asked for, where that is known.
+    /// Epochs to be done, if that is known.
     pub epochs: Option<u64>,
-    /// How its last start ended, where run.jsonl says so.
+    /// How its last start ended, if run.jsonl says so.
     pub ended: Option<Ended>,
     /// What could not be read.
     pub problems: Vec<String>,
@@ -30,7 +33,7 @@ pub struct Run {
 /// A metric's best and last value.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Metric {
-    /// The lowest of a loss or an error, the highest of anything else.
+    /// The lowest of a loss, the highest of anything else.
     pub best: f64,
     /// The epoch that it was measured in.
     pub best_epoch: u64,
@@ -38,61 +41,49 @@ pub struct Metric {
     pub last: f64,
 }
 
-/// Whether less of a metric is better.
-fn lower_is_better(tag: &str) -> bool {
-    ["loss", "error"].iter().any(|word| tag.contains(word))
-}
-
-/// The better first; what is no number last.
+/// The better first, NaN last.
 fn by_quality(tag: &str, a: f64, b: f64) -> Ordering {
-    let order = if lower_is_better(tag) { a.total_cmp(&b) } else { b.total_cmp(&a) };
+    let order = match metric::mode_of_tag(tag) {
+        Mode::Min => a.total_cmp(&b),
+        Mode::Max => b.total_cmp(&a),
+    };
     a.is_nan().cmp(&b.is_nan()).then(order)
 }
 
 /// How a run's last start ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ended {
-    /// With what was asked for: one that stopped early, or after so many steps, has,
-    /// whatever its epochs.
+    /// As planned: after its epochs or steps, or by early stopping.
     Done,
-    /// With an error: it can be gone on with, but would most likely come to it again.
+    /// With an error. Going on with it would most likely end the same way.
     Failed,
     /// Before that, or not yet.
     Unfinished,
 }
 
-/// What the last line of a run.jsonl tells of the end. `None` where there is no such
-/// file, or the line is not whole.
-fn ended(path: &Path) -> Option<Ended> {
-    let text = std::fs::read_to_string(path).ok()?;
-    let line: serde_json::Value = serde_json::from_str(text.lines().last()?).ok()?;
-    Some(
-        match (
-            line.get("event")?.as_str()?,
-            line.get("outcome").and_then(|outcome| outcome.as_str()),
-        ) {
-            ("end", Some("done")) => Ended::Done,
-            ("end", Some("interrupted" | "time is up")) => Ended::Unfinished,
-            ("end", Some(_)) => Ended::Failed,
-            ("end", None) => return None,
-            _ => Ended::Unfinished,
-        },
-    )
+/// How a run ended, from the last event of its run.jsonl. `None` if that has none.
+fn ended(run: &RunDir) -> Option<Ended> {
+    let last = log::read(&run.log()).ok()?.pop()?;
+    let Event::End(end) = last else { return Some(Ended::Unfinished) };
+    Some(match end.outcome {
+        Outcome::Done => Ended::Done,
+        Outcome::TimeIsUp | Outcome::Interrupted => Ended::Unfinished,
+        Outcome::Failed(_) => Ended::Failed,
+    })
 }
 
 impl Run {
     /// Whether a folder is a run's.
     pub fn is_at(folder: &Path) -> bool {
-        ["config.toml", "metrics.csv", "checkpoints"]
-            .iter()
-            .any(|name| folder.join(name).exists())
+        RunDir::new(folder).is_taken()
     }
 
-    /// Reads what there is. What cannot be read is told, and is no reason not to compare
-    /// the others.
+    /// Reads the files that there are. One that cannot be read becomes a problem to report;
+    /// the other runs can still be compared.
     pub fn read(folder: &Path) -> Self {
         let mut run = Self { name: folder.display().to_string(), ..Self::default() };
-        let config = folder.join("config.toml");
+        let files = RunDir::new(folder);
+        let config = files.config();
         if config.exists() {
             let text = std::fs::read_to_string(&config).doing("read", &config);
             match text.and_then(|text| settings(&text)) {
@@ -100,14 +91,14 @@ impl Run {
                 Err(e) => run.problem("config.toml", &e),
             }
         }
-        // Steps stand in place of epochs.
+        // A run by steps has no number of epochs.
         if let (Some(Setting::Number(epochs)), None) =
             (run.settings.get("train.epochs"), run.settings.get("train.steps"))
         {
             run.epochs = Some(*epochs as u64);
         }
-        run.ended = ended(&folder.join("run.jsonl"));
-        let csv = folder.join("metrics.csv");
+        run.ended = ended(&files);
+        let csv = files.metrics();
         if csv.exists() {
             match metrics::read_growing(&csv) {
                 Ok(points) => points.into_iter().for_each(|point| run.add(point)),
@@ -138,8 +129,7 @@ impl Run {
         }
     }
 
-    /// How far it came: `done`, `unfinished`, `failed`, `empty` where nothing was
-    /// measured, `unreadable`.
+    /// `done`, `unfinished`, `failed`, `empty` if nothing was measured, or `unreadable`.
     pub fn state(&self) -> &'static str {
         let by_epochs = || {
             if self.epochs.is_none_or(|n| self.done >= n) {
@@ -157,7 +147,7 @@ impl Run {
         }
     }
 
-    /// The run whose best is better first, those without this metric last.
+    /// Orders runs by their best value of a metric, those without it last.
     pub fn compare(&self, other: &Self, tag: &str) -> Ordering {
         let best =
             |run: &Self| run.metrics.get(tag).map_or(f64::NAN, |metric| metric.best);

@@ -4,6 +4,7 @@ use torchmill::recipe::Setting;
 use torchmill::text::cut;
 use unicode_width::UnicodeWidthStr;
 
+use super::comparable_tag;
 use super::run::{Metric, Run};
 use crate::text::{left, right};
 
@@ -98,10 +99,11 @@ pub fn text(
     columns.push(Column::new("at", metric(sort, |m| m.best_epoch.to_string())));
     columns.push(Column::new("last", metric(sort, |m| number(m.last))));
     for other in ["val loss", "test accuracy", "test loss"] {
-        if other != sort && runs.iter().any(|run| run.metrics.contains_key(other)) {
+        let other = comparable_tag(runs, other);
+        if other != sort && runs.iter().any(|run| run.metrics.contains_key(&other)) {
             columns.push(Column::new(
                 &format!("last {other}"),
-                metric(other, |m| number(m.last)),
+                metric(&other, |m| number(m.last)),
             ));
         }
     }

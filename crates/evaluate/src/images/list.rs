@@ -1,4 +1,4 @@
-//! Which images, and their labels where their folders say them.
+//! Which images there are, and their labels if their folders are classes.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -8,14 +8,14 @@ use std::path::{Path, PathBuf};
 use torchmill::dataset::{composed, images_below};
 use torchmill::{Context, Error, Result, progress};
 
-use crate::inputs::Place;
+use crate::inputs::ImageSource;
 
 /// An image file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Source {
     /// As the user's path leads to it.
     pub path: PathBuf,
-    /// Its class, where it lies in a folder of that name.
+    /// Its class, if it is in a folder of that name.
     pub label: Option<usize>,
 }
 
@@ -26,11 +26,14 @@ impl Source {
     }
 }
 
+/// Images one by one; reading their paths from standard input may fail.
+type Sources = Box<dyn Iterator<Item = Result<Source>> + Send>;
+
 /// The images to look at.
 pub struct Found {
-    /// One by one; reading them from standard input may fail.
-    pub sources: Box<dyn Iterator<Item = Result<Source>> + Send>,
-    /// How many, where that is known.
+    /// The images.
+    pub sources: Sources,
+    /// How many, if that is known.
     pub total: Option<usize>,
     /// Whether every image has a label.
     pub labelled: bool,
@@ -39,55 +42,41 @@ pub struct Found {
 }
 
 /// Lists folders, and takes the rest as it is given.
-pub fn find(places: &[Place], classes: &[String]) -> Result<Found> {
+pub fn find(places: &[ImageSource], classes: &[String]) -> Result<Found> {
     let mut total = Some(0);
     let mut labelled = true;
-    let mut sources: Box<dyn Iterator<Item = Result<Source>> + Send> =
-        Box::new(std::iter::empty());
+    let mut sources: Sources = Box::new(std::iter::empty());
+    let mut names = Vec::new();
     for place in places {
-        let (more, count): (Box<dyn Iterator<Item = Result<Source>> + Send>, _) =
-            match place {
-                Place::File(path) => {
-                    labelled = false;
-                    (
-                        Box::new(std::iter::once(Ok(Source {
-                            path: path.clone(),
-                            label: None,
-                        }))),
-                        Some(1),
-                    )
-                }
-                Place::Stdin => {
-                    labelled = false;
-                    (
-                        Box::new(Lines {
-                            input: BufReader::new(std::io::stdin()),
-                            number: 0,
-                            end: None,
-                        }),
-                        None,
-                    )
-                }
-                Place::Folder(folder) => {
-                    let found = below(folder, classes)?;
-                    labelled &= found.iter().all(|source| source.label.is_some());
-                    let count = found.len();
-                    (Box::new(found.into_iter().map(Ok)), Some(count))
-                }
-            };
-        total = total.zip(count).map(|(a, b)| a + b);
+        let more: Sources = match place {
+            ImageSource::File(path) => {
+                labelled = false;
+                total = total.map(|n| n + 1);
+                names.push(path.display().to_string());
+                Box::new(std::iter::once(Ok(Source { path: path.clone(), label: None })))
+            }
+            ImageSource::Folder(folder) => {
+                let found = images_in(folder, classes)?;
+                labelled &= found.iter().all(|source| source.label.is_some());
+                total = total.map(|n| n + found.len());
+                names.push(folder.display().to_string());
+                Box::new(found.into_iter().map(Ok))
+            }
+            ImageSource::Stdin => {
+                labelled = false;
+                total = None;
+                names.push("standard input".to_owned());
+                Box::new(Lines::new(BufReader::new(std::io::stdin())))
+            }
+        };
         sources = Box::new(sources.chain(more));
     }
-    let folders = places.iter().map(|place| match place {
-        Place::Folder(path) | Place::File(path) => path.display().to_string(),
-        Place::Stdin => "standard input".to_owned(),
-    });
-    Ok(Found { sources, total, labelled, name: folders.collect::<Vec<_>>().join(", ") })
+    Ok(Found { sources, total, labelled, name: names.join(", ") })
 }
 
-/// The images in a folder. Where all of its own folders are called after classes, they
-/// are the labels.
-fn below(folder: &Path, classes: &[String]) -> Result<Vec<Source>> {
+/// The images in a folder. If all folders in it are called after classes, these are the
+/// labels.
+fn images_in(folder: &Path, classes: &[String]) -> Result<Vec<Source>> {
     let (images, notes) = images_below(folder)?;
     notes.iter().for_each(progress::note);
     if images.is_empty() {
@@ -96,38 +85,41 @@ fn below(folder: &Path, classes: &[String]) -> Result<Vec<Source>> {
             folder.display()
         )));
     }
-    let folders: BTreeSet<String> = images.iter().map(|image| class_of(image)).collect();
     let label = |name: &str| classes.iter().position(|class| class == name);
-    let strange = folders.iter().find(|name| label(name).is_none());
-    if let Some(strange) = strange
+    let folders: BTreeSet<String> =
+        images.iter().map(|image| first_folder(image)).collect();
+    let other = folders.iter().find(|name| label(name).is_none());
+    if let Some(other) = other
         && folders.iter().any(|name| label(name).is_some())
     {
-        let strange = if strange.is_empty() {
-            "images outside them".to_owned()
-        } else {
-            format!("`{strange}`")
+        let other = match other.as_str() {
+            "" => "images outside them".to_owned(),
+            name => format!("`{name}`"),
         };
         progress::note(format_args!(
-            "note: the folders in {} are not taken for labels: besides classes of the network there is {strange}",
+            "note: the folders in {} are not taken for labels: besides classes of the \
+             network there is {other}",
             folder.display()
         ));
     }
-    let source = |image: PathBuf| {
-        let label = if strange.is_none() { label(&class_of(&image)) } else { None };
-        Source { path: folder.join(image), label }
-    };
-    Ok(images.into_iter().map(source).collect())
+    let labelled = other.is_none();
+    let mut sources = Vec::new();
+    for image in &images {
+        let label = if labelled { label(&first_folder(image)) } else { None };
+        sources.push(Source { path: folder.join(image), label });
+    }
+    Ok(sources)
 }
 
-/// The first folder of an image's path, in the form in which class names are compared; it
-/// is empty if there is none.
-fn class_of(image: &Path) -> String {
+/// The first folder in an image's path, in the form in which class names are compared;
+/// empty if there is none.
+fn first_folder(image: &Path) -> String {
     let folder = image.parent().and_then(|folder| folder.iter().next());
     folder.map_or_else(String::new, |first| composed(&first.to_string_lossy()))
 }
 
-/// Paths from a stream: one a line, or ended by NUL as `find -print0` does, told by the
-/// first of the two.
+/// Paths from a stream: one on each line, or each ended by NUL, as `find -print0` writes
+/// them. Whichever comes first decides.
 struct Lines<R> {
     input: R,
     number: usize,
@@ -135,6 +127,10 @@ struct Lines<R> {
 }
 
 impl<R: BufRead> Lines<R> {
+    fn new(input: R) -> Self {
+        Self { input, number: 0, end: None }
+    }
+
     fn next_path(&mut self) -> Result<Option<Source>> {
         loop {
             let mut bytes = Vec::new();
@@ -168,7 +164,7 @@ impl<R: BufRead> Lines<R> {
     }
 }
 
-/// Reads up to the first line break or NUL, and says which it was; a line break where
+/// Reads up to the first line break or NUL, and returns which it was; a line break if
 /// there is neither.
 fn first_end(input: &mut impl BufRead, bytes: &mut Vec<u8>) -> std::io::Result<u8> {
     loop {
@@ -205,9 +201,7 @@ mod tests {
 
     fn paths(text: &[u8], capacity: usize) -> Result<Vec<String>> {
         let input = BufReader::with_capacity(capacity, text);
-        Lines { input, number: 0, end: None }
-            .map(|s| s.map(|s| s.name().into_owned()))
-            .collect()
+        Lines::new(input).map(|s| s.map(|s| s.name().into_owned())).collect()
     }
 
     #[test]
@@ -237,7 +231,7 @@ mod tests {
             std::fs::write(folder.path().join(name), "").unwrap();
         }
         let labels = || {
-            below(folder.path(), &classes)
+            images_in(folder.path(), &classes)
                 .unwrap()
                 .iter()
                 .map(|s| s.label)

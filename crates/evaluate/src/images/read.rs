@@ -58,8 +58,8 @@ impl Reader {
         self.input
     }
 
-    /// Reads these images, the first of them image number `first`; `None` where none can
-    /// be read. Bad ones are named in the second list, or end it.
+    /// Reads these images, the first of which is image number `first`. `None` if none can
+    /// be read. The second list names bad ones, if these are skipped.
     pub fn load(
         &self,
         sources: Vec<Source>,
@@ -91,7 +91,7 @@ impl Reader {
         let images = Tensor::from_slice(&values)
             .view([kept.len() as i64, h, w, c])
             .permute([0, 3, 1, 2]);
-        // Where there is no label, the loss is of no interest.
+        // Without labels, nothing reads the loss.
         let labels: Vec<i64> =
             kept.iter().map(|source| source.label.unwrap_or(0) as i64).collect();
         let labels = Tensor::from_slice(&labels).to_device(device);
@@ -130,7 +130,7 @@ impl Reader {
         let pipeline = &self.pipeline;
         if channels != c {
             return Error::usage(format_args!(
-                "has {c} channels after the pipeline `{pipeline}`, the network takes {channels}: give a pipeline that makes so many with --transform"
+                "has {c} channels after the pipeline `{pipeline}`, the network takes {channels}: give one that makes {channels} with --transform"
             ));
         }
         Error::usage(format_args!(

@@ -118,7 +118,7 @@ fn what_cannot_be_read_is_told_and_the_rest_compared() {
         &["--compare", "runs/slow", "runs/fast", "runs/nothing", "runs/notes.txt"],
     );
     assert_done(&output);
-    let left_out = "left out runs/nothing: it is no run and holds none";
+    let left_out = "left out runs/nothing: it is not a run and holds none";
     for part in
         ["runs/slow: config.toml cannot be read", "left out runs/notes.txt", left_out]
     {
@@ -190,4 +190,27 @@ fn what_run_jsonl_says_of_the_end_counts() {
     assert_eq!(state(1), "unfinished");
     line("slow", "{\"event\":");
     assert_eq!(state(1), "done");
+}
+
+#[test]
+fn runs_with_other_batch_sizes_are_ranked_by_the_mean_loss() {
+    let folder = runs();
+    // The total loss of few large batches is small, whatever the mean.
+    for (name, total, mean) in [("slow", 0.9, 1.03), ("fast", 4.7, 0.6)] {
+        let path = folder.path().join("runs").join(name).join("metrics.csv");
+        let text = fs::read_to_string(&path).unwrap();
+        let whole = text.rsplit_once('\n').unwrap().0;
+        let rows = format!(
+            "{whole}\n1.5,4,4,test loss,{total}\n1.5,4,4,test mean loss,{mean}\n"
+        );
+        fs::write(&path, rows).unwrap();
+    }
+    let arguments = ["--compare", "runs", "--sort", "test loss"];
+    let output = evaluate(folder.path(), &arguments);
+    assert_done(&output);
+    let text = stdout(&output);
+    assert!(text.starts_with("run        epochs  best test mean loss"), "{text}");
+    assert!(text.lines().nth(1).unwrap().starts_with("runs/fast "), "{text}");
+    let note = "sorted by `test mean loss`, since `test loss` depends on the batch size";
+    assert!(stderr(&output).contains(note), "{}", stderr(&output));
 }

@@ -6,3 +6,5 @@ mod compare;
 mod images;
 mod networks;
 mod reports;
+mod runs;
+mod weights;

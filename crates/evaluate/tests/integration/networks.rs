@@ -55,7 +55,7 @@ pub fn write_network_of(
         ("1.weight".to_owned(), weights.shallow_clone()),
         ("1.bias".to_owned(), tch::Tensor::from_slice(&bias)),
     ];
-    model.load_state_dict(&weights).unwrap();
+    model.load_state_dict(&Vec::from(weights).into()).unwrap();
     checkpoint::write(&folder.join(name), &model, full.then_some(&spec)).unwrap();
 }
 

@@ -19,7 +19,7 @@ fn losses() -> (f64, f64) {
 }
 
 #[test]
-fn the_figures_are_the_ones_computed_by_hand() {
+fn the_metrics_are_those_computed_by_hand() {
     let folder = sandbox();
     let output = evaluate(folder.path(), &["full.safetensors", "--format", "json"]);
     assert_done(&output);
@@ -83,7 +83,7 @@ fn every_format_and_several_checkpoints() {
          macro_recall,macro_f1,weighted_precision,weighted_recall,weighted_f1,calibration_error"
     );
     assert_eq!(lines.len(), 3);
-    // The same weights with and without their structure give the same figures.
+    // The same weights with and without their structure give the same metrics.
     assert_eq!(lines[1].split_once(',').unwrap().1, lines[2].split_once(',').unwrap().1);
 }
 
@@ -200,16 +200,26 @@ fn a_checkpoint_knows_its_loss_wherever_it_is() {
     );
     // Files from before it was written down have none.
     let path = folder.path().join("mse.safetensors");
-    let own = br#","loss":{"type":"MSELoss"}"#;
     let mut bytes = std::fs::read(&path).unwrap();
-    let escaped: Vec<u8> = own
-        .iter()
-        .flat_map(|b| if *b == b'"' { vec![b'\\', b'"'] } else { vec![*b] })
-        .collect();
-    let at = bytes.windows(escaped.len()).position(|w| w == escaped).unwrap();
-    bytes[at..at + escaped.len()].fill(b' ');
+    blank(&mut bytes, br#","loss":{"type":"MSELoss"}"#);
+    // They have no checksum, either: its key, eight digits and a comma.
+    let key = bytes.windows(11).position(|w| w == br#"\"crc32c\":"#.as_slice()).unwrap();
+    bytes[key..key + 24].fill(b' ');
     std::fs::write(&path, bytes).unwrap();
     assert!((loss(&["mse.safetensors"]) - cross_entropy).abs() < 1e-6);
+}
+
+/// Replaces a part of a file's JSON metadata, in which quotes are escaped, with blanks.
+fn blank(bytes: &mut [u8], part: &[u8]) {
+    let mut escaped = Vec::new();
+    for &byte in part {
+        if byte == b'"' {
+            escaped.push(b'\\');
+        }
+        escaped.push(byte);
+    }
+    let at = bytes.windows(escaped.len()).position(|w| w == escaped).unwrap();
+    bytes[at..at + escaped.len()].fill(b' ');
 }
 
 #[test]
@@ -321,17 +331,9 @@ fn what_does_not_fit_is_refused_in_one_line() {
         "is a plain state dict, which does not say what network it is: give --model",
     );
     let other = evaluate(path, &["weights.safetensors", "--model", "article"]);
-    assert_fails(
-        &other,
-        1,
-        "the weights are another network's: module1.0.weight is missing",
-    );
+    assert_fails(&other, 1, "the weights are another network's: 10 missing (");
     let architecture = evaluate(path, &["weights.safetensors", "--model", "resnet18"]);
-    assert_fails(
-        &architecture,
-        1,
-        "the weights are another network's: conv1.weight is missing",
-    );
+    assert_fails(&architecture, 1, "the weights are another network's: 102 missing (");
     let missing = evaluate(path, &["nowhere.safetensors"]);
     assert_fails(&missing, 1, "cannot read nowhere.safetensors: no such file");
     let split = evaluate(path, &["full.safetensors", "--split", "train"]);
@@ -347,7 +349,7 @@ fn what_does_not_fit_is_refused_in_one_line() {
     assert_fails(
         &evaluate(path, &["text.pt", "--model", "linear.toml"]),
         1,
-        "is not a file that torch.save wrote",
+        "is neither a safetensors file nor one that torch.save wrote",
     );
     let full = evaluate(path, &["full.safetensors", "--predictions", "/dev/full/x"]);
     assert_fails(&full, 1, "cannot");
@@ -388,7 +390,8 @@ fn what_goes_wrong_later_leaves_what_was_found() {
     let output = evaluate(folder.path(), &all);
     assert_eq!(output.status.code(), Some(1));
     assert!(
-        stderr(&output).contains("bad.safetensors: is not a whole safetensors file"),
+        stderr(&output)
+            .contains("bad.safetensors: is neither a safetensors file nor one"),
         "{}",
         stderr(&output)
     );

@@ -1,27 +1,31 @@
-//! Weights to start from: another run's, torchvision's, or those of a network with
-//! another head.
+//! Loading a state dict into a network: strictly, for a start with other weights, or from
+//! another program's file.
 
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 
-use tch::{Device, Tensor, no_grad};
+use strsim::normalized_levenshtein;
+use tch::{Device, no_grad};
 use torchmill::recipe::Model as Layers;
 use torchmill::{Error, Result};
 
 use super::{Model, list};
 use crate::patterns::Patterns;
+use crate::state_dict::{Entry, StateDict};
+use crate::tensor::NamedTensor;
 
-/// What was taken and what was not.
+/// What was loaded and what was not.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Loaded {
-    /// How many tensors were taken.
+    /// How many tensors were loaded.
     pub count: usize,
-    /// What was taken off the front of every name, `module.`.
+    /// What was removed from the front of the names, such as `module.`.
     pub prefix: String,
     /// Names that keep their fresh values, each with the reason.
     pub fresh: Vec<String>,
-    /// Names that keep their fresh values, as was asked for.
+    /// Names that keep their fresh values because a pattern matches them.
     pub excepted: Vec<String>,
-    /// Names of the file that were left out, as was asked for.
+    /// Names of the file that were left out because a pattern matches them.
     pub ignored: Vec<String>,
     /// The name of the last layer with a weight, if it was taken.
     pub head: Option<String>,
@@ -60,144 +64,182 @@ impl fmt::Display for Loaded {
     }
 }
 
+/// How a file's names and shapes may differ from the network's.
+struct Options<'a> {
+    /// Names to leave out, on either side.
+    except: Patterns,
+    /// The option of the command line that `except` comes from, for messages.
+    except_option: &'a str,
+    /// Whether names may have a prefix, and batch norm's counters may be missing.
+    is_foreign: bool,
+    /// Whether names of the network may keep their fresh values: the excepted ones, and the
+    /// last layer if its shape differs.
+    may_stay_fresh: bool,
+}
+
 impl Model {
-    /// Takes the weights of another network for a start. Names must agree, after a prefix
-    /// that all in the file have in common (DataParallel's `module.`) is taken off. The
-    /// last layer keeps its fresh weights where the file's has another shape: it was for
-    /// other classes. Names that fit one of `except` keep theirs, too, whatever the file
-    /// has. Everything else missing, unexpected or of another shape is an error that
-    /// names it, and nothing is changed.
+    /// `load_state_dict(strict=True)`.
+    ///
+    /// # Errors
+    /// If a name is missing, unexpected or of another shape. Nothing is changed then.
+    pub fn load_state_dict(&mut self, weights: &StateDict) -> Result<()> {
+        let options = Options {
+            except: Patterns::new([] as [&str; 0])?,
+            except_option: "",
+            is_foreign: false,
+            may_stay_fresh: false,
+        };
+        self.load(weights, &options).map(drop)
+    }
+
+    /// Loads the weights of another network to start training with.
+    ///
+    /// Names must agree after a prefix such as DataParallel's `module.` is removed. The
+    /// last layer keeps its fresh weights if the file's has another shape, since it was for
+    /// other classes. Names that match one of `except` keep theirs, too, whatever the file
+    /// has.
+    ///
+    /// # Errors
+    /// If another name is missing, unexpected or of another shape. Nothing is changed then.
     pub fn load_initial(
         &mut self,
-        tensors: &[(String, Tensor)],
+        weights: &StateDict,
         except: &[String],
     ) -> Result<Loaded> {
-        let patterns = Patterns::new(except)?;
-        let own = || self.state_dict().map(|n| n.name.as_str());
-        let prefix = common_prefix(tensors, own);
-        let given: Vec<(&str, &Tensor)> =
-            tensors.iter().map(|(n, t)| (&n[prefix.len()..], t)).collect();
-        if let Some(idle) = patterns.idle(own().chain(given.iter().map(|(n, _)| *n))) {
-            return Err(Error::usage(format_args!("no name fits `{idle}`")));
-        }
-        let find = |name: &str| given.iter().find(|(n, _)| *n == name).map(|(_, t)| *t);
-        let head = self.head();
-        let is_head = |name: &str| {
-            head.is_some_and(|h| name.strip_prefix(h).is_some_and(|r| r.starts_with('.')))
+        let options = Options {
+            except: Patterns::new(except)?,
+            except_option: "--init-except",
+            is_foreign: true,
+            may_stay_fresh: true,
         };
-        let other_head = self.state_dict().any(|n| {
-            is_head(&n.name) && find(&n.name).is_some_and(|t| t.size() != n.tensor.size())
-        });
-        let mut loaded = Loaded { prefix: prefix.to_owned(), ..Loaded::default() };
-        let (mut missing, mut shapes, mut taken) = (Vec::new(), Vec::new(), Vec::new());
-        for n in self.state_dict() {
-            let (name, size) = (&n.name, n.tensor.size());
-            match find(name) {
-                _ if patterns.matches(name) => loaded.excepted.push(name.clone()),
-                // Weights saved before PyTorch 0.4.1 have none; PyTorch takes them, too.
-                None if name.ends_with("num_batches_tracked") => {}
-                None => missing.push(name.clone()),
-                Some(t) if is_head(name) && other_head => {
-                    loaded
-                        .fresh
-                        .push(format!("{name} {size:?} (the file's is {:?})", t.size()));
+        self.load(weights, &options)
+    }
+
+    /// Loads another program's file: a prefix is removed from its names, batch norm's
+    /// counters may be missing, and its names that match one of `except` are left out.
+    ///
+    /// # Errors
+    /// If another name is missing, unexpected or of another shape. Nothing is changed then.
+    pub fn load_foreign(
+        &mut self,
+        weights: &StateDict,
+        except: &[String],
+    ) -> Result<Loaded> {
+        let options = Options {
+            except: Patterns::new(except)?,
+            except_option: "--except",
+            is_foreign: true,
+            may_stay_fresh: false,
+        };
+        self.load(weights, &options)
+    }
+
+    fn load(&mut self, weights: &StateDict, options: &Options) -> Result<Loaded> {
+        let file = FileNames::new(self, weights, options);
+        let own_names = self.state_dict().map(|named| named.name.as_str());
+        let file_names = weights.entries().iter().map(Entry::name);
+        let short_names = file.entries.keys().chain(&file.ignored).map(String::as_str);
+        let all_names = own_names.chain(file_names).chain(short_names);
+        if let Some(unused) = options.except.idle(all_names) {
+            return Err(Error::usage(format_args!("no name matches `{unused}`")));
+        }
+        let mut loaded = Loaded {
+            prefix: file.prefix.clone(),
+            ignored: file.ignored.clone(),
+            ..Loaded::default()
+        };
+        let mut differences = Differences::default();
+        let mut pairs = Vec::new();
+        let head = self.resized_head(&file, options);
+        for named in self.state_dict() {
+            let (name, shape) = (&named.name, named.tensor.size());
+            let entry = file.entries.get(name.as_str()).copied();
+            if options.may_stay_fresh && options.except.matches(name) {
+                loaded.excepted.push(name.clone());
+                continue;
+            }
+            let Some(entry) = entry else {
+                // Weights saved before PyTorch 0.4.1 have no counters. PyTorch takes them.
+                let is_counter = name.ends_with("num_batches_tracked");
+                if !(options.is_foreign && is_counter) {
+                    differences.missing.push(name.clone());
                 }
-                Some(t) if t.size() != size => {
-                    shapes.push(format!(
-                        "{name} is {:?}, the network asks for {size:?}",
-                        t.size()
-                    ));
-                }
-                Some(t) => taken.push((&n.tensor, t)),
+                continue;
+            };
+            let is_in_head = head.as_deref().is_some_and(|head| is_in(name, head));
+            if is_in_head {
+                let theirs = entry.shape();
+                loaded.fresh.push(format!("{name} {shape:?} (the file's is {theirs:?})"));
+            } else if entry.shape() != shape {
+                differences.shapes.push(format!(
+                    "{name} is {:?}, the network's is {shape:?}",
+                    entry.shape()
+                ));
+            } else {
+                pairs.push((named, entry));
             }
         }
-        let known: std::collections::HashSet<&str> = own().collect();
-        let strangers = given.iter().map(|(n, _)| *n).filter(|n| !known.contains(n));
-        let (ignored, unexpected): (Vec<_>, Vec<_>) =
-            strangers.map(str::to_owned).partition(|n| patterns.matches(n));
-        loaded.ignored = ignored;
-        let wrong = [
-            ("missing", missing),
-            ("unexpected", unexpected),
-            ("of another shape", shapes),
-        ];
-        let wrong: Vec<String> = wrong
-            .iter()
-            .filter(|(_, names)| !names.is_empty())
-            .map(|(what, names)| format!("{} {what} ({})", names.len(), list(names)))
-            .collect();
-        if !wrong.is_empty() {
-            return Err(Error::failed(format_args!(
-                "the weights are another network's: {}; --init-except PATTERN leaves names out",
-                wrong.join(", ")
-            )));
-        }
-        loaded.count = taken.len();
-        let is_kept = |head: &str| {
-            let weight = format!("{head}.weight");
-            !other_head && !patterns.matches(&weight)
+        let known: HashSet<&str> = self.state_dict().map(|n| n.name.as_str()).collect();
+        let names = file.entries.keys().filter(|name| !known.contains(name.as_str()));
+        differences.unexpected = names.cloned().collect();
+        differences.check(options.except_option)?;
+        loaded.count = pairs.len();
+        copy(weights, &pairs)?;
+        let is_kept = |name: &str| {
+            head.is_none() && !options.except.matches(&format!("{name}.weight"))
         };
-        loaded.head = head.filter(|head| is_kept(head)).map(str::to_owned);
-        no_grad(|| taken.into_iter().for_each(|(own, t)| own.shallow_clone().copy_(t)));
+        loaded.head = self.head().filter(|name| is_kept(name)).map(str::to_owned);
         Ok(loaded)
     }
 
-    /// `load_state_dict` of another program's file, by the rules of
-    /// [`Model::load_initial`] for names: a common prefix is taken off, and
-    /// `num_batches_tracked` may be missing. Anything else must agree.
-    pub fn load_foreign(&mut self, tensors: &[(String, Tensor)]) -> Result<()> {
-        let prefix =
-            common_prefix(tensors, || self.state_dict().map(|n| n.name.as_str()));
-        let mut given: Vec<(String, Tensor)> = tensors
-            .iter()
-            .map(|(n, t)| (n[prefix.len()..].to_owned(), t.shallow_clone()))
-            .collect();
-        let counters: Vec<(String, Tensor)> = self
-            .state_dict()
-            .filter(|n| {
-                n.name.ends_with("num_batches_tracked")
-                    && !given.iter().any(|(g, _)| *g == n.name)
-            })
-            .map(|n| (n.name.clone(), n.tensor.copy()))
-            .collect();
-        given.extend(counters);
-        self.load_state_dict(&given)
+    /// The name of the last layer, if the file's has another shape and may be left out.
+    fn resized_head(&self, file: &FileNames, options: &Options) -> Option<String> {
+        if !options.may_stay_fresh {
+            return None;
+        }
+        let head = self.head()?;
+        let differs = self.state_dict().any(|named| {
+            is_in(&named.name, head)
+                && file
+                    .entries
+                    .get(&named.name)
+                    .is_some_and(|entry| entry.shape() != named.tensor.size())
+        });
+        differs.then(|| head.to_owned())
     }
 
-    /// The shape of the images' channels and the number of classes that weights say,
+    /// The number of channels of the images and the number of classes that weights say,
     /// where the layers leave them open: those of the first convolution and of the last
     /// layer with a weight.
     pub fn sizes_in(
         layers: &Layers,
         input: [usize; 3],
-        tensors: &[(String, Tensor)],
+        weights: &StateDict,
     ) -> Result<(usize, usize)> {
-        // Of one class, to find out what the layers are called.
+        // For one class, to find out what the layers are called.
         let (model, _) = Self::build(layers, input, Some(1), None, Device::Cpu)?;
-        let prefix =
-            common_prefix(tensors, || model.state_dict().map(|n| n.name.as_str()));
-        let size = |name: &str| {
-            tensors
-                .iter()
-                .find(|(n, _)| n.strip_prefix(prefix) == Some(name))
-                .map(|(_, t)| t.size())
+        let options = Options {
+            except: Patterns::new([] as [&str; 0])?,
+            except_option: "",
+            is_foreign: true,
+            may_stay_fresh: false,
+        };
+        let file = FileNames::new(&model, weights, &options);
+        let size = |name: &str, dimension: usize| {
+            let shape = file.entries.get(name)?.shape();
+            usize::try_from(*shape.get(dimension)?).ok().filter(|n| *n > 0)
         };
         let head = model.head().map(|head| format!("{head}.weight"));
-        let classes =
-            head.as_deref().and_then(size).and_then(|size| size.first().copied());
-        let classes = classes.and_then(|n| usize::try_from(n).ok()).filter(|n| *n > 0).ok_or_else(|| {
+        let classes = head.as_deref().and_then(|name| size(name, 0)).ok_or_else(|| {
             Error::failed(format_args!(
-                "the weights are another network's: there is no {}, whose shape would say the number of classes",
+                "the weights are another network's: there is no {}, whose shape would \
+                 say the number of classes",
                 head.as_deref().unwrap_or("weight")
             ))
         })?;
-        let first = model
-            .parameters()
-            .first()
-            .filter(|n| n.tensor.dim() == 4)
-            .map(|n| n.name.as_str());
-        let channels = first.and_then(size).and_then(|size| size.get(1).copied());
-        Ok((channels.and_then(|n| usize::try_from(n).ok()).unwrap_or(input[0]), classes))
+        let first = model.parameters().first().filter(|named| named.tensor.dim() == 4);
+        let channels = first.and_then(|named| size(&named.name, 1));
+        Ok((channels.unwrap_or(input[0]), classes))
     }
 
     /// The name of the last layer with a weight.
@@ -206,28 +248,161 @@ impl Model {
     }
 }
 
-/// What all names in the file begin with, whole components of it, where only without it
-/// they are this network's.
-fn common_prefix<'a, 'b, I>(
-    tensors: &'a [(String, Tensor)],
-    own: impl Fn() -> I,
-) -> &'a str
-where
-    I: Iterator<Item = &'b str>,
-{
-    let Some((first, _)) = tensors.first() else { return "" };
-    let hits = |prefix: &str| {
-        let known: std::collections::HashSet<&str> = own().collect();
-        tensors.iter().filter(|(n, _)| known.contains(&n[prefix.len()..])).count()
-    };
-    let ends = std::iter::once(0).chain(first.match_indices('.').map(|(i, _)| i + 1));
-    let shared = ends
-        .map(|end| &first[..end])
-        .filter(|p| tensors.iter().all(|(n, _)| n.starts_with(p)));
-    // The shortest of those that fit best.
-    let better = |best: (&'a str, usize), prefix: &'a str| {
-        let count = hits(prefix);
-        if count > best.1 { (prefix, count) } else { best }
-    };
-    shared.fold(("", hits("")), better).0
+/// Whether a name is that of a parameter of a layer.
+fn is_in(name: &str, layer: &str) -> bool {
+    name.strip_prefix(layer).is_some_and(|rest| rest.starts_with('.'))
 }
+
+/// Copies each tensor of the file into the network's.
+fn copy(weights: &StateDict, pairs: &[(&NamedTensor, &Entry)]) -> Result<()> {
+    for (named, entry) in pairs {
+        let tensor = weights.tensor(entry)?;
+        no_grad(|| named.tensor.shallow_clone().copy_(&tensor));
+    }
+    Ok(())
+}
+
+/// The entries of a file under the names that the network would have for them.
+struct FileNames<'a> {
+    /// What was removed from the front of names.
+    prefix: String,
+    entries: BTreeMap<String, &'a Entry>,
+    /// Names that a pattern leaves out.
+    ignored: Vec<String>,
+}
+
+impl<'a> FileNames<'a> {
+    fn new(model: &Model, weights: &'a StateDict, options: &Options) -> Self {
+        let known: HashSet<&str> = model.state_dict().map(|n| n.name.as_str()).collect();
+        let mut names = Vec::new();
+        let mut ignored = Vec::new();
+        for entry in weights.entries() {
+            let name = without_wrappers(entry.name(), &known, options.is_foreign);
+            if !known.contains(name.as_str()) && options.except.matches(entry.name()) {
+                ignored.push(entry.name().to_owned());
+            } else {
+                names.push((name, entry));
+            }
+        }
+        let prefix = if options.is_foreign {
+            best_prefix(names.iter().map(|(name, _)| name.as_str()), &known)
+        } else {
+            String::new()
+        };
+        let mut entries = BTreeMap::new();
+        for (name, entry) in names {
+            let short = name.strip_prefix(&prefix).unwrap_or(&name);
+            if !known.contains(short) && options.except.matches(short) {
+                ignored.push(short.to_owned());
+            } else {
+                entries.insert(short.to_owned(), entry);
+            }
+        }
+        Self { prefix, entries, ignored }
+    }
+}
+
+/// A name without the parts that torch.compile puts into it, unless the network has them.
+fn without_wrappers(name: &str, known: &HashSet<&str>, is_foreign: bool) -> String {
+    const COMPILED: &str = "_orig_mod";
+    if !is_foreign || known.contains(name) || !name.contains(COMPILED) {
+        return name.to_owned();
+    }
+    let parts: Vec<&str> = name.split('.').filter(|part| *part != COMPILED).collect();
+    parts.join(".")
+}
+
+/// The prefix of whole components without which most names are the network's; the shortest
+/// of equally good ones.
+fn best_prefix<'a>(
+    names: impl Iterator<Item = &'a str>,
+    known: &HashSet<&str>,
+) -> String {
+    let mut hits: HashMap<&str, usize> = HashMap::new();
+    for name in names {
+        let ends = name.match_indices('.').map(|(dot, _)| dot + 1);
+        for end in std::iter::once(0).chain(ends) {
+            let (prefix, rest) = name.split_at(end);
+            if known.contains(rest) {
+                *hits.entry(prefix).or_default() += 1;
+            }
+        }
+    }
+    let best = hits.into_iter().max_by_key(|(prefix, count)| {
+        (*count, std::cmp::Reverse(prefix.len()), std::cmp::Reverse(*prefix))
+    });
+    best.map_or(String::new(), |(prefix, _)| prefix.to_owned())
+}
+
+/// Why weights do not fit.
+#[derive(Default)]
+struct Differences {
+    missing: Vec<String>,
+    unexpected: Vec<String>,
+    shapes: Vec<String>,
+}
+
+impl Differences {
+    /// An error that names them, unless there are none.
+    fn check(mut self, except_option: &str) -> Result<()> {
+        self.sort_by_likeness();
+        let mut parts = Vec::new();
+        for (what, names) in [
+            ("missing", &self.missing),
+            ("unexpected", &self.unexpected),
+            ("of another shape", &self.shapes),
+        ] {
+            if !names.is_empty() {
+                parts.push(format!("{} {what} ({})", names.len(), list(names)));
+            }
+        }
+        if parts.is_empty() {
+            return Ok(());
+        }
+        let hint = match except_option {
+            "" => String::new(),
+            option => format!("; {option} PATTERN leaves names out"),
+        };
+        Err(Error::failed(format_args!(
+            "the weights are another network's: {}{hint}",
+            parts.join(", ")
+        )))
+    }
+
+    /// Sorts missing and unexpected names so that the most similar pairs come first, each
+    /// at the same place in both lists.
+    fn sort_by_likeness(&mut self) {
+        // Longer lists are of other networks altogether, and comparing all pairs is slow.
+        const MOST: usize = 200;
+        if self.missing.len().max(self.unexpected.len()) > MOST {
+            return;
+        }
+        let mut pairs = Vec::new();
+        for (i, missing) in self.missing.iter().enumerate() {
+            for (j, unexpected) in self.unexpected.iter().enumerate() {
+                pairs.push((normalized_levenshtein(missing, unexpected), i, j));
+            }
+        }
+        // A stable sort: equally similar pairs stay in the network's order.
+        pairs.sort_by(|a, b| b.0.total_cmp(&a.0));
+        let mut missing_order: Vec<usize> = Vec::new();
+        let mut unexpected_order: Vec<usize> = Vec::new();
+        for (_, i, j) in pairs {
+            if !missing_order.contains(&i) && !unexpected_order.contains(&j) {
+                missing_order.push(i);
+                unexpected_order.push(j);
+            }
+        }
+        self.missing = in_order(&self.missing, &missing_order);
+        self.unexpected = in_order(&self.unexpected, &unexpected_order);
+    }
+}
+
+/// The names at these places, and then the others.
+fn in_order(names: &[String], first: &[usize]) -> Vec<String> {
+    let rest = (0..names.len()).filter(|i| !first.contains(i));
+    first.iter().copied().chain(rest).map(|i| names[i].clone()).collect()
+}
+
+#[cfg(test)]
+mod tests;

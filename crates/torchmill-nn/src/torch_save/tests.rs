@@ -1,121 +1,237 @@
-//! torch.save's files (made by tests/golden/torch_save.py) and damaged ones.
+//! Files of torch.save (made by tests/golden/torch_save.py), damaged ones, and hostile ones.
 
-use half::{bf16, f16};
+use std::io::{Cursor, Write};
+
 use proptest::prelude::*;
+use tch::Kind;
+use zip::ZipWriter;
+use zip::write::SimpleFileOptions;
 
-use super::*;
+use super::pickle;
+use crate::checkpoint::decode;
+use crate::state_dict::{DType, StateDict, View};
+use crate::tensor::floats;
 
-const STATE_DICT: &[u8] = include_bytes!("../../tests/golden/state_dict.pt");
-const NESTED: &[u8] = include_bytes!("../../tests/golden/nested.pt");
-const MODULE: &[u8] = include_bytes!("../../tests/golden/module.pt");
-
-fn read_bytes(bytes: &[u8]) -> Result<Vec<Saved>> {
-    let file = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(file.path(), bytes).unwrap();
-    read(file.path())
+macro_rules! golden {
+    ($name:literal) => {
+        include_bytes!(concat!("../../tests/golden/", $name))
+    };
 }
 
-fn find<'a>(tensors: &'a [Saved], name: &str) -> &'a Saved {
-    tensors.iter().find(|t| t.name == name).unwrap()
+fn read(bytes: &[u8]) -> StateDict {
+    decode(bytes).unwrap().tensors
 }
 
-fn float32(tensor: &Saved) -> Vec<f32> {
-    tensor.bytes.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect()
+#[track_caller]
+fn error(bytes: &[u8]) -> String {
+    decode(bytes).err().expect("it is refused").to_string()
+}
+
+fn names(tensors: &StateDict) -> Vec<&str> {
+    tensors.entries().iter().map(|entry| entry.name()).collect()
+}
+
+fn values(tensors: &StateDict, name: &str) -> Vec<f32> {
+    let entry = tensors.entries().iter().find(|entry| entry.name() == name).unwrap();
+    floats(&tensors.tensor(entry).unwrap())
+}
+
+const NAMES: [&str; 7] = [
+    "0.weight",
+    "0.bias",
+    "1.weight",
+    "1.bias",
+    "1.running_mean",
+    "1.running_var",
+    "1.num_batches_tracked",
+];
+
+/// Whether the tensors are those of the network in torch_save.py.
+#[track_caller]
+fn assert_network(tensors: &StateDict) {
+    assert_eq!(names(tensors), NAMES);
+    assert_eq!(values(tensors, "0.weight"), [0., 1., 2., 3., 4., 5.]);
+    assert_eq!(values(tensors, "0.bias"), [10., 20.]);
+    assert_eq!(tensors.entries()[0].shape(), [2, 3]);
+    assert_eq!(tensors.entries()[6].kind(), Kind::Int64);
 }
 
 #[test]
 fn a_state_dict_is_read_in_order() {
-    let tensors = read_bytes(STATE_DICT).unwrap();
-    let names: Vec<&str> = tensors.iter().map(|t| t.name.as_str()).collect();
-    let batch_norm = [
-        "1.weight",
-        "1.bias",
-        "1.running_mean",
-        "1.running_var",
-        "1.num_batches_tracked",
-    ];
-    assert_eq!(names, [&["0.weight", "0.bias"][..], &batch_norm].concat());
-    assert_eq!(find(&tensors, "0.weight").shape, [2, 3]);
-    assert_eq!(float32(find(&tensors, "0.weight")), [0., 1., 2., 3., 4., 5.]);
-    assert_eq!(float32(find(&tensors, "0.bias")), [10., 20.]);
-    assert_eq!(find(&tensors, "1.num_batches_tracked").dtype, DType::Int64);
+    assert_network(&read(golden!("state_dict.pt")));
 }
 
 #[test]
-fn views_types_and_nested_checkpoints_are_understood() {
-    let tensors = read_bytes(NESTED).unwrap();
-    assert_eq!(find(&tensors, "transposed").shape, [4, 3]);
-    assert_eq!(float32(find(&tensors, "transposed"))[..4], [0., 4., 8., 1.]);
-    assert_eq!(float32(find(&tensors, "slice")), [6., 7., 10., 11.]);
-    assert_eq!(float32(find(&tensors, "parameter")), [0., 1., 2., 3.]);
-    let (half, brain) = (find(&tensors, "half"), find(&tensors, "bfloat16"));
-    assert_eq!(
-        (half.dtype, &half.bytes[22..]),
-        (DType::Float16, &f16::from_f32(11.0).to_le_bytes()[..])
-    );
-    assert_eq!(
-        (brain.dtype, &brain.bytes[22..]),
-        (DType::BFloat16, &bf16::from_f32(11.0).to_le_bytes()[..])
-    );
-    assert_eq!(find(&tensors, "double").bytes[88..], 11.0_f64.to_le_bytes());
-    assert_eq!(
-        (find(&tensors, "scalar").shape.len(), &find(&tensors, "scalar").bytes[..1]),
-        (0, &[7][..])
+fn views_and_types_are_read() {
+    for bytes in [&golden!("nested.pt")[..], golden!("legacy.pt")] {
+        let tensors = read(bytes);
+        let transposed = [0., 4., 8., 1., 5., 9., 2., 6., 10., 3., 7., 11.];
+        assert_eq!(values(&tensors, "transposed"), transposed);
+        assert_eq!(values(&tensors, "slice"), [6., 7., 10., 11.]);
+        assert_eq!(values(&tensors, "parameter"), [0., 1., 2., 3.]);
+        assert_eq!(values(&tensors, "scalar"), [7.]);
+        for (name, kind) in
+            [("half", Kind::Half), ("bfloat16", Kind::BFloat16), ("double", Kind::Double)]
+        {
+            let entry = tensors.entries().iter().find(|e| e.name() == name).unwrap();
+            assert_eq!((entry.kind(), entry.shape()), (kind, vec![3, 4]));
+            assert_eq!(values(&tensors, name)[11], 11.0);
+        }
+    }
+}
+
+#[test]
+fn later_pickle_protocols_are_read() {
+    assert_network(&read(golden!("protocol3.pt")));
+    assert_network(&read(golden!("protocol4.pt")));
+    assert_network(&read(golden!("protocol5.pt")));
+}
+
+#[test]
+fn parameters_with_attributes_are_read() {
+    assert_network(&read(golden!("keep_vars.pt")));
+}
+
+#[test]
+fn the_only_dict_of_tensors_is_taken() {
+    assert_network(&read(golden!("only.pt")));
+    // Two keys of the same dict.
+    assert_network(&read(golden!("shared.pt")));
+    let several = error(golden!("several.pt"));
+    assert!(
+        several
+            .contains("several dicts of tensors: `ema` (7 tensors), `raw` (7 tensors)")
+            && several.contains("torch.save(torch.load(FILE)[\"ema\"], NEW)"),
+        "{several}"
     );
 }
 
 #[test]
-fn a_pickled_module_is_refused_with_advice() {
-    let error = read_bytes(MODULE).unwrap_err().to_string();
-    assert!(error.contains("net.state_dict()"), "{error}");
-    let error = read_bytes(b"not a zip").unwrap_err().to_string();
-    assert!(error.contains("is not a file that torch.save wrote"), "{error}");
+fn a_usual_key_is_taken_before_others() {
+    let tensors = read(golden!("lightning.pt"));
+    assert_eq!(names(&tensors)[..2], ["model.1.weight", "model.1.bias"]);
 }
 
 #[test]
-fn a_file_of_the_older_form_is_refused_with_advice() {
-    let error = read_bytes(&[&BEFORE_1_6[..], b".\x80\x02M\xe9\x03."].concat())
-        .unwrap_err()
-        .to_string();
-    assert!(error.contains("of before PyTorch 1.6"), "{error}");
+fn pickled_modules_and_scripts_are_refused_with_advice() {
+    let module = error(golden!("module.pt"));
+    assert!(
+        module.contains("a torch.nn.modules.container.Sequential, not a state dict")
+            && module.contains("torch.save(net.state_dict(), NEW)"),
+        "{module}"
+    );
+    let nested = error(golden!("module_in_dict.pt"));
+    assert!(
+        nested.contains("a whole pickled object under `model`")
+            && nested.contains("torch.load(FILE, weights_only=False)[\"model\"]"),
+        "{nested}"
+    );
+    let script = error(golden!("torchscript.pt"));
+    assert!(script.contains("torch.jit.load(FILE).state_dict()"), "{script}");
+    let other = error(b"not a checkpoint of any kind");
+    assert!(other.contains("is neither a safetensors file nor one"), "{other}");
+}
+
+#[test]
+fn a_file_that_is_cut_says_so() {
+    let whole = golden!("state_dict.pt");
+    for length in [whole.len() / 2, whole.len() - 1] {
+        let cut = error(&whole[..length]);
+        assert!(cut.contains("is cut short or damaged"), "{cut}");
+    }
+    let legacy = golden!("legacy.pt");
+    let cut = error(&legacy[..legacy.len() - 1]);
+    assert!(cut.contains("is cut short"), "{cut}");
+}
+
+#[test]
+fn a_changed_element_is_found() {
+    let mut bytes = golden!("state_dict.pt").to_vec();
+    let ten = bytes.windows(4).position(|w| w == 10_f32.to_le_bytes()).unwrap();
+    bytes[ten] ^= 1;
+    let changed = error(&bytes);
+    assert!(changed.contains("it is damaged"), "{changed}");
+}
+
+#[test]
+fn views_of_one_storage_take_no_memory_until_they_are_used() {
+    let tensors = read(golden!("views.pt"));
+    assert_eq!(tensors.entries().len(), 40);
+    assert_eq!(values(&tensors, "39"), [1.0; 256]);
+}
+
+#[test]
+fn values_nested_a_million_deep_are_no_danger() {
+    let deep = |opcode: u8| {
+        let mut pickle = vec![b')'];
+        pickle.resize(1_000_001, opcode);
+        pickle.push(b'.');
+        pickle
+    };
+    assert!(pickle::parse(&deep(0x85)).is_ok());
+    // A dict in a dict in a dict: `}`, then its key and value.
+    let mut dicts = b"}".repeat(300_000);
+    dicts.extend(b"K\0N".iter().copied());
+    dicts.extend(b"s".iter());
+    dicts.push(b'.');
+    let _ = pickle::parse(&dicts);
+    let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+    zip.start_file("x/data.pkl", SimpleFileOptions::default()).unwrap();
+    zip.write_all(&deep(0x85)).unwrap();
+    let message = error(&zip.finish().unwrap().into_inner());
+    assert!(message.contains("holds no dict of tensors"), "{message}");
 }
 
 #[test]
 fn a_view_outside_its_storage_is_refused() {
     let view = |shape: &[i64], strides: &[i64], offset| View {
         dtype: DType::Float32,
-        storage: "0".into(),
+        storage: 0..16,
         offset,
         shape: shape.to_vec(),
         strides: strides.to_vec(),
     };
-    let storage = [0; 16];
-    assert!(gather(&view(&[4], &[1], 0), &storage, 100).is_ok());
-    assert!(gather(&view(&[4], &[1], 1), &storage, 100).is_err());
-    assert!(gather(&view(&[2], &[-1], 0), &storage, 100).is_err());
-    assert!(gather(&view(&[1 << 40], &[0], 0), &storage, 100).is_err());
-    assert!(gather(&view(&[-1], &[1], 0), &storage, 100).is_err());
-    assert!(
-        gather(
-            &view(&[i64::MAX, i64::MAX], &[i64::MAX, i64::MAX], i64::MAX),
-            &storage,
-            100
-        )
-        .is_err()
-    );
+    let max = i64::MAX;
+    assert!(view(&[4], &[1], 0).check(16).is_ok());
+    assert!(view(&[2, 2], &[1, 2], 0).check(16).is_ok());
+    assert!(view(&[0, 9], &[9, 1], 0).check(16).is_ok());
+    for wrong in [
+        view(&[4], &[1], 1),
+        view(&[2], &[-1], 3),
+        view(&[4], &[1], -1),
+        view(&[1 << 40], &[0], 0),
+        view(&[5], &[0], 0),
+        view(&[-1], &[1], 0),
+        view(&[2, 2], &[1], 0),
+        view(&[max, max], &[max, max], max),
+    ] {
+        assert!(wrong.check(16).is_err(), "{wrong:?}");
+    }
+    assert!(view(&[4], &[1], 0).check(15).is_err(), "the file is shorter");
 }
 
 proptest! {
     #[test]
-    fn a_damaged_file_never_panics(at in 0..STATE_DICT.len(), byte: u8, keep in 0..=STATE_DICT.len()) {
-        let mut bytes = STATE_DICT.to_vec();
-        bytes[at] = byte;
-        let _ = read_bytes(&bytes);
-        let _ = read_bytes(&bytes[..keep]);
+    fn a_damaged_file_never_panics(
+        legacy: bool,
+        at: prop::sample::Index,
+        byte: u8,
+        keep: prop::sample::Index,
+    ) {
+        let whole = if legacy { &golden!("legacy.pt")[..] } else { golden!("protocol5.pt") };
+        let mut bytes = whole.to_vec();
+        bytes[at.index(whole.len())] = byte;
+        for bytes in [&bytes[..], &bytes[..keep.index(whole.len())]] {
+            if let Ok(checkpoint) = decode(bytes) {
+                for entry in checkpoint.tensors.entries() {
+                    let _ = checkpoint.tensors.tensor(entry);
+                }
+            }
+        }
     }
 
     #[test]
-    fn noise_is_no_pickle_and_no_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+    fn noise_never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
         let _ = pickle::parse(&bytes);
     }
 }

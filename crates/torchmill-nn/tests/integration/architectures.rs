@@ -11,6 +11,7 @@ use torchmill::recipe::{ARCHITECTURES, Model as Layers, default_loss};
 use torchmill_nn::generator::Generator;
 use torchmill_nn::model::{Mode, Model};
 use torchmill_nn::spec::Spec;
+use torchmill_nn::state_dict::StateDict;
 use torchmill_nn::summary;
 use torchmill_nn::tensor::floats;
 
@@ -181,6 +182,15 @@ fn tensors(model: &Model, prefix: &str) -> Vec<(String, Tensor)> {
     model.state_dict().map(|n| (format!("{prefix}{}", n.name), copy(&n.tensor))).collect()
 }
 
+/// The same tensors as a state dict.
+fn dict(tensors: &[(String, Tensor)]) -> StateDict {
+    let mut clones = Vec::new();
+    for (name, tensor) in tensors {
+        clones.push((name.clone(), tensor.shallow_clone()));
+    }
+    clones.into()
+}
+
 const SMALL: &str = "architecture = \"lenet5\"";
 
 fn lenet(seed: u64, classes: usize) -> Model {
@@ -190,7 +200,7 @@ fn lenet(seed: u64, classes: usize) -> Model {
 #[test]
 fn weights_for_other_classes_leave_the_head_new() {
     let (theirs, fresh, mut ours) = (lenet(1, 10), lenet(2, 3), lenet(2, 3));
-    let loaded = ours.load_initial(&tensors(&theirs, "module."), &[]).unwrap();
+    let loaded = ours.load_initial(&tensors(&theirs, "module.").into(), &[]).unwrap();
     assert_eq!(
         (loaded.count, loaded.prefix.as_str(), loaded.fresh.len()),
         (8, "module.", 2)
@@ -232,19 +242,19 @@ fn a_foreign_file_may_have_a_prefix_and_no_counters() {
     let (theirs, mut ours) = (small(1), small(2));
     let mut weights = tensors(&theirs, "module.");
     weights.retain(|(name, _)| !name.ends_with("num_batches_tracked"));
-    ours.load_foreign(&weights).unwrap();
+    ours.load_foreign(&dict(&weights), &[]).unwrap();
     for (own, theirs) in ours.parameters().iter().zip(theirs.parameters()) {
         assert_eq!(floats(&own.tensor), floats(&theirs.tensor), "{}", own.name);
     }
     let layers: Layers =
         toml::from_str("architecture = \"resnet18\"\nstem = \"cifar\"").unwrap();
-    assert_eq!(Model::sizes_in(&layers, [1, 8, 8], &weights).unwrap(), (3, 3));
+    assert_eq!(Model::sizes_in(&layers, [1, 8, 8], &dict(&weights)).unwrap(), (3, 3));
     weights.retain(|(name, _)| name != "module.fc.bias");
     assert!(
-        ours.load_foreign(&weights)
+        ours.load_foreign(&dict(&weights), &[])
             .unwrap_err()
             .to_string()
-            .contains("fc.bias is missing")
+            .contains("1 missing (fc.bias)")
     );
 }
 
@@ -256,11 +266,11 @@ fn weights_that_do_not_fit_are_named_and_change_nothing() {
     weights.iter_mut().find(|(n, _)| n == "fc1.bias").unwrap().1 =
         Tensor::zeros([7], (Kind::Float, Device::Cpu));
     let mut ours = lenet(2, 10);
-    let error = ours.load_initial(&weights, &[]).unwrap_err().to_string();
+    let error = ours.load_initial(&dict(&weights), &[]).unwrap_err().to_string();
     for part in [
         "1 missing (conv2.bias)",
         "1 unexpected (extra)",
-        "fc1.bias is [7], the network asks for [120]",
+        "fc1.bias is [7], the network's is [120]",
     ] {
         assert!(error.contains(part), "{error}");
     }
@@ -269,13 +279,15 @@ fn weights_that_do_not_fit_are_named_and_change_nothing() {
         floats(&lenet(2, 10).parameters()[0].tensor)
     );
     let except = ["conv2.bias", "extra", "fc1.*"].map(str::to_owned);
-    let loaded = ours.load_initial(&weights, &except).unwrap();
+    let loaded = ours.load_initial(&dict(&weights), &except).unwrap();
     let counts =
         [loaded.count, loaded.fresh.len(), loaded.excepted.len(), loaded.ignored.len()];
     assert_eq!(counts, [7, 0, 3, 1], "{loaded}");
-    let idle =
-        ours.load_initial(&weights, &["conv9.*".to_owned()]).unwrap_err().to_string();
-    assert!(idle.contains("no name fits `conv9.*`"), "{idle}");
+    let idle = ours
+        .load_initial(&dict(&weights), &["conv9.*".to_owned()])
+        .unwrap_err()
+        .to_string();
+    assert!(idle.contains("no name matches `conv9.*`"), "{idle}");
 }
 
 #[test]

@@ -52,6 +52,8 @@ pub struct Start {
     pub shards: Option<String>,
     /// What each split is used for.
     pub splits: Vec<Split>,
+    /// The class names, in the order of the network's outputs.
+    pub classes: Vec<String>,
     /// The checkpoint that it went on from.
     pub resumed_from: Option<String>,
 }

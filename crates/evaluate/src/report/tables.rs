@@ -6,7 +6,7 @@ use std::fmt::Write;
 use torchmill::text::cut;
 use unicode_width::UnicodeWidthStr;
 
-use crate::figures::{Figures, Scores};
+use crate::metrics::{Metrics, Scores};
 use crate::text::{left, right};
 
 /// A larger confusion matrix is a wall of digits.
@@ -14,10 +14,10 @@ const LARGEST_MATRIX: usize = 30;
 /// Pairs of confused classes that are named.
 const PAIRS: usize = 10;
 
-/// scikit-learn's classification_report with four digits; long names are cut where
-/// `width` columns ask for it.
+/// scikit-learn's classification_report with four digits. Long names are cut to fit into
+/// `width` columns.
 pub fn classification_report(
-    figures: &Figures,
+    metrics: &Metrics,
     classes: &[String],
     width: usize,
 ) -> String {
@@ -42,25 +42,25 @@ pub fn classification_report(
     text.extend(
         classes
             .iter()
-            .zip(figures.scores())
+            .zip(metrics.scores())
             .map(|(class, scores)| row(class, cells(scores))),
     );
-    let accuracy = format!("{:.4}", figures.top_k(1));
+    let accuracy = format!("{:.4}", metrics.top_k(1));
     text += "\n";
     text += &row(
         "accuracy",
-        [String::new(), String::new(), accuracy, figures.count().to_string()],
+        [String::new(), String::new(), accuracy, metrics.count().to_string()],
     );
-    text += &row("macro avg", cells(figures.macro_average()));
-    text + &row("weighted avg", cells(figures.weighted_average()))
+    text += &row("macro avg", cells(metrics.macro_average()));
+    text + &row("weighted avg", cells(metrics.weighted_average()))
 }
 
-/// The confusion matrix, where it fits; otherwise where it can be had.
-pub fn confusion_matrix(figures: &Figures, classes: &[String], width: usize) -> String {
+/// The confusion matrix if it fits into `width` columns, or else which options write it.
+pub fn confusion_matrix(metrics: &Metrics, classes: &[String], width: usize) -> String {
     let n = classes.len();
     let number = n.saturating_sub(1).to_string().len();
     let cell =
-        figures.rows().flatten().max().map_or(1, |c| c.to_string().len()).max(number) + 1;
+        metrics.rows().flatten().max().map_or(1, |c| c.to_string().len()).max(number) + 1;
     let longest = classes.iter().map(|c| c.width()).max().unwrap_or(0).min(24);
     if n > LARGEST_MATRIX || number + 1 + longest + n * cell > width {
         return format!(
@@ -72,7 +72,7 @@ pub fn confusion_matrix(figures: &Figures, classes: &[String], width: usize) -> 
             .to_owned();
     let heads = (0..n).map(|i| format!("{i:>cell$}")).collect::<String>();
     let _ = writeln!(text, "{}{heads}", " ".repeat(number + 1 + longest));
-    for ((i, class), row) in classes.iter().enumerate().zip(figures.rows()) {
+    for ((i, class), row) in classes.iter().enumerate().zip(metrics.rows()) {
         let counts = row.iter().map(|&c| {
             if c == 0 { format!("{:>cell$}", ".") } else { format!("{c:>cell$}") }
         });
@@ -87,12 +87,12 @@ pub fn confusion_matrix(figures: &Figures, classes: &[String], width: usize) -> 
 }
 
 /// The pairs of classes most often confused.
-pub fn confused(figures: &Figures, classes: &[String], width: usize) -> String {
-    let pairs = figures.confused();
+pub fn confused(metrics: &Metrics, classes: &[String], width: usize) -> String {
+    let pairs = metrics.confused();
     if pairs.is_empty() {
         return String::new();
     }
-    let scores = figures.scores();
+    let scores = metrics.scores();
     let mut text = "most confused:\n".to_owned();
     for pair in pairs.iter().take(PAIRS) {
         let support = scores[pair.label].support;
@@ -117,14 +117,14 @@ mod tests {
     fn a_matrix_too_wide_says_where_it_can_be_had() {
         let classes: Vec<String> =
             (0..12).map(|i| format!("a rather long name of class {i}")).collect();
-        let mut figures = Figures::new(12);
+        let mut metrics = Metrics::new(12);
         let outputs: Vec<f32> = (0..12).map(|i| i as f32).collect();
-        figures.push(3, &outputs, &outputs);
+        metrics.push(3, &outputs, &outputs);
         assert!(
-            confusion_matrix(&figures, &classes, 60)
+            confusion_matrix(&metrics, &classes, 60)
                 .contains("12 classes do not fit here")
         );
-        let whole = confusion_matrix(&figures, &classes, 80);
+        let whole = confusion_matrix(&metrics, &classes, 80);
         assert!(
             whole.contains(
                 " 3 a rather lon~ of class 3  .  .  .  .  .  .  .  .  .  .  .  1\n"
@@ -132,13 +132,13 @@ mod tests {
             "{whole}"
         );
         assert!(whole.lines().skip(1).all(|line| line.width() <= 80));
-        let pairs = confused(&figures, &classes, 60);
+        let pairs = confused(&metrics, &classes, 60);
         assert_eq!(
             pairs,
             "most confused:\n  a rathe~lass 3 taken for a rathe~lass 11: 1 of 1 (100.0 %)\n"
         );
         assert!(
-            classification_report(&figures, &classes, 60)
+            classification_report(&metrics, &classes, 60)
                 .lines()
                 .all(|line| line.width() <= 60)
         );

@@ -1,36 +1,48 @@
-//! What can be said of predictions whose labels are known: scikit-learn's
-//! classification_report and confusion_matrix, top-k accuracy, and the calibration error.
+//! The metrics of a report: scikit-learn's classification_report and confusion_matrix,
+//! top-k accuracy, and the calibration error.
+
+use std::cmp::Ordering;
 
 use serde::Serialize;
-use torchmill_nn::evaluation::argmax;
+use torchmill::metric::argmax;
 
 /// The calibration error's bins.
 pub const BINS: usize = 15;
 
-/// Counts that grow image by image.
+/// Counts that grow image by image, and the metrics that follow from them.
 #[derive(Debug, Clone)]
-pub struct Figures {
+pub struct Metrics {
     classes: usize,
     /// `classes` rows of `classes`: a row is a label, a column a prediction.
     confusion: Vec<u64>,
-    /// How often the label came so many places after the highest output.
+    /// Entry `r` counts the images of whose outputs `r` are above the label's.
     ranks: Vec<u64>,
-    /// For each bin the images, the right ones, and the sum of the highest probabilities.
-    bins: [(u64, u64, f64); BINS],
+    bins: [BinSums; BINS],
+    /// Images with an output that is NaN.
+    nan: u64,
 }
 
-/// Images whose highest probability lies in one stretch of `1 / BINS`.
+/// The sums of a bin of the calibration error.
+#[derive(Debug, Clone, Copy, Default)]
+struct BinSums {
+    count: u64,
+    correct: u64,
+    /// The sum of the highest probabilities.
+    confidence: f64,
+}
+
+/// Images whose highest probability is in the same interval of width `1 / BINS`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 pub struct Bin {
     /// How many.
     pub count: u64,
     /// How many of them are right.
     pub correct: u64,
-    /// The mean of their highest probabilities; 0 where there are none.
+    /// The mean of their highest probabilities; 0 if there are none.
     pub confidence: f64,
 }
 
-/// scikit-learn's figures for a class, or their average over classes. What would divide
+/// scikit-learn's scores for a class, or their average over classes. What would divide
 /// by zero is 0, as with scikit-learn's `zero_division`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 pub struct Scores {
@@ -55,14 +67,15 @@ pub struct Confused {
     pub count: u64,
 }
 
-impl Figures {
+impl Metrics {
     /// Nothing counted yet.
     pub fn new(classes: usize) -> Self {
         Self {
             classes,
             confusion: vec![0; classes * classes],
             ranks: vec![0; classes],
-            bins: [(0, 0, 0.0); BINS],
+            bins: [BinSums::default(); BINS],
+            nan: 0,
         }
     }
 
@@ -70,19 +83,17 @@ impl Figures {
     pub fn push(&mut self, label: usize, outputs: &[f32], probabilities: &[f32]) {
         let prediction = argmax(outputs);
         self.confusion[label * self.classes + prediction] += 1;
-        // Of equal outputs the first comes first, as in argmax.
-        let own = outputs[label];
-        let ahead = |(i, &x): (usize, &f32)| {
-            x > own || (own.is_nan() && !x.is_nan()) || (x == own && i < label)
-        };
-        self.ranks[outputs.iter().enumerate().filter(|&pair| ahead(pair)).count()] += 1;
+        self.ranks[rank(outputs, label)] += 1;
+        if outputs.iter().any(|x| x.is_nan()) {
+            self.nan += 1;
+        }
         let confidence = f64::from(probabilities[prediction]);
         // The bins are (0, 1/15], (1/15, 2/15] and so on. NaN falls into the first.
         let bin = (confidence * BINS as f64).ceil() as usize;
         let bin = &mut self.bins[bin.clamp(1, BINS) - 1];
-        bin.0 += 1;
-        bin.1 += u64::from(prediction == label);
-        bin.2 += confidence;
+        bin.count += 1;
+        bin.correct += u64::from(prediction == label);
+        bin.confidence += confidence;
     }
 
     /// How many images were counted.
@@ -93,6 +104,11 @@ impl Figures {
     /// How many of them were predicted to be of their class.
     pub fn correct(&self) -> u64 {
         (0..self.classes).map(|class| self.confusion(class, class)).sum()
+    }
+
+    /// How many of them have an output that is NaN.
+    pub fn nan(&self) -> u64 {
+        self.nan
     }
 
     /// The share of images whose label is among the `k` highest outputs.
@@ -112,20 +128,23 @@ impl Figures {
 
     /// Each class's scores.
     pub fn scores(&self) -> Vec<Scores> {
-        let score = |class| {
+        let mut scores = Vec::new();
+        for class in 0..self.classes {
+            let mut support = 0;
+            let mut predicted = 0;
+            for other in 0..self.classes {
+                support += self.confusion(class, other);
+                predicted += self.confusion(other, class);
+            }
             let hits = self.confusion(class, class);
-            let support: u64 =
-                (0..self.classes).map(|other| self.confusion(class, other)).sum();
-            let predicted: u64 =
-                (0..self.classes).map(|other| self.confusion(other, class)).sum();
-            Scores {
+            scores.push(Scores {
                 precision: share(hits, predicted),
                 recall: share(hits, support),
                 f1: share(2 * hits, support + predicted),
                 support,
-            }
-        };
-        (0..self.classes).map(score).collect()
+            });
+        }
+        scores
     }
 
     /// The mean over classes, each counting alike.
@@ -138,43 +157,67 @@ impl Figures {
         average(&self.scores(), |s| s.support as f64)
     }
 
-    /// The expected calibration error: by how much the highest probability misses the
-    /// share that is right, bin by bin, weighted by the bins' images (Guo et al. 2017, On
-    /// Calibration of Modern Neural Networks).
+    /// The expected calibration error: how far the highest probability is from the share
+    /// of images that are right, bin by bin, weighted by the bins' images (Guo et al. 2017,
+    /// On Calibration of Modern Neural Networks).
     pub fn calibration_error(&self) -> f64 {
-        let gaps = self
-            .bins
-            .iter()
-            .map(|(_, correct, confidence)| (*correct as f64 - confidence).abs());
-        gaps.sum::<f64>() / self.count().max(1) as f64
+        let mut sum = 0.0;
+        for bin in &self.bins {
+            sum += (bin.correct as f64 - bin.confidence).abs();
+        }
+        sum / self.count().max(1) as f64
     }
 
     /// The bins of the calibration error.
     pub fn bins(&self) -> [Bin; BINS] {
-        self.bins.map(|(count, correct, confidence)| Bin {
-            count,
-            correct,
-            confidence: confidence / count.max(1) as f64,
+        self.bins.map(|bin| Bin {
+            count: bin.count,
+            correct: bin.correct,
+            confidence: bin.confidence / bin.count.max(1) as f64,
         })
     }
 
     /// The classes most often taken for others, the most frequent first.
     pub fn confused(&self) -> Vec<Confused> {
-        let pairs = (0..self.classes)
-            .flat_map(|label| (0..self.classes).map(move |p| (label, p)));
-        let wrong = pairs.filter(|(label, prediction)| label != prediction);
-        let counted = wrong.map(|(label, prediction)| Confused {
-            label,
-            prediction,
-            count: self.confusion(label, prediction),
-        });
-        let mut pairs: Vec<Confused> = counted.filter(|pair| pair.count > 0).collect();
+        let mut pairs = Vec::new();
+        for label in 0..self.classes {
+            for prediction in 0..self.classes {
+                let count = self.confusion(label, prediction);
+                if label != prediction && count > 0 {
+                    pairs.push(Confused { label, prediction, count });
+                }
+            }
+        }
         pairs.sort_by_key(|pair| std::cmp::Reverse(pair.count));
         pairs
     }
 }
 
-/// `part / whole`; 0 where there is nothing.
+/// Orders two outputs of an image, the higher first: NaN is the highest, as in torch.topk,
+/// and of equal ones the first comes first.
+fn higher_first(outputs: &[f32], a: usize, b: usize) -> Ordering {
+    let (x, y) = (outputs[a], outputs[b]);
+    let by_value = match (x.is_nan(), y.is_nan()) {
+        (false, false) => y.partial_cmp(&x).unwrap_or(Ordering::Equal),
+        (x_is_nan, y_is_nan) => y_is_nan.cmp(&x_is_nan),
+    };
+    by_value.then(a.cmp(&b))
+}
+
+/// How many of an image's outputs are above the one of its label.
+fn rank(outputs: &[f32], label: usize) -> usize {
+    let above = |&class: &usize| higher_first(outputs, class, label) == Ordering::Less;
+    (0..outputs.len()).filter(above).count()
+}
+
+/// The classes of an image's outputs, the highest output first.
+pub fn ranked_classes(outputs: &[f32]) -> Vec<usize> {
+    let mut classes: Vec<usize> = (0..outputs.len()).collect();
+    classes.sort_by(|&a, &b| higher_first(outputs, a, b));
+    classes
+}
+
+/// `part / whole`; 0 if `whole` is 0.
 fn share(part: u64, whole: u64) -> f64 {
     if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
 }

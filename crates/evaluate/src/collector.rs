@@ -1,0 +1,189 @@
+//! What is collected from labelled images, whether they come from shards or from a folder.
+
+use torchmill::metric::argmax;
+use torchmill::{Result, progress};
+use torchmill_nn::evaluation::Evaluation;
+use torchmill_nn::loss::Loss;
+
+use crate::config::Config;
+use crate::metrics::Metrics;
+use crate::network::Network;
+use crate::outcome::{Images, Outcome};
+use crate::predictions::{Prediction, Predictions};
+
+/// Mistakes kept for `--html`.
+const MISTAKES: usize = 48;
+/// Images kept for `--samples`.
+const SAMPLES: usize = 24;
+
+/// Counts images, writes `--predictions`, and keeps images to show.
+pub struct Collector<'a> {
+    metrics: Metrics,
+    loss: &'a dyn Loss,
+    predictions: Option<Predictions>,
+    mistakes: Option<Vec<Example>>,
+    samples: Option<Samples>,
+}
+
+/// Images from all over a split, the same for each checkpoint.
+struct Samples {
+    /// The number of images in the split.
+    total: usize,
+    kept: Vec<Example>,
+}
+
+/// What was collected.
+pub struct Collected {
+    /// The metrics.
+    pub metrics: Metrics,
+    /// The most confident mistakes, worst first.
+    pub mistakes: Vec<Example>,
+    /// Right and wrong ones, in their order.
+    pub samples: Vec<Example>,
+}
+
+/// An image to show, and what the network predicts for it.
+#[derive(Debug, Clone)]
+pub struct Example {
+    /// The image's number.
+    pub index: usize,
+    /// Where it came from.
+    pub source: String,
+    /// Its class.
+    pub label: usize,
+    /// The predicted class.
+    pub prediction: usize,
+    /// That class's probability.
+    pub confidence: f32,
+}
+
+impl<'a> Collector<'a> {
+    /// A collector for `total` images. The file of `--predictions` is begun.
+    pub fn new(config: &Config, total: usize, network: &'a Network) -> Result<Self> {
+        let classes = &network.spec.classes;
+        let predictions = match &config.predictions {
+            Some(path) => Some(Predictions::create(path, classes)?),
+            None => None,
+        };
+        Ok(Self {
+            metrics: Metrics::new(classes.len()),
+            loss: &*network.loss,
+            predictions,
+            mistakes: config.html.as_ref().map(|_| Vec::new()),
+            samples: config.samples.as_ref().map(|_| Samples { total, kept: Vec::new() }),
+        })
+    }
+
+    /// Adds an image. `source` is called only if its result is needed.
+    pub fn push(
+        &mut self,
+        index: usize,
+        label: usize,
+        outputs: &[f32],
+        source: impl Fn() -> Result<String>,
+    ) -> Result<()> {
+        let probabilities = self.loss.probabilities(outputs);
+        self.metrics.push(label, outputs, &probabilities);
+        if let Some(predictions) = &mut self.predictions {
+            predictions.push(&Prediction {
+                index,
+                source: &source()?,
+                label: Some(label),
+                outputs,
+                probabilities: &probabilities,
+            })?;
+        }
+        let prediction = argmax(outputs);
+        let confidence = probabilities[prediction];
+        let example =
+            || Ok(Example { index, source: source()?, label, prediction, confidence });
+        if let Some(samples) = &mut self.samples
+            && samples.includes(index)
+        {
+            samples.kept.push(example()?);
+        }
+        if let Some(mistakes) = &mut self.mistakes
+            && prediction != label
+        {
+            mistakes.push(example()?);
+            if mistakes.len() >= 100 * MISTAKES {
+                keep_worst(mistakes);
+            }
+        }
+        Ok(())
+    }
+
+    /// Completes the file of `--predictions`.
+    pub fn finish(self) -> Result<Collected> {
+        if let Some(predictions) = self.predictions {
+            predictions.finish()?;
+        }
+        let mut mistakes = self.mistakes.unwrap_or_default();
+        keep_worst(&mut mistakes);
+        let samples = self.samples.map_or_else(Vec::new, |samples| samples.kept);
+        Ok(Collected { metrics: self.metrics, mistakes, samples })
+    }
+}
+
+impl Collected {
+    /// The outcome, without the images to show. Says if outputs are NaN.
+    pub fn outcome(
+        &self,
+        checkpoint: &str,
+        images: Images,
+        batch_size: usize,
+        evaluation: Evaluation,
+        classes: &[String],
+    ) -> Outcome {
+        let nan = self.metrics.nan();
+        if nan > 0 {
+            progress::note(format_args!(
+                "note: {checkpoint}: the outputs for {nan} of {} images are NaN",
+                self.metrics.count()
+            ));
+        }
+        Outcome {
+            checkpoint: checkpoint.to_owned(),
+            images,
+            batch_size,
+            evaluation,
+            metrics: self.metrics.clone(),
+            classes: classes.to_vec(),
+        }
+    }
+}
+
+impl Samples {
+    /// Whether image `index` is one of the samples. These are as far from each other as
+    /// possible, since a folder's images come class by class.
+    fn includes(&self, index: usize) -> bool {
+        let wanted = SAMPLES.min(self.total);
+        index < self.total && index * wanted % self.total < wanted
+    }
+}
+
+fn keep_worst(mistakes: &mut Vec<Example>) {
+    mistakes.sort_by(|a, b| b.confidence.total_cmp(&a.confidence));
+    mistakes.truncate(MISTAKES);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn samples_are_spread_over_all_images() {
+        let sampled = |total| -> Vec<usize> {
+            let samples = Samples { total, kept: Vec::new() };
+            (0..total + 5).filter(|&index| samples.includes(index)).collect()
+        };
+        assert_eq!(sampled(0), [0; 0]);
+        assert_eq!(sampled(3), [0, 1, 2]);
+        for total in [SAMPLES, SAMPLES + 1, 1000, 10_007] {
+            let sampled = sampled(total);
+            assert_eq!((sampled.len(), sampled[0]), (SAMPLES, 0), "{total}");
+            let widest = sampled.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap();
+            assert_eq!(widest, total.div_ceil(SAMPLES), "{total}");
+        }
+    }
+}

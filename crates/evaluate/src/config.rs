@@ -1,0 +1,149 @@
+//! What the command line asks for, checked: nothing after this looks at [`Args`].
+
+use std::path::{Path, PathBuf};
+
+use torchmill::device::Device;
+use torchmill::recipe::Precision;
+use torchmill::{Error, Result};
+
+use crate::args::{Args, Format};
+use crate::inputs::{ImageSource, Inputs};
+
+/// What the program is to do.
+#[derive(Debug)]
+pub enum Command {
+    /// `--compare`: print a table of runs.
+    Compare(CompareConfig),
+    /// Evaluate checkpoints on shards or on images.
+    Evaluate(Box<Config>),
+}
+
+/// The settings of `--compare`.
+#[derive(Debug)]
+pub struct CompareConfig {
+    /// Folders of runs, or folders that hold some.
+    pub folders: Vec<PathBuf>,
+    /// The metric to sort by, if one was given.
+    pub sort: Option<String>,
+    /// How the table is written.
+    pub format: Format,
+}
+
+/// The settings of an evaluation.
+#[derive(Debug)]
+pub struct Config {
+    /// Checkpoint files, at least one.
+    pub checkpoints: Vec<PathBuf>,
+    /// Where images come from; empty if the shards are evaluated on.
+    pub images: Vec<ImageSource>,
+    /// `--data`: the folder of shards, if it is not the run's.
+    pub data: Option<PathBuf>,
+    /// The split to evaluate on.
+    pub split: String,
+    /// The recipe or architecture that a state dict belongs to.
+    pub model: Option<String>,
+    /// Patterns of a state dict's names to leave out.
+    pub except: Vec<String>,
+    /// A file with the names of a state dict's classes.
+    pub classes: Option<PathBuf>,
+    /// Images per batch in the total loss, if it is not the training's.
+    pub batch_size: Option<usize>,
+    /// What the layers compute in.
+    pub precision: Precision,
+    /// Where they compute.
+    pub device: Device,
+    /// The pipeline for images, if it is not the checkpoint's.
+    pub transform: Option<String>,
+    /// Whether images that cannot be read are left out.
+    pub skip_bad: bool,
+    /// The `k`s of top-k accuracy; for images, the largest is the number of classes named.
+    pub top_k: Vec<usize>,
+    /// How the results are written.
+    pub format: Format,
+    /// Whether they have each class and the confusion matrix.
+    pub report: bool,
+    /// `--predictions`: the file for each image's probabilities.
+    pub predictions: Option<PathBuf>,
+    /// `--html`: the file for the page.
+    pub html: Option<PathBuf>,
+    /// `--samples`: the folder for pictures of samples.
+    pub samples: Option<PathBuf>,
+}
+
+impl Command {
+    /// Sorts and checks the arguments.
+    ///
+    /// # Errors
+    /// If options and arguments do not fit together, or a checkpoint does not exist.
+    pub fn new(args: Args) -> Result<Self> {
+        if args.compare {
+            return Ok(Self::Compare(CompareConfig {
+                folders: args.inputs,
+                sort: args.sort,
+                format: args.format,
+            }));
+        }
+        let Inputs { checkpoints, images } = Inputs::sort(&args.inputs)?;
+        let config = Config {
+            checkpoints,
+            images,
+            data: args.data,
+            split: args.split,
+            model: args.model,
+            except: args.except,
+            classes: args.classes,
+            batch_size: args.batch_size.map(|n| n as usize),
+            precision: args.precision,
+            device: args.device,
+            transform: args.transform,
+            skip_bad: args.skip_bad,
+            top_k: args.top_k.iter().map(|&k| k as usize).collect(),
+            format: args.format,
+            report: args.report,
+            predictions: args.predictions,
+            html: args.html,
+            samples: args.samples,
+        };
+        config.check()?;
+        Ok(Self::Evaluate(Box::new(config)))
+    }
+}
+
+impl Config {
+    /// Whether the predictions or the page go to standard output.
+    pub fn writes_to_stdout(&self) -> bool {
+        is_stdout(self.predictions.as_deref()) || is_stdout(self.html.as_deref())
+    }
+
+    fn check(&self) -> Result<()> {
+        if is_stdout(self.predictions.as_deref()) && is_stdout(self.html.as_deref()) {
+            return Err(Error::usage(
+                "--predictions and --html cannot both go to standard output (-)",
+            ));
+        }
+        for (option, is_given) in
+            [("--transform", self.transform.is_some()), ("--skip-bad", self.skip_bad)]
+        {
+            if is_given && self.images.is_empty() {
+                return Err(Error::usage(format_args!(
+                    "{option} is for images, and none are given: shards are as prep made \
+                     them"
+                )));
+            }
+        }
+        for (option, file) in
+            [("--predictions", &self.predictions), ("--html", &self.html)]
+        {
+            if file.is_some() && self.checkpoints.len() > 1 {
+                return Err(Error::usage(format_args!(
+                    "{option} takes one checkpoint at a time"
+                )));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn is_stdout(file: Option<&Path>) -> bool {
+    file == Some(Path::new("-"))
+}

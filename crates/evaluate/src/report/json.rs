@@ -1,0 +1,97 @@
+//! The results as JSON.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use torchmill::{Error, Result};
+
+use crate::config::Config;
+use crate::metrics::{BINS, Bin, Scores};
+use crate::outcome::Outcome;
+
+/// One checkpoint's results.
+#[derive(Debug, Serialize)]
+struct Object<'a> {
+    checkpoint: &'a str,
+    split: &'a str,
+    images: usize,
+    /// The sum over batches of the batch's mean loss, as the article counts it.
+    total_loss: f64,
+    /// Images per batch in that sum.
+    batch_size: usize,
+    mean_loss: f64,
+    correct: u64,
+    accuracy: f64,
+    /// By k.
+    top_k_accuracy: BTreeMap<usize, f64>,
+    macro_average: Scores,
+    weighted_average: Scores,
+    calibration_error: f64,
+    #[serde(flatten)]
+    details: Option<Details<'a>>,
+}
+
+/// What `--report` adds.
+#[derive(Debug, Serialize)]
+struct Details<'a> {
+    classes: Vec<Class<'a>>,
+    /// A row for each label, a column for each prediction.
+    confusion_matrix: Vec<&'a [u64]>,
+    calibration_bins: [Bin; BINS],
+}
+
+#[derive(Debug, Serialize)]
+struct Class<'a> {
+    class: &'a str,
+    #[serde(flatten)]
+    scores: Scores,
+}
+
+/// An array with an object for each checkpoint.
+pub fn json(outcomes: &[Outcome], config: &Config) -> Result<String> {
+    let objects: Vec<Object> =
+        outcomes.iter().map(|outcome| Object::new(outcome, config)).collect();
+    let text = serde_json::to_string_pretty(&objects)
+        .map_err(|e| Error::failed(format_args!("cannot write JSON: {e}")))?;
+    Ok(text + "\n")
+}
+
+impl<'a> Object<'a> {
+    fn new(outcome: &'a Outcome, config: &Config) -> Self {
+        let evaluation = &outcome.evaluation;
+        let metrics = &outcome.metrics;
+        let mut top_k_accuracy = BTreeMap::new();
+        for k in outcome.top_k(&config.top_k) {
+            top_k_accuracy.insert(k, metrics.top_k(k));
+        }
+        Self {
+            checkpoint: &outcome.checkpoint,
+            split: outcome.images.name(),
+            images: evaluation.count,
+            total_loss: evaluation.total_loss(),
+            batch_size: outcome.batch_size,
+            mean_loss: evaluation.mean_loss(),
+            correct: metrics.correct(),
+            accuracy: evaluation.accuracy(),
+            top_k_accuracy,
+            macro_average: metrics.macro_average(),
+            weighted_average: metrics.weighted_average(),
+            calibration_error: metrics.calibration_error(),
+            details: config.report.then(|| Details::new(outcome)),
+        }
+    }
+}
+
+impl<'a> Details<'a> {
+    fn new(outcome: &'a Outcome) -> Self {
+        let mut classes = Vec::new();
+        for (class, scores) in outcome.classes.iter().zip(outcome.metrics.scores()) {
+            classes.push(Class { class, scores });
+        }
+        Self {
+            classes,
+            confusion_matrix: outcome.metrics.rows().collect(),
+            calibration_bins: outcome.metrics.bins(),
+        }
+    }
+}

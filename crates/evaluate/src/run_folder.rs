@@ -1,0 +1,103 @@
+//! What the folder of a run says about its checkpoints: config.toml and run.jsonl.
+
+use std::path::{Path, PathBuf};
+
+use torchmill::recipe::{Recipe, recorded_shards_are_there};
+use torchmill::run::log::{self, Event, Start};
+use torchmill::run::{CHECKPOINTS, RunDir};
+use torchmill::{Result, recipe};
+use torchmill_nn::loader::Dataset;
+
+/// The run that a checkpoint is in.
+pub struct RunFolder {
+    path: PathBuf,
+    /// config.toml.
+    pub recipe: Recipe,
+    /// The last start of `train`; an empty one if run.jsonl has none.
+    start: Start,
+}
+
+impl RunFolder {
+    /// The run of a checkpoint, if it is in the `checkpoints` of a folder with a
+    /// config.toml.
+    pub fn of(checkpoint: &Path) -> Result<Option<Self>> {
+        let folder = checkpoint.parent().filter(|folder| folder.ends_with(CHECKPOINTS));
+        let Some(path) = folder.and_then(Path::parent) else { return Ok(None) };
+        let run = RunDir::new(path);
+        if !run.config().exists() {
+            return Ok(None);
+        }
+        let recipe = recipe::load(&run.config().to_string_lossy())?;
+        let start = last_start(&run);
+        Ok(Some(Self { path: path.to_path_buf(), recipe, start }))
+    }
+
+    /// The folder of the shards that the run used, if it records one.
+    ///
+    /// A relative path is relative to the folder that `train` was called in. It is looked
+    /// for in this program's own, in the recorded one, and in the folders around the run,
+    /// which may have been moved together with the shards.
+    pub fn shards(&self) -> Result<Option<PathBuf>> {
+        let Some(shards) = &self.recipe.data.shards else { return Ok(None) };
+        let mut folders = vec![PathBuf::new()];
+        folders.extend(self.start.folder.as_ref().map(PathBuf::from));
+        // The path is empty if the checkpoint was given as `checkpoints/...`.
+        if let Ok(path) = Path::new(".").join(&self.path).canonicalize() {
+            folders.extend(path.ancestors().map(Path::to_path_buf));
+        }
+        for folder in folders {
+            let candidate = folder.join(shards);
+            if candidate.exists() {
+                return Ok(Some(candidate));
+            }
+        }
+        recorded_shards_are_there(shards)?;
+        Ok(Some(shards.clone()))
+    }
+
+    /// The names of the classes that the run was trained with, if it records them.
+    pub fn classes(&self) -> Option<&[String]> {
+        Some(self.start.classes.as_slice()).filter(|classes| !classes.is_empty())
+    }
+
+    /// Whether the run used other images of this split. `false` if it records none.
+    pub fn used_other_images(&self, dataset: &Dataset) -> bool {
+        let meta = dataset.set().meta();
+        let used = self.start.splits.iter().find(|split| split.split == meta.split);
+        used.is_some_and(|split| split.digest != meta.digest)
+    }
+}
+
+/// The last start in run.jsonl. If that cannot be read, the checkpoint and config.toml are
+/// enough to go on with.
+fn last_start(run: &RunDir) -> Start {
+    let events = log::read(&run.log()).unwrap_or_default();
+    for event in events.into_iter().rev() {
+        if let Event::Start(start) = event {
+            return *start;
+        }
+    }
+    Start::default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_start_counts() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = RunDir::new(folder.path());
+        assert_eq!(last_start(&run), Start::default());
+        let lines = [
+            r#"{"event":"start","folder":"/old","splits":[]}"#,
+            r#"{"event":"start","folder":"/new","classes":["a","b"],"seed":3}"#,
+            r#"{"event":"end","outcome":"done"}"#,
+            r#"{"event":"start","fol"#,
+        ];
+        std::fs::write(run.log(), lines.join("\n")).unwrap();
+        let start = last_start(&run);
+        assert_eq!(start.folder.as_deref(), Some("/new"));
+        assert_eq!(start.classes, ["a", "b"]);
+    }
+}
