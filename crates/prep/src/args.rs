@@ -80,6 +80,9 @@ pub struct Select {
     /// Leave out images that cannot be read; list them here
     #[arg(long, value_name = "FILE")]
     pub skip_bad: Option<PathBuf>,
+    /// Images that are there more than once, by their bytes
+    #[arg(long, value_name = "ACTION", value_enum, default_value_t = Duplicates::Warn)]
+    pub duplicates: Duplicates,
     /// For all that is drawn at random
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub seed: u64,
@@ -162,6 +165,18 @@ impl Format {
     pub fn is_binary(self) -> bool {
         !matches!(self, Self::Csv | Self::Jsonl)
     }
+}
+
+/// `--duplicates`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[allow(missing_docs, reason = "a doc comment would be a second help text")]
+pub enum Duplicates {
+    // Say how many, with examples
+    Warn,
+    // Refuse them
+    Error,
+    // Keep one, of the test split if it is there
+    Drop,
 }
 
 /// `--tar-image`.

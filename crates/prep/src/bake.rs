@@ -7,12 +7,12 @@ use std::sync::{Mutex, PoisonError};
 use half::{bf16, f16};
 use rayon::prelude::*;
 use torchmill::dataset::{self, Dataset};
+use torchmill::parallel::Stop;
 use torchmill::pixels::{Layout, LevelTables, to_channels_first, to_channels_last};
 use torchmill::shard::DType;
 use torchmill::transform::{self, Pipeline, Sample};
-use torchmill::{Error, ErrorKind, Result, interrupt};
+use torchmill::{Error, Result};
 
-use crate::files::CHUNK;
 use crate::format::encode::{self, Encoding};
 use crate::pipelines::Cut;
 
@@ -38,6 +38,8 @@ pub struct Job<'a> {
     pub shape: [usize; 3],
     /// Where the first image came from.
     pub first: String,
+    /// Whether a value was too large for float16.
+    pub overflowed: AtomicBool,
     /// Collects the images that cannot be read; `None` where the first of them is an
     /// error.
     pub bad: Option<BadImages>,
@@ -79,33 +81,22 @@ impl Job<'_> {
         self.samples[i % self.samples.len()]
     }
 
-    /// Bakes the images of `range`, their pixels into `place`, whatever is there, and
-    /// takes them from the range: all, or where each is encoded by itself and they are
-    /// large, as many as a chunk should hold. `stop` is looked at between images, as
-    /// Ctrl-C is.
+    /// Bakes the images of `range`, their pixels into `buffer`, whatever is in it. `stop`
+    /// is checked before each image.
     ///
     /// Fails on the first image that cannot be read (unless bad ones are collected) or
     /// has another shape than the others.
     pub fn chunk(
         &self,
-        range: &mut Range<usize>,
-        place: Vec<u8>,
-        stop: &AtomicBool,
+        range: Range<usize>,
+        buffer: Vec<u8>,
+        stop: &Stop,
     ) -> Result<Chunk> {
-        let go_on = || {
-            interrupt::check()?;
-            if stop.load(Ordering::Relaxed) {
-                Err(Error::new(ErrorKind::Cancelled, "cancelled"))
-            } else {
-                Ok(())
-            }
-        };
-        let (mut pixels, mut encoded) = (place, Vec::new());
+        let mut pixels = buffer;
+        let mut encoded = Vec::new();
         let indices = match self.encoding {
-            Encoding::Pixels(_) => {
-                self.bake_all(range.by_ref().collect(), &mut pixels, &go_on)?
-            }
-            _ => self.encode_some(range, &mut encoded, &go_on)?,
+            Encoding::Pixels(_) => self.bake_all(range, &mut pixels, stop)?,
+            _ => self.encode_all(range, &mut encoded, stop)?,
         };
         Ok(Chunk {
             shape: self.shape,
@@ -117,21 +108,22 @@ impl Job<'_> {
         })
     }
 
-    /// Bakes these images into `pixels` and returns those that came through.
+    /// Bakes these images into `pixels` and returns those that could be read.
     fn bake_all(
         &self,
-        mut indices: Vec<usize>,
+        range: Range<usize>,
         pixels: &mut Vec<u8>,
-        go_on: &(impl Fn() -> Result<()> + Sync),
+        stop: &Stop,
     ) -> Result<Vec<usize>> {
+        let mut indices: Vec<usize> = range.collect();
         let size = self.image_bytes();
         let mut kept = vec![true; indices.len()];
         pixels.resize(indices.len() * size, 0);
         let steps = Steps::new(self)?;
         let jobs = pixels.par_chunks_exact_mut(size).zip(&indices).zip(&mut kept);
-        let baked = jobs.map(|((place, &i), kept)| {
-            go_on()?;
-            *kept = self.unless_bad(i, self.bake_into(i, &steps, place))?.is_some();
+        let baked = jobs.map(|((out, &i), kept)| {
+            stop.check()?;
+            *kept = self.unless_bad(i, self.bake_into(i, &steps, out))?.is_some();
             Ok(())
         });
         if let Some(error) = baked.find_map_first(Result::err) {
@@ -144,35 +136,20 @@ impl Job<'_> {
         Ok(indices)
     }
 
-    /// Encodes images of `range` until they make up a chunk, and returns those that came
-    /// through.
-    fn encode_some(
+    /// Encodes these images, on this thread, and returns those that could be read.
+    fn encode_all(
         &self,
-        range: &mut Range<usize>,
+        range: Range<usize>,
         encoded: &mut Vec<Vec<u8>>,
-        go_on: &(impl Fn() -> Result<()> + Sync),
+        stop: &Stop,
     ) -> Result<Vec<usize>> {
-        let threads = rayon::current_num_threads();
-        let (mut indices, mut bytes, mut block) = (Vec::new(), 0, 4 * threads);
-        while bytes < CHUNK.0 && range.start < range.end {
-            let images: Vec<usize> = range.by_ref().take(block).collect();
-            let one = |&i: &usize| {
-                go_on().map_err(Failure::Other).and_then(|()| encode::image(self, i))
-            };
-            let done: Vec<_> = images.par_iter().map(one).collect();
-            let before = bytes;
-            for (i, result) in images.into_iter().zip(done) {
-                if let Some(image) = self.unless_bad(i, result)? {
-                    bytes += image.len() as u64;
-                    indices.push(i);
-                    encoded.push(image);
-                }
+        let mut indices = Vec::with_capacity(range.len());
+        for i in range {
+            stop.check()?;
+            if let Some(image) = self.unless_bad(i, encode::image(self, i))? {
+                indices.push(i);
+                encoded.push(image);
             }
-            // Small images are not worth a meeting of the threads for every few of them.
-            let mean = ((bytes - before) / block as u64).max(1);
-            block = usize::try_from(CHUNK.0 / 8 / mean)
-                .unwrap_or(usize::MAX)
-                .clamp(4 * threads, 64 * threads);
         }
         Ok(indices)
     }
@@ -251,9 +228,22 @@ impl Job<'_> {
             (Sample::Image(image), Some(tables)) => {
                 tables.look_up(&image.pixels, layout, place);
             }
-            _ => write_elements(&baked, layout, self.dtype, place),
+            _ => {
+                self.look_for_overflow(&baked);
+                write_elements(&baked, layout, self.dtype, place);
+            }
         }
         Ok(())
+    }
+
+    /// Notes whether a value becomes inf as float16.
+    fn look_for_overflow(&self, baked: &Sample) {
+        if self.dtype == DType::Float16
+            && let Sample::Tensor(tensor) = baked
+            && overflows(&tensor.values)
+        {
+            self.overflowed.store(true, Ordering::Relaxed);
+        }
     }
 
     /// The order in which an image's elements are written.
@@ -274,6 +264,7 @@ impl Job<'_> {
         }
         let mut elements =
             vec![0; shape.iter().product::<usize>() * self.dtype.size() as usize];
+        self.look_for_overflow(&baked);
         write_elements(&baked, self.layout(), self.dtype, &mut elements);
         Ok((shape, elements))
     }
@@ -309,11 +300,14 @@ impl Steps {
             return Ok(Self { pixels, tables: None });
         }
         let floats = LevelTables::new(last.levels(job.shape[0])?);
+        if job.dtype == DType::Float16 && overflows(floats.tables().as_flattened()) {
+            job.overflowed.store(true, Ordering::Relaxed);
+        }
         Ok(Self { pixels, tables: Some(ElementTables::new(&floats, job.dtype)) })
     }
 }
 
-/// Why an image did not come through.
+/// Why an image could not be baked.
 pub enum Failure {
     /// The image itself cannot be read: what `--skip-bad` leaves out.
     Bad(Error),
@@ -381,6 +375,11 @@ fn write_words<const SIZE: usize>(
     for (element, &value) in out.as_chunks_mut::<SIZE>().0.iter_mut().zip(values) {
         *element = bytes(value);
     }
+}
+
+/// Whether a number becomes inf as float16.
+fn overflows(values: &[f32]) -> bool {
+    values.iter().any(|&x| x.is_finite() && f16::from_f32(x).is_infinite())
 }
 
 fn float16_bytes(value: f32) -> [u8; 2] {

@@ -2,18 +2,16 @@
 
 use sha2::{Digest, Sha256};
 use torchmill::shard::{self, Meta};
-use torchmill::{Result, progress};
 
 use crate::WRITER;
 use crate::args::Args;
 use crate::bake::Job;
+use crate::contents::Contents;
 
-/// SHA-256, in hexadecimal, over all that decides what is written for a split: the
-/// inputs' files (names, sizes, and published checksums or else times of change), labels
-/// and classes, the pipeline and how it is cut, the element type, the format, the number
-/// of files, and the version of prep and of the shard format.
-pub fn of(job: &Job, files: usize, args: &Args) -> Result<String> {
-    progress::detail(format_args!("{}: looking at the inputs", job.split));
+/// SHA-256, in hexadecimal, over all that decides what is written for a split: the images'
+/// bytes, sources and labels, the classes, the pipeline and how it is cut, the element
+/// type, the format, the number of files, and the version of prep and of the shard format.
+pub fn of(job: &Job, files: usize, args: &Args, contents: &Contents) -> String {
     let mut hash = Sha256::new();
     let settings = [
         WRITER.to_owned(),
@@ -35,15 +33,15 @@ pub fn of(job: &Job, files: usize, args: &Args) -> Result<String> {
         hash.update((setting.len() as u64).to_le_bytes());
         hash.update(setting);
     }
-    let skip_missing = job.bad.is_some();
-    job.set.digest(&job.samples, skip_missing, &mut hash)?;
+    let hashes_of = |split: &str| contents.get(split).map_or(&[][..], Vec::as_slice);
+    job.set.digest(&job.samples, hashes_of(&job.split), &mut hash);
     if job.cut.needs_statistics()
         && job.split != "train"
         && let Some(train) = job.set.splits.get("train")
     {
-        job.set.digest(train, skip_missing, &mut hash)?;
+        job.set.digest(train, hashes_of("train"), &mut hash);
     }
-    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// What file `index` of `files` says of its images.

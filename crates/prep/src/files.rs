@@ -1,6 +1,7 @@
 //! A split's files while they are written, all under temporary names.
 
 use std::collections::BTreeMap;
+use std::io::{self, Write};
 use std::ops::Range;
 use std::path::Path;
 
@@ -11,7 +12,8 @@ use torchmill::{Context, Error, Result};
 use crate::args::Format;
 use crate::bake::{Chunk, Job};
 use crate::format::{self, Stream};
-use crate::{digest, work};
+use crate::sidecar::Checksum;
+use crate::{bake_ahead, digest};
 
 /// The most bytes that are baked and written at a time where a file takes several chunks,
 /// and the most images.
@@ -22,8 +24,8 @@ pub const CHUNK: (u64, u64) = (8 << 20, 4096);
 pub struct Written {
     /// The files.
     pub files: Vec<FinishedFile>,
-    /// Each file's size, by its final name.
-    pub sizes: BTreeMap<String, u64>,
+    /// Each file's size and checksum, by its final name.
+    pub sums: BTreeMap<String, Checksum>,
     /// How many images.
     pub images: usize,
 }
@@ -46,21 +48,16 @@ pub fn write(
     format: Format,
     digest: &str,
 ) -> Result<Written> {
-    // What begins with the checksum of all images, or with a number that is not known
-    // yet, is written at once.
-    let at_once = match format {
-        Format::Shard => true,
+    // A shard begins with the checksum of all images, and the others here with their
+    // number, which is not known if some may be left out. Images with bytes of their own
+    // are divided by `bake_ahead`.
+    let is_one_chunk = match format {
+        Format::Shard | Format::Tar | Format::Csv | Format::Jsonl => true,
         Format::Safetensors | Format::Npy => job.bad.is_some(),
-        Format::Tar | Format::Csv | Format::Jsonl => false,
     };
-    let chunks_of = |range: &Range<usize>| match at_once {
+    let chunks_of = |range: &Range<usize>| match is_one_chunk {
         true => vec![range.clone()],
-        false => work::smaller(
-            std::slice::from_ref(range),
-            job.image_bytes(),
-            CHUNK.0,
-            CHUNK.1,
-        ),
+        false => bake_ahead::smaller(range, job.image_bytes(), CHUNK.0, CHUNK.1),
     };
     let of_files = ours
         .clone()
@@ -77,7 +74,7 @@ pub fn write(
         open: None,
         written: Written::default(),
     };
-    work::run(job, &chunks, |k, chunk| {
+    bake_ahead::run(job, &chunks, |k, chunk| {
         files.put(file_of[k], chunk, digest)?;
         progress.add(chunk.labels.len() as u64);
         Ok(())
@@ -95,7 +92,7 @@ struct Files<'a> {
     staging: &'a Staging,
     format: Format,
     /// The file that is being written, and its number.
-    open: Option<(usize, Stream<'a, AtomicFile>)>,
+    open: Option<(usize, Stream<'a, SummedFile>)>,
     written: Written,
 }
 
@@ -112,7 +109,7 @@ impl Files<'_> {
         let mut stream = match self.open.take() {
             Some((_, stream)) => stream,
             None => {
-                let file = self.staging.file(&name)?;
+                let file = SummedFile::new(self.staging.file(&name)?);
                 // Those of a chunk where it is all there is, as images may have been left
                 // out.
                 let labels = match self.job.bad {
@@ -125,7 +122,7 @@ impl Files<'_> {
                 Stream::start(self.format, self.job, labels, file).map_err(place)?
             }
         };
-        let meta = digest::meta(self.job, i, self.ranges.len(), digest);
+        let meta = || digest::meta(self.job, i, self.ranges.len(), digest);
         stream.chunk(chunk, &meta).map_err(place)?;
         self.open = Some((i, stream));
         self.written.images += chunk.labels.len();
@@ -144,19 +141,43 @@ impl Files<'_> {
             None => stream.finish().map(|file| (file, Vec::new())),
         }
         .map_err(|e| e.within(path.display()))?;
-        self.keep(images_name, file.finish()?)?;
+        self.keep(images_name, file)?;
         if let Some(name) = labels_name {
-            let mut file = self.staging.file(&name)?;
+            let mut file = SummedFile::new(self.staging.file(&name)?);
             format::write_npy_labels(&mut file, &labels)
                 .doing("write", self.folder.join(&name))?;
-            self.keep(name, file.finish()?)?;
+            self.keep(name, file)?;
         }
         Ok(())
     }
 
-    fn keep(&mut self, name: String, file: FinishedFile) -> Result<()> {
-        self.written.sizes.insert(name, file.length()?);
-        self.written.files.push(file);
+    fn keep(&mut self, name: String, file: SummedFile) -> Result<()> {
+        self.written.sums.insert(name, file.sum);
+        self.written.files.push(file.file.finish()?);
         Ok(())
+    }
+}
+
+/// A file whose checksum is computed while it is written.
+struct SummedFile {
+    file: AtomicFile,
+    sum: Checksum,
+}
+
+impl SummedFile {
+    fn new(file: AtomicFile) -> Self {
+        Self { file, sum: Checksum::default() }
+    }
+}
+
+impl Write for SummedFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.file.write(bytes)?;
+        self.sum.update(&bytes[..written]);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
     }
 }

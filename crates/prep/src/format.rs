@@ -85,9 +85,9 @@ impl<'a, W: Write> Stream<'a, W> {
 
     /// Writes the next images; a chunk is a shard, with this header, where the format is
     /// [`Format::Shard`].
-    pub fn chunk(&mut self, chunk: &Chunk, meta: &Meta) -> Result<()> {
+    pub fn chunk(&mut self, chunk: &Chunk, meta: &dyn Fn() -> Meta) -> Result<()> {
         match self.format {
-            Format::Shard => return write_shard(&mut self.out, self.job, chunk, meta),
+            Format::Shard => return write_shard(&mut self.out, self.job, chunk, &meta()),
             Format::Safetensors | Format::Npy => self.out.write_all(&chunk.pixels),
             Format::Csv | Format::Jsonl => {
                 chunk.encoded.iter().try_for_each(|row| self.out.write_all(row))

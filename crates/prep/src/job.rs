@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::PoisonError;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use torchmill::dataset::Dataset;
 use torchmill::transform::{Pipeline, SampleKind, SampleSpec};
@@ -22,6 +23,11 @@ pub fn plan<'a>(
     let dtype = args.pipeline.dtype.dtype();
     let encoding = format::encoding(args.output.format, args.output.tar_image, dtype)?;
     let pipelines = Pipelines::new(&args.pipeline)?;
+    if splits.len() > 1 && splits.iter().any(|split| split == "train") {
+        for warning in pipelines.warnings() {
+            progress::note(format_args!("note: {warning}"));
+        }
+    }
     let job = |split: &String| {
         // Drawn copies are for training.
         let augment = args.pipeline.augment.filter(|_| split == "train");
@@ -43,6 +49,7 @@ pub fn plan<'a>(
             encoding,
             shape: [0; 3],
             first: String::new(),
+            overflowed: AtomicBool::new(false),
             bad: args.select.skip_bad.is_some().then(BadImages::default),
         };
         learn_shape(&mut job)?;
@@ -182,6 +189,8 @@ pub fn list_bad(jobs: &[Job], path: &Path) -> Result<()> {
             text += &format!("{}\t{}\n", one_line(place), one_line(reason));
         }
         count += bad.len();
+        let left_out: Vec<usize> = bad.iter().map(|&(i, ..)| i).collect();
+        say_emptied_classes(job, &left_out);
     }
     atomic::write(path, text.as_bytes())?;
     let (count, path) = (progress::count(count as u64), path.display());
@@ -202,6 +211,26 @@ fn one_line(text: &str) -> String {
     line
 }
 
+/// Names the classes that have no images once these are left out.
+fn say_emptied_classes(job: &Job, left_out: &[usize]) {
+    let mut before = vec![0_usize; job.set.classes.len()];
+    for sample in &job.samples {
+        before[sample.label as usize] += 1;
+    }
+    let mut after = before.clone();
+    for &i in left_out {
+        after[job.samples[i].label as usize] -= 1;
+    }
+    for (label, class) in job.set.classes.iter().enumerate() {
+        if before[label] > 0 && after[label] == 0 {
+            progress::note(format_args!(
+                "note: {}: the class {class} has no images left: all {} were bad",
+                job.split, before[label]
+            ));
+        }
+    }
+}
+
 /// Says what was written and what is left to do.
 pub fn report(job: &Job, written: usize, files: usize, done: &str) {
     let [channels, height, width] = job.shape;
@@ -218,6 +247,13 @@ pub fn report(job: &Job, written: usize, files: usize, done: &str) {
         job.set.classes.len(),
         if files == 1 { "file" } else { "files" },
     ));
+    if job.overflowed.load(Ordering::Relaxed) {
+        progress::note(format_args!(
+            "note: {}: float16 ends at 65,504, and larger values became inf: use --dtype \
+             bfloat16 or float32",
+            job.split
+        ));
+    }
     let Cut { baked, deferred, .. } = &job.cut;
     if job.encoding != Encoding::JsonLine {
         progress::note(format_args!(

@@ -2,7 +2,7 @@
 //! written.
 
 use torchmill::shard::DType;
-use torchmill::transform::Pipeline;
+use torchmill::transform::{Pipeline, Transform};
 use torchmill::{Error, Result, recipe};
 
 use crate::args::PipelineArgs;
@@ -51,6 +51,28 @@ impl Pipelines {
         })
     }
 
+    /// What is probably a mistake in pipelines that are both used.
+    pub fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        let is_random =
+            |step: &&Transform| Pipeline::from(vec![(*step).clone()]).is_random();
+        if let Some(step) = self.test.steps().iter().find(is_random) {
+            warnings.push(format!(
+                "the test pipeline has a random step, {step}: evaluation sees images that \
+                 are changed at random; --test-transform gives it a pipeline of its own"
+            ));
+        }
+        let train = normalization(&self.train);
+        let test = normalization(&self.test);
+        if train != test {
+            warnings.push(format!(
+                "training images go through {train} and test images through {test}: \
+                 evaluation sees other values than training"
+            ));
+        }
+        warnings
+    }
+
     /// The pipeline of a split, cut where `dtype` asks for it; with `augment`, what is
     /// random is baked too.
     pub fn cut(&self, split: &str, dtype: DType, augment: bool) -> Result<Cut> {
@@ -73,6 +95,16 @@ impl Cut {
             deferred: self.deferred.with_statistics(mean, std),
         }
     }
+}
+
+/// The steps that normalise, as text.
+fn normalization(pipeline: &Pipeline) -> String {
+    let steps = pipeline.steps().iter();
+    let names: Vec<String> = steps
+        .filter(|step| matches!(step, Transform::Normalize(_)))
+        .map(Transform::to_string)
+        .collect();
+    if names.is_empty() { "no Normalize".to_owned() } else { names.join(" | ") }
 }
 
 /// uint8: everything up to the first step that is random or makes floating-point numbers

@@ -3,8 +3,11 @@
 //! headers.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, ErrorKind, Read};
 use std::path::Path;
 
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use torchmill::{Context, Error, Result, atomic};
 
@@ -37,6 +40,9 @@ pub struct Sidecar {
     pub writer: String,
     /// The files and their sizes in bytes.
     pub files: BTreeMap<String, u64>,
+    /// The files' CRC-32C, in hexadecimal.
+    #[serde(default)]
+    pub crc32c: BTreeMap<String, String>,
     /// The numbers of the images that were left out as bad, in the split's order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub left_out: Vec<usize>,
@@ -48,8 +54,10 @@ impl Sidecar {
         job: &Job,
         count: usize,
         digest: &str,
-        files: BTreeMap<String, u64>,
+        sums: BTreeMap<String, Checksum>,
     ) -> Self {
+        let files = sums.iter().map(|(name, sum)| (name.clone(), sum.length)).collect();
+        let crc32c = sums.iter().map(|(name, sum)| (name.clone(), sum.text())).collect();
         Self {
             dataset: job.set.name.clone(),
             split: job.split.clone(),
@@ -63,6 +71,7 @@ impl Sidecar {
             digest: digest.to_owned(),
             writer: crate::WRITER.to_owned(),
             files,
+            crc32c,
             left_out: job.left_out(),
         }
     }
@@ -80,16 +89,48 @@ impl Sidecar {
         atomic::write(path, text.as_bytes())
     }
 
-    /// Whether every file named here is in `folder` with its size.
+    /// Whether every file named here is in `folder` with its size and checksum.
     pub fn is_whole(&self, folder: &Path) -> Result<bool> {
-        for (name, &size) in &self.files {
-            match std::fs::metadata(folder.join(name)) {
-                Ok(about) if about.len() == size => {}
-                Ok(_) => return Ok(false),
-                Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(false),
-                Err(e) => return Err(e).doing("read", folder.join(name)),
+        let whole = self.files.par_iter().map(|(name, &length)| {
+            let path = folder.join(name);
+            let sum = match Checksum::of_file(&path) {
+                Err(e) if e.kind() == ErrorKind::NotFound => return Ok(false),
+                sum => sum.doing("read", &path)?,
+            };
+            Ok(sum.length == length && self.crc32c.get(name) == Some(&sum.text()))
+        });
+        whole.try_reduce(|| true, |a, b| Ok(a && b))
+    }
+}
+
+/// A file's length and CRC-32C.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Checksum {
+    /// In bytes.
+    pub length: u64,
+    crc32c: u32,
+}
+
+impl Checksum {
+    /// Adds the next bytes of the file.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.length += bytes.len() as u64;
+        self.crc32c = crc32c::crc32c_append(self.crc32c, bytes);
+    }
+
+    fn of_file(path: &Path) -> io::Result<Self> {
+        let mut file = File::open(path)?;
+        let mut block = vec![0; 1 << 20];
+        let mut sum = Self::default();
+        loop {
+            match file.read(&mut block)? {
+                0 => return Ok(sum),
+                n => sum.update(&block[..n]),
             }
         }
-        Ok(true)
+    }
+
+    fn text(self) -> String {
+        format!("{:08x}", self.crc32c)
     }
 }

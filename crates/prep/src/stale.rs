@@ -106,6 +106,13 @@ pub fn refuse_shared_images(folder: &Path, jobs: &[Job]) -> Result<()> {
     Ok(())
 }
 
+/// The names of the descriptions of a split's parts.
+pub fn part_descriptions(folder: &Path, split: &str) -> Result<Vec<String>> {
+    let mut names = names(folder)?;
+    names.retain(|name| is_sidecar(name, split) && name.contains("-part-"));
+    Ok(names)
+}
+
 /// A text in 8 bytes: a million of them are to be kept.
 fn hash(text: &str) -> u64 {
     let mut hasher = DefaultHasher::new();

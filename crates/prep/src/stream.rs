@@ -7,13 +7,14 @@ use torchmill::{Error, Result};
 
 use crate::args::{Args, Format};
 use crate::bake::Job;
+use crate::contents::Contents;
 use crate::files::CHUNK;
 use crate::format::Stream;
-use crate::{digest, job, work};
+use crate::{bake_ahead, digest, job};
 
 /// Streams the only job there is. Shards follow one another; every other format is one
 /// file.
-pub fn write(mut jobs: Vec<Job>, args: &Args) -> Result<()> {
+pub fn write(mut jobs: Vec<Job>, contents: &Contents, args: &Args) -> Result<()> {
     if jobs.len() != 1 {
         let splits: Vec<_> = jobs.iter().map(|j| j.split.as_str()).collect();
         return Err(Error::usage(format_args!(
@@ -38,11 +39,10 @@ pub fn write(mut jobs: Vec<Job>, args: &Args) -> Result<()> {
         )));
     }
     let [job] = &jobs[..] else { return Ok(()) };
-    let ranges = work::ranges(job.len(), job.image_bytes(), args.output.shard_size);
-    // Only shards carry a digest, and only for them are the input files asked for their
-    // sizes and times.
+    let ranges = bake_ahead::ranges(job.len(), job.image_bytes(), args.output.shard_size);
+    // Only shards hold a digest.
     let digest = if format == Format::Shard {
-        digest::of(job, ranges.len(), args)?
+        digest::of(job, ranges.len(), args, contents)
     } else {
         String::new()
     };
@@ -73,16 +73,20 @@ fn stream(
     let out = BufWriter::with_capacity(1 << 16, out);
     let mut stream =
         Stream::start(args.output.format, job, labels, out).map_err(place)?;
-    // A chunk is a shard where shards are written. All else runs together, and the less
-    // of it there is at a time, the sooner it comes out and the likelier it is still in a
-    // cache.
+    // A chunk is a shard if shards are written. All else runs together, and the less of it
+    // there is at a time, the sooner it comes out.
     let chunks = match args.output.format {
-        Format::Shard => ranges[files.clone()].to_vec(),
-        _ => work::smaller(&ranges[files.clone()], job.image_bytes(), CHUNK.0, CHUNK.1),
+        Format::Safetensors | Format::Npy => ranges[files.clone()]
+            .iter()
+            .flat_map(|range| {
+                bake_ahead::smaller(range, job.image_bytes(), CHUNK.0, CHUNK.1)
+            })
+            .collect(),
+        _ => ranges[files.clone()].to_vec(),
     };
-    work::run(job, &chunks, |i, chunk| {
+    bake_ahead::run(job, &chunks, |i, chunk| {
         written += chunk.labels.len();
-        let meta = digest::meta(job, files.start + i, ranges.len(), digest);
+        let meta = || digest::meta(job, files.start + i, ranges.len(), digest);
         stream.chunk(chunk, &meta).map_err(place)
     })?;
     stream.finish().map_err(place)?;

@@ -152,6 +152,11 @@ impl Dataset {
         self.set.label(self.original(i))
     }
 
+    /// Where image `i` came from. prep's augmented copies of an image have the same.
+    pub fn source(&self, i: u32) -> Result<String> {
+        self.set.source(self.original(i))
+    }
+
     fn labels(&self, indices: &[u32]) -> Result<Vec<i64>> {
         indices.iter().map(|&i| self.label(i)).collect()
     }

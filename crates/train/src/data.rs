@@ -3,7 +3,7 @@
 
 mod pipelines;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
 use tch::Device;
@@ -139,7 +139,13 @@ impl Data {
         seed: u64,
     ) -> Result<Self> {
         let classes = train.set().meta().classes.len();
-        let (kept, taken) = validation::cut(&labels(&train)?, classes, fraction, seed)?;
+        let (kept, taken) = validation::cut(
+            &labels(&train)?,
+            &originals(&train)?,
+            classes,
+            fraction,
+            seed,
+        )?;
         // Images that are validated on go through the test pipeline: they are not cropped
         // or flipped at random.
         let as_test = train.prepared_by(pipeline).map_err(|e| {
@@ -211,6 +217,17 @@ fn digest(purpose: &str, dataset: &Dataset) -> SplitDigest {
 
 fn labels(dataset: &Dataset) -> Result<Vec<i64>> {
     (0..dataset.len() as u32).map(|i| dataset.label(i)).collect()
+}
+
+/// For each image the index of the first one that was made from the same file.
+fn originals(dataset: &Dataset) -> Result<Vec<u32>> {
+    let mut first = HashMap::new();
+    let mut originals = Vec::with_capacity(dataset.len());
+    for i in 0..dataset.len() as u32 {
+        let source = dataset.source(i)?;
+        originals.push(*first.entry(source).or_insert(i));
+    }
+    Ok(originals)
 }
 
 /// Each class, and how many of the images have it.

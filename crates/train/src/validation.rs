@@ -3,11 +3,15 @@
 use torchmill::{Error, Result};
 use torchmill_nn::generator::Generator;
 
-/// The places of the images to train on and of those to validate on, both in order: of
+/// The indices of the images to train on and of those to validate on, both in order: of
 /// each class the same `fraction`, rounded. `labels` are those of the images, in order;
 /// which are taken follows from the seed.
+///
+/// `originals` has for each image the index of the first one that was made from the same
+/// file: all of these, such as prep's augmented copies, go to the same side.
 pub fn cut(
     labels: &[i64],
+    originals: &[u32],
     classes: usize,
     fraction: f64,
     seed: u64,
@@ -15,7 +19,9 @@ pub fn cut(
     let mut members = vec![Vec::new(); classes];
     for (i, &label) in (0..).zip(labels) {
         // Reading a shard has checked that its labels are classes.
-        if let Some(members) = members.get_mut(label as usize) {
+        if originals[i as usize] == i
+            && let Some(members) = members.get_mut(label as usize)
+        {
             members.push(i);
         }
     }
@@ -29,7 +35,7 @@ pub fn cut(
         }
     }
     let (validation, train): (Vec<u32>, Vec<u32>) =
-        (0..labels.len() as u32).partition(|&i| taken[i as usize]);
+        (0..labels.len() as u32).partition(|&i| taken[originals[i as usize] as usize]);
     if train.is_empty() || validation.is_empty() {
         return Err(Error::usage(format_args!(
             "a validation split of {fraction} leaves {} images to train on and {} to validate on",
@@ -47,21 +53,39 @@ mod tests {
     #[test]
     fn each_class_gives_the_same_share() {
         let labels: Vec<i64> = (0..100).map(|i| i64::from(i % 10 == 0)).collect();
-        let (train, validation) = cut(&labels, 2, 0.2, 0).unwrap();
+        let (train, validation) = cut(&labels, &apart(100), 2, 0.2, 0).unwrap();
         assert_eq!((train.len(), validation.len()), (80, 20));
         assert_eq!(validation.iter().filter(|&&i| labels[i as usize] == 1).count(), 2);
         assert!(train.is_sorted() && validation.is_sorted());
         let mut all = [train, validation.clone()].concat();
         all.sort_unstable();
         assert_eq!(all, (0..100).collect::<Vec<_>>());
-        assert_eq!(cut(&labels, 2, 0.2, 0).unwrap().1, validation);
-        assert_ne!(cut(&labels, 2, 0.2, 1).unwrap().1, validation);
+        assert_eq!(cut(&labels, &apart(100), 2, 0.2, 0).unwrap().1, validation);
+        assert_ne!(cut(&labels, &apart(100), 2, 0.2, 1).unwrap().1, validation);
+    }
+
+    /// Images of which none is a copy of another.
+    fn apart(count: u32) -> Vec<u32> {
+        (0..count).collect()
+    }
+
+    #[test]
+    fn copies_of_an_image_are_on_one_side() {
+        // 120 images, each four times: all of them once, then all again.
+        let originals: Vec<u32> = (0..480).map(|i| i % 120).collect();
+        let labels: Vec<i64> = originals.iter().map(|i| i64::from(i % 3)).collect();
+        let (train, validation) = cut(&labels, &originals, 3, 0.25, 0).unwrap();
+        assert_eq!((train.len(), validation.len()), (360, 120));
+        let sources = |indices: &[u32]| -> std::collections::BTreeSet<u32> {
+            indices.iter().map(|i| i % 120).collect()
+        };
+        assert!(sources(&train).is_disjoint(&sources(&validation)));
     }
 
     #[test]
     fn nothing_left_is_an_error() {
         assert!(
-            cut(&[0, 0, 1], 2, 0.1, 0)
+            cut(&[0, 0, 1], &apart(3), 2, 0.1, 0)
                 .unwrap_err()
                 .to_string()
                 .contains("3 images to train on and 0")

@@ -321,3 +321,70 @@ fn parts_make_the_same_files_as_one_run() {
         }
     }
 }
+
+#[test]
+fn pipelines_that_are_probably_a_mistake_are_named() {
+    let dir = Sandbox::new();
+    write_pets(dir.path());
+    let said = succeed(
+        dir.path(),
+        &["pets", "-o", "out", "--transform", "RandomCrop(2) | ToTensor"],
+    );
+    assert!(
+        said.contains("the test pipeline has a random step, RandomCrop(2)"),
+        "{said}"
+    );
+    let train = "RandomCrop(2) | ToTensor | Normalize((0.5,), (0.2,))";
+    let with_test = |test: &str| {
+        let transforms = ["--train-transform", train, "--test-transform", test];
+        succeed(dir.path(), &[&["pets", "-o", "out"][..], &transforms].concat())
+    };
+    let said = with_test("CenterCrop(2) | ToTensor");
+    assert!(said.contains("and test images through no Normalize"), "{said}");
+    let said = with_test("CenterCrop(2) | ToTensor | Normalize((0.5,), (0.2,))");
+    assert!(!said.contains("note: "), "{said}");
+}
+
+#[test]
+fn values_too_large_for_float16_are_said() {
+    let dir = Sandbox::new();
+    write_pets(dir.path());
+    // The second is not a look-up of levels.
+    for transform in [
+        "ToTensor | Normalize((0,), (0.000001,))",
+        "ToTensor | RandomHorizontalFlip(0.0) | Normalize((0,), (0.000001,))",
+    ] {
+        let with = |dtype: &str| {
+            let transforms = ["--transform", transform, "--dtype", dtype];
+            let output = ["pets", "-o", "out", "--format", "npy", "--augment", "1"];
+            succeed(
+                dir.path(),
+                &[&output[..], &transforms, &["--split", "train"]].concat(),
+            )
+        };
+        if !transform.contains("Random") {
+            let plain = ["pets", "-o", "out", "--format", "npy", "--dtype", "float16"];
+            let said =
+                succeed(dir.path(), &[&plain[..], &["--transform", transform]].concat());
+            assert!(said.contains("float16 ends at 65,504"), "{said}");
+            continue;
+        }
+        assert!(with("float16").contains("float16 ends at 65,504"));
+        assert!(!with("float32").contains("65,504"));
+    }
+}
+
+#[test]
+fn a_class_of_bad_images_only_is_named() {
+    let dir = Sandbox::new();
+    write_pets(dir.path());
+    for i in 0..3 {
+        std::fs::write(dir.path().join(format!("pets/train/dog/{i}.ppm")), "bad")
+            .unwrap();
+    }
+    let said = succeed(dir.path(), &["pets", "-o", "out", "--skip-bad", "bad.tsv"]);
+    assert!(
+        said.contains("train: the class dog has no images left: all 3 were bad"),
+        "{said}"
+    );
+}

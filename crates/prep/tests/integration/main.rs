@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a failing test is a panic")]
 
 mod choices;
+mod duplicates;
 mod errors;
 mod formats;
 mod interop;

@@ -224,3 +224,63 @@ fn what_a_killed_run_left_is_removed() {
     succeed(dir.path(), &["heap", "-o", "out"]);
     assert_eq!(names(dir.path().join("out")), ["train-00000-of-00001.shard"]);
 }
+
+/// Runs prep with npy files and this transform.
+fn npy(folder: &Path, transform: &str) -> std::process::Output {
+    run(folder, &["heap", "-o", "out", "--format", "npy", "--transform", transform])
+}
+
+#[test]
+fn a_file_of_the_same_size_with_other_bytes_is_written_again() {
+    let dir = Sandbox::new();
+    heap(dir.path());
+    assert!(npy(dir.path(), "ToTensor").status.success());
+    let path = dir.path().join("out/train-00000-of-00001-images.npy");
+    let sound = fs::read(&path).unwrap();
+    let mut damaged = sound.clone();
+    *damaged.last_mut().unwrap() ^= 1;
+    fs::write(&path, damaged).unwrap();
+    assert!(npy(dir.path(), "ToTensor").status.success());
+    assert_eq!(fs::read(&path).unwrap(), sound);
+}
+
+#[test]
+fn no_description_is_left_of_files_of_two_runs() {
+    let dir = Sandbox::new();
+    heap(dir.path());
+    assert!(npy(dir.path(), "ToTensor").status.success());
+    // The second rename of the next run fails, as if it was killed before it.
+    let labels = dir.path().join("out/train-00000-of-00001-labels.npy");
+    fs::remove_file(&labels).unwrap();
+    fs::create_dir_all(labels.join("in the way")).unwrap();
+    let mixed = npy(dir.path(), "Pad(1) | CenterCrop(1) | ToTensor");
+    assert_eq!(mixed.status.code(), Some(1));
+    assert!(!dir.path().join("out/train.json").exists());
+    fs::remove_dir_all(&labels).unwrap();
+    let again = npy(dir.path(), "ToTensor");
+    assert!(again.status.success());
+    assert!(!String::from_utf8_lossy(&again.stderr).contains("up to date"));
+}
+
+#[test]
+fn two_runs_do_not_write_to_one_folder_at_once() {
+    use std::io::{BufRead, BufReader};
+    let dir = Sandbox::new();
+    heap(dir.path());
+    fs::create_dir(dir.path().join("out")).unwrap();
+    let folder = fs::File::open(dir.path().join("out")).unwrap();
+    folder.lock().unwrap();
+    let mut child = crate::command(&["heap", "-o", "out"])
+        .current_dir(dir.path())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let waits = lines.any(|line| line.unwrap().contains("waiting for another prep"));
+    assert!(waits);
+    assert!(names(dir.path().join("out")).is_empty());
+    folder.unlock().unwrap();
+    lines.for_each(drop);
+    assert!(child.wait().unwrap().success());
+    assert_eq!(shards(dir.path(), "train").len(), 20);
+}

@@ -128,7 +128,6 @@ fn open_file(
     Ok(Records {
         path,
         name: name.to_owned(),
-        checksum: manifest.checksums.get(name).cloned(),
         start: 0,
         before: label_bytes,
         shape: SHAPE,

@@ -89,7 +89,6 @@ pub(super) fn open(
             bytes: open_bytes(&path, &shown, &array)?,
             path,
             name: name.clone(),
-            checksum: manifest.checksums.get(name).cloned(),
             start: array.start as usize,
             before: 0,
             shape: SHAPE,

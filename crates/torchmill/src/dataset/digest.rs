@@ -1,92 +1,96 @@
-//! What tells two data sets, or two states of one, apart without reading every byte.
+//! What the bytes of samples are. By these prep tells one state of a data set from
+//! another, and finds images that are there more than once. Nothing else is trusted: a
+//! file can change and keep its size, its time and its published checksum.
 
-use std::path::Path;
-use std::time::SystemTime;
-
+use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
 use super::store::Store;
 use super::{Dataset, Sample};
-use crate::{Context, Result, interrupt};
+use crate::pixels::Layout;
+use crate::{Result, interrupt};
+
+/// The first half of the SHA-256 of a sample's bytes: those of an image file, or a
+/// record's shape and pixels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ContentHash([u8; 16]);
 
 impl Dataset {
-    /// Feeds `hash` with what `samples` are: their labels and, of each file, its name
-    /// relative to the data set's folder, its size and its published checksum, or where
-    /// it has none the time of its last change.
-    ///
-    /// A file that cannot be found or read is an error, or with `skip_missing` a state
-    /// like others.
-    ///
-    /// A published checksum makes the digest the same on every machine. What such a
-    /// file's time says is left to [`Dataset::newest`].
+    /// Reads the samples on all cores and hashes each. A sample that cannot be read is an
+    /// error, or `None` with `skip_unreadable`.
+    pub fn content_hashes(
+        &self,
+        samples: &[Sample],
+        skip_unreadable: bool,
+    ) -> Result<Vec<Option<ContentHash>>> {
+        let hash = |&sample: &Sample| {
+            interrupt::check()?;
+            match self.content_hash(sample) {
+                Ok(hash) => Ok(Some(hash)),
+                Err(_) if skip_unreadable => Ok(None),
+                Err(error) => Err(error),
+            }
+        };
+        let hashes: Vec<Result<Option<ContentHash>>> =
+            samples.par_iter().map(hash).collect();
+        // The first error in order, whichever thread came first.
+        hashes.into_iter().collect()
+    }
+
+    fn content_hash(&self, sample: Sample) -> Result<ContentHash> {
+        let mut hash = Sha256::new();
+        match self.record_shape(sample) {
+            Some(shape) => {
+                let mut pixels = vec![0; shape.iter().product()];
+                self.read_pixels(sample, Layout::ChannelsFirst, &mut pixels)?;
+                hash.update(format!("{shape:?}"));
+                hash.update(pixels);
+            }
+            None => {
+                if let Some(bytes) = self.encoded(sample) {
+                    hash.update(bytes?);
+                }
+            }
+        }
+        let digest = hash.finalize();
+        let mut half = [0; 16];
+        half.copy_from_slice(&digest[..16]);
+        Ok(ContentHash(half))
+    }
+
+    /// Feeds `hash` with what `samples` are: the names of the data set and its classes, and
+    /// of each sample its label, where it comes from and its content, for which `contents`
+    /// has one hash each.
     pub fn digest(
         &self,
         samples: &[Sample],
-        skip_missing: bool,
+        contents: &[Option<ContentHash>],
         hash: &mut Sha256,
-    ) -> Result<()> {
+    ) {
         let mut text = |s: &str| {
             hash.update((s.len() as u64).to_le_bytes());
             hash.update(s);
         };
         text(&self.name);
-        self.classes.iter().for_each(|c| text(c));
+        self.classes.iter().for_each(|class| text(class));
         for store in &self.stores {
-            if let Store::Records(r) = store {
-                text(&r.name);
-                text(r.checksum.as_deref().unwrap_or_default());
-                text(&format!(
-                    "{} {} {} {:?}",
-                    r.bytes.length, r.start, r.before, r.shape
-                ));
-                if r.checksum.is_none() {
-                    text(&nanoseconds(r.bytes.modified));
-                }
+            if let Store::Records(records) = store {
+                text(&records.name);
             }
         }
-        for (i, sample) in samples.iter().enumerate() {
+        for (sample, content) in samples.iter().zip(contents) {
             hash.update(sample.label.to_le_bytes());
             hash.update(sample.store.to_le_bytes());
             hash.update(sample.record.to_le_bytes());
-            if let Store::Files(files) = &self.stores[sample.store as usize] {
-                if i.is_multiple_of(4096) {
-                    interrupt::check()?;
-                }
-                let state = match about(&files.path(sample.record as usize)) {
-                    Ok((length, modified)) => {
-                        format!("{length} {}", nanoseconds(modified))
-                    }
-                    Err(_) if skip_missing => "missing".to_owned(),
-                    Err(error) => return Err(error),
-                };
-                let line = format!("{} {state}", self.source(*sample));
-                hash.update((line.len() as u64).to_le_bytes());
-                hash.update(line);
+            if let Store::Files(_) = &self.stores[sample.store as usize] {
+                let source = self.source(*sample);
+                hash.update((source.len() as u64).to_le_bytes());
+                hash.update(source);
+            }
+            match content {
+                Some(content) => hash.update(content.0),
+                None => hash.update(b"unreadable"),
             }
         }
-        Ok(())
-    }
-
-    /// When the last of the files with a published checksum was changed: should that be
-    /// after the shards were written, somebody has touched data that the digest takes on
-    /// trust.
-    pub fn newest(&self) -> Option<SystemTime> {
-        let checked = self.stores.iter().filter_map(|store| match store {
-            Store::Records(r) if r.checksum.is_some() => Some(r.bytes.modified),
-            _ => None,
-        });
-        checked.max()
-    }
-}
-
-fn about(path: &Path) -> Result<(u64, SystemTime)> {
-    let about = std::fs::metadata(path).doing("read", path)?;
-    Ok((about.len(), about.modified().doing("read", path)?))
-}
-
-fn nanoseconds(time: SystemTime) -> String {
-    match time.duration_since(SystemTime::UNIX_EPOCH) {
-        Ok(since) => since.as_nanos().to_string(),
-        Err(before) => format!("-{}", before.duration().as_nanos()),
     }
 }

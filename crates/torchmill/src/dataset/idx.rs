@@ -75,7 +75,6 @@ fn open_images(
     Ok(Records {
         path,
         name: name.to_owned(),
-        checksum: manifest.checksums.get(name).cloned(),
         start: header.start,
         before: 0,
         shape: [1, height, width],

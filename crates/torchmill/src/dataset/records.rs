@@ -6,7 +6,6 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
 use crate::pixels::to_channels_last;
 use crate::transform::Image;
@@ -18,8 +17,6 @@ pub struct Records {
     pub path: PathBuf,
     /// The file, relative to its data set's folder.
     pub name: String,
-    /// The file's checksum as the manifest gives it.
-    pub checksum: Option<String>,
     /// Where the first record begins.
     pub start: usize,
     /// The bytes of a record before its pixels (labels).
@@ -88,10 +85,6 @@ pub struct Bytes {
     file: File,
     /// How many bytes there are to read.
     pub count: u64,
-    /// The length of the file itself, as it lies on the disk.
-    pub length: u64,
-    /// When the file itself was last changed.
-    pub modified: SystemTime,
 }
 
 impl Bytes {
@@ -103,13 +96,8 @@ impl Bytes {
         if !about.is_file() {
             return Err(Error::failed(format_args!("{} is not a file", shown.display())));
         }
-        let modified = about.modified().doing("read", shown)?;
-        let mut bytes = Self {
-            file: file.try_clone().doing("open", shown)?,
-            count: about.len(),
-            length: about.len(),
-            modified,
-        };
+        let mut bytes =
+            Self { file: file.try_clone().doing("open", shown)?, count: about.len() };
         let head = bytes.head(git_lfs::START.len() as u64).doing("read", shown)?;
         git_lfs::check(&head).map_err(|e| e.within(shown.display()))?;
         if head.starts_with(&[0x1f, 0x8b]) {

@@ -1,21 +1,23 @@
 //! Files in a folder: all written under temporary names first, then renamed together,
 //! then what an earlier run left is removed.
 
-use std::fs;
+use std::fs::{self, File, TryLockError};
+use std::io::ErrorKind;
 use std::ops::Range;
 use std::path::Path;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
-use torchmill::atomic::{FinishedFile, Staging};
+use torchmill::atomic::{self, FinishedFile, Staging};
 use torchmill::shard::Shard;
-use torchmill::{Result, progress};
+use torchmill::{Context, Result, interrupt, progress};
 
 use crate::args::{Args, Format, Part};
 use crate::bake::Job;
+use crate::contents::Contents;
 use crate::sidecar::Sidecar;
 use crate::stale::{self, Kept};
-use crate::{digest, files, job, work};
+use crate::{bake_ahead, digest, files, job};
 
 /// What is to be written for a job.
 struct Planned {
@@ -32,17 +34,25 @@ struct Planned {
 }
 
 /// Writes every job's files into `folder`, those of jobs that are already there excepted.
-pub fn write(folder: &Path, mut jobs: Vec<Job>, args: &Args) -> Result<()> {
+pub fn write(
+    folder: &Path,
+    mut jobs: Vec<Job>,
+    contents: &Contents,
+    args: &Args,
+) -> Result<()> {
+    let _lock = lock(folder, args.output.part.is_some())?;
+    atomic::remove_abandoned(folder);
     let format = args.output.format;
     if format == Format::Shard && !args.select.split.is_empty() {
         stale::refuse_shared_images(folder, &jobs)?;
     }
     let mut all = Vec::new();
     for (i, job) in jobs.iter().enumerate() {
-        let ranges = work::ranges(job.len(), job.image_bytes(), args.output.shard_size);
+        let ranges =
+            bake_ahead::ranges(job.len(), job.image_bytes(), args.output.shard_size);
         let files =
             args.output.part.map_or(0..ranges.len(), |part| part.of(ranges.len()));
-        let digest = digest::of(job, ranges.len(), args)?;
+        let digest = digest::of(job, ranges.len(), args, contents);
         let mut planned = Planned { job: i, ranges, files, done: None, digest };
         planned.done = planned.find_done(folder, job, args)?;
         if let (true, Some(part)) = (planned.files.is_empty(), args.output.part) {
@@ -94,12 +104,15 @@ fn write_files(folder: &Path, jobs: &[Job], all: &[Planned], args: &Args) -> Res
     }
     for (planned, written) in finished {
         let job = &jobs[planned.job];
-        // Renaming is quick, but it is many steps: a reader that comes between them is
-        // told by the digests.
+        // Renaming is quick, but it is many steps. A reader that comes between them knows
+        // by the shards' digests; the other formats have no description meanwhile.
+        if format != Format::Shard {
+            remove_descriptions(folder, &job.split, args.output.part)?;
+        }
         written.files.into_iter().try_for_each(FinishedFile::commit)?;
         if format != Format::Shard {
             let sidecar =
-                Sidecar::new(job, written.images, &planned.digest, written.sizes);
+                Sidecar::new(job, written.images, &planned.digest, written.sums);
             sidecar.write(&folder.join(sidecar_name(&job.split, args.output.part)))?;
         }
         images += written.images;
@@ -117,6 +130,47 @@ fn write_files(folder: &Path, jobs: &[Job], all: &[Planned], args: &Args) -> Res
         progress::duration(took),
         progress::count((images as f64 / took.as_secs_f64().max(1e-9)) as u64)
     ));
+    Ok(())
+}
+
+/// Waits until no other prep writes into the folder, and keeps others out as long as the
+/// file is open. Parts of one data set may be written at the same time.
+///
+/// Without locks, as on some network file systems, it does nothing.
+fn lock(folder: &Path, is_part: bool) -> Result<File> {
+    fs::create_dir_all(folder).doing("make the folder", folder)?;
+    let file = File::open(folder).doing("open", folder)?;
+    let mut is_said = false;
+    loop {
+        let locked = if is_part { file.try_lock_shared() } else { file.try_lock() };
+        if !matches!(locked, Err(TryLockError::WouldBlock)) {
+            return Ok(file);
+        }
+        if !is_said {
+            is_said = true;
+            let folder = folder.display();
+            progress::note(format_args!("waiting for another prep that writes {folder}"));
+        }
+        interrupt::check()?;
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+/// Removes the descriptions of a split's files that are about to be replaced: should prep
+/// be killed between two renames, none must describe files of two runs.
+fn remove_descriptions(folder: &Path, split: &str, part: Option<Part>) -> Result<()> {
+    let mut names = vec![sidecar_name(split, None)];
+    match part {
+        Some(_) => names.push(sidecar_name(split, part)),
+        None => names.extend(stale::part_descriptions(folder, split)?),
+    }
+    for name in names {
+        let path = folder.join(name);
+        match fs::remove_file(&path) {
+            Err(e) if e.kind() == ErrorKind::NotFound => {}
+            removed => removed.doing("remove", &path)?,
+        }
+    }
     Ok(())
 }
 
@@ -157,22 +211,10 @@ impl Planned {
         names
     }
 
-    /// How many images an earlier run with the same digest has left, where everything is
-    /// in place and whole, and no input with a checksum has been touched since. What it
-    /// has left out is noted as bad again.
+    /// How many images an earlier run with the same digest has written, if its files are
+    /// all there and undamaged. What it has left out is noted as bad again.
     fn find_done(&self, folder: &Path, job: &Job, args: &Args) -> Result<Option<usize>> {
         let format = args.output.format;
-        let touched = job.set.newest();
-        for i in self.files.clone() {
-            for path in self.names_of(i, job, format).iter().map(|name| folder.join(name))
-            {
-                let Ok(about) = fs::metadata(&path) else { return Ok(None) };
-                let written = about.modified().unwrap_or(SystemTime::UNIX_EPOCH);
-                if touched.is_some_and(|t| t > written) {
-                    return Ok(None);
-                }
-            }
-        }
         let left_out = match format {
             Format::Shard => {
                 let in_shard = |i| {

@@ -1,0 +1,32 @@
+//! The content of every image, read and hashed once: for the digest, and to find images
+//! that are there more than once.
+
+use std::collections::BTreeMap;
+
+use torchmill::Result;
+use torchmill::dataset::{ContentHash, Dataset};
+use torchmill::progress::{Progress, Unit};
+
+/// How many images are hashed between two updates of the progress.
+const BLOCK: usize = 1024;
+
+/// The hash of each image, by split. `None` for an image that cannot be read.
+pub type Contents = BTreeMap<String, Vec<Option<ContentHash>>>;
+
+/// Reads every image of every split.
+pub fn read(set: &Dataset, skip_unreadable: bool) -> Result<Contents> {
+    let mut contents = Contents::new();
+    for (split, samples) in &set.splits {
+        let total = Some(samples.len() as u64);
+        let name = format!("{split} inputs");
+        let mut progress = Progress::new(&name, total, Unit::Count("images"));
+        let mut hashes = Vec::with_capacity(samples.len());
+        for block in samples.chunks(BLOCK) {
+            hashes.extend(set.content_hashes(block, skip_unreadable)?);
+            progress.add(block.len() as u64);
+        }
+        progress.finish();
+        contents.insert(split.clone(), hashes);
+    }
+    Ok(contents)
+}

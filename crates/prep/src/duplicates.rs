@@ -1,0 +1,204 @@
+//! Images that are there more than once, by their bytes. A test image that is also a
+//! training image makes the accuracy too high, and one image with two labels cannot be
+//! learned.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use torchmill::dataset::{ContentHash, Dataset, Sample};
+use torchmill::{Error, Result, progress};
+
+use crate::args::Duplicates;
+use crate::contents::Contents;
+
+/// How many examples a message has.
+const EXAMPLES: usize = 2;
+
+/// What was found.
+#[derive(Default)]
+struct Found {
+    /// For (split, other split) the images of the first that are also in the second.
+    across: BTreeMap<(String, String), Group>,
+    /// The images of a split that are there before in the same split.
+    within: BTreeMap<String, Group>,
+    /// Images that have another label elsewhere.
+    conflicting: Group,
+}
+
+/// Some images, of which a few are named.
+#[derive(Default)]
+struct Group {
+    count: u64,
+    examples: Vec<String>,
+}
+
+impl Group {
+    fn add(&mut self, example: impl FnOnce() -> String) {
+        self.count += 1;
+        if self.examples.len() < EXAMPLES {
+            self.examples.push(example());
+        }
+    }
+
+    /// `3 images`, and the examples.
+    fn images(&self) -> String {
+        let images = if self.count == 1 { "image" } else { "images" };
+        format!("{} {images}", progress::count(self.count))
+    }
+
+    fn examples(&self) -> String {
+        self.examples.join(" and ")
+    }
+}
+
+/// Where an image was first seen.
+struct First {
+    split: String,
+    sample: Sample,
+}
+
+/// Finds images that are there more than once and does what `action` says: warns, fails,
+/// or leaves them out of `set` and `contents`.
+///
+/// The test split comes first, then val, then the others, and train last. An image is left
+/// out where it comes again, so that the test split stays as it is. An image with two
+/// labels is left out everywhere, since nobody knows which one is right.
+pub fn check(
+    set: &mut Dataset,
+    contents: &mut Contents,
+    action: Duplicates,
+) -> Result<()> {
+    let mut found = Found::default();
+    let mut first: HashMap<ContentHash, First> = HashMap::new();
+    let mut conflicting = HashSet::new();
+    let mut repeated: BTreeMap<String, Vec<bool>> = BTreeMap::new();
+    for split in in_order(set) {
+        let samples = &set.splits[&split];
+        let mut is_repeated = vec![false; samples.len()];
+        for (i, (sample, content)) in samples.iter().zip(&contents[&split]).enumerate() {
+            let Some(content) = content else { continue };
+            let Some(before) = first.get(content) else {
+                first.insert(*content, First { split: split.clone(), sample: *sample });
+                continue;
+            };
+            is_repeated[i] = true;
+            if before.sample.label != sample.label {
+                conflicting.insert(*content);
+            }
+            found.add(set, &split, *sample, before);
+        }
+        repeated.insert(split, is_repeated);
+    }
+    let messages = found.messages();
+    match action {
+        _ if messages.is_empty() => {}
+        Duplicates::Warn => {
+            for message in messages {
+                progress::note(format_args!("note: {message}"));
+            }
+            progress::note("  --duplicates drop leaves them out, error refuses them");
+        }
+        Duplicates::Error => return Err(Error::failed(messages.join("; "))),
+        Duplicates::Drop => {
+            for message in messages {
+                progress::note(format_args!("left out: {message}"));
+            }
+            leave_out(set, contents, &repeated, &conflicting);
+        }
+    }
+    Ok(())
+}
+
+/// The splits, train last.
+fn in_order(set: &Dataset) -> Vec<String> {
+    let mut splits: Vec<String> = set.splits.keys().cloned().collect();
+    splits.sort_by_key(|split| match split.as_str() {
+        "test" => 0,
+        "val" => 1,
+        "train" => 3,
+        _ => 2,
+    });
+    splits
+}
+
+impl Found {
+    fn add(&mut self, set: &Dataset, split: &str, sample: Sample, before: &First) {
+        let example =
+            || format!("{} = {}", set.location(sample), set.location(before.sample));
+        if before.split == split {
+            self.within.entry(split.to_owned()).or_default().add(example);
+        } else {
+            let key = (split.to_owned(), before.split.clone());
+            self.across.entry(key).or_default().add(example);
+        }
+        if before.sample.label != sample.label {
+            let class = |sample: Sample| &set.classes[sample.label as usize];
+            self.conflicting.add(|| {
+                format!(
+                    "{} ({}) = {} ({})",
+                    set.location(sample),
+                    class(sample),
+                    set.location(before.sample),
+                    class(before.sample)
+                )
+            });
+        }
+    }
+
+    fn messages(&self) -> Vec<String> {
+        let mut messages = Vec::new();
+        for ((split, other), group) in &self.across {
+            let are = if group.count == 1 { "is" } else { "are" };
+            messages.push(format!(
+                "{} of {split} {are} also in {other}: {}",
+                group.images(),
+                group.examples()
+            ));
+        }
+        for (split, group) in &self.within {
+            let copies = if group.count == 1 { "is a copy" } else { "are copies" };
+            messages.push(format!(
+                "{} of {split} {copies} of others there: {}",
+                group.images(),
+                group.examples()
+            ));
+        }
+        if self.conflicting.count > 0 {
+            let have = if self.conflicting.count == 1 { "has" } else { "have" };
+            messages.push(format!(
+                "{} {have} another label elsewhere: {}",
+                self.conflicting.images(),
+                self.conflicting.examples()
+            ));
+        }
+        messages
+    }
+}
+
+fn leave_out(
+    set: &mut Dataset,
+    contents: &mut Contents,
+    repeated: &BTreeMap<String, Vec<bool>>,
+    conflicting: &HashSet<ContentHash>,
+) {
+    for (split, samples) in &mut set.splits {
+        let (Some(hashes), Some(repeated)) =
+            (contents.get_mut(split), repeated.get(split))
+        else {
+            continue;
+        };
+        let kept: Vec<bool> = hashes
+            .iter()
+            .zip(repeated)
+            .map(|(hash, &repeated)| {
+                !repeated && hash.is_none_or(|hash| !conflicting.contains(&hash))
+            })
+            .collect();
+        retain(samples, &kept);
+        retain(hashes, &kept);
+    }
+}
+
+fn retain<T>(values: &mut Vec<T>, kept: &[bool]) {
+    let mut kept = kept.iter();
+    values.retain(|_| kept.next().is_none_or(|&keep| keep));
+}
