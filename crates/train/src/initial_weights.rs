@@ -6,7 +6,7 @@ use tch::{Device, Kind};
 use torchmill::recipe::Recipe;
 use torchmill::{Result, progress};
 use torchmill_nn::checkpoint;
-use torchmill_nn::loader::{Dataset, BatchOptions};
+use torchmill_nn::loader::{BatchOptions, Dataset};
 use torchmill_nn::model::Model;
 use torchmill_nn::spec::Spec;
 
@@ -36,7 +36,8 @@ fn compute_from_images(
     }
     let images = train.prepared_by(&recipe.transforms.test)?;
     let indices: Vec<u32> = (0..count as u32).collect();
-    let target = BatchOptions { kind: Kind::Float, device: Device::Cpu, seed: 0, epoch: 0 };
+    let target =
+        BatchOptions { kind: Kind::Float, device: Device::Cpu, seed: 0, epoch: 0 };
     model.start_from(&images.batch(&indices, target)?.images)
 }
 

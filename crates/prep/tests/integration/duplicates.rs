@@ -88,7 +88,7 @@ fn one_image_with_two_labels_is_named_and_dropped_everywhere() {
 #[test]
 fn records_of_binary_files_are_compared_too() {
     let dir = Sandbox::new();
-    torchmill_testing::write_cifar(dir.path(), 2);
+    torchmill_testing::write_cifar10(&dir.join("cifar"), 2);
     let test = dir.path().join("cifar/test_batch.bin");
     let first = fs::read(dir.path().join("cifar/data_batch_1.bin")).unwrap();
     fs::write(&test, first).unwrap();

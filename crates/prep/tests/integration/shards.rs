@@ -156,12 +156,12 @@ fn a_rerun_does_nothing_until_something_changes() {
 #[test]
 fn images_that_changed_are_read_again_whatever_is_said_of_them() {
     let dir = Sandbox::new();
-    write_cifar(dir.path(), 1);
+    write_cifar10(&dir.join("cifar"), 1);
     let folder = dir.path().join("cifar");
     let batch = folder.join("test_batch.bin");
-    let source = torchmill::dataset::SourceFolder::new(&folder);
-    let options = torchmill::dataset::OpenOptions::default();
-    let detected = torchmill::dataset::detect(&source, &options).unwrap();
+    let source = SourceFolder::new(&folder);
+    let options = OpenOptions::default();
+    let detected = detect(&source, &options).unwrap();
     let mut manifest = detected.manifest;
     for files in manifest.splits.values() {
         let checksums = files.iter().map(|f| (f.clone(), "sha256:00".to_owned()));

@@ -72,7 +72,7 @@ pub(super) fn open(
 ) -> Result<Vec<Sample>> {
     let mut samples = Vec::new();
     for name in files {
-        let records = open_file(folder, name, manifest, label_bytes)?;
+        let records = open_file(folder, name, label_bytes)?;
         let labels = read_labels(&records)?;
         check_labels(&labels, &records, &folder.shown_path(name), &manifest.classes)?;
         let store = set.next_store()?;
@@ -115,12 +115,7 @@ fn check_labels(
     )))
 }
 
-fn open_file(
-    folder: &SourceFolder,
-    name: &str,
-    manifest: &Manifest,
-    label_bytes: usize,
-) -> Result<Records> {
+fn open_file(folder: &SourceFolder, name: &str, label_bytes: usize) -> Result<Records> {
     folder.check_inside(name)?;
     let (path, shown) = (folder.join(name), folder.shown_path(name));
     let bytes = Bytes::open(&path, &shown)?;

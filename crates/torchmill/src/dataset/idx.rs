@@ -40,7 +40,7 @@ pub(super) fn open(
             files.len()
         )));
     };
-    let records = open_images(folder, images, manifest)?;
+    let records = open_images(folder, images)?;
     let labels = open_labels(folder, labels, &records, manifest)?;
     let store = set.next_store()?;
     set.stores.push(Store::Records(records));
@@ -51,11 +51,7 @@ pub(super) fn open(
     Ok(samples)
 }
 
-fn open_images(
-    folder: &SourceFolder,
-    name: &str,
-    manifest: &Manifest,
-) -> Result<Records> {
+fn open_images(folder: &SourceFolder, name: &str) -> Result<Records> {
     folder.check_inside(name)?;
     let (path, shown) = (folder.join(name), folder.shown_path(name));
     let (bytes, header) = open_file(&path, &shown)?;
