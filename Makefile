@@ -102,6 +102,8 @@ $(foreach name,$(SET_BY_USERS),$(eval override $(name) := $$(value $(name))))
 
 # For the shell: in single quotes.
 quote = '$(subst ','\'',$1)'
+# Prints a command, with single spaces, and runs it. A dry run prints it by itself.
+run = $(if $(DRY_RUN),,printf '%s\n' $(call quote,$(strip $1)); )$1
 define NEWLINE
 
 
@@ -252,7 +254,7 @@ check-data:
 # If the data set was chosen because a source answered, and that source then fails, the next
 # make asks again.
 $(RAW): | check-data $(RELEASE)/.data-programs
-	fetch-data $(DATASET)$(if $(FROM), --from $(call quote,$(FROM))) $(FETCH_WORDS)$(if \
+	@$(call run,fetch-data $(DATASET) $(if $(FROM),--from $(call quote,$(FROM))) $(FETCH_WORDS)) $(if \
 		$(filter cifar10,$(CHOSEN)),|| { status=$$?; rm -f $(CHOICE); exit $$status; })
 	@scripts/settings save $(RAW_SETTINGS) $(FETCH_SETTINGS)
 	@touch $@
@@ -268,7 +270,7 @@ endif
 endif
 
 $(PREPPED): $(RAW) | check-run $(RELEASE)/.data-programs
-	prep $(<D) -o $(@D) --recipe $(RECIPE) $(PREP_WORDS)
+	@$(call run,prep $(<D) -o $(@D) --recipe $(RECIPE) $(PREP_WORDS))
 	@rm -f $@
 	@scripts/settings save $@ $(SHARD_SETTINGS)
 
@@ -281,9 +283,10 @@ check-run:
 	@$(if $(USES_RUN),$(if $(wildcard $(RUN_CONFIG)), \
 		scripts/settings check $(RUN_SETTINGS) $(ANOTHER_RUN) $(CHECKED_SETTINGS)))
 
+DEVICE_WORD = $(or $(filter auto cpu cuda,$(DEVICE)),$(call quote,$(DEVICE)))
 # A run that is resumed has its own recipe.
 TRAIN_OPTIONS = $(if $(wildcard $(RUN_CONFIG)),--resume,--recipe $(RECIPE)) \
-	--data $(SHARDS) --run $(RUN_DIR) --device $(call quote,$(DEVICE)) \
+	--data $(SHARDS) --run $(RUN_DIR) --device $(DEVICE_WORD) \
 	$(if $(EPOCHS),--epochs $(EPOCHS)) $(if $(SEED),--seed $(SEED)) \
 	$(if $(PRECISION),--precision $(PRECISION)) $(TRAIN_WORDS)
 SAVE_RUN_SETTINGS = scripts/settings save $(RUN_SETTINGS) $(SHARD_SETTINGS) \
@@ -292,7 +295,8 @@ SAVE_RUN_SETTINGS = scripts/settings save $(RUN_SETTINGS) $(SHARD_SETTINGS) \
 $(TRAINED): $(PREPPED) | check-run $(RELEASE)/.torch-programs
 	@# Before train begins, so that a run that is killed has its settings.
 	@$(if $(wildcard $(RUN_CONFIG)),,$(SAVE_RUN_SETTINGS))
-	train $(TRAIN_OPTIONS) || { status=$$?; scripts/settings discard $(RUN_SETTINGS); exit $$status; }
+	@$(call run,train $(TRAIN_OPTIONS)) || \
+		{ status=$$?; scripts/settings discard $(RUN_SETTINGS); exit $$status; }
 	@$(SAVE_RUN_SETTINGS)
 	@# With --max-time in TRAIN_ARGS, train may end before the run is done.
 	@if tail -n 1 '$(RUN_DIR)/run.jsonl' | grep -q '"outcome":"done"'; then touch $@; \
@@ -301,7 +305,7 @@ $(TRAINED): $(PREPPED) | check-run $(RELEASE)/.torch-programs
 # A checkpoint that is there is evaluated. Only if there is none, a run is trained first.
 evaluate: $(PREPPED) | check-run $(if $(CHECKPOINT),,$(call WAIT_FOR,$(LAST))) $(RELEASE)/.torch-programs
 	evaluate $(call quote,$(or $(CHECKPOINT),$(LAST))) --data $(SHARDS) \
-		--format $(call quote,$(FORMAT)) --device $(call quote,$(DEVICE))
+		--format $(call quote,$(FORMAT)) --device $(DEVICE_WORD)
 
 scalars: $(RUN_DIR)/.scalars
 $(RUN_DIR)/metrics.csv: | $(call WAIT_FOR,$(RUN_DIR)/metrics.csv) ;

@@ -11,7 +11,6 @@ const EXAMPLES: &str = "Examples:
   prep data/raw/cifar10 -o data/shards/cifar10
   prep pets --test-fraction 0.2 --transform 'Resize((64,64)) | ToTensor' -o out
   prep pets --recipe article --preview sheet.png
-  prep cats dogs --recipe article -o shards
   prep data/raw/cifar10 --split test --format npy -o - | python your_script.py
   find pets -name '*.jpg' | prep - --test-fraction 0.1 -o shards
   prep --inspect shards/train-00000-of-00001.shard";
@@ -20,9 +19,8 @@ const EXAMPLES: &str = "Examples:
 #[derive(Debug, Clone, Parser)]
 #[command(name = "prep", version, after_help = EXAMPLES)]
 pub struct Args {
-    /// Folders: fetch-data's, of CIFAR or IDX files, or with a folder per class; lists
-    /// (.csv, .tsv) of path, label, split; - for such a list on standard input. Several
-    /// are joined
+    /// Folders (fetch-data's, CIFAR, IDX, a folder per class), lists (.csv, .tsv) of
+    /// path, label, split; - is stdin. Several are joined
     #[arg(value_name = "INPUT", required_unless_present = "inspect")]
     pub inputs: Vec<PathBuf>,
     /// Write into this folder, or to standard output (-)
@@ -65,22 +63,22 @@ pub struct Select {
     /// Without a test split: images listed here become one
     #[arg(long, value_name = "FILE", conflicts_with = "test_fraction")]
     pub test_list: Option<PathBuf>,
-    /// Which folders are splits: train=DIR,test=DIR, or none [default: by name]
+    /// The splits' folders: train=DIR,test=DIR, or none
     #[arg(long, value_name = "DIRS")]
     pub split_dirs: Option<SplitDirs>,
-    /// Only files with these endings [default: jpg,png and other images]
+    /// Only files with these endings: jpg,png
     #[arg(long, value_name = "LIST")]
     pub extensions: Option<Extensions>,
     /// Only these classes, labelled in this order
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub classes: Vec<String>,
-    /// At most N images of each split, evenly of each class
+    /// At most N images a split, evenly of each class
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub limit: Option<u64>,
-    /// Leave out images that cannot be read; list them here
+    /// Leave out and list images that cannot be read
     #[arg(long, value_name = "FILE")]
     pub skip_bad: Option<PathBuf>,
-    /// Images that are there more than once, by their bytes
+    /// Copies of an image
     #[arg(long, value_name = "ACTION", value_enum, default_value_t = Duplicates::Warn)]
     pub duplicates: Duplicates,
     /// For all that is drawn at random

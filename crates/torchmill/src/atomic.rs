@@ -554,6 +554,10 @@ mod tests {
         let long_ago = std::time::SystemTime::now() - 2 * NEW;
         let age = |path: &Path| File::open(path).unwrap().set_modified(long_ago).unwrap();
         let at = |name: &str| parent.path().join(name);
+        let running = Staging::create(parent.path()).unwrap();
+        let mut file = running.file("whole").unwrap();
+        file.write_all(b"whole").unwrap();
+        let file = file.finish().unwrap();
         for folder in [".partial-killed", ".partial-old.replaced", "mine"] {
             write(at(folder).join("half"), b"").unwrap();
         }
@@ -562,10 +566,6 @@ mod tests {
         for file in [".partial-killed-file", "file"] {
             fs::write(at(file), b"").unwrap();
         }
-        let running = Staging::create(parent.path()).unwrap();
-        let mut file = running.file("whole").unwrap();
-        file.write_all(b"whole").unwrap();
-        let file = file.finish().unwrap();
         let old = [
             ".partial-killed",
             ".partial-old.replaced",

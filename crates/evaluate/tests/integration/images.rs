@@ -279,5 +279,5 @@ fn what_does_not_fit_says_what_to_do() {
     fs::write(path.join("names.txt"), "a\nb c\n").unwrap();
     let short =
         evaluate(path, &[&plain[..], &pipeline, &["--classes", "names.txt"]].concat());
-    assert_fails(&short, 1, "names.txt has 2 lines, but the network has 3 outputs");
+    assert_fails(&short, 1, "names.txt: has 2 lines, but the network has 3 outputs");
 }

@@ -66,7 +66,7 @@ fn what_a_killed_one_left_is_removed() {
         fs::write(logs.join(".partial-abcdef"), "half a file").unwrap();
         fs::write(folder.join("a.csv"), metrics(points)).unwrap();
         assert!(scalars(folder, &["a.csv"]).status.success());
-        assert_eq!(files(&logs), [file.clone()]);
+        assert_eq!(files(&logs), std::slice::from_ref(&file));
     }
 }
 

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 
-use strsim::normalized_levenshtein;
+use strsim::normalized_damerau_levenshtein;
 use tch::{Device, no_grad};
 use torchmill::recipe::Model as Layers;
 use torchmill::{Error, Result};
@@ -380,7 +380,7 @@ impl Differences {
         let mut pairs = Vec::new();
         for (i, missing) in self.missing.iter().enumerate() {
             for (j, unexpected) in self.unexpected.iter().enumerate() {
-                pairs.push((normalized_levenshtein(missing, unexpected), i, j));
+                pairs.push((normalized_damerau_levenshtein(missing, unexpected), i, j));
             }
         }
         // A stable sort: equally similar pairs stay in the network's order.

@@ -221,7 +221,7 @@ fn weights_for_other_classes_leave_the_head_new() {
 fn a_head_for_other_classes_of_the_same_number_is_said() {
     let names = |names: [&str; 3]| names.map(str::to_owned);
     let (theirs, mut ours) = (lenet(1, 3), lenet(2, 3));
-    let weights = tensors(&theirs, "");
+    let weights = dict(&tensors(&theirs, ""));
     let loaded = ours.load_initial(&weights, &[]).unwrap();
     let animals = names(["cat", "dog", "bird"]);
     let note = loaded.other_classes(&animals, &names(["cat", "dog", "fish"])).unwrap();
