@@ -160,7 +160,7 @@ fn is_image(path: &Path) -> Result<bool> {
         }
         _ => {}
     }
-    // What cannot be read is told when it is read as a checkpoint.
+    // A file that cannot be read is reported when it is read as a checkpoint.
     let mut start = Vec::new();
     let read = File::open(path).and_then(|file| file.take(64).read_to_end(&mut start));
     Ok(read.is_ok() && image::guess_format(&start).is_ok())

@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use torchmill::sheet::{self, Caption, Picture, Section};
+use torchmill::contact_sheet::{self, Caption, Picture, Section};
 use torchmill::transform::Image;
 use torchmill::{Error, Result, atomic, progress};
 
@@ -45,7 +45,7 @@ pub fn write(
     picture: impl Fn(&Example) -> Result<Image>,
 ) -> Result<()> {
     let drawn = |sample: &Example| -> Result<Picture> {
-        let class = |class| sheet::class_name(&outcome.classes, class);
+        let class = |class| contact_sheet::class_name(&outcome.classes, class);
         // The share first: a long name may be cut.
         let taken_for =
             format!("{:.0}% {}", 100.0 * sample.confidence, class(sample.prediction));
@@ -53,10 +53,10 @@ pub fn write(
             Caption { text: class(sample.label), right: None },
             Caption { text: taken_for, right: Some(sample.prediction == sample.label) },
         ];
-        Ok(Picture { image: sheet::to_rgb(&picture(sample)?), captions })
+        Ok(Picture { image: contact_sheet::to_rgb(&picture(sample)?), captions })
     };
     let classes = samples.iter().flat_map(|sample| [sample.label, sample.prediction]);
-    let numbered = sheet::numbered(&outcome.classes, classes);
+    let numbered = contact_sheet::numbered(&outcome.classes, classes);
     let heading = format!(
         "{} on {}: accuracy {:.2} %. Under each its class, and what it is taken for",
         name(checkpoint),
@@ -64,7 +64,7 @@ pub fn write(
         100.0 * outcome.evaluation.accuracy()
     );
     let pictures = samples.iter().map(drawn).collect::<Result<_>>()?;
-    let png = sheet::draw(&[Section {
+    let png = contact_sheet::draw(&[Section {
         heading,
         titles: Vec::new(),
         columns: COLUMNS,

@@ -12,13 +12,13 @@ pub fn width() -> usize {
     terminal.or_else(said).unwrap_or(usize::MAX)
 }
 
-/// `text` in so many columns, at the right.
+/// `text` padded to a number of columns, aligned right.
 pub fn right(text: &str, columns: usize) -> String {
     let text = cut(text, columns);
     " ".repeat(columns.saturating_sub(text.width())) + &text
 }
 
-/// `text` in so many columns, at the left.
+/// `text` padded to a number of columns, aligned left.
 pub fn left(text: &str, columns: usize) -> String {
     let text = cut(text, columns);
     let blanks = " ".repeat(columns.saturating_sub(text.width()));

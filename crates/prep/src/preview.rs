@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use image::RgbImage;
-use torchmill::sheet::{self, Caption, Picture, Section};
+use torchmill::contact_sheet::{self, Caption, Picture, Section};
 use torchmill::transform::{self, Pipeline, Sample, Tensor, Transform};
 use torchmill::{Error, Result, atomic, cli, interrupt, progress};
 
@@ -35,7 +35,7 @@ pub fn write(jobs: &mut [Job], args: &crate::args::Args, path: &Path) -> Result<
     }
     job::fill_in_statistics(jobs, args)?;
     let sections = jobs.iter().map(section).collect::<Result<Vec<_>>>()?;
-    let png = sheet::draw(&sections)?;
+    let png = contact_sheet::draw(&sections)?;
     if path == Path::new("-") {
         cli::print(&png)?;
     } else {
@@ -46,7 +46,7 @@ pub fn write(jobs: &mut [Job], args: &crate::args::Args, path: &Path) -> Result<
     let classes = jobs.first().map_or(&[][..], |job| &job.set.classes);
     let shown =
         jobs.iter().flat_map(|job| shown(job).map(|i| job.samples[i].label as usize));
-    if let Some(numbered) = sheet::numbered(classes, shown) {
+    if let Some(numbered) = contact_sheet::numbered(classes, shown) {
         progress::note(numbered);
     }
     Ok(())
@@ -65,7 +65,7 @@ fn section(job: &Job) -> Result<Section> {
         else {
             continue;
         };
-        let class = sheet::class_name(&job.set.classes, sample.label as usize);
+        let class = contact_sheet::class_name(&job.set.classes, sample.label as usize);
         let captions = || vec![Caption { text: class.clone(), right: None }];
         let draw = |epoch: usize| -> Result<RgbImage> {
             let mut rng = transform::rng(job.seed, epoch as u64, i as u64);
@@ -73,8 +73,10 @@ fn section(job: &Job) -> Result<Section> {
             Ok(to_picture(&made.map_err(|e| e.within(job.set.location(sample)))?, whole))
         };
         if random {
-            pictures
-                .push(Picture { image: sheet::to_rgb(&original), captions: captions() });
+            pictures.push(Picture {
+                image: contact_sheet::to_rgb(&original),
+                captions: captions(),
+            });
         }
         for epoch in 0..if random { DRAWS } else { 1 } {
             pictures.push(Picture { image: draw(epoch)?, captions: captions() });
@@ -127,7 +129,7 @@ fn class_by_class(job: &Job) -> impl Iterator<Item = usize> {
 /// again once `Normalize` is undone; what lies outside is cut off.
 fn to_picture(sample: &Sample, pipeline: &Pipeline) -> RgbImage {
     match sample {
-        Sample::Image(image) => sheet::to_rgb(image),
+        Sample::Image(image) => contact_sheet::to_rgb(image),
         Sample::Tensor(tensor) => from_tensor(tensor, pipeline),
     }
 }
@@ -143,7 +145,7 @@ fn from_tensor(tensor: &Tensor, pipeline: &Pipeline) -> RgbImage {
         .collect();
     // One value serves all channels.
     let of = |values: &[f32], c: usize| values.get(c).or(values.first()).copied();
-    sheet::rgb(width, height, |c, at| {
+    contact_sheet::rgb(width, height, |c, at| {
         let channel = c.min(channels.saturating_sub(1));
         let value =
             tensor.values.get(channel * height * width + at).copied().unwrap_or_default();

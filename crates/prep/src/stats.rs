@@ -66,8 +66,7 @@ impl Stats {
         *self.classes.entry(label).or_default() += 1;
     }
 
-    /// Fails where one is of grey images and the other of colour: there is no mean of
-    /// both.
+    /// Fails if one is of grey images and the other of colour: they have no common mean.
     fn join(mut self, other: Self) -> Result<Self> {
         let (ours, theirs) = (self.sums.len(), other.sums.len());
         if ours != theirs && ours.min(theirs) > 0 {

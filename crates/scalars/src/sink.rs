@@ -118,7 +118,7 @@ impl Sink {
     }
 }
 
-/// Says what became of a file with so many of `what` (`point`).
+/// Says what became of a file with this number of `points`, called `what` (`point`).
 pub fn report(finished: &Finished, points: u64, what: &str) {
     let path = finished.path.display();
     let all = format!("{} {what}{}", count(points), if points == 1 { "" } else { "s" });

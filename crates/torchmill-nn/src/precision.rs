@@ -5,7 +5,7 @@ use tch::Kind;
 use torchmill::recipe::Precision;
 use torchmill::{Error, Result};
 
-/// What `auto` comes to here: bf16 where the device computes it in hardware. fp16 and
+/// What `auto` means here: bf16 where the device computes it in hardware. fp16 and
 /// tf32 are for CUDA: libtorch has few float16 kernels for the CPU, and slow ones, and no
 /// TensorFloat-32 at all.
 pub fn resolve(precision: Precision, device: tch::Device) -> Result<Precision> {

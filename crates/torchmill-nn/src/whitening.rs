@@ -77,7 +77,7 @@ impl Whitening {
 
 /// The mean of `p p^T` over all patches `p` of the images, float64 `[C h w, C h w]`.
 fn covariance(images: &Tensor, kernel: [i64; 2]) -> Result<Tensor, TchError> {
-    // So many at a time, since each pixel is in several patches.
+    // In chunks, since each pixel is in several patches.
     const CHUNK: i64 = 256;
     let count = images.size()[0];
     let numbers = images.size()[1] * kernel[0] * kernel[1];

@@ -14,7 +14,7 @@ struct Recipe {
     model: Layers,
 }
 
-/// A training step's output, gradients and running statistics on so many threads.
+/// A training step's output, gradients and running statistics on a number of threads.
 fn step(threads: i32) -> Vec<Vec<f32>> {
     tch::set_num_threads(threads);
     let recipe: Recipe = toml::from_str(

@@ -152,7 +152,7 @@ impl Server {
                     return;
                 }
                 let (answer, seen, stop) = (answer.clone(), seen.clone(), stop.clone());
-                // A client that goes away is no trouble of the server's.
+                // A client that goes away does not concern the server.
                 thread::spawn(move || {
                     stream.map(|s| drop(serve(&s, &*answer, &seen, &stop)))
                 });

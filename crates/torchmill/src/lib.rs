@@ -8,6 +8,7 @@
 
 pub mod atomic;
 pub mod cli;
+pub mod contact_sheet;
 pub mod dataset;
 pub mod device;
 pub mod encoding;
@@ -27,7 +28,6 @@ pub mod recipe;
 pub mod run;
 pub mod schedule;
 pub mod shard;
-pub mod sheet;
 pub mod suggest;
 pub mod terminal;
 pub mod text;

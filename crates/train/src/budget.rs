@@ -25,7 +25,7 @@ pub struct Budget {
     pub epochs: u64,
     /// Optimizer steps of the whole run.
     pub steps: u64,
-    /// Whether the steps are what is asked for, however many epochs they make.
+    /// Whether the recipe gives the number of steps rather than of epochs.
     is_by_steps: bool,
     deadline: Option<Instant>,
 }

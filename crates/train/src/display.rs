@@ -59,7 +59,7 @@ impl Display {
         }
     }
 
-    /// An evaluation that is no part of an epoch, or that the plain lines have.
+    /// An evaluation outside an epoch, or one that the plain lines show.
     pub fn evaluation(&self, name: &str, result: &Evaluation) {
         for (metric, value) in METRICS.iter().zip(result.values) {
             if let Some(what) = metric.line {

@@ -372,7 +372,7 @@ impl Trainer {
         Ok(())
     }
 
-    /// What is evaluated once, when the run is done. It is no part of the training state:
+    /// Evaluates once, when the run is done. This does not change the training state:
     /// if the run continues with more epochs, it is as if this had not been.
     fn finish(&mut self, data: &Data, last: &Path) -> Result<()> {
         self.say_why_stopped();

@@ -47,8 +47,8 @@ fn is_number(cell: &str) -> bool {
     cell == "-" || cell.parse::<f64>().is_ok() || fraction()
 }
 
-/// How wide each column is in so many columns of the terminal, two blanks between; the
-/// last ones have none where there is no room for them.
+/// The width of each column within `room` columns of the terminal, two blanks between. The
+/// last columns have none if they do not fit.
 fn widths(columns: &[Column], room: usize) -> Vec<usize> {
     let needed = |widths: &[usize]| {
         widths.iter().sum::<usize>() + 2 * widths.len().saturating_sub(1)

@@ -9,7 +9,7 @@ use super::budget::{Budget, Budgeted};
 use super::damage;
 use super::sink::{Sink, refused};
 
-/// Unpacks a tar archive that nothing is wrapped around: that it is whole is told by the
+/// Unpacks a tar archive without compression. Whether it is complete is known from the
 /// empty block at its end.
 pub fn unpack_plain(reader: impl Read, sink: &mut Sink, limit: u64) -> Result<()> {
     let mut reader = EndSeen { inner: reader, seen: false };

@@ -385,7 +385,7 @@ fn time_in(name: &str) -> Option<u64> {
 /// replaced it.
 fn files(target: &Target) -> Result<Vec<PathBuf>> {
     let entries = match fs::read_dir(&target.folder) {
-        // A file in the folder's place is told when the folder is made.
+        // A file in the folder's place is reported when the folder is made.
         Err(e)
             if matches!(
                 e.kind(),

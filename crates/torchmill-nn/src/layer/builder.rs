@@ -20,11 +20,11 @@ use crate::tensor::{NamedTensor, f_channels_last, f_floats};
 use crate::whitening::Whitening;
 use crate::{initialise, torch_error};
 
-/// No network has so many layers. A mistyped `times` of Repeat would go on until the
+/// More layers than any network has. A mistyped `times` of Repeat would go on until the
 /// memory is full.
 const MOST_LAYERS: usize = 10_000;
 
-/// No tensor has so many numbers (8 GiB of float32).
+/// More numbers than any tensor has (8 GiB of float32).
 const MOST_NUMBERS: i64 = 1 << 31;
 
 const FLOAT: (Kind, Device) = (Kind::Float, Device::Cpu);

@@ -1,4 +1,4 @@
-//! `torch.optim.AdamW`: Adam with weight decay that is no part of the gradient.
+//! `torch.optim.AdamW`: Adam with weight decay apart from the gradient.
 //!
 //! I. Loshchilov, F. Hutter, "Decoupled Weight Decay Regularization", 2019.
 

@@ -535,7 +535,7 @@ impl<'a> Machine<'a> {
         Some(self.take(1)?[0])
     }
 
-    /// A length, as a little-endian number of so many bytes.
+    /// A length, as a little-endian number of `bytes` bytes.
     fn length(&mut self, bytes: usize) -> Option<usize> {
         let mut number = [0; 8];
         number[..bytes].copy_from_slice(self.take(bytes)?);

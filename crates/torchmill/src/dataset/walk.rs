@@ -14,7 +14,7 @@ use super::packed_names::readable;
 use super::source_folder::SourceFolder;
 use crate::{Error, Result, interrupt};
 
-/// Whether a file or folder is no part of a data set by its name: hidden, or added by the
+/// Whether a file or folder does not belong to a data set by its name: hidden, or added by the
 /// system.
 pub(super) fn is_hidden(name: &OsStr) -> bool {
     let name = name.as_bytes();

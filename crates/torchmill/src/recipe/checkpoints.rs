@@ -18,7 +18,7 @@ pub struct Checkpoints {
     /// `best` is kept besides.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub keep: Option<u64>,
-    /// Save in the middle of epochs, too, every so many steps.
+    /// Save in the middle of epochs, too, after this number of steps.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub save_every: Option<u64>,
     /// Save plain state dicts, without the network's structure.

@@ -18,15 +18,15 @@ pub struct Train {
     /// early.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub steps: Option<u64>,
-    /// Evaluate after every so many epochs, and at the end.
+    /// Evaluate each time after this number of epochs, and at the end.
     pub eval_every: u64,
-    /// Train on so many batches of each epoch only.
+    /// Train on at most this number of batches of each epoch.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit_train_batches: Option<usize>,
-    /// Evaluate on the images of the first so many batches only.
+    /// Evaluate on the images of at most this number of batches.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit_eval_batches: Option<usize>,
-    /// Train on the first so many batches, the same in every epoch and in their own
+    /// Train on this number of batches only, the same in every epoch and in their own
     /// order, to see whether the network can learn them by heart.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub overfit_batches: Option<usize>,

@@ -84,7 +84,7 @@ fn kill_and_resume(folder: &Path, run: &str, options: &[&str]) -> usize {
         child.kill().unwrap();
         child.wait().unwrap();
         kills += 1;
-        // Until it comes to train at all, less often.
+        // Until it begins to train, less often.
         pause +=
             if checkpoint(folder, run, "last.safetensors").exists() { 7 } else { 45 };
     }

@@ -37,7 +37,7 @@ pub fn rgb(bytes: &[u8]) -> Result<Image> {
 /// A WebP's EXIF data.
 pub fn exif(bytes: &[u8]) -> Option<&[u8]> {
     let mut rest = bytes.get(12..)?;
-    // Chunks: a name, a length, and so many bytes, padded to an even number.
+    // Chunks: a name, a length, and the bytes, padded to an even number.
     loop {
         let (head, contents) = rest.split_at_checked(8)?;
         let length = u32::from_le_bytes([head[4], head[5], head[6], head[7]]) as usize;

@@ -99,7 +99,7 @@ type Open = unsafe extern "C" fn(
     unsafe extern "C" fn(*mut File, *mut u8, u64),
     *mut c_void,
 ) -> Handle;
-/// Reads or writes so many bytes.
+/// Reads or writes a number of bytes.
 type Transfer = unsafe extern "C" fn(*mut File, *mut u8, isize) -> isize;
 
 /// libtiff's functions. Source: its tiffio.h.

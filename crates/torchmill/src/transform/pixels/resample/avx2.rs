@@ -4,7 +4,7 @@
 //! All unsafe code of the transforms is in this file. It is sound for two reasons:
 //!
 //! - Functions with `target_feature` are called by methods of [`Avx2`] and by each other
-//!   only, and there is no value of [`Avx2`] unless the processor has AVX2.
+//!   only, and a value of [`Avx2`] exists only if the processor has AVX2.
 //! - Loads and stores through pointers stay within slices. Each has its argument in place.
 
 use std::arch::x86_64::*;

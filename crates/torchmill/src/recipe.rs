@@ -139,8 +139,8 @@ impl Default for Transforms {
 
 /// The recipes that come with the programs: name and text.
 const BUILT_IN: [(&str, &str); 2] = [
-    ("article", include_str!("builtin/article.toml")),
-    ("cifar10-resnet", include_str!("builtin/cifar10-resnet.toml")),
+    ("article", include_str!("recipe/builtin/article.toml")),
+    ("cifar10-resnet", include_str!("recipe/builtin/cifar10-resnet.toml")),
 ];
 
 /// The names of the built-in recipes.

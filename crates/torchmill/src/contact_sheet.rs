@@ -211,7 +211,7 @@ fn fit(image: &RgbImage, side: u32) -> RgbImage {
     )
 }
 
-/// A text in lines of at most so many letters, broken at blanks where there are any.
+/// A text in lines of at most `letters` letters, broken at blanks if it has any.
 fn lines(text: &str, letters: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in text.split(' ') {
@@ -236,7 +236,7 @@ fn lines(text: &str, letters: usize) -> Vec<String> {
     lines
 }
 
-/// A text of at most so many letters.
+/// A text shortened to at most `letters` letters.
 fn cut(text: &str, letters: usize) -> String {
     if text.chars().count() <= letters {
         return text.to_owned();
