@@ -417,7 +417,7 @@ lint: libtorch codecs
 	cargo fmt --all --check
 	$(RUSTFMT) --check $(MACRO_MODULES)
 	cargo clippy --workspace --all-targets --locked -- -D warnings
-	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --locked --quiet
+	RUSTDOCFLAGS='-D warnings -A rustdoc::private-intra-doc-links' cargo doc --workspace --no-deps --locked --quiet
 	@# The fuzz targets are a workspace of their own, whose lock file is easily forgotten.
 	cargo metadata --locked --format-version 1 --manifest-path fuzz/Cargo.toml >/dev/null
 	@if command -v shellcheck >/dev/null; then set -x; shellcheck $(SHELL_SCRIPTS) .ci/run; fi

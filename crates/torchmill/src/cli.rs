@@ -178,7 +178,7 @@ fn write_all(out: &mut dyn Write, bytes: &[u8]) -> Result<()> {
         .map_err(|e| Error::io("cannot write to standard output", e))
 }
 
-/// Standard output, on which [`print`] writes.
+/// Standard output, on which [`print()`] writes.
 pub fn stdout() -> Box<dyn Write> {
     let out = std::io::stdout().lock();
     if out.is_terminal() { Box::new(Escaped::new(out)) } else { Box::new(out) }

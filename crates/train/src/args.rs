@@ -40,7 +40,7 @@ pub struct Args {
     /// Names not taken from --init, such as 'fc.*'
     #[arg(long, value_name = "PATTERN", help_heading = "Network")]
     pub init_except: Vec<String>,
-    /// Names not to train, such as 'layer[12].*'
+    /// Names not to train, such as 'layer1.*'
     #[arg(long, value_name = "PATTERN", help_heading = "Network")]
     pub freeze: Vec<String>,
     /// resnet18 or another, in place of the layers
