@@ -354,9 +354,11 @@ install: build
 		echo $(call quote,linking $(LIBDIR) to $(LIBTORCH_LIB)); \
 		ln -sfn $(call quote,$(LIBTORCH_LIB)) $(call quote,$(LIBDIR)); \
 	fi
-	rm -rf $(call quote,$(CODECSDIR))
-	install -d $(call quote,$(CODECSDIR))
-	cp -RP $(call quote,$(CODECS)/.) $(call quote,$(CODECSDIR))
+	@if [[ ! $(call quote,$(CODECS)) -ef $(call quote,$(CODECSDIR)) ]]; then \
+		rm -rf $(call quote,$(CODECSDIR)); \
+		install -d $(call quote,$(CODECSDIR)); \
+		cp -RP $(call quote,$(CODECS)/.) $(call quote,$(CODECSDIR)); \
+	fi
 	@for program in $(PROGRAMS); do \
 		$$program --man >$(call quote,$(MANDIR))/$$program.1; \
 		$$program --completions bash >$(call quote,$(BASHDIR))/$$program; \

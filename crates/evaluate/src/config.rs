@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use torchmill::device::Device;
 use torchmill::recipe::Precision;
-use torchmill::{Error, Result};
+use torchmill::run::{CONFIG, LOG, METRICS};
+use torchmill::{Error, Result, output};
 
 use crate::args::{Args, Format};
 use crate::inputs::{ImageSource, Inputs};
@@ -115,7 +116,34 @@ impl Config {
         is_stdout(self.predictions.as_deref()) || is_stdout(self.html.as_deref())
     }
 
+    /// The files that an output must not replace: checkpoints, the files of their runs,
+    /// images, and the names of the classes.
+    fn input_files(&self) -> Vec<PathBuf> {
+        let mut files = self.checkpoints.clone();
+        for checkpoint in &self.checkpoints {
+            if let Some(run) = checkpoint.parent().and_then(Path::parent) {
+                files.extend([CONFIG, METRICS, LOG].map(|name| run.join(name)));
+            }
+        }
+        for image in &self.images {
+            if let ImageSource::File(path) = image {
+                files.push(path.clone());
+            }
+        }
+        files.extend(self.classes.clone());
+        files.extend(self.model.as_ref().map(PathBuf::from));
+        files
+    }
+
     fn check(&self) -> Result<()> {
+        let inputs = self.input_files();
+        for (option, file) in
+            [("--predictions", &self.predictions), ("--html", &self.html)]
+        {
+            if let Some(file) = file {
+                output::check_not_input(option, file, &inputs)?;
+            }
+        }
         if is_stdout(self.predictions.as_deref()) && is_stdout(self.html.as_deref()) {
             return Err(Error::usage(
                 "--predictions and --html cannot both go to standard output (-)",

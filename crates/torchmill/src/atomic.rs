@@ -403,7 +403,11 @@ fn exchange(_: &Path, _: &Path) -> io::Result<()> {
 fn remove(old: &Path) -> Result<()> {
     let is_folder = fs::symlink_metadata(old).is_ok_and(|about| about.is_dir());
     let removed = if is_folder { fs::remove_dir_all(old) } else { fs::remove_file(old) };
-    removed.doing("remove", old)
+    match removed {
+        // Another process that cleans up may have been faster.
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed.doing("remove", old),
+    }
 }
 
 /// Where a folder that is replaced in two steps lies in between.

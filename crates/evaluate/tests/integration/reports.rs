@@ -428,3 +428,15 @@ fn options_that_make_no_sense_are_refused() {
     // e / (e + 2), the same for each image.
     assert!((bin["confidence"].as_f64().unwrap() - 0.576).abs() < 0.001, "{bin}");
 }
+
+#[test]
+fn an_output_that_is_an_input_is_refused() {
+    let folder = sandbox();
+    let before = std::fs::read(folder.path().join("full.safetensors")).unwrap();
+    for option in ["--predictions", "--html"] {
+        let arguments = ["full.safetensors", option, "./full.safetensors"];
+        let output = evaluate(folder.path(), &arguments);
+        assert_fails(&output, 2, "would overwrite the input full.safetensors");
+    }
+    assert_eq!(std::fs::read(folder.path().join("full.safetensors")).unwrap(), before);
+}
