@@ -110,12 +110,9 @@ impl RunDir {
         let checkpoints = self.checkpoints();
         fs::create_dir_all(&checkpoints).doing("make the folder", &checkpoints)?;
         for folder in [&self.path, &checkpoints] {
-            // What another process is writing at this moment is locked, and stays.
-            atomic::remove_abandoned(folder);
-            // Links cannot be locked: only this process makes them, under the run's lock.
             for path in files::entries(folder)? {
                 let name = path.file_name().unwrap_or_default().to_string_lossy();
-                if name.starts_with(atomic::PREFIX) && path.is_symlink() {
+                if name.starts_with(atomic::PREFIX) {
                     fs::remove_file(&path).doing("remove", &path)?;
                 }
             }
