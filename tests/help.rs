@@ -74,6 +74,8 @@ fn misspelt_values_are_corrected() {
         (&["train", "--precision", "fb16"][..], "(did you mean bf16?)"),
         (&["train", "--device", "cdua"], "(did you mean cuda?)"),
         (&["evaluate", "x", "--device", "cpuu"], "(did you mean cpu?)"),
+        (&["train", "--device", "gpu"], "(did you mean cuda?)"),
+        (&["evaluate", "x", "--device", "gpu:1"], "(did you mean cuda:1?)"),
         (&["prep", "x", "-o", "y", "--format", "safetensor"], "'safetensors'"),
     ] {
         let output = program(arguments[0]).args(&arguments[1..]).output().unwrap();

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use tch::Device;
 use torchmill::{Error, Result, progress};
 
-/// Finds the device. `auto` takes the first GPU where there is one; asking for a GPU that
-/// is not there is an error, never a silent fall back to the CPU.
+/// Finds the device. `auto` is the first GPU if the machine has one, else the CPU. A GPU
+/// that does not exist is an error: nothing falls back to the CPU in silence.
 pub fn resolve(asked: torchmill::device::Device) -> Result<Device> {
     use torchmill::device::Device as Asked;
     let index = match asked {
@@ -27,9 +27,9 @@ pub fn resolve(asked: torchmill::device::Device) -> Result<Device> {
         }
         let why = match cuda {
             Err(e) => e.to_string(),
-            Ok(false) => {
-                "this libtorch is built for the CPU only: run scripts/install-libtorch cuda".to_owned()
-            }
+            Ok(false) => "this libtorch is built for the CPU only: run \
+                          scripts/install-libtorch cuda"
+                .to_owned(),
             Ok(true) => "no GPU or driver was found".to_owned(),
         };
         return Err(Error::failed(format_args!(
@@ -39,6 +39,7 @@ pub fn resolve(asked: torchmill::device::Device) -> Result<Device> {
     if index as i64 >= count {
         let gpus = match count {
             1 => "is one GPU, cuda:0".to_owned(),
+            2 => "are 2 GPUs, cuda:0 and cuda:1".to_owned(),
             n => format!("are {n} GPUs, cuda:0 to cuda:{}", n - 1),
         };
         return Err(Error::failed(format_args!("--device {asked}: there {gpus}")));
@@ -54,43 +55,119 @@ pub fn name(device: Device) -> String {
     }
 }
 
-/// Loads libtorch_cuda.so from the folder that libtorch itself was loaded from, if it is
-/// there.
+/// Loads libtorch_cuda.so from the folder of the libtorch that this process has loaded.
+/// False if it is not there.
 ///
-/// The programs are linked with libtorch's CPU half alone, so that one binary serves both
-/// kinds of machine; CUDA's half registers itself with it when loaded. This must come
-/// before the first use of a GPU.
+/// The programs are linked only with libtorch's CPU half, so that one binary serves both
+/// kinds of machine. CUDA's half registers itself with it when it is loaded, which must
+/// come before the first use of a GPU.
+#[cfg(target_os = "linux")]
 fn load_cuda() -> Result<bool> {
-    let Some(library) =
-        libtorch_folder().map(|f| f.join("libtorch_cuda.so")).filter(|l| l.exists())
-    else {
+    use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
+
+    let folders = libtorch_folders(&loaded_libraries());
+    let mut candidates = folders.into_iter().map(|f| f.join("libtorch_cuda.so"));
+    let Some(library) = candidates.find(|candidate| candidate.exists()) else {
         return Ok(false);
     };
-    #[cfg(unix)]
-    {
-        use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
-        // SAFETY: loading runs the library's initialisers; it is the other half of the
-        // libtorch that this process already runs, from the same folder and so of the
-        // same version.
-        let loaded = unsafe { Library::open(Some(&library), RTLD_NOW | RTLD_GLOBAL) };
-        let loaded = loaded.map_err(|e| {
-            // The system's reason is in the source.
-            let reason = match std::error::Error::source(&e) {
-                Some(source) => source.to_string(),
-                None => e.to_string(),
-            };
-            Error::failed(format_args!("cannot load {}: {reason}", library.display()))
-        })?;
-        // It stays loaded until the process ends.
-        std::mem::forget(loaded);
-    }
+    // SAFETY: loading runs the library's initialisers. It is the other half of the
+    // libtorch that this process already runs, from the same folder and so of the same
+    // version.
+    let loaded = unsafe { Library::open(Some(&library), RTLD_NOW | RTLD_GLOBAL) };
+    let loaded = loaded.map_err(|e| {
+        // The system's reason is in the source.
+        let reason = match std::error::Error::source(&e) {
+            Some(source) => source.to_string(),
+            None => e.to_string(),
+        };
+        Error::failed(format_args!("cannot load {}: {reason}", library.display()))
+    })?;
+    // It stays loaded until the process ends.
+    std::mem::forget(loaded);
     Ok(true)
 }
 
-/// Where the libtorch of this process lies.
-fn libtorch_folder() -> Option<PathBuf> {
-    let maps = std::fs::read_to_string("/proc/self/maps").ok()?;
-    let line = maps.lines().find(|l| l.ends_with("/libtorch_cpu.so"))?;
-    let path = PathBuf::from(&line[line.find('/')?..]);
-    path.parent().map(PathBuf::from)
+/// CUDA is for Linux.
+#[cfg(not(target_os = "linux"))]
+fn load_cuda() -> Result<bool> {
+    Ok(false)
+}
+
+/// The folders in which CUDA's half of libtorch may be: the one that libtorch was loaded
+/// from and, if its file there is a link, the one that the link leads to.
+#[cfg(target_os = "linux")]
+fn libtorch_folders(libraries: &[PathBuf]) -> Vec<PathBuf> {
+    let mut folders = Vec::new();
+    let is_libtorch = |path: &&PathBuf| path.ends_with("libtorch_cpu.so");
+    let Some(libtorch) = libraries.iter().find(is_libtorch) else { return folders };
+    let mut paths = vec![libtorch.clone()];
+    paths.extend(std::fs::canonicalize(libtorch).ok());
+    for path in paths {
+        folders.extend(path.parent().map(PathBuf::from));
+    }
+    folders
+}
+
+/// The libraries that this process has loaded, by the paths that the loader found them
+/// at.
+#[cfg(target_os = "linux")]
+fn loaded_libraries() -> Vec<PathBuf> {
+    use std::ffi::{CStr, OsStr, c_int, c_void};
+    use std::os::unix::ffi::OsStrExt;
+
+    /// Adds one library to the list that `found` points to.
+    unsafe extern "C" fn add(
+        info: *mut libc::dl_phdr_info,
+        _size: usize,
+        found: *mut c_void,
+    ) -> c_int {
+        // SAFETY: the loader passes a valid description whose name is a C string or null,
+        // and `found` as it was given to it below.
+        unsafe {
+            let name = (*info).dlpi_name;
+            if !name.is_null() {
+                let name = OsStr::from_bytes(CStr::from_ptr(name).to_bytes());
+                (*found.cast::<Vec<PathBuf>>()).push(PathBuf::from(name));
+            }
+        }
+        0
+    }
+
+    let mut found: Vec<PathBuf> = Vec::new();
+    // SAFETY: `add` is called only during this call, with this list.
+    unsafe { libc::dl_iterate_phdr(Some(add), (&raw mut found).cast()) };
+    found
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may panic")]
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn the_libtorch_of_this_process_is_found() {
+        // Any use of libtorch makes the test program load it.
+        let _ = tch::get_num_threads();
+        let folders = libtorch_folders(&loaded_libraries());
+        assert!(folders[0].join("libtorch_cpu.so").exists(), "{folders:?}");
+    }
+
+    #[test]
+    fn a_linked_libtorchs_own_folder_comes_first() {
+        let parent = tempfile::tempdir().unwrap();
+        let parent = fs::canonicalize(parent.path()).unwrap();
+        for name in ["installed", "linked"] {
+            fs::create_dir(parent.join(name)).unwrap();
+        }
+        let file = parent.join("installed/libtorch_cpu.so");
+        let link = parent.join("linked/libtorch_cpu.so");
+        fs::write(&file, "").unwrap();
+        symlink(&file, &link).unwrap();
+        let libraries = [PathBuf::from("/lib/libc.so.6"), link];
+        let expected = [parent.join("linked"), parent.join("installed")];
+        assert_eq!(libtorch_folders(&libraries), expected);
+    }
 }

@@ -9,6 +9,8 @@
     reason = "a failing test is a panic"
 )]
 
+#[cfg(target_os = "linux")]
+pub mod cuda_stand_in;
 mod files;
 mod images;
 mod output;
@@ -23,7 +25,7 @@ pub use output::{
     Said, assert_done, assert_fails, fails, ok, refuses, said, stderr, stdout,
 };
 pub use programs::{
-    LIBTORCH_PROGRAMS, PROGRAMS, codecs, default_signals, libtorch, program,
+    LIBTORCH_PROGRAMS, PROGRAMS, codecs, default_signals, device, libtorch, program,
     program_folder, python, repository,
 };
 pub use sandbox::Sandbox;

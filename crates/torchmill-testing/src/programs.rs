@@ -57,6 +57,12 @@ pub fn program(name: &str) -> Command {
     command
 }
 
+/// The `--device` that the suites of train and evaluate use: `TORCHMILL_TEST_DEVICE`, or
+/// the CPU.
+pub fn device() -> String {
+    std::env::var("TORCHMILL_TEST_DEVICE").unwrap_or_else(|_| "cpu".to_owned())
+}
+
 /// Lets a command start with the default action for the signals that tests send. A shell
 /// script's background jobs, `make test &` for one, have SIGINT ignored, and a program
 /// inherits that.

@@ -184,7 +184,7 @@ impl Drop for Sandbox {
 }
 
 /// The folder for the files of tests in cargo's target folder.
-fn target_folder() -> PathBuf {
+pub(crate) fn target_folder() -> PathBuf {
     let profile = program_folder();
     let target = profile.parent().expect("cargo puts programs in target/PROFILE");
     let folder = target.join("tmp");

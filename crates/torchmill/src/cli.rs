@@ -117,13 +117,32 @@ fn print_answer(name: &str, answer: &clap::Error) -> u8 {
 #[derive(Clone)]
 pub struct Named<F> {
     names: Vec<&'static str>,
+    synonyms: &'static [(&'static str, &'static str)],
     parse: F,
 }
 
 impl<F> Named<F> {
     /// Parses with `parse`, which takes at least these names.
     pub fn new(names: impl IntoIterator<Item = &'static str>, parse: F) -> Self {
-        Self { names: names.into_iter().collect(), parse }
+        Self { names: names.into_iter().collect(), synonyms: &[], parse }
+    }
+
+    /// With other programs' words and the names that stand for them here. A refused value
+    /// that begins with such a word is answered with the name.
+    #[must_use]
+    pub fn synonyms(mut self, synonyms: &'static [(&'static str, &'static str)]) -> Self {
+        self.synonyms = synonyms;
+        self
+    }
+
+    /// What was probably meant by a refused value, in words.
+    fn suggestion(&self, text: &str) -> String {
+        for (word, name) in self.synonyms {
+            if let Some(rest) = text.strip_prefix(word) {
+                return format!(" (did you mean {name}{rest}?)");
+            }
+        }
+        did_you_mean(text, self.names.iter().copied())
     }
 }
 
@@ -147,10 +166,9 @@ where
         arg: Option<&Arg>,
         value: &OsStr,
     ) -> Result<T, clap::Error> {
-        let Self { names, parse } = self.clone();
+        let named = self.clone();
         let parse = move |text: &str| {
-            parse(text)
-                .map_err(|e| format!("{e}{}", did_you_mean(text, names.iter().copied())))
+            (named.parse)(text).map_err(|e| format!("{e}{}", named.suggestion(text)))
         };
         TypedValueParser::parse_ref(&parse, command, arg, value)
     }

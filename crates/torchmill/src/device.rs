@@ -21,7 +21,11 @@ pub enum Device {
 impl Device {
     /// A parser for the command line.
     pub fn parser() -> impl TypedValueParser<Value = Self> {
-        Named::new(["auto", "cpu", "cuda", "cuda:0", "cuda:1"], Self::parse)
+        Named::new(["auto", "cpu", "cuda", "cuda:0", "cuda:1"], Self::parse).synonyms(&[
+            ("gpu", "cuda"),
+            ("GPU", "cuda"),
+            ("CUDA", "cuda"),
+        ])
     }
 
     /// Reads `auto`, `cpu`, `cuda` or `cuda:N`.

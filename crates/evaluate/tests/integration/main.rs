@@ -1,8 +1,11 @@
 //! `evaluate` as a user runs it, on networks whose answers are known.
+//! `TORCHMILL_TEST_DEVICE` names the device that is used.
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a failing test is a panic")]
 
 mod browser;
 mod compare;
+#[cfg(target_os = "linux")]
+mod gpu;
 mod images;
 mod networks;
 mod reports;

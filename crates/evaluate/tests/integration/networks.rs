@@ -9,7 +9,7 @@ use torchmill_nn::checkpoint;
 use torchmill_nn::generator::Generator;
 use torchmill_nn::model::Model;
 use torchmill_nn::spec::Spec;
-use torchmill_testing::{STRIPES, Sandbox, program, write_stripes};
+use torchmill_testing::{STRIPES, Sandbox, device, program, write_stripes};
 
 /// A linear network.
 pub const RECIPE: &str = "name = \"linear\"\n[[model.layer]]\ntype = \"Flatten\"\n[[model.layer]]\ntype = \"Linear\"\n";
@@ -88,7 +88,7 @@ pub fn sandbox() -> Sandbox {
 pub fn evaluate(folder: &Path, arguments: &[&str]) -> Output {
     program("evaluate")
         .current_dir(folder)
-        .args(["--device", "cpu"])
+        .args(["--device", &device()])
         .args(arguments)
         .output()
         .unwrap()

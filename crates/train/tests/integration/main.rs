@@ -1,7 +1,9 @@
 //! `train` as a user runs it: on shards of generated images, interrupted, killed, resumed
-//! and misused.
+//! and misused. `TORCHMILL_TEST_DEVICE` names the device that is used.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failing test is a panic")]
 
+#[cfg(target_os = "linux")]
+mod gpu;
 mod resume;
 mod runs;
 mod splits;
@@ -9,7 +11,7 @@ mod splits;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use torchmill_testing::{Sandbox, program, write_stripes};
+use torchmill_testing::{Sandbox, device, program, write_stripes};
 
 const RECIPE: &str = r#"
 name = "stripes"
@@ -61,7 +63,7 @@ fn command(folder: &Path, run: &str, options: &[&str]) -> Command {
         "--threads",
         "1",
         "--device",
-        "cpu",
+        &device(),
         "--run",
         run,
     ]);
@@ -75,12 +77,18 @@ fn train(folder: &Path, run: &str, options: &[&str]) -> Output {
 
 /// Without a recipe, as a run that goes on has its own.
 fn go_on(folder: &Path, run: &str, options: &[&str]) -> Output {
+    go_on_command(folder, run, options).output().unwrap()
+}
+
+fn go_on_command(folder: &Path, run: &str, options: &[&str]) -> Command {
     let mut command = program("train");
-    command.current_dir(folder).args(["--threads", "1", "--device", "cpu", "--run", run]);
+    command.current_dir(folder);
+    command.args(["--threads", "1", "--device", &device(), "--run", run]);
     if !options.contains(&"--resume") {
         command.arg("--resume");
     }
-    command.args(options).output().unwrap()
+    command.args(options);
+    command
 }
 
 fn checkpoint(folder: &Path, run: &str, name: &str) -> PathBuf {

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use torchmill_testing::{assert_done, assert_fails, program, stderr};
+use torchmill_testing::{assert_done, assert_fails, device, program, stderr};
 
 use crate::{
     RECIPE, assert_same_run, checkpoint, go_on, metrics, names, sandbox, target, train,
@@ -116,7 +116,7 @@ fn links_and_folders_name_the_checkpoint_to_go_on_from() {
     assert!(!folder.join("new").exists());
     // Without --run it is that run itself.
     let itself =
-        ["--resume", "short", "--epochs", "3", "--threads", "1", "--device", "cpu"];
+        ["--resume", "short", "--epochs", "3", "--threads", "1", "--device", &device()];
     let output = program("train").current_dir(folder).args(itself).output().unwrap();
     assert_done(&output);
     assert_same_run(folder, "whole", "short");
@@ -356,7 +356,7 @@ fn changed_settings_keep_their_history() {
     let lr = settings["train.optimizer.lr"].to_string();
     assert_eq!(lr, "0.1 until epoch 2, then 0.01");
     // The recipe of a new run has no history.
-    let again = ["--config", "run/config.toml", "--threads", "1", "--device", "cpu"];
+    let again = ["--config", "run/config.toml", "--threads", "1", "--device", &device()];
     let again = [&again[..], &["--run", "again", "--epochs", "1"]].concat();
     let output = program("train").current_dir(folder).args(again).output().unwrap();
     assert_done(&output);

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use torchmill::shard::file_name;
 use torchmill_testing::{
-    assert_done, assert_fails, program, stderr, stdout, write_stripes, write_stripes_for,
+    assert_done, assert_fails, device, program, stderr, stdout, write_stripes,
+    write_stripes_for,
 };
 
 use crate::{
@@ -60,7 +61,7 @@ fn config_toml_repeats_the_run() {
         "--threads",
         "1",
         "--device",
-        "cpu",
+        &device(),
     ];
     let output = program("train").current_dir(folder).args(again).output().unwrap();
     assert_done(&output);
@@ -151,7 +152,7 @@ amsgrad = true
 
 /// [`RECIPE`]'s network with batch norm and stochastic depth before it, trained with
 /// [`FULL`].
-fn full_recipe() -> String {
+pub fn full_recipe() -> String {
     const BLOCK: &str = r#"[[model.layer]]
 type = "Residual"
 name = "block"
@@ -622,7 +623,7 @@ fn a_run_from_other_weights_with_frozen_layers_goes_on_and_is_repeated() {
         "--threads",
         "1",
         "--device",
-        "cpu",
+        &device(),
     ];
     let output = program("train").current_dir(folder).args(again).output().unwrap();
     assert_done(&output);
@@ -825,7 +826,8 @@ fn what_is_meant_by_an_option_is_said() {
     assert_eq!(lr, 0.25);
     // Relative to where train is called.
     std::fs::create_dir(folder.join("elsewhere")).unwrap();
-    let config = ["--config", "../run/config.toml", "--run", "new", "--device", "cpu"];
+    let config =
+        ["--config", "../run/config.toml", "--run", "new", "--device", &device()];
     let output = program("train")
         .current_dir(folder.join("elsewhere"))
         .args(config)

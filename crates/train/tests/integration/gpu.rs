@@ -1,0 +1,239 @@
+//! `train --device cuda` on a stand-in for a GPU: the same runs as on the CPU.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use torchmill_testing::cuda_stand_in::{CudaStandIn, Event, run_with_events};
+use torchmill_testing::{
+    Sandbox, assert_done, assert_fails, program, stderr, write_stripes_for,
+};
+
+use crate::{RECIPE, checkpoint, command, go_on_command, metrics, runs, sandbox};
+
+/// `train` with two GPUs.
+fn on_gpu(stand_in: &CudaStandIn, folder: &Path, run: &str, options: &[&str]) -> Command {
+    let mut command = command(folder, run, options);
+    stand_in.provide(&mut command);
+    command
+}
+
+#[test]
+fn the_suite_passes_on_a_gpu() {
+    let Some(stand_in) = CudaStandIn::get("train's suite") else { return };
+    // One test for each part of the program that uses the device.
+    stand_in.run_tests(&[
+        "runs::a_run_learns_and_leaves_everything_behind",
+        "runs::no_state_of_the_step_shows_a_trace_of_being_killed",
+        "runs::ctrl_c_saves_and_the_run_goes_on",
+        "runs::validation_leaves_the_test_split_alone_until_the_end",
+        "runs::a_run_from_other_weights_with_frozen_layers_goes_on_and_is_repeated",
+        "runs::what_has_no_mean_says_so_and_what_to_do",
+        "resume::averages_and_plateaus_may_come_and_go",
+        "splits::a_weighted_sampler_draws_the_same_images_after_a_kill",
+    ]);
+}
+
+/// Checks that two runs recorded the same losses and accuracies, up to a relative
+/// difference.
+#[track_caller]
+fn assert_same_figures(folder: &Path, cpu: &str, gpu: &str, tolerance: f64) {
+    let cpu = metrics(folder, cpu);
+    let gpu = metrics(folder, gpu);
+    assert_eq!(cpu.len(), gpu.len());
+    for ((tag, step, expected), (gpu_tag, gpu_step, value)) in cpu.iter().zip(&gpu) {
+        assert_eq!((tag, step), (gpu_tag, gpu_step));
+        let difference = (value - expected).abs();
+        assert!(
+            difference <= tolerance * expected.abs().max(1.0),
+            "{tag} at step {step}: {expected} on the CPU, {value} on a GPU"
+        );
+    }
+}
+
+/// Trains on the CPU and on the second GPU and compares the figures.
+#[track_caller]
+fn compare(stand_in: &CudaStandIn, folder: &Path, name: &str, options: &[&str]) {
+    let gpu = format!("{name}-gpu");
+    assert_done(&command(folder, name, options).args(CPU).output().unwrap());
+    let mut on_gpu = on_gpu(stand_in, folder, &gpu, options);
+    let log = folder.join("events");
+    let (output, events) = run_with_events(on_gpu.args(["--device", "cuda:1"]), &log);
+    assert_done(&output);
+    assert!(stderr(&output).contains(" on cuda:1\n"), "{}", stderr(&output));
+    let ran = |name: &str| {
+        events.iter().any(|e| e.kind == "kernel" && e.details.starts_with(name))
+    };
+    assert!(ran("aten::convolution on cuda:1"), "{name}: the GPU computed nothing");
+    // All devices are seeded, whichever is used.
+    let elsewhere = |e: &&Event| e.kind != "seed" && e.details.ends_with("on cuda:0");
+    assert_eq!(events.iter().find(elsewhere), None, "{name}");
+    // A bfloat16 has 8 bits of fraction, and the CPU has kernels of our own.
+    let is_bf16 = options.contains(&"bf16");
+    assert_same_figures(folder, name, &gpu, if is_bf16 { 2e-2 } else { 1e-5 });
+}
+
+const CPU: [&str; 2] = ["--device", "cpu"];
+
+#[test]
+fn a_gpu_computes_what_the_cpu_does() {
+    let Some(stand_in) = CudaStandIn::get("the comparison with the CPU") else { return };
+    let folder = sandbox();
+    let folder = folder.path();
+    let log_softmax = "Linear\"\n[[model.layer]]\ntype = \"LogSoftmax\"\ndim = 1";
+    let recipe = RECIPE.replace("Linear\"", log_softmax);
+    fs::write(folder.join("log-softmax.toml"), recipe).unwrap();
+    let step = ["--steps", "12", "--set"];
+    for (name, settings) in [
+        ("plain", &["train.optimizer.nesterov=true"][..]),
+        ("bf16", &["train.seed=1", "--precision", "bf16"]),
+        ("adam", &["train.optimizer={ type=\"Adam\", lr=0.01 }"]),
+        ("adamw", &["train.optimizer={ type=\"AdamW\", lr=0.01, amsgrad=true }"]),
+        (
+            "rmsprop",
+            &[
+                "train.optimizer={ type=\"RMSprop\", lr=0.01, momentum=0.9, centered=true }",
+            ],
+        ),
+        ("weights", &["train.loss={ type=\"CrossEntropyLoss\", weight=\"balanced\" }"]),
+        (
+            "bce",
+            &["train.loss={ type=\"BCEWithLogitsLoss\", pos_weight=[1.0, 2.0, 3.0] }"],
+        ),
+        ("mse", &["train.loss={ type=\"MSELoss\" }"]),
+        ("l1", &["train.loss={ type=\"L1Loss\" }"]),
+        (
+            "nll",
+            &[
+                "train.loss={ type=\"NLLLoss\", weight=[1.0, 2.0, 0.5] }",
+                "--recipe",
+                "log-softmax.toml",
+            ],
+        ),
+        ("ema", &["train.ema={ decay=0.5 }"]),
+        ("mixup", &["train.mixup=0.3", "--set", "train.clip_grad_norm=0.5"]),
+        ("cutmix", &["train.cutmix=1.0", "--set", "train.accumulate=2"]),
+    ] {
+        compare(&stand_in, folder, name, &[&step[..], settings].concat());
+    }
+}
+
+#[test]
+fn random_transforms_are_the_same_on_a_gpu() {
+    let Some(stand_in) = CudaStandIn::get("random transforms") else { return };
+    let folder = sandbox();
+    let folder = folder.path();
+    for (name, pipeline) in [
+        ("moved", "RandomCrop(8, padding=2) | RandomHorizontalFlip(0.5) | ToTensor"),
+        ("rotated", "RandomRotation(20) | ToTensor"),
+        ("erased", "ToTensor | RandomErasing(1.0)"),
+    ] {
+        write_stripes_for(&folder.join("shards"), "train", 200, "d", pipeline);
+        compare(&stand_in, folder, name, &["--steps", "30"]);
+    }
+}
+
+#[test]
+fn a_run_moves_between_the_cpu_and_gpus() {
+    let Some(stand_in) = CudaStandIn::get("moving a run") else { return };
+    let folder = sandbox();
+    let folder = folder.path();
+    // A convolution's bias has no gradient before batch norm, only rounding errors, which
+    // AdamW makes as large as any gradient.
+    let recipe =
+        runs::full_recipe().replace("padding = 1 }", "padding = 1, bias = false }");
+    fs::write(folder.join("recipe.toml"), recipe).unwrap();
+    assert_done(&command(folder, "whole", &CPU).output().unwrap());
+    let first = [&CPU[..], &["--epochs", "1"]].concat();
+    assert_done(&command(folder, "moved", &first).output().unwrap());
+    for (device, amount) in [
+        ("cuda:1", ["--steps", "37"]),
+        ("cuda", ["--epochs", "2"]),
+        ("cpu", ["--epochs", "3"]),
+    ] {
+        let options = [&["--device", device], &amount[..]].concat();
+        let mut command = go_on_command(folder, "moved", &options);
+        assert_done(&stand_in.provide(&mut command).output().unwrap());
+    }
+    assert_same_figures(folder, "whole", "moved", 1e-4);
+    assert!(checkpoint(folder, "moved", "epoch-0003.safetensors").exists());
+}
+
+fn only_epoch(device: &str) -> [&str; 4] {
+    ["--device", device, "--epochs", "1"]
+}
+
+#[test]
+fn devices_that_do_not_exist_are_refused() {
+    let Some(stand_in) = CudaStandIn::get("missing devices") else { return };
+    let folder = sandbox();
+    let folder = folder.path();
+    let train = |count: &str, device: &str| -> Output {
+        let mut command = on_gpu(&stand_in, folder, "new", &only_epoch(device));
+        command.env("CUDA_STAND_IN_DEVICES", count).output().unwrap()
+    };
+    for (count, message) in [
+        ("0", "CUDA is not available: no GPU or driver was found"),
+        ("1", "there is one GPU, cuda:0"),
+        ("2", "there are 2 GPUs, cuda:0 and cuda:1"),
+        ("8", "there are 8 GPUs, cuda:0 to cuda:7"),
+    ] {
+        assert_fails(
+            &train(count, "cuda:99"),
+            1,
+            &format!("--device cuda:99: {message}"),
+        );
+    }
+    assert!(!folder.join("new").exists());
+    let output = train("0", "auto");
+    assert_done(&output);
+    assert!(stderr(&output).contains(" on cpu\n"), "{}", stderr(&output));
+}
+
+#[test]
+fn a_cuda_library_that_cannot_be_loaded_is_named() {
+    let Some(stand_in) = CudaStandIn::get("a damaged library") else { return };
+    let folder = sandbox();
+    let damaged = damaged_libtorch(&folder, stand_in.libraries());
+    let folder = folder.path();
+    let train = |device: &str| -> Output {
+        let mut command = command(folder, device, &only_epoch(device));
+        command.env("LD_LIBRARY_PATH", damaged).output().unwrap()
+    };
+    let reason = "cannot load libraries/libtorch_cuda.so: libraries/libtorch_cuda.so: file too short";
+    assert_fails(&train("cuda"), 1, reason);
+    let output = train("auto");
+    assert_done(&output);
+    let note = format!("note: computing on the CPU: {reason}\n");
+    assert!(stderr(&output).contains(&note), "{}", stderr(&output));
+    assert!(!stderr(&train("cpu")).contains("cannot load"));
+}
+
+/// A folder with links to libtorch, and an empty file in place of CUDA's half; relative
+/// to the sandbox.
+fn damaged_libtorch(sandbox: &Sandbox, libraries: &Path) -> &'static str {
+    let folder = sandbox.join("libraries");
+    fs::create_dir(&folder).unwrap();
+    for name in torchmill_testing::names(libraries) {
+        let library = fs::canonicalize(libraries.join(&name)).unwrap();
+        if name.contains(".so") && name != "libtorch_cuda.so" {
+            std::os::unix::fs::symlink(library, folder.join(&name)).unwrap();
+        }
+    }
+    fs::write(folder.join("libtorch_cuda.so"), "").unwrap();
+    "libraries"
+}
+
+#[test]
+fn gpus_are_not_touched_without_being_asked_for() {
+    let Some(stand_in) = CudaStandIn::get("the CPU next to GPUs") else { return };
+    let folder = sandbox();
+    let log = folder.join("events");
+    fs::write(&log, "").unwrap();
+    let mut command = program("train");
+    command.current_dir(folder.path()).args(["--recipe", "recipe.toml"]);
+    command.args(["--data", "shards", "--run", "run", "--epochs", "1"]).args(CPU);
+    stand_in.provide(&mut command).env("CUDA_STAND_IN_LOG", &log);
+    assert_done(&command.output().unwrap());
+    assert_eq!(fs::read_to_string(&log).unwrap(), "");
+}
