@@ -66,12 +66,12 @@ fn run_once(task: &Once) -> Result<()> {
 }
 
 fn draw(task: &Once, sources: &[Source]) -> Result<()> {
-    let charts = curves::read(sources, task.run.as_deref(), &task.options)?;
+    let curves = curves::read(sources, task.run.as_deref(), &task.options)?;
     if task.plot {
-        cli::print_styled(&plot::draw(&charts, plot::Look::of_stdout()))?;
+        cli::print_styled(&plot::draw(&curves.charts, plot::Look::of_stdout()))?;
     }
     if let Some(path) = &task.html {
-        html::write(&charts, path)?;
+        html::write(&curves, path)?;
     }
     Ok(())
 }

@@ -12,7 +12,7 @@ use ratatui_core::widgets::Widget;
 use ratatui_widgets::chart::{Axis, Chart as Widgets, Dataset, GraphType};
 use torchmill::{terminal, text};
 
-use crate::curves::{Chart, Curve, thin};
+use crate::curves::{Chart, Curve, thin_indices};
 
 /// How to draw.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,9 +55,12 @@ fn draw_one(chart: &Chart, look: Look) -> String {
     // More points than dots cannot be seen; four dots of braille for each column leave
     // room.
     let finite = |curve: &Curve| -> Vec<(f64, f64)> {
+        let points = curve.points.iter().filter(|point| point.value.is_finite());
         let finite: Vec<_> =
-            curve.points.iter().copied().filter(|p| p.1.is_finite()).collect();
-        thin(&finite, usize::from(look.width) * 8)
+            points.map(|point| (point.step as f64, point.value)).collect();
+        let values: Vec<f64> = finite.iter().map(|point| point.1).collect();
+        let kept = thin_indices(&values, usize::from(look.width) * 8);
+        kept.into_iter().map(|i| finite[i]).collect()
     };
     let points: Vec<Vec<(f64, f64)>> = chart.curves.iter().map(finite).collect();
     let mut text = title(chart, look);
@@ -103,8 +106,8 @@ fn title(chart: &Chart, look: Look) -> String {
     let mut text = format!("{}\n", text::cut(&text::escape(&chart.tag), width));
     for (i, curve) in chart.curves.iter().enumerate() {
         let mark = if look.unicode { '\u{25cf}' } else { MARKS[i % MARKS.len()] };
-        let last = curve.points.last().map_or(f64::NAN, |p| p.1);
-        let step = curve.points.last().map_or(0.0, |p| p.0);
+        let last = curve.points.last().map_or(f64::NAN, |point| point.value);
+        let step = curve.points.last().map_or(0, |point| point.step);
         let run = if curve.run.is_empty() { "standard input" } else { &curve.run };
         let (start, end) = escape(COLOURS[i % COLOURS.len()], look);
         let last = format!(": {} at step {step}", number(last));
@@ -195,11 +198,18 @@ fn escape(colour: Color, look: Look) -> (&'static str, &'static str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::curves::CurvePoint;
 
     fn chart(runs: &[(&str, &[(f64, f64)])]) -> Chart {
+        let point = |&(step, value): &(f64, f64)| CurvePoint {
+            step: step as i64,
+            value,
+            wall_time: None,
+            epoch: None,
+        };
         let curve = |(run, points): &(&str, &[(f64, f64)])| Curve {
             run: (*run).into(),
-            points: points.to_vec(),
+            points: points.iter().map(point).collect(),
         };
         Chart { tag: "test loss".into(), curves: runs.iter().map(curve).collect() }
     }

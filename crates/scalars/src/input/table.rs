@@ -49,6 +49,8 @@ pub struct Point<'a> {
     pub wall_time: Option<f64>,
     /// The step, or the row's number where the table has none.
     pub step: i64,
+    /// The epoch; `None` where the table has no such column, or no number there.
+    pub epoch: Option<f64>,
     /// The curve's name, after `--rename` and `--tag-prefix`.
     pub tag: &'a str,
     /// Finite, infinite or NaN.
@@ -60,6 +62,7 @@ pub struct Table {
     columns: Vec<String>,
     time: Option<usize>,
     step: Option<usize>,
+    epoch: Option<usize>,
     layout: Layout,
     options: Options,
     rows: i64,
@@ -174,6 +177,7 @@ impl Table {
         };
         let step = find(&options.step, &STEP_NAMES)?;
         let time = find(&options.wall_time, &TIME_NAMES)?;
+        let epoch = columns.iter().position(|c| plain(c) == "epoch");
         let tidy = |name| columns.iter().position(|c| plain(c) == name);
         let mut tally = Tally::default();
         let layout = if let (Some(tag), Some(value)) = (tidy("tag"), tidy("value")) {
@@ -221,6 +225,7 @@ impl Table {
             columns,
             time,
             step,
+            epoch,
             layout,
             options: options.clone(),
             rows: 0,
@@ -266,6 +271,7 @@ impl Table {
         }
         let mut cells = Cells {
             row,
+            epoch: self.epoch.and_then(|column| row.text(column).parse().ok()),
             columns: &self.columns,
             tally: &mut self.tally,
             is_scale_told: &mut self.is_scale_told,
@@ -350,6 +356,7 @@ type Bad = (usize, String);
 /// A row's cells as what they should be.
 struct Cells<'a> {
     row: &'a Row<'a>,
+    epoch: Option<f64>,
     columns: &'a [String],
     tally: &'a mut Tally,
     /// Whether it has been noted that wall times are not in seconds.
@@ -484,7 +491,9 @@ impl<'a> Cells<'a> {
         }
         curve.last = Some((step, value));
         self.tally.points += 1;
-        each(Point { run: &curve.run, wall_time, step, tag: &curve.name, value })
+        let run = &curve.run;
+        let epoch = self.epoch;
+        each(Point { run, wall_time, step, epoch, tag: &curve.name, value })
     }
 }
 

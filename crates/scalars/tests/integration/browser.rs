@@ -46,6 +46,19 @@ fn scalars(folder: &Path, arguments: &[&str]) -> Output {
     output
 }
 
+/// Adds a script to page.html, which runs after the page's own. What it sets as the
+/// body's `data-result` is returned.
+fn result_of(script: &str, chromium: &str, folder: &Path) -> String {
+    let path = folder.join("page.html");
+    let page = fs::read_to_string(&path).unwrap();
+    let script = format!("<script nonce=\"torchmill\">{script}</script></body>");
+    fs::write(&path, page.replacen("</body>", &script, 1)).unwrap();
+    let page = drawn(chromium, folder);
+    let result = page.split("data-result=\"").nth(1);
+    let result = result.unwrap_or_else(|| panic!("no result in {page}"));
+    result.split('"').next().unwrap().to_owned()
+}
+
 /// page.html in a folder after its script has run.
 fn drawn(chromium: &str, folder: &Path) -> String {
     let output = Command::new("timeout")
@@ -61,6 +74,8 @@ fn drawn(chromium: &str, folder: &Path) -> String {
             "--disable-background-networking",
             "--disable-component-update",
             "--dump-dom",
+            // Frames and timers run before the page is printed.
+            "--virtual-time-budget=3000",
         ])
         .arg(format!("--user-data-dir={}", folder.join("profile").display()))
         .arg(format!("file://{}", folder.join("page.html").display()))
@@ -93,7 +108,7 @@ fn the_html_page_draws_every_curve() {
     let page = drawn(&chromium, folder.path());
     assert!(page.contains("data-drawn=\"3\""), "{page}");
     for tag in TAGS {
-        assert!(page.contains(&format!("<figcaption>{tag}</figcaption>")), "{tag}");
+        assert!(page.contains(&format!("<h2>{tag}</h2>")), "{tag}");
     }
     let curves: Vec<&str> = page.split("<path class=\"curve").skip(1).collect();
     assert_eq!(curves.len(), 6);
@@ -108,6 +123,98 @@ fn the_html_page_draws_every_curve() {
         );
         assert!(!line.contains("NaN"));
     }
+}
+
+#[test]
+fn forty_runs_look_different_and_come_in_natural_order() {
+    let Some(chromium) = chromium() else { return };
+    let folder = Sandbox::new();
+    for run in 1..=40 {
+        let path = folder.path().join(format!("run-{run}.csv"));
+        fs::write(path, "step,loss\n1,2\n2,1\n").unwrap();
+    }
+    let names: Vec<String> = (1..=40).map(|run| format!("run-{run}.csv")).collect();
+    let mut arguments: Vec<&str> = names.iter().rev().map(String::as_str).collect();
+    arguments.extend(["--html", "page.html"]);
+    scalars(folder.path(), &arguments);
+    let script = "
+        const keys = [...document.querySelectorAll('.key')];
+        const looks = keys.map(key => key.querySelector('svg').outerHTML);
+        const names = keys.map(key => key.textContent);
+        document.body.dataset.result = `${new Set(looks).size} ${names.slice(0, 3)} ${names[39]}`;";
+    let result = result_of(script, &chromium, folder.path());
+    assert_eq!(result, "40 run-1,run-2,run-3 run-40");
+}
+
+#[test]
+fn keys_read_values_and_buttons_hide_runs() {
+    let Some(chromium) = chromium() else { return };
+    let folder = Sandbox::new();
+    write_runs(folder.path());
+    scalars(folder.path(), &["runs", "--html", "page.html"]);
+    let script = "
+        const chart = document.querySelector('.chart svg'), said = [];
+        const press = key => chart.dispatchEvent(new KeyboardEvent('keydown', { key }));
+        for (const key of ['Home', 'ArrowRight', 'End', 'Escape']) {
+          press(key);
+          said.push(chart.getAttribute('aria-valuetext'));
+        }
+        const key = document.querySelector('.key');
+        key.click();
+        requestAnimationFrame(() => requestAnimationFrame(() => {
+          said.push(key.getAttribute('aria-pressed'), document.querySelectorAll('path.curve').length);
+          document.body.dataset.result = said.join(' | ');
+        }));";
+    let result = result_of(script, &chromium, folder.path());
+    // The better value comes first.
+    let expected = "step 100: b 2, a 2.3 | step 200: b 1, a 1.15 \
+                    | step 1,100: a not finite, b not finite \
+                    | last values: a not finite, b not finite | false | 3";
+    assert_eq!(result, expected);
+}
+
+#[test]
+fn a_run_that_diverged_is_marked_and_does_not_flatten_the_others() {
+    let Some(chromium) = chromium() else { return };
+    let folder = Sandbox::new();
+    let mut diverged = "step,loss\n".to_owned();
+    let mut good = diverged.clone();
+    for step in 0..20 {
+        let value = if step < 15 { format!("1e{step}") } else { "nan".to_owned() };
+        diverged += &format!("{step},{value}\n");
+        good += &format!("{step},{}\n", 2.0 / f64::from(step + 1));
+    }
+    fs::write(folder.path().join("diverged.csv"), diverged).unwrap();
+    fs::write(folder.path().join("good.csv"), good).unwrap();
+    scalars(folder.path(), &["diverged.csv", "good.csv", "--html", "page.html"]);
+    let script = "
+        const curve = document.querySelectorAll('path.curve')[1].getBBox();
+        const mark = document.querySelector('path.nan title').textContent;
+        const hints = document.querySelector('.hints').textContent;
+        const outcome = document.querySelector('.runs tbody .text').textContent;
+        document.body.dataset.result =
+          `${curve.height > 100}; ${mark}; ${hints.includes('Outliers')}; ${outcome}`;";
+    let result = result_of(script, &chromium, folder.path());
+    assert_eq!(
+        result,
+        "true; diverged: not finite from step 15; true; not finite from step 15"
+    );
+}
+
+#[test]
+fn names_that_are_html_stay_text() {
+    let Some(chromium) = chromium() else { return };
+    let folder = Sandbox::new();
+    let evil =
+        "<img src=x onerror=document.title='run'></script><script>alert(1)</script>";
+    let table = format!("run,step,tag,value\n{evil},1,{evil},2\n");
+    fs::write(folder.path().join("a.csv"), table).unwrap();
+    scalars(folder.path(), &["a.csv", "--html", "page.html"]);
+    let script = "
+        document.body.dataset.result =
+          `${document.title} ${document.images.length} ${document.scripts.length}`;";
+    // This script is the second.
+    assert_eq!(result_of(script, &chromium, folder.path()), "torchmill: scalars 0 2");
 }
 
 #[test]

@@ -104,7 +104,8 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    fn text(&self) -> &str {
+    /// The text that run.jsonl has for it.
+    pub fn text(&self) -> &str {
         match self {
             Self::Done => "done",
             Self::TimeIsUp => "time is up",
