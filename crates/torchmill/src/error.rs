@@ -110,13 +110,6 @@ impl Error {
         self
     }
 
-    /// The same error as one of another kind.
-    #[must_use]
-    pub fn with_kind(mut self, kind: ErrorKind) -> Self {
-        self.kind = kind;
-        self
-    }
-
     /// What went wrong.
     pub fn kind(&self) -> ErrorKind {
         self.kind

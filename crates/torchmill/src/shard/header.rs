@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Result};
+use crate::{Error, Result, encoding};
 
 /// The version of the shard format that this library writes and reads. Version 1 held
 /// images channels first.
@@ -143,27 +143,18 @@ impl Header {
     }
 
     pub(super) fn encode(&self) -> Result<Vec<u8>> {
-        bincode::serde::encode_to_vec(self, config())
-            .map_err(|e| Error::failed(format_args!("header: {e}")))
+        encoding::encode_fixed(self).map_err(|e| e.within("header"))
     }
 
     pub(super) fn decode(bytes: &[u8]) -> Result<Self> {
         let damaged =
             |what: String| Error::failed(format_args!("the header is damaged ({what})"));
         let (header, used): (Self, usize) =
-            bincode::serde::decode_from_slice(bytes, config())
+            encoding::decode_fixed::<_, { MAX_HEADER as usize }>(bytes)
                 .map_err(|e| damaged(e.to_string()))?;
         if used != bytes.len() {
             return Err(damaged(format!("{used} of its {} bytes are used", bytes.len())));
         }
         Ok(header)
     }
-}
-
-/// Fixed-width little-endian integers, so that the header can be described byte by byte,
-/// and a limit, so that a damaged length cannot make the decoder allocate.
-fn config() -> impl bincode::config::Config {
-    bincode::config::standard()
-        .with_fixed_int_encoding()
-        .with_limit::<{ MAX_HEADER as usize }>()
 }

@@ -115,9 +115,11 @@ fn install_handler() {
         let mut action: libc::sigaction = std::mem::zeroed();
         action.sa_sigaction = handle as *const () as usize;
         action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK;
+        // Stored before ours is installed: our handler may run at once.
         let before = Box::leak(Box::new(std::mem::zeroed()));
-        if libc::sigaction(libc::SIGBUS, &raw const action, before) == 0 {
+        if libc::sigaction(libc::SIGBUS, ptr::null(), before) == 0 {
             BEFORE.store(before, Ordering::Release);
+            libc::sigaction(libc::SIGBUS, &raw const action, ptr::null_mut());
         }
     }
 }
