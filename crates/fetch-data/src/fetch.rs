@@ -59,7 +59,7 @@ pub fn fetch(name: &str, options: &Options) -> Result<PathBuf> {
     let entry = catalogue::find(name);
     let source = Source::of(name, entry, options)?;
     let lock = source.lock_name(name);
-    let _lock = lock.map(|name| lock::take(&options.cache(), name)).transpose()?;
+    let _lock = lock.map(|name| lock::download(&options.cache(), name)).transpose()?;
     // Another process may have fetched it meanwhile.
     if !options.force && is_installed(name, &folder, options)? {
         return Ok(folder);
@@ -81,6 +81,7 @@ pub fn fetch(name: &str, options: &Options) -> Result<PathBuf> {
 
 /// Restores or removes what killed processes left.
 fn clean_up(folder: &Path, options: &Options) -> Result<()> {
+    let _lock = lock::replacement(&options.root)?;
     atomic::restore(folder)?;
     atomic::remove_abandoned(&options.root);
     for entry in fs::read_dir(options.cache()).into_iter().flatten().flatten() {
@@ -98,6 +99,7 @@ fn install(
     options: &Options,
 ) -> Result<()> {
     if options.force {
+        let _lock = lock::replacement(&options.root)?;
         target.commit()?;
     } else if !target.commit_new()? {
         is_installed(name, folder, options)?;

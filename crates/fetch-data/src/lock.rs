@@ -1,18 +1,36 @@
-//! One download into a folder of the cache at a time: two that write the same part file
-//! would damage it.
+//! Locks between several fetch-data.
 
 use std::fs;
 use std::path::Path;
 
-use torchmill::lock::FileLock;
+use torchmill::lock::{Access, FileLock, FolderLock};
 use torchmill::{Context, Result, progress};
 
-/// Waits until no other process downloads `name`, and then holds the lock.
-pub fn take(cache: &Path, name: &str) -> Result<FileLock> {
+/// Waits until no other process downloads `name` into the cache, and keeps others out as
+/// long as the lock is held: two that write the same part file would damage it.
+pub fn download(cache: &Path, name: &str) -> Result<FileLock> {
     fs::create_dir_all(cache).doing("make the folder", cache)?;
-    FileLock::wait(&cache.join(format!("{name}.lock")), |_| {
+    FileLock::wait(&cache.join(format!("{name}.lock")), || {
         progress::note(format_args!(
-            "another fetch-data is downloading {name}: waiting for it"
+            "waiting for another fetch-data that downloads {name}"
         ));
     })
+}
+
+/// Waits until no other process replaces a data set in `root`, and keeps others out as
+/// long as the lock is held. `None` if there is no such folder yet.
+///
+/// Where the file system cannot exchange two folders, replacing one takes two steps. A
+/// process that restored what a killed one left would come between them.
+pub fn replacement(root: &Path) -> Result<Option<FolderLock>> {
+    if !root.is_dir() {
+        return Ok(None);
+    }
+    let lock = FolderLock::wait(root, Access::Exclusive, || {
+        progress::note(format_args!(
+            "waiting for another fetch-data that replaces a data set in {}",
+            root.display()
+        ));
+    })?;
+    Ok(Some(lock))
 }

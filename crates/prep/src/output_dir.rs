@@ -1,16 +1,17 @@
 //! Files in a folder: all written under temporary names first, then renamed together,
 //! then what an earlier run left is removed.
 
-use std::fs::{self, File, TryLockError};
+use std::fs;
 use std::io::ErrorKind;
 use std::ops::Range;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rayon::prelude::*;
 use torchmill::atomic::{self, FinishedFile, Staging};
+use torchmill::lock::{Access, FolderLock};
 use torchmill::shard::Shard;
-use torchmill::{Context, Result, interrupt, progress};
+use torchmill::{Context, Result, progress};
 
 use crate::args::{Args, Format, Part};
 use crate::bake::Job;
@@ -134,26 +135,14 @@ fn write_files(folder: &Path, jobs: &[Job], all: &[Planned], args: &Args) -> Res
 }
 
 /// Waits until no other prep writes into the folder, and keeps others out as long as the
-/// file is open. Parts of one data set may be written at the same time.
-///
-/// Without locks, as on some network file systems, it does nothing.
-fn lock(folder: &Path, is_part: bool) -> Result<File> {
+/// lock is held. Parts of one data set may be written at the same time.
+fn lock(folder: &Path, is_part: bool) -> Result<FolderLock> {
     fs::create_dir_all(folder).doing("make the folder", folder)?;
-    let file = File::open(folder).doing("open", folder)?;
-    let mut is_said = false;
-    loop {
-        let locked = if is_part { file.try_lock_shared() } else { file.try_lock() };
-        if !matches!(locked, Err(TryLockError::WouldBlock)) {
-            return Ok(file);
-        }
-        if !is_said {
-            is_said = true;
-            let folder = folder.display();
-            progress::note(format_args!("waiting for another prep that writes {folder}"));
-        }
-        interrupt::check()?;
-        std::thread::sleep(Duration::from_millis(100));
-    }
+    let access = if is_part { Access::Shared } else { Access::Exclusive };
+    FolderLock::wait(folder, access, || {
+        let folder = folder.display();
+        progress::note(format_args!("waiting for another prep that writes in {folder}"));
+    })
 }
 
 /// Removes the descriptions of a split's files that are about to be replaced: should prep

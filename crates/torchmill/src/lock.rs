@@ -45,20 +45,63 @@ impl FileLock {
         Ok(Ok(Self { _file: file }))
     }
 
-    /// Waits for the lock. If it is not free, `waiting` is called once.
-    pub fn wait(path: &Path, waiting: impl FnOnce(Held)) -> Result<Self> {
-        let mut waiting = Some(waiting);
-        loop {
-            match Self::try_take(path)? {
-                Ok(lock) => return Ok(lock),
-                Err(held) => {
-                    if let Some(waiting) = waiting.take() {
-                        waiting(held);
-                    }
-                }
-            }
-            interrupt::check()?;
-            thread::sleep(Duration::from_millis(100));
+    /// Waits for the lock. If another process has it, `waiting` is called once.
+    pub fn wait(path: &Path, waiting: impl FnOnce()) -> Result<Self> {
+        wait_for(|| Ok(Self::try_take(path)?.ok()), waiting)
+    }
+}
+
+/// A lock on a folder itself, so that no file is left behind. The system releases it when
+/// the process ends, however it ends.
+#[derive(Debug)]
+pub struct FolderLock {
+    _folder: File,
+}
+
+/// Who may hold a [`FolderLock`] at the same time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// One process.
+    Exclusive,
+    /// Any number of processes that also lock it as shared.
+    Shared,
+}
+
+impl FolderLock {
+    /// Takes the lock on a folder, which must exist, unless another process has it. A
+    /// file system without locks protects nothing: then it is as if the lock was free.
+    pub fn try_take(folder: &Path, access: Access) -> Result<Option<Self>> {
+        let file = File::open(folder).doing("open", folder)?;
+        let locked = match access {
+            Access::Exclusive => file.try_lock(),
+            Access::Shared => file.try_lock_shared(),
+        };
+        if let Err(TryLockError::WouldBlock) = locked {
+            return Ok(None);
+        }
+        Ok(Some(Self { _folder: file }))
+    }
+
+    /// Waits for the lock. If another process has it, `waiting` is called once.
+    pub fn wait(folder: &Path, access: Access, waiting: impl FnOnce()) -> Result<Self> {
+        wait_for(|| Self::try_take(folder, access), waiting)
+    }
+}
+
+/// Tries to take a lock until it is free. If it is not free at once, `waiting` is called.
+fn wait_for<T>(
+    mut try_take: impl FnMut() -> Result<Option<T>>,
+    waiting: impl FnOnce(),
+) -> Result<T> {
+    if let Some(lock) = try_take()? {
+        return Ok(lock);
+    }
+    waiting();
+    loop {
+        interrupt::check()?;
+        thread::sleep(Duration::from_millis(50));
+        if let Some(lock) = try_take()? {
+            return Ok(lock);
         }
     }
 }
@@ -68,7 +111,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_second_to_come_learns_who_has_the_lock() {
+    fn the_second_process_learns_which_one_has_the_lock() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(".lock");
         let lock = FileLock::try_take(&path).unwrap().unwrap();
@@ -83,14 +126,30 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(".lock");
         let lock = FileLock::try_take(&path).unwrap().unwrap();
-        let mut told = 0;
+        let mut calls = 0;
         thread::scope(|scope| {
             scope.spawn(|| {
                 thread::sleep(Duration::from_millis(30));
                 drop(lock);
             });
-            FileLock::wait(&path, |_| told += 1).unwrap();
+            FileLock::wait(&path, || calls += 1).unwrap();
         });
-        assert!(told <= 1);
+        assert!(calls <= 1);
+    }
+
+    #[test]
+    fn a_folder_is_locked_by_one_or_shared_by_several() {
+        let folder = tempfile::tempdir().unwrap();
+        let take = |access| FolderLock::try_take(folder.path(), access).unwrap();
+        let first = take(Access::Shared).unwrap();
+        let second = take(Access::Shared).unwrap();
+        assert!(take(Access::Exclusive).is_none());
+        drop((first, second));
+        let only = take(Access::Exclusive).unwrap();
+        assert!(take(Access::Exclusive).is_none() && take(Access::Shared).is_none());
+        drop(only);
+        let mut calls = 0;
+        FolderLock::wait(folder.path(), Access::Exclusive, || calls += 1).unwrap();
+        assert_eq!(calls, 0);
     }
 }

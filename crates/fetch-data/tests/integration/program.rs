@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use torchmill::dataset::{Manifest, RawFormat};
+use torchmill::lock::{Access, FolderLock};
 use torchmill_testing::web::{Answer, Server};
 use torchmill_testing::{Sandbox, program};
 
@@ -459,6 +460,32 @@ fn what_a_killed_fetch_moved_aside_is_put_back() {
     let root = folder.path().join("data/raw");
     fs::rename(root.join("mine"), root.join(".partial-mine.replaced")).unwrap();
     assert_eq!(out(&fetch(folder.path(), &["mine"])), "data/raw/mine\n");
+    assert!(root.join("mine/cat/1.ppm").exists());
+}
+
+#[test]
+fn a_folder_moved_aside_by_a_running_fetch_is_left_to_it() {
+    let folder = Sandbox::new();
+    pets(folder.path());
+    out(&fetch(folder.path(), &["mine", "--from", "pets"]));
+    let root = folder.path().join("data/raw");
+    let aside = root.join(".partial-mine.replaced");
+    // As a fetch that replaces it has it between its two steps.
+    let lock = FolderLock::try_take(&root, Access::Exclusive).unwrap().unwrap();
+    fs::rename(root.join("mine"), &aside).unwrap();
+    let mut second = command(folder.path(), &["mine"])
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = std::io::BufReader::new(second.stderr.take().unwrap());
+    let mut line = String::new();
+    std::io::BufRead::read_line(&mut said, &mut line).unwrap();
+    assert!(line.contains("waiting for another fetch-data that replaces"), "{line}");
+    assert!(aside.exists());
+    fs::rename(&aside, root.join("mine")).unwrap();
+    drop(lock);
+    assert!(second.wait().unwrap().success());
     assert!(root.join("mine/cat/1.ppm").exists());
 }
 

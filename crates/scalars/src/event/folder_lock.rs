@@ -1,57 +1,48 @@
 //! One `scalars` at a time writes the event files of a folder.
 
-use std::fs::{File, TryLockError};
+use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::thread;
-use std::time::Duration;
 
-use torchmill::{Context, Result, interrupt, progress};
+use torchmill::lock::{self, Access};
+use torchmill::{Context, Result, progress};
 
-/// The lock of a folder. It is on the folder itself, so no file is left behind. Where the
-/// file system has no locks, it protects nothing.
+/// The lock of a folder, which this process may take more than once.
 #[derive(Debug, Clone)]
 pub struct FolderLock {
-    _folder: Arc<File>,
+    _lock: Arc<lock::FolderLock>,
 }
 
 /// Device and inode of a folder.
 type Identity = (u64, u64);
 
-/// The folders that this process has locked: it may lock one again.
-static HELD: Mutex<Vec<(Identity, Weak<File>)>> = Mutex::new(Vec::new());
+/// The folders that this process has locked.
+static HELD: Mutex<Vec<(Identity, Weak<lock::FolderLock>)>> = Mutex::new(Vec::new());
 
 impl FolderLock {
     /// Waits until no other process has the lock.
     pub fn take(folder: &Path) -> Result<Self> {
-        let file = File::open(folder).doing("open", folder)?;
-        let about = file.metadata().doing("read", folder)?;
+        let about = fs::metadata(folder).doing("read", folder)?;
         let identity = (about.dev(), about.ino());
         let mut held = HELD.lock().unwrap_or_else(PoisonError::into_inner);
-        held.retain(|(_, file)| file.strong_count() > 0);
-        for (known, file) in held.iter() {
+        held.retain(|(_, lock)| lock.strong_count() > 0);
+        for (known, lock) in held.iter() {
             if *known == identity
-                && let Some(file) = file.upgrade()
+                && let Some(lock) = lock.upgrade()
             {
-                return Ok(Self { _folder: file });
+                return Ok(Self { _lock: lock });
             }
         }
-        let mut is_told = false;
-        while let Err(TryLockError::WouldBlock) = file.try_lock() {
-            if !is_told {
-                progress::note(format_args!(
-                    "another scalars is writing in {}: waiting for it",
-                    folder.display()
-                ));
-                is_told = true;
-            }
-            interrupt::check()?;
-            thread::sleep(Duration::from_millis(20));
-        }
-        let file = Arc::new(file);
-        held.push((identity, Arc::downgrade(&file)));
-        Ok(Self { _folder: file })
+        let lock = lock::FolderLock::wait(folder, Access::Exclusive, || {
+            progress::note(format_args!(
+                "waiting for another scalars that writes in {}",
+                folder.display()
+            ));
+        })?;
+        let lock = Arc::new(lock);
+        held.push((identity, Arc::downgrade(&lock)));
+        Ok(Self { _lock: lock })
     }
 }
 
@@ -64,10 +55,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let first = FolderLock::take(folder.path()).unwrap();
         let second = FolderLock::take(&folder.path().join(".")).unwrap();
-        let other = File::open(folder.path()).unwrap();
+        let try_take =
+            || lock::FolderLock::try_take(folder.path(), Access::Exclusive).unwrap();
         drop(first);
-        assert!(matches!(other.try_lock(), Err(TryLockError::WouldBlock)));
+        assert!(try_take().is_none());
         drop(second);
-        other.try_lock().unwrap();
+        assert!(try_take().is_some());
     }
 }
