@@ -2,11 +2,11 @@
 //! disk, renamed into it.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File};
+use std::fs::{self, DirEntry, File, TryLockError};
 use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
 
 use tempfile::{NamedTempFile, TempDir, TempPath};
 
@@ -14,8 +14,6 @@ use crate::{Context, Error, Result};
 
 /// What the names of unfinished files and folders begin with.
 pub(crate) const PREFIX: &str = ".partial-";
-/// An empty file or folder that is younger than this may not be locked yet.
-const NEW: Duration = Duration::from_secs(10);
 const BUFFER: usize = 1 << 20;
 
 /// A file being written under a temporary name in its final folder. Dropped without
@@ -27,6 +25,8 @@ const BUFFER: usize = 1 << 20;
 pub struct AtomicFile {
     writer: Writer,
     path: PathBuf,
+    /// Whether the temporary file lies in a locked folder.
+    is_staged: bool,
 }
 
 enum Writer {
@@ -47,7 +47,7 @@ impl AtomicFile {
             options.write(true).truncate(true);
             let file = options.open(&path).doing("write", &path)?;
             let writer = Writer::Direct(BufWriter::with_capacity(BUFFER, file));
-            return Ok(Self { writer, path });
+            return Ok(Self { writer, path, is_staged: false });
         }
         let path = behind_links(path);
         let folder = folder_of(&path).to_path_buf();
@@ -56,24 +56,18 @@ impl AtomicFile {
         Self::create_in(&folder, path)
     }
 
-    /// The same with the temporary file in `folder`, which is there and on the same file
-    /// system.
+    /// The same with the temporary file in `folder`, which must exist and be on the same
+    /// file system as `path`.
     fn create_in(folder: &Path, path: PathBuf) -> Result<Self> {
-        let mut builder = tempfile::Builder::new();
-        builder.prefix(PREFIX);
-        // As the umask says, like any other new file, rather than private to the user.
-        #[cfg(unix)]
-        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-        let temporary = builder.tempfile_in(folder).doing("write in", folder)?;
-        hold(temporary.as_file());
+        let temporary = locked_file(folder).doing("write in", folder)?;
         let writer = Writer::Temporary(BufWriter::with_capacity(BUFFER, temporary));
-        Ok(Self { writer, path })
+        Ok(Self { writer, path, is_staged: false })
     }
 
     /// Flushes everything to the disk and gives the file its final name, replacing what
     /// was there.
     pub fn commit(self) -> Result<()> {
-        let Self { writer, path } = self;
+        let Self { writer, path, .. } = self;
         let Some(temporary) = flushed(writer, &path)? else { return Ok(()) };
         // It stays open, and so locked, until it has its name.
         temporary.persist(&path).map_err(|e| e.error).doing("write", &path)?;
@@ -81,12 +75,16 @@ impl AtomicFile {
         Ok(())
     }
 
-    /// Flushes everything to the disk and closes the file, which keeps its temporary name
-    /// for now: for many files that are to appear together.
+    /// Flushes everything to the disk. The file keeps its temporary name for now: for
+    /// many files that are to appear together. Those of a [`Staging`] are closed.
     pub fn finish(self) -> Result<FinishedFile> {
-        let Self { writer, path } = self;
-        let temporary = flushed(writer, &path)?.map(NamedTempFile::into_temp_path);
-        Ok(FinishedFile { temporary, path })
+        let Self { writer, path, is_staged } = self;
+        let Some(temporary) = flushed(writer, &path)? else {
+            return Ok(FinishedFile { temporary: None, _lock: None, path });
+        };
+        let (lock, temporary) = temporary.into_parts();
+        let lock = Some(lock).filter(|_| !is_staged);
+        Ok(FinishedFile { temporary: Some(temporary), _lock: lock, path })
     }
 }
 
@@ -148,6 +146,8 @@ fn folder_of(path: &Path) -> &Path {
 pub struct FinishedFile {
     /// `None` if it was written directly.
     temporary: Option<TempPath>,
+    /// Holds the lock on the file unless its folder is locked.
+    _lock: Option<File>,
     path: PathBuf,
 }
 
@@ -218,7 +218,9 @@ impl Staging {
     /// Starts a file that will be called `name` in the folder. It is deleted with this if
     /// it is not committed before.
     pub fn file(&self, name: &str) -> Result<AtomicFile> {
-        AtomicFile::create_in(self.temporary.folder.path(), self.path.join(name))
+        let folder = self.temporary.folder.path();
+        let file = AtomicFile::create_in(folder, self.path.join(name))?;
+        Ok(AtomicFile { is_staged: true, ..file })
     }
 }
 
@@ -237,40 +239,85 @@ impl LockedFolder {
         builder.prefix(PREFIX);
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777));
-        let folder = builder.tempdir_in(parent).doing("write in", parent)?;
-        let lock = File::open(folder.path()).ok();
-        lock.iter().for_each(hold);
-        Ok(Self { folder, _lock: lock })
+        loop {
+            let folder = builder.tempdir_in(parent).doing("write in", parent)?;
+            match File::open(folder.path()) {
+                Ok(lock) if lock_new(&lock, folder.path()) => {
+                    return Ok(Self { folder, _lock: Some(lock) });
+                }
+                // Another process has removed it, or is about to.
+                Ok(_) => {}
+                Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+                // What cannot be opened cannot be taken for abandoned.
+                Err(_) => return Ok(Self { folder, _lock: None }),
+            }
+        }
     }
 }
 
-/// Locks a file or folder as long as it is open.
-fn hold(file: &File) {
-    // Without locks nothing is ever taken for abandoned.
-    let _ = file.try_lock();
+/// A new file with a temporary name, locked so that no process takes it for what a killed
+/// one left.
+fn locked_file(folder: &Path) -> io::Result<NamedTempFile> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(PREFIX);
+    // As the umask says, like any other new file, rather than private to the user.
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    loop {
+        let file = builder.tempfile_in(folder)?;
+        if lock_new(file.as_file(), file.path()) {
+            return Ok(file);
+        }
+    }
 }
 
-/// Removes what killed processes left unfinished in `folder`: what has a temporary name
-/// and is locked by no process. What cannot be removed stays.
+/// Locks a file or folder that this process has just made, as long as it is open. False
+/// if another process took it for abandoned before it was locked, and removes it: then
+/// it must be made again.
+fn lock_new(file: &File, path: &Path) -> bool {
+    match file.try_lock() {
+        Err(TryLockError::WouldBlock) => false,
+        Ok(()) => is_at(file, path),
+        // A file system without locks: there, nothing is ever taken for abandoned.
+        Err(TryLockError::Error(_)) => true,
+    }
+}
+
+/// Whether `path` is still the name of this open file or folder.
+fn is_at(file: &File, path: &Path) -> bool {
+    let (Ok(open), Ok(named)) = (file.metadata(), fs::symlink_metadata(path)) else {
+        return false;
+    };
+    (open.dev(), open.ino()) == (named.dev(), named.ino())
+}
+
+/// Removes what killed processes left unfinished in `folder`: files and folders with a
+/// temporary name that no process has locked. What cannot be removed stays.
 pub fn remove_abandoned(folder: &Path) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let name = entry.file_name();
         let name = name.to_string_lossy();
-        // A folder that was to be replaced may be all that there is of it.
-        if !name.starts_with(PREFIX) || name.ends_with(REPLACED) {
-            continue;
+        // A folder that was to be replaced may be the only copy of its files.
+        if name.starts_with(PREFIX) && !name.ends_with(REPLACED) {
+            remove_if_abandoned(&entry);
         }
-        let path = entry.path();
-        let Ok(about) = entry.metadata() else { continue };
-        if about.is_symlink() || may_be_new(&path, &about) || is_held(&path) {
-            continue;
-        }
-        let _ = if about.is_dir() {
-            fs::remove_dir_all(&path)
-        } else {
-            fs::remove_file(&path)
-        };
     }
+}
+
+fn remove_if_abandoned(entry: &DirEntry) {
+    let Ok(about) = entry.metadata() else { return };
+    // Opening a pipe would wait for its other end, and links cannot be locked.
+    if !about.is_file() && !about.is_dir() {
+        return;
+    }
+    let path = entry.path();
+    let Ok(file) = File::open(&path) else { return };
+    // The lock is kept until it is removed, so that `lock_new` notices.
+    if file.try_lock().is_err() || !is_at(&file, &path) {
+        return;
+    }
+    let _ =
+        if about.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
 }
 
 /// [`remove_abandoned`], once for each folder that this process writes files in.
@@ -280,23 +327,6 @@ fn remove_abandoned_once(folder: &Path) {
     if cleaned.insert(folder.to_path_buf()) {
         remove_abandoned(folder);
     }
-}
-
-/// Whether something with a temporary name may have been made just now, and not be locked
-/// yet. Between the two it is empty.
-fn may_be_new(path: &Path, about: &fs::Metadata) -> bool {
-    let is_empty = if about.is_dir() {
-        fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none())
-    } else {
-        about.len() == 0
-    };
-    let is_old = about.modified().is_ok_and(|t| t.elapsed().is_ok_and(|age| age > NEW));
-    is_empty && !is_old
-}
-
-/// Whether a process has it locked, or locks cannot tell.
-fn is_held(path: &Path) -> bool {
-    !File::open(path).is_ok_and(|file| file.try_lock().is_ok())
 }
 
 /// What the name of a folder that is being replaced ends with.
@@ -432,6 +462,8 @@ pub fn restore(path: &Path) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
@@ -555,39 +587,82 @@ mod tests {
     #[test]
     fn what_killed_processes_left_is_removed_and_nothing_else() {
         let parent = tempfile::tempdir().unwrap();
-        let long_ago = std::time::SystemTime::now() - 2 * NEW;
-        let age = |path: &Path| File::open(path).unwrap().set_modified(long_ago).unwrap();
         let at = |name: &str| parent.path().join(name);
         let running = Staging::create(parent.path()).unwrap();
         let mut file = running.file("whole").unwrap();
         file.write_all(b"whole").unwrap();
         let file = file.finish().unwrap();
+        // Another process that has only just begun.
+        let new = Staging::create(parent.path()).unwrap();
+        let empty = locked_file(parent.path()).unwrap();
         for folder in [".partial-killed", ".partial-old.replaced", "mine"] {
             write(at(folder).join("half"), b"").unwrap();
         }
-        fs::create_dir(at(".partial-new")).unwrap();
-        fs::write(at(".partial-half"), b"half").unwrap();
+        fs::create_dir(at(".partial-killed-at-once")).unwrap();
         for file in [".partial-killed-file", "file"] {
             fs::write(at(file), b"").unwrap();
         }
-        let old = [
-            ".partial-killed",
-            ".partial-old.replaced",
-            "mine",
-            ".partial-killed-file",
-            "file",
-        ];
-        old.iter().for_each(|name| age(&at(name)));
-        age(running.temporary.folder.path());
+        std::os::unix::fs::symlink("file", at(".partial-link")).unwrap();
         let folder = AtomicFolder::create(at("set")).unwrap();
-        for gone in [".partial-killed", ".partial-killed-file", ".partial-half"] {
+        for gone in [".partial-killed", ".partial-killed-at-once", ".partial-killed-file"]
+        {
             assert!(!at(gone).exists(), "{gone}");
         }
-        for there in [".partial-new", ".partial-old.replaced", "mine", "file"] {
+        for there in [".partial-link", ".partial-old.replaced", "mine", "file"] {
             assert!(at(there).exists(), "{there}");
         }
+        assert!(new.temporary.folder.path().exists() && empty.path().exists());
         drop(folder);
         file.commit().unwrap();
         assert_eq!(fs::read(at("whole")).unwrap(), b"whole");
+    }
+
+    #[test]
+    fn a_finished_file_is_nobodys_to_remove() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = AtomicFile::create(folder.path().join("file")).unwrap();
+        let file = file.finish().unwrap();
+        remove_abandoned(folder.path());
+        file.commit().unwrap();
+        assert!(folder.path().join("file").exists());
+    }
+
+    #[test]
+    fn a_new_file_that_is_taken_for_abandoned_is_noticed() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut builder = tempfile::Builder::new();
+        let builder = builder.prefix(PREFIX);
+        let file = builder.tempfile_in(folder.path()).unwrap();
+        let other = File::open(file.path()).unwrap();
+        other.try_lock().unwrap();
+        assert!(!lock_new(file.as_file(), file.path()), "another process has the lock");
+        drop(other);
+        assert!(lock_new(file.as_file(), file.path()));
+        let file = builder.tempfile_in(folder.path()).unwrap();
+        remove_abandoned(folder.path());
+        assert!(!file.path().exists());
+        assert!(!lock_new(file.as_file(), file.path()), "it is gone");
+    }
+
+    /// Files are made and removed by threads at once, as by processes.
+    #[test]
+    fn no_file_is_lost_to_those_who_clean_up() {
+        let folder = tempfile::tempdir().unwrap();
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    for _ in 0..1000 {
+                        remove_abandoned(folder.path());
+                        std::thread::sleep(Duration::from_micros(200));
+                    }
+                });
+            }
+            for i in 0..40 {
+                write(folder.path().join(format!("{i}")), b"whole").unwrap();
+                let staging = Staging::create(folder.path()).unwrap();
+                staging.file("staged").unwrap().commit().unwrap();
+            }
+        });
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 41);
     }
 }
