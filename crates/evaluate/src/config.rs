@@ -1,11 +1,13 @@
 //! What the command line asks for, checked: nothing after this looks at [`Args`].
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use torchmill::device::Device;
+use torchmill::output::Outputs;
 use torchmill::recipe::Precision;
-use torchmill::run::{CONFIG, LOG, METRICS};
-use torchmill::{Error, Result, output};
+use torchmill::run::{self, RunDir};
+use torchmill::{Error, Result};
 
 use crate::args::{Args, Format};
 use crate::inputs::{ImageSource, Inputs};
@@ -116,18 +118,42 @@ impl Config {
         is_stdout(self.predictions.as_deref()) || is_stdout(self.html.as_deref())
     }
 
-    /// The files that an output must not replace: checkpoints, the files of their runs,
-    /// images, and the names of the classes.
+    /// The files to be written. Shards and images are checked against them when they are
+    /// found.
+    ///
+    /// # Errors
+    /// If two of them are one file.
+    pub fn outputs(&self) -> Result<Outputs> {
+        let mut outputs = Outputs::default();
+        for (option, file) in
+            [("--predictions", &self.predictions), ("--html", &self.html)]
+        {
+            let Some(file) = file else { continue };
+            if !is_stdout(Some(file)) {
+                outputs.add(option, file)?;
+            }
+        }
+        if let Some(folder) = &self.samples {
+            let pictures: BTreeSet<PathBuf> = self
+                .checkpoints
+                .iter()
+                .map(|checkpoint| sample_picture(folder, checkpoint))
+                .collect();
+            for picture in pictures {
+                outputs.add("--samples:", &picture)?;
+            }
+        }
+        Ok(outputs)
+    }
+
+    /// The inputs that are known before anything is read: checkpoints, the files of their
+    /// runs, and those that options name.
     fn input_files(&self) -> Vec<PathBuf> {
         let mut files = self.checkpoints.clone();
         for checkpoint in &self.checkpoints {
-            if let Some(run) = checkpoint.parent().and_then(Path::parent) {
-                files.extend([CONFIG, METRICS, LOG].map(|name| run.join(name)));
-            }
-        }
-        for image in &self.images {
-            if let ImageSource::File(path) = image {
-                files.push(path.clone());
+            files.push(run::state_path(checkpoint));
+            if let Some(run_dir) = RunDir::of_checkpoint(checkpoint) {
+                files.extend([run_dir.config(), run_dir.metrics(), run_dir.log()]);
             }
         }
         files.extend(self.classes.clone());
@@ -135,15 +161,23 @@ impl Config {
         files
     }
 
-    fn check(&self) -> Result<()> {
-        let inputs = self.input_files();
-        for (option, file) in
-            [("--predictions", &self.predictions), ("--html", &self.html)]
-        {
-            if let Some(file) = file {
-                output::check_not_input(option, file, &inputs)?;
+    fn check_outputs(&self) -> Result<()> {
+        let outputs = self.outputs()?;
+        for file in self.input_files() {
+            outputs.check_input(&file)?;
+        }
+        for image in &self.images {
+            match image {
+                ImageSource::File(path) => outputs.check_input(path)?,
+                // They are checked as they are found.
+                ImageSource::Folder(_) | ImageSource::Stdin => {}
             }
         }
+        Ok(())
+    }
+
+    fn check(&self) -> Result<()> {
+        self.check_outputs()?;
         if is_stdout(self.predictions.as_deref()) && is_stdout(self.html.as_deref()) {
             return Err(Error::usage(
                 "--predictions and --html cannot both go to standard output (-)",
@@ -170,6 +204,19 @@ impl Config {
         }
         Ok(())
     }
+}
+
+/// The picture that `--samples` draws for a checkpoint. It is named after the file that a
+/// link such as `last.safetensors` points to.
+pub fn sample_picture(folder: &Path, checkpoint: &Path) -> PathBuf {
+    folder.join(format!("{}.png", sample_name(checkpoint)))
+}
+
+/// The name of that picture without its extension.
+pub fn sample_name(checkpoint: &Path) -> String {
+    // A checkpoint that does not exist is an error when it is read.
+    let file = checkpoint.canonicalize().unwrap_or_else(|_| checkpoint.to_owned());
+    file.file_stem().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 fn is_stdout(file: Option<&Path>) -> bool {

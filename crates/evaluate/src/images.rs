@@ -185,6 +185,7 @@ impl Run<'_> {
         let total = found.total.map(|n| n as u64);
         let mut bar = Progress::new("evaluating", total, Unit::Count("images"));
         let mut skipped = 0;
+        let outputs = self.config.outputs()?;
         let result = std::thread::scope(|scope| {
             let (sender, receiver) = mpsc::sync_channel(AHEAD);
             // The network stays on this thread.
@@ -201,6 +202,9 @@ impl Run<'_> {
                     let is_over = next.as_ref().is_ok_and(Vec::is_empty);
                     let loaded = next.and_then(|next| {
                         interrupt::check()?;
+                        for source in &next {
+                            outputs.check_input(&source.path)?;
+                        }
                         let first = count;
                         count += next.len();
                         reader.load(next, first, skip_bad, device)

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use torchmill::recipe::{Recipe, recorded_shards_are_there};
+use torchmill::run::RunDir;
 use torchmill::run::log::{self, Event, Start};
-use torchmill::run::{CHECKPOINTS, RunDir};
 use torchmill::{Result, recipe};
 use torchmill_nn::loader::Dataset;
 
@@ -21,15 +21,13 @@ impl RunFolder {
     /// The run of a checkpoint, if it is in the `checkpoints` of a folder with a
     /// config.toml.
     pub fn of(checkpoint: &Path) -> Result<Option<Self>> {
-        let folder = checkpoint.parent().filter(|folder| folder.ends_with(CHECKPOINTS));
-        let Some(path) = folder.and_then(Path::parent) else { return Ok(None) };
-        let run = RunDir::new(path);
+        let Some(run) = RunDir::of_checkpoint(checkpoint) else { return Ok(None) };
         if !run.config().exists() {
             return Ok(None);
         }
         let recipe = recipe::load(&run.config().to_string_lossy())?;
         let start = last_start(&run);
-        Ok(Some(Self { path: path.to_path_buf(), recipe, start }))
+        Ok(Some(Self { path: run.path().to_path_buf(), recipe, start }))
     }
 
     /// The folder of the shards that the run used, if it records one.

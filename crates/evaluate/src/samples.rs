@@ -10,6 +10,7 @@ use torchmill::transform::Image;
 use torchmill::{Error, Result, atomic, progress};
 
 use crate::collector::Example;
+use crate::config::{sample_name, sample_picture};
 use crate::outcome::Outcome;
 
 /// Pictures in a row: TensorBoard shows the whole in 320 pixels.
@@ -19,15 +20,17 @@ const COLUMNS: usize = 4;
 pub fn check_names(checkpoints: &[PathBuf]) -> Result<()> {
     let mut named: HashMap<String, PathBuf> = HashMap::new();
     for path in checkpoints {
-        let real = real_path(path);
-        if let Some(other) = named.insert(name(path), real.clone())
+        // A checkpoint that does not exist is an error when it is read.
+        let real = path.canonicalize().unwrap_or_else(|_| path.clone());
+        if let Some(other) = named.insert(sample_name(path), real.clone())
             && other != real
         {
             return Err(Error::usage(format_args!(
-                "--samples: {} and {} would both be drawn in {}.png: evaluate them one after the other",
+                "--samples: {} and {} would both be drawn in {}.png: evaluate them one \
+                 after the other",
                 other.display(),
                 real.display(),
-                name(path)
+                sample_name(path)
             )));
         }
     }
@@ -59,7 +62,7 @@ pub fn write(
     let numbered = contact_sheet::numbered(&outcome.classes, classes);
     let heading = format!(
         "{} on {}: accuracy {:.2} %. Under each its class, and what it is taken for",
-        name(checkpoint),
+        sample_name(checkpoint),
         outcome.describe_images(),
         100.0 * outcome.evaluation.accuracy()
     );
@@ -70,21 +73,11 @@ pub fn write(
         columns: COLUMNS,
         pictures,
     }])?;
-    let path = folder.join(format!("{}.png", name(checkpoint)));
+    let path = sample_picture(folder, checkpoint);
     atomic::write(&path, &png)?;
     progress::detail(path.display());
     if let Some(numbered) = numbered {
         progress::note(format_args!("{}: {numbered}", path.display()));
     }
     Ok(())
-}
-
-/// The file that a link such as `last.safetensors` points to.
-fn real_path(path: &Path) -> PathBuf {
-    // A path that does not exist is an error when it is read as a checkpoint.
-    path.canonicalize().unwrap_or_else(|_| path.to_owned())
-}
-
-fn name(checkpoint: &Path) -> String {
-    real_path(checkpoint).file_stem().unwrap_or_default().to_string_lossy().into_owned()
 }

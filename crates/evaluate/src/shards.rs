@@ -20,9 +20,11 @@ use crate::samples;
 /// before it.
 pub fn evaluate(config: &Config, outcomes: &mut Vec<Outcome>) -> Result<()> {
     let arithmetic = Arithmetic::of(config)?;
+    let outputs = config.outputs()?;
     let mut opened: Option<(PathBuf, Dataset)> = None;
     for path in &config.checkpoints {
         let folder = network::data_folder(config, path)?;
+        outputs.check_input_folder(&folder)?;
         // Checkpoints of one run share their shards.
         let dataset = match opened.take() {
             Some((open, dataset)) if open == folder => dataset,

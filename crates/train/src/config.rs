@@ -32,8 +32,10 @@ pub struct Config {
 pub fn resolve(args: &Args) -> Result<Config> {
     let named = args.resume.as_deref().and_then(resume_point::named_run);
     let mut known = args.run.clone().or(named).map(RunDir::new);
+    let inputs = input_files(args);
     // The lock comes before the look at what is there.
     if let Some(run_dir) = &mut known {
+        run_dir.check_inputs(&inputs)?;
         run_dir.lock()?;
     }
     let source = Source::of(args, known.as_ref())?;
@@ -43,6 +45,7 @@ pub fn resolve(args: &Args) -> Result<Config> {
         Some(run_dir) => run_dir,
         None => RunDir::new(default_run_dir(&recipe)),
     };
+    run_dir.check_inputs(&inputs)?;
     run_dir.lock()?;
     let continues = check_run_dir(args, &run_dir, &source)?;
     recipe.run = if continues || source.is_begun {
@@ -58,6 +61,13 @@ pub fn resolve(args: &Args) -> Result<Config> {
     }
     let before = continues.then_some(loaded);
     Ok(Config { recipe, before, run_dir, resume, device, max_time: args.max_time })
+}
+
+/// The files that options name, which the run must not overwrite.
+fn input_files(args: &Args) -> Vec<PathBuf> {
+    let mut files: Vec<PathBuf> = args.recipe.iter().map(PathBuf::from).collect();
+    files.extend(args.init.clone());
+    files
 }
 
 /// Where the recipe and the first weights come from.

@@ -86,8 +86,13 @@ fn check_splits(path: &Path, saved: &[SplitDigest], now: &[SplitDigest]) -> Resu
 /// The rows of metrics.csv from before the checkpoint was saved: the steps after it will
 /// be made again.
 pub fn metrics_before(checkpoint: &Path, state: &State) -> Result<Vec<u8>> {
-    let run = checkpoint.parent().and_then(Path::parent).unwrap_or(Path::new(""));
-    let path = RunDir::new(run.to_path_buf()).metrics();
+    let run_dir = RunDir::of_checkpoint(checkpoint).ok_or_else(|| {
+        Error::failed(format_args!(
+            "{} is not in a run's checkpoints folder",
+            checkpoint.display()
+        ))
+    })?;
+    let path = run_dir.metrics();
     let mut rows = match std::fs::read(&path) {
         Err(e) if e.kind() == ErrorKind::NotFound => Vec::new(),
         rows => rows.doing("read", &path)?,

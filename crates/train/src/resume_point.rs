@@ -21,30 +21,30 @@ pub struct ResumePoint {
     pub is_named: bool,
 }
 
-/// The folder of the run that `--resume` names: a run's folder, or a checkpoint in one.
+/// The folder of the run that `--resume` names: a run's folder, its folder of checkpoints,
+/// or a checkpoint in that. `None` for `last`, and for a file in another folder.
 pub fn named_run(given: &Path) -> Option<PathBuf> {
     if given == Path::new(LAST) {
         return None;
     }
-    if given.is_dir() && (holds_run(given) || !given.ends_with("checkpoints")) {
-        return Some(given.to_path_buf());
-    }
-    let checkpoints = if given.is_dir() { given } else { given.parent()? };
-    match checkpoints.parent() {
-        Some(run) => Some(run.to_path_buf()),
-        // A bare file name: this is the checkpoints folder.
-        None => Some(PathBuf::from("..")),
-    }
+    let run_dir = if !given.is_dir() {
+        RunDir::of_checkpoint(given)?
+    } else if holds_run(given) {
+        RunDir::new(given)
+    } else {
+        RunDir::of_checkpoints(given).unwrap_or_else(|| RunDir::new(given))
+    };
+    Some(run_dir.path().to_path_buf())
 }
 
 fn holds_run(folder: &Path) -> bool {
-    RunDir::new(folder.to_path_buf()).config().exists()
+    RunDir::new(folder).config().exists()
 }
 
 /// The checkpoint that `--resume` means. `None` if the run has none yet: so the same
 /// command line starts a run and, after a crash, continues it.
 pub fn find(given: &Path, run: Option<&Path>) -> Result<Option<ResumePoint>> {
-    let Some(named) = named_run(given) else {
+    if given == Path::new(LAST) {
         let run = run.ok_or_else(|| {
             Error::usage(
                 "--resume needs --run DIR, or the run or checkpoint to go on from: \
@@ -52,7 +52,13 @@ pub fn find(given: &Path, run: Option<&Path>) -> Result<Option<ResumePoint>> {
             )
         })?;
         return last_point(run.to_path_buf());
-    };
+    }
+    let named = named_run(given).ok_or_else(|| {
+        Error::failed(format_args!(
+            "{} is not in a run's checkpoints folder (--init takes only weights)",
+            given.display(),
+        ))
+    })?;
     if !holds_run(&named) {
         let folder = if named.as_os_str().is_empty() { Path::new(".") } else { &named };
         return Err(Error::failed(format_args!(
@@ -65,7 +71,7 @@ pub fn find(given: &Path, run: Option<&Path>) -> Result<Option<ResumePoint>> {
     if given.is_dir() {
         return last_point(named);
     }
-    let checkpoint = checkpoint_file(given)?;
+    let checkpoint = checkpoint_file(given, &named)?;
     Ok(Some(ResumePoint { run: named, checkpoint, is_named: true }))
 }
 
@@ -78,7 +84,7 @@ fn last_point(run: PathBuf) -> Result<Option<ResumePoint>> {
 /// their place: then it is the newest one that is whole. `None` if the run has not come
 /// to a checkpoint yet; an error if it has, and none is whole any more.
 pub fn last_checkpoint(run: &Path) -> Result<Option<PathBuf>> {
-    let run_dir = RunDir::new(run.to_path_buf());
+    let run_dir = RunDir::new(run);
     if let Some(last) = run_dir.target(LAST)?
         && !run_dir.is_link(LAST, &last)
         && last.try_exists().doing("read", &last)?
@@ -105,9 +111,9 @@ pub fn last_checkpoint(run: &Path) -> Result<Option<PathBuf>> {
     Ok(None)
 }
 
-/// The checkpoint that a path leads to: the one that a link points at, or that it is a
-/// copy of.
-fn checkpoint_file(given: &Path) -> Result<PathBuf> {
+/// The checkpoint of a run that a path leads to: the one that a link points at, or that
+/// it is a copy of.
+fn checkpoint_file(given: &Path, run: &Path) -> Result<PathBuf> {
     let path = match (fs::read_link(given), given.parent()) {
         (Ok(target), Some(parent)) => parent.join(target),
         _ => given.to_path_buf(),
@@ -121,8 +127,7 @@ fn checkpoint_file(given: &Path) -> Result<PathBuf> {
     if state_path(&path).exists() {
         return Ok(path);
     }
-    let run_dir = RunDir::new(named_run(given).unwrap_or_default());
-    for numbered in run_dir.numbered("safetensors")? {
+    for numbered in RunDir::new(run).numbered("safetensors")? {
         if state_path(&numbered.path).exists() && are_equal(&numbered.path, &path)? {
             return Ok(numbered.path);
         }

@@ -222,6 +222,29 @@ fn a_bad_image_is_named_and_can_be_skipped() {
 }
 
 #[test]
+fn an_output_that_is_an_image_is_refused() {
+    let folder = sandbox();
+    let path = folder.path();
+    class_folders(&path.join("photos"));
+    fs::create_dir(path.join("out")).unwrap();
+    let image = path.join("photos/top/0.png");
+    std::os::unix::fs::symlink(&image, path.join("out/sees.png")).unwrap();
+    let before = fs::read(&image).unwrap();
+    for output in [
+        ["--predictions", "photos/top/0.png"],
+        ["--html", "photos/top/0.png"],
+        ["--samples", "out"],
+    ] {
+        let arguments = [&["sees.safetensors", "photos"], &output[..]].concat();
+        let refused = evaluate(path, &arguments);
+        assert_fails(&refused, 2, "would overwrite the input photos/top/0.png");
+    }
+    let one = ["sees.safetensors", "photos/top/0.png", "-p", "./photos/top/0.png"];
+    assert_fails(&evaluate(path, &one), 2, "would overwrite the input photos/top/0.png");
+    assert_eq!(fs::read(&image).unwrap(), before);
+}
+
+#[test]
 fn what_does_not_fit_says_what_to_do() {
     let folder = sandbox();
     let path = folder.path();

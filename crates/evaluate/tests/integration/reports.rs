@@ -5,7 +5,7 @@ use std::process::{Output, Stdio};
 
 use crate::networks::{RECIPE, sandbox, write_network_of};
 use torchmill_testing::{
-    assert_done, assert_fails, program, stderr, stdout, write_stripes,
+    assert_done, assert_fails, exists, names, program, stderr, stdout, write_stripes,
 };
 
 fn evaluate(folder: &Path, arguments: &[&str]) -> Output {
@@ -439,4 +439,17 @@ fn an_output_that_is_an_input_is_refused() {
         assert_fails(&output, 2, "would overwrite the input full.safetensors");
     }
     assert_eq!(std::fs::read(folder.path().join("full.safetensors")).unwrap(), before);
+    // A file of the shards that are read.
+    let shard = names(folder.path().join("shards"))
+        .into_iter()
+        .find(|name| name.starts_with("test"));
+    let shard = format!("shards/{}", shard.unwrap());
+    for option in ["--predictions", "--html"] {
+        let output = evaluate(folder.path(), &["full.safetensors", option, &shard]);
+        assert_fails(&output, 2, "would overwrite the input shards/");
+    }
+    let both = ["full.safetensors", "--predictions", "new", "--html", "new"];
+    let output = evaluate(folder.path(), &both);
+    assert_fails(&output, 2, "--predictions and --html would both be written to new");
+    assert!(!exists(&folder.path().join("new")));
 }

@@ -10,10 +10,14 @@ use std::path::{Path, PathBuf};
 use super::files::{self, CHECKPOINTS, CONFIG, CheckpointKind, LOG, METRICS, Numbered};
 use crate::lock::FileLock;
 use crate::recipe::Recipe;
-use crate::{Context, Error, Result, atomic};
+use crate::{Context, Error, Result, atomic, output};
 
 /// The file that is locked while `train` is at work in the folder.
 const LOCK: &str = ".lock";
+/// The link to the newest checkpoint.
+const LAST: &str = "last";
+/// The link to the best checkpoint.
+const BEST: &str = "best";
 
 /// A run's folder and the names of what is in it.
 #[derive(Debug)]
@@ -26,6 +30,27 @@ impl RunDir {
     /// The folder at this path, there or not.
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self { path: path.into(), lock: None }
+    }
+
+    /// The run that a checkpoint belongs to: the folder around its `checkpoints` folder,
+    /// there or not. `None` for a file in a folder of another name.
+    pub fn of_checkpoint(checkpoint: &Path) -> Option<Self> {
+        Self::of_checkpoints(checkpoint.parent()?)
+    }
+
+    /// The run that a folder of checkpoints belongs to. `None` for a folder that is not
+    /// called `checkpoints`.
+    pub fn of_checkpoints(folder: &Path) -> Option<Self> {
+        if folder.ends_with(CHECKPOINTS) {
+            return folder.parent().map(Self::new);
+        }
+        // The folder that the program was called in, for example.
+        let is_named = folder.file_name().is_some();
+        let real = Path::new(".").join(folder).canonicalize();
+        if !is_named && real.is_ok_and(|real| real.ends_with(CHECKPOINTS)) {
+            return Some(Self::new(folder.join("..")));
+        }
+        None
     }
 
     /// The folder itself.
@@ -69,6 +94,15 @@ impl RunDir {
         )))
     }
 
+    /// Refuses inputs that a run in this folder would overwrite. Those that only a run
+    /// has are protected by [`RunDir::check_free`].
+    pub fn check_inputs(&self, inputs: &[PathBuf]) -> Result<()> {
+        for name in [LOG, LOCK] {
+            output::check_not_input("--run:", &self.path.join(name), inputs)?;
+        }
+        Ok(())
+    }
+
     /// Makes sure that no other process trains here as long as this one does. This does
     /// not make the folder.
     pub fn lock(&mut self) -> Result<()> {
@@ -109,13 +143,11 @@ impl RunDir {
     pub fn clear(&self) -> Result<()> {
         let checkpoints = self.checkpoints();
         fs::create_dir_all(&checkpoints).doing("make the folder", &checkpoints)?;
-        for folder in [&self.path, &checkpoints] {
-            for path in files::entries(folder)? {
-                let name = path.file_name().unwrap_or_default().to_string_lossy();
-                if name.starts_with(atomic::PREFIX) {
-                    fs::remove_file(&path).doing("remove", &path)?;
-                }
-            }
+        atomic::remove_abandoned(&self.path);
+        atomic::remove_abandoned(&checkpoints);
+        // Links cannot be locked. Only the process that has the run's lock makes them.
+        for name in [LAST, BEST] {
+            remove_if_there(&self.unfinished_link(name))?;
         }
         Ok(())
     }
@@ -167,9 +199,9 @@ impl RunDir {
     pub fn point(&self, name: &str, checkpoint: &Path) -> Result<()> {
         let link = self.link(name);
         let target = file_name(checkpoint)?;
-        let temporary = self.checkpoints().join(format!("{}{name}", atomic::PREFIX));
-        // Left over where an earlier run was killed between the two calls below.
-        let _ = fs::remove_file(&temporary);
+        let temporary = self.unfinished_link(name);
+        // One is left if an earlier run was killed between the two calls below.
+        remove_if_there(&temporary)?;
         std::os::unix::fs::symlink(target, &temporary).doing("write", &link)?;
         fs::rename(&temporary, &link).doing("write", &link)
     }
@@ -177,13 +209,14 @@ impl RunDir {
     /// Makes `best` point at the checkpoint after this epoch, or removes it.
     pub fn restore_best(&self, epoch: Option<u64>) -> Result<()> {
         if let Some(epoch) = epoch {
-            return self.point("best", &self.epoch_checkpoint(epoch));
+            return self.point(BEST, &self.epoch_checkpoint(epoch));
         }
-        let link = self.link("best");
-        match fs::remove_file(&link) {
-            Err(e) if e.kind() == ErrorKind::NotFound => Ok(()),
-            removed => removed.doing("remove", &link),
-        }
+        remove_if_there(&self.link(BEST))
+    }
+
+    /// The name of a link until it is renamed.
+    fn unfinished_link(&self, name: &str) -> PathBuf {
+        self.checkpoints().join(format!("{}{name}", atomic::PREFIX))
     }
 
     /// Deletes the checkpoints in the middle of epochs except `kept`: a later checkpoint
@@ -220,6 +253,14 @@ impl RunDir {
             }
         }
         Ok(())
+    }
+}
+
+/// Removes a file, or a link, which may be missing.
+fn remove_if_there(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok(()),
+        removed => removed.doing("remove", path),
     }
 }
 
@@ -310,7 +351,44 @@ mod tests {
     #[test]
     fn what_a_killed_run_left_is_removed() {
         let (_folder, run) = run_with(&[".partial-xyz", "epoch-0001.state"]);
+        let last = run.checkpoints().join(".partial-last");
+        std::os::unix::fs::symlink("epoch-0001.safetensors", last).unwrap();
+        // What another process is writing at this moment stays.
+        let page = atomic::AtomicFile::create(run.path().join("page.html")).unwrap();
         run.clear().unwrap();
         assert_eq!(files::entries(&run.checkpoints()).unwrap().len(), 1);
+        page.commit().unwrap();
+        assert!(run.path().join("page.html").exists());
+    }
+
+    #[test]
+    fn a_checkpoint_belongs_to_the_run_around_its_folder() {
+        let run_of = |path: &str| {
+            RunDir::of_checkpoint(Path::new(path)).map(|run| run.path().to_path_buf())
+        };
+        assert_eq!(run_of("runs/a/checkpoints/last.safetensors"), Some("runs/a".into()));
+        assert_eq!(run_of("checkpoints/last.safetensors"), Some("".into()));
+        assert_eq!(run_of("/checkpoints/last.safetensors"), Some("/".into()));
+        for other in ["last.safetensors", "./a.pt", "weights/a.pt", "checkpoints.pt", ""]
+        {
+            assert_eq!(run_of(other), None, "{other}");
+        }
+        let (_folder, run) = run_with(&[]);
+        fs::create_dir(run.checkpoints().join("deeper")).unwrap();
+        let inside = run.checkpoints().join("deeper/..");
+        let found = RunDir::of_checkpoints(&inside).unwrap();
+        assert_eq!(found.path(), inside.join(".."));
+    }
+
+    #[test]
+    fn an_input_is_not_overwritten() {
+        let (_folder, run) = run_with(&[]);
+        for name in [".lock", "run.jsonl"] {
+            let recipe = run.path().join(name);
+            fs::write(&recipe, "").unwrap();
+            let error = run.check_inputs(std::slice::from_ref(&recipe)).unwrap_err();
+            assert!(error.to_string().contains("would overwrite the input"), "{error}");
+        }
+        run.check_inputs(&[run.path().join("mine.toml")]).unwrap();
     }
 }

@@ -883,6 +883,24 @@ fn a_run_folder_of_any_bytes_is_trained_in() {
 }
 
 #[test]
+fn a_run_does_not_overwrite_its_recipe() {
+    let folder = sandbox();
+    let folder = folder.path();
+    for name in [".lock", "run.jsonl"] {
+        let recipe = folder.join("run").join(name);
+        std::fs::create_dir_all(folder.join("run")).unwrap();
+        std::fs::copy(folder.join("recipe.toml"), &recipe).unwrap();
+        let named = format!("run/{name}");
+        let mut command = program("train");
+        command.current_dir(folder).args(["--data", "shards", "--run", "run"]);
+        let output = command.args(["--recipe", &named]).output().unwrap();
+        assert_fails(&output, 2, &format!("would overwrite the input {named}"));
+        assert_eq!(std::fs::read_to_string(&recipe).unwrap(), crate::RECIPE);
+        std::fs::remove_file(recipe).unwrap();
+    }
+}
+
+#[test]
 fn a_second_ctrl_c_ends_the_process_without_a_crash() {
     let folder = sandbox();
     let folder = folder.path();
