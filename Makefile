@@ -291,15 +291,21 @@ TRAIN_OPTIONS = $(if $(wildcard $(RUN_CONFIG)),--resume,--recipe $(RECIPE)) \
 	$(if $(PRECISION),--precision $(PRECISION)) $(TRAIN_WORDS)
 SAVE_RUN_SETTINGS = scripts/settings save $(RUN_SETTINGS) $(SHARD_SETTINGS) \
 	$(GIVEN_SETTINGS) $(call quote,TRAIN_ARGS=$(TRAIN_ARGS))
+# A new run also keeps what was not given, so that giving it later is noticed.
+SAVE_NEW_RUN_SETTINGS = scripts/settings save $(RUN_SETTINGS) $(SHARD_SETTINGS) \
+	$(foreach name,FROM SEED PRECISION,$(call quote,$(name)=$($(name)))) \
+	$(call quote,TRAIN_ARGS=$(TRAIN_ARGS))
+# The state is the fourth column. No comma can be in RUN.
+RUN_STATE = evaluate --compare $(RUN_DIR) --format csv | tail -n 1 | cut -d, -f4
 
 $(TRAINED): $(PREPPED) | check-run $(RELEASE)/.torch-programs
 	@# Before train begins, so that a run that is killed has its settings.
-	@$(if $(wildcard $(RUN_CONFIG)),,$(SAVE_RUN_SETTINGS))
+	@$(if $(wildcard $(RUN_CONFIG)),,$(SAVE_NEW_RUN_SETTINGS))
 	@$(call run,train $(TRAIN_OPTIONS)) || \
 		{ status=$$?; scripts/settings discard $(RUN_SETTINGS); exit $$status; }
 	@$(SAVE_RUN_SETTINGS)
 	@# With --max-time in TRAIN_ARGS, train may end before the run is done.
-	@if tail -n 1 '$(RUN_DIR)/run.jsonl' | grep -q '"outcome":"done"'; then touch $@; \
+	@if [[ $$($(RUN_STATE)) == done ]]; then touch $@; \
 		else echo 'the run is not done: make train goes on with it'; fi
 
 # A checkpoint that is there is evaluated. Only if there is none, a run is trained first.

@@ -185,6 +185,7 @@ fn a_run_with_other_settings_is_refused_and_the_difference_named() {
         ("SEED=4", "SEED=3, not 4"),
         ("TRAIN_ARGS=--lr 0.5", "TRAIN_ARGS=(nothing), not --lr 0.5"),
         ("PREP_ARGS=--limit 100", "PREP_ARGS=(nothing), not --limit 100"),
+        ("PRECISION=bf16", "PRECISION=(nothing), not bf16"),
     ] {
         let said = said_by_failing(&mut project.make(&[&first[..], &[other]].concat()));
         assert!(said.contains("runs/first was trained"), "{other}: {said}");
@@ -204,6 +205,41 @@ fn a_run_with_other_settings_is_refused_and_the_difference_named() {
     let evaluate = ["evaluate", "DATASET=mnist-5k", "RUN=first"];
     let said = said_by_failing(&mut project.make(&evaluate));
     assert!(said.contains("not article"), "{said}");
+}
+
+#[test]
+fn the_precision_is_a_runs_own() {
+    let project = Sandbox::project();
+    let train = |precision: &str| {
+        let run = ["train", "DATASET=mnist-5k", "RUN=first", "EPOCHS=0", "DEVICE=cpu"];
+        project.make(&[&run[..], &[&format!("PRECISION={precision}")]].concat())
+    };
+    assert_eq!(stages(&ok(&mut train("bf16")).stdout), ["fetch-data", "prep", "train"]);
+    for same in ["bf16", ""] {
+        assert!(stages(&ok(&mut train(same)).stdout).is_empty());
+    }
+    let said = said_by_failing(&mut train("fp32"));
+    assert!(said.contains("with PRECISION=bf16, not fp32"), "{said}");
+    // Without RUN, another precision is another run.
+    let other = ["-n", "train", "DATASET=mnist-5k", "PRECISION=fp32"];
+    let other = ok(&mut project.make(&other)).stdout;
+    assert!(other.contains("--run runs/article-mnist-5k-fp32"), "{other}");
+}
+
+#[test]
+fn a_run_that_is_out_of_time_is_not_done() {
+    let project = Sandbox::project();
+    let train = |time: &str| {
+        let arguments = ["train", "DATASET=mnist-5k", "EPOCHS=1", "DEVICE=cpu"];
+        let limit = format!("TRAIN_ARGS=--max-time {time}");
+        ok(&mut project.make(&[&arguments[..], &[&limit]].concat())).stdout
+    };
+    let first = train("1ms");
+    assert!(first.contains("the run is not done: make train goes on with it"), "{first}");
+    let second = train("1h");
+    assert_eq!(stages(&second), ["train"]);
+    assert!(!second.contains("not done"), "{second}");
+    assert!(stages(&train("1h")).is_empty());
 }
 
 #[test]

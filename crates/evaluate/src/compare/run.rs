@@ -130,20 +130,18 @@ impl Run {
     }
 
     /// `done`, `unfinished`, `failed`, `empty` if nothing was measured, or `unreadable`.
+    /// A run of no epochs is done, although nothing was measured.
     pub fn state(&self) -> &'static str {
-        let by_epochs = || {
-            if self.epochs.is_none_or(|n| self.done >= n) {
-                Ended::Done
-            } else {
-                Ended::Unfinished
-            }
-        };
-        match self.ended.unwrap_or_else(by_epochs) {
-            _ if !self.problems.is_empty() => "unreadable",
-            Ended::Failed => "failed",
+        if !self.problems.is_empty() {
+            return "unreadable";
+        }
+        match self.ended {
+            Some(Ended::Done) => "done",
+            Some(Ended::Failed) => "failed",
             _ if self.metrics.is_empty() => "empty",
-            Ended::Done => "done",
-            Ended::Unfinished => "unfinished",
+            Some(Ended::Unfinished) => "unfinished",
+            None if self.epochs.is_none_or(|epochs| self.done >= epochs) => "done",
+            None => "unfinished",
         }
     }
 
