@@ -3,7 +3,7 @@
 
 use std::process::Command;
 
-use torchmill_testing::{Sandbox, ok, program};
+use torchmill_testing::{Sandbox, ok, program, write_ppm};
 
 use crate::job::{job, python, train};
 
@@ -148,4 +148,43 @@ fn curves_are_drawn_with_what_the_terminal_has() {
             && text.contains('*'),
         "{text}"
     );
+}
+
+/// What would clear the screen, set the title and ring the bell.
+const STEERING: &str = "\u{1b}[2J\u{1b}]0;title\u{7}";
+const ESCAPED: &str = "\\u{1b}[2J\\u{1b}]0;title\\u{7}";
+
+/// Checks that the name reaches a pipe as it is, and a terminal escaped.
+fn check_escaped(make: &dyn Fn() -> Command) {
+    let piped = ok(&mut make()).stdout;
+    assert!(piped.contains(STEERING), "{piped}");
+    let Some(text) = shown(200, &make(), &[("NO_COLOR", "1")]) else { return };
+    assert!(!text.contains(STEERING), "{text}");
+    assert!(text.contains(ESCAPED), "{text}");
+    assert!(!text.contains('\u{7}'), "{text}");
+}
+
+#[test]
+fn names_do_not_steer_the_terminal() {
+    let folder = Sandbox::new();
+    let photo = folder.join(format!("photo{STEERING}.ppm"));
+    write_ppm(&photo, 28, 28, &[9; 28 * 28 * 3]);
+    check_escaped(&|| {
+        let mut evaluate = program("evaluate");
+        evaluate.arg(job().checkpoint()).arg(&photo).args(["--predictions", "-"]);
+        evaluate
+    });
+    check_escaped(&|| {
+        let mut evaluate = program("evaluate");
+        evaluate.arg(job().checkpoint()).arg(&photo).args(["--format", "csv"]);
+        evaluate
+    });
+    let header = "wall_time,step,epoch,tag,value";
+    let rows = format!("{header}\n1,1,1,loss{STEERING},2\n");
+    let metrics = folder.write("metrics.csv", rows);
+    check_escaped(&|| {
+        let mut scalars = program("scalars");
+        scalars.arg(&metrics).arg("--dump");
+        scalars
+    });
 }

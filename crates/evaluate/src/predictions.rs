@@ -2,14 +2,14 @@
 //! `index,source,label,prediction,correct`, then each class's probability, headed
 //! `p(CLASS)`; JSON; or text.
 
-use std::io::{BufWriter, Stdout, Write};
+use std::io::{BufWriter, Write};
 use std::path::Path;
 
 use serde::Serialize;
 use serde::ser::Serializer;
 use torchmill::atomic::AtomicFile;
 use torchmill::metric::argmax;
-use torchmill::{Error, Result};
+use torchmill::{Error, Result, cli};
 
 use crate::metrics::ranked_classes;
 
@@ -52,10 +52,11 @@ enum Sink {
     Other(Output, Form),
 }
 
-/// A file, complete or not at all, or standard output.
+/// A file, complete or not at all, or standard output, where names are escaped on a
+/// terminal.
 enum Output {
     File(AtomicFile),
-    Stdout(BufWriter<Stdout>),
+    Stdout(BufWriter<Box<dyn Write>>),
 }
 
 impl Write for Output {
@@ -88,7 +89,7 @@ impl Predictions {
 
     /// Starts on standard output.
     pub fn to_stdout(form: Form, classes: &[String]) -> Result<Self> {
-        Self::start(Output::Stdout(BufWriter::new(std::io::stdout())), form, classes)
+        Self::start(Output::Stdout(BufWriter::new(cli::stdout())), form, classes)
     }
 
     fn start(output: Output, form: Form, classes: &[String]) -> Result<Self> {

@@ -3,7 +3,7 @@
 use std::io::{BufWriter, IsTerminal, Write};
 use std::ops::Range;
 
-use torchmill::{Error, Result};
+use torchmill::{Error, Result, cli};
 
 use crate::args::{Args, Format};
 use crate::bake::Job;
@@ -23,8 +23,7 @@ pub fn write(mut jobs: Vec<Job>, contents: &Contents, args: &Args) -> Result<()>
         )));
     }
     let format = args.output.format;
-    let out = std::io::stdout().lock();
-    if format.is_binary() && out.is_terminal() {
+    if format.is_binary() && std::io::stdout().is_terminal() {
         return Err(Error::usage(
             "standard output is a terminal: pipe it into a program or a file",
         ));
@@ -48,7 +47,7 @@ pub fn write(mut jobs: Vec<Job>, contents: &Contents, args: &Args) -> Result<()>
     };
     job::fill_in_statistics(&mut jobs, args)?;
     let [job] = &jobs[..] else { return Ok(()) };
-    let written = stream(job, &ranges, &digest, args, out)?;
+    let written = stream(job, &ranges, &digest, args, cli::stdout())?;
     job::report(job, written, 1, "");
     args.select.skip_bad.as_ref().map_or(Ok(()), |path| job::list_bad(&jobs, path))
 }
