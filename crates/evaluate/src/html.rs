@@ -114,9 +114,10 @@ fn data_uri(image: &Image) -> Result<String> {
 /// Image `index` of the shards as a picture: its pixels, or floats from
 /// black to white.
 pub fn stored_picture(set: &ShardSet, index: usize) -> Result<Image> {
-    let [stored, height, width] = set.image_shape();
+    let image = set.pixels(index)?;
+    let [stored, height, width] = image.shape;
     let channels = if stored == 3 { 3 } else { 1 };
-    let bytes = set.image(index)?;
+    let bytes = &image.bytes[..];
     let values: Vec<u8> = match set.dtype() {
         DType::Uint8 => bytes.to_vec(),
         DType::Float32 => levels(words(bytes).map(f32::from_le_bytes)),

@@ -8,7 +8,7 @@ mod tar;
 use std::io::Write;
 
 use torchmill::pixels::Layout;
-use torchmill::shard::{self, Contents, DType, Meta};
+use torchmill::shard::{self, Contents, DType, Images, Meta};
 use torchmill::{Error, Result};
 
 use crate::args::{Format, TarImage};
@@ -135,9 +135,11 @@ fn write_shard(
     let sources: Vec<String> = chunk.indices.iter().map(source).collect();
     let contents = Contents {
         meta,
-        shape: chunk.shape,
-        dtype: chunk.dtype,
-        images: &chunk.pixels,
+        images: Images::Array {
+            shape: chunk.shape,
+            dtype: chunk.dtype,
+            bytes: &chunk.pixels,
+        },
         labels: &chunk.labels,
         sources: &sources,
     };

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 use torchmill::progress::{bytes, count};
-use torchmill::shard::{Field, Shard};
+use torchmill::shard::{Field, Shard, Storage};
 use torchmill::{Result, cli};
 
 /// Describes each file on standard output; `-` is a stream of shards on standard input.
@@ -47,8 +47,7 @@ fn json(shard: &Shard) -> String {
 fn text(shard: &Shard) -> Result<String> {
     let header = shard.header();
     let meta = &header.meta;
-    let [channels, height, width] = header.image_shape()?;
-    let dtype = header.field("image").map_or("", |f| f.dtype.name());
+    let images = images(shard)?;
     let mut text = String::new();
     let mut row = |name: &str, value: &dyn std::fmt::Display| {
         // Writing to a String cannot fail.
@@ -65,13 +64,7 @@ fn text(shard: &Shard) -> Result<String> {
             meta.shards
         ),
     );
-    row(
-        "images",
-        &format_args!(
-            "{} of [{channels}, {height}, {width}] {dtype}",
-            count(header.count)
-        ),
-    );
+    row("images", &images);
     row("pipeline", &or_none(&meta.pipeline));
     row("baked", &or_none(&meta.baked));
     row("deferred", &or_none(&meta.deferred));
@@ -106,6 +99,39 @@ fn text(shard: &Shard) -> Result<String> {
         let _ = writeln!(text, "{:<10} {}", "first", shard.source(0)?);
     }
     Ok(text)
+}
+
+/// How many images there are, their shape or the range of their sizes, and how they are
+/// stored.
+fn images(shard: &Shard) -> Result<String> {
+    let header = shard.header();
+    let number = count(header.count);
+    let dtype = header.field("image").map_or("uint8", |f| f.dtype.name());
+    if let Some([channels, height, width]) = header.image_shape()? {
+        return Ok(format!("{number} of [{channels}, {height}, {width}] {dtype}"));
+    }
+    let mut heights = Vec::with_capacity(shard.len());
+    let mut widths = Vec::with_capacity(shard.len());
+    for i in 0..shard.len() {
+        let [_, height, width] = shard.shape(i)?;
+        heights.push(height);
+        widths.push(width);
+    }
+    let channels = header.channels()?;
+    let sides = format!("[{channels}, {}, {}]", range(&heights), range(&widths));
+    Ok(match shard.storage() {
+        Storage::Encoded => format!("{number} files, decoded to {sides} uint8"),
+        Storage::Array | Storage::Pixels => format!("{number} of {sides} uint8"),
+    })
+}
+
+/// `200 to 640`, or one number.
+fn range(sides: &[usize]) -> String {
+    match (sides.iter().min(), sides.iter().max()) {
+        (Some(least), Some(most)) if least != most => format!("{least} to {most}"),
+        (Some(all), _) => all.to_string(),
+        (None, _) => "any".to_owned(),
+    }
 }
 
 fn or_none(text: &str) -> &str {

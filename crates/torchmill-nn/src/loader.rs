@@ -8,6 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use half::{bf16, f16};
+use rayon::prelude::*;
 use tch::{Device, Kind, Tensor};
 use torchmill::parallel::{self, Stop};
 use torchmill::shard::{DType, ShardSet};
@@ -59,10 +60,11 @@ pub struct BatchOptions {
 }
 
 impl Dataset {
-    /// Opens the shards of `split` in `folder` and checks every byte of them.
+    /// Opens the shards of `split` in `folder` and checks every byte of them. Images with
+    /// checksums of their own are checked when they are read.
     pub fn open(folder: &Path, split: &str) -> Result<Self> {
         let set = ShardSet::open(folder, split)?;
-        set.verify()?;
+        set.verify_index()?;
         Self::new(set)
     }
 
@@ -106,19 +108,19 @@ impl Dataset {
 
     /// The same images with their pixels on `device`, where batches are then gathered. It
     /// changes nothing on the CPU, or if the images do not fit on the device, or if they
-    /// need more than moving rows and columns and looking up levels.
+    /// differ in size or need more than moving rows and columns and looking up levels.
     pub fn on(self, device: Device, kind: Kind) -> Result<Self> {
         if device == Device::Cpu { Ok(self) } else { self.resident_on(device, kind) }
     }
 
     /// [`Dataset::on`] for any device, so that it can be tested without a GPU.
     pub fn resident_on(self, device: Device, kind: Kind) -> Result<Self> {
-        let shape = self.set.image_shape();
+        let Some(shape) = self.set.image_shape() else { return Ok(self) };
         let Deferred::Table { prefix, tables } = &*self.deferred else { return Ok(self) };
         let fill = match prefix {
             Prefix::Nothing => vec![0; shape[0]],
             Prefix::Gather(steps) => {
-                let map = pixel_map(steps, &self.set, &mut rng(0, 0, 0))?;
+                let map = pixel_map(steps, shape, &mut rng(0, 0, 0))?;
                 map.fill_levels(shape[0])?
             }
             Prefix::Steps(_) => return Ok(self),
@@ -176,7 +178,7 @@ impl Dataset {
 
     /// The shape of an image as the network gets it, `[C, H, W]`.
     pub fn image_shape(&self) -> Result<[usize; 3]> {
-        self.deferred.output_shape(self.set.image_shape())
+        self.deferred.output_shape(self.set.spec())
     }
 
     /// Makes one batch of the images with these indices.
@@ -212,11 +214,19 @@ impl Dataset {
         let [channels, height, width] = self.image_shape()?;
         let writer = ImageWriter::new(&self.set, &self.deferred, convert);
         let size = channels * height * width;
+        let write = |(&i, out): (&u32, &mut [T])| {
+            writer.write(self.original(i), &mut self.rng(i, options), out)
+        };
         channels_last([indices.len(), channels, height, width], |elements| {
-            for (&i, out) in indices.iter().zip(elements.chunks_exact_mut(size)) {
-                writer.write(self.original(i), &mut self.rng(i, options), out)?;
+            if !self.deferred.is_slow(&self.set) {
+                let places = elements.chunks_exact_mut(size);
+                return indices.iter().zip(places).try_for_each(write);
             }
-            Ok(())
+            let places = elements.par_chunks_exact_mut(size);
+            // The first error in order, whichever thread came first.
+            let error =
+                indices.par_iter().zip(places).map(write).find_map_first(Result::err);
+            error.map_or(Ok(()), Err)
         })
     }
 
@@ -229,8 +239,10 @@ impl Dataset {
     ) -> Result<Batch> {
         let maps = match &*self.deferred {
             Deferred::Table { prefix: Prefix::Gather(steps), .. } => {
-                let draw =
-                    |&i: &u32| pixel_map(steps, &self.set, &mut self.rng(i, options));
+                let draw = |&i: &u32| {
+                    let shape = self.set.shape(self.original(i))?;
+                    pixel_map(steps, shape, &mut self.rng(i, options))
+                };
                 indices.iter().map(draw).collect::<Result<Vec<_>>>()?
             }
             _ => Vec::new(),

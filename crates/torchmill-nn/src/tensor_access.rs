@@ -49,7 +49,7 @@ impl<T> Deref for ReadOnly<T> {
 unsafe impl<T: OnlyReads> Sync for ReadOnly<T> {}
 
 /// The element types of batches, each with libtorch's kind.
-pub trait Element: Copy {
+pub trait Element: Copy + Send + Sync {
     /// libtorch's name of the type.
     const KIND: Kind;
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use torchmill::shard::{Contents, DType, Meta, file_name, write_file};
+use torchmill::shard::{Contents, DType, Images, Meta, file_name, write_file};
 
 /// The classes of [`write_stripes`].
 pub const STRIPES: [&str; 3] = ["top", "middle", "bottom"];
@@ -44,9 +44,7 @@ pub fn write_stripes_for(
     let sources: Vec<String> = (0..count).map(|i| format!("stripe-{i}")).collect();
     let contents = Contents {
         meta: &meta,
-        shape: [1, 8, 8],
-        dtype: DType::Uint8,
-        images: &images,
+        images: Images::Array { shape: [1, 8, 8], dtype: DType::Uint8, bytes: &images },
         labels: &labels,
         sources: &sources,
     };

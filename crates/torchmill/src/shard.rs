@@ -6,7 +6,7 @@
 //! | offset | bytes | |
 //! | --- | --- | --- |
 //! | 0 | 8 | magic, `TMSHARD\0` |
-//! | 8 | 4 | format version, [`VERSION`] |
+//! | 8 | 4 | format version, [`VERSION`] or [`VERSION_OF_SIZES`] |
 //! | 12 | 4 | length of the header, H |
 //! | 16 | 4 | CRC-32C of the header |
 //! | 20 | 4 | zero |
@@ -17,17 +17,25 @@
 //! `[count, H, W, C]`, as they are decoded and as convolutions read them. They stay uint8
 //! where the pipeline allows it: the division by 255 is then named in [`Meta::deferred`]
 //! and carried out when a batch is read.
+//!
+//! Images of different sizes are stored one after the other with an index of their sizes
+//! and ends, as pixels or as the image files that they came from; see [`Storage`].
 
+mod arrays;
 mod header;
 mod mapped;
+mod pixels;
 mod read;
 mod set;
 mod write;
 
-pub use header::{DType, Field, Header, MAX_HEADER, Meta, VERSION};
+pub use header::{
+    DType, Field, Header, MAX_HEADER, Meta, Storage, VERSION, VERSION_OF_SIZES,
+};
+pub use pixels::Pixels;
 pub use read::Shard;
 pub use set::ShardSet;
-pub use write::{Contents, file_name, write_file, write_to};
+pub use write::{Contents, Images, StoredImage, file_name, write_file, write_to};
 
 #[cfg(test)]
 mod tests;

@@ -165,7 +165,7 @@ fn copies_are_drawn_by_seed() {
     let drawn = |seed| {
         succeed(dir.path(), &arguments(seed));
         let train = shards(dir.path(), "train");
-        assert_eq!((train.len(), train.image_shape()), (120, [3, 1, 1]));
+        assert_eq!((train.len(), train.image_shape()), (120, Some([3, 1, 1])));
         assert_eq!(
             (train.meta().baked.as_str(), train.meta().deferred.as_str()),
             ("RandomCrop(1)", "ToTensor")

@@ -3,8 +3,8 @@
 
 use half::{bf16, f16};
 use torchmill::pixels::{LevelTables, to_channels_last};
-use torchmill::shard::{DType, ShardSet};
-use torchmill::transform::{Image, Pipeline, PixelMap, Rng, Sample, rng};
+use torchmill::shard::{DType, Pixels, ShardSet, Storage};
+use torchmill::transform::{Pipeline, PixelMap, Rng, Sample, SampleSpec, rng};
 use torchmill::{Error, Result};
 
 /// How a stored image becomes numbers.
@@ -28,13 +28,22 @@ pub enum Prefix {
 }
 
 impl Prefix {
-    fn new(pipeline: Pipeline, [_, height, width]: [usize; 3]) -> Result<Self> {
+    fn new(pipeline: Pipeline, set: &ShardSet) -> Result<Self> {
         if pipeline.is_empty() {
             return Ok(Self::Nothing);
         }
-        let map = pipeline.pixel_map(height, width, &mut rng(0, 0, 0))?;
-        Ok(if map.is_some() { Self::Gather(pipeline) } else { Self::Steps(pipeline) })
+        let is_map = match set.image_shape() {
+            Some(shape) => has_pixel_map(&pipeline, shape)?,
+            None if set.is_empty() => false,
+            // Whether steps only move rows and columns does not depend on the size.
+            None => has_pixel_map(&pipeline, set.shape(0)?)?,
+        };
+        Ok(if is_map { Self::Gather(pipeline) } else { Self::Steps(pipeline) })
     }
+}
+
+fn has_pixel_map(steps: &Pipeline, [_, height, width]: [usize; 3]) -> Result<bool> {
+    Ok(steps.pixel_map(height, width, &mut rng(0, 0, 0))?.is_some())
 }
 
 impl Deferred {
@@ -56,21 +65,33 @@ impl Deferred {
         if last.is_empty() {
             return Ok(Self::Steps(pipeline));
         }
-        let [channels, ..] = prefix.output_shape(set.image_shape())?;
+        let channels = prefix.output(set.spec())?.channels;
         let tables = LevelTables::new(last.levels(channels)?);
-        Ok(Self::Table { prefix: Prefix::new(prefix, set.image_shape())?, tables })
+        Ok(Self::Table { prefix: Prefix::new(prefix, set)?, tables })
     }
 
-    /// The shape `[C, H, W]` that stored images of this shape come out in.
-    pub fn output_shape(&self, stored: [usize; 3]) -> Result<[usize; 3]> {
+    /// The shape `[C, H, W]` that stored images with this spec come out in. An error if
+    /// it would differ between images.
+    pub fn output_shape(&self, stored: SampleSpec) -> Result<[usize; 3]> {
         match self {
-            Self::Table { prefix: Prefix::Nothing, .. } | Self::Baked => Ok(stored),
+            Self::Table { prefix: Prefix::Nothing, .. } | Self::Baked => {
+                Pipeline::default().output_shape(stored)
+            }
             Self::Table {
                 prefix: Prefix::Gather(pipeline) | Prefix::Steps(pipeline),
                 ..
             }
             | Self::Steps(pipeline) => pipeline.output_shape(stored),
         }
+    }
+
+    /// Whether making an image takes much longer than copying it, so that the images of a
+    /// batch are worth dividing among threads.
+    pub fn is_slow(&self, set: &ShardSet) -> bool {
+        let is_decoded = set.storage() == Storage::Encoded;
+        let has_steps =
+            matches!(self, Self::Steps(_) | Self::Table { prefix: Prefix::Steps(_), .. });
+        is_decoded || has_steps
     }
 }
 
@@ -95,51 +116,54 @@ impl<'a, T: Copy> ImageWriter<'a, T> {
     /// Writes image `index` of the set to `out`, `[H, W, C]`. Random steps draw from
     /// `rng`.
     pub fn write(&self, index: usize, rng: &mut Rng, out: &mut [T]) -> Result<()> {
-        let stored = self.set.image(index)?;
+        let pixels = self.set.pixels(index)?;
+        let in_place = |e: Error| {
+            let source = self.set.source(index).unwrap_or_default();
+            e.within(format_args!("image {index} ({source})"))
+        };
+        self.transform(pixels, rng, out).map_err(in_place)
+    }
+
+    fn transform(&self, pixels: Pixels, rng: &mut Rng, out: &mut [T]) -> Result<()> {
         match self.deferred {
             Deferred::Table { prefix: Prefix::Nothing, .. } => {
-                self.tables.look_up(stored, out);
+                self.tables.look_up(&pixels.bytes, out);
             }
             Deferred::Table { prefix: Prefix::Gather(steps), .. } => {
-                let map = pixel_map(steps, self.set, rng)?;
-                self.gather(stored, &map, out)?;
+                let map = pixel_map(steps, pixels.shape, rng)?;
+                self.gather(&pixels, &map, out)?;
             }
             Deferred::Table { prefix: Prefix::Steps(steps), .. } => {
-                match self.apply(steps, stored, rng)? {
+                match steps.apply(Sample::Image(pixels.into_image()), rng)? {
                     Sample::Image(image) => self.tables.look_up(&image.pixels, out),
                     Sample::Tensor(_) => {
                         return Err(Error::failed("a step before ToTensor made floats"));
                     }
                 }
             }
-            Deferred::Steps(steps) => match self.apply(steps, stored, rng)? {
-                Sample::Tensor(tensor) => {
-                    let values: Vec<T> =
-                        tensor.values.iter().map(|&x| (self.convert)(x)).collect();
-                    to_channels_last(&values, tensor.shape[0], out);
+            Deferred::Steps(steps) => {
+                match steps.apply(Sample::Image(pixels.into_image()), rng)? {
+                    Sample::Tensor(tensor) => {
+                        let values: Vec<T> =
+                            tensor.values.iter().map(|&x| (self.convert)(x)).collect();
+                        to_channels_last(&values, tensor.shape[0], out);
+                    }
+                    Sample::Image(_) => return Err(no_to_tensor(self.set)),
                 }
-                Sample::Image(_) => return Err(no_to_tensor(self.set)),
-            },
-            Deferred::Baked => self.copy(stored, out),
+            }
+            Deferred::Baked => self.copy(&pixels.bytes, out),
         }
         Ok(())
     }
 
-    /// A stored image through steps that may be random.
-    fn apply(&self, steps: &Pipeline, stored: &[u8], rng: &mut Rng) -> Result<Sample> {
-        let [channels, height, width] = self.set.image_shape();
-        let pixels = stored.to_vec();
-        steps.apply(Sample::Image(Image { width, height, channels, pixels }), rng)
-    }
-
     /// Looks up the pixels that the map names.
-    fn gather(&self, stored: &[u8], map: &PixelMap, out: &mut [T]) -> Result<()> {
-        let [channels, _, width] = self.set.image_shape();
+    fn gather(&self, pixels: &Pixels, map: &PixelMap, out: &mut [T]) -> Result<()> {
+        let [channels, _, width] = pixels.shape;
         let fill = map.fill_levels(channels)?;
         let tables = self.tables.tables();
         match channels {
-            1 => gather::<1, T>(stored, width, map, &fill, tables, out),
-            3 => gather::<3, T>(stored, width, map, &fill, tables, out),
+            1 => gather::<1, T>(&pixels.bytes, width, map, &fill, tables, out),
+            3 => gather::<3, T>(&pixels.bytes, width, map, &fill, tables, out),
             _ => {
                 return Err(Error::failed(format_args!(
                     "images have 1 or 3 channels, not {channels}"
@@ -172,9 +196,13 @@ impl<'a, T: Copy> ImageWriter<'a, T> {
     }
 }
 
-/// The map that these steps, which only move rows and columns, draw for an image.
-pub fn pixel_map(steps: &Pipeline, set: &ShardSet, rng: &mut Rng) -> Result<PixelMap> {
-    let [_, height, width] = set.image_shape();
+/// The map that these steps, which only move rows and columns, draw for an image of this
+/// `[C, H, W]`.
+pub fn pixel_map(
+    steps: &Pipeline,
+    [_, height, width]: [usize; 3],
+    rng: &mut Rng,
+) -> Result<PixelMap> {
     steps.pixel_map(height, width, rng)?.ok_or_else(|| {
         Error::failed(format_args!("`{steps}` no longer only moves rows and columns"))
     })

@@ -1,8 +1,12 @@
 //! Batches hold what the pipeline makes of each image, whichever way they are made.
 use std::ops::ControlFlow;
 
+use image::codecs::png::PngEncoder;
+use image::{ExtendedColorType, ImageEncoder};
 use tch::{Device, Kind};
-use torchmill::shard::{Contents, DType, Meta, ShardSet, file_name, write_file};
+use torchmill::shard::{
+    Contents, DType, Images, Meta, ShardSet, StoredImage, file_name, write_file,
+};
 use torchmill::transform::{Image, Pipeline, Sample, rng};
 use torchmill_nn::loader::{BatchOptions, Dataset};
 use torchmill_nn::sampler::Epoch;
@@ -59,9 +63,7 @@ fn colour_dataset(deferred: &str, dtype: DType, images: &[u8]) -> (Sandbox, Data
     };
     let contents = Contents {
         meta: &meta,
-        shape: [3, 5, 4],
-        dtype,
-        images,
+        images: Images::Array { shape: [3, 5, 4], dtype, bytes: images },
         labels: &[0; 4],
         sources: &["a", "b", "c", "d"].map(String::from),
     };
@@ -184,4 +186,111 @@ fn shards_that_never_become_tensors_are_refused() {
         .unwrap()
         .to_string();
     assert!(error.contains("has no ToTensor"), "{error}");
+}
+
+/// Colour images of 3 sizes, stored as pixels.
+fn images_of_sizes() -> Vec<StoredImage> {
+    let image = |[height, width]: [usize; 2]| {
+        let pixels = (0..height * width * 3).map(|i| (i * 7 + height) as u8);
+        StoredImage { bytes: pixels.collect(), height, width }
+    };
+    [[30, 20], [17, 40], [25, 25]].into_iter().map(image).collect()
+}
+
+fn as_png(image: &StoredImage) -> StoredImage {
+    let mut bytes = Vec::new();
+    let (width, height) = (image.width as u32, image.height as u32);
+    PngEncoder::new(&mut bytes)
+        .write_image(&image.bytes, width, height, ExtendedColorType::Rgb8)
+        .unwrap();
+    StoredImage { bytes, ..*image }
+}
+
+/// Shards of these images, with this left to do.
+fn dataset_of_sizes(deferred: &str, images: Images) -> (Sandbox, Dataset) {
+    let folder = Sandbox::new();
+    let meta = Meta {
+        split: "train".into(),
+        classes: vec!["any".into()],
+        pipeline: deferred.into(),
+        deferred: deferred.into(),
+        shards: 1,
+        ..Meta::default()
+    };
+    let contents = Contents {
+        meta: &meta,
+        images,
+        labels: &[0; 3],
+        sources: &["a.png", "b.png", "c.png"].map(String::from),
+    };
+    write_file(&folder.path().join(file_name("train", 0, 1)), &contents).unwrap();
+    let dataset = Dataset::open(folder.path(), "train").unwrap();
+    (folder, dataset)
+}
+
+#[test]
+fn images_of_different_sizes_go_through_the_pipeline_one_by_one() {
+    let images = images_of_sizes();
+    let files: Vec<_> = images.iter().map(as_png).collect();
+    let pipelines = [
+        "RandomResizedCrop(8) | RandomHorizontalFlip | ToTensor | Normalize(0.5, 0.5)",
+        "Resize(9) | CenterCrop(8) | ToTensor",
+        "RandomCrop(8) | RandomHorizontalFlip | ToTensor",
+        "RandomCrop(28, pad_if_needed=True, fill=(1, 2, 3)) | ToTensor",
+        "RandomResizedCrop(8) | ToTensor | RandomErasing(p=1)",
+    ];
+    for text in pipelines {
+        let pipeline = Pipeline::parse(text).unwrap();
+        for images_of_shard in
+            [Images::Pixels { channels: 3, images: &images }, Images::Encoded(&files)]
+        {
+            let (_folder, dataset) = dataset_of_sizes(text, images_of_shard);
+            let batch = dataset.batch(&[2, 0, 1], OPTIONS).unwrap();
+            let got = floats(&batch.images);
+            let size = got.len() / 3;
+            for (slot, index) in [(0, 2), (1, 0), (2, 1)] {
+                let StoredImage { bytes, height, width } = images[index].clone();
+                let image =
+                    Sample::Image(Image { width, height, channels: 3, pixels: bytes });
+                let made = pipeline.apply(image, &mut rng(5, 2, index as u64)).unwrap();
+                let Sample::Tensor(expected) = made else {
+                    panic!("{text} makes no tensor")
+                };
+                assert_eq!(got[slot * size..][..size], expected.values, "{text}");
+            }
+            // They stay where they are.
+            let resident = dataset.resident_on(Device::Cpu, Kind::Float).unwrap();
+            let again = resident.batch(&[2, 0, 1], OPTIONS).unwrap();
+            assert!(again.images.equal(&batch.images), "{text}");
+        }
+    }
+}
+
+#[test]
+fn images_that_stay_of_different_sizes_have_no_shape() {
+    let images = images_of_sizes();
+    let images = Images::Pixels { channels: 3, images: &images };
+    let (_folder, dataset) = dataset_of_sizes("Resize(8) | ToTensor", images);
+    let error = dataset.image_shape().unwrap_err().to_string();
+    assert!(error.contains("the images would have different sizes"), "{error}");
+}
+
+#[test]
+fn a_broken_file_within_a_shard_ends_the_epoch_and_is_named() {
+    let mut files: Vec<_> = images_of_sizes().iter().map(as_png).collect();
+    let half = files[1].bytes.len() / 2;
+    files[1].bytes.truncate(half);
+    let text = "RandomResizedCrop(8) | ToTensor";
+    let (_folder, dataset) = dataset_of_sizes(text, Images::Encoded(&files));
+    let error = dataset.batch(&[0, 1, 2], OPTIONS).err().unwrap().to_string();
+    assert!(error.contains("train-00000-of-00001.shard: image 1 (b.png)"), "{error}");
+}
+
+#[test]
+fn a_crop_that_does_not_fit_names_the_image() {
+    let images = images_of_sizes();
+    let images = Images::Pixels { channels: 3, images: &images };
+    let (_folder, dataset) = dataset_of_sizes("RandomCrop(20) | ToTensor", images);
+    let error = dataset.batch(&[0, 1], OPTIONS).err().unwrap().to_string();
+    assert!(error.contains("image 1 (b.png): RandomCrop"), "{error}");
 }

@@ -5,9 +5,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result, encoding};
 
-/// The version of the shard format that this library writes and reads. Version 1 held
-/// images channels first.
+/// The format's version for images of one shape, in an array. Version 1 held them
+/// channels first.
 pub const VERSION: u32 = 2;
+
+/// The format's version for images of different sizes.
+pub const VERSION_OF_SIZES: u32 = 3;
 
 /// No header is longer than this (64 MiB); a length beyond it is a damaged file, not a
 /// reason to allocate.
@@ -58,10 +61,43 @@ impl DType {
     }
 }
 
+/// How a shard stores its images.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Storage {
+    /// An array of elements; all images have one shape.
+    Array,
+    /// The uint8 pixels of images of different sizes.
+    Pixels,
+    /// The bytes of image files.
+    Encoded,
+}
+
+impl Storage {
+    /// Every way.
+    pub const ALL: [Self; 3] = [Self::Array, Self::Pixels, Self::Encoded];
+
+    /// The name of the field that has the images.
+    pub fn field_name(self) -> &'static str {
+        match self {
+            Self::Array => "image",
+            Self::Pixels => "pixels",
+            Self::Encoded => "encoded",
+        }
+    }
+
+    /// The version of the shards that store images this way.
+    pub fn version(self) -> u32 {
+        match self {
+            Self::Array => VERSION,
+            Self::Pixels | Self::Encoded => VERSION_OF_SIZES,
+        }
+    }
+}
+
 /// One array of a shard.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Field {
-    /// `image`, `label`, `source_end` or `source`.
+    /// The array's name, such as `image` or `label`; see [`Header::fields`].
     pub name: String,
     /// The type of the elements.
     pub dtype: DType,
@@ -116,9 +152,15 @@ pub struct Header {
     pub count: u64,
     /// What they are.
     pub meta: Meta,
-    /// The arrays: `image` `[count, H, W, C]`, `label` `[count]` (int64), and where each
-    /// image came from, as UTF-8 text in `source` (uint8), image `i`'s ending at
-    /// `source_end[i]` (int64) where the next begins.
+    /// The arrays: the images, `label` `[count]` (int64), and where each image came from,
+    /// as UTF-8 text in `source` (uint8), image `i`'s ending at `source_end[i]` (int64)
+    /// where the next begins.
+    ///
+    /// Images of one shape are in `image` `[count, H, W, C]`. Images of different sizes
+    /// are in `pixels` `[N, C]` or in `encoded` `[N]` (both uint8), image `i`'s ending at
+    /// `image_end[i]` (int64) where the next begins. Then `image_size` `[count, 2]`
+    /// (int64) has the height and width of each, and `image_crc32c` `[count]` (int64) the
+    /// checksum of its bytes.
     pub fields: Vec<Field>,
 }
 
@@ -128,17 +170,40 @@ impl Header {
         self.fields.iter().find(|f| f.name == name)
     }
 
-    /// The shape of one image as `[C, H, W]`, PyTorch's order.
-    pub fn image_shape(&self) -> Result<[usize; 3]> {
-        let field = self
-            .field("image")
-            .ok_or_else(|| Error::failed("the header has no field `image`"))?;
+    /// How the images are stored.
+    pub fn storage(&self) -> Result<Storage> {
+        let is_stored_so = |storage: &Storage| self.field(storage.field_name()).is_some();
+        Storage::ALL
+            .into_iter()
+            .find(is_stored_so)
+            .ok_or_else(|| Error::failed("has no field `image`, `pixels` or `encoded`"))
+    }
+
+    /// The shape of the images as `[C, H, W]`, PyTorch's order, or `None` if they may
+    /// differ in size.
+    pub fn image_shape(&self) -> Result<Option<[usize; 3]>> {
+        let Some(field) = self.field(Storage::Array.field_name()) else {
+            return Ok(None);
+        };
         match field.shape[..] {
-            [_, h, w, c] => Ok([c as usize, h as usize, w as usize]),
+            [_, h, w, c] => Ok(Some([c as usize, h as usize, w as usize])),
             _ => Err(Error::failed(format_args!(
                 "`image` is {:?}, not [count, H, W, C]",
                 field.shape
             ))),
+        }
+    }
+
+    /// How many channels each image has.
+    pub fn channels(&self) -> Result<usize> {
+        match self.storage()? {
+            // Image files are decoded to RGB.
+            Storage::Encoded => Ok(3),
+            storage @ (Storage::Array | Storage::Pixels) => {
+                let shape = self.field(storage.field_name()).map(|field| &field.shape);
+                let channels = shape.and_then(|shape| shape.last()).copied();
+                Ok(channels.unwrap_or(0) as usize)
+            }
         }
     }
 

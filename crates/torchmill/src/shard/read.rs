@@ -2,12 +2,13 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use super::arrays::{Arrays, range};
 use super::header::{ALIGN, MAGIC, PREFIX};
 use super::mapped::Mapped;
-use super::{DType, Field, Header, MAX_HEADER, VERSION};
+use super::pixels::Pixels;
+use super::{Field, Header, MAX_HEADER, Storage, VERSION, VERSION_OF_SIZES};
 use crate::{Context, Error, Result};
 
 /// One shard, mapped (or held in memory, where it came through a pipe).
@@ -16,16 +17,6 @@ pub struct Shard {
     header: Header,
     arrays: Arrays,
     path: PathBuf,
-}
-
-/// Where a shard's arrays are in its bytes.
-struct Arrays {
-    image: Range<usize>,
-    /// The bytes of one image.
-    image_size: usize,
-    label: Range<usize>,
-    source_end: Range<usize>,
-    source: Range<usize>,
 }
 
 impl Shard {
@@ -50,9 +41,9 @@ impl Shard {
     fn new(bytes: Bytes, path: PathBuf) -> Result<Self> {
         let header = parse(&bytes).map_err(|e| e.within(path.display()))?;
         let arrays = Arrays::of(&header).map_err(|e| e.within(path.display()))?;
-        let shard = Self { bytes, header, arrays, path };
-        shard.check_values().map_err(|e| e.within(shard.path.display()))?;
-        Ok(shard)
+        let classes = header.meta.classes.len();
+        arrays.check(&bytes, classes).map_err(|e| e.within(path.display()))?;
+        Ok(Self { bytes, header, arrays, path })
     }
 
     /// Reads the next shard of a stream, `name`d for messages, and checks it as
@@ -94,25 +85,44 @@ impl Shard {
         &self.path
     }
 
+    /// How the images are stored.
+    pub fn storage(&self) -> Storage {
+        self.arrays.storage
+    }
+
     /// Checks every array's checksum.
     pub fn verify(&self) -> Result<()> {
+        self.header.fields.iter().try_for_each(|field| self.verify_field(field))
+    }
+
+    /// Checks the checksums of all arrays but that of images with checksums of their own:
+    /// [`Shard::pixels`] checks those.
+    pub fn verify_index(&self) -> Result<()> {
         for field in &self.header.fields {
-            if crc32c::crc32c(&self.bytes[range(field)?]) != field.crc32c {
-                return Err(Error::failed(format_args!(
-                    "{}: the checksum of `{}` (at offset {}) is wrong: the file is \
-                     damaged, write it again with prep",
-                    self.path.display(),
-                    field.name,
-                    field.offset
-                )));
+            let is_images = field.name == self.storage().field_name();
+            if !is_images || self.storage() == Storage::Array {
+                self.verify_field(field)?;
             }
         }
         Ok(())
     }
 
+    fn verify_field(&self, field: &Field) -> Result<()> {
+        if crc32c::crc32c(&self.bytes[range(field)?]) == field.crc32c {
+            return Ok(());
+        }
+        Err(Error::failed(format_args!(
+            "{}: the checksum of `{}` (at offset {}) is wrong: the file is damaged, write \
+             it again with prep",
+            self.path.display(),
+            field.name,
+            field.offset
+        )))
+    }
+
     /// How many images.
     pub fn len(&self) -> usize {
-        self.arrays.label.len() / size_of::<i64>()
+        self.arrays.count()
     }
 
     /// Whether it holds no images.
@@ -120,33 +130,61 @@ impl Shard {
         self.len() == 0
     }
 
-    /// All images, `[count, H, W, C]`, as little-endian bytes.
+    /// The bytes of all images, one image after the other.
     pub fn images(&self) -> &[u8] {
-        &self.bytes[self.arrays.image.clone()]
+        &self.bytes[self.arrays.images.clone()]
     }
 
-    /// Image `i`, `[H, W, C]`, as little-endian bytes.
+    /// Image `i`'s bytes as they are stored: `[H, W, C]` little-endian elements, or an
+    /// image file.
     pub fn image(&self, i: usize) -> Result<&[u8]> {
         self.check_index(i)?;
-        let size = self.arrays.image_size;
-        Ok(&self.images()[i * size..][..size])
+        Ok(&self.images()[self.arrays.place(&self.bytes, i)])
+    }
+
+    /// Image `i`'s shape as `[C, H, W]`.
+    pub fn shape(&self, i: usize) -> Result<[usize; 3]> {
+        self.check_index(i)?;
+        Ok(self.arrays.shape(&self.bytes, i))
+    }
+
+    /// Image `i`'s pixels, decoded if the shard stores image files. Errors name the shard
+    /// and the image.
+    pub fn pixels(&self, i: usize) -> Result<Pixels<'_>> {
+        let stored = self.image(i)?;
+        let shape = self.arrays.shape(&self.bytes, i);
+        let read = || {
+            if let Some(checksum) = self.arrays.checksum(&self.bytes, i)
+                && i64::from(crc32c::crc32c(stored)) != checksum
+            {
+                return Err(Error::failed(
+                    "its checksum is wrong: the file is damaged, write it again with prep",
+                ));
+            }
+            match self.storage() {
+                Storage::Encoded => Pixels::decode(stored, shape),
+                Storage::Array | Storage::Pixels => Ok(Pixels::stored(stored, shape)),
+            }
+        };
+        read().map_err(|e| {
+            let source = self.source(i).unwrap_or_default();
+            let path = self.path.display();
+            e.within(format_args!("{path}: image {i} ({source})"))
+        })
     }
 
     /// Image `i`'s label, an index into [`Meta::classes`](super::Meta::classes).
     pub fn label(&self, i: usize) -> Result<i64> {
         self.check_index(i)?;
-        Ok(int64(&self.bytes[self.arrays.label.clone()], i))
+        Ok(self.arrays.label(&self.bytes, i))
     }
 
     /// Where image `i` came from: a path, or `data_batch_1.bin:17` for a record of a
     /// larger file.
     pub fn source(&self, i: usize) -> Result<String> {
         self.check_index(i)?;
-        let ends = &self.bytes[self.arrays.source_end.clone()];
-        let start = if i == 0 { 0 } else { int64(ends, i - 1) };
-        let end = int64(ends, i);
-        let sources = &self.bytes[self.arrays.source.clone()];
-        Ok(String::from_utf8_lossy(&sources[start as usize..end as usize]).into_owned())
+        let text = &self.bytes[self.arrays.source(&self.bytes, i)];
+        Ok(String::from_utf8_lossy(text).into_owned())
     }
 
     fn check_index(&self, i: usize) -> Result<()> {
@@ -158,98 +196,6 @@ impl Shard {
             self.path.display(),
             self.len()
         )))
-    }
-
-    /// Checks that each label has a class and each source lies in its array.
-    fn check_values(&self) -> Result<()> {
-        let classes = self.header.meta.classes.len() as i64;
-        let labels = &self.bytes[self.arrays.label.clone()];
-        let ends = &self.bytes[self.arrays.source_end.clone()];
-        let mut before = 0;
-        for i in 0..self.len() {
-            let label = int64(labels, i);
-            if !(0..classes).contains(&label) {
-                return Err(Error::failed(format_args!(
-                    "image {i} has label {label}, but there are {classes} classes"
-                )));
-            }
-            let end = int64(ends, i);
-            if end < before || end > self.arrays.source.len() as i64 {
-                return Err(Error::failed(format_args!(
-                    "the source of image {i} ends at {end}, outside its array"
-                )));
-            }
-            before = end;
-        }
-        Ok(())
-    }
-}
-
-impl Arrays {
-    /// Finds the four arrays in a header and checks their types and shapes.
-    fn of(header: &Header) -> Result<Self> {
-        let image = counted(header, "image", None, 4)?;
-        let label = counted(header, "label", Some(DType::Int64), 1)?;
-        let source_end = counted(header, "source_end", Some(DType::Int64), 1)?;
-        let source = typed(header, "source", Some(DType::Uint8))?;
-        let [channels, height, width] = header.image_shape()?;
-        let elements = [channels, height, width]
-            .iter()
-            .try_fold(image.dtype.size() as usize, |n, &d| n.checked_mul(d));
-        let Some(image_size) = elements else {
-            return Err(Error::failed("the header is damaged (the shape of `image`)"));
-        };
-        Ok(Self {
-            image: range(image)?,
-            image_size,
-            label: range(label)?,
-            source_end: range(source_end)?,
-            source: range(source)?,
-        })
-    }
-}
-
-/// The field of this name, which must have this type.
-fn typed<'a>(header: &'a Header, name: &str, dtype: Option<DType>) -> Result<&'a Field> {
-    let Some(field) = header.field(name) else {
-        return Err(Error::failed(format_args!("has no field `{name}`")));
-    };
-    if dtype.is_some_and(|expected| expected != field.dtype) {
-        return Err(Error::failed(format_args!(
-            "`{name}` is {}, which it cannot be",
-            field.dtype.name()
-        )));
-    }
-    Ok(field)
-}
-
-/// The same for a field with as many dimensions, the first of which is the number of
-/// images.
-fn counted<'a>(
-    header: &'a Header,
-    name: &str,
-    dtype: Option<DType>,
-    dimensions: usize,
-) -> Result<&'a Field> {
-    let field = typed(header, name, dtype)?;
-    if field.shape.len() == dimensions && field.shape[0] == header.count {
-        return Ok(field);
-    }
-    Err(Error::failed(format_args!(
-        "`{name}` is {:?} for {} images",
-        field.shape, header.count
-    )))
-}
-
-/// Where a field's bytes are; [`parse`] has checked that they are there.
-fn range(field: &Field) -> Result<Range<usize>> {
-    let end = field.bytes().and_then(|n| field.offset.checked_add(n));
-    match end {
-        Some(end) => Ok(field.offset as usize..end as usize),
-        None => Err(Error::failed(format_args!(
-            "the header is damaged (the shape of field `{}`)",
-            field.name
-        ))),
     }
 }
 
@@ -277,7 +223,8 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Header> {
             "is not a torchmill shard (it does not start with TMSHARD)",
         ));
     }
-    check_version(word(bytes, 8))?;
+    let version = word(bytes, 8);
+    check_version(version)?;
     let length = word(bytes, 12) as usize;
     let header = match bytes.get(PREFIX..PREFIX + length) {
         Some(header) if length <= MAX_HEADER as usize => header,
@@ -296,12 +243,17 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Header> {
         ));
     }
     let header = Header::decode(header)?;
+    if header.storage()?.version() != version {
+        return Err(Error::failed(format_args!(
+            "is damaged: its images are not stored as in version {version}"
+        )));
+    }
     check_places(&header, PREFIX + length, bytes.len() as u64)?;
     Ok(header)
 }
 
 fn check_version(version: u32) -> Result<()> {
-    if version == VERSION {
+    if (VERSION..=VERSION_OF_SIZES).contains(&version) {
         return Ok(());
     }
     let why = if version < VERSION {
@@ -310,7 +262,8 @@ fn check_version(version: u32) -> Result<()> {
         "it is from a later version of prep: update torchmill"
     };
     Err(Error::failed(format_args!(
-        "is a shard of version {version}, and this program reads version {VERSION}; {why}"
+        "is a shard of version {version}, and this program reads the versions {VERSION} \
+         and {VERSION_OF_SIZES}; {why}"
     )))
 }
 
@@ -348,9 +301,4 @@ fn check_places(header: &Header, start: usize, length: u64) -> Result<()> {
 /// The little-endian u32 at an offset within the prefix.
 fn word(bytes: &[u8], at: usize) -> u32 {
     u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
-}
-
-/// Element `i` of an array of little-endian int64.
-fn int64(array: &[u8], i: usize) -> i64 {
-    i64::from_le_bytes(array.as_chunks::<8>().0[i])
 }

@@ -3,8 +3,10 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use super::{DType, Meta, Shard, file_name};
+use super::pixels::Pixels;
+use super::{DType, Header, Meta, Shard, Storage, file_name};
 use crate::suggest::did_you_mean;
+use crate::transform::{SampleKind, SampleSpec};
 use crate::{Context, Error, Result};
 
 /// The shards of a split, in order: `train-00000-of-00005.shard` to
@@ -14,8 +16,30 @@ pub struct ShardSet {
     /// `starts[k]` is the number of images before shard `k`; one more entry holds the
     /// total.
     starts: Vec<usize>,
-    image_shape: [usize; 3],
+    format: ImageFormat,
+}
+
+/// What the images of all shards of a set have in common.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct ImageFormat {
+    storage: Storage,
     dtype: DType,
+    channels: usize,
+    /// `[C, H, W]`, or `None` if sizes differ.
+    shape: Option<[usize; 3]>,
+}
+
+impl ImageFormat {
+    fn of(header: &Header) -> Result<Self> {
+        let storage = header.storage()?;
+        let field = header.field(storage.field_name());
+        Ok(Self {
+            storage,
+            dtype: field.map_or(DType::Uint8, |field| field.dtype),
+            channels: header.channels()?,
+            shape: header.image_shape()?,
+        })
+    }
 }
 
 impl ShardSet {
@@ -32,27 +56,24 @@ impl ShardSet {
     /// pipeline, none missing.
     pub fn from_shards(shards: Vec<Shard>) -> Result<Self> {
         let first = shards.first().ok_or_else(|| Error::failed("no shards"))?;
-        let (meta, image_shape) =
-            (first.header().meta.clone(), first.header().image_shape()?);
-        let dtype = image_dtype(first);
+        let meta = first.header().meta.clone();
+        let format = ImageFormat::of(first.header())?;
         let mut starts = vec![0];
         for (i, shard) in shards.iter().enumerate() {
             let header = shard.header();
             let expected =
                 Meta { index: i as u32, shards: shards.len() as u32, ..meta.clone() };
-            if header.meta != expected
-                || header.image_shape()? != image_shape
-                || image_dtype(shard) != dtype
-            {
+            if header.meta != expected || ImageFormat::of(header)? != format {
                 return Err(Error::failed(format_args!(
-                    "{} does not belong with {}: another data set, pipeline or run of prep; write them again",
+                    "{} does not belong with {}: another data set, pipeline or run of \
+                     prep; write them again",
                     shard.path().display(),
                     first.path().display()
                 )));
             }
             starts.push(starts[i] + header.count as usize);
         }
-        Ok(Self { shards, starts, image_shape, dtype })
+        Ok(Self { shards, starts, format })
     }
 
     /// The splits that a folder has shards of, in alphabetical order.
@@ -83,14 +104,32 @@ impl ShardSet {
         &self.shards[0].header().meta
     }
 
-    /// The shape of an image as `[C, H, W]`, PyTorch's order.
-    pub fn image_shape(&self) -> [usize; 3] {
-        self.image_shape
+    /// How the images are stored.
+    pub fn storage(&self) -> Storage {
+        self.format.storage
+    }
+
+    /// The shape of the images as `[C, H, W]`, PyTorch's order, or `None` if they may
+    /// differ in size.
+    pub fn image_shape(&self) -> Option<[usize; 3]> {
+        self.format.shape
+    }
+
+    /// How many channels each image has.
+    pub fn channels(&self) -> usize {
+        self.format.channels
+    }
+
+    /// What a pipeline gets: uint8 images of the set's channels, and of its size if they
+    /// have one size.
+    pub fn spec(&self) -> SampleSpec {
+        let size = self.format.shape.map(|[_, height, width]| (height, width));
+        SampleSpec { kind: SampleKind::Image, channels: self.format.channels, size }
     }
 
     /// The type of the images' elements.
     pub fn dtype(&self) -> DType {
-        self.dtype
+        self.format.dtype
     }
 
     /// The shards.
@@ -104,10 +143,30 @@ impl ShardSet {
         self.shards.par_iter().try_for_each(Shard::verify)
     }
 
-    /// Image `i`, `[H, W, C]`, as little-endian elements of [`ShardSet::dtype`].
+    /// Checks every byte of every shard but images with checksums of their own, on all
+    /// cores. [`ShardSet::pixels`] checks those.
+    pub fn verify_index(&self) -> Result<()> {
+        use rayon::prelude::*;
+        self.shards.par_iter().try_for_each(Shard::verify_index)
+    }
+
+    /// Image `i`'s bytes as they are stored: `[H, W, C]` little-endian elements of
+    /// [`ShardSet::dtype`], or an image file.
     pub fn image(&self, i: usize) -> Result<&[u8]> {
         let (shard, at) = self.locate(i)?;
         shard.image(at)
+    }
+
+    /// Image `i`'s shape as `[C, H, W]`.
+    pub fn shape(&self, i: usize) -> Result<[usize; 3]> {
+        let (shard, at) = self.locate(i)?;
+        shard.shape(at)
+    }
+
+    /// Image `i`'s pixels, decoded if the shards store image files.
+    pub fn pixels(&self, i: usize) -> Result<Pixels<'_>> {
+        let (shard, at) = self.locate(i)?;
+        shard.pixels(at)
     }
 
     /// Image `i`'s label.
@@ -132,10 +191,6 @@ impl ShardSet {
         let k = self.starts.partition_point(|&s| s <= i) - 1;
         Ok((&self.shards[k], i - self.starts[k]))
     }
-}
-
-fn image_dtype(shard: &Shard) -> DType {
-    shard.header().field("image").map_or(DType::Uint8, |f| f.dtype)
 }
 
 /// The first shard of a split, whatever the number of shards in its name.

@@ -5,6 +5,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::Error;
 
+mod sizes;
+
 fn meta() -> Meta {
     let classes = vec!["cat".to_owned(), "dog".to_owned()];
     Meta {
@@ -22,9 +24,11 @@ fn shard(images: &[[u8; 12]], labels: &[i64], meta: &Meta) -> Vec<u8> {
     let mut out = Vec::new();
     let contents = Contents {
         meta,
-        shape: [3, 2, 2],
-        dtype: DType::Uint8,
-        images: images.as_flattened(),
+        images: Images::Array {
+            shape: [3, 2, 2],
+            dtype: DType::Uint8,
+            bytes: images.as_flattened(),
+        },
         labels,
         sources: &sources,
     };
@@ -48,7 +52,7 @@ fn what_is_written_is_read() {
     assert!(shard.image(2).is_err() && shard.label(2).is_err());
     // [count, H, W, C]
     assert_eq!(shard.header().field("image").unwrap().shape, [2, 2, 2, 3]);
-    assert_eq!(shard.header().image_shape().unwrap(), [3, 2, 2]);
+    assert_eq!(shard.header().image_shape().unwrap(), Some([3, 2, 2]));
     assert_eq!((shard.label(0).unwrap(), shard.label(1).unwrap()), (1, 0));
     assert_eq!(shard.source(1).unwrap(), "ab");
     assert_eq!(shard.header().fields.iter().filter(|f| f.offset % 64 == 0).count(), 4);
@@ -64,9 +68,7 @@ fn a_label_without_a_class_is_refused() {
 fn bytes_that_do_not_make_up_the_shape_are_refused() {
     let contents = Contents {
         meta: &meta(),
-        shape: [1, 1, 1],
-        dtype: DType::Float32,
-        images: &[0; 3],
+        images: Images::Array { shape: [1, 1, 1], dtype: DType::Float32, bytes: &[0; 3] },
         labels: &[0],
         sources: &["a".to_owned()],
     };
@@ -76,7 +78,7 @@ fn bytes_that_do_not_make_up_the_shape_are_refused() {
 
 #[test]
 fn a_shard_of_another_version_is_refused_with_what_to_do() {
-    for (version, what) in [(1_u32, "prepare the data again"), (3, "update torchmill")] {
+    for (version, what) in [(1_u32, "prepare the data again"), (4, "update torchmill")] {
         let mut bytes = shard(&[[0; 12]], &[0], &meta());
         bytes[8..12].copy_from_slice(&version.to_le_bytes());
         let error = open(&bytes).err().unwrap().to_string();

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::Path;
 
 use super::header::{ALIGN, MAGIC, MAX_HEADER, PREFIX};
-use super::{DType, Field, Header, Meta, VERSION};
+use super::{DType, Field, Header, Meta, Storage};
 use crate::atomic::AtomicFile;
 use crate::{Context, Error, Result};
 
@@ -13,40 +13,86 @@ use crate::{Context, Error, Result};
 pub struct Contents<'a> {
     /// What the images are and what was done to them.
     pub meta: &'a Meta,
-    /// The shape of an image as `[C, H, W]`.
-    pub shape: [usize; 3],
-    /// The type of the images' elements.
-    pub dtype: DType,
-    /// The images, `[count, H, W, C]`, as little-endian bytes.
-    pub images: &'a [u8],
+    /// The images.
+    pub images: Images<'a>,
     /// Each image's label, an index into [`Meta::classes`]. Their number is the count.
     pub labels: &'a [i64],
     /// Where each image came from.
     pub sources: &'a [String],
 }
 
-/// An array of a shard: its place in the header and its bytes.
+/// The images of a shard.
+#[derive(Debug, Clone, Copy)]
+pub enum Images<'a> {
+    /// Images of one shape.
+    Array {
+        /// `[C, H, W]`.
+        shape: [usize; 3],
+        /// The type of the elements.
+        dtype: DType,
+        /// `[count, H, W, C]`, as little-endian bytes.
+        bytes: &'a [u8],
+    },
+    /// The uint8 pixels of images of different sizes.
+    Pixels {
+        /// 1 or 3, the same in all images.
+        channels: usize,
+        /// The images.
+        images: &'a [StoredImage],
+    },
+    /// Image files, which are decoded to RGB when they are read.
+    Encoded(&'a [StoredImage]),
+}
+
+/// One image of a size of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredImage {
+    /// uint8 `[H, W, C]`, or an image file.
+    pub bytes: Vec<u8>,
+    /// Rows of the (decoded) image.
+    pub height: usize,
+    /// Its columns.
+    pub width: usize,
+}
+
+/// An array of a shard: its place in the header, and its bytes in one piece or several.
 struct Array<'a> {
     field: Field,
-    bytes: &'a [u8],
+    parts: Vec<&'a [u8]>,
+}
+
+impl Images<'_> {
+    fn storage(&self) -> Storage {
+        match self {
+            Self::Array { .. } => Storage::Array,
+            Self::Pixels { .. } => Storage::Pixels,
+            Self::Encoded(_) => Storage::Encoded,
+        }
+    }
 }
 
 /// Writes one shard to `out`, front to back: a file or a pipe.
 ///
-/// Fails where the parts of `contents` differ in their number of images, and when `out`
+/// Fails if the parts of `contents` differ in their number of images, and when `out`
 /// does.
 pub fn write_to(out: &mut impl Write, contents: &Contents) -> Result<()> {
-    let labels: Vec<u8> = contents.labels.iter().flat_map(|l| l.to_le_bytes()).collect();
+    let labels = int64s(contents.labels.iter().copied());
     let sources = contents.sources.concat();
-    let ends = source_ends(contents.sources);
-    let mut arrays = arrays(contents, &labels, &ends, sources.as_bytes())?;
+    let source_ends = ends(contents.sources.iter().map(String::len));
+    let index = ImageIndex::new(contents.images);
+    let count = contents.labels.len() as u64;
+    let mut arrays = image_arrays(contents.images, &index, count)?;
+    arrays.push(array("label", DType::Int64, vec![count], vec![&labels])?);
+    arrays.push(array("source_end", DType::Int64, vec![count], vec![&source_ends])?);
+    let text = sources.as_bytes();
+    arrays.push(array("source", DType::Uint8, vec![text.len() as u64], vec![text])?);
     let header = place(contents, &mut arrays)?;
 
     let mut put = |bytes: &[u8]| {
         out.write_all(bytes).map_err(|e| Error::io("cannot write the shard", e))
     };
     put(&MAGIC)?;
-    put(&VERSION.to_le_bytes())?;
+    put(&contents.images.storage().version().to_le_bytes())?;
     put(&(header.len() as u32).to_le_bytes())?;
     put(&crc32c::crc32c(&header).to_le_bytes())?;
     put(&[0; 4])?;
@@ -55,8 +101,11 @@ pub fn write_to(out: &mut impl Write, contents: &Contents) -> Result<()> {
     for array in arrays {
         let padding = array.field.offset - end;
         put(&[0; ALIGN as usize][..padding as usize])?;
-        put(array.bytes)?;
-        end = array.field.offset + array.bytes.len() as u64;
+        end = array.field.offset;
+        for part in array.parts {
+            put(part)?;
+            end += part.len() as u64;
+        }
     }
     Ok(())
 }
@@ -74,52 +123,111 @@ pub fn file_name(split: &str, index: u32, shards: u32) -> String {
     format!("{split}-{index:05}-of-{shards:05}.shard")
 }
 
-/// Where each source's text ends in the text of them all, as little-endian int64.
-fn source_ends(sources: &[String]) -> Vec<u8> {
-    let mut end = 0;
-    let mut ends = Vec::with_capacity(sources.len() * 8);
-    for source in sources {
-        end += source.len() as i64;
-        ends.extend(end.to_le_bytes());
-    }
-    ends
+/// The index of images of different sizes, each array as little-endian int64; empty for
+/// images of one size.
+#[derive(Default)]
+struct ImageIndex {
+    ends: Vec<u8>,
+    sizes: Vec<u8>,
+    checksums: Vec<u8>,
 }
 
-/// The four arrays, whose offsets are not known yet.
-fn arrays<'a>(
-    contents: &Contents<'a>,
-    labels: &'a [u8],
-    ends: &'a [u8],
-    sources: &'a [u8],
-) -> Result<[Array<'a>; 4]> {
-    let count = contents.labels.len() as u64;
-    let [channels, height, width] = contents.shape.map(|n| n as u64);
-    let images = vec![count, height, width, channels];
-    Ok([
-        array("image", contents.dtype, images, contents.images)?,
-        array("label", DType::Int64, vec![count], labels)?,
-        array("source_end", DType::Int64, vec![count], ends)?,
-        array("source", DType::Uint8, vec![sources.len() as u64], sources)?,
+impl ImageIndex {
+    fn new(images: Images) -> Self {
+        let (unit, images) = match images {
+            Images::Array { .. } => return Self::default(),
+            Images::Pixels { channels, images } => (channels.max(1), images),
+            Images::Encoded(images) => (1, images),
+        };
+        let size = |image: &StoredImage| [image.height as i64, image.width as i64];
+        let checksum = |image: &StoredImage| i64::from(crc32c::crc32c(&image.bytes));
+        Self {
+            ends: ends(images.iter().map(|image| image.bytes.len() / unit)),
+            sizes: int64s(images.iter().flat_map(size)),
+            checksums: int64s(images.iter().map(checksum)),
+        }
+    }
+}
+
+fn int64s(values: impl Iterator<Item = i64>) -> Vec<u8> {
+    values.flat_map(i64::to_le_bytes).collect()
+}
+
+/// Where each element ends if they follow one another, as little-endian int64.
+fn ends(lengths: impl Iterator<Item = usize>) -> Vec<u8> {
+    let mut end = 0;
+    int64s(lengths.map(|length| {
+        end += length as i64;
+        end
+    }))
+}
+
+/// The arrays that the images are in, whose offsets are not known yet.
+fn image_arrays<'a>(
+    images: Images<'a>,
+    index: &'a ImageIndex,
+    count: u64,
+) -> Result<Vec<Array<'a>>> {
+    let name = images.storage().field_name();
+    let (shape, images) = match images {
+        Images::Array { shape, dtype, bytes } => {
+            let [channels, height, width] = shape.map(|n| n as u64);
+            let shape = vec![count, height, width, channels];
+            return Ok(vec![array(name, dtype, shape, vec![bytes])?]);
+        }
+        Images::Pixels { channels, images } => {
+            for image in images {
+                check_pixels(image, channels)?;
+            }
+            (vec![bytes_of(images) / channels.max(1) as u64, channels as u64], images)
+        }
+        Images::Encoded(images) => (vec![bytes_of(images)], images),
+    };
+    let parts = images.iter().map(|image| &image.bytes[..]).collect();
+    Ok(vec![
+        array(name, DType::Uint8, shape, parts)?,
+        array("image_end", DType::Int64, vec![count], vec![&index.ends])?,
+        array("image_size", DType::Int64, vec![count, 2], vec![&index.sizes])?,
+        array("image_crc32c", DType::Int64, vec![count], vec![&index.checksums])?,
     ])
+}
+
+fn bytes_of(images: &[StoredImage]) -> u64 {
+    images.iter().map(|image| image.bytes.len() as u64).sum()
+}
+
+fn check_pixels(image: &StoredImage, channels: usize) -> Result<()> {
+    let StoredImage { bytes, height, width } = image;
+    if bytes.len() == height * width * channels {
+        return Ok(());
+    }
+    Err(Error::failed(format_args!(
+        "an image of [{channels}, {height}, {width}] cannot have {} bytes",
+        bytes.len()
+    )))
 }
 
 fn array<'a>(
     name: &str,
     dtype: DType,
     shape: Vec<u64>,
-    bytes: &'a [u8],
+    parts: Vec<&'a [u8]>,
 ) -> Result<Array<'a>> {
-    let crc32c = crc32c::crc32c(bytes);
+    let mut crc32c = 0;
+    let mut length = 0;
+    for part in &parts {
+        crc32c = crc32c::crc32c_append(crc32c, part);
+        length += part.len() as u64;
+    }
     let field = Field { name: name.to_owned(), dtype, shape, offset: 0, crc32c };
-    if field.bytes() != Some(bytes.len() as u64) {
+    if field.bytes() != Some(length) {
         return Err(Error::failed(format_args!(
-            "`{name}` has {} bytes, which do not make up {:?} of {}",
-            bytes.len(),
+            "`{name}` has {length} bytes, which do not make up {:?} of {}",
             field.shape,
             dtype.name()
         )));
     }
-    Ok(Array { field, bytes })
+    Ok(Array { field, parts })
 }
 
 /// Gives each array its offset and returns the encoded header.
@@ -139,7 +247,8 @@ fn place(contents: &Contents, arrays: &mut [Array]) -> Result<Vec<u8>> {
     let mut end = (PREFIX + length) as u64;
     for array in &mut *arrays {
         array.field.offset = end.next_multiple_of(ALIGN);
-        end = array.field.offset + array.bytes.len() as u64;
+        let bytes: usize = array.parts.iter().map(|part| part.len()).sum();
+        end = array.field.offset + bytes as u64;
     }
     header(arrays).encode()
 }

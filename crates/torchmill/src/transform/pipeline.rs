@@ -269,10 +269,10 @@ impl Pipeline {
         Ok(spec)
     }
 
-    /// `[C, H, W]` of the output for a uint8 image of this `[C, H, W]`. An error if a step
-    /// cannot be applied, or if the size would differ between images.
-    pub fn output_shape(&self, input: [usize; 3]) -> Result<[usize; 3]> {
-        let spec = self.output(SampleSpec::image(input))?;
+    /// `[C, H, W]` of the output for this input. An error if a step cannot be applied, or
+    /// if the size would differ between images.
+    pub fn output_shape(&self, input: SampleSpec) -> Result<[usize; 3]> {
+        let spec = self.output(input)?;
         match spec.size {
             Some((height, width)) => Ok([spec.channels, height, width]),
             None => Err(Error::usage(

@@ -166,7 +166,11 @@ fn shapes_are_known_beforehand_and_come_true() {
     ];
     for (text, shape) in cases {
         let pipeline = parsed(text);
-        assert_eq!(pipeline.output_shape([3, 20, 30]).unwrap(), shape, "{text}");
+        assert_eq!(
+            pipeline.output_shape(SampleSpec::image([3, 20, 30])).unwrap(),
+            shape,
+            "{text}"
+        );
         let filled = pipeline.with_statistics(&[0.1, 0.2, 0.3], &[1.0, 2.0, 3.0]);
         let out = filled.apply(photo(20, 30), &mut rng(1, 2, 3)).unwrap();
         assert_eq!(out.shape(), shape, "{text}");
@@ -185,10 +189,14 @@ fn what_cannot_be_is_refused_before_and_during() {
         "Resize((32768, 32768))",
     ] {
         let pipeline = parsed(text);
-        assert!(pipeline.output_shape([3, 20, 30]).is_err(), "{text}");
+        assert!(pipeline.output_shape(SampleSpec::image([3, 20, 30])).is_err(), "{text}");
         assert!(pipeline.apply(photo(20, 30), &mut rng(0, 0, 0)).is_err(), "{text}");
     }
-    assert!(parsed("RandomApply([Resize(8)])").output_shape([3, 20, 30]).is_err());
+    assert!(
+        parsed("RandomApply([Resize(8)])")
+            .output_shape(SampleSpec::image([3, 20, 30]))
+            .is_err()
+    );
     let short =
         Sample::Image(Image { width: 4, height: 4, channels: 3, pixels: vec![0; 47] });
     assert!(parsed("ToTensor").apply(short, &mut rng(0, 0, 0)).is_err());
