@@ -10,6 +10,10 @@ use super::{Dataset, Sample};
 use crate::pixels::Layout;
 use crate::{Result, interrupt};
 
+/// How many samples a thread hashes before it looks for other work: a small one takes a
+/// few microseconds.
+const SAMPLES_A_TASK: usize = 16;
+
 /// The first half of the SHA-256 of a sample's bytes: those of an image file, or a
 /// record's shape and pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -32,7 +36,7 @@ impl Dataset {
             }
         };
         let hashes: Vec<Result<Option<ContentHash>>> =
-            samples.par_iter().map(hash).collect();
+            samples.par_iter().with_min_len(SAMPLES_A_TASK).map(hash).collect();
         // The first error in order, whichever thread came first.
         hashes.into_iter().collect()
     }
