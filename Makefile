@@ -43,10 +43,12 @@ scalars: ## Write the run's metrics for TensorBoard
 tensorboard: ## Show all runs in TensorBoard, live, until Ctrl-C
 
 ##@ The programs
-.PHONY: build install uninstall libtorch codecs doc
+.PHONY: build install uninstall wheel dist libtorch codecs doc
 build: ## Build the programs                         → target/release
 install: ## Install them for use in any folder         → PREFIX/bin
 uninstall: ## Remove what install installed
+wheel: ## Pack them as a Python wheel, for `pip install` next to PyTorch → dist
+dist: ## Pack them with libtorch and an install script → dist
 libtorch: ## Install libtorch for this project          → .libtorch
 codecs: ## Install the image codecs for this project  → .codecs
 doc: ## Build the documentation of the crates      → target/doc
@@ -380,6 +382,13 @@ uninstall:
 			$(call quote,$(FISHDIR))/$$program.fish; \
 	done
 	rm -rf $(call quote,$(LIBDIR)) $(call quote,$(LIBEXECDIR)) $(call quote,$(CODECSDIR))
+
+wheel: build
+	$(THE_PYTHON) scripts/package wheel --programs $(RELEASE) --codecs $(call quote,$(CODECS)) --output dist
+
+dist: build
+	$(THE_PYTHON) scripts/package tarball --programs $(RELEASE) --codecs $(call quote,$(CODECS)) \
+		--libtorch $(call quote,$(patsubst %/lib,%,$(LIBTORCH_LIB))) --output dist
 
 # --- Development ------------------------------------------------------------------------
 # Only tests and measurements use Python, in virtual environments of this project.

@@ -17,6 +17,7 @@ mod install;
 mod interop;
 mod job;
 mod makefile;
+mod package;
 mod pipeline;
 mod signals;
 mod start;

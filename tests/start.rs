@@ -2,6 +2,7 @@
 //! half, is missing.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -119,4 +120,24 @@ fn rename_within(file: &Path, text: &str) {
         bytes[at + 1..at + text.len()].fill(b'-');
     }
     fs::write(file, bytes).unwrap();
+}
+
+#[test]
+fn threads_that_wait_sleep_soon_unless_the_user_says_otherwise() {
+    for (name, argument) in [("train", "--summary"), ("evaluate", A_FILE)] {
+        let (_sandbox, path) = alone(name);
+        let half = path.with_file_name(format!("{name}-torch"));
+        fs::write(&half, "#!/bin/sh\necho \"$GOMP_SPINCOUNT,$OMP_WAIT_POLICY\"\n")
+            .unwrap();
+        fs::set_permissions(&half, fs::Permissions::from_mode(0o755)).unwrap();
+        let said = |variables: &[(&str, &str)]| {
+            let mut command = Command::new(&path);
+            command.arg(argument).env("LD_LIBRARY_PATH", libtorch().join("lib"));
+            command.env_remove("GOMP_SPINCOUNT").env_remove("OMP_WAIT_POLICY");
+            ok(command.envs(variables.iter().copied())).stdout
+        };
+        assert_eq!(said(&[]), "20000,\n");
+        assert_eq!(said(&[("GOMP_SPINCOUNT", "7")]), "7,\n");
+        assert_eq!(said(&[("OMP_WAIT_POLICY", "active")]), ",active\n");
+    }
 }

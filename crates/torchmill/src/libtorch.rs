@@ -25,11 +25,18 @@ const INSTALLED_HALVES: &str = "../libexec/torchmill";
 /// The same libtorch, seen from the programs' folder.
 const INSTALLED_LIBTORCH: &str = "../lib/torchmill";
 
+/// How often libgomp's threads look for work before they sleep. Its default of 300,000 is
+/// for an idle machine: on a busy one the threads spin while the one that they wait for is
+/// not running, and training takes up to ten times as long. docs/speed.md has the figures.
+const SPIN_COUNT: &str = "20000";
+
 /// `--version`'s text: this workspace's version, the libtorch it is for, and whether that
 /// and CUDA's half of it are installed. `built_with` is the folder of the libtorch that
 /// the program was built with.
 pub fn version(built_with: Option<&str>) -> &'static str {
-    match find(&places(built_with)) {
+    let places = places(built_with);
+    match find(&places) {
+        Some(folder) if pythons().contains(folder) => of_python(folder),
         Some(folder) if folder.join(library("torch_cuda")).exists() => {
             concat!(env!("CARGO_PKG_VERSION"), ", libtorch 2.11.0 with CUDA")
         }
@@ -45,13 +52,25 @@ pub fn become_half(name: &str, built_with: Option<&str>) -> Result<()> {
         .map_err(|e| Error::io(format_args!("cannot find {name} itself"), e))?;
     let half = half_of(&own, name)?;
     let places = places(built_with);
-    if find(&places).is_none() {
+    let Some(libtorch) = find(&places) else {
         return Err(missing(&places));
-    }
+    };
     let mut arguments = env::args_os();
     let mut command = Command::new(&half);
     // By its own name it would be another program in messages and in run.jsonl.
     command.arg0(arguments.next().unwrap_or_else(|| name.into())).args(arguments);
+    if pythons().contains(libtorch) {
+        // The loader does not look there by itself: the folder's name has Python's version.
+        let given = env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
+        let folders = [libtorch.clone()].into_iter().chain(env::split_paths(&given));
+        if let Ok(folders) = env::join_paths(folders) {
+            command.env("LD_LIBRARY_PATH", folders);
+        }
+    }
+    if env::var_os("OMP_WAIT_POLICY").is_none() && env::var_os("GOMP_SPINCOUNT").is_none()
+    {
+        command.env("GOMP_SPINCOUNT", SPIN_COUNT);
+    }
     Err(Error::io(format_args!("cannot run {}", half.display()), command.exec()))
 }
 
@@ -79,7 +98,60 @@ fn places(built_with: Option<&str>) -> Vec<PathBuf> {
     let installed = env::current_exe()
         .ok()
         .and_then(|own| Some(own.parent()?.join(INSTALLED_LIBTORCH)));
-    given.chain(installed).chain(built_with.map(PathBuf::from)).collect()
+    given.chain(installed).chain(pythons()).chain(built_with.map(PathBuf::from)).collect()
+}
+
+/// The libraries of each PyTorch that pip installed under the prefix of this program, as a
+/// wheel's programs lie next to it: `../lib/python3.12/site-packages/torch/lib`.
+fn pythons() -> Vec<PathBuf> {
+    let own = env::current_exe().ok();
+    let prefix = own.as_deref().and_then(Path::parent).and_then(Path::parent);
+    prefix.map(pythons_under).unwrap_or_default()
+}
+
+fn pythons_under(prefix: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for lib in ["lib", "lib64"] {
+        // A folder that cannot be read holds no libtorch that could be loaded.
+        let Ok(entries) = prefix.join(lib).read_dir() else { continue };
+        for python in entries.flatten() {
+            if !python.file_name().to_string_lossy().starts_with("python3") {
+                continue;
+            }
+            for packages in ["site-packages", "dist-packages"] {
+                let folder = python.path().join(packages).join("torch/lib");
+                if python_version(&folder).is_some_and(|v| is_compatible(&v)) {
+                    found.push(folder);
+                }
+            }
+        }
+    }
+    // The folder's own order is by chance.
+    found.sort();
+    found
+}
+
+/// The version of the PyTorch that has its libraries in this folder: `2.11.0+cu130`.
+fn python_version(libraries: &Path) -> Option<String> {
+    let text = std::fs::read_to_string(libraries.parent()?.join("version.py")).ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("__version__"))?;
+    line.split(['\'', '"']).nth(1).map(str::to_owned)
+}
+
+/// Whether a version differs from [`VERSION`] only in what comes after the minor number.
+fn is_compatible(version: &str) -> bool {
+    let minor = |version: &str| version.split('.').take(2).map(str::to_owned).collect();
+    let own: Vec<String> = minor(VERSION);
+    let theirs: Vec<String> = minor(version);
+    own == theirs
+}
+
+/// `--version`'s text with Python's libtorch. It is made once, for a text that clap keeps.
+fn of_python(folder: &Path) -> &'static str {
+    let version = python_version(folder).unwrap_or_else(|| VERSION.to_owned());
+    let package = folder.parent().unwrap_or(folder).display();
+    let own = env!("CARGO_PKG_VERSION");
+    Box::leak(format!("{own}, libtorch {version} in {package}").into_boxed_str())
 }
 
 /// The first of these folders that holds libtorch.
@@ -128,6 +200,28 @@ mod tests {
         fs::write(places[2].join(library("torch_cpu")), "").unwrap();
         fs::write(places[1].join(library("torch_cpu")), "").unwrap();
         assert_eq!(find(&places), Some(&places[1]));
+    }
+
+    #[test]
+    fn a_pytorch_of_this_version_under_the_same_prefix_is_found() {
+        let prefix = tempfile::tempdir().unwrap();
+        let install = |python: &str, version: &str| {
+            let torch = prefix.path().join(python).join("torch");
+            fs::create_dir_all(torch.join("lib")).unwrap();
+            let text =
+                format!("__all__ = []\n__version__ = '{version}'\ndebug = False\n");
+            fs::write(torch.join("version.py"), text).unwrap();
+            torch.join("lib")
+        };
+        assert_eq!(pythons_under(prefix.path()), Vec::<PathBuf>::new());
+        install("lib/python3.10/site-packages", "2.12.0");
+        install("lib/ruby/site-packages", "2.11.0");
+        let found = [
+            install("lib/python3.12/site-packages", "2.11.0+cu130"),
+            install("lib64/python3.11/dist-packages", "2.11.1"),
+        ];
+        assert_eq!(pythons_under(prefix.path()), found);
+        assert!(of_python(&found[0]).contains("libtorch 2.11.0+cu130 in "));
     }
 
     #[test]
