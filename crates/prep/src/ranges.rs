@@ -1,0 +1,63 @@
+//! Dividing images into files, and files into chunks.
+
+use std::ops::Range;
+
+/// The most bytes of pixels that are baked and written at a time if a file is written in
+/// several chunks.
+const CHUNK_BYTES: u64 = 8 << 20;
+/// The most images of such a chunk.
+const CHUNK_IMAGES: u64 = 4096;
+
+/// Divides a file's images of `bytes` each into chunks.
+pub fn chunks(range: &Range<usize>, bytes: usize) -> Vec<Range<usize>> {
+    smaller(range, bytes, CHUNK_BYTES, CHUNK_IMAGES)
+}
+
+/// Divides `count` images of `bytes` each into even ranges of at most `limit` bytes, at
+/// least one image each.
+pub fn files(count: usize, bytes: usize, limit: u64) -> Vec<Range<usize>> {
+    even(count, (limit / (bytes as u64).max(1)).max(1))
+}
+
+/// Divides `count` images into even ranges of at most `most`.
+fn even(count: usize, most: u64) -> Vec<Range<usize>> {
+    let parts = (count as u64).div_ceil(most).max(1);
+    let start = |i: u64| (u128::from(i) * count as u128 / u128::from(parts)) as usize;
+    (0..parts).map(|i| start(i)..start(i + 1)).collect()
+}
+
+/// Divides a range into smaller ones of at most `limit` bytes and `most` images, at least
+/// one image each.
+pub fn smaller(
+    range: &Range<usize>,
+    bytes: usize,
+    limit: u64,
+    most: u64,
+) -> Vec<Range<usize>> {
+    let most = (limit / (bytes as u64).max(1)).clamp(1, most.max(1));
+    let parts = even(range.len(), most).into_iter();
+    parts.map(|part| range.start + part.start..range.start + part.end).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_even_and_none_is_too_large() {
+        let cifar = files(50_000, 3072, 32 << 20);
+        assert_eq!(
+            cifar.iter().map(ExactSizeIterator::len).collect::<Vec<_>>(),
+            [10_000; 5]
+        );
+        assert_eq!(files(10, 100, 300), [0..2, 2..5, 5..7, 7..10]);
+        assert_eq!(files(3, 1000, 1), [0..1, 1..2, 2..3]);
+        assert_eq!(files(3, 1, 1000).len(), 1);
+    }
+
+    #[test]
+    fn smaller_ranges_are_of_the_same_images() {
+        assert_eq!(smaller(&(10..20), 100, 400, 99), [10..13, 13..16, 16..20]);
+        assert_eq!(smaller(&(0..5), 0, 400, 3), [0..2, 2..5]);
+    }
+}
