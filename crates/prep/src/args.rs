@@ -9,6 +9,7 @@ use torchmill::dataset::{Extensions, SplitDirs};
 use torchmill::shard::DType;
 
 use crate::format::{self, TarImage};
+use crate::storage::Store;
 
 const EXAMPLES: &str = "Examples:
   prep data/raw/cifar10 -o data/shards/cifar10
@@ -126,11 +127,14 @@ pub struct Output {
     /// The most bytes of pixels in a file
     #[arg(long, value_name = "SIZE", default_value = "32MiB", value_parser = size)]
     pub shard_size: u64,
+    /// Stored as: auto, encoded, pixels
+    #[arg(long, value_name = "KIND", value_enum, default_value_t = Store::Auto, hide_possible_values = true)]
+    pub store: Store,
     /// Write only part I of N of the files (1/N to N/N)
     #[arg(long, value_name = "I/N", value_parser = part)]
     pub part: Option<Part>,
-    /// How a tar holds images
-    #[arg(long, value_name = "KIND", value_enum, default_value_t = TarImage::Png)]
+    /// Images in a tar: png, jpg, npy
+    #[arg(long, value_name = "KIND", value_enum, default_value_t = TarImage::Png, hide_possible_values = true)]
     pub tar_image: TarImage,
 }
 

@@ -9,8 +9,8 @@ use rayon::prelude::*;
 use torchmill::Result;
 use torchmill::parallel::{self, Stop};
 use torchmill::pixels::LevelTables;
-use torchmill::shard::DType;
-use torchmill::transform::{Pipeline, Sample};
+use torchmill::shard::{DType, Storage, StoredImage};
+use torchmill::transform::{Image, Pipeline, Sample, SampleSpec};
 
 use crate::elements::{ElementTables, overflows};
 use crate::format::{Chunk, Encode, Format, Images};
@@ -49,6 +49,9 @@ pub fn in_order(
         let buffer = buffers.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let buffer = buffer.unwrap_or_else(Vec::new);
         let chunk = match format.images() {
+            Images::Array(_) if job.storage != Storage::Array => {
+                store_all(job, range.clone(), stop)?
+            }
             Images::Array(_) => bake_all(job, range.clone(), buffer, stop)?,
             Images::Encoded(encoder) => encode_all(job, encoder, range.clone(), stop)?,
         };
@@ -110,7 +113,54 @@ fn bake_all(
         let mut kept = kept.iter();
         indices.retain(|_| kept.next() == Some(&true));
     }
-    Ok(Chunk { labels: labels(job, &indices), indices, pixels, encoded: Vec::new() })
+    Ok(Chunk { pixels, ..chunk(job, indices) })
+}
+
+/// Makes the images of `range`, which may differ in size, on all cores. `stop` is checked
+/// before each image.
+fn store_all(job: &Job, range: Range<usize>, stop: &Stop) -> Result<Chunk> {
+    let store = |i: usize| {
+        stop.check()?;
+        job.unless_bad(i, store(job, i))
+    };
+    let stored: Vec<Result<Option<StoredImage>>> =
+        range.clone().into_par_iter().map(store).collect();
+    let mut indices = Vec::with_capacity(range.len());
+    let mut images = Vec::with_capacity(range.len());
+    for (i, image) in range.zip(stored) {
+        if let Some(image) = image? {
+            indices.push(i);
+            images.push(image);
+        }
+    }
+    Ok(Chunk { stored: images, ..chunk(job, indices) })
+}
+
+/// Image `i` as a shard stores it. Fails if train could not apply the deferred steps.
+fn store(job: &Job, i: usize) -> Result<StoredImage, Failure> {
+    let (bytes, [channels, height, width]) = if job.storage == Storage::Encoded {
+        let (file, image) = job.file(i)?;
+        (file, [image.channels, image.height, image.width])
+    } else {
+        let Image { width, height, channels, pixels } = job.bake(i)?.into_image()?;
+        (pixels, [channels, height, width])
+    };
+    let deferred = &job.pipeline.deferred;
+    deferred.output(SampleSpec::image([channels, height, width])).map_err(|e| {
+        e.within(format_args!("{deferred} (left to train)")).within(job.location(i))
+    })?;
+    Ok(StoredImage { bytes, height, width })
+}
+
+/// A chunk of these images, without their bytes.
+fn chunk(job: &Job, indices: Vec<usize>) -> Chunk {
+    Chunk {
+        labels: indices.iter().map(|&i| job.label(i)).collect(),
+        indices,
+        pixels: Vec::new(),
+        encoded: Vec::new(),
+        stored: Vec::new(),
+    }
 }
 
 /// Encodes the images of `range` one by one, on this thread. `stop` is checked before
@@ -130,11 +180,7 @@ fn encode_all(
             encoded.push(image);
         }
     }
-    Ok(Chunk { labels: labels(job, &indices), indices, pixels: Vec::new(), encoded })
-}
-
-fn labels(job: &Job, indices: &[usize]) -> Vec<i64> {
-    indices.iter().map(|&i| job.label(i)).collect()
+    Ok(Chunk { encoded, ..chunk(job, indices) })
 }
 
 /// Bakes image `i` as for writing it, to see whether it can be read.

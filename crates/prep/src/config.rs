@@ -10,6 +10,7 @@ use crate::args::{Args, Duplicates, Part};
 use crate::file_names;
 use crate::format::{self, Format};
 use crate::pipelines::Pipelines;
+use crate::storage::Store;
 
 /// What the program is to do.
 pub enum Command {
@@ -82,7 +83,9 @@ pub struct Config {
     pub dtype: DType,
     /// The format of the files.
     pub format: Box<dyn Format>,
-    /// The most bytes of pixels in a file.
+    /// How shards store images of different sizes.
+    pub store: Store,
+    /// The most bytes of images in a file.
     pub shard_size: u64,
     /// The part of the files to write, if it is not all.
     pub part: Option<Part>,
@@ -145,6 +148,7 @@ impl Config {
             augment: augment.map_err(|_| Error::usage("--augment is too large"))?,
             dtype: pipeline.dtype.dtype(),
             format: format::new(&output.format, output.tar_image),
+            store: output.store,
             shard_size: output.shard_size,
             part: output.part,
             preview: args.preview,
@@ -156,6 +160,7 @@ impl Config {
     /// Refuses options that do not fit together.
     fn check(&self) -> Result<()> {
         self.format.check_dtype(self.dtype)?;
+        self.store.check(self)?;
         if let Some(path) = self.preview.as_deref().filter(|path| !is_stdout(path)) {
             let is_png = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("png"));
             if !is_png {

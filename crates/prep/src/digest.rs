@@ -28,7 +28,7 @@ pub fn of(job: &Job, format: &dyn Format, files: usize, contents: &Contents) -> 
     hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn settings(job: &Job, format: &dyn Format, files: usize) -> [String; 11] {
+fn settings(job: &Job, format: &dyn Format, files: usize) -> [String; 12] {
     // The seed matters only if something random is baked: which images the seed chose is
     // hashed with the images.
     let seed =
@@ -39,6 +39,7 @@ fn settings(job: &Job, format: &dyn Format, files: usize) -> [String; 11] {
         job.pipeline.whole.to_string(),
         job.pipeline.baked.to_string(),
         job.dtype.name().to_owned(),
+        format!("{} {}", job.storage.field_name(), job.storage.version()),
         format.settings(),
         files.to_string(),
         job.copies.to_string(),

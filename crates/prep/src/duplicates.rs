@@ -102,13 +102,16 @@ fn find(set: &Dataset, contents: &Contents) -> Found {
         let mut is_repeated = vec![false; samples.len()];
         for (i, (sample, content)) in samples.iter().zip(&contents[&split]).enumerate() {
             let Some(content) = content else { continue };
-            let Some(before) = first.get(content) else {
-                first.insert(*content, First { split: split.clone(), sample: *sample });
+            let Some(before) = first.get(&content.hash) else {
+                first.insert(
+                    content.hash,
+                    First { split: split.clone(), sample: *sample },
+                );
                 continue;
             };
             is_repeated[i] = true;
             if before.sample.label != sample.label {
-                found.two_labels.insert(*content);
+                found.two_labels.insert(content.hash);
             }
             found.add(set, &split, *sample, before);
         }
@@ -189,19 +192,19 @@ impl Found {
 
 fn leave_out(set: &mut Dataset, contents: &mut Contents, found: &Found) {
     for (split, samples) in &mut set.splits {
-        let (Some(hashes), Some(repeated)) =
+        let (Some(contents), Some(repeated)) =
             (contents.get_mut(split), found.repeated.get(split))
         else {
             continue;
         };
-        let mut kept = Vec::with_capacity(hashes.len());
-        for (hash, is_repeated) in hashes.iter().zip(repeated) {
+        let mut kept = Vec::with_capacity(contents.len());
+        for (content, is_repeated) in contents.iter().zip(repeated) {
             let has_two_labels =
-                hash.is_some_and(|hash| found.two_labels.contains(&hash));
+                content.is_some_and(|content| found.two_labels.contains(&content.hash));
             kept.push(!is_repeated && !has_two_labels);
         }
         retain(samples, &kept);
-        retain(hashes, &kept);
+        retain(contents, &kept);
     }
 }
 

@@ -12,7 +12,7 @@ mod tar;
 use std::io::{self, Write};
 
 use torchmill::pixels::Layout;
-use torchmill::shard::{DType, Meta};
+use torchmill::shard::{DType, Meta, StoredImage};
 use torchmill::{Error, Result};
 
 use crate::job::{Failure, Job};
@@ -131,6 +131,8 @@ pub struct Chunk {
     pub pixels: Vec<u8>,
     /// Each image's bytes, if images are encoded one by one.
     pub encoded: Vec<Vec<u8>>,
+    /// The images of a shard of images of different sizes.
+    pub stored: Vec<StoredImage>,
 }
 
 /// The names of the formats.

@@ -1,17 +1,20 @@
 //! The images of one split and how they are baked.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use torchmill::dataset::decode::{self, Decoded};
 use torchmill::dataset::{self, Dataset};
 use torchmill::pixels::Layout;
-use torchmill::shard::DType;
+use torchmill::shard::{DType, Storage};
 use torchmill::transform::{self, Image, Pipeline, Sample};
 use torchmill::{Error, Result};
 
 use crate::elements::{overflows, write_elements};
 use crate::pipelines::SplitPipeline;
+use crate::ranges;
 
 /// The images of one split and what is done with them.
 pub struct Job<'a> {
@@ -31,6 +34,13 @@ pub struct Job<'a> {
     pub layout: Layout,
     /// Whether all images must have one shape.
     pub needs_equal_sizes: bool,
+    /// How shards store the images.
+    pub storage: Storage,
+    /// The bytes that each sample takes in a shard, if the shard stores images of
+    /// different sizes.
+    pub stored_bytes: Vec<u64>,
+    /// The name of the files' format.
+    pub format: &'static str,
     /// Seeds what is drawn at random.
     pub seed: u64,
     /// The shape of the first image, `[C, H, W]`.
@@ -84,6 +94,15 @@ impl Job<'_> {
         self.shape.iter().product::<usize>() * self.dtype.size() as usize
     }
 
+    /// The images of each file, of at most `limit` bytes of images.
+    pub fn files(&self, limit: u64) -> Vec<Range<usize>> {
+        if self.storage == Storage::Array {
+            return ranges::files(self.len(), self.image_bytes(), limit);
+        }
+        let sizes = (0..self.len()).map(|i| self.stored_bytes[i % self.samples.len()]);
+        ranges::files_of_sizes(sizes, limit)
+    }
+
     /// Image `i`'s sample: all images once, then all of them again for each further copy.
     pub fn sample(&self, i: usize) -> dataset::Sample {
         self.samples[i % self.samples.len()]
@@ -102,6 +121,27 @@ impl Job<'_> {
     /// Reads image `i` as it is before the pipeline.
     pub fn image(&self, i: usize) -> Result<Image, Failure> {
         let decoded = self.set.decode(self.sample(i)).map_err(Failure::Bad)?;
+        self.accept(i, decoded)
+    }
+
+    /// Reads image `i`'s file, and decodes it.
+    pub fn file(&self, i: usize) -> Result<(Vec<u8>, Image), Failure> {
+        let Some(bytes) = self.set.encoded(self.sample(i)) else {
+            return Err(Failure::Other(Error::failed(format_args!(
+                "{}: is not an image file",
+                self.location(i)
+            ))));
+        };
+        let bytes = bytes.map_err(Failure::Bad)?;
+        let decoded = decode::decode(&bytes)
+            .map_err(|e| Failure::Bad(e.within(self.location(i))))?;
+        let image = self.accept(i, decoded)?;
+        Ok((bytes, image))
+    }
+
+    /// The image that a file was decoded to. Notes the decoder's warning, which makes the
+    /// image bad with `--strict`.
+    fn accept(&self, i: usize, decoded: Decoded) -> Result<Image, Failure> {
         let Some(warning) = decoded.warning else { return Ok(decoded.image) };
         if self.strict {
             return Err(Failure::Bad(Error::failed(format_args!(
@@ -159,10 +199,14 @@ impl Job<'_> {
             return Ok(());
         }
         let [_, height, width] = self.shape;
+        let other_formats = match self.format {
+            "shard" => "",
+            _ => "; shards and tars can hold images of different sizes",
+        };
         Err(Error::failed(format_args!(
             "{}: is {shape:?} ([channels, height, width]) after the pipeline, but {} is \
              {:?}, and all must be of one size: put Resize(({height}, {width})), or \
-             Resize({height}) | CenterCrop({height}), into the pipeline",
+             Resize({height}) | CenterCrop({height}), into the pipeline{other_formats}",
             self.location(i),
             self.first,
             self.shape

@@ -25,6 +25,7 @@ mod sidecar;
 mod stale;
 mod statistics;
 mod stats;
+mod storage;
 mod stream;
 
 use std::process::ExitCode;
@@ -54,7 +55,7 @@ fn prepare(config: &Config) -> Result<()> {
     let mut set = input::open(config)?;
     config.check_outputs(&set)?;
     let contents = read_contents(&mut set, config)?;
-    let mut jobs = plan::jobs(&set, config)?;
+    let mut jobs = plan::jobs(&set, &contents, config)?;
     if let Some(path) = &config.preview {
         preview::write(path, &mut jobs, config)?;
     }

@@ -6,17 +6,23 @@ use std::sync::atomic::AtomicBool;
 
 use torchmill::dataset::Dataset;
 use torchmill::pixels::Layout;
-use torchmill::shard::DType;
+use torchmill::shard::{DType, Storage};
 use torchmill::{Error, Result, progress};
 
 use crate::config::Config;
+use crate::contents::Contents;
 use crate::format::Images;
-use crate::input;
 use crate::job::Job;
 use crate::pipelines::SplitPipeline;
+use crate::{input, storage};
 
-/// A job for each split to write. Its first image is baked to learn the shape.
-pub fn jobs<'a>(set: &'a Dataset, config: &Config) -> Result<Vec<Job<'a>>> {
+/// A job for each split to write. Its first image is baked to learn the shape. `contents`
+/// is empty if nothing is written that depends on it.
+pub fn jobs<'a>(
+    set: &'a Dataset,
+    contents: &Contents,
+    config: &Config,
+) -> Result<Vec<Job<'a>>> {
     let splits = input::splits(set, &config.splits)?;
     let has_train = splits.iter().any(|split| split == "train");
     if config.augment.is_some() && !has_train {
@@ -29,10 +35,15 @@ pub fn jobs<'a>(set: &'a Dataset, config: &Config) -> Result<Vec<Job<'a>>> {
             progress::note(format_args!("note: {warning}"));
         }
     }
-    splits.iter().map(|split| job(set, split, config)).collect()
+    splits.iter().map(|split| job(set, split, contents, config)).collect()
 }
 
-fn job<'a>(set: &'a Dataset, split: &str, config: &Config) -> Result<Job<'a>> {
+fn job<'a>(
+    set: &'a Dataset,
+    split: &str,
+    contents: &Contents,
+    config: &Config,
+) -> Result<Job<'a>> {
     // Drawn copies are for training.
     let augment = config.augment.filter(|_| split == "train");
     let pipeline = config
@@ -54,6 +65,11 @@ fn job<'a>(set: &'a Dataset, split: &str, config: &Config) -> Result<Job<'a>> {
     };
     if config.format.has_pixels() {
         learn_shape(&mut job)?;
+    }
+    if config.format.describes_itself()
+        && let Some(contents) = contents.get(split)
+    {
+        storage::decide(&mut job, config.store, contents).map_err(|e| e.within(split))?;
     }
     Ok(job)
 }
@@ -83,6 +99,9 @@ fn new_job<'a>(
         dtype: DType::Uint8,
         layout: Layout::ChannelsLast,
         needs_equal_sizes: true,
+        storage: Storage::Array,
+        stored_bytes: Vec::new(),
+        format: config.format.name(),
         seed: config.seed,
         shape: [0; 3],
         first: String::new(),

@@ -13,7 +13,7 @@ use crate::contents::Contents;
 use crate::format::Format;
 use crate::job::Job;
 use crate::sidecar::Sidecar;
-use crate::{bake, digest, file_names, ranges};
+use crate::{bake, digest, file_names};
 
 /// The files of a job.
 pub struct Planned {
@@ -36,7 +36,7 @@ pub fn files(
 ) -> Result<Vec<Planned>> {
     let mut all = Vec::new();
     for job in jobs {
-        let ranges = ranges::files(job.len(), job.image_bytes(), config.shard_size);
+        let ranges = job.files(config.shard_size);
         let ours = config.part.map_or(0..ranges.len(), |part| part.share(ranges.len()));
         let digest = digest::of(job, config.format.as_ref(), ranges.len(), contents);
         let mut planned = Planned { ranges, ours, done: None, digest };

@@ -19,6 +19,26 @@ pub fn files(count: usize, bytes: usize, limit: u64) -> Vec<Range<usize>> {
     even(count, (limit / (bytes as u64).max(1)).max(1))
 }
 
+/// Divides images of these sizes in bytes into ranges of at most `limit` bytes, at least
+/// one image each.
+pub fn files_of_sizes(sizes: impl Iterator<Item = u64>, limit: u64) -> Vec<Range<usize>> {
+    let mut files = Vec::new();
+    let mut start = 0;
+    let mut bytes = 0;
+    let mut count = 0;
+    for (i, size) in sizes.enumerate() {
+        if i > start && bytes + size > limit {
+            files.push(start..i);
+            start = i;
+            bytes = 0;
+        }
+        bytes += size;
+        count = i + 1;
+    }
+    files.push(start..count);
+    files
+}
+
 /// Divides `count` images into even ranges of at most `most`.
 fn even(count: usize, most: u64) -> Vec<Range<usize>> {
     let parts = (count as u64).div_ceil(most).max(1);
@@ -53,6 +73,14 @@ mod tests {
         assert_eq!(files(10, 100, 300), [0..2, 2..5, 5..7, 7..10]);
         assert_eq!(files(3, 1000, 1), [0..1, 1..2, 2..3]);
         assert_eq!(files(3, 1, 1000).len(), 1);
+    }
+
+    #[test]
+    fn files_of_different_sizes_are_filled_in_order() {
+        let files = |sizes: &[u64]| files_of_sizes(sizes.iter().copied(), 100);
+        assert_eq!(files(&[40, 60, 1, 200, 5]), [0..2, 2..3, 3..4, 4..5]);
+        assert_eq!(files(&[101]).len(), 1);
+        assert_eq!(files(&[]), [0..0]);
     }
 
     #[test]

@@ -20,7 +20,7 @@ pub fn write(jobs: &mut [Job], contents: &Contents, config: &Config) -> Result<(
         ));
     }
     let job = only(jobs)?;
-    let files = ranges::files(job.len(), job.image_bytes(), config.shard_size);
+    let files = job.files(config.shard_size);
     // Only shards hold a digest.
     let digest = if format.describes_itself() {
         digest::of(job, format, files.len(), contents)

@@ -33,7 +33,7 @@ use std::path::{Path, PathBuf};
 
 pub use class_names::composed;
 pub use detect::{Detected, detect};
-pub use digest::ContentHash;
+pub use digest::{Content, ContentHash};
 pub use image_folder::{images_below, is_image_name};
 pub use list::PathReader;
 pub use manifest::Manifest;

@@ -4,7 +4,7 @@ use std::io::Write;
 
 use torchmill::Result;
 use torchmill::pixels::Layout;
-use torchmill::shard::{self, Contents, Meta};
+use torchmill::shard::{self, Contents, Meta, Storage};
 
 use super::{Chunk, Format, Images};
 use crate::job::Job;
@@ -30,8 +30,15 @@ impl Format for Shard {
         true
     }
 
-    fn settings(&self) -> String {
-        format!("{NAME} {}", shard::VERSION)
+    fn shown(&self, job: &Job) -> String {
+        let [channels, height, width] = job.shape;
+        match job.storage {
+            Storage::Array => {
+                format!("of [{channels}, {height}, {width}] {}", job.dtype.name())
+            }
+            Storage::Pixels => "of different sizes, as pixels".to_owned(),
+            Storage::Encoded => "of different sizes, as image files".to_owned(),
+        }
     }
 
     fn write(
@@ -43,16 +50,19 @@ impl Format for Shard {
     ) -> Result<()> {
         let source = |&i: &usize| job.set.source(job.sample(i));
         let sources: Vec<String> = chunk.indices.iter().map(source).collect();
-        let contents = Contents {
-            meta: &meta(),
-            images: shard::Images::Array {
+        let images = match job.storage {
+            Storage::Array => shard::Images::Array {
                 shape: job.shape,
                 dtype: job.dtype,
                 bytes: &chunk.pixels,
             },
-            labels: &chunk.labels,
-            sources: &sources,
+            Storage::Pixels => {
+                shard::Images::Pixels { channels: job.shape[0], images: &chunk.stored }
+            }
+            Storage::Encoded => shard::Images::Encoded(&chunk.stored),
         };
+        let contents =
+            Contents { meta: &meta(), images, labels: &chunk.labels, sources: &sources };
         shard::write_to(&mut out, &contents)
     }
 }

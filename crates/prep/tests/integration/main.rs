@@ -11,6 +11,7 @@ mod outputs;
 mod preview;
 mod reruns;
 mod shards;
+mod sizes;
 mod statistics;
 
 use std::io::Write as _;
