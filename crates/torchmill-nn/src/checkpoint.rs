@@ -15,12 +15,13 @@ use std::path::Path;
 use memmap2::Mmap;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde_json::Value;
-use tch::{Device, Kind, Tensor, no_grad};
+use tch::{Kind, Tensor, no_grad};
 use torchmill::{Context, Error, Result, atomic};
 
 use crate::model::Model;
 use crate::spec::Spec;
 use crate::state_dict::{DType, Entry, FileBytes, StateDict, View};
+use crate::tensor::f_download;
 use crate::{foreign, torch_error, torch_save};
 
 /// The key of the metadata. There is only one, because the order of several would be
@@ -43,13 +44,15 @@ pub struct Checkpoint {
 /// The checkpoint's bytes: full with a spec, weights only without one.
 pub fn encode(model: &Model, spec: Option<&Spec>) -> Result<Vec<u8>> {
     let mut arrays = Vec::new();
-    for named in model.state_dict() {
-        let tensor = no_grad(|| named.tensor.to_device(Device::Cpu).contiguous());
+    let tensors: Vec<&Tensor> = model.state_dict().map(|named| &named.tensor).collect();
+    let copies = no_grad(|| f_download(&tensors)).map_err(|e| torch_error(&e))?;
+    for (named, tensor) in model.state_dict().zip(copies) {
         let (dtype, kind) = match tensor.kind() {
             Kind::Int64 => (Dtype::I64, Kind::Int64),
             _ => (Dtype::F32, Kind::Float),
         };
-        let bytes = bytes_of(&tensor.to_kind(kind))?;
+        let dense = no_grad(|| tensor.f_contiguous()?.f_to_kind(kind));
+        let bytes = bytes_of(&dense.map_err(|e| torch_error(&e))?)?;
         let shape: Vec<usize> = tensor.size().iter().map(|&n| n as usize).collect();
         arrays.push((named.name.clone(), dtype, shape, bytes));
     }

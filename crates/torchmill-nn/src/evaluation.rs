@@ -1,6 +1,6 @@
 //! A network's loss and accuracy on a data set, the article's way.
 
-use tch::{Kind, Reduction, Tensor, no_grad};
+use tch::{Kind, Reduction, TchError, Tensor, no_grad};
 use torchmill::Result;
 use torchmill::metric::{EvaluatedImage, METRICS, Metric};
 use torchmill::parallel::{self, Stop};
@@ -11,8 +11,9 @@ use crate::loader::{Batch, BatchOptions, Dataset};
 use crate::loss::{self, Loss};
 use crate::model::{Mode, Model};
 use crate::sampler::Epoch;
-use crate::tensor::floats;
+use crate::tensor::{f_download, f_floats};
 use crate::tensor_access::ReadOnly;
+use crate::torch_error;
 
 /// How many images of shape `[C, H, W]` are computed at a time: few enough that what lies
 /// between layers fits in memory, and in a cache where it can. It changes nothing in the
@@ -93,7 +94,9 @@ pub fn evaluate(
     let compute = |i, stop: &Stop| {
         stop.check()?;
         let (model, loss) = *shared;
-        Outputs::of(model, &dataset.batch(epoch.batch(i), options)?, loss, kind)
+        let batch = dataset.batch(epoch.batch(i), options)?;
+        let outputs = Outputs::of(model, &batch, loss, kind);
+        outputs.map_err(|e| e.within("the evaluation"))
     };
     let _single = SingleThreads::start();
     parallel::in_order(threads, epoch.batches(), compute, |outputs| {
@@ -193,16 +196,33 @@ impl Outputs {
         no_grad(|| {
             let logits = model.forward(&batch.images, Mode { training: false, kind })?;
             let losses = loss::compute(loss, &logits, &batch.labels, Reduction::None)?;
-            let weights = match loss::weights(loss, &batch.labels)? {
-                Some(weights) => floats(&weights),
-                None => Vec::new(),
-            };
-            Ok(Self {
-                logits: Logits::of(&logits),
-                labels: integers(&batch.labels),
-                losses: floats(&losses),
-                weights,
-            })
+            let weights = loss::weights(loss, &batch.labels)?;
+            let labels = batch.label_values.clone();
+            Self::read_back(&logits, labels, &losses, weights.as_ref())
+                .map_err(|e| torch_error(&e))
+        })
+    }
+
+    /// Copies what was computed off its device.
+    fn read_back(
+        logits: &Tensor,
+        labels: Vec<i64>,
+        losses: &Tensor,
+        weights: Option<&Tensor>,
+    ) -> Result<Self, TchError> {
+        let mut computed = vec![logits, losses];
+        computed.extend(weights);
+        let mut copies = f_download(&computed)?.into_iter();
+        let mut next = || match copies.next() {
+            Some(copy) => f_floats(&copy),
+            None => Ok(Vec::new()),
+        };
+        let classes = logits.size().last().map_or(1, |&n| n.max(1) as usize);
+        Ok(Self {
+            logits: Logits { classes, values: next()? },
+            labels,
+            losses: next()?,
+            weights: next()?,
         })
     }
 }
@@ -214,24 +234,10 @@ pub struct Logits {
 }
 
 impl Logits {
-    /// Copies a tensor `[N, classes]` off its device.
-    pub fn of(tensor: &Tensor) -> Self {
-        let classes = tensor.size().last().map_or(1, |&n| n.max(1) as usize);
-        Self { classes, values: floats(tensor) }
-    }
-
     /// An image's outputs at a time, one for each class.
     pub fn iter(&self) -> impl Iterator<Item = &[f32]> {
         self.values.chunks_exact(self.classes)
     }
-}
-
-/// An int64 tensor's elements in row-major order.
-fn integers(tensor: &Tensor) -> Vec<i64> {
-    let flat = tensor.to_device(tch::Device::Cpu).contiguous();
-    let mut values = vec![0; flat.numel()];
-    flat.copy_data(&mut values, flat.numel());
-    values
 }
 
 #[cfg(test)]

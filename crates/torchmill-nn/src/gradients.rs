@@ -20,8 +20,9 @@ fn scale_to_norm(gradients: &mut [Tensor], max_norm: f64) -> Result<(), TchError
         norms.push(gradient.f_norm()?.f_to_kind(Kind::Float)?);
     }
     let total = Tensor::f_stack(&norms, 0)?.f_norm()?;
-    let scale = total.f_add_scalar(EPSILON)?.f_reciprocal()?.f_mul_scalar(max_norm)?;
-    let scale = scale.f_clamp_max(1.0)?;
+    let mut scale = total;
+    let _ = scale.f_add_scalar_(EPSILON)?.f_reciprocal_()?.f_mul_scalar_(max_norm)?;
+    let _ = scale.f_clamp_max_(1.0)?;
     for gradient in gradients {
         let _ = gradient.f_mul_(&scale)?;
     }

@@ -17,7 +17,9 @@ use torchmill::{Error, ErrorKind, Result};
 
 use crate::resident::{Images, Resident};
 use crate::sampler::Epoch;
+use crate::tensor::f_upload;
 use crate::tensor_access::{Element, ReadOnly, channels_last};
+use crate::torch_error;
 use deferred::{Deferred, ImageWriter, Prefix, pixel_map};
 
 /// The most threads that make batches.
@@ -44,6 +46,24 @@ pub struct Batch {
     pub images: Tensor,
     /// `[N]`, int64, on the same device.
     pub labels: Tensor,
+    /// The same labels in this process's memory.
+    pub label_values: Vec<i64>,
+}
+
+impl Batch {
+    /// Copies images and their labels to a device.
+    pub fn upload(
+        images: &Tensor,
+        label_values: Vec<i64>,
+        device: Device,
+    ) -> Result<Self> {
+        let upload = || {
+            let labels = Tensor::f_from_slice(&label_values)?;
+            Ok((f_upload(images, device)?, f_upload(&labels, device)?))
+        };
+        let (images, labels) = upload().map_err(|e| torch_error(&e))?;
+        Ok(Self { images, labels, label_values })
+    }
 }
 
 /// What kind of batches to make.
@@ -183,6 +203,12 @@ impl Dataset {
 
     /// Makes one batch of the images with these indices.
     pub fn batch(&self, indices: &[u32], options: BatchOptions) -> Result<Batch> {
+        let count = indices.len();
+        let batch = self.batch_of(indices, options);
+        batch.map_err(|e| e.within(format_args!("a batch of {count} images")))
+    }
+
+    fn batch_of(&self, indices: &[u32], options: BatchOptions) -> Result<Batch> {
         if let Some(resident) = &self.resident
             && resident.serves(options.kind, options.device)
         {
@@ -198,10 +224,7 @@ impl Dataset {
                 )));
             }
         };
-        Ok(Batch {
-            images: images.to_device(options.device),
-            labels: Tensor::from_slice(&self.labels(indices)?).to_device(options.device),
-        })
+        Batch::upload(&images, self.labels(indices)?, options.device)
     }
 
     /// The images of a batch, on the CPU.
@@ -247,9 +270,10 @@ impl Dataset {
             }
             _ => Vec::new(),
         };
+        let label_values = self.labels(indices)?;
         let indices: Vec<i64> = indices.iter().map(|&i| i64::from(i)).collect();
         let (images, labels) = resident.batch(&indices, &maps)?;
-        Ok(Batch { images, labels })
+        Ok(Batch { images, labels, label_values })
     }
 
     /// Calls `each` with every batch of `epoch` from number `first` on, in order, until it

@@ -19,6 +19,7 @@ use tch::{Device, Kind, Reduction, TchError, Tensor};
 use torchmill::Result;
 use torchmill::recipe::{ReadType, Typed};
 
+use crate::tensor::number;
 use crate::torch_error;
 use bce_with_logits::BCEWithLogitsLoss;
 use class_weights::ClassWeights;
@@ -217,7 +218,8 @@ fn label_weights(
     if weight.is_none() && ignore_index < 0 {
         return Ok(None);
     }
-    let counts = labels.f_not_equal(ignore_index)?.f_to_kind(Kind::Float)?;
+    let counts =
+        labels.f_not_equal_tensor(&number(ignore_index))?.f_to_kind(Kind::Float)?;
     match weight.and_then(ClassWeights::tensor) {
         Some(weight) => Ok(Some(weight.f_index_select(0, labels)?.f_mul(&counts)?)),
         None => Ok(Some(counts)),

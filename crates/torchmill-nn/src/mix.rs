@@ -12,6 +12,7 @@ use torchmill::recipe::Train;
 use torchmill::transform::{Rng, rng};
 use torchmill::{Error, Result};
 
+use crate::tensor::f_scaled;
 use crate::torch_error;
 
 /// What is done to a batch.
@@ -83,7 +84,7 @@ fn apply(
     labels: &Tensor,
 ) -> Result<(Tensor, Tensor), tch::TchError> {
     let blend = |t: &Tensor, lam: f64| {
-        t.f_roll(1, 0)?.f_mul_scalar(1.0 - lam)?.f_add(&t.f_mul_scalar(lam)?)
+        t.f_roll(1, 0)?.f_mul_scalar_(1.0 - lam)?.f_add(&f_scaled(t, lam)?)
     };
     match mix {
         Mix::Up { lam } => Ok((blend(images, lam)?, blend(labels, lam)?)),

@@ -6,7 +6,7 @@ mod load;
 pub use crate::layer::Mode;
 pub use load::Loaded;
 
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Kind, TchError, Tensor, no_grad};
 use torchmill::recipe::Model as Layers;
 use torchmill::{Error, Result};
 
@@ -179,14 +179,20 @@ impl Model {
 
     /// Whether no weight or buffer is NaN or infinite.
     pub fn is_finite(&self) -> Result<bool> {
+        let finite = no_grad(|| self.all_finite()).map_err(|e| torch_error(&e));
+        finite.map_err(|e| e.within("checking the weights"))
+    }
+
+    /// Reads back one number for all tensors: each one would wait for the device.
+    fn all_finite(&self) -> Result<bool, TchError> {
+        let mut finite = Vec::new();
         for named in self.state_dict() {
-            let finite = named.tensor.f_isfinite().and_then(|finite| finite.f_all());
-            let finite = finite.and_then(|finite| finite.f_int64_value(&[]));
-            if finite.map_err(|e| torch_error(&e))? == 0 {
-                return Ok(false);
-            }
+            finite.push(named.tensor.f_isfinite()?.f_all()?);
         }
-        Ok(true)
+        if finite.is_empty() {
+            return Ok(true);
+        }
+        Ok(Tensor::f_stack(&finite, 0)?.f_all()?.f_int64_value(&[])? != 0)
     }
 
     /// How many numbers the parameters have.
@@ -206,8 +212,12 @@ impl Model {
         // The layers share their tensors' storage with the lists, so their data is
         // replaced.
         for named in self.parameters.iter_mut().chain(&mut self.buffers) {
-            let moved = named.tensor.f_to_device(device).map_err(|e| torch_error(&e))?;
-            named.tensor.set_data(&moved);
+            let moved = named.tensor.f_to_device(device);
+            let moved = moved.and_then(|moved| named.tensor.f_set_data(&moved));
+            moved.map_err(|e| {
+                torch_error(&e)
+                    .within(format_args!("moving {} to the device", named.name))
+            })?;
         }
         self.device = device;
         Ok(())

@@ -1,11 +1,12 @@
 //! Images whose pixels are copied to the device once, and from which batches are gathered
 //! there: with each batch only indices are copied.
 
-use tch::{Device, IndexOp, Kind, Tensor, no_grad};
-use torchmill::Result;
+use tch::{Device, IndexOp, Kind, TchError, Tensor, no_grad};
 use torchmill::pixels::LevelTables;
 use torchmill::transform::PixelMap;
+use torchmill::{Error, Result};
 
+use crate::tensor::{f_upload, number};
 use crate::torch_error;
 
 /// How many images go to the device at a time.
@@ -50,24 +51,32 @@ impl Resident {
         if Tensor::f_empty(size(2 * rows), (Kind::Uint8, device)).is_err() {
             return Ok(None);
         }
-        no_grad(|| {
+        let uploaded = no_grad(|| {
             let pixels = Tensor::f_empty(size(rows), (Kind::Uint8, device))
                 .map_err(|e| torch_error(&e))?;
             copy_pixels(images, &pixels)?;
-            pixels.i((rows - 1) as i64).copy_(&Tensor::from_slice(images.fill));
-            let values = Tensor::from_slice(images.tables.tables().as_flattened())
-                .to_kind(kind)
-                .to_device(device);
-            let begins =
-                Tensor::arange(channels as i64, (Kind::Int64, Device::Cpu)) * 256;
-            Ok(Some(Self {
-                pixels,
-                labels: Tensor::from_slice(images.labels).to_device(device),
-                values,
-                begins: begins.to_device(device),
-                shape: images.shape,
-            }))
-        })
+            Self::with_pixels(images, pixels, kind).map_err(|e| torch_error(&e))
+        });
+        let uploaded = uploaded.map_err(|e: Error| {
+            e.within(format_args!("copying {} images to the device", images.labels.len()))
+        })?;
+        Ok(Some(uploaded))
+    }
+
+    /// The images whose pixels are on a device already, without the fill.
+    fn with_pixels(
+        images: &Images,
+        pixels: Tensor,
+        kind: Kind,
+    ) -> Result<Self, TchError> {
+        let device = pixels.device();
+        pixels.f_i(-1)?.f_copy_(&Tensor::f_from_slice(images.fill)?)?;
+        let values = Tensor::f_from_slice(images.tables.tables().as_flattened())?;
+        let values = f_upload(&values.f_to_kind(kind)?, device)?;
+        let labels = f_upload(&Tensor::f_from_slice(images.labels)?, device)?;
+        let begins: Vec<i64> = (0..images.shape[0] as i64).map(|c| c * 256).collect();
+        let begins = f_upload(&Tensor::f_from_slice(&begins)?, device)?;
+        Ok(Self { pixels, labels, values, begins, shape: images.shape })
     }
 
     /// Whether it makes batches of this kind on this device.
@@ -86,31 +95,36 @@ impl Resident {
         &self,
         indices: &[i64],
         maps: &[PixelMap],
-    ) -> std::result::Result<(Tensor, Tensor), tch::TchError> {
+    ) -> Result<(Tensor, Tensor), TchError> {
         let [channels, height, width] = self.shape.map(|n| n as i64);
         let device = self.values.device();
         let (rows, columns) = if maps.is_empty() {
-            let all = |n| Tensor::arange(n, (Kind::Int64, device));
-            (all(height).view([1, -1, 1]), all(width).view([1, 1, -1]))
+            let all = |n: i64| {
+                let numbers: Vec<i64> = (0..n).collect();
+                f_upload(&Tensor::f_from_slice(&numbers)?, device)
+            };
+            (all(height)?.f_view([1, -1, 1])?, all(width)?.f_view([1, 1, -1])?)
         } else {
             let n = maps.len() as i64;
             let list = |of: fn(&PixelMap) -> &[Option<usize>]| {
                 let sources =
                     maps.iter().flat_map(of).map(|s| s.map_or(-1, |i| i as i64));
-                Tensor::from_slice(&sources.collect::<Vec<_>>()).to_device(device)
+                let sources = Tensor::f_from_slice(&sources.collect::<Vec<_>>())?;
+                f_upload(&sources, device)
             };
             (
-                list(|m| &m.rows).f_view([n, -1, 1])?,
-                list(|m| &m.columns).f_view([n, 1, -1])?,
+                list(|m| &m.rows)?.f_view([n, -1, 1])?,
+                list(|m| &m.columns)?.f_view([n, 1, -1])?,
             )
         };
-        let indices = Tensor::from_slice(indices).to_device(device);
-        let first = (&indices * (height * width)).f_view([-1, 1, 1])?;
-        let at = first + &rows * width + &columns;
-        let none = rows.lt(0).f_logical_or(&columns.lt(0))?;
-        let at = at.f_masked_fill(&none, self.pixels.size()[0] - 1)?;
+        let indices = f_upload(&Tensor::f_from_slice(indices)?, device)?;
+        let first = indices.f_mul(&number(height * width))?.f_view([-1, 1, 1])?;
+        let mut at = first.f_add(&rows.f_mul(&number(width))?)?.f_add(&columns)?;
+        let zero = number(0_i64);
+        let none = rows.f_lt_tensor(&zero)?.f_logical_or(&columns.f_lt_tensor(&zero)?)?;
+        let _ = at.f_masked_fill_(&none, self.pixels.size()[0] - 1)?;
         let pixels = self.pixels.f_index_select(0, &at.f_flatten(0, -1)?)?;
-        let levels = pixels.f_to_kind(Kind::Int64)? + &self.begins;
+        let levels = pixels.f_to_kind(Kind::Int64)?.f_add(&self.begins)?;
         let values = self.values.f_index_select(0, &levels.f_flatten(0, -1)?)?;
         let size = at.size();
         let images = values
@@ -131,8 +145,12 @@ fn copy_pixels(images: &Images, pixels: &Tensor) -> Result<()> {
         for i in first..last {
             bytes.extend_from_slice((images.image)(i)?);
         }
-        let chunk = Tensor::from_slice(&bytes).view([-1, channels as i64]);
-        pixels.i((first * area) as i64..(last * area) as i64).copy_(&chunk);
+        let start = (first * area) as i64;
+        let end = (last * area) as i64;
+        let copied = Tensor::f_from_slice(&bytes)
+            .and_then(|chunk| chunk.f_view([-1, channels as i64]))
+            .and_then(|chunk| pixels.f_i(start..end)?.f_copy_(&chunk));
+        copied.map_err(|e| torch_error(&e))?;
     }
     Ok(())
 }

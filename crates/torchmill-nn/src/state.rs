@@ -6,14 +6,14 @@ use std::fmt;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use tch::{Tensor, no_grad};
+use tch::{TchError, Tensor, no_grad};
 use torchmill::recipe::Train;
 use torchmill::schedule::PlateauState;
 use torchmill::{Context, Error, Result, atomic, encoding};
 
 use crate::generator::Generator;
 use crate::scaler::Scaler;
-use crate::tensor::floats;
+use crate::tensor::{f_download, f_floats};
 use crate::torch_error;
 
 const MAGIC: [u8; 8] = *b"TMSTATE\0";
@@ -148,9 +148,17 @@ pub struct SavedTensor {
 }
 
 impl SavedTensor {
-    /// Copies a float32 tensor.
-    pub fn of(tensor: &Tensor) -> Self {
-        Self { shape: tensor.size(), values: floats(tensor) }
+    /// Copies float32 tensors of one device.
+    pub fn copy_all(tensors: &[&Tensor]) -> Result<Vec<Self>> {
+        no_grad(|| Self::download(tensors)).map_err(|e| torch_error(&e))
+    }
+
+    fn download(tensors: &[&Tensor]) -> Result<Vec<Self>, TchError> {
+        let mut saved = Vec::with_capacity(tensors.len());
+        for tensor in f_download(tensors)? {
+            saved.push(Self { shape: tensor.size(), values: f_floats(&tensor)? });
+        }
+        Ok(saved)
     }
 
     /// Makes the tensor again, with the memory layout of `like`. Its shape must be that
@@ -165,7 +173,7 @@ impl SavedTensor {
             tensor.f_copy_(&values)?;
             Ok(tensor)
         });
-        tensor.map_err(|e| torch_error(&e))
+        tensor.map_err(|e| torch_error(&e).within("restoring the training state"))
     }
 }
 

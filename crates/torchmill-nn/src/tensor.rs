@@ -28,6 +28,49 @@ pub fn f_floats(tensor: &Tensor) -> Result<Vec<f32>, TchError> {
     Ok(values)
 }
 
+/// A number for operations on tensors: a single CPU element, which is not copied to the
+/// tensors' device.
+///
+/// tch's own operations with numbers, such as `f_mul_scalar`, panic if they fail: tch
+/// frees the number before it reads the error and takes that for an error of freeing. So
+/// they are used only in place, where they need no memory.
+pub fn number<T>(value: T) -> Tensor
+where
+    Tensor: From<T>,
+{
+    Tensor::from(value)
+}
+
+/// `tensor * factor`, without gradients.
+pub fn f_scaled(tensor: &Tensor, factor: f64) -> Result<Tensor, TchError> {
+    let mut scaled = tensor.f_empty_like()?;
+    scaled.f_copy_(tensor)?;
+    scaled.f_mul_scalar_(factor)
+}
+
+/// A CPU tensor on a device, in the same layout. A GPU copies it from pinned memory when
+/// it gets there, and the calling thread does not wait.
+pub fn f_upload(tensor: &Tensor, device: Device) -> Result<Tensor, TchError> {
+    if device == Device::Cpu {
+        return Ok(tensor.shallow_clone());
+    }
+    let pinned = tensor.f_internal_pin_memory(device)?;
+    pinned.f_to_device_(device, pinned.kind(), true, false)
+}
+
+/// Tensors of one device on the CPU, in the same layouts. The calling thread waits for a
+/// GPU only once.
+pub fn f_download(tensors: &[&Tensor]) -> Result<Vec<Tensor>, TchError> {
+    let mut copies = Vec::with_capacity(tensors.len());
+    for (i, tensor) in tensors.iter().enumerate() {
+        // A GPU makes its copies one after the other: all are made when the last one is.
+        let is_last = i + 1 == tensors.len();
+        let kind = tensor.kind();
+        copies.push(tensor.f_to_device_(Device::Cpu, kind, !is_last, false)?);
+    }
+    Ok(copies)
+}
+
 /// The values of `[N, C, H, W]`, laid out as `torch.channels_last`. oneDNN's convolutions
 /// are 1.5 times as fast in this layout.
 pub(crate) fn f_channels_last(x: &Tensor) -> Result<Tensor, TchError> {

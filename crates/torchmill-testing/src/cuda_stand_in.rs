@@ -154,10 +154,21 @@ fn parse_event(line: &str) -> Event {
     Event { kind, thread, thread_name: next(), details: details.to_owned() }
 }
 
-/// The events of a program's run on the stand-in.
+/// Runs a program on the stand-in and returns its output and its events.
 #[track_caller]
 pub fn run_with_events(command: &mut Command, log: &Path) -> (Output, Vec<Event>) {
     let _ = fs::remove_file(log);
     let output = command.env("CUDA_STAND_IN_LOG", log).output().unwrap();
     (output, read_events(log))
+}
+
+/// How many of these events are waits for the device.
+pub fn count_waits(events: &[Event]) -> usize {
+    events.iter().filter(|event| event.kind == "wait").count()
+}
+
+/// The numbers of `count` allocations, spread evenly over those in these events.
+pub fn sample_allocations(events: &[Event], count: usize) -> Vec<usize> {
+    let all = events.iter().filter(|event| event.kind == "allocate").count();
+    (0..count).map(|i| 1 + i * all / count).collect()
 }

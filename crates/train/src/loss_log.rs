@@ -45,7 +45,7 @@ impl LossLog {
         if pending.is_empty() {
             return Ok(Vec::new());
         }
-        read_back(&pending).map_err(|e| torch_error(&e))
+        read_back(&pending).map_err(|e| torch_error(&e).within("reading the losses"))
     }
 }
 

@@ -13,6 +13,7 @@ use torchmill_nn::model::{Mode, Model};
 use torchmill_nn::optimizer::{self, Optimizer, Param};
 use torchmill_nn::scaler::Scaler;
 use torchmill_nn::state::{ParamState, SavedTensor, TrainState};
+use torchmill_nn::tensor::number;
 use torchmill_nn::{gradients, mix, torch_error};
 
 /// A network in training.
@@ -129,6 +130,10 @@ impl TrainingModel {
 
     /// Mixes the batch as the recipe asks for at this position.
     pub fn mix(&self, batch: &Batch, at: Position) -> Result<Mixed> {
+        self.mix_batch(batch, at).map_err(|e| e.within("preparing the batch"))
+    }
+
+    fn mix_batch(&self, batch: &Batch, at: Position) -> Result<Mixed> {
         let (images, targets) = mix::mix(
             &self.settings,
             at.step,
@@ -154,7 +159,7 @@ impl TrainingModel {
                 share: Share::Whole,
             }]);
         }
-        self.chunks(batch).map_err(|e| torch_error(&e))
+        self.chunks(batch).map_err(|e| torch_error(&e).within("splitting the batch"))
     }
 
     fn chunks(&self, batch: &Mixed) -> Result<Vec<Part>, TchError> {
@@ -176,7 +181,8 @@ impl TrainingModel {
 
     /// The network's outputs `[N, classes]` for a part.
     pub fn forward(&self, part: &Part) -> Result<Tensor> {
-        self.network.forward(&part.images, Mode { training: true, kind: self.kind })
+        let mode = Mode { training: true, kind: self.kind };
+        self.network.forward(&part.images, mode).map_err(|e| e.within("the forward pass"))
     }
 
     /// A part's loss, such that the losses of all parts add up to the batch's mean.
@@ -184,19 +190,19 @@ impl TrainingModel {
         let compute = |reduction| self.loss.compute(outputs, &part.targets, reduction);
         let loss = match &part.share {
             Share::Whole => compute(Reduction::Mean),
-            Share::Images(share) => {
-                compute(Reduction::Mean).and_then(|mean| mean.f_mul_scalar(*share))
-            }
+            Share::Images(share) => compute(Reduction::Mean)
+                .and_then(|mean| mean.f_mul(&number(*share as f32))),
             Share::Weight(weight) => compute(Reduction::None)
                 .and_then(|each| each.f_sum(Kind::Float))
                 .and_then(|sum| sum.f_div(weight)),
         };
-        loss.map_err(|e| torch_error(&e))
+        loss.map_err(|e| torch_error(&e).within("the loss"))
     }
 
     /// Adds a part's loss and its gradients, which are times fp16's loss scale.
     pub fn backward(&self, loss: &Tensor, gradients: &mut Gradients) -> Result<()> {
-        self.add_gradients(loss, gradients).map_err(|e| torch_error(&e))
+        let added = self.add_gradients(loss, gradients);
+        added.map_err(|e| torch_error(&e).within("the backward pass"))
     }
 
     fn add_gradients(
@@ -205,7 +211,7 @@ impl TrainingModel {
         gradients: &mut Gradients,
     ) -> Result<(), TchError> {
         let scaled = match &self.scaler {
-            Some(scaler) => loss.f_mul_scalar(scaler.scale())?,
+            Some(scaler) => loss.f_mul(&number(scaler.scale() as f32))?,
             None => loss.shallow_clone(),
         };
         let params: Vec<&Tensor> = self.params.iter().map(|p| &p.tensor).collect();
@@ -230,25 +236,30 @@ impl TrainingModel {
     /// step must then be skipped, as GradScaler does.
     pub fn unscale(&mut self, gradients: &mut Gradients) -> Result<bool> {
         match &mut self.scaler {
-            Some(scaler) => scaler.unscale(&mut gradients.tensors),
+            Some(scaler) => {
+                let unscaled = scaler.unscale(&mut gradients.tensors);
+                unscaled.map_err(|e| e.within("unscaling the gradients"))
+            }
             None => Ok(true),
         }
     }
 
     /// Limits the gradients as the recipe asks for: first each element, then the norm.
     pub fn clip(&self, gradients: &mut Gradients) -> Result<()> {
+        let within = |e: Error| e.within("clipping the gradients");
         if let Some(limit) = self.settings.clip_grad_value {
-            gradients::clip_value(&mut gradients.tensors, limit)?;
+            gradients::clip_value(&mut gradients.tensors, limit).map_err(within)?;
         }
         if let Some(limit) = self.settings.clip_grad_norm {
-            gradients::clip_norm(&mut gradients.tensors, limit)?;
+            gradients::clip_norm(&mut gradients.tensors, limit).map_err(within)?;
         }
         Ok(())
     }
 
     /// The optimizer's step, then the moving average's.
     pub fn step(&mut self, gradients: &Gradients) -> Result<()> {
-        self.optimizer.step(&mut self.params, &gradients.tensors)?;
+        let stepped = self.optimizer.step(&mut self.params, &gradients.tensors);
+        stepped.map_err(|e| e.within("the optimizer's step"))?;
         let Some(ema) = self.settings.ema else { return Ok(()) };
         let is_first = self.optimizer.steps() == 1;
         let updated = no_grad(|| {
@@ -257,7 +268,7 @@ impl TrainingModel {
             }
             Ok(())
         });
-        updated.map_err(|e| torch_error(&e))
+        updated.map_err(|e| torch_error(&e).within("the moving average"))
     }
 
     /// Exchanges the weights with their moving average, if the recipe asks for one: the
@@ -273,7 +284,7 @@ impl TrainingModel {
             }
             Ok(())
         });
-        swapped.map_err(|e| torch_error(&e))?;
+        swapped.map_err(|e| torch_error(&e).within("the moving average"))?;
         self.is_swapped = !self.is_swapped;
         Ok(())
     }
@@ -294,24 +305,30 @@ impl TrainingModel {
 
     /// What has to be saved besides the weights. The checkpoint itself holds the moving
     /// average, where there is one.
-    pub fn state(&self) -> TrainState {
+    pub fn state(&self) -> Result<TrainState> {
+        let mut tensors = Vec::new();
+        for param in &self.params {
+            tensors.extend(&param.state);
+            match (&param.average, self.is_swapped) {
+                (None, _) => {}
+                (Some(swapped), true) => tensors.push(swapped),
+                (Some(_), false) => tensors.push(&param.tensor),
+            }
+        }
+        let mut saved = SavedTensor::copy_all(&tensors)?.into_iter();
         let mut params = Vec::new();
         for param in &self.params {
-            let trained = match (&param.average, self.is_swapped) {
-                (None, _) => None,
-                (Some(swapped), true) => Some(SavedTensor::of(swapped)),
-                (Some(_), false) => Some(SavedTensor::of(&param.tensor)),
-            };
-            let buffers = param.state.iter().map(SavedTensor::of).collect();
+            let buffers = saved.by_ref().take(param.state.len()).collect();
+            let trained = param.average.as_ref().and_then(|_| saved.next());
             params.push(ParamState { buffers, trained });
         }
-        TrainState {
+        Ok(TrainState {
             steps: self.optimizer.steps(),
             optimizer: self.optimizer.kind(),
             params,
             scaler: self.scaler,
             plateau: self.plateau.clone(),
-        }
+        })
     }
 
     /// Continues from a saved state. The network holds the checkpoint's weights. What the
@@ -350,7 +367,10 @@ fn trained_params(
     for (named, group) in trained.zip(groups) {
         let mut param = Param::new(named.tensor.shallow_clone(), group);
         if is_averaged {
-            param.average = Some(copy(&param.tensor).map_err(|e| torch_error(&e))?);
+            let average = copy(&param.tensor);
+            let average =
+                average.map_err(|e| torch_error(&e).within("the moving average"));
+            param.average = Some(average?);
         }
         params.push(param);
     }

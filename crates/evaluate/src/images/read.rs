@@ -9,6 +9,7 @@ use torchmill::transform::{Image, Pipeline, Sample, SampleKind, SampleSpec, rng}
 use torchmill::{Context, Error, Result};
 use torchmill_nn::loader::Batch;
 use torchmill_nn::spec::Spec;
+use torchmill_nn::torch_error;
 
 use super::Loaded;
 use super::list::Source;
@@ -88,20 +89,15 @@ impl Reader {
         }
         let [c, h, w] = self.input.map(|n| n as i64);
         // Stored with the channels last, which is the layout that the layers like.
-        let images = Tensor::from_slice(&values)
-            .view([kept.len() as i64, h, w, c])
-            .permute([0, 3, 1, 2]);
+        let images = Tensor::f_from_slice(&values)
+            .and_then(|values| values.f_view([kept.len() as i64, h, w, c]))
+            .and_then(|images| images.f_permute([0, 3, 1, 2]))
+            .map_err(|e| torch_error(&e))?;
         // Without labels, nothing reads the loss.
         let labels: Vec<i64> =
             kept.iter().map(|source| source.label.unwrap_or(0) as i64).collect();
-        let labels = Tensor::from_slice(&labels).to_device(device);
-        Ok((
-            Some(Loaded {
-                sources: kept,
-                batch: Batch { images: images.to_device(device), labels },
-            }),
-            bad,
-        ))
+        let batch = Batch::upload(&images, labels, device)?;
+        Ok((Some(Loaded { sources: kept, batch }), bad))
     }
 
     /// An image's values, the channels of a pixel side by side.

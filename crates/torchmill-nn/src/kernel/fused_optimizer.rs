@@ -27,21 +27,26 @@ impl Lists {
     /// and the buffers in place.
     pub(crate) fn new<'a>(
         tensors: impl Iterator<Item = ((&'a Tensor, &'a Tensor), &'a mut Vec<Tensor>)>,
-    ) -> Self {
+    ) -> Result<Self, TchError> {
         let mut lists = Self::default();
         for ((parameter, gradient), buffers) in tensors {
-            lists.push(parameter, gradient, buffers);
+            lists.push(parameter, gradient, buffers)?;
         }
-        lists
+        Ok(lists)
     }
 
-    fn push(&mut self, parameter: &Tensor, gradient: &Tensor, buffers: &[Tensor]) {
+    fn push(
+        &mut self,
+        parameter: &Tensor,
+        gradient: &Tensor,
+        buffers: &[Tensor],
+    ) -> Result<(), TchError> {
         // The kernels read the elements in the order of memory, whatever the strides.
         let gradient = if gradient.stride() == parameter.stride() {
             gradient.shallow_clone()
         } else {
-            let mut copy = parameter.detach().empty_like();
-            copy.copy_(gradient);
+            let mut copy = parameter.f_detach()?.f_empty_like()?;
+            copy.f_copy_(gradient)?;
             copy
         };
         self.parameters.push(parameter.shallow_clone());
@@ -49,6 +54,7 @@ impl Lists {
         for (list, buffer) in self.buffers.iter_mut().zip(buffers) {
             list.push(buffer.shallow_clone());
         }
+        Ok(())
     }
 
     /// A step of SGD. Call it with autograd off.
@@ -65,7 +71,8 @@ impl Lists {
     /// Step number `step` of Adam or AdamW, counted from 1. Call it with autograd off.
     pub(crate) fn adam(&self, step: u64, settings: &Adam) -> Result<(), TchError> {
         let Some(parameter) = self.parameters.first() else { return Ok(()) };
-        let step = Tensor::full([], step as f64, (Kind::Float, parameter.device()));
+        let mut count = Tensor::f_zeros([], (Kind::Float, parameter.device()))?;
+        let _ = count.f_fill_(step as f64)?;
         let [means, squares, largest_squares] = &self.buffers;
         let step = ffi::fused_adam(
             &to_list(&self.parameters),
@@ -73,7 +80,7 @@ impl Lists {
             &to_list(means),
             &to_list(squares),
             &to_list(largest_squares),
-            to_cpp(&step),
+            to_cpp(&count),
             settings,
         );
         step.map_err(|e| torch_error(&e))

@@ -5,6 +5,7 @@ use tch::Tensor;
 
 use super::arguments::Inplace;
 use super::{Arguments, Builder, Layer, LayerError, Mode};
+use crate::tensor::number;
 
 /// torch.nn.LeakyReLU. Any shape, which the output has too.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -33,7 +34,7 @@ impl Arguments for LeakyReLU {
 impl Layer for LeakyReLU {
     fn forward(&self, x: &Tensor, _mode: Mode) -> Result<Tensor, LayerError> {
         // tch's leaky_relu does not take the slope.
-        let below = x.f_mul_scalar(self.negative_slope)?;
+        let below = x.f_mul(&number(self.negative_slope))?;
         Ok(x.f_where_self(&x.f_gt(0)?, &below)?)
     }
 }

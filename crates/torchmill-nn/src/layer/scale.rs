@@ -5,6 +5,7 @@ use tch::Tensor;
 use torchmill::Error;
 
 use super::{Arguments, Builder, Layer, LayerError, Mode};
+use crate::tensor::number;
 
 /// `factor * x`: after the last layer, it makes logits smaller or larger. Any shape,
 /// which the output has too.
@@ -29,6 +30,6 @@ impl Arguments for Scale {
 
 impl Layer for Scale {
     fn forward(&self, x: &Tensor, _mode: Mode) -> Result<Tensor, LayerError> {
-        Ok(x.f_mul_scalar(self.factor)?)
+        Ok(x.f_mul(&number(self.factor))?)
     }
 }

@@ -67,7 +67,9 @@ impl ClassWeights {
         let tensor = Tensor::f_from_slice(list)
             .and_then(|t| t.f_to_kind(Kind::Float))
             .and_then(|t| t.f_to_device(device));
-        self.tensor = Some(tensor.map_err(|e| torch_error(&e))?);
+        let tensor = tensor
+            .map_err(|e| torch_error(&e).within(format_args!("[train] loss.{key}")));
+        self.tensor = Some(tensor?);
         Ok(())
     }
 

@@ -91,6 +91,6 @@ impl Adam {
             amsgrad: self.amsgrad,
             decoupled,
         };
-        Lists::new(Update::parts(updates)).adam(step, &settings)
+        Lists::new(Update::parts(updates))?.adam(step, &settings)
     }
 }

@@ -7,6 +7,7 @@ use torchmill::recipe::refuse;
 
 use super::{Buffer, Update, UpdateRule, check_lr, is_valid};
 use crate::groups::Group;
+use crate::tensor::f_scaled;
 
 /// torch.optim.RMSprop's arguments.
 #[derive(Debug, Serialize, Deserialize)]
@@ -88,7 +89,8 @@ impl RMSprop {
         let decayed = if group.weight_decay == 0.0 {
             update.gradient.shallow_clone()
         } else {
-            update.gradient.f_add(&update.parameter.f_mul_scalar(group.weight_decay)?)?
+            let decay = f_scaled(update.parameter, group.weight_decay)?;
+            update.gradient.f_add(&decay)?
         };
         let scaled = self.scaled(&decayed, update.state)?;
         let direction = match update.state.get_mut(1 + usize::from(self.centered)) {
@@ -98,7 +100,7 @@ impl RMSprop {
             }
             None => scaled,
         };
-        let step = direction.f_mul_scalar(-group.lr)?;
+        let step = f_scaled(&direction, -group.lr)?;
         let _ = update.parameter.shallow_clone().f_add_(&step)?;
         Ok(())
     }
@@ -111,7 +113,8 @@ impl RMSprop {
         gradient: &Tensor,
         state: &mut [Tensor],
     ) -> Result<Tensor, TchError> {
-        let squares = gradient.f_mul(gradient)?.f_mul_scalar(1.0 - self.alpha)?;
+        let mut squares = gradient.f_mul(gradient)?;
+        let _ = squares.f_mul_scalar_(1.0 - self.alpha)?;
         let square_avg = &mut state[0];
         let _ = square_avg.f_mul_scalar_(self.alpha)?.f_add_(&squares)?;
         let mut variance = square_avg.shallow_clone();
@@ -120,6 +123,6 @@ impl RMSprop {
             let _ = grad_avg.f_lerp_(gradient, 1.0 - self.alpha)?;
             variance = variance.f_sub(&grad_avg.f_mul(grad_avg)?)?;
         }
-        gradient.f_div(&variance.f_sqrt()?.f_add_scalar(self.eps)?)
+        gradient.f_div(&variance.f_sqrt()?.f_add_scalar_(self.eps)?)
     }
 }

@@ -87,6 +87,6 @@ impl UpdateRule for Sgd {
             nesterov: self.nesterov,
             first: step == 1,
         };
-        Lists::new(Update::parts(updates)).sgd(&settings)
+        Lists::new(Update::parts(updates))?.sgd(&settings)
     }
 }

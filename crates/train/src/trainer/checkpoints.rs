@@ -77,7 +77,7 @@ impl Trainer {
             order: BatchOrder::of(&self.config.recipe.train),
             step: self.completed.steps,
             generator: generator.clone(),
-            train: self.model.state(),
+            train: self.model.state()?,
             metrics: std::fs::metadata(&metrics).doing("read", &metrics)?.len(),
             lr: self.lr,
         })

@@ -42,10 +42,8 @@ fn step(model: &mut TrainingModel, step: u64) -> f64 {
         .map(|i| ((i * 37 + step as i32 * 11) % 101) as f32 / 50.0 - 1.0)
         .collect();
     let labels: Vec<i64> = (0..7).map(|i| (i * i + step as i64) % 3).collect();
-    let batch = Batch {
-        images: Tensor::from_slice(&values).reshape([7, 1, 6, 6]),
-        labels: Tensor::from_slice(&labels),
-    };
+    let images = Tensor::from_slice(&values).reshape([7, 1, 6, 6]);
+    let batch = Batch::upload(&images, labels, Device::Cpu).unwrap();
     let at = Position { epoch: 0, epochs: 1, step, steps: 10 };
     model.begin_step(at);
     let batch = model.mix(&batch, at).unwrap();

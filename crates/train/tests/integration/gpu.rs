@@ -4,7 +4,9 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use torchmill_testing::cuda_stand_in::{CudaStandIn, Event, run_with_events};
+use torchmill_testing::cuda_stand_in::{
+    CudaStandIn, Event, count_waits, run_with_events, sample_allocations,
+};
 use torchmill_testing::{
     Sandbox, assert_done, assert_fails, program, stderr, write_stripes_for,
 };
@@ -116,6 +118,13 @@ fn a_gpu_computes_what_the_cpu_does() {
     ] {
         compare(&stand_in, folder, name, &[&step[..], settings].concat());
     }
+    // Only GPUs have fp16, so it is compared with fp32.
+    let fp16 = ["--device", "cuda", "--precision", "fp16"];
+    let options =
+        [&["--steps", "12", "--set", "train.optimizer.nesterov=true"], &fp16[..]];
+    let mut command = on_gpu(&stand_in, folder, "fp16", &options.concat());
+    assert_done(&command.output().unwrap());
+    assert_same_figures(folder, "plain", "fp16", 2e-2);
 }
 
 #[test]
@@ -236,4 +245,83 @@ fn gpus_are_not_touched_without_being_asked_for() {
     stand_in.provide(&mut command).env("CUDA_STAND_IN_LOG", &log);
     assert_done(&command.output().unwrap());
     assert_eq!(fs::read_to_string(&log).unwrap(), "");
+}
+
+/// The waits for the GPU of a run of this many steps.
+#[track_caller]
+fn waits(stand_in: &CudaStandIn, folder: &Path, steps: &str, options: &[&str]) -> usize {
+    let run = format!("run-{steps}");
+    let _ = fs::remove_dir_all(folder.join(&run));
+    let mut command = on_gpu(stand_in, folder, &run, options);
+    command.args(["--device", "cuda", "--batch-size", "2", "--steps", steps]);
+    let (output, events) = run_with_events(&mut command, &folder.join("events"));
+    assert_done(&output);
+    count_waits(&events)
+}
+
+#[test]
+fn a_step_does_not_wait_for_the_gpu() {
+    let Some(stand_in) = CudaStandIn::get("counting waits") else { return };
+    let folder = sandbox();
+    let folder = folder.path();
+    fs::write(folder.join("full.toml"), runs::full_recipe()).unwrap();
+    let weighted = "train.loss={ type=\"CrossEntropyLoss\", weight=\"balanced\" }";
+    for (pipeline, options) in [
+        ("ToTensor", &["--set", weighted][..]),
+        ("RandomRotation(20) | ToTensor", &["--precision", "bf16"]),
+        (
+            "RandomCrop(8, padding=2) | ToTensor",
+            &["--recipe", "full.toml", "--set", "train.accumulate=2"],
+        ),
+    ] {
+        write_stripes_for(&folder.join("shards"), "train", 200, "d", pipeline);
+        let few = waits(&stand_in, folder, "20", options);
+        let more = waits(&stand_in, folder, "80", options);
+        // Losses are read back every second, which a slow machine can take for few steps.
+        assert!(more < few + 20, "{pipeline}: {few} waits in 20 steps, {more} in 80");
+    }
+}
+
+#[test]
+fn a_run_that_is_out_of_memory_says_so_and_goes_on() {
+    let Some(stand_in) = CudaStandIn::get("failing allocations") else { return };
+    let folder = sandbox();
+    let folder = folder.path();
+    let recipe =
+        runs::full_recipe().replace("padding = 1 }", "padding = 1, bias = false }");
+    fs::write(folder.join("recipe.toml"), recipe).unwrap();
+    let options = ["--device", "cuda", "--resume", "--save-every", "5", "--steps", "30"];
+    let mut whole = on_gpu(&stand_in, folder, "whole", &options);
+    let (output, events) = run_with_events(&mut whole, &folder.join("events"));
+    assert_done(&output);
+    let mut failed = 0;
+    for number in sample_allocations(&events, 15) {
+        let mut command = on_gpu(&stand_in, folder, "run", &options);
+        command.env("CUDA_STAND_IN_FAIL_AT", number.to_string());
+        let output = command.output().unwrap();
+        if output.status.success() {
+            // Images that do not fit on the device are copied batch by batch.
+            fs::remove_dir_all(folder.join("run")).unwrap();
+        } else {
+            assert_out_of_memory(&output);
+            failed += 1;
+        }
+    }
+    assert!(failed >= 10, "only {failed} runs were out of memory");
+    assert_done(&on_gpu(&stand_in, folder, "run", &options).output().unwrap());
+    assert_same_figures(folder, "whole", "run", 0.0);
+}
+
+/// Checks that a program without memory says what it was doing, how much it needed, and
+/// what to try.
+#[track_caller]
+fn assert_out_of_memory(output: &Output) {
+    let message = stderr(output);
+    let line = message.lines().last().unwrap_or_default();
+    assert_fails(output, 1, "CUDA out of memory. Tried to allocate ");
+    for advice in ["--batch-size", "accumulate", "--precision bf16"] {
+        assert!(line.contains(advice), "{line}");
+    }
+    let place = line.trim_start_matches("train: ");
+    assert!(!place.starts_with("CUDA"), "it does not say what was done: {line}");
 }

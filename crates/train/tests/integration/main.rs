@@ -4,7 +4,6 @@
 
 #[cfg(target_os = "linux")]
 mod gpu;
-mod photographs;
 mod resume;
 mod runs;
 mod splits;
