@@ -2,10 +2,14 @@
 
 use std::path::PathBuf;
 
+use clap::builder::PossibleValuesParser;
 use clap::{Parser, ValueEnum};
 use torchmill::cli::Common;
 use torchmill::dataset::{Extensions, SplitDirs};
 use torchmill::shard::DType;
+
+use crate::format::{self, TarImage};
+use crate::storage::Store;
 
 const EXAMPLES: &str = "Examples:
   prep data/raw/cifar10 -o data/shards/cifar10
@@ -24,7 +28,7 @@ pub struct Args {
     #[arg(value_name = "INPUT", required_unless_present = "inspect")]
     pub inputs: Vec<PathBuf>,
     /// Write into this folder, or to standard output (-)
-    #[arg(short, long, value_name = "FOLDER", required_unless_present_any = ["inspect", "stats", "preview"])]
+    #[arg(short, long, value_name = "DIR", required_unless_present_any = ["inspect", "stats", "preview"])]
     pub out: Option<PathBuf>,
     /// Print mean and deviation, class counts, image sizes
     #[arg(long, conflicts_with_all = ["out", "inspect"])]
@@ -78,8 +82,11 @@ pub struct Select {
     /// Leave out and list images that cannot be read
     #[arg(long, value_name = "FILE")]
     pub skip_bad: Option<PathBuf>,
-    /// Copies of an image
-    #[arg(long, value_name = "ACTION", value_enum, default_value_t = Duplicates::Warn)]
+    /// Images whose decoder warns of damage are bad
+    #[arg(long)]
+    pub strict: bool,
+    /// Equal images: warn, error or drop
+    #[arg(long, value_name = "ACTION", value_enum, default_value_t = Duplicates::Warn, hide_possible_values = true)]
     pub duplicates: Duplicates,
     /// For all that is drawn at random
     #[arg(long, value_name = "N", default_value_t = 0)]
@@ -115,54 +122,20 @@ pub struct PipelineArgs {
 #[command(next_help_heading = "What is written")]
 pub struct Output {
     /// The files' format
-    #[arg(long, value_enum, default_value_t = Format::Shard)]
-    pub format: Format,
+    #[arg(long, value_parser = PossibleValuesParser::new(format::names()), default_value = "shard")]
+    pub format: String,
     /// The most bytes of pixels in a file
     #[arg(long, value_name = "SIZE", default_value = "32MiB", value_parser = size)]
     pub shard_size: u64,
+    /// Stored as: auto, encoded, pixels
+    #[arg(long, value_name = "KIND", value_enum, default_value_t = Store::Auto, hide_possible_values = true)]
+    pub store: Store,
     /// Write only part I of N of the files (1/N to N/N)
     #[arg(long, value_name = "I/N", value_parser = part)]
     pub part: Option<Part>,
-    /// How a tar holds images
-    #[arg(long, value_name = "KIND", value_enum, default_value_t = TarImage::Png)]
+    /// Images in a tar: png, jpg, npy
+    #[arg(long, value_name = "KIND", value_enum, default_value_t = TarImage::Png, hide_possible_values = true)]
     pub tar_image: TarImage,
-}
-
-/// `--format`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-#[allow(missing_docs, reason = "a doc comment would be a second help text")]
-pub enum Format {
-    // torchmill's own, what train reads
-    Shard,
-    // Tensors `image` and `label`
-    Safetensors,
-    // numpy arrays: images, then labels
-    Npy,
-    // WebDataset: an image and a .cls each
-    Tar,
-    // A row each: label, then pixels
-    Csv,
-    // A JSON object each, without pixels
-    Jsonl,
-}
-
-impl Format {
-    /// The end of a file's name.
-    pub fn extension(self) -> &'static str {
-        match self {
-            Self::Shard => "shard",
-            Self::Safetensors => "safetensors",
-            Self::Npy => "npy",
-            Self::Tar => "tar",
-            Self::Csv => "csv",
-            Self::Jsonl => "jsonl",
-        }
-    }
-
-    /// Whether a terminal would make nothing of it.
-    pub fn is_binary(self) -> bool {
-        !matches!(self, Self::Csv | Self::Jsonl)
-    }
 }
 
 /// `--duplicates`.
@@ -175,18 +148,6 @@ pub enum Duplicates {
     Error,
     // Keep one, of the test split if it is there
     Drop,
-}
-
-/// `--tar-image`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-#[allow(missing_docs, reason = "a doc comment would be a second help text")]
-pub enum TarImage {
-    // PNG, nothing lost
-    Png,
-    // JPEG of quality 95
-    Jpg,
-    // The array [C, H, W] as .npy
-    Npy,
 }
 
 /// `--dtype`.
@@ -214,16 +175,16 @@ impl Elements {
 /// `--part`: one of several equal shares of the files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Part {
-    /// Which, from 1.
+    /// The part's number, from 1.
     pub index: usize,
-    /// Of how many.
-    pub of: usize,
+    /// The number of parts.
+    pub parts: usize,
 }
 
 impl Part {
     /// This part's share of `files` files.
-    pub fn of(self, files: usize) -> std::ops::Range<usize> {
-        (self.index - 1) * files / self.of..self.index * files / self.of
+    pub fn share(self, files: usize) -> std::ops::Range<usize> {
+        (self.index - 1) * files / self.parts..self.index * files / self.parts
     }
 }
 
@@ -231,8 +192,8 @@ fn part(text: &str) -> Result<Part, String> {
     let numbers =
         text.split_once('/').and_then(|(i, n)| Some((i.parse().ok()?, n.parse().ok()?)));
     match numbers {
-        Some((index, of)) if (1..=of).contains(&index) && of <= 100_000 => {
-            Ok(Part { index, of })
+        Some((index, parts)) if (1..=parts).contains(&index) && parts <= 100_000 => {
+            Ok(Part { index, parts })
         }
         _ => Err("expected I/N with I from 1 to N, such as 2/8".to_owned()),
     }
@@ -282,12 +243,13 @@ mod tests {
 
     #[test]
     fn parts_make_up_the_whole() {
-        for (files, of) in [(5, 2), (5, 5), (3, 7), (1, 1)] {
-            let all: Vec<_> =
-                (1..=of).flat_map(|index| Part { index, of }.of(files)).collect();
+        for (files, parts) in [(5, 2), (5, 5), (3, 7), (1, 1)] {
+            let all: Vec<_> = (1..=parts)
+                .flat_map(|index| Part { index, parts }.share(files))
+                .collect();
             assert_eq!(all, (0..files).collect::<Vec<_>>());
         }
-        assert_eq!(part("2/3"), Ok(Part { index: 2, of: 3 }));
+        assert_eq!(part("2/3"), Ok(Part { index: 2, parts: 3 }));
         assert!(
             part("0/3").is_err()
                 && part("4/3").is_err()

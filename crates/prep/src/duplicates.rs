@@ -1,6 +1,6 @@
-//! Images that are there more than once, by their bytes. A test image that is also a
-//! training image makes the accuracy too high, and one image with two labels cannot be
-//! learned.
+//! Images that are there more than once: files or records with the same bytes. A test
+//! image that is also a training image makes the accuracy too high, and one image with two
+//! labels cannot be learned.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -18,13 +18,17 @@ const EXAMPLES: usize = 2;
 struct Found {
     /// For (split, other split) the images of the first that are also in the second.
     across: BTreeMap<(String, String), Group>,
-    /// The images of a split that are there before in the same split.
+    /// The images of a split that come earlier in the same split.
     within: BTreeMap<String, Group>,
     /// Images that have another label elsewhere.
     conflicting: Group,
+    /// The content of images with two labels.
+    two_labels: HashSet<ContentHash>,
+    /// For each image of a split whether an equal one comes before it.
+    repeated: BTreeMap<String, Vec<bool>>,
 }
 
-/// Some images, of which a few are named.
+/// A number of images, of which the first are named.
 #[derive(Default)]
 struct Group {
     count: u64,
@@ -59,38 +63,20 @@ struct First {
 /// Finds images that are there more than once and does what `action` says: warns, fails,
 /// or leaves them out of `set` and `contents`.
 ///
-/// The test split comes first, then val, then the others, and train last. An image is left
-/// out where it comes again, so that the test split stays as it is. An image with two
-/// labels is left out everywhere, since nobody knows which one is right.
+/// The test split comes first, then val, then the others, and train last. Of equal images
+/// all but the first are left out, so that the test split stays as it is. An image with
+/// two labels is left out everywhere, since the right label is not known.
 pub fn check(
     set: &mut Dataset,
     contents: &mut Contents,
     action: Duplicates,
 ) -> Result<()> {
-    let mut found = Found::default();
-    let mut first: HashMap<ContentHash, First> = HashMap::new();
-    let mut conflicting = HashSet::new();
-    let mut repeated: BTreeMap<String, Vec<bool>> = BTreeMap::new();
-    for split in in_order(set) {
-        let samples = &set.splits[&split];
-        let mut is_repeated = vec![false; samples.len()];
-        for (i, (sample, content)) in samples.iter().zip(&contents[&split]).enumerate() {
-            let Some(content) = content else { continue };
-            let Some(before) = first.get(content) else {
-                first.insert(*content, First { split: split.clone(), sample: *sample });
-                continue;
-            };
-            is_repeated[i] = true;
-            if before.sample.label != sample.label {
-                conflicting.insert(*content);
-            }
-            found.add(set, &split, *sample, before);
-        }
-        repeated.insert(split, is_repeated);
-    }
+    let found = find(set, contents);
     let messages = found.messages();
+    if messages.is_empty() {
+        return Ok(());
+    }
     match action {
-        _ if messages.is_empty() => {}
         Duplicates::Warn => {
             for message in messages {
                 progress::note(format_args!("note: {message}"));
@@ -102,10 +88,36 @@ pub fn check(
             for message in messages {
                 progress::note(format_args!("left out: {message}"));
             }
-            leave_out(set, contents, &repeated, &conflicting);
+            leave_out(set, contents, &found);
         }
     }
     Ok(())
+}
+
+fn find(set: &Dataset, contents: &Contents) -> Found {
+    let mut found = Found::default();
+    let mut first: HashMap<ContentHash, First> = HashMap::new();
+    for split in in_order(set) {
+        let samples = &set.splits[&split];
+        let mut is_repeated = vec![false; samples.len()];
+        for (i, (sample, content)) in samples.iter().zip(&contents[&split]).enumerate() {
+            let Some(content) = content else { continue };
+            let Some(before) = first.get(&content.hash) else {
+                first.insert(
+                    content.hash,
+                    First { split: split.clone(), sample: *sample },
+                );
+                continue;
+            };
+            is_repeated[i] = true;
+            if before.sample.label != sample.label {
+                found.two_labels.insert(content.hash);
+            }
+            found.add(set, &split, *sample, before);
+        }
+        found.repeated.insert(split, is_repeated);
+    }
+    found
 }
 
 /// The splits, train last.
@@ -155,9 +167,13 @@ impl Found {
             ));
         }
         for (split, group) in &self.within {
-            let copies = if group.count == 1 { "is a copy" } else { "are copies" };
+            let copies = if group.count == 1 {
+                "is a copy of another"
+            } else {
+                "are copies of others"
+            };
             messages.push(format!(
-                "{} of {split} {copies} of others there: {}",
+                "{} of {split} {copies} in it: {}",
                 group.images(),
                 group.examples()
             ));
@@ -174,31 +190,25 @@ impl Found {
     }
 }
 
-fn leave_out(
-    set: &mut Dataset,
-    contents: &mut Contents,
-    repeated: &BTreeMap<String, Vec<bool>>,
-    conflicting: &HashSet<ContentHash>,
-) {
+fn leave_out(set: &mut Dataset, contents: &mut Contents, found: &Found) {
     for (split, samples) in &mut set.splits {
-        let (Some(hashes), Some(repeated)) =
-            (contents.get_mut(split), repeated.get(split))
+        let (Some(contents), Some(repeated)) =
+            (contents.get_mut(split), found.repeated.get(split))
         else {
             continue;
         };
-        let kept: Vec<bool> = hashes
-            .iter()
-            .zip(repeated)
-            .map(|(hash, &repeated)| {
-                !repeated && hash.is_none_or(|hash| !conflicting.contains(&hash))
-            })
-            .collect();
+        let mut kept = Vec::with_capacity(contents.len());
+        for (content, is_repeated) in contents.iter().zip(repeated) {
+            let has_two_labels =
+                content.is_some_and(|content| found.two_labels.contains(&content.hash));
+            kept.push(!is_repeated && !has_two_labels);
+        }
         retain(samples, &kept);
-        retain(hashes, &kept);
+        retain(contents, &kept);
     }
 }
 
 fn retain<T>(values: &mut Vec<T>, kept: &[bool]) {
     let mut kept = kept.iter();
-    values.retain(|_| kept.next().is_none_or(|&keep| keep));
+    values.retain(|_| kept.next() == Some(&true));
 }

@@ -7,17 +7,12 @@ use std::path::Path;
 
 use torchmill::atomic::{AtomicFile, FinishedFile, Staging};
 use torchmill::progress::{Progress, Unit};
-use torchmill::{Context, Error, Result};
+use torchmill::{Error, Result};
 
-use crate::args::Format;
-use crate::bake::{Chunk, Job};
-use crate::format::{self, Stream};
+use crate::format::{Chunk, Format, Stream};
+use crate::job::Job;
 use crate::sidecar::Checksum;
-use crate::{bake_ahead, digest};
-
-/// The most bytes that are baked and written at a time where a file takes several chunks,
-/// and the most images.
-pub const CHUNK: (u64, u64) = (8 << 20, 4096);
+use crate::{bake, digest, file_names, ranges};
 
 /// A job's files under their temporary names.
 #[derive(Default)]
@@ -30,52 +25,43 @@ pub struct Written {
     pub images: usize,
 }
 
-/// The names of file `i` of `total`: two for npy, which holds one array a file.
-pub fn names(split: &str, i: usize, total: usize, format: Format) -> Vec<String> {
-    let stem = format!("{split}-{i:05}-of-{total:05}");
-    match format {
-        Format::Npy => vec![format!("{stem}-images.npy"), format!("{stem}-labels.npy")],
-        _ => vec![format!("{stem}.{}", format.extension())],
-    }
+/// The files of a job and where they go.
+pub struct Target<'a> {
+    /// The images of each file, other parts' files included.
+    pub ranges: &'a [Range<usize>],
+    /// The files to write.
+    pub ours: Range<usize>,
+    /// The digest of the job.
+    pub digest: &'a str,
+    /// The output folder.
+    pub folder: &'a Path,
+    /// Where files have their temporary names.
+    pub staging: &'a Staging,
 }
 
-/// Writes those of a job's files, whose images `ranges` are, that `ours` names.
-pub fn write(
-    job: &Job,
-    ranges: &[Range<usize>],
-    ours: Range<usize>,
-    (folder, staging): (&Path, &Staging),
-    format: Format,
-    digest: &str,
-) -> Result<Written> {
-    // A shard begins with the checksum of all images, and the others here with their
-    // number, which is not known if some may be left out. Images with bytes of their own
-    // are divided by `bake_ahead`.
-    let is_one_chunk = match format {
-        Format::Shard | Format::Tar | Format::Csv | Format::Jsonl => true,
-        Format::Safetensors | Format::Npy => job.bad.is_some(),
-    };
-    let chunks_of = |range: &Range<usize>| match is_one_chunk {
-        true => vec![range.clone()],
-        false => bake_ahead::smaller(range, job.image_bytes(), CHUNK.0, CHUNK.1),
-    };
-    let of_files = ours
-        .clone()
-        .flat_map(|i| chunks_of(&ranges[i]).into_iter().map(move |range| (i, range)));
-    let (file_of, chunks): (Vec<_>, Vec<_>) = of_files.unzip();
-    let total = ours.map(|i| ranges[i].len() as u64).sum();
+/// Writes a job's files.
+pub fn write(job: &Job, format: &dyn Format, target: &Target) -> Result<Written> {
+    // A shard is one chunk, as it begins with the checksum of all images. Images that are
+    // encoded one by one are divided while they are baked. A format that begins with the
+    // number of images needs all of them first if some may be left out.
+    let is_one_chunk = !format.begins_with_count() || job.bad.is_some();
+    let mut file_of_chunk = Vec::new();
+    let mut chunks = Vec::new();
+    for i in target.ours.clone() {
+        let file = &target.ranges[i];
+        let parts = match is_one_chunk {
+            true => vec![file.clone()],
+            false => ranges::chunks(file, job.image_bytes()),
+        };
+        file_of_chunk.extend(parts.iter().map(|_| i));
+        chunks.extend(parts);
+    }
+    let total = chunks.iter().map(|chunk| chunk.len() as u64).sum();
     let mut progress = Progress::new(&job.split, Some(total), Unit::Count("images"));
-    let mut files = Files {
-        job,
-        ranges,
-        folder,
-        staging,
-        format,
-        open: None,
-        written: Written::default(),
-    };
-    bake_ahead::run(job, &chunks, |k, chunk| {
-        files.put(file_of[k], chunk, digest)?;
+    let mut files =
+        Files { job, format, target, open: None, written: Written::default() };
+    bake::in_order(job, format, &chunks, |k, chunk| {
+        files.put(file_of_chunk[k], chunk)?;
         progress.add(chunk.labels.len() as u64);
         Ok(())
     })?;
@@ -86,73 +72,68 @@ pub fn write(
 
 struct Files<'a> {
     job: &'a Job<'a>,
-    /// The images of each file, other parts' files included.
-    ranges: &'a [Range<usize>],
-    folder: &'a Path,
-    staging: &'a Staging,
-    format: Format,
+    format: &'a dyn Format,
+    target: &'a Target<'a>,
     /// The file that is being written, and its number.
     open: Option<(usize, Stream<'a, SummedFile>)>,
     written: Written,
 }
 
-impl Files<'_> {
+impl<'a> Files<'a> {
     /// Writes a chunk to file `i`, and closes the one before.
-    fn put(&mut self, i: usize, chunk: &Chunk, digest: &str) -> Result<()> {
+    fn put(&mut self, i: usize, chunk: &Chunk) -> Result<()> {
         if self.open.as_ref().is_some_and(|&(open, _)| open != i) {
             self.close()?;
         }
-        let name =
-            names(&self.job.split, i, self.ranges.len(), self.format).swap_remove(0);
-        let path = self.folder.join(&name);
-        let place = |e: Error| e.within(path.display());
         let mut stream = match self.open.take() {
             Some((_, stream)) => stream,
-            None => {
-                let file = SummedFile::new(self.staging.file(&name)?);
-                // Those of a chunk where it is all there is, as images may have been left
-                // out.
-                let labels = match self.job.bad {
-                    Some(_) => chunk.labels.clone(),
-                    None => self.ranges[i]
-                        .clone()
-                        .map(|i| self.job.sample(i).label.into())
-                        .collect(),
-                };
-                Stream::start(self.format, self.job, labels, file).map_err(place)?
-            }
+            None => self.start(i, chunk)?,
         };
-        let meta = || digest::meta(self.job, i, self.ranges.len(), digest);
-        stream.chunk(chunk, &meta).map_err(place)?;
+        let files = self.target.ranges.len();
+        let meta = || digest::meta(self.job, i, files, self.target.digest);
+        stream.write(chunk, &meta).map_err(|e| self.in_file(i, e))?;
         self.open = Some((i, stream));
         self.written.images += chunk.labels.len();
         Ok(())
     }
 
-    /// Finishes the open file, and for npy the one with its labels.
-    fn close(&mut self) -> Result<()> {
-        let Some((i, stream)) = self.open.take() else { return Ok(()) };
-        let mut names = names(&self.job.split, i, self.ranges.len(), self.format);
-        let labels_name = if self.format == Format::Npy { names.pop() } else { None };
-        let images_name = names.swap_remove(0);
-        let path = self.folder.join(&images_name);
-        let (file, labels) = match labels_name {
-            Some(_) => stream.finish_images(),
-            None => stream.finish().map(|file| (file, Vec::new())),
-        }
-        .map_err(|e| e.within(path.display()))?;
-        self.keep(images_name, file)?;
-        if let Some(name) = labels_name {
-            let mut file = SummedFile::new(self.staging.file(&name)?);
-            format::write_npy_labels(&mut file, &labels)
-                .doing("write", self.folder.join(&name))?;
-            self.keep(name, file)?;
-        }
-        Ok(())
+    /// Starts file `i`, whose first chunk this is.
+    fn start(&self, i: usize, chunk: &Chunk) -> Result<Stream<'a, SummedFile>> {
+        let labels = match self.job.bad {
+            // The chunk has all images of the file, but for those that are left out.
+            Some(_) => chunk.labels.clone(),
+            None => self.target.ranges[i].clone().map(|i| self.job.label(i)).collect(),
+        };
+        let file = SummedFile::new(self.target.staging.file(&self.names(i)[0])?);
+        Stream::start(self.format, self.job, labels, file).map_err(|e| self.in_file(i, e))
     }
 
-    fn keep(&mut self, name: String, file: SummedFile) -> Result<()> {
-        self.written.sums.insert(name, file.sum);
+    /// Finishes the open file, and the second one if the format has one.
+    fn close(&mut self) -> Result<()> {
+        let Some((i, stream)) = self.open.take() else { return Ok(()) };
+        let names = self.names(i);
+        if let [first, second] = &names[..] {
+            let end = SummedFile::new(self.target.staging.file(second)?);
+            let (images, end) = stream.finish_in(end).map_err(|e| self.in_file(i, e))?;
+            self.keep(first, images)?;
+            self.keep(second, end)
+        } else {
+            let file = stream.finish().map_err(|e| self.in_file(i, e))?;
+            self.keep(&names[0], file)
+        }
+    }
+
+    fn names(&self, i: usize) -> Vec<String> {
+        file_names::of_file(&self.job.split, i, self.target.ranges.len(), self.format)
+    }
+
+    /// The error with the path of file `i`.
+    fn in_file(&self, i: usize, error: Error) -> Error {
+        error.within(self.target.folder.join(&self.names(i)[0]).display())
+    }
+
+    fn keep(&mut self, name: &str, file: SummedFile) -> Result<()> {
+        self.written.sums.insert(name.to_owned(), file.sum);
         self.written.files.push(file.file.finish()?);
         Ok(())
     }

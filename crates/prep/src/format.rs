@@ -1,151 +1,213 @@
-//! The formats: each writes chunks of images to a file or a pipe, front to back.
+//! The output formats: each writes images to a file or a pipe, front to back.
+//!
+//! A format is a file in `format/` and a row of [`FORMATS`].
 
-pub mod encode;
+mod csv;
+mod jsonl;
 mod npy;
 mod safetensors;
+mod shard;
 mod tar;
 
-use std::io::Write;
+use std::io::{self, Write};
 
 use torchmill::pixels::Layout;
-use torchmill::shard::{self, Contents, DType, Images, Meta};
+use torchmill::shard::{DType, Meta, StoredImage};
 use torchmill::{Error, Result};
 
-use crate::args::{Format, TarImage};
-use crate::bake::{Chunk, Job};
-use encode::Encoding;
+use crate::job::{Failure, Job};
+pub use tar::TarImage;
 
-/// Checks that `format` can hold elements of `dtype`, and says how it keeps an image.
-pub fn encoding(format: Format, tar_image: TarImage, dtype: DType) -> Result<Encoding> {
-    let only_uint8 = |what: &str| {
-        if dtype == DType::Uint8 {
-            Ok(())
-        } else {
-            Err(Error::usage(format_args!(
-                "{what} holds whole numbers: leave out --dtype {}",
-                dtype.name()
-            )))
-        }
-    };
-    let no_bfloat16 = |what: &str| {
-        if dtype == DType::BFloat16 {
-            Err(Error::usage(format_args!(
-                "{what} has no bfloat16: use --dtype float32, or --format safetensors"
-            )))
-        } else {
-            Ok(())
-        }
-    };
-    Ok(match (format, tar_image) {
-        (Format::Shard, _) => Encoding::Pixels(Layout::ChannelsLast),
-        (Format::Safetensors, _) => Encoding::Pixels(Layout::ChannelsFirst),
-        (Format::Npy, _) => {
-            no_bfloat16("npy")?;
-            Encoding::Pixels(Layout::ChannelsFirst)
-        }
-        (Format::Tar, TarImage::Png) => only_uint8("png").map(|()| Encoding::Png)?,
-        (Format::Tar, TarImage::Jpg) => only_uint8("jpg").map(|()| Encoding::Jpg)?,
-        (Format::Tar, TarImage::Npy) => no_bfloat16("npy").map(|()| Encoding::Npy)?,
-        (Format::Csv, _) => Encoding::CsvRow,
-        (Format::Jsonl, _) => Encoding::JsonLine,
-    })
+/// Makes a format from its options.
+type Make = fn(TarImage) -> Box<dyn Format>;
+
+/// The formats by their names, which `--format` takes.
+const FORMATS: &[(&str, Make)] = &[
+    (shard::NAME, |_| Box::new(shard::Shard)),
+    (safetensors::NAME, |_| Box::new(safetensors::Safetensors)),
+    (npy::NAME, |_| Box::new(npy::Npy)),
+    (tar::NAME, |image| Box::new(tar::Tar { image })),
+    (csv::NAME, |_| Box::new(csv::Csv)),
+    (jsonl::NAME, |_| Box::new(jsonl::Jsonl)),
+];
+
+/// An output format.
+pub trait Format: Send + Sync {
+    /// Its name in [`FORMATS`].
+    fn name(&self) -> &'static str;
+
+    /// What the names of its files end in. If there are two, the first file has the images
+    /// and the second what comes after them in a stream.
+    fn endings(&self) -> &'static [&'static str];
+
+    /// How images lie in a file.
+    fn images(&self) -> Images<'_>;
+
+    /// Refuses a type of elements that it cannot hold.
+    fn check_dtype(&self, _dtype: DType) -> Result<()> {
+        Ok(())
+    }
+
+    /// Whether all images must have one shape.
+    fn needs_equal_sizes(&self) -> bool {
+        true
+    }
+
+    /// Whether it holds pixels. If not, images go through no pipeline.
+    fn has_pixels(&self) -> bool {
+        true
+    }
+
+    /// Whether a terminal cannot show it.
+    fn is_binary(&self) -> bool {
+        true
+    }
+
+    /// Whether a file begins with the number of its images.
+    fn begins_with_count(&self) -> bool {
+        false
+    }
+
+    /// Whether a file says how it was made. If not, a JSON file does.
+    fn describes_itself(&self) -> bool {
+        false
+    }
+
+    /// What decides the contents of its files, besides what every format depends on: for
+    /// the digest.
+    fn settings(&self) -> String {
+        self.name().to_owned()
+    }
+
+    /// What a job's images are, for a message.
+    fn shown(&self, job: &Job) -> String {
+        let [channels, height, width] = job.shape;
+        format!("of [{channels}, {height}, {width}] {}", job.dtype.name())
+    }
+
+    /// Writes what comes before the first image. `labels` are those of all images of the
+    /// file; only formats that begin with the count can rely on them.
+    fn start(&self, _out: &mut dyn Write, _job: &Job, _labels: &[i64]) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// Writes the next images.
+    fn write(
+        &self,
+        out: &mut dyn Write,
+        job: &Job,
+        chunk: &Chunk,
+        meta: &dyn Fn() -> Meta,
+    ) -> Result<()>;
+
+    /// Writes what comes after the last image.
+    fn finish(&self, _out: &mut dyn Write, _labels: &[i64]) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// How images lie in a file.
+pub enum Images<'a> {
+    /// In one array in this layout.
+    Array(Layout),
+    /// One by one, as this makes of each.
+    Encoded(&'a dyn Encode),
+}
+
+/// Makes the bytes of one image: a PNG or JPEG file, a CSV row, a JSON line.
+pub trait Encode: Sync {
+    /// Encodes image `i`.
+    fn encode(&self, job: &Job, i: usize) -> Result<Vec<u8>, Failure>;
+}
+
+/// Some images of a split, ready to be written.
+pub struct Chunk {
+    /// The index of each image in its split.
+    pub indices: Vec<usize>,
+    /// Each image's label.
+    pub labels: Vec<i64>,
+    /// The images' little-endian elements, one image after the other, in the layout of
+    /// [`Images::Array`]; empty if images are encoded one by one.
+    pub pixels: Vec<u8>,
+    /// Each image's bytes, if images are encoded one by one.
+    pub encoded: Vec<Vec<u8>>,
+    /// The images of a shard of images of different sizes.
+    pub stored: Vec<StoredImage>,
+}
+
+/// The names of the formats.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    FORMATS.iter().map(|(name, _)| *name)
+}
+
+/// The format of this name, which is one of [`names`].
+#[allow(clippy::expect_used, reason = "clap takes only these names")]
+pub fn new(name: &str, tar_image: TarImage) -> Box<dyn Format> {
+    let row = FORMATS.iter().find(|(known, _)| *known == name);
+    let (_, make) = row.expect("clap takes only these names");
+    make(tar_image)
 }
 
 /// A file or pipe being written in one of the formats. Its errors say `cannot write`
 /// without a place.
 pub struct Stream<'a, W> {
     out: W,
-    format: Format,
+    format: &'a dyn Format,
     job: &'a Job<'a>,
-    /// The labels of all images to come.
     labels: Vec<i64>,
 }
 
 impl<'a, W: Write> Stream<'a, W> {
-    /// Starts writing the images with these labels to `out`: what comes before the first
-    /// image. Only safetensors and npy, which know their number at the start, need all of
-    /// them.
+    /// Starts writing the images with these labels to `out`.
     pub fn start(
-        format: Format,
+        format: &'a dyn Format,
         job: &'a Job<'a>,
         labels: Vec<i64>,
         mut out: W,
     ) -> Result<Self> {
-        match format {
-            Format::Safetensors => safetensors::start(&mut out, job, &labels),
-            Format::Npy => {
-                npy::header(&mut out, job.dtype, &npy::images(labels.len(), job.shape))
-            }
-            Format::Csv => encode::csv_header(&mut out, job.shape),
-            Format::Shard | Format::Tar | Format::Jsonl => Ok(()),
-        }
-        .map_err(cannot_write)?;
+        format.start(&mut out, job, &labels).map_err(cannot_write)?;
         Ok(Self { out, format, job, labels })
     }
 
-    /// Writes the next images; a chunk is a shard, with this header, where the format is
-    /// [`Format::Shard`].
-    pub fn chunk(&mut self, chunk: &Chunk, meta: &dyn Fn() -> Meta) -> Result<()> {
-        match self.format {
-            Format::Shard => return write_shard(&mut self.out, self.job, chunk, &meta()),
-            Format::Safetensors | Format::Npy => self.out.write_all(&chunk.pixels),
-            Format::Csv | Format::Jsonl => {
-                chunk.encoded.iter().try_for_each(|row| self.out.write_all(row))
-            }
-            Format::Tar => {
-                tar::chunk(&mut self.out, chunk, self.job.encoding.extension())
-            }
-        }
-        .map_err(cannot_write)
+    /// Writes the next images. In the format `shard` a chunk is a shard with this header.
+    pub fn write(&mut self, chunk: &Chunk, meta: &dyn Fn() -> Meta) -> Result<()> {
+        self.format.write(&mut self.out, self.job, chunk, meta)
     }
 
     /// Writes what comes after the last image and returns the flushed writer.
     pub fn finish(mut self) -> Result<W> {
-        match self.format {
-            Format::Npy => write_npy_labels(&mut self.out, &self.labels),
-            Format::Tar => tar::finish(&mut self.out),
-            Format::Shard | Format::Safetensors | Format::Csv | Format::Jsonl => Ok(()),
-        }
-        .and_then(|()| self.out.flush())
-        .map_err(cannot_write)?;
+        let end = self.format.finish(&mut self.out, &self.labels);
+        end.and_then(|()| self.out.flush()).map_err(cannot_write)?;
         Ok(self.out)
     }
 
-    /// Leaves out what comes after the last image and returns the flushed writer and the
-    /// labels: npy files, which hold one array each.
-    pub fn finish_images(mut self) -> Result<(W, Vec<i64>)> {
+    /// Writes what comes after the last image to another file. Returns both, flushed.
+    pub fn finish_in(mut self, mut end: W) -> Result<(W, W)> {
         self.out.flush().map_err(cannot_write)?;
-        Ok((self.out, self.labels))
+        let written = self.format.finish(&mut end, &self.labels);
+        written.and_then(|()| end.flush()).map_err(cannot_write)?;
+        Ok((self.out, end))
     }
 }
 
-/// Writes labels as an npy array.
-pub fn write_npy_labels(out: &mut impl Write, labels: &[i64]) -> std::io::Result<()> {
-    npy::header(out, DType::Int64, &[labels.len()])?;
-    labels.iter().try_for_each(|l| out.write_all(&l.to_le_bytes()))
-}
-
-fn write_shard(
-    out: &mut impl Write,
-    job: &Job,
-    chunk: &Chunk,
-    meta: &Meta,
-) -> Result<()> {
-    let source = |&i: &usize| job.set.source(job.sample(i));
-    let sources: Vec<String> = chunk.indices.iter().map(source).collect();
-    let contents = Contents {
-        meta,
-        images: Images::Array {
-            shape: chunk.shape,
-            dtype: chunk.dtype,
-            bytes: &chunk.pixels,
-        },
-        labels: &chunk.labels,
-        sources: &sources,
-    };
-    shard::write_to(out, &contents)
-}
-
-fn cannot_write(error: std::io::Error) -> Error {
+fn cannot_write(error: io::Error) -> Error {
     Error::io("cannot write", error)
+}
+
+/// Writes the encoded images of a chunk one after the other.
+fn write_encoded(out: &mut dyn Write, chunk: &Chunk) -> Result<()> {
+    for image in &chunk.encoded {
+        out.write_all(image).map_err(cannot_write)?;
+    }
+    Ok(())
+}
+
+/// Refuses a type that numpy does not have.
+fn refuse_bfloat16(dtype: DType) -> Result<()> {
+    if dtype == DType::BFloat16 {
+        return Err(Error::usage(
+            "npy has no bfloat16: use --dtype float32, or --format safetensors",
+        ));
+    }
+    Ok(())
 }

@@ -6,29 +6,27 @@ use std::path::Path;
 use torchmill::dataset::{Dataset, OpenOptions, UNSPLIT};
 use torchmill::{Context, Error, Result, progress, suggest};
 
-use crate::args::Args;
+use crate::config::{Config, TestSplit};
 
-/// Opens every input, splits what has no test split, joins them and selects the classes
-/// and images.
-pub fn open(args: &Args) -> Result<Dataset> {
-    let options = OpenOptions {
-        split_dirs: args.select.split_dirs.clone().unwrap_or_default(),
-        extensions: args.select.extensions.clone().unwrap_or_default(),
-    };
+/// Opens every input, gives a test split to those without one, joins them, and selects
+/// the classes and images.
+pub fn open(config: &Config) -> Result<Dataset> {
     let mut sets = Vec::new();
-    for path in &args.inputs {
-        sets.push(open_one(path, &options)?);
+    for path in &config.inputs {
+        sets.push(open_one(path, &config.open)?);
     }
-    split(&mut sets, args)?;
+    split(&mut sets, config)?;
     let mut set = Dataset::concat(sets)?;
-    if !args.select.classes.is_empty() {
-        set.keep_classes(&args.select.classes)?;
+    if !config.classes.is_empty() {
+        set.keep_classes(&config.classes)?;
     }
-    if let Some(limit) = args.select.limit {
-        set.limit(usize::try_from(limit).unwrap_or(usize::MAX));
+    if let Some(limit) = config.limit {
+        set.limit(limit);
     }
-    set.check(&args.select.split)?;
-    set.notes.drain(..).for_each(|note| progress::note(format_args!("note: {note}")));
+    set.check(&config.splits)?;
+    for note in set.notes.drain(..) {
+        progress::note(format_args!("note: {note}"));
+    }
     Ok(set)
 }
 
@@ -52,40 +50,47 @@ fn open_one(path: &Path, options: &OpenOptions) -> Result<Dataset> {
     }
 }
 
-/// Gives a test split to the data sets that have none, as `--test-fraction` or
-/// `--test-list` says.
-fn split(sets: &mut [Dataset], args: &Args) -> Result<()> {
-    let fraction = args.select.test_fraction;
-    let unsplit = sets.iter().filter(|s| s.is_unsplit()).count();
-    let asked = fraction.is_some_and(|f| f > 0.0) || args.select.test_list.is_some();
-    if unsplit == 0 && asked {
+/// Gives a test split to the data sets that have none.
+fn split(sets: &mut [Dataset], config: &Config) -> Result<()> {
+    let is_split = !sets.iter().any(Dataset::is_unsplit);
+    let fraction = match &config.test_split {
+        TestSplit::Fraction(fraction) => *fraction,
+        TestSplit::AsFound | TestSplit::List(_) => 0.0,
+    };
+    if is_split && (fraction > 0.0 || matches!(config.test_split, TestSplit::List(_))) {
         return Err(Error::usage(
-            "--test-fraction and --test-list are for data without a test split, and every input has one",
+            "--test-fraction and --test-list are for data without a test split, and \
+             every input has one",
         ));
     }
-    if let Some(path) = &args.select.test_list {
+    if let TestSplit::List(path) = &config.test_split {
         let [set] = sets else {
             return Err(Error::usage("--test-list takes a single input"));
         };
-        let text = std::fs::read_to_string(path).doing("read", path)?;
-        let listed = text.lines().map(str::trim).filter(|l| !l.is_empty()).collect();
-        return set.split_by_list(&listed).map_err(|e| e.within(path.display()));
+        return split_by_list(set, path);
     }
-    for set in sets {
-        if set.is_unsplit() {
-            if fraction.is_none() && set.splits.contains_key(UNSPLIT) {
-                set.notes.push(format!(
-                    "{} has no test split, all of it is train; --test-fraction 0.2 would make one",
-                    set.name
-                ));
-            }
-            set.split(fraction.unwrap_or(0.0), args.select.seed)?;
+    for set in sets.iter_mut().filter(|set| set.is_unsplit()) {
+        let is_chosen = matches!(config.test_split, TestSplit::Fraction(_));
+        if !is_chosen && set.splits.contains_key(UNSPLIT) {
+            set.notes.push(format!(
+                "{} has no test split, all of it is train; --test-fraction 0.2 would make \
+                 one",
+                set.name
+            ));
         }
+        set.split(fraction, config.seed)?;
     }
     Ok(())
 }
 
-/// The splits to write, in order: those asked for, or all, train first.
+/// Makes the images that a file lists, one path a line, the test split.
+fn split_by_list(set: &mut Dataset, path: &Path) -> Result<()> {
+    let text = std::fs::read_to_string(path).doing("read", path)?;
+    let listed = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    set.split_by_list(&listed).map_err(|e| e.within(path.display()))
+}
+
+/// The splits to write: these, or all if none are named; train first.
 pub fn splits(set: &Dataset, wanted: &[String]) -> Result<Vec<String>> {
     let known: Vec<_> = set.splits.keys().cloned().collect();
     if let Some(missing) = wanted.iter().find(|w| !set.splits.contains_key(*w)) {
@@ -98,9 +103,7 @@ pub fn splits(set: &Dataset, wanted: &[String]) -> Result<Vec<String>> {
     let mut splits = if wanted.is_empty() { known } else { wanted.to_vec() };
     splits.sort_by_key(|s| (s != "train", s.clone()));
     splits.dedup();
-    if let Some(empty) =
-        splits.iter().find(|s| set.splits.get(*s).is_none_or(Vec::is_empty))
-    {
+    if let Some(empty) = splits.iter().find(|split| set.splits[*split].is_empty()) {
         return Err(Error::usage(format_args!(
             "the split `{empty}` holds no images of these classes"
         )));

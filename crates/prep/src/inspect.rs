@@ -1,23 +1,25 @@
 //! `prep --inspect`: what a shard holds, after checking every byte of it.
 
-use std::fmt::Write;
-use std::path::{Path, PathBuf};
+use std::fmt::{Display, Write};
+use std::path::Path;
 
 use serde_json::json;
 use torchmill::progress::{bytes, count};
 use torchmill::shard::{Field, Shard, Storage};
 use torchmill::{Result, cli};
 
+use crate::config::InspectConfig;
+
 /// Describes each file on standard output; `-` is a stream of shards on standard input.
-pub fn files(paths: &[PathBuf], as_json: bool) -> Result<()> {
-    for path in paths {
+pub fn print(config: &InspectConfig) -> Result<()> {
+    for path in &config.files {
         if path != Path::new("-") {
-            describe(&Shard::open(path)?, as_json)?;
+            describe(&Shard::open(path)?, config.as_json)?;
             continue;
         }
         let mut stdin = std::io::stdin().lock();
         while let Some(shard) = Shard::read_from(&mut stdin, "standard input")? {
-            describe(&shard, as_json)?;
+            describe(&shard, config.as_json)?;
         }
     }
     Ok(())
@@ -32,12 +34,21 @@ fn describe(shard: &Shard, as_json: bool) -> Result<()> {
 /// The header as one JSON object on a line.
 fn json(shard: &Shard) -> String {
     let header = shard.header();
-    let field = |f: &Field| json!({"name": f.name, "dtype": f.dtype.name(), "shape": f.shape, "offset": f.offset, "crc32c": f.crc32c});
+    let field = |f: &Field| {
+        json!({
+            "name": f.name,
+            "dtype": f.dtype.name(),
+            "shape": f.shape,
+            "offset": f.offset,
+            "crc32c": f.crc32c,
+        })
+    };
+    let fields: Vec<_> = header.fields.iter().map(field).collect();
     let mut line = json!({
         "path": shard.path(),
         "count": header.count,
         "meta": header.meta,
-        "fields": header.fields.iter().map(field).collect::<Vec<_>>(),
+        "fields": fields,
     })
     .to_string();
     line.push('\n');
@@ -47,16 +58,13 @@ fn json(shard: &Shard) -> String {
 fn text(shard: &Shard) -> Result<String> {
     let header = shard.header();
     let meta = &header.meta;
-    let images = images(shard)?;
+    let path = shard.path().display();
     let mut text = String::new();
-    let mut row = |name: &str, value: &dyn std::fmt::Display| {
-        // Writing to a String cannot fail.
-        let _ = writeln!(text, "{name:<10} {value}");
-    };
-    row("shard", &format_args!("{}: sound, all checksums match", shard.path().display()));
+    row(&mut text, "shard", format_args!("{path}: sound, all checksums match"));
     row(
+        &mut text,
         "data set",
-        &format_args!(
+        format_args!(
             "{}, {}, file {} of {}",
             meta.dataset,
             meta.split,
@@ -64,39 +72,17 @@ fn text(shard: &Shard) -> Result<String> {
             meta.shards
         ),
     );
-    row("images", &images);
-    row("pipeline", &or_none(&meta.pipeline));
-    row("baked", &or_none(&meta.baked));
-    row("deferred", &or_none(&meta.deferred));
-    row("digest", &meta.digest);
-    row("writer", &meta.writer);
-    let mut per_class = vec![0u64; meta.classes.len()];
-    for i in 0..header.count as usize {
-        if let Some(n) = per_class.get_mut(shard.label(i)? as usize) {
-            *n += 1;
-        }
-    }
-    row("classes", &meta.classes.len());
-    for (i, (class, n)) in meta.classes.iter().zip(per_class).enumerate() {
-        let _ = writeln!(text, "  {i:>6}  {class:<20} {:>10}", count(n));
-    }
-    let _ = writeln!(
-        text,
-        "{:<10} {:<8} {:<22} {:>12} {:>12}  crc32c",
-        "field", "dtype", "shape", "offset", "size"
-    );
-    for field in &header.fields {
-        let shape = format!("{:?}", field.shape);
-        let size = bytes(field.bytes().unwrap_or_default());
-        let (name, dtype) = (&field.name, field.dtype.name());
-        let _ = writeln!(
-            text,
-            "{name:<10} {dtype:<8} {shape:<22} {:>12} {size:>12}  {:08x}",
-            field.offset, field.crc32c
-        );
-    }
+    row(&mut text, "images", images(shard)?);
+    row(&mut text, "pipeline", or_none(&meta.pipeline));
+    row(&mut text, "baked", or_none(&meta.baked));
+    row(&mut text, "deferred", or_none(&meta.deferred));
+    row(&mut text, "digest", &meta.digest);
+    row(&mut text, "writer", &meta.writer);
+    row(&mut text, "classes", meta.classes.len());
+    text += &classes(shard)?;
+    text += &fields(shard);
     if header.count > 0 {
-        let _ = writeln!(text, "{:<10} {}", "first", shard.source(0)?);
+        row(&mut text, "first", shard.source(0)?);
     }
     Ok(text)
 }
@@ -106,8 +92,8 @@ fn text(shard: &Shard) -> Result<String> {
 fn images(shard: &Shard) -> Result<String> {
     let header = shard.header();
     let number = count(header.count);
-    let dtype = header.field("image").map_or("uint8", |f| f.dtype.name());
     if let Some([channels, height, width]) = header.image_shape()? {
+        let dtype = header.field("image").map_or("", |f| f.dtype.name());
         return Ok(format!("{number} of [{channels}, {height}, {width}] {dtype}"));
     }
     let mut heights = Vec::with_capacity(shard.len());
@@ -120,7 +106,7 @@ fn images(shard: &Shard) -> Result<String> {
     let channels = header.channels()?;
     let sides = format!("[{channels}, {}, {}]", range(&heights), range(&widths));
     Ok(match shard.storage() {
-        Storage::Encoded => format!("{number} files, decoded to {sides} uint8"),
+        Storage::Encoded => format!("{number} image files, {sides} uint8 when decoded"),
         Storage::Array | Storage::Pixels => format!("{number} of {sides} uint8"),
     })
 }
@@ -132,6 +118,48 @@ fn range(sides: &[usize]) -> String {
         (Some(all), _) => all.to_string(),
         (None, _) => "any".to_owned(),
     }
+}
+
+fn row(text: &mut String, name: &str, value: impl Display) {
+    // Writing to a String cannot fail.
+    let _ = writeln!(text, "{name:<10} {value}");
+}
+
+/// A line for each class: its label, name and number of images.
+fn classes(shard: &Shard) -> Result<String> {
+    let classes = &shard.header().meta.classes;
+    let mut images = vec![0_u64; classes.len()];
+    for i in 0..shard.len() {
+        // Every label has a class: opening a shard checks it.
+        images[shard.label(i)? as usize] += 1;
+    }
+    let mut text = String::new();
+    for (label, class) in classes.iter().enumerate() {
+        let n = count(images[label]);
+        let _ = writeln!(text, "  {label:>6}  {class:<20} {n:>10}");
+    }
+    Ok(text)
+}
+
+/// A table of the arrays.
+fn fields(shard: &Shard) -> String {
+    let mut text = String::new();
+    let _ = writeln!(
+        text,
+        "{:<12} {:<8} {:<22} {:>12} {:>12}  crc32c",
+        "field", "dtype", "shape", "offset", "size"
+    );
+    for Field { name, dtype, shape, offset, crc32c } in &shard.header().fields {
+        let size: u64 = shape.iter().product::<u64>() * dtype.size();
+        let size = bytes(size);
+        let dtype = dtype.name();
+        let shape = format!("{shape:?}");
+        let _ = writeln!(
+            text,
+            "{name:<12} {dtype:<8} {shape:<22} {offset:>12} {size:>12}  {crc32c:08x}"
+        );
+    }
+    text
 }
 
 fn or_none(text: &str) -> &str {

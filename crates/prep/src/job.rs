@@ -1,269 +1,253 @@
-//! What is to be done for each split, decided and checked before anything is written.
+//! The images of one split and how they are baked.
 
-use std::path::Path;
-use std::sync::PoisonError;
+use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 
-use torchmill::dataset::Dataset;
-use torchmill::transform::{Pipeline, SampleKind, SampleSpec};
-use torchmill::{Error, Result, atomic, progress};
+use torchmill::dataset::decode::{self, Decoded};
+use torchmill::dataset::{self, Dataset};
+use torchmill::pixels::Layout;
+use torchmill::shard::{DType, Storage};
+use torchmill::transform::{self, Image, Pipeline, Sample};
+use torchmill::{Error, Result};
 
-use crate::args::{Args, Elements, Format};
-use crate::bake::{BadImages, Job};
-use crate::format::{self, encode::Encoding};
-use crate::pipelines::{Cut, Pipelines};
-use crate::stats;
+use crate::elements::{overflows, write_elements};
+use crate::pipelines::SplitPipeline;
+use crate::ranges;
 
-/// A job for each split: its pipeline cut, its first image baked to learn the size.
-pub fn plan<'a>(
-    set: &'a Dataset,
-    splits: &[String],
-    args: &Args,
-) -> Result<Vec<Job<'a>>> {
-    let dtype = args.pipeline.dtype.dtype();
-    let encoding = format::encoding(args.output.format, args.output.tar_image, dtype)?;
-    let pipelines = Pipelines::new(&args.pipeline)?;
-    if splits.len() > 1 && splits.iter().any(|split| split == "train") {
-        for warning in pipelines.warnings() {
-            progress::note(format_args!("note: {warning}"));
-        }
+/// The images of one split and what is done with them.
+pub struct Job<'a> {
+    /// The data set.
+    pub set: &'a Dataset,
+    /// `train`, `test`, `val`.
+    pub split: String,
+    /// The split's samples, in order.
+    pub samples: Vec<dataset::Sample>,
+    /// What is done to them.
+    pub pipeline: SplitPipeline,
+    /// How many randomly drawn copies of each are made; 1 if nothing random is baked.
+    pub copies: usize,
+    /// What an element becomes.
+    pub dtype: DType,
+    /// The order of an image's elements.
+    pub layout: Layout,
+    /// Whether all images must have one shape.
+    pub needs_equal_sizes: bool,
+    /// How shards store the images.
+    pub storage: Storage,
+    /// The bytes that each sample takes in a shard, if the shard stores images of
+    /// different sizes.
+    pub stored_bytes: Vec<u64>,
+    /// The name of the files' format.
+    pub format: &'static str,
+    /// Seeds what is drawn at random.
+    pub seed: u64,
+    /// The shape of the first image, `[C, H, W]`.
+    pub shape: [usize; 3],
+    /// Where the first image came from.
+    pub first: String,
+    /// Whether an image whose decoder warns is bad.
+    pub strict: bool,
+    /// Whether a value was too large for float16.
+    pub overflowed: AtomicBool,
+    /// The images that cannot be read. `None` if the first of them is an error.
+    pub bad: Option<Mutex<Vec<BadImage>>>,
+    /// The decoder's warning about each damaged image that was read all the same, by its
+    /// index in the split.
+    pub warnings: Mutex<BTreeMap<usize, String>>,
+}
+
+/// An image that is left out.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct BadImage {
+    /// Its index, those of copies included.
+    pub index: usize,
+    /// Where it is.
+    pub location: String,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+/// Why an image could not be baked.
+pub enum Failure {
+    /// The image itself cannot be read: what `--skip-bad` leaves out.
+    Bad(Error),
+    /// Anything else.
+    Other(Error),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Other(error)
     }
-    let job = |split: &String| {
-        // Drawn copies are for training.
-        let augment = args.pipeline.augment.filter(|_| split == "train");
-        let cut = pipelines
-            .cut(split, dtype, augment.is_some())
-            .map_err(|e| e.within(split))?;
-        let copies = augment.unwrap_or(1);
-        if augment.is_some() && !cut.baked.is_random() {
-            return Err(nothing_to_draw(&cut));
+}
+
+impl Job<'_> {
+    /// How many images there are to write.
+    pub fn len(&self) -> usize {
+        self.samples.len() * self.copies
+    }
+
+    /// Bytes of pixels in one image.
+    pub fn image_bytes(&self) -> usize {
+        self.shape.iter().product::<usize>() * self.dtype.size() as usize
+    }
+
+    /// The images of each file, of at most `limit` bytes of images.
+    pub fn files(&self, limit: u64) -> Vec<Range<usize>> {
+        if self.storage == Storage::Array {
+            return ranges::files(self.len(), self.image_bytes(), limit);
         }
-        let mut job = Job {
-            set,
-            split: split.clone(),
-            samples: set.splits.get(split).cloned().unwrap_or_default(),
-            cut,
-            copies: usize::try_from(copies).unwrap_or(1),
-            dtype,
-            seed: args.select.seed,
-            encoding,
-            shape: [0; 3],
-            first: String::new(),
-            overflowed: AtomicBool::new(false),
-            bad: args.select.skip_bad.is_some().then(BadImages::default),
+        let sizes = (0..self.len()).map(|i| self.stored_bytes[i % self.samples.len()]);
+        ranges::files_of_sizes(sizes, limit)
+    }
+
+    /// Image `i`'s sample: all images once, then all of them again for each further copy.
+    pub fn sample(&self, i: usize) -> dataset::Sample {
+        self.samples[i % self.samples.len()]
+    }
+
+    /// Image `i`'s label, as files hold it.
+    pub fn label(&self, i: usize) -> i64 {
+        self.sample(i).label.into()
+    }
+
+    /// Where image `i` is, for a message.
+    pub fn location(&self, i: usize) -> String {
+        self.set.location(self.sample(i))
+    }
+
+    /// Reads image `i` as it is before the pipeline.
+    pub fn image(&self, i: usize) -> Result<Image, Failure> {
+        let decoded = self.set.decode(self.sample(i)).map_err(Failure::Bad)?;
+        self.accept(i, decoded)
+    }
+
+    /// Reads image `i`'s file, and decodes it.
+    pub fn file(&self, i: usize) -> Result<(Vec<u8>, Image), Failure> {
+        let Some(bytes) = self.set.encoded(self.sample(i)) else {
+            return Err(Failure::Other(Error::failed(format_args!(
+                "{}: is not an image file",
+                self.location(i)
+            ))));
         };
-        learn_shape(&mut job)?;
-        Ok(job)
-    };
-    if args.pipeline.augment.is_some() && !splits.iter().any(|split| split == "train") {
-        return Err(Error::usage(
-            "--augment draws copies of the train split, which is not among those to write",
-        ));
+        let bytes = bytes.map_err(Failure::Bad)?;
+        let decoded = decode::decode(&bytes)
+            .map_err(|e| Failure::Bad(e.within(self.location(i))))?;
+        let image = self.accept(i, decoded)?;
+        Ok((bytes, image))
     }
-    splits.iter().map(job).collect()
-}
 
-/// `--augment` where nothing that is baked draws anything.
-fn nothing_to_draw(cut: &Cut) -> Error {
-    let whole = &cut.whole;
-    if whole.is_random() {
-        return Error::usage(format_args!(
-            "--augment: what is random in `{whole}` comes after ToTensor, and bytes are left to train before that: add \
-             --dtype float32, or leave out --augment"
-        ));
-    }
-    Error::usage(format_args!(
-        "--augment: nothing in `{whole}` is random, so all copies would be equal: add a random transform, or leave \
-         out --augment"
-    ))
-}
-
-/// Bakes the first image: its shape is what all others must have, and what is left of the
-/// pipeline must be able to take it.
-fn learn_shape(job: &mut Job) -> Result<()> {
-    if job.encoding == Encoding::JsonLine {
-        return Ok(());
-    }
-    let waiting = job.cut.clone();
-    // The statistics change no shape; they are worked out when it is known that something
-    // is to be done.
-    job.cut = waiting.with_statistics(&[0.0], &[1.0]);
-    let mut baked = None;
-    for i in 0..job.samples.len() {
-        baked = job.unless_bad(i, job.bake(i))?;
-        if baked.is_some() {
-            job.first = job.set.location(job.samples[i]);
-            break;
+    /// The image that a file was decoded to. Notes the decoder's warning, which makes the
+    /// image bad with `--strict`.
+    fn accept(&self, i: usize, decoded: Decoded) -> Result<Image, Failure> {
+        let Some(warning) = decoded.warning else { return Ok(decoded.image) };
+        if self.strict {
+            return Err(Failure::Bad(Error::failed(format_args!(
+                "{}: is damaged ({warning}), which --strict refuses",
+                self.location(i)
+            ))));
         }
+        let mut warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
+        // Copies of an image are read from the same file.
+        warnings.insert(i % self.samples.len(), warning);
+        Ok(decoded.image)
     }
-    let baked = baked.ok_or_else(|| {
-        Error::failed(format_args!(
-            "none of the {} images of the split `{}` can be read",
-            job.len(),
-            job.split
-        ))
-    })?;
-    job.shape = baked.shape();
-    let left = &job.cut.deferred;
-    left.output(baked.spec())
-        .map_err(|e| e.within(format_args!("{left} (left to train)")))?;
-    job.cut = waiting;
-    if let Some(bad) = &mut job.bad {
-        bad.get_mut().unwrap_or_else(PoisonError::into_inner).clear();
-    }
-    Ok(())
-}
 
-/// Gives every `Normalize(auto)` of these jobs the train split's mean and standard
-/// deviation.
-pub fn fill_in_statistics(jobs: &mut [Job], args: &Args) -> Result<()> {
-    let Some(set) = jobs.iter().find(|job| job.cut.needs_statistics()).map(|job| job.set)
-    else {
-        return Ok(());
-    };
-    if !set.splits.contains_key("train") {
-        return Err(Error::usage(
-            "Normalize(auto) takes the train split's statistics, and there is none",
-        ));
+    /// Image `i` through the baked part of the pipeline.
+    pub fn bake(&self, i: usize) -> Result<Sample, Failure> {
+        self.apply(&self.pipeline.baked, i)
     }
-    let mut args = args.clone();
-    // Always of the whole bytes that the train pipeline's deterministic beginning makes.
-    args.pipeline.dtype = Elements::Uint8;
-    args.pipeline.augment = None;
-    args.output.format = Format::Shard;
-    for train in plan(set, &["train".to_owned()], &args)? {
-        let stats = stats::of(&train)?;
-        let (mean, std) = (stats.mean(), stats.std());
-        if let Some(channel) = std.iter().position(|&s| s == 0.0) {
-            return Err(Error::failed(format_args!(
-                "Normalize(auto): all pixels of the train split have the same value in channel {channel}, so there is \
-                 no deviation to divide by: give numbers, such as Normalize({}, 1)",
-                mean[channel]
-            )));
+
+    /// Image `i` through these steps.
+    pub fn apply(&self, steps: &Pipeline, i: usize) -> Result<Sample, Failure> {
+        let image = self.image(i)?;
+        // Each copy is drawn as one epoch's would be.
+        let copy = i / self.samples.len();
+        let index = i % self.samples.len();
+        let mut rng = transform::rng(self.seed, copy as u64, index as u64);
+        let baked = steps.apply(Sample::Image(image), &mut rng);
+        Ok(baked.map_err(|e| e.within(self.location(i)))?)
+    }
+
+    /// Image `i`'s shape after the pipeline, `[C, H, W]`, and its elements.
+    pub fn elements(&self, i: usize) -> Result<([usize; 3], Vec<u8>), Failure> {
+        let baked = self.bake(i)?;
+        let shape = baked.shape();
+        self.check_shape(i, shape)?;
+        let size = shape.iter().product::<usize>() * self.dtype.size() as usize;
+        let mut elements = vec![0; size];
+        self.write_elements(&baked, &mut elements);
+        Ok((shape, elements))
+    }
+
+    /// Writes a baked image's elements, and notes whether one becomes inf as float16.
+    pub fn write_elements(&self, baked: &Sample, out: &mut [u8]) {
+        if self.dtype == DType::Float16
+            && let Sample::Tensor(tensor) = baked
+            && overflows(&tensor.values)
+        {
+            self.overflowed.store(true, Ordering::Relaxed);
         }
-        progress::note(format_args!(
-            "Normalize(auto) is {}",
-            stats::normalize(&mean, &std)
-        ));
-        for job in &mut *jobs {
-            job.cut = job.cut.with_statistics(&mean, &std);
-            if job.encoding != Encoding::JsonLine {
-                check_filled(job, mean.len())?;
+        write_elements(baked, self.layout, self.dtype, out);
+    }
+
+    /// Refuses a shape that is not the first image's, if all must have one.
+    pub fn check_shape(&self, i: usize, shape: [usize; 3]) -> Result<()> {
+        if shape == self.shape || !self.needs_equal_sizes {
+            return Ok(());
+        }
+        let [_, height, width] = self.shape;
+        let other_formats = match self.format {
+            "shard" => "",
+            _ => "; shards and tars can hold images of different sizes",
+        };
+        Err(Error::failed(format_args!(
+            "{}: is {shape:?} ([channels, height, width]) after the pipeline, but {} is \
+             {:?}, and all must be of one size: put Resize(({height}, {width})), or \
+             Resize({height}) | CenterCrop({height}), into the pipeline{other_formats}",
+            self.location(i),
+            self.first,
+            self.shape
+        )))
+    }
+
+    /// `None` for a bad image, which is noted, if bad images are left out.
+    pub fn unless_bad<T>(
+        &self,
+        i: usize,
+        result: Result<T, Failure>,
+    ) -> Result<Option<T>> {
+        match (result, &self.bad) {
+            (Ok(value), _) => Ok(Some(value)),
+            (Err(Failure::Bad(error)), Some(bad)) => {
+                let mut bad = bad.lock().unwrap_or_else(PoisonError::into_inner);
+                bad.push(BadImage {
+                    index: i,
+                    location: self.location(i),
+                    reason: error.to_string(),
+                });
+                Ok(None)
             }
+            (Err(Failure::Bad(error) | Failure::Other(error)), _) => Err(error),
         }
     }
-    Ok(())
-}
 
-/// Fails where what is left of the pipeline cannot take the images now that it has its
-/// statistics.
-fn check_filled(job: &Job, channels: usize) -> Result<()> {
-    let makes_tensors = job.cut.baked.makes_tensors();
-    let kind = if makes_tensors { SampleKind::Tensor } else { SampleKind::Image };
-    let baked = SampleSpec { kind, ..SampleSpec::image(job.shape) };
-    let fits = job.cut.deferred.output(baked);
-    fits.map(drop).map_err(|e| {
-        Error::usage(format_args!(
-            "{}: Normalize(auto) has the statistics of {channels} channels, which is what the train pipeline makes of \
-             the images before its first random step; put steps that change the channels before that: {e}",
-            job.split
-        ))
-    })
-}
+    /// The indices of the images that were bad, so far, in order.
+    pub fn left_out(&self) -> Vec<usize> {
+        let Some(bad) = &self.bad else { return Vec::new() };
+        let bad = bad.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut left_out: Vec<usize> = bad.iter().map(|image| image.index).collect();
+        left_out.sort_unstable();
+        left_out
+    }
 
-/// Writes the list of the images that were left out, one `path<TAB>reason` a line, and
-/// says how many there are.
-pub fn list_bad(jobs: &[Job], path: &Path) -> Result<()> {
-    let mut text = String::new();
-    let mut count = 0;
-    for job in jobs {
-        let Some(bad) = &job.bad else { continue };
-        let mut bad = bad.lock().unwrap_or_else(PoisonError::into_inner);
-        // Of several copies of an image one is enough.
-        bad.iter_mut().for_each(|(i, ..)| *i %= job.samples.len());
-        bad.sort();
-        bad.dedup();
-        for (_, place, reason) in bad.iter() {
-            let start = format!("{place}: ");
-            let reason = reason.strip_prefix(&start).unwrap_or(reason);
-            text += &format!("{}\t{}\n", one_line(place), one_line(reason));
+    /// Forgets the bad images and the warnings so far.
+    pub fn forget_problems(&mut self) {
+        if let Some(bad) = &mut self.bad {
+            bad.get_mut().unwrap_or_else(PoisonError::into_inner).clear();
         }
-        count += bad.len();
-        let left_out: Vec<usize> = bad.iter().map(|&(i, ..)| i).collect();
-        say_emptied_classes(job, &left_out);
+        self.warnings.get_mut().unwrap_or_else(PoisonError::into_inner).clear();
     }
-    atomic::write(path, text.as_bytes())?;
-    let (count, path) = (progress::count(count as u64), path.display());
-    progress::note(format_args!("{count} bad images were left out; {path} lists them"));
-    Ok(())
-}
-
-/// A field of the list: line breaks, tabs and other control characters as escapes, so
-/// that a file name cannot break a line.
-fn one_line(text: &str) -> String {
-    let mut line = String::new();
-    for character in text.chars() {
-        match character.is_control() {
-            true => line.extend(character.escape_default()),
-            false => line.push(character),
-        }
-    }
-    line
-}
-
-/// Names the classes that have no images once these are left out.
-fn say_emptied_classes(job: &Job, left_out: &[usize]) {
-    let mut before = vec![0_usize; job.set.classes.len()];
-    for sample in &job.samples {
-        before[sample.label as usize] += 1;
-    }
-    let mut after = before.clone();
-    for &i in left_out {
-        after[job.samples[i].label as usize] -= 1;
-    }
-    for (label, class) in job.set.classes.iter().enumerate() {
-        if before[label] > 0 && after[label] == 0 {
-            progress::note(format_args!(
-                "note: {}: the class {class} has no images left: all {} were bad",
-                job.split, before[label]
-            ));
-        }
-    }
-}
-
-/// Says what was written and what is left to do.
-pub fn report(job: &Job, written: usize, files: usize, done: &str) {
-    let [channels, height, width] = job.shape;
-    let what = match job.encoding {
-        Encoding::JsonLine => "a line each".to_owned(),
-        Encoding::Png => "as PNG".to_owned(),
-        Encoding::Jpg => "as JPEG".to_owned(),
-        _ => format!("of [{channels}, {height}, {width}] {}", job.dtype.name()),
-    };
-    progress::note(format_args!(
-        "{}: {} images {what}, {} classes, in {files} {}{done}",
-        job.split,
-        progress::count(written as u64),
-        job.set.classes.len(),
-        if files == 1 { "file" } else { "files" },
-    ));
-    if job.overflowed.load(Ordering::Relaxed) {
-        progress::note(format_args!(
-            "note: {}: float16 ends at 65,504, and larger values became inf: use --dtype \
-             bfloat16 or float32",
-            job.split
-        ));
-    }
-    let Cut { baked, deferred, .. } = &job.cut;
-    if job.encoding != Encoding::JsonLine {
-        progress::note(format_args!(
-            "  baked: {}; left to train: {}",
-            or_nothing(baked),
-            or_nothing(deferred)
-        ));
-    }
-}
-
-fn or_nothing(pipeline: &Pipeline) -> String {
-    if pipeline.steps().is_empty() { "nothing".to_owned() } else { pipeline.to_string() }
 }

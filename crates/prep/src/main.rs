@@ -1,11 +1,14 @@
 //! prep: raw images in, tensor shards (or a stream) out.
 
 mod args;
+mod auto_normalize;
 mod bake;
-mod bake_ahead;
+mod config;
 mod contents;
 mod digest;
 mod duplicates;
+mod elements;
+mod file_names;
 mod files;
 mod format;
 mod input;
@@ -13,67 +16,73 @@ mod inspect;
 mod job;
 mod output_dir;
 mod pipelines;
+mod plan;
+mod planned;
 mod preview;
+mod ranges;
+mod report;
 mod sidecar;
 mod stale;
+mod statistics;
 mod stats;
+mod storage;
 mod stream;
 
-use std::path::Path;
 use std::process::ExitCode;
 
-use args::{Args, Duplicates, Format};
+use args::{Args, Duplicates};
+use config::{Command, Config, Output};
 use contents::Contents;
 use torchmill::dataset::Dataset;
 use torchmill::{Result, cli, memory};
 
-/// Who writes: what goes into headers.
+/// The program that wrote a file, for its header.
 const WRITER: &str = concat!("prep ", env!("CARGO_PKG_VERSION"));
 
 fn main() -> ExitCode {
     memory::keep_freed();
-    cli::main(|a: &Args| &a.common, |args| run(&args))
+    cli::main(|a: &Args| &a.common, run)
 }
 
-fn run(args: &Args) -> Result<()> {
-    if !args.inspect.is_empty() {
-        return inspect::files(&args.inspect, args.json);
+fn run(args: Args) -> Result<()> {
+    match Command::new(args)? {
+        Command::Inspect(config) => inspect::print(&config),
+        Command::Prepare(config) => prepare(&config),
     }
-    let mut set = input::open(args)?;
-    let contents = look_for_duplicates(&mut set, args)?;
-    let splits = input::splits(&set, &args.select.split)?;
-    let mut jobs = job::plan(&set, &splits, args)?;
-    if let Some(path) = &args.preview {
-        preview::write(&mut jobs, args, path)?;
+}
+
+fn prepare(config: &Config) -> Result<()> {
+    let mut set = input::open(config)?;
+    config.check_outputs(&set)?;
+    let contents = read_contents(&mut set, config)?;
+    let mut jobs = plan::jobs(&set, &contents, config)?;
+    if let Some(path) = &config.preview {
+        preview::write(path, &mut jobs, config)?;
     }
-    if args.stats {
-        stats::print(&jobs, args.json)?;
-        return args
-            .select
-            .skip_bad
-            .as_ref()
-            .map_or(Ok(()), |path| job::list_bad(&jobs, path));
-    }
-    match args.out.as_deref() {
-        None if args.preview.is_some() => Ok(()),
-        Some(out) if out != Path::new("-") => {
-            output_dir::write(out, jobs, &contents, args)
+    match &config.output {
+        Output::None => return Ok(()),
+        Output::Statistics { as_json } => stats::print(&jobs, *as_json)?,
+        Output::Folder(folder) => {
+            output_dir::write(folder, &mut jobs, &contents, config)?;
         }
-        _ => stream::write(jobs, &contents, args),
+        Output::Stream => stream::write(&mut jobs, &contents, config)?,
     }
+    report::problems(&jobs, config)
 }
 
-/// Reads every image of the data set once, where something depends on their content: what
-/// files and shards are made from, and whether images are there more than once. A stream
-/// of another format begins at once, unless duplicates are asked for.
-fn look_for_duplicates(set: &mut Dataset, args: &Args) -> Result<Contents> {
-    let action = args.select.duplicates;
-    let writes_files = args.out.as_deref().is_some_and(|out| out != Path::new("-"));
-    let writes_shards = args.out.is_some() && args.output.format == Format::Shard;
-    if !writes_files && !writes_shards && action == Duplicates::Warn {
+/// Reads every image of the data set if anything depends on it: what files and shards are
+/// made from, and whether images are there more than once. A stream of another format
+/// begins at once, unless duplicates are to be found.
+fn read_contents(set: &mut Dataset, config: &Config) -> Result<Contents> {
+    let writes_digest = match config.output {
+        Output::Folder(_) => true,
+        Output::Stream => config.format.describes_itself(),
+        Output::None | Output::Statistics { .. } => false,
+    };
+    if !writes_digest && config.duplicates == Duplicates::Warn {
         return Ok(Contents::new());
     }
-    let mut contents = contents::read(set, args.select.skip_bad.is_some())?;
-    duplicates::check(set, &mut contents, action)?;
+    let mut contents = contents::read(set, config.skip_bad.is_some())?;
+    duplicates::check(set, &mut contents, config.duplicates)?;
     Ok(contents)
 }

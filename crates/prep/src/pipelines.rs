@@ -7,20 +7,20 @@ use torchmill::{Error, Result, recipe};
 
 use crate::args::PipelineArgs;
 
-/// The pipelines asked for: the train split's, and every other's.
+/// The pipeline of the train split, and that of every other.
 pub struct Pipelines {
     train: Pipeline,
     test: Pipeline,
 }
 
-/// A split's pipeline, cut in two.
+/// A split's pipeline, divided in two.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Cut {
+pub struct SplitPipeline {
     /// All of it.
     pub whole: Pipeline,
-    /// What is done now.
+    /// The steps that are applied now.
     pub baked: Pipeline,
-    /// What is left to whoever reads the images.
+    /// The steps that are left to the program that reads the images.
     pub deferred: Pipeline,
 }
 
@@ -73,15 +73,20 @@ impl Pipelines {
         warnings
     }
 
-    /// The pipeline of a split, cut where `dtype` asks for it; with `augment`, what is
-    /// random is baked too.
-    pub fn cut(&self, split: &str, dtype: DType, augment: bool) -> Result<Cut> {
+    /// The pipeline of a split, divided as elements of `dtype` need it. With `augment`
+    /// random steps are baked too.
+    pub fn of_split(
+        &self,
+        split: &str,
+        dtype: DType,
+        augment: bool,
+    ) -> Result<SplitPipeline> {
         let whole = if split == "train" { &self.train } else { &self.test };
-        cut(whole, dtype, augment)
+        divide(whole, dtype, augment)
     }
 }
 
-impl Cut {
+impl SplitPipeline {
     /// Whether a `Normalize(auto)` waits for the train split's statistics.
     pub fn needs_statistics(&self) -> bool {
         self.whole.needs_statistics()
@@ -107,33 +112,37 @@ fn normalization(pipeline: &Pipeline) -> String {
     if names.is_empty() { "no Normalize".to_owned() } else { names.join(" | ") }
 }
 
-/// uint8: everything up to the first step that is random or makes floating-point numbers
-/// is baked. Floats: everything up to the first random step after ToTensor, which is
-/// added where the pipeline has none. With `augment` random steps are no obstacle.
-fn cut(whole: &Pipeline, dtype: DType, augment: bool) -> Result<Cut> {
+/// For uint8, the steps before the first one that is random or makes floating-point
+/// numbers are baked. For floats, the steps before the first random one after ToTensor,
+/// which is added if the pipeline has none. With `augment` random steps are baked too.
+fn divide(whole: &Pipeline, dtype: DType, augment: bool) -> Result<SplitPipeline> {
     let floats = dtype != DType::Uint8;
     let whole = if floats && !whole.makes_tensors() {
         with_to_tensor(whole)?
     } else {
         whole.clone()
     };
-    let can_be_baked = |n: &usize| {
-        let before = whole.split_at(*n).0;
+    let can_be_baked = |n: usize| {
+        let before = whole.split_at(n).0;
         (augment || !before.is_random()) && (floats || !before.makes_tensors())
     };
-    let (baked, deferred) =
-        whole.split_at((1..=whole.steps().len()).take_while(can_be_baked).count());
+    let mut steps = 0;
+    while steps < whole.steps().len() && can_be_baked(steps + 1) {
+        steps += 1;
+    }
+    let (baked, deferred) = whole.split_at(steps);
     if !floats {
-        return Ok(Cut { whole, baked, deferred });
+        return Ok(SplitPipeline { whole, baked, deferred });
     }
     if !baked.makes_tensors() {
         return Err(Error::usage(format_args!(
-            "--dtype {} bakes ToTensor, but what is random comes before it in `{whole}`: leave out --dtype, so \
-             that train draws it anew each epoch, or bake drawn copies with --augment N",
+            "--dtype {} bakes ToTensor, but what is random comes before it in `{whole}`: \
+             leave out --dtype, so that train draws it anew each epoch, or bake drawn \
+             copies with --augment N",
             dtype.name()
         )));
     }
-    Ok(Cut { whole, baked, deferred })
+    Ok(SplitPipeline { whole, baked, deferred })
 }
 
 /// The pipeline with ToTensor after its last step.
@@ -149,15 +158,16 @@ fn with_to_tensor(pipeline: &Pipeline) -> Result<Pipeline> {
 mod tests {
     use super::*;
 
-    fn cut_text(text: &str, dtype: DType) -> Result<[String; 3]> {
-        let Cut { whole, baked, deferred } = cut(&Pipeline::parse(text)?, dtype, false)?;
+    fn divide_text(text: &str, dtype: DType) -> Result<[String; 3]> {
+        let SplitPipeline { whole, baked, deferred } =
+            divide(&Pipeline::parse(text)?, dtype, false)?;
         Ok([whole, baked, deferred].map(|p| p.to_string()))
     }
 
     #[test]
     fn uint8_leaves_floats_and_chance_to_train() {
         let text = "CenterCrop(8) | RandomHorizontalFlip | ToTensor";
-        let [_, baked, deferred] = cut_text(text, DType::Uint8).unwrap();
+        let [_, baked, deferred] = divide_text(text, DType::Uint8).unwrap();
         assert_eq!(
             (baked.as_str(), deferred.as_str()),
             ("CenterCrop(8)", "RandomHorizontalFlip | ToTensor")
@@ -166,16 +176,17 @@ mod tests {
 
     #[test]
     fn floats_are_baked_with_to_tensor() {
-        let [whole, baked, deferred] = cut_text("CenterCrop(8)", DType::Float32).unwrap();
+        let [whole, baked, deferred] =
+            divide_text("CenterCrop(8)", DType::Float32).unwrap();
         assert_eq!((whole.as_str(), deferred.as_str()), ("CenterCrop(8) | ToTensor", ""));
         assert_eq!(baked, whole);
         let [_, baked, deferred] =
-            cut_text("ToTensor | RandomHorizontalFlip", DType::Float16).unwrap();
+            divide_text("ToTensor | RandomHorizontalFlip", DType::Float16).unwrap();
         assert_eq!(
             (baked.as_str(), deferred.as_str()),
             ("ToTensor", "RandomHorizontalFlip")
         );
-        let error = cut_text("RandomHorizontalFlip | ToTensor", DType::Float32)
+        let error = divide_text("RandomHorizontalFlip | ToTensor", DType::Float32)
             .unwrap_err()
             .to_string();
         assert!(

@@ -5,11 +5,12 @@ use std::path::Path;
 
 use image::RgbImage;
 use torchmill::contact_sheet::{self, Caption, Picture, Section};
-use torchmill::transform::{self, Pipeline, Sample, Tensor, Transform};
-use torchmill::{Error, Result, atomic, cli, interrupt, progress};
+use torchmill::transform::{self, Image, Pipeline, Sample, Tensor, Transform};
+use torchmill::{Result, atomic, cli, interrupt, progress};
 
-use crate::bake::{Failure, Job};
-use crate::job;
+use crate::auto_normalize;
+use crate::config::Config;
+use crate::job::Job;
 
 /// Pictures in a row.
 const COLUMNS: usize = 10;
@@ -24,16 +25,8 @@ const DRAWS: usize = COLUMNS - 1;
 /// that draws nothing gets a picture an image; a random one a row an image: the image as
 /// it is in the file, then the draws of the first epochs, which are those that `train`
 /// makes with the same seed.
-pub fn write(jobs: &mut [Job], args: &crate::args::Args, path: &Path) -> Result<()> {
-    if path != Path::new("-")
-        && !path.extension().is_some_and(|e| e.eq_ignore_ascii_case("png"))
-    {
-        return Err(Error::usage(format_args!(
-            "--preview {}: the file's name must end in .png",
-            path.display()
-        )));
-    }
-    job::fill_in_statistics(jobs, args)?;
+pub fn write(path: &Path, jobs: &mut [Job], config: &Config) -> Result<()> {
+    auto_normalize::fill_in(jobs, config)?;
     let sections = jobs.iter().map(section).collect::<Result<Vec<_>>>()?;
     let png = contact_sheet::draw(&sections)?;
     if path == Path::new("-") {
@@ -54,40 +47,23 @@ pub fn write(jobs: &mut [Job], args: &crate::args::Args, path: &Path) -> Result<
 
 /// One split's part of the sheet.
 fn section(job: &Job) -> Result<Section> {
-    let whole = &job.cut.whole;
-    let random = whole.is_random();
+    let whole = &job.pipeline.whole;
     let mut pictures = Vec::new();
     for i in shown(job) {
         interrupt::check()?;
-        let sample = job.samples[i];
-        let Some(original) =
-            job.unless_bad(i, job.set.image(sample).map_err(Failure::Bad))?
-        else {
-            continue;
-        };
-        let class = contact_sheet::class_name(&job.set.classes, sample.label as usize);
-        let captions = || vec![Caption { text: class.clone(), right: None }];
-        let draw = |epoch: usize| -> Result<RgbImage> {
-            let mut rng = transform::rng(job.seed, epoch as u64, i as u64);
-            let made = whole.apply(Sample::Image(original.clone()), &mut rng);
-            Ok(to_picture(&made.map_err(|e| e.within(job.set.location(sample)))?, whole))
-        };
-        if random {
-            pictures.push(Picture {
-                image: contact_sheet::to_rgb(&original),
-                captions: captions(),
-            });
-        }
-        for epoch in 0..if random { DRAWS } else { 1 } {
-            pictures.push(Picture { image: draw(epoch)?, captions: captions() });
+        let Some(original) = job.unless_bad(i, job.image(i))? else { continue };
+        let label = job.samples[i].label as usize;
+        let class = contact_sheet::class_name(&job.set.classes, label);
+        for image in draws(job, i, &original)? {
+            let caption = Caption { text: class.clone(), right: None };
+            pictures.push(Picture { image, captions: vec![caption] });
         }
     }
-    let titles = match random {
-        true => std::iter::once("original".to_owned())
-            .chain((1..=DRAWS).map(|n| format!("epoch {n}")))
-            .collect(),
-        false => Vec::new(),
-    };
+    let mut titles = Vec::new();
+    if whole.is_random() {
+        titles.push("original".to_owned());
+        titles.extend((1..=DRAWS).map(|epoch| format!("epoch {epoch}")));
+    }
     let pipeline =
         if whole.is_empty() { "no transform".to_owned() } else { whole.to_string() };
     Ok(Section {
@@ -98,9 +74,29 @@ fn section(job: &Job) -> Result<Section> {
     })
 }
 
+/// Image `i` after the pipeline; if that is random, as it is in the file and then after
+/// the pipeline in the first epochs.
+fn draws(job: &Job, i: usize, original: &Image) -> Result<Vec<RgbImage>> {
+    let whole = &job.pipeline.whole;
+    let mut images = Vec::new();
+    let mut epochs = 1;
+    if whole.is_random() {
+        images.push(contact_sheet::to_rgb(original));
+        epochs = DRAWS;
+    }
+    for epoch in 0..epochs {
+        let mut rng = transform::rng(job.seed, epoch as u64, i as u64);
+        let drawn = whole
+            .apply(Sample::Image(original.clone()), &mut rng)
+            .map_err(|e| e.within(job.location(i)))?;
+        images.push(to_picture(&drawn, whole));
+    }
+    Ok(images)
+}
+
 /// The indices of the images that are drawn, a row each where the pipeline is random.
 fn shown(job: &Job) -> impl Iterator<Item = usize> {
-    class_by_class(job).take(if job.cut.whole.is_random() {
+    class_by_class(job).take(if job.pipeline.whole.is_random() {
         ROWS
     } else {
         ROWS * COLUMNS
@@ -147,8 +143,7 @@ fn from_tensor(tensor: &Tensor, pipeline: &Pipeline) -> RgbImage {
     let of = |values: &[f32], c: usize| values.get(c).or(values.first()).copied();
     contact_sheet::rgb(width, height, |c, at| {
         let channel = c.min(channels.saturating_sub(1));
-        let value =
-            tensor.values.get(channel * height * width + at).copied().unwrap_or_default();
+        let value = tensor.values[channel * height * width + at];
         let value = normalized.iter().rev().fold(value, |x, n| {
             x * of(&n.std, channel).unwrap_or(1.0) + of(&n.mean, channel).unwrap_or(0.0)
         });
@@ -159,8 +154,6 @@ fn from_tensor(tensor: &Tensor, pipeline: &Pipeline) -> RgbImage {
 
 #[cfg(test)]
 mod tests {
-    use torchmill::transform::Image;
-
     use super::*;
 
     #[test]

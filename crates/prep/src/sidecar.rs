@@ -1,6 +1,6 @@
-//! `train.json`: what a folder of files says of itself where the format cannot say it
-//! (and the mark by which a rerun knows its own work). Shards say all of it in their
-//! headers.
+//! `train.json`: the description of a split's files in formats that cannot say it
+//! themselves. A rerun knows by it that the files are there. Shards have all of it in
+//! their headers.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -11,7 +11,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use torchmill::{Context, Error, Result, atomic};
 
-use crate::bake::Job;
+use crate::job::Job;
 
 /// The contents of `SPLIT.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -30,13 +30,13 @@ pub struct Sidecar {
     pub dtype: String,
     /// The whole pipeline.
     pub pipeline: String,
-    /// The part that was carried out.
+    /// The part that was applied.
     pub baked: String,
     /// The part that is left to the reader.
     pub deferred: String,
-    /// What the images were made from, see the shards' header.
+    /// What the images were made from, as in a shard's header.
     pub digest: String,
-    /// Which program wrote it.
+    /// The program that wrote it.
     pub writer: String,
     /// The files and their sizes in bytes.
     pub files: BTreeMap<String, u64>,
@@ -65,9 +65,9 @@ impl Sidecar {
             count,
             shape: job.shape,
             dtype: job.dtype.name().to_owned(),
-            pipeline: job.cut.whole.to_string(),
-            baked: job.cut.baked.to_string(),
-            deferred: job.cut.deferred.to_string(),
+            pipeline: job.pipeline.whole.to_string(),
+            baked: job.pipeline.baked.to_string(),
+            deferred: job.pipeline.deferred.to_string(),
             digest: digest.to_owned(),
             writer: crate::WRITER.to_owned(),
             files,
@@ -76,7 +76,7 @@ impl Sidecar {
         }
     }
 
-    /// Reads one; `None` where there is none or it is somebody else's.
+    /// Reads one; `None` if it is missing or was not written by prep.
     pub fn read(path: &Path) -> Option<Self> {
         serde_json::from_slice(&std::fs::read(path).ok()?).ok()
     }

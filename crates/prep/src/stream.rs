@@ -1,92 +1,77 @@
-//! One split to standard output.
+//! `-o -`: one split to standard output.
 
-use std::io::{BufWriter, IsTerminal, Write};
+use std::io::{self, BufWriter, IsTerminal, Write};
 use std::ops::Range;
 
 use torchmill::{Error, Result, cli};
 
-use crate::args::{Args, Format};
-use crate::bake::Job;
+use crate::config::Config;
 use crate::contents::Contents;
-use crate::files::CHUNK;
 use crate::format::Stream;
-use crate::{bake_ahead, digest, job};
+use crate::job::Job;
+use crate::{auto_normalize, bake, digest, ranges, report};
 
-/// Streams the only job there is. Shards follow one another; every other format is one
-/// file.
-pub fn write(mut jobs: Vec<Job>, contents: &Contents, args: &Args) -> Result<()> {
-    if jobs.len() != 1 {
-        let splits: Vec<_> = jobs.iter().map(|j| j.split.as_str()).collect();
-        return Err(Error::usage(format_args!(
-            "standard output takes one split: give --split {}",
-            splits.join(" or --split ")
-        )));
-    }
-    let format = args.output.format;
-    if format.is_binary() && std::io::stdout().is_terminal() {
+/// Streams the only job. Shards follow one another; every other format is one file.
+pub fn write(jobs: &mut [Job], contents: &Contents, config: &Config) -> Result<()> {
+    let format = config.format.as_ref();
+    if format.is_binary() && io::stdout().is_terminal() {
         return Err(Error::usage(
             "standard output is a terminal: pipe it into a program or a file",
         ));
     }
-    if matches!(format, Format::Npy | Format::Safetensors)
-        && args.select.skip_bad.is_some()
-    {
-        return Err(Error::usage(format_args!(
-            "a stream of {} begins with the number of images, which --skip-bad leaves open: write files, or \
-             another format",
-            format.extension()
-        )));
-    }
-    let [job] = &jobs[..] else { return Ok(()) };
-    let ranges = bake_ahead::ranges(job.len(), job.image_bytes(), args.output.shard_size);
+    let job = only(jobs)?;
+    let files = job.files(config.shard_size);
     // Only shards hold a digest.
-    let digest = if format == Format::Shard {
-        digest::of(job, ranges.len(), args, contents)
+    let digest = if format.describes_itself() {
+        digest::of(job, format, files.len(), contents)
     } else {
         String::new()
     };
-    job::fill_in_statistics(&mut jobs, args)?;
-    let [job] = &jobs[..] else { return Ok(()) };
-    let written = stream(job, &ranges, &digest, args, cli::stdout())?;
-    job::report(job, written, 1, "");
-    args.select.skip_bad.as_ref().map_or(Ok(()), |path| job::list_bad(&jobs, path))
+    auto_normalize::fill_in(jobs, config)?;
+    let job = only(jobs)?;
+    let written = stream(job, &files, &digest, config, cli::stdout())?;
+    report::written(job, format, written, 1, "");
+    Ok(())
+}
+
+fn only<'a, 'b>(jobs: &'b [Job<'a>]) -> Result<&'b Job<'a>> {
+    if let [job] = jobs {
+        return Ok(job);
+    }
+    let splits: Vec<_> = jobs.iter().map(|job| job.split.as_str()).collect();
+    Err(Error::usage(format_args!(
+        "standard output takes one split: give --split {}",
+        splits.join(" or --split ")
+    )))
 }
 
 /// Returns how many images were written.
 fn stream(
     job: &Job,
-    ranges: &[Range<usize>],
+    files: &[Range<usize>],
     digest: &str,
-    args: &Args,
+    config: &Config,
     out: impl Write,
 ) -> Result<usize> {
-    let files = args.output.part.map_or(0..ranges.len(), |part| part.of(ranges.len()));
+    let format = config.format.as_ref();
+    let part = config.part.map_or(0..files.len(), |part| part.share(files.len()));
+    let ours = &files[part.clone()];
     let place = |e: Error| e.within("standard output");
-    let labels: Vec<i64> = ranges[files.clone()]
-        .iter()
-        .cloned()
-        .flatten()
-        .map(|i| job.sample(i).label.into())
-        .collect();
+    let labels = ours.iter().cloned().flatten().map(|i| job.label(i)).collect();
+    // A chunk is a shard if shards are written. Everything else is joined, and small
+    // chunks come out sooner.
+    let chunks = if format.begins_with_count() {
+        ours.iter().flat_map(|file| ranges::chunks(file, job.image_bytes())).collect()
+    } else {
+        ours.to_vec()
+    };
     let mut written = 0;
     let out = BufWriter::with_capacity(1 << 16, out);
-    let mut stream =
-        Stream::start(args.output.format, job, labels, out).map_err(place)?;
-    // A chunk is a shard if shards are written. All else runs together, and the less of it
-    // there is at a time, the sooner it comes out.
-    let chunks = match args.output.format {
-        Format::Safetensors | Format::Npy => ranges[files.clone()]
-            .iter()
-            .flat_map(|range| {
-                bake_ahead::smaller(range, job.image_bytes(), CHUNK.0, CHUNK.1)
-            })
-            .collect(),
-        _ => ranges[files.clone()].to_vec(),
-    };
-    bake_ahead::run(job, &chunks, |i, chunk| {
+    let mut stream = Stream::start(format, job, labels, out).map_err(place)?;
+    bake::in_order(job, format, &chunks, |i, chunk| {
         written += chunk.labels.len();
-        let meta = || digest::meta(job, files.start + i, ranges.len(), digest);
-        stream.chunk(chunk, &meta).map_err(place)
+        let meta = || digest::meta(job, part.start + i, files.len(), digest);
+        stream.write(chunk, &meta).map_err(place)
     })?;
     stream.finish().map_err(place)?;
     Ok(written)

@@ -33,7 +33,7 @@ use std::path::{Path, PathBuf};
 
 pub use class_names::composed;
 pub use detect::{Detected, detect};
-pub use digest::ContentHash;
+pub use digest::{Content, ContentHash};
 pub use image_folder::{images_below, is_image_name};
 pub use list::PathReader;
 pub use manifest::Manifest;
@@ -45,6 +45,7 @@ pub use source_folder::SourceFolder;
 use crate::pixels::Layout;
 use crate::transform::Image;
 use crate::{Error, Result};
+use decode::Decoded;
 use gaps::Gap;
 use raw_format::Split;
 use store::Store;
@@ -135,7 +136,18 @@ impl Dataset {
     /// Reads and decodes a sample: RGB, or one channel where the files hold grey images
     /// (IDX).
     pub fn image(&self, sample: Sample) -> Result<Image> {
-        self.stores[sample.store as usize].image(sample.record as usize)
+        Ok(self.decode(sample)?.image)
+    }
+
+    /// [`Dataset::image`] with the decoder's warning, if the file is damaged and PIL reads
+    /// it all the same.
+    pub fn decode(&self, sample: Sample) -> Result<Decoded> {
+        self.stores[sample.store as usize].decode(sample.record as usize)
+    }
+
+    /// The paths of all files that samples are read from.
+    pub fn files(&self) -> impl Iterator<Item = PathBuf> {
+        self.stores.iter().flat_map(Store::files)
     }
 
     /// The shape `[C, H, W]` of a sample that is a record of a binary file; `None` for an

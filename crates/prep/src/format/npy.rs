@@ -2,16 +2,67 @@
 
 use std::io::{self, Write};
 
-use torchmill::shard::DType;
+use torchmill::Result;
+use torchmill::pixels::Layout;
+use torchmill::shard::{DType, Meta};
 
-/// The shape of an array of images, the count first.
-pub fn images(count: usize, [channels, height, width]: [usize; 3]) -> [usize; 4] {
-    [count, channels, height, width]
+use super::{Chunk, Format, Images, cannot_write, refuse_bfloat16};
+use crate::job::Job;
+
+pub const NAME: &str = "npy";
+
+/// Two arrays: the images, `[count, C, H, W]`, and the labels, `[count]`. A file holds one
+/// array; in a stream the labels follow the images.
+pub struct Npy;
+
+impl Format for Npy {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn endings(&self) -> &'static [&'static str] {
+        &["-images.npy", "-labels.npy"]
+    }
+
+    fn images(&self) -> Images<'_> {
+        Images::Array(Layout::ChannelsFirst)
+    }
+
+    fn check_dtype(&self, dtype: DType) -> Result<()> {
+        refuse_bfloat16(dtype)
+    }
+
+    fn begins_with_count(&self) -> bool {
+        true
+    }
+
+    fn start(&self, out: &mut dyn Write, job: &Job, labels: &[i64]) -> io::Result<()> {
+        let [channels, height, width] = job.shape;
+        header(out, job.dtype, &[labels.len(), channels, height, width])
+    }
+
+    fn write(
+        &self,
+        out: &mut dyn Write,
+        _: &Job,
+        chunk: &Chunk,
+        _: &dyn Fn() -> Meta,
+    ) -> Result<()> {
+        out.write_all(&chunk.pixels).map_err(cannot_write)
+    }
+
+    fn finish(&self, out: &mut dyn Write, labels: &[i64]) -> io::Result<()> {
+        header(out, DType::Int64, &[labels.len()])?;
+        for label in labels {
+            out.write_all(&label.to_le_bytes())?;
+        }
+        Ok(())
+    }
 }
 
 /// Writes what comes before an array's elements: magic, version, and a Python literal
 /// padded with spaces so that the elements begin at a multiple of 64.
-pub fn header(out: &mut impl Write, dtype: DType, shape: &[usize]) -> io::Result<()> {
+pub fn header(out: &mut dyn Write, dtype: DType, shape: &[usize]) -> io::Result<()> {
     let descr = match dtype {
         DType::Uint8 => "|u1",
         DType::Int64 => "<i8",

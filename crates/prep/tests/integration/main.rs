@@ -2,13 +2,16 @@
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a failing test is a panic")]
 
 mod choices;
+mod damage;
 mod duplicates;
 mod errors;
 mod formats;
 mod interop;
+mod outputs;
 mod preview;
 mod reruns;
 mod shards;
+mod sizes;
 mod statistics;
 
 use std::io::Write as _;

@@ -65,7 +65,7 @@ fn splits_that_were_divided_in_another_way_are_not_mixed() {
     assert_eq!(said.status.code(), Some(1));
     let said = String::from_utf8(said.stderr).unwrap();
     assert!(
-        said.contains("of the split `train` is in out/test-00000-of-00001.shard, too"),
+        said.contains("of the split `train` is also in out/test-00000-of-00001.shard"),
         "{said}"
     );
     assert!(said.contains("without --split"), "{said}");

@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
 use super::store::Store;
-use super::{Dataset, Sample};
+use super::{Dataset, Sample, decode};
 use crate::pixels::Layout;
 use crate::{Result, interrupt};
 
@@ -19,56 +19,75 @@ const SAMPLES_A_TASK: usize = 16;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ContentHash([u8; 16]);
 
+/// What is known of a sample when its bytes are read, without decoding it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Content {
+    /// By which equal samples are found.
+    pub hash: ContentHash,
+    /// The length of the image file, or of the record's pixels, in bytes.
+    pub length: u64,
+    /// Height and width, as the header says. `None` if the header cannot be read.
+    pub size: Option<(usize, usize)>,
+}
+
 impl Dataset {
-    /// Reads the samples on all cores and hashes each. A sample that cannot be read is an
-    /// error, or `None` with `skip_unreadable`.
-    pub fn content_hashes(
+    /// Reads the samples on all cores. A sample that cannot be read is an error, or `None`
+    /// with `skip_unreadable`.
+    pub fn contents(
         &self,
         samples: &[Sample],
         skip_unreadable: bool,
-    ) -> Result<Vec<Option<ContentHash>>> {
-        let hash = |&sample: &Sample| {
+    ) -> Result<Vec<Option<Content>>> {
+        let read = |&sample: &Sample| {
             interrupt::check()?;
-            match self.content_hash(sample) {
-                Ok(hash) => Ok(Some(hash)),
+            match self.content(sample) {
+                Ok(content) => Ok(Some(content)),
                 Err(_) if skip_unreadable => Ok(None),
                 Err(error) => Err(error),
             }
         };
-        let hashes: Vec<Result<Option<ContentHash>>> =
-            samples.par_iter().with_min_len(SAMPLES_A_TASK).map(hash).collect();
+        let contents: Vec<Result<Option<Content>>> =
+            samples.par_iter().with_min_len(SAMPLES_A_TASK).map(read).collect();
         // The first error in order, whichever thread came first.
-        hashes.into_iter().collect()
+        contents.into_iter().collect()
     }
 
-    fn content_hash(&self, sample: Sample) -> Result<ContentHash> {
+    fn content(&self, sample: Sample) -> Result<Content> {
         let mut hash = Sha256::new();
+        let mut length = 0;
+        let mut size = None;
         match self.record_shape(sample) {
             Some(shape) => {
                 let mut pixels = vec![0; shape.iter().product()];
                 self.read_pixels(sample, Layout::ChannelsFirst, &mut pixels)?;
+                length = pixels.len();
+                size = Some((shape[1], shape[2]));
                 hash.update(format!("{shape:?}"));
                 hash.update(pixels);
             }
             None => {
                 if let Some(bytes) = self.encoded(sample) {
-                    hash.update(bytes?);
+                    let bytes = bytes?;
+                    length = bytes.len();
+                    // A header that cannot be read is an error when it is decoded.
+                    let dimensions = decode::dimensions(&bytes).ok();
+                    size = dimensions.map(|(width, height)| (height, width));
+                    hash.update(bytes);
                 }
             }
         }
         let digest = hash.finalize();
         let mut half = [0; 16];
         half.copy_from_slice(&digest[..16]);
-        Ok(ContentHash(half))
+        Ok(Content { hash: ContentHash(half), length: length as u64, size })
     }
 
     /// Feeds `hash` with what `samples` are: the names of the data set and its classes, and
-    /// of each sample its label, where it comes from and its content, for which `contents`
-    /// has one hash each.
+    /// of each sample its label, where it comes from and the hash of its content.
     pub fn digest(
         &self,
         samples: &[Sample],
-        contents: &[Option<ContentHash>],
+        contents: &[Option<Content>],
         hash: &mut Sha256,
     ) {
         let mut text = |s: &str| {
@@ -92,7 +111,7 @@ impl Dataset {
                 hash.update(source);
             }
             match content {
-                Some(content) => hash.update(content.0),
+                Some(content) => hash.update(content.hash.0),
                 None => hash.update(b"unreadable"),
             }
         }

@@ -7,11 +7,10 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
 
-use super::decode;
+use super::decode::{self, Decoded};
 use super::packed_names::{PackedNames, readable};
 use super::records::Records;
 use crate::pixels::Layout;
-use crate::transform::Image;
 use crate::{Context, Error, Result, git_lfs};
 
 /// Free bytes after a file's own, so that reading finds its end without a larger buffer.
@@ -39,11 +38,21 @@ pub struct Files {
 }
 
 impl Store {
-    pub fn image(&self, i: usize) -> Result<Image> {
+    pub fn decode(&self, i: usize) -> Result<Decoded> {
         match self {
-            Self::Records(records) => records.image(i),
-            Self::Files(files) => decode::rgb(&files.read(i)?)
+            Self::Records(records) => {
+                Ok(Decoded { image: records.image(i)?, warning: None })
+            }
+            Self::Files(files) => decode::decode(&files.read(i)?)
                 .map_err(|e| e.within(files.path(i).display())),
+        }
+    }
+
+    /// The paths of the files.
+    pub fn files(&self) -> Box<dyn Iterator<Item = PathBuf> + '_> {
+        match self {
+            Self::Records(records) => Box::new(std::iter::once(records.path.clone())),
+            Self::Files(files) => Box::new((0..files.names.len()).map(|i| files.path(i))),
         }
     }
 

@@ -159,7 +159,7 @@ impl Sample {
     }
 
     /// The image, or an error that says where to put the transform.
-    pub(super) fn into_image(self) -> Result<Image> {
+    pub fn into_image(self) -> Result<Image> {
         match self {
             Self::Image(image) => Ok(image),
             Self::Tensor(_) => Err(needs_image()),

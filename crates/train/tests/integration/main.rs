@@ -4,6 +4,7 @@
 
 #[cfg(target_os = "linux")]
 mod gpu;
+mod photographs;
 mod resume;
 mod runs;
 mod splits;

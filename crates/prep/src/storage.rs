@@ -1,0 +1,148 @@
+//! How shards store the images of a split: in one array if all have one size, and
+//! otherwise each with its own size, as pixels or as the image file that it came from.
+
+use clap::ValueEnum;
+use torchmill::dataset::Content;
+use torchmill::shard::{DType, Storage};
+use torchmill::transform::{Pipeline, SampleKind, SampleSpec};
+use torchmill::{Error, Result};
+
+use crate::config::Config;
+use crate::job::Job;
+
+/// `--store`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[allow(missing_docs, reason = "a doc comment would be a second help text")]
+pub enum Store {
+    // As the pipeline and the images' sizes suggest
+    Auto,
+    // Image files as they are
+    Encoded,
+    // Pixels after the deterministic beginning of the pipeline
+    Pixels,
+}
+
+impl Store {
+    /// Refuses options that it does not fit.
+    pub fn check(self, config: &Config) -> Result<()> {
+        if self != Self::Auto && !config.format.describes_itself() {
+            return Err(Error::usage(format_args!(
+                "--store says how shards keep images: leave it out with --format {}",
+                config.format.name()
+            )));
+        }
+        if self != Self::Encoded {
+            return Ok(());
+        }
+        if config.dtype != DType::Uint8 {
+            return Err(Error::usage(format_args!(
+                "--store encoded keeps image files as they are: leave out --dtype {}",
+                config.dtype.name()
+            )));
+        }
+        if config.augment.is_some() {
+            return Err(Error::usage(
+                "--store encoded keeps image files as they are, and --augment changes \
+                 them: leave out one of the two",
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// Decides how a job's images are stored. `contents` are those of its samples.
+///
+/// With `auto` it is an array if all images have one size after the baked steps.
+/// Otherwise it is the image files if nothing is baked, and pixels if something is.
+pub fn decide(job: &mut Job, store: Store, contents: &[Option<Content>]) -> Result<()> {
+    if store == Store::Encoded {
+        return store_encoded(job, contents);
+    }
+    let can_differ = job.dtype == DType::Uint8 && one_size(job, &job.pipeline.deferred);
+    if !can_differ || have_one_size(job, contents)? {
+        // Images that differ after all are refused when they are baked.
+        return Ok(());
+    }
+    let is_all_files = job.samples.iter().all(|&s| job.set.record_shape(s).is_none());
+    if store == Store::Auto && job.pipeline.baked.is_empty() && is_all_files {
+        return store_encoded(job, contents);
+    }
+    job.storage = Storage::Pixels;
+    job.stored_bytes = Vec::with_capacity(contents.len());
+    for (i, content) in contents.iter().enumerate() {
+        let [channels, height, width] = match baked_size(job, i, content.as_ref())? {
+            Some((height, width)) => [job.shape[0], height, width],
+            None => [0; 3],
+        };
+        job.stored_bytes.push((channels * height * width) as u64);
+    }
+    Ok(())
+}
+
+/// Leaves the whole pipeline to train.
+fn store_encoded(job: &mut Job, contents: &[Option<Content>]) -> Result<()> {
+    let of_records = job.samples.iter().find(|&&s| job.set.record_shape(s).is_some());
+    if let Some(&sample) = of_records {
+        return Err(Error::usage(format_args!(
+            "--store encoded keeps image files as they are, and {} is not an image file: \
+             leave out --store",
+            job.set.location(sample)
+        )));
+    }
+    if !one_size(job, &job.pipeline.whole) {
+        return Err(Error::usage(format_args!(
+            "--store encoded leaves `{}` to train, which needs images of one size: end \
+             with Resize((height, width)) or a crop",
+            job.pipeline.whole
+        )));
+    }
+    job.storage = Storage::Encoded;
+    job.pipeline.deferred = job.pipeline.whole.clone();
+    job.pipeline.baked = Pipeline::default();
+    job.stored_bytes =
+        contents.iter().map(|content| content.map_or(0, |c| c.length)).collect();
+    Ok(())
+}
+
+/// Whether these steps make images of one size of images of different sizes.
+fn one_size(job: &Job, steps: &Pipeline) -> bool {
+    let channels =
+        job.set.record_shape(job.samples[0]).map_or(3, |[channels, ..]| channels);
+    let any = SampleSpec { kind: SampleKind::Image, channels, size: None };
+    // Statistics change no shape.
+    let steps = steps.with_statistics(&[0.0], &[1.0]);
+    steps.output_shape(any).is_ok()
+}
+
+/// Whether all images have one size after the baked steps, as far as their headers tell.
+fn have_one_size(job: &Job, contents: &[Option<Content>]) -> Result<bool> {
+    if one_size(job, &job.pipeline.baked) {
+        return Ok(true);
+    }
+    let mut first = None;
+    for (i, content) in contents.iter().enumerate() {
+        let size = baked_size(job, i, content.as_ref())?;
+        if size.is_some() && first.is_some() && size != first {
+            return Ok(false);
+        }
+        first = first.or(size);
+    }
+    Ok(true)
+}
+
+/// Height and width of sample `i` after the baked steps; `None` if its header cannot be
+/// read.
+fn baked_size(
+    job: &Job,
+    i: usize,
+    content: Option<&Content>,
+) -> Result<Option<(usize, usize)>> {
+    let Some((height, width)) = content.and_then(|content| content.size) else {
+        return Ok(None);
+    };
+    let channels =
+        job.set.record_shape(job.sample(i)).map_or(3, |[channels, ..]| channels);
+    let spec = SampleSpec::image([channels, height, width]);
+    let baked = job.pipeline.baked.output(spec).map_err(|e| e.within(job.location(i)))?;
+    Ok(baked.size)
+}
