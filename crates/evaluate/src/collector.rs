@@ -6,6 +6,7 @@ use torchmill_nn::evaluation::Evaluation;
 use torchmill_nn::loss::Loss;
 
 use crate::config::Config;
+use crate::label_errors::{LabelError, LabelErrors};
 use crate::metrics::Metrics;
 use crate::network::Network;
 use crate::outcome::{Images, Outcome};
@@ -13,6 +14,8 @@ use crate::predictions::{Prediction, Predictions};
 
 /// Mistakes kept for `--html`.
 const MISTAKES: usize = 48;
+/// Images with a likely wrong label kept for `--html`.
+const LABEL_ERRORS: usize = 24;
 /// Images kept for `--samples`.
 const SAMPLES: usize = 24;
 
@@ -22,6 +25,7 @@ pub struct Collector<'a> {
     loss: &'a dyn Loss,
     predictions: Option<Predictions>,
     mistakes: Option<Vec<Example>>,
+    label_errors: Option<LabelErrors>,
     samples: Option<Samples>,
 }
 
@@ -38,6 +42,10 @@ pub struct Collected {
     pub metrics: Metrics,
     /// The most confident mistakes, worst first.
     pub mistakes: Vec<Example>,
+    /// The images whose labels are most likely wrong, the most likely first.
+    pub label_errors: Vec<LabelError>,
+    /// How many images have a label that is likely wrong.
+    pub label_error_count: usize,
     /// Right and wrong ones, in their order.
     pub samples: Vec<Example>,
 }
@@ -70,6 +78,7 @@ impl<'a> Collector<'a> {
             loss: &*network.loss,
             predictions,
             mistakes: config.html.as_ref().map(|_| Vec::new()),
+            label_errors: config.html.as_ref().map(|_| LabelErrors::new(classes.len())),
             samples: config.samples.as_ref().map(|_| Samples { total, kept: Vec::new() }),
         })
     }
@@ -102,6 +111,9 @@ impl<'a> Collector<'a> {
         {
             samples.kept.push(example()?);
         }
+        if let Some(label_errors) = &mut self.label_errors {
+            label_errors.push(&example()?, &probabilities);
+        }
         if let Some(mistakes) = &mut self.mistakes
             && prediction != label
         {
@@ -120,8 +132,20 @@ impl<'a> Collector<'a> {
         }
         let mut mistakes = self.mistakes.unwrap_or_default();
         keep_worst(&mut mistakes);
+        let mut label_errors = Vec::new();
+        if let Some(collected) = self.label_errors {
+            label_errors = collected.find();
+        }
+        let label_error_count = label_errors.len();
+        label_errors.truncate(LABEL_ERRORS);
         let samples = self.samples.map_or_else(Vec::new, |samples| samples.kept);
-        Ok(Collected { metrics: self.metrics, mistakes, samples })
+        Ok(Collected {
+            metrics: self.metrics,
+            mistakes,
+            label_errors,
+            label_error_count,
+            samples,
+        })
     }
 }
 

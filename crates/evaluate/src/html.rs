@@ -1,5 +1,6 @@
 //! `--html`: the results on one page. Data, pictures, style and script are in the file.
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use base64::Engine;
@@ -11,7 +12,7 @@ use torchmill::shard::{DType, ShardSet};
 use torchmill::transform::Image;
 use torchmill::{Error, Result, atomic, cli};
 
-use crate::collector::Example;
+use crate::collector::{Collected, Example};
 use crate::metrics::{BINS, Bin, Scores};
 use crate::outcome::Outcome;
 
@@ -34,9 +35,15 @@ struct Data<'a> {
     calibration_error: f64,
     classes: &'a [String],
     scores: Vec<Scores>,
-    confusion: Vec<&'a [u64]>,
+    /// For each label the predictions that occur, each followed by its count.
+    confusion: Vec<Vec<u64>>,
     bins: [Bin; BINS],
     mistakes: Vec<Shown<'a>>,
+    label_errors: Vec<Shown<'a>>,
+    /// How many there are, shown or not.
+    label_error_count: usize,
+    /// Data URIs.
+    pictures: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -45,27 +52,29 @@ struct Shown<'a> {
     label: usize,
     prediction: usize,
     confidence: f32,
-    /// A data URI.
-    picture: String,
+    /// The class that the label should likely be, for a label error.
+    suggested: Option<usize>,
+    /// The index of the picture.
+    picture: usize,
 }
 
-/// Writes the page, to standard output for `-`. `picture` gives the image of a mistake.
+/// The pictures on the page, each once.
+struct Pictures<F> {
+    /// Gives an image.
+    read: F,
+    /// The index of each image's picture.
+    indices: HashMap<usize, usize>,
+    uris: Vec<String>,
+}
+
+/// Writes the page, to standard output for `-`. `picture` gives an image.
 pub fn write(
     path: &Path,
     outcome: &Outcome,
-    mistakes: &[Example],
+    collected: &Collected,
     picture: impl Fn(&Example) -> Result<Image>,
 ) -> Result<()> {
-    let shown = mistakes.iter().map(|mistake| {
-        Ok(Shown {
-            source: &mistake.source,
-            label: mistake.label,
-            prediction: mistake.prediction,
-            confidence: mistake.confidence,
-            picture: data_uri(&picture(mistake)?)?,
-        })
-    });
-    let page = page(outcome, shown.collect::<Result<_>>()?)?;
+    let page = page(outcome, collected, picture)?;
     if path == Path::new("-") {
         cli::print(page.as_bytes())
     } else {
@@ -73,7 +82,21 @@ pub fn write(
     }
 }
 
-fn page(outcome: &Outcome, mistakes: Vec<Shown>) -> Result<String> {
+fn page(
+    outcome: &Outcome,
+    collected: &Collected,
+    picture: impl Fn(&Example) -> Result<Image>,
+) -> Result<String> {
+    let mut pictures =
+        Pictures { read: picture, indices: HashMap::new(), uris: Vec::new() };
+    let mut mistakes = Vec::new();
+    for mistake in &collected.mistakes {
+        mistakes.push(pictures.shown(mistake, None)?);
+    }
+    let mut label_errors = Vec::new();
+    for error in &collected.label_errors {
+        label_errors.push(pictures.shown(&error.example, Some(error.suggested))?);
+    }
     let Outcome { checkpoint, evaluation, metrics, classes, .. } = outcome;
     let data = Data {
         checkpoint,
@@ -89,14 +112,53 @@ fn page(outcome: &Outcome, mistakes: Vec<Shown>) -> Result<String> {
         calibration_error: metrics.calibration_error(),
         classes,
         scores: metrics.scores(),
-        confusion: metrics.rows().collect(),
+        confusion: metrics.rows().map(sparse).collect(),
         bins: metrics.bins(),
         mistakes,
+        label_errors,
+        label_error_count: collected.label_error_count,
+        pictures: pictures.uris,
     };
     let json = serde_json::to_string(&data)
         .map_err(|e| Error::failed(e).within("cannot write the page"))?;
     // Within a script element only `</` could end it, and `<!--` confuse it.
     Ok(PAGE.replacen(PLACEHOLDER, &json.replace('<', "\\u003c"), 1))
+}
+
+/// The counts above zero, each after its index: most are zero if there are many classes.
+fn sparse(counts: &[u64]) -> Vec<u64> {
+    let mut sparse = Vec::new();
+    for (index, &count) in counts.iter().enumerate() {
+        if count > 0 {
+            sparse.extend([index as u64, count]);
+        }
+    }
+    sparse
+}
+
+impl<F: Fn(&Example) -> Result<Image>> Pictures<F> {
+    fn shown<'a>(
+        &mut self,
+        example: &'a Example,
+        suggested: Option<usize>,
+    ) -> Result<Shown<'a>> {
+        let picture = match self.indices.get(&example.index) {
+            Some(&picture) => picture,
+            None => {
+                self.uris.push(data_uri(&(self.read)(example)?)?);
+                self.indices.insert(example.index, self.uris.len() - 1);
+                self.uris.len() - 1
+            }
+        };
+        Ok(Shown {
+            source: &example.source,
+            label: example.label,
+            prediction: example.prediction,
+            confidence: example.confidence,
+            suggested,
+            picture,
+        })
+    }
 }
 
 /// An image as a PNG within a URI.
@@ -149,6 +211,7 @@ mod tests {
     use torchmill_nn::evaluation::Evaluation;
 
     use super::*;
+    use crate::label_errors::LabelError;
     use crate::metrics::Metrics;
     use crate::outcome::Images;
 
@@ -166,27 +229,38 @@ mod tests {
         };
         let image =
             Image { width: 2, height: 1, channels: 3, pixels: vec![0, 1, 2, 3, 4, 5] };
-        let shown = Shown {
-            source: "a.png",
+        let example = Example {
+            index: 0,
+            source: "a.png".to_owned(),
             label: 0,
             prediction: 1,
             confidence: 0.7,
-            picture: data_uri(&image).unwrap(),
         };
-        let page = page(&outcome, vec![shown]).unwrap();
+        let error =
+            LabelError { example: example.clone(), suggested: 1, margin: -0.4 };
+        let collected = Collected {
+            metrics: outcome.metrics.clone(),
+            mistakes: vec![example],
+            label_errors: vec![error],
+            label_error_count: 1,
+            samples: Vec::new(),
+        };
+        let page = page(&outcome, &collected, |_| Ok(image.clone())).unwrap();
         assert!(
             page.contains(
                 r#"{"checkpoint":"\u003c/script>\u003cb>","on":"1 test images""#
             )
         );
-        assert!(page.contains("\"picture\":\"data:image/png;base64,iVBOR"));
+        assert!(page.contains(r#""confusion":[[1,1],[]]"#));
+        // An image that is shown twice is there once.
+        assert_eq!(page.matches("\"data:image/png;base64,iVBOR").count(), 1);
         assert!(
             !page.contains(PLACEHOLDER)
                 && !page.contains("src=")
                 && !page.contains("href=")
         );
         assert_eq!(
-            page.matches("http").count(),
+            page.matches("://").count(),
             page.matches("http://www.w3.org/2000/svg").count()
         );
     }

@@ -163,7 +163,7 @@ impl Run<'_> {
         paths: &[PathBuf],
     ) -> Result<()> {
         if let Some(page) = &self.config.html {
-            html::write(page, outcome, &collected.mistakes, |image| {
+            html::write(page, outcome, collected, |image| {
                 read::picture(&paths[image.index])
             })?;
         }

@@ -58,7 +58,7 @@ fn evaluate_one(
         &network.spec.classes,
     );
     if let Some(page) = &config.html {
-        html::write(page, &outcome, &collected.mistakes, |image| {
+        html::write(page, &outcome, &collected, |image| {
             html::stored_picture(set, image.index)
         })?;
     }

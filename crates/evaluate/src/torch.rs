@@ -4,6 +4,7 @@ mod classes;
 mod collector;
 mod html;
 mod images;
+mod label_errors;
 mod metrics;
 mod network;
 mod outcome;

@@ -26,11 +26,15 @@ fn dom(folder: &Path, page: &str) -> Option<String> {
             "--disable-gpu",
             "--no-first-run",
             "--disable-sync",
+            // As narrow as a phone.
+            "--window-size=360,800",
         ])
         .args([
             "--disable-background-networking",
             "--disable-component-update",
             "--dump-dom",
+            // Frames and timers run before the page is printed.
+            "--virtual-time-budget=3000",
         ])
         .arg(format!("--user-data-dir={}", folder.join("profile").display()))
         .arg(format!("file://{}", folder.join(page).display()))
@@ -50,7 +54,9 @@ fn the_page_shows_figures_matrix_and_mistakes() {
     // 67 mistakes of which 48 are shown, each decoded by the browser to 8 pixels: it
     // knows that they are small.
     assert!(page.contains("data-drawn=\"48\""), "{page}");
-    assert_eq!(page.matches("<img alt=").count(), 48);
+    let mistakes = page.split("id=\"mistakes\"").nth(1).unwrap();
+    let mistakes = mistakes.split("</section>").next().unwrap();
+    assert_eq!(mistakes.matches("<img alt=").count(), 48);
     assert!(
         page.contains("<img alt=\"top, taken for middle\"")
             && page.contains("class=\"small\"")
@@ -71,4 +77,97 @@ fn the_page_shows_figures_matrix_and_mistakes() {
     );
     // All confidences lie in one bin.
     assert_eq!(page.matches("<rect class=\"bin\"").count(), 1);
+}
+
+/// The page with this for its data, after its script and another have run.
+fn dom_with(folder: &Path, data: &str, script: &str) -> Option<String> {
+    let page = include_str!("../../src/page.html");
+    let data = data.replace('<', "\\u003c");
+    let script = format!("<script nonce=\"torchmill\">{script}</script></body>");
+    let page = page.replacen("/*DATA*/", &data, 1).replacen("</body>", &script, 1);
+    std::fs::write(folder.join("page.html"), page).unwrap();
+    dom(folder, "page.html")
+}
+
+/// What the script set as the body's `data-result`.
+fn result(page: &str) -> &str {
+    let result = page.split("data-result=\"").nth(1);
+    let result = result.unwrap_or_else(|| panic!("no result in {page}"));
+    result.split('"').next().unwrap()
+}
+
+/// The page's data for `count` classes, each image taken for the next class but 9 of 10.
+fn data(count: usize, name: impl Fn(usize) -> String) -> String {
+    let mut classes = Vec::new();
+    let mut confusion = Vec::new();
+    for class in 0..count {
+        classes.push(name(class));
+        confusion.push([class as u64, 9, ((class + 1) % count) as u64, 1]);
+    }
+    let score = serde_json::json!({ "precision": 0.9, "recall": 0.9, "f1": 0.9, "support": 10 });
+    let bin = serde_json::json!({ "count": 0, "correct": 0, "confidence": 0.0 });
+    serde_json::json!({
+        "checkpoint": name(0), "on": "test images", "images": 10 * count,
+        "correct": 9 * count, "accuracy": 0.9, "top_5": null, "total_loss": null,
+        "mean_loss": 0.5, "macro_average": score, "weighted_average": score,
+        "calibration_error": 0.0, "classes": classes, "scores": vec![&score; count],
+        "confusion": confusion, "bins": vec![bin; 15], "mistakes": [],
+        "label_errors": [], "label_error_count": 0, "pictures": [],
+    })
+    .to_string()
+}
+
+#[test]
+fn the_arrow_keys_read_a_matrix_of_any_size() {
+    let folder = sandbox();
+    let script = "
+        const matrixBox = document.getElementById('matrix'), said = [];
+        const press = key => matrixBox.dispatchEvent(new KeyboardEvent('keydown', { key }));
+        for (const key of ['ArrowRight', 'ArrowRight', 'End', 'ArrowDown', '+']) press(key);
+        said.push(document.getElementById('read').textContent);
+        const order = document.getElementById('order');
+        order.value = 'name';
+        order.onchange();
+        press('ArrowDown');
+        said.push(document.getElementById('read').textContent);
+        document.body.dataset.result = said.join(' | ');";
+    for count in [2, 10, 100] {
+        let data = data(count, |class| format!("c{}", count - class));
+        let Some(page) = dom_with(folder.path(), &data, script) else { return };
+        // The second class and, by name, the class that is first then.
+        let other = match count {
+            2 => "c1 recognised: 9 of 10 (90.0 %)".to_owned(),
+            _ => format!("c{} taken for c1: 0 of 10 (0.0 %)", count - 1),
+        };
+        let expected = format!("{other} | c1 recognised: 9 of 10 (90.0 %)");
+        assert_eq!(result(&page), expected, "{count}");
+    }
+}
+
+#[test]
+fn chinese_names_stand_upright_above_the_columns() {
+    let folder = sandbox();
+    let data = data(2, |class| ["\u{732b}", "dog"][class].to_owned());
+    let script = "
+        const names = [...document.querySelectorAll('.matrix thead span')];
+        document.body.dataset.result = names.map(name => getComputedStyle(name).transform);";
+    let Some(page) = dom_with(folder.path(), &data, script) else { return };
+    assert!(result(&page).starts_with("none,matrix(-1, "), "{}", result(&page));
+}
+
+#[test]
+fn long_names_and_html_do_not_widen_or_run() {
+    let folder = sandbox();
+    let evil = |class| {
+        format!("</script><img src=x onerror=alert(1)>{}{class}", "x".repeat(200))
+    };
+    let script = "
+        const width = document.documentElement.scrollWidth <= innerWidth;
+        document.body.dataset.result = `${width} ${document.images.length}`;";
+    for count in [2, 10, 100] {
+        let Some(page) = dom_with(folder.path(), &data(count, evil), script) else {
+            return;
+        };
+        assert_eq!(result(&page), "true 0", "{count}");
+    }
 }
