@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use serde::Serialize;
-use torchmill::metric::{METRICS, Mode};
+use torchmill::metric::{self, Mode};
 use torchmill::run::log::{self, Event};
-use torchmill::run::{LOG, METRICS as METRICS_FILE};
+use torchmill::run::{LOG, METRICS};
 use torchmill::{Error, Result, atomic, cli, progress};
 
 use crate::curves::{Chart, Curve, CurvePoint, Curves, Run, thin_indices};
@@ -152,7 +152,7 @@ fn six_digits(value: f64) -> f64 {
 
 /// Which way a tag's values get better: as `train`'s metrics do, or by common names.
 fn mode(tag: &str) -> Mode {
-    if let Some(metric) = METRICS.iter().find(|metric| tag.ends_with(metric.name)) {
+    if let Some(metric) = metric::of_tag(tag) {
         return metric.mode;
     }
     let tag = tag.to_lowercase();
@@ -176,7 +176,7 @@ fn run_data(run: &Run) -> RunData<'_> {
 /// How the run ended, from the run.jsonl next to its metrics.csv.
 fn outcome(run: &Run) -> String {
     let Some(csv) = run.source.path() else { return String::new() };
-    if csv.file_name().is_none_or(|name| name != METRICS_FILE) {
+    if csv.file_name().is_none_or(|name| name != METRICS) {
         return String::new();
     }
     // What cannot be read is not known; the curves are shown all the same.

@@ -174,6 +174,30 @@ fn keys_read_values_and_buttons_hide_runs() {
 }
 
 #[test]
+fn curves_go_by_epoch_whatever_their_steps_count() {
+    let Some(chromium) = chromium() else { return };
+    let folder = Sandbox::new();
+    // As train writes them: the steps of the loss are steps, those of the accuracy epochs.
+    let mut table = "wall_time,step,epoch,tag,value\n".to_owned();
+    for step in 1..=8 {
+        let epoch = (step + 3) / 4;
+        table += &format!("{step},{step},{epoch},train loss,1\n");
+        if step % 4 == 0 {
+            table += &format!("{step},{epoch},{epoch},test accuracy,0.5\n");
+        }
+    }
+    fs::write(folder.path().join("metrics.csv"), table).unwrap();
+    scalars(folder.path(), &["metrics.csv", "--html", "page.html"]);
+    let script = "
+        const epochs = data.charts.map(chart => chart.curves[0].epochs.join());
+        document.body.dataset.result = epochs.join(' | ');";
+    assert_eq!(
+        result_of(script, &chromium, folder.path()),
+        "0.25,0.5,0.75,1,1.25,1.5,1.75,2 | 1,2"
+    );
+}
+
+#[test]
 fn a_run_that_diverged_is_marked_and_does_not_flatten_the_others() {
     let Some(chromium) = chromium() else { return };
     let folder = Sandbox::new();
