@@ -56,7 +56,7 @@ def trained(sandbox, keys):
     recipe = sandbox.work / "linear.toml"
     recipe.write_text(RECIPE.replace("SIDE", str(side(sandbox.pictures("test").images))) + keys + "\n")
     checkpoint, curves = sandbox.train("linear", "--recipe", recipe, "--data", sandbox.shards(), "--seed", 0)
-    return load_file(checkpoint), curves["learning rate"]
+    return load_file(checkpoint), curves["x/learning rate"]
 
 
 def side(images):

@@ -179,7 +179,7 @@ class Campaign:
             return without_times(data)
         if path.name == "metrics.csv":
             rows = [row.split(",") for row in data.decode().splitlines()]
-            return [row[1:] for row in rows if row[3] != "images per second"]
+            return [row[1:] for row in rows if row[3] != "x/images per second"]
         return data
 
     def kill_after(self, case, folder, duration):

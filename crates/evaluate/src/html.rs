@@ -236,8 +236,7 @@ mod tests {
             prediction: 1,
             confidence: 0.7,
         };
-        let error =
-            LabelError { example: example.clone(), suggested: 1, margin: -0.4 };
+        let error = LabelError { example: example.clone(), suggested: 1, margin: -0.4 };
         let collected = Collected {
             metrics: outcome.metrics.clone(),
             mistakes: vec![example],

@@ -103,7 +103,8 @@ mod tests {
     fn likely_wrong_labels_are_cleanlabs() {
         let golden = include_str!("golden/label_errors.json");
         let golden: Value = serde_json::from_str(golden).unwrap();
-        let labels: Vec<usize> = serde_json::from_value(golden["labels"].clone()).unwrap();
+        let labels: Vec<usize> =
+            serde_json::from_value(golden["labels"].clone()).unwrap();
         let rows: Vec<Vec<f32>> =
             serde_json::from_value(golden["probabilities"].clone()).unwrap();
         let mut errors = LabelErrors::new(rows[0].len());

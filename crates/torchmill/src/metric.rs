@@ -89,7 +89,7 @@ pub fn named(name: &str) -> Option<&'static MetricType> {
 }
 
 /// The metric of a tag of metrics.csv, such as `test accuracy`. `None` for tags that no
-/// evaluation writes (`learning rate`, `train loss`).
+/// evaluation writes (`x/learning rate`, `train loss`).
 pub fn of_tag(tag: &str) -> Option<&'static MetricType> {
     let (split, name) = tag.split_once(' ')?;
     if split == "train" { None } else { named(name) }

@@ -42,7 +42,7 @@ const LOG_EVERY: u64 = 100;
 const LOG_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The only tag besides the wall times that a resumed run need not have the same of.
-const IMAGES_PER_SECOND: &str = "images per second";
+const IMAGES_PER_SECOND: &str = "x/images per second";
 
 /// A run under way.
 pub struct Trainer {
@@ -356,7 +356,7 @@ impl Trainer {
         let first = epoch.first_batch * self.config.recipe.train.batch_size;
         let images = epoch.order.images().saturating_sub(first);
         let speed = images as f64 / epoch.trained.as_secs_f64();
-        self.push("learning rate", self.lr, number)?;
+        self.push("x/learning rate", self.lr, number)?;
         self.push(IMAGES_PER_SECOND, speed, number)?;
         self.metrics.flush()?;
         let train_loss = std::mem::take(&mut self.epoch_loss).mean();

@@ -104,7 +104,8 @@ fn data(count: usize, name: impl Fn(usize) -> String) -> String {
         classes.push(name(class));
         confusion.push([class as u64, 9, ((class + 1) % count) as u64, 1]);
     }
-    let score = serde_json::json!({ "precision": 0.9, "recall": 0.9, "f1": 0.9, "support": 10 });
+    let score =
+        serde_json::json!({ "precision": 0.9, "recall": 0.9, "f1": 0.9, "support": 10 });
     let bin = serde_json::json!({ "count": 0, "correct": 0, "confidence": 0.0 });
     serde_json::json!({
         "checkpoint": name(0), "on": "test images", "images": 10 * count,

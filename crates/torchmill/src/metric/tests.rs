@@ -47,8 +47,8 @@ fn names_are_unique_and_ranked_by_what_is_there() {
         }
         assert_eq!(of_tag(&tag("val", metric)).unwrap().name, metric.name);
     }
-    assert!(of_tag("train loss").is_none() && of_tag("learning rate").is_none());
-    let modes = ["test accuracy", "val mean loss", "train loss", "learning rate"];
+    assert!(of_tag("train loss").is_none() && of_tag("x/learning rate").is_none());
+    let modes = ["test accuracy", "val mean loss", "train loss", "x/learning rate"];
     assert_eq!(modes.map(mode_of_tag), [Mode::Max, Mode::Min, Mode::Min, Mode::Max]);
 }
 

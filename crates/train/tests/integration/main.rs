@@ -101,7 +101,7 @@ fn metrics(folder: &Path, run: &str) -> Vec<(String, u64, f64)> {
     let points = torchmill::metrics::read(&folder.join(run).join("metrics.csv")).unwrap();
     points
         .into_iter()
-        .filter(|p| p.tag != "images per second")
+        .filter(|p| p.tag != "x/images per second")
         .map(|p| (p.tag, p.step, p.value))
         .collect()
 }

@@ -193,7 +193,7 @@ fn averages_and_plateaus_may_come_and_go() {
     let rates = |run: &str| -> Vec<f64> {
         metrics(folder, run)
             .iter()
-            .filter(|m| m.0 == "learning rate")
+            .filter(|m| m.0 == "x/learning rate")
             .map(|m| m.2)
             .collect()
     };
@@ -214,7 +214,7 @@ fn lr_is_one_cycles_largest() {
     ));
     let rates = metrics(folder, "run")
         .into_iter()
-        .filter(|m| m.0 == "learning rate")
+        .filter(|m| m.0 == "x/learning rate")
         .map(|m| m.2);
     let highest = rates.fold(0.0, f64::max);
     assert!(highest > 0.009 && highest <= 0.01, "{highest}");

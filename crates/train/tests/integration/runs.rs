@@ -187,7 +187,7 @@ fn every_state_of_the_step_is_taken_up_again() {
     let folder = folder.path();
     std::fs::write(folder.join("recipe.toml"), full_recipe()).unwrap();
     assert_done(&train(folder, "whole", &[]));
-    let rates = metrics(folder, "whole").into_iter().filter(|m| m.0 == "learning rate");
+    let rates = metrics(folder, "whole").into_iter().filter(|m| m.0 == "x/learning rate");
     let rates: Vec<f64> = rates.map(|m| m.2).collect();
     assert!(rates[2] < rates[0], "the plateau was never reached: {rates:?}");
     // Stopped after the second epoch, whose checkpoint holds the average, and gone on
@@ -821,8 +821,11 @@ fn what_is_meant_by_an_option_is_said() {
     // Where no parameter has the optimizer's own learning rate, it is not what is logged.
     let all = ["--epochs", "1", "--set", "train.group=[{ pattern = \"*\", lr = 0.25 }]"];
     assert_done(&train(folder, "groups", &all));
-    let lr =
-        metrics(folder, "groups").into_iter().find(|m| m.0 == "learning rate").unwrap().2;
+    let lr = metrics(folder, "groups")
+        .into_iter()
+        .find(|m| m.0 == "x/learning rate")
+        .unwrap()
+        .2;
     assert_eq!(lr, 0.25);
     // Relative to where train is called.
     std::fs::create_dir(folder.join("elsewhere")).unwrap();
