@@ -56,7 +56,7 @@ pub struct Args {
     /// - is standard output
     #[arg(short, long, value_name = "FILE", help_heading = "Results")]
     pub predictions: Option<PathBuf>,
-    /// Write a page: confusion matrix, worst mistakes
+    /// Write a page: confusion matrix, worst mistakes; with --compare, the runs' curves
     #[arg(long, value_name = "FILE", help_heading = "Results")]
     pub html: Option<PathBuf>,
     /// Draw some images with their predictions: DIR/NAME.png
@@ -72,7 +72,7 @@ pub struct Args {
     #[arg(long, help_heading = "Images")]
     pub skip_bad: bool,
     /// Print a table of runs: metrics, and where settings differ
-    #[arg(long, conflicts_with_all = ["data", "model", "report", "top_k", "predictions", "html", "samples", "transform", "classes", "skip_bad", "batch_size", "except"], help_heading = "Comparison")]
+    #[arg(long, conflicts_with_all = ["data", "model", "report", "top_k", "predictions", "samples", "transform", "classes", "skip_bad", "batch_size", "except"], help_heading = "Comparison")]
     pub compare: bool,
     /// The metric to sort by [default: val accuracy, or test accuracy]
     #[arg(long, value_name = "TAG", requires = "compare", help_heading = "Comparison")]
@@ -102,4 +102,4 @@ Examples:
   find photos -name '*.jpg' | evaluate runs/first - --format csv > photos.csv
   evaluate runs/first --html first.html --predictions first.csv
   evaluate runs/first/checkpoints/epoch-*.safetensors --samples samples
-  evaluate --compare runs/* --sort 'test loss'";
+  evaluate --compare runs/* --sort 'test loss' --html runs.html";

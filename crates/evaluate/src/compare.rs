@@ -2,6 +2,7 @@
 //! It reads only each run's metrics.csv, config.toml and run.jsonl; nothing is computed
 //! again.
 
+mod html;
 mod run;
 mod table;
 
@@ -13,7 +14,8 @@ use serde_json::{Value, json};
 use torchmill::metric;
 use torchmill::recipe::Setting;
 use torchmill::suggest::did_you_mean;
-use torchmill::{Context, Error, Result, cli, progress};
+use torchmill::run::{CONFIG, LOG, METRICS};
+use torchmill::{Context, Error, Result, cli, output, progress};
 
 use crate::args::Format;
 use crate::config::CompareConfig;
@@ -27,8 +29,11 @@ const NO_SETTINGS: [&str; 1] = ["description"];
 
 /// Prints the table of the runs in these folders.
 pub fn run(config: &CompareConfig) -> Result<()> {
-    let mut runs: Vec<Run> =
-        folders(&config.folders)?.iter().map(|folder| Run::read(folder)).collect();
+    let folders = folders(&config.folders)?;
+    if let Some(html) = &config.html {
+        check_not_a_runs_file(html, &folders)?;
+    }
+    let mut runs: Vec<Run> = folders.iter().map(|folder| Run::read(folder)).collect();
     for run in &runs {
         run.problems
             .iter()
@@ -58,6 +63,12 @@ pub fn run(config: &CompareConfig) -> Result<()> {
     // A stable sort: equal runs stay in the order in which they were given.
     runs.sort_by(|a, b| a.compare(b, sort));
     let settings = differing(&runs);
+    if let Some(path) = &config.html {
+        html::write(path, &runs, sort, &tags, &settings)?;
+        if path == Path::new("-") {
+            return Ok(());
+        }
+    }
     let text = match config.format {
         Format::Text => {
             let (text, left_out) = table::text(&runs, sort, &settings, text::width());
@@ -73,6 +84,15 @@ pub fn run(config: &CompareConfig) -> Result<()> {
         Format::Csv => csv(&runs, &tags, &settings)?,
     };
     cli::print(text.as_bytes())
+}
+
+/// Refuses a page that would replace a file that the comparison reads.
+fn check_not_a_runs_file(html: &Path, folders: &[PathBuf]) -> Result<()> {
+    let mut files = Vec::new();
+    for folder in folders {
+        files.extend([CONFIG, METRICS, LOG].map(|name| folder.join(name)));
+    }
+    output::check_not_input("--html", html, &files)
 }
 
 /// The tag by which runs can be compared in place of this one: the mean loss for the total

@@ -30,6 +30,8 @@ pub struct CompareConfig {
     pub sort: Option<String>,
     /// How the table is written.
     pub format: Format,
+    /// `--html`: the file for a page with the table and the curves.
+    pub html: Option<PathBuf>,
 }
 
 /// The settings of an evaluation.
@@ -84,6 +86,7 @@ impl Command {
                 folders: args.inputs,
                 sort: args.sort,
                 format: args.format,
+                html: args.html,
             }));
         }
         let Inputs { checkpoints, images } = Inputs::sort(&args.inputs)?;

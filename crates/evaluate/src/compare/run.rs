@@ -20,6 +20,8 @@ pub struct Run {
     pub settings: BTreeMap<String, Setting>,
     /// From metrics.csv, by tag.
     pub metrics: BTreeMap<String, Metric>,
+    /// From metrics.csv, by tag: each epoch's mean.
+    pub curves: BTreeMap<String, Vec<EpochMean>>,
     /// Epochs whose end was measured.
     pub done: u64,
     /// Epochs to be done, if that is known.
@@ -39,6 +41,23 @@ pub struct Metric {
     pub best_epoch: u64,
     /// The last value.
     pub last: f64,
+}
+
+/// The mean of a tag's values in an epoch: an evaluation has one, the training loss one for
+/// each step.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct EpochMean {
+    /// The epoch.
+    pub epoch: u64,
+    sum: f64,
+    count: u64,
+}
+
+impl EpochMean {
+    /// The mean.
+    pub fn value(&self) -> f64 {
+        self.sum / self.count as f64
+    }
 }
 
 /// The better first, NaN last.
@@ -112,10 +131,19 @@ impl Run {
         self.problems.push(format!("{file} cannot be read: {error}"));
     }
 
-    fn add(&mut self, metrics::Point { tag, value, epoch, .. }: metrics::Point) {
+    /// Takes in a row of metrics.csv.
+    pub fn add(&mut self, metrics::Point { tag, value, epoch, .. }: metrics::Point) {
         // Losses of single steps come before their epoch's end.
         if tag != "train loss" {
             self.done = self.done.max(epoch);
+        }
+        let curve = self.curves.entry(tag.clone()).or_default();
+        match curve.last_mut() {
+            Some(mean) if mean.epoch == epoch => {
+                mean.sum += value;
+                mean.count += 1;
+            }
+            _ => curve.push(EpochMean { epoch, sum: value, count: 1 }),
         }
         let new = Metric { best: value, best_epoch: epoch, last: value };
         match self.metrics.get_mut(&tag) {
