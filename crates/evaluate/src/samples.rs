@@ -13,8 +13,8 @@ use crate::collector::Example;
 use crate::config::{sample_name, sample_picture};
 use crate::outcome::Outcome;
 
-/// Pictures in a row: TensorBoard shows the whole in 320 pixels.
-const COLUMNS: usize = 4;
+/// Pictures in a row. TensorBoard shows the whole in 320 pixels.
+const COLUMNS: usize = 3;
 
 /// Checks that no two checkpoints would be drawn in the same file.
 pub fn check_names(checkpoints: &[PathBuf]) -> Result<()> {
@@ -49,30 +49,27 @@ pub fn write(
 ) -> Result<()> {
     let drawn = |sample: &Example| -> Result<Picture> {
         let class = |class| contact_sheet::class_name(&outcome.classes, class);
-        // The share first: a long name may be cut.
-        let taken_for =
-            format!("{:.0}% {}", 100.0 * sample.confidence, class(sample.prediction));
+        let share = format!("{:.0} %", 100.0 * sample.confidence);
+        let right = Some(sample.prediction == sample.label);
         let captions = vec![
             Caption { text: class(sample.label), right: None },
-            Caption { text: taken_for, right: Some(sample.prediction == sample.label) },
+            Caption { text: class(sample.prediction), right },
+            Caption { text: share, right },
         ];
         Ok(Picture { image: contact_sheet::to_rgb(&picture(sample)?), captions })
     };
     let classes = samples.iter().flat_map(|sample| [sample.label, sample.prediction]);
     let numbered = contact_sheet::numbered(&outcome.classes, classes);
     let heading = format!(
-        "{} on {}: accuracy {:.2} %. Under each its class, and what it is taken for",
+        "{} on {}: accuracy {:.2} %. Under each its class, the prediction and its \
+         probability",
         sample_name(checkpoint),
         outcome.describe_images(),
         100.0 * outcome.evaluation.accuracy()
     );
     let pictures = samples.iter().map(drawn).collect::<Result<_>>()?;
-    let png = contact_sheet::draw(&[Section {
-        heading,
-        titles: Vec::new(),
-        columns: COLUMNS,
-        pictures,
-    }])?;
+    let section = Section { heading, titles: Vec::new(), columns: COLUMNS, pictures };
+    let png = contact_sheet::draw(&[section], &contact_sheet::LARGE)?;
     let path = sample_picture(folder, checkpoint);
     atomic::write(&path, &png)?;
     progress::detail(path.display());

@@ -28,7 +28,7 @@ const DRAWS: usize = COLUMNS - 1;
 pub fn write(path: &Path, jobs: &mut [Job], config: &Config) -> Result<()> {
     auto_normalize::fill_in(jobs, config)?;
     let sections = jobs.iter().map(section).collect::<Result<Vec<_>>>()?;
-    let png = contact_sheet::draw(&sections)?;
+    let png = contact_sheet::draw(&sections, &contact_sheet::NORMAL)?;
     if path == Path::new("-") {
         cli::print(&png)?;
     } else {

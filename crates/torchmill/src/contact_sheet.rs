@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::io::Cursor;
 
-use embedded_graphics::mono_font::iso_8859_1::{FONT_7X13, FONT_7X13_BOLD};
+use embedded_graphics::mono_font::iso_8859_1::{FONT_7X13, FONT_7X13_BOLD, FONT_10X20};
 use embedded_graphics::mono_font::{MonoFont, MonoTextStyle};
 use embedded_graphics::pixelcolor::Rgb888;
 use embedded_graphics::prelude::*;
@@ -18,17 +18,40 @@ use crate::{Error, Result};
 
 /// Between pictures, and around everything.
 const GAP: u32 = 10;
-/// A line of text.
-const LINE: u32 = 15;
-/// A character.
-const LETTER: u32 = 7;
-/// The shortest and the longest that a picture's longer side is drawn; smaller ones are
-/// enlarged a whole number of times, so that pixels can be seen.
-const SIDE: std::ops::RangeInclusive<u32> = 96..=192;
+/// A sheet that is looked at in its own size.
+pub const NORMAL: Scale = Scale {
+    font: &FONT_7X13,
+    bold: &FONT_7X13_BOLD,
+    line: 15,
+    letter: 7,
+    side: [96, 192],
+};
+/// A sheet that is shown smaller than it is, as TensorBoard shows pictures: the text is
+/// larger next to the pictures.
+pub const LARGE: Scale = Scale {
+    font: &FONT_10X20,
+    bold: &FONT_10X20,
+    line: 22,
+    letter: 10,
+    side: [112, 144],
+};
 const PAPER: Rgb<u8> = Rgb([250, 250, 248]);
 const INK: Rgb888 = Rgb888::new(30, 30, 30);
 const GREEN: Rgb888 = Rgb888::new(0, 110, 50);
 const RED: Rgb888 = Rgb888::new(190, 20, 20);
+
+/// The sizes of a sheet's text and pictures, in pixels.
+pub struct Scale {
+    font: &'static MonoFont<'static>,
+    bold: &'static MonoFont<'static>,
+    /// The height of a line of text.
+    line: u32,
+    /// The width of a character.
+    letter: u32,
+    /// The shortest and the longest that a picture's longer side is drawn. Smaller pictures
+    /// are enlarged a whole number of times, so that pixels can be seen.
+    side: [u32; 2],
+}
 
 /// A picture and what stands under it.
 pub struct Picture {
@@ -108,35 +131,37 @@ pub fn rgb(width: usize, height: usize, value: impl Fn(usize, usize) -> u8) -> R
 }
 
 /// Draws the sections one below the other; returns a PNG.
-pub fn draw(sections: &[Section]) -> Result<Vec<u8>> {
+pub fn draw(sections: &[Section], scale: &Scale) -> Result<Vec<u8>> {
     let sizes = sections
         .iter()
         .flat_map(|s| &s.pictures)
         .map(|p| p.image.width().max(p.image.height()));
-    let side = sizes.max().unwrap_or(0).clamp(*SIDE.start(), *SIDE.end());
+    let [shortest, longest] = scale.side;
+    let side = sizes.max().unwrap_or(0).clamp(shortest, longest);
     let columns = sections
         .iter()
         .map(|s| s.columns.min(s.pictures.len()))
         .max()
         .unwrap_or(0)
-        .max(4) as u32;
+        .max(3) as u32;
     let width = GAP + columns * (side + GAP);
-    let letters = ((width - 2 * GAP) / LETTER) as usize;
-    let height = GAP + sections.iter().map(|s| height(s, side, letters)).sum::<u32>();
+    let letters = ((width - 2 * GAP) / scale.letter) as usize;
+    let heights = sections.iter().map(|s| height(s, side, letters, scale.line));
+    let height = GAP + heights.sum::<u32>();
     let mut sheet = Sheet(RgbImage::from_pixel(width, height, PAPER));
     let mut y = GAP;
     for section in sections {
         for line in lines(&section.heading, letters) {
-            sheet.write(&line, GAP, y, &FONT_7X13_BOLD, INK);
-            y += LINE;
+            sheet.write(&line, GAP, y, scale.bold, INK);
+            y += scale.line;
         }
         y += GAP / 2;
         let left = |column: usize| GAP + column as u32 * (side + GAP);
         if !section.titles.is_empty() {
             for (column, title) in section.titles.iter().enumerate() {
-                sheet.write(title, left(column), y, &FONT_7X13, INK);
+                sheet.write(title, left(column), y, scale.font, INK);
             }
-            y += LINE;
+            y += scale.line;
         }
         let captions = captions(section);
         for row in section.pictures.chunks(section.columns.max(1)) {
@@ -154,17 +179,17 @@ pub fn draw(sections: &[Section]) -> Result<Vec<u8>> {
                     let ink = caption
                         .right
                         .map_or(INK, |right| if right { GREEN } else { RED });
-                    let text = cut(&caption.text, (side / LETTER) as usize);
+                    let text = cut(&caption.text, (side / scale.letter) as usize);
                     sheet.write(
                         &text,
                         left(column),
-                        y + side + 1 + line * LINE,
-                        &FONT_7X13,
+                        y + side + 1 + line * scale.line,
+                        scale.font,
                         ink,
                     );
                 }
             }
-            y += side + captions * LINE + GAP;
+            y += side + captions * scale.line + GAP;
         }
         y += GAP;
     }
@@ -176,11 +201,11 @@ pub fn draw(sections: &[Section]) -> Result<Vec<u8>> {
     Ok(png.into_inner())
 }
 
-fn height(section: &Section, side: u32, letters: usize) -> u32 {
+fn height(section: &Section, side: u32, letters: usize, line: u32) -> u32 {
     let rows = section.pictures.len().div_ceil(section.columns.max(1)) as u32;
     let text = lines(&section.heading, letters).len() as u32
         + u32::from(!section.titles.is_empty());
-    text * LINE + GAP / 2 + rows * (side + captions(section) * LINE + GAP) + GAP
+    text * line + GAP / 2 + rows * (side + captions(section) * line + GAP) + GAP
 }
 
 /// How many lines there is room for under each picture.
@@ -321,17 +346,19 @@ mod tests {
             picture(1000, 2),
             picture(1, 1),
         ])];
-        let sheet = image::load_from_memory(&draw(&sections).unwrap()).unwrap().to_rgb8();
-        assert_eq!(sheet.width(), GAP + 4 * (192 + GAP));
+        let sheet = image::load_from_memory(&draw(&sections, &NORMAL).unwrap()).unwrap().to_rgb8();
+        assert_eq!(sheet.width(), GAP + 3 * (192 + GAP));
         // The last line of the sheet is paper, the last caption is not cut off.
         assert!(
             (0..sheet.width()).all(|x| *sheet.get_pixel(x, sheet.height() - 1) == PAPER)
         );
-        let label = sheet.rows().rev().skip(GAP as usize * 2).take(LINE as usize);
+        let label = sheet.rows().rev().skip(GAP as usize * 2).take(NORMAL.line as usize);
         assert!(label.flatten().any(|pixel| *pixel == Rgb([30, 30, 30])));
         assert!(sheet.pixels().any(|pixel| *pixel == Rgb([0, 110, 50])));
         assert!(sheet.pixels().any(|pixel| *pixel == Rgb([9, 99, 200])));
-        draw(&[]).unwrap();
+        draw(&[], &NORMAL).unwrap();
+        let large = image::load_from_memory(&draw(&sections, &LARGE).unwrap()).unwrap();
+        assert_eq!(large.width(), GAP + 3 * (144 + GAP));
     }
 
     #[test]
