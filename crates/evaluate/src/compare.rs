@@ -13,8 +13,8 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use torchmill::metric;
 use torchmill::recipe::Setting;
-use torchmill::suggest::did_you_mean;
 use torchmill::run::{CONFIG, LOG, METRICS};
+use torchmill::suggest::did_you_mean;
 use torchmill::{Context, Error, Result, cli, output, progress};
 
 use crate::args::Format;

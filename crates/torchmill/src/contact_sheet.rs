@@ -346,7 +346,9 @@ mod tests {
             picture(1000, 2),
             picture(1, 1),
         ])];
-        let sheet = image::load_from_memory(&draw(&sections, &NORMAL).unwrap()).unwrap().to_rgb8();
+        let sheet = image::load_from_memory(&draw(&sections, &NORMAL).unwrap())
+            .unwrap()
+            .to_rgb8();
         assert_eq!(sheet.width(), GAP + 3 * (192 + GAP));
         // The last line of the sheet is paper, the last caption is not cut off.
         assert!(

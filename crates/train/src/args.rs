@@ -55,6 +55,10 @@ pub struct Args {
     /// For --summary without shards
     #[arg(long, value_name = "N", requires = "input", value_parser = clap::value_parser!(u32).range(1..=1_000_000), help_heading = "Network")]
     pub num_classes: Option<u32>,
+    /// Train 100 steps with ever larger learning rates and suggest one; no run is made.
+    /// FILE gets a page with the curve
+    #[arg(long, value_name = "FILE", num_args = 0..=1, conflicts_with_all = ["resume", "run", "summary", "epochs", "steps", "lr", "max_time"])]
+    pub find_lr: Option<Option<PathBuf>>,
     /// auto, cpu, cuda or cuda:N
     #[arg(long, default_value = "auto", value_parser = Device::parser(), hide_possible_values = true, help_heading = "Machine")]
     pub device: Device,

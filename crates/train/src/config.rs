@@ -171,7 +171,7 @@ fn default_run_dir(recipe: &Recipe) -> PathBuf {
 }
 
 /// Finds the device, sets the number of threads and settles the precision.
-fn prepare_device(args: &Args, recipe: &mut Recipe) -> Result<Device> {
+pub fn prepare_device(args: &Args, recipe: &mut Recipe) -> Result<Device> {
     let asked = recipe.train.precision;
     precision::prepare(asked);
     let device = device::resolve(args.device)?;

@@ -12,6 +12,8 @@ use torchmill_nn::evaluation::Evaluation;
 pub struct Display {
     table: bool,
     headed: bool,
+    /// How long the epochs after the one under way will take.
+    later: Option<Duration>,
 }
 
 /// What is known of an epoch when it is over.
@@ -26,13 +28,19 @@ pub struct Row<'a> {
     pub is_best: bool,
     pub lr: f64,
     pub took: Duration,
+    /// In training.
+    pub images_per_second: f64,
+    /// The share of the training time that was spent waiting for images.
+    pub waiting: f64,
+    /// How many epochs come after this one.
+    pub epochs_left: u64,
 }
 
 impl Display {
     /// A table where lines can be written over, else plain lines.
     pub fn new() -> Self {
         let table = terminal::moves(&std::io::stderr()) && !progress::quiet();
-        Self { table, headed: false }
+        Self { table, headed: false, later: None }
     }
 
     /// An epoch of `images` begins, with `done` of them.
@@ -53,7 +61,10 @@ impl Display {
 
     /// The last step's loss; a plain line of it where the step is one that gets one.
     pub fn loss(&self, bar: &Progress, step: Option<u64>, loss: f64) {
-        bar.message(format!("loss {loss:.4}"));
+        let later = self.later.map(progress::duration);
+        let later =
+            later.map(|time| format!(", later epochs {time}")).unwrap_or_default();
+        bar.message(format!("loss {loss:.4}{later}"));
         if let (Some(step), false) = (step, self.table) {
             bar.line(format!("train step: {step}, loss: {loss}"));
         }
@@ -70,6 +81,9 @@ impl Display {
 
     /// The end of an epoch.
     pub fn row(&mut self, row: &Row) {
+        let later = row.epochs_left.saturating_sub(1);
+        let later = row.took.saturating_mul(u32::try_from(later).unwrap_or(u32::MAX));
+        self.later = Some(later).filter(|later| !later.is_zero());
         if !self.table {
             if let Some((name, result)) = &row.evaluation {
                 self.evaluation(name, result);
@@ -121,6 +135,7 @@ fn heading(split: &str) -> Vec<Cell> {
         cells.push(Cell::new(format!("{split} {}", column.heading), 9));
     }
     cells.extend([Cell::new("lr", 8), Cell::new("time", 8)]);
+    cells.extend([Cell::new("images/s", 8), Cell::new("waiting", 7)]);
     cells
 }
 
@@ -135,6 +150,9 @@ fn line(row: &Row) -> Vec<Cell> {
         cells.push(Cell::new(text, 9));
     }
     cells.extend([Cell::new(lr(row.lr), 8), Cell::new(time(row.took), 8)]);
+    let speed = format!("{:.0}", row.images_per_second);
+    let waiting = format!("{:.0} %", 100.0 * row.waiting);
+    cells.extend([Cell::new(speed, 8), Cell::new(waiting, 7)]);
     if row.is_best {
         cells.push(Cell::new("best", 4));
     }
@@ -188,18 +206,21 @@ mod tests {
             is_best: true,
             lr: 0.01,
             took: Duration::from_millis(4_567_890),
+            images_per_second: 8123.4,
+            waiting: 0.034,
+            epochs_left: 7,
         };
         assert_eq!(
             fitted(&heading("val"), usize::MAX),
-            "epoch train loss  val loss  val acc.       lr     time"
+            "epoch train loss  val loss  val acc.       lr     time images/s waiting"
         );
         assert_eq!(
             fitted(&line(&row), usize::MAX),
-            "    3     2.3000    2.2916   22.70 %     0.01  1:16:07 best"
+            "    3     2.3000    2.2916   22.70 %     0.01  1:16:07     8123     3 % best"
         );
-        let ends = [59, 58, 54, 53, 45, 40, 36, 35, 20, 3];
+        let ends = [76, 75, 71, 70, 63, 62, 54, 53, 45, 40, 36, 35, 20, 3];
         let kept = ends.map(|columns| fitted(&line(&row), columns).len());
-        assert_eq!(kept, [59, 54, 54, 45, 45, 36, 36, 26, 16, 5]);
+        assert_eq!(kept, [76, 71, 71, 63, 63, 54, 54, 45, 45, 36, 36, 26, 16, 5]);
         assert_eq!(fitted(&heading("val"), 40), "epoch train loss  val loss  val acc.");
         let row = Row {
             evaluation: None,
@@ -210,7 +231,7 @@ mod tests {
         };
         assert_eq!(
             fitted(&line(&row), usize::MAX),
-            "    3     2.3000                       1.2e-5     1:15"
+            "    3     2.3000                       1.2e-5     1:15     8123     3 %"
         );
         assert_eq!([0.0, 0.1, 0.00123].map(lr), ["0", "0.1", "0.00123"]);
     }

@@ -5,6 +5,7 @@ mod budget;
 mod config;
 mod data;
 mod display;
+mod find_lr;
 mod initial_weights;
 mod loss_log;
 mod resume;
@@ -29,6 +30,9 @@ fn main() {
 fn run(args: Args) -> Result<()> {
     if args.summary {
         return summary::print(&args);
+    }
+    if let Some(file) = &args.find_lr {
+        return find_lr::run(&args, file.as_deref());
     }
     let mut config = config::resolve(&args)?;
     let data = data::Data::open(&mut config.recipe, args.data.is_some())?

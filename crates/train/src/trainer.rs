@@ -4,6 +4,8 @@ mod checkpoints;
 mod report;
 mod setup;
 
+pub use setup::describe;
+
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -98,8 +100,22 @@ struct EpochRun {
     started: Instant,
     /// How long its steps took, once they are made.
     trained: Duration,
+    /// How long its steps waited for images.
+    waited: Duration,
+    /// When the last step ended.
+    idle_since: Instant,
     /// When the losses were last read back.
     logged: Instant,
+}
+
+impl EpochRun {
+    fn step_begins(&mut self) {
+        self.waited += self.idle_since.elapsed();
+    }
+
+    fn step_ends(&mut self) {
+        self.idle_since = Instant::now();
+    }
 }
 
 impl Trainer {
@@ -115,6 +131,7 @@ impl Trainer {
             let (first, options) = (epoch.first_batch, epoch.options);
             let mut outcome = None;
             data.train.for_each_batch(&order, first, options, |_, batch| {
+                epoch.step_begins();
                 let at = self.position();
                 self.model.begin_step(at);
                 let batch = self.model.mix(&batch, at)?;
@@ -131,6 +148,7 @@ impl Trainer {
                 self.count_step();
                 self.log_step(&mut epoch, &mut bar, gradients.loss, batch.weight)?;
                 outcome = self.save_if_due(&epoch)?;
+                epoch.step_ends();
                 Ok(break_if(outcome.is_some()))
             })?;
             self.flush_losses()?;
@@ -229,6 +247,8 @@ impl Trainer {
             first_batch,
             started,
             trained: Duration::ZERO,
+            waited: Duration::ZERO,
+            idle_since: started,
             logged: started,
         }
     }
@@ -367,6 +387,9 @@ impl Trainer {
             is_best,
             lr: self.lr,
             took: epoch.started.elapsed(),
+            images_per_second: speed,
+            waiting: epoch.waited.as_secs_f64() / epoch.trained.as_secs_f64(),
+            epochs_left: self.budget.epochs.saturating_sub(number),
         });
         self.say_how_long(epoch, speed);
         Ok(())

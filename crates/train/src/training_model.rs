@@ -128,6 +128,18 @@ impl TrainingModel {
         tch::manual_seed(seed);
     }
 
+    /// Sets the learning rate of the next step in place of the schedule's. Groups keep
+    /// their ratio to the first one's.
+    pub fn set_lr(&mut self, lr: f64) {
+        let first = self.optimizer.groups().first().map_or(0.0, |group| group.lr);
+        let mut rates = Vec::new();
+        for group in self.optimizer.groups() {
+            let ratio = if first > 0.0 { group.lr / first } else { 1.0 };
+            rates.push(ratio * lr);
+        }
+        self.optimizer.set_rates(rates);
+    }
+
     /// Mixes the batch as the recipe asks for at this position.
     pub fn mix(&self, batch: &Batch, at: Position) -> Result<Mixed> {
         self.mix_batch(batch, at).map_err(|e| e.within("preparing the batch"))

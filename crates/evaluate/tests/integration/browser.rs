@@ -92,8 +92,8 @@ fn dom_with(folder: &Path, data: &str, script: &str) -> Option<String> {
 /// What the script set as the body's `data-result`.
 fn result(page: &str) -> &str {
     let result = page.split("data-result=\"").nth(1);
-    let result = result.unwrap_or_else(|| panic!("no result in {page}"));
-    result.split('"').next().unwrap()
+    assert!(result.is_some(), "no result in {page}");
+    result.unwrap().split('"').next().unwrap()
 }
 
 /// The page's data for `count` classes, each image taken for the next class but 9 of 10.
@@ -122,13 +122,13 @@ fn data(count: usize, name: impl Fn(usize) -> String) -> String {
 fn the_arrow_keys_read_a_matrix_of_any_size() {
     let folder = sandbox();
     let script = "
-        const matrixBox = document.getElementById('matrix'), said = [];
-        const press = key => matrixBox.dispatchEvent(new KeyboardEvent('keydown', { key }));
+        const box = document.getElementById('matrix'), said = [];
+        const press = key => box.dispatchEvent(new KeyboardEvent('keydown', { key }));
         for (const key of ['ArrowRight', 'ArrowRight', 'End', 'ArrowDown', '+']) press(key);
         said.push(document.getElementById('read').textContent);
-        const order = document.getElementById('order');
-        order.value = 'name';
-        order.onchange();
+        const select = document.getElementById('order');
+        select.value = 'name';
+        select.onchange();
         press('ArrowDown');
         said.push(document.getElementById('read').textContent);
         document.body.dataset.result = said.join(' | ');";

@@ -151,7 +151,7 @@ fn plan_budget(config: &Config, data: &Data) -> Result<Budget> {
 }
 
 /// What the checkpoints say of the network.
-fn describe(recipe: &Recipe, data: &Data) -> Result<Spec> {
+pub fn describe(recipe: &Recipe, data: &Data) -> Result<Spec> {
     let meta = data.train.set().meta();
     Ok(Spec {
         model: recipe.model.clone(),

@@ -2,6 +2,7 @@
 //! and misused. `TORCHMILL_TEST_DEVICE` names the device that is used.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failing test is a panic")]
 
+mod find_lr;
 #[cfg(target_os = "linux")]
 mod gpu;
 mod photographs;

@@ -1,0 +1,124 @@
+//! `--find-lr`: the learning-rate range test (Smith 2015, Cyclical Learning Rates for
+//! Training Neural Networks). The network is trained for a hundred steps with a learning
+//! rate that grows from tiny to huge. Nothing is written but the page that was asked for.
+
+mod curve;
+mod page;
+
+use std::ops::ControlFlow;
+use std::path::Path;
+
+use torchmill::progress::{self, Progress, Unit};
+use torchmill::schedule::Position;
+use torchmill::{Error, Result, atomic, cli, interrupt, recipe};
+use torchmill_nn::generator::Generator;
+use torchmill_nn::loader::{Batch, BatchOptions};
+use torchmill_nn::model::Model;
+use torchmill_nn::sampler::Epoch;
+use torchmill_nn::tensor::floats;
+use torchmill_nn::{precision, torch_error};
+
+use crate::args::Args;
+use crate::config::prepare_device;
+use crate::data::Data;
+use crate::initial_weights;
+use crate::trainer::describe;
+use crate::training_model::{Gradients, TrainingModel};
+use curve::{Curve, STEPS};
+
+/// Runs the test and prints the curve with a suggestion. `file` gets a page with it.
+pub fn run(args: &Args, file: Option<&Path>) -> Result<()> {
+    let recipe = args.override_recipe(&recipe::load(args.recipe())?)?;
+    let mut recipe = torchmill_nn::recipe::resolve(&recipe)?;
+    let device = prepare_device(args, &mut recipe)?;
+    let data = Data::open(&mut recipe, args.data.is_some())?
+        .on(device, recipe.train.precision)?;
+    // The test sets the learning rate itself, and evaluates nothing.
+    recipe.train.schedule = None;
+    recipe.train.ema = None;
+    let spec = describe(&recipe, &data)?;
+    let mut generator = Generator::new(recipe.train.seed);
+    let mut network = Model::new(&spec, &mut generator, device)?;
+    initial_weights::set(&mut network, &spec, &recipe, &data.train)?;
+    let mut train = recipe.train.clone();
+    train.loss = spec.loss.clone();
+    let kind = precision::kind(train.precision);
+    let options = BatchOptions { kind, device, seed: train.seed, epoch: 0 };
+    let batch_size = train.batch_size.min(data.train.len());
+    let model = TrainingModel::new(network, kind, train, spec.classes.len())?;
+    let curve = RangeTest { model, curve: Curve::default() }.run(
+        &data,
+        &mut generator,
+        batch_size,
+        options,
+    )?;
+    if let Some(file) = file {
+        atomic::write(file, page::html(&curve, &recipe.name, &spec.dataset).as_bytes())?;
+        progress::note(file.display());
+    }
+    cli::print(curve.text().as_bytes())
+}
+
+/// A test under way.
+struct RangeTest {
+    model: TrainingModel,
+    curve: Curve,
+}
+
+impl RangeTest {
+    fn run(
+        mut self,
+        data: &Data,
+        generator: &mut Generator,
+        batch_size: usize,
+        options: BatchOptions,
+    ) -> Result<Curve> {
+        let mut bar =
+            Progress::new("find-lr", Some(STEPS as u64), Unit::Count("steps")).bar_only();
+        while !self.curve.is_over() {
+            let order = Epoch::enter(generator, data.train.len(), batch_size, true, true);
+            data.train.for_each_batch(&order, 0, options, |_, batch| {
+                interrupt::check()?;
+                let loss = self.step(&batch)?;
+                self.curve.add(loss);
+                bar.add(1);
+                let is_over = self.curve.is_over();
+                Ok(if is_over {
+                    ControlFlow::Break(())
+                } else {
+                    ControlFlow::Continue(())
+                })
+            })?;
+        }
+        bar.finish();
+        if self.curve.points.is_empty() {
+            return Err(Error::failed(
+                "the loss is not finite at the first step: there is no learning rate to \
+                 suggest",
+            ));
+        }
+        Ok(self.curve)
+    }
+
+    /// A step with the curve's next learning rate. Returns the loss before it.
+    fn step(&mut self, batch: &Batch) -> Result<f64> {
+        let step = self.curve.steps() as u64;
+        let at = Position { epoch: 0, epochs: 1, step, steps: STEPS as u64 };
+        self.model.begin_step(at);
+        self.model.set_lr(self.curve.next_lr());
+        let batch = self.model.mix(batch, at)?;
+        let mut gradients = Gradients::default();
+        for part in self.model.split(&batch)? {
+            let outputs = self.model.forward(&part)?;
+            let loss = self.model.loss(&outputs, &part)?;
+            self.model.backward(&loss, &mut gradients)?;
+        }
+        if self.model.unscale(&mut gradients)? {
+            self.model.clip(&mut gradients)?;
+            self.model.step(&gradients)?;
+        }
+        let Some(loss) = &gradients.loss else { return Ok(f64::NAN) };
+        let loss = loss.f_to_kind(tch::Kind::Float).map_err(|e| torch_error(&e))?;
+        Ok(floats(&loss).first().copied().map_or(f64::NAN, f64::from))
+    }
+}

@@ -1,0 +1,178 @@
+//! The losses of a range test, what is read from them, and how the terminal shows them.
+
+use torchmill::terminal;
+
+/// Steps of the test, if the loss does not become too large before.
+pub const STEPS: usize = 100;
+const LOWEST: f64 = 1e-7;
+const HIGHEST: f64 = 10.0;
+/// How much of the smoothed loss stays at each step.
+const SMOOTHING: f64 = 0.9;
+/// The test is over when the smoothed loss is so many times the best one.
+const TOO_LARGE: f64 = 4.0;
+/// The first steps say more about the first weights than about the learning rate.
+const SKIPPED: usize = 10;
+/// The part of the first loss by which the loss must fall in a step: less is noise.
+const LEAST_FALL: f64 = 1e-4;
+/// Lines of the curve in the terminal.
+const LINES: usize = 20;
+const WIDTH: usize = 40;
+
+/// The losses by learning rate.
+#[derive(Debug, Default)]
+pub struct Curve {
+    /// In their order. All losses are finite.
+    pub points: Vec<Point>,
+    average: f64,
+    best: f64,
+    is_too_large: bool,
+}
+
+/// A step of the test.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Point {
+    /// The learning rate of the step.
+    pub lr: f64,
+    /// The loss before the step.
+    pub loss: f64,
+    /// The moving average of the losses, corrected for its start.
+    pub smoothed: f64,
+}
+
+impl Curve {
+    /// How many steps have been made.
+    pub fn steps(&self) -> usize {
+        self.points.len()
+    }
+
+    /// The learning rate of the next step: they grow by the same factor each.
+    pub fn next_lr(&self) -> f64 {
+        let share = self.points.len() as f64 / (STEPS - 1) as f64;
+        LOWEST * (HIGHEST / LOWEST).powf(share)
+    }
+
+    /// Adds the loss of the next step.
+    pub fn add(&mut self, loss: f64) {
+        if !loss.is_finite() {
+            self.is_too_large = true;
+            return;
+        }
+        let lr = self.next_lr();
+        self.average = SMOOTHING * self.average + (1.0 - SMOOTHING) * loss;
+        let weight = 1.0 - SMOOTHING.powi(self.points.len() as i32 + 1);
+        let smoothed = self.average / weight;
+        if self.points.is_empty() || smoothed < self.best {
+            self.best = smoothed;
+        }
+        self.points.push(Point { lr, loss, smoothed });
+        self.is_too_large = smoothed > TOO_LARGE * self.best;
+    }
+
+    /// Whether the test need not go on.
+    pub fn is_over(&self) -> bool {
+        self.is_too_large || self.points.len() >= STEPS
+    }
+
+    /// The learning rate at which the smoothed loss falls fastest, as PyTorch Lightning
+    /// suggests it. `None` if it never falls.
+    pub fn suggestion(&self) -> Option<f64> {
+        let last = self.points.len().checked_sub(1)?;
+        let mut steepest = None;
+        let mut least = -LEAST_FALL * self.points[0].smoothed.abs();
+        for i in SKIPPED.max(1)..last {
+            let slope = (self.points[i + 1].smoothed - self.points[i - 1].smoothed) / 2.0;
+            if slope < least {
+                least = slope;
+                steepest = Some(self.points[i].lr);
+            }
+        }
+        steepest
+    }
+
+    /// What to do with the result, in a sentence.
+    pub fn advice(&self) -> String {
+        match self.suggestion() {
+            Some(lr) => {
+                format!("The loss falls fastest at {lr:.1e}: try --lr {}", rounded(lr))
+            }
+            None => "The loss never falls, so no learning rate is suggested.".to_owned(),
+        }
+    }
+
+    /// The curve as lines with bars, and the advice.
+    pub fn text(&self) -> String {
+        let smoothed = || self.points.iter().map(|point| point.smoothed);
+        let low = smoothed().fold(f64::INFINITY, f64::min);
+        // The end, where the loss explodes, would flatten the rest.
+        let start = self.points.first().map_or(1.0, |point| point.smoothed);
+        let high = smoothed().fold(low, f64::max).min(1.5 * start.max(low));
+        let mark = if terminal::unicode() { "\u{2588}" } else { "#" };
+        let every = self.points.len().div_ceil(LINES).max(1);
+        let suggestion = self.suggestion();
+        let mut text = format!("{:>8}  {:>9}\n", "lr", "loss");
+        for points in self.points.chunks(every) {
+            let point = points[points.len() / 2];
+            let share = (point.smoothed - low) / (high - low).max(f64::MIN_POSITIVE);
+            let bar =
+                mark.repeat((share.clamp(0.0, 1.0) * WIDTH as f64).round() as usize);
+            let is_here = points.iter().any(|point| suggestion == Some(point.lr));
+            let note = if is_here { " <- falls fastest" } else { "" };
+            let line =
+                format!("{:>8.1e}  {:>9.4}  {bar}{note}", point.lr, point.smoothed);
+            text.push_str(line.trim_end());
+            text.push('\n');
+        }
+        format!("{text}{}\n", self.advice())
+    }
+}
+
+/// One significant digit: the test is no more exact than that.
+fn rounded(lr: f64) -> f64 {
+    format!("{lr:.0e}").parse().unwrap_or(lr)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn curve(loss: impl Fn(f64) -> f64) -> Curve {
+        let mut curve = Curve::default();
+        while !curve.is_over() {
+            curve.add(loss(curve.next_lr()));
+        }
+        curve
+    }
+
+    #[test]
+    fn learning_rates_grow_by_a_factor() {
+        let curve = curve(|_| 1.0);
+        assert_eq!(curve.points.len(), STEPS);
+        assert_eq!(curve.points[0].lr, 1e-7);
+        assert!((curve.points[99].lr - 10.0).abs() < 1e-9);
+        assert_eq!(curve.suggestion(), None);
+        assert!(curve.text().contains("no learning rate is suggested"));
+    }
+
+    #[test]
+    fn the_steepest_fall_is_suggested() {
+        // A step down at 0.01, smoothed; beyond 1 it explodes.
+        let loss = |lr: f64| {
+            if lr > 1.0 { 100.0 * lr } else { 2.3 - 1.5 / (1.0 + (0.01 / lr).powi(2)) }
+        };
+        let curve = curve(loss);
+        let suggestion = curve.suggestion().unwrap();
+        assert!((0.005..0.03).contains(&suggestion), "{suggestion}");
+        assert!(curve.points.len() < STEPS, "it ends when the loss explodes");
+        let text = curve.text();
+        assert_eq!(text.matches("<- falls fastest").count(), 1, "{text}");
+        assert!(text.ends_with(&format!("try --lr {}\n", rounded(suggestion))));
+        assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+    }
+
+    #[test]
+    fn a_loss_that_is_not_finite_ends_it() {
+        let curve = curve(|lr| if lr > 1e-3 { f64::NAN } else { 2.0 });
+        assert!(curve.points.iter().all(|point| point.lr <= 1e-3));
+        assert_eq!(rounded(0.0123), 0.01);
+    }
+}
