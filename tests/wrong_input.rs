@@ -327,3 +327,15 @@ fn what_is_misspelt_is_suggested() {
         );
     }
 }
+
+#[test]
+fn wrong_usage_is_said_in_the_form_of_other_errors() {
+    for name in ["fetch-data", "prep", "train", "evaluate", "scalars"] {
+        let said = fails(program(name).arg("--no-such-option"), 2);
+        let start = format!("{name}: unexpected argument '--no-such-option' found\n");
+        assert!(said.starts_with(&start), "{said}");
+        assert!(said.contains(&format!("Usage: {name} ")), "{said}");
+    }
+    let said = fails(program("train").arg("shards/own"), 2);
+    says(&said, &["train: unexpected argument `shards/own`", "give --data shards/own"]);
+}

@@ -247,7 +247,7 @@ mod tests {
         let page = page(&outcome, &collected, |_| Ok(image.clone())).unwrap();
         assert!(
             page.contains(
-                r#"{"checkpoint":"\u003c/script>\u003cb>","on":"1 test images""#
+                r#"{"checkpoint":"\u003c/script>\u003cb>","on":"1 test image""#
             )
         );
         assert!(page.contains(r#""confusion":[[1,1],[]]"#));

@@ -42,9 +42,10 @@ impl Outcome {
     /// What was evaluated on: `10000 test images`.
     pub fn describe_images(&self) -> String {
         let count = self.evaluation.count;
+        let images = if count == 1 { "image" } else { "images" };
         match &self.images {
-            Images::Split(split) => format!("{count} {split} images"),
-            Images::Folder(folder) => format!("{count} images of {folder}"),
+            Images::Split(split) => format!("{count} {split} {images}"),
+            Images::Folder(folder) => format!("{count} {images} of {folder}"),
         }
     }
 

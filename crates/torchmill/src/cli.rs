@@ -102,13 +102,17 @@ fn report(name: &str, error: &Error) -> u8 {
 
 /// Prints clap's answer to the command line: the help, the version, or what is wrong.
 fn print_answer(name: &str, answer: &clap::Error) -> u8 {
+    if answer.use_stderr() {
+        // In the form of the other errors: the program's name comes first.
+        let text = answer.render().to_string();
+        let text = text.strip_prefix("error: ").unwrap_or(&text);
+        progress::say(format_args!("{name}: {}", text.trim_end()));
+        return u8::try_from(answer.exit_code()).unwrap_or(2);
+    }
     let printed = answer.print().and_then(|()| std::io::stdout().flush());
     match printed {
-        // Where standard error cannot be written to, nothing can be said.
-        Err(e) if !answer.use_stderr() => {
-            report(name, &Error::io("cannot write to standard output", e))
-        }
-        _ => u8::try_from(answer.exit_code()).unwrap_or(2),
+        Err(e) => report(name, &Error::io("cannot write to standard output", e)),
+        Ok(()) => u8::try_from(answer.exit_code()).unwrap_or(2),
     }
 }
 

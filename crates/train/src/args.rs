@@ -116,6 +116,9 @@ pub struct Args {
     /// Print a built-in recipe, to start your own from
     #[arg(long, value_name = "NAME", value_parser = Named::text(names()), hide_possible_values = true, exclusive = true)]
     pub print_recipe: Option<String>,
+    /// Not taken: only for an error that says where the shards go
+    #[arg(hide = true)]
+    pub stray: Option<PathBuf>,
     /// What every program has
     #[command(flatten)]
     pub common: Common,

@@ -167,6 +167,14 @@ impl Data {
         let limits = [train.limit_eval_batches, train.overfit_batches];
         let Some(batches) = limits.into_iter().flatten().min() else { return };
         let images = batches.saturating_mul(train.batch_size);
+        let all = self.eval.len();
+        if images < all {
+            progress::note(format_args!(
+                "note: only {images} of {all} {} images are evaluated (--limit-batches or \
+                 --overfit-batches)",
+                self.eval_name
+            ));
+        }
         self.eval = first(&self.eval, images);
         self.test = self.test.as_ref().map(|test| first(test, images));
     }

@@ -4,7 +4,7 @@
 
 use std::process::ExitCode;
 
-use torchmill::{Result, cli, libtorch, recipe};
+use torchmill::{Error, Result, cli, libtorch, recipe};
 use train::BUILT_WITH;
 use train::args::Args;
 
@@ -16,6 +16,12 @@ fn run(args: Args) -> Result<()> {
     if let Some(name) = &args.print_recipe {
         let text = recipe::text(name).ok_or_else(|| recipe::unknown(name))?;
         return cli::print(text.as_bytes());
+    }
+    if let Some(stray) = &args.stray {
+        let stray = stray.display();
+        return Err(Error::usage(format_args!(
+            "unexpected argument `{stray}`: if these are the shards, give --data {stray}"
+        )));
     }
     // A run that goes on has its recipe in its folder, which is the other half's.
     if args.resume.is_none() {
