@@ -1,6 +1,8 @@
 //! A contact sheet: small pictures in rows, with text, drawn without any font of the
 //! system's.
 
+mod cjk;
+
 use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::io::Cursor;
@@ -22,7 +24,7 @@ const GAP: u32 = 10;
 pub const NORMAL: Scale = Scale {
     font: &FONT_7X13,
     bold: &FONT_7X13_BOLD,
-    line: 15,
+    line: 17,
     letter: 7,
     side: [96, 192],
 };
@@ -82,9 +84,25 @@ pub struct Section {
     pub pictures: Vec<Picture>,
 }
 
-/// Whether the font has all of this text (Latin-1 without control characters).
+/// Whether the fonts have all of this text: Latin-1 without control characters, and the
+/// usual Chinese and Japanese characters.
 pub fn can_write(text: &str) -> bool {
-    !text.is_empty() && text.chars().all(|c| matches!(c, ' '..='~' | '\u{a0}'..='\u{ff}'))
+    !text.is_empty() && text.chars().all(|c| is_latin(c) || cjk::bitmap(c).is_some())
+}
+
+fn is_latin(character: char) -> bool {
+    matches!(character, ' '..='~' | '\u{a0}'..='\u{ff}')
+}
+
+impl Scale {
+    /// The width of a text, in pixels.
+    fn width(&self, text: &str) -> u32 {
+        let mut width = 0;
+        for character in text.chars() {
+            width += if is_latin(character) { self.letter } else { cjk::SIZE };
+        }
+        width
+    }
 }
 
 /// The class's name, or its number where the font cannot write the name.
@@ -145,13 +163,13 @@ pub fn draw(sections: &[Section], scale: &Scale) -> Result<Vec<u8>> {
         .unwrap_or(0)
         .max(3) as u32;
     let width = GAP + columns * (side + GAP);
-    let letters = ((width - 2 * GAP) / scale.letter) as usize;
-    let heights = sections.iter().map(|s| height(s, side, letters, scale.line));
+    let room = width - 2 * GAP;
+    let heights = sections.iter().map(|s| height(s, side, room, scale));
     let height = GAP + heights.sum::<u32>();
     let mut sheet = Sheet(RgbImage::from_pixel(width, height, PAPER));
     let mut y = GAP;
     for section in sections {
-        for line in lines(&section.heading, letters) {
+        for line in lines(&section.heading, room, scale) {
             sheet.write(&line, GAP, y, scale.bold, INK);
             y += scale.line;
         }
@@ -179,7 +197,7 @@ pub fn draw(sections: &[Section], scale: &Scale) -> Result<Vec<u8>> {
                     let ink = caption
                         .right
                         .map_or(INK, |right| if right { GREEN } else { RED });
-                    let text = cut(&caption.text, (side / scale.letter) as usize);
+                    let text = cut(&caption.text, side, scale);
                     sheet.write(
                         &text,
                         left(column),
@@ -201,9 +219,10 @@ pub fn draw(sections: &[Section], scale: &Scale) -> Result<Vec<u8>> {
     Ok(png.into_inner())
 }
 
-fn height(section: &Section, side: u32, letters: usize, line: u32) -> u32 {
+fn height(section: &Section, side: u32, room: u32, scale: &Scale) -> u32 {
+    let line = scale.line;
     let rows = section.pictures.len().div_ceil(section.columns.max(1)) as u32;
-    let text = lines(&section.heading, letters).len() as u32
+    let text = lines(&section.heading, room, scale).len() as u32
         + u32::from(!section.titles.is_empty());
     text * line + GAP / 2 + rows * (side + captions(section) * line + GAP) + GAP
 }
@@ -236,37 +255,56 @@ fn fit(image: &RgbImage, side: u32) -> RgbImage {
     )
 }
 
-/// A text in lines of at most `letters` letters, broken at blanks if it has any.
-fn lines(text: &str, letters: usize) -> Vec<String> {
+/// A text in lines of at most `room` pixels, broken at blanks if it has any.
+fn lines(text: &str, room: u32, scale: &Scale) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in text.split(' ') {
-        for (i, piece) in
-            word.chars().collect::<Vec<_>>().chunks(letters.max(1)).enumerate()
-        {
-            let piece: String = piece.iter().collect();
-            match lines.last_mut() {
-                Some(line) if i == 0 && line.is_empty() => *line = piece,
-                Some(line)
-                    if i == 0
-                        && line.chars().count() + 1 + piece.chars().count()
-                            <= letters =>
-                {
-                    *line += " ";
-                    *line += &piece;
-                }
-                _ => lines.push(piece),
-            }
+        let last = lines.last().map_or("", String::as_str);
+        let joined =
+            if last.is_empty() { word.to_owned() } else { format!("{last} {word}") };
+        if scale.width(&joined) <= room {
+            lines.pop();
+            lines.push(joined);
+            continue;
         }
+        if last.is_empty() {
+            lines.pop();
+        }
+        lines.extend(pieces(word, room, scale));
     }
     lines
 }
 
-/// A text shortened to at most `letters` letters.
-fn cut(text: &str, letters: usize) -> String {
-    if text.chars().count() <= letters {
+/// A word in pieces of at most `room` pixels, or of one character.
+fn pieces(word: &str, room: u32, scale: &Scale) -> Vec<String> {
+    let mut pieces = Vec::new();
+    let mut piece = String::new();
+    for character in word.chars() {
+        let longer = format!("{piece}{character}");
+        if scale.width(&longer) > room && !piece.is_empty() {
+            pieces.push(piece);
+            piece = character.to_string();
+        } else {
+            piece = longer;
+        }
+    }
+    pieces.push(piece);
+    pieces
+}
+
+/// A text shortened to at most `room` pixels.
+fn cut(text: &str, room: u32, scale: &Scale) -> String {
+    if scale.width(text) <= room {
         return text.to_owned();
     }
-    text.chars().take(letters.saturating_sub(2)).chain("..".chars()).collect()
+    let mut kept = String::new();
+    for character in text.chars() {
+        if scale.width(&format!("{kept}{character}..")) > room {
+            break;
+        }
+        kept.push(character);
+    }
+    kept + ".."
 }
 
 /// The paper, for embedded-graphics to write on.
@@ -274,10 +312,33 @@ struct Sheet(RgbImage);
 
 impl Sheet {
     fn write(&mut self, text: &str, x: u32, y: u32, font: &MonoFont, ink: Rgb888) {
+        let mut at = Point::new(x as i32, y as i32);
         let style = MonoTextStyle::new(font, ink);
-        let at = Point::new(x as i32, y as i32);
-        // Drawing on it cannot fail.
-        let _ = Text::with_baseline(text, at, style, Baseline::Top).draw(self);
+        for character in text.chars() {
+            if let Some(rows) = cjk::bitmap(character) {
+                // In the middle of the line.
+                let above = (font.character_size.height as i32 - cjk::SIZE as i32) / 2;
+                self.write_bitmap(&rows, at + Point::new(0, above), ink);
+                at.x += cjk::SIZE as i32;
+                continue;
+            }
+            let mut buffer = [0; 4];
+            let letter = character.encode_utf8(&mut buffer);
+            // Drawing on it cannot fail.
+            let _ = Text::with_baseline(letter, at, style, Baseline::Top).draw(self);
+            at.x += font.character_size.width as i32;
+        }
+    }
+
+    fn write_bitmap(&mut self, rows: &[u16], at: Point, ink: Rgb888) {
+        for (row, y) in rows.iter().zip(0..) {
+            for x in 0..cjk::SIZE as i32 {
+                if row & (0x8000 >> x) != 0 {
+                    // Drawing on it cannot fail.
+                    let _ = self.draw_iter([Pixel(at + Point::new(x, y), ink)]);
+                }
+            }
+        }
     }
 }
 
@@ -314,14 +375,16 @@ mod tests {
     #[test]
     fn texts_fit() {
         assert_eq!(
-            lines("train: Resize(32) | ToTensor", 12),
+            lines("train: Resize(32) | ToTensor", 12 * 7, &NORMAL),
             ["train:", "Resize(32) |", "ToTensor"]
         );
-        assert_eq!(lines("abcdefgh ij", 3), ["abc", "def", "gh", "ij"]);
-        assert_eq!(cut("automobile", 6), "auto..");
+        assert_eq!(lines("abcdefgh ij", 3 * 7, &NORMAL), ["abc", "def", "gh", "ij"]);
+        assert_eq!(cut("automobile", 6 * 7, &NORMAL), "auto..");
+        assert_eq!(cut("\u{732b}\u{732b}\u{732b}", 32, &NORMAL), "\u{732b}..");
         assert!(
             can_write("Bär 1")
-                && !can_write("\u{732b}")
+                && can_write("\u{732b} 1")
+                && !can_write("\u{ac1c}")
                 && !can_write("a\nb")
                 && !can_write("")
         );
@@ -365,14 +428,14 @@ mod tests {
 
     #[test]
     fn what_the_font_cannot_write_is_a_number() {
-        let classes = ["cat".to_owned(), "Bär".to_owned(), "\u{732b}".to_owned()];
+        let classes = ["cat".to_owned(), "Bär".to_owned(), "\u{ac1c}".to_owned()];
         assert_eq!(
             [0, 1, 2, 3].map(|i| class_name(&classes, i)),
             ["cat", "Bär", "class 2", "class 3"]
         );
         assert_eq!(
             numbered(&classes, [2, 0, 3, 2]).as_deref(),
-            Some("class 2 is \u{732b}")
+            Some("class 2 is \u{ac1c}")
         );
         assert_eq!(numbered(&classes, [0, 1]), None);
     }
