@@ -164,12 +164,12 @@ impl Run<'_> {
     ) -> Result<()> {
         if let Some(page) = &self.config.html {
             html::write(page, outcome, collected, |image| {
-                read::picture(&paths[image.index])
+                read::picture(&paths[image.index], self.reader.exif())
             })?;
         }
         if let Some(folder) = &self.config.samples {
             samples::write(folder, checkpoint, outcome, &collected.samples, |image| {
-                read::picture(&paths[image.index])
+                read::picture(&paths[image.index], self.reader.exif())
             })?;
         }
         Ok(())

@@ -9,7 +9,7 @@ use torchmill::dataset::decode::{self, Decoded};
 use torchmill::dataset::{self, Dataset};
 use torchmill::pixels::Layout;
 use torchmill::shard::{DType, Storage};
-use torchmill::transform::{self, Image, Pipeline, Sample};
+use torchmill::transform::{self, Exif, Image, Pipeline, Sample};
 use torchmill::{Error, Result};
 
 use crate::elements::{overflows, write_elements};
@@ -118,9 +118,11 @@ impl Job<'_> {
         self.set.location(self.sample(i))
     }
 
-    /// Reads image `i` as it is before the pipeline.
+    /// Reads image `i` as it is before the pipeline, turned by its EXIF data if the pipeline
+    /// begins with ExifTranspose.
     pub fn image(&self, i: usize) -> Result<Image, Failure> {
-        let decoded = self.set.decode(self.sample(i)).map_err(Failure::Bad)?;
+        let exif = self.pipeline.whole.exif();
+        let decoded = self.set.decode(self.sample(i), exif).map_err(Failure::Bad)?;
         self.accept(i, decoded)
     }
 
@@ -133,7 +135,7 @@ impl Job<'_> {
             ))));
         };
         let bytes = bytes.map_err(Failure::Bad)?;
-        let decoded = decode::decode(&bytes)
+        let decoded = decode::decode(&bytes, Exif::Ignore)
             .map_err(|e| Failure::Bad(e.within(self.location(i))))?;
         let image = self.accept(i, decoded)?;
         Ok((bytes, image))

@@ -4,7 +4,7 @@
 use clap::ValueEnum;
 use torchmill::dataset::Content;
 use torchmill::shard::{DType, Storage};
-use torchmill::transform::{Pipeline, SampleKind, SampleSpec};
+use torchmill::transform::{Exif, Pipeline, SampleKind, SampleSpec};
 use torchmill::{Error, Result};
 
 use crate::config::Config;
@@ -89,6 +89,12 @@ fn store_encoded(job: &mut Job, contents: &[Option<Content>]) -> Result<()> {
             job.set.location(sample)
         )));
     }
+    if job.pipeline.whole.exif() == Exif::Apply {
+        return Err(Error::usage(
+            "--store encoded keeps image files as they are, and ExifTranspose turns them: \
+             leave out one of the two",
+        ));
+    }
     if !one_size(job, &job.pipeline.whole) {
         return Err(Error::usage(format_args!(
             "--store encoded leaves `{}` to train, which needs images of one size: end \
@@ -118,6 +124,10 @@ fn one_size(job: &Job, steps: &Pipeline) -> bool {
 fn have_one_size(job: &Job, contents: &[Option<Content>]) -> Result<bool> {
     if one_size(job, &job.pipeline.baked) {
         return Ok(true);
+    }
+    if job.pipeline.whole.exif() == Exif::Apply {
+        // Headers tell the size before an image is turned.
+        return Ok(false);
     }
     let mut first = None;
     for (i, content) in contents.iter().enumerate() {

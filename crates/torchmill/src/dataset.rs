@@ -43,7 +43,7 @@ pub use select::UNSPLIT;
 pub use source_folder::SourceFolder;
 
 use crate::pixels::Layout;
-use crate::transform::Image;
+use crate::transform::{Exif, Image};
 use crate::{Error, Result};
 use decode::Decoded;
 use gaps::Gap;
@@ -136,13 +136,13 @@ impl Dataset {
     /// Reads and decodes a sample: RGB, or one channel where the files hold grey images
     /// (IDX).
     pub fn image(&self, sample: Sample) -> Result<Image> {
-        Ok(self.decode(sample)?.image)
+        Ok(self.decode(sample, Exif::Ignore)?.image)
     }
 
-    /// [`Dataset::image`] with the decoder's warning, if the file is damaged and PIL reads
-    /// it all the same.
-    pub fn decode(&self, sample: Sample) -> Result<Decoded> {
-        self.stores[sample.store as usize].decode(sample.record as usize)
+    /// [`Dataset::image`] turned as `exif` says, with the decoder's warning, if the file is
+    /// damaged and PIL reads it all the same. A record of a binary file has no orientation.
+    pub fn decode(&self, sample: Sample, exif: Exif) -> Result<Decoded> {
+        self.stores[sample.store as usize].decode(sample.record as usize, exif)
     }
 
     /// The paths of all files that samples are read from.

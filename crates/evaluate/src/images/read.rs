@@ -5,7 +5,9 @@ use std::path::Path;
 use rayon::prelude::*;
 use tch::{Device, Tensor};
 use torchmill::dataset::decode;
-use torchmill::transform::{Image, Pipeline, Sample, SampleKind, SampleSpec, rng};
+use torchmill::transform::{
+    Exif, Grayscale, Image, Pipeline, Sample, SampleKind, SampleSpec, rng,
+};
 use torchmill::{Context, Error, Result};
 use torchmill_nn::loader::Batch;
 use torchmill_nn::spec::Spec;
@@ -49,9 +51,18 @@ impl Reader {
         // colour; files are read as RGB, and a network for one channel gets their
         // luminance.
         if spec.input[0] == 1 && gives(&pipeline).is_ok_and(|channels| channels == 3) {
-            pipeline = Pipeline::parse(&format!("Grayscale | {text}"))?;
+            // After ExifTranspose, which comes first.
+            let turn = usize::from(pipeline.exif() == Exif::Apply);
+            let mut steps = pipeline.steps().to_vec();
+            steps.insert(turn, Grayscale { num_output_channels: 1 }.into());
+            pipeline = steps.into();
         }
         Ok(Self { pipeline, input: spec.input })
+    }
+
+    /// What is done with the images' EXIF orientation.
+    pub fn exif(&self) -> Exif {
+        self.pipeline.exif()
     }
 
     /// The shape that comes out, `[C, H, W]`.
@@ -102,7 +113,7 @@ impl Reader {
 
     /// An image's values, the channels of a pixel side by side.
     fn image(&self, path: &Path, index: usize) -> Result<Vec<f32>, Failure> {
-        let image = decoded(path).map_err(Failure::Bad)?;
+        let image = decoded(path, self.pipeline.exif()).map_err(Failure::Bad)?;
         let size = (image.height, image.width);
         let place = |e: Error| Failure::Other(e.within(path.display()));
         let sample = self
@@ -135,14 +146,15 @@ impl Reader {
     }
 }
 
-fn decoded(path: &Path) -> Result<Image> {
+fn decoded(path: &Path, exif: Exif) -> Result<Image> {
     let bytes = std::fs::read(path).doing("read", path)?;
-    decode::rgb(&bytes).map_err(|e| e.within(path.display()))
+    let decoded = decode::decode(&bytes, exif).map_err(|e| e.within(path.display()))?;
+    Ok(decoded.image)
 }
 
 /// An image file in the size of a picture on a page.
-pub fn picture(path: &Path) -> Result<Image> {
-    let image = decoded(path)?;
+pub fn picture(path: &Path, exif: Exif) -> Result<Image> {
+    let image = decoded(path, exif)?;
     if image.width.min(image.height) <= PICTURE {
         return Ok(image);
     }

@@ -7,6 +7,7 @@ mod duplicates;
 mod errors;
 mod formats;
 mod interop;
+mod orientation;
 mod outputs;
 mod preview;
 mod reruns;

@@ -4,8 +4,8 @@
 //! Every format has a module that gives PIL's pixels, or PIL's refusal; parity/images.py
 //! compares them. The first bytes tell the format, not the name. Palettes are looked up,
 //! grey is repeated, alpha is dropped (not blended), CMYK is converted by PIL's formula.
-//! The EXIF orientation is left to [`upright`], as torchvision's loader ignores it; a
-//! TIFF's is applied, as PIL does that itself.
+//! The EXIF orientation is applied only on request ([`Exif`]), as torchvision's loader
+//! ignores it; a TIFF's always is, as PIL does that itself.
 
 mod bmp;
 mod cmyk;
@@ -21,9 +21,8 @@ mod webp;
 use std::panic::{self, AssertUnwindSafe};
 
 pub use jpeg::is_jpeg;
-pub use orientation::upright;
 
-use crate::transform::Image;
+use crate::transform::{Exif, Image};
 use crate::{Error, Result};
 
 /// More pixels than this are a decompression bomb, not a picture: PIL's limit.
@@ -54,7 +53,17 @@ enum Format {
 
 /// Decodes an image file's bytes to RGB, with the decoder's warning. A decoder that
 /// panics makes an error.
-pub fn decode(bytes: &[u8]) -> Result<Decoded> {
+pub fn decode(bytes: &[u8], exif: Exif) -> Result<Decoded> {
+    let decoded = decode_as_stored(bytes)?;
+    match exif {
+        Exif::Ignore => Ok(decoded),
+        Exif::Apply => guarded(|| {
+            Ok(Decoded { image: orientation::upright(decoded.image, bytes), ..decoded })
+        }),
+    }
+}
+
+fn decode_as_stored(bytes: &[u8]) -> Result<Decoded> {
     let format = format_of(bytes)?;
     let whole = |image: Image| Decoded { image, warning: None };
     guarded(|| match format {
@@ -68,9 +77,9 @@ pub fn decode(bytes: &[u8]) -> Result<Decoded> {
     })
 }
 
-/// Decodes an image file's bytes to RGB.
+/// Decodes an image file's bytes to RGB, without applying the EXIF orientation.
 pub fn rgb(bytes: &[u8]) -> Result<Image> {
-    Ok(decode(bytes)?.image)
+    Ok(decode(bytes, Exif::Ignore)?.image)
 }
 
 /// An image's width and height, from the file's header alone.

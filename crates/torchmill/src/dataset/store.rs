@@ -11,6 +11,7 @@ use super::decode::{self, Decoded};
 use super::packed_names::{PackedNames, readable};
 use super::records::Records;
 use crate::pixels::Layout;
+use crate::transform::Exif;
 use crate::{Context, Error, Result, git_lfs};
 
 /// Free bytes after a file's own, so that reading finds its end without a larger buffer.
@@ -38,12 +39,12 @@ pub struct Files {
 }
 
 impl Store {
-    pub fn decode(&self, i: usize) -> Result<Decoded> {
+    pub fn decode(&self, i: usize, exif: Exif) -> Result<Decoded> {
         match self {
             Self::Records(records) => {
                 Ok(Decoded { image: records.image(i)?, warning: None })
             }
-            Self::Files(files) => decode::decode(&files.read(i)?)
+            Self::Files(files) => decode::decode(&files.read(i)?, exif)
                 .map_err(|e| e.within(files.path(i).display())),
         }
     }

@@ -8,7 +8,7 @@ use super::dtype::Dtype;
 use super::literal::{Call, CallArgument, Item, Literal};
 use super::pixel_map::PixelMap;
 use super::random::{Rng, rng};
-use super::sample::{Image, Sample, SampleKind, SampleSpec};
+use super::sample::{Exif, Image, Sample, SampleKind, SampleSpec};
 use super::{ConvertImageDtype, Normalize, ToDtype, Transform, syntax};
 use crate::{Error, Result};
 
@@ -27,6 +27,14 @@ impl Pipeline {
         let mut steps = Vec::new();
         for call in syntax::parse(text)? {
             Self::read(text, &call, &mut steps)?;
+        }
+        if steps.iter().skip(1).any(is_exif_transpose)
+            || steps.iter().any(contains_exif_transpose)
+        {
+            return Err(Error::usage(
+                "ExifTranspose must be the first step: an image is turned when its file \
+                 is decoded",
+            ));
         }
         Ok(Self { steps })
     }
@@ -132,6 +140,15 @@ impl Pipeline {
     pub fn split_at(&self, n: usize) -> (Self, Self) {
         let (before, after) = self.steps.split_at(n.min(self.steps.len()));
         (Self { steps: before.to_vec() }, Self { steps: after.to_vec() })
+    }
+
+    /// What the pipeline does with the EXIF orientation of an image file, for the decoder.
+    pub fn exif(&self) -> Exif {
+        if self.steps.first().is_some_and(is_exif_transpose) {
+            Exif::Apply
+        } else {
+            Exif::Ignore
+        }
     }
 
     /// Whether any step draws random numbers.
@@ -318,6 +335,25 @@ fn maps_levels(transform: &Transform) -> bool {
             *dtype == Dtype::Float32
         }
         Transform::Normalize(normalize) => !normalize.is_auto(),
+        _ => false,
+    }
+}
+
+fn is_exif_transpose(transform: &Transform) -> bool {
+    matches!(transform, Transform::ExifTranspose(_))
+}
+
+/// Whether a random choice has an ExifTranspose among its steps.
+fn contains_exif_transpose(transform: &Transform) -> bool {
+    let is_in = |pipeline: &Pipeline| {
+        pipeline
+            .steps
+            .iter()
+            .any(|step| is_exif_transpose(step) || contains_exif_transpose(step))
+    };
+    match transform {
+        Transform::RandomApply(apply) => is_in(&apply.transforms),
+        Transform::RandomChoice(choice) => choice.transforms.iter().any(is_in),
         _ => false,
     }
 }

@@ -37,6 +37,7 @@ const SUITED: &[&str] = &[
     "CenterCrop((#, #))",
     "ColorJitter(%, %, (%, 1.5), hue=0.#)",
     "ConvertImageDtype(torch.uint8)",
+    "ExifTranspose",
     "GaussianBlur((3, 1), sigma=(0.1, #))",
     "Grayscale(3)",
     "Normalize((%,), std=[#.5])",

@@ -2,6 +2,16 @@
 
 use crate::{Error, Result};
 
+/// What is done with an image's EXIF orientation.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Exif {
+    /// Nothing, like torchvision's loader.
+    #[default]
+    Ignore,
+    /// The image is turned and mirrored, like PIL's `ImageOps.exif_transpose`.
+    Apply,
+}
+
 /// The largest number of elements in a sample (256 Mi). A pipeline that asks for more has
 /// a mistake in its arguments.
 const MAX_ELEMENTS: usize = 1 << 28;

@@ -19,7 +19,7 @@ macro_rules! table {
         #[derive(Debug, Clone, PartialEq)]
         pub enum Transform {
             $(
-                #[doc = concat!("torchvision's `", stringify!($name), "`.")]
+                #[doc = concat!("`", stringify!($name), "`.")]
                 $name($name),
             )*
         }
@@ -60,6 +60,7 @@ table! {
     center_crop: CenterCrop,
     color_jitter: ColorJitter,
     convert_image_dtype: ConvertImageDtype,
+    exif_transpose: ExifTranspose,
     gaussian_blur: GaussianBlur,
     grayscale: Grayscale,
     normalize: Normalize,

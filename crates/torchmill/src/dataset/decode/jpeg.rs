@@ -32,6 +32,11 @@ pub fn exif(bytes: &[u8]) -> Option<&[u8]> {
     header::read(bytes).ok()?.exif
 }
 
+/// A JPEG's XMP data.
+pub fn xmp(bytes: &[u8]) -> Option<&[u8]> {
+    header::read(bytes).ok()?.xmp
+}
+
 /// Decodes a JPEG to RGB. A file that libjpeg reads with warnings is read as PIL reads
 /// it, and the first warning is kept; a file that is cut short is refused.
 pub fn rgb(bytes: &[u8]) -> Result<Decoded> {

@@ -6,13 +6,51 @@ use image::{DynamicImage, RgbImage};
 use super::{jpeg, png, webp};
 use crate::transform::Image;
 
-/// Turns and mirrors a decoded image as the EXIF data in its file's `bytes` say, like
-/// PIL's `ImageOps.exif_transpose`. A TIFF is already upright when it is decoded.
+/// Turns and mirrors a decoded image as its file's `bytes` say, like PIL's
+/// `ImageOps.exif_transpose`: by the orientation in the EXIF data, or else in the XMP data.
+/// A TIFF is already upright when it is decoded.
 pub fn upright(image: Image, bytes: &[u8]) -> Image {
-    let orientation = exif(bytes)
-        .and_then(|exif| Orientation::from_exif_chunk(&exif))
-        .unwrap_or(Orientation::NoTransforms);
-    apply(image, orientation)
+    let Some(metadata) = metadata(bytes) else { return image };
+    let from_exif = metadata.exif.and_then(|exif| Orientation::from_exif_chunk(&exif));
+    let orientation = from_exif.or_else(|| from_xmp(&metadata.xmp?));
+    apply(image, orientation.unwrap_or(Orientation::NoTransforms))
+}
+
+/// The EXIF data, a TIFF file in itself, and the XMP data, which is XML.
+struct Metadata {
+    exif: Option<Vec<u8>>,
+    xmp: Option<Vec<u8>>,
+}
+
+/// The metadata of a JPEG, PNG or WebP.
+fn metadata(bytes: &[u8]) -> Option<Metadata> {
+    if jpeg::is_jpeg(bytes) {
+        return Some(Metadata {
+            exif: jpeg::exif(bytes).map(<[u8]>::to_vec),
+            xmp: jpeg::xmp(bytes).map(<[u8]>::to_vec),
+        });
+    }
+    if webp::is_webp(bytes) {
+        return Some(Metadata {
+            exif: webp::exif(bytes).map(<[u8]>::to_vec),
+            xmp: webp::xmp(bytes).map(<[u8]>::to_vec),
+        });
+    }
+    png::is_png(bytes).then(|| Metadata { exif: png::exif(bytes), xmp: None })
+}
+
+/// The orientation in XMP data, by the pattern that PIL searches for:
+/// `tiff:Orientation(="|>)([0-9])`.
+fn from_xmp(xmp: &[u8]) -> Option<Orientation> {
+    const NAME: &[u8] = b"tiff:Orientation";
+    for at in 0..xmp.len() {
+        let Some(after) = xmp[at..].strip_prefix(NAME) else { continue };
+        let value = after.strip_prefix(b"=\"").or(after.strip_prefix(b">"));
+        if let Some([digit @ b'0'..=b'9', ..]) = value {
+            return Orientation::from_exif(digit - b'0');
+        }
+    }
+    None
 }
 
 /// Turns and mirrors an RGB image.
@@ -40,58 +78,29 @@ pub fn is_on_its_side(orientation: Orientation) -> bool {
     matches!(orientation, Rotate90 | Rotate270 | Rotate90FlipH | Rotate270FlipH)
 }
 
-/// The EXIF data of a JPEG, PNG or WebP.
-fn exif(bytes: &[u8]) -> Option<Vec<u8>> {
-    if jpeg::is_jpeg(bytes) {
-        return jpeg::exif(bytes).map(<[u8]>::to_vec);
-    }
-    if webp::is_webp(bytes) {
-        return webp::exif(bytes).map(<[u8]>::to_vec);
-    }
-    png::is_png(bytes).then(|| png::exif(bytes)).flatten()
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
-
-    /// A JPEG's first segment with EXIF data that hold only an orientation.
-    fn with_orientation(jpeg: &[u8], orientation: u8) -> Vec<u8> {
-        let entry = [0x01, 0x12, 0, 3, 0, 0, 0, 1, 0, orientation, 0, 0];
-        let tiff = [&b"MM\0*\0\0\0\x08\0\x01"[..], &entry, &[0; 4]].concat();
-        let exif = [&b"Exif\0\0"[..], &tiff].concat();
-        let length = (exif.len() + 2) as u16;
-        let head = [&[0xff, 0xd8, 0xff, 0xe1][..], &length.to_be_bytes(), &exif];
-        [&head.concat()[..], &jpeg[2..]].concat()
-    }
+    use super::super::decode;
+    use crate::transform::Exif;
 
     #[test]
-    fn the_orientation_of_a_jpeg_is_applied() {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/jpeg.safetensors");
-        let file = std::fs::read(path).unwrap();
-        let file = safetensors::SafeTensors::deserialize(&file).unwrap();
-        let jpeg = file.tensor("grey.jpg").unwrap().data();
-        let plain = super::super::rgb(jpeg).unwrap();
-        let (width, height) = (plain.width, plain.height);
-        let pixel =
-            |image: &Image, x: usize, y: usize| image.pixels[(y * image.width + x) * 3];
-        for orientation in 1..=8 {
-            let bytes = with_orientation(jpeg, orientation);
-            let as_stored = super::super::rgb(&bytes).unwrap();
-            assert!(as_stored == plain);
-            let turned = upright(as_stored, &bytes);
-            // Where the first pixel of the file goes, by the EXIF standard.
-            let (x, y) = match orientation {
-                1 | 5 => (0, 0),
-                2 => (width - 1, 0),
-                3 => (width - 1, height - 1),
-                4 => (0, height - 1),
-                6 => (height - 1, 0),
-                7 => (height - 1, width - 1),
-                _ => (0, width - 1),
-            };
-            assert_eq!(turned.width == height, orientation > 4, "{orientation}");
-            assert_eq!(pixel(&turned, x, y), pixel(&plain, 0, 0), "{orientation}");
+    fn images_are_turned_as_pil_turns_them() {
+        // See tests/golden/orientation.py.
+        let path =
+            concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/orientation.safetensors");
+        let bytes = std::fs::read(path).unwrap();
+        let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+        let mut count = 0;
+        for name in file.names() {
+            let Some(name) = name.strip_suffix(" file") else { continue };
+            let image = file.tensor(&format!("{name} file")).unwrap();
+            let turned = decode(image.data(), Exif::Apply).unwrap().image;
+            let expected = file.tensor(&format!("{name} pixels")).unwrap();
+            let shape = [turned.height, turned.width, 3];
+            assert_eq!(shape, expected.shape(), "{name}");
+            assert!(turned.pixels == expected.data(), "{name}");
+            count += 1;
         }
+        assert_eq!(count, 77);
     }
 }

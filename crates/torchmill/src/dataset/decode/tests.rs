@@ -7,6 +7,7 @@ use safetensors::SafeTensors;
 use sha2::{Digest, Sha256};
 
 use super::{decode, dimensions, rgb};
+use crate::transform::Exif;
 
 /// Files that we refuse and PIL reads, or the reverse: docs/formats.md gives the reasons.
 fn is_known_difference(name: &str) -> bool {
@@ -58,10 +59,10 @@ fn a_damaged_file_that_pil_reads_has_a_warning() {
     let bytes = std::fs::read(path).unwrap();
     let file = SafeTensors::deserialize(&bytes).unwrap();
     let sound = file.tensor("fine.jpg").unwrap().data();
-    assert_eq!(decode(sound).unwrap().warning, None);
+    assert_eq!(decode(sound, Exif::Ignore).unwrap().warning, None);
     let end = sound.len() - 2;
     let early_end = [&sound[..end / 2], &sound[end..]].concat();
-    let warning = decode(&early_end).unwrap().warning.unwrap();
+    let warning = decode(&early_end, Exif::Ignore).unwrap().warning.unwrap();
     assert!(warning.contains("premature end"), "{warning}");
 }
 

@@ -36,14 +36,24 @@ pub fn rgb(bytes: &[u8]) -> Result<Image> {
 
 /// A WebP's EXIF data.
 pub fn exif(bytes: &[u8]) -> Option<&[u8]> {
+    let exif = chunk(bytes, b"EXIF")?;
+    Some(exif.strip_prefix(b"Exif\0\0").unwrap_or(exif))
+}
+
+/// A WebP's XMP data.
+pub fn xmp(bytes: &[u8]) -> Option<&[u8]> {
+    chunk(bytes, b"XMP ")
+}
+
+/// The contents of the first chunk of this name.
+fn chunk<'a>(bytes: &'a [u8], name: &[u8; 4]) -> Option<&'a [u8]> {
     let mut rest = bytes.get(12..)?;
     // Chunks: a name, a length, and the bytes, padded to an even number.
     loop {
         let (head, contents) = rest.split_at_checked(8)?;
         let length = u32::from_le_bytes([head[4], head[5], head[6], head[7]]) as usize;
-        if head.starts_with(b"EXIF") {
-            let exif = contents.get(..length)?;
-            return Some(exif.strip_prefix(b"Exif\0\0").unwrap_or(exif));
+        if head.starts_with(name) {
+            return contents.get(..length);
         }
         rest = contents.get(length.checked_add(length % 2)?..)?;
     }

@@ -12,6 +12,8 @@ pub struct Header<'a> {
     pub channels: usize,
     /// The EXIF data, a TIFF file in itself.
     pub exif: Option<&'a [u8]>,
+    /// The XMP data.
+    pub xmp: Option<&'a [u8]>,
 }
 
 /// Codes of markers, the byte after 0xff.
@@ -28,7 +30,8 @@ const APP14: u8 = 0xee;
 
 /// Reads the segments up to the first scan, or says why PIL refuses the file.
 pub fn read(bytes: &[u8]) -> Result<Header<'_>, String> {
-    let mut reader = Reader { rest: bytes, header: None, exif: None, profiles: vec![] };
+    let mut reader =
+        Reader { rest: bytes, header: None, exif: None, xmp: None, profiles: vec![] };
     while let Some(marker) = reader.next_marker()? {
         match marker {
             SOI | EOI | 0xc8 | 0xd0..=0xd7 | 0xf0..=0xfd => {}
@@ -49,6 +52,7 @@ struct Reader<'a> {
     rest: &'a [u8],
     header: Option<Header<'a>>,
     exif: Option<&'a [u8]>,
+    xmp: Option<&'a [u8]>,
     /// The parts of a colour profile since the last frame header.
     profiles: Vec<&'a [u8]>,
 }
@@ -97,6 +101,9 @@ impl<'a> Reader<'a> {
             APP1 => {
                 let exif = segment.strip_prefix(b"Exif\0\0");
                 self.exif = self.exif.or(exif);
+                // PIL keeps the last one.
+                let xmp = segment.strip_prefix(b"http://ns.adobe.com/xap/1.0/\0");
+                self.xmp = xmp.or(self.xmp);
                 Ok(())
             }
             APP2 if segment.starts_with(b"ICC_PROFILE\0") => {
@@ -137,6 +144,7 @@ impl<'a> Reader<'a> {
             height: u16::from_be_bytes([h1, h0]).into(),
             channels: channels.into(),
             exif: None,
+            xmp: None,
         });
         Ok(())
     }
@@ -144,7 +152,7 @@ impl<'a> Reader<'a> {
     fn finish(&self) -> Result<Header<'a>, String> {
         match self.header {
             Some(header) if header.width > 0 && header.height > 0 => {
-                Ok(Header { exif: self.exif, ..header })
+                Ok(Header { exif: self.exif, xmp: self.xmp, ..header })
             }
             Some(_) => Err("its header gives it no pixels".to_owned()),
             None => Err("it has no frame header before its image data".to_owned()),
