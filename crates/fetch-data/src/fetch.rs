@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use torchmill::atomic::{self, AtomicFolder};
-use torchmill::{Context, Result, progress};
+use torchmill::{Context, Error, Result, progress};
 
 use crate::catalogue::{self, Entry, Origin};
 use crate::config::Options;
@@ -67,6 +67,7 @@ pub fn fetch(name: &str, options: &Options) -> Result<PathBuf> {
     // Before any folder is made: a mistyped path leaves nothing behind.
     if let Source::Import(ImportSource::Path(path)) = source {
         fs::metadata(path).doing("read", path)?;
+        refuse_own_source(path, &folder)?;
     }
     let target = AtomicFolder::create(&folder)?;
     let layout = match source {
@@ -77,6 +78,22 @@ pub fn fetch(name: &str, options: &Options) -> Result<PathBuf> {
     };
     install(target, name, &folder, &layout, options)?;
     Ok(folder)
+}
+
+/// Refuses a source within the folder that it would replace: the rest of the folder would
+/// be lost.
+fn refuse_own_source(from: &Path, folder: &Path) -> Result<()> {
+    let (Ok(from), Ok(target)) = (from.canonicalize(), folder.canonicalize()) else {
+        return Ok(());
+    };
+    if from.starts_with(&target) {
+        return Err(Error::usage(format_args!(
+            "--from {} lies in {}, which it would replace: give another NAME",
+            from.display(),
+            folder.display()
+        )));
+    }
+    Ok(())
 }
 
 /// Restores or removes what killed processes left.

@@ -32,8 +32,8 @@ pub enum ArchiveFormat {
     Zip,
 }
 
-/// Looks at the first bytes of `path`. What is no archive that can be read here is an
-/// error that says so.
+/// The format of the archive `path`, by its first bytes. An error if it is not an archive,
+/// or one that cannot be read here.
 pub fn format(path: &Path) -> Result<ArchiveFormat> {
     let mut start = Vec::with_capacity(512);
     let file = File::open(path).doing("read", path)?;

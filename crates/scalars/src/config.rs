@@ -83,7 +83,7 @@ impl Config {
         if args.images {
             artifacts.push(images::SAMPLES);
         }
-        // To look at curves is no reason to write event files.
+        // A page of curves needs no event files.
         let writes = !draws || args.logdir.is_some() || !artifacts.is_empty();
         Self::Once(Once {
             inputs: args.inputs,

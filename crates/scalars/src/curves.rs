@@ -77,7 +77,7 @@ pub fn read(
             None => convert::report(source, &feed, options),
         }
     }
-    // A run that has only begun is no reason not to look at the others.
+    // A run without points does not keep the others from being drawn.
     match empty.first() {
         Some(first) if curves.charts.is_empty() => Err(first.clone()),
         _ => {

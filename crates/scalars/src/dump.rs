@@ -14,9 +14,9 @@ use crate::names::{distinct, path_parts};
 use crate::{event, walk};
 
 /// Prints the scalars of event files, and of folders of them, as CSV:
-/// `wall_time,step,tag,value`, with `run` first where there is more than one, or one in a
-/// folder of its own. What is damaged ends its file, is named, and makes the whole fail,
-/// after everything else was printed.
+/// `wall_time,step,tag,value`, with `run` first if there is more than one run, or one in a
+/// folder of its own. Damage ends its file and is reported; the program fails after
+/// everything else was printed.
 pub fn dump(inputs: &[PathBuf], select: &Select, out: impl Write) -> Result<()> {
     let runs = runs(inputs)?;
     let with_run = runs.keys().any(|run| !run.as_os_str().is_empty());
@@ -55,7 +55,7 @@ pub fn dump(inputs: &[PathBuf], select: &Select, out: impl Write) -> Result<()> 
             });
             match result {
                 Ok(()) => {}
-                // Neither is about this file alone.
+                // An interruption or a closed pipe ends all files.
                 Err(error) if error.ends_the_program() => {
                     return Err(error);
                 }

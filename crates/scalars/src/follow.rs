@@ -104,8 +104,8 @@ struct Follower {
     input: Input,
     reading: Option<Reading>,
     waiting: bool,
-    /// It could not be read on: what it was then. Until it is another, or was cut back,
-    /// it is left alone.
+    /// The version of the input that could not be read further. The input is not read
+    /// until it has another version or was cut.
     failed: Option<Option<Version>>,
 }
 
@@ -146,7 +146,7 @@ impl Follower {
         self.failed.is_some() || matches!(self.input, Input::Ended)
     }
 
-    /// Leaves the input alone after an error.
+    /// Stops reading the input after an error.
     fn give_up(&mut self) {
         self.failed = Some(match &self.input {
             Input::File(path) => fs::metadata(path).ok().map(|m| Version::of(&m)),
@@ -330,9 +330,8 @@ impl Reading {
         let Self { feed, sink, .. } = self;
         feed.feed(piece, &mut |point| sink.push(point))?;
         self.offset += piece.len() as u64;
-        self.tail.extend_from_slice(
-            piece.get(piece.len().saturating_sub(TAIL)..).unwrap_or_default(),
-        );
+        let start = piece.len().saturating_sub(TAIL);
+        self.tail.extend_from_slice(&piece[start..]);
         self.tail.drain(..self.tail.len().saturating_sub(TAIL));
         Ok(())
     }

@@ -37,17 +37,19 @@ fn read(bytes: &[u8]) -> Result<Values> {
                 ));
             }
             Some(None) => {
-                note(format_args!("{name} has no finite value, so no histogram"));
+                note(format_args!(
+                    "{name} has no finite values, so it gets no histogram"
+                ));
             }
-            // Counters, such as BatchNorm2d's of batches, are no weights.
+            // Counters, such as BatchNorm2d's of batches, are not weights.
             None => {}
         }
     }
     Ok(histograms)
 }
 
-/// The distribution of a tensor's little-endian elements; `None` where they are no
-/// floating-point numbers.
+/// The distribution of a tensor's little-endian elements, `Some(None)` if none is finite.
+/// `None` if they are not floating-point numbers.
 fn histogram_of(dtype: Dtype, bytes: &[u8]) -> Option<Option<Histogram>> {
     fn each<const N: usize>(
         bytes: &[u8],
@@ -66,7 +68,7 @@ fn histogram_of(dtype: Dtype, bytes: &[u8]) -> Option<Option<Histogram>> {
     }
 }
 
-/// The distribution of the finite ones of these values; `None` where there is none.
+/// The distribution of the finite values; `None` if no value is finite.
 fn histogram<V: Iterator<Item = f64>>(values: impl Fn() -> V) -> Option<Histogram> {
     let finite = || values().filter(|v| v.is_finite());
     let (min, max) = (finite().reduce(f64::min)?, finite().reduce(f64::max)?);

@@ -60,7 +60,8 @@ pub fn source_name(source: &Source) -> String {
     let name = match source {
         Source::Stdin => "stdin".to_owned(),
         Source::File(path) => {
-            path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
+            let name = path.file_stem().unwrap_or(path.as_os_str());
+            name.to_string_lossy().into_owned()
         }
     };
     name.chars()
@@ -72,7 +73,7 @@ pub fn source_name(source: &Source) -> String {
 fn parts(source: &Source) -> Result<Vec<OsString>> {
     let Source::File(path) = source else { return Ok(Vec::new()) };
     let mut parts = path_parts(path)?;
-    let file = parts.pop().unwrap_or_default();
+    let Some(file) = parts.pop() else { return Ok(parts) };
     if let Some(download) = Download::of(path) {
         // A run called `.` is the log folder itself.
         if download.run == "." {
@@ -82,7 +83,7 @@ fn parts(source: &Source) -> Result<Vec<OsString>> {
         return Ok(parts);
     }
     if file != METRICS || parts.is_empty() {
-        parts.push(Path::new(&file).file_stem().unwrap_or_default().to_owned());
+        parts.push(Path::new(&file).file_stem().unwrap_or(&file).to_owned());
     }
     Ok(parts)
 }

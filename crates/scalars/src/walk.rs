@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 use torchmill::{Context, Result};
 
 /// Every file in `root` and below whose name is wanted, in no order. Links are followed,
-/// but each folder is looked into once, by its own path where there is one: links may
-/// lead in circles, and `latest` be a run that is there already. What disappears
-/// meanwhile is not there.
+/// but each folder is read once, by its own path rather than a link's: links may form
+/// circles, and `latest` may lead to a run that was read already. Files that disappear
+/// meanwhile are left out.
 pub fn files(root: &Path, wanted: impl Fn(&str) -> bool) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     let mut seen = HashSet::new();

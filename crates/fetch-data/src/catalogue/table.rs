@@ -1,5 +1,5 @@
 //! The table of data sets. URLs and checksums are the publishers', as their pages and
-//! torchvision 0.26 give them; where they come from otherwise is said beside them. Sizes
+//! torchvision 0.26 give them; other sources are named in a comment. Sizes
 //! are those that TensorFlow Datasets records.
 
 use torchmill::dataset::{RawFormat, UNSPLIT};

@@ -13,10 +13,10 @@ use crate::unpack;
 const FOLDER: &str = "101_ObjectCategories";
 
 /// Caltech 101's class folders. The folder of background images is left out, as
-/// torchvision does: it is no class.
+/// torchvision does: it is not a class.
 ///
-/// What is published is a zip file that holds the images as a tar.gz, beside outlines
-/// that are not needed here. Source: <https://data.caltech.edu/records/mzrjq-6wc02>.
+/// What is published is a zip file that holds the images as a tar.gz, next to
+/// outlines that are not needed here. Source: <https://data.caltech.edu/records/mzrjq-6wc02>.
 pub fn caltech101(raw: &Path, how: Transfer, target: &Path) -> Result<bool> {
     let archive = format!("{FOLDER}.tar.gz");
     if let Some(base) = folder_with(raw, FOLDER) {

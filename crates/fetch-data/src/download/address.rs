@@ -16,7 +16,7 @@ pub fn without_query(url: &str) -> String {
     shown[..end].to_owned()
 }
 
-/// The host, and the port where there is one.
+/// The host, and the port if the address has one.
 pub fn host(url: &str) -> String {
     let shown = without_credentials(url);
     let rest = shown.split_once("://").map_or(shown.as_str(), |(_, rest)| rest);

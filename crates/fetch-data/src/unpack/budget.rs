@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use torchmill::progress;
 
-/// What may still be read, shared between the reader and whoever unpacks from it.
+/// What may still be read, shared between the reader and the code that unpacks from it.
 #[derive(Clone)]
 pub struct Budget {
     /// Of the whole archive.

@@ -489,6 +489,18 @@ fn a_folder_moved_aside_by_a_running_fetch_is_left_to_it() {
     assert!(root.join("mine/cat/1.ppm").exists());
 }
 
+#[test]
+fn a_data_set_does_not_replace_its_own_source() {
+    let folder = Sandbox::new();
+    pets(folder.path());
+    out(&fetch(folder.path(), &["mine", "--from", "pets"]));
+    for source in ["data/raw/mine", "data/raw/mine/cat"] {
+        let error = fails(folder.path(), &["mine", "--from", source, "--force"], 2);
+        assert!(error.contains("which it would replace"), "{error}");
+    }
+    assert!(folder.join("data/raw/mine/dog/1.ppm").exists());
+}
+
 /// Two images of cats and dogs in `folder/pets`.
 fn pets(folder: &Path) {
     for class in ["cat", "dog"] {

@@ -16,7 +16,7 @@ use super::record;
 /// wire, so a value cannot be both at once. TensorBoard shows either of the first two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum Encoding {
-    // What these are is no help text: clap would turn to its long layout. float32 in
+    // Not doc comments, with which clap would choose its long layout. float32 in
     // `simple_value`, as PyTorch writes. Every reader takes it,
     // `EventAccumulator.Scalars` too.
     #[default]

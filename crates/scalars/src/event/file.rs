@@ -204,7 +204,7 @@ impl EventFile {
                 State::Append(old, spool) => {
                     return spool
                         .write_all(&self.scratch)
-                        .doing("write beside", &old.path);
+                        .doing("write next to", &old.path);
                 }
                 State::New(file, path) => {
                     return file.write_all(&self.scratch).doing("write", path);
@@ -256,7 +256,7 @@ impl EventFile {
                 let mut spool = spool
                     .into_inner()
                     .map_err(io::IntoInnerError::into_error)
-                    .doing("write beside", &old.path)?;
+                    .doing("write next to", &old.path)?;
                 old.cut_torn_end()?;
                 let mut file = OpenOptions::new()
                     .append(true)

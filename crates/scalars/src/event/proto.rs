@@ -76,7 +76,7 @@ pub enum Data {
     /// A scalar as TensorFlow 1 and PyTorch write it.
     #[prost(float, tag = "2")]
     SimpleValue(f32),
-    /// An [`Image`], encoded: who reads scalars does not decode it.
+    /// An [`Image`], encoded: readers of scalars do not decode it.
     #[prost(bytes = "vec", tag = "4")]
     Image(Vec<u8>),
     /// A [`Histogram`], encoded.

@@ -1,4 +1,4 @@
-//! Scalars from event files, whoever wrote them: PyTorch and TensorFlow 1
+//! Scalars from event files of every writer: PyTorch and TensorFlow 1
 //! (`simple_value`), TensorFlow 2 and Keras (tensors).
 
 use std::collections::HashMap;

@@ -17,7 +17,7 @@ pub fn append(out: &mut Vec<u8>, payload: &[u8]) {
     out.extend_from_slice(&masked_crc(payload).to_le_bytes());
 }
 
-/// A CRC-32C that is safe to store beside data which itself holds CRCs: rotated right by
+/// A CRC-32C that is safe to store next to data which itself holds CRCs: rotated right by
 /// 15 bits, plus a constant.
 fn masked_crc(bytes: &[u8]) -> u32 {
     crc32c::crc32c(bytes).rotate_right(15).wrapping_add(0xa282_ead8)
@@ -75,7 +75,7 @@ impl<R: Read> Reader<R> {
             return Ok(Next::BadLength);
         }
         let length = length.iter().rev().fold(0, |n, &byte| (n << 8) | u64::from(byte));
-        // Grows with what is really there: a length alone never allocates.
+        // Memory grows with what is read, not with the length that the file states.
         self.payload.clear();
         (&mut self.inner).take(length).read_to_end(&mut self.payload)?;
         let mut crc = [0; 4];

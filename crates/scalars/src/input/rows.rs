@@ -103,7 +103,7 @@ impl Rows {
             return self.parse(text, each);
         }
         self.start.extend_from_slice(text);
-        let header = self.start.get(preamble(&self.start)..).unwrap_or_default();
+        let header = &self.start[preamble(&self.start)..];
         if line_end(header).is_some() {
             return self.begin(each);
         }
@@ -146,8 +146,7 @@ impl Rows {
         git_lfs::check(&start)?;
         let (skipped, text) = start.split_at(preamble(&start));
         self.line += skipped.iter().filter(|&&b| b == b'\n').count() as u64;
-        let first_line =
-            text.get(..line_end(text).unwrap_or(text.len())).unwrap_or_default();
+        let first_line = &text[..line_end(text).unwrap_or(text.len())];
         let (delimiter, text) = match first_line {
             [b's', b'e', b'p', b'=', named] => (*named, &text[first_line.len()..]),
             _ => (sniff(first_line), text),

@@ -84,7 +84,12 @@ impl Select {
 pub fn did_you_mean(pattern: &str, tags: &[String]) -> String {
     let known = || tags.iter().map(String::as_str);
     // Of a pattern its longest part counts, and of a tag what is as long.
-    let part = pattern.split('*').max_by_key(|part| part.len()).unwrap_or_default();
+    let mut part = "";
+    for piece in pattern.split('*') {
+        if piece.len() >= part.len() {
+            part = piece;
+        }
+    }
     let pieces = || {
         known().flat_map(|tag| {
             let ends = tag
@@ -118,9 +123,8 @@ pub fn quoted(names: &[String]) -> String {
 fn matches(pattern: &str, text: &str) -> bool {
     let Some((start, rest)) = pattern.split_once('*') else { return pattern == text };
     let Some(mut text) = text.strip_prefix(start) else { return false };
-    let mut parts: Vec<&str> = rest.split('*').collect();
-    let end = parts.pop().unwrap_or_default();
-    for part in parts {
+    let (middle, end) = rest.rsplit_once('*').unwrap_or(("", rest));
+    for part in middle.split('*') {
         let Some(at) = text.find(part) else { return false };
         text = &text[at + part.len()..];
     }

@@ -376,7 +376,9 @@ impl<'a> Cells<'a> {
         if !time.is_finite() {
             return Err((
                 column,
-                format!("{time} is no time; TensorBoard would not read on from there"),
+                format!(
+                    "{time} is not a time; TensorBoard stops reading at such a point"
+                ),
             ));
         }
         let Some((unit, in_a_second)) = time_unit(time) else { return Ok(time) };
@@ -384,7 +386,7 @@ impl<'a> Cells<'a> {
             let place = self.place(column);
             self.tally
                 .scaled_times
-                .add(|| format!("{place}: {text} is taken for {unit} since 1970"));
+                .add(|| format!("{place}: {text} is read as {unit} since 1970"));
         }
         Ok(time / in_a_second)
     }
@@ -402,7 +404,7 @@ impl<'a> Cells<'a> {
             }
             _ => Err((
                 column,
-                format!("{:?} is no step; a whole number is wanted", text::shown(text)),
+                format!("{:?} is not a step: steps are whole numbers", text::shown(text)),
             )),
         }
     }

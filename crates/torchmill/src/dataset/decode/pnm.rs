@@ -186,9 +186,10 @@ impl<'a> Header<'a> {
             }
             levels.push(self.scale(value));
         }
-        // PIL also looks at the number that a block ends in.
-        let last = text.rsplit(|byte| BLANKS.contains(byte)).next().unwrap_or_default();
-        if levels.len() < count || (text.len() <= BLOCK && last.len() > MAX_TOKEN) {
+        // PIL also checks the length of the number that a block ends in.
+        let blank = text.iter().rposition(|byte| BLANKS.contains(byte));
+        let last = text.len() - blank.map_or(0, |at| at + 1);
+        if levels.len() < count || (text.len() <= BLOCK && last > MAX_TOKEN) {
             return Err(short());
         }
         Ok(levels)

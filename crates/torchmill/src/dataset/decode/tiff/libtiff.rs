@@ -70,7 +70,8 @@ struct File<'a> {
 
 impl File<'_> {
     fn message(&self) -> Option<String> {
-        let text = self.text.split(|&byte| byte == 0).next().unwrap_or_default();
+        let end = self.text.iter().position(|&byte| byte == 0);
+        let text = &self.text[..end.unwrap_or(self.text.len())];
         (!text.is_empty()).then(|| String::from_utf8_lossy(text).into_owned())
     }
 }
