@@ -427,7 +427,8 @@ else echo 'make: the database of advisories cannot be fetched: they are not chec
 endef
 
 # Modules that a macro declares, which cargo fmt does not find.
-MACRO_MODULES := $(wildcard crates/torchmill/src/transform/steps/*.rs)
+MACRO_MODULES := $(wildcard $(addprefix crates/,torchmill/src/transform/steps/*.rs \
+	torchmill/src/metric/*.rs torchmill-nn/src/layer/*.rs torchmill-nn/src/optimizer/*.rs))
 RUSTFMT := rustfmt --edition 2024
 
 lint: libtorch codecs

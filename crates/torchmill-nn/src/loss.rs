@@ -80,9 +80,9 @@ pub trait Loss: fmt::Debug + Send {
         false
     }
 
-    /// Whether the outputs are logits, of which it takes softmax or sigmoid itself.
-    fn takes_logits(&self) -> bool {
-        false
+    /// The layer that it applies to the outputs itself, if these are logits.
+    fn activation(&self) -> Option<&'static str> {
+        None
     }
 
     /// Whether the outputs must be logarithms of probabilities.

@@ -3,11 +3,6 @@
 //!
 //! They work on plain tensors, so that their state can be saved: tch's own cannot.
 
-mod adam;
-mod adamw;
-mod rmsprop;
-mod sgd;
-
 use std::fmt;
 
 use serde::Serialize;
@@ -19,18 +14,23 @@ use torchmill::{Error, Result};
 use crate::groups::Group;
 use crate::state::OptimizerKind;
 use crate::torch_error;
-use adam::Adam;
-use adamw::AdamW;
-use rmsprop::RMSprop;
-use sgd::Sgd;
 
-/// Every optimizer.
-const OPTIMIZERS: &[OptimizerType] = &[
-    row::<Sgd>("SGD"),
-    row::<Adam>("Adam"),
-    row::<AdamW>("AdamW"),
-    row::<RMSprop>("RMSprop"),
-];
+/// Declares each optimizer's file and puts it into the table of optimizers.
+macro_rules! optimizers {
+    ($($name:literal => $file:ident :: $rule:ident),* $(,)?) => {
+        $(mod $file;)*
+
+        /// Every optimizer, by its name.
+        const OPTIMIZERS: &[OptimizerType] = &[$(row::<$file::$rule>($name)),*];
+    };
+}
+
+optimizers! {
+    "SGD" => sgd::Sgd,
+    "Adam" => adam::Adam,
+    "AdamW" => adamw::AdamW,
+    "RMSprop" => rmsprop::RMSprop,
+}
 
 /// An update rule with its arguments.
 pub trait UpdateRule: fmt::Debug {

@@ -48,12 +48,17 @@ pub fn advice(outputs: Outputs, typed: &Typed) -> Result<Option<String>> {
         Outputs::Any | Outputs::Inputs | Outputs::LogProbabilities => return Ok(None),
     };
     let (loss, _) = loss::read(typed)?;
-    if !loss.takes_logits() {
-        return Ok(None);
-    }
-    Ok(Some(format!(
-        "the network ends in {last}, and {} does that itself: it learns better without \
-         this layer",
-        typed.name
-    )))
+    let Some(own) = loss.activation() else { return Ok(None) };
+    let name = &typed.name;
+    Ok(Some(if own == last {
+        format!(
+            "the network ends in {last}, and {name} applies {own} itself: it learns \
+             better without this layer"
+        )
+    } else {
+        format!(
+            "the network ends in {last}, but {name} takes logits, to which it applies \
+             {own} itself: it learns better without this layer"
+        )
+    }))
 }

@@ -2,14 +2,19 @@
 //! [`METRICS`]; the tags of metrics.csv, what `best` and early stopping may go by, the
 //! columns of `train`'s table and of `evaluate --compare` follow from the table.
 
-mod accuracy;
-mod mean_loss;
-mod total_loss;
-
 use serde::{Deserialize, Serialize};
 
-/// Every metric, in the order in which metrics.csv has them.
-pub const METRICS: &[MetricType] = &[total_loss::TYPE, accuracy::TYPE, mean_loss::TYPE];
+/// Declares the modules of the metrics and the table of them.
+macro_rules! metrics {
+    ($($module:ident),* $(,)?) => {
+        $(mod $module;)*
+
+        /// Every metric, in the order in which metrics.csv has them.
+        pub const METRICS: &[MetricType] = &[$($module::TYPE),*];
+    };
+}
+
+metrics![total_loss, accuracy, mean_loss];
 
 /// A metric that is computed image by image.
 pub trait Metric {

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use super::{Arguments, Builder, Layer, LayerError, Mode};
 use super::arguments::{Pair, positive_pair};
+use super::{Arguments, Builder, Layer, LayerError, Mode};
 
 /// torch.nn.AdaptiveAvgPool2d: `[N, C, H, W]` to `[N, C, output_size]`.
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use super::{Arguments, Builder, Layer, LayerError, Mode};
 use super::arguments::{agreed, epsilon};
+use super::{Arguments, Builder, Layer, LayerError, Mode};
 
 /// LayerNorm over the channels of `[N, C, H, W]`, a shape that the output has too.
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use tch::Tensor;
 use torchmill::Error;
 
-use super::{Arguments, Builder, Layer, LayerError, Mode};
 use super::arguments::{Pair, padding, positive_pair};
+use super::{Arguments, Builder, Layer, LayerError, Mode};
 use crate::kernel::max_pool::max_pool2d;
 
 /// torch.nn.MaxPool2d: `[N, C, H, W]` to `[N, C, H', W']`.

@@ -49,8 +49,8 @@ impl Loss for BCEWithLogitsLoss {
         outputs.iter().map(|x| 1.0 / (1.0 + (-x).exp())).collect()
     }
 
-    fn takes_logits(&self) -> bool {
-        true
+    fn activation(&self) -> Option<&'static str> {
+        Some("Sigmoid")
     }
 
     fn class_weights(&mut self) -> Option<(&'static str, &mut ClassWeights)> {

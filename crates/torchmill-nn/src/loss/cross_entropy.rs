@@ -62,8 +62,8 @@ impl Loss for CrossEntropyLoss {
         self.ignore_index >= 0
     }
 
-    fn takes_logits(&self) -> bool {
-        true
+    fn activation(&self) -> Option<&'static str> {
+        Some("Softmax")
     }
 
     fn may_weigh_nothing(&self) -> bool {

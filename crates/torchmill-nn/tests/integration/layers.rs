@@ -183,12 +183,33 @@ fn a_second_softmax_is_doubtful() {
         let note = outputs::advice(model.outputs(), &loss(kind)).unwrap();
         assert_eq!(note.is_some(), says, "{end} {kind}: {note:?}");
     }
-    let note = outputs::advice(Outputs::Probabilities, &loss("CrossEntropyLoss"));
-    let note = note.unwrap().unwrap();
-    assert!(
-        note.contains("ends in Softmax, and CrossEntropyLoss does that itself"),
-        "{note}"
-    );
+    for (outputs, kind, part) in [
+        (
+            Outputs::Probabilities,
+            "CrossEntropyLoss",
+            "ends in Softmax, and CrossEntropyLoss applies Softmax itself",
+        ),
+        (
+            Outputs::Sigmoid,
+            "BCEWithLogitsLoss",
+            "ends in Sigmoid, and BCEWithLogitsLoss applies Sigmoid itself",
+        ),
+        (
+            Outputs::Sigmoid,
+            "CrossEntropyLoss",
+            "ends in Sigmoid, but CrossEntropyLoss takes logits, to which it applies \
+             Softmax",
+        ),
+        (
+            Outputs::Probabilities,
+            "BCEWithLogitsLoss",
+            "ends in Softmax, but BCEWithLogitsLoss takes logits, to which it applies \
+             Sigmoid",
+        ),
+    ] {
+        let note = outputs::advice(outputs, &loss(kind)).unwrap().unwrap();
+        assert!(note.contains(part), "{note}");
+    }
 }
 
 #[test]

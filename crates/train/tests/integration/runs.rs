@@ -859,7 +859,7 @@ fn a_network_that_ends_in_what_the_loss_does_is_noted() {
         assert_done(&output);
         let name = last.split('"').next().unwrap();
         let note =
-            format!("note: the network ends in {name}, and {loss} does that itself");
+            format!("note: the network ends in {name}, and {loss} applies {name} itself");
         assert!(stderr(&output).contains(&note), "{}", stderr(&output));
     }
 }
