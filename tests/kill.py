@@ -67,7 +67,7 @@ def cases():
     yield case("train --save-every", "shards small.toml", often, often + " --resume")
     more = "train --resume run --epochs 6 --device cpu --threads 1"
     yield case("train --resume", "shards small.toml run", more)
-    evaluate = "evaluate run --device cpu --threads 1"
+    evaluate = "evaluate run --device cpu"
     yield case("evaluate --predictions", "shards small.toml run",
                evaluate + " --predictions predictions.csv")
     yield case("evaluate --html", "shards small.toml run", evaluate + " --html page.html")

@@ -16,6 +16,7 @@ mod help;
 mod install;
 mod interop;
 mod job;
+mod limits;
 mod makefile;
 mod package;
 mod pipeline;

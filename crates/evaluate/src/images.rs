@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 
 use torchmill::progress::{self, Progress, Unit};
-use torchmill::{Error, Result, interrupt};
+use torchmill::{Error, Result, interrupt, parallel};
 use torchmill_nn::evaluation::{self, Tally};
 use torchmill_nn::loader::Batch;
 
@@ -193,7 +193,7 @@ impl Run<'_> {
             let device = self.arithmetic.device;
             let skip_bad = self.config.skip_bad;
             let mut sources = found.sources;
-            scope.spawn(move || {
+            parallel::spawn_scoped(scope, move || {
                 let mut count = 0;
                 loop {
                     let chunk = evaluation::chunk(reader.input());
@@ -215,7 +215,7 @@ impl Run<'_> {
                         break;
                     }
                 }
-            });
+            })?;
             for loaded in receiver {
                 let (loaded, bad) = loaded?;
                 skipped += bad.len();

@@ -17,7 +17,7 @@ mod shards;
 use evaluate::args::Args;
 use evaluate::config::{Command, Config};
 use evaluate::{args, compare, config, csv_table, inputs, text};
-use torchmill::{Result, cli, memory, progress};
+use torchmill::{Result, cli, memory, parallel, progress};
 use torchmill_nn::exit;
 
 use outcome::Outcome;
@@ -30,7 +30,10 @@ fn main() {
 fn run(args: Args) -> Result<()> {
     match Command::new(args)? {
         Command::Compare(config) => compare::run(&config),
-        Command::Evaluate(config) => evaluate(&config),
+        Command::Evaluate(config) => {
+            parallel::start_pool()?;
+            evaluate(&config)
+        }
     }
 }
 

@@ -34,7 +34,7 @@ use args::{Args, Duplicates};
 use config::{Command, Config, Output};
 use contents::Contents;
 use torchmill::dataset::Dataset;
-use torchmill::{Result, cli, memory};
+use torchmill::{Result, cli, memory, parallel};
 
 /// The program that wrote a file, for its header.
 const WRITER: &str = concat!("prep ", env!("CARGO_PKG_VERSION"));
@@ -52,6 +52,7 @@ fn run(args: Args) -> Result<()> {
 }
 
 fn prepare(config: &Config) -> Result<()> {
+    parallel::start_pool()?;
     let mut set = input::open(config)?;
     config.check_outputs(&set)?;
     let contents = read_contents(&mut set, config)?;

@@ -6,6 +6,7 @@ mod man;
 
 use std::ffi::OsStr;
 use std::io::{IsTerminal, Write};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::builder::{PossibleValue, Styles, TypedValueParser};
@@ -15,7 +16,7 @@ use clap_complete::Shell;
 use escaped::Escaped;
 
 use crate::suggest::did_you_mean;
-use crate::{Error, ErrorKind, Result, interrupt, progress};
+use crate::{Error, ErrorKind, Result, interrupt, limits, progress};
 
 /// The options that every program has. Flatten it into the program's own arguments.
 #[derive(Debug, Clone, Args)]
@@ -64,6 +65,11 @@ fn answer<A: Parser>(
     common: impl Fn(&A) -> &Common,
     run: impl FnOnce(A) -> Result<()>,
 ) -> u8 {
+    if let Err(error) = limits::check_stack() {
+        let name = std::env::args_os().next().map(PathBuf::from);
+        let name = name.as_deref().and_then(Path::file_name);
+        return report(&name.unwrap_or_default().to_string_lossy(), &error);
+    }
     let mut command = with_generators(A::command());
     let name = command.get_name().to_owned();
     let matches = match command.try_get_matches_from_mut(std::env::args_os()) {

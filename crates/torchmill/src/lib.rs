@@ -16,6 +16,7 @@ pub mod error;
 pub mod git_lfs;
 pub mod interrupt;
 pub mod libtorch;
+pub mod limits;
 pub mod lock;
 pub mod memory;
 pub mod metric;

@@ -12,7 +12,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::{Error, Result};
+use crate::{Error, Result, limits};
 
 /// The libtorch that tch is for: the two are a pair, and scripts/install-libtorch
 /// installs this one.
@@ -55,8 +55,15 @@ pub fn become_half(name: &str, built_with: Option<&str>) -> Result<()> {
     let Some(libtorch) = find(&places) else {
         return Err(missing(&places));
     };
+    limits::check_memory()?;
     let mut arguments = env::args_os();
     let mut command = Command::new(&half);
+    for variable in limits::THREAD_VARIABLES {
+        // libtorch would try to start as many as are asked for.
+        if let Some(threads) = limits::threads_of(variable) {
+            command.env(variable, threads.to_string());
+        }
+    }
     // By its own name it would be another program in messages and in run.jsonl.
     command.arg0(arguments.next().unwrap_or_else(|| name.into())).args(arguments);
     if pythons().contains(libtorch) {

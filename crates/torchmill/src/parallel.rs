@@ -2,12 +2,14 @@
 
 use std::any::Any;
 use std::collections::BTreeMap;
+use std::io;
+use std::num::NonZero;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError, mpsc};
-use std::thread;
+use std::thread::{self, JoinHandle, Scope, ScopedJoinHandle};
 
-use crate::{Error, ErrorKind, Result, interrupt};
+use crate::{Error, ErrorKind, Result, interrupt, limits};
 
 /// Tells the threads that their results are no longer wanted.
 #[derive(Debug, Default)]
@@ -28,6 +30,63 @@ impl Stop {
     pub fn set(&self) {
         self.0.store(true, Ordering::Relaxed);
     }
+}
+
+/// Starts the threads of rayon's pool: as many as `RAYON_NUM_THREADS` says or as there are
+/// cores, and fewer if the system has no more to give. Call it before rayon is used, which
+/// would panic where it cannot start all of its threads.
+///
+/// # Errors
+/// If not even one thread can be started.
+pub fn start_pool() -> Result<()> {
+    let cores = || thread::available_parallelism().map_or(1, NonZero::get);
+    let wanted = limits::threads_of("RAYON_NUM_THREADS").unwrap_or_else(cores);
+    // Threads are started first and get their work from rayon afterwards, which must know
+    // their number.
+    let mut waiting = Vec::new();
+    for _ in 0..wanted {
+        let (sender, receiver) = mpsc::channel::<rayon::ThreadBuilder>();
+        let started = spawn(move || {
+            if let Ok(worker) = receiver.recv() {
+                worker.run();
+            }
+        });
+        match started {
+            Ok(_) => waiting.push(sender),
+            Err(e) if waiting.is_empty() => return Err(e),
+            Err(_) => break,
+        }
+    }
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(waiting.len());
+    let pool = pool.spawn_handler(|worker| match waiting.pop() {
+        Some(sender) => sender.send(worker).map_err(|_| io::ErrorKind::BrokenPipe.into()),
+        None => Err(io::ErrorKind::WouldBlock.into()),
+    });
+    // It fails if the pool has been started before.
+    let _ = pool.build_global();
+    Ok(())
+}
+
+/// Starts a thread.
+///
+/// # Errors
+/// If the system has no more to give, where `std::thread::spawn` would panic.
+pub fn spawn<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<JoinHandle<T>> {
+    thread::Builder::new().spawn(work).map_err(no_thread)
+}
+
+/// Starts a thread in a scope, as [`spawn`] does.
+pub fn spawn_scoped<'scope, 'env, T: Send + 'scope>(
+    scope: &'scope Scope<'scope, 'env>,
+    work: impl FnOnce() -> T + Send + 'scope,
+) -> Result<ScopedJoinHandle<'scope, T>> {
+    thread::Builder::new().spawn_scoped(scope, work).map_err(no_thread)
+}
+
+fn no_thread(error: io::Error) -> Error {
+    Error::io("cannot start a thread", error)
 }
 
 /// Calls `compute` with 0 to `count - 1` on this many threads, and `each` with the

@@ -17,7 +17,7 @@ mod trainer;
 mod training_model;
 mod validation;
 
-use torchmill::{Result, cli, memory, progress};
+use torchmill::{Result, cli, memory, parallel, progress};
 use torchmill_nn::exit;
 use train::args;
 use train::args::Args;
@@ -28,6 +28,7 @@ fn main() {
 }
 
 fn run(args: Args) -> Result<()> {
+    parallel::start_pool()?;
     if args.summary {
         return summary::print(&args);
     }
