@@ -17,6 +17,9 @@ pub enum ErrorKind {
     /// The work was given up because another part of it failed. That part's error is the
     /// one to show.
     Cancelled,
+    /// A process that trains with this one has ended, or can no longer be reached: exit
+    /// status 1.
+    Disconnected,
     /// The user pressed Ctrl-C (or sent SIGTERM) and the work stopped in an orderly way:
     /// exit status 130.
     Interrupted,
@@ -126,7 +129,7 @@ impl Error {
     pub fn exit_status(&self) -> u8 {
         match self.kind {
             ErrorKind::ClosedPipe => 0,
-            ErrorKind::Failed | ErrorKind::Cancelled => 1,
+            ErrorKind::Failed | ErrorKind::Cancelled | ErrorKind::Disconnected => 1,
             ErrorKind::Usage => 2,
             ErrorKind::Interrupted => 130,
         }

@@ -15,6 +15,7 @@ pub mod encoding;
 pub mod error;
 pub mod git_lfs;
 pub mod interrupt;
+pub mod launch;
 pub mod libtorch;
 pub mod limits;
 pub mod lock;
