@@ -1,5 +1,5 @@
-//! Compiles the kernels' C++ against the libtorch that tch is built with, as tch does its
-//! own C++.
+//! Compiles the C++ of the kernels and of data parallelism against the libtorch that tch is
+//! built with, as tch does its own C++.
 
 #[path = "../rpath.rs"]
 mod rpath;
@@ -11,13 +11,19 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for name in ["LIBTORCH_INCLUDE", "LIBTORCH_CXX11_ABI"] {
         println!("cargo:rerun-if-env-changed={name}");
     }
-    let sources = ["batch_norm", "conv2d", "fused_optimizer", "max_pool"]
-        .map(|name| format!("src/kernel/{name}.cpp"));
-    for source in &sources {
-        println!("cargo:rerun-if-changed={source}");
-    }
-    for source in ["src/kernel/kernels.h", "src/kernel/bridge.rs"] {
-        println!("cargo:rerun-if-changed={source}");
+    let bridges = ["src/kernel/bridge.rs", "src/distributed/bridge.rs"];
+    let sources = [
+        "src/kernel/batch_norm.cpp",
+        "src/kernel/conv2d.cpp",
+        "src/kernel/fused_optimizer.cpp",
+        "src/kernel/max_pool.cpp",
+        "src/distributed/distributed.cpp",
+    ];
+    // Stands in for Gloo's headers, which PyTorch's wheels lack.
+    let gloo = "src/distributed/gloo-stand-in";
+    let headers = ["src/kernel/kernels.h", "src/distributed/distributed.h", gloo];
+    for file in bridges.iter().chain(&sources).chain(&headers) {
+        println!("cargo:rerun-if-changed={file}");
     }
     // torch-sys says where the libraries are, wherever it took them from. The headers are in
     // the same installation.
@@ -27,9 +33,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .or_else(|| lib.parent().map(Path::to_path_buf))
         .ok_or("torch-sys does not say where libtorch is")?;
     let abi = std::env::var("LIBTORCH_CXX11_ABI").unwrap_or_else(|_| "1".to_owned());
-    cxx_build::bridge("src/kernel/bridge.rs")
+    cxx_build::bridges(bridges)
         .warnings(false)
         .std("c++17")
+        .include(gloo)
         .include(root.join("include"))
         .include(root.join("include/torch/csrc/api/include"))
         .flag(format!("-D_GLIBCXX_USE_CXX11_ABI={abi}"))

@@ -6,7 +6,7 @@
 //! in both languages. It also holds the kernels' only `unsafe`.
 
 pub(crate) mod batch_norm;
-mod bridge;
+pub(crate) mod bridge;
 pub(crate) mod conv2d;
 mod element;
 pub(crate) mod fused_optimizer;

@@ -3,6 +3,7 @@
 
 pub mod checkpoint;
 pub mod device;
+pub mod distributed;
 pub mod evaluation;
 pub mod exit;
 mod foreign;

@@ -16,7 +16,7 @@ use crate::outputs::{self, Outputs};
 use crate::patterns::Patterns;
 use crate::spec::Spec;
 use crate::summary::LayerSummary;
-use crate::tensor::NamedTensor;
+use crate::tensor::{NamedTensor, floats};
 use crate::torch_error;
 use crate::whitening::Whitening;
 
@@ -152,6 +152,11 @@ impl Model {
         &self.parameters
     }
 
+    /// The buffers (batch norm's running statistics), in PyTorch's order.
+    pub fn buffers(&self) -> &[NamedTensor] {
+        &self.buffers
+    }
+
     /// The parameters that are not frozen.
     pub fn trained(&self) -> impl Iterator<Item = &NamedTensor> {
         self.parameters.iter().filter(|p| p.tensor.requires_grad())
@@ -193,6 +198,17 @@ impl Model {
             return Ok(true);
         }
         Ok(Tensor::f_stack(&finite, 0)?.f_all()?.f_int64_value(&[])? != 0)
+    }
+
+    /// A checksum (CRC-32C) of the parameters.
+    pub fn checksum(&self) -> u32 {
+        let mut checksum = 0;
+        for named in &self.parameters {
+            for value in floats(&named.tensor) {
+                checksum = crc32c::crc32c_append(checksum, &value.to_le_bytes());
+            }
+        }
+        checksum
     }
 
     /// How many numbers the parameters have.

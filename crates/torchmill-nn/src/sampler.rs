@@ -46,6 +46,16 @@ impl Epoch {
         Self::new(sampler.draw(generator), batch_size, drop_last)
     }
 
+    /// The share of one process in images that all processes go through in this order.
+    pub fn shared(
+        order: &[u32],
+        batch_size: usize,
+        drop_last: bool,
+        share: Share,
+    ) -> Self {
+        Self::new(share.take(order, drop_last), batch_size, drop_last)
+    }
+
     /// All `n` images in their own order, the last batch included.
     pub fn sequential(n: usize, batch_size: usize) -> Self {
         Self::new((0..n as u32).collect(), batch_size, false)
@@ -77,6 +87,34 @@ impl Epoch {
     pub fn batch(&self, i: usize) -> &[u32] {
         let start = (i * self.batch_size).min(self.order.len());
         &self.order[start..(start + self.batch_size).min(self.order.len())]
+    }
+}
+
+/// The share of a process in an epoch's images: torch.utils.data.DistributedSampler's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Share {
+    /// The process's number, from 0.
+    pub rank: usize,
+    /// How many processes there are.
+    pub size: usize,
+}
+
+impl Share {
+    /// How many of `n` images each process gets. With `drop_last` up to `size - 1` images
+    /// are left out, else as many are repeated.
+    pub fn len(self, n: usize, drop_last: bool) -> usize {
+        if drop_last { n / self.size } else { n.div_ceil(self.size) }
+    }
+
+    /// Every `size`-th image from `rank` on. If there are too few for all processes, those
+    /// at the beginning come again at the end.
+    fn take(self, order: &[u32], drop_last: bool) -> Vec<u32> {
+        let count = self.len(order.len(), drop_last);
+        let mut taken = Vec::with_capacity(count);
+        for i in 0..count {
+            taken.push(order[(self.rank + i * self.size) % order.len()]);
+        }
+        taken
     }
 }
 
@@ -121,6 +159,29 @@ mod tests {
             [whole.batch(0), whole.batch(1)]
         );
         assert_eq!((whole.images(), whole.clone().limited(99)), (10, whole));
+    }
+
+    #[test]
+    fn shares_are_those_of_distributed_sampler() {
+        // Printed by PyTorch 2.11.0, tests/golden/sampler.py.
+        let cases: [(usize, bool, &[&[u32]]); 4] = [
+            (10, false, &[&[3, 0, 2, 4, 8], &[5, 1, 6, 7, 9]]),
+            (10, false, &[&[3, 1, 4, 9], &[5, 2, 7, 3], &[0, 6, 8, 5]]),
+            (10, true, &[&[3, 1, 4], &[5, 2, 7], &[0, 6, 8]]),
+            (2, false, &[&[1], &[0], &[1], &[0], &[1]]),
+        ];
+        for (n, drop_last, expected) in cases {
+            let size = expected.len();
+            let order = Generator::new(7 + 1).permutation(n);
+            for (rank, expected) in expected.iter().enumerate() {
+                let share = Share { rank, size };
+                let epoch = Epoch::shared(&order, 100, false, share);
+                let whole = share.take(&order, drop_last);
+                assert_eq!(whole, *expected);
+                assert_eq!(share.len(n, drop_last), expected.len());
+                assert_eq!(epoch.images(), share.len(n, false));
+            }
+        }
     }
 
     #[test]

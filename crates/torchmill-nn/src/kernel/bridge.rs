@@ -16,7 +16,7 @@ use super::max_pool::{
 };
 
 #[cxx::bridge(namespace = "torchmill")]
-pub(super) mod ffi {
+pub(crate) mod ffi {
     /// The sizes of an image and of a pooling window.
     struct PoolShape {
         height: usize,
@@ -220,7 +220,7 @@ pub(super) mod ffi {
 }
 
 /// A tch tensor as the C++ functions take it.
-pub(super) fn to_cpp(tensor: &Tensor) -> &ffi::Tensor {
+pub(crate) fn to_cpp(tensor: &Tensor) -> &ffi::Tensor {
     let pointer = tensor.as_ptr().cast::<ffi::Tensor>();
     // SAFETY: tch's pointer is to an at::Tensor, which is what ffi::Tensor stands for, and
     // it lives as long as `tensor`.
@@ -229,7 +229,7 @@ pub(super) fn to_cpp(tensor: &Tensor) -> &ffi::Tensor {
 
 /// The tensor that a C++ function returned; `None` for a null pointer, which says that the
 /// kernel does not support its input.
-pub(super) fn from_cpp(
+pub(crate) fn from_cpp(
     result: Result<UniquePtr<ffi::Tensor>, cxx::Exception>,
 ) -> Result<Option<Tensor>, TchError> {
     let tensor = result.map_err(|e| torch_error(&e))?;
@@ -242,6 +242,6 @@ pub(super) fn from_cpp(
 }
 
 /// The error for what a C++ function threw.
-pub(super) fn torch_error(exception: &cxx::Exception) -> TchError {
+pub(crate) fn torch_error(exception: &cxx::Exception) -> TchError {
     TchError::Torch(exception.what().to_owned())
 }

@@ -1,0 +1,123 @@
+//! c10d's process group: what the processes compute together.
+
+use std::time::Duration;
+
+use cxx::UniquePtr;
+use tch::Tensor;
+use torchmill::Result;
+use torchmill::launch::Launch;
+
+use super::bridge::ffi;
+use super::store::Store;
+use super::{address, disconnected, milliseconds};
+use crate::kernel::bridge::ffi::{TensorList, push, tensor_list};
+use crate::kernel::bridge::to_cpp;
+
+/// Gloo's connections between all processes. Every process must make the same calls in the
+/// same order, with tensors of the same sizes.
+pub struct Group {
+    inner: UniquePtr<ffi::ProcessGroup>,
+    rank: u32,
+    size: u32,
+}
+
+impl Group {
+    /// Connects the processes of a launch. Gloo listens on the address on the route to the
+    /// store, or on that of the interface in GLOO_SOCKET_IFNAME.
+    pub(super) fn open(
+        store: &Store,
+        prefix: &str,
+        launch: &Launch,
+        timeout: Duration,
+    ) -> Result<Self> {
+        let mut address = None;
+        if std::env::var_os("GLOO_SOCKET_IFNAME").is_none() {
+            address = address::towards(&launch.host, launch.port);
+        }
+        let address = address.map(|address| address.to_string()).unwrap_or_default();
+        Self::on(store, prefix, (launch.rank, launch.size), timeout, address)
+    }
+
+    /// Connects rank and size of processes on this address of each.
+    pub(super) fn on(
+        store: &Store,
+        prefix: &str,
+        (rank, size): (u32, u32),
+        timeout: Duration,
+        address: String,
+    ) -> Result<Self> {
+        let options = ffi::GroupOptions {
+            prefix: prefix.to_owned(),
+            rank: rank as i32,
+            size: size as i32,
+            timeout_ms: milliseconds(timeout),
+            address,
+        };
+        let inner = ffi::open_group(store.inner(), &options);
+        let inner = inner.map_err(|e| disconnected(&e))?;
+        Ok(Self { inner, rank, size })
+    }
+
+    /// This process's number, from 0.
+    pub fn rank(&self) -> u32 {
+        self.rank
+    }
+
+    /// How many processes there are.
+    pub fn size(&self) -> u32 {
+        self.size
+    }
+
+    /// Puts the sum of the processes' tensors in place of each.
+    pub fn all_reduce_sum(&self, tensor: &mut Tensor) -> Result<()> {
+        ffi::all_reduce_sum(&self.inner, to_cpp(tensor)).map_err(|e| disconnected(&e))
+    }
+
+    /// Puts the largest elements of the processes' tensors in place of each one's.
+    pub fn all_reduce_max(&self, tensor: &mut Tensor) -> Result<()> {
+        ffi::all_reduce_max(&self.inner, to_cpp(tensor)).map_err(|e| disconnected(&e))
+    }
+
+    /// The tensors of all processes, by their ranks.
+    pub fn all_gather(&self, own: &Tensor) -> Result<Vec<Tensor>> {
+        let mut all = Vec::new();
+        for _ in 0..self.size {
+            all.push(own.empty_like());
+        }
+        let gathered = ffi::all_gather(&self.inner, to_cpp(own), &to_list(&all));
+        gathered.map_err(|e| disconnected(&e))?;
+        Ok(all)
+    }
+
+    /// Gives all processes rank 0's tensors.
+    pub fn broadcast(&self, tensors: &[Tensor]) -> Result<()> {
+        if tensors.is_empty() {
+            return Ok(());
+        }
+        let sent = ffi::broadcast(&self.inner, &to_list(tensors));
+        sent.map_err(|e| disconnected(&e))
+    }
+
+    /// Waits for all processes.
+    pub fn barrier(&self) -> Result<()> {
+        ffi::barrier(&self.inner).map_err(|e| disconnected(&e))
+    }
+
+    /// The same connections.
+    pub(super) fn share(&self) -> Self {
+        let inner = ffi::share_group(&self.inner);
+        Self { inner, rank: self.rank, size: self.size }
+    }
+
+    pub(super) fn inner(&self) -> &ffi::ProcessGroup {
+        &self.inner
+    }
+}
+
+pub(super) fn to_list(tensors: &[Tensor]) -> UniquePtr<TensorList> {
+    let mut list = tensor_list();
+    for tensor in tensors {
+        push(list.pin_mut(), to_cpp(tensor));
+    }
+    list
+}
