@@ -56,7 +56,7 @@ pub struct Args {
     /// - is standard output
     #[arg(short, long, value_name = "FILE", help_heading = "Results")]
     pub predictions: Option<PathBuf>,
-    /// Write a page: confusion matrix, worst mistakes; with --compare, the runs' curves
+    /// Write a page; with --compare, of the runs
     #[arg(long, value_name = "FILE", help_heading = "Results")]
     pub html: Option<PathBuf>,
     /// Draw some images with their predictions: DIR/NAME.png

@@ -34,7 +34,7 @@ pub struct Args {
     /// Go on from the last checkpoint, or from this one
     #[arg(long, value_name = "CHECKPOINT", num_args = 0..=1, default_missing_value = "last")]
     pub resume: Option<PathBuf>,
-    /// Start from these weights, with a new head if needed
+    /// Start from these weights; a new head if needed
     #[arg(long, value_name = "FILE", help_heading = "Network")]
     pub init: Option<PathBuf>,
     /// Names not taken from --init, such as 'fc.*'
@@ -55,8 +55,7 @@ pub struct Args {
     /// For --summary without shards
     #[arg(long, value_name = "N", requires = "input", value_parser = clap::value_parser!(u32).range(1..=1_000_000), help_heading = "Network")]
     pub num_classes: Option<u32>,
-    /// Train 100 steps with ever larger learning rates and suggest one; no run is made.
-    /// FILE gets a page with the curve
+    /// Suggest a learning rate; FILE gets the curve
     #[arg(long, value_name = "FILE", num_args = 0..=1, conflicts_with_all = ["resume", "run", "summary", "epochs", "steps", "lr", "max_time"])]
     pub find_lr: Option<Option<PathBuf>>,
     /// auto, cpu, cuda or cuda:N
