@@ -78,9 +78,9 @@ fn bad_cells_are_named() {
         ("1,1,1,a,", "line 2, column 5 (value): the cell is missing"),
         ("1,1,1,a", "line 2, column 5 (value): the cell is missing"),
         ("1,1,1,,1", "line 2, column 4 (tag): the cell is missing"),
-        ("1,1.5,1,a,1", "line 2, column 2 (step): \"1.5\" is no step"),
-        ("nan,1,1,a,1", "line 2, column 1 (wall_time): NaN is no time"),
-        ("inf,1,1,a,1", "line 2, column 1 (wall_time): inf is no time"),
+        ("1,1.5,1,a,1", "line 2, column 2 (step): \"1.5\" is not a step"),
+        ("nan,1,1,a,1", "line 2, column 1 (wall_time): NaN is not a time"),
+        ("inf,1,1,a,1", "line 2, column 1 (wall_time): inf is not a time"),
     ] {
         let error = error(&format!("{tidy}{row}\n"));
         assert!(error.starts_with(message), "{error}");
@@ -164,9 +164,8 @@ fn times_are_taken_for_what_their_size_says() {
         assert_eq!(points[1].0, Some(1_700_000_000.0));
         let scaled = feed.tally().scaled_times;
         assert_eq!(scaled.count, 1);
-        let said = format!(
-            "line 2, column 1 (timestamp): {time} is taken for {unit} since 1970"
-        );
+        let said =
+            format!("line 2, column 1 (timestamp): {time} is read as {unit} since 1970");
         assert_eq!(scaled.first, said);
     }
     let iso = "timestamp;step;a\n2026-01-31T12:00:00Z;1;2\n";
