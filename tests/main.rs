@@ -11,6 +11,7 @@
 
 mod docs;
 mod examples;
+mod export;
 mod given;
 mod help;
 mod install;

@@ -31,7 +31,7 @@ pub struct Args {
     /// Recipe or architecture that a state dict belongs to
     #[arg(short, long, value_name = "NAME|FILE")]
     pub model: Option<String>,
-    /// Names of a state dict to leave out, such as 'criterion.*'
+    /// Leave out a state dict's names, such as 'fc.*'
     #[arg(long, value_name = "PATTERN")]
     pub except: Vec<String>,
     /// The total loss's batches [default: the training's]
@@ -59,9 +59,15 @@ pub struct Args {
     /// Write a page; with --compare, of the runs
     #[arg(long, value_name = "FILE", help_heading = "Results")]
     pub html: Option<PathBuf>,
-    /// Draw some images with their predictions: DIR/NAME.png
+    /// Draw images with their predictions: DIR/NAME.png
     #[arg(long, value_name = "DIR", help_heading = "Results")]
     pub samples: Option<PathBuf>,
+    /// Write the network: .onnx, or a state dict, .pt
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["report", "top_k", "predictions", "html", "samples", "skip_bad", "batch_size"], help_heading = "Results")]
+    pub export: Option<PathBuf>,
+    /// The .onnx takes bytes, and applies ToTensor itself
+    #[arg(long, requires = "export", help_heading = "Results")]
+    pub preprocess: bool,
     /// Of the images [default: the checkpoint's own]
     #[arg(short, long, value_name = "PIPELINE", help_heading = "Images")]
     pub transform: Option<String>,
@@ -72,9 +78,9 @@ pub struct Args {
     #[arg(long, help_heading = "Images")]
     pub skip_bad: bool,
     /// Print a table of runs: metrics, and where settings differ
-    #[arg(long, conflicts_with_all = ["data", "model", "report", "top_k", "predictions", "samples", "transform", "classes", "skip_bad", "batch_size", "except"], help_heading = "Comparison")]
+    #[arg(long, conflicts_with_all = ["data", "model", "report", "top_k", "predictions", "samples", "transform", "classes", "skip_bad", "batch_size", "except", "export"], help_heading = "Comparison")]
     pub compare: bool,
-    /// The metric to sort by [default: val accuracy, or test accuracy]
+    /// The metric to sort by [default: val or test accuracy]
     #[arg(long, value_name = "TAG", requires = "compare", help_heading = "Comparison")]
     pub sort: Option<String>,
     /// What every program has
@@ -102,4 +108,5 @@ Examples:
   find photos -name '*.jpg' | evaluate runs/first - --format csv > photos.csv
   evaluate runs/first --html first.html --predictions first.csv
   evaluate runs/first/checkpoints/epoch-*.safetensors --samples samples
+  evaluate runs/first --export first.onnx
   evaluate --compare runs/* --sort 'test loss' --html runs.html";

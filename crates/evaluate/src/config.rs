@@ -73,6 +73,28 @@ pub struct Config {
     pub html: Option<PathBuf>,
     /// `--samples`: the folder for pictures of samples.
     pub samples: Option<PathBuf>,
+    /// `--export`: the file for the network.
+    pub export: Option<Export>,
+}
+
+/// A network as a file for other programs.
+#[derive(Debug)]
+pub struct Export {
+    /// The file.
+    pub file: PathBuf,
+    /// What it is.
+    pub format: ExportFormat,
+}
+
+/// What `--export` writes, by the file's ending.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExportFormat {
+    /// A network that takes what the pipeline makes.
+    Onnx,
+    /// A network that takes bytes: `--preprocess`.
+    OnnxOfBytes,
+    /// A state dict, as torch.save writes it.
+    TorchSave,
 }
 
 impl Command {
@@ -109,6 +131,10 @@ impl Command {
             predictions: args.predictions,
             html: args.html,
             samples: args.samples,
+            export: args
+                .export
+                .map(|file| Export::new(file, args.preprocess))
+                .transpose()?,
         };
         config.check()?;
         Ok(Self::Evaluate(Box::new(config)))
@@ -135,6 +161,9 @@ impl Config {
             if !is_stdout(Some(file)) {
                 outputs.add(option, file)?;
             }
+        }
+        if let Some(export) = &self.export {
+            outputs.add("--export", &export.file)?;
         }
         if let Some(folder) = &self.samples {
             let pictures: BTreeSet<PathBuf> = self
@@ -179,6 +208,19 @@ impl Config {
         Ok(())
     }
 
+    fn check_export(&self, export: &Export) -> Result<()> {
+        if !self.images.is_empty() {
+            return Err(Error::usage("--export is for a checkpoint, without images"));
+        }
+        if self.checkpoints.len() > 1 {
+            return Err(Error::usage(format_args!(
+                "--export {}: takes one checkpoint at a time",
+                export.file.display()
+            )));
+        }
+        Ok(())
+    }
+
     fn check(&self) -> Result<()> {
         self.check_outputs()?;
         if is_stdout(self.predictions.as_deref()) && is_stdout(self.html.as_deref()) {
@@ -186,8 +228,13 @@ impl Config {
                 "--predictions and --html cannot both go to standard output (-)",
             ));
         }
+        if let Some(export) = &self.export {
+            self.check_export(export)?;
+        }
+        // The pipeline of a state dict's network goes into the exported file.
+        let is_transformed = self.transform.is_some() && self.export.is_none();
         for (option, is_given) in
-            [("--transform", self.transform.is_some()), ("--skip-bad", self.skip_bad)]
+            [("--transform", is_transformed), ("--skip-bad", self.skip_bad)]
         {
             if is_given && self.images.is_empty() {
                 return Err(Error::usage(format_args!(
@@ -220,6 +267,29 @@ pub fn sample_name(checkpoint: &Path) -> String {
     // A checkpoint that does not exist is an error when it is read.
     let file = checkpoint.canonicalize().unwrap_or_else(|_| checkpoint.to_owned());
     file.file_stem().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+impl Export {
+    fn new(file: PathBuf, preprocess: bool) -> Result<Self> {
+        let ending = file.extension().and_then(|ending| ending.to_str());
+        let format = match ending {
+            Some("onnx") if preprocess => ExportFormat::OnnxOfBytes,
+            Some("onnx") => ExportFormat::Onnx,
+            Some("pt" | "pth") if preprocess => {
+                return Err(Error::usage(
+                    "--preprocess is for .onnx: a state dict holds no pipeline",
+                ));
+            }
+            Some("pt" | "pth") => ExportFormat::TorchSave,
+            _ => {
+                return Err(Error::usage(format_args!(
+                    "--export {}: the ending says what to write, .onnx or .pt",
+                    file.display()
+                )));
+            }
+        };
+        Ok(Self { file, format })
+    }
 }
 
 fn is_stdout(file: Option<&Path>) -> bool {

@@ -2,6 +2,7 @@
 
 mod classes;
 mod collector;
+mod export;
 mod html;
 mod images;
 mod label_errors;
@@ -38,6 +39,9 @@ fn run(args: Args) -> Result<()> {
 }
 
 fn evaluate(config: &Config) -> Result<()> {
+    if let Some(export) = &config.export {
+        return export::write(config, export);
+    }
     if config.samples.is_some() {
         samples::check_names(&config.checkpoints)?;
     }

@@ -17,6 +17,7 @@ use checked::Class;
 use tch::{Kind, TchError, Tensor};
 use torchmill::Error;
 
+use crate::onnx::{Graph, Value};
 use crate::outputs::Outputs;
 use crate::torch_error;
 
@@ -67,6 +68,10 @@ pub(crate) trait Arguments {
 pub(crate) trait Layer {
     /// The output for a batch `x`, of the kind that `mode` says.
     fn forward(&self, x: &Tensor, mode: Mode) -> Result<Tensor, LayerError>;
+
+    /// Adds to an ONNX graph what the layer computes in evaluation, and returns the name of
+    /// the output.
+    fn export(&self, graph: &mut Graph, x: &Value) -> Result<String, LayerError>;
 
     /// Multiplications with an addition each, for one image of shape `input`.
     fn multiply_adds(&self, _input: &[i64], _output: &[i64]) -> u64 {
@@ -179,6 +184,23 @@ pub(crate) fn forward_all(
         }
     }
     Ok(x)
+}
+
+/// Adds the layers to an ONNX graph, one after the other, and returns the name of the last
+/// one's output.
+pub(crate) fn export_all(
+    layers: &[NamedLayer],
+    graph: &mut Graph,
+    x: &Value,
+) -> Result<String, LayerError> {
+    let mode = Mode { training: false, kind: Kind::Float };
+    let mut x = Value { name: x.name.clone(), example: x.example.shallow_clone() };
+    for named in layers {
+        let name = named.layer.export(graph, &x).map_err(|e| e.within(&named.name))?;
+        let example = named.forward(&x.example, mode)?;
+        x = Value { name, example };
+    }
+    Ok(x.name)
 }
 
 /// Why a layer cannot be built or computed.

@@ -17,6 +17,7 @@ pub mod loader;
 pub mod loss;
 pub mod mix;
 pub mod model;
+pub mod onnx;
 pub mod optimizer;
 pub mod outputs;
 mod patterns;

@@ -11,13 +11,17 @@ use torchmill::recipe::Model as Layers;
 use torchmill::{Error, Result};
 
 use crate::generator::Generator;
-use crate::layer::{Builder, CheckedLayers, LayerError, NamedLayer, forward_all};
+use crate::layer::{
+    Builder, CheckedLayers, LayerError, NamedLayer, export_all, forward_all,
+};
+use crate::onnx::{Graph, Value};
 use crate::outputs::{self, Outputs};
 use crate::patterns::Patterns;
 use crate::spec::Spec;
 use crate::summary::LayerSummary;
 use crate::tensor::{NamedTensor, floats};
 use crate::torch_error;
+use crate::torch_save;
 use crate::whitening::Whitening;
 
 /// A network with its weights.
@@ -130,6 +134,11 @@ impl Model {
         logits.f_to_kind(Kind::Float).map_err(|e| torch_error(&e))
     }
 
+    /// Adds the network to an ONNX graph and returns its output's name.
+    pub(crate) fn export(&self, graph: &mut Graph, images: &Value) -> Result<String> {
+        export_all(&self.layers, graph, images).map_err(LayerError::into_error)
+    }
+
     /// How many training images the initial weights depend on: 0 unless a layer has
     /// `whitening_`.
     pub fn images_to_start_from(&self) -> usize {
@@ -180,6 +189,14 @@ impl Model {
     /// The whole state dict: parameters and buffers (batch norm's running statistics).
     pub fn state_dict(&self) -> impl Iterator<Item = &NamedTensor> {
         self.parameters.iter().chain(&self.buffers)
+    }
+
+    /// The state dict as a file of `torch.save`.
+    ///
+    /// # Errors
+    /// If libtorch fails, for example for lack of memory.
+    pub fn to_torch_save(&self) -> Result<Vec<u8>> {
+        torch_save::encode(self.state_dict())
     }
 
     /// Whether no weight or buffer is NaN or infinite.

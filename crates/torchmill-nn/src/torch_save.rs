@@ -1,4 +1,4 @@
-//! Reading the state dicts that `torch.save` writes.
+//! Reading the state dicts that `torch.save` writes, and writing such.
 //!
 //! Since PyTorch 1.6 that is a zip archive with a pickle of names, shapes and strides
 //! (`data.pkl`) and each storage's raw bytes (`data/0`, ...); before, it was the same parts
@@ -8,6 +8,10 @@
 mod archive;
 mod find;
 mod pickle;
+mod pickle_writer;
+mod write;
+
+pub(crate) use write::encode;
 
 use std::collections::HashMap;
 use std::ops::Range;

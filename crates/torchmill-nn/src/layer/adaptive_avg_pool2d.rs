@@ -1,10 +1,11 @@
 //! torch.nn.AdaptiveAvgPool2d.
 
 use serde::{Deserialize, Serialize};
-use tch::Tensor;
+use tch::{TchError, Tensor};
 
 use super::arguments::{Pair, positive_pair};
 use super::{Arguments, Builder, Layer, LayerError, Mode};
+use crate::onnx::{Graph, Value};
 
 /// torch.nn.AdaptiveAvgPool2d: `[N, C, H, W]` to `[N, C, output_size]`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -24,4 +25,33 @@ impl Layer for AdaptiveAvgPool2d {
     fn forward(&self, x: &Tensor, _mode: Mode) -> Result<Tensor, LayerError> {
         Ok(x.f_adaptive_avg_pool2d(self.output_size.get())?)
     }
+
+    fn export(&self, graph: &mut Graph, x: &Value) -> Result<String, LayerError> {
+        let [height, width] = self.output_size.get();
+        if [height, width] == [1, 1] {
+            return Ok(graph.op("GlobalAveragePool", &[&x.name], &[]));
+        }
+        // The means of rows and then of columns, as products with matrices.
+        let shape = x.shape();
+        let rows = graph.tensor(&means(shape[2], height)?)?;
+        let columns = graph.tensor(&means(shape[3], width)?.f_transpose(0, 1)?)?;
+        let pooled = graph.op("MatMul", &[&rows, &x.name], &[]);
+        Ok(graph.op("MatMul", &[&pooled, &columns], &[]))
+    }
+}
+
+/// The matrix `[outputs, inputs]` that takes the means of as equal parts as there can be:
+/// part `i` goes from `i * inputs / outputs`, rounded down, to `(i + 1) * inputs /
+/// outputs`, rounded up.
+fn means(inputs: i64, outputs: i64) -> Result<Tensor, TchError> {
+    let mut weights = Vec::new();
+    for output in 0..outputs {
+        let start = output * inputs / outputs;
+        let end = ((output + 1) * inputs + outputs - 1) / outputs;
+        for input in 0..inputs {
+            let is_in = (start..end).contains(&input);
+            weights.push(if is_in { 1.0 / (end - start) as f32 } else { 0.0 });
+        }
+    }
+    Tensor::f_from_slice(&weights)?.f_reshape([outputs, inputs])
 }

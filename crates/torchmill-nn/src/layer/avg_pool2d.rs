@@ -6,6 +6,7 @@ use torchmill::Error;
 
 use super::arguments::{Pair, padding, positive_pair, yes};
 use super::{Arguments, Builder, Layer, LayerError, Mode};
+use crate::onnx::{Attribute, Graph, Value};
 
 /// torch.nn.AvgPool2d: `[N, C, H, W]` to `[N, C, H', W']`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -46,5 +47,30 @@ impl Layer for AvgPool2d {
             self.count_include_pad,
             self.divisor_override,
         )?)
+    }
+
+    fn export(&self, graph: &mut Graph, x: &Value) -> Result<String, LayerError> {
+        let kernel = self.kernel_size.get();
+        let stride = self.stride.unwrap_or(self.kernel_size).get();
+        let [top, left] = self.padding.get();
+        if self.divisor_override.is_some() && self.ceil_mode {
+            return Err(Error::failed(
+                "ONNX has no AveragePool with divisor_override and ceil_mode",
+            )
+            .into());
+        }
+        // With a divisor of its own, the mean is made a sum again.
+        let includes_padding = self.count_include_pad || self.divisor_override.is_some();
+        let attributes = [
+            ("kernel_shape", Attribute::Ints(&kernel)),
+            ("strides", Attribute::Ints(&stride)),
+            ("pads", Attribute::Ints(&[top, left, top, left])),
+            ("ceil_mode", Attribute::Int(i64::from(self.ceil_mode))),
+            ("count_include_pad", Attribute::Int(i64::from(includes_padding))),
+        ];
+        let means = graph.op("AveragePool", &[&x.name], &attributes);
+        let Some(divisor) = self.divisor_override else { return Ok(means) };
+        let factor = graph.number((kernel[0] * kernel[1]) as f64 / divisor as f64);
+        Ok(graph.op("Mul", &[&means, &factor], &[]))
     }
 }

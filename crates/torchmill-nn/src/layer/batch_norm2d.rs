@@ -4,9 +4,11 @@ use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
 use torchmill::Error;
 
+use super::builder::FLOAT;
 use super::arguments::{agreed, epsilon, yes};
 use super::{Arguments, Builder, Fused, Layer, LayerError, Mode};
 use crate::kernel::batch_norm::{Parameters, batch_norm};
+use crate::onnx::{Attribute, Graph, Value};
 
 /// torch.nn.BatchNorm2d over the channels of `[N, C, H, W]`, a shape that the output has
 /// too.
@@ -86,6 +88,26 @@ impl Layer for BatchNorm2dLayer {
         self.forward_fused(x, Fused::default(), mode)
     }
 
+    fn export(&self, graph: &mut Graph, x: &Value) -> Result<String, LayerError> {
+        let channels = [x.shape()[1]];
+        let ones = Tensor::f_ones(channels, FLOAT)?;
+        let zeros = Tensor::f_zeros(channels, FLOAT)?;
+        let [weight, bias] = match &self.affine {
+            Some([weight, bias]) => [weight, bias],
+            None => [&ones, &zeros],
+        };
+        let Some(running) = &self.running else {
+            return self.export_by_batch(graph, x, weight, bias);
+        };
+        let weight = graph.tensor(weight)?;
+        let bias = graph.tensor(bias)?;
+        let mean = graph.tensor(&running.mean)?;
+        let var = graph.tensor(&running.var)?;
+        let inputs = [x.name.as_str(), &weight, &bias, &mean, &var];
+        let eps = [("epsilon", Attribute::Float(self.eps))];
+        Ok(graph.op("BatchNormalization", &inputs, &eps))
+    }
+
     fn fuses_relu(&self) -> bool {
         true
     }
@@ -135,6 +157,29 @@ impl Layer for BatchNorm2dLayer {
 }
 
 impl BatchNorm2dLayer {
+    /// With the mean and the variance of the images that go in.
+    fn export_by_batch(
+        &self,
+        graph: &mut Graph,
+        x: &Value,
+        weight: &Tensor,
+        bias: &Tensor,
+    ) -> Result<String, LayerError> {
+        let axes = graph.ints(&[0, 2, 3]);
+        let mean = graph.op("ReduceMean", &[&x.name, &axes], &[]);
+        let centred = graph.op("Sub", &[&x.name, &mean], &[]);
+        let squares = graph.op("Mul", &[&centred, &centred], &[]);
+        let var = graph.op("ReduceMean", &[&squares, &axes], &[]);
+        let eps = graph.number(self.eps);
+        let var = graph.op("Add", &[&var, &eps], &[]);
+        let deviation = graph.op("Sqrt", &[&var], &[]);
+        let y = graph.op("Div", &[&centred, &deviation], &[]);
+        let weight = graph.tensor(&weight.f_reshape([-1, 1, 1])?)?;
+        let bias = graph.tensor(&bias.f_reshape([-1, 1, 1])?)?;
+        let y = graph.op("Mul", &[&y, &weight], &[]);
+        Ok(graph.op("Add", &[&y, &bias], &[]))
+    }
+
     /// `None` where our kernel does not do it.
     fn by_our_kernel(
         &self,

@@ -27,7 +27,8 @@ const MOST_LAYERS: usize = 10_000;
 /// More numbers than any tensor has (8 GiB of float32).
 const MOST_NUMBERS: i64 = 1 << 31;
 
-const FLOAT: (Kind, Device) = (Kind::Float, Device::Cpu);
+/// Float32 on the CPU.
+pub(super) const FLOAT: (Kind, Device) = (Kind::Float, Device::Cpu);
 
 /// A network under construction, as a layer sees it that is being built.
 pub(crate) struct Builder<'a> {

@@ -8,6 +8,7 @@ use torchmill::{Error, Result};
 use super::arguments::{Pair, agreed, padding, positive, positive_pair, yes};
 use super::{Arguments, Builder, Layer, LayerError, Mode};
 use crate::kernel::conv2d::conv2d;
+use crate::onnx::{Attribute, Graph, Value};
 
 /// torch.nn.Conv2d: `[N, in_channels, H, W]` to `[N, out_channels, H', W']`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -207,6 +208,35 @@ impl Layer for Conv2dLayer {
         let bias = mode.cast_option(self.bias.as_ref())?;
         let Self { stride, dilation, groups, .. } = *self;
         Ok(conv2d(x, &weight, bias.as_ref(), stride, padding, dilation, groups)?)
+    }
+
+    fn export(&self, graph: &mut Graph, x: &Value) -> Result<String, LayerError> {
+        let mut images = x.name.clone();
+        let mut pads = [0; 4];
+        match &self.padding {
+            ExplicitPadding::Inside([top, left]) => pads = [*top, *left, *top, *left],
+            ExplicitPadding::Before { sides: [left, right, top, bottom], mode } => {
+                let mode = match *mode {
+                    "replicate" => "edge",
+                    "circular" => "wrap",
+                    same => same,
+                };
+                let sides = graph.ints(&[0, 0, *top, *left, 0, 0, *bottom, *right]);
+                let mode = [("mode", Attribute::Text(mode))];
+                images = graph.op("Pad", &[&images, &sides], &mode);
+            }
+        }
+        let weight = graph.tensor(&self.weight)?;
+        let bias = self.bias.as_ref().map(|bias| graph.tensor(bias)).transpose()?;
+        let mut inputs = vec![images.as_str(), weight.as_str()];
+        inputs.extend(bias.as_deref());
+        let attributes = [
+            ("strides", Attribute::Ints(&self.stride)),
+            ("pads", Attribute::Ints(&pads)),
+            ("dilations", Attribute::Ints(&self.dilation)),
+            ("group", Attribute::Int(self.groups)),
+        ];
+        Ok(graph.op("Conv", &inputs, &attributes))
     }
 
     fn multiply_adds(&self, _input: &[i64], output: &[i64]) -> u64 {

@@ -7,6 +7,7 @@ use torchmill::Error;
 
 use super::arguments::Inplace;
 use super::{Arguments, Builder, Layer, LayerError, Mode};
+use crate::onnx::{Graph, Value};
 
 /// torch.nn.Dropout: in training, each number is zeroed with probability `p` and divided
 /// by `1 - p` otherwise. Any shape, which the output has too.
@@ -40,5 +41,10 @@ impl Arguments for Dropout {
 impl Layer for Dropout {
     fn forward(&self, x: &Tensor, mode: Mode) -> Result<Tensor, LayerError> {
         Ok(x.f_dropout(self.p, mode.training)?)
+    }
+
+    fn export(&self, _graph: &mut Graph, x: &Value) -> Result<String, LayerError> {
+        // It does nothing in evaluation.
+        Ok(x.name.clone())
     }
 }

@@ -6,6 +6,7 @@ use tch::Tensor;
 use super::arguments::not_the_batch;
 use super::{Arguments, Builder, Layer, LayerError, Mode};
 use crate::outputs::Outputs;
+use crate::onnx::{Graph, Value};
 
 /// torch.nn.Flatten: `[N, C, H, W]` to `[N, C * H * W]`, by default.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -39,5 +40,13 @@ impl Arguments for Flatten {
 impl Layer for Flatten {
     fn forward(&self, x: &Tensor, _mode: Mode) -> Result<Tensor, LayerError> {
         Ok(x.f_flatten(self.start_dim, self.end_dim)?)
+    }
+
+    fn export(&self, graph: &mut Graph, x: &Value) -> Result<String, LayerError> {
+        let flat = x.example.f_flatten(self.start_dim, self.end_dim)?;
+        let mut shape = flat.size();
+        // As many images as go in.
+        shape[0] = 0;
+        Ok(graph.reshape(&x.name, &shape))
     }
 }

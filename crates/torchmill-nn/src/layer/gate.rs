@@ -6,7 +6,8 @@ use tch::Tensor;
 use torchmill::Error;
 
 use super::{Arguments, Builder, CheckedLayers, Layer, LayerError, Mode};
-use super::{NamedLayer, forward_all};
+use super::{NamedLayer, export_all, forward_all};
+use crate::onnx::{Graph, Value};
 
 /// `x * layers(x)`, in the shape of `x`. Parameters are called as a Sequential's.
 #[derive(Serialize, Deserialize)]
@@ -36,6 +37,11 @@ struct GateLayer {
 impl Layer for GateLayer {
     fn forward(&self, x: &Tensor, mode: Mode) -> Result<Tensor, LayerError> {
         Ok(x.f_mul(&forward_all(&self.layers, x, mode)?)?)
+    }
+
+    fn export(&self, graph: &mut Graph, x: &Value) -> Result<String, LayerError> {
+        let factors = export_all(&self.layers, graph, x)?;
+        Ok(graph.op("Mul", &[&x.name, &factors], &[]))
     }
 
     fn has_layers(&self) -> bool {

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
 use super::{Arguments, Builder, Layer, LayerError, Mode};
+use crate::onnx::{Attribute, Graph, Value};
 
 /// torch.nn.GELU. Any shape, which the output has too.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -25,6 +26,16 @@ enum Approximate {
     Tanh,
 }
 
+impl Approximate {
+    /// PyTorch's and ONNX's name.
+    fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Tanh => "tanh",
+        }
+    }
+}
+
 impl Arguments for GELU {
     fn build(&self, _builder: &mut Builder) -> Result<Box<dyn Layer>, LayerError> {
         Ok(Box::new(self.clone()))
@@ -37,10 +48,11 @@ impl Arguments for GELU {
 
 impl Layer for GELU {
     fn forward(&self, x: &Tensor, _mode: Mode) -> Result<Tensor, LayerError> {
-        let approximate = match self.approximate {
-            Approximate::None => "none",
-            Approximate::Tanh => "tanh",
-        };
-        Ok(x.f_gelu(approximate)?)
+        Ok(x.f_gelu(self.approximate.name())?)
+    }
+
+    fn export(&self, graph: &mut Graph, x: &Value) -> Result<String, LayerError> {
+        let approximate = Attribute::Text(self.approximate.name());
+        Ok(graph.op("Gelu", &[&x.name], &[("approximate", approximate)]))
     }
 }

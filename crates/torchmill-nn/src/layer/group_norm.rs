@@ -4,8 +4,10 @@ use serde::{Deserialize, Serialize};
 use tch::Tensor;
 use torchmill::Error;
 
+use super::builder::FLOAT;
 use super::arguments::{agreed, epsilon, yes};
 use super::{Arguments, Builder, Layer, LayerError, Mode};
+use crate::onnx::{Attribute, Graph, Value};
 
 /// torch.nn.GroupNorm over groups of the channels of `[N, C, H, W]`, a shape that the
 /// output has too.
@@ -57,5 +59,23 @@ impl Layer for GroupNormLayer {
             false => x.shallow_clone(),
         };
         Ok(x.f_group_norm(self.groups, weight, bias, self.eps, true)?)
+    }
+
+    fn export(&self, graph: &mut Graph, x: &Value) -> Result<String, LayerError> {
+        // An image for each group: ONNX's own GroupNormalization came late and changed.
+        let mut shape = x.shape();
+        shape[0] = 0;
+        let grouped = graph.reshape(&x.name, &[0, self.groups, -1]);
+        let ones = graph.tensor(&Tensor::f_ones([self.groups], FLOAT)?)?;
+        let zeros = graph.tensor(&Tensor::f_zeros([self.groups], FLOAT)?)?;
+        let eps = [("epsilon", Attribute::Float(self.eps))];
+        let normalised =
+            graph.op("InstanceNormalization", &[&grouped, &ones, &zeros], &eps);
+        let y = graph.reshape(&normalised, &shape);
+        let Some([weight, bias]) = &self.affine else { return Ok(y) };
+        let weight = graph.tensor(&weight.f_reshape([-1, 1, 1])?)?;
+        let bias = graph.tensor(&bias.f_reshape([-1, 1, 1])?)?;
+        let scaled = graph.op("Mul", &[&y, &weight], &[]);
+        Ok(graph.op("Add", &[&scaled, &bias], &[]))
     }
 }

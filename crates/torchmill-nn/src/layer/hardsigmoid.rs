@@ -5,8 +5,9 @@ use tch::Tensor;
 
 use super::arguments::Inplace;
 use super::{Arguments, Builder, Layer, LayerError, Mode};
+use crate::onnx::{Attribute, Graph, Value};
 
-/// Torch.nn.Hardsigmoid: `relu6(x + 3) / 6`. Any shape, which the output has too.
+/// torch.nn.Hardsigmoid: `relu6(x + 3) / 6`. Any shape, which the output has too.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Hardsigmoid {
@@ -27,5 +28,11 @@ impl Arguments for Hardsigmoid {
 impl Layer for Hardsigmoid {
     fn forward(&self, x: &Tensor, _mode: Mode) -> Result<Tensor, LayerError> {
         Ok(x.f_hardsigmoid()?)
+    }
+
+    fn export(&self, graph: &mut Graph, x: &Value) -> Result<String, LayerError> {
+        let attributes =
+            [("alpha", Attribute::Float(1.0 / 6.0)), ("beta", Attribute::Float(0.5))];
+        Ok(graph.op("HardSigmoid", &[&x.name], &attributes))
     }
 }

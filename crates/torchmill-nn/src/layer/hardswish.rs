@@ -5,8 +5,9 @@ use tch::Tensor;
 
 use super::arguments::Inplace;
 use super::{Arguments, Builder, Layer, LayerError, Mode};
+use crate::onnx::{Graph, Value};
 
-/// Torch.nn.Hardswish: `x * relu6(x + 3) / 6`. Any shape, which the output has too.
+/// torch.nn.Hardswish: `x * relu6(x + 3) / 6`. Any shape, which the output has too.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Hardswish {
@@ -27,5 +28,9 @@ impl Arguments for Hardswish {
 impl Layer for Hardswish {
     fn forward(&self, x: &Tensor, _mode: Mode) -> Result<Tensor, LayerError> {
         Ok(x.f_hardswish()?)
+    }
+
+    fn export(&self, graph: &mut Graph, x: &Value) -> Result<String, LayerError> {
+        Ok(graph.op("HardSwish", &[&x.name], &[]))
     }
 }

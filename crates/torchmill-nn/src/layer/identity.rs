@@ -5,8 +5,9 @@ use tch::Tensor;
 
 use super::{Arguments, Builder, Layer, LayerError, Mode};
 use crate::outputs::Outputs;
+use crate::onnx::{Graph, Value};
 
-/// Torch.nn.Identity: the input as it is. Any shape, which the output has too.
+/// torch.nn.Identity: the input as it is. Any shape, which the output has too.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Identity {}
@@ -28,5 +29,9 @@ impl Arguments for Identity {
 impl Layer for Identity {
     fn forward(&self, x: &Tensor, _mode: Mode) -> Result<Tensor, LayerError> {
         Ok(x.shallow_clone())
+    }
+
+    fn export(&self, _graph: &mut Graph, x: &Value) -> Result<String, LayerError> {
+        Ok(x.name.clone())
     }
 }

@@ -4,8 +4,10 @@ use serde::{Deserialize, Serialize};
 use tch::Tensor;
 use torchmill::Error;
 
+use super::builder::FLOAT;
 use super::arguments::{epsilon, yes};
 use super::{Arguments, Builder, Layer, LayerError, Mode};
+use crate::onnx::{Attribute, Graph, Value};
 
 /// torch.nn.LayerNorm over the last dimensions, `normalized_shape`. The output has the
 /// input's shape.
@@ -73,5 +75,20 @@ impl Layer for LayerNormLayer {
         let weight = mode.cast_option(self.weight.as_ref())?;
         let bias = mode.cast_option(self.bias.as_ref())?;
         Ok(x.f_layer_norm(&self.shape, weight, bias, self.eps, true)?)
+    }
+
+    fn export(&self, graph: &mut Graph, x: &Value) -> Result<String, LayerError> {
+        let weight = match &self.weight {
+            Some(weight) => graph.tensor(weight)?,
+            None => graph.tensor(&Tensor::f_ones(&self.shape, FLOAT)?)?,
+        };
+        let bias = self.bias.as_ref().map(|bias| graph.tensor(bias)).transpose()?;
+        let mut inputs = vec![x.name.as_str(), weight.as_str()];
+        inputs.extend(bias.as_deref());
+        let attributes = [
+            ("axis", Attribute::Int(-(self.shape.len() as i64))),
+            ("epsilon", Attribute::Float(self.eps)),
+        ];
+        Ok(graph.op("LayerNormalization", &inputs, &attributes))
     }
 }

@@ -5,6 +5,7 @@ use tch::Tensor;
 
 use super::arguments::{agreed, epsilon};
 use super::{Arguments, Builder, Layer, LayerError, Mode};
+use crate::onnx::{Attribute, Graph, Value};
 
 /// LayerNorm over the channels of `[N, C, H, W]`, a shape that the output has too.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -39,5 +40,15 @@ impl Layer for LayerNorm2dLayer {
         let x = x.f_permute([0, 2, 3, 1])?;
         let x = x.f_layer_norm(&channels, Some(weight), Some(bias), self.eps, true)?;
         Ok(x.f_permute([0, 3, 1, 2])?)
+    }
+
+    fn export(&self, graph: &mut Graph, x: &Value) -> Result<String, LayerError> {
+        let pixels = graph.transpose(&x.name, &[0, 2, 3, 1]);
+        let weight = graph.tensor(&self.weight)?;
+        let bias = graph.tensor(&self.bias)?;
+        let attributes =
+            [("axis", Attribute::Int(-1)), ("epsilon", Attribute::Float(self.eps))];
+        let y = graph.op("LayerNormalization", &[&pixels, &weight, &bias], &attributes);
+        Ok(graph.transpose(&y, &[0, 3, 1, 2]))
     }
 }

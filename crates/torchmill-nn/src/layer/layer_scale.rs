@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
 use super::{Arguments, Builder, Layer, LayerError, Mode};
+use crate::onnx::{Graph, Value};
 
 /// `[N, C, H, W]` times a factor for each channel that starts at `init`. The parameter
 /// is called as the layer itself.
@@ -30,5 +31,10 @@ struct LayerScaleLayer {
 impl Layer for LayerScaleLayer {
     fn forward(&self, x: &Tensor, mode: Mode) -> Result<Tensor, LayerError> {
         Ok(x.f_mul(&mode.cast(&self.factors)?)?)
+    }
+
+    fn export(&self, graph: &mut Graph, x: &Value) -> Result<String, LayerError> {
+        let factors = graph.tensor(&self.factors)?;
+        Ok(graph.op("Mul", &[&x.name, &factors], &[]))
     }
 }

@@ -6,6 +6,7 @@ use tch::Tensor;
 use super::arguments::Inplace;
 use super::{Arguments, Builder, Layer, LayerError, Mode};
 use crate::tensor::number;
+use crate::onnx::{Attribute, Graph, Value};
 
 /// torch.nn.LeakyReLU. Any shape, which the output has too.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -36,5 +37,10 @@ impl Layer for LeakyReLU {
         // tch's leaky_relu does not take the slope.
         let below = x.f_mul(&number(self.negative_slope))?;
         Ok(x.f_where_self(&x.f_gt(0)?, &below)?)
+    }
+
+    fn export(&self, graph: &mut Graph, x: &Value) -> Result<String, LayerError> {
+        let alpha = [("alpha", Attribute::Float(self.negative_slope))];
+        Ok(graph.op("LeakyRelu", &[&x.name], &alpha))
     }
 }

@@ -6,6 +6,7 @@ use torchmill::Error;
 
 use super::arguments::{agreed, positive, yes};
 use super::{Arguments, Builder, Layer, LayerError, Mode};
+use crate::onnx::{Graph, Value};
 
 /// torch.nn.Linear: `[N, ..., in_features]` to `[N, ..., out_features]`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -50,6 +51,10 @@ impl Layer for LinearLayer {
         let weight = mode.cast(&self.weight)?;
         let bias = mode.cast_option(self.bias.as_ref())?;
         Ok(x.f_linear(&weight, bias)?)
+    }
+
+    fn export(&self, graph: &mut Graph, x: &Value) -> Result<String, LayerError> {
+        Ok(graph.linear(&x.name, &self.weight, self.bias.as_ref())?)
     }
 
     fn multiply_adds(&self, _input: &[i64], output: &[i64]) -> u64 {

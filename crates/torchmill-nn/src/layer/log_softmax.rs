@@ -6,6 +6,7 @@ use tch::{Kind, Tensor};
 use super::arguments::not_the_batch;
 use super::{Arguments, Builder, Layer, LayerError, Mode};
 use crate::outputs::Outputs;
+use crate::onnx::{Attribute, Graph, Value};
 
 /// torch.nn.LogSoftmax over dimension `dim`. Any shape, which the output has too.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -32,5 +33,9 @@ impl Arguments for LogSoftmax {
 impl Layer for LogSoftmax {
     fn forward(&self, x: &Tensor, _mode: Mode) -> Result<Tensor, LayerError> {
         Ok(x.f_log_softmax(self.dim, None::<Kind>)?)
+    }
+
+    fn export(&self, graph: &mut Graph, x: &Value) -> Result<String, LayerError> {
+        Ok(graph.op("LogSoftmax", &[&x.name], &[("axis", Attribute::Int(self.dim))]))
     }
 }

@@ -9,6 +9,7 @@ use torchmill::Error;
 use super::arguments::{Pair, padding, positive_pair};
 use super::{Arguments, Builder, Layer, LayerError, Mode};
 use crate::kernel::max_pool::max_pool2d;
+use crate::onnx::{Attribute, Graph, Value};
 
 /// torch.nn.MaxPool2d: `[N, C, H, W]` to `[N, C, H', W']`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -55,5 +56,20 @@ impl Layer for MaxPool2d {
             return Ok(pooled);
         }
         Ok(x.f_max_pool2d(kernel_size, stride, padding, dilation, self.ceil_mode)?)
+    }
+
+    fn export(&self, graph: &mut Graph, x: &Value) -> Result<String, LayerError> {
+        let kernel = self.kernel_size.get();
+        let stride = self.stride.unwrap_or(self.kernel_size).get();
+        let [top, left] = self.padding.get();
+        let dilation = self.dilation.get();
+        let attributes = [
+            ("kernel_shape", Attribute::Ints(&kernel)),
+            ("strides", Attribute::Ints(&stride)),
+            ("pads", Attribute::Ints(&[top, left, top, left])),
+            ("dilations", Attribute::Ints(&dilation)),
+            ("ceil_mode", Attribute::Int(i64::from(self.ceil_mode))),
+        ];
+        Ok(graph.op("MaxPool", &[&x.name], &attributes))
     }
 }

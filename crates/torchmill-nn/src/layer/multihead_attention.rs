@@ -8,6 +8,7 @@ use torchmill::recipe::Init;
 
 use super::arguments::agreed;
 use super::{Arguments, Builder, Layer, LayerError, Mode};
+use crate::onnx::{Attribute, Graph, Value};
 
 /// torch.nn.MultiheadAttention with `batch_first=True`, of `[N, T, E]` with itself. The
 /// output has the input's shape.
@@ -81,6 +82,31 @@ impl Layer for AttentionLayer {
         )?;
         let mixed = mixed.f_transpose(1, 2)?.f_reshape([-1, tokens, size])?;
         Ok(mixed.f_linear(&mode.cast(&self.out)?, Some(mode.cast(&self.out_bias)?))?)
+    }
+
+    fn export(&self, graph: &mut Graph, x: &Value) -> Result<String, LayerError> {
+        let tokens = x.shape()[1];
+        let size = self.out.size()[0];
+        let width = size / self.heads;
+        let projected = graph.linear(&x.name, &self.weight, Some(&self.bias))?;
+        let by_head = graph.reshape(&projected, &[0, tokens, 3, self.heads, width]);
+        let by_head = graph.transpose(&by_head, &[2, 0, 3, 1, 4]);
+        let part = |graph: &mut Graph, index: i64| {
+            let index = graph.int(index);
+            graph.op("Gather", &[&by_head, &index], &[("axis", Attribute::Int(0))])
+        };
+        let queries = part(graph, 0);
+        let keys = part(graph, 1);
+        let values = part(graph, 2);
+        let keys = graph.transpose(&keys, &[0, 1, 3, 2]);
+        let products = graph.op("MatMul", &[&queries, &keys], &[]);
+        let scale = graph.number(1.0 / (width as f64).sqrt());
+        let scaled = graph.op("Mul", &[&products, &scale], &[]);
+        let weights = graph.op("Softmax", &[&scaled], &[("axis", Attribute::Int(-1))]);
+        let mixed = graph.op("MatMul", &[&weights, &values], &[]);
+        let mixed = graph.transpose(&mixed, &[0, 2, 1, 3]);
+        let mixed = graph.reshape(&mixed, &[0, tokens, size]);
+        Ok(graph.linear(&mixed, &self.out, Some(&self.out_bias))?)
     }
 
     fn multiply_adds(&self, input: &[i64], _output: &[i64]) -> u64 {

@@ -5,6 +5,7 @@ use tch::Tensor;
 use torchmill::Error;
 
 use super::{Arguments, Builder, Layer, LayerError, Mode};
+use crate::onnx::{Graph, Value};
 
 /// torchvision.ops.Permute: the dimensions in the order of `dims`, which begins with 0,
 /// the batch's.
@@ -26,5 +27,11 @@ impl Arguments for Permute {
 impl Layer for Permute {
     fn forward(&self, x: &Tensor, _mode: Mode) -> Result<Tensor, LayerError> {
         Ok(x.f_permute(&self.dims)?)
+    }
+
+    fn export(&self, graph: &mut Graph, x: &Value) -> Result<String, LayerError> {
+        let count = x.shape().len() as i64;
+        let order: Vec<i64> = self.dims.iter().map(|dim| dim.rem_euclid(count)).collect();
+        Ok(graph.transpose(&x.name, &order))
     }
 }

@@ -5,6 +5,7 @@ use tch::Tensor;
 use torchmill::recipe::Init;
 
 use super::{Arguments, Builder, Layer, LayerError, Mode};
+use crate::onnx::{Graph, Value};
 
 /// Adds a trained embedding, drawn from `normal_(std=0.02)`, to `[N, T, E]`. The
 /// parameter is called as the layer itself.
@@ -29,5 +30,10 @@ struct PositionEmbeddingLayer {
 impl Layer for PositionEmbeddingLayer {
     fn forward(&self, x: &Tensor, mode: Mode) -> Result<Tensor, LayerError> {
         Ok(x.f_add(&mode.cast(&self.embedding)?)?)
+    }
+
+    fn export(&self, graph: &mut Graph, x: &Value) -> Result<String, LayerError> {
+        let embedding = graph.tensor(&self.embedding)?;
+        Ok(graph.op("Add", &[&x.name, &embedding], &[]))
     }
 }

@@ -5,8 +5,9 @@ use tch::Tensor;
 
 use super::arguments::Inplace;
 use super::{Arguments, Builder, Layer, LayerError, Mode};
+use crate::onnx::{Graph, Value};
 
-/// Torch.nn.ReLU: `max(x, 0)`. Any shape, which the output has too.
+/// torch.nn.ReLU: `max(x, 0)`. Any shape, which the output has too.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ReLU {
@@ -27,6 +28,10 @@ impl Arguments for ReLU {
 impl Layer for ReLU {
     fn forward(&self, x: &Tensor, _mode: Mode) -> Result<Tensor, LayerError> {
         Ok(x.f_relu()?)
+    }
+
+    fn export(&self, graph: &mut Graph, x: &Value) -> Result<String, LayerError> {
+        Ok(graph.op("Relu", &[&x.name], &[]))
     }
 
     fn is_relu(&self) -> bool {

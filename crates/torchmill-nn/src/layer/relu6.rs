@@ -5,8 +5,9 @@ use tch::Tensor;
 
 use super::arguments::Inplace;
 use super::{Arguments, Builder, Layer, LayerError, Mode};
+use crate::onnx::{Graph, Value};
 
-/// Torch.nn.ReLU6: `min(max(x, 0), 6)`. Any shape, which the output has too.
+/// torch.nn.ReLU6: `min(max(x, 0), 6)`. Any shape, which the output has too.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ReLU6 {
@@ -27,5 +28,11 @@ impl Arguments for ReLU6 {
 impl Layer for ReLU6 {
     fn forward(&self, x: &Tensor, _mode: Mode) -> Result<Tensor, LayerError> {
         Ok(x.f_relu6()?)
+    }
+
+    fn export(&self, graph: &mut Graph, x: &Value) -> Result<String, LayerError> {
+        let least = graph.number(0.0);
+        let most = graph.number(6.0);
+        Ok(graph.op("Clip", &[&x.name, &least, &most], &[]))
     }
 }

@@ -6,7 +6,8 @@ use tch::Tensor;
 use torchmill::Error;
 
 use super::{Arguments, Builder, CheckedLayers, Fused, Layer, LayerError, Mode};
-use super::{NamedLayer, forward_all};
+use super::{NamedLayer, export_all, forward_all};
+use crate::onnx::{Graph, Value};
 
 /// `shortcut(x) + layers(x)`. The shortcut is the identity where it is left out.
 /// Parameters are called `INDEX.layers.0.weight` and `INDEX.shortcut.0.weight`, those of
@@ -55,6 +56,12 @@ impl ResidualLayer {
 impl Layer for ResidualLayer {
     fn forward(&self, x: &Tensor, mode: Mode) -> Result<Tensor, LayerError> {
         self.forward_fused(x, Fused::default(), mode)
+    }
+
+    fn export(&self, graph: &mut Graph, x: &Value) -> Result<String, LayerError> {
+        let y = export_all(&self.layers, graph, x)?;
+        let shortcut = export_all(&self.shortcut, graph, x)?;
+        Ok(graph.op("Add", &[&y, &shortcut], &[]))
     }
 
     fn has_layers(&self) -> bool {

@@ -6,6 +6,7 @@ use torchmill::Error;
 
 use super::{Arguments, Builder, Layer, LayerError, Mode};
 use crate::tensor::number;
+use crate::onnx::{Graph, Value};
 
 /// `factor * x`: after the last layer, it makes logits smaller or larger. Any shape,
 /// which the output has too.
@@ -31,5 +32,10 @@ impl Arguments for Scale {
 impl Layer for Scale {
     fn forward(&self, x: &Tensor, _mode: Mode) -> Result<Tensor, LayerError> {
         Ok(x.f_mul(&number(self.factor))?)
+    }
+
+    fn export(&self, graph: &mut Graph, x: &Value) -> Result<String, LayerError> {
+        let factor = graph.number(self.factor);
+        Ok(graph.op("Mul", &[&x.name, &factor], &[]))
     }
 }

@@ -5,6 +5,7 @@ use tch::Tensor;
 
 use super::arguments::not_the_batch;
 use super::{Arguments, Builder, Layer, LayerError, Mode};
+use crate::onnx::{Attribute, Graph, Value};
 
 /// `x.select(dim, index)`: one index of a dimension, which the output does not have.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -24,5 +25,10 @@ impl Arguments for Select {
 impl Layer for Select {
     fn forward(&self, x: &Tensor, _mode: Mode) -> Result<Tensor, LayerError> {
         Ok(x.f_select(self.dim, self.index)?)
+    }
+
+    fn export(&self, graph: &mut Graph, x: &Value) -> Result<String, LayerError> {
+        let index = graph.int(self.index);
+        Ok(graph.op("Gather", &[&x.name, &index], &[("axis", Attribute::Int(self.dim))]))
     }
 }

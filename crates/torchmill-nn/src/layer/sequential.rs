@@ -4,8 +4,9 @@ use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
 use super::{Arguments, Builder, Layer, LayerError, Mode};
-use super::{CheckedLayers, NamedLayer, forward_all};
+use super::{CheckedLayers, NamedLayer, export_all, forward_all};
 use crate::outputs::Outputs;
+use crate::onnx::{Graph, Value};
 
 /// Layers in a row, as one. Their parameters are called `INDEX.0.weight`.
 #[derive(Serialize, Deserialize)]
@@ -38,6 +39,10 @@ pub(super) struct SequentialLayer {
 impl Layer for SequentialLayer {
     fn forward(&self, x: &Tensor, mode: Mode) -> Result<Tensor, LayerError> {
         forward_all(&self.layers, x, mode)
+    }
+
+    fn export(&self, graph: &mut Graph, x: &Value) -> Result<String, LayerError> {
+        export_all(&self.layers, graph, x)
     }
 
     fn has_layers(&self) -> bool {

@@ -5,8 +5,9 @@ use tch::Tensor;
 
 use super::{Arguments, Builder, Layer, LayerError, Mode};
 use crate::outputs::Outputs;
+use crate::onnx::{Graph, Value};
 
-/// Torch.nn.Sigmoid: `1 / (1 + exp(-x))`. Any shape, which the output has too.
+/// torch.nn.Sigmoid: `1 / (1 + exp(-x))`. Any shape, which the output has too.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Sigmoid {}
@@ -28,5 +29,9 @@ impl Arguments for Sigmoid {
 impl Layer for Sigmoid {
     fn forward(&self, x: &Tensor, _mode: Mode) -> Result<Tensor, LayerError> {
         Ok(x.f_sigmoid()?)
+    }
+
+    fn export(&self, graph: &mut Graph, x: &Value) -> Result<String, LayerError> {
+        Ok(graph.op("Sigmoid", &[&x.name], &[]))
     }
 }

@@ -5,8 +5,9 @@ use tch::Tensor;
 
 use super::arguments::Inplace;
 use super::{Arguments, Builder, Layer, LayerError, Mode};
+use crate::onnx::{Graph, Value};
 
-/// Torch.nn.SiLU: `x * sigmoid(x)`. Any shape, which the output has too.
+/// torch.nn.SiLU: `x * sigmoid(x)`. Any shape, which the output has too.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SiLU {
@@ -27,5 +28,10 @@ impl Arguments for SiLU {
 impl Layer for SiLU {
     fn forward(&self, x: &Tensor, _mode: Mode) -> Result<Tensor, LayerError> {
         Ok(x.f_silu()?)
+    }
+
+    fn export(&self, graph: &mut Graph, x: &Value) -> Result<String, LayerError> {
+        let gate = graph.op("Sigmoid", &[&x.name], &[]);
+        Ok(graph.op("Mul", &[&x.name, &gate], &[]))
     }
 }

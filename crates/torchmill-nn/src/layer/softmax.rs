@@ -6,6 +6,7 @@ use tch::{Kind, Tensor};
 use super::arguments::not_the_batch;
 use super::{Arguments, Builder, Layer, LayerError, Mode};
 use crate::outputs::Outputs;
+use crate::onnx::{Attribute, Graph, Value};
 
 /// torch.nn.Softmax over dimension `dim`. Any shape, which the output has too.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -32,5 +33,9 @@ impl Arguments for Softmax {
 impl Layer for Softmax {
     fn forward(&self, x: &Tensor, _mode: Mode) -> Result<Tensor, LayerError> {
         Ok(x.f_softmax(self.dim, None::<Kind>)?)
+    }
+
+    fn export(&self, graph: &mut Graph, x: &Value) -> Result<String, LayerError> {
+        Ok(graph.op("Softmax", &[&x.name], &[("axis", Attribute::Int(self.dim))]))
     }
 }

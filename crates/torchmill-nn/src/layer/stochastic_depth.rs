@@ -6,6 +6,7 @@ use tch::Tensor;
 use torchmill::Error;
 
 use super::{Arguments, Builder, Layer, LayerError, Mode};
+use crate::onnx::{Graph, Value};
 
 /// torchvision.ops.StochasticDepth with `mode="row"`: in training, each image's whole
 /// input is zeroed with probability `p` and divided by `1 - p` otherwise. Any shape,
@@ -41,5 +42,10 @@ impl Layer for StochasticDepth {
         shape[0] = x.size()[0];
         let ones = x.f_new_ones(&shape, (x.kind(), x.device()))?;
         Ok(x.f_mul(&ones.f_dropout(self.p, true)?)?)
+    }
+
+    fn export(&self, _graph: &mut Graph, x: &Value) -> Result<String, LayerError> {
+        // It does nothing in evaluation.
+        Ok(x.name.clone())
     }
 }

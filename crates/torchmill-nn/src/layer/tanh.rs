@@ -4,8 +4,9 @@ use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
 use super::{Arguments, Builder, Layer, LayerError, Mode};
+use crate::onnx::{Graph, Value};
 
-/// Torch.nn.Tanh. Any shape, which the output has too.
+/// torch.nn.Tanh. Any shape, which the output has too.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Tanh {}
@@ -23,5 +24,9 @@ impl Arguments for Tanh {
 impl Layer for Tanh {
     fn forward(&self, x: &Tensor, _mode: Mode) -> Result<Tensor, LayerError> {
         Ok(x.f_tanh()?)
+    }
+
+    fn export(&self, graph: &mut Graph, x: &Value) -> Result<String, LayerError> {
+        Ok(graph.op("Tanh", &[&x.name], &[]))
     }
 }
