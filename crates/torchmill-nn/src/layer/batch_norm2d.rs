@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
 use torchmill::Error;
 
-use super::builder::FLOAT;
 use super::arguments::{agreed, epsilon, yes};
+use super::builder::FLOAT;
 use super::{Arguments, Builder, Fused, Layer, LayerError, Mode};
 use crate::kernel::batch_norm::{Parameters, batch_norm};
 use crate::onnx::{Attribute, Graph, Value};

@@ -5,8 +5,8 @@ use tch::Tensor;
 
 use super::arguments::not_the_batch;
 use super::{Arguments, Builder, Layer, LayerError, Mode};
-use crate::outputs::Outputs;
 use crate::onnx::{Graph, Value};
+use crate::outputs::Outputs;
 
 /// torch.nn.Flatten: `[N, C, H, W]` to `[N, C * H * W]`, by default.
 #[derive(Debug, Clone, Serialize, Deserialize)]

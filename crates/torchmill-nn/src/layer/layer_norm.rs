@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 use tch::Tensor;
 use torchmill::Error;
 
-use super::builder::FLOAT;
 use super::arguments::{epsilon, yes};
+use super::builder::FLOAT;
 use super::{Arguments, Builder, Layer, LayerError, Mode};
 use crate::onnx::{Attribute, Graph, Value};
 

@@ -5,8 +5,8 @@ use tch::Tensor;
 
 use super::arguments::Inplace;
 use super::{Arguments, Builder, Layer, LayerError, Mode};
-use crate::tensor::number;
 use crate::onnx::{Attribute, Graph, Value};
+use crate::tensor::number;
 
 /// torch.nn.LeakyReLU. Any shape, which the output has too.
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -5,8 +5,8 @@ use tch::{Kind, Tensor};
 
 use super::arguments::not_the_batch;
 use super::{Arguments, Builder, Layer, LayerError, Mode};
-use crate::outputs::Outputs;
 use crate::onnx::{Attribute, Graph, Value};
+use crate::outputs::Outputs;
 
 /// torch.nn.LogSoftmax over dimension `dim`. Any shape, which the output has too.
 #[derive(Debug, Clone, Serialize, Deserialize)]

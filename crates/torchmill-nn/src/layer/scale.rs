@@ -5,8 +5,8 @@ use tch::Tensor;
 use torchmill::Error;
 
 use super::{Arguments, Builder, Layer, LayerError, Mode};
-use crate::tensor::number;
 use crate::onnx::{Graph, Value};
+use crate::tensor::number;
 
 /// `factor * x`: after the last layer, it makes logits smaller or larger. Any shape,
 /// which the output has too.

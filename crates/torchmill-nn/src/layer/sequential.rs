@@ -5,8 +5,8 @@ use tch::Tensor;
 
 use super::{Arguments, Builder, Layer, LayerError, Mode};
 use super::{CheckedLayers, NamedLayer, export_all, forward_all};
-use crate::outputs::Outputs;
 use crate::onnx::{Graph, Value};
+use crate::outputs::Outputs;
 
 /// Layers in a row, as one. Their parameters are called `INDEX.0.weight`.
 #[derive(Serialize, Deserialize)]

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
 use super::{Arguments, Builder, Layer, LayerError, Mode};
-use crate::outputs::Outputs;
 use crate::onnx::{Graph, Value};
+use crate::outputs::Outputs;
 
 /// torch.nn.Sigmoid: `1 / (1 + exp(-x))`. Any shape, which the output has too.
 #[derive(Debug, Clone, Serialize, Deserialize)]
