@@ -182,9 +182,11 @@ fn names_do_not_steer_the_terminal() {
     let header = "wall_time,step,epoch,tag,value";
     let rows = format!("{header}\n1,1,1,loss{STEERING},2\n");
     let metrics = folder.write("metrics.csv", rows);
+    let logs = folder.join("logs");
+    ok(program("scalars").arg(&metrics).arg("--logdir").arg(&logs));
     check_escaped(&|| {
         let mut scalars = program("scalars");
-        scalars.arg(&metrics).arg("--dump");
+        scalars.arg("--dump").arg(&logs);
         scalars
     });
 }

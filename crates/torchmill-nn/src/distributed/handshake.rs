@@ -1,7 +1,7 @@
 //! How the processes of a start find each other at the store.
 //!
 //! torchrun's store outlives the processes that it restarts, so keys of an earlier start
-//! may still be there (https://github.com/pytorch/pytorch/issues/135712). So rank 0 makes
+//! may still be there (PyTorch issue 135712). So rank 0 makes
 //! up a name for this start and publishes it. Each other rank answers under that name with
 //! a token of its own, and takes the name for good once rank 0 has welcomed that token.
 
