@@ -13,6 +13,7 @@ RECIPE ?= article
 EPOCHS ?=
 SEED ?=
 PRECISION ?=
+PROCESSES ?= 1
 RUN ?=
 DEVICE ?= auto
 CHECKPOINT ?=
@@ -71,6 +72,7 @@ Variables, with their defaults:
   FROM        fetch from this archive, folder or URL instead of the usual sources
   RECIPE      the name of a recipe, or a TOML file: $(RECIPE)
   EPOCHS, SEED, PRECISION   those of the recipe, or of the run that is resumed
+  PROCESSES   how many processes train together on this machine: $(PROCESSES)
   RUN         the name of the run: RECIPE-DATASET
   DEVICE      auto, cpu, cuda or cuda:N: $(DEVICE)
   CHECKPOINT  the checkpoint to evaluate: the run's last
@@ -97,7 +99,7 @@ help:
 # --- The values of variables ------------------------------------------------------------
 # Values are text: `$$(...)` in them is not expanded, neither by make nor by a shell. A value
 # that cannot be passed on as it is stops make.
-SET_BY_USERS := DATASET FROM RECIPE EPOCHS SEED PRECISION RUN DEVICE CHECKPOINT FORMAT PORT \
+SET_BY_USERS := DATASET FROM RECIPE EPOCHS SEED PRECISION PROCESSES RUN DEVICE CHECKPOINT FORMAT PORT \
 	TORCH PREFIX DESTDIR DATA PYTHON BENCH_PYTHON FETCH_ARGS PREP_ARGS TRAIN_ARGS
 DATA_IS_DEFAULT := $(filter file,$(origin DATA))
 $(foreach name,$(SET_BY_USERS),$(eval override $(name) := $$(value $(name))))
@@ -124,7 +126,7 @@ NOT_IN_NAMES := $$ ' " ` \ ; & | < > ( ) [ ] { } * ? ! : % , = ~ $(HASH)
 check_name = $(if $(word 2,[$($1)]),$(error $1=$($1): a space cannot be in $1))$(strip \
 	$(foreach c,$(NOT_IN_NAMES),$(if $(findstring $c,$($1)),$(error $1=$($1): $c cannot be in $1))) \
 	$(if $(filter -%,$($1)),$(error $1=$($1): $1 cannot begin with -)))
-$(foreach name,DATASET RECIPE RUN EPOCHS SEED PRECISION,$(call check_name,$(name)))
+$(foreach name,DATASET RECIPE RUN EPOCHS SEED PRECISION PROCESSES,$(call check_name,$(name)))
 $(foreach name,DATASET RUN,$(if $(filter ..,$(subst /, ,$($(name)))), \
 	$(error $(name)=$($(name)): .. cannot be in $(name))))
 
@@ -285,6 +287,9 @@ check-run:
 	@$(if $(USES_RUN),$(if $(wildcard $(RUN_CONFIG)), \
 		scripts/settings check $(RUN_SETTINGS) $(ANOTHER_RUN) $(CHECKED_SETTINGS)))
 
+# Without Python and a launcher.
+TOGETHER = $(if $(filter-out 1,$(PROCESSES)),scripts/processes $(PROCESSES))
+
 DEVICE_WORD = $(or $(filter auto cpu cuda,$(DEVICE)),$(call quote,$(DEVICE)))
 # A run that is resumed has its own recipe.
 TRAIN_OPTIONS = $(if $(wildcard $(RUN_CONFIG)),--resume,--recipe $(RECIPE)) \
@@ -303,7 +308,7 @@ RUN_STATE = evaluate --compare $(RUN_DIR) --format csv | tail -n 1 | cut -d, -f4
 $(TRAINED): $(PREPPED) | check-run $(RELEASE)/.torch-programs
 	@# Before train begins, so that a run that is killed has its settings.
 	@$(if $(wildcard $(RUN_CONFIG)),,$(SAVE_NEW_RUN_SETTINGS))
-	@$(call run,train $(TRAIN_OPTIONS)) || \
+	@$(call run,$(TOGETHER) train $(TRAIN_OPTIONS)) || \
 		{ status=$$?; scripts/settings discard $(RUN_SETTINGS); exit $$status; }
 	@$(SAVE_RUN_SETTINGS)
 	@# With --max-time in TRAIN_ARGS, train may end before the run is done.

@@ -22,6 +22,7 @@ sys.path.insert(1, str(pathlib.Path(__file__).resolve().parent.parent / "bench")
 
 import article_training  # noqa: E402
 import checkpoints  # noqa: E402
+import distributed_training  # noqa: E402
 import initial_weights  # noqa: E402
 import layers  # noqa: E402
 import optimizers  # noqa: E402
@@ -31,6 +32,7 @@ from sandbox import Stopped, Sandbox  # noqa: E402
 COMPARISONS = {
     "initial weights": initial_weights.compare,
     "the article's training": article_training.compare,
+    "training on several processes": distributed_training.compare,
     "optimizers": optimizers.compare_optimizers,
     "schedules": optimizers.compare_schedules,
     "layers": layers.compare,

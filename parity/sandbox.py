@@ -9,6 +9,7 @@ import os
 import pathlib
 import shutil
 import subprocess
+import sys
 
 import numpy as np
 import torch
@@ -82,6 +83,19 @@ class Sandbox:
             raise Stopped(f"{' '.join(command)}: {done.stderr.strip()}")
         return done.stdout
 
+    def torchrun(self, size, command):
+        """Runs a command as `size` processes that torchrun starts, and returns what it printed."""
+        torchrun = [sys.executable, "-m", "torch.distributed.run", "--nnodes=1", f"--nproc-per-node={size}"]
+        torchrun += ["--rdzv-backend=c10d", "--rdzv-endpoint=127.0.0.1:0", "--local-addr=127.0.0.1"]
+        torchrun += [] if str(command[0]).endswith(".py") else ["--no-python"]
+        # Without `--`, torchrun takes the program's --run for an abbreviation of its own --run-path.
+        command = [str(part) for part in [*torchrun, "--", *command]]
+        environment = os.environ | {"OMP_NUM_THREADS": "1"}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True)
+        if done.returncode:
+            raise Stopped(f"{' '.join(command)}: {done.stderr.strip()[-2000:]}")
+        return done.stdout
+
     def made(self, name, make):
         """What make(path) makes in the run's own folder, the first time that it is asked for."""
         path = self.work / name
@@ -98,11 +112,15 @@ class Sandbox:
         folder = self.work / run
         shutil.rmtree(folder, ignore_errors=True)
         said = self.program("train", "--run", folder, "--device", "cpu", "--threads", 1, *arguments)
-        curves = {}
-        metrics = folder / "metrics.csv"
-        for row in csv.DictReader(open(metrics, newline="")) if metrics.exists() else []:
-            curves.setdefault(row["tag"], []).append(float(row["value"]))
-        return pathlib.Path(said.strip()), curves
+        return pathlib.Path(said.strip()), curves(folder)
+
+    def train_together(self, run, size, *arguments):
+        """The same with `size` processes."""
+        folder = self.work / run
+        shutil.rmtree(folder, ignore_errors=True)
+        command = [RELEASE / "train", "--run", folder, "--device", "cpu", "--threads", 1, "-q", *arguments]
+        said = self.torchrun(size, command)
+        return pathlib.Path(said.strip()), curves(folder)
 
     def probabilities(self, checkpoint, shards, *arguments):
         """What `evaluate` says of each test image: [N, classes]."""
@@ -120,6 +138,15 @@ class Sandbox:
         prefix = "t10k" if split == "test" else "train"
         images, labels = (idx(self.raw / f"{prefix}-{kind}-ubyte.gz") for kind in ("images-idx3", "labels-idx1"))
         return Pictures(images[:, None], labels.astype(np.int64))
+
+
+def curves(folder):
+    """What a run's metrics.csv says: {tag: values}."""
+    found = {}
+    metrics = folder / "metrics.csv"
+    for row in csv.DictReader(open(metrics, newline="")) if metrics.exists() else []:
+        found.setdefault(row["tag"], []).append(float(row["value"]))
+    return found
 
 
 def idx(path):

@@ -315,7 +315,7 @@ fn every_command_in_the_documents_works() {
 const PAGES: [(&str, &[&str]); 5] = [
     ("fetch-data", &["datasets.md"]),
     ("prep", &["datasets.md", "formats.md", "transforms.md"]),
-    ("train", &["training.md", "models.md", "recipes.md"]),
+    ("train", &["training.md", "models.md", "recipes.md", "distributed.md"]),
     ("evaluate", &["evaluate.md"]),
     ("scalars", &["scalars.md"]),
 ];

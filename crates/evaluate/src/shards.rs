@@ -87,6 +87,7 @@ fn run(
         &*network.loss,
         batch_size,
         arithmetic.kind,
+        None,
         |index, outputs| {
             bar.add(1);
             let label = set.label(index)? as usize;

@@ -1,12 +1,13 @@
 //! A network's loss and accuracy on a data set, the article's way.
 
-use tch::{Kind, Reduction, TchError, Tensor, no_grad};
-use torchmill::Result;
+use tch::{Device, Kind, Reduction, TchError, Tensor, no_grad};
 use torchmill::metric::{EvaluatedImage, METRICS, Metric};
 use torchmill::parallel::{self, Stop};
+use torchmill::{Error, ErrorKind, Result};
 
 pub use torchmill::metric::argmax;
 
+use crate::distributed::Group;
 use crate::loader::{Batch, BatchOptions, Dataset};
 use crate::loss::{self, Loss};
 use crate::model::{Mode, Model};
@@ -65,6 +66,9 @@ impl Evaluation {
 /// `batch_size`. `each` sees every image's index and its
 /// logits, in order.
 ///
+/// Where there is a `group`, its processes share the images out, and each then gets what
+/// the others have computed. All of them find what one process would.
+///
 /// Each of libtorch's threads makes and computes chunks of its own: threads that share a
 /// chunk wait for each other after every layer, and for the one that makes the next
 /// chunk.
@@ -74,6 +78,7 @@ pub fn evaluate(
     loss: &dyn Loss,
     batch_size: usize,
     kind: Kind,
+    group: Option<&Group>,
     mut each: impl FnMut(usize, &[f32]) -> Result<()>,
 ) -> Result<Evaluation> {
     let device = model.device();
@@ -87,6 +92,10 @@ pub fn evaluate(
         // Many threads share the memory.
         (threads, chunk.min(64).min((512 / threads).max(8)))
     };
+    let chunk = match group {
+        Some(group) => smallest(chunk, group)?,
+        None => chunk,
+    };
     let epoch = Epoch::sequential(dataset.len(), chunk);
     let options = BatchOptions { kind, device, seed: 0, epoch: 0 };
     let mut tally = Tally::new(loss, batch_size);
@@ -98,18 +107,136 @@ pub fn evaluate(
         let outputs = Outputs::of(model, &batch, loss, kind);
         outputs.map_err(|e| e.within("the evaluation"))
     };
-    let _single = SingleThreads::start();
-    parallel::in_order(threads, epoch.batches(), compute, |outputs| {
+    let mut add = |outputs: Outputs| {
         let before = tally.count();
-        outputs
-            .logits
-            .iter()
-            .enumerate()
-            .try_for_each(|(i, row)| each(before + i, row))?;
+        for (i, row) in outputs.logits.iter().enumerate() {
+            each(before + i, row)?;
+        }
         tally.push(outputs);
         Ok(())
-    })?;
+    };
+    let _single = SingleThreads::start();
+    match group {
+        None => parallel::in_order(threads, epoch.batches(), compute, add)?,
+        Some(group) => {
+            let own = compute_share(threads, epoch.batches(), compute, group)?;
+            let classes = dataset.set().meta().classes.len();
+            let exchange = Exchange { group, dataset, epoch: &epoch, chunk, classes };
+            exchange.for_each(&own, &mut add)?;
+        }
+    }
     Ok(tally.finish())
+}
+
+/// The smallest of the processes' numbers.
+fn smallest(number: usize, group: &Group) -> Result<usize> {
+    let mut largest = Tensor::from_slice(&[-(number as i64)]);
+    group.all_reduce_max(&mut largest)?;
+    Ok(-largest.int64_value(&[0]) as usize)
+}
+
+/// Computes this process's share of the chunks: every `size`-th from `rank` on.
+fn compute_share(
+    threads: usize,
+    chunks: usize,
+    compute: impl Fn(usize, &Stop) -> Result<Outputs> + Sync,
+    group: &Group,
+) -> Result<Vec<Outputs>> {
+    let rank = group.rank() as usize;
+    let size = group.size() as usize;
+    let count = chunks.saturating_sub(rank).div_ceil(size);
+    let mut own = Vec::with_capacity(count);
+    let compute = |i: usize, stop: &Stop| compute(rank + i * size, stop);
+    let computed = parallel::in_order(threads, count, compute, |outputs| {
+        own.push(outputs);
+        Ok(())
+    });
+    // An interruption of one stops all. Another error ends this process, which the others
+    // notice by their connections.
+    let is_interrupted = match &computed {
+        Err(e) if e.kind() == ErrorKind::Interrupted => true,
+        Err(_) => return computed.map(|()| own),
+        Ok(()) => false,
+    };
+    let mut any = Tensor::from_slice(&[i64::from(is_interrupted)]);
+    group.all_reduce_max(&mut any)?;
+    if any.int64_value(&[0]) != 0 {
+        return Err(Error::interrupted("interrupted"));
+    }
+    Ok(own)
+}
+
+/// Gives each process what the others have computed.
+struct Exchange<'a> {
+    group: &'a Group,
+    dataset: &'a Dataset,
+    /// The chunks.
+    epoch: &'a Epoch,
+    /// The most images of a chunk.
+    chunk: usize,
+    classes: usize,
+}
+
+impl Exchange<'_> {
+    /// Calls `each` with the outputs of all chunks, in order. A round exchanges one chunk
+    /// of each process.
+    fn for_each(
+        &self,
+        own: &[Outputs],
+        each: &mut impl FnMut(Outputs) -> Result<()>,
+    ) -> Result<()> {
+        let size = self.group.size() as usize;
+        let chunks = self.epoch.batches();
+        for round in 0..chunks.div_ceil(size) {
+            let sent = self.pack(own.get(round));
+            for (rank, received) in self.group.all_gather(&sent)?.iter().enumerate() {
+                let chunk = round * size + rank;
+                if chunk < chunks {
+                    each(self.unpack(chunk, received)?)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The columns of a row: an image's logits, its loss and its weight.
+    fn columns(&self) -> usize {
+        self.classes + 2
+    }
+
+    /// A row for each image of a chunk; other rows are 0.
+    fn pack(&self, outputs: Option<&Outputs>) -> Tensor {
+        let mut values = vec![0.0_f32; self.chunk * self.columns()];
+        if let Some(outputs) = outputs {
+            let rows = values.chunks_exact_mut(self.columns());
+            for ((i, logits), row) in outputs.logits.iter().enumerate().zip(rows) {
+                row[..self.classes].copy_from_slice(logits);
+                row[self.classes] = outputs.losses[i];
+                row[self.classes + 1] = outputs.weights.get(i).copied().unwrap_or(1.0);
+            }
+        }
+        let shape = [self.chunk as i64, self.columns() as i64];
+        Tensor::from_slice(&values).reshape(shape)
+    }
+
+    fn unpack(&self, chunk: usize, rows: &Tensor) -> Result<Outputs> {
+        let images = self.epoch.batch(chunk);
+        let values =
+            f_floats(&rows.to_device(Device::Cpu)).map_err(|e| torch_error(&e))?;
+        let mut outputs = Outputs {
+            logits: Logits { classes: self.classes, values: Vec::new() },
+            labels: Vec::new(),
+            losses: Vec::new(),
+            weights: Vec::new(),
+        };
+        for (&image, row) in images.iter().zip(values.chunks_exact(self.columns())) {
+            outputs.labels.push(self.dataset.label(image)?);
+            outputs.logits.values.extend_from_slice(&row[..self.classes]);
+            outputs.losses.push(row[self.classes]);
+            outputs.weights.push(row[self.classes + 1]);
+        }
+        Ok(outputs)
+    }
 }
 
 /// While it lives, libtorch's operations do their work on the thread that calls them.

@@ -25,17 +25,17 @@ enum Mix {
 }
 
 /// Mixes a batch of images `[N, C, H, W]` and labels `[N]` (int64) as the recipe asks for
-/// at this step; of mixup and cutmix, either half of the time where both are given. The
-/// labels are then probabilities `[N, classes]` (float32).
+/// at this step of this process; of mixup and cutmix, either half of the time where both
+/// are given. The labels are then probabilities `[N, classes]` (float32).
 pub fn mix(
     train: &Train,
-    step: u64,
+    (step, rank): (u64, u32),
     images: &Tensor,
     labels: &Tensor,
     classes: i64,
 ) -> Result<(Tensor, Tensor)> {
-    // An epoch that no image's own transforms draw for.
-    let mut rng = rng(train.seed, u64::MAX, step);
+    // Epochs that no image's own transforms draw for.
+    let mut rng = rng(train.seed, u64::MAX - u64::from(rank), step);
     let Some(mix) = draw(train, images.size().as_slice(), &mut rng)? else {
         return Ok((images.shallow_clone(), labels.shallow_clone()));
     };
@@ -161,7 +161,7 @@ mod tests {
         assert!((70..130).contains(&ups), "{ups}");
         let none = Train::default();
         let (images, labels) = batch();
-        let (_, same) = mix(&none, 3, &images, &labels, 4).unwrap();
+        let (_, same) = mix(&none, (3, 0), &images, &labels, 4).unwrap();
         assert_eq!((same.kind(), same.device()), (Kind::Int64, Device::Cpu));
     }
 }

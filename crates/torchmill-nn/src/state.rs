@@ -77,15 +77,31 @@ pub struct BatchOrder {
     pub order: String,
 }
 
+/// How an order ends whose images several processes share.
+const SHARED: &str = ", shared by ";
+const PROCESSES: &str = " processes";
+
 impl BatchOrder {
-    /// As the recipe says.
-    pub fn of(train: &Train) -> Self {
+    /// As the recipe says, with this number of processes.
+    pub fn of(train: &Train, processes: u32) -> Self {
         let order = match (&train.sampler, train.overfit_batches, train.shuffle) {
             (_, Some(_), _) | (None, None, false) => "in their own order".to_owned(),
             (Some(sampler), None, _) => format!("drawn by {sampler:?}"),
             (None, None, true) => "in a random order".to_owned(),
         };
+        let order = if processes > 1 {
+            format!("{order}{SHARED}{processes}{PROCESSES}")
+        } else {
+            order
+        };
         Self { batch_size: train.batch_size as u64, order }
+    }
+
+    /// How many processes shared the images.
+    pub fn processes(&self) -> u32 {
+        let number = self.order.strip_suffix(PROCESSES);
+        let number = number.and_then(|text| text.rsplit_once(SHARED));
+        number.and_then(|(_, number)| number.parse().ok()).unwrap_or(1)
     }
 }
 

@@ -16,9 +16,8 @@ use crate::BUILT_WITH;
 
 /// Train an image classifier from shards and a recipe
 ///
-/// Writes a run folder: config.toml (the recipe as it was resolved), metrics.csv,
-/// run.jsonl (when, where and with what) and a checkpoint after each epoch. Prints the
-/// last checkpoint's path.
+/// Writes a run folder: config.toml (the resolved recipe), metrics.csv, run.jsonl
+/// (its starts and ends) and a checkpoint an epoch. Prints the last one's path.
 #[derive(Debug, Parser)]
 #[command(version = libtorch::version(BUILT_WITH), after_help = EXAMPLES)]
 pub struct Args {
@@ -67,13 +66,16 @@ pub struct Args {
     /// Stop in time, save, and say how to go on: 90s, 1h30m
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration, help_heading = "Machine")]
     pub max_time: Option<Duration>,
+    /// How long to wait for other processes
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = timeout, help_heading = "Machine")]
+    pub timeout: Duration,
     /// Times through the training images
     #[arg(short, long, value_name = "N", help_heading = RECIPE)]
     pub epochs: Option<u64>,
     /// Optimizer steps of the whole run, instead of epochs
     #[arg(long, value_name = "N", conflicts_with = "epochs", help_heading = RECIPE)]
     pub steps: Option<u64>,
-    /// Images in each step
+    /// Images in each step, of each process
     #[arg(short, long, value_name = "N", help_heading = RECIPE)]
     pub batch_size: Option<usize>,
     /// The learning rate
@@ -131,6 +133,15 @@ Examples:
   train --run runs/first --resume --epochs 20
   train --print-recipe article > mine.toml
   for i in 1 2 3; do train -d data/shards/cifar10 --seed $i --run runs/$i; done";
+
+/// `30s`.
+fn timeout(text: &str) -> std::result::Result<Duration, String> {
+    let timeout = humantime::parse_duration(text).map_err(|e| e.to_string())?;
+    if timeout.is_zero() {
+        return Err("give a time above 0, such as 30s".to_owned());
+    }
+    Ok(timeout)
+}
 
 /// `3x32x32`.
 fn shape(text: &str) -> std::result::Result<[usize; 3], String> {

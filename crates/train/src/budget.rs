@@ -31,11 +31,10 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// What the recipe asks for with this many training images, and the time that the
-    /// command line gives.
+    /// What the recipe asks for with this many images in an epoch of this process, and the
+    /// time that the command line gives.
     pub fn new(train: &Train, images: usize, max_time: Option<Duration>) -> Self {
-        let drawn = train.sampler.as_ref().map_or(images, |s| s.samples(images));
-        let mut batches = sampler::batches(drawn, train.batch_size, train.drop_last);
+        let mut batches = sampler::batches(images, train.batch_size, train.drop_last);
         for limit in [train.limit_train_batches, train.overfit_batches] {
             batches = batches.min(limit.unwrap_or(usize::MAX));
         }

@@ -8,6 +8,7 @@ use tch::Device;
 use torchmill::recipe::{Precision, Recipe, RunRecord};
 use torchmill::run::RunDir;
 use torchmill::{Error, Result, progress, recipe};
+use torchmill_nn::distributed::Processes;
 use torchmill_nn::{device, precision};
 
 use crate::args::Args;
@@ -29,24 +30,24 @@ pub struct Config {
 }
 
 /// Puts the configuration together. Nothing is written yet.
-pub fn resolve(args: &Args) -> Result<Config> {
+pub fn resolve(args: &Args, processes: &Processes) -> Result<Config> {
     let named = args.resume.as_deref().and_then(resume_point::named_run);
     let mut known = args.run.clone().or(named).map(RunDir::new);
     let inputs = input_files(args);
     // The lock comes before the look at what is there.
     if let Some(run_dir) = &mut known {
         run_dir.check_inputs(&inputs)?;
-        run_dir.lock()?;
+        lock(run_dir, processes)?;
     }
     let source = Source::of(args, known.as_ref())?;
     let (loaded, mut recipe) = source.load(args)?;
-    let device = prepare_device(args, &mut recipe)?;
+    let device = prepare_device(args, &mut recipe, processes)?;
     let mut run_dir = match known {
         Some(run_dir) => run_dir,
         None => RunDir::new(default_run_dir(&recipe)),
     };
     run_dir.check_inputs(&inputs)?;
-    run_dir.lock()?;
+    lock(&mut run_dir, processes)?;
     let continues = check_run_dir(args, &run_dir, &source)?;
     recipe.run = if continues || source.is_begun {
         loaded.run.clone()
@@ -68,6 +69,24 @@ fn input_files(args: &Args) -> Vec<PathBuf> {
     let mut files: Vec<PathBuf> = args.recipe.iter().map(PathBuf::from).collect();
     files.extend(args.init.clone());
     files
+}
+
+/// Locks the run's folder, as the process that writes it.
+fn lock(run_dir: &mut RunDir, processes: &Processes) -> Result<()> {
+    if processes.is_first() { run_dir.lock() } else { Ok(()) }
+}
+
+/// The command line of processes that torchrun has restarted: they go on with their run.
+pub fn restarted(mut args: Args) -> Result<Args> {
+    if args.resume.is_some() {
+        return Ok(args);
+    }
+    if args.run.is_none() {
+        let recipe = args.override_recipe(&recipe::load(args.recipe())?)?;
+        args.run = Some(default_run_dir(&recipe));
+    }
+    args.resume = Some(PathBuf::from(resume_point::LAST));
+    Ok(args)
 }
 
 /// Where the recipe and the first weights come from.
@@ -171,10 +190,14 @@ fn default_run_dir(recipe: &Recipe) -> PathBuf {
 }
 
 /// Finds the device, sets the number of threads and settles the precision.
-pub fn prepare_device(args: &Args, recipe: &mut Recipe) -> Result<Device> {
+pub fn prepare_device(
+    args: &Args,
+    recipe: &mut Recipe,
+    processes: &Processes,
+) -> Result<Device> {
     let asked = recipe.train.precision;
     precision::prepare(asked);
-    let device = device::resolve(args.device)?;
+    let device = own_gpu(device::resolve(args.device)?, processes);
     if let Some(threads) = args.threads {
         tch::set_num_threads(threads);
     }
@@ -184,6 +207,19 @@ pub fn prepare_device(args: &Args, recipe: &mut Recipe) -> Result<Device> {
         progress::note(format_args!("precision {reason}"));
     }
     Ok(device)
+}
+
+/// The GPU of this process: the processes on a machine take one each, from the first on.
+/// If the launcher shows each process only its own, they all are the first. A GPU other
+/// than the first that the command line names is for all.
+fn own_gpu(found: Device, processes: &Processes) -> Device {
+    match (found, processes.local_rank()) {
+        (Device::Cuda(0), Some(local_rank)) => {
+            let count = tch::Cuda::device_count().max(1) as usize;
+            Device::Cuda(local_rank as usize % count)
+        }
+        _ => found,
+    }
 }
 
 /// Refuses a folder that holds another run, and going on from an earlier checkpoint than

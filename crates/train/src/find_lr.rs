@@ -11,6 +11,7 @@ use std::path::Path;
 use torchmill::progress::{self, Progress, Unit};
 use torchmill::schedule::Position;
 use torchmill::{Error, Result, atomic, cli, interrupt, recipe};
+use torchmill_nn::distributed::Processes;
 use torchmill_nn::generator::Generator;
 use torchmill_nn::loader::{Batch, BatchOptions};
 use torchmill_nn::model::Model;
@@ -23,14 +24,14 @@ use crate::config::prepare_device;
 use crate::data::Data;
 use crate::initial_weights;
 use crate::trainer::describe;
-use crate::training_model::{Gradients, TrainingModel};
+use crate::training_model::TrainingModel;
 use curve::{Curve, STEPS};
 
 /// Runs the test and prints the curve with a suggestion. `file` gets a page with it.
 pub fn run(args: &Args, file: Option<&Path>) -> Result<()> {
     let recipe = args.override_recipe(&recipe::load(args.recipe())?)?;
     let mut recipe = torchmill_nn::recipe::resolve(&recipe)?;
-    let device = prepare_device(args, &mut recipe)?;
+    let device = prepare_device(args, &mut recipe, &Processes::single())?;
     let data = Data::open(&mut recipe, args.data.is_some())?
         .on(device, recipe.train.precision)?;
     // The test sets the learning rate itself, and evaluates nothing.
@@ -107,12 +108,7 @@ impl RangeTest {
         self.model.begin_step(at);
         self.model.set_lr(self.curve.next_lr());
         let batch = self.model.mix(batch, at)?;
-        let mut gradients = Gradients::default();
-        for part in self.model.split(&batch)? {
-            let outputs = self.model.forward(&part)?;
-            let loss = self.model.loss(&outputs, &part)?;
-            self.model.backward(&loss, &mut gradients)?;
-        }
+        let mut gradients = self.model.compute_gradients(&batch)?;
         if self.model.unscale(&mut gradients)? {
             self.model.clip(&mut gradients)?;
             self.model.step(&gradients)?;

@@ -4,6 +4,7 @@
 use tch::{Kind, TchError, Tensor};
 use torchmill::Result;
 use torchmill::time::now;
+use torchmill_nn::distributed::{Group, Processes};
 use torchmill_nn::tensor::floats;
 use torchmill_nn::torch_error;
 
@@ -39,14 +40,36 @@ impl LossLog {
         self.pending.push(Pending { step, wall_time: now(), loss, weight });
     }
 
-    /// Reads back the losses since the last time.
-    pub fn take(&mut self) -> Result<Vec<StepLoss>> {
+    /// Reads back the losses since the last time: the means of all processes' losses.
+    pub fn take(&mut self, processes: &Processes) -> Result<Vec<StepLoss>> {
         let pending = std::mem::take(&mut self.pending);
         if pending.is_empty() {
             return Ok(Vec::new());
         }
-        read_back(&pending).map_err(|e| torch_error(&e).within("reading the losses"))
+        let losses = read_back(&pending);
+        let mut losses =
+            losses.map_err(|e| torch_error(&e).within("reading the losses"))?;
+        if let Some(group) = processes.group() {
+            average(&mut losses, group)?;
+        }
+        Ok(losses)
     }
+}
+
+/// Puts the mean of all processes' losses in the place of each loss.
+fn average(losses: &mut [StepLoss], group: &Group) -> Result<()> {
+    let mut values = Vec::new();
+    for step in &*losses {
+        values.push(step.loss);
+        values.push(f64::from(u8::from(step.is_of_nothing)));
+    }
+    let mut sums = Tensor::from_slice(&values);
+    group.all_reduce_sum(&mut sums)?;
+    for (i, step) in (0..).zip(losses) {
+        step.loss = sums.double_value(&[2 * i]) / f64::from(group.size());
+        step.is_of_nothing = sums.double_value(&[2 * i + 1]) > 0.0;
+    }
+    Ok(())
 }
 
 fn read_back(pending: &[Pending]) -> Result<Vec<StepLoss>, TchError> {

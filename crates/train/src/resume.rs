@@ -6,7 +6,7 @@ use std::path::Path;
 
 use torchmill::recipe::Train;
 use torchmill::run::{RunDir, state_path};
-use torchmill::{Context, Error, Result};
+use torchmill::{Context, Error, Result, progress};
 use torchmill_nn::checkpoint;
 use torchmill_nn::model::Model;
 use torchmill_nn::state::{BatchOrder, SplitDigest, State};
@@ -18,6 +18,7 @@ pub fn load(
     model: &mut Model,
     splits: &[SplitDigest],
     train: &Train,
+    processes: u32,
 ) -> Result<State> {
     let state_path = state_path(path);
     if !state_path.exists() {
@@ -41,15 +42,16 @@ pub fn load(
         )));
     }
     check_splits(path, &state.splits, splits)?;
-    check_batches(path, &state, train)?;
+    check_batches(path, &state, &BatchOrder::of(train, processes))?;
+    say_processes(&state, processes);
     model.load_state_dict(&checkpoint.tensors).map_err(|e| e.within(path.display()))?;
     Ok(state)
 }
 
 /// Refuses to continue an epoch with other batches: they would leave out some of its
 /// images and take others twice.
-fn check_batches(path: &Path, state: &State, train: &Train) -> Result<()> {
-    if state.batch == 0 || state.order == BatchOrder::of(train) {
+fn check_batches(path: &Path, state: &State, now: &BatchOrder) -> Result<()> {
+    if state.batch == 0 || state.order == *now {
         return Ok(());
     }
     Err(Error::usage(format_args!(
@@ -60,6 +62,18 @@ fn check_batches(path: &Path, state: &State, train: &Train) -> Result<()> {
         state.batch,
         state.order,
     )))
+}
+
+/// Says that another number of processes goes on: the batches of all processes together
+/// have another size from now on.
+fn say_processes(state: &State, processes: u32) {
+    let before = state.order.processes();
+    if before != processes {
+        progress::note(format_args!(
+            "note: the run goes on with {processes} processes, until now it had \
+             {before}: the batches of all processes together have another size"
+        ));
+    }
 }
 
 /// Refuses to continue with other images: curves over two test sets, or two training

@@ -9,7 +9,7 @@ use torchmill_nn::checkpoint;
 use torchmill_nn::state::State;
 
 /// What `--resume` without a value stands for.
-const LAST: &str = "last";
+pub const LAST: &str = "last";
 
 /// A checkpoint to continue from.
 pub struct ResumePoint {

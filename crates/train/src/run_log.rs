@@ -20,7 +20,7 @@ pub struct RunLog {
 
 impl RunLog {
     /// Writes down what starts.
-    pub fn start(config: &Config, data: &Data) -> Result<Self> {
+    pub fn start(config: &Config, data: &Data, processes: u32) -> Result<Self> {
         let recipe = &config.recipe;
         let command = std::env::args_os().map(|a| a.to_string_lossy().into_owned());
         let start = Start {
@@ -33,6 +33,7 @@ impl RunLog {
             libtorch: libtorch::VERSION.to_owned(),
             device: device::name(config.device),
             threads: tch::get_num_threads() as u64,
+            processes,
             precision: Some(recipe.train.precision),
             seed: recipe.train.seed,
             shards: recipe.data.shards.as_deref().map(text),

@@ -17,7 +17,9 @@ mod trainer;
 mod training_model;
 mod validation;
 
-use torchmill::{Result, cli, memory, parallel, progress};
+use torchmill::launch::Launch;
+use torchmill::{ErrorKind, Result, cli, memory, parallel, progress};
+use torchmill_nn::distributed::Processes;
 use torchmill_nn::exit;
 use train::args;
 use train::args::Args;
@@ -35,11 +37,39 @@ fn run(args: Args) -> Result<()> {
     if let Some(file) = &args.find_lr {
         return find_lr::run(&args, file.as_deref());
     }
-    let mut config = config::resolve(&args)?;
+    let launch = Launch::from_environment()?;
+    let is_restarted = launch.as_ref().is_some_and(|launch| launch.restarts > 0);
+    let args = if is_restarted { config::restarted(args)? } else { args };
+    let is_first = launch.as_ref().is_none_or(|launch| launch.rank == 0);
+    if !is_first {
+        // What they would say the first process says.
+        progress::set_level(true, 0);
+    }
+    let processes = Processes::meet(launch, PROGRAM, args.timeout)?;
+    let result = train(&args, &processes);
+    let result = processes.end(result);
+    match &result {
+        // The first process says that all of them were interrupted.
+        Err(e) if !is_first && e.kind() == ErrorKind::Interrupted => {
+            exit::at_once(e.exit_status())
+        }
+        _ => result,
+    }
+}
+
+/// What all processes of a run must be.
+const PROGRAM: &str =
+    concat!("train ", env!("CARGO_PKG_VERSION"), " with libtorch 2.11.0");
+
+fn train(args: &Args, processes: &Processes) -> Result<()> {
+    let mut config = config::resolve(args, processes)?;
     let data = data::Data::open(&mut config.recipe, args.data.is_some())?
         .on(config.device, config.recipe.train.precision)?;
-    let mut trainer = trainer::Trainer::new(config, &data)?;
+    let mut trainer = trainer::Trainer::new(config, &data, processes)?;
     let last = trainer.run(&data)?;
+    if !processes.is_first() {
+        return Ok(());
+    }
     progress::note(format_args!("the run is in {}", trainer.run_dir().path().display()));
     cli::print(format!("{}\n", last.display()).as_bytes())
 }

@@ -10,7 +10,6 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use tch::Tensor;
 use torchmill::metric::{self, METRICS};
 use torchmill::metrics::{MetricsWriter, Point};
 use torchmill::progress::{self, Progress};
@@ -20,10 +19,11 @@ use torchmill::schedule::Position;
 use torchmill::time::now;
 use torchmill::{Error, ErrorKind, Result, interrupt};
 use torchmill_nn::checkpoint;
+use torchmill_nn::distributed::Processes;
 use torchmill_nn::evaluation::{self, Evaluation};
 use torchmill_nn::generator::Generator;
-use torchmill_nn::loader::{BatchOptions, Dataset};
-use torchmill_nn::sampler::{Epoch, enter_loader};
+use torchmill_nn::loader::{Batch, BatchOptions, Dataset};
+use torchmill_nn::sampler::{Epoch, Share, enter_loader};
 use torchmill_nn::spec::Spec;
 use torchmill_nn::state::{EvaluatedImages, SplitDigest};
 use torchmill_nn::weighted_sampler::WeightedSampler;
@@ -35,7 +35,7 @@ use crate::data::Data;
 use crate::display::{Display, Row};
 use crate::loss_log::{LossLog, StepLoss};
 use crate::run_log::RunLog;
-use crate::training_model::{Gradients, TrainingModel};
+use crate::training_model::TrainingModel;
 
 /// Losses are read back from the device, checked and written this many steps at a time;
 /// the article prints one every 100.
@@ -47,7 +47,10 @@ const LOG_INTERVAL: Duration = Duration::from_secs(1);
 const IMAGES_PER_SECOND: &str = "x/images per second";
 
 /// A run under way.
-pub struct Trainer {
+pub struct Trainer<'a> {
+    /// The processes that train together. Each has a trainer, and all do the same, except
+    /// that only the first writes the run's folder.
+    processes: &'a Processes,
     config: Config,
     spec: Spec,
     budget: Budget,
@@ -56,11 +59,12 @@ pub struct Trainer {
     generator: Generator,
     /// What draws the images of an epoch, where the recipe has a sampler.
     sampler: Option<WeightedSampler>,
-    metrics: MetricsWriter,
+    /// metrics.csv, which the first process writes.
+    metrics: Option<MetricsWriter>,
     losses: LossLog,
     best: BestTracker,
     display: Display,
-    run_log: RunLog,
+    run_log: Option<RunLog>,
     completed: Completed,
     /// The learning rate of the last step.
     lr: f64,
@@ -69,6 +73,14 @@ pub struct Trainer {
     last: Option<PathBuf>,
     splits: Vec<SplitDigest>,
     evaluated: EvaluatedImages,
+}
+
+/// What the processes find out together after a step.
+struct Signals {
+    is_interrupted: bool,
+    is_time_up: bool,
+    /// Whether the losses are read back.
+    reads_losses: bool,
 }
 
 /// The mean of an epoch's step losses.
@@ -118,11 +130,12 @@ impl EpochRun {
     }
 }
 
-impl Trainer {
+impl Trainer<'_> {
     /// The training loop. Ends between steps: when the run is done, or its time is up.
     fn fit(&mut self, data: &Data) -> Result<Outcome> {
         while !self.is_over() {
-            if self.budget.is_time_up() {
+            let [is_time_up] = self.processes.any([self.budget.is_time_up()])?;
+            if is_time_up {
                 return Ok(Outcome::TimeIsUp);
             }
             let mut epoch = self.start_epoch(data);
@@ -133,21 +146,23 @@ impl Trainer {
             data.train.for_each_batch(&order, first, options, |_, batch| {
                 epoch.step_begins();
                 let at = self.position();
+                if at.step > 0 && self.model.is_unrehearsed() {
+                    self.rehearse(&batch, at)?;
+                }
                 self.model.begin_step(at);
                 let batch = self.model.mix(&batch, at)?;
-                let mut gradients = Gradients::default();
-                for part in self.model.split(&batch)? {
-                    let outputs = self.model.forward(&part)?;
-                    let loss = self.model.loss(&outputs, &part)?;
-                    self.model.backward(&loss, &mut gradients)?;
-                }
+                let mut gradients = self.model.compute_gradients(&batch)?;
                 if self.model.unscale(&mut gradients)? {
                     self.model.clip(&mut gradients)?;
                     self.model.step(&gradients)?;
                 }
                 self.count_step();
-                self.log_step(&mut epoch, &mut bar, gradients.loss, batch.weight)?;
-                outcome = self.save_if_due(&epoch)?;
+                if let Some(loss) = gradients.loss {
+                    self.losses.push(self.completed.steps, loss, batch.weight);
+                }
+                let signals = self.signals(&epoch)?;
+                self.show_step(&mut epoch, &mut bar, &signals)?;
+                outcome = self.save_if_due(&epoch, &signals)?;
                 epoch.step_ends();
                 Ok(break_if(outcome.is_some()))
             })?;
@@ -164,6 +179,18 @@ impl Trainer {
         Ok(Outcome::Done)
     }
 
+    /// Computes the gradients of a batch for nothing, before the first step of a resumed
+    /// run. The reducer puts gradients into buckets in the order in which the first
+    /// backward pass has made them. The buckets decide the order of its sums, and so their
+    /// rounding.
+    fn rehearse(&mut self, batch: &Batch, at: Position) -> Result<()> {
+        let buffers = self.model.copy_buffers()?;
+        self.model.begin_step(at);
+        let batch = self.model.mix(batch, at)?;
+        self.model.compute_gradients(&batch)?;
+        self.model.restore_buffers(&buffers)
+    }
+
     /// Trains until the run is done or its time is up, writes down how it ended, and
     /// returns the last checkpoint.
     pub fn run(&mut self, data: &Data) -> Result<PathBuf> {
@@ -173,7 +200,9 @@ impl Trainer {
             Err(e) if e.kind() == ErrorKind::Interrupted => Outcome::Interrupted,
             Err(e) => Outcome::Failed(e.to_string()),
         };
-        self.run_log.end(outcome, self.completed)?;
+        if let Some(run_log) = &self.run_log {
+            run_log.end(outcome, self.completed)?;
+        }
         result.map(|(_, last)| last)
     }
 
@@ -215,28 +244,13 @@ impl Trainer {
     }
 
     fn start_epoch(&mut self, data: &Data) -> EpochRun {
-        let train = &self.config.recipe.train;
         let generator = self.generator.clone();
-        let is_random = train.overfit_batches.is_none();
-        let (size, drop_last) = (train.batch_size, train.drop_last);
-        let order = match self.sampler.as_ref().filter(|_| is_random) {
-            Some(sampler) => {
-                Epoch::enter_weighted(&mut self.generator, sampler, size, drop_last)
-            }
-            None => Epoch::enter(
-                &mut self.generator,
-                data.train.len(),
-                size,
-                train.shuffle && is_random,
-                drop_last,
-            ),
-        };
-        let order = order.limited(self.budget.batches as usize);
+        let order = self.draw_order(data).limited(self.budget.batches as usize);
         let first_batch = self.completed.batches as usize;
         let options = BatchOptions {
             kind: self.model.kind,
             device: self.model.network.device(),
-            seed: train.seed,
+            seed: self.config.recipe.train.seed,
             epoch: self.completed.epochs,
         };
         let started = Instant::now();
@@ -253,9 +267,41 @@ impl Trainer {
         }
     }
 
+    /// The images of this process in the epoch that begins, in batches.
+    fn draw_order(&mut self, data: &Data) -> Epoch {
+        let train = &self.config.recipe.train;
+        let is_random = train.overfit_batches.is_none();
+        let sampler = self.sampler.as_ref().filter(|_| is_random);
+        let shuffles = train.shuffle && is_random;
+        let (size, drop_last) = (train.batch_size, train.drop_last);
+        let images = data.train.len();
+        let generator = &mut self.generator;
+        if self.processes.size() == 1 {
+            return match sampler {
+                Some(sampler) => {
+                    Epoch::enter_weighted(generator, sampler, size, drop_last)
+                }
+                None => Epoch::enter(generator, images, size, shuffles, drop_last),
+            };
+        }
+        enter_loader(generator);
+        let order = match sampler {
+            Some(sampler) => sampler.draw(generator),
+            None if shuffles => {
+                // DistributedSampler's, with the recipe's seed.
+                let seed = train.seed.wrapping_add(self.completed.epochs);
+                Generator::new(seed).permutation(images)
+            }
+            None => (0..images as u32).collect(),
+        };
+        Epoch::shared(&order, size, drop_last, share(self.processes))
+    }
+
     fn show_epoch(&self, epoch: &EpochRun) -> Progress {
-        let images = epoch.order.images();
-        let first = epoch.first_batch * self.config.recipe.train.batch_size;
+        let processes = self.processes.size() as usize;
+        let images = epoch.order.images() * processes;
+        let batch_size = self.config.recipe.train.batch_size * processes;
+        let first = epoch.first_batch * batch_size;
         self.display.epoch(
             self.completed.epochs + 1,
             self.budget.epochs,
@@ -270,22 +316,34 @@ impl Trainer {
         self.lr = self.model.lr();
     }
 
-    /// Notes a step's loss. Now and then, reads back the losses and shows the last.
-    fn log_step(
+    /// What the processes do after this step. All do it if any of them has a reason.
+    fn signals(&self, epoch: &EpochRun) -> Result<Signals> {
+        let [is_interrupted, is_time_up, reads_losses] = self.processes.any([
+            interrupt::requested(),
+            self.budget.is_time_up(),
+            self.is_log_due() || epoch.logged.elapsed() >= LOG_INTERVAL,
+        ])?;
+        Ok(Signals { is_interrupted, is_time_up, reads_losses })
+    }
+
+    /// Whether the last step is one whose loss gets a line.
+    fn is_log_due(&self) -> bool {
+        self.completed.steps.is_multiple_of(LOG_EVERY)
+    }
+
+    /// Shows the last step. Now and then, reads back the losses and shows the last.
+    fn show_step(
         &mut self,
         epoch: &mut EpochRun,
         bar: &mut Progress,
-        loss: Option<Tensor>,
-        weight: Option<Tensor>,
+        signals: &Signals,
     ) -> Result<()> {
         let step = self.completed.steps;
-        if let Some(loss) = loss {
-            self.losses.push(step, loss, weight);
-        }
         let batch = (self.completed.batches - 1) as usize;
-        bar.add(epoch.order.batch(batch).len() as u64);
-        let is_due = step.is_multiple_of(LOG_EVERY);
-        if is_due || epoch.logged.elapsed() >= LOG_INTERVAL {
+        let images = epoch.order.batch(batch).len() as u64;
+        bar.add(images * u64::from(self.processes.size()));
+        let is_due = self.is_log_due();
+        if signals.reads_losses {
             let loss = self.flush_losses()?;
             self.display.loss(bar, is_due.then_some(step), loss);
             epoch.logged = Instant::now();
@@ -297,10 +355,12 @@ impl Trainer {
     /// the last.
     fn flush_losses(&mut self) -> Result<f64> {
         let mut last = f64::NAN;
-        for StepLoss { step, wall_time, loss, is_of_nothing } in self.losses.take()? {
+        for StepLoss { step, wall_time, loss, is_of_nothing } in
+            self.losses.take(self.processes)?
+        {
             last = loss;
             if !loss.is_finite() {
-                self.metrics.flush()?;
+                self.flush_metrics()?;
                 return Err(if is_of_nothing {
                     no_mean(format_args!("step {step}'s batch"))
                 } else {
@@ -310,29 +370,42 @@ impl Trainer {
             self.epoch_loss.add(loss);
             let epoch = self.completed.epochs + 1;
             let tag = "train loss".to_owned();
-            self.metrics.push(&Point { wall_time, step, epoch, tag, value: loss })?;
+            let point = Point { wall_time, step, epoch, tag, value: loss };
+            if let Some(metrics) = &mut self.metrics {
+                metrics.push(&point)?;
+            }
         }
-        self.metrics.flush()?;
+        self.flush_metrics()?;
         Ok(last)
+    }
+
+    fn flush_metrics(&mut self) -> Result<()> {
+        match &mut self.metrics {
+            Some(metrics) => metrics.flush(),
+            None => Ok(()),
+        }
     }
 
     /// Saves where the recipe or the end of the run asks for it. Returns the outcome if
     /// the run ends before its epoch does.
-    fn save_if_due(&mut self, epoch: &EpochRun) -> Result<Option<Outcome>> {
+    fn save_if_due(
+        &mut self,
+        epoch: &EpochRun,
+        signals: &Signals,
+    ) -> Result<Option<Outcome>> {
         let outcome = if self.budget.ends_within_epoch(self.completed) {
             Some(Outcome::Done)
-        } else if self.budget.is_time_up() {
+        } else if signals.is_time_up {
             Some(Outcome::TimeIsUp)
         } else {
             None
         };
         let save_every = self.config.recipe.checkpoints.save_every;
         let is_due = save_every.is_some_and(|n| self.completed.steps.is_multiple_of(n));
-        let is_interrupted = interrupt::requested();
-        if is_due || is_interrupted || outcome.is_some() {
+        if is_due || signals.is_interrupted || outcome.is_some() {
             self.save_step(&epoch.generator)?;
         }
-        if is_interrupted {
+        if signals.is_interrupted {
             return Err(self.interrupted());
         }
         Ok(outcome)
@@ -375,10 +448,11 @@ impl Trainer {
         }
         let first = epoch.first_batch * self.config.recipe.train.batch_size;
         let images = epoch.order.images().saturating_sub(first);
+        let images = images * self.processes.size() as usize;
         let speed = images as f64 / epoch.trained.as_secs_f64();
         self.push("x/learning rate", self.lr, number)?;
         self.push(IMAGES_PER_SECOND, speed, number)?;
-        self.metrics.flush()?;
+        self.flush_metrics()?;
         let train_loss = std::mem::take(&mut self.epoch_loss).mean();
         self.display.row(&Row {
             epoch: number,
@@ -406,7 +480,8 @@ impl Trainer {
             let found = self.evaluate_average(&data.eval);
             let found = found.map_err(|e| self.interrupted_after_saving(e))?;
             self.display.evaluation(data.eval_name, &found);
-            if self.record(data.eval_name, &found, epoch)? {
+            let is_best = self.record(data.eval_name, &found, epoch)?;
+            if is_best && self.processes.is_first() {
                 self.config.run_dir.point("best", last)?;
             }
         }
@@ -418,16 +493,27 @@ impl Trainer {
 
     /// Evaluates the test split with the weights that `best` points at.
     fn test(&mut self, test: &Dataset, last: &Path) -> Result<()> {
+        if self.processes.is_first() {
+            self.load_best(last)?;
+        }
+        if let Some(group) = self.processes.group() {
+            self.model.share_weights(group)?;
+        }
+        let found = self.evaluate(test).map_err(|e| self.interrupted_after_saving(e))?;
+        self.display.evaluation("test", &found);
+        let epoch = self.best.best().map_or(self.completed.epochs, |best| best.epoch);
+        self.record("test", &found, epoch)?;
+        Ok(())
+    }
+
+    /// Loads the weights that `best` points at, or else the last.
+    fn load_best(&mut self, last: &Path) -> Result<()> {
         let best = self.config.run_dir.target("best")?;
         let tested = best.unwrap_or_else(|| last.to_path_buf());
         let weights = checkpoint::read(&tested)?.tensors;
         let loaded = self.model.network.load_state_dict(&weights);
         loaded.map_err(|e| e.within(tested.display()))?;
         progress::note(format_args!("testing {}", tested.display()));
-        let found = self.evaluate(test).map_err(|e| self.interrupted_after_saving(e))?;
-        self.display.evaluation("test", &found);
-        let epoch = self.best.best().map_or(self.completed.epochs, |best| best.epoch);
-        self.record("test", &found, epoch)?;
         Ok(())
     }
 
@@ -441,6 +527,7 @@ impl Trainer {
     }
 
     fn evaluate(&self, dataset: &Dataset) -> Result<Evaluation> {
+        self.model.share_buffers()?;
         let mut bar = self.display.evaluating(dataset.len());
         let found = evaluation::evaluate(
             &self.model.network,
@@ -448,6 +535,7 @@ impl Trainer {
             &*self.model.loss,
             self.config.recipe.train.batch_size,
             self.model.kind,
+            self.processes.group(),
             |_, _| {
                 bar.add(1);
                 Ok(())
@@ -474,7 +562,7 @@ impl Trainer {
         for (metric, value) in METRICS.iter().zip(found.values) {
             self.push(&metric::tag(split, metric), value, epoch)?;
         }
-        self.metrics.flush()?;
+        self.flush_metrics()?;
         Ok(self.best.best() != before)
     }
 
@@ -482,8 +570,16 @@ impl Trainer {
         let tag = tag.to_owned();
         let point = Point { wall_time: now(), step: epoch, epoch, tag, value };
         self.best.see(&point);
-        self.metrics.push(&point)
+        match &mut self.metrics {
+            Some(metrics) => metrics.push(&point),
+            None => Ok(()),
+        }
     }
+}
+
+/// The share of this process in the images of an epoch.
+fn share(processes: &Processes) -> Share {
+    Share { rank: processes.rank() as usize, size: processes.size() as usize }
 }
 
 fn break_if(is_over: bool) -> ControlFlow<()> {

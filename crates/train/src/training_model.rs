@@ -5,6 +5,7 @@ use tch::{Kind, Reduction, TchError, Tensor, no_grad};
 use torchmill::recipe::Train;
 use torchmill::schedule::{LearningRate, PlateauState, Position};
 use torchmill::{Error, Result};
+use torchmill_nn::distributed::{Group as ProcessGroup, Reducer};
 use torchmill_nn::evaluation::Evaluation;
 use torchmill_nn::groups::{Group, Groups};
 use torchmill_nn::loader::Batch;
@@ -33,6 +34,12 @@ pub struct TrainingModel {
     /// Whether [`TrainingModel::swap_average`] has put the averages in the network and
     /// the trained weights in their place.
     is_swapped: bool,
+    /// This process's number among those that train together, from 0.
+    rank: u32,
+    /// What averages gradients, if there are other processes.
+    reducer: Option<Reducer>,
+    /// Whether the reducer has seen a backward pass.
+    is_rehearsed: bool,
 }
 
 /// A batch as the network gets it, after mixup and cutmix.
@@ -96,6 +103,9 @@ impl TrainingModel {
         Ok(Self {
             scaler: (kind == Kind::Half).then(Scaler::default),
             is_swapped: false,
+            rank: 0,
+            reducer: None,
+            is_rehearsed: false,
             classes: classes as i64,
             network,
             kind,
@@ -106,6 +116,76 @@ impl TrainingModel {
             learning_rate,
             plateau,
         })
+    }
+
+    /// Gives all processes of a group rank 0's parameters and buffers, and averages
+    /// gradients over them from now on.
+    pub fn connect(&mut self, group: &ProcessGroup) -> Result<()> {
+        self.share_weights(group)?;
+        let mut buffers = Vec::new();
+        for named in self.network.buffers() {
+            buffers.push(named.tensor.shallow_clone());
+        }
+        let params = self.network.parameter_tensors();
+        self.reducer = Some(Reducer::new(group, params, buffers)?);
+        self.rank = group.rank();
+        Ok(())
+    }
+
+    /// Gives all processes of a group rank 0's parameters and buffers.
+    pub fn share_weights(&self, group: &ProcessGroup) -> Result<()> {
+        let mut tensors = Vec::new();
+        for named in self.network.state_dict() {
+            tensors.push(named.tensor.shallow_clone());
+        }
+        group.broadcast(&tensors)
+    }
+
+    /// Gives all processes rank 0's buffers, so that they evaluate the same network.
+    pub fn share_buffers(&self) -> Result<()> {
+        match &self.reducer {
+            Some(reducer) => reducer.broadcast_buffers(),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether there is a reducer that has not seen a backward pass.
+    pub fn is_unrehearsed(&self) -> bool {
+        self.reducer.is_some() && !self.is_rehearsed
+    }
+
+    /// The loss and the gradients of a batch, part by part.
+    pub fn compute_gradients(&mut self, batch: &Mixed) -> Result<Gradients> {
+        let mut gradients = Gradients::default();
+        let parts = self.split(batch)?;
+        for (i, part) in parts.iter().enumerate() {
+            self.begin_part(i, parts.len())?;
+            let outputs = self.forward(part)?;
+            let loss = self.loss(&outputs, part)?;
+            self.backward(&loss, &mut gradients, i + 1 == parts.len())?;
+        }
+        self.is_rehearsed = true;
+        Ok(gradients)
+    }
+
+    /// Copies of the buffers.
+    pub fn copy_buffers(&self) -> Result<Vec<Tensor>> {
+        let mut copies = Vec::new();
+        for named in self.network.buffers() {
+            copies.push(copy(&named.tensor).map_err(|e| torch_error(&e))?);
+        }
+        Ok(copies)
+    }
+
+    /// Puts copies back in the place of the buffers.
+    pub fn restore_buffers(&mut self, copies: &[Tensor]) -> Result<()> {
+        let restored = no_grad(|| {
+            for (named, copy) in self.network.buffers().iter().zip(copies) {
+                named.tensor.shallow_clone().f_copy_(copy)?;
+            }
+            Ok(())
+        });
+        restored.map_err(|e: TchError| torch_error(&e))
     }
 
     /// Sets the learning rates, the momentum and dropout's seed of the step at this
@@ -123,9 +203,9 @@ impl TrainingModel {
             self.optimizer.set_momentum(momentum);
         }
         // Only dropout draws from libtorch's own generator. Seeded by the step, it draws
-        // the same in a resumed run.
+        // the same in a resumed run. Each process draws other numbers.
         let seed = (self.settings.seed as i64).wrapping_mul(1_000_003) ^ at.step as i64;
-        tch::manual_seed(seed);
+        tch::manual_seed(seed ^ (i64::from(self.rank) << 40));
     }
 
     /// Sets the learning rate of the next step in place of the schedule's. Groups keep
@@ -148,7 +228,7 @@ impl TrainingModel {
     fn mix_batch(&self, batch: &Batch, at: Position) -> Result<Mixed> {
         let (images, targets) = mix::mix(
             &self.settings,
-            at.step,
+            (at.step, self.rank),
             &batch.images,
             &batch.labels,
             self.classes,
@@ -191,6 +271,13 @@ impl TrainingModel {
         Ok(parts)
     }
 
+    /// Prepares for part `index` of a batch of `count` parts.
+    pub fn begin_part(&self, index: usize, count: usize) -> Result<()> {
+        let Some(reducer) = &self.reducer else { return Ok(()) };
+        reducer.prepare_for_forward(index + 1 == count)?;
+        if index == 0 { reducer.broadcast_buffers() } else { Ok(()) }
+    }
+
     /// The network's outputs `[N, classes]` for a part.
     pub fn forward(&self, part: &Part) -> Result<Tensor> {
         let mode = Mode { training: true, kind: self.kind };
@@ -211,10 +298,50 @@ impl TrainingModel {
         loss.map_err(|e| torch_error(&e).within("the loss"))
     }
 
-    /// Adds a part's loss and its gradients, which are times fp16's loss scale.
-    pub fn backward(&self, loss: &Tensor, gradients: &mut Gradients) -> Result<()> {
-        let added = self.add_gradients(loss, gradients);
-        added.map_err(|e| torch_error(&e).within("the backward pass"))
+    /// Adds a part's loss and its gradients, which are times fp16's loss scale. With the
+    /// last part, gradients become the means of all processes.
+    pub fn backward(
+        &self,
+        loss: &Tensor,
+        gradients: &mut Gradients,
+        is_last: bool,
+    ) -> Result<()> {
+        match &self.reducer {
+            None => {
+                let added = self.add_gradients(loss, gradients);
+                added.map_err(|e| torch_error(&e).within("the backward pass"))
+            }
+            Some(reducer) => self.reduce_gradients(reducer, loss, gradients, is_last),
+        }
+    }
+
+    fn reduce_gradients(
+        &self,
+        reducer: &Reducer,
+        loss: &Tensor,
+        gradients: &mut Gradients,
+        is_last: bool,
+    ) -> Result<()> {
+        let scaled = self.scaled(loss).map_err(|e| torch_error(&e))?;
+        let own = loss.f_detach().and_then(|own| match &gradients.loss {
+            None => Ok(own),
+            Some(total) => total.f_add(&own),
+        });
+        gradients.loss = Some(own.map_err(|e| torch_error(&e))?);
+        if !is_last {
+            return reducer.accumulate(&scaled).map_err(|e| torch_error(&e));
+        }
+        reducer.reduce(&scaled)?;
+        gradients.tensors = reducer.take_gradients()?;
+        Ok(())
+    }
+
+    /// The loss times fp16's loss scale.
+    fn scaled(&self, loss: &Tensor) -> Result<Tensor, TchError> {
+        match &self.scaler {
+            Some(scaler) => loss.f_mul(&number(scaler.scale() as f32)),
+            None => Ok(loss.shallow_clone()),
+        }
     }
 
     fn add_gradients(
@@ -222,10 +349,7 @@ impl TrainingModel {
         loss: &Tensor,
         gradients: &mut Gradients,
     ) -> Result<(), TchError> {
-        let scaled = match &self.scaler {
-            Some(scaler) => loss.f_mul(&number(scaler.scale() as f32))?,
-            None => loss.shallow_clone(),
-        };
+        let scaled = self.scaled(loss)?;
         let params: Vec<&Tensor> = self.params.iter().map(|p| &p.tensor).collect();
         let new = Tensor::f_run_backward(&[scaled], &params, false, false)?;
         let loss = loss.f_detach()?;

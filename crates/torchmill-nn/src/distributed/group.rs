@@ -1,5 +1,6 @@
 //! c10d's process group: what the processes compute together.
 
+use std::thread;
 use std::time::Duration;
 
 use cxx::UniquePtr;
@@ -20,6 +21,12 @@ pub struct Group {
     rank: u32,
     size: u32,
 }
+
+/// A group that nothing uses any more.
+struct Closing(#[allow(dead_code, reason = "it is only dropped")] Group);
+
+// SAFETY: c10d's process groups may be destroyed on any thread, and no other has this one.
+unsafe impl Send for Closing {}
 
 impl Group {
     /// Connects the processes of a launch. Gloo listens on the address on the route to the
@@ -56,6 +63,14 @@ impl Group {
         let inner = ffi::open_group(store.inner(), &options);
         let inner = inner.map_err(|e| disconnected(&e))?;
         Ok(Self { inner, rank, size })
+    }
+
+    /// Closes the connections on a thread of its own, which ends with the process at the
+    /// latest.
+    pub(super) fn close_in_background(self) {
+        let closing = Closing(self);
+        // If there is no thread to be had, the process's end closes them.
+        let _ = thread::Builder::new().spawn(move || drop(closing));
     }
 
     /// This process's number, from 0.

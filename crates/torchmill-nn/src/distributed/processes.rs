@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use tch::Tensor;
+use torchmill::Result;
 use torchmill::launch::Launch;
-use torchmill::{ErrorKind, Result};
 
 use super::group::Group;
 use super::handshake::{self, Compared, Participant};
@@ -145,12 +145,9 @@ impl Processes {
             Err(error) => presence.explained(error),
         };
         presence.tell(&error);
-        if error.kind() == ErrorKind::Disconnected {
-            // Closing it might wait for the lost process.
-            std::mem::forget(group);
-        } else {
-            drop(group);
-        }
+        // The others wait for this process's data until its connections are closed. Closing
+        // them may wait for a lost process, which must not keep this one from its end.
+        group.close_in_background();
         presence.leave();
         Err(error.within(format_args!("rank {}", launch.rank)))
     }

@@ -44,6 +44,8 @@ pub struct Start {
     pub device: String,
     /// The threads that compute on the CPU.
     pub threads: u64,
+    /// The processes that train together.
+    pub processes: u32,
     /// The precision that computes.
     pub precision: Option<Precision>,
     /// The seed.

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use tch::Tensor;
 use torchmill::run::state_path;
 use torchmill::{Context, Error, ErrorKind, Result, progress};
 use torchmill_nn::checkpoint;
@@ -10,7 +11,7 @@ use torchmill_nn::state::{BatchOrder, State};
 
 use super::Trainer;
 
-impl Trainer {
+impl Trainer<'_> {
     /// Saves the weights before any step.
     pub(super) fn save_initial(&mut self) -> Result<PathBuf> {
         let path = self.config.run_dir.epoch_checkpoint(0);
@@ -25,6 +26,9 @@ impl Trainer {
         let path = self.config.run_dir.epoch_checkpoint(self.completed.epochs);
         let generator = self.generator.clone();
         self.save(&path, &generator)?;
+        if !self.processes.is_first() {
+            return Ok(());
+        }
         self.config.run_dir.remove_step_checkpoints(None)?;
         match self.config.recipe.checkpoints.keep {
             Some(keep) => self.config.run_dir.prune(keep),
@@ -38,6 +42,9 @@ impl Trainer {
         self.flush_losses()?;
         let path = self.config.run_dir.step_checkpoint(self.completed.steps);
         self.save(&path, generator)?;
+        if !self.processes.is_first() {
+            return Ok(());
+        }
         self.config.run_dir.remove_step_checkpoints(Some(&path))
     }
 
@@ -47,6 +54,11 @@ impl Trainer {
         if !self.model.network.is_finite()? {
             let steps = self.completed.steps;
             return Err(self.diverged(f64::NAN, format_args!("after step {steps}")));
+        }
+        self.compare_weights()?;
+        if !self.processes.is_first() {
+            self.last = Some(path.to_path_buf());
+            return Ok(());
         }
         let weights_only = self.config.recipe.checkpoints.weights_only;
         let spec = (!weights_only).then_some(&self.spec);
@@ -66,6 +78,29 @@ impl Trainer {
         Ok(())
     }
 
+    /// Says whether all processes have the same weights. On processors of different kinds
+    /// they may drift apart; the first process's are saved.
+    fn compare_weights(&self) -> Result<()> {
+        let Some(group) = self.processes.group() else { return Ok(()) };
+        let own = Tensor::from_slice(&[i64::from(self.model.network.checksum())]);
+        let all = group.all_gather(&own)?;
+        let first = all[0].int64_value(&[0]);
+        let step = self.completed.steps;
+        for (rank, checksum) in all.iter().enumerate() {
+            if checksum.int64_value(&[0]) != first {
+                progress::note(format_args!(
+                    "note: the weights of rank {rank} after step {step} are not those \
+                     of rank 0, which are saved"
+                ));
+                return Ok(());
+            }
+        }
+        progress::detail(format_args!(
+            "all processes have the same weights: step {step}"
+        ));
+        Ok(())
+    }
+
     fn state(&self, weights: u32, generator: &Generator) -> Result<State> {
         let metrics = self.config.run_dir.metrics();
         Ok(State {
@@ -74,7 +109,7 @@ impl Trainer {
             evaluated: self.evaluated,
             epoch: self.completed.epochs,
             batch: self.completed.batches,
-            order: BatchOrder::of(&self.config.recipe.train),
+            order: BatchOrder::of(&self.config.recipe.train, self.processes.size()),
             step: self.completed.steps,
             generator: generator.clone(),
             train: self.model.state()?,

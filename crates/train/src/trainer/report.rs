@@ -6,7 +6,7 @@ use torchmill_nn::device;
 use super::{EpochRun, Trainer};
 use crate::data::Data;
 
-impl Trainer {
+impl Trainer<'_> {
     /// What is trained on, evaluated, and continued from.
     pub(super) fn say_what_starts(&self, data: &Data) {
         progress::note(format_args!("train set size: {}", data.train.len()));
@@ -25,6 +25,19 @@ impl Trainer {
             device::name(self.model.network.device()),
             self.resume_point(),
         ));
+        self.say_processes();
+    }
+
+    /// How many processes there are, and how large their batches are together.
+    fn say_processes(&self) {
+        let size = self.processes.size() as usize;
+        if size > 1 {
+            let own = self.config.recipe.train.batch_size;
+            progress::note(format_args!(
+                "{size} processes: batches of {own} images in each, {} together",
+                own * size
+            ));
+        }
     }
 
     fn resume_point(&self) -> String {

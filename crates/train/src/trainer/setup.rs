@@ -1,10 +1,13 @@
 //! Setting up a run: everything that can be refused is refused before the run's folder is
 //! changed.
 
+use std::hash::{DefaultHasher, Hasher};
+
 use torchmill::metrics::{self, MetricsWriter, Point};
 use torchmill::recipe::{Recipe, settings};
 use torchmill::run::state_path;
 use torchmill::{Error, Result, atomic, progress};
+use torchmill_nn::distributed::Processes;
 use torchmill_nn::generator::Generator;
 use torchmill_nn::model::Model;
 use torchmill_nn::spec::Spec;
@@ -12,7 +15,7 @@ use torchmill_nn::state::{EvaluatedImages, State};
 use torchmill_nn::weighted_sampler::WeightedSampler;
 use torchmill_nn::{loss, outputs, precision};
 
-use super::{MeanLoss, Trainer};
+use super::{MeanLoss, Trainer, share};
 use crate::best_tracker::BestTracker;
 use crate::budget::{Budget, Completed};
 use crate::config::Config;
@@ -24,23 +27,39 @@ use crate::resume;
 use crate::run_log::RunLog;
 use crate::training_model::TrainingModel;
 
-impl Trainer {
+impl<'a> Trainer<'a> {
     /// Builds the network, continues from a checkpoint if there is one, and makes the
     /// run's folder.
-    pub fn new(mut config: Config, data: &Data) -> Result<Self> {
-        let budget = plan_budget(&config, data)?;
+    pub fn new(
+        mut config: Config,
+        data: &Data,
+        processes: &'a Processes,
+    ) -> Result<Self> {
+        let budget = plan_budget(&config, data, processes)?;
         let mut best = BestTracker::new(&config.recipe, data.eval_name)?;
         let spec = describe(&config.recipe, data)?;
         let sampler = make_sampler(&config.recipe, data)?;
-        let start = Start::new(&config, &spec, data)?;
+        let mut start = Start::new(&config, &spec, data, processes.size())?;
         let budget = start.remaining(budget);
         start.replay(&mut best);
         record_run(&mut config, data, start.completed)?;
-        prepare_run_dir(&mut config, &start, &budget)?;
-        restore_best(&config, &mut best, data.eval_name)?;
+        // The others must have read the folder before the first changes it.
+        check_same(&config, data, &start, processes)?;
+        if let Some(group) = processes.group() {
+            start.model.connect(group)?;
+        }
+        let mut metrics = None;
+        let mut run_log = None;
+        if processes.is_first() {
+            prepare_run_dir(&mut config, &start, &budget)?;
+            restore_best(&config, &mut best, data.eval_name)?;
+            metrics = Some(MetricsWriter::append(config.run_dir.metrics())?);
+            run_log = Some(RunLog::start(&config, data, processes.size())?);
+        }
         let trainer = Self {
-            metrics: MetricsWriter::append(config.run_dir.metrics())?,
-            run_log: RunLog::start(&config, data)?,
+            processes,
+            metrics,
+            run_log,
             display: Display::new(),
             losses: LossLog::default(),
             epoch_loss: start.epoch_loss(),
@@ -77,9 +96,10 @@ struct Start {
 }
 
 impl Start {
-    fn new(config: &Config, spec: &Spec, data: &Data) -> Result<Self> {
+    fn new(config: &Config, spec: &Spec, data: &Data, processes: u32) -> Result<Self> {
         let mut generator = Generator::new(config.recipe.train.seed);
-        let (model, resumed) = build_model(config, spec, data, &mut generator)?;
+        let (model, resumed) =
+            build_model(config, spec, data, &mut generator, processes)?;
         let evaluated = evaluated_images(data, resumed.as_ref());
         let mut start = Self {
             lr: model.lr(),
@@ -136,14 +156,18 @@ fn make_sampler(recipe: &Recipe, data: &Data) -> Result<Option<WeightedSampler>>
     WeightedSampler::new(sampler, &data.labels, &data.class_counts).map(Some)
 }
 
-fn plan_budget(config: &Config, data: &Data) -> Result<Budget> {
+fn plan_budget(config: &Config, data: &Data, processes: &Processes) -> Result<Budget> {
     let train = &config.recipe.train;
-    let budget = Budget::new(train, data.train.len(), config.max_time);
+    let drawn = match &train.sampler {
+        Some(sampler) => sampler.samples(data.train.len()),
+        None => data.train.len(),
+    };
+    let images = share(processes).len(drawn, train.drop_last);
+    let budget = Budget::new(train, images, config.max_time);
     if budget.batches == 0 {
         return Err(Error::usage(format_args!(
-            "{} training images make no batch of {} (drop_last): give a smaller \
+            "{images} training images make no batch of {} (drop_last): give a smaller \
              --batch-size",
-            data.train.len(),
             train.batch_size
         )));
     }
@@ -171,12 +195,14 @@ fn build_model(
     spec: &Spec,
     data: &Data,
     generator: &mut Generator,
+    processes: u32,
 ) -> Result<(TrainingModel, Option<State>)> {
     let recipe = &config.recipe;
     let mut network = Model::new(spec, generator, config.device)?;
     let mut resumed = None;
     if let Some(path) = &config.resume {
-        resumed = Some(resume::load(path, &mut network, &data.splits, &recipe.train)?);
+        let (splits, train) = (&data.splits, &recipe.train);
+        resumed = Some(resume::load(path, &mut network, splits, train, processes)?);
     } else {
         initial_weights::set(&mut network, spec, recipe, &data.train)?;
     }
@@ -225,6 +251,31 @@ fn record_run(config: &mut Config, data: &Data, completed: Completed) -> Result<
         config.recipe.run.note_changes(&before, &now, completed.epochs);
     }
     Ok(())
+}
+
+/// Refuses to start processes that would not train the same.
+fn check_same(
+    config: &Config,
+    data: &Data,
+    start: &Start,
+    processes: &Processes,
+) -> Result<()> {
+    let mut recipe = config.recipe.clone();
+    // Machines may have their files in other places. Weights are the first process's.
+    recipe.data.shards = None;
+    recipe.model.init = None;
+    let recipe = digest(&recipe.to_toml_without_run()?);
+    processes.check_same("recipe", &recipe, "another recipe")?;
+    let splits = digest(&format!("{:?}", data.splits));
+    processes.check_same("shards", &splits, "other shards")?;
+    let checkpoint = format!("{:?}", start.completed);
+    processes.check_same("checkpoint", &checkpoint, "another checkpoint to go on from")
+}
+
+fn digest(text: &str) -> String {
+    let mut hasher = DefaultHasher::new();
+    hasher.write(text.as_bytes());
+    format!("{:016x}", hasher.finish())
 }
 
 /// From here on the folder changes: all that can be refused has been.

@@ -3,6 +3,7 @@
 
 use tch::Device;
 use torchmill::recipe::{Recipe, default_loss};
+use torchmill_nn::distributed::Processes;
 use torchmill_nn::generator::Generator;
 use torchmill_nn::spec::Spec;
 use torchmill_nn::tensor::floats;
@@ -47,17 +48,12 @@ fn step(model: &mut TrainingModel, step: u64) -> f64 {
     let at = Position { epoch: 0, epochs: 1, step, steps: 10 };
     model.begin_step(at);
     let batch = model.mix(&batch, at).unwrap();
-    let mut gradients = Gradients::default();
-    for part in model.split(&batch).unwrap() {
-        let outputs = model.forward(&part).unwrap();
-        let loss = model.loss(&outputs, &part).unwrap();
-        model.backward(&loss, &mut gradients).unwrap();
-    }
+    let mut gradients = model.compute_gradients(&batch).unwrap();
     model.clip(&mut gradients).unwrap();
     model.step(&gradients).unwrap();
     let mut losses = LossLog::default();
     losses.push(step, gradients.loss.unwrap(), batch.weight);
-    losses.take().unwrap()[0].loss
+    losses.take(&Processes::single()).unwrap()[0].loss
 }
 
 fn weights(model: &TrainingModel) -> Vec<f32> {

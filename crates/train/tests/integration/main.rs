@@ -6,6 +6,7 @@ mod find_lr;
 #[cfg(target_os = "linux")]
 mod gpu;
 mod photographs;
+mod processes;
 mod resume;
 mod runs;
 mod splits;

@@ -1,0 +1,303 @@
+//! Several `train` processes that train together, started as two shells would start them:
+//! by environment variables only, on loopback.
+
+use std::fs;
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use torchmill_testing::{Sandbox, assert_done, assert_fails, stderr, write_stripes};
+
+use crate::{RECIPE, command, metrics, names, sandbox, train};
+
+/// A port of loopback that was free just now.
+fn free_port() -> u16 {
+    let socket = TcpListener::bind("127.0.0.1:0").unwrap();
+    socket.local_addr().unwrap().port()
+}
+
+/// One process of `size`.
+fn process(mut command: Command, rank: u32, size: u32, port: u16) -> Child {
+    command
+        .env("RANK", rank.to_string())
+        .env("WORLD_SIZE", size.to_string())
+        .env("MASTER_ADDR", "127.0.0.1")
+        .env("MASTER_PORT", port.to_string())
+        .args(["--timeout", "60s"]);
+    command.spawn().unwrap()
+}
+
+/// All processes of a run with the same options.
+fn start(folder: &Path, run: &str, size: u32, options: &[&str]) -> Vec<Child> {
+    let port = free_port();
+    let mut children = Vec::new();
+    for rank in 0..size {
+        children.push(process(command(folder, run, options), rank, size, port));
+    }
+    children
+}
+
+/// Two processes of which each has options of its own.
+fn start_pair(folder: &Path, options: [&[&str]; 2]) -> Vec<Child> {
+    let port = free_port();
+    let mut children = Vec::new();
+    for (rank, options) in (0..).zip(options) {
+        children.push(process(command(folder, "run", options), rank, 2, port));
+    }
+    children
+}
+
+fn outputs(children: Vec<Child>) -> Vec<Output> {
+    children.into_iter().map(|child| child.wait_with_output().unwrap()).collect()
+}
+
+fn train_together(folder: &Path, run: &str, size: u32, options: &[&str]) -> Vec<Output> {
+    outputs(start(folder, run, size, options))
+}
+
+/// All have ended well, and only the first has said anything.
+#[track_caller]
+fn assert_all_done(outputs: &[Output]) {
+    for output in outputs {
+        assert_done(output);
+    }
+    for output in &outputs[1..] {
+        assert_eq!((stderr(output).as_str(), output.stdout.len()), ("", 0));
+    }
+}
+
+/// Waits until a run has a checkpoint in the middle of an epoch.
+fn wait_for_checkpoint(folder: &Path, run: &str) {
+    let end = Instant::now() + Duration::from_secs(60);
+    let link = folder.join(run).join("checkpoints/last.safetensors");
+    while !link.exists() {
+        assert!(Instant::now() < end, "there is no checkpoint");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// A recipe without dropout, which draws other numbers in each process.
+fn without_dropout(folder: &Sandbox) {
+    folder.write("recipe.toml", RECIPE.replace("p = 0.1", "p = 0.0"));
+}
+
+#[track_caller]
+fn assert_close(a: &[(String, u64, f64)], b: &[(String, u64, f64)]) {
+    assert_eq!(a.len(), b.len());
+    for (a, b) in a.iter().zip(b) {
+        assert_eq!((&a.0, a.1), (&b.0, b.1));
+        let difference = (a.2 - b.2).abs();
+        assert!(difference <= 1e-4 * b.2.abs().max(1.0), "{a:?} and {b:?}");
+    }
+}
+
+#[test]
+fn halves_of_a_batch_make_the_step_of_the_whole_batch() {
+    let folder = sandbox();
+    without_dropout(&folder);
+    let folder = folder.path();
+    let whole = ["--batch-size", "16", "--set", "train.shuffle=false"];
+    assert_done(&train(folder, "one", &whole));
+    let half = ["--batch-size", "8", "--set", "train.shuffle=false", "-v"];
+    let outputs = train_together(folder, "two", 2, &half);
+    assert_all_done(&outputs);
+    let said = stderr(&outputs[0]);
+    assert!(said.contains("2 processes: batches of 8 images in each, 16 together"));
+    assert!(said.contains("all processes have the same weights: step 36"), "{said}");
+    // The total loss of an evaluation depends on the batch size.
+    let of = |run| -> Vec<_> {
+        let points = metrics(folder, run).into_iter();
+        points.filter(|(tag, ..)| tag != "test loss").collect()
+    };
+    assert_close(&of("two"), &of("one"));
+    let files = |run: &str| names(folder, run, "");
+    assert_eq!(files("two"), files("one"));
+}
+
+#[test]
+fn a_shared_evaluation_finds_what_one_process_finds() {
+    let folder = sandbox();
+    // Four chunks, which three processes do not share evenly, and the last is smaller.
+    write_stripes(&folder.path().join("shards"), "test", 200, "d");
+    let folder = folder.path();
+    // The weights stay as they are.
+    let options = ["--lr", "1e-30", "--steps", "1", "-v"];
+    assert_done(&train(folder, "one", &options));
+    let outputs = train_together(folder, "three", 3, &options);
+    assert_all_done(&outputs);
+    let said = stderr(&outputs[0]);
+    assert!(said.contains("all processes have the same weights: step 1\n"), "{said}");
+    let tested = |run| -> Vec<_> {
+        let points = metrics(folder, run).into_iter();
+        points.filter(|(tag, ..)| tag.starts_with("test ")).collect()
+    };
+    assert_eq!(tested("three").len(), 3);
+    assert_eq!(tested("three"), tested("one"));
+}
+
+/// Enough epochs that a run does not end before it is stopped.
+const EPOCHS: [&str; 2] = ["--epochs", "20"];
+const SAVING: [&str; 4] = ["--epochs", "20", "--save-every", "7"];
+
+/// The last weights and what was measured are the same.
+#[track_caller]
+fn assert_same_end(folder: &Path, a: &str, b: &str) {
+    let weights = |run| {
+        let path = crate::checkpoint(folder, run, "epoch-0020.safetensors");
+        fs::read(path).unwrap()
+    };
+    assert!(weights(a) == weights(b), "the weights differ");
+    assert_eq!(metrics(folder, a), metrics(folder, b));
+}
+
+#[test]
+fn a_killed_process_ends_the_others_and_the_run_goes_on_exactly() {
+    let folder = sandbox();
+    let folder = folder.path();
+    assert_all_done(&train_together(folder, "whole", 3, &EPOCHS));
+    let mut children = start(folder, "killed", 3, &SAVING);
+    wait_for_checkpoint(folder, "killed");
+    children[1].kill().unwrap();
+    let outputs = outputs(std::mem::take(&mut children));
+    for rank in [0, 2] {
+        let said = stderr(&outputs[rank]);
+        let why = format!(
+            "train: rank {rank}: rank 1 has been killed, hangs or cannot be reached\n"
+        );
+        assert_eq!(outputs[rank].status.code(), Some(1), "{said}");
+        assert!(said.ends_with(&why), "{said}");
+        assert_eq!(said.matches("train: ").count(), 1, "{said}");
+    }
+    let mut resumed = start_resumed(folder, "killed", 3, &[]);
+    assert_all_done(&outputs_of(&mut resumed));
+    assert_same_end(folder, "whole", "killed");
+}
+
+fn outputs_of(children: &mut Vec<Child>) -> Vec<Output> {
+    outputs(std::mem::take(children))
+}
+
+/// The processes of a run that goes on.
+fn start_resumed(folder: &Path, run: &str, size: u32, options: &[&str]) -> Vec<Child> {
+    let port = free_port();
+    let mut children = Vec::new();
+    for rank in 0..size {
+        let mut command = torchmill_testing::program("train");
+        command.current_dir(folder).stdin(Stdio::null());
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.args(["--threads", "1", "--device", "cpu", "--run", run, "--resume"]);
+        command.args(options);
+        children.push(process(command, rank, size, port));
+    }
+    children
+}
+
+#[test]
+fn an_interrupted_run_is_saved_once_and_goes_on_only_with_as_many_processes() {
+    let folder = sandbox();
+    let folder = folder.path();
+    assert_all_done(&train_together(folder, "whole", 2, &EPOCHS));
+    let mut children = start(folder, "stopped", 2, &SAVING);
+    wait_for_checkpoint(folder, "stopped");
+    // One signal is enough for all.
+    let process = children[1].id().to_string();
+    Command::new("kill").args(["-TERM", &process]).status().unwrap();
+    let stopped = outputs_of(&mut children);
+    for output in &stopped {
+        assert_eq!(output.status.code(), Some(130), "{}", stderr(output));
+    }
+    assert!(stderr(&stopped[0]).contains("interrupted after step"));
+    assert_eq!(stderr(&stopped[1]), "");
+    assert_eq!(names(folder, "stopped", "step-").len(), 2);
+    let mut alone = start_resumed(folder, "stopped", 1, &[]);
+    let why = "batches of 8 in a random order, shared by 2 processes: go on with those";
+    assert_fails(&outputs_of(&mut alone)[0], 2, why);
+    let mut resumed = start_resumed(folder, "stopped", 2, &[]);
+    assert_all_done(&outputs_of(&mut resumed));
+    assert_same_end(folder, "whole", "stopped");
+    // After a whole epoch another number may go on.
+    let mut alone = start_resumed(folder, "stopped", 1, &["--epochs", "21"]);
+    let alone = outputs_of(&mut alone).remove(0);
+    assert_done(&alone);
+    let note = "note: the run goes on with 1 processes, until now it had 2";
+    assert!(stderr(&alone).contains(note), "{}", stderr(&alone));
+}
+
+#[test]
+fn processes_that_do_not_fit_together_are_named() {
+    let folder = sandbox();
+    write_stripes(&folder.path().join("other"), "train", 208, "e");
+    write_stripes(&folder.path().join("other"), "test", 60, "e");
+    let folder = folder.path();
+    let cases: [(&[&str], &str); 2] = [
+        (&["--lr", "0.2"], "rank 1 has another recipe than rank 0"),
+        (&["--data", "other"], "rank 1 has other shards than rank 0"),
+    ];
+    for (options, why) in cases {
+        for output in outputs(start_pair(folder, [&[], options])) {
+            assert_fails(&output, 1, why);
+        }
+    }
+    // An error of one is an error of all.
+    let failed = outputs(start_pair(folder, [&[], &["--data", "nowhere"]]));
+    assert_fails(&failed[1], 1, "train: rank 1: ");
+    assert_fails(&failed[0], 1, "train: rank 0: rank 1 has ended: ");
+    assert!(stderr(&failed[0]).contains("nowhere"), "{}", stderr(&failed[0]));
+    assert!(!folder.join("run").exists());
+}
+
+#[test]
+fn missing_processes_and_busy_ports_are_named() {
+    let folder = sandbox();
+    let folder = folder.path();
+    let alone = |rank, port| {
+        let child = process(command(folder, "run", &[]), rank, 2, port);
+        child.wait_with_output().unwrap()
+    };
+    let socket = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = socket.local_addr().unwrap().port();
+    let why = format!(
+        "train: rank 0: cannot listen on 127.0.0.1:{port} (MASTER_ADDR and MASTER_PORT): \
+         the port is in use; give another MASTER_PORT"
+    );
+    assert_fails(&alone(0, port), 1, &why);
+    drop(socket);
+    let short = |rank| {
+        let mut command = command(folder, "run", &[]);
+        command
+            .env("RANK", format!("{rank}"))
+            .env("WORLD_SIZE", "2")
+            .env("MASTER_ADDR", "127.0.0.1")
+            .env("MASTER_PORT", free_port().to_string())
+            .args(["--timeout", "1s"]);
+        command.output().unwrap()
+    };
+    let why = "train: rank 0: rank 1 has not come within 1 s";
+    assert_fails(&short(0), 1, why);
+    let why = "train: rank 1: rank 0 has not come within 1 s: nothing answers at 127.0.0";
+    assert_fails(&short(1), 1, why);
+    let mut wrong = command(folder, "run", &[]);
+    wrong.env("RANK", "2").env("WORLD_SIZE", "2");
+    assert_fails(&wrong.output().unwrap(), 2, "rank 2 does not exist among 2 processes");
+    assert!(!folder.join("run").exists());
+}
+
+#[test]
+fn a_script_starts_processes_without_python() {
+    let folder = sandbox();
+    let folder = folder.path();
+    let script = torchmill_testing::repository().join("scripts/processes");
+    let train = command(folder, "run", &["--epochs", "1"]);
+    let mut together = Command::new(script);
+    together.current_dir(folder).arg("2").arg(train.get_program()).args(train.get_args());
+    let output = together.output().unwrap();
+    assert_done(&output);
+    let said = stderr(&output);
+    assert!(said.contains("2 processes: batches of 8 images in each"), "{said}");
+    assert_eq!(said.matches("the run is in run").count(), 1, "{said}");
+    // The exit status is that of a process that fails.
+    let mut failing = Command::new(together.get_program());
+    let failed = failing.args(["3", "sh", "-c", "exit $RANK"]).output().unwrap();
+    assert_eq!(failed.status.code(), Some(1));
+}
