@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tch::{Device, Kind, Tensor};
 use torchmill::{ErrorKind, Result};
@@ -208,6 +208,11 @@ fn the_reason_of_another_process_is_repeated() {
     presences[0].check().unwrap();
     presences[1].tell(&torchmill::Error::failed("no space left on the disk"));
     let told = "rank 1 has ended: no space left on the disk";
+    // The store may answer one connection before it has read what the other sent.
+    let end = Instant::now() + Duration::from_secs(10);
+    while presences[0].check().is_ok() && Instant::now() < end {
+        thread::sleep(Duration::from_millis(10));
+    }
     assert_eq!(presences[0].check().unwrap_err().to_string(), told);
     let lost = torchmill::Error::new(ErrorKind::Disconnected, "connection closed");
     assert_eq!(presences[0].explained(lost).to_string(), told);
