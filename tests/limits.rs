@@ -86,7 +86,13 @@ fn no_thread_to_be_had_is_an_error() {
     prep.arg(&job().raw).arg("-o").arg(folder.join("out"));
     let mut evaluate = program("evaluate");
     evaluate.arg(&job().run).args(["--device", "cpu"]);
-    for command in [prep, evaluate, train(&job().shards, folder.join("run"))] {
+    let mut follow = program("scalars");
+    follow.args(["-", "--follow", "--logdir"]).arg(folder.join("followed"));
+    let mut download = program("fetch-data");
+    download.args(["pets", "--from", "http://127.0.0.1:9/pets.tar", "--root"]);
+    download.arg(folder.join("downloaded"));
+    let train = train(&job().shards, folder.join("run"));
+    for command in [prep, evaluate, train, follow, download] {
         let Some(mut command) = without_threads(&command) else { return };
         let output = command.output().unwrap();
         let stderr = String::from_utf8_lossy(&output.stderr);

@@ -8,11 +8,10 @@ mod transfer;
 
 use std::path::PathBuf;
 use std::sync::mpsc::{self, RecvTimeoutError};
-use std::thread;
 use std::time::Duration;
 
 use torchmill::progress::{Progress, Unit};
-use torchmill::{Error, interrupt};
+use torchmill::{Error, interrupt, parallel};
 
 pub use client::RetryPolicy;
 pub use transfer::{Event, FileSpec, Received, download};
@@ -85,19 +84,21 @@ pub fn run(
             agent.clone(),
             policy.clone(),
             send.clone(),
-        );
+        )
     };
     let mut bar = Bar::new(what, jobs);
     let mut downloaded: Vec<Option<Downloaded>> = vec![None; jobs.len()];
     let mut next = jobs.len().min(AT_A_TIME);
-    (0..next).for_each(start);
+    for number in 0..next {
+        start(number)?;
+    }
     while downloaded.iter().any(Option::is_none) {
         match receive.recv_timeout(Duration::from_millis(100)) {
             Ok(Message::Event(number, event)) => bar.show(number, event),
             Ok(Message::Done(number, result)) => {
                 downloaded[number] = Some(result?);
                 if next < jobs.len() {
-                    start(next);
+                    start(next)?;
                     next += 1;
                 }
             }
@@ -119,12 +120,13 @@ fn start_job(
     agent: ureq::Agent,
     policy: RetryPolicy,
     send: mpsc::Sender<Message>,
-) {
-    thread::spawn(move || {
+) -> Result<(), Error> {
+    parallel::spawn(move || {
         let report = |event| drop(send.send(Message::Event(number, event)));
         let result = run_job(&agent, job, &policy, &report);
         drop(send.send(Message::Done(number, result)));
-    });
+    })?;
+    Ok(())
 }
 
 fn run_job(

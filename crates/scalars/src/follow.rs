@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use torchmill::progress::{note, say};
 use torchmill::time::now;
-use torchmill::{Context, Error, Result, interrupt};
+use torchmill::{Context, Error, Result, interrupt, parallel};
 
 use crate::convert::{Destination, report_rows, report_values};
 use crate::event::file::Target;
@@ -48,7 +48,7 @@ pub fn follow(
                         let target = Box::new(move |source: &Source| {
                             destination.target(source, &name)
                         });
-                        followers.push(Follower::new(source, target));
+                        followers.push(Follower::new(source, target)?);
                     }
                 }
             }
@@ -133,12 +133,12 @@ struct Reading {
 }
 
 impl Follower {
-    fn new(source: Source, target: Box<dyn Fn(&Source) -> Target>) -> Self {
+    fn new(source: Source, target: Box<dyn Fn(&Source) -> Target>) -> Result<Self> {
         let input = match &source {
-            Source::Stdin => Input::Pipe(pump_stdin()),
+            Source::Stdin => Input::Pipe(pump_stdin()?),
             Source::File(path) => Input::File(path.clone()),
         };
-        Self { source, target, input, reading: None, waiting: false, failed: None }
+        Ok(Self { source, target, input, reading: None, waiting: false, failed: None })
     }
 
     /// Whether nothing will come unless the input is replaced.
@@ -358,9 +358,9 @@ fn identity(_: &Metadata) -> Option<(u64, u64)> {
 
 /// Reads standard input in a thread of its own, so that Ctrl-C is heard while nothing
 /// comes.
-fn pump_stdin() -> Receiver<io::Result<Vec<u8>>> {
+fn pump_stdin() -> Result<Receiver<io::Result<Vec<u8>>>> {
     let (sender, receiver) = mpsc::sync_channel(16);
-    std::thread::spawn(move || {
+    parallel::spawn(move || {
         let mut stdin = io::stdin();
         let mut piece = vec![0; 1 << 16];
         loop {
@@ -374,6 +374,6 @@ fn pump_stdin() -> Receiver<io::Result<Vec<u8>>> {
                 return;
             }
         }
-    });
-    receiver
+    })?;
+    Ok(receiver)
 }

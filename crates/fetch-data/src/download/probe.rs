@@ -2,12 +2,11 @@
 //! Makefile.
 
 use std::sync::mpsc;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use super::client::{self, RetryPolicy};
 use super::transfer::parse_content_range;
-use torchmill::interrupt;
+use torchmill::{interrupt, parallel};
 
 /// Asks all sources at once for the file's first byte. `Ok` is the first that has it, in
 /// the size that goes with the source; `Err` says why none has. Either way it takes no
@@ -25,6 +24,7 @@ pub fn first_to_answer(
     };
     let agent = client::agent(&policy);
     let (send, receive) = mpsc::channel();
+    let mut why = vec!["no answer in time".to_owned(); sources.len()];
     for (number, (url, size)) in sources.iter().enumerate() {
         let agent = agent.clone();
         let url = url.clone();
@@ -32,10 +32,13 @@ pub fn first_to_answer(
         let send = send.clone();
         // A thread that hangs in the system's name lookup is left behind: the process
         // ends soon.
-        thread::spawn(move || drop(send.send((number, ask(&agent, &url, size)))));
+        let asked =
+            parallel::spawn(move || drop(send.send((number, ask(&agent, &url, size)))));
+        if let Err(error) = asked {
+            why[number] = error.to_string();
+        }
     }
     drop(send);
-    let mut why = vec!["no answer in time".to_owned(); sources.len()];
     loop {
         let left = end.saturating_duration_since(Instant::now());
         if left.is_zero() || interrupt::requested() {

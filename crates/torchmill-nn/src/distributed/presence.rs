@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use torchmill::{Error, ErrorKind, Result};
+use torchmill::{Error, ErrorKind, Result, parallel};
 
 use super::ranks;
 use super::store::Store;
@@ -48,7 +48,7 @@ impl Presence {
         };
         // If there is no thread to be had, the others name this process too soon when they
         // lose another.
-        let _ = thread::Builder::new().spawn(beat);
+        let _ = parallel::spawn(beat);
         Self { store, prefix: prefix.to_owned(), rank, size, is_over }
     }
 
