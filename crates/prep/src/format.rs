@@ -81,8 +81,7 @@ pub trait Format: Send + Sync {
 
     /// What a job's images are, for a message.
     fn shown(&self, job: &Job) -> String {
-        let [channels, height, width] = job.shape;
-        format!("of [{channels}, {height}, {width}] {}", job.dtype.name())
+        of_one_size(job)
     }
 
     /// Writes what comes before the first image. `labels` are those of all images of the
@@ -91,19 +90,30 @@ pub trait Format: Send + Sync {
         Ok(())
     }
 
-    /// Writes the next images.
+    /// Writes the next images: those that are encoded one by one as they are.
     fn write(
         &self,
         out: &mut dyn Write,
-        job: &Job,
+        _job: &Job,
         chunk: &Chunk,
-        meta: &dyn Fn() -> Meta,
-    ) -> Result<()>;
+        _meta: &dyn Fn() -> Meta,
+    ) -> Result<()> {
+        for image in &chunk.encoded {
+            out.write_all(image).map_err(cannot_write)?;
+        }
+        Ok(())
+    }
 
     /// Writes what comes after the last image.
     fn finish(&self, _out: &mut dyn Write, _labels: &[i64]) -> io::Result<()> {
         Ok(())
     }
+}
+
+/// What images of one size are, for a message.
+fn of_one_size(job: &Job) -> String {
+    let [channels, height, width] = job.shape;
+    format!("of [{channels}, {height}, {width}] {}", job.dtype.name())
 }
 
 /// How images lie in a file.
@@ -192,14 +202,6 @@ impl<'a, W: Write> Stream<'a, W> {
 
 fn cannot_write(error: io::Error) -> Error {
     Error::io("cannot write", error)
-}
-
-/// Writes the encoded images of a chunk one after the other.
-fn write_encoded(out: &mut dyn Write, chunk: &Chunk) -> Result<()> {
-    for image in &chunk.encoded {
-        out.write_all(image).map_err(cannot_write)?;
-    }
-    Ok(())
 }
 
 /// Refuses a type that numpy does not have.

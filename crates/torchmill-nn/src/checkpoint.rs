@@ -21,7 +21,7 @@ use torchmill::{Context, Error, Result, atomic};
 use crate::model::Model;
 use crate::spec::Spec;
 use crate::state_dict::{DType, Entry, FileBytes, StateDict, View};
-use crate::tensor::f_download;
+use crate::tensor::{f_bytes, f_download};
 use crate::{foreign, torch_error, torch_save};
 
 /// The key of the metadata. There is only one, because the order of several would be
@@ -52,7 +52,8 @@ pub fn encode(model: &Model, spec: Option<&Spec>) -> Result<Vec<u8>> {
             _ => (Dtype::F32, Kind::Float),
         };
         let dense = no_grad(|| tensor.f_contiguous()?.f_to_kind(kind));
-        let bytes = bytes_of(&dense.map_err(|e| torch_error(&e))?)?;
+        let bytes =
+            dense.and_then(|dense| f_bytes(&dense)).map_err(|e| torch_error(&e))?;
         let shape: Vec<usize> = tensor.size().iter().map(|&n| n as usize).collect();
         arrays.push((named.name.clone(), dtype, shape, bytes));
     }
@@ -67,13 +68,6 @@ pub fn encode(model: &Model, spec: Option<&Spec>) -> Result<Vec<u8>> {
     let metadata = HashMap::from([(KEY.to_owned(), metadata)]);
     safetensors::serialize(views, Some(metadata))
         .map_err(|e| Error::failed(format_args!("the checkpoint: {e}")))
-}
-
-/// A contiguous CPU tensor's elements as little-endian bytes.
-fn bytes_of(tensor: &Tensor) -> Result<Vec<u8>> {
-    let mut bytes = vec![0; tensor.numel() * tensor.kind().elt_size_in_bytes()];
-    tensor.f_copy_data_u8(&mut bytes, tensor.numel()).map_err(|e| torch_error(&e))?;
-    Ok(bytes)
 }
 
 /// Writes a checkpoint, complete or not at all, and returns the CRC-32C of its bytes.

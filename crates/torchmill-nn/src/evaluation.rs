@@ -158,9 +158,8 @@ fn compute_share(
         Err(_) => return computed.map(|()| own),
         Ok(()) => false,
     };
-    let mut any = Tensor::from_slice(&[i64::from(is_interrupted)]);
-    group.all_reduce_max(&mut any)?;
-    if any.int64_value(&[0]) != 0 {
+    let [is_any_interrupted] = group.any([is_interrupted])?;
+    if is_any_interrupted {
         return Err(Error::interrupted("interrupted"));
     }
     Ok(own)

@@ -28,6 +28,13 @@ pub fn f_floats(tensor: &Tensor) -> Result<Vec<f32>, TchError> {
     Ok(values)
 }
 
+/// A contiguous CPU tensor's elements as little-endian bytes.
+pub(crate) fn f_bytes(tensor: &Tensor) -> Result<Vec<u8>, TchError> {
+    let mut bytes = vec![0; tensor.numel() * tensor.kind().elt_size_in_bytes()];
+    tensor.f_copy_data_u8(&mut bytes, tensor.numel())?;
+    Ok(bytes)
+}
+
 /// A number for operations on tensors: a single CPU element, which is not copied to the
 /// tensors' device.
 ///

@@ -77,6 +77,18 @@ pub struct Gradients {
     tensors: Vec<Tensor>,
 }
 
+impl Gradients {
+    /// Adds a part's loss to the batch's.
+    fn add_loss(&mut self, loss: &Tensor) -> Result<(), TchError> {
+        let loss = loss.f_detach()?;
+        self.loss = Some(match &self.loss {
+            Some(total) => total.f_add(&loss)?,
+            None => loss,
+        });
+        Ok(())
+    }
+}
+
 impl TrainingModel {
     /// Puts the parts together, for a network that has its first weights and of which
     /// some may be frozen (`requires_grad` is false). `settings.loss` has weights in
@@ -323,11 +335,7 @@ impl TrainingModel {
         is_last: bool,
     ) -> Result<()> {
         let scaled = self.scaled(loss).map_err(|e| torch_error(&e))?;
-        let own = loss.f_detach().and_then(|own| match &gradients.loss {
-            None => Ok(own),
-            Some(total) => total.f_add(&own),
-        });
-        gradients.loss = Some(own.map_err(|e| torch_error(&e))?);
+        gradients.add_loss(loss).map_err(|e| torch_error(&e))?;
         if !is_last {
             return reducer.accumulate(&scaled).map_err(|e| torch_error(&e));
         }
@@ -352,18 +360,13 @@ impl TrainingModel {
         let scaled = self.scaled(loss)?;
         let params: Vec<&Tensor> = self.params.iter().map(|p| &p.tensor).collect();
         let new = Tensor::f_run_backward(&[scaled], &params, false, false)?;
-        let loss = loss.f_detach()?;
-        match &mut gradients.loss {
-            None => {
-                gradients.loss = Some(loss);
-                gradients.tensors = new;
-            }
-            Some(total) => {
-                *total = total.f_add(&loss)?;
-                for (sum, new) in gradients.tensors.iter_mut().zip(&new) {
-                    *sum = sum.f_add(new)?;
-                }
-            }
+        gradients.add_loss(loss)?;
+        if gradients.tensors.is_empty() {
+            gradients.tensors = new;
+            return Ok(());
+        }
+        for (sum, new) in gradients.tensors.iter_mut().zip(&new) {
+            *sum = sum.f_add(new)?;
         }
         Ok(())
     }

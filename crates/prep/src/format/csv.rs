@@ -4,10 +4,9 @@
 use std::fmt::Display;
 use std::io::{self, Write};
 
-use torchmill::Result;
-use torchmill::shard::{DType, Meta};
+use torchmill::shard::DType;
 
-use super::{Chunk, Encode, Format, Images, write_encoded};
+use super::{Encode, Format, Images};
 use crate::elements;
 use crate::job::{Failure, Job};
 
@@ -41,16 +40,6 @@ impl Format for Csv {
         }
         header.push('\n');
         out.write_all(header.as_bytes())
-    }
-
-    fn write(
-        &self,
-        out: &mut dyn Write,
-        _: &Job,
-        chunk: &Chunk,
-        _: &dyn Fn() -> Meta,
-    ) -> Result<()> {
-        write_encoded(out, chunk)
     }
 }
 

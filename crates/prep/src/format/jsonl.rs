@@ -1,13 +1,9 @@
 //! JSON Lines: an object for each image that says what it is, without its pixels.
 
-use std::io::Write;
-
 use serde_json::json;
-use torchmill::Result;
 use torchmill::dataset::decode;
-use torchmill::shard::Meta;
 
-use super::{Chunk, Encode, Format, Images, write_encoded};
+use super::{Encode, Format, Images};
 use crate::job::{Failure, Job};
 
 pub const NAME: &str = "jsonl";
@@ -41,16 +37,6 @@ impl Format for Jsonl {
 
     fn shown(&self, _: &Job) -> String {
         "a line each".to_owned()
-    }
-
-    fn write(
-        &self,
-        out: &mut dyn Write,
-        _: &Job,
-        chunk: &Chunk,
-        _: &dyn Fn() -> Meta,
-    ) -> Result<()> {
-        write_encoded(out, chunk)
     }
 }
 

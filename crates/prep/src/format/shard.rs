@@ -6,7 +6,7 @@ use torchmill::Result;
 use torchmill::pixels::Layout;
 use torchmill::shard::{self, Contents, Meta, Storage};
 
-use super::{Chunk, Format, Images};
+use super::{Chunk, Format, Images, of_one_size};
 use crate::job::Job;
 
 pub const NAME: &str = "shard";
@@ -31,11 +31,8 @@ impl Format for Shard {
     }
 
     fn shown(&self, job: &Job) -> String {
-        let [channels, height, width] = job.shape;
         match job.storage {
-            Storage::Array => {
-                format!("of [{channels}, {height}, {width}] {}", job.dtype.name())
-            }
+            Storage::Array => of_one_size(job),
             Storage::Pixels => "of different sizes, as pixels".to_owned(),
             Storage::Encoded => "of different sizes, as image files".to_owned(),
         }

@@ -56,20 +56,18 @@ fn file(dir: &Sandbox, i: usize) -> Vec<u8> {
 fn files_are_stored_if_train_crops_them_at_random() {
     let dir = photos();
     let test = "Resize(8) | CenterCrop(6) | ToTensor";
-    let said = succeed(
-        dir.path(),
-        &[
-            "photos",
-            "--test-fraction",
-            "0.3",
-            "--train-transform",
-            TRAIN,
-            "--test-transform",
-            test,
-            "-o",
-            "out",
-        ],
-    );
+    let command = [
+        "photos",
+        "--test-fraction",
+        "0.3",
+        "--train-transform",
+        TRAIN,
+        "--test-transform",
+        test,
+        "-o",
+        "out",
+    ];
+    let said = succeed(dir.path(), &command);
     assert!(
         said.contains("train: 4 images of different sizes, as image files"),
         "{said}"
@@ -91,20 +89,7 @@ fn files_are_stored_if_train_crops_them_at_random() {
         let decoded = decode::rgb(&file(&dir, n)).unwrap();
         assert_eq!(train.pixels(i).unwrap().into_image(), decoded);
     }
-    let again = succeed(
-        dir.path(),
-        &[
-            "photos",
-            "--test-fraction",
-            "0.3",
-            "--train-transform",
-            TRAIN,
-            "--test-transform",
-            test,
-            "-o",
-            "out",
-        ],
-    );
+    let again = succeed(dir.path(), &command);
     assert!(again.contains("up to date, nothing done"), "{again}");
     let shard = "out/train-00000-of-00001.shard";
     let shown = printed(dir.path(), &["--inspect", shard]);

@@ -1,12 +1,11 @@
 //! c10d's process group: what the processes compute together.
 
-use std::thread;
 use std::time::Duration;
 
 use cxx::UniquePtr;
 use tch::Tensor;
-use torchmill::Result;
 use torchmill::launch::Launch;
+use torchmill::{Result, parallel};
 
 use super::bridge::ffi;
 use super::store::Store;
@@ -70,7 +69,7 @@ impl Group {
     pub(super) fn close_in_background(self) {
         let closing = Closing(self);
         // If there is no thread to be had, the process's end closes them.
-        let _ = thread::Builder::new().spawn(move || drop(closing));
+        let _ = parallel::spawn(move || drop(closing));
     }
 
     /// This process's number, from 0.
@@ -91,6 +90,17 @@ impl Group {
     /// Puts the largest elements of the processes' tensors in place of each one's.
     pub fn all_reduce_max(&self, tensor: &mut Tensor) -> Result<()> {
         ffi::all_reduce_max(&self.inner, to_cpp(tensor)).map_err(|e| disconnected(&e))
+    }
+
+    /// Whether each of these is true for any of the processes.
+    pub fn any<const N: usize>(&self, flags: [bool; N]) -> Result<[bool; N]> {
+        let mut shared = Tensor::from_slice(&flags.map(i64::from));
+        self.all_reduce_max(&mut shared)?;
+        let mut any = [false; N];
+        for (i, flag) in any.iter_mut().enumerate() {
+            *flag = shared.int64_value(&[i as i64]) != 0;
+        }
+        Ok(any)
     }
 
     /// The tensors of all processes, by their ranks.

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use tch::Tensor;
 use torchmill::Result;
 use torchmill::launch::Launch;
 
@@ -111,14 +110,10 @@ impl Processes {
 
     /// Whether each of these is true for any of the processes.
     pub fn any<const N: usize>(&self, flags: [bool; N]) -> Result<[bool; N]> {
-        let Some(group) = self.group() else { return Ok(flags) };
-        let mut shared = Tensor::from_slice(&flags.map(i64::from));
-        group.all_reduce_max(&mut shared)?;
-        let mut any = [false; N];
-        for (i, flag) in any.iter_mut().enumerate() {
-            *flag = shared.int64_value(&[i as i64]) != 0;
+        match self.group() {
+            Some(group) => group.any(flags),
+            None => Ok(flags),
         }
-        Ok(any)
     }
 
     /// Waits for all processes.

@@ -2,13 +2,13 @@
 
 use std::collections::HashMap;
 
-use tch::{Kind, TchError, Tensor};
+use tch::{TchError, Tensor};
 
 use super::proto::{
     AttributeProto, Dimension, DimensionProto, GraphProto, NodeProto, TensorProto,
     TensorShapeProto, TensorTypeProto, TypeProto, ValueInfoProto, data_type,
 };
-use crate::tensor::NamedTensor;
+use crate::tensor::{NamedTensor, f_floats};
 
 /// A tensor of the graph, as a layer gets it.
 #[derive(Debug)]
@@ -91,10 +91,7 @@ impl Graph {
         if self.constants.iter().any(|constant| constant.name == name) {
             return Ok(name);
         }
-        let flat = tensor.f_to_device(tch::Device::Cpu)?.f_to_kind(Kind::Float)?;
-        let flat = flat.f_contiguous()?.f_reshape([-1])?;
-        let mut values = vec![0.0_f32; flat.numel()];
-        flat.f_copy_data(&mut values, flat.numel())?;
+        let values = f_floats(tensor)?;
         self.constants.push(TensorProto {
             dims: tensor.size(),
             data_type: data_type::FLOAT,

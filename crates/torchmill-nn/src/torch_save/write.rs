@@ -12,7 +12,7 @@ use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
 use super::pickle_writer::PickleWriter;
-use crate::tensor::NamedTensor;
+use crate::tensor::{NamedTensor, f_bytes};
 use crate::torch_error;
 
 /// Where PyTorch's own archives have their tensors, so that they can be mapped.
@@ -70,10 +70,10 @@ fn archive(
     entry("data.pkl", pickle)?;
     entry("byteorder", b"little")?;
     for (key, storage) in storages.iter().enumerate() {
-        let mut bytes = vec![0; storage.numel() * storage.kind().elt_size_in_bytes()];
-        if let Err(e) = storage.f_copy_data_u8(&mut bytes, storage.numel()) {
-            return Ok(Err(torch_error(&e)));
-        }
+        let bytes = match f_bytes(storage) {
+            Ok(bytes) => bytes,
+            Err(e) => return Ok(Err(torch_error(&e))),
+        };
         entry(&format!("data/{key}"), &bytes)?;
     }
     entry("version", b"3\n")?;
