@@ -258,7 +258,11 @@ fn as_listed(folder: &SourceFolder, base: &str, entry: &Entry) -> Result<Manifes
     let published = match entry.format {
         RawFormat::Cifar10 => class_names(folder, base, "batches.meta.txt", entry)?,
         RawFormat::Cifar100 => class_names(folder, base, "fine_label_names.txt", entry)?,
-        RawFormat::CifarPickle | RawFormat::Idx | RawFormat::ImageFolder => None,
+        RawFormat::CifarPickle
+        | RawFormat::Idx
+        | RawFormat::ImageFolder
+        | RawFormat::Parquet
+        | RawFormat::WebDataset => None,
     };
     let classes = match published {
         Some(names) => names,

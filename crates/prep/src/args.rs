@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::builder::PossibleValuesParser;
 use clap::{Parser, ValueEnum};
 use torchmill::cli::Common;
-use torchmill::dataset::{Extensions, SplitDirs};
+use torchmill::dataset::{ColumnNames, Extensions, SplitDirs};
 use torchmill::shard::DType;
 
 use crate::format::{self, TarImage};
@@ -23,8 +23,8 @@ const EXAMPLES: &str = "Examples:
 #[derive(Debug, Clone, Parser)]
 #[command(name = "prep", version, after_help = EXAMPLES)]
 pub struct Args {
-    /// Folders (fetch-data's, CIFAR, IDX, a folder per class), lists (.csv, .tsv) of
-    /// path, label, split; - is stdin. Several are joined
+    /// Folders (fetch-data's, CIFAR, IDX, a folder per class), .tar (WebDataset), .parquet,
+    /// lists (.csv, .tsv, .jsonl) of path, label, split; - is stdin. Several are joined
     #[arg(value_name = "INPUT", required_unless_present = "inspect")]
     pub inputs: Vec<PathBuf>,
     /// Write into this folder, or to standard output (-)
@@ -73,6 +73,9 @@ pub struct Select {
     /// Only files with these endings: jpg,png
     #[arg(long, value_name = "LIST")]
     pub extensions: Option<Extensions>,
+    /// Of lists and Parquet: image=NAME,label=NAME
+    #[arg(long, value_name = "NAMES")]
+    pub columns: Option<ColumnNames>,
     /// Only these classes, labelled in this order
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub classes: Vec<String>,
@@ -112,8 +115,8 @@ pub struct PipelineArgs {
     /// Bake N drawn copies of each image
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=10_000))]
     pub augment: Option<u64>,
-    /// The pixels' type
-    #[arg(long, value_name = "TYPE", value_enum, default_value_t = Elements::Uint8)]
+    /// float32, float16, bfloat16 [default: uint8]
+    #[arg(long, value_name = "TYPE", value_enum, default_value_t = Elements::Uint8, hide_possible_values = true, hide_default_value = true)]
     pub dtype: Elements,
 }
 
@@ -121,8 +124,8 @@ pub struct PipelineArgs {
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "What is written")]
 pub struct Output {
-    /// The files' format
-    #[arg(long, value_parser = PossibleValuesParser::new(format::names()), default_value = "shard")]
+    /// shard (default), safetensors, npy, tar, csv, jsonl
+    #[arg(long, value_parser = PossibleValuesParser::new(format::names()), default_value = "shard", hide_possible_values = true, hide_default_value = true)]
     pub format: String,
     /// The most bytes of pixels in a file
     #[arg(long, value_name = "SIZE", default_value = "32MiB", value_parser = size)]

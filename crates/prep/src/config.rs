@@ -119,6 +119,7 @@ impl Config {
         let open = OpenOptions {
             split_dirs: select.split_dirs.unwrap_or_default(),
             extensions: select.extensions.unwrap_or_default(),
+            columns: select.columns.unwrap_or_default(),
         };
         let test_split = match (select.test_fraction, select.test_list) {
             (_, Some(list)) => TestSplit::List(list),

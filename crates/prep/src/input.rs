@@ -1,19 +1,41 @@
 //! The inputs on the command line as one data set.
 
-use std::io::IsTerminal;
-use std::path::Path;
+use std::ffi::OsStr;
+use std::io::{self, BufReader, Cursor, IsTerminal, Read};
+use std::path::{Path, PathBuf};
 
-use torchmill::dataset::{Dataset, OpenOptions, UNSPLIT};
+use torchmill::dataset::{
+    Dataset, OpenOptions, UNSPLIT, copy_to_temporary, is_parquet_name, is_tar_name,
+};
 use torchmill::{Context, Error, Result, progress, suggest};
 
+use crate::braces;
 use crate::config::{Config, TestSplit};
+
+/// What messages call standard input.
+const STDIN: &str = "standard input";
+/// How much of standard input is looked at to tell what it is: a tar's first header.
+const HEAD: usize = 512;
+
+/// An input, or several that are one data set.
+#[derive(Debug, PartialEq, Eq)]
+enum Source {
+    Stdin,
+    Tars(Vec<PathBuf>),
+    Parquet(Vec<PathBuf>),
+    /// A list in a CSV or TSV file.
+    Csv(PathBuf),
+    /// A list in a file of JSON objects.
+    JsonLines(PathBuf),
+    Folder(PathBuf),
+}
 
 /// Opens every input, gives a test split to those without one, joins them, and selects
 /// the classes and images.
 pub fn open(config: &Config) -> Result<Dataset> {
     let mut sets = Vec::new();
-    for path in &config.inputs {
-        sets.push(open_one(path, &config.open)?);
+    for source in sources(&config.inputs)? {
+        sets.push(open_one(&source, &config.open)?);
     }
     split(&mut sets, config)?;
     let mut set = Dataset::concat(sets)?;
@@ -30,24 +52,97 @@ pub fn open(config: &Config) -> Result<Dataset> {
     Ok(set)
 }
 
-fn open_one(path: &Path, options: &OpenOptions) -> Result<Dataset> {
-    if path == Path::new("-") {
-        let mut stdin = std::io::stdin().lock();
-        if stdin.is_terminal() {
-            progress::note(
-                "reading paths, one per line, from the terminal; end with Ctrl-D",
-            );
+/// The inputs by their kinds. Tars that follow one another are one data set, and so are
+/// Parquet files.
+fn sources(inputs: &[PathBuf]) -> Result<Vec<Source>> {
+    let mut sources = Vec::new();
+    for input in inputs {
+        // A name with braces may be that of a file.
+        if input.exists() || !is_tar_name(input) && !is_parquet_name(input) {
+            add_source(&mut sources, input.clone());
+            continue;
         }
-        return Dataset::from_lines(&mut stdin, "standard input", Path::new(""));
+        for path in braces::expand(input)? {
+            add_source(&mut sources, path);
+        }
     }
-    let is_list = path
-        .extension()
-        .is_some_and(|e| e.eq_ignore_ascii_case("csv") || e.eq_ignore_ascii_case("tsv"));
-    if is_list && !path.is_dir() {
-        Dataset::from_csv(path)
+    Ok(sources)
+}
+
+fn add_source(sources: &mut Vec<Source>, path: PathBuf) {
+    let extension = path.extension().and_then(OsStr::to_str).unwrap_or("");
+    let extension = extension.to_ascii_lowercase();
+    if path == Path::new("-") {
+        sources.push(Source::Stdin);
+    } else if path.is_dir() {
+        sources.push(Source::Folder(path));
+    } else if is_tar_name(&path) {
+        match sources.last_mut() {
+            Some(Source::Tars(tars)) => tars.push(path),
+            _ => sources.push(Source::Tars(vec![path])),
+        }
+    } else if is_parquet_name(&path) {
+        match sources.last_mut() {
+            Some(Source::Parquet(files)) => files.push(path),
+            _ => sources.push(Source::Parquet(vec![path])),
+        }
+    } else if ["csv", "tsv"].contains(&extension.as_str()) {
+        sources.push(Source::Csv(path));
+    } else if ["jsonl", "ndjson"].contains(&extension.as_str()) {
+        sources.push(Source::JsonLines(path));
     } else {
-        Dataset::open_with(path, options)
+        sources.push(Source::Folder(path));
     }
+}
+
+fn open_one(source: &Source, options: &OpenOptions) -> Result<Dataset> {
+    match source {
+        Source::Stdin => open_stdin(options),
+        Source::Tars(files) => Dataset::from_tars(&name_of(files), files, options),
+        Source::Parquet(files) => Dataset::from_parquet(&name_of(files), files, options),
+        Source::Csv(path) => Dataset::from_csv(path, &options.columns),
+        Source::JsonLines(path) => Dataset::from_jsonl(path, &options.columns),
+        Source::Folder(path) => Dataset::open_with(path, options),
+    }
+}
+
+/// The name of a data set in these files: that of the only one, or of the first one's
+/// folder.
+fn name_of(files: &[PathBuf]) -> String {
+    let name = |path: &Path| path.file_name().map(|n| n.to_string_lossy().into_owned());
+    if let [file] = files {
+        let name = name(file).unwrap_or_default();
+        return name.split('.').next().unwrap_or("images").to_owned();
+    }
+    let folder = files.first().and_then(|file| file.canonicalize().ok());
+    folder.as_deref().and_then(Path::parent).and_then(name).unwrap_or("images".to_owned())
+}
+
+/// Reads standard input: a tar, a Parquet file or a list of paths, which its first bytes
+/// tell. Archives are copied to a temporary file, as they are read twice.
+fn open_stdin(options: &OpenOptions) -> Result<Dataset> {
+    let mut stdin = io::stdin().lock();
+    if stdin.is_terminal() {
+        progress::note("reading paths, one per line, from the terminal; end with Ctrl-D");
+    }
+    let mut head = Vec::new();
+    stdin.by_ref().take(HEAD as u64).read_to_end(&mut head).doing("read", STDIN)?;
+    // A terminal's input may end more than once.
+    let rest: Box<dyn Read> =
+        if head.len() < HEAD { Box::new(io::empty()) } else { Box::new(stdin) };
+    let is_gzipped = head.starts_with(&[0x1f, 0x8b]);
+    let is_tar = head.get(257..262) == Some(b"ustar");
+    let is_parquet = head.starts_with(b"PAR1");
+    let mut input = Cursor::new(head).chain(rest);
+    if is_tar || is_gzipped {
+        let file = copy_to_temporary(&mut input, STDIN)?;
+        return Dataset::from_temporary_tar(file, STDIN, options);
+    }
+    if is_parquet {
+        let file = copy_to_temporary(&mut input, STDIN)?;
+        return Dataset::from_temporary_parquet(file, STDIN, options);
+    }
+    Dataset::from_lines(&mut BufReader::new(input), STDIN, Path::new(""))
 }
 
 /// Gives a test split to the data sets that have none.

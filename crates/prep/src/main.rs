@@ -3,6 +3,7 @@
 mod args;
 mod auto_normalize;
 mod bake;
+mod braces;
 mod config;
 mod contents;
 mod digest;

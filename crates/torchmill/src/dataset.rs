@@ -1,5 +1,6 @@
 //! Raw data sets on disk: CIFAR's binary and Python versions, IDX files, folders of
-//! images, lists of images, and several of these one after the other.
+//! images, lists of images, WebDataset's tars, Parquet files, and several of these one
+//! after the other.
 //!
 //! [`Dataset::open`] takes a folder that `fetch-data` wrote or a bare one ([`detect`]
 //! says what it is). A data set holds no pixels: samples are small, and
@@ -15,10 +16,14 @@ mod digest;
 mod gaps;
 mod idx;
 mod image_folder;
+mod labels;
 mod list;
 pub mod manifest;
 mod options;
+mod packed;
 mod packed_names;
+mod parquet;
+mod parts;
 mod pickle;
 mod raw_format;
 mod records;
@@ -27,6 +32,7 @@ mod source_folder;
 mod store;
 mod survey;
 mod walk;
+mod webdataset;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -37,7 +43,9 @@ pub use digest::{Content, ContentHash};
 pub use image_folder::{images_below, is_image_name};
 pub use list::PathReader;
 pub use manifest::Manifest;
-pub use options::{Extensions, OpenOptions, SplitDirs};
+pub use options::{ColumnNames, Extensions, OpenOptions, SplitDirs};
+pub use packed::copy_to_temporary;
+pub use parts::{is_parquet_name, is_tar_name};
 pub use raw_format::RawFormat;
 pub use select::UNSPLIT;
 pub use source_folder::SourceFolder;
@@ -47,6 +55,7 @@ use crate::transform::{Exif, Image};
 use crate::{Error, Result};
 use decode::Decoded;
 use gaps::Gap;
+use parts::Part;
 use raw_format::Split;
 use store::Store;
 
@@ -105,6 +114,34 @@ impl Dataset {
 
     /// Opens the data set in `folder` as `manifest` describes it.
     pub fn open_as(
+        folder: &SourceFolder,
+        manifest: &Manifest,
+        options: &OpenOptions,
+    ) -> Result<Self> {
+        match manifest.format {
+            RawFormat::WebDataset | RawFormat::Parquet => {
+                Self::open_parts(folder, manifest, options)
+            }
+            _ => Self::open_splits(folder, manifest, options),
+        }
+    }
+
+    /// Opens a data set whose labels are found when its files are read.
+    fn open_parts(
+        folder: &SourceFolder,
+        manifest: &Manifest,
+        options: &OpenOptions,
+    ) -> Result<Self> {
+        let parts = Part::of_manifest(folder, manifest)?;
+        match manifest.format {
+            RawFormat::Parquet => {
+                parquet::read(&manifest.name, &parts, &manifest.classes, options)
+            }
+            _ => webdataset::read(&manifest.name, &parts, &manifest.classes, options),
+        }
+    }
+
+    fn open_splits(
         folder: &SourceFolder,
         manifest: &Manifest,
         options: &OpenOptions,
@@ -194,6 +231,11 @@ impl Dataset {
         u32::try_from(self.stores.len())
             .map_err(|_| Error::failed("more than 4 billion files of records"))
     }
+}
+
+/// The index of a store, or of a record in one.
+fn index(i: usize) -> Result<u32> {
+    u32::try_from(i).map_err(|_| Error::failed("more than 4 billion images"))
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ mod preview;
 mod reruns;
 mod shards;
 mod sizes;
+mod sources;
 mod statistics;
 
 use std::io::Write as _;

@@ -41,6 +41,7 @@ impl Dataset {
                     records.name = format!("{prefix}{}", records.name);
                 }
                 Store::Files(files) => files.prefix = format!("{prefix}{}", files.prefix),
+                Store::Packed(packed) => packed.name = format!("{prefix}{}", packed.name),
             }
             self.stores.push(store);
         }

@@ -29,7 +29,8 @@ pub fn detect(folder: &SourceFolder, options: &OpenOptions) -> Result<Detected> 
     let about = std::fs::metadata(folder.path()).doing("read", folder.shown_path(""))?;
     if !about.is_dir() {
         return Err(Error::failed(format_args!(
-            "{} is a file; prep reads folders, and lists named *.csv or *.tsv",
+            "{} is a file; prep reads folders, and files named *.tar, \
+             *.parquet, *.csv, *.tsv or *.jsonl",
             folder.shown()
         )));
     }

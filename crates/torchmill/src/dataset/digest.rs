@@ -105,7 +105,8 @@ impl Dataset {
             hash.update(sample.label.to_le_bytes());
             hash.update(sample.store.to_le_bytes());
             hash.update(sample.record.to_le_bytes());
-            if let Store::Files(_) = &self.stores[sample.store as usize] {
+            let store = &self.stores[sample.store as usize];
+            if let Store::Files(_) | Store::Packed(_) = store {
                 let source = self.source(*sample);
                 hash.update((source.len() as u64).to_le_bytes());
                 hash.update(source);

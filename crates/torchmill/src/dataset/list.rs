@@ -1,11 +1,12 @@
-//! A list of images: paths, classes and splits, in lines on standard input ([`lines`]) or
-//! in a CSV or TSV file ([`table`]).
+//! A list of images: paths, classes and splits, in lines on standard input ([`lines`]), in
+//! a CSV or TSV file ([`table`]) or in a file of JSON objects ([`jsonl`]).
 //!
 //! A list without classes takes the folder that an image lies in as its class, so that
 //! `find pets -name '*.jpg' | prep - -o shards` works.
 
 mod columns;
 mod images;
+mod jsonl;
 mod lines;
 mod table;
 #[cfg(test)]
@@ -15,6 +16,7 @@ mod text;
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
+pub(super) use columns::label_rank;
 pub use lines::PathReader;
 
 use super::class_names::{composed, order_note};

@@ -15,6 +15,50 @@ pub struct OpenOptions {
     pub split_dirs: SplitDirs,
     /// Which files are images.
     pub extensions: Extensions,
+    /// What the columns of tables are called.
+    pub columns: ColumnNames,
+}
+
+/// The columns of a table that hold the images (or their paths), the labels and the
+/// splits, `--columns`. Those that are not named are told by their usual names.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ColumnNames {
+    /// Of images, or of paths.
+    pub image: Option<String>,
+    /// Of labels.
+    pub label: Option<String>,
+    /// Of splits.
+    pub split: Option<String>,
+}
+
+impl FromStr for ColumnNames {
+    type Err = Error;
+
+    /// Reads `image=NAME,label=NAME,split=NAME`, or some of these.
+    fn from_str(text: &str) -> Result<Self> {
+        let mut names = Self::default();
+        for part in text.split(',') {
+            let pair = part.split_once('=').filter(|(_, name)| !name.is_empty());
+            let (role, name) = pair.unwrap_or((part, ""));
+            let place = match role {
+                "image" => &mut names.image,
+                "label" => &mut names.label,
+                "split" => &mut names.split,
+                _ => {
+                    return Err(Error::usage(format_args!(
+                        "`{part}` is not image=NAME, label=NAME or split=NAME"
+                    )));
+                }
+            };
+            if name.is_empty() || place.is_some() {
+                return Err(Error::usage(format_args!(
+                    "`{part}`: give the column of the {role}s once, as {role}=NAME"
+                )));
+            }
+            *place = Some(name.to_owned());
+        }
+        Ok(names)
+    }
 }
 
 /// Which folders of an image folder are splits, `--split-dirs`.
@@ -133,6 +177,16 @@ mod tests {
         assert_eq!("none".parse::<SplitDirs>().unwrap(), SplitDirs::None);
         for wrong in ["", "train", "train=", "holdout=test", "train=a,training=b"] {
             assert_eq!(wrong.parse::<SplitDirs>().unwrap_err().exit_status(), 2);
+        }
+    }
+
+    #[test]
+    fn column_names_are_read() {
+        let names: ColumnNames = "label=breed,image=photo".parse().unwrap();
+        assert_eq!((names.image.as_deref(), names.split), (Some("photo"), None));
+        assert_eq!(names.label.as_deref(), Some("breed"));
+        for wrong in ["", "label", "label=", "path=x", "label=a,label=b"] {
+            assert_eq!(wrong.parse::<ColumnNames>().unwrap_err().exit_status(), 2);
         }
     }
 

@@ -5,8 +5,11 @@ use serde::{Deserialize, Serialize};
 use super::detect::Detected;
 use super::options::OpenOptions;
 use super::source_folder::SourceFolder;
-use super::{Dataset, Manifest, Sample, cifar, cifar_pickle, idx, image_folder};
-use crate::Result;
+use super::{
+    Dataset, Manifest, Sample, cifar, cifar_pickle, idx, image_folder, parquet,
+    webdataset,
+};
+use crate::{Error, Result};
 
 /// How a data set's images are stored: the `kind` in dataset.toml.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,12 +28,24 @@ pub enum RawFormat {
     Idx,
     /// Image files in a folder per class.
     ImageFolder,
+    /// Parquet files with a column of images and one of labels.
+    Parquet,
+    /// Tars of images and their labels.
+    #[serde(rename = "webdataset")]
+    WebDataset,
 }
 
 impl RawFormat {
     /// All formats in the order in which a folder is searched for them.
-    pub(super) const ALL: [Self; 5] =
-        [Self::Cifar10, Self::Cifar100, Self::CifarPickle, Self::Idx, Self::ImageFolder];
+    pub(super) const ALL: [Self; 7] = [
+        Self::Cifar10,
+        Self::Cifar100,
+        Self::CifarPickle,
+        Self::Idx,
+        Self::ImageFolder,
+        Self::Parquet,
+        Self::WebDataset,
+    ];
 
     /// Describes the data set in `folder` if it is stored in this format.
     pub(super) fn detect(
@@ -44,6 +59,8 @@ impl RawFormat {
             Self::CifarPickle => cifar_pickle::detect(folder),
             Self::Idx => idx::detect(folder),
             Self::ImageFolder => image_folder::detect(folder, options),
+            Self::Parquet => parquet::detect(folder, options),
+            Self::WebDataset => webdataset::detect(folder, options),
         }
     }
 
@@ -65,6 +82,9 @@ impl RawFormat {
             Self::ImageFolder => {
                 image_folder::open(set, folder, manifest, split, options)
             }
+            Self::Parquet | Self::WebDataset => Err(Error::failed(
+                "all splits of tars and Parquet files are opened at once",
+            )),
         }
     }
 }

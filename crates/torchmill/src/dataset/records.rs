@@ -3,7 +3,7 @@
 //! use, however large it is.
 
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
@@ -85,30 +85,54 @@ pub struct Bytes {
     file: File,
     /// How many bytes there are to read.
     pub count: u64,
+    /// Whether they are in a temporary file.
+    pub is_temporary: bool,
 }
 
 impl Bytes {
     /// Opens a file, which messages call `shown`; a gzipped one (by its first bytes,
     /// whatever its name) is unpacked.
     pub fn open(path: &Path, shown: &Path) -> Result<Self> {
-        let mut file = File::open(path).doing("open", shown)?;
+        let file = File::open(path).doing("open", shown)?;
         let about = file.metadata().doing("read", shown)?;
         if !about.is_file() {
             return Err(Error::failed(format_args!("{} is not a file", shown.display())));
         }
-        let mut bytes =
-            Self { file: file.try_clone().doing("open", shown)?, count: about.len() };
+        let mut bytes = Self { file, count: about.len(), is_temporary: false };
         let head = bytes.head(git_lfs::START.len() as u64).doing("read", shown)?;
         git_lfs::check(&head).map_err(|e| e.within(shown.display()))?;
-        if head.starts_with(&[0x1f, 0x8b]) {
-            let mut unpacked = tempfile::tempfile()
-                .doing("make a temporary file in", std::env::temp_dir())?;
-            let mut packed =
-                flate2::bufread::MultiGzDecoder::new(std::io::BufReader::new(&mut file));
-            bytes.count = copy(&mut packed, &mut unpacked, shown)?;
-            bytes.file = unpacked;
-        }
+        bytes.unpack(shown)?;
         Ok(bytes)
+    }
+
+    /// Those of a temporary file, which messages call `shown`; unpacked if they are gzipped.
+    pub fn of_temporary(file: File, shown: &Path) -> Result<Self> {
+        let count = file.metadata().doing("read", shown)?.len();
+        let mut bytes = Self { file, count, is_temporary: true };
+        bytes.unpack(shown)?;
+        Ok(bytes)
+    }
+
+    /// Copies the bytes to a temporary file if they are gzipped, unpacked.
+    fn unpack(&mut self, shown: &Path) -> Result<()> {
+        let head = self.head(2).doing("read", shown)?;
+        if head != [0x1f, 0x8b] {
+            return Ok(());
+        }
+        let mut unpacked = tempfile::tempfile()
+            .doing("make a temporary file in", std::env::temp_dir())?;
+        let mut packed =
+            flate2::bufread::MultiGzDecoder::new(std::io::BufReader::new(&mut self.file));
+        self.count = copy(&mut packed, &mut unpacked, shown)?;
+        unpacked.seek(SeekFrom::Start(0)).doing("read", shown)?;
+        self.file = unpacked;
+        self.is_temporary = true;
+        Ok(())
+    }
+
+    /// The file that has the bytes.
+    pub fn into_file(self) -> File {
+        self.file
     }
 
     /// The first `n` bytes, or all where there are fewer.

@@ -1,4 +1,5 @@
-//! Where samples are stored: records of a binary file, or image files.
+//! Where samples are stored: records of a binary file, image files, or image files within
+//! a larger one.
 
 use std::fs::OpenOptions;
 use std::io::{self, Read};
@@ -8,6 +9,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::OFlags;
 
 use super::decode::{self, Decoded};
+use super::packed::Packed;
 use super::packed_names::{PackedNames, readable};
 use super::records::Records;
 use crate::pixels::Layout;
@@ -24,6 +26,8 @@ pub enum Store {
     Records(Records),
     /// Image files.
     Files(Files),
+    /// Image files within one file.
+    Packed(Packed),
 }
 
 /// Image files by name.
@@ -46,6 +50,8 @@ impl Store {
             }
             Self::Files(files) => decode::decode(&files.read(i)?, exif)
                 .map_err(|e| e.within(files.path(i).display())),
+            Self::Packed(packed) => decode::decode(&packed.read(i)?, exif)
+                .map_err(|e| e.within(packed.location(i))),
         }
     }
 
@@ -54,13 +60,14 @@ impl Store {
         match self {
             Self::Records(records) => Box::new(std::iter::once(records.path.clone())),
             Self::Files(files) => Box::new((0..files.names.len()).map(|i| files.path(i))),
+            Self::Packed(packed) => Box::new(std::iter::once(packed.path.clone())),
         }
     }
 
     pub fn record_shape(&self) -> Option<[usize; 3]> {
         match self {
             Self::Records(records) => Some(records.shape),
-            Self::Files(_) => None,
+            Self::Files(_) | Self::Packed(_) => None,
         }
     }
 
@@ -73,7 +80,7 @@ impl Store {
             (Self::Records(records), Layout::ChannelsLast) => {
                 records.read_channels_last(i, out)
             }
-            (Self::Files(_), _) => {
+            (Self::Files(_) | Self::Packed(_), _) => {
                 Err(Error::failed("an image file must be decoded, not read as pixels"))
             }
         }
@@ -83,6 +90,7 @@ impl Store {
         match self {
             Self::Records(_) => None,
             Self::Files(files) => Some(files.read(i)),
+            Self::Packed(packed) => Some(packed.read(i)),
         }
     }
 
@@ -92,12 +100,13 @@ impl Store {
             Self::Files(files) => {
                 format!("{}{}", files.prefix, readable(files.names.get(i)))
             }
+            Self::Packed(packed) => packed.source(i),
         }
     }
 
     pub fn relative_path(&self, i: usize) -> Option<PathBuf> {
         match self {
-            Self::Records(_) => None,
+            Self::Records(_) | Self::Packed(_) => None,
             Self::Files(files) => Some(Path::new(&files.prefix).join(files.names.get(i))),
         }
     }
@@ -106,6 +115,7 @@ impl Store {
         match self {
             Self::Records(records) => format!("{}, record {i}", records.path.display()),
             Self::Files(files) => readable(&files.path(i)),
+            Self::Packed(packed) => packed.location(i),
         }
     }
 }

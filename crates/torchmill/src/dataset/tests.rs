@@ -253,7 +253,11 @@ fn git_lfs_pointers_are_named() {
     let sample = set.splits[UNSPLIT][0];
     let mut messages = vec![set.image(sample).unwrap_err().to_string()];
     fs::write(at("list.csv"), pointer).unwrap();
-    messages.push(Dataset::from_csv(&at("list.csv")).unwrap_err().to_string());
+    messages.push(
+        Dataset::from_csv(&at("list.csv"), &ColumnNames::default())
+            .unwrap_err()
+            .to_string(),
+    );
     for name in ["batches.meta", "train-labels-idx1-ubyte"] {
         let set = at(&format!("{name}-set"));
         fs::create_dir(&set).unwrap();

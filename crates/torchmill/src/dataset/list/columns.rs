@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::super::options::ColumnNames;
 use super::super::survey::listed;
 use crate::suggest::did_you_mean;
 use crate::text::shown;
@@ -84,13 +85,47 @@ pub(super) enum Label {
     OneHot(Vec<(usize, String)>),
 }
 
-/// Reads a header; `None` if the first row is not one.
-pub(super) fn from_header(header: &[&str]) -> Option<Columns> {
+/// Reads a header; `None` if the first row is not one. The columns are those that
+/// `names` names, and otherwise those with usual names.
+pub(super) fn from_header(
+    header: &[&str],
+    names: &ColumnNames,
+) -> Result<Option<Columns>> {
     let plain: Vec<String> = header.iter().map(|name| plain(name)).collect();
-    let path = find(&plain, &PATH, None)?;
-    let label = find(&plain, &LABEL, Some(path));
-    let taken = label.or(Some(path));
-    let split = find(&plain, &SPLIT, taken).filter(|&split| split != path);
+    let path = match &names.image {
+        Some(name) => Some(named(header, name)?),
+        None => find(&plain, &PATH, None),
+    };
+    let label = match &names.label {
+        Some(name) => Some(named(header, name)?),
+        None => find(&plain, &LABEL, path),
+    };
+    let split = match &names.split {
+        Some(name) => Some(named(header, name)?),
+        None => find(&plain, &SPLIT, label.or(path)).filter(|&i| Some(i) != path),
+    };
+    Ok(path.map(|path| columns(header, path, label, split)))
+}
+
+/// The column of this name.
+fn named(header: &[&str], name: &str) -> Result<usize> {
+    header.iter().position(|column| *column == name).ok_or_else(|| {
+        let columns: Vec<String> = header.iter().map(|column| shown(column)).collect();
+        Error::failed(format_args!(
+            "has no column `{}`, only {}{}",
+            shown(name),
+            listed(&columns),
+            did_you_mean(name, header.iter().copied())
+        ))
+    })
+}
+
+fn columns(
+    header: &[&str],
+    path: usize,
+    label: Option<usize>,
+    split: Option<usize>,
+) -> Columns {
     let others = (0..header.len())
         .filter(|&i| i != path && Some(i) != split && !header[i].is_empty())
         .map(|i| (i, header[i].to_owned()));
@@ -100,7 +135,14 @@ pub(super) fn from_header(header: &[&str]) -> Option<Columns> {
         None if others.is_empty() => Label::Folder,
         None => Label::OneHot(others),
     };
-    Some(Columns { path, label, split })
+    Columns { path, label, split }
+}
+
+/// How likely a column or a key holds labels by its name: the lower, the likelier. `None`
+/// if it does not. An `id` is more often that of the image.
+pub(in super::super) fn label_rank(name: &str) -> Option<usize> {
+    let name = plain(name);
+    LABEL.iter().position(|known| *known == name && name != "id")
 }
 
 /// The first column with one of these names, in the names' order.
@@ -184,7 +226,8 @@ mod tests {
     use super::*;
 
     fn columns(header: &str) -> Columns {
-        from_header(&header.split([',', ';']).collect::<Vec<_>>()).unwrap()
+        let header: Vec<_> = header.split([',', ';']).collect();
+        from_header(&header, &ColumnNames::default()).unwrap().unwrap()
     }
 
     fn column(header: &str) -> (usize, Label) {
@@ -213,6 +256,16 @@ mod tests {
     }
 
     #[test]
+    fn named_columns_are_taken() {
+        let names: ColumnNames = "image=photo,label=weight,split=fold".parse().unwrap();
+        let found = from_header(&["path", "photo", "weight", "fold"], &names);
+        let expected = Columns { path: 1, label: Label::Column(2), split: Some(3) };
+        assert_eq!(found.unwrap(), Some(expected));
+        let error = from_header(&["path", "phto"], &names).unwrap_err().to_string();
+        assert!(error.contains("no column `photo`, only path, phto"), "{error}");
+    }
+
+    #[test]
     fn one_hot_columns_are_classes() {
         let (path, label) = column("image,MEL,NV,BCC");
         let Label::OneHot(classes) = label else { panic!("{label:?}") };
@@ -231,6 +284,7 @@ mod tests {
     #[test]
     fn a_table_of_paths_only_takes_the_folders() {
         assert_eq!(column("path,split").1, Label::Folder);
-        assert!(from_header(&["breed", "weight"]).is_none());
+        let none = from_header(&["breed", "weight"], &ColumnNames::default());
+        assert!(none.unwrap().is_none());
     }
 }

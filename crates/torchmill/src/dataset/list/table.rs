@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use csv::StringRecord;
 
 use super::super::Dataset;
+use super::super::options::ColumnNames;
 use super::columns::{
     self, Columns, Label, from_header, looks_like_header, one_hot_class,
 };
@@ -18,12 +19,13 @@ impl Dataset {
     /// are not there, in a folder next to it.
     ///
     /// The delimiter is a comma, a semicolon or a tab, whichever the first row has.
-    pub fn from_csv(path: &Path) -> Result<Self> {
+    pub fn from_csv(path: &Path, names: &ColumnNames) -> Result<Self> {
         let bytes = std::fs::read(path).doing("read", path)?;
         let name = path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
         let root = path.parent().map_or_else(PathBuf::new, Path::to_path_buf);
         let is_tsv = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("tsv"));
-        let table = Table { location: path.display().to_string(), root, is_tsv };
+        let location = path.display().to_string();
+        let table = Table { location, root, is_tsv, names: names.clone() };
         table.read(&bytes, name.as_deref().unwrap_or("list"))
     }
 }
@@ -36,6 +38,8 @@ pub(super) struct Table {
     pub root: PathBuf,
     /// Whether its name ends in `.tsv`.
     pub is_tsv: bool,
+    /// The columns that the user names.
+    pub names: ColumnNames,
 }
 
 impl Table {
@@ -76,7 +80,7 @@ impl Table {
     /// Takes the first row as a header, or as an image.
     fn first_row(&self, record: &StringRecord) -> Result<Rows> {
         let fields: Vec<&str> = record.iter().collect();
-        if let Some(columns) = from_header(&fields) {
+        if let Some(columns) = from_header(&fields, &self.names)? {
             return Ok(Rows::new(columns));
         }
         if looks_like_header(&fields, &self.root) {
@@ -115,14 +119,14 @@ impl<'a> LineCounter<'a> {
 }
 
 /// A table while its rows are read.
-struct Rows {
+pub(super) struct Rows {
     columns: Columns,
-    list: List,
+    pub list: List,
     completion: Option<Completion>,
 }
 
 impl Rows {
-    fn new(columns: Columns) -> Self {
+    pub fn new(columns: Columns) -> Self {
         let list = match &columns.label {
             Label::OneHot(classes) => {
                 let names: Vec<String> =
@@ -134,7 +138,7 @@ impl Rows {
         Self { columns, list, completion: None }
     }
 
-    fn add(&mut self, record: &StringRecord, root: &Path) -> Result<()> {
+    pub fn add(&mut self, record: &StringRecord, root: &Path) -> Result<()> {
         let Self { columns, list, completion } = self;
         let path = record.get(columns.path).filter(|path| !path.is_empty());
         let path = path.ok_or_else(|| Error::failed("has no path"))?;

@@ -2,6 +2,7 @@ use std::path::PathBuf;
 
 use proptest::prelude::*;
 
+use super::super::options::ColumnNames;
 use super::table::Table;
 use super::*;
 
@@ -13,6 +14,7 @@ fn csv_bytes(bytes: &[u8]) -> Result<Dataset> {
     let table = Table {
         location: "pets.csv".to_owned(),
         root: PathBuf::from("data"),
+        names: ColumnNames::default(),
         is_tsv: false,
     };
     table.read(bytes, "pets")
