@@ -53,6 +53,7 @@ const SUITED: &[&str] = &[
     "RandomCrop((#, #))",
     "RandomEqualize(p=%)",
     "ToTensor | RandomErasing(%, (0.#, 0.99), value=\"random\")",
+    "AlternatingHorizontalFlip",
     "RandomHorizontalFlip(%)",
     "RandomInvert(%)",
     "RandomPosterize(3, %)",
@@ -76,6 +77,7 @@ const MOVES: &[&str] = &[
     "Pad(1, fill=7)",
     "RandomCrop((4, 6), padding=1, pad_if_needed=True)",
     "RandomCrop(3, (2, 1), True, padding_mode='reflect')",
+    "AlternatingHorizontalFlip",
     "RandomHorizontalFlip",
     "RandomVerticalFlip(0.3)",
 ];

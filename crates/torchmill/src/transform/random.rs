@@ -16,6 +16,22 @@ pub fn rng(seed: u64, epoch: u64, index: u64) -> Rng {
     Rng::from_seed(key)
 }
 
+/// A generator for the image that `rng` is for, the same in each epoch.
+pub(super) fn image_rng(rng: &Rng) -> Rng {
+    let mut key = rng.get_seed();
+    // Not the key of any epoch's generator.
+    key[8..16].copy_from_slice(b"--epoch-");
+    key[24..].copy_from_slice(b"anyepoch");
+    Rng::from_seed(key)
+}
+
+/// The epoch that `rng` is for.
+pub(super) fn epoch_of(rng: &Rng) -> u64 {
+    let mut epoch = [0; 8];
+    epoch.copy_from_slice(&rng.get_seed()[8..16]);
+    u64::from_le_bytes(epoch)
+}
+
 /// True with this probability.
 pub(super) fn happens(p: f64, rng: &mut Rng) -> bool {
     rng.random::<f64>() < p

@@ -56,6 +56,7 @@ macro_rules! table {
 }
 
 table! {
+    alternating_horizontal_flip: AlternatingHorizontalFlip,
     auto_augment: AutoAugment,
     center_crop: CenterCrop,
     color_jitter: ColorJitter,

@@ -125,7 +125,7 @@ fn mistakes_are_named_with_their_column() {
     let unknown = refused("Frobnicate");
     assert!(
         unknown.starts_with(
-            "column 1: there is no transform Frobnicate: there are AutoAugment, "
+            "column 1: there is no transform Frobnicate: there are AlternatingHorizontalFlip, "
         ),
         "{unknown}"
     );
