@@ -4,6 +4,7 @@
 mod cosine_annealing_lr;
 mod cosine_annealing_warm_restarts;
 mod exponential_lr;
+mod linear_lr;
 mod multi_step_lr;
 mod one_cycle_lr;
 mod polynomial_lr;
@@ -22,6 +23,7 @@ use crate::recipe::{ReadType, Train, Typed};
 use cosine_annealing_lr::CosineAnnealingLR;
 use cosine_annealing_warm_restarts::CosineAnnealingWarmRestarts;
 use exponential_lr::ExponentialLR;
+use linear_lr::LinearLR;
 use multi_step_lr::MultiStepLR;
 use one_cycle_lr::OneCycleLR;
 use polynomial_lr::PolynomialLR;
@@ -34,6 +36,7 @@ const SCHEDULES: &[ScheduleType] = &[
     row::<StepLR>("StepLR"),
     row::<MultiStepLR>("MultiStepLR"),
     row::<ExponentialLR>("ExponentialLR"),
+    row::<LinearLR>("LinearLR"),
     row::<CosineAnnealingLR>("CosineAnnealingLR"),
     row::<CosineAnnealingWarmRestarts>("CosineAnnealingWarmRestarts"),
     row::<PolynomialLR>("PolynomialLR"),
