@@ -17,6 +17,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "src/kernel/conv2d.cpp",
         "src/kernel/fused_optimizer.cpp",
         "src/kernel/max_pool.cpp",
+        "src/kernel/newton_schulz.cpp",
         "src/distributed/distributed.cpp",
     ];
     // Stands in for Gloo's headers, which PyTorch's wheels lack.

@@ -1,5 +1,5 @@
-//! Which learning rate and weight decay each parameter has: torch.optim's parameter
-//! groups.
+//! Which learning rate, weight decay and optimizer each parameter has: torch.optim's
+//! parameter groups.
 
 use tch::Tensor;
 use torchmill::recipe::{NoDecay, Train};
@@ -14,43 +14,50 @@ pub struct Group {
     pub lr: f64,
     /// The weight decay.
     pub weight_decay: f64,
+    /// The index of the update rule: 0 is `[train.optimizer]`, the others are those of
+    /// the groups that name an optimizer, in order.
+    pub rule: usize,
 }
 
 /// The groups, and which one each parameter belongs to.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Groups {
-    /// Different from one another, none without a parameter. The one with the optimizer's
-    /// own settings comes first, if any parameter has those.
+    /// Different from one another, none without a parameter. The one with the settings of
+    /// `[train.optimizer]` comes first, if any parameter has those.
     pub groups: Vec<Group>,
     /// For each parameter, the index of its group.
     pub of: Vec<usize>,
 }
 
 impl Groups {
-    /// Sorts named parameters into groups; `own` has the optimizer's settings. The first
-    /// `[[train.group]]` whose pattern matches a name counts, and `no_decay` overrides
-    /// its weight decay. A pattern that matches no name, or only those of `frozen`
-    /// parameters, is a usage error.
+    /// Sorts named parameters into groups. `rules` has the settings of each update rule.
+    /// The first `[[train.group]]` whose pattern matches a name counts, and `no_decay`
+    /// overrides its weight decay. A pattern that matches no name, or only those of
+    /// `frozen` parameters, is a usage error.
     pub fn new(
         train: &Train,
-        own: Group,
+        rules: &[Group],
         parameters: &[(&str, &Tensor)],
         frozen: &[&str],
     ) -> Result<Self> {
-        let mut patterns = Vec::new();
-        for group in &train.groups {
-            let pattern = Patterns::new([&group.pattern])?;
+        let mut choices = Vec::new();
+        let mut used_rules = 0;
+        for settings in &train.groups {
+            let pattern = Patterns::new([&settings.pattern])?;
             check_used(&pattern, parameters, frozen)?;
-            patterns.push(pattern);
-        }
-        let mut found = Self { groups: vec![own], of: Vec::new() };
-        for (name, tensor) in parameters {
-            let mut group = own;
-            if let Some(i) = patterns.iter().position(|p| p.matches(name)) {
-                group.lr = train.groups[i].lr.unwrap_or(own.lr);
-                group.weight_decay =
-                    train.groups[i].weight_decay.unwrap_or(own.weight_decay);
+            let mut group = rules[0];
+            if settings.optimizer.is_some() {
+                used_rules += 1;
+                group = rules[used_rules];
             }
+            group.lr = settings.lr.unwrap_or(group.lr);
+            group.weight_decay = settings.weight_decay.unwrap_or(group.weight_decay);
+            choices.push((pattern, group));
+        }
+        let mut found = Self { groups: vec![rules[0]], of: Vec::new() };
+        for (name, tensor) in parameters {
+            let choice = choices.iter().find(|(pattern, _)| pattern.matches(name));
+            let mut group = choice.map_or(rules[0], |(_, group)| *group);
             let is_exempt = |kind: &NoDecay| match kind {
                 NoDecay::Bias => is_bias(name),
                 NoDecay::Norm => is_norm(name, tensor, parameters),
@@ -121,7 +128,7 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "a test may panic")]
     use super::*;
     use tch::{Device, Kind};
-    use torchmill::recipe;
+    use torchmill::recipe::{self, Typed};
 
     #[test]
     fn biases_norms_and_patterns_have_settings_of_their_own() {
@@ -139,13 +146,14 @@ mod tests {
         let parameters: Vec<(&str, &Tensor)> =
             shapes.iter().map(|(n, _)| *n).zip(&tensors).collect();
         let mut train = Train { no_decay: vec![NoDecay::Norm], ..Train::default() };
-        let own = Group { lr: 0.1, weight_decay: 0.5 };
+        let own = [Group { lr: 0.1, weight_decay: 0.5, rule: 0 }];
         train.groups = vec![recipe::Group {
             pattern: "fc.*".into(),
             lr: Some(1.0),
             weight_decay: None,
+            optimizer: None,
         }];
-        let found = Groups::new(&train, own, &parameters, &[]).unwrap();
+        let found = Groups::new(&train, &own, &parameters, &[]).unwrap();
         let decays = |g: &Groups| {
             g.of.iter().map(|&i| g.groups[i].weight_decay).collect::<Vec<_>>()
         };
@@ -153,12 +161,12 @@ mod tests {
         assert_eq!(found.groups[found.of[4]].lr, 1.0);
         train.no_decay = vec![NoDecay::Bias];
         assert_eq!(
-            decays(&Groups::new(&train, own, &parameters, &[]).unwrap()),
+            decays(&Groups::new(&train, &own, &parameters, &[]).unwrap()),
             [0.5, 0.0, 0.5, 0.0, 0.5]
         );
         let mut all = train.clone();
         all.groups[0].pattern = "*".into();
-        let found = Groups::new(&all, own, &parameters, &[]).unwrap();
+        let found = Groups::new(&all, &own, &parameters, &[]).unwrap();
         let rates: Vec<f64> = found.groups.iter().map(|g| g.lr).collect();
         assert_eq!((rates, found.of), (vec![1.0, 1.0], vec![0, 1, 0, 1, 0]));
         let attention: Vec<(&str, &Tensor)> =
@@ -167,16 +175,21 @@ mod tests {
                 .zip([&tensors[4], &tensors[1], &tensors[1]])
                 .collect();
         assert_eq!(
-            decays(&Groups::new(&train, own, &attention, &[]).unwrap()),
+            decays(&Groups::new(&train, &own, &attention, &[]).unwrap()),
             [0.5, 0.0, 0.0]
         );
+        train.groups[0].optimizer = Some(Typed::new("Adam"));
+        let adam = Group { lr: 0.2, weight_decay: 0.0, rule: 1 };
+        let found = Groups::new(&train, &[own[0], adam], &parameters, &[]).unwrap();
+        assert_eq!(found.groups[found.of[4]], Group { lr: 1.0, ..adam });
+        assert_eq!(found.groups[found.of[0]], own[0]);
         train.groups[0].pattern = "head".into();
-        let error = Groups::new(&train, own, &parameters, &[]).unwrap_err();
+        let error = Groups::new(&train, &own, &parameters, &[]).unwrap_err();
         assert!(
             error.to_string().contains("`head` fits no trained parameter"),
             "{error}"
         );
-        let error = Groups::new(&train, own, &parameters, &["head"]).unwrap_err();
+        let error = Groups::new(&train, &own, &parameters, &["head"]).unwrap_err();
         assert!(
             error.to_string().contains("`head` fits only frozen parameters"),
             "{error}"

@@ -11,3 +11,4 @@ pub(crate) mod conv2d;
 mod element;
 pub(crate) mod fused_optimizer;
 pub(crate) mod max_pool;
+pub(crate) mod newton_schulz;

@@ -8,7 +8,7 @@ use std::fmt;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tch::{TchError, Tensor, no_grad};
-use torchmill::recipe::{ReadType, Typed};
+use torchmill::recipe::{ReadType, Train, Typed};
 use torchmill::{Error, Result};
 
 use crate::groups::Group;
@@ -30,12 +30,18 @@ optimizers! {
     "Adam" => adam::Adam,
     "AdamW" => adamw::AdamW,
     "RMSprop" => rmsprop::RMSprop,
+    "Muon" => muon::Muon,
 }
 
 /// An update rule with its arguments.
 pub trait UpdateRule: fmt::Debug {
     /// Refuses arguments out of range with a usage error.
     fn check(&self) -> Result<()>;
+
+    /// Refuses a parameter of a shape that the rule is not for, with a usage error.
+    fn check_shape(&self, _shape: &[i64]) -> Result<()> {
+        Ok(())
+    }
 
     /// The learning rate of parameters without a group of their own.
     fn lr(&self) -> f64;
@@ -153,11 +159,95 @@ impl Param {
     }
 }
 
+/// An update rule with its place in the recipe.
+#[derive(Debug)]
+struct PlacedRule {
+    /// Its name, such as `SGD`.
+    name: String,
+    rule: Box<dyn UpdateRule>,
+    /// The pattern of the `[[train.group]]` that it belongs to; `None` for
+    /// `[train.optimizer]`.
+    pattern: Option<String>,
+}
+
+impl PlacedRule {
+    fn new(typed: &Typed, pattern: Option<&str>) -> Result<Self> {
+        let read = read(typed);
+        let (rule, _) = match pattern {
+            Some(pattern) => {
+                read.map_err(|e| e.within(format_args!("[[train.group]] {pattern}")))?
+            }
+            None => read?,
+        };
+        let pattern = pattern.map(str::to_owned);
+        Ok(Self { name: typed.name.clone(), rule, pattern })
+    }
+
+    /// Its name and the buffers that it keeps.
+    fn kind(&self) -> OptimizerKind {
+        let kept = self.rule.buffers().into_iter().filter(|buffer| buffer.kept);
+        let buffers = kept.map(|buffer| buffer.name.to_owned()).collect();
+        OptimizerKind { optimizer: self.name.clone(), buffers }
+    }
+
+    /// Refuses to continue from a rule that kept other buffers, with the argument that
+    /// makes the difference.
+    fn check_continues(&self, saved: &OptimizerKind) -> Result<()> {
+        let own = self.kind();
+        if *saved == own {
+            return Ok(());
+        }
+        let mut argument = "type";
+        if saved.optimizer == own.optimizer {
+            let buffers = self.rule.buffers();
+            let differs =
+                |b: &&Buffer| b.kept != saved.buffers.iter().any(|s| s == b.name);
+            argument = buffers.iter().find(differs).map_or("type", |b| b.argument);
+        }
+        let place = match &self.pattern {
+            Some(pattern) => format!("optimizer.{argument} of [[train.group]] {pattern}"),
+            None => format!("train.optimizer.{argument}"),
+        };
+        Err(Error::usage(format_args!(
+            "was saved by {saved}, which {own} cannot go on from: leave {place} as it is \
+             in the run's config.toml, or branch off with a new --run and --init"
+        )))
+    }
+}
+
+/// The update rules of a recipe: that of `[train.optimizer]`, then those of the groups
+/// that name one, in order.
+#[derive(Debug)]
+pub struct Rules(Vec<PlacedRule>);
+
+impl Rules {
+    /// Reads and checks them.
+    pub fn read(train: &Train) -> Result<Self> {
+        let mut rules = vec![PlacedRule::new(&train.optimizer, None)?];
+        for group in &train.groups {
+            if let Some(typed) = &group.optimizer {
+                rules.push(PlacedRule::new(typed, Some(&group.pattern))?);
+            }
+        }
+        Ok(Self(rules))
+    }
+
+    /// The settings of each rule's parameters, where nothing else says them.
+    pub fn settings(&self) -> Vec<Group> {
+        let mut settings = Vec::new();
+        for (index, PlacedRule { rule, .. }) in self.0.iter().enumerate() {
+            let lr = rule.lr();
+            let weight_decay = rule.weight_decay();
+            settings.push(Group { lr, weight_decay, rule: index });
+        }
+        settings
+    }
+}
+
 /// An optimizer at work.
 #[derive(Debug)]
 pub struct Optimizer {
-    name: String,
-    rule: Box<dyn UpdateRule>,
+    rules: Rules,
     groups: Vec<Group>,
     /// Each group's learning rate at the next step.
     rates: Vec<f64>,
@@ -166,40 +256,37 @@ pub struct Optimizer {
 
 impl Optimizer {
     /// An optimizer that has not made a step yet. The groups' learning rates and weight
-    /// decays take the place of the rule's own.
-    pub fn new(typed: &Typed, groups: Vec<Group>) -> Result<Self> {
-        let (rule, _) = read(typed)?;
+    /// decays take the place of the rules' own.
+    pub fn new(rules: Rules, groups: Vec<Group>) -> Self {
         let rates = groups.iter().map(|group| group.lr).collect();
-        Ok(Self { name: typed.name.clone(), rule, groups, rates, steps: 0 })
+        Self { rules, groups, rates, steps: 0 }
     }
 
-    /// Its name and the buffers that it keeps.
-    pub fn kind(&self) -> OptimizerKind {
-        let kept = self.rule.buffers().into_iter().filter(|buffer| buffer.kept);
-        let buffers = kept.map(|buffer| buffer.name.to_owned()).collect();
-        OptimizerKind { optimizer: self.name.clone(), buffers }
+    /// Refuses a parameter that the rule of its group is not for.
+    pub fn check_parameter(&self, name: &str, param: &Param) -> Result<()> {
+        let shape = param.tensor.size();
+        let checked = self.rule_of(param).rule.check_shape(&shape);
+        checked.map_err(|e| e.within(format_args!("{name} {shape:?}")))
     }
 
-    /// Refuses to continue from an optimizer that kept other buffers, with the argument
-    /// that makes the difference.
-    pub fn check_continues(&self, saved: &OptimizerKind) -> Result<()> {
-        let own = self.kind();
-        if *saved == own {
-            return Ok(());
-        }
-        let argument = if saved.optimizer == own.optimizer {
-            let buffers = self.rule.buffers();
-            let differs =
-                |b: &&Buffer| b.kept != saved.buffers.iter().any(|s| s == b.name);
-            buffers.iter().find(differs).map_or("type", |buffer| buffer.argument)
-        } else {
-            "type"
-        };
-        Err(Error::usage(format_args!(
-            "was saved by {saved}, which {own} cannot go on from: leave \
-             train.optimizer.{argument} as it is in the run's config.toml, or branch off \
-             with a new --run and --init"
-        )))
+    fn rule_of(&self, param: &Param) -> &PlacedRule {
+        &self.rules.0[self.groups[param.group].rule]
+    }
+
+    /// The name and the buffers of each rule.
+    pub fn kinds(&self) -> Vec<OptimizerKind> {
+        self.rules.0.iter().map(PlacedRule::kind).collect()
+    }
+
+    /// The index in [`Optimizer::kinds`] of the rule that trains a parameter.
+    pub fn kind_of(&self, param: &Param) -> usize {
+        self.groups[param.group].rule
+    }
+
+    /// Refuses to continue a parameter from a rule that kept other buffers, with the
+    /// argument that makes the difference.
+    pub fn check_continues(&self, param: &Param, saved: &OptimizerKind) -> Result<()> {
+        self.rule_of(param).check_continues(saved)
     }
 
     /// Continues after this many steps.
@@ -230,7 +317,9 @@ impl Optimizer {
     /// Sets the momentum of the next step (Adam's first beta). It must not be zero before
     /// the first step and something else later, since the buffers depend on it.
     pub fn set_momentum(&mut self, momentum: f64) {
-        self.rule.set_momentum(momentum);
+        for placed in &mut self.rules.0 {
+            placed.rule.set_momentum(momentum);
+        }
     }
 
     /// One step: changes the parameters in place by their `gradients`, which are in the
@@ -238,8 +327,9 @@ impl Optimizer {
     pub fn step(&mut self, params: &mut [Param], gradients: &[Tensor]) -> Result<()> {
         self.steps += 1;
         if self.steps == 1 {
-            let kept = self.kind().buffers.len();
+            let kinds = self.kinds();
             for param in params.iter_mut() {
+                let kept = kinds[self.kind_of(param)].buffers.len();
                 param.state = zeros(&param.tensor, kept).map_err(|e| torch_error(&e))?;
             }
         }
@@ -255,7 +345,8 @@ impl Optimizer {
                 }
             }
             let group = Group { lr: self.rates[index], ..*group };
-            no_grad(|| self.rule.update(&group, self.steps, &mut updates))
+            let rule = &self.rules.0[group.rule].rule;
+            no_grad(|| rule.update(&group, self.steps, &mut updates))
                 .map_err(|e| torch_error(&e))?;
         }
         Ok(())

@@ -21,6 +21,13 @@ pub fn resolve(recipe: &Recipe) -> Result<Recipe> {
         )?;
     }
     resolved.train.optimizer = optimizer::read(&recipe.train.optimizer)?.1;
+    for group in &mut resolved.train.groups {
+        if let Some(typed) = &group.optimizer {
+            let read = optimizer::read(typed);
+            let place = format_args!("[[train.group]] {}", group.pattern).to_string();
+            group.optimizer = Some(read.map_err(|e| e.within(place))?.1);
+        }
+    }
     if let Some(schedule) = &recipe.train.schedule {
         resolved.train.schedule = Some(schedule::read(schedule)?.1);
     }

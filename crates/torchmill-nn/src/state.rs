@@ -17,7 +17,7 @@ use crate::tensor::{f_download, f_floats};
 use crate::torch_error;
 
 const MAGIC: [u8; 8] = *b"TMSTATE\0";
-const VERSION: u32 = 5;
+const VERSION: u32 = 6;
 /// Bytes before the body.
 const HEAD: usize = 16;
 
@@ -116,8 +116,8 @@ impl fmt::Display for BatchOrder {
 pub struct TrainState {
     /// Steps that the optimizer has made: fewer than the run's where fp16 skipped some.
     pub steps: u64,
-    /// The optimizer and the buffers that it keeps.
-    pub optimizer: OptimizerKind,
+    /// The optimizers, with the buffers that each keeps for a parameter.
+    pub optimizers: Vec<OptimizerKind>,
     /// The trained parameters, in the network's order.
     pub params: Vec<ParamState>,
     /// fp16's loss scale.
@@ -129,6 +129,8 @@ pub struct TrainState {
 /// What is kept for one parameter.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct ParamState {
+    /// The index of its optimizer.
+    pub optimizer: usize,
     /// The optimizer's buffers; none before the first step.
     pub buffers: Vec<SavedTensor>,
     /// The parameter as it is trained, where the checkpoint holds its moving average.

@@ -7,11 +7,11 @@ use torchmill::schedule::{LearningRate, PlateauState, Position};
 use torchmill::{Error, Result};
 use torchmill_nn::distributed::{Group as ProcessGroup, Reducer};
 use torchmill_nn::evaluation::Evaluation;
-use torchmill_nn::groups::{Group, Groups};
+use torchmill_nn::groups::Groups;
 use torchmill_nn::loader::Batch;
 use torchmill_nn::loss::{self, Loss};
 use torchmill_nn::model::{Mode, Model};
-use torchmill_nn::optimizer::{self, Optimizer, Param};
+use torchmill_nn::optimizer::{Optimizer, Param, Rules};
 use torchmill_nn::scaler::Scaler;
 use torchmill_nn::state::{ParamState, SavedTensor, TrainState};
 use torchmill_nn::tensor::number;
@@ -100,8 +100,9 @@ impl TrainingModel {
         classes: usize,
     ) -> Result<Self> {
         let loss = loss::build(&settings.loss, classes, network.device())?;
-        let groups = parameter_groups(&network, &settings)?;
-        let mut optimizer = Optimizer::new(&settings.optimizer, groups.groups)?;
+        let rules = Rules::read(&settings)?;
+        let groups = parameter_groups(&network, &settings, &rules)?;
+        let mut optimizer = Optimizer::new(rules, groups.groups);
         let learning_rate = LearningRate::new(&settings)?;
         // The buffers depend on the momentum of the first step, which a schedule may set.
         let start = Position { epoch: 0, epochs: 1, step: 0, steps: 1 };
@@ -109,6 +110,9 @@ impl TrainingModel {
             optimizer.set_momentum(momentum);
         }
         let params = trained_params(&network, groups.of, settings.ema.is_some())?;
+        for (named, param) in network.trained().zip(&params) {
+            optimizer.check_parameter(&named.name, param)?;
+        }
         let plateau = learning_rate.plateau().map(|_| {
             PlateauState::new(optimizer.groups().iter().map(|group| group.lr).collect())
         });
@@ -459,11 +463,12 @@ impl TrainingModel {
         for param in &self.params {
             let buffers = saved.by_ref().take(param.state.len()).collect();
             let trained = param.average.as_ref().and_then(|_| saved.next());
-            params.push(ParamState { buffers, trained });
+            let optimizer = self.optimizer.kind_of(param);
+            params.push(ParamState { optimizer, buffers, trained });
         }
         Ok(TrainState {
             steps: self.optimizer.steps(),
-            optimizer: self.optimizer.kind(),
+            optimizers: self.optimizer.kinds(),
             params,
             scaler: self.scaler,
             plateau: self.plateau.clone(),
@@ -479,7 +484,12 @@ impl TrainingModel {
         }
         // Before the first step there is nothing that could not be continued.
         if state.steps > 0 {
-            self.optimizer.check_continues(&state.optimizer)?;
+            for (param, saved) in self.params.iter().zip(&state.params) {
+                let Some(kind) = state.optimizers.get(saved.optimizer) else {
+                    return Err(Error::failed("the training state is damaged"));
+                };
+                self.optimizer.check_continues(param, kind)?;
+            }
         }
         self.optimizer.set_steps(state.steps);
         for (param, saved) in self.params.iter_mut().zip(&state.params) {
@@ -517,7 +527,7 @@ fn trained_params(
 }
 
 /// Sorts the parameters that are not frozen into groups.
-fn parameter_groups(network: &Model, settings: &Train) -> Result<Groups> {
+fn parameter_groups(network: &Model, settings: &Train, rules: &Rules) -> Result<Groups> {
     let mut trained = Vec::new();
     let mut frozen = Vec::new();
     for named in network.parameters() {
@@ -532,9 +542,7 @@ fn parameter_groups(network: &Model, settings: &Train) -> Result<Groups> {
             "no parameter is left to train: the network has none, or all are frozen",
         ));
     }
-    let (rule, _) = optimizer::read(&settings.optimizer)?;
-    let own = Group { lr: rule.lr(), weight_decay: rule.weight_decay() };
-    Groups::new(settings, own, &trained, &frozen)
+    Groups::new(settings, &rules.settings(), &trained, &frozen)
 }
 
 /// `torch.optim.swa_utils.AveragedModel` with `get_ema_multi_avg_fn`: at its first update

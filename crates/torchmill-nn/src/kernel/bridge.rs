@@ -76,6 +76,17 @@ pub(crate) mod ffi {
         decoupled: bool,
     }
 
+    /// The settings of Newton and Schulz's iteration.
+    struct NewtonSchulz {
+        a: f64,
+        b: f64,
+        c: f64,
+        eps: f64,
+        steps: i64,
+        /// Whether it computes in bfloat16, else in float32.
+        bf16: bool,
+    }
+
     // Called from several threads at once.
     extern "Rust" {
         #[cxx_name = "max_pool_forward"]
@@ -216,6 +227,11 @@ pub(crate) mod ffi {
             step: &Tensor,
             settings: &Adam,
         ) -> Result<()>;
+
+        fn newton_schulz(
+            matrix: &Tensor,
+            settings: &NewtonSchulz,
+        ) -> Result<UniquePtr<Tensor>>;
     }
 }
 

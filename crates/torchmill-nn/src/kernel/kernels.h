@@ -19,6 +19,7 @@ struct BatchNormOptions;
 struct ConvPlan;
 struct Sgd;
 struct Adam;
+struct NewtonSchulz;
 
 // A kernel returns null where it does not support its input. Optional tensors are undefined where they are absent.
 std::unique_ptr<at::Tensor> max_pool2d(const at::Tensor& x, int64_t kernel_height, int64_t kernel_width);
@@ -35,6 +36,7 @@ void fused_sgd(
 void fused_adam(
     const TensorList& parameters, const TensorList& gradients, const TensorList& means, const TensorList& squares,
     const TensorList& largest_squares, const at::Tensor& step, const Adam& settings);
+std::unique_ptr<at::Tensor> newton_schulz(const at::Tensor& matrix, const NewtonSchulz& settings);
 
 // The memory format of batches.
 constexpr auto CHANNELS_LAST = at::MemoryFormat::ChannelsLast;

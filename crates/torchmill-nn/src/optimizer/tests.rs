@@ -18,6 +18,10 @@ fn impossible_values_are_usage_errors() {
         ("type = \"AdamW\"\nbetas = [0.9, 1.0]", "betas"),
         ("type = \"Adam\"\neps = -1e-8", "eps"),
         ("type = \"RMSprop\"\nalpha = -1.0", "alpha"),
+        ("type = \"Muon\"\nns_steps = 100", "optimizer.ns_steps"),
+        ("type = \"Muon\"\nmomentum = -0.9", "momentum"),
+        ("type = \"Muon\"\nns_coefficients = [1.0, nan, 1.0]", "ns_coefficients"),
+        ("type = \"Muon\"\nadjust_lr_fn = \"none\"", "adjust_lr_fn"),
     ] {
         let error = read(&typed(bad)).unwrap_err();
         assert_eq!(error.exit_status(), 2, "{bad}: {error}");
@@ -55,6 +59,7 @@ fn each_type_has_torch_optims_defaults() {
         ("Adam", 1e-3, 0.0),
         ("AdamW", 1e-3, 1e-2),
         ("RMSprop", 1e-2, 0.0),
+        ("Muon", 1e-3, 0.1),
     ] {
         let (rule, resolved) = read(&Typed::new(name)).unwrap();
         assert_eq!((rule.lr(), rule.weight_decay()), (lr, weight_decay), "{name}");
@@ -65,19 +70,35 @@ fn each_type_has_torch_optims_defaults() {
 
 #[test]
 fn other_buffers_are_refused_with_the_argument_that_makes_the_difference() {
-    let optimizer = |text: &str| Optimizer::new(&typed(text), Vec::new()).unwrap();
+    let rule = |text: &str| PlacedRule::new(&typed(text), None).unwrap();
     for (saved, own, argument) in [
         ("type = \"SGD\"", "type = \"Adam\"", "type"),
         ("type = \"SGD\"\nmomentum = 0.9", "type = \"SGD\"", "momentum"),
         ("type = \"Adam\"", "type = \"Adam\"\namsgrad = true", "amsgrad"),
         ("type = \"RMSprop\"\ncentered = true", "type = \"RMSprop\"", "centered"),
     ] {
-        let error = optimizer(own).check_continues(&optimizer(saved).kind());
+        let error = rule(own).check_continues(&rule(saved).kind());
         let error = error.unwrap_err().to_string();
         let expected = format!("leave train.optimizer.{argument} as it is");
         assert!(error.contains(&expected), "{error}");
     }
-    let nesterov = optimizer("type = \"SGD\"\nmomentum = 0.9\nnesterov = true");
-    let saved = optimizer("type = \"SGD\"\nmomentum = 0.5").kind();
+    let nesterov = rule("type = \"SGD\"\nmomentum = 0.9\nnesterov = true");
+    let saved = rule("type = \"SGD\"\nmomentum = 0.5").kind();
     nesterov.check_continues(&saved).unwrap();
+}
+
+#[test]
+fn muon_takes_matrices_and_with_flatten_filters() {
+    let check = |text: &str, shape: &[i64]| {
+        let checked = read(&typed(text)).unwrap().0.check_shape(shape);
+        checked.map_err(|e| e.to_string())
+    };
+    let plain = "type = \"Muon\"";
+    let flat = "type = \"Muon\"\nflatten = true";
+    check(plain, &[4, 3]).unwrap();
+    check(flat, &[4, 3, 3, 3]).unwrap();
+    let error = check(plain, &[4, 3, 3, 3]).unwrap_err();
+    assert!(error.contains("flatten = true"), "{error}");
+    let error = check(flat, &[4]).unwrap_err();
+    assert!(error.contains("[[train.group]]"), "{error}");
 }

@@ -7,7 +7,7 @@ import json
 
 import torch
 from torch import nn
-from torch.optim import SGD, Adam, AdamW, RMSprop, lr_scheduler
+from torch.optim import SGD, Adam, AdamW, Muon, RMSprop, lr_scheduler
 
 torch.set_num_threads(1)
 
@@ -164,6 +164,18 @@ OPTIMIZERS = [
      lambda p: RMSprop(p, lr=0.002, momentum=0.5, centered=True, eps=1e-3)),
 ]
 
+# torch.optim.Muon takes only matrices: with flatten, a filter [4, 2, 3, 2] is one of [4, 12] for it.
+MUON = [
+    ('{type="Muon"}', lambda p: Muon(p)),
+    ('{type="Muon", lr=0.01, momentum=0.6, nesterov=false, weight_decay=0.0}',
+     lambda p: Muon(p, lr=0.01, momentum=0.6, nesterov=False, weight_decay=0.0)),
+    ('{type="Muon", lr=0.01, weight_decay=0.5, adjust_lr_fn="original", ns_steps=3}',
+     lambda p: Muon(p, lr=0.01, weight_decay=0.5, adjust_lr_fn="original", ns_steps=3)),
+    ('{type="Muon", adjust_lr_fn="match_rms_adamw", ns_coefficients=[3.0, -4.0, 2.0], eps=1e-3}',
+     lambda p: Muon(p, adjust_lr_fn="match_rms_adamw", ns_coefficients=(3.0, -4.0, 2.0), eps=1e-3)),
+    ('{type="Muon", lr=0.01, flatten=true}', lambda p: Muon(p, lr=0.01)),
+]
+
 EPOCHS, BATCHES = 12, 3
 
 
@@ -181,6 +193,9 @@ SCHEDULES = [
     ('schedule={type="StepLR", step_size=3, gamma=0.5}', lambda o: lr_scheduler.StepLR(o, 3, 0.5), "epoch"),
     ('schedule={type="MultiStepLR", milestones=[2, 7]}', lambda o: lr_scheduler.MultiStepLR(o, [2, 7]), "epoch"),
     ('schedule={type="ExponentialLR", gamma=0.8}', lambda o: lr_scheduler.ExponentialLR(o, 0.8), "epoch"),
+    ('schedule={type="LinearLR", start_factor=1.0, end_factor=0.0}',
+     lambda o: lr_scheduler.LinearLR(o, 1.0, 0.0, EPOCHS * BATCHES), "batch"),
+    ('schedule={type="LinearLR", end_factor=0.5, total_iters=7}', lambda o: lr_scheduler.LinearLR(o, end_factor=0.5, total_iters=7), "batch"),
     ('schedule={type="CosineAnnealingLR"}', lambda o: lr_scheduler.CosineAnnealingLR(o, EPOCHS), "epoch"),
     ('schedule={type="CosineAnnealingLR", T_max=5, eta_min=0.01}', lambda o: lr_scheduler.CosineAnnealingLR(o, 5, 0.01), "epoch"),
     ('schedule={type="CosineAnnealingWarmRestarts", T_0=5}', lambda o: lr_scheduler.CosineAnnealingWarmRestarts(o, 5), "epoch"),
@@ -258,6 +273,19 @@ def optimizers():
         yield {"optimizer": toml, "parameters": [p.detach().flatten().tolist() for p in parameters]}
 
 
+def muon():
+    for toml, make in MUON:
+        parameters = [wave(2, 3).requires_grad_(), wave(6, 4).requires_grad_()]
+        if "flatten" in toml:
+            parameters.append(wave(4, 2, 3, 2).reshape(4, 12).requires_grad_())
+        optimizer = make(parameters)
+        for step in range(20):
+            for p in parameters:
+                p.grad = p.detach() * wave(p.numel()).add(1.2).reshape(p.shape) + 0.1 * torch.tensor(float(step)).sin()
+            optimizer.step()
+        yield {"optimizer": toml, "parameters": [p.detach().flatten().tolist() for p in parameters]}
+
+
 def schedules():
     for toml, make, unit in SCHEDULES:
         optimizer = SGD([torch.zeros(1, requires_grad=True)], lr=0.1, momentum=0.9)
@@ -312,5 +340,5 @@ def rounded(value):
 
 
 if __name__ == "__main__":
-    golden = {f.__name__: list(f()) for f in (layers, optimizers, schedules, losses, clipped)}
+    golden = {f.__name__: list(f()) for f in (layers, optimizers, muon, schedules, losses, clipped)}
     print(json.dumps({k: [rounded(v) for v in values] for k, values in golden.items()}, separators=(",", ":")))

@@ -9,16 +9,16 @@ use torchmill::recipe::{Layer, Model as Layers, Train, Typed};
 use torchmill::schedule::{LearningRate, PlateauState, Position};
 use torchmill_nn::generator::Generator;
 use torchmill_nn::gradients::{clip_norm, clip_value};
-use torchmill_nn::groups::Group;
 use torchmill_nn::loss;
 use torchmill_nn::model::{Mode, Model};
-use torchmill_nn::optimizer::{self, Optimizer, Param};
+use torchmill_nn::optimizer::{Optimizer, Param, Rules};
 use torchmill_nn::tensor::floats;
 
 #[derive(Deserialize)]
 struct Golden {
     layers: Vec<GoldenLayer>,
     optimizers: Vec<GoldenOptimizer>,
+    muon: Vec<GoldenOptimizer>,
     schedules: Vec<GoldenSchedule>,
     losses: Vec<GoldenLoss>,
     clipped: Vec<GoldenClipped>,
@@ -38,7 +38,7 @@ struct GoldenLayer {
 #[derive(Deserialize)]
 struct GoldenOptimizer {
     optimizer: String,
-    parameters: [Vec<f32>; 2],
+    parameters: Vec<Vec<f32>>,
 }
 
 #[derive(Deserialize)]
@@ -253,28 +253,64 @@ fn initial_weights_are_bit_for_bit_pytorchs() {
     }
 }
 
+/// An optimizer for parameters of one group.
+fn optimizer(typed: &Typed) -> Optimizer {
+    let rules =
+        Rules::read(&Train { optimizer: typed.clone(), ..Train::default() }).unwrap();
+    let groups = rules.settings();
+    Optimizer::new(rules, groups)
+}
+
 #[test]
 fn optimizers_track_pytorchs_for_a_hundred_steps() {
     let golden = golden().optimizers;
     assert!(golden.len() > 12);
     for g in golden {
         let typed: Typed = from_toml(&g.optimizer);
-        let (rule, _) = optimizer::read(&typed).unwrap();
-        let group = Group { lr: rule.lr(), weight_decay: rule.weight_decay() };
-        let mut optimizer = Optimizer::new(&typed, vec![group]).unwrap();
+        let mut optimizer = optimizer(&typed);
         let mut params = [wave(&[5]), wave(&[2, 3])].map(|tensor| Param::new(tensor, 0));
         for step in 0..100 {
-            let shift = f64::from(0.1_f32) * f64::from((step as f32).sin());
-            let gradient = |p: &Tensor| {
-                p * (wave(&[p.numel() as i64]) + 1.2).reshape(p.size()) + shift
-            };
-            let gradients = params.each_ref().map(|param| gradient(&param.tensor));
+            let gradients = params.each_ref().map(|param| gradient(&param.tensor, step));
             optimizer.step(&mut params, &gradients).unwrap();
         }
         for (param, expected) in params.iter().zip(&g.parameters) {
             assert_close(&g.optimizer, &floats(&param.tensor), expected, 1e-5);
         }
     }
+}
+
+/// A parameter of four dimensions in both layouts, which are the same matrix to the
+/// iteration. It is in bfloat16, or float32 where the processor has no bfloat16.
+#[test]
+fn muon_tracks_pytorchs() {
+    for g in golden().muon {
+        for lay_out in [Tensor::contiguous, channels_last] {
+            let mut optimizer = optimizer(&from_toml(&g.optimizer));
+            let mut tensors = vec![wave(&[2, 3]), wave(&[6, 4])];
+            if g.parameters.len() > 2 {
+                tensors.push(lay_out(&wave(&[4, 2, 3, 2])));
+            }
+            let mut params: Vec<Param> =
+                tensors.into_iter().map(|tensor| Param::new(tensor, 0)).collect();
+            for step in 0..20 {
+                let mut gradients = Vec::new();
+                for param in &params {
+                    gradients.push(gradient(&param.tensor, step));
+                }
+                optimizer.step(&mut params, &gradients).unwrap();
+            }
+            for (param, expected) in params.iter().zip(&g.parameters) {
+                assert_close(&g.optimizer, &floats(&param.tensor), expected, 2e-3);
+            }
+        }
+    }
+}
+
+/// The gradient of nn.py at a step.
+fn gradient(parameter: &Tensor, step: u32) -> Tensor {
+    let shift = f64::from(0.1_f32) * f64::from((step as f32).sin());
+    let factors = wave(&[parameter.numel() as i64]) + 1.2;
+    parameter * factors.reshape(parameter.size()) + shift
 }
 
 /// What a run without a schedule has, but for these keys of `[train]`.

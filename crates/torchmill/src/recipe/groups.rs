@@ -1,8 +1,9 @@
-//! `[[train.group]]` and `no_decay`: parameters with a learning rate or weight decay of
-//! their own.
+//! `[[train.group]]` and `no_decay`: parameters with a learning rate, a weight decay or an
+//! optimizer of their own.
 
 use serde::{Deserialize, Serialize};
 
+use super::Typed;
 use super::training::refuse;
 use crate::Result;
 
@@ -18,6 +19,9 @@ pub struct Group {
     /// Instead of the optimizer's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weight_decay: Option<f64>,
+    /// Instead of `[train.optimizer]`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub optimizer: Option<Typed>,
 }
 
 /// What weights do not decay.

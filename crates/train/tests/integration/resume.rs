@@ -161,6 +161,32 @@ fn another_optimizers_buffers_are_refused() {
 }
 
 #[test]
+fn groups_with_an_optimizer_of_their_own_go_on() {
+    let folder = sandbox();
+    let folder = folder.path();
+    let muon = "train.optimizer={ type=\"Muon\", lr=0.02, flatten=true }";
+    let group = |sgd: &str| {
+        format!("train.group=[{{ pattern=\"*bias\", optimizer={{ {sgd} }} }}]")
+    };
+    let with_momentum = group("type=\"SGD\", lr=0.1, momentum=0.9");
+    let schedule = "train.schedule={ type=\"LinearLR\", total_iters=20 }";
+    let settings = ["--set", muon, "--set", &with_momentum, "--set", schedule];
+    assert_done(&train(folder, "whole", &settings));
+    assert_done(&train(folder, "parts", &[&["--epochs", "1"], &settings[..]].concat()));
+    let plain = group("type=\"SGD\", lr=0.1");
+    let output = go_on(folder, "parts", &["--epochs", "3", "--set", &plain]);
+    assert_fails(
+        &output,
+        2,
+        "leave optimizer.momentum of [[train.group]] *bias as it is",
+    );
+    assert_done(&go_on(folder, "parts", &["--epochs", "3"]));
+    assert_same_run(folder, "whole", "parts");
+    let output = train(folder, "biases", &["--set", muon]);
+    assert_fails(&output, 2, "net.0.bias [4]: Muon trains only matrices");
+}
+
+#[test]
 fn averages_and_plateaus_may_come_and_go() {
     let folder = sandbox();
     let folder = folder.path();
