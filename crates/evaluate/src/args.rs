@@ -6,7 +6,7 @@ use clap::{Parser, ValueEnum};
 use torchmill::cli::{Common, Named};
 use torchmill::device::Device;
 use torchmill::libtorch;
-use torchmill::recipe::Precision;
+use torchmill::recipe::{Precision, Tta};
 
 use crate::BUILT_WITH;
 
@@ -63,11 +63,14 @@ pub struct Args {
     #[arg(long, value_name = "DIR", help_heading = "Results")]
     pub samples: Option<PathBuf>,
     /// Write the network: .onnx, or a state dict, .pt
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["report", "top_k", "predictions", "html", "samples", "skip_bad", "batch_size"], help_heading = "Results")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["report", "top_k", "predictions", "html", "samples", "skip_bad", "batch_size", "tta"], help_heading = "Results")]
     pub export: Option<PathBuf>,
     /// The .onnx takes bytes, and applies ToTensor itself
     #[arg(long, requires = "export", help_heading = "Results")]
     pub preprocess: bool,
+    /// Average over copies: flip, shift, five_crop, ten_crop
+    #[arg(long, value_name = "COPIES", value_parser = Named::new(Tta::NAMES, Tta::parse), hide_possible_values = true, help_heading = "Results")]
+    pub tta: Option<Tta>,
     /// Of the images [default: the checkpoint's own]
     #[arg(short, long, value_name = "PIPELINE", help_heading = "Images")]
     pub transform: Option<String>,
@@ -78,7 +81,7 @@ pub struct Args {
     #[arg(long, help_heading = "Images")]
     pub skip_bad: bool,
     /// Print a table of runs: metrics, and where settings differ
-    #[arg(long, conflicts_with_all = ["data", "model", "report", "top_k", "predictions", "samples", "transform", "classes", "skip_bad", "batch_size", "except", "export"], help_heading = "Comparison")]
+    #[arg(long, conflicts_with_all = ["data", "model", "report", "top_k", "predictions", "samples", "transform", "classes", "skip_bad", "batch_size", "except", "export", "tta"], help_heading = "Comparison")]
     pub compare: bool,
     /// The metric to sort by [default: val or test accuracy]
     #[arg(long, value_name = "TAG", requires = "compare", help_heading = "Comparison")]
@@ -101,12 +104,11 @@ pub enum Format {
 
 const EXAMPLES: &str = "\
 Examples:
-  evaluate runs/first --report
+  evaluate runs/first --report --tta flip
   evaluate runs/*/checkpoints/best.safetensors --format csv
   evaluate my_module_10.pt --model article --data data/shards/cifar10
   evaluate runs/first photo.jpg other.png
   find photos -name '*.jpg' | evaluate runs/first - --format csv > photos.csv
   evaluate runs/first --html first.html --predictions first.csv
-  evaluate runs/first/checkpoints/epoch-*.safetensors --samples samples
   evaluate runs/first --export first.onnx
   evaluate --compare runs/* --sort 'test loss' --html runs.html";

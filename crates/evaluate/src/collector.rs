@@ -2,7 +2,7 @@
 
 use torchmill::metric::argmax;
 use torchmill::{Result, progress};
-use torchmill_nn::evaluation::Evaluation;
+use torchmill_nn::evaluation::{Evaluation, Settings};
 use torchmill_nn::loss::Loss;
 
 use crate::config::Config;
@@ -155,7 +155,7 @@ impl Collected {
         &self,
         checkpoint: &str,
         images: Images,
-        batch_size: usize,
+        settings: Settings,
         evaluation: Evaluation,
         classes: &[String],
     ) -> Outcome {
@@ -169,7 +169,8 @@ impl Collected {
         Outcome {
             checkpoint: checkpoint.to_owned(),
             images,
-            batch_size,
+            batch_size: settings.batch_size,
+            tta: settings.copies.map(|copies| copies.tta()),
             evaluation,
             metrics: self.metrics.clone(),
             classes: classes.to_vec(),

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use torchmill::device::Device;
 use torchmill::output::Outputs;
-use torchmill::recipe::Precision;
+use torchmill::recipe::{Precision, Tta};
 use torchmill::run::{self, RunDir};
 use torchmill::{Error, Result};
 
@@ -57,6 +57,8 @@ pub struct Config {
     pub precision: Precision,
     /// Where they compute.
     pub device: Device,
+    /// The copies of each image whose outputs are averaged.
+    pub tta: Option<Tta>,
     /// The pipeline for images, if it is not the checkpoint's.
     pub transform: Option<String>,
     /// Whether images that cannot be read are left out.
@@ -123,6 +125,7 @@ impl Command {
             batch_size: args.batch_size.map(|n| n as usize),
             precision: args.precision,
             device: args.device,
+            tta: args.tta,
             transform: args.transform,
             skip_bad: args.skip_bad,
             top_k: args.top_k.iter().map(|&k| k as usize).collect(),

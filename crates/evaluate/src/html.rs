@@ -223,6 +223,7 @@ mod tests {
             checkpoint: "</script><b>".into(),
             images: Images::Split("test".into()),
             batch_size: 64,
+            tta: None,
             evaluation: Evaluation { count: 1, values: [f64::NAN; METRICS.len()] },
             metrics,
             classes: ["cat", "dog"].map(String::from).to_vec(),

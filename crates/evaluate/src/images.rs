@@ -9,7 +9,7 @@ use std::sync::mpsc;
 
 use torchmill::progress::{self, Progress, Unit};
 use torchmill::{Error, Result, interrupt, parallel};
-use torchmill_nn::evaluation::{self, Tally};
+use torchmill_nn::evaluation::{self, Settings, Tally};
 use torchmill_nn::loader::Batch;
 
 use crate::args::Format;
@@ -70,11 +70,11 @@ impl Run<'_> {
     fn print_predictions(&self, found: Found) -> Result<()> {
         let mut outputs = self.open_predictions()?;
         let loss = &*self.network.loss;
-        let mut tally = Tally::new(loss, self.network.spec.batch_size);
+        let settings = self.settings(self.network.spec.batch_size)?;
+        let mut tally = Tally::new(loss, settings.batch_size);
         self.for_each_batch(found, |loaded| {
             let before = tally.count();
-            let kind = self.arithmetic.kind;
-            let logits = tally.add(&self.network.model, &loaded.batch, kind)?;
+            let logits = tally.add(&self.network.model, &loaded.batch, settings)?;
             for (i, (row, source)) in logits.iter().zip(&loaded.sources).enumerate() {
                 let name = source.name();
                 let probabilities = loss.probabilities(row);
@@ -93,6 +93,13 @@ impl Run<'_> {
             outputs.iter_mut().try_for_each(Predictions::flush)
         })?;
         outputs.into_iter().try_for_each(Predictions::finish)
+    }
+
+    /// How batches are evaluated.
+    fn settings(&self, batch_size: usize) -> Result<Settings> {
+        let copies =
+            network::copies(self.config.tta, &self.network.spec, self.reader.input())?;
+        Ok(Settings { batch_size, kind: self.arithmetic.kind, copies })
     }
 
     /// Standard output, and the file of `--predictions`.
@@ -121,12 +128,12 @@ impl Run<'_> {
         let total = found.total.unwrap_or_default();
         let mut collector = Collector::new(config, total, self.network)?;
         let batch_size = config.batch_size.unwrap_or(self.network.spec.batch_size);
+        let settings = self.settings(batch_size)?;
         let mut tally = Tally::new(&*self.network.loss, batch_size);
         let mut paths: Vec<PathBuf> = Vec::new();
         self.for_each_batch(found, |loaded| {
             let before = tally.count();
-            let kind = self.arithmetic.kind;
-            let logits = tally.add(&self.network.model, &loaded.batch, kind)?;
+            let logits = tally.add(&self.network.model, &loaded.batch, settings)?;
             for (i, (row, source)) in logits.iter().zip(&loaded.sources).enumerate() {
                 let label = source.label.unwrap_or_default();
                 let name = || Ok(source.name().into_owned());
@@ -146,7 +153,7 @@ impl Run<'_> {
         let outcome = collected.outcome(
             &checkpoint.display().to_string(),
             Images::Folder(folder),
-            batch_size,
+            settings,
             tally.finish(),
             &self.network.spec.classes,
         );

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use tch::{Device, Kind};
-use torchmill::recipe::{ARCHITECTURES, Recipe};
+use torchmill::recipe::{ARCHITECTURES, Recipe, Tta};
 use torchmill::transform::{Pipeline, SampleKind, SampleSpec};
 use torchmill::{Error, Result, progress, recipe, suggest};
 use torchmill_nn::checkpoint::{self, Checkpoint};
@@ -12,6 +12,7 @@ use torchmill_nn::loss::{self, Loss};
 use torchmill_nn::model::Model;
 use torchmill_nn::spec::Spec;
 use torchmill_nn::state_dict::StateDict;
+use torchmill_nn::tta::Copies;
 use torchmill_nn::{device, precision};
 
 use crate::classes;
@@ -221,6 +222,24 @@ fn network_of(name: &str) -> Result<Recipe> {
     )))
 }
 
+/// The copies of images of shape `images` that `--tta` asks for.
+///
+/// # Errors
+/// If the images are too small for them.
+pub fn copies(
+    tta: Option<Tta>,
+    spec: &Spec,
+    images: [usize; 3],
+) -> Result<Option<Copies>> {
+    match tta {
+        Some(tta) => {
+            let copies = Copies::new(tta, spec.input, images);
+            copies.map(Some).map_err(|e| e.within("--tta"))
+        }
+        None => Ok(None),
+    }
+}
+
 /// Checks that the shards are what the network takes.
 ///
 /// Differences that may be meant are only said: images that were prepared otherwise, or
@@ -228,10 +247,17 @@ fn network_of(name: &str) -> Result<Recipe> {
 ///
 /// # Errors
 /// If the images have another shape, or the classes are others.
-pub fn check_data(path: &Path, spec: &Spec, dataset: &Dataset) -> Result<()> {
+pub fn check_data(
+    path: &Path,
+    spec: &Spec,
+    dataset: &Dataset,
+    tta: Option<Tta>,
+) -> Result<()> {
     let meta = dataset.set().meta();
     let shape = dataset.image_shape()?;
-    if spec.input != shape {
+    // Crops are taken out of larger images.
+    let is_cropped = tta.is_some_and(Tta::crops) && spec.input[0] == shape[0];
+    if spec.input != shape && !is_cropped {
         return Err(Error::failed(format_args!(
             "{}: takes images of {:?}, the shards hold {shape:?}",
             path.display(),

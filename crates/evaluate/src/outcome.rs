@@ -1,5 +1,6 @@
 //! The result of an evaluation, before it is written in any format.
 
+use torchmill::recipe::Tta;
 use torchmill_nn::evaluation::Evaluation;
 
 use crate::metrics::Metrics;
@@ -12,6 +13,8 @@ pub struct Outcome {
     pub images: Images,
     /// Images per batch in the total loss.
     pub batch_size: usize,
+    /// The copies of each image whose outputs were averaged.
+    pub tta: Option<Tta>,
     /// The losses and the accuracy.
     pub evaluation: Evaluation,
     /// The other metrics.
@@ -39,13 +42,17 @@ impl Images {
 }
 
 impl Outcome {
-    /// What was evaluated on: `10000 test images`.
+    /// What was evaluated on: `10000 test images`, perhaps `with flip`.
     pub fn describe_images(&self) -> String {
         let count = self.evaluation.count;
         let images = if count == 1 { "image" } else { "images" };
-        match &self.images {
+        let described = match &self.images {
             Images::Split(split) => format!("{count} {split} {images}"),
             Images::Folder(folder) => format!("{count} {images} of {folder}"),
+        };
+        match self.tta {
+            Some(tta) => format!("{described} with {tta}"),
+            None => described,
         }
     }
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use torchmill::Result;
 use torchmill::progress::{Progress, Unit};
-use torchmill_nn::evaluation::{self, Evaluation};
+use torchmill_nn::evaluation::{self, Evaluation, Settings};
 use torchmill_nn::loader::Dataset;
 
 use crate::collector::Collector;
@@ -43,17 +43,22 @@ fn evaluate_one(
     arithmetic: Arithmetic,
 ) -> Result<Outcome> {
     let network = network::load(config, path, Some(dataset), arithmetic.device)?;
-    network::check_data(path, &network.spec, dataset)?;
+    network::check_data(path, &network.spec, dataset, config.tta)?;
     let set = dataset.set();
     let mut collector = Collector::new(config, set.len(), &network)?;
     let batch_size = config.batch_size.unwrap_or(network.spec.batch_size);
-    let evaluation = run(&network, dataset, batch_size, arithmetic, &mut collector)
+    let settings = Settings {
+        batch_size,
+        kind: arithmetic.kind,
+        copies: network::copies(config.tta, &network.spec, dataset.image_shape()?)?,
+    };
+    let evaluation = run(&network, dataset, settings, &mut collector)
         .map_err(|e| e.within(path.display()))?;
     let collected = collector.finish()?;
     let outcome = collected.outcome(
         &path.display().to_string(),
         Images::Split(config.split.clone()),
-        batch_size,
+        settings,
         evaluation,
         &network.spec.classes,
     );
@@ -74,8 +79,7 @@ fn evaluate_one(
 fn run(
     network: &Network,
     dataset: &Dataset,
-    batch_size: usize,
-    arithmetic: Arithmetic,
+    settings: Settings,
     collector: &mut Collector,
 ) -> Result<Evaluation> {
     let set = dataset.set();
@@ -85,8 +89,7 @@ fn run(
         &network.model,
         dataset,
         &*network.loss,
-        batch_size,
-        arithmetic.kind,
+        settings,
         None,
         |index, outputs| {
             bar.add(1);

@@ -15,6 +15,7 @@ use crate::sampler::Epoch;
 use crate::tensor::{f_download, f_floats};
 use crate::tensor_access::ReadOnly;
 use crate::torch_error;
+use crate::tta::{self, Copies};
 
 /// How many images of shape `[C, H, W]` are computed at a time: few enough that what lies
 /// between layers fits in memory, and in a cache where it can. It changes nothing in the
@@ -62,9 +63,19 @@ impl Evaluation {
     }
 }
 
-/// Runs the network over every image. The total loss is summed over batches of
-/// `batch_size`. `each` sees every image's index and its
-/// logits, in order.
+/// How a network is evaluated.
+#[derive(Debug, Clone, Copy)]
+pub struct Settings {
+    /// The total loss is summed over batches of this number of images.
+    pub batch_size: usize,
+    /// The element type that the layers compute in.
+    pub kind: Kind,
+    /// The copies of each image whose outputs are averaged, if there are any.
+    pub copies: Option<Copies>,
+}
+
+/// Runs the network over every image. `each` sees every image's index and its logits, in
+/// order.
 ///
 /// Where there is a `group`, its processes share the images out, and each then gets what
 /// the others have computed. All of them find what one process would.
@@ -76,8 +87,7 @@ pub fn evaluate(
     model: &Model,
     dataset: &Dataset,
     loss: &dyn Loss,
-    batch_size: usize,
-    kind: Kind,
+    settings: Settings,
     group: Option<&Group>,
     mut each: impl FnMut(usize, &[f32]) -> Result<()>,
 ) -> Result<Evaluation> {
@@ -97,14 +107,14 @@ pub fn evaluate(
         None => chunk,
     };
     let epoch = Epoch::sequential(dataset.len(), chunk);
-    let options = BatchOptions { kind, device, seed: 0, epoch: 0 };
-    let mut tally = Tally::new(loss, batch_size);
+    let options = BatchOptions { kind: settings.kind, device, seed: 0, epoch: 0 };
+    let mut tally = Tally::new(loss, settings.batch_size);
     let shared = ReadOnly::new((model, loss));
     let compute = |i, stop: &Stop| {
         stop.check()?;
         let (model, loss) = *shared;
         let batch = dataset.batch(epoch.batch(i), options)?;
-        let outputs = Outputs::of(model, &batch, loss, kind);
+        let outputs = Outputs::of(model, &batch, loss, settings);
         outputs.map_err(|e| e.within("the evaluation"))
     };
     let mut add = |outputs: Outputs| {
@@ -276,8 +286,13 @@ impl<'a> Tally<'a> {
 
     /// Runs the network over a batch and adds what it makes of it, whose logits are
     /// returned.
-    pub fn add(&mut self, model: &Model, batch: &Batch, kind: Kind) -> Result<Logits> {
-        let outputs = Outputs::of(model, batch, self.loss, kind)?;
+    pub fn add(
+        &mut self,
+        model: &Model,
+        batch: &Batch,
+        settings: Settings,
+    ) -> Result<Logits> {
+        let outputs = Outputs::of(model, batch, self.loss, settings)?;
         Ok(self.push(outputs))
     }
 
@@ -318,9 +333,16 @@ struct Outputs {
 }
 
 impl Outputs {
-    fn of(model: &Model, batch: &Batch, loss: &dyn Loss, kind: Kind) -> Result<Self> {
+    fn of(
+        model: &Model,
+        batch: &Batch,
+        loss: &dyn Loss,
+        settings: Settings,
+    ) -> Result<Self> {
+        let Settings { kind, copies, .. } = settings;
         no_grad(|| {
-            let logits = model.forward(&batch.images, Mode { training: false, kind })?;
+            let mode = Mode { training: false, kind };
+            let logits = tta::forward(model, &batch.images, mode, copies)?;
             let losses = loss::compute(loss, &logits, &batch.labels, Reduction::None)?;
             let weights = loss::weights(loss, &batch.labels)?;
             let labels = batch.label_values.clone();

@@ -33,6 +33,7 @@ pub mod summary;
 pub mod tensor;
 mod tensor_access;
 mod torch_save;
+pub mod tta;
 pub mod weighted_sampler;
 mod whitening;
 

@@ -15,6 +15,7 @@ mod run_record;
 mod sampler;
 mod settings;
 mod training;
+mod tta;
 mod typed;
 
 use std::path::{Path, PathBuf};
@@ -32,6 +33,7 @@ pub use run_record::{EarlierValue, RunRecord};
 pub use sampler::{Sampler, SamplerRule, SamplerWeights};
 pub use settings::{Setting, settings};
 pub use training::{Ema, Precision, Train, default_loss, refuse};
+pub use tta::Tta;
 pub use typed::{ReadType, Typed};
 
 /// Everything that makes a run what it is.

@@ -26,6 +26,7 @@ use torchmill_nn::loader::{Batch, BatchOptions, Dataset};
 use torchmill_nn::sampler::{Epoch, Share, enter_loader};
 use torchmill_nn::spec::Spec;
 use torchmill_nn::state::{EvaluatedImages, SplitDigest};
+use torchmill_nn::tta::Copies;
 use torchmill_nn::weighted_sampler::WeightedSampler;
 
 use crate::best_tracker::BestTracker;
@@ -422,7 +423,7 @@ impl Trainer<'_> {
             return Ok(None);
         }
         enter_loader(&mut self.generator);
-        match self.evaluate_average(&data.eval) {
+        match self.evaluate_average(&data.eval, None) {
             Err(e) if e.kind() == ErrorKind::Interrupted => {
                 self.save_step(&epoch.generator)?;
                 Err(self.interrupted())
@@ -477,7 +478,7 @@ impl Trainer<'_> {
         let eval_every = self.config.recipe.train.eval_every;
         if is_cut_short || !self.completed.epochs.is_multiple_of(eval_every) {
             let epoch = self.completed.epochs + u64::from(is_cut_short);
-            let found = self.evaluate_average(&data.eval);
+            let found = self.evaluate_average(&data.eval, None);
             let found = found.map_err(|e| self.interrupted_after_saving(e))?;
             self.display.evaluation(data.eval_name, &found);
             let is_best = self.record(data.eval_name, &found, epoch)?;
@@ -485,10 +486,28 @@ impl Trainer<'_> {
                 self.config.run_dir.point("best", last)?;
             }
         }
-        match &data.test {
-            Some(test) => self.test(test, last),
-            None => Ok(()),
+        if let Some(test) = &data.test {
+            self.test(test, last)?;
         }
+        self.evaluate_copies(data)
+    }
+
+    /// Evaluates once more, with the copies of each image that the recipe asks for.
+    fn evaluate_copies(&mut self, data: &Data) -> Result<()> {
+        let Some(tta) = self.config.recipe.train.tta else { return Ok(()) };
+        let copies = Copies::new(tta, self.spec.input, data.eval.image_shape()?)?;
+        let (split, found) = match &data.test {
+            // The weights that were tested are in the network.
+            Some(test) => ("test", self.evaluate(test, Some(copies))),
+            None => (data.eval_name, self.evaluate_average(&data.eval, Some(copies))),
+        };
+        let found = found.map_err(|e| self.interrupted_after_saving(e))?;
+        progress::note(format_args!("with test-time augmentation ({tta}):"));
+        self.display.evaluation(split, &found);
+        let epoch = self.completed.epochs;
+        self.push(&format!("x/{split} accuracy with {tta}"), found.accuracy(), epoch)?;
+        self.push(&format!("x/{split} mean loss with {tta}"), found.mean_loss(), epoch)?;
+        self.flush_metrics()
     }
 
     /// Evaluates the test split with the weights that `best` points at.
@@ -499,7 +518,8 @@ impl Trainer<'_> {
         if let Some(group) = self.processes.group() {
             self.model.share_weights(group)?;
         }
-        let found = self.evaluate(test).map_err(|e| self.interrupted_after_saving(e))?;
+        let found = self.evaluate(test, None);
+        let found = found.map_err(|e| self.interrupted_after_saving(e))?;
         self.display.evaluation("test", &found);
         let epoch = self.best.best().map_or(self.completed.epochs, |best| best.epoch);
         self.record("test", &found, epoch)?;
@@ -519,22 +539,30 @@ impl Trainer<'_> {
 
     /// Evaluates the moving average of the weights, if the recipe asks for one, else the
     /// weights.
-    fn evaluate_average(&mut self, dataset: &Dataset) -> Result<Evaluation> {
+    fn evaluate_average(
+        &mut self,
+        dataset: &Dataset,
+        copies: Option<Copies>,
+    ) -> Result<Evaluation> {
         self.model.swap_average()?;
-        let found = self.evaluate(dataset);
+        let found = self.evaluate(dataset, copies);
         self.model.swap_average()?;
         found
     }
 
-    fn evaluate(&self, dataset: &Dataset) -> Result<Evaluation> {
+    fn evaluate(&self, dataset: &Dataset, copies: Option<Copies>) -> Result<Evaluation> {
         self.model.share_buffers()?;
+        let settings = evaluation::Settings {
+            batch_size: self.config.recipe.train.batch_size,
+            kind: self.model.kind,
+            copies,
+        };
         let mut bar = self.display.evaluating(dataset.len());
         let found = evaluation::evaluate(
             &self.model.network,
             dataset,
             &*self.model.loss,
-            self.config.recipe.train.batch_size,
-            self.model.kind,
+            settings,
             self.processes.group(),
             |_, _| {
                 bar.add(1);

@@ -16,9 +16,15 @@ pub fn checkpoints(outcomes: &[Outcome], config: &Config) -> Result<String> {
         ks.extend(outcome.top_k(&config.top_k).into_iter().filter(|&k| k > 1));
     }
     let mut table = Table::empty();
-    table.row(header(&ks).into_iter())?;
+    let mut header = header(&ks);
+    if config.tta.is_some() {
+        header.push("tta".to_owned());
+    }
+    table.row(header.into_iter())?;
     for outcome in outcomes {
-        table.row(row(outcome, &ks).into_iter())?;
+        let mut row = row(outcome, &ks);
+        row.extend(outcome.tta.map(|tta| tta.to_string()));
+        table.row(row.into_iter())?;
     }
     table.finish()
 }

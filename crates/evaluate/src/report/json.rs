@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+use torchmill::recipe::Tta;
 use torchmill::{Error, Result};
 
 use crate::config::Config;
@@ -15,6 +16,9 @@ struct Object<'a> {
     checkpoint: &'a str,
     split: &'a str,
     images: usize,
+    /// The copies of each image whose outputs were averaged.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tta: Option<&'static str>,
     /// The sum over batches of the batch's mean loss, as the article counts it.
     total_loss: f64,
     /// Images per batch in that sum.
@@ -68,6 +72,7 @@ impl<'a> Object<'a> {
             checkpoint: &outcome.checkpoint,
             split: outcome.images.name(),
             images: evaluation.count,
+            tta: outcome.tta.map(Tta::name),
             total_loss: evaluation.total_loss(),
             batch_size: outcome.batch_size,
             mean_loss: evaluation.mean_loss(),

@@ -40,6 +40,27 @@ fn the_metrics_are_those_computed_by_hand() {
 }
 
 #[test]
+fn outputs_are_averaged_over_copies() {
+    let folder = sandbox();
+    let tta = ["full.safetensors", "--tta", "flip"];
+    let text = evaluate(folder.path(), &tta);
+    assert_done(&text);
+    let expected = "full.safetensors on 100 test images with flip:";
+    assert!(stdout(&text).contains(expected), "{}", stdout(&text));
+    let json = evaluate(folder.path(), &[&tta[..], &["--format", "json"]].concat());
+    assert_done(&json);
+    let rows: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
+    assert_eq!(rows[0]["tta"].as_str(), Some("flip"));
+    let csv = evaluate(folder.path(), &[&tta[..], &["--format", "csv"]].concat());
+    assert_done(&csv);
+    let csv = stdout(&csv);
+    let last = |line: &str| line.rsplit(',').next().unwrap().to_owned();
+    assert_eq!(csv.lines().map(last).collect::<Vec<_>>(), ["tta", "flip"]);
+    let crops = evaluate(folder.path(), &["full.safetensors", "--tta", "ten_crop"]);
+    assert_fails(&crops, 2, "--tta: ten_crop takes parts of");
+}
+
+#[test]
 fn the_page_may_go_to_standard_output_alone() {
     let folder = sandbox();
     let output = evaluate(folder.path(), &["full.safetensors", "--html", "-"]);

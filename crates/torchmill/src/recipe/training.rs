@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{EarlyStopping, Group, NoDecay, Sampler, Typed};
+use super::{EarlyStopping, Group, NoDecay, Sampler, Tta, Typed};
 use crate::schedule::{LearningRate, Warmup};
 use crate::{Error, Result};
 
@@ -66,6 +66,9 @@ pub struct Train {
     /// An exponential moving average of the weights.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ema: Option<Ema>,
+    /// Evaluate once more at the end, with these copies of each image.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tta: Option<Tta>,
     /// A linear warm-up of the learning rate.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub warmup: Option<Warmup>,
@@ -105,6 +108,7 @@ impl Default for Train {
             cutmix: None,
             no_decay: Vec::new(),
             ema: None,
+            tta: None,
             warmup: None,
             groups: Vec::new(),
             optimizer: Typed::new("SGD").with("lr", 0.01),

@@ -12,6 +12,7 @@ use torchmill_nn::generator::Generator;
 use torchmill_nn::model::Model;
 use torchmill_nn::spec::Spec;
 use torchmill_nn::state::{EvaluatedImages, State};
+use torchmill_nn::tta::Copies;
 use torchmill_nn::weighted_sampler::WeightedSampler;
 use torchmill_nn::{loss, outputs, precision};
 
@@ -205,6 +206,10 @@ fn build_model(
         resumed = Some(resume::load(path, &mut network, splits, train, processes)?);
     } else {
         initial_weights::set(&mut network, spec, recipe, &data.train)?;
+    }
+    if let Some(tta) = recipe.train.tta {
+        let copies = Copies::new(tta, spec.input, data.eval.image_shape()?);
+        copies.map_err(|e| e.within("[train] tta"))?;
     }
     if let Some(advice) = outputs::advice(network.outputs(), &spec.loss)? {
         progress::note(format_args!("note: {advice}"));

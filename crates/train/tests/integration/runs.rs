@@ -922,3 +922,21 @@ fn a_second_ctrl_c_ends_the_process_without_a_crash() {
         assert_done(&go_on(folder, &run, &["--epochs", "1"]));
     }
 }
+
+#[test]
+fn the_end_is_evaluated_once_more_with_copies() {
+    let folder = sandbox();
+    let folder = folder.path();
+    let output = train(folder, "run", &["--epochs", "1", "--set", "train.tta=flip"]);
+    assert_done(&output);
+    let said = stderr(&output);
+    assert!(said.contains("with test-time augmentation (flip):"), "{said}");
+    let tags: Vec<String> =
+        metrics(folder, "run").into_iter().map(|(tag, _, _)| tag).collect();
+    for tag in ["x/test accuracy with flip", "x/test mean loss with flip"] {
+        assert!(tags.iter().any(|t| t == tag), "{tags:?}");
+    }
+    let output = train(folder, "crops", &["--set", "train.tta=five_crop"]);
+    assert_fails(&output, 2, "[train] tta: five_crop takes parts of");
+    assert!(!folder.join("crops").exists());
+}

@@ -1,0 +1,79 @@
+//! Test-time augmentation: which copies of an image are evaluated.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, Result, suggest};
+
+/// The copies of an image whose outputs are averaged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Tta {
+    /// The image and its mirror image.
+    Flip,
+    /// The image and its mirror image, which count half, and both moved by a pixel: up
+    /// and left, down and right.
+    Shift,
+    /// The four corners and the centre, as torchvision's FiveCrop.
+    FiveCrop,
+    /// These five of the image and of its mirror image, as torchvision's TenCrop.
+    TenCrop,
+}
+
+impl Tta {
+    /// What [`Tta::parse`] reads.
+    pub const NAMES: [&str; 4] = ["flip", "shift", "five_crop", "ten_crop"];
+
+    /// Reads one of [`Tta::NAMES`].
+    pub fn parse(text: &str) -> Result<Self> {
+        match text {
+            "flip" => Ok(Self::Flip),
+            "shift" => Ok(Self::Shift),
+            "five_crop" => Ok(Self::FiveCrop),
+            "ten_crop" => Ok(Self::TenCrop),
+            _ => Err(Error::usage(format_args!(
+                "`{text}` is none of flip, shift, five_crop and ten_crop{}",
+                suggest::did_you_mean(text, Self::NAMES)
+            ))),
+        }
+    }
+
+    /// Its name in recipes and on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Flip => "flip",
+            Self::Shift => "shift",
+            Self::FiveCrop => "five_crop",
+            Self::TenCrop => "ten_crop",
+        }
+    }
+
+    /// Whether the copies are parts of an image, which must be larger than they are.
+    pub fn crops(self) -> bool {
+        matches!(self, Self::FiveCrop | Self::TenCrop)
+    }
+}
+
+impl fmt::Display for Tta {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may panic")]
+    use super::*;
+
+    #[test]
+    fn names_are_those_of_recipes() {
+        for name in Tta::NAMES {
+            let tta = Tta::parse(name).unwrap();
+            assert_eq!(tta.name(), name);
+            assert_eq!(serde_json::to_string(&tta).unwrap(), format!("\"{name}\""));
+        }
+        let error = Tta::parse("five-crop").unwrap_err();
+        assert!(error.to_string().contains("did you mean five_crop?"), "{error}");
+    }
+}
