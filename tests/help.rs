@@ -48,7 +48,7 @@ fn completions_know_the_values_that_have_names() {
     for (name, values) in [
         ("fetch-data", &["cifar10", "mnist-5k"][..]),
         ("prep", &["safetensors", "bfloat16"]),
-        ("train", &["bf16", "cuda", "resnet18", "cifar10-resnet"]),
+        ("train", &["bf16", "cuda", "resnet18", "cifar10-fast"]),
         ("evaluate", &["tf32", "cpu"]),
         ("scalars", &["double"]),
     ] {

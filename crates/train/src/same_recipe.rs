@@ -83,7 +83,7 @@ mod tests {
 
     #[test]
     fn what_a_run_settles_is_no_difference() {
-        let asked = load("cifar10-resnet").unwrap();
+        let asked = load("cifar10-fast").unwrap();
         let mut run = asked.clone();
         run.transforms.test = "ToTensor".into();
         run.data.shards = Some("shards".into());
