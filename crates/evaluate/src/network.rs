@@ -89,7 +89,8 @@ pub fn load(
     let classes = spec.classes.len();
     if let Some(k) = config.top_k.iter().find(|&&k| k > classes) {
         return Err(Error::usage(format_args!(
-            "--top-k {k}: there are only {classes} classes"
+            "--top-k {k}: the network has {}",
+            progress::counted(classes as u64, "class", "classes")
         )));
     }
     let mut model = Model::empty(&spec, device).map_err(in_checkpoint)?;

@@ -149,11 +149,14 @@ impl Layout {
             if *name == UNSPLIT { number } else { format!("{number} {name}") }
         };
         let counts: Vec<_> = splits.iter().map(count).collect();
-        let classes = match self.data.classes.len() {
-            1 => "1 class".to_owned(),
-            n => format!("{n} classes"),
+        let classes =
+            progress::counted(self.data.classes.len() as u64, "class", "classes");
+        let images = if splits.iter().all(|(_, images)| images.len() == 1) {
+            "image"
+        } else {
+            "images"
         };
-        format!("{} images in {classes}", counts.join(" and "))
+        format!("{} {images} in {classes}", counts.join(" and "))
     }
 
     /// All files that the data set needs, relative to its folder.

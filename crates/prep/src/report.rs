@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 
+use torchmill::progress::counted;
 use torchmill::transform::Pipeline;
 use torchmill::{Result, atomic, progress};
 
@@ -18,12 +19,12 @@ const EXAMPLES: usize = 3;
 /// `end` ends the line.
 pub fn written(job: &Job, format: &dyn Format, written: usize, files: usize, end: &str) {
     progress::note(format_args!(
-        "{}: {} images {}, {} classes, in {files} {}{end}",
+        "{}: {} {}, {}, in {}{end}",
         job.split,
-        progress::count(written as u64),
+        counted(written as u64, "image", "images"),
         format.shown(job),
-        job.set.classes.len(),
-        if files == 1 { "file" } else { "files" },
+        counted(job.set.classes.len() as u64, "class", "classes"),
+        counted(files as u64, "file", "files"),
     ));
     if job.overflowed.load(Ordering::Relaxed) {
         progress::note(format_args!(
@@ -65,10 +66,11 @@ fn note_damaged(job: &Job) {
         examples.push(format!("{} ({warning})", job.location(i)));
     }
     let more = if warnings.len() > EXAMPLES { ", ..." } else { "" };
-    let images = match warnings.len() {
-        1 => "1 image is damaged and was".to_owned(),
-        n => format!("{} images are damaged and were", progress::count(n as u64)),
-    };
+    let images = counted(
+        warnings.len() as u64,
+        "image is damaged and was",
+        "images are damaged and were",
+    );
     progress::note(format_args!(
         "note: {}: {images} read as PIL reads such files: {}{more}; --strict refuses them",
         job.split,
@@ -92,9 +94,8 @@ fn list_bad(jobs: &[Job], path: &Path) -> Result<()> {
         note_emptied_classes(job, &bad);
     }
     atomic::write(path, text.as_bytes())?;
-    let count = progress::count(count as u64);
-    let path = path.display();
-    progress::note(format_args!("{count} bad images were left out; {path} lists them"));
+    let images = counted(count as u64, "bad image was", "bad images were");
+    progress::note(format_args!("{images} left out; {} lists them", path.display()));
     Ok(())
 }
 

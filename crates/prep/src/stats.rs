@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 
 use serde_json::json;
-use torchmill::progress::count;
+use torchmill::progress::{count, counted};
 use torchmill::{Result, cli};
 
 use crate::job::Job;
@@ -25,9 +25,9 @@ pub fn print(jobs: &[Job], as_json: bool) -> Result<()> {
 
 fn text(job: &Job, statistics: &Statistics) -> String {
     let classes = &job.set.classes;
-    let images = count(statistics.images());
-    let mut lines =
-        vec![format!("{}: {images} images, {} classes", job.split, classes.len())];
+    let images = counted(statistics.images(), "image", "images");
+    let number = counted(classes.len() as u64, "class", "classes");
+    let mut lines = vec![format!("{}: {images}, {number}", job.split)];
     for (label, class) in (0..).zip(classes) {
         let n = count(statistics.images_of(label));
         lines.push(format!("  {label:>6}  {class:<24} {n:>12}"));

@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
-use torchmill::progress::{note, say};
+use torchmill::progress::{counted, note, say};
 use torchmill::{Context, Error, Result, git_lfs};
 
 use crate::event::read::{Number, Others, RunReader};
@@ -75,7 +75,10 @@ pub fn dump(inputs: &[PathBuf], select: &Select, out: impl Write) -> Result<()> 
     let Others { images, histograms, values } = others;
     if images + histograms + values > 0 {
         note(format_args!(
-            "not scalars: {images} images, {histograms} histograms, {values} other values"
+            "not scalars: {}, {}, {}",
+            counted(images, "image", "images"),
+            counted(histograms, "histogram", "histograms"),
+            counted(values, "other value", "other values")
         ));
     }
     tags.sort();

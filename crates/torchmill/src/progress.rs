@@ -217,6 +217,11 @@ pub fn count(n: u64) -> String {
     HumanCount(n).to_string()
 }
 
+/// A number of things, with the word for one or for many: `1 class`, `1,234 classes`.
+pub fn counted(n: u64, one: &str, many: &str) -> String {
+    format!("{} {}", count(n), if n == 1 { one } else { many })
+}
+
 /// A duration as people read it: `3.2 s` below a minute, `5 minutes` above.
 pub fn duration(d: Duration) -> String {
     if d < Duration::from_secs(60) {

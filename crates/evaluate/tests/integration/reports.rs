@@ -431,7 +431,7 @@ fn options_that_make_no_sense_are_refused() {
             "--transform is for images, and none are given",
         ),
         (&["--skip-bad"], "--skip-bad is for images"),
-        (&["--top-k", "1,4"], "--top-k 4: there are only 3 classes"),
+        (&["--top-k", "1,4"], "--top-k 4: the network has 3 classes"),
         (&["--model", "resnet19"], "(did you mean resnet18?)"),
         (&["--model", "nosuch"], "the architectures article, lenet5, resnet18"),
     ] {

@@ -79,7 +79,7 @@ fn strict_refuses_damaged_images() {
     assert_eq!(output.status.code(), Some(1));
     let skip = ["pets", "-o", "out", "--strict", "--skip-bad", "bad.tsv"];
     let said = succeed(dir.path(), &skip);
-    assert!(said.contains("1 bad images were left out"), "{said}");
+    assert!(said.contains("1 bad image was left out"), "{said}");
     assert!(!said.contains("read as PIL reads"), "{said}");
     assert_eq!(shards(dir.path(), "train").len(), 7);
     let list = fs::read_to_string(dir.path().join("bad.tsv")).unwrap();

@@ -201,7 +201,7 @@ fn a_broken_file_is_found_when_shards_are_written() {
     fail(dir.path(), &arguments, 1, "cat/2.jpg: cannot be decoded as JPEG");
     let said =
         succeed(dir.path(), &[&arguments[..], &["--skip-bad", "bad.tsv"]].concat());
-    assert!(said.contains("1 bad images were left out"), "{said}");
+    assert!(said.contains("1 bad image was left out"), "{said}");
     let train = shards(dir.path(), "train");
     assert_eq!((train.len(), train.storage()), (5, Storage::Encoded));
     assert!(train.source(2).unwrap().ends_with("dog/3.ppm"));

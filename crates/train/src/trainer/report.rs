@@ -1,6 +1,6 @@
 //! What a run says of itself on standard error, besides its losses and its table.
 
-use torchmill::progress;
+use torchmill::progress::{self, counted};
 use torchmill_nn::device;
 
 use super::{EpochRun, Trainer};
@@ -59,9 +59,12 @@ impl Trainer<'_> {
         }
         let train = &self.config.recipe.train;
         let (amount, option, done) = match train.steps {
-            Some(steps) => (format!("{steps} steps"), "--steps", self.completed.steps),
+            Some(steps) => {
+                (counted(steps, "step", "steps"), "--steps", self.completed.steps)
+            }
             None => {
-                (format!("{} epochs", train.epochs), "--epochs", self.completed.epochs)
+                let epochs = counted(train.epochs, "epoch", "epochs");
+                (epochs, "--epochs", self.completed.epochs)
             }
         };
         let is_changed = self.config.before.as_ref().is_some_and(|before| {
@@ -69,12 +72,12 @@ impl Trainer<'_> {
         });
         progress::note(if is_changed {
             format!(
-                "{amount} are asked for and {done} are done already: nothing to do; \
+                "{amount} asked for, {done} done already: nothing to do; \
                  {option} asks for more"
             )
         } else {
             format!(
-                "all {amount} that this run's config.toml asks for are done already; \
+                "this run's config.toml asks for {amount}, which it has done; \
                  {option} asks for more"
             )
         });

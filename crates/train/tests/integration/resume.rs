@@ -331,7 +331,7 @@ fn less_than_has_been_done_is_not_written_down() {
     let config = fs::read(folder.join("run/config.toml")).unwrap();
     let output = go_on(folder, "run", &["--epochs", "1"]);
     assert_done(&output);
-    let why = "1 epochs are asked for and 3 are done already: nothing to do";
+    let why = "1 epoch asked for, 3 done already: nothing to do";
     assert!(stderr(&output).contains(why), "{}", stderr(&output));
     assert_eq!(fs::read(folder.join("run/config.toml")).unwrap(), config);
 }
