@@ -10,15 +10,13 @@ use image::{ExtendedColorType, ImageEncoder};
 use serde::Serialize;
 use torchmill::shard::{DType, ShardSet};
 use torchmill::transform::Image;
-use torchmill::{Error, Result, atomic, cli};
+use torchmill::{Error, Result, html};
 
 use crate::collector::{Collected, Example};
 use crate::metrics::{BINS, Bin, Scores};
 use crate::outcome::Outcome;
 
 const PAGE: &str = include_str!("page.html");
-/// What the data replaces in the page.
-const PLACEHOLDER: &str = "/*DATA*/";
 
 #[derive(Serialize)]
 struct Data<'a> {
@@ -75,11 +73,7 @@ pub fn write(
     picture: impl Fn(&Example) -> Result<Image>,
 ) -> Result<()> {
     let page = page(outcome, collected, picture)?;
-    if path == Path::new("-") {
-        cli::print(page.as_bytes())
-    } else {
-        atomic::write(path, page.as_bytes())
-    }
+    html::write(path, &page)
 }
 
 fn page(
@@ -119,10 +113,7 @@ fn page(
         label_error_count: collected.label_error_count,
         pictures: pictures.uris,
     };
-    let json = serde_json::to_string(&data)
-        .map_err(|e| Error::failed(e).within("cannot write the page"))?;
-    // Within a script element only `</` could end it, and `<!--` confuse it.
-    Ok(PAGE.replacen(PLACEHOLDER, &json.replace('<', "\\u003c"), 1))
+    html::fill(PAGE, &data)
 }
 
 /// The counts above zero, each after its index: most are zero if there are many classes.
@@ -255,7 +246,7 @@ mod tests {
         // An image that is shown twice is there once.
         assert_eq!(page.matches("\"data:image/png;base64,iVBOR").count(), 1);
         assert!(
-            !page.contains(PLACEHOLDER)
+            !page.contains("/*DATA*/")
                 && !page.contains("src=")
                 && !page.contains("href=")
         );

@@ -7,15 +7,13 @@ use serde::Serialize;
 use torchmill::metric::{self, Mode};
 use torchmill::run::log::{self, Event};
 use torchmill::run::{LOG, METRICS};
-use torchmill::{Error, Result, atomic, cli, progress};
+use torchmill::{Result, html, progress};
 
 use crate::curves::{Chart, Curve, CurvePoint, Curves, Run, thin_indices};
 use crate::event::proto::HParamKind;
 use crate::hparams;
 
 const PAGE: &str = include_str!("page.html");
-/// What the data replaces in the page.
-const PLACEHOLDER: &str = "/*CHARTS*/";
 /// Points on the page, all curves together: about 600 kB.
 const MOST_POINTS: usize = 30_000;
 /// Points of a curve: a screen has no more columns than the most.
@@ -63,19 +61,15 @@ struct CurveData {
 /// Writes the page, and says where; `-` is standard output.
 pub fn write(curves: &Curves, path: &Path) -> Result<()> {
     let page = page(curves)?;
-    if path == Path::new("-") {
-        return cli::print(page.as_bytes());
+    html::write(path, &page)?;
+    if path != Path::new("-") {
+        progress::note(path.display());
     }
-    atomic::write(path, page.as_bytes())?;
-    progress::note(path.display());
     Ok(())
 }
 
 fn page(curves: &Curves) -> Result<String> {
-    let json = serde_json::to_string(&data(curves))
-        .map_err(|e| Error::failed(e).within("cannot write the page"))?;
-    // Within a script element only `</` could end it, and `<!--` confuse it.
-    Ok(PAGE.replacen(PLACEHOLDER, &json.replace('<', "\\u003c"), 1))
+    html::fill(PAGE, &data(curves))
 }
 
 fn data(curves: &Curves) -> Data<'_> {
@@ -215,7 +209,7 @@ mod tests {
             r#"{"runs":[{"name":"a","lr":null,"outcome":""}],"charts":[{"tag":"\u003c/script>\u003cb>loss","mode":"min","curves":[{"run":0,"count":2,"steps":[1,1],"epochs":null,"times":null,"values":[0.5,null]}]}]}"#
         ));
         assert!(
-            !page.contains(PLACEHOLDER)
+            !page.contains("/*DATA*/")
                 && !page.contains("src=")
                 && !page.contains("href=")
         );

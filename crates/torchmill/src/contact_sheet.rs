@@ -308,10 +308,17 @@ fn cut(text: &str, room: u32, scale: &Scale) -> String {
 }
 
 /// The paper, for embedded-graphics to write on.
-struct Sheet(RgbImage);
+pub(crate) struct Sheet(pub(crate) RgbImage);
 
 impl Sheet {
-    fn write(&mut self, text: &str, x: u32, y: u32, font: &MonoFont, ink: Rgb888) {
+    pub(crate) fn write(
+        &mut self,
+        text: &str,
+        x: u32,
+        y: u32,
+        font: &MonoFont,
+        ink: Rgb888,
+    ) {
         let mut at = Point::new(x as i32, y as i32);
         let style = MonoTextStyle::new(font, ink);
         for character in text.chars() {

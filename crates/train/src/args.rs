@@ -54,7 +54,7 @@ pub struct Args {
     /// For --summary without shards
     #[arg(long, value_name = "N", requires = "input", value_parser = clap::value_parser!(u32).range(1..=1_000_000), help_heading = "Network")]
     pub num_classes: Option<u32>,
-    /// Suggest a learning rate; FILE gets the curve
+    /// Suggest a learning rate; the curve as .html or .png
     #[arg(long, value_name = "FILE", num_args = 0..=1, conflicts_with_all = ["resume", "run", "summary", "epochs", "steps", "lr", "max_time"])]
     pub find_lr: Option<Option<PathBuf>>,
     /// auto, cpu, cuda or cuda:N

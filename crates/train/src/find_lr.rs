@@ -1,9 +1,12 @@
 //! `--find-lr`: the learning-rate range test (Smith 2015, Cyclical Learning Rates for
 //! Training Neural Networks). The network is trained for a hundred steps with a learning
-//! rate that grows from tiny to huge. Nothing is written but the page that was asked for.
+//! rate that grows from tiny to huge. Nothing is written but a file with the curve, if one is
+//! named.
 
 mod curve;
 mod page;
+mod picture;
+mod scale;
 
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -27,7 +30,8 @@ use crate::trainer::describe;
 use crate::training_model::TrainingModel;
 use curve::{Curve, STEPS};
 
-/// Runs the test and prints the curve with a suggestion. `file` gets a page with it.
+/// Runs the test and prints the curve with a suggestion. `file` gets the curve:
+/// a PNG if it ends in `.png`, else a page.
 pub fn run(args: &Args, file: Option<&Path>) -> Result<()> {
     let recipe = args.override_recipe(&recipe::load(args.recipe())?)?;
     let mut recipe = torchmill_nn::recipe::resolve(&recipe)?;
@@ -54,10 +58,23 @@ pub fn run(args: &Args, file: Option<&Path>) -> Result<()> {
         options,
     )?;
     if let Some(file) = file {
-        atomic::write(file, page::html(&curve, &recipe.name, &spec.dataset).as_bytes())?;
-        progress::note(file.display());
+        let title =
+            format!("Learning-rate range test: {} on {}", recipe.name, spec.dataset);
+        write(file, &curve, &title)?;
     }
     cli::print(curve.text().as_bytes())
+}
+
+fn write(file: &Path, curve: &Curve, title: &str) -> Result<()> {
+    let is_png = file.extension().is_some_and(|e| e.eq_ignore_ascii_case("png"));
+    let bytes = if is_png {
+        picture::png(curve, title)?
+    } else {
+        page::page(curve, title).into_bytes()
+    };
+    atomic::write(file, &bytes)?;
+    progress::note(file.display());
+    Ok(())
 }
 
 /// A test under way.

@@ -4,14 +4,12 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::Serialize;
-use torchmill::{Error, Result, atomic, cli};
+use torchmill::{Result, html};
 
 use super::Object;
 use super::run::{EpochMean, Run};
 
 const PAGE: &str = include_str!("page.html");
-/// What the data replaces in the page.
-const PLACEHOLDER: &str = "/*DATA*/";
 
 #[derive(Serialize)]
 struct Data<'a> {
@@ -40,11 +38,7 @@ pub fn write(
     settings: &[String],
 ) -> Result<()> {
     let page = page(runs, sort, tags, settings)?;
-    if path == Path::new("-") {
-        cli::print(page.as_bytes())
-    } else {
-        atomic::write(path, page.as_bytes())
-    }
+    html::write(path, &page)
 }
 
 fn page(
@@ -61,10 +55,7 @@ fn page(
         }
         data.runs.push(RunData { run: Object::new(run, settings), curves });
     }
-    let json = serde_json::to_string(&data)
-        .map_err(|e| Error::failed(e).within("cannot write the page"))?;
-    // Within a script element only `</` could end it, and `<!--` confuse it.
-    Ok(PAGE.replacen(PLACEHOLDER, &json.replace('<', "\\u003c"), 1))
+    html::fill(PAGE, &data)
 }
 
 /// The epoch and the mean, with six digits: more cannot be seen.
@@ -90,7 +81,7 @@ mod tests {
         let page = page(&[run], "train loss", &tags, &[]).unwrap();
         assert!(page.contains(r#""run":"\u003c/script>\u003cb>""#), "{page}");
         assert!(page.contains(r#""curves":{"train loss":[[1,2.0],[2,null]]}"#), "{page}");
-        assert!(!page.contains(PLACEHOLDER) && !page.contains("src="));
+        assert!(!page.contains("/*DATA*/") && !page.contains("src="));
         assert_eq!(
             page.matches("://").count(),
             page.matches("http://www.w3.org/2000/svg").count()

@@ -32,6 +32,9 @@ fn a_learning_rate_is_suggested_and_no_run_is_made() {
     assert_eq!(String::from_utf8_lossy(&output.stdout), text);
     let page = std::fs::read_to_string(folder.path().join("lr.html")).unwrap();
     assert!(page.contains("<path class=\"smoothed\"") && page.contains("try --lr "));
+    assert_done(&find(&["--find-lr", "lr.png"]));
+    let picture = std::fs::read(folder.path().join("lr.png")).unwrap();
+    assert!(picture.starts_with(b"\x89PNG"));
     let refused = find(&["--find-lr", "--run", "runs/a"]);
     assert_eq!(refused.status.code(), Some(2));
 }
