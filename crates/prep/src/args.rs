@@ -16,8 +16,7 @@ const EXAMPLES: &str = "Examples:
   prep pets --test-fraction 0.2 --transform 'Resize((64,64)) | ToTensor' -o out
   prep pets --recipe article --preview sheet.png
   prep data/raw/cifar10 --split test --format npy -o - | python your_script.py
-  find pets -name '*.jpg' | prep - --test-fraction 0.1 -o shards
-  prep --inspect shards/train-00000-of-00001.shard";
+  find pets -name '*.jpg' | prep - --test-fraction 0.1 -o shards";
 
 /// Turn raw images into tensor shards, or stream them to another program
 #[derive(Debug, Clone, Parser)]
@@ -28,7 +27,7 @@ pub struct Args {
     #[arg(value_name = "INPUT", required_unless_present = "inspect")]
     pub inputs: Vec<PathBuf>,
     /// Write into this folder, or to standard output (-)
-    #[arg(short, long, value_name = "DIR", required_unless_present_any = ["inspect", "stats", "preview"])]
+    #[arg(short, long, value_name = "DIR", required_unless_present_any = ["inspect", "stats", "preview", "show"])]
     pub out: Option<PathBuf>,
     /// Print mean and deviation, class counts, image sizes
     #[arg(long, conflicts_with_all = ["out", "inspect"])]
@@ -36,6 +35,9 @@ pub struct Args {
     /// Draw images of each class after the pipeline, as PNG
     #[arg(long, value_name = "FILE.png", conflicts_with = "inspect")]
     pub preview: Option<PathBuf>,
+    /// Show image N, from 0, and its label (PNG: --preview)
+    #[arg(long, value_name = "N", conflicts_with_all = ["out", "inspect", "stats"])]
+    pub show: Option<usize>,
     /// Check shard files (or -) and print what they hold
     #[arg(long, value_name = "FILE", conflicts_with_all = ["inputs", "out"], num_args = 1..)]
     pub inspect: Vec<PathBuf>,

@@ -30,7 +30,7 @@ pub struct InspectConfig {
 
 /// Where the images go.
 pub enum Output {
-    /// Nowhere: only `--preview` is wanted.
+    /// Nowhere: only `--preview` or `--show` is wanted.
     None,
     /// `--stats`: nowhere; their statistics are printed.
     Statistics {
@@ -91,6 +91,8 @@ pub struct Config {
     pub part: Option<Part>,
     /// `--preview`: the file of the contact sheet; `-` is standard output.
     pub preview: Option<PathBuf>,
+    /// `--show`: the only image of the first split that is looked at.
+    pub show: Option<usize>,
     /// Where the images go.
     pub output: Output,
     /// The file of `--recipe`, or the name of a built-in one.
@@ -153,6 +155,7 @@ impl Config {
             shard_size: output.shard_size,
             part: output.part,
             preview: args.preview,
+            show: args.show,
             output: to,
             recipe: pipeline.recipe,
         })

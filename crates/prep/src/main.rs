@@ -22,6 +22,7 @@ mod planned;
 mod preview;
 mod ranges;
 mod report;
+mod show;
 mod sidecar;
 mod stale;
 mod statistics;
@@ -60,6 +61,8 @@ fn prepare(config: &Config) -> Result<()> {
     let mut jobs = plan::jobs(&set, &contents, config)?;
     if let Some(path) = &config.preview {
         preview::write(path, &mut jobs, config)?;
+    } else if let Some(index) = config.show {
+        show::print(index, &mut jobs, config)?;
     }
     match &config.output {
         Output::None => return Ok(()),

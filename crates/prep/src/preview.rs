@@ -11,6 +11,7 @@ use torchmill::{Result, atomic, cli, interrupt, progress};
 use crate::auto_normalize;
 use crate::config::Config;
 use crate::job::Job;
+use crate::show;
 
 /// Pictures in a row.
 const COLUMNS: usize = 10;
@@ -21,13 +22,20 @@ const DRAWS: usize = COLUMNS - 1;
 
 /// Draws a contact sheet and writes it as PNG to `path`, or to standard output for `-`.
 ///
-/// Images are taken class by class in turn, from the beginning of each split. A pipeline
+/// Images are taken class by class in turn, from the beginning of each split; with `--show`
+/// there is one. A pipeline
 /// that draws nothing gets a picture an image; a random one a row an image: the image as
 /// it is in the file, then the draws of the first epochs, which are those that `train`
 /// makes with the same seed.
 pub fn write(path: &Path, jobs: &mut [Job], config: &Config) -> Result<()> {
     auto_normalize::fill_in(jobs, config)?;
-    let sections = jobs.iter().map(section).collect::<Result<Vec<_>>>()?;
+    // `--show` is about the first split.
+    let looked_at = if config.show.is_some() { 1 } else { jobs.len() };
+    let jobs = &jobs[..looked_at.min(jobs.len())];
+    let mut sections = Vec::new();
+    for job in jobs {
+        sections.push(section(job, config.show)?);
+    }
     let png = contact_sheet::draw(&sections, &contact_sheet::NORMAL)?;
     if path == Path::new("-") {
         cli::print(&png)?;
@@ -37,19 +45,24 @@ pub fn write(path: &Path, jobs: &mut [Job], config: &Config) -> Result<()> {
     }
     // Splits have the same classes.
     let classes = jobs.first().map_or(&[][..], |job| &job.set.classes);
-    let shown =
-        jobs.iter().flat_map(|job| shown(job).map(|i| job.samples[i].label as usize));
-    if let Some(numbered) = contact_sheet::numbered(classes, shown) {
+    let labels = jobs.iter().flat_map(|job| {
+        shown(job, config.show).into_iter().map(|i| job.samples[i].label)
+    });
+    let labels = labels.map(|label| label as usize);
+    if let Some(numbered) = contact_sheet::numbered(classes, labels) {
         progress::note(numbered);
     }
     Ok(())
 }
 
-/// One split's part of the sheet.
-fn section(job: &Job) -> Result<Section> {
+/// One split's part of the sheet, with one image if `only` names it.
+fn section(job: &Job, only: Option<usize>) -> Result<Section> {
+    if let Some(index) = only {
+        show::check(index, job)?;
+    }
     let whole = &job.pipeline.whole;
     let mut pictures = Vec::new();
-    for i in shown(job) {
+    for i in shown(job, only) {
         interrupt::check()?;
         let Some(original) = job.unless_bad(i, job.image(i))? else { continue };
         let label = job.samples[i].label as usize;
@@ -85,22 +98,25 @@ fn draws(job: &Job, i: usize, original: &Image) -> Result<Vec<RgbImage>> {
         epochs = DRAWS;
     }
     for epoch in 0..epochs {
-        let mut rng = transform::rng(job.seed, epoch as u64, i as u64);
-        let drawn = whole
-            .apply(Sample::Image(original.clone()), &mut rng)
-            .map_err(|e| e.within(job.location(i)))?;
-        images.push(to_picture(&drawn, whole));
+        images.push(to_picture(&draw(job, i, epoch as u64, original)?, whole));
     }
     Ok(images)
 }
 
+/// Image `i` after the pipeline, as `train` draws it in this epoch.
+pub fn draw(job: &Job, i: usize, epoch: u64, original: &Image) -> Result<Sample> {
+    let mut rng = transform::rng(job.seed, epoch, i as u64);
+    let drawn = job.pipeline.whole.apply(Sample::Image(original.clone()), &mut rng);
+    drawn.map_err(|e| e.within(job.location(i)))
+}
+
 /// The indices of the images that are drawn, a row each where the pipeline is random.
-fn shown(job: &Job) -> impl Iterator<Item = usize> {
-    class_by_class(job).take(if job.pipeline.whole.is_random() {
-        ROWS
-    } else {
-        ROWS * COLUMNS
-    })
+fn shown(job: &Job, only: Option<usize>) -> Vec<usize> {
+    if let Some(index) = only {
+        return vec![index];
+    }
+    let most = if job.pipeline.whole.is_random() { ROWS } else { ROWS * COLUMNS };
+    class_by_class(job).take(most).collect()
 }
 
 /// The indices of a split's images: the first of each class, then the second of each, and
@@ -123,7 +139,7 @@ fn class_by_class(job: &Job) -> impl Iterator<Item = usize> {
 
 /// What came out of a pipeline as people see it. A tensor's values are those from 0 to 1
 /// again once `Normalize` is undone; what lies outside is cut off.
-fn to_picture(sample: &Sample, pipeline: &Pipeline) -> RgbImage {
+pub fn to_picture(sample: &Sample, pipeline: &Pipeline) -> RgbImage {
     match sample {
         Sample::Image(image) => contact_sheet::to_rgb(image),
         Sample::Tensor(tensor) => from_tensor(tensor, pipeline),

@@ -12,6 +12,7 @@ mod outputs;
 mod preview;
 mod reruns;
 mod shards;
+mod show;
 mod sizes;
 mod sources;
 mod statistics;
