@@ -30,8 +30,8 @@ pub enum ErrorKind {
 
 /// An error with its kind, its message, where it happened, and what caused it.
 ///
-/// [`Display`](fmt::Display) gives one line of at most [`text::LONGEST_MESSAGE`]
-/// characters, with control characters escaped.
+/// [`Display`](fmt::Display) gives one line, shortened and escaped as [`text::message`]
+/// does.
 #[derive(Debug, Clone)]
 pub struct Error {
     kind: ErrorKind,
@@ -68,6 +68,12 @@ impl Error {
     /// A failure of the operating system, with what was being done: `cannot read data/x:
     /// permission denied`.
     pub fn io(doing: impl fmt::Display, error: io::Error) -> Self {
+        // Ctrl-C, from a reader that looks out for it.
+        if let Some(inner) = error.get_ref().and_then(|e| e.downcast_ref::<Self>())
+            && inner.ends_the_program()
+        {
+            return inner.clone();
+        }
         if error.kind() == io::ErrorKind::BrokenPipe {
             let message = "the reader of our output has closed its pipe";
             return Self::new(ErrorKind::ClosedPipe, message).caused_by(error);
@@ -150,8 +156,7 @@ impl fmt::Display for Error {
         if lines.is_empty() {
             return f.write_str("unknown error");
         }
-        let line = text::escape(&lines.join("; "));
-        f.write_str(&text::shorten_to(&line, text::LONGEST_MESSAGE))
+        f.write_str(&text::message(&lines.join("; ")))
     }
 }
 
@@ -238,6 +243,12 @@ mod tests {
     }
 
     #[test]
+    fn an_interruption_stays_one_through_readers() {
+        let error = io::Error::other(Error::interrupted("interrupted"));
+        assert_eq!(Error::io("cannot read", error).kind(), ErrorKind::Interrupted);
+    }
+
+    #[test]
     fn system_errors_lose_their_number_and_stay_the_source() {
         let error = Error::io("cannot open x", io::Error::from_raw_os_error(21));
         assert_eq!(error.to_string(), "cannot open x: is a directory");
@@ -253,7 +264,7 @@ mod tests {
         let shown = error.to_string();
         assert!(shown.starts_with("a\\u{1b}[2J.csv, line 3: `xxx"), "{shown}");
         assert!(shown.ends_with("xxx` is not a number"), "{shown}");
-        assert_eq!(shown.chars().count(), text::LONGEST_MESSAGE);
+        assert!(shown.chars().count() < text::LONGEST + 60, "{shown}");
     }
 
     #[test]

@@ -36,15 +36,19 @@ pub fn quiet() -> bool {
     LEVEL.load(Ordering::Relaxed) < 0
 }
 
-/// A line on standard error, whether or not `-q` was given. Where nobody reads it (`2>&1
-/// | head`, a full disk) the work goes on: `eprintln!` would panic, and a training run be
-/// lost for want of somebody to tell of it.
+/// A message on standard error, whether or not `-q` was given. If nobody reads it (`2>&1
+/// | head`, a full disk), the work goes on: `eprintln!` would panic and end a training
+/// run.
 ///
-/// Names from files may hold anything: what would steer the terminal is shown as its
-/// escape, such as `\u{1b}`.
+/// Names from files may hold anything and have any length: each line is shortened and
+/// escaped as [`text::message`] does.
 pub fn say(message: impl Display) {
-    let _ = std::io::stderr()
-        .write_all((text::escape(&message.to_string()) + "\n").as_bytes());
+    let mut lines = String::new();
+    for line in message.to_string().split('\n') {
+        lines += &text::message(line);
+        lines.push('\n');
+    }
+    let _ = std::io::stderr().write_all(lines.as_bytes());
 }
 
 /// A line for the user on standard error, unless `-q` was given.

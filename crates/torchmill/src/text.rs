@@ -20,6 +20,30 @@ pub fn shown(text: &str) -> String {
     shorten_to(&escape(&short), LONGEST).into_owned()
 }
 
+/// A message, or a line of one, as it is shown: at most [`LONGEST_MESSAGE`] characters,
+/// with control characters escaped. A stretch without blanks, such as a name or a key,
+/// has at most [`LONGEST`], so that the words around it stay.
+pub fn message(text: &str) -> String {
+    // The text is shortened first, so that a very long one costs little; escapes make
+    // words longer.
+    let escaped = escape(&shorten_words(text));
+    shorten_to(&shorten_words(&escaped), LONGEST_MESSAGE).into_owned()
+}
+
+/// Text whose words have at most [`LONGEST`] characters, their middle replaced by `...`.
+fn shorten_words(text: &str) -> Cow<'_, str> {
+    if text.len() <= LONGEST {
+        return Cow::Borrowed(text);
+    }
+    let mut short = String::new();
+    for piece in text.split_inclusive(char::is_whitespace) {
+        let word = piece.trim_end();
+        short += &shorten_to(word, LONGEST);
+        short += &piece[word.len()..];
+    }
+    Cow::Owned(short)
+}
+
 /// At most `longest` characters of `text`, its middle replaced by `...` where it is
 /// longer.
 pub fn shorten_to(text: &str, longest: usize) -> Cow<'_, str> {
@@ -108,6 +132,22 @@ mod tests {
         let controls = shown(&"\u{1b}".repeat(100_000));
         assert_eq!(controls.chars().count(), LONGEST);
         assert!(controls.starts_with("\\u{1b}\\u{1b}"), "{controls}");
+    }
+
+    #[test]
+    fn a_message_keeps_the_words_around_a_long_one() {
+        let long = "x".repeat(200_000);
+        let shown = message(&format!("unknown field `{long}`, expected `lr`"));
+        assert!(shown.starts_with("unknown field `xxx"), "{shown}");
+        assert!(shown.ends_with("xxx`, expected `lr`"), "{shown}");
+        assert_eq!(shown.matches("...").count(), 1);
+        assert!(shown.chars().count() < LONGEST + 40);
+        let controls = message(&format!("a {} b", "\u{1b}".repeat(200_000)));
+        assert!(controls.chars().count() < LONGEST + 10, "{controls}");
+        assert!(controls.starts_with("a \\u{1b}\\u{1b}") && controls.ends_with(" b"));
+        let words = message(&"word ".repeat(40_000));
+        assert_eq!(words.chars().count(), LONGEST_MESSAGE);
+        assert_eq!(message("caf\u{e9}: 3 < 4"), "caf\u{e9}: 3 < 4");
     }
 
     #[test]
