@@ -6,6 +6,7 @@ use std::process::Command;
 use torchmill_testing::{PROGRAMS, Sandbox, fails, ok, program, repository};
 
 use crate::job::{job, train};
+use crate::permissions::without_rights;
 
 /// Does a command's work within limits of `ulimit`.
 fn limited(limits: &str, command: &Command) -> Command {
@@ -60,20 +61,7 @@ fn libtorch_needs_memory() {
 /// A command as a user who may start no thread. Root always may, so there it is another
 /// user. `None` if that user cannot run the programs.
 fn without_threads(command: &Command) -> Option<Command> {
-    let user = ok(Command::new("id").arg("-u")).stdout;
-    if user.trim() != "0" {
-        return Some(limited("-u 1", command));
-    }
-    let nobody = ["--reuid", "65534", "--regid", "65534", "--clear-groups"];
-    let mut version = Command::new("setpriv");
-    version.args(nobody).arg(command.get_program()).arg("--version");
-    if !version.output().is_ok_and(|output| output.status.success()) {
-        eprintln!("nobody cannot run the programs here: not run without threads");
-        return None;
-    }
-    let mut other = Command::new("setpriv");
-    other.args(nobody).arg(command.get_program()).args(command.get_args());
-    Some(limited("-u 1", &other))
+    Some(limited("-u 1", &without_rights(command)?))
 }
 
 #[test]
@@ -131,6 +119,42 @@ fn endless_input_is_not_read_to_its_end() {
     prep.args(["-", "-o", "/nonexistent"]).stdin(zeros);
     let message = fails(&mut prep, 1);
     assert!(message.contains("standard input, line 1"), "{message}");
+
+    let mut evaluate = program("evaluate");
+    let zeros = std::fs::File::open("/dev/zero").unwrap();
+    evaluate.arg(&job().run).arg("-").args(["--device", "cpu"]).stdin(zeros);
+    let message = fails(&mut evaluate, 1);
+    assert!(message.contains("standard input, line 1"), "{message}");
+
+    let mut recipe = program("train");
+    recipe.args(["--recipe", "/dev/zero", "--data"]).arg(&job().shards);
+    let mut classes = program("evaluate");
+    classes.arg(&job().run).args(["--classes", "/dev/zero", "--device", "cpu"]);
+    for mut command in [recipe, classes] {
+        let message = fails(&mut command, 1);
+        let expected = "/dev/zero: it is larger than 64 MiB, too large for text";
+        assert!(message.contains(expected), "{message}");
+    }
+}
+
+#[test]
+fn a_working_folder_that_is_too_deep_is_refused() {
+    let folder = Sandbox::new();
+    // A path of 4,096 bytes can only be made step by step.
+    let script = "
+        name=$(printf 'd%.0s' $(seq 200))
+        for i in $(seq 25); do mkdir $name; cd -P $name; done
+        train --help >/dev/null
+        ! fetch-data mnist-5k
+        ! prep x -o y
+        ! train -d x
+        ! evaluate x
+        ! scalars x --dump";
+    let said = folder.run_bash("a deep folder", script);
+    let refused = said.lines().filter(|line| {
+        line.contains(": the path of the working folder has ") && line.contains(" bytes")
+    });
+    assert_eq!(refused.count(), 5, "{said}");
 }
 
 /// A library that moves the clock by `CLOCK_SHIFT` seconds; `None` without a C compiler.

@@ -20,6 +20,7 @@ mod job;
 mod limits;
 mod makefile;
 mod package;
+mod permissions;
 mod pipeline;
 mod signals;
 mod start;

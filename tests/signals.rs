@@ -1,9 +1,12 @@
 //! Signals that whoever started a program ignores.
 
-use std::process::{Child, Command};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use torchmill_testing::{Sandbox, default_signals, exists, ok};
+use torchmill_testing::{Sandbox, default_signals, exists, names, ok};
+
+use crate::job::job;
 
 fn send(signal: &str, child: &Child) {
     ok(Command::new("kill").args([signal, &child.id().to_string()]));
@@ -38,6 +41,43 @@ fn ignored_signals_stay_ignored() {
     send("-TERM", &child);
     let ended = child.wait().unwrap();
     assert!(ended.code().is_some(), "{ended}");
+}
+
+/// The system restarts `read` after a signal, so a program that waits for input must look
+/// for it.
+#[test]
+fn one_ctrl_c_ends_a_program_that_waits_for_input() {
+    let sandbox = Sandbox::new();
+    let run = job().run.display().to_string();
+    let commands: [&[&str]; 5] = [
+        &["prep", "-", "-o", "shards"],
+        &["prep", "--inspect", "-"],
+        &["scalars", "-", "--logdir", "logs"],
+        &["scalars", "--dump", "-"],
+        &["evaluate", &run, "-", "--device", "cpu"],
+    ];
+    for arguments in commands {
+        let mut command = sandbox.program(arguments[0]);
+        // The pipe's other end stays open: no input comes, and no end.
+        command.args(&arguments[1..]).stdin(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let status = format!("/proc/{}/status", child.id());
+        wait_for("no handler of SIGINT", || catches_sigint(Path::new(&status)));
+        std::thread::sleep(Duration::from_millis(200));
+        send("-INT", &child);
+        wait_for("it waits for a second Ctrl-C", || child.try_wait().unwrap().is_some());
+        assert_eq!(child.wait().unwrap().code(), Some(130), "{arguments:?}");
+    }
+    assert!(!exists(&sandbox.join("shards")) || names(sandbox.join("shards")).is_empty());
+}
+
+/// Whether a process has a handler of SIGINT. Without /proc this is a guess.
+fn catches_sigint(status: &Path) -> bool {
+    let Ok(text) = std::fs::read_to_string(status) else { return true };
+    let caught = text.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+    let caught = u64::from_str_radix(caught.unwrap().trim(), 16).unwrap();
+    const SIGINT: u32 = 2;
+    caught & (1 << (SIGINT - 1)) != 0
 }
 
 /// `(make test) &` in a script starts the tests with SIGINT ignored.

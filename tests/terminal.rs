@@ -190,3 +190,62 @@ fn names_do_not_steer_the_terminal() {
         scalars
     });
 }
+
+/// A folder of two classes. One class and an image in it have names that would steer the
+/// terminal; the class's stands in a list, since no folder may be called so.
+fn steering_images(folder: &Sandbox) -> std::path::PathBuf {
+    let mut list = String::from("path,label\n");
+    for i in 0..4_u8 {
+        let name = format!("photo{i}{STEERING}.ppm");
+        write_ppm(folder.join(&name), 8, 8, &[i * 9; 8 * 8 * 3]);
+        let class = if i % 2 == 0 { "plain".to_owned() } else { format!("c{STEERING}") };
+        list += &format!("{name},{class}\n");
+    }
+    folder.write("list.csv", list)
+}
+
+#[test]
+fn names_in_preps_output_do_not_steer_the_terminal() {
+    let folder = Sandbox::new();
+    let list = steering_images(&folder);
+    let stream = |format: &'static str| {
+        let list = list.clone();
+        move || {
+            let mut prep = program("prep");
+            prep.arg(&list).args(["--split", "train", "-o", "-", "--format", format]);
+            prep
+        }
+    };
+    // Lines of JSON escape control characters themselves.
+    let piped = ok(&mut stream("jsonl")()).stdout;
+    assert!(piped.contains("photo1\\u001b[2J\\u001b]0;title\\u0007.ppm"), "{piped}");
+    let Some(text) = shown(200, &stream("jsonl")(), &[("NO_COLOR", "1")]) else { return };
+    assert!(!text.contains(STEERING) && !text.contains('\u{7}'), "{text}");
+    // A table of pixels has no names.
+    let piped = ok(&mut stream("csv")()).stdout;
+    let text = shown(200, &stream("csv")(), &[("NO_COLOR", "1")]).unwrap();
+    for line in piped.lines() {
+        assert!(text.contains(line), "{line} is not in {text}");
+    }
+
+    let shards = folder.join("shards");
+    ok(program("prep").arg(&list).arg("-o").arg(&shards));
+    let shard = shards.join("train-00000-of-00001.shard");
+    check_escaped(&|| {
+        let mut prep = program("prep");
+        prep.arg("--stats").arg(&list);
+        prep
+    });
+    check_escaped(&|| {
+        let mut prep = program("prep");
+        prep.arg("--inspect").arg(&shard);
+        prep
+    });
+    // What goes to standard error is for people, so it is escaped everywhere.
+    let broken = folder.write(format!("broken{STEERING}.ppm"), "P6 8 8 255\n");
+    let list =
+        folder.write("broken.csv", format!("path,label\n{},a\n", broken.display()));
+    let output = program("prep").arg(&list).arg("-o").arg(&shards).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains(ESCAPED) && !said.contains('\u{7}'), "{said}");
+}

@@ -25,7 +25,7 @@ impl RunFolder {
         if !run.config().exists() {
             return Ok(None);
         }
-        let recipe = recipe::load(&run.config().to_string_lossy())?;
+        let recipe = recipe::read(&run.config())?;
         let start = last_start(&run);
         Ok(Some(Self { path: run.path().to_path_buf(), recipe, start }))
     }

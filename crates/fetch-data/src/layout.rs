@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use torchmill::dataset::{
     Dataset, Manifest, OpenOptions, RawFormat, Sample, SourceFolder, UNSPLIT, detect,
+    read_class_names,
 };
 use torchmill::{Context, Error, Result, progress};
 
@@ -295,14 +296,7 @@ fn class_names(
         return Ok(None);
     }
     let shown = folder.shown_path(&file);
-    let text = fs::read_to_string(folder.join(&file))
-        .doing("read the class names in", &shown)?;
-    let names: Vec<String> = text
-        .lines()
-        .map(str::trim)
-        .filter(|l| !l.is_empty())
-        .map(str::to_owned)
-        .collect();
+    let names = read_class_names(&folder.join(&file), &shown)?;
     if names.len() != entry.classes.len() {
         return Err(Error::failed(format_args!(
             "{} names {} classes where {} are published",

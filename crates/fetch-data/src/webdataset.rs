@@ -8,7 +8,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use torchmill::dataset::{SourceFolder, is_image_name};
-use torchmill::{Context, Error, Result, interrupt};
+use torchmill::{Context, Error, Result, interrupt, text_file};
 use walkdir::WalkDir;
 
 /// Whether a folder holds files of labels, `KEY.cls`.
@@ -98,7 +98,7 @@ fn key(path: &Path) -> PathBuf {
 }
 
 fn read_label(folder: &SourceFolder, path: &Path) -> Result<String> {
-    let text = fs::read_to_string(path).doing("read", shown(folder, path))?;
+    let text = text_file::read(path).doing("read", shown(folder, path))?;
     let label = text.trim();
     let is_name = !label.is_empty()
         && label.len() <= 200

@@ -1,13 +1,13 @@
 //! The inputs on the command line as one data set.
 
 use std::ffi::OsStr;
-use std::io::{self, BufReader, Cursor, IsTerminal, Read};
+use std::io::{self, BufReader, Cursor, Read};
 use std::path::{Path, PathBuf};
 
 use torchmill::dataset::{
     Dataset, OpenOptions, UNSPLIT, copy_to_temporary, is_parquet_name, is_tar_name,
 };
-use torchmill::{Context, Error, Result, progress, suggest};
+use torchmill::{Context, Error, Result, cli, progress, suggest, text_file};
 
 use crate::braces;
 use crate::config::{Config, TestSplit};
@@ -121,7 +121,7 @@ fn name_of(files: &[PathBuf]) -> String {
 /// Reads standard input: a tar, a Parquet file or a list of paths, which its first bytes
 /// tell. Archives are copied to a temporary file, as they are read twice.
 fn open_stdin(options: &OpenOptions) -> Result<Dataset> {
-    let mut stdin = io::stdin().lock();
+    let mut stdin = cli::stdin()?;
     if stdin.is_terminal() {
         progress::note("reading paths, one per line, from the terminal; end with Ctrl-D");
     }
@@ -180,7 +180,7 @@ fn split(sets: &mut [Dataset], config: &Config) -> Result<()> {
 
 /// Makes the images that a file lists, one path a line, the test split.
 fn split_by_list(set: &mut Dataset, path: &Path) -> Result<()> {
-    let text = std::fs::read_to_string(path).doing("read", path)?;
+    let text = text_file::read(path).doing("read", path)?;
     let listed = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     set.split_by_list(&listed).map_err(|e| e.within(path.display()))
 }

@@ -1,6 +1,7 @@
 //! `prep --inspect`: what a shard holds, after checking every byte of it.
 
 use std::fmt::{Display, Write};
+use std::io::BufReader;
 use std::path::Path;
 
 use serde_json::json;
@@ -17,7 +18,7 @@ pub fn print(config: &InspectConfig) -> Result<()> {
             describe(&Shard::open(path)?, config.as_json)?;
             continue;
         }
-        let mut stdin = std::io::stdin().lock();
+        let mut stdin = BufReader::new(cli::stdin()?);
         while let Some(shard) = Shard::read_from(&mut stdin, "standard input")? {
             describe(&shard, config.as_json)?;
         }

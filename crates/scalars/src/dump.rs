@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
-use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::io::{BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
 use torchmill::progress::{counted, note, say};
-use torchmill::{Context, Error, Result, git_lfs};
+use torchmill::{Context, Error, Result, cli, git_lfs};
 
 use crate::event::read::{Number, Others, RunReader};
 use crate::input::select::Select;
@@ -164,7 +164,7 @@ impl Input {
     fn open(path: &Path) -> Result<Self> {
         if path == Path::new("-") {
             let mut bytes = Vec::new();
-            io::stdin()
+            cli::stdin()?
                 .read_to_end(&mut bytes)
                 .map_err(|e| Error::io("cannot read standard input", e))?;
             return Ok(Self::Bytes(bytes));

@@ -2,13 +2,13 @@
 //! metrics.csv, as dotted names and values.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::io;
 use std::path::Path;
 
 use torchmill::progress::note;
 use torchmill::recipe::{Setting, settings};
 use torchmill::run::CONFIG;
+use torchmill::text_file;
 
 use crate::event::proto::{HParam, HParamKind};
 use crate::input::source::Source;
@@ -31,7 +31,7 @@ pub fn of_input(source: &Source) -> BTreeMap<String, HParam> {
 }
 
 fn read(path: &Path) -> Result<BTreeMap<String, HParam>, String> {
-    let text = match fs::read_to_string(path) {
+    let text = match text_file::read(path) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
         Err(e) => return Err(format!("cannot be read: {e}")),
         Ok(text) => text,
@@ -65,12 +65,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("config.toml");
         assert_eq!(read(&path), Ok(BTreeMap::new()));
-        fs::write(&path, "name = 'x'\n[train]\nlr = 0.01\nshuffle = true\n").unwrap();
+        std::fs::write(&path, "name = 'x'\n[train]\nlr = 0.01\nshuffle = true\n")
+            .unwrap();
         let hparams = read(&path).unwrap();
         assert_eq!(hparams["name"].kind, Some(HParamKind::Text("x".into())));
         assert_eq!(hparams["train.lr"].kind, Some(HParamKind::Number(0.01)));
         assert_eq!(hparams["train.shuffle"].kind, Some(HParamKind::Bool(true)));
-        fs::write(&path, "lr = ").unwrap();
+        std::fs::write(&path, "lr = ").unwrap();
         assert!(read(&path).is_err());
         assert_eq!(cut(&"\u{e9} ".repeat(300)).chars().count(), LONGEST_TEXT + 3);
     }

@@ -3,6 +3,7 @@
 
 mod escaped;
 mod man;
+mod stdin;
 
 use std::ffi::OsStr;
 use std::io::{IsTerminal, Write};
@@ -14,6 +15,7 @@ use clap::{Arg, ArgAction, Args, Parser};
 use clap_complete::Shell;
 
 use escaped::Escaped;
+pub use stdin::{Stdin, stdin};
 
 use crate::suggest::did_you_mean;
 use crate::{Error, ErrorKind, Result, interrupt, limits, progress};
@@ -90,7 +92,7 @@ fn answer<A: Parser>(
             Err(error) => return print_answer(&name, &error),
         };
         progress::set_level(common(&args).quiet, common(&args).verbose);
-        run(args)
+        limits::check_working_folder().and_then(|()| run(args))
     };
     match result {
         Ok(()) => 0,

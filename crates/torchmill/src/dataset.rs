@@ -37,7 +37,7 @@ mod webdataset;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-pub use class_names::composed;
+pub use class_names::{composed, read_class_names};
 pub use detect::{Detected, detect};
 pub use digest::{Content, ContentHash};
 pub use image_folder::{images_below, is_image_name};

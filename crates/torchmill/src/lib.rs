@@ -35,6 +35,7 @@ pub mod shard;
 pub mod suggest;
 pub mod terminal;
 pub mod text;
+pub mod text_file;
 pub mod time;
 pub mod transform;
 

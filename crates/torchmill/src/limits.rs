@@ -10,6 +10,8 @@ use crate::{Error, Result};
 const LEAST_STACK: u64 = 512;
 /// The least address space that libtorch works with, in KiB.
 const LEAST_MEMORY: u64 = 1 << 20;
+/// What the path of the working folder must be shorter than, in bytes.
+const LONGEST_PATH: usize = libc::PATH_MAX as usize;
 /// The most threads that variables such as `OMP_NUM_THREADS` may ask for.
 pub const MOST_THREADS: usize = 1024;
 /// The variables by which users choose numbers of threads.
@@ -28,6 +30,24 @@ pub(crate) fn check_memory() -> Result<()> {
     // SAFETY: as above.
     let memory = limit(|limit| unsafe { libc::getrlimit(libc::RLIMIT_AS, limit) });
     check("memory", "ulimit -v", memory, LEAST_MEMORY)
+}
+
+/// Refuses a working folder whose path is longer than the system's calls take: libraries
+/// would fail at any place.
+pub(crate) fn check_working_folder() -> Result<()> {
+    // A folder that was removed has no path; programs can do without.
+    let Ok(folder) = std::env::current_dir() else { return Ok(()) };
+    check_length(folder.as_os_str().len())
+}
+
+fn check_length(length: usize) -> Result<()> {
+    if length < LONGEST_PATH {
+        return Ok(());
+    }
+    Err(Error::failed(format_args!(
+        "the path of the working folder has {length} bytes, and the system takes fewer \
+         than {LONGEST_PATH}: work in a folder with a shorter path"
+    )))
 }
 
 fn check(what: &str, command: &str, limit: Option<u64>, least: u64) -> Result<()> {
@@ -60,6 +80,14 @@ pub(crate) fn threads_of(variable: &str) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_working_folder_that_is_too_deep_is_refused() {
+        check_length(LONGEST_PATH - 1).unwrap();
+        let error = check_length(6042).unwrap_err().to_string();
+        let expected = "the path of the working folder has 6042 bytes";
+        assert!(error.starts_with(expected), "{error}");
+    }
 
     #[test]
     fn a_limit_that_is_too_low_is_named() {

@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Context, Error, Result, suggest};
+use crate::{Context, Error, Result, suggest, text_file};
 pub use architecture::{ARCHITECTURES, Options, Stem};
 pub use checkpoints::{Checkpoints, EarlyStopping};
 pub use groups::{Group, NoDecay};
@@ -171,7 +171,7 @@ pub fn load(name_or_path: &str) -> Result<Recipe> {
 
 /// Reads a recipe from a TOML file, such as a run's config.toml.
 pub fn read(path: &Path) -> Result<Recipe> {
-    let text = std::fs::read_to_string(path).doing("read", path)?;
+    let text = text_file::read(path).doing("read", path)?;
     let name = path.file_stem().unwrap_or_default().to_string_lossy();
     Recipe::parse_called(&text, &name).map_err(|e| e.within(path.display()))
 }

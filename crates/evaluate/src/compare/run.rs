@@ -9,7 +9,7 @@ use torchmill::metric::{self, Mode};
 use torchmill::recipe::{Setting, settings};
 use torchmill::run::RunDir;
 use torchmill::run::log::{self, Event, Outcome};
-use torchmill::{Context, Error, metrics};
+use torchmill::{Context, Error, metrics, text_file};
 
 /// A run's settings and what became of its metrics.
 #[derive(Debug, Default)]
@@ -104,7 +104,7 @@ impl Run {
         let files = RunDir::new(folder);
         let config = files.config();
         if config.exists() {
-            let text = std::fs::read_to_string(&config).doing("read", &config);
+            let text = text_file::read(&config).doing("read", &config);
             match text.and_then(|text| settings(&text)) {
                 Ok(settings) => run.settings = settings,
                 Err(e) => run.problem("config.toml", &e),

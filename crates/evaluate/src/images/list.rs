@@ -2,11 +2,13 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::io::{BufRead, BufReader};
+use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
-use torchmill::dataset::{composed, images_below};
-use torchmill::{Context, Error, Result, progress};
+use torchmill::dataset::{PathReader, composed, images_below};
+use torchmill::{Error, Result, cli, progress};
 
 use crate::inputs::ImageSource;
 
@@ -66,7 +68,7 @@ pub fn find(places: &[ImageSource], classes: &[String]) -> Result<Found> {
                 labelled = false;
                 total = None;
                 names.push("standard input".to_owned());
-                Box::new(Lines::new(BufReader::new(std::io::stdin())))
+                Box::new(Paths::new(BufReader::new(cli::stdin()?)))
             }
         };
         sources = Box::new(sources.chain(more));
@@ -119,77 +121,28 @@ fn first_folder(image: &Path) -> String {
 }
 
 /// Paths from a stream: one on each line, or each ended by NUL, as `find -print0` writes
-/// them. Whichever comes first decides.
-struct Lines<R> {
-    input: R,
-    number: usize,
-    end: Option<u8>,
+/// them.
+struct Paths<R> {
+    reader: PathReader<R>,
 }
 
-impl<R: BufRead> Lines<R> {
+impl<R: BufRead> Paths<R> {
     fn new(input: R) -> Self {
-        Self { input, number: 0, end: None }
-    }
-
-    fn next_path(&mut self) -> Result<Option<Source>> {
-        loop {
-            let mut bytes = Vec::new();
-            self.number += 1;
-            let end = match self.end {
-                Some(end) => end,
-                None => first_end(&mut self.input, &mut bytes)
-                    .doing("read", "standard input")?,
-            };
-            self.end = Some(end);
-            if bytes.last() != Some(&end) {
-                let read = self
-                    .input
-                    .read_until(end, &mut bytes)
-                    .doing("read", "standard input")?;
-                if read == 0 && bytes.is_empty() {
-                    return Ok(None);
-                }
-            }
-            let text = std::str::from_utf8(&bytes).map_err(|_| {
-                Error::failed(format_args!(
-                    "standard input, line {}: is not UTF-8 text",
-                    self.number
-                ))
-            })?;
-            let text = text.trim_end_matches(char::from(end)).trim_end_matches('\r');
-            if !text.is_empty() {
-                return Ok(Some(Source { path: text.into(), label: None }));
-            }
-        }
+        Self { reader: PathReader::new(input, "standard input") }
     }
 }
 
-/// Reads up to the first line break or NUL, and returns which it was; a line break if
-/// there is neither.
-fn first_end(input: &mut impl BufRead, bytes: &mut Vec<u8>) -> std::io::Result<u8> {
-    loop {
-        let buffer = input.fill_buf()?;
-        let Some(at) = buffer.iter().position(|b| matches!(b, b'\n' | 0)) else {
-            let length = buffer.len();
-            bytes.extend_from_slice(buffer);
-            input.consume(length);
-            if length == 0 {
-                return Ok(b'\n');
-            }
-            continue;
-        };
-        let end = buffer[at];
-        bytes.extend_from_slice(&buffer[..=at]);
-        input.consume(at + 1);
-        return Ok(end);
-    }
-}
-
-impl<R: BufRead> Iterator for Lines<R> {
+impl<R: BufRead> Iterator for Paths<R> {
     type Item = Result<Source>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.next_path().transpose()
+        let line = self.reader.next_line().transpose()?;
+        Some(
+            line.map(|path| Source {
+                path: OsString::from_vec(path).into(),
+                label: None,
+            }),
+        )
     }
 }
 
@@ -201,7 +154,7 @@ mod tests {
 
     fn paths(text: &[u8], capacity: usize) -> Result<Vec<String>> {
         let input = BufReader::with_capacity(capacity, text);
-        Lines::new(input).map(|s| s.map(|s| s.name().into_owned())).collect()
+        Paths::new(input).map(|s| s.map(|s| s.name().into_owned())).collect()
     }
 
     #[test]
@@ -218,8 +171,12 @@ mod tests {
             );
             assert!(paths(b"", capacity).unwrap().is_empty());
         }
-        let wrong = paths(b"a.jpg\n\xff\n", 100).unwrap_err().to_string();
-        assert_eq!(wrong, "standard input, line 2: is not UTF-8 text");
+        // Names may be of any bytes.
+        let input: &[u8] = b"a.jpg\n\xff.jpg\n";
+        let second = Paths::new(input).nth(1).unwrap().unwrap();
+        assert_eq!(second.path.as_os_str().as_encoded_bytes(), b"\xff.jpg");
+        let endless = paths(&[b'a'; 100_000], 100).unwrap_err().to_string();
+        assert!(endless.starts_with("standard input, line 1: is longer"), "{endless}");
     }
 
     #[test]

@@ -1,10 +1,14 @@
 //! Checkpoints in the folder of their run.
 
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::process::Output;
 
-use torchmill_testing::{assert_done, assert_fails, stderr, stdout, write_stripes};
+use torchmill_testing::{
+    assert_done, assert_fails, device, program, stderr, stdout, write_stripes,
+};
 
 use crate::networks::{RECIPE, evaluate, sandbox};
 
@@ -45,6 +49,19 @@ fn a_run_finds_its_shards_from_any_folder() {
     assert_done(&evaluate_run(Path::new("/"), &run));
     fs::rename(folder.path().join("shards"), folder.path().join("moved")).unwrap();
     assert_fails(&evaluate_run(Path::new("/"), &run), 1, "give --data DIR");
+}
+
+#[test]
+fn the_name_of_a_run_may_be_of_any_bytes() {
+    let folder = sandbox();
+    write_run(folder.path(), &CLASSES, "d");
+    let name = OsStr::from_bytes(b"run-\xff");
+    fs::rename(folder.path().join("run"), folder.path().join(name)).unwrap();
+    let mut command = program("evaluate");
+    command.current_dir(folder.path()).arg(name).args(["--device", &device()]);
+    let output = command.output().unwrap();
+    assert_done(&output);
+    assert!(stdout(&output).contains("accuracy 33.00 % (33 of 100)"));
 }
 
 #[test]

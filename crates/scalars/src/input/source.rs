@@ -6,7 +6,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use torchmill::run::METRICS;
-use torchmill::{Context, Error, Result, interrupt};
+use torchmill::{Context, Error, Result, cli, interrupt};
 
 use super::download::Download;
 use super::rows::Rows;
@@ -63,7 +63,7 @@ impl Source {
     /// Opens it for reading.
     pub fn open(&self) -> Result<Box<dyn Read>> {
         match self {
-            Self::Stdin => Ok(Box::new(io::stdin())),
+            Self::Stdin => Ok(Box::new(cli::stdin()?)),
             Self::File(path) => Ok(Box::new(File::open(path).doing("read", path)?)),
         }
     }

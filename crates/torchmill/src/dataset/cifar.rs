@@ -4,6 +4,7 @@
 
 use std::path::Path;
 
+use super::class_names::read_class_names;
 use super::detect::{Detected, describe, holding};
 use super::records::{Bytes, Records};
 use super::source_folder::SourceFolder;
@@ -24,7 +25,8 @@ pub(super) fn detect_cifar10(folder: &SourceFolder) -> Result<Option<Detected>> 
     else {
         return Ok(None);
     };
-    let classes = class_names(folder, &format!("{sub}batches.meta.txt"))?;
+    let names = format!("{sub}batches.meta.txt");
+    let classes = read_class_names(&folder.join(&names), &folder.shown_path(&names))?;
     let train = (1..=5).map(|i| format!("{sub}data_batch_{i}.bin")).collect();
     let test = vec![format!("{sub}test_batch.bin")];
     let splits = [("train".to_owned(), train), ("test".to_owned(), test)].into();
@@ -38,27 +40,12 @@ pub(super) fn detect_cifar100(folder: &SourceFolder) -> Result<Option<Detected>>
     let Some(sub) = holding(folder, &["", "cifar-100-binary"], names) else {
         return Ok(None);
     };
-    let classes = class_names(folder, &format!("{sub}{names}"))?;
+    let names = format!("{sub}{names}");
+    let classes = read_class_names(&folder.join(&names), &folder.shown_path(&names))?;
     let file = |split: &str| (split.to_owned(), vec![format!("{sub}{split}.bin")]);
     let splits = [file("train"), file("test")].into();
     let manifest = describe(folder, "cifar100", RawFormat::Cifar100, classes, splits);
     Ok(Some(Detected { manifest, notes: Vec::new() }))
-}
-
-/// The class names in one of CIFAR's text files, one a line.
-fn class_names(folder: &SourceFolder, name: &str) -> Result<Vec<String>> {
-    let shown = folder.shown_path(name);
-    let text = std::fs::read_to_string(folder.join(name))
-        .doing("read the class names in", &shown)?;
-    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-    let names: Vec<String> = lines.map(str::to_owned).collect();
-    if names.is_empty() {
-        return Err(Error::failed(format_args!(
-            "{} holds no class names",
-            shown.display()
-        )));
-    }
-    Ok(names)
 }
 
 /// Adds a split's batch files to `set` and returns their samples. A record begins with

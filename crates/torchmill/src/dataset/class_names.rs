@@ -1,11 +1,48 @@
 //! Class names: how they are compared, and the order of the labels.
 
+use std::collections::HashSet;
+use std::path::Path;
+
 use unicode_normalization::UnicodeNormalization;
+
+use crate::{Context, Error, Result, text_file};
 
 /// A class name in Unicode's composed form (NFC), in which names are compared: macOS
 /// stores `é` as two characters, other systems as one.
 pub fn composed(name: &str) -> String {
     name.nfc().collect()
+}
+
+/// Reads a file with the name of a class on each line, in the order of the labels. Lines
+/// without text are left out.
+///
+/// # Errors
+/// If it holds no names, or one twice. Messages call the file `location`.
+pub fn read_class_names(path: &Path, location: &Path) -> Result<Vec<String>> {
+    let text = text_file::read(path).doing("read the class names in", location)?;
+    let names = class_names(&text);
+    check(&names).map_err(|e| e.within(location.display()))?;
+    Ok(names)
+}
+
+fn class_names(text: &str) -> Vec<String> {
+    // Windows' editors begin text with a byte order mark.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    lines.map(composed).collect()
+}
+
+fn check(names: &[String]) -> Result<()> {
+    if names.is_empty() {
+        return Err(Error::failed("has no class names: give one on each line"));
+    }
+    let mut seen = HashSet::new();
+    for name in names {
+        if !seen.insert(name) {
+            return Err(Error::failed(format_args!("names the class `{name}` twice")));
+        }
+    }
+    Ok(())
 }
 
 /// What to say where the classes are whole numbers and not in their numerical order.
@@ -33,6 +70,22 @@ mod tests {
     fn both_forms_of_a_letter_are_one_name() {
         assert_eq!(composed("cafe\u{301}"), "caf\u{e9}");
         assert_eq!(composed("cat"), "cat");
+    }
+
+    #[test]
+    fn a_file_has_a_name_on_each_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("names.txt");
+        let read = |text: &str| {
+            std::fs::write(&path, text).unwrap();
+            read_class_names(&path, Path::new("names.txt"))
+        };
+        let names = read("\u{feff}cat \r\n\nhot dog\ncafe\u{301}").unwrap();
+        assert_eq!(names, ["cat", "hot dog", "caf\u{e9}"]);
+        let twice = read("cat\ndog\ncat\n").unwrap_err().to_string();
+        assert_eq!(twice, "names.txt: names the class `cat` twice");
+        let none = read(" \n").unwrap_err().to_string();
+        assert!(none.starts_with("names.txt: has no class names"), "{none}");
     }
 
     #[test]

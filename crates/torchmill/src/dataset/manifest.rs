@@ -7,7 +7,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::raw_format::RawFormat;
-use crate::{Context, Error, Result, atomic};
+use crate::{Context, Error, Result, atomic, text_file};
 
 /// The manifest's file name.
 pub const FILE: &str = "dataset.toml";
@@ -44,7 +44,7 @@ impl Manifest {
     /// Reads `folder/dataset.toml`; `None` if the file is not there.
     pub fn read(folder: &Path) -> Result<Option<Self>> {
         let path = folder.join(FILE);
-        let text = match std::fs::read_to_string(&path) {
+        let text = match text_file::read(&path) {
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             text => text.doing("read", &path)?,
         };

@@ -26,7 +26,14 @@ impl Shard {
     pub fn open(path: impl Into<PathBuf>) -> Result<Self> {
         let path = path.into();
         // Asked of the path, since opening a FIFO waits for a writer.
-        if !std::fs::metadata(&path).doing("open", &path)?.is_file() {
+        let about = std::fs::metadata(&path).doing("open", &path)?;
+        if about.is_dir() {
+            return Err(Error::failed(format_args!(
+                "{}: is a folder, and a shard is a file",
+                path.display()
+            )));
+        }
+        if !about.is_file() {
             return Err(Error::failed(format_args!(
                 "{}: is not a regular file, so it cannot be a shard; prep --inspect - \
                  reads a stream of shards",

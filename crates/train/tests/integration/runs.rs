@@ -876,6 +876,9 @@ fn a_run_folder_of_any_bytes_is_trained_in() {
     let output = command.arg(name).output().unwrap();
     assert_done(&output);
     assert!(folder.join(name).join("run.jsonl").exists());
+    let mut resume =
+        crate::command(folder, "run", &["--epochs", "2", "--resume", "--run"]);
+    assert_done(&resume.arg(name).output().unwrap());
     // Shards there cannot be written down in config.toml, so nothing is made.
     let shards = folder.join(OsStr::from_bytes(b"shards-\xff"));
     fs::rename(folder.join("shards"), &shards).unwrap();

@@ -11,7 +11,7 @@ use super::columns::{
 };
 use super::images::Completion;
 use super::{List, text};
-use crate::{Context, Error, Result, git_lfs};
+use crate::{Context, Error, Result, git_lfs, text_file};
 
 impl Dataset {
     /// Reads a CSV file, with columns told by their names or, without a header, in the
@@ -20,7 +20,7 @@ impl Dataset {
     ///
     /// The delimiter is a comma, a semicolon or a tab, whichever the first row has.
     pub fn from_csv(path: &Path, names: &ColumnNames) -> Result<Self> {
-        let bytes = std::fs::read(path).doing("read", path)?;
+        let bytes = text_file::read_list(path).doing("read", path)?;
         let name = path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
         let root = path.parent().map_or_else(PathBuf::new, Path::to_path_buf);
         let is_tsv = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("tsv"));
