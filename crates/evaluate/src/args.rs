@@ -68,7 +68,7 @@ pub struct Args {
     /// The .onnx takes bytes, and applies ToTensor itself
     #[arg(long, requires = "export", help_heading = "Results")]
     pub preprocess: bool,
-    /// Average over copies: flip, shift, five_crop, ten_crop
+    /// Average copies: flip, shift, five_crop or ten_crop
     #[arg(long, value_name = "COPIES", value_parser = Named::new(Tta::NAMES, Tta::parse), hide_possible_values = true, help_heading = "Results")]
     pub tta: Option<Tta>,
     /// Of the images [default: the checkpoint's own]
