@@ -65,11 +65,7 @@ pub fn name(device: Device) -> String {
 fn load_cuda() -> Result<bool> {
     use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
 
-    let folders = libtorch_folders(&loaded_libraries());
-    let mut candidates = folders.into_iter().map(|f| f.join("libtorch_cuda.so"));
-    let Some(library) = candidates.find(|candidate| candidate.exists()) else {
-        return Ok(false);
-    };
+    let Some(library) = find_in_libtorch("libtorch_cuda.so") else { return Ok(false) };
     // SAFETY: loading runs the library's initialisers. It is the other half of the
     // libtorch that this process already runs, from the same folder and so of the same
     // version.
@@ -91,6 +87,24 @@ fn load_cuda() -> Result<bool> {
 #[cfg(not(target_os = "linux"))]
 fn load_cuda() -> Result<bool> {
     Ok(false)
+}
+
+/// A library in the folder of the libtorch that this process has loaded.
+#[cfg(target_os = "linux")]
+pub(crate) fn find_in_libtorch(name: &str) -> Option<PathBuf> {
+    for folder in libtorch_folders(&loaded_libraries()) {
+        let library = folder.join(name);
+        if library.exists() {
+            return Some(library);
+        }
+    }
+    None
+}
+
+/// CUDA is for Linux.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn find_in_libtorch(_name: &str) -> Option<PathBuf> {
+    None
 }
 
 /// The folders in which CUDA's half of libtorch may be: the one that libtorch was loaded

@@ -11,6 +11,7 @@ mod address;
 mod bridge;
 mod group;
 mod handshake;
+mod nccl;
 mod presence;
 mod processes;
 mod reducer;

@@ -198,6 +198,7 @@ pub fn prepare_device(
     let asked = recipe.train.precision;
     precision::prepare(asked);
     let device = own_gpu(device::resolve(args.device)?, processes);
+    processes.use_nccl(device)?;
     if let Some(threads) = args.threads {
         tch::set_num_threads(threads);
     }

@@ -43,6 +43,12 @@ pub(super) mod ffi {
             store: &Store,
             options: &GroupOptions,
         ) -> Result<UniquePtr<ProcessGroup>>;
+        fn add_nccl(
+            group: &ProcessGroup,
+            store: &Store,
+            options: &GroupOptions,
+            library: &str,
+        ) -> Result<()>;
         fn share_group(group: &ProcessGroup) -> UniquePtr<ProcessGroup>;
         fn all_reduce_sum(group: &ProcessGroup, tensor: &Tensor) -> Result<()>;
         fn all_reduce_max(group: &ProcessGroup, tensor: &Tensor) -> Result<()>;

@@ -4,9 +4,12 @@
 
 #include <c10/util/Logging.h>
 
+#include <dlfcn.h>
+
 #include <algorithm>
 #include <cstdlib>
 #include <limits>
+#include <stdexcept>
 #include <string>
 #include <torch/csrc/distributed/c10d/HashStore.hpp>
 #include <torch/csrc/distributed/c10d/PrefixStore.hpp>
@@ -101,6 +104,25 @@ std::unique_ptr<ProcessGroup> open_group(const Store& store, const GroupOptions&
     group->setGroupName(prefix);
     return std::make_unique<ProcessGroup>(
         ProcessGroup{std::make_shared<ProcessGroup::Inner>(ProcessGroup::Inner{std::move(group)})});
+}
+
+// The function of nccl/plugin.cpp.
+using AddNccl = char*(const void* store, void* group, int rank, int size, int64_t timeout_ms);
+
+// Has CUDA tensors sent through NCCL from here on. libtorch_cuda must have been loaded, and the device set.
+void add_nccl(const ProcessGroup& group, const Store& store, const GroupOptions& o, rust::Str library) {
+    // It stays loaded until the process ends.
+    void* loaded = dlopen(std::string(library).c_str(), RTLD_NOW);
+    if (loaded == nullptr) throw std::runtime_error(dlerror());
+    auto* add = reinterpret_cast<AddNccl*>(dlsym(loaded, "torchmill_add_nccl"));
+    if (add == nullptr) throw std::runtime_error(dlerror());
+    const std::string prefix(o.prefix);
+    const c10::intrusive_ptr<c10d::Store> own = c10::make_intrusive<c10d::PrefixStore>(prefix + "/nccl", store.inner->store);
+    char* failure = add(&own, group.inner->group.get(), o.rank, o.size, o.timeout_ms);
+    if (failure == nullptr) return;
+    const std::string what(failure);
+    free(failure);
+    throw std::runtime_error(what);
 }
 
 std::unique_ptr<ProcessGroup> share_group(const ProcessGroup& group) { return std::make_unique<ProcessGroup>(group); }

@@ -35,6 +35,7 @@ void store_set(const Store& store, rust::Str key, rust::Str value);
 bool store_get(const Store& store, rust::Str key, rust::String& value);
 
 std::unique_ptr<ProcessGroup> open_group(const Store& store, const GroupOptions& options);
+void add_nccl(const ProcessGroup& group, const Store& store, const GroupOptions& options, rust::Str library);
 std::unique_ptr<ProcessGroup> share_group(const ProcessGroup& group);
 void all_reduce_sum(const ProcessGroup& group, const at::Tensor& tensor);
 void all_reduce_max(const ProcessGroup& group, const at::Tensor& tensor);

@@ -1,17 +1,18 @@
 //! c10d's process group: what the processes compute together.
 
+use std::path::Path;
 use std::time::Duration;
 
 use cxx::UniquePtr;
 use tch::Tensor;
 use torchmill::launch::Launch;
-use torchmill::{Result, parallel};
+use torchmill::{Error, Result, parallel};
 
 use super::bridge::ffi;
 use super::store::Store;
 use super::{address, disconnected, milliseconds};
 use crate::kernel::bridge::ffi::{TensorList, push, tensor_list};
-use crate::kernel::bridge::to_cpp;
+use crate::kernel::bridge::{to_cpp, torch_error};
 
 /// Gloo's connections between all processes. Every process must make the same calls in the
 /// same order, with tensors of the same sizes.
@@ -62,6 +63,30 @@ impl Group {
         let inner = ffi::open_group(store.inner(), &options);
         let inner = inner.map_err(|e| disconnected(&e))?;
         Ok(Self { inner, rank, size })
+    }
+
+    /// Has CUDA tensors sent through NCCL from here on, with the library that
+    /// scripts/build-nccl makes. Without this they go through Gloo, by way of the CPU.
+    pub(super) fn add_nccl(
+        &self,
+        store: &Store,
+        prefix: &str,
+        timeout: Duration,
+        library: &Path,
+    ) -> Result<()> {
+        let options = ffi::GroupOptions {
+            prefix: prefix.to_owned(),
+            rank: self.rank as i32,
+            size: self.size as i32,
+            timeout_ms: milliseconds(timeout),
+            address: String::new(),
+        };
+        let library = library.display().to_string();
+        let added = ffi::add_nccl(&self.inner, store.inner(), &options, &library);
+        added.map_err(|e| {
+            let e = crate::torch_error(&torch_error(&e));
+            Error::failed(format_args!("cannot use NCCL with {library}: {e}"))
+        })
     }
 
     /// Closes the connections on a thread of its own, which ends with the process at the

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use tch::Device;
 use torchmill::Result;
 use torchmill::launch::Launch;
 
 use super::group::Group;
 use super::handshake::{self, Compared, Participant};
+use super::nccl;
 use super::presence::Presence;
 use super::store::Store;
 
@@ -106,6 +108,20 @@ impl Processes {
         let (store, prefix) = (&connected.store, &connected.prefix);
         let check = || connected.presence.check();
         handshake::check_same(store, prefix, &own, &compared, check)
+    }
+
+    /// Has the gradients of GPUs sent through NCCL, if the processes can use it. Otherwise
+    /// they go through Gloo, by way of the CPU. The processes must call this together.
+    pub fn use_nccl(&self, device: Device) -> Result<()> {
+        let Some(connected) = &self.connected else { return Ok(()) };
+        let [is_any_on_cpu] = self.any([!device.is_cuda()])?;
+        if is_any_on_cpu {
+            return Ok(());
+        }
+        let group = &connected.group;
+        let Some(library) = nccl::usable_library(group, device)? else { return Ok(()) };
+        let (store, prefix) = (&connected.store, &connected.prefix);
+        group.add_nccl(store, prefix, connected.timeout, &library)
     }
 
     /// Whether each of these is true for any of the processes.

@@ -1,0 +1,88 @@
+//! NCCL, through which the gradients of GPUs go: where its library is, and whether the
+//! processes can use it.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::PathBuf;
+
+use tch::{Device, Tensor};
+use torchmill::{Result, progress};
+
+use super::group::Group;
+use crate::device;
+
+/// What scripts/build-nccl makes.
+const LIBRARY: &str = "libtorchmill_nccl.so";
+/// The environment variable that names the library in another place.
+const VARIABLE: &str = "TORCHMILL_NCCL";
+
+/// The library, if all processes have it and each has a GPU of its own, which NCCL needs.
+/// Otherwise says why it is not used. The processes must call this together.
+pub(super) fn usable_library(group: &Group, device: Device) -> Result<Option<PathBuf>> {
+    let library = library();
+    let [is_any_without] = group.any([library.is_none()])?;
+    if is_any_without {
+        progress::note(
+            "note: gradients go through the CPU: scripts/build-nccl makes the library that \
+             sends them from GPU to GPU",
+        );
+        return Ok(None);
+    }
+    if is_any_shared(group, device)? {
+        progress::note("note: gradients go through the CPU: processes share a GPU");
+        return Ok(None);
+    }
+    Ok(library)
+}
+
+/// The library that the environment names, or the one in libtorch's folder.
+fn library() -> Option<PathBuf> {
+    if let Some(named) = std::env::var_os(VARIABLE) {
+        return Some(PathBuf::from(named)).filter(|path| path.exists());
+    }
+    device::find_in_libtorch(LIBRARY)
+}
+
+/// Whether two processes have the same GPU: the same machine, the same visible devices and
+/// the same number among them.
+fn is_any_shared(group: &Group, device: Device) -> Result<bool> {
+    let own = Tensor::from_slice(&[identity(device)]);
+    let mut seen = Vec::new();
+    for other in group.all_gather(&own)? {
+        let other = other.int64_value(&[0]);
+        if seen.contains(&other) {
+            return Ok(true);
+        }
+        seen.push(other);
+    }
+    Ok(false)
+}
+
+/// A number that only this GPU has.
+fn identity(device: Device) -> i64 {
+    let mut hasher = DefaultHasher::new();
+    host_name().hash(&mut hasher);
+    std::env::var_os("CUDA_VISIBLE_DEVICES").hash(&mut hasher);
+    if let Device::Cuda(index) = device {
+        index.hash(&mut hasher);
+    }
+    hasher.finish().cast_signed()
+}
+
+fn host_name() -> Vec<u8> {
+    let mut name = [0_u8; 256];
+    // SAFETY: the system writes at most 255 bytes, so that the last stays 0.
+    unsafe { libc::gethostname(name.as_mut_ptr().cast(), name.len() - 1) };
+    let end = name.iter().position(|&byte| byte == 0);
+    name[..end.unwrap_or(name.len())].to_vec()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gpus_are_told_apart() {
+        assert_eq!(identity(Device::Cuda(1)), identity(Device::Cuda(1)));
+        assert_ne!(identity(Device::Cuda(0)), identity(Device::Cuda(1)));
+    }
+}

@@ -1,0 +1,26 @@
+// NCCL's backend for groups whose processes have GPUs: the library torchmill_nccl, which scripts/build-nccl compiles.
+// It is a library of its own because it needs libtorch_cuda and NCCL, which the programs are not linked with.
+#define USE_C10D_NCCL
+#include <cstring>
+#include <torch/csrc/distributed/c10d/ProcessGroup.hpp>
+#include <torch/csrc/distributed/c10d/ProcessGroupNCCL.hpp>
+
+// Lets a group send CUDA tensors through NCCL. Returns null, or a text that the caller frees: why it failed.
+// `store` is a c10::intrusive_ptr<c10d::Store>*, `group` a c10d::ProcessGroup*, of the libtorch of this library.
+extern "C" char* torchmill_add_nccl(const void* store, void* group, int rank, int size, int64_t timeout_ms) {
+    try {
+        auto options = c10d::ProcessGroupNCCL::Options::create(/*is_high_priority_stream=*/false);
+        options->timeout = std::chrono::milliseconds(timeout_ms);
+        auto* to = static_cast<c10d::ProcessGroup*>(group);
+        options->group_name = to->getGroupName();
+        const auto& from = *static_cast<const c10::intrusive_ptr<c10d::Store>*>(store);
+        auto nccl = c10::make_intrusive<c10d::ProcessGroupNCCL>(from, rank, size, options);
+        nccl->setSequenceNumberForGroup();
+        to->setBackend(c10::DeviceType::CUDA, c10d::ProcessGroup::BackendType::NCCL, {nccl});
+        return nullptr;
+    } catch (const c10::Error& e) {
+        return strdup(e.what_without_backtrace());
+    } catch (const std::exception& e) {
+        return strdup(e.what());
+    }
+}
