@@ -1,6 +1,6 @@
-"""The article's training with DistributedDataParallel, for distributed_training.py, which has torchrun start it.
+"""A network's training with DistributedDataParallel, for distributed_training.py, which has torchrun start it.
 
-Usage: distributed_pytorch.py PICTURES OUTPUT STEPS
+Usage: distributed_pytorch.py perceptron|article|resnet18 PICTURES OUTPUT STEPS
 """
 import pathlib
 import sys
@@ -13,23 +13,31 @@ from torch.utils.data import DataLoader, DistributedSampler
 
 sys.path.insert(1, str(pathlib.Path(__file__).resolve().parent.parent / "bench"))
 
-from networks import Article  # noqa: E402
+from networks import Article, cifar_resnet18  # noqa: E402
 from sandbox import Pictures  # noqa: E402
+
+NETWORKS = {  # a network for images of this many channels and this size, its batch size and its learning rate
+    "perceptron": (lambda channels, size: nn.Sequential(
+        nn.Flatten(), nn.Linear(channels * size * size, 64), nn.Tanh(), nn.Linear(64, 10)), 64, 0.01),
+    "article": (Article, 64, 0.01),
+    "resnet18": (lambda channels, size: cifar_resnet18(channels), 16, 0.0001),
+}
 
 
 def main():
-    pictures, output, steps = sys.argv[1], sys.argv[2], int(sys.argv[3])
+    name, pictures, output, steps = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4])
     torch.set_num_threads(1)
     dist.init_process_group("gloo")
     read = torch.load(pictures)
     train = Pictures(read["images"].numpy(), read["labels"])
+    make, batch_size, lr = NETWORKS[name]
     torch.manual_seed(0)
-    network = Article(train.images.shape[1], train.images.shape[2])
+    network = make(train.images.shape[1], train.images.shape[2])
     parallel = DistributedDataParallel(network)
     sampler = DistributedSampler(train, seed=0, drop_last=True)
-    loader = DataLoader(train, batch_size=64, sampler=sampler, drop_last=True)
+    loader = DataLoader(train, batch_size=batch_size, sampler=sampler, drop_last=True)
     loss_function = nn.CrossEntropyLoss()
-    optimizer = torch.optim.SGD(parallel.parameters(), lr=0.01)
+    optimizer = torch.optim.SGD(parallel.parameters(), lr=lr)
     losses = []
     epoch = 0
     while len(losses) < steps:

@@ -1,32 +1,136 @@
-"""50 steps of the article's training on 2 and 3 processes, under torchrun: ours against DistributedDataParallel's.
+"""50 steps of training on several processes: ours against DistributedDataParallel's, both under torchrun; and ours as
+other launchers start it.
 
-The bounds are those of the article's training on one process: the networks' own operations differ by rounding.
+The perceptron has only operators that both sides take from libtorch, so its weights are equal bit for bit: what the
+processes exchange is the same. The article's bounds are those of the training on one process. ResNet-18's weights have a
+wide bound: the biases of batch norm begin at 0, and where rounding decides on which side of ReLU's 0 a value lies, their
+first gradients change by per cents. PyTorch without oneDNN differs more from PyTorch in float64.
 """
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
 import torch
+from harness import RELEASE
 from safetensors.torch import load_file
-from sandbox import ROOT, relative, state_difference, within
+from sandbox import ROOT, Stopped, relative, state_difference, within
 
 STEPS = 50
+RESNET18 = ["article", "--architecture", "resnet18", "--set", "model.stem=cifar"]
 SIZES = (2, 3)
+PERCEPTRON = """
+name = "perceptron"
+[transforms]
+train = "ToTensor"
+test = "ToTensor"
+[model]
+layer = ["Flatten", "Linear(out_features=64)", "Tanh", "Linear"]
+[train]
+batch_size = 64
+[train.optimizer]
+type = "SGD"
+lr = 0.01
+"""
 
 
 def compare(sandbox):
-    for size in SIZES:
-        checkpoint, ours = sandbox.train_together(
-            f"article-{size}", size, "--recipe", "article", "--data", sandbox.shards(), "--seed", 0, "--steps", STEPS
-        )
-        theirs = sandbox.made(f"article-{size}.pt", lambda out: reference(sandbox, size, out))
-        theirs = torch.load(theirs)
-        what = f"{size} processes: loss of each of {STEPS} steps, the mean of the processes'"
-        yield within(what, relative(ours["train loss"], theirs["losses"]), 1e-4, " of it")
-        difference = state_difference(load_file(checkpoint), theirs["state"])
-        yield within(f"{size} processes: weights after the last step", difference, 2e-3, " of largest")
+    recipe = sandbox.work / "perceptron.toml"
+    recipe.write_text(PERCEPTRON)
+    networks = {  # the recipe and its arguments, the bounds of the losses and of the weights
+        "perceptron": ([recipe], 0, 0),
+        "article": (["article"], 1e-4, 2e-3),
+        "resnet18": ([*RESNET18, "--batch-size", 16, "--lr", 0.0001], 1e-3, 2e-1),
+    }
+    for name, (recipe, loss_bound, weight_bound) in networks.items():
+        for size in SIZES:
+            yield from against_pytorch(sandbox, name, recipe, size, loss_bound, weight_bound)
+    yield from launchers(sandbox)
+    yield from restarted(sandbox)
 
 
-def reference(sandbox, size, out):
+def against_pytorch(sandbox, name, recipe, size, loss_bound, weight_bound):
+    run = f"{name}-{size}"
+    arguments = ["--recipe", *recipe, "--data", sandbox.shards(), "--seed", 0, "--steps", STEPS]
+    checkpoint, ours = sandbox.train_together(run, size, *arguments)
+    theirs = torch.load(sandbox.made(f"{run}.pt", lambda out: reference(sandbox, name, size, out)))
+    losses = relative(ours["train loss"], theirs["losses"])
+    unit = " of it" if loss_bound else ""
+    yield within(f"{name}, {size} processes: mean loss of each of {STEPS} steps", losses, loss_bound, unit)
+    difference = state_difference(load_file(checkpoint), theirs["state"])
+    unit = " of largest" if weight_bound else ""
+    yield within(f"{name}, {size} processes: weights and buffers after the last step", difference, weight_bound, unit)
+
+
+def reference(sandbox, name, size, out):
     """Runs distributed_pytorch.py, which writes its losses and its state dict to `out`."""
     pictures = sandbox.pictures("train")
     data = sandbox.work / "pictures.pt"
     torch.save({"images": pictures.images, "labels": pictures.labels}, data)
     script = ROOT / "parity" / "distributed_pytorch.py"
-    sandbox.torchrun(size, [script, data, out, STEPS])
+    sandbox.torchrun(size, [script, name, data, out, STEPS])
+
+
+def launchers(sandbox):
+    """Two processes that mpirun and srun start have the bytes of two that torchrun starts."""
+    arguments = ["--recipe", "article", "--data", sandbox.shards(), "--seed", 0, "--steps", STEPS]
+    expected, _ = sandbox.train_together("torchrun", 2, *arguments)
+    commands = {
+        "mpirun": ["mpirun", "--oversubscribe", *(["--allow-run-as-root"] if os.geteuid() == 0 else []), "-n", "2"],
+        "srun": ["srun", "--ntasks=2"],
+    }
+    for name, command in commands.items():
+        if not is_usable(name):
+            print(f"training on several processes: {name} is not here, so it is not compared", file=sys.stderr)
+            continue
+        folder = sandbox.work / name
+        shutil.rmtree(folder, ignore_errors=True)
+        command += [RELEASE / "train", "--run", folder, "--device", "cpu", "--threads", "1", "-q", *arguments]
+        environment = os.environ | {"OMP_NUM_THREADS": "1"}
+        done = subprocess.run([str(part) for part in command], env=environment, capture_output=True, text=True)
+        if done.returncode:
+            raise Stopped(f"{name}: {done.stderr.strip()[-2000:]}")
+        difference = state_difference(load_file(done.stdout.strip()), load_file(expected))
+        yield within(f"article, 2 processes: weights under {name} and under torchrun", difference, 0)
+
+
+def is_usable(launcher):
+    """Whether the launcher is installed; for Slurm, also whether its controller answers."""
+    if shutil.which(launcher) is None:
+        return False
+    if launcher != "srun":
+        return True
+    ping = subprocess.run(["sinfo", "--noheader"], capture_output=True, text=True)
+    return ping.returncode == 0 and bool(ping.stdout.strip())
+
+
+def restarted(sandbox):
+    """One of two processes is killed, torchrun starts both again, and they go on from the last checkpoint."""
+    arguments = ["--recipe", "article", "--data", sandbox.shards(), "--seed", 0, "--epochs", 6]
+    expected, _ = sandbox.train_together("undisturbed", 2, *arguments)
+    folder = sandbox.work / "restarted"
+    shutil.rmtree(folder, ignore_errors=True)
+    command = [RELEASE / "train", "--run", folder, "--device", "cpu", "--threads", 1, "-q", *arguments]
+    with sandbox.start_torchrun(2, command, "--max-restarts=2") as torchrun:
+        wait_for(folder / "checkpoints" / "epoch-0002.safetensors", torchrun)
+        os.kill(trainings(folder)[-1], signal.SIGKILL)
+        said, errors = torchrun.communicate()
+    if torchrun.returncode:
+        raise Stopped(f"torchrun --max-restarts: {errors.strip()[-2000:]}")
+    difference = state_difference(load_file(said.strip()), load_file(expected))
+    yield within("article, 2 processes: weights with and without a process killed and restarted", difference, 0)
+
+
+def wait_for(path, process):
+    while not path.exists():
+        if process.poll() is not None:
+            raise Stopped(f"torchrun ended before it wrote {path}: {process.communicate()[1].strip()[-2000:]}")
+        time.sleep(0.05)
+
+
+def trainings(folder):
+    """The process numbers of the `train`s of a run's folder."""
+    found = subprocess.run(["pgrep", "-f", f"^{RELEASE / 'train'} .*{folder} "], capture_output=True, text=True)
+    return [int(number) for number in found.stdout.split()]

@@ -34,17 +34,18 @@ def lenet5():
     ]))
 
 
-class SmallStem(nn.Conv2d):
-    """A Conv2d, but the 7 x 7 that a ResNet begins with is 3 x 3 of stride 1."""
-
-    def __init__(self, *arguments, **named):
-        if named.get("kernel_size") == 7:
-            named |= {"kernel_size": 3, "stride": 1, "padding": 1}
-        super().__init__(*arguments, **named)
-
-
-def cifar_resnet18():
+def cifar_resnet18(channels=3):
     """torchvision's, made with the other stem from the start, so that weights are drawn in the same order."""
+
+    class SmallStem(nn.Conv2d):
+        """A Conv2d, but the 7 x 7 that a ResNet begins with is 3 x 3 of stride 1, and of these channels."""
+
+        def __init__(self, in_channels, *arguments, **named):
+            if named.get("kernel_size") == 7:
+                in_channels = channels
+                named |= {"kernel_size": 3, "stride": 1, "padding": 1}
+            super().__init__(in_channels, *arguments, **named)
+
     with mock.patch.object(nn, "Conv2d", SmallStem):
         module = models.resnet18(num_classes=CLASSES)
     module.maxpool = nn.Identity()

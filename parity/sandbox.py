@@ -85,16 +85,21 @@ class Sandbox:
 
     def torchrun(self, size, command):
         """Runs a command as `size` processes that torchrun starts, and returns what it printed."""
-        torchrun = [sys.executable, "-m", "torch.distributed.run", "--nnodes=1", f"--nproc-per-node={size}"]
+        with self.start_torchrun(size, command) as torchrun:
+            said, errors = torchrun.communicate()
+        if torchrun.returncode:
+            raise Stopped(f"{' '.join(torchrun.args)}: {errors.strip()[-2000:]}")
+        return said
+
+    def start_torchrun(self, size, command, *options):
+        """torchrun with `size` processes of a command, as it runs."""
+        torchrun = [sys.executable, "-m", "torch.distributed.run", "--nnodes=1", f"--nproc-per-node={size}", *options]
         torchrun += ["--rdzv-backend=c10d", "--rdzv-endpoint=127.0.0.1:0", "--local-addr=127.0.0.1"]
         torchrun += [] if str(command[0]).endswith(".py") else ["--no-python"]
         # Without `--`, torchrun takes the program's --run for an abbreviation of its own --run-path.
         command = [str(part) for part in [*torchrun, "--", *command]]
         environment = os.environ | {"OMP_NUM_THREADS": "1"}
-        done = subprocess.run(command, env=environment, capture_output=True, text=True)
-        if done.returncode:
-            raise Stopped(f"{' '.join(command)}: {done.stderr.strip()[-2000:]}")
-        return done.stdout
+        return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
     def made(self, name, make):
         """What make(path) makes in the run's own folder, the first time that it is asked for."""
