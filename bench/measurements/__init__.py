@@ -6,7 +6,7 @@ with {peer: number} where several peers were measured; it is None where there is
 compare with. UNIT is the numbers' unit; less is always better. A figure's name says what was
 done.
 """
-from measurements import architectures, article, busy, evaluation, event_files, memory, prep, prep_memory, resnet18, scaling, start
+from measurements import architectures, article, busy, evaluation, event_files, memory, prep, prep_memory, processes, resnet18, scaling, start
 
 MEASUREMENTS = {
     "article": article,
@@ -19,5 +19,6 @@ MEASUREMENTS = {
     "prep": prep,
     "prep-memory": prep_memory,
     "event-files": event_files,
+    "processes": processes,
     "scaling": scaling,
 }
