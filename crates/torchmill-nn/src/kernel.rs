@@ -10,5 +10,7 @@ pub(crate) mod bridge;
 pub(crate) mod conv2d;
 mod element;
 pub(crate) mod fused_optimizer;
+pub(crate) mod linear;
 pub(crate) mod max_pool;
 pub(crate) mod newton_schulz;
+pub(crate) mod processor;

@@ -5,6 +5,8 @@ use tch::Kind;
 use torchmill::recipe::Precision;
 use torchmill::{Error, Result};
 
+use crate::kernel::processor::Processor;
+
 /// What `auto` means here: bf16 where the device computes it in hardware. fp16 and
 /// tf32 are for CUDA: libtorch has few float16 kernels for the CPU, and slow ones, and no
 /// TensorFloat-32 at all.
@@ -30,6 +32,11 @@ pub fn reason(resolved: Precision, device: tch::Device) -> &'static str {
         Precision::Bf16 => "bf16: the processor has AVX512-BF16",
         _ => "fp32: the processor has neither AMX nor AVX512-BF16",
     }
+}
+
+/// This machine's kind of processor, and what multiplies matrices on it.
+pub fn processor() -> &'static str {
+    Processor::here().describe()
 }
 
 /// Must come before the first use of libtorch: it reads once, when it starts, whether it

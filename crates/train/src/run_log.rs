@@ -7,6 +7,7 @@ use torchmill::run::log::{End, Event, Outcome, Split, Start, Writer};
 use torchmill::{Result, libtorch, time};
 use torchmill_nn::device;
 use torchmill_nn::loader::Dataset;
+use torchmill_nn::precision;
 
 use crate::budget::Completed;
 use crate::config::Config;
@@ -32,6 +33,7 @@ impl RunLog {
             program: format!("train {}", env!("CARGO_PKG_VERSION")),
             libtorch: libtorch::VERSION.to_owned(),
             device: device::name(config.device),
+            processor: precision::processor().to_owned(),
             threads: tch::get_num_threads() as u64,
             processes,
             precision: Some(recipe.train.precision),

@@ -51,6 +51,9 @@ pub(crate) mod ffi {
         output: bool,
         weight_gradient: bool,
         input_gradient: bool,
+        /// Whether oneDNN multiplies for the weight's gradient, in place of ATen's
+        /// library. For float32.
+        onednn: bool,
     }
 
     /// The settings of a step of torch.optim.SGD.
@@ -228,6 +231,11 @@ pub(crate) mod ffi {
             settings: &Adam,
         ) -> Result<()>;
 
+        fn linear(
+            x: &Tensor,
+            weight: &Tensor,
+            bias: &Tensor,
+        ) -> Result<UniquePtr<Tensor>>;
         fn newton_schulz(
             matrix: &Tensor,
             settings: &NewtonSchulz,

@@ -75,6 +75,7 @@ struct Im2colConv2d : torch::autograd::Function<Im2colConv2d> {
         context->saved_data["padding"] = at::IntArrayRef(plan.padding);
         context->saved_data["weight_gradient"] = plan.weight_gradient;
         context->saved_data["input_gradient"] = plan.input_gradient;
+        context->saved_data["onednn"] = plan.onednn;
         context->saved_data["bias"] = bias.has_value();
         if (plan.output) return multiply(x, weight, bias, plan);
         return at::convolution(x, weight, bias, plan.stride, plan.padding, {1, 1}, false, {0, 0}, 1);
@@ -97,7 +98,10 @@ struct Im2colConv2d : torch::autograd::Function<Im2colConv2d> {
         }
         if (left[1] && context->saved_data["weight_gradient"].toBool()) {
             // It has the layout of a channels-last weight.
-            const auto product = at::mm(to_matrix(gradient).t(), im2col(x, kernel, stride, padding));
+            const auto columns = to_matrix(gradient).t();
+            const auto rows = im2col(x, kernel, stride, padding);
+            const bool onednn = context->saved_data["onednn"].toBool();
+            const auto product = onednn ? onednn_linear(columns, rows.t(), std::nullopt) : at::mm(columns, rows);
             weight_gradient = from_matrix(product, weight.size(0), kernel[0], kernel[1]);
             left[1] = false;
         }

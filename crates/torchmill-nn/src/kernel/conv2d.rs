@@ -9,31 +9,11 @@
 //! makes a matrix that has no short rows. Making it costs time, which larger images do not
 //! win back. That step went from 354 to 269 ms.
 
-use std::sync::LazyLock;
-
 use tch::{Kind, TchError, Tensor};
 
 use super::bridge::ffi::{self, ConvPlan};
 use super::bridge::{from_cpp, to_cpp};
-use crate::precision::{cpu_has_amx, cpu_has_bf16};
-
-/// What the processor multiplies bf16 matrices with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Bf16 {
-    Amx,
-    Avx512,
-    No,
-}
-
-static BF16: LazyLock<Bf16> = LazyLock::new(|| {
-    if cpu_has_amx() {
-        Bf16::Amx
-    } else if cpu_has_bf16() {
-        Bf16::Avx512
-    } else {
-        Bf16::No
-    }
-});
+use super::processor::{Processor, Products};
 
 /// The sizes of a convolution without dilation and groups.
 struct ConvShape {
@@ -104,7 +84,7 @@ pub(crate) fn conv2d(
         && x.kind() == weight.kind();
     if plain
         && let Some(shape) = ConvShape::new(x, weight, stride, padding)
-        && let Some(plan) = choose(x.kind(), *BF16, &shape)
+        && let Some(plan) = choose(x.kind(), Processor::here(), &shape)
         && let Some(y) = im2col_matmul(x, weight, bias, plan)?
     {
         return Ok(y);
@@ -116,13 +96,16 @@ pub(crate) fn conv2d(
 ///
 /// The limits are where both ways took the same time, with AMX, with AVX512-BF16 and in
 /// float32, among 80 layers of 32 to 512 channels, 1 to 16 pixels wide, in batches of 16
-/// to 256; docs/speed.md has some of them.
-fn choose(kind: Kind, bf16: Bf16, shape: &ConvShape) -> Option<ConvPlan> {
-    let uses_amx = kind == Kind::BFloat16 && bf16 == Bf16::Amx;
+/// to 256; docs/speed.md has some of them. AMD's processors were measured on a few of
+/// these layers.
+fn choose(kind: Kind, processor: Processor, shape: &ConvShape) -> Option<ConvPlan> {
+    let uses_amx = kind == Kind::BFloat16 && processor == Processor::Amx;
     let is_float = kind == Kind::Float;
-    if !is_float && (kind != Kind::BFloat16 || bf16 == Bf16::No) {
+    let is_bf16 = kind == Kind::BFloat16 && processor.has_bf16();
+    if !is_float && !is_bf16 {
         return None;
     }
+    let onednn = is_float && processor.products() == Products::OneDnn;
     let output = shape.output()?;
     if shape.images == 0 {
         return None;
@@ -139,8 +122,9 @@ fn choose(kind: Kind, bf16: Bf16, shape: &ConvShape) -> Option<ConvPlan> {
     let short_rows = |size: [i64; 2], channels: i64| {
         many_weights && size[1] <= 4 && rows_per_channel(size, channels) <= 4
     };
-    // AVX512-BF16 is not fast enough for the output and the input's gradient.
-    let fast = is_float || uses_amx;
+    // AVX512-BF16 is not fast enough for the output and the input's gradient, nor is
+    // float32 on AMD's processors.
+    let fast = uses_amx || (is_float && !onednn);
     // The weights' gradient sums over a row; AMX takes 32 pixels at a time.
     let weights_limit = if uses_amx && output[1] <= 8 { 16 } else { 4 };
     let dense = shape.stride == [1, 1]
@@ -152,6 +136,7 @@ fn choose(kind: Kind, bf16: Bf16, shape: &ConvShape) -> Option<ConvPlan> {
         output: fast && short_rows(output, shape.out_channels),
         weight_gradient: rows_per_channel(output, shape.out_channels) <= weights_limit,
         input_gradient: fast && dense && short_rows(shape.input, shape.in_channels),
+        onednn,
     };
     (plan.output || plan.weight_gradient || plan.input_gradient).then_some(plan)
 }
@@ -220,6 +205,7 @@ mod tests {
             padding in [0..3_i64, 0..3_i64],
             with_bias: bool,
             bf16: bool,
+            onednn: bool,
             ways in [any::<bool>(), any::<bool>(), any::<bool>()],
             seed: i64,
         ) {
@@ -235,7 +221,8 @@ mod tests {
             let whole = stride == [1, 1] && padding[0] < kernel[0] && padding[1] < kernel[1];
             let [output, weight_gradient, input_gradient] = ways;
             let input_gradient = input_gradient && whole;
-            let plan = ConvPlan { stride, padding, output, weight_gradient, input_gradient };
+            let onednn = onednn && !bf16;
+            let plan = ConvPlan { stride, padding, output, weight_gradient, input_gradient, onednn };
             let ours = results(&inputs, |x, w, b| im2col_matmul(x, w, b, plan).unwrap().unwrap());
             let exactly: Vec<Tensor> = inputs.iter().map(|t| t.to_kind(Kind::Double)).collect();
             let exact = results(&exactly, |x, w, b| x.conv2d(w, b, stride, padding, [1, 1], 1));
@@ -271,6 +258,7 @@ mod tests {
             output: true,
             weight_gradient: true,
             input_gradient: true,
+            onednn: false,
         };
         let x = channels_last(&Tensor::rand([2, 3, 4, 4], (Kind::Float, Device::Cpu)));
         let weight =
@@ -292,32 +280,49 @@ mod tests {
 
     #[test]
     fn small_images_with_many_weights_are_multiplied() {
-        let resnet = |kind, bf16, [in_channels, out_channels]: [i64; 2], side, stride| {
-            let shape = ConvShape {
-                images: 64,
-                in_channels,
-                out_channels,
-                input: [side, side],
-                kernel: [3, 3],
-                stride: [stride, stride],
-                padding: [1, 1],
+        let resnet =
+            |kind, processor, [in_channels, out_channels]: [i64; 2], side, stride| {
+                let shape = ConvShape {
+                    images: 64,
+                    in_channels,
+                    out_channels,
+                    input: [side, side],
+                    kernel: [3, 3],
+                    stride: [stride, stride],
+                    padding: [1, 1],
+                };
+                let plan = choose(kind, processor, &shape);
+                plan.map(|p| (p.output, p.weight_gradient, p.input_gradient))
             };
-            let plan = choose(kind, bf16, &shape);
-            plan.map(|p| (p.output, p.weight_gradient, p.input_gradient))
-        };
         let bf16 = Kind::BFloat16;
         let float = Kind::Float;
-        assert_eq!(resnet(bf16, Bf16::Amx, [512, 512], 4, 1), Some((true, true, true)));
-        assert_eq!(resnet(float, Bf16::No, [512, 512], 4, 1), Some((true, true, true)));
         assert_eq!(
-            resnet(bf16, Bf16::Avx512, [512, 512], 4, 1),
+            resnet(bf16, Processor::Amx, [512, 512], 4, 1),
+            Some((true, true, true))
+        );
+        assert_eq!(
+            resnet(float, Processor::Other, [512, 512], 4, 1),
+            Some((true, true, true))
+        );
+        assert_eq!(
+            resnet(bf16, Processor::Avx512Bf16, [512, 512], 4, 1),
             Some((false, true, false))
         );
-        assert_eq!(resnet(bf16, Bf16::No, [512, 512], 4, 1), None);
-        assert_eq!(resnet(bf16, Bf16::Amx, [256, 512], 8, 2), Some((true, true, false)));
-        assert_eq!(resnet(bf16, Bf16::Amx, [256, 256], 8, 1), Some((false, true, false)));
-        assert_eq!(resnet(float, Bf16::Amx, [256, 256], 8, 1), None);
-        assert_eq!(resnet(bf16, Bf16::Amx, [64, 64], 32, 1), None);
+        assert_eq!(resnet(bf16, Processor::Other, [512, 512], 4, 1), None);
+        assert_eq!(
+            resnet(bf16, Processor::Amx, [256, 512], 8, 2),
+            Some((true, true, false))
+        );
+        assert_eq!(
+            resnet(bf16, Processor::Amx, [256, 256], 8, 1),
+            Some((false, true, false))
+        );
+        assert_eq!(resnet(float, Processor::Amx, [256, 256], 8, 1), None);
+        assert_eq!(
+            resnet(float, Processor::AmdBf16, [512, 512], 4, 1),
+            Some((false, true, false))
+        );
+        assert_eq!(resnet(bf16, Processor::Amx, [64, 64], 32, 1), None);
     }
 
     #[test]
@@ -331,13 +336,13 @@ mod tests {
             stride: [1, 1],
             padding: [0, 0],
         };
-        assert!(choose(Kind::Float, Bf16::No, &fits).is_some());
+        assert!(choose(Kind::Float, Processor::Other, &fits).is_some());
         for wrong in [
             ConvShape { input: [2, 2], ..fits },
             ConvShape { stride: [0, 1], ..fits },
             ConvShape { images: 0, ..fits },
         ] {
-            assert_eq!(choose(Kind::Float, Bf16::No, &wrong), None);
+            assert_eq!(choose(Kind::Float, Processor::Other, &wrong), None);
         }
     }
 

@@ -36,7 +36,11 @@ void fused_sgd(
 void fused_adam(
     const TensorList& parameters, const TensorList& gradients, const TensorList& means, const TensorList& squares,
     const TensorList& largest_squares, const at::Tensor& step, const Adam& settings);
+std::unique_ptr<at::Tensor> linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias);
 std::unique_ptr<at::Tensor> newton_schulz(const at::Tensor& matrix, const NewtonSchulz& settings);
+
+// x [M, K] times the transpose of weight [N, K], plus bias [N], float32, by oneDNN. Without autograd.
+at::Tensor onednn_linear(const at::Tensor& x, const at::Tensor& weight, const std::optional<at::Tensor>& bias);
 
 // The memory format of batches.
 constexpr auto CHANNELS_LAST = at::MemoryFormat::ChannelsLast;

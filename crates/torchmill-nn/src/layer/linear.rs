@@ -6,6 +6,7 @@ use torchmill::Error;
 
 use super::arguments::{agreed, positive, yes};
 use super::{Arguments, Builder, Layer, LayerError, Mode};
+use crate::kernel::linear::linear;
 use crate::onnx::{Graph, Value};
 
 /// torch.nn.Linear: `[N, ..., in_features]` to `[N, ..., out_features]`.
@@ -50,7 +51,7 @@ impl Layer for LinearLayer {
     fn forward(&self, x: &Tensor, mode: Mode) -> Result<Tensor, LayerError> {
         let weight = mode.cast(&self.weight)?;
         let bias = mode.cast_option(self.bias.as_ref())?;
-        Ok(x.f_linear(&weight, bias)?)
+        Ok(linear(x, &weight, bias.as_ref())?)
     }
 
     fn export(&self, graph: &mut Graph, x: &Value) -> Result<String, LayerError> {

@@ -8,6 +8,7 @@ use torchmill::recipe::Init;
 
 use super::arguments::agreed;
 use super::{Arguments, Builder, Layer, LayerError, Mode};
+use crate::kernel::linear::linear;
 use crate::onnx::{Attribute, Graph, Value};
 
 /// torch.nn.MultiheadAttention with `batch_first=True`, of `[N, T, E]` with itself. The
@@ -62,7 +63,7 @@ impl Layer for AttentionLayer {
         let tokens = x.size()[1];
         let size = self.out.size()[0];
         let projected =
-            x.f_linear(&mode.cast(&self.weight)?, Some(mode.cast(&self.bias)?))?;
+            linear(x, &mode.cast(&self.weight)?, Some(&mode.cast(&self.bias)?))?;
         let by_head = projected
             .f_reshape([-1, tokens, 3, self.heads, size / self.heads])?
             .f_permute([2, 0, 3, 1, 4])?;
@@ -81,7 +82,8 @@ impl Layer for AttentionLayer {
             false,
         )?;
         let mixed = mixed.f_transpose(1, 2)?.f_reshape([-1, tokens, size])?;
-        Ok(mixed.f_linear(&mode.cast(&self.out)?, Some(mode.cast(&self.out_bias)?))?)
+        let bias = mode.cast(&self.out_bias)?;
+        Ok(linear(&mixed, &mode.cast(&self.out)?, Some(&bias))?)
     }
 
     fn export(&self, graph: &mut Graph, x: &Value) -> Result<String, LayerError> {

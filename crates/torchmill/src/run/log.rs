@@ -42,6 +42,8 @@ pub struct Start {
     pub libtorch: String,
     /// The device that computes.
     pub device: String,
+    /// The kind of processor, and what multiplies matrices on it.
+    pub processor: String,
     /// The threads that compute on the CPU.
     pub threads: u64,
     /// The processes that train together.

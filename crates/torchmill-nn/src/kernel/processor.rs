@@ -1,0 +1,107 @@
+//! What is computed how on which processor. Every choice that depends on the processor is
+//! made here, by its vendor and its instructions, so that a machine gives the same result
+//! each time. `bench/products.py` measures what the table says.
+
+use std::sync::LazyLock;
+
+use crate::precision::{cpu_has_amx, cpu_has_bf16};
+
+/// A kind of processor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Processor {
+    /// Intel's with AMX, from Sapphire Rapids on.
+    Amx,
+    /// With AVX512-BF16 and from AMD: Zen 4 and 5.
+    AmdBf16,
+    /// With AVX512-BF16, of another vendor.
+    Avx512Bf16,
+    /// Another one of AMD's.
+    Amd,
+    /// Any other: with AVX2 or AVX512, or arm64.
+    Other,
+}
+
+/// What multiplies float32 matrices.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Products {
+    /// The library that libtorch's ATen calls: MKL on x86-64.
+    Aten,
+    /// oneDNN.
+    OneDnn,
+}
+
+static PROCESSOR: LazyLock<Processor> = LazyLock::new(Processor::detect);
+
+impl Processor {
+    fn detect() -> Self {
+        match (cpu_has_amx(), cpu_has_bf16(), is_amd()) {
+            (true, ..) => Self::Amx,
+            (false, true, true) => Self::AmdBf16,
+            (false, true, false) => Self::Avx512Bf16,
+            (false, false, true) => Self::Amd,
+            (false, false, false) => Self::Other,
+        }
+    }
+
+    /// This machine's.
+    pub(crate) fn here() -> Self {
+        *PROCESSOR
+    }
+
+    /// Whether it multiplies bfloat16 matrices in hardware.
+    pub(crate) fn has_bf16(self) -> bool {
+        matches!(self, Self::Amx | Self::AmdBf16 | Self::Avx512Bf16)
+    }
+
+    /// What multiplies float32 matrices. MKL is slow on processors that are not Intel's.
+    pub(crate) fn products(self) -> Products {
+        match self {
+            Self::AmdBf16 | Self::Amd => Products::OneDnn,
+            Self::Amx | Self::Avx512Bf16 | Self::Other => Products::Aten,
+        }
+    }
+
+    /// Its name in run.jsonl, with what follows from it.
+    pub(crate) fn describe(self) -> &'static str {
+        match self {
+            Self::Amx => "AMX; fp32 products by MKL",
+            Self::AmdBf16 => "AMD, AVX512-BF16; fp32 products by oneDNN",
+            Self::Avx512Bf16 => "AVX512-BF16; fp32 products by MKL",
+            Self::Amd => "AMD; fp32 products by oneDNN",
+            Self::Other => "other; fp32 products by ATen's library",
+        }
+    }
+}
+
+/// What multiplies float32 matrices on this machine.
+pub(crate) fn products() -> Products {
+    Processor::here().products()
+}
+
+/// Whether AMD made the processor: Linux says so.
+fn is_amd() -> bool {
+    let says = |text: String| text.contains("AuthenticAMD");
+    cfg!(target_arch = "x86_64")
+        && std::fs::read_to_string("/proc/cpuinfo").is_ok_and(says)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amds_processors_multiply_with_onednn() {
+        use Processor::{Amd, AmdBf16, Amx, Avx512Bf16, Other};
+        for (processor, products) in [
+            (Amx, Products::Aten),
+            (AmdBf16, Products::OneDnn),
+            (Avx512Bf16, Products::Aten),
+            (Amd, Products::OneDnn),
+            (Other, Products::Aten),
+        ] {
+            assert_eq!(processor.products(), products, "{processor:?}");
+            let says_onednn = processor.describe().contains("oneDNN");
+            assert_eq!(says_onednn, products == Products::OneDnn, "{processor:?}");
+        }
+    }
+}
