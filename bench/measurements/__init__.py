@@ -6,11 +6,14 @@ with {peer: number} where several peers were measured; it is None where there is
 compare with. UNIT is the numbers' unit; less is always better. A figure's name says what was
 done.
 """
-from measurements import architectures, article, busy, evaluation, event_files, memory, prep, prep_memory, processes, resnet18, scaling, start
+from measurements import (
+    architectures, article, busy, cifar10_fast, evaluation, event_files, memory, prep, prep_memory, processes, resnet18, scaling, start
+)
 
 MEASUREMENTS = {
     "article": article,
     "resnet18": resnet18,
+    "cifar10-fast": cifar10_fast,
     "architectures": architectures,
     "busy": busy,
     "evaluation": evaluation,
