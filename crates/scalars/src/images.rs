@@ -8,6 +8,9 @@ use torchmill::{Error, Result, run};
 use crate::artifacts::{Artifact, Values};
 use crate::event::proto::{Data, Image};
 
+/// The pictures' tag. TensorBoard sorts it behind the curves.
+const TAG: &str = "x/samples";
+
 /// The contact sheets.
 pub const SAMPLES: Artifact = Artifact {
     option: "--images",
@@ -28,5 +31,5 @@ fn read(png: &[u8]) -> Result<Values> {
         colorspace: picture.color().channel_count().into(),
         encoded_image_string: png.to_vec(),
     };
-    Ok(vec![("samples".to_owned(), Data::Image(image.encode_to_vec()))])
+    Ok(vec![(TAG.to_owned(), Data::Image(image.encode_to_vec()))])
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clap::Parser;
+use clap::{Parser, ValueHint};
 use torchmill::Result;
 use torchmill::cli::{Common, Named};
 use torchmill::device::Device;
@@ -22,7 +22,7 @@ use crate::BUILT_WITH;
 #[command(version = libtorch::version(BUILT_WITH), after_help = EXAMPLES)]
 pub struct Args {
     /// Recipe, or a run's config.toml [default: article]
-    #[arg(short, long, alias = "config", value_name = "NAME|FILE")]
+    #[arg(short, long, alias = "config", value_name = "NAME|FILE", value_parser = Named::text(names()), value_hint = ValueHint::FilePath, hide_possible_values = true)]
     pub recipe: Option<String>,
     /// Folder of shards that prep wrote
     #[arg(short, long, value_name = "DIR")]
@@ -54,7 +54,7 @@ pub struct Args {
     /// For --summary without shards
     #[arg(long, value_name = "N", requires = "input", value_parser = clap::value_parser!(u32).range(1..=1_000_000), help_heading = "Network")]
     pub num_classes: Option<u32>,
-    /// Suggest a learning rate; the curve as .html or .png
+    /// Suggest a learning rate; FILE: curve (html, png)
     #[arg(long, value_name = "FILE", num_args = 0..=1, conflicts_with_all = ["resume", "run", "summary", "epochs", "steps", "lr", "max_time"])]
     pub find_lr: Option<Option<PathBuf>>,
     /// auto, cpu, cuda or cuda:N

@@ -73,9 +73,21 @@ impl Curve {
         self.is_too_large || self.points.len() >= STEPS
     }
 
-    /// The learning rate at which the smoothed loss falls fastest, as PyTorch Lightning
-    /// suggests it. `None` if it never falls.
+    /// A learning rate to try: the one at which the smoothed loss falls fastest, as PyTorch
+    /// Lightning suggests it, but at most a tenth of the one at which the loss is lowest, as
+    /// fastai does. Next to that one the loss explodes. `None` if the loss never falls.
     pub fn suggestion(&self) -> Option<f64> {
+        let mut lowest = self.points.first()?;
+        for point in &self.points {
+            if point.smoothed < lowest.smoothed {
+                lowest = point;
+            }
+        }
+        Some(self.steepest()?.min(lowest.lr / 10.0))
+    }
+
+    /// The learning rate at which the smoothed loss falls fastest.
+    fn steepest(&self) -> Option<f64> {
         let last = self.points.len().checked_sub(1)?;
         let mut steepest = None;
         let mut least = -LEAST_FALL * self.points[0].smoothed.abs();
@@ -93,7 +105,15 @@ impl Curve {
     pub fn advice(&self) -> String {
         match self.suggestion() {
             Some(lr) => {
-                format!("The loss falls fastest at {lr:.1e}: try --lr {}", rounded(lr))
+                let limit = if self.steepest() == Some(lr) {
+                    format!("The loss falls fastest at {lr:.1e}")
+                } else {
+                    format!(
+                        "The loss is lowest at {:.1e}, and a tenth is safe",
+                        lr * 10.0
+                    )
+                };
+                format!("{limit}: try --lr {}", rounded(lr))
             }
             None => "The loss never falls, so no learning rate is suggested.".to_owned(),
         }
@@ -110,13 +130,15 @@ impl Curve {
         let every = self.points.len().div_ceil(LINES).max(1);
         let suggestion = self.suggestion();
         let mut text = format!("{:>8}  {:>9}\n", "lr", "loss");
-        for points in self.points.chunks(every) {
+        for (i, points) in self.points.chunks(every).enumerate() {
+            let first = points[0].lr;
+            let next = self.points.get((i + 1) * every).map_or(HIGHEST, |point| point.lr);
             let point = points[points.len() / 2];
             let share = (point.smoothed - low) / (high - low).max(f64::MIN_POSITIVE);
             let bar =
                 mark.repeat((share.clamp(0.0, 1.0) * WIDTH as f64).round() as usize);
-            let is_here = points.iter().any(|point| suggestion == Some(point.lr));
-            let note = if is_here { " <- falls fastest" } else { "" };
+            let is_here = suggestion.is_some_and(|lr| first <= lr && lr < next);
+            let note = if is_here { " <- suggested" } else { "" };
             let line =
                 format!("{:>8.1e}  {:>9.4}  {bar}{note}", point.lr, point.smoothed);
             text.push_str(line.trim_end());
@@ -164,9 +186,21 @@ mod tests {
         assert!((0.005..0.03).contains(&suggestion), "{suggestion}");
         assert!(curve.points.len() < STEPS, "it ends when the loss explodes");
         let text = curve.text();
-        assert_eq!(text.matches("<- falls fastest").count(), 1, "{text}");
+        assert_eq!(text.matches("<- suggested").count(), 1, "{text}");
+        assert!(text.contains("The loss falls fastest at "), "{text}");
         assert!(text.ends_with(&format!("try --lr {}\n", rounded(suggestion))));
         assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+    }
+
+    #[test]
+    fn a_rate_next_to_the_explosion_is_not_suggested() {
+        // It falls faster and faster until it explodes at 1.
+        let curve = curve(|lr| if lr > 1.0 { 100.0 * lr } else { 2.3 - lr });
+        let suggestion = curve.suggestion().unwrap();
+        assert!((0.07..0.1).contains(&suggestion), "{suggestion}");
+        let text = curve.text();
+        assert_eq!(text.matches("<- suggested").count(), 1, "{text}");
+        assert!(text.contains("and a tenth is safe: try --lr 0.0"), "{text}");
     }
 
     #[test]

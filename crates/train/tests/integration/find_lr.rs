@@ -24,7 +24,7 @@ fn a_learning_rate_is_suggested_and_no_run_is_made() {
     assert_done(&output);
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(text.starts_with("      lr       loss\n"), "{text}");
-    assert!(text.contains("<- falls fastest") && text.contains("try --lr "), "{text}");
+    assert!(text.contains("<- suggested") && text.contains("try --lr "), "{text}");
     assert_eq!(names(), before);
     // The same again, since the seed is the same.
     let output = find(&["--find-lr", "lr.html"]);

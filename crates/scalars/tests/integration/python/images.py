@@ -27,10 +27,10 @@ def pixels(png):
 def served(logdir, run, count):
     server, url = web.start(logdir, "true")
     try:
-        query = urllib.parse.urlencode({"run": run, "tag": "samples", "sample": 0})
+        query = urllib.parse.urlencode({"run": run, "tag": "x/samples", "sample": 0})
         for _ in range(120):
             runs = web.get(url, "images/tags")
-            found = web.get(url, f"images/images?{query}") if "samples" in runs.get(run, {}) else []
+            found = web.get(url, f"images/images?{query}") if "x/samples" in runs.get(run, {}) else []
             if len(found) == count:
                 break
             time.sleep(0.5)
@@ -44,8 +44,8 @@ def served(logdir, run, count):
 def main(logdir, run, samples):
     files = {int(p.stem.removeprefix("epoch-")): p.read_bytes() for p in pathlib.Path(samples).glob("epoch-*.png")}
     events = EventAccumulator(f"{logdir}/{run}", size_guidance={"images": 0}).Reload()
-    assert events.Tags()["images"] == ["samples"], events.Tags()["images"]
-    for image in events.Images("samples"):
+    assert events.Tags()["images"] == ["x/samples"], events.Tags()["images"]
+    for image in events.Images("x/samples"):
         mode, size, _ = pixels(image.encoded_image_string)
         assert (image.width, image.height) == size
         assert image.encoded_image_string == files[image.step]
