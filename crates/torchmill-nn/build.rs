@@ -7,6 +7,9 @@ mod rpath;
 use std::path::{Path, PathBuf};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
+    if std::env::var_os("CARGO_FEATURE_DOC_ONLY").is_some() {
+        return Ok(());
+    }
     rpath::main();
     for name in ["LIBTORCH_INCLUDE", "LIBTORCH_CXX11_ABI"] {
         println!("cargo:rerun-if-env-changed={name}");

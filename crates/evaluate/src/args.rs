@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
-use clap::{Parser, ValueEnum};
+use clap::{Parser, ValueEnum, ValueHint};
 use torchmill::cli::{Common, Named};
 use torchmill::device::Device;
 use torchmill::libtorch;
-use torchmill::recipe::{Precision, Tta};
+use torchmill::recipe::{ARCHITECTURES, Precision, Tta, names};
 
 use crate::BUILT_WITH;
 
@@ -29,7 +29,7 @@ pub struct Args {
     #[arg(long, default_value = "test")]
     pub split: String,
     /// Recipe or architecture that a state dict belongs to
-    #[arg(short, long, value_name = "NAME|FILE")]
+    #[arg(short, long, value_name = "NAME|FILE", value_parser = Named::text(models()), value_hint = ValueHint::FilePath, hide_possible_values = true)]
     pub model: Option<String>,
     /// Leave out a state dict's names, such as 'fc.*'
     #[arg(long, value_name = "PATTERN")]
@@ -100,6 +100,11 @@ pub enum Format {
     Json,
     /// One row for each checkpoint.
     Csv,
+}
+
+/// The names that --model takes besides files.
+fn models() -> impl Iterator<Item = &'static str> {
+    names().chain(ARCHITECTURES.iter().map(|architecture| architecture.name))
 }
 
 const EXAMPLES: &str = "\

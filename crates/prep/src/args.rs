@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 
 use clap::builder::PossibleValuesParser;
-use clap::{Parser, ValueEnum};
-use torchmill::cli::Common;
+use clap::{Parser, ValueEnum, ValueHint};
+use torchmill::cli::{Common, Named};
 use torchmill::dataset::{ColumnNames, Extensions, SplitDirs};
+use torchmill::recipe;
 use torchmill::shard::DType;
 
 use crate::format::{self, TarImage};
@@ -103,7 +104,7 @@ pub struct Select {
 #[command(next_help_heading = "What is done to them")]
 pub struct PipelineArgs {
     /// A recipe's transforms: built-in, or a TOML file
-    #[arg(long, value_name = "NAME|FILE")]
+    #[arg(long, value_name = "NAME|FILE", value_parser = Named::text(recipe::names()), value_hint = ValueHint::FilePath, hide_possible_values = true)]
     pub recipe: Option<String>,
     /// For every split, joined by | [default: ToTensor]
     #[arg(long, value_name = "TEXT", conflicts_with = "recipe")]

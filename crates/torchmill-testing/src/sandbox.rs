@@ -44,6 +44,21 @@ impl Default for Sandbox {
     }
 }
 
+/// What [`Sandbox::project`] takes from the repository, besides the Makefile.
+const PROJECT: [&str; 11] = [
+    "Cargo.toml",
+    "Cargo.lock",
+    ".cargo",
+    "crates",
+    "scripts",
+    "tests",
+    "docs",
+    "README.md",
+    "CHANGELOG.md",
+    "LICENSE-APACHE",
+    "LICENSE-MIT",
+];
+
 impl Sandbox {
     /// An empty folder.
     pub fn new() -> Self {
@@ -66,7 +81,7 @@ impl Sandbox {
     /// up to date and compiles nothing.
     pub fn project() -> Self {
         let sandbox = Self::new();
-        for name in ["Cargo.toml", "Cargo.lock", ".cargo", "crates", "scripts", "tests"] {
+        for name in PROJECT {
             symlink(repository().join(name), sandbox.join(name)).unwrap();
         }
         fs::copy(repository().join("Makefile"), sandbox.join("Makefile")).unwrap();

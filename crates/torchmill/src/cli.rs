@@ -1,6 +1,7 @@
 //! The outer shell of every program: parse, run, report; completions and man page from
 //! the same definition.
 
+mod completions;
 mod escaped;
 mod man;
 mod stdin;
@@ -72,18 +73,18 @@ fn answer<A: Parser>(
         let name = name.as_deref().and_then(Path::file_name);
         return report(&name.unwrap_or_default().to_string_lossy(), &error);
     }
-    let mut command = with_generators(A::command());
+    let command = with_generators(A::command());
+    let program = command.get_name().to_owned();
+    let mut command = under_its_name(command);
     let name = command.get_name().to_owned();
     let matches = match command.try_get_matches_from_mut(std::env::args_os()) {
         Ok(matches) => matches,
         Err(error) => return print_answer(&name, &error),
     };
     let result = if let Some(shell) = matches.get_one::<Shell>("completions") {
-        let mut script = Vec::new();
-        clap_complete::generate(*shell, &mut command, name.clone(), &mut script);
-        print(&script)
+        print(&completions::script(*shell, &mut command))
     } else if matches.get_flag("man") {
-        man::page(command)
+        man::page(&program, command)
             .map_err(|e| Error::io("cannot write the man page", e))
             .and_then(|page| print(&page))
     } else {
@@ -214,7 +215,27 @@ pub fn stdout() -> Box<dyn Write> {
     if out.is_terminal() { Box::new(Escaped::new(out)) } else { Box::new(out) }
 }
 
+/// The command under the name that it was called by, if it was installed with a prefix, as
+/// `torchmill-train` is.
+fn under_its_name(command: clap::Command) -> clap::Command {
+    let called = std::env::args_os().next().map(PathBuf::from);
+    let called = called.as_deref().and_then(Path::file_name).and_then(OsStr::to_str);
+    match called {
+        // clap keeps a name for good. This one is made once.
+        Some(name)
+            if name != command.get_name() && name.ends_with(command.get_name()) =>
+        {
+            command.name(&*Box::leak(name.to_owned().into_boxed_str()))
+        }
+        _ => command,
+    }
+}
+
 fn with_generators(command: clap::Command) -> clap::Command {
+    // As GNU's programs say what they belong to: `train (torchmill) 0.1.0`.
+    let version = command.get_version().unwrap_or_default();
+    let version = Box::leak(format!("(torchmill) {version}").into_boxed_str());
+    let command = command.version(&*version);
     // One help, which fits a screen, instead of a short and a long one.
     let about =
         command.get_long_about().or(command.get_about()).cloned().unwrap_or_default();
