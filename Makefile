@@ -22,6 +22,7 @@ PORT ?= 6006
 TORCH ?= cpu
 PREFIX ?= /usr/local
 DESTDIR ?=
+PROGRAM_PREFIX ?=
 DATA ?= data/raw/cifar10
 PYTHON ?= python3
 BENCH_PYTHON ?=
@@ -79,6 +80,7 @@ Variables, with their defaults:
   FORMAT      the format of the evaluation, text, json or csv: $(FORMAT)
   TORCH       the libtorch to install, cpu or cuda: $(TORCH)
   PREFIX      where to install: $(PREFIX)   (below DESTDIR)
+  PROGRAM_PREFIX   what the installed programs' names begin with, such as torchmill-
   DATA        the CIFAR-10 folder for bench: $(DATA); for parity, if given, instead of mnist-5k
   PORT        TensorBoard's port: $(PORT)
   FETCH_ARGS, PREP_ARGS, TRAIN_ARGS   more options for these programs, quoted as in a shell
@@ -100,7 +102,7 @@ help:
 # Values are text: `$$(...)` in them is not expanded, neither by make nor by a shell. A value
 # that cannot be passed on as it is stops make.
 SET_BY_USERS := DATASET FROM RECIPE EPOCHS SEED PRECISION PROCESSES RUN DEVICE CHECKPOINT FORMAT PORT \
-	TORCH PREFIX DESTDIR DATA PYTHON BENCH_PYTHON FETCH_ARGS PREP_ARGS TRAIN_ARGS
+	TORCH PREFIX DESTDIR PROGRAM_PREFIX DATA PYTHON BENCH_PYTHON FETCH_ARGS PREP_ARGS TRAIN_ARGS
 DATA_IS_DEFAULT := $(filter file,$(origin DATA))
 $(foreach name,$(SET_BY_USERS),$(eval override $(name) := $$(value $(name))))
 
@@ -126,7 +128,7 @@ NOT_IN_NAMES := $$ ' " ` \ ; & | < > ( ) [ ] { } * ? ! : % , = ~ $(HASH)
 check_name = $(if $(word 2,[$($1)]),$(error $1=$($1): a space cannot be in $1))$(strip \
 	$(foreach c,$(NOT_IN_NAMES),$(if $(findstring $c,$($1)),$(error $1=$($1): $c cannot be in $1))) \
 	$(if $(filter -%,$($1)),$(error $1=$($1): $1 cannot begin with -)))
-$(foreach name,DATASET RECIPE RUN EPOCHS SEED PRECISION PROCESSES,$(call check_name,$(name)))
+$(foreach name,DATASET RECIPE RUN EPOCHS SEED PRECISION PROCESSES PROGRAM_PREFIX,$(call check_name,$(name)))
 $(foreach name,DATASET RUN,$(if $(filter ..,$(subst /, ,$($(name)))), \
 	$(error $(name)=$($(name)): .. cannot be in $(name))))
 
@@ -341,22 +343,34 @@ tensorboard: .venv/.installed | $(RELEASE)/.data-programs
 # The programs that are linked with libtorch look for it in ../../lib/torchmill first. A
 # libtorch that belongs to this project is copied there; any other (LIBTORCH, a Python
 # environment's) is linked to.
-BINDIR = $(DESTDIR)$(PREFIX)/bin
-LIBDIR = $(DESTDIR)$(PREFIX)/lib/torchmill
-LIBEXECDIR = $(DESTDIR)$(PREFIX)/libexec/torchmill
-MANDIR = $(DESTDIR)$(PREFIX)/share/man/man1
-BASHDIR = $(DESTDIR)$(PREFIX)/share/bash-completion/completions
-ZSHDIR = $(DESTDIR)$(PREFIX)/share/zsh/site-functions
-FISHDIR = $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
-CODECSDIR = $(DESTDIR)$(PREFIX)/lib/torchmill-codecs
+INSTALL_ROOT = $(DESTDIR)$(PREFIX)
+BINDIR = $(INSTALL_ROOT)/bin
+LIBDIR = $(INSTALL_ROOT)/lib/torchmill
+LIBEXECDIR = $(INSTALL_ROOT)/libexec/torchmill
+MANDIR = $(INSTALL_ROOT)/share/man/man1
+BASHDIR = $(INSTALL_ROOT)/share/bash-completion/completions
+ZSHDIR = $(INSTALL_ROOT)/share/zsh/site-functions
+FISHDIR = $(INSTALL_ROOT)/share/fish/vendor_completions.d
+DOCDIR = $(INSTALL_ROOT)/share/doc/torchmill
+CODECSDIR = $(INSTALL_ROOT)/lib/torchmill-codecs
 CODECS = $(or $(TORCHMILL_CODECS),.codecs)
 LIBTORCH_LIB = $(abspath $(or $(LIBTORCH),.libtorch))/lib
+# The folders that were not there before, so that uninstall removes them.
+INSTALLED_FOLDERS := share/doc/torchmill/folders.txt
+INSTALLED := $(addprefix $(PROGRAM_PREFIX),$(PROGRAMS)) torchmill
 
 install: build
-	install -d $(foreach folder,BINDIR LIBEXECDIR MANDIR BASHDIR ZSHDIR FISHDIR,$(call quote,$($(folder)))) \
-		$(call quote,$(dir $(LIBDIR)))
-	install -m 755 $(addprefix $(RELEASE)/,$(PROGRAMS)) $(call quote,$(BINDIR))
+	scripts/folders make $(call quote,$(INSTALL_ROOT)) $(INSTALLED_FOLDERS) bin lib libexec/torchmill share/man/man1 \
+		share/bash-completion/completions share/zsh/site-functions share/fish/vendor_completions.d \
+		share/doc/torchmill/docs
+	@for program in $(PROGRAMS); do \
+		install -m 755 $(RELEASE)/$$program $(call quote,$(BINDIR))/$(PROGRAM_PREFIX)$$program; \
+	done
+	sed 's/^program_prefix=$$/program_prefix=$(PROGRAM_PREFIX)/' scripts/torchmill >$(call quote,$(BINDIR))/torchmill
+	chmod 755 $(call quote,$(BINDIR))/torchmill
 	install -m 755 $(addprefix $(RELEASE)/,$(TORCH_HALVES)) $(call quote,$(LIBEXECDIR))
+	install -m 644 LICENSE-APACHE LICENSE-MIT README.md CHANGELOG.md $(call quote,$(DOCDIR))
+	install -m 644 docs/* $(call quote,$(DOCDIR))/docs
 	rm -rf $(call quote,$(LIBDIR))
 	@if [[ -z $(call quote,$(LIBTORCH)) && ! -L .libtorch ]]; then \
 		echo $(call quote,installing libtorch in $(LIBDIR)); \
@@ -372,21 +386,24 @@ install: build
 		install -d $(call quote,$(CODECSDIR)); \
 		cp -RP $(call quote,$(CODECS)/.) $(call quote,$(CODECSDIR)); \
 	fi
-	@for program in $(PROGRAMS); do \
-		$$program --man >$(call quote,$(MANDIR))/$$program.1; \
-		$$program --completions bash >$(call quote,$(BASHDIR))/$$program; \
-		$$program --completions zsh >$(call quote,$(ZSHDIR))/_$$program; \
-		$$program --completions fish >$(call quote,$(FISHDIR))/$$program.fish; \
+	@for name in $(INSTALLED); do \
+		program=$(call quote,$(BINDIR))/$$name; \
+		"$$program" --man >$(call quote,$(MANDIR))/$$name.1; \
+		"$$program" --completions bash >$(call quote,$(BASHDIR))/$$name; \
+		"$$program" --completions zsh >$(call quote,$(ZSHDIR))/_$$name; \
+		"$$program" --completions fish >$(call quote,$(FISHDIR))/$$name.fish; \
 	done
-	@echo $(call quote,installed $(PROGRAMS) in $(BINDIR))
+	@echo $(call quote,installed $(INSTALLED) in $(BINDIR))
 
 uninstall:
-	for program in $(PROGRAMS); do \
-		rm -f $(call quote,$(BINDIR))/$$program $(call quote,$(MANDIR))/$$program.1 \
-			$(call quote,$(BASHDIR))/$$program $(call quote,$(ZSHDIR))/_$$program \
-			$(call quote,$(FISHDIR))/$$program.fish; \
+	for name in $(INSTALLED); do \
+		rm -f $(call quote,$(BINDIR))/$$name $(call quote,$(MANDIR))/$$name.1 \
+			$(call quote,$(BASHDIR))/$$name $(call quote,$(ZSHDIR))/_$$name \
+			$(call quote,$(FISHDIR))/$$name.fish; \
 	done
+	rm -f $(addprefix $(call quote,$(DOCDIR))/,LICENSE-APACHE LICENSE-MIT README.md CHANGELOG.md $(wildcard docs/*))
 	rm -rf $(call quote,$(LIBDIR)) $(call quote,$(LIBEXECDIR)) $(call quote,$(CODECSDIR))
+	scripts/folders remove $(call quote,$(INSTALL_ROOT)) $(INSTALLED_FOLDERS)
 
 wheel: build
 	$(THE_PYTHON) scripts/package wheel --programs $(RELEASE) --codecs $(call quote,$(CODECS)) --output dist

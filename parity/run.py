@@ -25,6 +25,7 @@ import checkpoints  # noqa: E402
 import distributed_training  # noqa: E402
 import initial_weights  # noqa: E402
 import layers  # noqa: E402
+import onnx_files  # noqa: E402
 import optimizers  # noqa: E402
 import transforms  # noqa: E402
 from sandbox import Stopped, Sandbox  # noqa: E402
@@ -37,6 +38,7 @@ COMPARISONS = {
     "schedules": optimizers.compare_schedules,
     "layers": layers.compare,
     "checkpoints": checkpoints.compare,
+    "ONNX files": onnx_files.compare,
     "transforms": transforms.compare,
 }
 

@@ -59,14 +59,52 @@ fn installed_programs_run_from_anywhere() {
 
     let destination = format!("DESTDIR={}", project.join("destination").display());
     ok(&mut project.make(&["uninstall", "PREFIX=/opt/torchmill", &destination]));
+    assert!(!exists(&prefix), "no file and no folder is left");
+}
+
+#[test]
+fn programs_are_installed_under_other_names() {
+    let project = Sandbox::project();
+    let prefix = project.join("a prefix");
+    // A folder that was there before stays.
+    fs::create_dir_all(prefix.join("share/man")).unwrap();
+    let settings =
+        [format!("PREFIX={}", prefix.display()), "PROGRAM_PREFIX=torchmill-".to_owned()];
+    let make = |target: &str| {
+        ok(&mut project.make(&[target, &settings[0], &settings[1]]));
+    };
+    make("install");
+    make("install");
     for name in PROGRAMS {
         assert!(!exists(&prefix.join("bin").join(name)));
+        let name = format!("torchmill-{name}");
+        assert!(run(&prefix, &name, "--version").starts_with(&name));
+        let page = prefix.join(format!("share/man/man1/{name}.1"));
+        let page = fs::read_to_string(page).unwrap();
+        assert!(page.contains(&format!(".TH {name} 1 ")), "{page}");
+        assert!(exists(
+            &prefix.join(format!("share/bash-completion/completions/{name}"))
+        ));
     }
-    assert!(
-        !exists(&prefix.join("lib/torchmill"))
-            && !exists(&prefix.join("libexec/torchmill"))
-            && !exists(&prefix.join("lib/torchmill-codecs"))
-    );
+    // The program that stands for all of them, also through a link.
+    assert_eq!(run(&prefix, "torchmill", "--version"), "torchmill 0.1.0\n");
+    let link = project.join("link");
+    symlink(prefix.join("bin/torchmill"), &link).unwrap();
+    let mut command = Command::new(&link);
+    let said = ok(command.args(["prep", "--help"]).current_dir("/")).stdout;
+    assert!(said.contains("Usage: torchmill-prep "), "{said}");
+    let mut command = Command::new(&link);
+    let output = command.arg("tidy").output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(exists(&prefix.join("share/doc/torchmill/LICENSE-MIT")));
+    assert!(exists(&prefix.join("share/doc/torchmill/docs/tutorial.md")));
+    make("uninstall");
+    let mut left = Vec::new();
+    for entry in fs::read_dir(&prefix).unwrap() {
+        left.push(entry.unwrap().file_name());
+    }
+    assert_eq!(left, ["share"]);
+    assert_eq!(fs::read_dir(prefix.join("share/man")).unwrap().count(), 0);
 }
 
 #[test]

@@ -26,4 +26,6 @@ mod signals;
 mod start;
 mod terminal;
 mod unread;
+mod update;
+mod web;
 mod wrong_input;

@@ -110,11 +110,29 @@ fn a_tarball_installs_and_removes_itself() {
     assert!(!exists(&prefix.join("lib/torchmill/libshim.a")));
     fs::write(prefix.join("bin/another"), "").unwrap();
     script(&["--uninstall"]);
-    assert!(exists(&prefix.join("bin/another")));
-    for name in PROGRAMS {
-        assert!(!exists(&prefix.join("bin").join(name)));
-    }
-    assert!(!exists(&prefix.join("lib/torchmill")));
+    assert_eq!(files_in(&prefix), ["bin/another"], "no file and no folder is left");
+    fs::remove_dir_all(&prefix).unwrap();
+
+    script(&["--program-prefix", "torchmill-"]);
+    assert!(
+        run(&prefix, "torchmill-train", &["--version"]).starts_with("torchmill-train ")
+    );
+    assert!(run(&prefix, "torchmill", &["train", "--help"]).contains("torchmill-train"));
+    assert!(exists(&prefix.join("share/man/man1/torchmill-train.1")));
+    assert!(!exists(&prefix.join("bin/train")));
+    script(&["--program-prefix=torchmill-", "--uninstall"]);
+    assert!(!exists(&prefix), "{:?}", files_in(&prefix));
+}
+
+/// The files and the empty folders in a folder, sorted.
+fn files_in(folder: &Path) -> Vec<String> {
+    let mut command = Command::new("find");
+    command.arg(".").args(["-not", "-type", "d", "-o", "-type", "d", "-empty"]);
+    let found = ok(command.current_dir(folder)).stdout;
+    let mut files: Vec<String> =
+        found.lines().map(|line| line.trim_start_matches("./").to_owned()).collect();
+    files.sort();
+    files
 }
 
 #[test]
