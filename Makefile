@@ -289,6 +289,15 @@ check-run:
 	@$(if $(USES_RUN),$(if $(wildcard $(RUN_CONFIG)), \
 		scripts/settings check $(RUN_SETTINGS) $(ANOTHER_RUN) $(CHECKED_SETTINGS)))
 
+# The published weights that the recipe starts from, unless others are given.
+WEIGHTS := $(if $(filter finetune,$(RECIPE)),$(if $(findstring --init,$(TRAIN_ARGS)),,resnet18))
+WEIGHTS_STAMP := $(if $(WEIGHTS),data/weights/.$(WEIGHTS))
+ifneq ($(WEIGHTS),)
+$(WEIGHTS_STAMP): | $(RELEASE)/.data-programs
+	@$(call run,fetch-data $(WEIGHTS))
+	@touch $@
+endif
+
 # Without Python and a launcher.
 TOGETHER = $(if $(filter-out 1,$(PROCESSES)),scripts/processes $(PROCESSES))
 
@@ -307,7 +316,7 @@ SAVE_NEW_RUN_SETTINGS = scripts/settings save $(RUN_SETTINGS) $(SHARD_SETTINGS) 
 # The state is the fourth column. No comma can be in RUN.
 RUN_STATE = evaluate --compare $(RUN_DIR) --format csv | tail -n 1 | cut -d, -f4
 
-$(TRAINED): $(PREPPED) | check-run $(RELEASE)/.torch-programs
+$(TRAINED): $(PREPPED) | check-run $(WEIGHTS_STAMP) $(RELEASE)/.torch-programs
 	@# Before train begins, so that a run that is killed has its settings.
 	@$(if $(wildcard $(RUN_CONFIG)),,$(SAVE_NEW_RUN_SETTINGS))
 	@$(call run,$(TOGETHER) train $(TRAIN_OPTIONS)) || \

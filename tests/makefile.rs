@@ -382,3 +382,16 @@ fn said_by_failing(make: &mut Command) -> String {
     assert_eq!(output.status.code(), Some(2), "{make:?}\n{}", said(&output).stderr);
     said(&output).stderr
 }
+
+#[test]
+fn finetune_fetches_its_weights() {
+    let project = Sandbox::project();
+    let dry = |arguments: &[&str]| {
+        let arguments = [&["-n", "train", "DATASET=pets"], arguments].concat();
+        ok(&mut project.make(&arguments)).stdout
+    };
+    assert!(dry(&["RECIPE=finetune"]).contains("fetch-data resnet18"));
+    let own = dry(&["RECIPE=finetune", "TRAIN_ARGS=--init mine.pth"]);
+    assert!(!own.contains("fetch-data resnet18"), "{own}");
+    assert!(!dry(&["RECIPE=article"]).contains("resnet18"));
+}

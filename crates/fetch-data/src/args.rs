@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Parser;
 use torchmill::cli::Named;
+use torchmill::pretrained::WEIGHTS;
 
 use crate::catalogue::ENTRIES;
 use crate::checksum::Checksum;
@@ -15,8 +16,8 @@ use torchmill::dataset::SplitDirs;
 #[derive(Debug, Parser)]
 #[command(name = "fetch-data", version, max_term_width = 100, after_help = EXAMPLES)]
 pub struct Args {
-    /// What to fetch (--list shows the names), or with --from a name of your own
-    #[arg(value_name = "NAME", required_unless_present = "list", value_parser = Named::text(ENTRIES.iter().map(|entry| entry.name)), hide_possible_values = true)]
+    /// A data set or weights (--list shows the names), or with --from a name of your own
+    #[arg(value_name = "NAME", required_unless_present = "list", value_parser = Named::text(names()), hide_possible_values = true)]
     pub names: Vec<String>,
     /// Show what can be fetched, and what is here
     #[arg(long, conflicts_with_all = ["names", "from", "available"])]
@@ -59,9 +60,16 @@ pub struct Args {
     pub common: torchmill::cli::Common,
 }
 
+/// The names of data sets and of weights.
+fn names() -> impl Iterator<Item = &'static str> {
+    let weights = WEIGHTS.iter().map(|weights| weights.name);
+    ENTRIES.iter().map(|entry| entry.name).chain(weights)
+}
+
 const EXAMPLES: &str = "Examples:
   fetch-data cifar10
   fetch-data --list
+  fetch-data resnet18
   fetch-data cifar10 --from ~/Downloads/cifar-10-binary.tar.gz
   fetch-data pets --from ~/pictures/pets
   fetch-data --available cifar10 || echo \"no source answers\"

@@ -5,6 +5,7 @@ pub mod classes;
 mod table;
 
 use torchmill::dataset::RawFormat;
+use torchmill::pretrained::WEIGHTS;
 use torchmill::{Error, suggest};
 
 use crate::convert::Convert;
@@ -118,10 +119,12 @@ pub fn find(name: &str) -> Option<&'static Entry> {
 
 /// The error for a name that is not in the catalogue.
 pub fn unknown(name: &str) -> Error {
+    let weights = WEIGHTS.iter().map(|weights| weights.name);
+    let names = ENTRIES.iter().map(|entry| entry.name).chain(weights);
     Error::usage(format_args!(
         "no data set is called `{name}`{} (--list shows the names); one of your own \
          needs --from",
-        suggest::did_you_mean(name, ENTRIES.iter().map(|entry| entry.name))
+        suggest::did_you_mean(name, names)
     ))
 }
 

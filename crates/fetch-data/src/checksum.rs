@@ -67,6 +67,24 @@ impl FromStr for Checksum {
     }
 }
 
+impl Checksum {
+    /// A SHA-256 sum of which only the first digits are published; `None` if these are not
+    /// hexadecimal digits.
+    pub fn sha256_beginning(hex: &str) -> Option<Self> {
+        let is_hex = !hex.is_empty()
+            && hex.len() <= Algorithm::Sha256.digits()
+            && hex.bytes().all(|b| b.is_ascii_hexdigit());
+        let hex = hex.to_ascii_lowercase();
+        is_hex.then_some(Self { algorithm: Algorithm::Sha256, hex })
+    }
+
+    /// Whether a whole checksum that was found is this one, or begins as this one does if
+    /// only its first digits are known.
+    pub fn accepts(&self, found: &Self) -> bool {
+        self.algorithm == found.algorithm && found.hex.starts_with(&self.hex)
+    }
+}
+
 impl fmt::Display for Checksum {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.algorithm.name(), self.hex)
@@ -147,6 +165,17 @@ mod tests {
             assert_eq!(hasher.finish(), expected);
             assert_eq!(expected.to_string(), text);
         }
+    }
+
+    #[test]
+    fn a_beginning_stands_for_the_whole() {
+        let whole: Checksum =
+            format!("sha256:ba7816bf{}", "0".repeat(56)).parse().unwrap();
+        let beginning = Checksum::sha256_beginning("BA7816bf").unwrap();
+        assert!(beginning.accepts(&whole) && whole.accepts(&whole));
+        assert!(!Checksum::sha256_beginning("ba7816be").unwrap().accepts(&whole));
+        assert_eq!(Checksum::sha256_beginning(""), None);
+        assert_eq!(Checksum::sha256_beginning("xyz"), None);
     }
 
     #[test]

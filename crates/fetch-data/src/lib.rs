@@ -1,6 +1,6 @@
 //! fetch-data: published image data sets, downloaded, checked, unpacked and described.
 //!
-//! [`catalogue`] is the table of data sets. [`fetch`] gets one into its folder: from its
+//! [`catalogue`] is the table of data sets. [`weights`] fetches published weights. [`fetch`] gets one into its folder: from its
 //! publisher ([`published`]) or from where the user has it ([`import`]). [`download`]
 //! gets files, [`unpack`] unpacks archives, [`convert`] turns what prep does not read
 //! into what it does, [`layout`] finds out what a folder holds and whether it is
@@ -24,3 +24,4 @@ pub mod published;
 pub mod sample;
 pub mod unpack;
 pub mod webdataset;
+pub mod weights;

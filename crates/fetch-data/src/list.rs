@@ -1,10 +1,10 @@
-//! `--list`: the catalogue as a table on standard output.
+//! `--list`: the catalogue and the published weights as tables on standard output.
 
 use torchmill::progress::{bytes, count};
 
 use crate::catalogue::{ENTRIES, Entry};
 use crate::config::Options;
-use crate::install;
+use crate::{install, weights};
 
 /// The columns; numbers are aligned to the right.
 const COLUMNS: [(&str, bool); 8] = [
@@ -18,18 +18,24 @@ const COLUMNS: [(&str, bool); 8] = [
     ("LICENCE", false),
 ];
 
-/// One line for each data set: name, size of the download, classes, images, image size,
+/// One line for each data set, then one for each file of weights. For a data set: name, size of the download, classes, images, image size,
 /// whether it is here, licence.
 pub fn table(options: &Options) -> String {
     let mut rows = vec![COLUMNS.map(|(name, _)| name.to_owned())];
     rows.extend(ENTRIES.iter().map(|entry| row(entry, options)));
+    let is_right = COLUMNS.map(|(_, is_right)| is_right);
+    let weights = aligned(&weights::rows(options), [false, true, false, false, false]);
+    format!("{}\n{weights}", aligned(&rows, is_right))
+}
+
+/// The rows as lines. The cells of each column have one width.
+fn aligned<const N: usize>(rows: &[[String; N]], is_right: [bool; N]) -> String {
     let mut text = String::new();
-    for row in &rows {
+    for row in rows {
         let mut line = String::new();
-        for (i, (_, is_right)) in COLUMNS.iter().enumerate() {
+        for (i, cell) in row.iter().enumerate() {
             let width = rows.iter().map(|row| row[i].len()).max().unwrap_or(0);
-            let cell = &row[i];
-            match is_right {
+            match is_right[i] {
                 true => line.push_str(&format!("{cell:>width$}  ")),
                 false => line.push_str(&format!("{cell:<width$}  ")),
             }

@@ -3,8 +3,9 @@
 use std::process::ExitCode;
 
 use fetch_data::args::Args;
-use fetch_data::config::{Command, Config};
-use fetch_data::{available, fetch, list};
+use fetch_data::config::{Command, Config, Options};
+use fetch_data::{available, fetch, list, weights};
+use torchmill::pretrained::{self, Pretrained};
 use torchmill::{Result, cli};
 
 fn main() -> ExitCode {
@@ -16,14 +17,25 @@ fn run(config: &Config) -> Result<()> {
     match &config.command {
         Command::List => cli::print(list::table(options).as_bytes()),
         Command::Available(names) => {
-            names.iter().try_for_each(|name| available::check(name, options))
+            names.iter().try_for_each(|name| match weights_named(name, options) {
+                Some(found) => weights::check(found, options),
+                None => available::check(name, options),
+            })
         }
         Command::Fetch(names) => {
             for name in names {
-                let folder = fetch::fetch(name, options)?;
-                cli::print(format!("{}\n", folder.display()).as_bytes())?;
+                let path = match weights_named(name, options) {
+                    Some(found) => weights::fetch(found, options)?,
+                    None => fetch::fetch(name, options)?,
+                };
+                cli::print(format!("{}\n", path.display()).as_bytes())?;
             }
             Ok(())
         }
     }
+}
+
+/// The published weights of this name. With `--from` a name is that of a data set.
+fn weights_named(name: &str, options: &Options) -> Option<&'static Pretrained> {
+    pretrained::find(name).filter(|_| options.from.is_none())
 }

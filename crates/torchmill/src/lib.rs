@@ -27,6 +27,7 @@ pub mod metrics;
 pub mod output;
 pub mod parallel;
 pub mod pixels;
+pub mod pretrained;
 pub mod progress;
 pub mod recipe;
 pub mod run;

@@ -10,7 +10,7 @@ use torchmill::device::Device;
 use torchmill::recipe::{
     ARCHITECTURES, Model, Precision, Recipe, Train, Validation, names,
 };
-use torchmill::{libtorch, schedule};
+use torchmill::{libtorch, pretrained, schedule};
 
 use crate::BUILT_WITH;
 
@@ -33,8 +33,8 @@ pub struct Args {
     /// Go on from the last checkpoint, or from this one
     #[arg(long, value_name = "CHECKPOINT", num_args = 0..=1, default_missing_value = "last")]
     pub resume: Option<PathBuf>,
-    /// Start from these weights; a new head if needed
-    #[arg(long, value_name = "FILE", help_heading = "Network")]
+    /// Start from weights: a file, resnet18, or none
+    #[arg(long, value_name = "FILE|NAME", help_heading = "Network")]
     pub init: Option<PathBuf>,
     /// Names not taken from --init, such as 'fc.*'
     #[arg(long, value_name = "PATTERN", help_heading = "Network")]
@@ -171,7 +171,7 @@ impl Args {
         }
         let mut recipe = recipe.with(&self.set)?;
         self.override_train(&mut recipe.train)?;
-        self.override_model(&mut recipe.model);
+        self.override_model(&mut recipe.model)?;
         if let Some(data) = &self.data {
             recipe.data.shards = Some(data.clone());
         }
@@ -212,7 +212,7 @@ impl Args {
         Ok(())
     }
 
-    fn override_model(&self, model: &mut Model) {
+    fn override_model(&self, model: &mut Model) -> Result<()> {
         if let Some(init) = &self.init {
             model.init = Some(last_checkpoint_in(init));
             model.init_except = Vec::new();
@@ -225,6 +225,11 @@ impl Args {
         if !self.freeze.is_empty() {
             model.freeze.clone_from(&self.freeze);
         }
+        // A name of published weights becomes their file.
+        if let Some(init) = &model.init {
+            model.init = pretrained::resolve(init, model.architecture.as_deref())?;
+        }
+        Ok(())
     }
 }
 

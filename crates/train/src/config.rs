@@ -7,7 +7,7 @@ use std::time::Duration;
 use tch::Device;
 use torchmill::recipe::{Precision, Recipe, RunRecord};
 use torchmill::run::RunDir;
-use torchmill::{Error, Result, progress, recipe};
+use torchmill::{Error, Result, pretrained, progress, recipe};
 use torchmill_nn::distributed::Processes;
 use torchmill_nn::{device, precision};
 
@@ -49,6 +49,11 @@ pub fn resolve(args: &Args, processes: &Processes) -> Result<Config> {
     run_dir.check_inputs(&inputs)?;
     lock(&mut run_dir, processes)?;
     let continues = check_run_dir(args, &run_dir, &source)?;
+    if source.point.is_none()
+        && let Some(init) = &recipe.model.init
+    {
+        pretrained::check_fetched(init)?;
+    }
     recipe.run = if continues || source.is_begun {
         loaded.run.clone()
     } else {

@@ -389,7 +389,7 @@ impl Transfer<'_> {
         }
         let found = self.part.checksum();
         match &self.spec.checksum {
-            Some(published) if found != *published => Err(format!(
+            Some(published) if !published.accepts(&found) => Err(format!(
                 "has other contents than the published file: its checksum is {found}, not \
                  {published}"
             )),

@@ -117,6 +117,22 @@ fn the_sample_needs_no_network() {
 }
 
 #[test]
+fn weights_are_listed_and_a_damaged_file_is_not_taken() {
+    let folder = Sandbox::new();
+    let file = folder.path().join("data/weights/resnet18-f37072fd.pth");
+    let list = out(&fetch(folder.path(), &["--list"]));
+    let line = list.lines().find(|l| l.starts_with("resnet18 ")).unwrap();
+    assert!(line.contains("IMAGENET1K_V1") && line.ends_with(" no"), "{list}");
+    let message = fails(folder.path(), &["resnet18", "--offline"], 1);
+    assert!(message.contains("put the file resnet18-f37072fd.pth into"), "{message}");
+    fs::create_dir_all(file.parent().unwrap()).unwrap();
+    fs::write(&file, "not the weights").unwrap();
+    let message = fails(folder.path(), &["resnet18", "--offline"], 1);
+    assert!(message.contains("resnet18-f37072fd.pth is damaged"), "{message}");
+    assert!(fails(folder.path(), &["resnet81"], 2).contains("resnet18"));
+}
+
+#[test]
 fn an_archive_that_is_not_the_published_one_must_be_accepted() {
     let folder = Sandbox::new();
     fs::write(folder.path().join("mine.tar.gz"), archive()).unwrap();

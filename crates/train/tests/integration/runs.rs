@@ -943,3 +943,25 @@ fn the_end_is_evaluated_once_more_with_copies() {
     assert_fails(&output, 2, "[train] tta: five_crop takes parts of");
     assert!(!folder.join("crops").exists());
 }
+
+#[test]
+fn published_weights_are_taken_by_their_name() {
+    let sandbox = sandbox();
+    let folder = sandbox.path();
+    let missing = train(folder, "init", &["--epochs", "1", "--init", "resnet18"]);
+    let said = stderr(&missing);
+    assert_eq!(missing.status.code(), Some(1), "{said}");
+    assert!(said.contains("`fetch-data resnet18` fetches it"), "{said}");
+    assert!(!folder.join("init/config.toml").exists());
+    // Its contents decide what a file is, not its name.
+    assert_done(&train(folder, "first", &["--epochs", "1"]));
+    std::fs::create_dir_all(folder.join("data/weights")).unwrap();
+    let file = folder.join("data/weights/resnet18-f37072fd.pth");
+    std::fs::copy(folder.join("first/checkpoints/last.safetensors"), file).unwrap();
+    let started = train(folder, "init", &["--epochs", "1", "--init", "resnet18"]);
+    assert_done(&started);
+    let said = stderr(&started);
+    assert!(said.contains("resnet18-f37072fd.pth: 4 tensors taken"), "{said}");
+    let config = std::fs::read_to_string(folder.join("init/config.toml")).unwrap();
+    assert!(config.contains("data/weights/resnet18-f37072fd.pth"), "{config}");
+}
