@@ -37,6 +37,8 @@ pub struct Dataset {
     deferred: Arc<Deferred>,
     /// The images' pixels on a device, if they were copied there.
     resident: Option<Arc<ReadOnly<Resident>>>,
+    /// Whether JPEG files may be decoded at a smaller scale.
+    scales: bool,
 }
 
 /// Some images and their labels.
@@ -96,7 +98,16 @@ impl Dataset {
             indices: None,
             deferred: Arc::new(deferred),
             resident: None,
+            scales: false,
         })
+    }
+
+    /// The same images, with JPEG files decoded at 1/2, 1/4 or 1/8 of their size if a
+    /// RandomResizedCrop needs no more. This takes less time and changes the pixels a
+    /// little.
+    #[must_use]
+    pub fn with_scaled_decoding(self, scales: bool) -> Self {
+        Self { scales, ..self }
     }
 
     /// These images of this data set, as a data set of their own. A random transform
@@ -123,7 +134,8 @@ impl Dataset {
             )));
         }
         let deferred = Deferred::new(&self.set, rest)?;
-        Ok(Self { deferred: Arc::new(deferred), resident: None, ..self.clone() })
+        let deferred = Arc::new(deferred);
+        Ok(Self { deferred, resident: None, scales: false, ..self.clone() })
     }
 
     /// The same images with their pixels on `device`, where batches are then gathered. It
@@ -235,7 +247,7 @@ impl Dataset {
         convert: fn(f32) -> T,
     ) -> Result<Tensor> {
         let [channels, height, width] = self.image_shape()?;
-        let writer = ImageWriter::new(&self.set, &self.deferred, convert);
+        let writer = ImageWriter::new(&self.set, &self.deferred, convert, self.scales);
         let size = channels * height * width;
         let write = |(&i, out): (&u32, &mut [T])| {
             writer.write(self.original(i), &mut self.rng(i, options), out)

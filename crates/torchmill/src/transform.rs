@@ -29,7 +29,9 @@ pub(crate) mod syntax;
 pub use pipeline::Pipeline;
 pub use pixel_map::PixelMap;
 pub use random::{Rng, rng};
-pub use sample::{Exif, Image, Sample, SampleKind, SampleSpec, Tensor};
+pub use sample::{
+    Exif, FilePart, Image, ImageFile, Sample, SampleKind, SampleSpec, Tensor,
+};
 pub use steps::*;
 
 #[cfg(test)]

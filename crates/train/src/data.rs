@@ -112,6 +112,7 @@ impl Data {
             _ => return Err(Error::failed("there is no test split")),
         };
         check_fits(&shards.folder, &data.train, &data.eval)?;
+        data.train = data.train.with_scaled_decoding(recipe.data.scaled_decoding);
         data.limit_evaluation(recipe);
         data.say_about_classes();
         Ok(data)

@@ -4,7 +4,9 @@
 use half::{bf16, f16};
 use torchmill::pixels::{LevelTables, to_channels_last};
 use torchmill::shard::{DType, Pixels, ShardSet, Storage};
-use torchmill::transform::{Pipeline, PixelMap, Rng, Sample, SampleSpec, rng};
+use torchmill::transform::{
+    FilePart, Image, ImageFile, Pipeline, PixelMap, Rng, Sample, SampleSpec, rng,
+};
 use torchmill::{Error, Result};
 
 /// How a stored image becomes numbers.
@@ -102,58 +104,119 @@ pub struct ImageWriter<'a, T> {
     /// The tables as elements; empty if there are none.
     tables: LevelTables<T>,
     convert: fn(f32) -> T,
+    /// Whether image files may be decoded at a smaller scale.
+    scales: bool,
+}
+
+/// An image of the set as a pipeline decodes it.
+struct StoredFile<'a> {
+    set: &'a ShardSet,
+    index: usize,
+    shape: [usize; 3],
+    may_be_scaled: bool,
+}
+
+impl ImageFile for StoredFile<'_> {
+    fn shape(&self) -> [usize; 3] {
+        self.shape
+    }
+
+    fn may_be_scaled(&self) -> bool {
+        self.may_be_scaled
+    }
+
+    fn decode(&self, part: &FilePart) -> Result<Image> {
+        self.set.part(self.index, part)
+    }
 }
 
 impl<'a, T: Copy> ImageWriter<'a, T> {
-    pub fn new(set: &'a ShardSet, deferred: &'a Deferred, convert: fn(f32) -> T) -> Self {
+    pub fn new(
+        set: &'a ShardSet,
+        deferred: &'a Deferred,
+        convert: fn(f32) -> T,
+        scales: bool,
+    ) -> Self {
         let tables = match deferred {
             Deferred::Table { tables, .. } => tables.map(convert),
             Deferred::Steps(_) | Deferred::Baked => LevelTables::new(Vec::new()),
         };
-        Self { set, deferred, tables, convert }
+        Self { set, deferred, tables, convert, scales }
     }
 
     /// Writes image `index` of the set to `out`, `[H, W, C]`. Random steps draw from
     /// `rng`.
     pub fn write(&self, index: usize, rng: &mut Rng, out: &mut [T]) -> Result<()> {
-        let pixels = self.set.pixels(index)?;
         let in_place = |e: Error| {
             let source = self.set.source(index).unwrap_or_default();
             e.within(format_args!("image {index} ({source})"))
         };
-        self.transform(pixels, rng, out).map_err(in_place)
-    }
-
-    fn transform(&self, pixels: Pixels, rng: &mut Rng, out: &mut [T]) -> Result<()> {
         match self.deferred {
+            Deferred::Baked => {
+                self.copy(&self.set.pixels(index)?.bytes, out);
+                Ok(())
+            }
             Deferred::Table { prefix: Prefix::Nothing, .. } => {
-                self.tables.look_up(&pixels.bytes, out);
+                self.tables.look_up(&self.set.pixels(index)?.bytes, out);
+                Ok(())
             }
             Deferred::Table { prefix: Prefix::Gather(steps), .. } => {
-                let map = pixel_map(steps, pixels.shape, rng)?;
-                self.gather(&pixels, &map, out)?;
+                self.gather_image(index, steps, rng, out).map_err(in_place)
             }
-            Deferred::Table { prefix: Prefix::Steps(steps), .. } => {
-                match steps.apply(Sample::Image(pixels.into_image()), rng)? {
-                    Sample::Image(image) => self.tables.look_up(&image.pixels, out),
-                    Sample::Tensor(_) => {
-                        return Err(Error::failed("a step before ToTensor made floats"));
-                    }
-                }
+            Deferred::Table { prefix: Prefix::Steps(steps), .. }
+            | Deferred::Steps(steps) => {
+                let sample = match self.set.dtype() {
+                    DType::Uint8 => steps.apply_to_file(&self.file(index)?, rng),
+                    _ => Err(Error::failed("the shards' images are not uint8")),
+                };
+                self.put(sample.map_err(in_place)?, out).map_err(in_place)
             }
-            Deferred::Steps(steps) => {
-                match steps.apply(Sample::Image(pixels.into_image()), rng)? {
-                    Sample::Tensor(tensor) => {
-                        let values: Vec<T> =
-                            tensor.values.iter().map(|&x| (self.convert)(x)).collect();
-                        to_channels_last(&values, tensor.shape[0], out);
-                    }
-                    Sample::Image(_) => return Err(no_to_tensor(self.set)),
-                }
+        }
+    }
+
+    fn file(&self, index: usize) -> Result<StoredFile<'_>> {
+        let shape = self.set.shape(index)?;
+        let may_be_scaled = self.scales && self.set.can_be_scaled(index);
+        Ok(StoredFile { set: self.set, index, shape, may_be_scaled })
+    }
+
+    /// Writes what the steps made.
+    fn put(&self, sample: Sample, out: &mut [T]) -> Result<()> {
+        match (sample, self.deferred) {
+            (Sample::Image(image), Deferred::Table { .. }) => {
+                self.tables.look_up(&image.pixels, out);
             }
-            Deferred::Baked => self.copy(&pixels.bytes, out),
+            (Sample::Tensor(tensor), Deferred::Steps(_)) => {
+                let values: Vec<T> =
+                    tensor.values.iter().map(|&x| (self.convert)(x)).collect();
+                to_channels_last(&values, tensor.shape[0], out);
+            }
+            (Sample::Image(_), _) => return Err(no_to_tensor(self.set)),
+            (Sample::Tensor(_), _) => {
+                return Err(Error::failed("a step before ToTensor made floats"));
+            }
         }
         Ok(())
+    }
+
+    /// Gathers an image, of which no rows are decoded that the map does not name.
+    fn gather_image(
+        &self,
+        index: usize,
+        steps: &Pipeline,
+        rng: &mut Rng,
+        out: &mut [T],
+    ) -> Result<()> {
+        let shape = self.set.shape(index)?;
+        let mut map = pixel_map(steps, shape, rng)?;
+        if self.set.storage() != Storage::Encoded {
+            return self.gather(&self.set.pixels(index)?, &map, out);
+        }
+        let rows = map.keep_source_rows(shape[1]);
+        let image = self.set.part(index, &FilePart { rows, scale: 1 })?;
+        let shape = [image.channels, image.height, image.width];
+        let pixels = Pixels { bytes: image.pixels.into(), shape };
+        self.gather(&pixels, &map, out)
     }
 
     /// Looks up the pixels that the map names.

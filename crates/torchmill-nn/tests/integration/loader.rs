@@ -1,9 +1,11 @@
 //! Batches hold what the pipeline makes of each image, whichever way they are made.
 use std::ops::ControlFlow;
 
+use image::codecs::jpeg::JpegEncoder;
 use image::codecs::png::PngEncoder;
 use image::{ExtendedColorType, ImageEncoder};
 use tch::{Device, Kind};
+use torchmill::dataset::decode;
 use torchmill::shard::{
     Contents, DType, Images, Meta, ShardSet, StoredImage, file_name, write_file,
 };
@@ -206,6 +208,15 @@ fn as_png(image: &StoredImage) -> StoredImage {
     StoredImage { bytes, ..*image }
 }
 
+fn as_jpeg(image: &StoredImage) -> StoredImage {
+    let mut bytes = Vec::new();
+    let (width, height) = (image.width as u32, image.height as u32);
+    JpegEncoder::new(&mut bytes)
+        .write_image(&image.bytes, width, height, ExtendedColorType::Rgb8)
+        .unwrap();
+    StoredImage { bytes, ..*image }
+}
+
 /// Shards of these images, with this left to do.
 fn dataset_of_sizes(deferred: &str, images: Images) -> (Sandbox, Dataset) {
     let folder = Sandbox::new();
@@ -232,6 +243,7 @@ fn dataset_of_sizes(deferred: &str, images: Images) -> (Sandbox, Dataset) {
 fn images_of_different_sizes_go_through_the_pipeline_one_by_one() {
     let images = images_of_sizes();
     let files: Vec<_> = images.iter().map(as_png).collect();
+    let jpegs: Vec<_> = images.iter().map(as_jpeg).collect();
     let pipelines = [
         "RandomResizedCrop(8) | RandomHorizontalFlip | ToTensor | Normalize(0.5, 0.5)",
         "Resize(9) | CenterCrop(8) | ToTensor",
@@ -241,17 +253,18 @@ fn images_of_different_sizes_go_through_the_pipeline_one_by_one() {
     ];
     for text in pipelines {
         let pipeline = Pipeline::parse(text).unwrap();
-        for images_of_shard in
-            [Images::Pixels { channels: 3, images: &images }, Images::Encoded(&files)]
-        {
+        for images_of_shard in [
+            Images::Pixels { channels: 3, images: &images },
+            Images::Encoded(&files),
+            Images::Encoded(&jpegs),
+        ] {
             let (_folder, dataset) = dataset_of_sizes(text, images_of_shard);
             let batch = dataset.batch(&[2, 0, 1], OPTIONS).unwrap();
             let got = floats(&batch.images);
             let size = got.len() / 3;
             for (slot, index) in [(0, 2), (1, 0), (2, 1)] {
-                let StoredImage { bytes, height, width } = images[index].clone();
-                let image =
-                    Sample::Image(Image { width, height, channels: 3, pixels: bytes });
+                let image = whole_image(images_of_shard, index);
+                let image = Sample::Image(image);
                 let made = pipeline.apply(image, &mut rng(5, 2, index as u64)).unwrap();
                 let Sample::Tensor(expected) = made else {
                     panic!("{text} makes no tensor")
@@ -264,6 +277,32 @@ fn images_of_different_sizes_go_through_the_pipeline_one_by_one() {
             assert!(again.images.equal(&batch.images), "{text}");
         }
     }
+}
+
+/// An image of a shard as it is if all of it is decoded.
+fn whole_image(images: Images, index: usize) -> Image {
+    match images {
+        Images::Pixels { images, .. } => {
+            let StoredImage { bytes, height, width } = images[index].clone();
+            Image { width, height, channels: 3, pixels: bytes }
+        }
+        Images::Encoded(files) => decode::rgb(&files[index].bytes).unwrap(),
+        Images::Array { .. } => panic!("all of one size"),
+    }
+}
+
+#[test]
+fn scaled_decoding_changes_pixels_only_a_little() {
+    let images: Vec<_> = images_of_sizes().iter().map(as_jpeg).collect();
+    let text = "RandomResizedCrop(4, scale=(0.5, 1)) | ToTensor";
+    let (_folder, exact) = dataset_of_sizes(text, Images::Encoded(&images));
+    let scaled = exact.clone().with_scaled_decoding(true);
+    let values =
+        |dataset: &Dataset| floats(&dataset.batch(&[0, 1, 2], OPTIONS).unwrap().images);
+    let (exact, scaled) = (values(&exact), values(&scaled));
+    let off: f32 = exact.iter().zip(&scaled).map(|(a, b)| (a - b).abs()).sum();
+    assert!(off > 0.0, "nothing was scaled");
+    assert!(off / (exact.len() as f32) < 0.1, "{off}");
 }
 
 #[test]

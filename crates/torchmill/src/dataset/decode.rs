@@ -22,7 +22,7 @@ use std::panic::{self, AssertUnwindSafe};
 
 pub use jpeg::is_jpeg;
 
-use crate::transform::{Exif, Image};
+use crate::transform::{Exif, FilePart, Image};
 use crate::{Error, Result};
 
 /// More pixels than this are a decompression bomb, not a picture: PIL's limit.
@@ -80,6 +80,24 @@ fn decode_as_stored(bytes: &[u8]) -> Result<Decoded> {
 /// Decodes an image file's bytes to RGB, without applying the EXIF orientation.
 pub fn rgb(bytes: &[u8]) -> Result<Image> {
     Ok(decode(bytes, Exif::Ignore)?.image)
+}
+
+/// Decodes a part of an image file, whose image has this `[C, H, W]`, to RGB. Only JPEG
+/// can be decoded in part, or scaled; an image of another format is decoded as a whole and
+/// then cut, and its part must not be scaled.
+pub fn rgb_part(bytes: &[u8], shape: [usize; 3], part: &FilePart) -> Result<Image> {
+    let is_whole = part.scale == 1 && part.rows == (0..shape[1]);
+    if !is_whole && is_jpeg(bytes) {
+        return guarded(|| jpeg::rgb_part(bytes, part));
+    }
+    let mut image = rgb(bytes)?;
+    if !is_whole && part.scale == 1 && part.rows.end <= image.height {
+        let row = image.width * image.channels;
+        image.pixels.truncate(part.rows.end * row);
+        image.pixels.drain(..part.rows.start * row);
+        image.height = part.rows.len();
+    }
+    Ok(image)
 }
 
 /// An image's width and height, from the file's header alone.

@@ -1,9 +1,10 @@
 //! The pixels of one image of a shard, whichever way it is stored.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use crate::dataset::decode;
-use crate::transform::Image;
+use crate::transform::{FilePart, Image};
 use crate::{Error, Result};
 
 /// An image's elements, which may be the shard's own bytes.
@@ -22,15 +23,24 @@ impl<'a> Pixels<'a> {
 
     /// Decodes an image file, which must have this shape.
     pub(super) fn decode(file: &[u8], shape: [usize; 3]) -> Result<Self> {
-        let Image { width, height, channels, pixels } = decode::rgb(file)?;
-        if [channels, height, width] != shape {
-            let [_, expected_height, expected_width] = shape;
-            return Err(Error::failed(format_args!(
-                "is {width} x {height} pixels, but the index of the shard says \
-                 {expected_width} x {expected_height}: write it again with prep"
-            )));
-        }
+        check_size(file, shape)?;
+        let Image { pixels, .. } = decode::rgb(file)?;
         Ok(Self { bytes: Cow::Owned(pixels), shape })
+    }
+
+    /// Some rows of images of uint8 pixels that are stored as they are.
+    pub(super) fn into_rows(self, rows: Range<usize>) -> Result<Image> {
+        let [channels, height, width] = self.shape;
+        let row = width * channels;
+        match self.bytes.get(rows.start * row..rows.end * row) {
+            Some(pixels) => {
+                let pixels = pixels.to_vec();
+                Ok(Image { width, height: rows.len(), channels, pixels })
+            }
+            None => {
+                Err(Error::failed(format_args!("there are no rows {rows:?} of {height}")))
+            }
+        }
     }
 
     /// The image of uint8 pixels.
@@ -38,4 +48,26 @@ impl<'a> Pixels<'a> {
         let [channels, height, width] = self.shape;
         Image { width, height, channels, pixels: self.bytes.into_owned() }
     }
+}
+
+/// Decodes a part of an image file, whose image must have this shape.
+pub(super) fn decode_part(
+    file: &[u8],
+    shape: [usize; 3],
+    part: &FilePart,
+) -> Result<Image> {
+    check_size(file, shape)?;
+    decode::rgb_part(file, shape, part)
+}
+
+/// Refuses an image file whose image has another size than the index says.
+fn check_size(file: &[u8], [_, height, width]: [usize; 3]) -> Result<()> {
+    let (found_width, found_height) = decode::dimensions(file)?;
+    if (found_width, found_height) == (width, height) {
+        return Ok(());
+    }
+    Err(Error::failed(format_args!(
+        "is {found_width} x {found_height} pixels, but the index of the shard says {width} \
+         x {height}: write it again with prep"
+    )))
 }

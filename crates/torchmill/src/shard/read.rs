@@ -7,8 +7,10 @@ use std::path::{Path, PathBuf};
 use super::arrays::{Arrays, range};
 use super::header::{ALIGN, MAGIC, PREFIX};
 use super::mapped::Mapped;
-use super::pixels::Pixels;
+use super::pixels::{self, Pixels};
 use super::{Field, Header, MAX_HEADER, Storage, VERSION, VERSION_OF_SIZES};
+use crate::dataset::decode;
+use crate::transform::{FilePart, Image};
 use crate::{Context, Error, Result};
 
 /// One shard, mapped (or held in memory, where it came through a pipe).
@@ -160,24 +162,50 @@ impl Shard {
     pub fn pixels(&self, i: usize) -> Result<Pixels<'_>> {
         let stored = self.image(i)?;
         let shape = self.arrays.shape(&self.bytes, i);
-        let read = || {
-            if let Some(checksum) = self.arrays.checksum(&self.bytes, i)
-                && i64::from(crc32c::crc32c(stored)) != checksum
-            {
-                return Err(Error::failed(
-                    "its checksum is wrong: the file is damaged, write it again with prep",
-                ));
-            }
-            match self.storage() {
-                Storage::Encoded => Pixels::decode(stored, shape),
-                Storage::Array | Storage::Pixels => Ok(Pixels::stored(stored, shape)),
+        self.check_image(i, stored)?;
+        let pixels = match self.storage() {
+            Storage::Encoded => Pixels::decode(stored, shape),
+            Storage::Array | Storage::Pixels => Ok(Pixels::stored(stored, shape)),
+        };
+        pixels.map_err(|e| self.in_image(i, e))
+    }
+
+    /// A part of image `i` of uint8 pixels, of which no more is decoded. Only image files
+    /// can be scaled. Errors name the shard and the image.
+    pub fn part(&self, i: usize, part: &FilePart) -> Result<Image> {
+        let stored = self.image(i)?;
+        let shape = self.arrays.shape(&self.bytes, i);
+        self.check_image(i, stored)?;
+        let image = match self.storage() {
+            Storage::Encoded => pixels::decode_part(stored, shape, part),
+            Storage::Array | Storage::Pixels => {
+                Pixels::stored(stored, shape).into_rows(part.rows.clone())
             }
         };
-        read().map_err(|e| {
-            let source = self.source(i).unwrap_or_default();
-            let path = self.path.display();
-            e.within(format_args!("{path}: image {i} ({source})"))
-        })
+        image.map_err(|e| self.in_image(i, e))
+    }
+
+    /// Whether image `i` can be decoded at a smaller scale.
+    pub fn can_be_scaled(&self, i: usize) -> bool {
+        self.storage() == Storage::Encoded && self.image(i).is_ok_and(decode::is_jpeg)
+    }
+
+    /// Checks an image's own checksum, if it has one.
+    fn check_image(&self, i: usize, stored: &[u8]) -> Result<()> {
+        match self.arrays.checksum(&self.bytes, i) {
+            Some(checksum) if i64::from(crc32c::crc32c(stored)) != checksum => {
+                let why = "its checksum is wrong: the file is damaged, write it again with \
+                           prep";
+                Err(self.in_image(i, Error::failed(why)))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn in_image(&self, i: usize, error: Error) -> Error {
+        let source = self.source(i).unwrap_or_default();
+        let path = self.path.display();
+        error.within(format_args!("{path}: image {i} ({source})"))
     }
 
     /// Image `i`'s label, an index into [`Meta::classes`](super::Meta::classes).

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::pixels::Pixels;
 use super::{DType, Header, Meta, Shard, Storage, file_name};
 use crate::suggest::did_you_mean;
-use crate::transform::{SampleKind, SampleSpec};
+use crate::transform::{FilePart, Image, SampleKind, SampleSpec};
 use crate::{Context, Error, Result};
 
 /// The shards of a split, in order: `train-00000-of-00005.shard` to
@@ -167,6 +167,17 @@ impl ShardSet {
     pub fn pixels(&self, i: usize) -> Result<Pixels<'_>> {
         let (shard, at) = self.locate(i)?;
         shard.pixels(at)
+    }
+
+    /// A part of image `i` of uint8 pixels, of which no more is decoded.
+    pub fn part(&self, i: usize, part: &FilePart) -> Result<Image> {
+        let (shard, at) = self.locate(i)?;
+        shard.part(at, part)
+    }
+
+    /// Whether image `i` can be decoded at a smaller scale.
+    pub fn can_be_scaled(&self, i: usize) -> bool {
+        self.locate(i).is_ok_and(|(shard, at)| shard.can_be_scaled(at))
     }
 
     /// Image `i`'s label.

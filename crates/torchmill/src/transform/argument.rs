@@ -200,6 +200,22 @@ impl Argument for usize {
     }
 }
 
+impl Argument for i64 {
+    fn read(item: &Item, parameter: &Parameter) -> Result<Self> {
+        match item.literal {
+            Literal::Int(n) if n.unsigned_abs() <= MAX_INTEGER as u64 => Ok(n),
+            _ => {
+                let what = format!("an integer from -{MAX_INTEGER} to {MAX_INTEGER}");
+                Err(parameter.must_be(&what, item))
+            }
+        }
+    }
+
+    fn literal(&self) -> Literal {
+        Literal::Int(*self)
+    }
+}
+
 impl Argument for f64 {
     fn read(item: &Item, parameter: &Parameter) -> Result<Self> {
         match item.literal {

@@ -54,6 +54,30 @@ impl Argument for Size {
     }
 }
 
+/// A number for x and one for y; in a text one number may stand for both.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Pair(pub f64, pub f64);
+
+impl Argument for Pair {
+    fn read(item: &Item, parameter: &Parameter) -> Result<Self> {
+        match &item.literal {
+            Literal::List(items) if items.len() == 1 => Self::read(&items[0], parameter),
+            Literal::List(_) => {
+                let [x, y] = <[f64; 2]>::read(item, parameter)?;
+                Ok(Self(x, y))
+            }
+            _ => f64::read(item, parameter).map(|n| Self(n, n)),
+        }
+    }
+
+    fn literal(&self) -> Literal {
+        if self.0 == self.1 {
+            return Literal::number(self.0);
+        }
+        Literal::list([Literal::number(self.0), Literal::number(self.1)])
+    }
+}
+
 /// The number of pixels to add on each side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Edges {

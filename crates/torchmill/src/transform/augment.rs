@@ -6,7 +6,7 @@ mod policies;
 
 pub use policies::AutoAugmentPolicy;
 
-pub(super) use operation::{Operation, RANGES, Range, WIDE_RANGES, range};
+pub(super) use operation::{AUGMIX_RANGES, Operation, RANGES, Range, WIDE_RANGES, range};
 pub(super) use policies::{POLICY_BINS, policies};
 
 use super::argument::{Checked, InvalidArgument};
@@ -47,6 +47,18 @@ pub(super) fn apply_one(
 pub(super) fn random_sign(range: Range, magnitude: f64, rng: &mut Rng) -> f64 {
     let negative = range.is_signed() && between([0.0, 1.0], rng) < 0.5;
     if negative { -magnitude } else { magnitude }
+}
+
+/// The weighted sum of an image and of others of its size, truncated to levels.
+pub(super) fn mix(image: &Image, own: f32, others: &[Image], weights: &[f32]) -> Image {
+    let mut sums: Vec<f32> =
+        image.pixels.iter().map(|&level| own * f32::from(level)).collect();
+    for (other, weight) in others.iter().zip(weights) {
+        for (sum, &level) in sums.iter_mut().zip(&other.pixels) {
+            *sum += weight * f32::from(level);
+        }
+    }
+    Image { pixels: sums.into_iter().map(|sum| sum as u8).collect(), ..*image }
 }
 
 /// Refuses a number of magnitudes that is out of range.

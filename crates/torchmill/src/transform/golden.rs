@@ -1,4 +1,7 @@
-//! What torchvision makes of the same images: see tests/golden/transforms.py.
+//! What torchvision makes of the same images: see tests/golden/transforms.py and, for given
+//! draws of random transforms, tests/golden/draws.py.
+
+mod draws;
 
 use std::collections::HashMap;
 
@@ -9,9 +12,16 @@ use super::{Image, Pipeline, Sample, Tensor, rng};
 
 /// The goldens, or those in the file that TORCHMILL_GOLDENS names.
 fn goldens() -> HashMap<String, Sample> {
-    let path =
-        concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/transforms.safetensors");
-    let path = std::env::var("TORCHMILL_GOLDENS").unwrap_or(path.to_owned());
+    if let Ok(path) = std::env::var("TORCHMILL_GOLDENS") {
+        return read(&path);
+    }
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden");
+    let mut goldens = read(&format!("{folder}/transforms.safetensors"));
+    goldens.extend(read(&format!("{folder}/draws.safetensors")));
+    goldens
+}
+
+fn read(path: &str) -> HashMap<String, Sample> {
     let bytes = std::fs::read(path).unwrap();
     let file = SafeTensors::deserialize(&bytes).unwrap();
     let sample = |name: &str| {
@@ -93,6 +103,12 @@ fn pipelines_agree_with_torchvision() {
         } else if let Some(operation) = text.strip_prefix("operation ") {
             let image = goldens[image].clone().into_image().unwrap();
             (Sample::Image(apply_named(operation, &image)), (0.0, 0.0))
+        } else if let Some(given) = text.strip_prefix("given ") {
+            let image = goldens[image].clone().into_image().unwrap();
+            // torch adds floats up in another order.
+            let allowed =
+                if given.starts_with("elastic") { (0.01, 1.0) } else { (0.0, 0.0) };
+            (Sample::Image(draws::apply(given, &image, &goldens)), allowed)
         } else {
             carried_out(text, &goldens[image])
         };

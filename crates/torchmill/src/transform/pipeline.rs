@@ -8,7 +8,7 @@ use super::dtype::Dtype;
 use super::literal::{Call, CallArgument, Item, Literal};
 use super::pixel_map::PixelMap;
 use super::random::{Rng, rng};
-use super::sample::{Exif, Image, Sample, SampleKind, SampleSpec};
+use super::sample::{Exif, FilePart, Image, ImageFile, Sample, SampleKind, SampleSpec};
 use super::{ConvertImageDtype, Normalize, ToDtype, Transform, syntax};
 use crate::{Error, Result};
 
@@ -230,24 +230,20 @@ impl Pipeline {
     /// Errors name the step, for instance if a crop does not fit or a transform for images
     /// comes after ToTensor.
     pub fn apply(&self, sample: Sample, rng: &mut Rng) -> Result<Sample> {
-        sample.check()?;
-        let mut sample = sample;
-        let mut steps = &self.steps[..];
-        while let Some((first, rest)) = steps.split_first() {
-            let step = first.step();
-            // Only the pixels that a crop leaves need be resized.
-            let (result, rest) = match (first, rest, sample) {
-                (
-                    Transform::Resize(resize),
-                    [Transform::CenterCrop(crop), rest @ ..],
-                    Sample::Image(image),
-                ) => (resize.then_crop(image, crop).map(Sample::Image), rest),
-                (_, rest, sample) => (step.apply(sample, rng), rest),
-            };
-            sample = result.map_err(|e| e.within(step.name()))?;
-            steps = rest;
+        apply_steps(&self.steps, sample, rng)
+    }
+
+    /// [`Pipeline::apply`] to an image file, of which no more rows are decoded than the
+    /// first step needs.
+    pub fn apply_to_file(&self, file: &dyn ImageFile, rng: &mut Rng) -> Result<Sample> {
+        if let Some((Transform::RandomResizedCrop(crop), rest)) = self.steps.split_first()
+        {
+            let image = crop.apply_to_file(file, rng);
+            let image = image.map_err(|e| e.within("RandomResizedCrop"))?;
+            return apply_steps(rest, Sample::Image(image), rng);
         }
-        Ok(sample)
+        let whole = FilePart { rows: 0..file.shape()[1], scale: 1 };
+        self.apply(Sample::Image(file.decode(&whole)?), rng)
     }
 
     /// One map for all steps, for a uint8 image of this height and width, or `None` if a
@@ -319,6 +315,28 @@ impl Pipeline {
             }
         }
     }
+}
+
+/// Applies steps in order.
+fn apply_steps(steps: &[Transform], sample: Sample, rng: &mut Rng) -> Result<Sample> {
+    sample.check()?;
+    let mut sample = sample;
+    let mut steps = steps;
+    while let Some((first, rest)) = steps.split_first() {
+        let step = first.step();
+        // Only the pixels that a crop leaves need be resized.
+        let (result, rest) = match (first, rest, sample) {
+            (
+                Transform::Resize(resize),
+                [Transform::CenterCrop(crop), rest @ ..],
+                Sample::Image(image),
+            ) => (resize.then_crop(image, crop).map(Sample::Image), rest),
+            (_, rest, sample) => (step.apply(sample, rng), rest),
+        };
+        sample = result.map_err(|e| e.within(step.name()))?;
+        steps = rest;
+    }
+    Ok(sample)
 }
 
 const UNSCALED: &str = "is for values from 0 to 1, and ToDtype(float32) leaves them from 0 \

@@ -1,6 +1,8 @@
 //! Moving whole rows and columns without changing a pixel: padding, crops and flips.
 //! Several such steps make one map, which a loader can apply while it copies the pixels.
 
+use std::ops::Range;
+
 use super::argument_types::{Edges, Fill, PaddingMode};
 use super::sample::{Image, Sample, Tensor, elements};
 use crate::Result;
@@ -94,6 +96,18 @@ impl PixelMap {
         let rows = compose(&self.rows, &next.rows);
         let columns = compose(&self.columns, &next.columns);
         Some(Self { rows, columns, fill })
+    }
+
+    /// Makes the map one of only the source rows that it names, which it returns; at least
+    /// one of the `height`.
+    pub fn keep_source_rows(&mut self, height: usize) -> Range<usize> {
+        let first = self.rows.iter().flatten().min().copied().unwrap_or(0);
+        let last = self.rows.iter().flatten().max().copied().unwrap_or(first);
+        let end = (last + 1).min(height);
+        for row in self.rows.iter_mut().flatten() {
+            *row -= first;
+        }
+        first..end
     }
 
     /// The value of pixels without a source, for each channel of an image.

@@ -1,8 +1,10 @@
 //! Operations on the pixels of images, as Pillow has them, that several transforms use.
 
 pub(super) mod enhance;
+pub(super) mod grid;
 pub(super) mod hue;
 pub(super) mod levels;
 pub(super) mod luminance;
+pub(super) mod perspective;
 pub(super) mod resample;
 pub(super) mod warp;

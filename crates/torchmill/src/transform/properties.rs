@@ -33,10 +33,12 @@ fn literal() -> impl Strategy<Value = String> {
 /// Each transform with arguments that suit it, `#` standing for a small number, `%` for a
 /// probability.
 const SUITED: &[&str] = &[
+    "AugMix(#, 2, -#, all_ops=False, fill=#)",
     "AutoAugment(AutoAugmentPolicy.CIFAR10, fill=#)",
     "CenterCrop((#, #))",
     "ColorJitter(%, %, (%, 1.5), hue=0.#)",
     "ConvertImageDtype(torch.uint8)",
+    "ElasticTransform(#, (0.#, %), fill=#)",
     "ExifTranspose",
     "GaussianBlur((3, 1), sigma=(0.1, #))",
     "Grayscale(3)",
@@ -56,6 +58,7 @@ const SUITED: &[&str] = &[
     "AlternatingHorizontalFlip",
     "RandomHorizontalFlip(%)",
     "RandomInvert(%)",
+    "RandomPerspective(%, %, InterpolationMode.NEAREST)",
     "RandomPosterize(3, %)",
     "RandomResizedCrop((#, #), scale=(0.#, 1), ratio=(%, #.5))",
     "RandomRotation((-#, #), expand=True, fill=#)",
@@ -65,6 +68,7 @@ const SUITED: &[&str] = &[
     "Resize(#, InterpolationMode.LANCZOS)",
     "Resize(None, max_size=#, antialias=False)",
     "ToDtype(torch.float32, scale=True)",
+    "ScaleJitter((#, #), (0.#, #.5))",
     "ToImage",
     "TrivialAugmentWide(#)",
 ];

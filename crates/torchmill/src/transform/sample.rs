@@ -1,5 +1,7 @@
 //! What a pipeline transforms: an image of bytes, or a tensor of floats.
 
+use std::ops::Range;
+
 use crate::{Error, Result};
 
 /// What is done with an image's EXIF orientation.
@@ -10,6 +12,27 @@ pub enum Exif {
     Ignore,
     /// The image is turned and mirrored, like PIL's `ImageOps.exif_transpose`.
     Apply,
+}
+
+/// A part of an image file, for a step that needs no more of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FilePart {
+    /// The rows, counted in the scaled image.
+    pub rows: Range<usize>,
+    /// 1, or how many times smaller the image is decoded: 2, 4 or 8.
+    pub scale: usize,
+}
+
+/// An image file that is decoded as far as a pipeline needs it.
+pub trait ImageFile {
+    /// `[C, H, W]` of the whole image.
+    fn shape(&self) -> [usize; 3];
+
+    /// Whether a part may be decoded at a smaller scale, which changes its pixels.
+    fn may_be_scaled(&self) -> bool;
+
+    /// Decodes a part.
+    fn decode(&self, part: &FilePart) -> Result<Image>;
 }
 
 /// The largest number of elements in a sample (256 Mi). A pipeline that asks for more has

@@ -57,10 +57,12 @@ macro_rules! table {
 
 table! {
     alternating_horizontal_flip: AlternatingHorizontalFlip,
+    aug_mix: AugMix,
     auto_augment: AutoAugment,
     center_crop: CenterCrop,
     color_jitter: ColorJitter,
     convert_image_dtype: ConvertImageDtype,
+    elastic_transform: ElasticTransform,
     exif_transpose: ExifTranspose,
     gaussian_blur: GaussianBlur,
     grayscale: Grayscale,
@@ -79,12 +81,14 @@ table! {
     random_grayscale: RandomGrayscale,
     random_horizontal_flip: RandomHorizontalFlip,
     random_invert: RandomInvert,
+    random_perspective: RandomPerspective,
     random_posterize: RandomPosterize,
     random_resized_crop: RandomResizedCrop,
     random_rotation: RandomRotation,
     random_solarize: RandomSolarize,
     random_vertical_flip: RandomVerticalFlip,
     resize: Resize,
+    scale_jitter: ScaleJitter,
     to_dtype: ToDtype,
     to_image: ToImage,
     to_tensor: ToTensor,
@@ -104,10 +108,8 @@ impl Transform {
 
 /// Other names in torchvision.transforms.v2. They are correct, so no correction is
 /// suggested for them.
-const ONLY_IN_TORCHVISION: [&str; 22] = [
-    "AugMix",
+const ONLY_IN_TORCHVISION: [&str; 18] = [
     "CutMix",
-    "ElasticTransform",
     "FiveCrop",
     "GaussianNoise",
     "Identity",
@@ -118,12 +120,10 @@ const ONLY_IN_TORCHVISION: [&str; 22] = [
     "RandomChannelPermutation",
     "RandomIoUCrop",
     "RandomOrder",
-    "RandomPerspective",
     "RandomPhotometricDistort",
     "RandomResize",
     "RandomShortestSize",
     "RandomZoomOut",
-    "ScaleJitter",
     "TenCrop",
     "ToPILImage",
     "ToPureTensor",

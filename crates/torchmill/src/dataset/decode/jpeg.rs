@@ -6,13 +6,13 @@
 
 mod header;
 
-use std::ffi::{CStr, c_char, c_int, c_long, c_void};
+use std::ffi::{CStr, c_char, c_int, c_long, c_uint, c_void};
 use std::ptr::NonNull;
 use std::sync::OnceLock;
 
 use super::codecs::Codec;
 use super::{Decoded, check_size, cmyk};
-use crate::transform::Image;
+use crate::transform::{FilePart, Image};
 use crate::{Error, Result};
 use header::Header;
 
@@ -48,7 +48,31 @@ pub fn rgb(bytes: &[u8]) -> Result<Decoded> {
     }
     let mut pixels = vec![0; shape.iter().product()];
     decoder.pixels(&mut pixels)?;
-    let pixels = match header.channels {
+    let pixels = to_rgb(pixels, header.channels);
+    let image = Image { width: header.width, height: header.height, channels: 3, pixels };
+    Ok(Decoded { image, warning: decoder.warning() })
+}
+
+/// Decodes some rows of a JPEG to RGB, at 1/scale of its size if `part` says so: without
+/// a scale the same pixels as [`rgb`] gives. Rows before them are only parsed, and rows
+/// after them are not looked at, so that damage there is not found.
+pub fn rgb_part(bytes: &[u8], part: &FilePart) -> Result<Image> {
+    let header = read_header(bytes)?;
+    let decoder = Decoder::new()?;
+    if decoder.header(bytes)? != [header.width, header.height, header.channels] {
+        return Err(damaged("its headers contradict each other"));
+    }
+    let width = header.width.div_ceil(part.scale);
+    let height = part.rows.len();
+    let mut pixels = vec![0; width * height * header.channels];
+    decoder.rows(part, width, &mut pixels)?;
+    let pixels = to_rgb(pixels, header.channels);
+    Ok(Image { width, height, channels: 3, pixels })
+}
+
+/// Decoded pixels of this many channels as RGB.
+fn to_rgb(pixels: Vec<u8>, channels: usize) -> Vec<u8> {
+    match channels {
         1 => pixels.iter().flat_map(|&level| [level; 3]).collect(),
         3 => pixels,
         // PIL takes CMYK in a JPEG to be stored inverted, as Adobe's programs do.
@@ -56,9 +80,7 @@ pub fn rgb(bytes: &[u8]) -> Result<Decoded> {
             .chunks_exact(4)
             .flat_map(|p| cmyk::to_rgb([255 - p[0], 255 - p[1], 255 - p[2], 255 - p[3]]))
             .collect(),
-    };
-    let image = Image { width: header.width, height: header.height, channels: 3, pixels };
-    Ok(Decoded { image, warning: decoder.warning() })
+    }
 }
 
 fn read_header(bytes: &[u8]) -> Result<Header<'_>> {
@@ -77,7 +99,7 @@ fn damaged(reason: &str) -> Error {
 struct Decoder(NonNull<c_void>);
 
 /// The functions of `struct library` in jpeg/decoder.c, in its order.
-const FUNCTIONS: [&CStr; 8] = [
+const FUNCTIONS: [&CStr; 9] = [
     c"jpeg_std_error",
     c"jpeg_CreateDecompress",
     c"jpeg_destroy_decompress",
@@ -86,6 +108,7 @@ const FUNCTIONS: [&CStr; 8] = [
     c"jpeg_read_scanlines",
     c"jpeg_finish_decompress",
     c"jpeg_resync_to_restart",
+    c"jpeg_skip_scanlines",
 ];
 
 static CODEC: Codec = Codec::new("jpeg");
@@ -101,6 +124,7 @@ unsafe impl Sync for Functions {}
 /// What the functions of jpeg/decoder.c return.
 const OK: c_int = 0;
 const TRUNCATED: c_int = 2;
+const OTHER_SIZE: c_int = 3;
 
 unsafe extern "C" {
     fn torchmill_jpeg_new(library: *const Functions) -> *mut c_void;
@@ -114,6 +138,14 @@ unsafe extern "C" {
         shape: *mut c_int,
     ) -> c_int;
     fn torchmill_jpeg_pixels(decoder: *mut c_void, pixels: *mut u8) -> c_int;
+    fn torchmill_jpeg_rows(
+        decoder: *mut c_void,
+        scale: c_uint,
+        width: c_uint,
+        first: c_uint,
+        count: c_uint,
+        pixels: *mut u8,
+    ) -> c_int;
 }
 
 impl Decoder {
@@ -159,10 +191,32 @@ impl Decoder {
         self.check(status)
     }
 
+    /// `pixels` has the bytes of the part's rows, each of `width` pixels, and the bytes of
+    /// the file are still there.
+    fn rows(&self, part: &FilePart, width: usize, pixels: &mut [u8]) -> Result<()> {
+        // A JPEG's sides have 16 bits.
+        let [scale, width, first, count] =
+            [part.scale, width, part.rows.start, part.rows.len()].map(|n| n as c_uint);
+        // SAFETY: `rgb_part` has made `pixels` for `count` rows of `width` pixels, and
+        // decoder.c checks that libjpeg's rows have that width.
+        let status = unsafe {
+            torchmill_jpeg_rows(
+                self.0.as_ptr(),
+                scale,
+                width,
+                first,
+                count,
+                pixels.as_mut_ptr(),
+            )
+        };
+        self.check(status)
+    }
+
     fn check(&self, status: c_int) -> Result<()> {
         match status {
             OK => Ok(()),
             TRUNCATED => Err(damaged("the file ends before its image data does")),
+            OTHER_SIZE => Err(damaged("its size is not that of its header")),
             _ => Err(damaged(&self.text())),
         }
     }
@@ -227,6 +281,47 @@ mod tests {
             );
             assert!(rgb(&jpeg).unwrap().image == theirs, "{name} differs");
         }
+    }
+
+    #[test]
+    fn some_rows_are_those_of_the_whole() {
+        for (name, jpeg, theirs) in goldens() {
+            let row = theirs.width * 3;
+            for start in 0..theirs.height {
+                for end in [start + 1, start + 2, start + 9, theirs.height] {
+                    let rows = start..end.min(theirs.height);
+                    let part = FilePart { rows: rows.clone(), scale: 1 };
+                    let image = rgb_part(&jpeg, &part).unwrap();
+                    assert_eq!((image.width, image.height), (theirs.width, rows.len()));
+                    let expected = &theirs.pixels[rows.start * row..rows.end * row];
+                    assert!(image.pixels == expected, "{name}: {rows:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_scaled_image_is_about_what_the_whole_averages_to() {
+        for (name, jpeg, theirs) in goldens() {
+            let mean = |pixels: &[u8]| {
+                pixels.iter().map(|&level| f64::from(level)).sum::<f64>()
+                    / pixels.len() as f64
+            };
+            for scale in [2, 4, 8] {
+                let rows = 0..theirs.height.div_ceil(scale);
+                let image = rgb_part(&jpeg, &FilePart { rows, scale }).unwrap();
+                assert_eq!(image.width, theirs.width.div_ceil(scale), "{name}");
+                let off = (mean(&image.pixels) - mean(&theirs.pixels)).abs();
+                assert!(off < 12.0, "{name} at 1/{scale}: {off}");
+            }
+        }
+    }
+
+    #[test]
+    fn rows_that_are_not_there_are_refused() {
+        let (_, jpeg, theirs) = goldens().remove(0);
+        let rows = theirs.height - 1..theirs.height + 1;
+        assert!(rgb_part(&jpeg, &FilePart { rows, scale: 1 }).is_err());
     }
 
     #[test]

@@ -44,6 +44,12 @@ pub(in crate::transform) enum Range {
     OfHeight(f32),
     /// Bits: 8, less up to this many.
     Bits(f32),
+    /// Bits: this many, less up to all of them.
+    FewBits(f32),
+    /// From 0 to a third of the width, in either direction.
+    ThirdOfWidth,
+    /// From 0 to a third of the height, in either direction.
+    ThirdOfHeight,
     /// A threshold, from 1 down to 0.
     Threshold,
 }
@@ -85,6 +91,23 @@ pub(in crate::transform) const WIDE_RANGES: &[(Operation, Range)] = &[
     (Equalize, Range::None),
 ];
 
+/// AugMix's. The last four are left out without `all_ops`.
+pub(in crate::transform) const AUGMIX_RANGES: &[(Operation, Range)] = &[
+    (ShearX, Range::To(0.3)),
+    (ShearY, Range::To(0.3)),
+    (TranslateX, Range::ThirdOfWidth),
+    (TranslateY, Range::ThirdOfHeight),
+    (Rotate, Range::To(30.0)),
+    (Posterize, Range::FewBits(4.0)),
+    (Solarize, Range::Threshold),
+    (AutoContrast, Range::None),
+    (Equalize, Range::None),
+    (Brightness, Range::To(0.9)),
+    (Color, Range::To(0.9)),
+    (Contrast, Range::To(0.9)),
+    (Sharpness, Range::To(0.9)),
+];
+
 /// The range of an operation; `None` if it is not listed.
 pub(in crate::transform) fn range(
     ranges: &[(Operation, Range)],
@@ -96,7 +119,14 @@ pub(in crate::transform) fn range(
 impl Range {
     /// Whether a magnitude and its negative are equally likely.
     pub(in crate::transform) fn is_signed(self) -> bool {
-        matches!(self, Self::To(_) | Self::OfWidth(_) | Self::OfHeight(_))
+        matches!(
+            self,
+            Self::To(_)
+                | Self::OfWidth(_)
+                | Self::OfHeight(_)
+                | Self::ThirdOfWidth
+                | Self::ThirdOfHeight
+        )
     }
 
     /// The magnitude in this bin, for an image of this (height, width). In float32, as
@@ -116,6 +146,12 @@ impl Range {
                 let each = (bins - 1) as f32 / fewer;
                 f64::from((8.0 - bin as f32 / each).round_ties_even())
             }
+            Self::FewBits(most) => {
+                let each = (bins - 1) as f32 / most;
+                f64::from((most - bin as f32 / each).round_ties_even())
+            }
+            Self::ThirdOfWidth => linspace(0.0, (width as f64 / 3.0) as f32, bins, bin),
+            Self::ThirdOfHeight => linspace(0.0, (height as f64 / 3.0) as f32, bins, bin),
             Self::Threshold => linspace(1.0, 0.0, bins, bin),
         }
     }

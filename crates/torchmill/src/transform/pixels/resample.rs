@@ -17,7 +17,7 @@ mod filter;
 use std::ops::Range;
 
 use self::axis::{Axis, PRECISION};
-use self::filter::Filter;
+pub(in crate::transform) use self::filter::Filter;
 use crate::Result;
 use crate::transform::argument_types::Interpolation;
 use crate::transform::pixel_map::{PixelMap, SourceIndices};
@@ -61,6 +61,20 @@ pub(in crate::transform) fn resize_part(
         *first -= needed.start;
     }
     let image = filter_rows(&image, needed, &horizontal)?;
+    filter_columns(&image, &vertical)
+}
+
+/// The part of an image between these coordinates of rows and columns, which need not be
+/// whole, resized, as by the `box` of Pillow's `Image.resize`. Not for nearest.
+pub(in crate::transform) fn resize_between(
+    image: &Image,
+    [rows, columns]: [Range<f64>; 2],
+    [height, width]: [usize; 2],
+    filter: &Filter,
+) -> Result<Image> {
+    let horizontal = Axis::of_part(image.width, columns, width, 0..width, filter);
+    let vertical = Axis::of_part(image.height, rows, height, 0..height, filter);
+    let image = filter_rows(image, 0..image.height, &horizontal)?;
     filter_columns(&image, &vertical)
 }
 

@@ -201,23 +201,54 @@ fn warp(
         return Ok(Image { width, height, channels, pixels });
     }
     let [a, b, c, d, e, f] = *matrix;
+    let source = |x: f64, y: f64| (a * x + b * y + c, d * x + e * y + f);
+    Ok(sample_levels(image, [height, width], filter, &fill, source))
+}
+
+/// The image of size `[height, width]` whose pixels come from where `source` says, by the
+/// coordinates of their centres. Pixels from outside are the fill.
+pub(in crate::transform) fn sample(
+    image: &Image,
+    size: [usize; 2],
+    filter: Interpolation,
+    fill: &Fill,
+    source: impl Fn(f64, f64) -> (f64, f64),
+) -> Result<Image> {
+    elements(image.channels, size[0], size[1])?;
+    let fill = fill.levels(image.channels)?;
+    Ok(sample_levels(image, size, filter, &fill, source))
+}
+
+fn sample_levels(
+    image: &Image,
+    [height, width]: [usize; 2],
+    filter: Interpolation,
+    fill: &[u8],
+    source: impl Fn(f64, f64) -> (f64, f64),
+) -> Image {
+    let channels = image.channels;
+    let mut pixels = Vec::with_capacity(channels * height * width);
     let xs = 0.0..image.width as f64;
     let ys = 0.0..image.height as f64;
     for row in 0..height {
-        let y = row as f64 + 0.5;
         for column in 0..width {
-            let x = column as f64 + 0.5;
-            let (x, y) = (a * x + b * y + c, d * x + e * y + f);
+            let (x, y) = source(column as f64 + 0.5, row as f64 + 0.5);
             if !xs.contains(&x) || !ys.contains(&y) {
-                pixels.extend_from_slice(&fill);
-            } else if filter == Interpolation::Bicubic {
-                bicubic(image, x - 0.5, y - 0.5, &mut pixels);
-            } else {
-                bilinear(image, x - 0.5, y - 0.5, &mut pixels);
+                pixels.extend_from_slice(fill);
+                continue;
+            }
+            match filter {
+                Interpolation::Nearest => {
+                    pixels.extend_from_slice(pixel(image, x as i64, y as i64));
+                }
+                Interpolation::Bicubic => {
+                    bicubic(image, x - 0.5, y - 0.5, &mut pixels);
+                }
+                _ => bilinear(image, x - 0.5, y - 0.5, &mut pixels),
             }
         }
     }
-    Ok(Image { width, height, channels, pixels })
+    Image { width, height, channels, pixels }
 }
 
 /// Calls `take` for each output pixel with the index of the input pixel, or `None` if that

@@ -120,7 +120,7 @@ fn blur_image(mut image: Image, across: &[f32], down: &[f32]) -> Image {
 }
 
 /// The Gaussian at whole distances from the middle, with a sum of 1.
-fn gaussian(size: usize, sigma: f64) -> Vec<f32> {
+pub(super) fn gaussian(size: usize, sigma: f64) -> Vec<f32> {
     let middle = (size / 2) as f64;
     let value = |i: usize| (-0.5 * ((i as f64 - middle) / sigma).powi(2)).exp();
     let sum: f64 = (0..size).map(value).sum();
@@ -128,7 +128,12 @@ fn gaussian(size: usize, sigma: f64) -> Vec<f32> {
 }
 
 /// Convolves a plane, first along its rows and then along its columns.
-fn convolve(plane: &[f32], width: usize, across: &[f32], down: &[f32]) -> Vec<f32> {
+pub(super) fn convolve(
+    plane: &[f32],
+    width: usize,
+    across: &[f32],
+    down: &[f32],
+) -> Vec<f32> {
     let height = plane.len() / width;
     let columns = mirrored(width, across.len() / 2);
     let mut rows = Vec::with_capacity(plane.len());

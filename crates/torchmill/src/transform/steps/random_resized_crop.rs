@@ -1,13 +1,15 @@
 //! `RandomResizedCrop`.
 
+use std::ops::Range;
+
 use crate::Result;
 use crate::transform::argument::{Checked, transform};
 use crate::transform::argument_types::{Interpolation, Size};
 use crate::transform::pixel_map::{PixelMap, window};
-use crate::transform::pixels::resample::resize;
+use crate::transform::pixels::resample::{Filter, resize, resize_between};
 use crate::transform::random::{Rng, below};
 use crate::transform::rectangle::{check_scale_and_ratio, random_sides};
-use crate::transform::sample::{Sample, SampleSpec};
+use crate::transform::sample::{FilePart, Image, ImageFile, Sample, SampleSpec};
 use crate::transform::step::Step;
 
 transform! {
@@ -43,15 +45,77 @@ impl Step for RandomResizedCrop {
     fn apply(&self, sample: Sample, rng: &mut Rng) -> Result<Sample> {
         let [_, height, width] = sample.shape();
         let (top, left, h, w) = self.draw(height, width, rng);
-        let rows = window(height, top as isize, h);
-        let columns = window(width, left as isize, w);
-        let part = PixelMap::without_fill(rows, columns).apply(&sample)?.into_image()?;
-        let (height, width) = self.size.square();
-        resize(part, height, width, self.interpolation).map(Sample::Image)
+        self.resize(&sample, top..top + h, left..left + w).map(Sample::Image)
     }
 }
 
 impl RandomResizedCrop {
+    /// Draws a part of an image file, of which no other rows are decoded, and resizes it.
+    /// It draws the same numbers as [`Step::apply`].
+    pub(in crate::transform) fn apply_to_file(
+        &self,
+        file: &dyn ImageFile,
+        rng: &mut Rng,
+    ) -> Result<Image> {
+        let [_, height, width] = file.shape();
+        let (top, left, h, w) = self.draw(height, width, rng);
+        let scale = if file.may_be_scaled() { self.scale_for(h, w) } else { 1 };
+        match Filter::new(self.interpolation) {
+            Some(filter) if scale > 1 => {
+                self.resize_scaled(file, scale, top..top + h, left..left + w, &filter)
+            }
+            _ => {
+                let image = file.decode(&FilePart { rows: top..top + h, scale: 1 })?;
+                self.resize(&Sample::Image(image), 0..h, left..left + w)
+            }
+        }
+    }
+
+    /// Resizes a part of an image file that is decoded `scale` times smaller. The part's
+    /// borders are then between pixels.
+    fn resize_scaled(
+        &self,
+        file: &dyn ImageFile,
+        scale: usize,
+        rows: Range<usize>,
+        columns: Range<usize>,
+        filter: &Filter,
+    ) -> Result<Image> {
+        let decoded = rows.start / scale..rows.end.div_ceil(scale);
+        let image = file.decode(&FilePart { rows: decoded.clone(), scale })?;
+        let at = |pixel: usize, first: usize, length: usize| {
+            (pixel as f64 / scale as f64 - first as f64).min(length as f64)
+        };
+        let rows = at(rows.start, decoded.start, image.height)
+            ..at(rows.end, decoded.start, image.height);
+        let columns = at(columns.start, 0, image.width)..at(columns.end, 0, image.width);
+        let (height, width) = self.size.square();
+        resize_between(&image, [rows, columns], [height, width], filter)
+    }
+
+    /// The largest of 1, 2, 4 and 8 by which a part of this height and width can be
+    /// divided without becoming smaller than the result.
+    fn scale_for(&self, h: usize, w: usize) -> usize {
+        let (height, width) = self.size.square();
+        let fits = |scale: &usize| h / scale >= height && w / scale >= width;
+        [8, 4, 2].into_iter().find(fits).unwrap_or(1)
+    }
+
+    /// Resizes a part of an image.
+    pub(in crate::transform) fn resize(
+        &self,
+        sample: &Sample,
+        rows: Range<usize>,
+        columns: Range<usize>,
+    ) -> Result<Image> {
+        let [_, height, width] = sample.shape();
+        let rows = window(height, rows.start as isize, rows.len());
+        let columns = window(width, columns.start as isize, columns.len());
+        let part = PixelMap::without_fill(rows, columns).apply(sample)?.into_image()?;
+        let (height, width) = self.size.square();
+        resize(part, height, width, self.interpolation)
+    }
+
     /// (top, left, height, width). If ten rectangles did not fit, the largest central part
     /// with an allowed ratio, as in torchvision.
     fn draw(
@@ -79,5 +143,82 @@ impl RandomResizedCrop {
             (height, width)
         };
         ((height - h) / 2, (width - w) / 2, h, w)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transform::{Pipeline, Transform, rng};
+
+    /// An image as a file, and the parts of it that were decoded.
+    struct Decoded {
+        image: Image,
+        scales: bool,
+        parts: std::cell::RefCell<Vec<FilePart>>,
+    }
+
+    impl ImageFile for Decoded {
+        fn shape(&self) -> [usize; 3] {
+            [3, self.image.height, self.image.width]
+        }
+
+        fn may_be_scaled(&self) -> bool {
+            self.scales
+        }
+
+        fn decode(&self, part: &FilePart) -> Result<Image> {
+            self.parts.borrow_mut().push(part.clone());
+            let width = self.image.width.div_ceil(part.scale);
+            let mut pixels = Vec::new();
+            for y in part.rows.clone() {
+                for x in 0..width {
+                    let at = (y * part.scale * self.image.width + x * part.scale) * 3;
+                    pixels.extend_from_slice(&self.image.pixels[at..at + 3]);
+                }
+            }
+            Ok(Image { width, height: part.rows.len(), channels: 3, pixels })
+        }
+    }
+
+    fn file(width: usize, height: usize, scales: bool) -> Decoded {
+        let pixels = (0..width * height * 3).map(|i| (i * 7 % 251) as u8).collect();
+        let image = Image { width, height, channels: 3, pixels };
+        Decoded { image, scales, parts: Default::default() }
+    }
+
+    #[test]
+    fn a_file_gives_what_its_image_gives() {
+        let text = "RandomResizedCrop(9) | RandomHorizontalFlip | ColorJitter(0.4)";
+        let pipeline = Pipeline::parse(text).unwrap();
+        let file = file(40, 31, false);
+        for seed in 0..40 {
+            let whole = Sample::Image(file.image.clone());
+            let expected = pipeline.apply(whole, &mut rng(seed, 0, 0)).unwrap();
+            let found = pipeline.apply_to_file(&file, &mut rng(seed, 0, 0)).unwrap();
+            assert!(found == expected, "seed {seed}");
+        }
+        let parts = file.parts.borrow();
+        assert!(parts.iter().all(|part| part.scale == 1));
+        assert!(parts.iter().any(|part| part.rows.len() < 20));
+    }
+
+    #[test]
+    fn a_scale_never_makes_a_part_smaller_than_the_result() {
+        let pipeline = Pipeline::parse("RandomResizedCrop((5, 7))").unwrap();
+        let [Transform::RandomResizedCrop(crop)] = pipeline.steps() else { panic!() };
+        for (h, w, scale) in
+            [(5, 7, 1), (10, 14, 2), (39, 60, 4), (400, 13, 1), (99, 99, 8)]
+        {
+            assert_eq!(crop.scale_for(h, w), scale, "{h}x{w}");
+        }
+        let file = file(90, 77, true);
+        for seed in 0..40 {
+            let found = pipeline.apply_to_file(&file, &mut rng(seed, 0, 0)).unwrap();
+            assert_eq!(found.shape(), [3, 5, 7]);
+        }
+        let parts = file.parts.borrow();
+        assert!([2, 4, 8].iter().all(|s| parts.iter().any(|part| part.scale == *s)));
+        assert!(parts.iter().all(|p| p.rows.end <= 77_usize.div_ceil(p.scale)));
     }
 }

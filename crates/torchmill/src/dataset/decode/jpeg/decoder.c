@@ -15,6 +15,7 @@ struct library {
   JDIMENSION (*read_scanlines)(j_decompress_ptr, JSAMPARRAY, JDIMENSION max_lines);
   boolean (*finish_decompress)(j_decompress_ptr);
   boolean (*resync_to_restart)(j_decompress_ptr, int desired);
+  JDIMENSION (*skip_scanlines)(j_decompress_ptr, JDIMENSION lines);
 };
 
 struct errors {
@@ -31,7 +32,7 @@ struct decoder {
 };
 
 /* What the functions below return; also in jpeg.rs. */
-enum { OK, FAILED, TRUNCATED };
+enum { OK, FAILED, TRUNCATED, OTHER_SIZE };
 
 static void on_error(j_common_ptr jpeg) {
   struct errors *errors = (struct errors *)jpeg->err;
@@ -103,15 +104,41 @@ int torchmill_jpeg_header(struct decoder *decoder, const unsigned char *data, si
   return OK;
 }
 
+static void choose_colors(struct jpeg_decompress_struct *jpeg) {
+  jpeg->out_color_space = JCS_RGB;
+  if (jpeg->num_components == 1) jpeg->out_color_space = JCS_GRAYSCALE;
+  if (jpeg->num_components == 4) jpeg->out_color_space = JCS_CMYK;
+}
+
+/* Decodes some rows of the image at 1/scale of its size (1, 2, 4 or 8), which is then so wide, to
+   pixels[count][width][channels]. */
+int torchmill_jpeg_rows(struct decoder *decoder, unsigned scale, unsigned width, unsigned first, unsigned count,
+                        unsigned char *pixels) {
+  const struct library *library = decoder->library;
+  struct jpeg_decompress_struct *jpeg = &decoder->jpeg;
+  size_t row_bytes;
+  if (setjmp(decoder->errors.jump)) return FAILED;
+  choose_colors(jpeg);
+  jpeg->scale_num = 1;
+  jpeg->scale_denom = scale;
+  if (!library->start_decompress(jpeg)) return TRUNCATED;
+  if (jpeg->output_width != width || first > jpeg->output_height || count > jpeg->output_height - first) return OTHER_SIZE;
+  row_bytes = (size_t)width * jpeg->output_components;
+  if (first > 0 && library->skip_scanlines(jpeg, first) != first) return TRUNCATED;
+  while (jpeg->output_scanline < first + count) {
+    JSAMPROW row = pixels + (jpeg->output_scanline - first) * row_bytes;
+    if (library->read_scanlines(jpeg, &row, 1) != 1) return TRUNCATED;
+  }
+  return OK;
+}
+
 /* Decodes to pixels[height][width][channels]. */
 int torchmill_jpeg_pixels(struct decoder *decoder, unsigned char *pixels) {
   const struct library *library = decoder->library;
   struct jpeg_decompress_struct *jpeg = &decoder->jpeg;
   size_t row_bytes;
   if (setjmp(decoder->errors.jump)) return FAILED;
-  jpeg->out_color_space = JCS_RGB;
-  if (jpeg->num_components == 1) jpeg->out_color_space = JCS_GRAYSCALE;
-  if (jpeg->num_components == 4) jpeg->out_color_space = JCS_CMYK;
+  choose_colors(jpeg);
   if (!library->start_decompress(jpeg)) return TRUNCATED;
   row_bytes = (size_t)jpeg->output_width * jpeg->output_components;
   while (jpeg->output_scanline < jpeg->output_height) {

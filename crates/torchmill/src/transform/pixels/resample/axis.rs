@@ -30,7 +30,18 @@ impl Axis {
         outputs: Range<usize>,
         filter: &Filter,
     ) -> Self {
-        let support = Support::new(from, to, filter);
+        Self::of_part(from, 0.0..from as f64, to, outputs, filter)
+    }
+
+    /// The same for the inputs between two coordinates, which need not be whole.
+    pub(super) fn of_part(
+        from: usize,
+        part: Range<f64>,
+        to: usize,
+        outputs: Range<usize>,
+        filter: &Filter,
+    ) -> Self {
+        let support = Support::new(from, part, to, filter);
         let length = |i: usize| support.inputs(i).len();
         let taps = outputs.clone().map(length).max().unwrap_or(0);
         let mut first = Vec::with_capacity(outputs.len());
@@ -66,6 +77,8 @@ impl Axis {
 /// The inputs within a filter's reach of each output.
 struct Support {
     from: usize,
+    /// Where the first output begins.
+    start: f64,
     /// Inputs per output.
     scale: f64,
     /// The factor by which the filter is wider: the scale if the image shrinks.
@@ -75,14 +88,15 @@ struct Support {
 }
 
 impl Support {
-    fn new(from: usize, to: usize, filter: &Filter) -> Self {
-        let scale = from as f64 / to as f64;
+    fn new(from: usize, part: Range<f64>, to: usize, filter: &Filter) -> Self {
+        let scale = (part.end - part.start) / to as f64;
         let widened = scale.max(1.0);
-        Self { from, scale, widened, reach: filter.support * widened }
+        let reach = filter.support * widened;
+        Self { from, start: part.start, scale, widened, reach }
     }
 
     fn center(&self, i: usize) -> f64 {
-        (i as f64 + 0.5) * self.scale
+        self.start + (i as f64 + 0.5) * self.scale
     }
 
     fn inputs(&self, i: usize) -> Range<usize> {

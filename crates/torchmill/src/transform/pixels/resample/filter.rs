@@ -5,7 +5,7 @@ use std::f64::consts::PI;
 use crate::transform::argument_types::Interpolation;
 
 /// A filter for resampling.
-pub(super) struct Filter {
+pub(in crate::transform) struct Filter {
     /// The value at a distance in pixels.
     pub shape: fn(f64) -> f64,
     /// The distance from which on the value is 0.
@@ -14,7 +14,7 @@ pub(super) struct Filter {
 
 impl Filter {
     /// The filter, or `None` for the nearest pixel.
-    pub(super) fn new(interpolation: Interpolation) -> Option<Self> {
+    pub(in crate::transform) fn new(interpolation: Interpolation) -> Option<Self> {
         let filter = |support, shape| Some(Self { shape, support });
         match interpolation {
             Interpolation::Nearest => None,
