@@ -7,7 +7,8 @@ compare with. UNIT is the numbers' unit; less is always better. A figure's name 
 done.
 """
 from measurements import (
-    architectures, article, busy, cifar10_fast, evaluation, event_files, memory, prep, prep_memory, processes, resnet18, scaling, start
+    architectures, article, busy, cifar10_fast, evaluation, event_files, loader, memory, prep, prep_memory, processes,
+    resnet18, scaling, start,
 )
 
 MEASUREMENTS = {
@@ -21,6 +22,7 @@ MEASUREMENTS = {
     "memory": memory,
     "prep": prep,
     "prep-memory": prep_memory,
+    "loader": loader,
     "event-files": event_files,
     "processes": processes,
     "scaling": scaling,
