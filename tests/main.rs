@@ -18,6 +18,7 @@ mod install;
 mod interop;
 mod job;
 mod limits;
+mod long_texts;
 mod makefile;
 mod package;
 mod permissions;

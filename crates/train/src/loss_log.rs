@@ -63,11 +63,12 @@ fn average(losses: &mut [StepLoss], group: &Group) -> Result<()> {
         values.push(step.loss);
         values.push(f64::from(u8::from(step.is_of_nothing)));
     }
-    let mut sums = Tensor::from_slice(&values);
+    let mut sums = Tensor::f_from_slice(&values).map_err(|e| torch_error(&e))?;
     group.all_reduce_sum(&mut sums)?;
+    let sum = |i| sums.f_double_value(&[i]).map_err(|e| torch_error(&e));
     for (i, step) in (0..).zip(losses) {
-        step.loss = sums.double_value(&[2 * i]) / f64::from(group.size());
-        step.is_of_nothing = sums.double_value(&[2 * i + 1]) > 0.0;
+        step.loss = sum(2 * i)? / f64::from(group.size());
+        step.is_of_nothing = sum(2 * i + 1)? > 0.0;
     }
     Ok(())
 }

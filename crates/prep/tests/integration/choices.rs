@@ -256,7 +256,7 @@ fn normalize_auto_takes_the_train_split() {
     }
     let said = succeed(dir.path(), &arguments);
     assert!(
-        said.contains("test: 1 images")
+        said.contains("test: 1 image of")
             && said.contains("up to date")
             && !said.contains("auto) is"),
         "{said}"

@@ -119,11 +119,13 @@ impl Group {
 
     /// Whether each of these is true for any of the processes.
     pub fn any<const N: usize>(&self, flags: [bool; N]) -> Result<[bool; N]> {
-        let mut shared = Tensor::from_slice(&flags.map(i64::from));
+        let shared = Tensor::f_from_slice(&flags.map(i64::from));
+        let mut shared = shared.map_err(|e| crate::torch_error(&e))?;
         self.all_reduce_max(&mut shared)?;
         let mut any = [false; N];
         for (i, flag) in any.iter_mut().enumerate() {
-            *flag = shared.int64_value(&[i as i64]) != 0;
+            let value = shared.f_int64_value(&[i as i64]);
+            *flag = value.map_err(|e| crate::torch_error(&e))? != 0;
         }
         Ok(any)
     }
@@ -132,7 +134,7 @@ impl Group {
     pub fn all_gather(&self, own: &Tensor) -> Result<Vec<Tensor>> {
         let mut all = Vec::new();
         for _ in 0..self.size {
-            all.push(own.empty_like());
+            all.push(own.f_empty_like().map_err(|e| crate::torch_error(&e))?);
         }
         let gathered = ffi::all_gather(&self.inner, to_cpp(own), &to_list(&all));
         gathered.map_err(|e| disconnected(&e))?;

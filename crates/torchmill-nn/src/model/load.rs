@@ -13,6 +13,7 @@ use super::{Model, list};
 use crate::patterns::Patterns;
 use crate::state_dict::{Entry, StateDict};
 use crate::tensor::NamedTensor;
+use crate::torch_error;
 
 /// What was loaded and what was not.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -257,7 +258,8 @@ fn is_in(name: &str, layer: &str) -> bool {
 fn copy(weights: &StateDict, pairs: &[(&NamedTensor, &Entry)]) -> Result<()> {
     for (named, entry) in pairs {
         let tensor = weights.tensor(entry)?;
-        no_grad(|| named.tensor.shallow_clone().copy_(&tensor));
+        no_grad(|| named.tensor.shallow_clone().f_copy_(&tensor))
+            .map_err(|e| torch_error(&e).within(&named.name))?;
     }
     Ok(())
 }

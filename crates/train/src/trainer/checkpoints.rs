@@ -8,6 +8,7 @@ use torchmill::{Context, Error, ErrorKind, Result, progress};
 use torchmill_nn::checkpoint;
 use torchmill_nn::generator::Generator;
 use torchmill_nn::state::{BatchOrder, State};
+use torchmill_nn::torch_error;
 
 use super::Trainer;
 
@@ -82,12 +83,14 @@ impl Trainer<'_> {
     /// they may drift apart; the first process's are saved.
     fn compare_weights(&self) -> Result<()> {
         let Some(group) = self.processes.group() else { return Ok(()) };
-        let own = Tensor::from_slice(&[i64::from(self.model.network.checksum())]);
+        let checksum = [i64::from(self.model.network.checksum())];
+        let own = Tensor::f_from_slice(&checksum).map_err(|e| torch_error(&e))?;
         let all = group.all_gather(&own)?;
-        let first = all[0].int64_value(&[0]);
+        let value = |t: &Tensor| t.f_int64_value(&[0]).map_err(|e| torch_error(&e));
+        let first = value(&all[0])?;
         let step = self.completed.steps;
         for (rank, checksum) in all.iter().enumerate() {
-            if checksum.int64_value(&[0]) != first {
+            if value(checksum)? != first {
                 progress::note(format_args!(
                     "note: the weights of rank {rank} after step {step} are not those \
                      of rank 0, which are saved"
