@@ -42,7 +42,7 @@ pub fn run(config: &CompareConfig) -> Result<()> {
     let tags: BTreeSet<&str> =
         runs.iter().flat_map(|run| run.metrics.keys().map(String::as_str)).collect();
     let sort = match config.sort.as_deref() {
-        Some(sort) if tags.contains(sort) || tags.is_empty() => sort,
+        Some(sort) if tags.contains(sort) || tags.is_empty() => sort.to_owned(),
         Some(sort) => {
             return Err(Error::usage(format_args!(
                 "no run has the metric `{sort}`: there are {}{}",
@@ -52,7 +52,7 @@ pub fn run(config: &CompareConfig) -> Result<()> {
         }
         None => default_sort(&runs),
     };
-    let ranked_by = comparable_tag(&runs, sort);
+    let ranked_by = comparable_tag(&runs, &sort);
     if ranked_by != sort {
         progress::note(format_args!(
             "note: sorted by `{ranked_by}`, since `{sort}` depends on the batch size"
@@ -99,11 +99,9 @@ fn check_not_a_runs_file(html: &Path, folders: &[PathBuf]) -> Result<()> {
 /// loss, which depends on the batch size. The tag itself if a run that has it lacks the
 /// other.
 fn comparable_tag(runs: &[Run], tag: &str) -> String {
-    let name = metric::of_tag(tag).and_then(|metric| metric.ranked_by);
-    let (Some(name), Some((split, _))) = (name, tag.split_once(' ')) else {
-        return tag.to_owned();
-    };
-    let other = format!("{split} {name}");
+    let Some(metric) = metric::of_tag(tag) else { return tag.to_owned() };
+    let Some((split, _)) = tag.split_once(' ') else { return tag.to_owned() };
+    let other = metric::tag(split, metric.ranked());
     let mut with_tag = runs.iter().filter(|run| run.metrics.contains_key(tag)).peekable();
     let has_all =
         with_tag.peek().is_some() && with_tag.all(|run| run.metrics.contains_key(&other));
@@ -112,12 +110,12 @@ fn comparable_tag(runs: &[Run], tag: &str) -> String {
 
 /// The metric to sort by if none is given: the validation accuracy, which choices should
 /// be made by, if all runs that measured anything have it, or else the test accuracy.
-fn default_sort(runs: &[Run]) -> &'static str {
-    const VALIDATION: &str = "val accuracy";
+fn default_sort(runs: &[Run]) -> String {
+    let validation = format!("val {}", metric::DEFAULT);
     let mut measured = runs.iter().filter(|run| !run.metrics.is_empty()).peekable();
     let validated = measured.peek().is_some()
-        && measured.all(|run| run.metrics.contains_key(VALIDATION));
-    if validated { VALIDATION } else { "test accuracy" }
+        && measured.all(|run| run.metrics.contains_key(&validation));
+    if validated { validation } else { format!("test {}", metric::DEFAULT) }
 }
 
 /// The runs' folders. A folder that is not a run stands for the runs in it, and a run's

@@ -1,7 +1,7 @@
 //! A network's loss and accuracy on a data set, the article's way.
 
 use tch::{Device, Kind, Reduction, TchError, Tensor, no_grad};
-use torchmill::metric::{EvaluatedImage, METRICS, Metric};
+use torchmill::metric::{EvaluatedImage, METRICS, Metric, MetricType};
 use torchmill::parallel::{self, Stop};
 use torchmill::{Error, ErrorKind, Result};
 
@@ -26,6 +26,11 @@ pub fn chunk(shape: [usize; 3]) -> usize {
     (ELEMENTS / shape.iter().product::<usize>().max(1)).clamp(8, 250)
 }
 
+/// The names of the metrics that have methods of their own.
+const ACCURACY: &str = "accuracy";
+const TOTAL_LOSS: &str = "loss";
+const MEAN_LOSS: &str = "mean loss";
+
 /// What an evaluation found.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Evaluation {
@@ -38,28 +43,39 @@ pub struct Evaluation {
 impl Evaluation {
     /// The value of the metric of this name, such as `accuracy`.
     pub fn get(&self, name: &str) -> Option<f64> {
-        let mut values = METRICS.iter().zip(self.values);
-        values.find(|(metric, _)| metric.name == name).map(|(_, value)| value)
+        let at = METRICS.iter().position(|metric| metric.name == name)?;
+        Some(self.values[at])
+    }
+
+    /// The value of a metric.
+    pub fn value(&self, metric: &MetricType) -> f64 {
+        self.known(metric.name)
+    }
+
+    /// The metrics that have no method here: for reports, which list every metric.
+    pub fn other_metrics() -> impl Iterator<Item = &'static MetricType> {
+        let named = [ACCURACY, TOTAL_LOSS, MEAN_LOSS];
+        METRICS.iter().filter(move |metric| !named.contains(&metric.name))
     }
 
     /// The share of images that are right.
     pub fn accuracy(&self) -> f64 {
-        self.known("accuracy")
+        self.known(ACCURACY)
     }
 
     /// The article's total loss: the sum over batches of the batch's mean loss.
     pub fn total_loss(&self) -> f64 {
-        self.known("loss")
+        self.known(TOTAL_LOSS)
     }
 
     /// The mean loss over all images.
     pub fn mean_loss(&self) -> f64 {
-        self.known("mean loss")
+        self.known(MEAN_LOSS)
     }
 
-    #[allow(clippy::expect_used, reason = "the names are constants")]
+    #[allow(clippy::expect_used, reason = "a test looks up every name")]
     fn known(&self, name: &str) -> f64 {
-        self.get(name).expect("the table has this metric: a test looks it up")
+        self.get(name).expect("the table has the metric")
     }
 }
 
@@ -140,9 +156,11 @@ pub fn evaluate(
 
 /// The smallest of the processes' numbers.
 fn smallest(number: usize, group: &Group) -> Result<usize> {
-    let mut largest = Tensor::from_slice(&[-(number as i64)]);
+    let negative = [-(number as i64)];
+    let mut largest = Tensor::f_from_slice(&negative).map_err(|e| torch_error(&e))?;
     group.all_reduce_max(&mut largest)?;
-    Ok(-largest.int64_value(&[0]) as usize)
+    let largest = largest.f_int64_value(&[0]).map_err(|e| torch_error(&e))?;
+    Ok(-largest as usize)
 }
 
 /// Computes this process's share of the chunks: every `size`-th from `rank` on.
@@ -197,7 +215,7 @@ impl Exchange<'_> {
         let size = self.group.size() as usize;
         let chunks = self.epoch.batches();
         for round in 0..chunks.div_ceil(size) {
-            let sent = self.pack(own.get(round));
+            let sent = self.pack(own.get(round))?;
             for (rank, received) in self.group.all_gather(&sent)?.iter().enumerate() {
                 let chunk = round * size + rank;
                 if chunk < chunks {
@@ -214,7 +232,7 @@ impl Exchange<'_> {
     }
 
     /// A row for each image of a chunk; other rows are 0.
-    fn pack(&self, outputs: Option<&Outputs>) -> Tensor {
+    fn pack(&self, outputs: Option<&Outputs>) -> Result<Tensor> {
         let mut values = vec![0.0_f32; self.chunk * self.columns()];
         if let Some(outputs) = outputs {
             let rows = values.chunks_exact_mut(self.columns());
@@ -225,7 +243,9 @@ impl Exchange<'_> {
             }
         }
         let shape = [self.chunk as i64, self.columns() as i64];
-        Tensor::from_slice(&values).reshape(shape)
+        Tensor::f_from_slice(&values)
+            .and_then(|rows| rows.f_reshape(shape))
+            .map_err(|e| torch_error(&e))
     }
 
     fn unpack(&self, chunk: usize, rows: &Tensor) -> Result<Outputs> {

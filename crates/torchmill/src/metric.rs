@@ -16,6 +16,9 @@ macro_rules! metrics {
 
 metrics![total_loss, accuracy, mean_loss];
 
+/// The metric that runs are ranked by and that `best` goes by unless another is chosen.
+pub const DEFAULT: &str = "accuracy";
+
 /// A metric that is computed image by image.
 pub trait Metric {
     /// Takes in the next image. Images come in the data set's order.
@@ -41,6 +44,19 @@ pub struct MetricType {
     pub column: Option<Column>,
     /// Makes one that has seen no image, for batches of this many images.
     pub new: fn(batch_size: usize) -> Box<dyn Metric>,
+}
+
+impl MetricType {
+    /// Its name as a key of JSON or a column of CSV: `mean_loss`.
+    pub fn key(&self) -> String {
+        self.name.replace(' ', "_")
+    }
+
+    /// The metric that runs are compared by: another one if this one depends on more than
+    /// the network and the images.
+    pub fn ranked(&'static self) -> &'static MetricType {
+        self.ranked_by.and_then(named).unwrap_or(self)
+    }
 }
 
 /// A column of `train`'s table on a terminal.

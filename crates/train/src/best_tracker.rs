@@ -2,13 +2,10 @@
 //!
 //! Both follow from the metrics, so a resumed run finds them again in metrics.csv.
 
-use torchmill::metric::{self, METRICS, MetricType, Mode};
+use torchmill::metric::{self, METRICS, Mode};
 use torchmill::metrics::Point;
 use torchmill::recipe::{EarlyStopping, Recipe};
 use torchmill::{Error, Result, progress, suggest};
-
-/// What is tracked where the recipe names no metric.
-const DEFAULT: &str = "accuracy";
 
 /// The tag of a metric in metrics.csv, and which way it gets better.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,18 +18,14 @@ impl Criterion {
     /// The metric that the recipe's `key` names, such as `test accuracy`. `split` is
     /// evaluated after each epoch, `test` or `val`.
     fn named(name: Option<&str>, key: &str, split: &str) -> Result<Self> {
-        let default = format!("{split} {DEFAULT}");
+        let default = format!("{split} {}", metric::DEFAULT);
         let name = name.unwrap_or(&default);
         let found = METRICS.iter().find(|metric| metric::tag(split, metric) == name);
         let Some(found) = found else { return Err(unknown(name, key, split)) };
-        let ranked = ranked_by(found);
+        // By the mean loss in place of the total loss, for example.
+        let ranked = found.ranked();
         Ok(Self { tag: metric::tag(split, ranked), mode: ranked.mode })
     }
-}
-
-/// The metric to compare by in place of this one, if this one cannot be compared.
-fn ranked_by(metric: &'static MetricType) -> &'static MetricType {
-    metric.ranked_by.and_then(metric::named).unwrap_or(metric)
 }
 
 fn unknown(name: &str, key: &str, split: &str) -> Error {

@@ -444,7 +444,7 @@ impl Trainer<'_> {
         let number = self.completed.epochs;
         let mut is_best = false;
         if let Some(found) = &evaluation {
-            self.model.step_plateau(found);
+            self.model.step_plateau(found)?;
             is_best = self.record(data.eval_name, found, number)?;
         }
         let first = epoch.first_batch * self.config.recipe.train.batch_size;

@@ -433,12 +433,14 @@ impl TrainingModel {
     }
 
     /// Steps ReduceLROnPlateau by what an evaluation found.
-    pub fn step_plateau(&mut self, found: &Evaluation) {
+    pub fn step_plateau(&mut self, found: &Evaluation) -> Result<()> {
         if let Some(state) = &mut self.plateau
             && let Some(settings) = self.learning_rate.plateau()
         {
-            state.step(settings, found.mean_loss(), found.accuracy());
+            let metric = settings.metric()?;
+            state.step(settings, metric.mode, found.value(metric));
         }
+        Ok(())
     }
 
     /// The learning rate of the last step; the optimizer's own if any parameter has it.

@@ -1,5 +1,6 @@
 //! The runs as a table for people.
 
+use torchmill::metric::{self, METRICS};
 use torchmill::recipe::Setting;
 use torchmill::text::cut;
 use unicode_width::UnicodeWidthStr;
@@ -98,14 +99,9 @@ pub fn text(
     columns.push(Column::new(&format!("best {sort}"), metric(sort, |m| number(m.best))));
     columns.push(Column::new("at", metric(sort, |m| m.best_epoch.to_string())));
     columns.push(Column::new("last", metric(sort, |m| number(m.last))));
-    for other in ["val loss", "test accuracy", "test loss"] {
-        let other = comparable_tag(runs, other);
-        if other != sort && runs.iter().any(|run| run.metrics.contains_key(&other)) {
-            columns.push(Column::new(
-                &format!("last {other}"),
-                metric(&other, |m| number(m.last)),
-            ));
-        }
+    for other in other_tags(runs, sort) {
+        let cells = metric(&other, |m| number(m.last));
+        columns.push(Column::new(&format!("last {other}"), cells));
     }
     let cell = |run: &Run, name: &String| {
         run.settings.get(name).map_or("-".to_owned(), Setting::to_string)
@@ -132,6 +128,24 @@ pub fn text(
     let left_out =
         columns[widths.len()..].iter().map(|column| column.cells[0].clone()).collect();
     (text, left_out)
+}
+
+/// The tags of the further columns: every metric that runs can be compared by and that a
+/// run has, on the validation and the test images.
+fn other_tags(runs: &[Run], sort: &str) -> Vec<String> {
+    let mut tags = Vec::new();
+    for split in ["val", "test"] {
+        for metric in METRICS {
+            let tag = metric::tag(split, metric);
+            // The total loss only if there is no mean loss.
+            let is_ranked = comparable_tag(runs, &tag) == tag;
+            let is_there = runs.iter().any(|run| run.metrics.contains_key(&tag));
+            if is_ranked && is_there && tag != sort {
+                tags.push(tag);
+            }
+        }
+    }
+    tags
 }
 
 /// `3/10`, where they are known and it is not done before them, or the state of a run
@@ -230,6 +244,28 @@ mod tests {
                 "{width}: {table}"
             );
             assert_eq!(left_out.is_empty(), width >= 61, "{width}: {table}");
+        }
+    }
+
+    #[test]
+    fn every_metric_that_runs_can_be_compared_by_has_a_column() {
+        let mut run = Run { name: "a".to_owned(), ..Run::default() };
+        for split in ["val", "test"] {
+            for metric in METRICS {
+                let value = Metric { best: 1.0, best_epoch: 1, last: 1.0 };
+                run.metrics.insert(metric::tag(split, metric), value);
+            }
+        }
+        let sort = metric::tag("val", &METRICS[1]);
+        let (table, _) = text(&[run], &sort, &[], usize::MAX);
+        assert!(table.contains(&format!("best {sort}")), "{table}");
+        for split in ["val", "test"] {
+            for metric in METRICS {
+                let tag = metric::tag(split, metric);
+                let is_shown = metric.ranked_by.is_none() && tag != sort;
+                let heading = table.lines().next().unwrap().to_owned() + "  ";
+                assert_eq!(heading.contains(&format!("last {tag}  ")), is_shown, "{tag}");
+            }
         }
     }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use torchmill::{Error, Result};
+use torchmill_nn::evaluation::Evaluation;
 
 use crate::config::Config;
 use crate::csv_table::Table;
@@ -40,6 +41,9 @@ fn header(ks: &BTreeSet<usize>) -> Vec<String> {
         "correct".to_owned(),
         "accuracy".to_owned(),
     ];
+    for metric in Evaluation::other_metrics() {
+        header.push(metric.key());
+    }
     for k in ks {
         header.push(format!("top_{k}_accuracy"));
     }
@@ -65,6 +69,9 @@ fn row(outcome: &Outcome, ks: &BTreeSet<usize>) -> Vec<String> {
         metrics.correct().to_string(),
         evaluation.accuracy().to_string(),
     ];
+    for metric in Evaluation::other_metrics() {
+        row.push(evaluation.value(metric).to_string());
+    }
     for &k in ks {
         row.push(metrics.top_k(k).to_string());
     }

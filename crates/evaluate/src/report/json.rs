@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use torchmill::recipe::Tta;
 use torchmill::{Error, Result};
+use torchmill_nn::evaluation::Evaluation;
 
 use crate::config::Config;
 use crate::metrics::{BINS, Bin, Scores};
@@ -26,6 +27,9 @@ struct Object<'a> {
     mean_loss: f64,
     correct: u64,
     accuracy: f64,
+    /// Every other metric, by its key.
+    #[serde(flatten)]
+    others: BTreeMap<String, f64>,
     /// By k.
     top_k_accuracy: BTreeMap<usize, f64>,
     macro_average: Scores,
@@ -64,6 +68,10 @@ impl<'a> Object<'a> {
     fn new(outcome: &'a Outcome, config: &Config) -> Self {
         let evaluation = &outcome.evaluation;
         let metrics = &outcome.metrics;
+        let mut others = BTreeMap::new();
+        for metric in Evaluation::other_metrics() {
+            others.insert(metric.key(), evaluation.value(metric));
+        }
         let mut top_k_accuracy = BTreeMap::new();
         for k in outcome.top_k(&config.top_k) {
             top_k_accuracy.insert(k, metrics.top_k(k));
@@ -78,6 +86,7 @@ impl<'a> Object<'a> {
             mean_loss: evaluation.mean_loss(),
             correct: metrics.correct(),
             accuracy: evaluation.accuracy(),
+            others,
             top_k_accuracy,
             macro_average: metrics.macro_average(),
             weighted_average: metrics.weighted_average(),

@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use torchmill_nn::evaluation::Evaluation;
+
 use super::tables;
 use crate::config::Config;
 use crate::outcome::Outcome;
@@ -47,6 +49,10 @@ fn summary(outcome: &Outcome, config: &Config) -> String {
             let accuracy = metrics.top_k(k) * 100.0;
             let _ = writeln!(text, "  top-{k} accuracy {accuracy:.2} %");
         }
+    }
+    for metric in Evaluation::other_metrics() {
+        let value = evaluation.value(metric);
+        let _ = writeln!(text, "  {} {value:.6}", metric.name);
     }
     let f1 = metrics.macro_average().f1;
     let calibration = metrics.calibration_error();

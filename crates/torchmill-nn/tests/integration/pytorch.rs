@@ -350,7 +350,9 @@ fn schedules_are_pytorchs() {
             {
                 // As in nn.py.
                 let value = 1.0 / (at.epoch.min(3) as f64 + 1.0);
-                plateau.step(settings, value, 1.0 - value);
+                let metric = settings.metric().unwrap();
+                let value = if metric.name == "accuracy" { 1.0 - value } else { value };
+                plateau.step(settings, metric.mode, value);
             }
         }
     }

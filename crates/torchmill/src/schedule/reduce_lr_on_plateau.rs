@@ -4,16 +4,16 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Position, Schedule, Warmup};
-use crate::metric::Mode;
+use crate::metric::{self, METRICS, MetricType, Mode};
 use crate::recipe::refuse;
-use crate::{Error, Result};
+use crate::{Error, Result, suggest};
 
 /// torch.optim.lr_scheduler.ReduceLROnPlateau's arguments.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ReduceLROnPlateau {
-    /// What is looked at. It decides PyTorch's `mode`.
-    metric: PlateauMetric,
+    /// The name of the metric that is looked at. It decides PyTorch's `mode`.
+    metric: String,
     factor: f64,
     /// How many evaluations in a row may be no better.
     patience: u64,
@@ -24,25 +24,6 @@ pub struct ReduceLROnPlateau {
     min_lr: f64,
     /// A reduction by less than this is not made.
     eps: f64,
-}
-
-/// What ReduceLROnPlateau looks at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum PlateauMetric {
-    /// The mean loss, which should fall (`mode="min"`).
-    Loss,
-    /// The accuracy, which should rise (`mode="max"`).
-    Accuracy,
-}
-
-impl PlateauMetric {
-    fn mode(self) -> Mode {
-        match self {
-            Self::Loss => Mode::Min,
-            Self::Accuracy => Mode::Max,
-        }
-    }
 }
 
 /// Whether the threshold is a share of the best value or a difference from it.
@@ -56,7 +37,7 @@ enum ThresholdMode {
 impl Default for ReduceLROnPlateau {
     fn default() -> Self {
         Self {
-            metric: PlateauMetric::Loss,
+            metric: "loss".to_owned(),
             factor: 0.1,
             patience: 10,
             threshold: 1e-4,
@@ -70,6 +51,7 @@ impl Default for ReduceLROnPlateau {
 
 impl Schedule for ReduceLROnPlateau {
     fn check(&self) -> Result<()> {
+        self.metric()?;
         if !(self.factor > 0.0 && self.factor < 1.0) {
             return refuse("schedule.factor", "must be above 0 and below 1");
         }
@@ -98,14 +80,34 @@ impl Schedule for ReduceLROnPlateau {
 }
 
 impl ReduceLROnPlateau {
-    fn is_better(&self, value: f64, best: f64) -> bool {
-        let target = match (self.metric.mode(), self.threshold_mode) {
+    /// The metric that is looked at: for the total loss, which depends on the batch size,
+    /// the mean loss.
+    ///
+    /// # Errors
+    /// If there is no metric of that name.
+    pub fn metric(&self) -> Result<&'static MetricType> {
+        match metric::named(&self.metric) {
+            Some(metric) => Ok(metric.ranked()),
+            None => {
+                let known: Vec<&str> = METRICS.iter().map(|m| m.name).collect();
+                let hint = suggest::did_you_mean(&self.metric, known.iter().copied());
+                Err(Error::usage(format_args!(
+                    "[train] schedule.metric = \"{}\" is not a metric: there are {}{hint}",
+                    self.metric,
+                    known.join(", ")
+                )))
+            }
+        }
+    }
+
+    fn is_better(&self, mode: Mode, value: f64, best: f64) -> bool {
+        let target = match (mode, self.threshold_mode) {
             (Mode::Min, ThresholdMode::Rel) => best * (1.0 - self.threshold),
             (Mode::Min, ThresholdMode::Abs) => best - self.threshold,
             (Mode::Max, ThresholdMode::Rel) => best * (1.0 + self.threshold),
             (Mode::Max, ThresholdMode::Abs) => best + self.threshold,
         };
-        self.metric.mode().is_better(value, target, 0.0)
+        mode.is_better(value, target, 0.0)
     }
 }
 
@@ -161,13 +163,10 @@ impl PlateauState {
         &self.rates
     }
 
-    /// `scheduler.step(metric)`, after an evaluation.
-    pub fn step(&mut self, settings: &ReduceLROnPlateau, mean_loss: f64, accuracy: f64) {
-        let value = match settings.metric {
-            PlateauMetric::Loss => mean_loss,
-            PlateauMetric::Accuracy => accuracy,
-        };
-        if self.best.is_none_or(|best| settings.is_better(value, best)) {
+    /// `scheduler.step(value)`, after an evaluation that gave this value of a metric that
+    /// gets better this way.
+    pub fn step(&mut self, settings: &ReduceLROnPlateau, mode: Mode, value: f64) {
+        if self.best.is_none_or(|best| settings.is_better(mode, value, best)) {
             self.best = Some(value);
             self.bad_epochs = 0;
         } else {
@@ -199,11 +198,27 @@ mod tests {
     use super::*;
 
     #[test]
+    fn every_metric_can_be_looked_at() {
+        for metric in METRICS {
+            let name = metric.name.to_owned();
+            let settings = ReduceLROnPlateau { metric: name, ..Default::default() };
+            assert_eq!(settings.metric().unwrap().mode, metric.mode, "{}", metric.name);
+        }
+        let default = ReduceLROnPlateau::default();
+        assert_eq!(default.metric().unwrap().name, "mean loss");
+        let unknown = ReduceLROnPlateau { metric: "acuracy".to_owned(), ..default };
+        let error = unknown.check().unwrap_err().to_string();
+        let expected = "[train] schedule.metric = \"acuracy\" is not a metric: there are";
+        assert!(error.starts_with(expected), "{error}");
+        assert!(error.ends_with("(did you mean accuracy?)"), "{error}");
+    }
+
+    #[test]
     fn another_learning_rate_scales_what_was_reached() {
         let settings = ReduceLROnPlateau { patience: 0, ..ReduceLROnPlateau::default() };
         let mut saved = PlateauState::new(vec![0.1, 0.03, 0.0]);
-        saved.step(&settings, 1.0, 0.0);
-        saved.step(&settings, 1.0, 0.0);
+        saved.step(&settings, Mode::Min, 1.0);
+        saved.step(&settings, Mode::Min, 1.0);
         let reached = saved.rates().to_vec();
         assert!(reached[0] < 0.011, "{reached:?}");
         let resumed = |own: &[f64]| {
