@@ -293,7 +293,9 @@ impl<'f, 'b> Tiff<'f, 'b> {
 
     fn decode_rgba(&self, layout: &Layout, canvas: &mut Canvas) -> Result<(), String> {
         let (width, height) = (layout.width, layout.height);
-        let mut raster = vec![0_u32; width * height];
+        let pixels = width.checked_mul(height).filter(|pixels| *pixels < MAX_BYTES / 4);
+        let Some(pixels) = pixels else { return Err("it is too large".to_owned()) };
+        let mut raster = vec![0_u32; pixels];
         let handle = self.handle.as_ptr();
         // SAFETY: the raster has width * height pixels. The orientation is set so that
         // libtiff does not turn the image: that is done later.
@@ -334,10 +336,12 @@ impl<'f, 'b> Tiff<'f, 'b> {
         let (bytes, row_bytes) = (bytes.max(0) as usize, row_bytes.max(0) as usize);
         let width = self.long(TILE_WIDTH).unwrap_or(0) as usize;
         let height = self.long(TILE_LENGTH).unwrap_or(0) as usize;
-        let expected =
-            (height * layout.unpacker.bits / unpackers.len()).div_ceil(8) * width;
+        let plane_bits = |samples: usize| {
+            samples.saturating_mul(layout.unpacker.bits) / unpackers.len()
+        };
+        let expected = plane_bits(height).div_ceil(8).saturating_mul(width);
         let sound = width > 0 && height > 0 && bytes <= expected.min(MAX_BYTES - 1);
-        let needed = (width * layout.unpacker.bits / unpackers.len()).div_ceil(8);
+        let needed = plane_bits(width).div_ceil(8);
         if !sound || row_bytes == 0 || row_bytes > bytes || row_bytes < needed {
             return Err("its tiles have another size than their samples".to_owned());
         }
@@ -391,8 +395,8 @@ impl<'f, 'b> Tiff<'f, 'b> {
             ((self.functions.strip_size)(handle), (self.functions.scanline_size)(handle))
         };
         let (bytes, row_bytes) = (bytes.max(0) as usize, row_bytes.max(0) as usize);
-        let expected =
-            (layout.width * layout.unpacker.bits / unpackers.len()).div_ceil(8);
+        let row_bits = layout.width.saturating_mul(layout.unpacker.bits);
+        let expected = (row_bits / unpackers.len()).div_ceil(8);
         let sound =
             rows > 0 && rows <= MAX_BYTES && bytes <= expected.saturating_mul(rows);
         if !sound || bytes >= MAX_BYTES || row_bytes == 0 || expected > row_bytes {
@@ -416,7 +420,7 @@ impl<'f, 'b> Tiff<'f, 'b> {
                     return Err("libtiff cannot read a strip".to_owned());
                 }
                 let count = rows.min(layout.height - y);
-                if count * row_bytes > bytes {
+                if count.saturating_mul(row_bytes) > bytes {
                     return Err(
                         "its strips have another size than their samples".to_owned()
                     );
@@ -476,15 +480,15 @@ impl Drop for Tiff<'_, '_> {
 }
 
 unsafe extern "C" fn read(file: *mut File, out: *mut u8, length: isize) -> isize {
-    // SAFETY: libtiff gives back the file that `open` gave it, and room for `length`.
-    let (file, out) = unsafe {
-        let length = usize::try_from(length).unwrap_or(0);
-        (&mut *file, std::slice::from_raw_parts_mut(out, length))
-    };
+    // SAFETY: libtiff gives back the file that `open` gave it.
+    let file = unsafe { &mut *file };
+    let length = usize::try_from(length).unwrap_or(0);
     let start = usize::try_from(file.position).unwrap_or(usize::MAX);
     let rest = file.bytes.get(start..).unwrap_or_default();
-    let count = rest.len().min(out.len());
-    out[..count].copy_from_slice(&rest[..count]);
+    let count = rest.len().min(length);
+    // SAFETY: libtiff has room for `length` bytes at `out`, which need not be initialised
+    // yet, and so no slice is made of them. It is libtiff's own memory.
+    unsafe { std::ptr::copy_nonoverlapping(rest.as_ptr(), out, count) };
     file.position += count as u64;
     count as isize
 }
