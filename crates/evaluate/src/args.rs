@@ -12,8 +12,8 @@ use crate::BUILT_WITH;
 
 /// Evaluate saved checkpoints, use them on images, compare runs
 ///
-/// A checkpoint alone is evaluated on the shards that its run used; with images, it says
-/// what they are. A full checkpoint knows its network; a plain state dict
+/// A checkpoint is evaluated on the shards that its run used; with images, it says what
+/// they are. A full checkpoint knows its network; a plain state dict
 /// (--weights-only, or a .pt) needs --model.
 #[derive(Debug, Parser)]
 #[command(version = libtorch::version(BUILT_WITH), after_help = EXAMPLES)]

@@ -131,7 +131,7 @@ fn folders(arguments: &[PathBuf]) -> Result<Vec<PathBuf>> {
                 runs.push(path.clone());
             } else if runs.is_empty() {
                 progress::note(format_args!(
-                    "left out {}: it is not a run and holds none",
+                    "left out {}: it is not a run and has no runs in it",
                     path.display()
                 ));
             }

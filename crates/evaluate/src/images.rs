@@ -125,7 +125,8 @@ impl Run<'_> {
     fn report(&self, checkpoint: &Path, found: Found) -> Result<Outcome> {
         let config = self.config;
         let folder = found.name.clone();
-        let total = found.total.unwrap_or_default();
+        #[allow(clippy::expect_used, reason = "only images in folders have labels")]
+        let total = found.total.expect("images in folders are counted");
         let mut collector = Collector::new(config, total, self.network)?;
         let batch_size = config.batch_size.unwrap_or(self.network.spec.batch_size);
         let settings = self.settings(batch_size)?;
@@ -135,7 +136,8 @@ impl Run<'_> {
             let before = tally.count();
             let logits = tally.add(&self.network.model, &loaded.batch, settings)?;
             for (i, (row, source)) in logits.iter().zip(&loaded.sources).enumerate() {
-                let label = source.label.unwrap_or_default();
+                #[allow(clippy::expect_used, reason = "the caller has checked it")]
+                let label = source.label.expect("every image has a label");
                 let name = || Ok(source.name().into_owned());
                 collector.push(before + i, label, row, name)?;
             }

@@ -62,7 +62,8 @@ impl Inputs {
     fn check(&self) -> Result<()> {
         if self.checkpoints.is_empty() {
             return Err(Error::usage(
-                "no checkpoint among the arguments: give a .safetensors or .pt file, or a run's folder",
+                "no checkpoint among the arguments: give a .safetensors or .pt file, or \
+                 a run's folder",
             ));
         }
         if !self.images.is_empty() && self.checkpoints.len() > 1 {
@@ -93,7 +94,8 @@ fn checkpoint_of(folder: &Path) -> Result<Option<PathBuf>> {
     }
     if run.is_taken() {
         return Err(Error::failed(format_args!(
-            "{} is a run without a checkpoint yet: train --run {} --resume goes on with it",
+            "{} is a run without a checkpoint yet: train --run {} --resume goes on with \
+             it",
             folder.display(),
             folder.display()
         )));

@@ -51,7 +51,7 @@ pub struct Network {
 /// The shards to evaluate on: `--data`, or those of the run that the checkpoint is in.
 pub fn data_folder(config: &Config, checkpoint: &Path) -> Result<PathBuf> {
     find_shards(config, checkpoint)?.ok_or_else(|| {
-        Error::usage("where are the shards? give --data DIR (prep writes them)")
+        Error::usage("no shards are given: use --data DIR (prep writes them)")
     })
 }
 

@@ -42,7 +42,7 @@ fn locate(name: &str, options: &Options) -> Result<String> {
         )));
     }
     match probe::first_to_answer(&sources(entry, missing, options), DEADLINE) {
-        Ok(url) => Ok(format!("can be had from {url}")),
+        Ok(url) => Ok(format!("is available from {url}")),
         Err(why) => Err(Error::failed(format_args!(
             "{name} is not here and no source has it now: {why}"
         ))),

@@ -82,7 +82,7 @@ pub struct Edition {
     pub size: Size,
     /// Its published checksum, as [`crate::checksum::Checksum`] reads it.
     pub checksum: &'static str,
-    /// Where it can be had, best first.
+    /// Where it is available, best first.
     pub urls: &'static [&'static str],
 }
 

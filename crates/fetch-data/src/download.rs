@@ -42,7 +42,7 @@ impl From<DownloadError> for Error {
 }
 
 /// A file to download, and where it goes. The alternatives are editions of the same
-/// contents, packed differently; the first that can be had is taken.
+/// contents, packed differently; the first one available is taken.
 #[derive(Debug, Clone)]
 pub struct Job {
     /// At least one.

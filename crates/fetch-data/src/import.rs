@@ -220,7 +220,7 @@ impl Import<'_> {
             if self.options.checksum.is_some() { "expected" } else { "published" };
         Err(Error::failed(format_args!(
             "{} is not the {expected} archive: its checksum is {found}, not {first}; to \
-             use it all the same, add --any-checksum",
+             use it anyway, add --any-checksum",
             archive.display()
         )))
     }
@@ -252,7 +252,7 @@ impl Import<'_> {
                 if is_checked =>
             {
                 Err(Error::failed(format_args!(
-                    "{message}; to use it all the same, add --any-checksum"
+                    "{message}; to use it anyway, add --any-checksum"
                 )))
             }
             Err(error) => Err(error.into()),

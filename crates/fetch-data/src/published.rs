@@ -177,7 +177,7 @@ fn job(entry: &Entry, cache: &Path, file: &Download, options: &Options) -> Resul
     Ok(Job { alternatives })
 }
 
-/// Where an edition can be had: at each mirror `MIRROR/NAME/FILE` and `MIRROR/FILE` (or
+/// Where an edition is available: at each mirror `MIRROR/NAME/FILE` and `MIRROR/FILE` (or
 /// `MIRROR` itself if that ends with the file's name), then at the published addresses.
 pub fn urls(entry: &Entry, edition: &Edition, mirrors: &[String]) -> Vec<String> {
     let mut urls = Vec::new();

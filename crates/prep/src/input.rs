@@ -168,8 +168,8 @@ fn split(sets: &mut [Dataset], config: &Config) -> Result<()> {
         let is_chosen = matches!(config.test_split, TestSplit::Fraction(_));
         if !is_chosen && set.splits.contains_key(UNSPLIT) {
             set.notes.push(format!(
-                "{} has no test split, all of it is train; --test-fraction 0.2 would make \
-                 one",
+                "{} has no test split: all its images are in train; --test-fraction 0.2 \
+                 makes a test split",
                 set.name
             ));
         }

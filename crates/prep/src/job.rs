@@ -53,7 +53,7 @@ pub struct Job<'a> {
     pub overflowed: AtomicBool,
     /// The images that cannot be read. `None` if the first of them is an error.
     pub bad: Option<Mutex<Vec<BadImage>>>,
-    /// The decoder's warning about each damaged image that was read all the same, by its
+    /// The decoder's warning about each damaged image that was read anyway, by its
     /// index in the split.
     pub warnings: Mutex<BTreeMap<usize, String>>,
 }

@@ -136,7 +136,7 @@ fn divide(whole: &Pipeline, dtype: DType, augment: bool) -> Result<SplitPipeline
     }
     if !baked.makes_tensors() {
         return Err(Error::usage(format_args!(
-            "--dtype {} bakes ToTensor, but what is random comes before it in `{whole}`: \
+            "--dtype {} bakes ToTensor, but a random step comes before it in `{whole}`: \
              leave out --dtype, so that train draws it anew each epoch, or bake drawn \
              copies with --augment N",
             dtype.name()
@@ -191,7 +191,7 @@ mod tests {
             .to_string();
         assert!(
             error.contains(
-                "--dtype float32 bakes ToTensor, but what is random comes before it"
+                "--dtype float32 bakes ToTensor, but a random step comes before it"
             ),
             "{error}"
         );

@@ -72,7 +72,8 @@ fn note_damaged(job: &Job) {
         "images are damaged and were",
     );
     progress::note(format_args!(
-        "note: {}: {images} read as PIL reads such files: {}{more}; --strict refuses them",
+        "note: {}: {images} read as PIL reads such files: {}{more}; --strict refuses \
+         them",
         job.split,
         examples.join(", ")
     ));

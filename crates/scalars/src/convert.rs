@@ -110,7 +110,8 @@ pub fn report_values(source: &Source, tally: &Tally) {
     }
     if tally.not_increasing.count > 0 {
         note(format_args!(
-            "{source}: {}; TensorBoard drops a curve's earlier points from such a step on",
+            "{source}: {}; TensorBoard drops a curve's earlier points from such a step \
+             on",
             tally.not_increasing.first
         ));
     }

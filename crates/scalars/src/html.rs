@@ -173,7 +173,7 @@ fn outcome(run: &Run) -> String {
     if csv.file_name().is_none_or(|name| name != METRICS) {
         return String::new();
     }
-    // What cannot be read is not known; the curves are shown all the same.
+    // The curves are shown without what cannot be read.
     let events = log::read(&csv.with_file_name(LOG)).unwrap_or_default();
     match events.last() {
         Some(Event::End(end)) => end.outcome.text().to_owned(),

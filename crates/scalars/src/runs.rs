@@ -18,7 +18,8 @@ use crate::names::{distinct, path_parts};
 pub fn names(sources: &[Source], named: Option<&str>) -> Result<Vec<PathBuf>> {
     match (named, sources) {
         (Some(_), [first, second, ..]) => Err(Error::usage(format_args!(
-            "--run names one run, but there are {}, the first {first} and {second}: give one of them, or leave --run out",
+            "--run names one run, but there are {}, the first {first} and {second}: \
+             give one of them, or leave --run out",
             sources.len()
         ))),
         (Some(name), _) => Ok(sources.iter().map(|_| PathBuf::from(name)).collect()),

@@ -19,7 +19,8 @@ pub(crate) fn describe(bytes: &[u8]) -> Option<&'static str> {
     }
     if begins(b"GGUF") {
         return Some(
-            "is a GGUF file: only safetensors files and state dicts of torch.save are read",
+            "is a GGUF file: only safetensors files and state dicts of torch.save are \
+             read",
         );
     }
     if is_onnx(bytes) {

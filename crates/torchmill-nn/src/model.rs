@@ -74,7 +74,8 @@ impl Model {
         if gives != [classes] {
             let last = spec.model.layers.last().map_or("none", |l| l.class.as_str());
             return Err(Error::usage(format_args!(
-                "the last layer ({last}) gives {gives:?} for each image, but {classes} classes ask for [{classes}]"
+                "the last layer ({last}) gives {gives:?} for each image, but {classes} \
+                 classes need [{classes}]"
             )));
         }
         outputs::check(model.outputs, &spec.loss)?;

@@ -159,7 +159,8 @@ impl View {
     fn tensor(&self, file: &[u8]) -> Result<Tensor> {
         let storage = &file[self.storage.clone()];
         let size = self.dtype.size();
-        let count = self.count().unwrap_or_default();
+        #[allow(clippy::expect_used, reason = "`check` has counted the elements")]
+        let count = self.count().expect("a checked view has a number of elements");
         let gathered;
         let bytes: &[u8] = if self.strides == dense_strides(&self.shape) || count == 0 {
             let start = self.offset as usize * size;

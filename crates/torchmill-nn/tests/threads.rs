@@ -18,7 +18,8 @@ struct Recipe {
 fn step(threads: i32) -> Vec<Vec<f32>> {
     tch::set_num_threads(threads);
     let recipe: Recipe = toml::from_str(
-        "model.layer = [{ type = 'Residual', layer = [{ type = 'BatchNorm2d' }] }, { type = 'ReLU' }, { type = 'MaxPool2d', kernel_size = 2 }]",
+        "model.layer = [{ type = 'Residual', layer = [{ type = 'BatchNorm2d' }] }, { \
+         type = 'ReLU' }, { type = 'MaxPool2d', kernel_size = 2 }]",
     )
     .unwrap();
     let model =

@@ -1,4 +1,4 @@
-//! Files that appear complete or not at all: written beside their place, flushed to the
+//! Files that appear complete or not at all: written next to their place, flushed to the
 //! disk, renamed into it.
 
 use std::collections::BTreeSet;
@@ -332,7 +332,7 @@ fn remove_abandoned_once(folder: &Path) {
 /// What the name of a folder that is being replaced ends with.
 const REPLACED: &str = "replaced";
 
-/// A folder being filled beside its final place; like [`AtomicFile`], all or nothing.
+/// A folder that is filled next to its final place; like [`AtomicFile`], all or nothing.
 pub struct AtomicFolder {
     temporary: LockedFolder,
     path: PathBuf,
@@ -340,7 +340,7 @@ pub struct AtomicFolder {
 
 impl AtomicFolder {
     /// Starts a folder that will be called `path`, and removes what killed processes left
-    /// beside it. Fill [`AtomicFolder::path`], then commit.
+    /// next to it. Fill [`AtomicFolder::path`], then commit.
     pub fn create(path: impl Into<PathBuf>) -> Result<Self> {
         let path = path.into();
         let parent = folder_of(&path);

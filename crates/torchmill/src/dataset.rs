@@ -177,7 +177,7 @@ impl Dataset {
     }
 
     /// [`Dataset::image`] turned as `exif` says, with the decoder's warning, if the file is
-    /// damaged and PIL reads it all the same. A record of a binary file has no orientation.
+    /// damaged and PIL reads it anyway. A record of a binary file has no orientation.
     pub fn decode(&self, sample: Sample, exif: Exif) -> Result<Decoded> {
         self.stores[sample.store as usize].decode(sample.record as usize, exif)
     }

@@ -10,7 +10,7 @@ use crate::{Error, Result};
 /// A device as it is named on the command line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Device {
-    /// The first GPU where there is one, else the CPU.
+    /// The first GPU if there is one, else the CPU.
     Auto,
     /// The CPU.
     Cpu,
@@ -37,7 +37,7 @@ impl Device {
             ("cuda", _) => Ok(Self::Cuda(0)),
             (_, Some(n)) => Ok(Self::Cuda(n)),
             _ => Err(Error::usage(format_args!(
-                "`{text}` is none of auto, cpu, cuda and cuda:N (such as cuda:0)"
+                "`{text}` is not one of auto, cpu, cuda and cuda:N (such as cuda:0)"
             ))),
         }
     }

@@ -20,7 +20,7 @@ pub fn encode_compact(value: &impl Serialize) -> Result<Vec<u8>> {
 }
 
 /// Decodes what [`encode_compact`] wrote, and says how many bytes it took. Bytes after
-/// that are left alone. The bytes must have passed a checksum.
+/// that are not changed. The bytes must have passed a checksum.
 pub fn decode_compact<T: DeserializeOwned>(bytes: &[u8]) -> Result<(T, usize)> {
     decode_from_slice(bytes, config::standard()).map_err(|e| Error::failed(e.to_string()))
 }

@@ -81,7 +81,7 @@ pub fn become_half(name: &str, built_with: Option<&str>) -> Result<()> {
     Err(Error::io(format_args!("cannot run {}", half.display()), command.exec()))
 }
 
-/// The half that belongs to the program at `own`: where `make install` puts it, or beside
+/// The half that belongs to the program at `own`: where `make install` puts it, or next to
 /// it, where cargo does.
 fn half_of(own: &Path, name: &str) -> Result<PathBuf> {
     let folder = own.parent().unwrap_or(Path::new("."));
@@ -90,7 +90,8 @@ fn half_of(own: &Path, name: &str) -> Result<PathBuf> {
     let places = [folder.join(&file), installed];
     places.iter().find(|half| half.exists()).cloned().ok_or_else(|| {
         Error::failed(format_args!(
-            "{file}, the half of {name} that does the work, is neither in {} nor in {}: install both again (make install), or build both (make build)",
+            "{file}, the half of {name} that does the work, is neither in {} nor in {}: \
+             install both again (make install), or build both (make build)",
             folder.display(),
             folder.join(INSTALLED_HALVES).display()
         ))
@@ -169,7 +170,9 @@ fn find(places: &[PathBuf]) -> Option<&PathBuf> {
 fn missing(places: &[PathBuf]) -> Error {
     let places = places.iter().map(|place| place.display().to_string());
     Error::failed(format_args!(
-        "libtorch {VERSION} is not there ({} is in none of {}): scripts/install-libtorch installs it for this project, make install beside the programs; LD_LIBRARY_PATH can name the folder of another",
+        "libtorch {VERSION} is not there ({} is in none of {}): \
+         scripts/install-libtorch installs it for this project, make install next to \
+         the programs; LD_LIBRARY_PATH can name another one's folder",
         library("torch_cpu"),
         places.collect::<Vec<_>>().join(", ")
     ))

@@ -104,7 +104,8 @@ impl Progress {
             (Unit::Bytes, None) => "{prefix} {spinner} {bytes} {bytes_per_sec} {msg}".to_owned(),
             (Unit::Count(u), Some(_)) => {
                 format!(
-                    "{{prefix}} {{wide_bar}} {{human_pos}}/{{human_len}} {u} {{rate}} ETA {{eta}} {{msg}}"
+                    "{{prefix}} {{wide_bar}} {{human_pos}}/{{human_len}} {u} {{rate}} \
+                     ETA {{eta}} {{msg}}"
                 )
             }
             (Unit::Count(u), None) => format!("{{prefix}} {{spinner}} {{human_pos}} {u} {{rate}} {{msg}}"),

@@ -73,9 +73,8 @@ pub struct Data {
     /// The folder of shards; `train --data` overrides it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shards: Option<PathBuf>,
-    /// What is evaluated after each epoch in place of the test split, which is then left
-    /// alone until the end. A `val` split is taken where the shards have one and this is
-    /// left out.
+    /// What is evaluated after each epoch in place of the test split, which is then not
+    /// used until the end. Without it the shards' `val` split is taken, if they have one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub validation: Option<Validation>,
     /// Which images a fraction takes; not `train.seed`, so that runs of several seeds can
@@ -105,14 +104,15 @@ pub fn recorded_shards_are_there(folder: &Path) -> Result<()> {
     if folder.exists() {
         return Ok(());
     }
-    let here = std::env::current_dir().unwrap_or_default();
-    let whence = if folder.is_relative() {
-        format!(" in {}", here.display())
-    } else {
-        String::new()
-    };
+    let mut place = String::new();
+    if folder.is_relative()
+        && let Ok(here) = std::env::current_dir()
+    {
+        place = format!(" in {}", here.display());
+    }
     Err(Error::failed(format_args!(
-        "there is no {}{whence}, where [data] shards of the recipe has the shards: give --data DIR",
+        "there is no folder {}{place}, which [data] shards of the recipe names: give \
+         --data DIR",
         folder.display()
     )))
 }

@@ -107,7 +107,7 @@ impl BestTracker {
             && criterion.tag != name
         {
             progress::note(format_args!(
-                "note: best goes by {}: {name}, the sum over batches, depends on the \
+                "note: the best epoch is chosen by {}: {name}, the sum over batches, depends on the \
                  batch size",
                 criterion.tag
             ));

@@ -49,7 +49,7 @@ impl Shards {
     /// are.
     fn of(recipe: &Recipe, is_given: bool) -> Result<Self> {
         let folder = recipe.data.shards.clone().ok_or_else(|| {
-            Error::usage("where are the shards? give --data DIR (prep writes them)")
+            Error::usage("no shards are given: use --data DIR (prep writes them)")
         })?;
         if !is_given {
             recorded_shards_are_there(&folder)?;

@@ -115,7 +115,7 @@ impl Cell {
     }
 }
 
-/// The metrics that have a column, losses first: they stand beside the training loss.
+/// The metrics that have a column, losses first: they are next to the training loss.
 fn columns() -> Vec<(usize, &'static metric::Column)> {
     let mut columns = Vec::new();
     for mode in [Mode::Min, Mode::Max] {

@@ -94,7 +94,7 @@ pub fn last_checkpoint(run: &Path) -> Result<Option<PathBuf>> {
     if let Some(newest) = newest(&run_dir)? {
         progress::note(format_args!(
             "note: no link last.safetensors leads to a checkpoint of {} (a copy may have \
-             dropped it): going on from the newest that is whole, {}",
+             dropped it): going on from the newest complete checkpoint, {}",
             run.display(),
             newest.display()
         ));
@@ -102,8 +102,7 @@ pub fn last_checkpoint(run: &Path) -> Result<Option<PathBuf>> {
     }
     if has_had_one(&run_dir)? {
         return Err(Error::failed(format_args!(
-            "{} has been trained, but none of its checkpoints is there whole, with its \
-             training state (.state) next to it: copy its checkpoints folder again, or \
+            "{} has been trained, but it has no complete checkpoint with its training state (.state) next to it: copy its checkpoints folder again, or \
              start a new --run (--init takes only weights)",
             run.display()
         )));

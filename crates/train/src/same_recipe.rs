@@ -21,7 +21,9 @@ pub fn check_same_start(run: &Model, asked: &Model) -> Result<()> {
     ];
     match differs.iter().find(|(_, differs)| *differs) {
         Some((option, _)) => Err(Error::usage(format_args!(
-            "--{option} is for the start of a run, and this one has started with another (see its config.toml): start a new --run with --init and the checkpoint"
+            "--{option} is for the start of a run, and this one has started with \
+             another (see its config.toml): start a new --run with --init and the \
+             checkpoint"
         ))),
         None => Ok(()),
     }
@@ -54,7 +56,9 @@ pub fn check_same_recipe(
         String::new()
     };
     Err(Error::usage(format_args!(
-        "--recipe {name} is not what this run goes on with: {key} is {} in it, {} in {}{more}; leave --recipe out (--set {key}=VALUE changes it), or give the options that the run was started with",
+        "--recipe {name} is not what this run goes on with: {key} is {} in it, {} in \
+         {}{more}; leave --recipe out (--set {key}=VALUE changes it), or give the \
+         options that the run was started with",
         value(asked.get(*key).map(ToString::to_string)),
         value(run.get(*key).map(ToString::to_string)),
         config.display()

@@ -617,7 +617,7 @@ fn break_if(is_over: bool) -> ControlFlow<()> {
 /// The error for a loss that is a mean over nothing.
 fn no_mean(batch: std::fmt::Arguments) -> Error {
     Error::failed(format_args!(
-        "no image of {batch} counts, so its loss has no mean: by [train] loss their \
-         labels are ignored or weigh 0; give a larger --batch-size, or other weights"
+        "no image of {batch} counts in its loss: [train] loss ignores their labels or \
+         gives them the weight 0; give a larger --batch-size, or other weights"
     ))
 }

@@ -449,7 +449,7 @@ impl TrainingModel {
     }
 
     /// What has to be saved besides the weights. The checkpoint itself holds the moving
-    /// average, where there is one.
+    /// average, if there is one.
     pub fn state(&self) -> Result<TrainState> {
         let mut tensors = Vec::new();
         for param in &self.params {

@@ -1,4 +1,4 @@
-//! A validation split cut from the training images, so that the test split is left alone.
+//! A validation split cut from the training images, so that the test split is not used.
 
 use torchmill::{Error, Result};
 use torchmill_nn::generator::Generator;
@@ -38,7 +38,8 @@ pub fn cut(
         (0..labels.len() as u32).partition(|&i| taken[originals[i as usize] as usize]);
     if train.is_empty() || validation.is_empty() {
         return Err(Error::usage(format_args!(
-            "a validation split of {fraction} leaves {} images to train on and {} to validate on",
+            "a validation split of {fraction} leaves {} images to train on and {} to \
+             validate on",
             train.len(),
             validation.len()
         )));

@@ -99,7 +99,7 @@ fn images_in(folder: &Path, classes: &[String]) -> Result<Vec<Source>> {
             name => format!("`{name}`"),
         };
         progress::note(format_args!(
-            "note: the folders in {} are not taken for labels: besides classes of the \
+            "note: the folders in {} are not used as labels: besides classes of the \
              network there is {other}",
             folder.display()
         ));

@@ -40,7 +40,8 @@ impl Reader {
         let mut pipeline = Pipeline::parse(text)?;
         if !pipeline.makes_tensors() {
             return Err(Error::usage(format_args!(
-                "the pipeline `{text}` has no ToTensor, so a network cannot take its images: give one with --transform"
+                "the pipeline `{text}` has no ToTensor, so a network cannot take its \
+                 images: give one with --transform"
             )));
         }
         let gives = |pipeline: &Pipeline| {
@@ -137,11 +138,14 @@ impl Reader {
         let pipeline = &self.pipeline;
         if channels != c {
             return Error::usage(format_args!(
-                "has {c} channels after the pipeline `{pipeline}`, the network takes {channels}: give one that makes {channels} with --transform"
+                "has {c} channels after the pipeline `{pipeline}`, the network takes \
+                 {channels}: give one that makes {channels} with --transform"
             ));
         }
         Error::usage(format_args!(
-            "is {height} x {width} (height x width), and {h} x {w} after the pipeline `{pipeline}`, the network takes {rows} x {columns}: put Resize into it, --transform 'Resize(({rows}, {columns})) | {pipeline}'"
+            "is {height} x {width} (height x width), and {h} x {w} after the pipeline \
+             `{pipeline}`, the network takes {rows} x {columns}: put Resize into it, \
+             --transform 'Resize(({rows}, {columns})) | {pipeline}'"
         ))
     }
 }

@@ -118,7 +118,7 @@ fn what_cannot_be_read_is_told_and_the_rest_compared() {
         &["--compare", "runs/slow", "runs/fast", "runs/nothing", "runs/notes.txt"],
     );
     assert_done(&output);
-    let left_out = "left out runs/nothing: it is not a run and holds none";
+    let left_out = "left out runs/nothing: it is not a run and has no runs in it";
     for part in
         ["runs/slow: config.toml cannot be read", "left out runs/notes.txt", left_out]
     {
@@ -143,7 +143,8 @@ fn what_cannot_be_read_is_told_and_the_rest_compared() {
     assert_fails(
         &sort,
         2,
-        "no run has the metric `test acuracy`: there are test accuracy, test loss, train loss (did you mean test accuracy?)",
+        "no run has the metric `test acuracy`: there are test accuracy, test loss, \
+         train loss (did you mean test accuracy?)",
     );
     assert_fails(
         &evaluate(path, &["--compare", "runs", "--report"]),

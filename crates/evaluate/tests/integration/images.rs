@@ -104,7 +104,8 @@ fn paths_come_from_standard_input() {
     class_folders(&folder.path().join("set"));
     for (format, paths) in [("csv", "-print | sort"), ("json", "-print0 | sort -z")] {
         let script = format!(
-            "find set/top -name '*.png' {paths} | {} sees.safetensors - --device cpu --format {format}",
+            "find set/top -name '*.png' {paths} | {} sees.safetensors - --device cpu \
+             --format {format}",
             program_folder().join("evaluate").display()
         );
         let output = Command::new("sh")
@@ -253,7 +254,8 @@ fn what_does_not_fit_says_what_to_do() {
     assert_fails(
         &large,
         2,
-        "the network takes 8 x 8: put Resize into it, --transform 'Resize((8, 8)) | Grayscale | ToTensor'",
+        "the network takes 8 x 8: put Resize into it, --transform 'Resize((8, 8)) | \
+         Grayscale | ToTensor'",
     );
     let resized = evaluate(
         path,
@@ -302,5 +304,5 @@ fn what_does_not_fit_says_what_to_do() {
     fs::write(path.join("names.txt"), "a\nb c\n").unwrap();
     let short =
         evaluate(path, &[&plain[..], &pipeline, &["--classes", "names.txt"]].concat());
-    assert_fails(&short, 1, "names.txt: has 2 lines, but the network has 3 outputs");
+    assert_fails(&short, 1, "names.txt: has 2 names, but the network has 3 outputs");
 }

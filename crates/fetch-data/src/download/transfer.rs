@@ -21,7 +21,7 @@ use crate::checksum::Checksum;
 pub struct FileSpec {
     /// Its name, for messages.
     pub name: String,
-    /// Where it can be had, best first.
+    /// Where it is available, best first.
     pub urls: Vec<String>,
     /// Its published size in bytes.
     pub size: Option<u64>,
@@ -411,7 +411,7 @@ impl Window {
             return Ok(());
         }
         if length - self.length < policy.min_progress {
-            return Err(Failure::temporary("the transfer all but stopped"));
+            return Err(Failure::temporary("the transfer nearly stopped"));
         }
         *self = Self { start: Instant::now(), length };
         Ok(())

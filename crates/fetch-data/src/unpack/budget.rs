@@ -52,7 +52,9 @@ impl Budget {
             ));
         };
         let Some(header) = self.header.get().checked_sub(n) else {
-            return too_much("has a header of more than 1 MiB: not unpacked".to_owned());
+            return too_much(
+                "has a header of more than 1 MiB, so it is not unpacked".to_owned(),
+            );
         };
         self.left.set(left);
         self.header.set(header);

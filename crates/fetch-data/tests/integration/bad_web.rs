@@ -138,7 +138,7 @@ fn a_drip_that_would_take_years_counts_as_stalled() {
     // Each try brings something, so it is taken up again; a few are enough to see.
     let notes = std::sync::atomic::AtomicUsize::new(0);
     let count = |event| {
-        if matches!(&event, Event::Note(line) if line.contains("all but stopped")) {
+        if matches!(&event, Event::Note(line) if line.contains("nearly stopped")) {
             notes.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
         }
     };

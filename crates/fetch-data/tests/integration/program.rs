@@ -277,7 +277,7 @@ fn probing_tells_a_makefile_what_to_do() {
         &["--available", "cifar10", "--mirror", &server.url("/sets/")],
     );
     assert_eq!(out(&output), "");
-    assert!(err(&output).contains("can be had from"));
+    assert!(err(&output).contains("is available from"));
 }
 
 #[test]

@@ -57,7 +57,7 @@ impl Encode for Jsonl {
     }
 }
 
-/// Image `i`'s width and height, from its file's header alone.
+/// Image `i`'s width and height, from its file's header only.
 fn size(job: &Job, i: usize) -> Result<(usize, usize), Failure> {
     let sample = job.sample(i);
     if let Some([_, height, width]) = job.set.record_shape(sample) {

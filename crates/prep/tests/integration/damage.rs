@@ -1,4 +1,4 @@
-//! Images that are damaged and that PIL reads all the same.
+//! Images that are damaged and that PIL reads anyway.
 
 use std::fs;
 use std::path::Path;

@@ -103,7 +103,7 @@ fn pipelines_that_cannot_be() {
         "--dtype",
         "float32",
     ];
-    fail(dir.path(), &random, 2, "what is random comes before it");
+    fail(dir.path(), &random, 2, "a random step comes before it");
 }
 
 #[test]

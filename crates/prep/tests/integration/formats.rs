@@ -127,7 +127,7 @@ fn safetensors_hold_labels_and_images() {
 fn npy_is_one_pair_in_a_pipe_and_a_pair_of_files() {
     let dir = Sandbox::new();
     write_pets(dir.path());
-    // Chunks of two images: the stream is one pair all the same.
+    // Chunks of two images: the stream is still one pair.
     let arguments =
         ["pets", "--split", "train", "-o", "-", "--format", "npy", "--shard-size", "50"];
     let stream = printed(dir.path(), &arguments);

@@ -181,7 +181,7 @@ fn images_that_changed_are_read_again_whatever_is_said_of_them() {
     };
     let time = fs::metadata(&batch).unwrap().modified().unwrap();
     set_modified(time + Duration::from_secs(5));
-    assert!(succeed(dir.path(), &["cifar", "-o", "out"]).contains("test: 1 images"));
+    assert!(succeed(dir.path(), &["cifar", "-o", "out"]).contains("test: 1 image of"));
     assert_eq!(shards(dir.path(), "test").meta().digest, digest);
     set_modified(time);
     // The same size, time and checksum in dataset.toml, and other pixels.
@@ -218,7 +218,7 @@ fn one_heap_is_split_by_fraction_and_inputs_are_joined() {
         write_ppm(dir.path().join(format!("dog/{i}.ppm")), 1, 1, &[i, 1, 0]);
     }
     let said = succeed(dir.path(), &["dog", "cat", "-o", "out"]);
-    assert!(said.contains("--test-fraction 0.2 would make one"), "{said}");
+    assert!(said.contains("--test-fraction 0.2 makes a test split"), "{said}");
     assert_eq!(shards(dir.path(), "train").len(), 16);
     succeed(
         dir.path(),

@@ -76,7 +76,8 @@ fn no_deviation_is_refused() {
         dir.path(),
         &auto,
         1,
-        "the same value in channel 1, so its deviation is 0 and cannot be divided by: give",
+        "the same value in channel 1, so its deviation is 0 and cannot be divided by: \
+         give",
     );
 }
 

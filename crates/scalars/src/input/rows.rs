@@ -222,7 +222,8 @@ impl Rows {
 
     fn too_long(&self) -> Error {
         Error::failed(format_args!(
-            "line {}: no end of row within 1 MiB; is this a CSV file, are its quotes closed?",
+            "line {}: no end of row within 1 MiB; is this a CSV file, are its quotes \
+             closed?",
             self.line
         ))
     }

@@ -163,7 +163,7 @@ impl Feed {
     pub fn emptiness(&self) -> Option<String> {
         let Some(table) = &self.table else {
             return Some(
-                "it is empty; a header row and rows of numbers are wanted".to_owned(),
+                "it is empty; expected a header row and rows of numbers".to_owned(),
             );
         };
         let tally = &table.tally;

@@ -234,7 +234,7 @@ impl Table {
         })
     }
 
-    /// Whether rows are numbered, for want of a step column.
+    /// Whether rows are numbered because there is no step column.
     pub fn numbers_rows(&self) -> bool {
         self.step.is_none()
     }
@@ -473,7 +473,8 @@ impl<'a> Cells<'a> {
             let place = self.place(column);
             let (name, why) = (
                 &curve.name,
-                "too great for a float32, so infinite; --encoding double keeps it",
+                "too large for a float32, so it becomes infinite; --encoding double \
+                 keeps it",
             );
             self.tally
                 .non_finite

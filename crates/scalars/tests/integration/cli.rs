@@ -95,17 +95,19 @@ fn wrong_input_is_one_clear_line() {
         (
             &["empty.csv"],
             1,
-            "empty.csv: it is empty; a header row and rows of numbers are wanted",
+            "empty.csv: it is empty; expected a header row and rows of numbers",
         ),
         (
             &["bad.csv"],
             1,
-            "bad.csv: line 2, column 5 (value): \"oops\" is not a number; --skip-bad leaves such cells out",
+            "bad.csv: line 2, column 5 (value): \"oops\" is not a number; --skip-bad \
+             leaves such cells out",
         ),
         (
             &["bad.csv", "--skip-bad"],
             1,
-            "bad.csv: it holds no good cell; line 2, column 5 (value): \"oops\" is not a number",
+            "bad.csv: it holds no good cell; line 2, column 5 (value): \"oops\" is not \
+             a number",
         ),
         (
             &["good.csv", "-o", "empty.csv"],
@@ -120,33 +122,39 @@ fn wrong_input_is_one_clear_line() {
         (
             &["good.csv", "--only", "los"],
             1,
-            "good.csv: no tag fits --only (did you mean \"loss\"?); the tags are \"loss\"",
+            "good.csv: no tag fits --only (did you mean \"loss\"?); the tags are \
+             \"loss\"",
         ),
         (
             &["good.csv", "--step", "stepp"],
             1,
-            "good.csv: there is no column \"stepp\" (did you mean step?); the columns are wall_time, step, epoch, tag, value",
+            "good.csv: there is no column \"stepp\" (did you mean step?); the columns \
+             are wall_time, step, epoch, tag, value",
         ),
         (
             &["good.csv", "--only", "*lsos"],
             1,
-            "good.csv: no tag fits --only (did you mean \"loss\"?); the tags are \"loss\"",
+            "good.csv: no tag fits --only (did you mean \"loss\"?); the tags are \
+             \"loss\"",
         ),
         (&["quote.csv"], 1, "quote.csv: line 2: a quote is opened and never closed"),
         (
             &["good.csv", "bad.csv", "--run", "one"],
             2,
-            "--run names one run, but there are 2, the first good.csv and bad.csv: give one of them, or leave --run out",
+            "--run names one run, but there are 2, the first good.csv and bad.csv: give \
+             one of them, or leave --run out",
         ),
         (
             &["events/events.out.tfevents.1.host"],
             2,
-            "events/events.out.tfevents.1.host is an event file: scalars --dump prints it as CSV",
+            "events/events.out.tfevents.1.host is an event file: scalars --dump prints \
+             it as CSV",
         ),
         (
             &["events"],
             1,
-            "there is no metrics.csv in or below events, but there are event files: --dump prints them as CSV",
+            "there is no metrics.csv in or below events, but there are event files: \
+             --dump prints them as CSV",
         ),
         (&["good.csv", "good.csv"], 2, "good.csv is given twice"),
         (
@@ -163,7 +171,8 @@ fn wrong_input_is_one_clear_line() {
         (
             &["--dump", "good.csv"],
             1,
-            "good.csv: record 1 at byte 0: its length does not fit its checksum; is this an event file?",
+            "good.csv: record 1 at byte 0: its length does not fit its checksum; is \
+             this an event file?",
         ),
         (
             &["--dump", "empty.csv"],
@@ -411,7 +420,8 @@ fn a_bad_run_ends_no_other_and_what_comes_later_is_told() {
     append(&b, &format!("{HEADER}1,1,1,loss,oops\n"));
     wait_for_line(
         &lines,
-        "\"oops\" is not a number; --skip-bad leaves such cells out; the other inputs are still",
+        "\"oops\" is not a number; --skip-bad leaves such cells out; the other inputs \
+         are still",
     );
     append(&a, "2,2,1,loss,NaN\n");
     wait_for_line(&lines, "runs/a/metrics.csv: 1 value is not finite: line 3");

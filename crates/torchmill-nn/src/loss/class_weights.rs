@@ -54,8 +54,8 @@ impl ClassWeights {
     ) -> Result<()> {
         let Values::List(list) = &self.values else {
             return Err(Error::failed(format_args!(
-                "[train] loss.{key} is \"balanced\", and the training images that \
-                 decide what that is are not known here"
+                "[train] loss.{key} is \"balanced\", which needs the training images, \
+                 and they are not known here"
             )));
         };
         if list.len() != classes {

@@ -56,7 +56,7 @@ impl fmt::Display for Loaded {
             write!(f, "; new: {}", self.fresh.join(", "))?;
         }
         if !self.excepted.is_empty() {
-            write!(f, "; new, as asked: {}", list(&self.excepted))?;
+            write!(f, "; new by --init-except: {}", list(&self.excepted))?;
         }
         if !self.ignored.is_empty() {
             write!(f, "; left out: {}", list(&self.ignored))?;

@@ -42,7 +42,8 @@ fn misspelt_layers_and_arguments_are_named() {
     for (list, message) in [
         (
             "{type = \"Flatten\"}, {type = \"Linaer\"}",
-            "[model] layer 1 (Linaer): no layer is called `Linaer` (did you mean Linear?)",
+            "[model] layer 1 (Linaer): no layer is called `Linaer` (did you mean \
+             Linear?)",
         ),
         ("{type = \"Qwertyuiop\"}", "there are AdaptiveAvgPool2d, AvgPool2d, Batch"),
         (
@@ -58,10 +59,12 @@ fn misspelt_layers_and_arguments_are_named() {
         ("{type = \"Conv2d\", out_channels = 1}", "missing field `kernel_size`"),
         (
             "{type = \"Conv2d\", out_channels = 1, kernel_size = 3, padding = \"smae\"}",
-            "padding: `smae` is neither a number nor `same` nor `valid` (did you mean same?)",
+            "padding: `smae` is neither a number nor `same` nor `valid` (did you mean \
+             same?)",
         ),
         (
-            "{type = \"Conv2d\", out_channels = 1, kernel_size = 3, padding_mode = \"refelct\"}",
+            "{type = \"Conv2d\", out_channels = 1, kernel_size = 3, padding_mode = \
+             \"refelct\"}",
             "(did you mean reflect?)",
         ),
         (
@@ -70,8 +73,10 @@ fn misspelt_layers_and_arguments_are_named() {
         ),
         ("{type = \"Dropout\", p = \"half\"}", "expected a number"),
         (
-            "{type = \"Residual\", name = \"r\", layer = [{type = \"ReLU\"}, {type = \"Rleu\"}]}",
-            "layer r (Residual): layer 1 (Rleu): no layer is called `Rleu` (did you mean ReLU?)",
+            "{type = \"Residual\", name = \"r\", layer = [{type = \"ReLU\"}, {type = \
+             \"Rleu\"}]}",
+            "layer r (Residual): layer 1 (Rleu): no layer is called `Rleu` (did you \
+             mean ReLU?)",
         ),
         ("{type = \"Sequential\"}", "missing field `layer`"),
     ] {
@@ -84,7 +89,8 @@ fn misspelt_layers_and_arguments_are_named() {
 fn layers_that_do_not_fit_are_named_with_what_they_get() {
     for (list, message) in [
         (
-            "{type = \"Conv2d\", out_channels = 4, kernel_size = 9}, {type = \"Flatten\"}, {type = \"Linear\"}",
+            "{type = \"Conv2d\", out_channels = 4, kernel_size = 9}, {type = \
+             \"Flatten\"}, {type = \"Linear\"}",
             "layer 0 (Conv2d), which gets [3, 8, 8]: Calculated padded input size",
         ),
         (
@@ -92,12 +98,15 @@ fn layers_that_do_not_fit_are_named_with_what_they_get() {
             "layer 0 (Linear), which gets [3, 8, 8]: in_features is 3, but it gets 8",
         ),
         (
-            "{type = \"Sequential\", layer = [{type = \"Flatten\"}, {type = \"MaxPool2d\", kernel_size = 2}]}",
+            "{type = \"Sequential\", layer = [{type = \"Flatten\"}, {type = \
+             \"MaxPool2d\", kernel_size = 2}]}",
             "layer 0.1 (MaxPool2d), which gets [192]: ",
         ),
         (
-            "{type = \"Residual\", layer = [{type = \"Conv2d\", out_channels = 4, kernel_size = 1}]}",
-            "layer 0 (Residual), which gets [3, 8, 8]: its layers give [4, 8, 8], its shortcut [3, 8, 8]",
+            "{type = \"Residual\", layer = [{type = \"Conv2d\", out_channels = 4, \
+             kernel_size = 1}]}",
+            "layer 0 (Residual), which gets [3, 8, 8]: its layers give [4, 8, 8], its \
+             shortcut [3, 8, 8]",
         ),
         (
             "{type = \"Linear\"}, {type = \"Linear\", out_features = 2}",
@@ -105,7 +114,8 @@ fn layers_that_do_not_fit_are_named_with_what_they_get() {
         ),
         ("{type = \"Flatten\", start_dim = 0}", "start_dim = 0 is the batch's dimension"),
         (
-            "{type = \"Sequential\", name = \"a\", layer = [{type = \"ReLU\", name = \"b.c\"}]}",
+            "{type = \"Sequential\", name = \"a\", layer = [{type = \"ReLU\", name = \
+             \"b.c\"}]}",
             "layer a has a layer called `b.c`",
         ),
         (
@@ -140,7 +150,8 @@ fn nll_loss_needs_log_softmax() {
         ("{type = \"LogSoftmax\", dim = -1}", true),
         ("{type = \"Softmax\", dim = 1}", false),
         (
-            "{type = \"Sequential\", layer = [{type = \"LogSoftmax\", dim = 1}, {type = \"Identity\"}]}",
+            "{type = \"Sequential\", layer = [{type = \"LogSoftmax\", dim = 1}, {type = \
+             \"Identity\"}]}",
             true,
         ),
     ] {

@@ -30,7 +30,8 @@ fn batches_are_what_the_pipeline_makes() {
     let pipelines = [
         "ToTensor",
         "ToTensor | Normalize((0.3,), (0.2,))",
-        "RandomCrop(8, padding=2) | RandomHorizontalFlip | ToTensor | Normalize((0.3,), (0.2,))",
+        "RandomCrop(8, padding=2) | RandomHorizontalFlip | ToTensor | Normalize((0.3,), \
+         (0.2,))",
         "RandomCrop(8, padding=3, fill=200) | RandomVerticalFlip(0.7) | ToTensor",
         "Pad(1, fill=9) | CenterCrop(11) | RandomCrop(8) | ToTensor",
         "ToTensor | RandomHorizontalFlip",
@@ -123,7 +124,8 @@ fn batches_of_resident_images_are_the_same() {
         "ToTensor",
         "ToTensor | Normalize((0.3,), (0.2,))",
         "RandomCrop(8, padding=2) | RandomHorizontalFlip | ToTensor",
-        "RandomVerticalFlip | RandomCrop((6, 5), 3, fill=77) | ToTensor | Normalize((0.3,), (0.2,))",
+        "RandomVerticalFlip | RandomCrop((6, 5), 3, fill=77) | ToTensor | \
+         Normalize((0.3,), (0.2,))",
         "RandomCrop(9, padding=2, padding_mode='reflect') | CenterCrop(11) | ToTensor",
     ];
     for (text, kind) in

@@ -12,13 +12,14 @@ use sections::{PROGRAMS, Sections};
 
 /// What [`crate::Error::exit_status`] says.
 const EXIT_STATUS: [(&str, &str); 4] = [
-    ("0", "All was done; or the reader of standard output went away."),
+    ("0", "Everything was done, or the reader of standard output has closed it."),
     (
         "1",
-        "The input, the disk or the network was not as it should be. Standard error says what, where and what to do.",
+        "The input, the disk or the network was not as it should be. Standard error \
+         says what, where and what to do.",
     ),
     ("2", "The command line, a recipe or a pipeline is wrong."),
-    ("130", "Interrupted: by Ctrl-C or SIGTERM."),
+    ("130", "Interrupted by Ctrl-C or SIGTERM."),
 ];
 /// The version of all programs.
 const VERSION: &str = concat!("torchmill ", env!("CARGO_PKG_VERSION"));

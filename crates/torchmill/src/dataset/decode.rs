@@ -35,7 +35,7 @@ const MAX_MESSAGE: usize = 300;
 pub struct Decoded {
     /// RGB.
     pub image: Image,
-    /// The decoder's first warning: the file is damaged, and PIL reads it all the same.
+    /// The decoder's first warning: the file is damaged, and PIL reads it anyway.
     pub warning: Option<String>,
 }
 
@@ -100,7 +100,7 @@ pub fn rgb_part(bytes: &[u8], shape: [usize; 3], part: &FilePart) -> Result<Imag
     Ok(image)
 }
 
-/// An image's width and height, from the file's header alone.
+/// An image's width and height, from the file's header only.
 pub fn dimensions(bytes: &[u8]) -> Result<(usize, usize)> {
     let format = format_of(bytes)?;
     guarded(|| match format {
@@ -130,7 +130,7 @@ fn format_of(bytes: &[u8]) -> Result<Format> {
     }
     match image::guess_format(bytes) {
         Ok(other) => Err(Error::failed(format_args!(
-            "is an image of the format {other:?}, which is not read; convert it to PNG \
+            "is an image of the format {other:?}, which is not supported: convert it to PNG \
              or JPEG"
         ))),
         Err(_) => Err(Error::failed(

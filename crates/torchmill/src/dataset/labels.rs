@@ -138,8 +138,8 @@ impl Labels {
 
 fn no_label(text: &str) -> Error {
     Error::failed(format_args!(
-        "the label {text} is not that of a class, as where labels are withheld: leave this \
-         file out"
+        "the label {text} is not that of a class (published test sets often come \
+         without labels): leave this file out"
     ))
 }
 

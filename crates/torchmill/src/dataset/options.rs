@@ -20,7 +20,7 @@ pub struct OpenOptions {
 }
 
 /// The columns of a table that hold the images (or their paths), the labels and the
-/// splits, `--columns`. Those that are not named are told by their usual names.
+/// splits, `--columns`. Columns that are not named are recognised by their usual names.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ColumnNames {
     /// Of images, or of paths.

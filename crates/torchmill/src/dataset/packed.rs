@@ -88,7 +88,7 @@ impl Packed {
     pub fn read(&self, i: usize) -> Result<Vec<u8>> {
         let length = self.lengths[i] as usize;
         if length == 0 {
-            return Err(Error::failed("is empty: no image").within(self.location(i)));
+            return Err(Error::failed("is empty").within(self.location(i)));
         }
         let mut bytes = vec![0; length];
         let read = match &self.bytes {

@@ -14,7 +14,7 @@ pub const UNSPLIT: &str = "all";
 impl Dataset {
     /// Makes `train` and `test` of a data set that has only one split: of each class the
     /// same `fraction`, rounded, goes to `test`, but not all of a class. Which images do
-    /// follows from `seed` and their names alone, so that an image stays in its split
+    /// follows only from `seed` and their names, so that an image stays in its split
     /// when others are added. With a fraction of 0 everything is `train`.
     ///
     /// Fails if no image is left for one of the two.

@@ -2,7 +2,7 @@
 //!
 //! Layers, names and initialisation are torchvision's, so that its weights load and
 //! training from scratch starts as there. Everything else (summary, checkpoint, Python)
-//! works from the layers alone.
+//! works only from the layers.
 
 mod convnext;
 mod efficientnet;
@@ -182,7 +182,7 @@ pub(super) fn check(name: Option<&str>, options: &Options) -> Result<()> {
         return Err(Error::usage(match name {
             Some(name) => format!("[model] {name} has no option `{option}`"),
             None => format!(
-                "[model] `{option}` is an option of an architecture, and there is none"
+                "[model] `{option}` is an option of an architecture, and none is given"
             ),
         }));
     }

@@ -30,7 +30,7 @@ pub struct Group {
 pub enum NoDecay {
     /// Parameters called `bias`.
     Bias,
-    /// Weights of one dimension, as BatchNorm2d's and GroupNorm's, and the biases beside
+    /// Weights of one dimension, as BatchNorm2d's and GroupNorm's, and the biases next to
     /// them.
     Norm,
 }

@@ -19,7 +19,7 @@ pub struct Initialise {
     /// For the weight.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weight: Option<Init>,
-    /// For the bias, where there is one.
+    /// For the bias, if it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bias: Option<Init>,
 }

@@ -62,10 +62,12 @@ impl Model {
     pub fn check(&self) -> Result<()> {
         match (&self.architecture, self.layers.is_empty()) {
             (None, true) => Err(Error::usage(
-                "[model] has no layers: add [[model.layer]] tables, or architecture = \"resnet18\" or another",
+                "[model] has no layers: add [[model.layer]] tables, or architecture = \
+                 \"resnet18\" or another",
             )),
             (Some(name), false) => Err(Error::usage(format_args!(
-                "[model] has both architecture = \"{name}\" and layers of its own: leave out one"
+                "[model] has both architecture = \"{name}\" and layers of its own: \
+                 leave out one"
             ))),
             (name, _) => architecture::check(name.as_deref(), &self.options()),
         }

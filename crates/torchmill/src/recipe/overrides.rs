@@ -88,11 +88,11 @@ fn put(at: &mut Value, path: &[&str], value: Value) -> Result<(), String> {
             let count = items.len();
             let item = key.parse().ok().and_then(|i: usize| items.get_mut(i));
             let item = item.ok_or_else(|| {
-                format!("`{key}` is none of 0 to {}", count.saturating_sub(1))
+                format!("`{key}` is not from 0 to {}", count.saturating_sub(1))
             })?;
             put(item, rest, value)
         }
-        _ => Err(format!("there is no `{key}` in what is a single value")),
+        _ => Err(format!("there is no `{key}` in a single value")),
     }
 }
 
@@ -156,12 +156,13 @@ mod tests {
                 "train.epochs=many",
                 "--set train.epochs=many: invalid type: string \"many\"",
             ),
-            ("train.epochs.x=1", "there is no `x` in what is a single value"),
-            ("model.layer.99.type=ReLU", "`99` is none of 0 to 8"),
+            ("train.epochs.x=1", "there is no `x` in a single value"),
+            ("model.layer.99.type=ReLU", "`99` is not from 0 to 8"),
             ("train.epochs=many", "expected a whole number of at least 0"),
             (
                 "train.optimizer=SGD",
-                "--set train.optimizer=SGD: invalid type: string \"SGD\", expected a table",
+                "--set train.optimizer=SGD: invalid type: string \"SGD\", expected a \
+                 table",
             ),
             ("train.batch_size=0", "batch_size must be at least 1"),
             ("trian.epochs=1", "unknown field `trian`"),

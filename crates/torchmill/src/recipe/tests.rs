@@ -91,7 +91,8 @@ fn impossible_values_are_usage_errors() {
         ),
         (
             train(
-                "sampler = { type = \"WeightedRandomSampler\", weights = \"balanced\", num_samples = 0 }",
+                "sampler = { type = \"WeightedRandomSampler\", weights = \"balanced\", \
+                 num_samples = 0 }",
             ),
             "sampler.num_samples",
         ),

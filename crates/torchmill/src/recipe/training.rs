@@ -154,7 +154,7 @@ impl Precision {
             "tf32" => Ok(Self::Tf32),
             "auto" => Ok(Self::Auto),
             _ => Err(Error::usage(format_args!(
-                "`{text}` is none of fp32, bf16, fp16, tf32 and auto"
+                "`{text}` is not one of fp32, bf16, fp16, tf32 and auto"
             ))),
         }
     }

@@ -33,7 +33,7 @@ impl Tta {
             "five_crop" => Ok(Self::FiveCrop),
             "ten_crop" => Ok(Self::TenCrop),
             _ => Err(Error::usage(format_args!(
-                "`{text}` is none of flip, shift, five_crop and ten_crop{}",
+                "`{text}` is not one of flip, shift, five_crop and ten_crop{}",
                 suggest::did_you_mean(text, Self::NAMES)
             ))),
         }

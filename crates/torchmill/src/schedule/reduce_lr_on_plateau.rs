@@ -92,7 +92,8 @@ impl ReduceLROnPlateau {
                 let known: Vec<&str> = METRICS.iter().map(|m| m.name).collect();
                 let hint = suggest::did_you_mean(&self.metric, known.iter().copied());
                 Err(Error::usage(format_args!(
-                    "[train] schedule.metric = \"{}\" is not a metric: there are {}{hint}",
+                    "[train] schedule.metric = \"{}\" is not a metric: there are \
+                     {}{hint}",
                     self.metric,
                     known.join(", ")
                 )))

@@ -182,7 +182,8 @@ fn what_is_random_is_distributed_as_in_torchvision() {
                 // but once in 10,000.
                 if (ours - theirs).abs() > 0.05 {
                     off.push(format!(
-                        "{text}: statistic {statistic}: {ours} <= {threshold}, theirs {theirs}"
+                        "{text}: statistic {statistic}: {ours} <= {threshold}, theirs \
+                         {theirs}"
                     ));
                 }
             }

@@ -156,7 +156,7 @@ impl fmt::Display for Literal {
     }
 }
 
-/// `Name(positional, name=value)`, or the name alone.
+/// `Name(positional, name=value)`, or only the name.
 impl fmt::Display for Call {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.name)?;

@@ -47,7 +47,8 @@ const SUITED: &[&str] = &[
     "PILToTensor",
     "RandAugment(2, #, 40, interpolation=InterpolationMode.BILINEAR)",
     "RandomAdjustSharpness(#, %)",
-    "RandomAffine(#, (%, %), (0.5, #.5), (-#, #, -#, #), InterpolationMode.BICUBIC, center=(#, #))",
+    "RandomAffine(#, (%, %), (0.5, #.5), (-#, #, -#, #), InterpolationMode.BICUBIC, \
+     center=(#, #))",
     "RandomApply([RandomGrayscale, Pad(#)], p=%)",
     "RandomAutocontrast(%)",
     "RandomChoice([CenterCrop(#), Compose([Pad(#), Resize(#)])], p=[%, 0.1])",

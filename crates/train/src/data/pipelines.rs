@@ -73,8 +73,7 @@ fn say_what_differs(
         if steps != train {
             progress::note(format_args!(
                 "note: training images go through `{train}` besides random steps and \
-                 crops, {what} images through `{steps}`: figures may be worse than the \
-                 network is",
+                 crops, {what} images through `{steps}`: the results may be worse than the network is",
             ));
         }
         if Pipeline::parse(&pipeline)?.is_random() {

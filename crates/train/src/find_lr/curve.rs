@@ -8,7 +8,7 @@ const LOWEST: f64 = 1e-7;
 const HIGHEST: f64 = 10.0;
 /// How much of the smoothed loss stays at each step.
 const SMOOTHING: f64 = 0.9;
-/// The test is over when the smoothed loss is so many times the best one.
+/// The test ends when the smoothed loss is this many times the best one.
 const TOO_LARGE: f64 = 4.0;
 /// The first steps say more about the first weights than about the learning rate.
 const SKIPPED: usize = 10;

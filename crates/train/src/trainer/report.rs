@@ -72,13 +72,13 @@ impl Trainer<'_> {
         });
         progress::note(if is_changed {
             format!(
-                "{amount} asked for, {done} done already: nothing to do; \
-                 {option} asks for more"
+                "{amount} requested, {done} done already: nothing to do; {option} makes \
+                 it more"
             )
         } else {
             format!(
-                "this run's config.toml asks for {amount}, which it has done; \
-                 {option} asks for more"
+                "this run's config.toml has {amount}, and they are done; {option} makes \
+                 it more"
             )
         });
     }

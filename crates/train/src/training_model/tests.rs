@@ -64,7 +64,8 @@ fn weights(model: &TrainingModel) -> Vec<f32> {
 fn a_batch_in_parts_makes_the_step_of_the_whole_batch() {
     for train in [
         "optimizer = { type = \"SGD\", lr = 0.1, momentum = 0.9 }",
-        "loss = { type = \"CrossEntropyLoss\", weight = [0.2, 1.0, 5.0], label_smoothing = 0.1 }",
+        "loss = { type = \"CrossEntropyLoss\", weight = [0.2, 1.0, 5.0], \
+         label_smoothing = 0.1 }",
         "loss = { type = \"CrossEntropyLoss\", ignore_index = 1 }",
         "loss = { type = \"MSELoss\" }\nclip_grad_norm = 0.05",
         "loss = { type = \"BCEWithLogitsLoss\", pos_weight = [1.0, 2.0, 3.0] }\nmixup = 0.4\ncutmix = 1.0",

@@ -93,9 +93,8 @@ fn a_gpu_computes_what_the_cpu_does() {
         ("adamw", &["train.optimizer={ type=\"AdamW\", lr=0.01, amsgrad=true }"]),
         (
             "rmsprop",
-            &[
-                "train.optimizer={ type=\"RMSprop\", lr=0.01, momentum=0.9, centered=true }",
-            ],
+            &["train.optimizer={ type=\"RMSprop\", lr=0.01, momentum=0.9, \
+                 centered=true }"],
         ),
         ("weights", &["train.loss={ type=\"CrossEntropyLoss\", weight=\"balanced\" }"]),
         (

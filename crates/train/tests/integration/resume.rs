@@ -42,7 +42,7 @@ fn a_copied_run_goes_on_without_its_links() {
         let output = go_on(folder, run, &[]);
         assert_done(&output);
         let note = format!(
-            "going on from the newest that is whole, {run}/checkpoints/epoch-0002.safetensors\n"
+            "going on from the newest complete checkpoint, {run}/checkpoints/epoch-0002.safetensors\n"
         );
         assert!(stderr(&output).contains(&note), "{}", stderr(&output));
         for link in ["last.safetensors", "best.safetensors"] {
@@ -77,7 +77,7 @@ fn a_run_that_has_lost_its_checkpoints_does_not_begin_again() {
     let folder = folder.path();
     assert_done(&train(folder, "run", &["--epochs", "2"]));
     let metrics = fs::read(folder.join("run/metrics.csv")).unwrap();
-    let why = "run has been trained, but none of its checkpoints is there whole";
+    let why = "run has been trained, but it has no complete checkpoint";
     for name in names(folder, "run", "").iter().filter(|name| name.ends_with("state")) {
         fs::remove_file(checkpoint(folder, "run", name)).unwrap();
     }
@@ -133,7 +133,8 @@ fn another_optimizers_buffers_are_refused() {
     for (change, why) in [
         (
             &adam[..],
-            "saved by SGD with momentum_buffer, which Adam with exp_avg, exp_avg_sq cannot go on from: leave train.optimizer.type",
+            "saved by SGD with momentum_buffer, which Adam with exp_avg, exp_avg_sq \
+             cannot go on from: leave train.optimizer.type",
         ),
         (
             &["--set", "train.optimizer.type=RMSprop"],
@@ -331,7 +332,7 @@ fn less_than_has_been_done_is_not_written_down() {
     let config = fs::read(folder.join("run/config.toml")).unwrap();
     let output = go_on(folder, "run", &["--epochs", "1"]);
     assert_done(&output);
-    let why = "1 epoch asked for, 3 done already: nothing to do";
+    let why = "1 epoch requested, 3 done already: nothing to do";
     assert!(stderr(&output).contains(why), "{}", stderr(&output));
     assert_eq!(fs::read(folder.join("run/config.toml")).unwrap(), config);
 }

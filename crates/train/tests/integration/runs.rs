@@ -344,7 +344,8 @@ fn damaged_and_foreign_files_are_refused() {
     assert_fails(
         &train(folder, "init", &init),
         1,
-        "the weights are another network's: 2 of another shape (net.0.weight is [4, 1, 3, 3]",
+        "the weights are another network's: 2 of another shape (net.0.weight is [4, 1, \
+         3, 3]",
     );
 
     let shard = folder.join("shards").join(file_name("train", 0, 1));
@@ -607,8 +608,9 @@ fn a_run_from_other_weights_with_frozen_layers_goes_on_and_is_repeated() {
     let whole = train(folder, "whole", &start);
     assert_done(&whole);
     assert!(
-        stderr(&whole)
-            .contains("2 tensors taken; new, as asked: net.4.weight, net.4.bias\n"),
+        stderr(&whole).contains(
+            "2 tensors taken; new by --init-except: net.4.weight, net.4.bias\n"
+        ),
         "{}",
         stderr(&whole)
     );
@@ -697,7 +699,8 @@ fn splits_of_two_sizes_say_what_to_do() {
     assert_fails(
         &output,
         1,
-        "shards: training images are 1x6x6, test images 1x8x8: the two pipelines must end",
+        "shards: training images are 1x6x6, test images 1x8x8: the two pipelines must \
+         end",
     );
     assert!(!folder.join("run").exists());
 }
@@ -734,7 +737,8 @@ fn what_has_no_mean_says_so_and_what_to_do() {
     assert_fails(
         &weightless,
         1,
-        "counts, so its loss has no mean: by [train] loss their labels are ignored or weigh 0",
+        "counts in its loss: [train] loss ignores their labels or gives them the weight \
+         0",
     );
     assert!(!stderr(&weightless).contains("learning rate"), "{}", stderr(&weightless));
 }
@@ -839,7 +843,7 @@ fn what_is_meant_by_an_option_is_said() {
     assert_fails(
         &output,
         1,
-        "elsewhere, where [data] shards of the recipe has the shards: give --data DIR",
+        "elsewhere, which [data] shards of the recipe names: give --data DIR",
     );
 }
 

@@ -128,7 +128,7 @@ fn values_too_great_for_a_float32_are_counted_where_they_become_one() {
     let first = feed.tally().non_finite.first;
     assert!(
         first
-            .starts_with("line 3, column 2 (a): \"a\" is -1e39, too great for a float32"),
+            .starts_with("line 3, column 2 (a): \"a\" is -1e39, too large for a float32"),
         "{first}"
     );
 }

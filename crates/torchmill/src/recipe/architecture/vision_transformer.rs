@@ -33,7 +33,8 @@ fn vit(options: &Options, input: [usize; 3], size: Size) -> Result<Network> {
     let [channels, height, width] = input.map(|n| n as i64);
     if height % patch != 0 || width % patch != 0 {
         return Err(Error::usage(format_args!(
-            "[model] images of {height} x {width} do not divide into patches of {patch} x {patch}: give another patch_size"
+            "[model] images of {height} x {width} do not divide into patches of {patch} \
+             x {patch}: give another patch_size"
         )));
     }
     let blocks: Vec<Layer> = (0..size.blocks)

@@ -76,7 +76,8 @@ fn mistakes_are_named_with_their_column() {
         ("Resize", "column 1: Resize: the argument size is missing"),
         (
             "Resize(32, 'bilinaer')",
-            "column 12: Resize: interpolation must be one of nearest, bilinear, bicubic, box, hamming, lanczos, not \"bilinaer\" (did you mean bilinear?)",
+            "column 12: Resize: interpolation must be one of nearest, bilinear, \
+             bicubic, box, hamming, lanczos, not \"bilinaer\" (did you mean bilinear?)",
         ),
         (
             "RandomHorizontalFlip(p=1.5)",
@@ -94,7 +95,8 @@ fn mistakes_are_named_with_their_column() {
         ("Pad(fill=1, 2)", "column 13: Pad: a positional argument follows a named one"),
         (
             "Normalize((0.5,), (0,))",
-            "column 19: Normalize: std must not be 0: the result would be a division by it",
+            "column 19: Normalize: std must not be 0: the result would be a division by \
+             it",
         ),
         ("Normalize((0.5,))", "column 1: Normalize: the argument std is missing"),
         ("Resize(32) ToTensor", "column 12: expected `|` between transforms, found `T`"),
@@ -125,7 +127,8 @@ fn mistakes_are_named_with_their_column() {
     let unknown = refused("Frobnicate");
     assert!(
         unknown.starts_with(
-            "column 1: there is no transform Frobnicate: there are AlternatingHorizontalFlip, "
+            "column 1: there is no transform Frobnicate: there are \
+             AlternatingHorizontalFlip, "
         ),
         "{unknown}"
     );
@@ -217,18 +220,22 @@ fn the_generator_depends_on_each_number() {
 #[test]
 fn shards_are_as_asked_however_the_text_is_written() {
     let done = parsed(
-        "RandomCrop(32, padding=4, padding_mode='reflect') | ToTensor | Normalize((0.5,), (0.247,))",
+        "RandomCrop(32, padding=4, padding_mode='reflect') | ToTensor | \
+         Normalize((0.5,), (0.247,))",
     );
     for asked in [
-        "RandomCrop(32, 4, padding_mode=\"reflect\")|ToTensor()|Normalize((0.50,), (0.2470,))",
-        "Compose([RandomCrop(32, 4, padding_mode='reflect'), ToTensor(), Normalize(auto)])",
+        "RandomCrop(32, 4, padding_mode=\"reflect\")|ToTensor()|Normalize((0.50,), \
+         (0.2470,))",
+        "Compose([RandomCrop(32, 4, padding_mode='reflect'), ToTensor(), \
+         Normalize(auto)])",
     ] {
         assert!(done.satisfies(&parsed(asked)), "{asked}");
     }
     for asked in [
         "RandomCrop(32, 4, padding_mode='reflect') | ToTensor",
         "RandomCrop(32, 4) | ToTensor | Normalize(auto)",
-        "RandomCrop(32, 4, padding_mode='reflect') | ToTensor | Normalize((0.5,), (0.248,))",
+        "RandomCrop(32, 4, padding_mode='reflect') | ToTensor | Normalize((0.5,), \
+         (0.248,))",
     ] {
         assert!(!done.satisfies(&parsed(asked)), "{asked}");
     }

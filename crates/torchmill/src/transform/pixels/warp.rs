@@ -315,7 +315,7 @@ fn nearest_in_floats(
     mut take: impl FnMut(Option<usize>),
 ) {
     let [a, b, _, d, e, _] = *matrix;
-    // A cast alone would round coordinates from -1 to 0 up to 0.
+    // A plain cast would round coordinates from -1 to 0 up to 0.
     let whole = |x: f64| if x < 0.0 { -1 } else { x as i64 };
     let (mut row_x, mut row_y) = first_source(*matrix);
     for _ in 0..height {
