@@ -22,6 +22,7 @@ mod long_texts;
 mod makefile;
 mod package;
 mod permissions;
+mod photographs;
 mod pipeline;
 mod signals;
 mod start;
