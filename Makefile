@@ -366,6 +366,8 @@ CODECS = $(or $(TORCHMILL_CODECS),.codecs)
 LIBTORCH_LIB = $(abspath $(or $(LIBTORCH),.libtorch))/lib
 # The folders that were not there before, so that uninstall removes them.
 INSTALLED_FOLDERS := share/doc/torchmill/folders.txt
+# Python makes a folder there when it imports one of them.
+DOCUMENTS := $(filter-out docs/__pycache__,$(wildcard docs/*))
 INSTALLED := $(addprefix $(PROGRAM_PREFIX),$(PROGRAMS)) torchmill
 
 install: build
@@ -379,7 +381,7 @@ install: build
 	chmod 755 $(call quote,$(BINDIR))/torchmill
 	install -m 755 $(addprefix $(RELEASE)/,$(TORCH_HALVES)) $(call quote,$(LIBEXECDIR))
 	install -m 644 LICENSE-APACHE LICENSE-MIT README.md CHANGELOG.md $(call quote,$(DOCDIR))
-	install -m 644 docs/* $(call quote,$(DOCDIR))/docs
+	install -m 644 $(DOCUMENTS) $(call quote,$(DOCDIR))/docs
 	rm -rf $(call quote,$(LIBDIR))
 	@if [[ -z $(call quote,$(LIBTORCH)) && ! -L .libtorch ]]; then \
 		echo $(call quote,installing libtorch in $(LIBDIR)); \
@@ -410,7 +412,7 @@ uninstall:
 			$(call quote,$(BASHDIR))/$$name $(call quote,$(ZSHDIR))/_$$name \
 			$(call quote,$(FISHDIR))/$$name.fish; \
 	done
-	rm -f $(addprefix $(call quote,$(DOCDIR))/,LICENSE-APACHE LICENSE-MIT README.md CHANGELOG.md $(wildcard docs/*))
+	rm -f $(addprefix $(call quote,$(DOCDIR))/,LICENSE-APACHE LICENSE-MIT README.md CHANGELOG.md $(DOCUMENTS))
 	rm -rf $(call quote,$(LIBDIR)) $(call quote,$(LIBEXECDIR)) $(call quote,$(CODECSDIR))
 	scripts/folders remove $(call quote,$(INSTALL_ROOT)) $(INSTALLED_FOLDERS)
 

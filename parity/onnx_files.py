@@ -35,7 +35,7 @@ def exported(sandbox, name, make, shards, images):
     module = make()
     settled(module, photographs_of("train").tensor())
     torch.save(module.state_dict(), sandbox.work / "start.pt")
-    options = ["--data", shards, "--epochs", 0, "--init", sandbox.work / "start.pt"]
+    options = ["--data", shards, "--batch-size", 16, "--epochs", 0, "--init", sandbox.work / "start.pt"]
     checkpoint, _ = sandbox.train("exported", *options, "--architecture", *name.split())
     file = sandbox.work / "network.onnx"
     sandbox.program("evaluate", checkpoint, "--export", file)
