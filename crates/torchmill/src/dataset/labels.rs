@@ -175,7 +175,7 @@ mod tests {
         assert_eq!(labels.of_index(1).unwrap(), 1);
         let message = |result: Result<u32>| result.unwrap_err().to_string();
         assert!(message(labels.of_index(2)).contains("beyond the 2 classes (0 to 1)"));
-        assert!(message(labels.of_index(-1)).contains("withheld"));
+        assert!(message(labels.of_index(-1)).contains("without labels"));
         assert!(message(labels.of_text("cta")).contains("did you mean"));
         assert_eq!(labels.finish(false).0, ["dog", "cat"]);
     }

@@ -179,7 +179,7 @@ fn architectures_refuse_what_they_do_not_have() {
     );
     assert!(
         refused("stem = \"cifar\"\nlayer = [{type = \"Flatten\"}]")
-            .contains("there is none")
+            .contains("none is given")
     );
     assert!(
         refused("architecture = \"lenet5\"\nlayer = [{type = \"Flatten\"}]")

@@ -326,7 +326,7 @@ fn misuse_is_told_in_one_line_and_writes_nothing() {
     let output = train(folder, "new2", &["--device", "tpu"]);
     assert!(
         output.status.code() == Some(2)
-            && stderr(&output).contains("none of auto, cpu, cuda"),
+            && stderr(&output).contains("not one of auto, cpu, cuda"),
         "{output:?}"
     );
     assert!(!folder.join("new2").exists());
