@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """Compares how image files are decoded with PIL, over a corpus that this script generates.
 
-Usage: images.py compare DECODER [--keep DIR]    count the files that DECODER and PIL read alike
+Usage: images.py compare DECODER [--keep DIR] [--jpegs N]
+                                                 count the files that DECODER and PIL read alike, with N more
+                                                 JPEGs of random sampling factors, whole and damaged
        images.py sample FILE.safetensors         write every eighth file with what PIL makes of it
        images.py write DIR                       write the corpus into a folder
 
@@ -230,6 +232,33 @@ def cjpegs():
         done = subprocess.run(["cjpeg", *options], input=image, capture_output=True)
         if done.returncode == 0:
             yield f"cjpeg-option-{number}", done.stdout
+
+
+def more_jpegs(count):
+    """JPEGs of random sizes, sampling factors, codings and colour spaces: one whole, then three cut or damaged ones."""
+    chosen = np.random.default_rng(1)
+    codings = [[], ["-progressive"], ["-arithmetic"], ["-arithmetic", "-progressive"], ["-restart", "1"], ["-restart", "2B"],
+               ["-rgb"], ["-optimize"], ["-grayscale"], ["-progressive", "-restart", "1"]]
+    made = 0
+    while made < count:
+        width, height = (int(n) for n in chosen.integers(1, 70, 2))
+        image = saved(Image.fromarray(scene(width, height)), "PPM")
+        largest = int(chosen.integers(1, 5))
+        factors = chosen.integers(1, largest + 1, (3, 2))
+        options = ["-quality", str(int(chosen.integers(1, 101))), "-sample", ",".join(f"{h}x{v}" for h, v in factors)]
+        options += codings[int(chosen.integers(len(codings)))]
+        done = subprocess.run(["cjpeg", *options], input=image, capture_output=True)
+        if done.returncode:
+            continue
+        name = f"more-{made}"
+        yield name, done.stdout
+        cut = int(chosen.integers(2, len(done.stdout)))
+        yield f"{name}-cut", done.stdout[:cut]
+        yield f"{name}-ended", done.stdout[:cut] + b"\xff\xd9"
+        damaged = bytearray(done.stdout)
+        damaged[int(chosen.integers(2, len(damaged)))] = int(chosen.integers(256))
+        yield f"{name}-damaged", bytes(damaged)
+        made += 4
 
 
 # PNG ------------------------------------------------------------------------------------------------------
@@ -654,9 +683,10 @@ def ours(decoder, paths):
 COLUMNS = ["same pixels", "both refuse", "only we refuse", "only PIL refuses", "pixels differ"]
 
 
-def compare(decoder, folder):
+def compare(decoder, folder, jpegs):
     files = []
-    for form, name, content in corpus():
+    more = (("jpg", f"{name}.jpg", content) for name, content in more_jpegs(jpegs))
+    for form, name, content in itertools.chain(corpus(), more):
         path = folder / name
         path.write_bytes(content)
         files.append((form, path, pil(content)))
@@ -695,6 +725,7 @@ def main():
     parser.add_argument("action", choices=["compare", "sample", "write"])
     parser.add_argument("path", type=pathlib.Path)
     parser.add_argument("--keep", type=pathlib.Path, metavar="DIR", help="leave the corpus in this folder")
+    parser.add_argument("--jpegs", type=int, default=0, metavar="N", help="compare N more JPEGs; needs cjpeg")
     args = parser.parse_args()
     if args.action == "sample":
         return sample(args.path)
@@ -706,7 +737,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         folder = args.keep or pathlib.Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        compare(args.path.resolve(), folder)
+        compare(args.path.resolve(), folder, args.jpegs)
     return None
 
 
