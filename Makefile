@@ -480,7 +480,8 @@ fmt:
 
 # libFuzzer's coverage instrumentation works with a stable compiler; only the sanitizers need
 # a nightly one. Inputs that a run finds are kept in fuzz/corpus, those that break a target in
-# fuzz/artifacts. FUZZ=NAME runs one target.
+# fuzz/artifacts. FUZZ=NAME runs one target. `parity/images.py write fuzz/corpus/image` gives the
+# target `image` 5,000 files of all formats to begin with.
 FUZZ_SECONDS := 20
 FUZZ := $(basename $(notdir $(wildcard fuzz/fuzz_targets/*.rs)))
 FUZZ_FLAGS := --cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
