@@ -22,13 +22,11 @@ use parquet::data_type::{ByteArray, ByteArrayType, DataType};
 use parquet::errors::ParquetError;
 use parquet::file::reader::{FileReader, RowGroupReader, SerializedFileReader};
 
-use super::detect::{Detected, SplitFiles, describe, val_is_test};
+use super::detect::val_is_test;
 use super::labels::Labels;
 use super::options::OpenOptions;
 use super::packed::{Packed, PackedBytes};
-use super::parts::{self, Part};
-use super::raw_format::RawFormat;
-use super::source_folder::SourceFolder;
+use super::parts::Part;
 use super::store::Store;
 use super::{Dataset, Sample};
 use crate::progress::{Progress, Unit};
@@ -37,22 +35,6 @@ use columns::Columns;
 
 /// How many rows are read at a time. A row may hold a large image.
 const ROWS: usize = 64;
-
-/// Finds the Parquet files below a folder.
-pub(super) fn detect(
-    folder: &SourceFolder,
-    options: &OpenOptions,
-) -> Result<Option<Detected>> {
-    let splits: SplitFiles = parts::below(folder.path(), parts::is_parquet_name, options)
-        .map_err(|e| e.within(folder.shown()))?;
-    if splits.is_empty() {
-        return Ok(None);
-    }
-    // The files' metadata tell the classes; they are read when the data set is opened.
-    let manifest =
-        describe(folder, folder.name(), RawFormat::Parquet, Vec::new(), splits);
-    Ok(Some(Detected { manifest, notes: Vec::new() }))
-}
 
 impl Dataset {
     /// Reads Parquet files as the data set `name`. Files named after splits are those

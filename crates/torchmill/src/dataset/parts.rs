@@ -1,15 +1,18 @@
 //! The files that a data set of archives or tables is divided into:
 //! `train-000.tar` to `train-123.tar`.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use walkdir::WalkDir;
 
-use super::detect::{split_in_name, split_named, val_is_test};
+use super::detect::{
+    Detected, SplitFiles, describe, split_in_name, split_named, val_is_test,
+};
 use super::options::{OpenOptions, SplitDirs};
 use super::packed_names::readable;
+use super::raw_format::RawFormat;
 use super::source_folder::SourceFolder;
 use super::{Manifest, UNSPLIT, walk};
 use crate::{Error, Result};
@@ -126,13 +129,30 @@ fn check_splits(parts: &[Part]) -> Result<()> {
     }
 }
 
+/// Finds the files of a format, whose names `is_part` accepts, below a folder. What is in
+/// them tells the classes; it is read when the data set is opened.
+pub(super) fn detect(
+    folder: &SourceFolder,
+    format: RawFormat,
+    is_part: fn(&Path) -> bool,
+    options: &OpenOptions,
+) -> Result<Option<Detected>> {
+    let splits =
+        below(folder.path(), is_part, options).map_err(|e| e.within(folder.shown()))?;
+    if splits.is_empty() {
+        return Ok(None);
+    }
+    let manifest = describe(folder, folder.name(), format, Vec::new(), splits);
+    Ok(Some(Detected { manifest, notes: Vec::new() }))
+}
+
 /// The files below `folder` whose names `is_part` accepts, as paths relative to it, by
 /// split.
-pub(super) fn below(
+fn below(
     folder: &Path,
     is_part: fn(&Path) -> bool,
     options: &OpenOptions,
-) -> Result<BTreeMap<String, Vec<String>>> {
+) -> Result<SplitFiles> {
     let entries = WalkDir::new(folder)
         .min_depth(1)
         .max_depth(DEPTH)
@@ -150,7 +170,7 @@ pub(super) fn below(
             files.push(PathBuf::from(relative));
         }
     }
-    let mut splits: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let mut splits = SplitFiles::new();
     for part in Part::list(&files, options)? {
         let files = splits.entry(part.split.clone()).or_default();
         files.push(readable(&part.path));

@@ -4,11 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use super::detect::Detected;
 use super::options::OpenOptions;
+use super::parts::{self, is_parquet_name, is_tar_name};
 use super::source_folder::SourceFolder;
-use super::{
-    Dataset, Manifest, Sample, cifar, cifar_pickle, idx, image_folder, parquet,
-    webdataset,
-};
+use super::{Dataset, Manifest, Sample, cifar, cifar_pickle, idx, image_folder};
 use crate::{Error, Result};
 
 /// How a data set's images are stored: the `kind` in dataset.toml.
@@ -59,8 +57,8 @@ impl RawFormat {
             Self::CifarPickle => cifar_pickle::detect(folder),
             Self::Idx => idx::detect(folder),
             Self::ImageFolder => image_folder::detect(folder, options),
-            Self::Parquet => parquet::detect(folder, options),
-            Self::WebDataset => webdataset::detect(folder, options),
+            Self::Parquet => parts::detect(folder, self, is_parquet_name, options),
+            Self::WebDataset => parts::detect(folder, self, is_tar_name, options),
         }
     }
 

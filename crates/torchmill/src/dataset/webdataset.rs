@@ -18,15 +18,13 @@ use std::sync::Arc;
 
 use tar::{Archive, Entry};
 
-use super::detect::{Detected, SplitFiles, describe, val_is_test};
+use super::detect::val_is_test;
 use super::labels::Labels;
 use super::options::OpenOptions;
 use super::packed::{Packed, PackedBytes};
 use super::packed_names::readable;
-use super::parts::{self, Part};
-use super::raw_format::RawFormat;
+use super::parts::Part;
 use super::records::Bytes;
-use super::source_folder::SourceFolder;
 use super::store::Store;
 use super::{Dataset, Sample, walk};
 use crate::{Error, Result, interrupt};
@@ -34,22 +32,6 @@ use group::{Group, LabelFile, Member};
 
 /// The longest file of a label; notes in JSON can be long.
 const LONGEST_LABEL: u64 = 1 << 20;
-
-/// Finds the tars below a folder.
-pub(super) fn detect(
-    folder: &SourceFolder,
-    options: &OpenOptions,
-) -> Result<Option<Detected>> {
-    let splits: SplitFiles = parts::below(folder.path(), parts::is_tar_name, options)
-        .map_err(|e| e.within(folder.shown()))?;
-    if splits.is_empty() {
-        return Ok(None);
-    }
-    // The labels tell the classes, and they are read when the data set is opened.
-    let manifest =
-        describe(folder, folder.name(), RawFormat::WebDataset, Vec::new(), splits);
-    Ok(Some(Detected { manifest, notes: Vec::new() }))
-}
 
 impl Dataset {
     /// Reads the headers and labels of tars, which may be gzipped, as the data set `name`.
