@@ -38,8 +38,8 @@ fn milliseconds(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
-/// `rank 1`, or `ranks 1, 2 and 3 more`.
-fn ranks(ranks: &[u32]) -> String {
+/// `rank 1 has`, or `ranks 1, 2 and 3 more have`.
+fn ranks_have(ranks: &[u32]) -> String {
     const SHOWN: usize = 8;
     let mut names = Vec::new();
     for rank in ranks.iter().take(SHOWN) {
@@ -47,9 +47,9 @@ fn ranks(ranks: &[u32]) -> String {
     }
     let names = names.join(", ");
     match (ranks.len(), ranks.len().saturating_sub(SHOWN)) {
-        (1, _) => format!("rank {names}"),
-        (_, 0) => format!("ranks {names}"),
-        (_, more) => format!("ranks {names} and {more} more"),
+        (1, _) => format!("rank {names} has"),
+        (_, 0) => format!("ranks {names} have"),
+        (_, more) => format!("ranks {names} and {more} more have"),
     }
 }
 

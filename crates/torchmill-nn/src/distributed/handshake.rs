@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use torchmill::{Error, Result, interrupt};
 
-use super::ranks;
+use super::ranks_have;
 use super::store::{Store, seconds};
 
 /// Where rank 0 publishes the name of its start.
@@ -158,8 +158,7 @@ pub(super) struct Compared<'a> {
 }
 
 fn not_come(missing: &[u32], timeout: Duration) -> String {
-    let have = if missing.len() == 1 { "has" } else { "have" };
-    format!("{} {have} not come within {}", ranks(missing), seconds(timeout))
+    format!("{} not come within {}", ranks_have(missing), seconds(timeout))
 }
 
 fn answer_key(start: &str, rank: u32) -> String {

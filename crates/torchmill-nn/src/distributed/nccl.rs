@@ -60,20 +60,12 @@ fn is_any_shared(group: &Group, device: Device) -> Result<bool> {
 /// A number that only this GPU has.
 fn identity(device: Device) -> i64 {
     let mut hasher = DefaultHasher::new();
-    host_name().hash(&mut hasher);
+    gethostname::gethostname().hash(&mut hasher);
     std::env::var_os("CUDA_VISIBLE_DEVICES").hash(&mut hasher);
     if let Device::Cuda(index) = device {
         index.hash(&mut hasher);
     }
     hasher.finish().cast_signed()
-}
-
-fn host_name() -> Vec<u8> {
-    let mut name = [0_u8; 256];
-    // SAFETY: the system writes at most 255 bytes, so that the last stays 0.
-    unsafe { libc::gethostname(name.as_mut_ptr().cast(), name.len() - 1) };
-    let end = name.iter().position(|&byte| byte == 0);
-    name[..end.unwrap_or(name.len())].to_vec()
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use torchmill::{Error, ErrorKind, Result, parallel};
 
-use super::ranks;
+use super::ranks_have;
 use super::store::Store;
 
 /// How often a process says that it is alive.
@@ -130,11 +130,7 @@ impl Presence {
         if lost.is_empty() {
             return Ok(None);
         }
-        let have = if lost.len() == 1 { "has" } else { "have" };
-        Ok(Some(format!(
-            "{} {have} been killed, hangs or cannot be reached",
-            ranks(&lost)
-        )))
+        Ok(Some(format!("{} been killed, hangs or cannot be reached", ranks_have(&lost))))
     }
 
     /// How often each process has said that it is alive.
