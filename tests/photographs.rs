@@ -18,34 +18,12 @@ name = "shapes"
 [transforms]
 train = "RandomResizedCrop(32, scale=(0.6, 1.0)) | RandomHorizontalFlip | ToTensor | Normalize(0.5, 0.25)"
 test = "Resize(36) | CenterCrop(32) | ToTensor | Normalize(0.5, 0.25)"
-[[model.layer]]
-type = "Conv2d"
-out_channels = 16
-kernel_size = 5
-stride = 2
-[[model.layer]]
-type = "BatchNorm2d"
-[[model.layer]]
-type = "ReLU"
-[[model.layer]]
-type = "Conv2d"
-out_channels = 32
-kernel_size = 3
-stride = 2
-[[model.layer]]
-type = "BatchNorm2d"
-[[model.layer]]
-type = "ReLU"
-[[model.layer]]
-type = "Conv2d"
-out_channels = 32
-kernel_size = 3
-[[model.layer]]
-type = "ReLU"
-[[model.layer]]
-type = "Flatten"
-[[model.layer]]
-type = "Linear"
+[model]
+layer = [
+    "Conv2d(out_channels=16, kernel_size=5, stride=2)", "BatchNorm2d", "ReLU",
+    "Conv2d(out_channels=32, kernel_size=3, stride=2)", "BatchNorm2d", "ReLU",
+    "Conv2d(out_channels=32, kernel_size=3)", "ReLU", "Flatten", "Linear",
+]
 [train]
 epochs = 12
 batch_size = 16
