@@ -1,5 +1,5 @@
-//! Compiles the C++ of the kernels and of data parallelism against the libtorch that tch is
-//! built with, as tch does its own C++.
+//! Compiles the C++ code of the kernels and of data parallelism against the libtorch that
+//! tch links to, as tch compiles its own.
 
 #[path = "../rpath.rs"]
 mod rpath;
@@ -30,8 +30,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for file in bridges.iter().chain(&sources).chain(&headers) {
         println!("cargo:rerun-if-changed={file}");
     }
-    // torch-sys says where the libraries are, wherever it took them from. The headers are in
-    // the same installation.
+    // torch-sys reports the library folder, wherever it found libtorch. The headers are
+    // in the same installation.
     let lib = PathBuf::from(std::env::var("DEP_TCH_LIBTORCH_LIB")?);
     let root = std::env::var_os("LIBTORCH_INCLUDE").map(PathBuf::from);
     let root = root
@@ -45,7 +45,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .include(root.join("include"))
         .include(root.join("include/torch/csrc/api/include"))
         .flag(format!("-D_GLIBCXX_USE_CXX11_ABI={abi}"))
-        // libtorch's threads; without it the work is done on one.
+        // Enables libtorch's threads. Without OpenMP its loops run on one thread.
         .flag_if_supported("-fopenmp")
         .files(sources)
         .compile("torchmill_nn_cpp");

@@ -1,12 +1,12 @@
-//! Checkpoints, the article's two ways, as safetensors files.
+//! Checkpoints as safetensors files, in the article's two kinds.
 //!
-//! *Full*: the state dict, and in the file's metadata the [`Spec`]. *Weights only*: the
-//! state dict alone. In both the tensors have PyTorch's names, shapes and layout, so
+//! *Full*: the state dict, with the [`Spec`] in the file's metadata. *Weights only*: just
+//! the state dict. In both, the tensors have PyTorch's names, shapes and layout, so
 //! `load_state_dict(load_file(path))` works with `strict=True`. The metadata also has a
-//! checksum of everything else, which reading checks if it is there.
+//! checksum of everything else. It is verified on reading if present.
 //!
-//! Read are these files, other programs' safetensors files, and the state dicts that
-//! `torch.save` writes. The first bytes tell them apart.
+//! Other programs' safetensors files and the state dicts that `torch.save` writes can be
+//! read too. The first bytes tell them apart.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -24,24 +24,22 @@ use crate::state_dict::{DType, Entry, FileBytes, StateDict, View};
 use crate::tensor::{f_bytes, f_download};
 use crate::{foreign, torch_error, torch_save};
 
-/// The key of the metadata. There is only one, because the order of several would be
-/// random.
+/// The metadata key. There is only one, because safetensors writes several in random
+/// order.
 const KEY: &str = "torchmill";
 
-/// How the metadata begins if it has a checksum: eight hexadecimal digits follow, and a
-/// quote.
+/// How metadata with a checksum begins. Eight hexadecimal digits and a quote follow.
 const CHECKSUM: &str = r#"{"crc32c":""#;
 
-/// What was read from a checkpoint.
+/// The contents of a checkpoint.
 pub struct Checkpoint {
-    /// The tensors by name. They are read from the file, which is mapped, when they are
-    /// used.
+    /// The tensors by name. The file is mapped, and each tensor is read when it is used.
     pub tensors: StateDict,
     /// The network's structure, if the file holds it.
     pub spec: Option<Spec>,
 }
 
-/// The checkpoint's bytes: full with a spec, weights only without one.
+/// Encodes a checkpoint: full with a spec, weights only without one.
 pub fn encode(model: &Model, spec: Option<&Spec>) -> Result<Vec<u8>> {
     let mut arrays = Vec::new();
     let tensors: Vec<&Tensor> = model.state_dict().map(|named| &named.tensor).collect();
@@ -70,14 +68,14 @@ pub fn encode(model: &Model, spec: Option<&Spec>) -> Result<Vec<u8>> {
         .map_err(|e| Error::failed(format_args!("the checkpoint: {e}")))
 }
 
-/// Writes a checkpoint, complete or not at all, and returns the CRC-32C of its bytes.
+/// Writes a checkpoint atomically and returns the CRC-32C of its bytes.
 pub fn write(path: &Path, model: &Model, spec: Option<&Spec>) -> Result<u32> {
     let bytes = encode(model, spec)?;
     atomic::write(path, &bytes)?;
     Ok(checksum(&bytes))
 }
 
-/// The CRC-32C of a checkpoint file's bytes, by which its training state knows it.
+/// The CRC-32C of a checkpoint file's bytes, which the training state records.
 pub fn checksum(bytes: &[u8]) -> u32 {
     crc32c::crc32c(bytes)
 }
@@ -85,7 +83,7 @@ pub fn checksum(bytes: &[u8]) -> u32 {
 /// Reads a checkpoint: a safetensors file, or a state dict that `torch.save` wrote.
 ///
 /// # Errors
-/// If the file cannot be read, is something else, or is damaged.
+/// If the file cannot be read, is damaged, or is in another format.
 pub fn read(path: &Path) -> Result<Checkpoint> {
     let file = File::open(path).doing("read", path)?;
     let about = file.metadata().doing("read", path)?;
@@ -95,14 +93,14 @@ pub fn read(path: &Path) -> Result<Checkpoint> {
     if about.len() == 0 {
         return Err(Error::failed(format_args!("{} is empty", path.display())));
     }
-    // SAFETY: the map is valid as long as nobody shortens the file. torchmill never
-    // changes a checkpoint in place: a new file is renamed over it, and the map stays on
-    // the old one.
+    // SAFETY: the map is valid as long as nobody truncates the file. torchmill never
+    // changes a checkpoint in place: it renames a new file over it, and the map keeps the
+    // old one.
     let map = unsafe { Mmap::map(&file) }.doing("read", path)?;
     of_file(Box::new(map)).map_err(|e| e.within(path.display()))
 }
 
-/// Reads a checkpoint from a file's bytes.
+/// Decodes a checkpoint from a file's bytes.
 pub fn decode(bytes: impl Into<Vec<u8>>) -> Result<Checkpoint> {
     let bytes: Vec<u8> = bytes.into();
     of_file(Box::new(bytes))
@@ -132,7 +130,7 @@ fn read_safetensors(bytes: &[u8]) -> Result<(Vec<Entry>, Option<Spec>)> {
     let text = metadata.metadata().as_ref().and_then(|m| m.get(KEY));
     let text = text.map(String::as_str);
     let spec = check_metadata(&file, text)?;
-    // The data comes after the header, whose length is in the first eight bytes.
+    // The data follows the header. The first eight bytes hold the header's length.
     let data_start = 8 + header_length;
     let mut entries = Vec::new();
     for (name, info) in metadata.tensors() {
@@ -153,8 +151,8 @@ fn read_safetensors(bytes: &[u8]) -> Result<(Vec<Entry>, Option<Spec>)> {
     Ok((entries, spec))
 }
 
-/// The metadata: the spec's JSON object with a checksum as its first key. Without a spec
-/// the checksum is the only one.
+/// The metadata: the spec's JSON object with a checksum as its first key. Without a spec,
+/// the object has only the checksum.
 fn metadata_with_checksum(tensors: &[(&str, TensorView)], spec: Option<&str>) -> String {
     let spec = spec.unwrap_or("{}");
     let crc = content_checksum(tensors, spec);
@@ -163,7 +161,7 @@ fn metadata_with_checksum(tensors: &[(&str, TensorView)], spec: Option<&str>) ->
     format!("{CHECKSUM}{crc:08x}\"{comma}{rest}")
 }
 
-/// Checks the metadata's checksum, if it has one, and returns the spec, if it has one.
+/// Verifies the metadata's checksum if it has one. Returns the spec if it has one.
 fn check_metadata(file: &SafeTensors, text: Option<&str>) -> Result<Option<Spec>> {
     let Some(text) = text else { return Ok(None) };
     let Some((crc, spec)) = split_checksum(text) else {
@@ -179,11 +177,11 @@ fn check_metadata(file: &SafeTensors, text: Option<&str>) -> Result<Option<Spec>
     if spec == "{}" { Ok(None) } else { parse_spec(&spec).map(Some) }
 }
 
-/// The spec in a metadata text.
+/// Parses the spec in the metadata.
 ///
 /// # Errors
-/// If it is not a spec, or has a number that is larger than any size of a layer: sums and
-/// products of sizes would overflow.
+/// If it is not a spec, or has a number larger than any layer's size: sums and products
+/// of sizes would overflow.
 fn parse_spec(text: &str) -> Result<Spec> {
     const LARGEST: f64 = 1e10;
     let value: Value = serde_json::from_str(text)
@@ -196,7 +194,7 @@ fn parse_spec(text: &str) -> Result<Spec> {
     Spec::from_json(text)
 }
 
-/// A number in a JSON value that is further from 0 than `largest`.
+/// A number in a JSON value whose magnitude is above `largest`.
 fn number_above(value: &Value, largest: f64) -> Option<f64> {
     match value {
         Value::Number(number) => number.as_f64().filter(|n| n.abs() > largest),
@@ -208,7 +206,7 @@ fn number_above(value: &Value, largest: f64) -> Option<f64> {
     }
 }
 
-/// The checksum that a metadata text begins with, and the spec's JSON.
+/// Splits metadata into its leading checksum and the spec's JSON.
 fn split_checksum(text: &str) -> Option<(u32, String)> {
     let rest = text.strip_prefix(CHECKSUM)?;
     let (digits, rest) = rest.split_once('"')?;
@@ -219,8 +217,8 @@ fn split_checksum(text: &str) -> Option<(u32, String)> {
     Some((crc, format!("{{{}", rest.strip_prefix(',').unwrap_or(rest))))
 }
 
-/// The CRC-32C of the spec's JSON and of every tensor, in the order of their names: the
-/// name, the type, the shape and the data, each length as a little-endian u64.
+/// The CRC-32C of the spec's JSON and of every tensor, sorted by name: the name, dtype,
+/// shape and data, with each length as a little-endian u64.
 fn content_checksum(tensors: &[(&str, TensorView)], spec: &str) -> u32 {
     let mut tensors: Vec<&(&str, TensorView)> = tensors.iter().collect();
     tensors.sort_by_key(|(name, _)| *name);

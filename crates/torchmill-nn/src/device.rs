@@ -1,4 +1,4 @@
-//! `--device auto|cpu|cuda|cuda:N`, and loading CUDA's half of libtorch where it is
+//! Resolves `--device auto|cpu|cuda|cuda:N`, and loads libtorch's CUDA library if it is
 //! installed.
 
 use std::path::PathBuf;
@@ -7,7 +7,7 @@ use tch::Device;
 use torchmill::{Error, Result, progress};
 
 /// Finds the device. `auto` is the first GPU if the machine has one, else the CPU. A GPU
-/// that does not exist is an error: nothing falls back to the CPU in silence.
+/// that does not exist is an error: nothing falls back to the CPU silently.
 pub fn resolve(asked: torchmill::device::Device) -> Result<Device> {
     use torchmill::device::Device as Asked;
     let index = match asked {
@@ -20,7 +20,7 @@ pub fn resolve(asked: torchmill::device::Device) -> Result<Device> {
     if !tch::Cuda::is_available() || count == 0 {
         if asked == Asked::Auto {
             if let Err(e) = cuda {
-                // It is installed, so the user means to use it.
+                // The CUDA library is installed, so the user means to use it.
                 progress::note(format_args!("note: computing on the CPU: {e}"));
             }
             return Ok(Device::Cpu);
@@ -47,7 +47,7 @@ pub fn resolve(asked: torchmill::device::Device) -> Result<Device> {
     Ok(Device::Cuda(index))
 }
 
-/// The device as it is named on the command line.
+/// The device's name as on the command line.
 pub fn name(device: Device) -> String {
     match device {
         Device::Cuda(n) => format!("cuda:{n}"),
@@ -56,22 +56,22 @@ pub fn name(device: Device) -> String {
 }
 
 /// Loads libtorch_cuda.so from the folder of the libtorch that this process has loaded.
-/// False if it is not there.
+/// Returns false if there is no such file.
 ///
-/// The programs are linked only with libtorch's CPU half, so that one binary serves both
-/// kinds of machine. CUDA's half registers itself with it when it is loaded, which must
-/// come before the first use of a GPU.
+/// The programs link only to libtorch's CPU library, so that one binary serves machines
+/// with and without a GPU. The CUDA library registers itself with it when it is loaded,
+/// which must happen before the first use of a GPU.
 #[cfg(target_os = "linux")]
 fn load_cuda() -> Result<bool> {
     use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
 
     let Some(library) = find_in_libtorch("libtorch_cuda.so") else { return Ok(false) };
-    // SAFETY: loading runs the library's initialisers. It is the other half of the
-    // libtorch that this process already runs, from the same folder and so of the same
-    // version.
+    // SAFETY: loading runs the library's initialisers. The library belongs to the
+    // libtorch that this process already runs: it is in the same folder and so has the
+    // same version.
     let loaded = unsafe { Library::open(Some(&library), RTLD_NOW | RTLD_GLOBAL) };
     let loaded = loaded.map_err(|e| {
-        // The system's reason is in the source.
+        // The system's reason is in the error's source.
         let reason = match std::error::Error::source(&e) {
             Some(source) => source.to_string(),
             None => e.to_string(),
@@ -83,7 +83,7 @@ fn load_cuda() -> Result<bool> {
     Ok(true)
 }
 
-/// CUDA is for Linux.
+/// CUDA is supported only on Linux.
 #[cfg(not(target_os = "linux"))]
 fn load_cuda() -> Result<bool> {
     Ok(false)
@@ -101,14 +101,14 @@ pub(crate) fn find_in_libtorch(name: &str) -> Option<PathBuf> {
     None
 }
 
-/// CUDA is for Linux.
+/// CUDA is supported only on Linux.
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn find_in_libtorch(_name: &str) -> Option<PathBuf> {
     None
 }
 
-/// The folders in which CUDA's half of libtorch may be: the one that libtorch was loaded
-/// from and, if its file there is a link, the one that the link leads to.
+/// The folders that may hold the CUDA library: the one that libtorch was loaded from and,
+/// if libtorch's file there is a symbolic link, the link target's.
 #[cfg(target_os = "linux")]
 fn libtorch_folders(libraries: &[PathBuf]) -> Vec<PathBuf> {
     let mut folders = Vec::new();
@@ -122,8 +122,7 @@ fn libtorch_folders(libraries: &[PathBuf]) -> Vec<PathBuf> {
     folders
 }
 
-/// The libraries that this process has loaded, by the paths that the loader found them
-/// at.
+/// The paths of the libraries that this process has loaded.
 #[cfg(target_os = "linux")]
 fn loaded_libraries() -> Vec<PathBuf> {
     use std::ffi::{CStr, OsStr, c_int, c_void};
@@ -136,7 +135,7 @@ fn loaded_libraries() -> Vec<PathBuf> {
         found: *mut c_void,
     ) -> c_int {
         // SAFETY: the loader passes a valid description whose name is a C string or null,
-        // and `found` as it was given to it below.
+        // and the `found` pointer that was given to it below.
         unsafe {
             let name = (*info).dlpi_name;
             if !name.is_null() {

@@ -1,9 +1,9 @@
 //! Data parallel training: several processes, each with the whole network and a share of
 //! every batch.
 //!
-//! PyTorch's own engine does the work, libtorch's c10d: its TCPStore, ProcessGroupGloo and
-//! the reducer of DistributedDataParallel, bound in [`bridge`]. The processes meet at the
-//! store ([`handshake`]), and each tells the others there that it is alive and why it ends
+//! libtorch's c10d does the work: its TCPStore, ProcessGroupGloo and the reducer of
+//! DistributedDataParallel, bound in [`bridge`]. The processes meet at the store
+//! ([`handshake`]). There each one signals that it is alive and reports why it ends
 //! ([`presence`]).
 
 mod address;
@@ -33,7 +33,7 @@ fn disconnected(exception: &cxx::Exception) -> Error {
     Error::new(ErrorKind::Disconnected, error)
 }
 
-/// A duration as c10d takes it.
+/// A duration in milliseconds, as c10d wants it.
 fn milliseconds(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }

@@ -1,4 +1,4 @@
-//! A network's loss and accuracy on a data set, the article's way.
+//! Computes a network's loss, accuracy and other metrics on a data set.
 
 use tch::{Device, Kind, Reduction, TchError, Tensor, no_grad};
 use torchmill::metric::{EvaluatedImage, METRICS, Metric, MetricType};
@@ -17,10 +17,10 @@ use crate::tensor_access::ReadOnly;
 use crate::torch_error;
 use crate::tta::{self, Copies};
 
-/// How many images of shape `[C, H, W]` are computed at a time: few enough that what lies
-/// between layers fits in memory, and in a cache where it can. It changes nothing in the
-/// result: losses are kept image by image and summed afterwards as the caller's batch
-/// size says.
+/// The number of images of shape `[C, H, W]` to compute at a time, small enough that the
+/// values between layers fit in memory, and if possible in a cache. It does not affect
+/// the results: losses are kept per image and summed afterwards over batches of the
+/// caller's size.
 pub fn chunk(shape: [usize; 3]) -> usize {
     const ELEMENTS: usize = 4 << 20;
     (ELEMENTS / shape.iter().product::<usize>().max(1)).clamp(8, 250)
@@ -31,10 +31,10 @@ const ACCURACY: &str = "accuracy";
 const TOTAL_LOSS: &str = "loss";
 const MEAN_LOSS: &str = "mean loss";
 
-/// What an evaluation found.
+/// The result of an evaluation.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Evaluation {
-    /// How many images.
+    /// The number of images.
     pub count: usize,
     /// The metrics' values, in the order of [`METRICS`].
     pub values: [f64; METRICS.len()],
@@ -52,13 +52,13 @@ impl Evaluation {
         self.known(metric.name)
     }
 
-    /// The metrics that have no method here: for reports, which list every metric.
+    /// The metrics that have no method here. Reports list all metrics.
     pub fn other_metrics() -> impl Iterator<Item = &'static MetricType> {
         let named = [ACCURACY, TOTAL_LOSS, MEAN_LOSS];
         METRICS.iter().filter(move |metric| !named.contains(&metric.name))
     }
 
-    /// The share of images that are right.
+    /// The share of images that are classified correctly, from 0 to 1.
     pub fn accuracy(&self) -> f64 {
         self.known(ACCURACY)
     }
@@ -82,23 +82,22 @@ impl Evaluation {
 /// How a network is evaluated.
 #[derive(Debug, Clone, Copy)]
 pub struct Settings {
-    /// The total loss is summed over batches of this number of images.
+    /// The total loss is summed over batches of this size.
     pub batch_size: usize,
-    /// The element type that the layers compute in.
+    /// The dtype that the layers compute in.
     pub kind: Kind,
-    /// The copies of each image whose outputs are averaged, if there are any.
+    /// Test-time augmentation: the copies of each image whose outputs are averaged.
     pub copies: Option<Copies>,
 }
 
-/// Runs the network over every image. `each` sees every image's index and its logits, in
+/// Runs the network over every image. `each` gets every image's index and its logits, in
 /// order.
 ///
-/// Where there is a `group`, its processes share the images out, and each then gets what
-/// the others have computed. All of them find what one process would.
+/// With a `group`, its processes divide the images among them and exchange the results.
+/// All of them get the result that one process would get.
 ///
-/// Each of libtorch's threads makes and computes chunks of its own: threads that share a
-/// chunk wait for each other after every layer, and for the one that makes the next
-/// chunk.
+/// Each of libtorch's threads makes and computes whole chunks. Threads that share a chunk
+/// would wait for each other after every layer, and for the next chunk to be made.
 pub fn evaluate(
     model: &Model,
     dataset: &Dataset,
@@ -110,12 +109,12 @@ pub fn evaluate(
     let device = model.device();
     let chunk = chunk(dataset.image_shape()?);
     let (threads, chunk) = if device.is_cuda() {
-        // One makes a chunk while the other's is computed.
+        // One thread makes a chunk while the other computes one.
         (2, chunk)
     } else {
         let threads = tch::get_num_threads().max(1) as usize;
-        // 64 images of CIFAR's size on each of two threads took 0.91 of the time of 250.
-        // Many threads share the memory.
+        // On two threads, chunks of 64 CIFAR images took 0.91 of the time of 250. With
+        // more threads, each has a smaller share of the memory.
         (threads, chunk.min(64).min((512 / threads).max(8)))
     };
     let chunk = match group {
@@ -154,7 +153,7 @@ pub fn evaluate(
     Ok(tally.finish())
 }
 
-/// The smallest of the processes' numbers.
+/// The minimum of this number over all processes.
 fn smallest(number: usize, group: &Group) -> Result<usize> {
     let negative = [-(number as i64)];
     let mut largest = Tensor::f_from_slice(&negative).map_err(|e| torch_error(&e))?;
@@ -163,7 +162,7 @@ fn smallest(number: usize, group: &Group) -> Result<usize> {
     Ok(-largest as usize)
 }
 
-/// Computes this process's share of the chunks: every `size`-th from `rank` on.
+/// Computes this process's share of the chunks: every `size`-th, starting with `rank`.
 fn compute_share(
     threads: usize,
     chunks: usize,
@@ -179,8 +178,8 @@ fn compute_share(
         own.push(outputs);
         Ok(())
     });
-    // An interruption of one stops all. Another error ends this process, which the others
-    // notice by their connections.
+    // If one process is interrupted, all stop. Any other error ends this process, and the
+    // others notice its closed connections.
     let is_interrupted = match &computed {
         Err(e) if e.kind() == ErrorKind::Interrupted => true,
         Err(_) => return computed.map(|()| own),
@@ -193,20 +192,20 @@ fn compute_share(
     Ok(own)
 }
 
-/// Gives each process what the others have computed.
+/// Exchanges the computed outputs between the processes.
 struct Exchange<'a> {
     group: &'a Group,
     dataset: &'a Dataset,
     /// The chunks.
     epoch: &'a Epoch,
-    /// The most images of a chunk.
+    /// The largest number of images in a chunk.
     chunk: usize,
     classes: usize,
 }
 
 impl Exchange<'_> {
-    /// Calls `each` with the outputs of all chunks, in order. A round exchanges one chunk
-    /// of each process.
+    /// Calls `each` with the outputs of all chunks, in order. Each round exchanges one
+    /// chunk per process.
     fn for_each(
         &self,
         own: &[Outputs],
@@ -226,12 +225,12 @@ impl Exchange<'_> {
         Ok(())
     }
 
-    /// The columns of a row: an image's logits, its loss and its weight.
+    /// The number of columns: an image's logits, its loss and its weight.
     fn columns(&self) -> usize {
         self.classes + 2
     }
 
-    /// A row for each image of a chunk; other rows are 0.
+    /// One row for each image of a chunk, `[chunk, columns]`. Missing rows are 0.
     fn pack(&self, outputs: Option<&Outputs>) -> Result<Tensor> {
         let mut values = vec![0.0_f32; self.chunk * self.columns()];
         if let Some(outputs) = outputs {
@@ -268,7 +267,7 @@ impl Exchange<'_> {
     }
 }
 
-/// While it lives, libtorch's operations do their work on the thread that calls them.
+/// While this lives, libtorch computes each operation on the thread that calls it.
 struct SingleThreads(i32);
 
 impl SingleThreads {
@@ -285,7 +284,7 @@ impl Drop for SingleThreads {
     }
 }
 
-/// The metrics as they add up, batch by batch.
+/// Accumulates the metrics batch by batch.
 pub struct Tally<'a> {
     loss: &'a dyn Loss,
     count: usize,
@@ -293,19 +292,19 @@ pub struct Tally<'a> {
 }
 
 impl<'a> Tally<'a> {
-    /// Nothing yet; the total loss is over batches of `batch_size`.
+    /// An empty tally. The total loss is summed over batches of `batch_size`.
     pub fn new(loss: &'a dyn Loss, batch_size: usize) -> Self {
         let metrics = METRICS.iter().map(|metric| (metric.new)(batch_size)).collect();
         Self { loss, count: 0, metrics }
     }
 
-    /// How many images were added.
+    /// The number of images added so far.
     pub fn count(&self) -> usize {
         self.count
     }
 
-    /// Runs the network over a batch and adds what it makes of it, whose logits are
-    /// returned.
+    /// Runs the network over a batch, adds the results to the metrics and returns the
+    /// logits.
     pub fn add(
         &mut self,
         model: &Model,
@@ -333,7 +332,7 @@ impl<'a> Tally<'a> {
         outputs.logits
     }
 
-    /// The values for all images so far.
+    /// The metrics of all images added so far.
     pub fn finish(self) -> Evaluation {
         let mut values = [0.0; METRICS.len()];
         for (value, metric) in values.iter_mut().zip(&self.metrics) {
@@ -343,12 +342,12 @@ impl<'a> Tally<'a> {
     }
 }
 
-/// What the network makes of a batch.
+/// The network's results for a batch.
 struct Outputs {
     logits: Logits,
     labels: Vec<i64>,
     losses: Vec<f32>,
-    /// Empty where all images weigh the same.
+    /// Empty if all images weigh the same.
     weights: Vec<f32>,
 }
 
@@ -371,7 +370,7 @@ impl Outputs {
         })
     }
 
-    /// Copies what was computed off its device.
+    /// Copies the results to the CPU.
     fn read_back(
         logits: &Tensor,
         labels: Vec<i64>,
@@ -395,14 +394,14 @@ impl Outputs {
     }
 }
 
-/// A network's outputs for a batch, in this process's memory.
+/// A network's outputs for a batch, in CPU memory.
 pub struct Logits {
     classes: usize,
     values: Vec<f32>,
 }
 
 impl Logits {
-    /// An image's outputs at a time, one for each class.
+    /// Iterates over images: each item has one output per class.
     pub fn iter(&self) -> impl Iterator<Item = &[f32]> {
         self.values.chunks_exact(self.classes)
     }

@@ -1,9 +1,9 @@
-//! Names for files of weights that are not read, by their first bytes.
+//! Recognises weight files of other formats, which are not read, by their first bytes.
 
-/// What a file is that is neither a safetensors file nor one of `torch.save`, and what to
-/// do; `None` for what may be a safetensors file.
+/// Describes a file that is neither a safetensors file nor one of `torch.save`, and says
+/// what to do with it. `None` if it may be a safetensors file.
 pub(crate) fn describe(bytes: &[u8]) -> Option<&'static str> {
-    // The JSON header, after its length. The file may still be damaged.
+    // The start of a safetensors header, after its length. The file may still be damaged.
     if bytes.get(8) == Some(&b'{') {
         return None;
     }
@@ -60,7 +60,7 @@ fn is_onnx(bytes: &[u8]) -> bool {
     }
 }
 
-/// A map whose first key is a text: flax's tree of parameters.
+/// A map whose first key is a string: flax's tree of parameters.
 fn is_msgpack(bytes: &[u8]) -> bool {
     let is_text = |byte: &u8| (0xa1..=0xbf).contains(byte) || *byte == 0xd9;
     match bytes {
@@ -90,7 +90,7 @@ mod tests {
             let text = describe(start).unwrap_or_default();
             assert!(text.contains(name), "{name}: {text}");
         }
-        // Damaged safetensors files are not called something else.
+        // Damaged safetensors files are not taken for other formats.
         for start in [&b"\x80\x02\0\0\0\0\0\0{\"a"[..], b"\x08\x01\0\0\0\0\0\0{"] {
             assert_eq!(describe(start), None);
         }

@@ -1,18 +1,18 @@
-//! PyTorch's CPU random number generator, owned here so that its state can be saved.
+//! PyTorch's CPU random number generator, reimplemented so that its state can be saved.
 //!
 //! `torch.manual_seed(s)` seeds a 32-bit Mersenne Twister (M. Matsumoto, T. Nishimura,
 //! "Mersenne Twister: a 623-dimensionally equidistributed uniform pseudo-random number
-//! generator", 1998) as the paper's `init_genrand` does. The draws below consume it in
-//! PyTorch's order, so the same seed gives the initial weights and the batches that the
-//! same program in PyTorch has. The tests compare with values from PyTorch.
+//! generator", 1998) as the paper's `init_genrand` does. The functions below draw from it
+//! in PyTorch's order, so the same seed gives the same initial weights and batches as in
+//! PyTorch. The tests compare with values from PyTorch.
 
 use serde::{Deserialize, Serialize};
 
 const N: usize = 624;
 const M: usize = 397;
 
-/// A Mersenne Twister in the state that `torch.manual_seed` leaves PyTorch's default
-/// generator in.
+/// A Mersenne Twister, in the state that `torch.manual_seed` gives PyTorch's default
+/// generator.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Generator {
     words: Vec<u32>,
@@ -20,7 +20,7 @@ pub struct Generator {
 }
 
 impl Generator {
-    /// `torch.manual_seed(seed)`: the low 32 bits count, as in PyTorch.
+    /// `torch.manual_seed(seed)`: only the low 32 bits count, as in PyTorch.
     pub fn new(seed: u64) -> Self {
         let mut words = vec![seed as u32];
         for i in 1..N as u32 {
@@ -32,7 +32,7 @@ impl Generator {
         Self { words, next: N }
     }
 
-    /// Whether the state is one that a generator can be in (it may come from a file).
+    /// Whether the state is valid. A state read from a file may not be.
     pub fn is_valid(&self) -> bool {
         self.words.len() == N && self.next <= N
     }
@@ -66,25 +66,24 @@ impl Generator {
     /// order.
     pub fn uniform(&mut self, n: usize, from: f32, to: f32) -> Vec<f32> {
         let draw = |_| {
-            // 24 bits: as many as a float32's significand holds.
+            // 24 bits, the size of a float32's significand.
             let unit = (self.random() & 0x00ff_ffff) as f32 * (1.0 / 16_777_216.0);
-            // PyTorch is compiled to round this once.
+            // PyTorch's compiler fuses this into one operation with one rounding.
             unit.mul_add(to - from, from)
         };
         (0..n).map(draw).collect()
     }
 
     /// `tensor.normal_(mean, std)` for a float32 tensor of `n` elements, in row-major
-    /// order, by G. Box's and M. Muller's transform of pairs of uniform numbers, 16
-    /// elements at a time. PyTorch's logarithm and sine depend on the processor, so the
-    /// last bits may differ. Fewer than 16 elements take 16 draws, which is not PyTorch's
-    /// way.
+    /// order. It transforms pairs of uniform numbers (G. Box, M. Muller), 16 elements at
+    /// a time. PyTorch's logarithm and sine depend on the processor, so the last bits may
+    /// differ. For fewer than 16 elements this makes 16 draws, unlike PyTorch.
     pub fn normal(&mut self, n: usize, mean: f32, std: f32) -> Vec<f32> {
         let mut values = self.uniform(n.max(16), 0.0, 1.0);
         let transform = |block: &mut [f32]| {
             let (left, right) = block.split_at_mut(8);
             for (a, b) in left.iter_mut().zip(right) {
-                // From (0, 1], for the logarithm.
+                // `1 - a` is in (0, 1], for the logarithm.
                 let radius = (-2.0 * (1.0 - *a).ln()).sqrt();
                 let theta = (2.0 * std::f64::consts::PI * f64::from(*b)) as f32;
                 *a = radius * theta.cos() * std + mean;
@@ -93,7 +92,7 @@ impl Generator {
         };
         values.chunks_exact_mut(16).for_each(transform);
         if !values.len().is_multiple_of(16) {
-            // The last 16 are drawn anew, with those among them that were done.
+            // As in PyTorch, the last 16 elements are drawn again.
             let start = values.len() - 16;
             values[start..].copy_from_slice(&self.uniform(16, 0.0, 1.0));
             transform(&mut values[start..]);
@@ -102,7 +101,7 @@ impl Generator {
         values
     }
 
-    /// `torch.randperm(n)`: a random order of `0..n`.
+    /// `torch.randperm(n)`: a random permutation of `0..n`.
     pub fn permutation(&mut self, n: usize) -> Vec<u32> {
         let mut order: Vec<u32> = (0..n as u32).collect();
         for i in 0..n.saturating_sub(1) {
@@ -125,7 +124,7 @@ impl Generator {
 
 #[cfg(test)]
 mod tests {
-    //! The expected values were printed by PyTorch 2.11.0, `tests/golden/generator.py`.
+    //! PyTorch 2.11.0 printed the expected values (`tests/golden/generator.py`).
     use super::*;
 
     #[test]

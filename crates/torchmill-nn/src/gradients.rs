@@ -1,19 +1,19 @@
-//! What is done to gradients between backward and the optimizer: torch.nn.utils'
-//! clipping. The gradients stay on their device: nothing here waits for it.
+//! Gradient clipping between the backward pass and the optimizer, as in torch.nn.utils.
+//! The gradients stay on their device, and nothing here waits for it.
 
 use tch::{Kind, TchError, Tensor, no_grad};
 use torchmill::Result;
 
 use crate::torch_error;
 
-/// `clip_grad_norm_`: scales all gradients in place so that their norm together is at
-/// most `max_norm`.
+/// `clip_grad_norm_`: scales all gradients in place so that their total norm is at most
+/// `max_norm`.
 pub fn clip_norm(gradients: &mut [Tensor], max_norm: f64) -> Result<()> {
     no_grad(|| scale_to_norm(gradients, max_norm)).map_err(|e| torch_error(&e))
 }
 
 fn scale_to_norm(gradients: &mut [Tensor], max_norm: f64) -> Result<(), TchError> {
-    // PyTorch's guard against dividing by zero.
+    // The constant that PyTorch adds to avoid a division by zero.
     const EPSILON: f64 = 1e-6;
     let mut norms = Vec::with_capacity(gradients.len());
     for gradient in gradients.iter() {
@@ -29,7 +29,7 @@ fn scale_to_norm(gradients: &mut [Tensor], max_norm: f64) -> Result<(), TchError
     Ok(())
 }
 
-/// `clip_grad_value_`: limits every element to -`limit` to `limit`, in place.
+/// `clip_grad_value_`: clamps every element to between -`limit` and `limit`, in place.
 pub fn clip_value(gradients: &mut [Tensor], limit: f64) -> Result<()> {
     no_grad(|| {
         for gradient in gradients {

@@ -1,4 +1,4 @@
-//! Which learning rate, weight decay and optimizer each parameter has: torch.optim's
+//! The learning rate, weight decay and optimizer of each parameter: torch.optim's
 //! parameter groups.
 
 use tch::Tensor;
@@ -7,23 +7,23 @@ use torchmill::{Error, Result};
 
 use crate::patterns::Patterns;
 
-/// What the parameters of one group have in common.
+/// The settings that the parameters of one group share.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Group {
     /// The learning rate before any schedule.
     pub lr: f64,
     /// The weight decay.
     pub weight_decay: f64,
-    /// The index of the update rule: 0 is `[train.optimizer]`, the others are those of
-    /// the groups that name an optimizer, in order.
+    /// The index of the update rule. 0 is `[train.optimizer]`. The others belong to the
+    /// groups that name an optimizer, in order.
     pub rule: usize,
 }
 
-/// The groups, and which one each parameter belongs to.
+/// The groups, and the group of each parameter.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Groups {
-    /// Different from one another, none without a parameter. The one with the settings of
-    /// `[train.optimizer]` comes first, if any parameter has those.
+    /// All different, and none empty. The group with the settings of `[train.optimizer]`
+    /// comes first, if any parameter has those.
     pub groups: Vec<Group>,
     /// For each parameter, the index of its group.
     pub of: Vec<usize>,
@@ -31,8 +31,8 @@ pub struct Groups {
 
 impl Groups {
     /// Sorts named parameters into groups. `rules` has the settings of each update rule.
-    /// The first `[[train.group]]` whose pattern matches a name counts, and `no_decay`
-    /// overrides its weight decay. A pattern that matches no name, or only those of
+    /// The first `[[train.group]]` whose pattern matches a name applies, and `no_decay`
+    /// overrides its weight decay. A pattern that matches no name, or only names of
     /// `frozen` parameters, is a usage error.
     pub fn new(
         train: &Train,
@@ -85,7 +85,7 @@ impl Groups {
     }
 }
 
-/// Refuses a pattern that fits no trained parameter.
+/// Fails if a pattern matches no trained parameter.
 fn check_used(
     pattern: &Patterns,
     parameters: &[(&str, &Tensor)],

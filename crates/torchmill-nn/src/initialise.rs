@@ -1,5 +1,5 @@
-//! PyTorch's initialisation, its default and torch.nn.init's functions, layer by layer,
-//! drawn in PyTorch's order.
+//! PyTorch's initialisation, layer by layer and in PyTorch's order of draws: the default,
+//! and the functions of torch.nn.init.
 //!
 //! Conv2d and Linear: `kaiming_uniform_(weight, a=sqrt(5))`, which is uniform within
 //! `1/sqrt(fan_in)`, and a bias uniform within the same bound (torch/nn/modules/linear.py
@@ -14,7 +14,7 @@ use crate::generator::Generator;
 use crate::tensor::f_floats;
 use crate::torch_error;
 
-/// What a function of torch.nn.init makes of a tensor of this shape, in row-major order.
+/// Draws a tensor of this shape, in row-major order, as a torch.nn.init function does.
 pub fn draw(init: &Init, generator: &mut Generator, shape: &[i64]) -> Result<Vec<f32>> {
     let n = shape.iter().product::<i64>() as usize;
     let symmetric = |generator: &mut Generator, bound: f64| {
@@ -53,14 +53,14 @@ pub fn draw(init: &Init, generator: &mut Generator, shape: &[i64]) -> Result<Vec
     })
 }
 
-/// The normal distribution's function.
+/// The normal distribution's cumulative distribution function.
 fn normal_cdf(x: f64) -> f64 {
     let erf = Tensor::from(x / 2.0_f64.sqrt()).erf().double_value(&[]);
     f64::midpoint(1.0, erf)
 }
 
-/// Numbers between the limits from uniform ones, by the inverse of the distribution's
-/// function, as PyTorch does.
+/// Turns uniform numbers into numbers between the limits, with the inverse of the
+/// distribution function, as PyTorch does.
 fn trunc_normal(
     uniform: &[f32],
     mean: f64,
@@ -72,7 +72,7 @@ fn trunc_normal(
     f_floats(&scaled.f_clamp(a, b)?)
 }
 
-/// Ones in the middle of the window, where an output has its input's number.
+/// Ones in the middle of the kernel, where the output's index is the input's.
 fn dirac(shape: &[i64], groups: i64) -> Result<Vec<f32>> {
     let &[outputs, inputs, height, width] = shape else {
         return Err(Error::usage("dirac_ is for a Conv2d's weight"));
@@ -96,8 +96,8 @@ fn dirac(shape: &[i64], groups: i64) -> Result<Vec<f32>> {
     Ok(values)
 }
 
-/// `new`, a tensor of that many outputs; those of its outputs that are zeros are as in
-/// `old`.
+/// Fills each output of `new` that is all zeros from `old`. Both have this number of
+/// outputs along their first dimension.
 pub fn keep_rest(new: &mut [f32], old: &[f32], outputs: usize) {
     let length = new.len() / outputs.max(1);
     if length == 0 {
@@ -110,7 +110,7 @@ pub fn keep_rest(new: &mut [f32], old: &[f32], outputs: usize) {
     }
 }
 
-/// Connections into an output and out of an input.
+/// `[fan_in, fan_out]` of a weight of this shape.
 fn fans(shape: &[i64]) -> Result<[f64; 2]> {
     let &[out, within, ref window @ ..] = shape else {
         return Err(Error::usage(
@@ -143,8 +143,8 @@ fn kaiming_std(
     Ok(gain / fan.sqrt())
 }
 
-/// The weight and bias of a Conv2d or Linear of this weight shape, `[out, in/groups,
-/// ...]`, in row-major order.
+/// The default weight and bias of a Conv2d or Linear layer, in row-major order. The
+/// weight's shape is `[out, in/groups, ...]`.
 pub fn weight_and_bias(
     generator: &mut Generator,
     shape: &[i64],
@@ -159,7 +159,7 @@ pub fn weight_and_bias(
 }
 
 /// `sqrt(3) * gain / sqrt(fan_in)` with the gain of a leaky ReLU of slope sqrt(5),
-/// rounded where Python's floats become the tensor's float32, so that the draws agree to
+/// rounded where PyTorch converts Python's floats to float32, so that the draws agree to
 /// the last bit.
 fn kaiming_bound(fan_in: usize) -> f32 {
     let gain = (2.0 / (1.0 + 5.0_f64.sqrt().powi(2))).sqrt();

@@ -1,8 +1,8 @@
-//! The layers of a network: a file for each, and what they have in common.
+//! The layers of a network: one file for each class, and what they share.
 //!
-//! A recipe gives a layer's class and its arguments. The class is looked up in the list
-//! at the end of this file, which gives [`Arguments`], checked; these build a [`Layer`],
-//! which holds tensors and computes. A new layer is a file in `layer/` and a line in the
+//! A recipe names a layer's class and its arguments. The list at the end of this file
+//! maps the class to its [`Arguments`], which check themselves and build a [`Layer`]: it
+//! holds the tensors and computes. A new layer is a file in `layer/` and a line in the
 //! list.
 
 mod arguments;
@@ -21,19 +21,19 @@ use crate::onnx::{Graph, Value};
 use crate::outputs::Outputs;
 use crate::torch_error;
 
-/// What a forward pass needs to know.
+/// The settings of a forward pass.
 #[derive(Debug, Clone, Copy)]
 pub struct Mode {
-    /// `net.train()` or `net.eval()`: dropout and batch norm differ.
+    /// `net.train()` or `net.eval()`: dropout and batch norm behave differently.
     pub training: bool,
-    /// What the layers compute in; the weights are cast to it, the logits back to
-    /// float32.
+    /// The dtype that the layers compute in. Weights are cast to it, and the logits back
+    /// to float32.
     pub kind: Kind,
 }
 
 impl Mode {
-    /// A weight in the kind that the layers compute in. Autograd carries the gradient
-    /// back through the cast to the float32 weight.
+    /// Casts a weight to the dtype that the layers compute in. Autograd passes the
+    /// gradient back through the cast to the float32 weight.
     fn cast(self, weight: &Tensor) -> Result<Tensor, TchError> {
         weight.f_to_kind(self.kind)
     }
@@ -43,42 +43,43 @@ impl Mode {
     }
 }
 
-/// A layer's arguments, as a recipe gives them: torch.nn's, with its defaults.
+/// A layer's arguments in a recipe: torch.nn's, with its defaults.
 ///
-/// Implementors also implement serde's `Deserialize`, with `deny_unknown_fields`, and
-/// `Serialize`. Their fields are in the order of torch.nn's arguments.
+/// Implementors also implement serde's `Serialize`, and `Deserialize` with
+/// `deny_unknown_fields`. Their fields are in the order of torch.nn's arguments.
 pub(crate) trait Arguments {
-    /// Checks the arguments against the builder's input and makes the layer, with its
+    /// Checks the arguments against the builder's input and creates the layer with its
     /// parameters and buffers.
     fn build(&self, builder: &mut Builder) -> Result<Box<dyn Layer>, LayerError>;
 
-    /// Whether the output has the input's shape, whatever that is. A Linear that only
-    /// such layers follow is the network's last.
+    /// Whether the output always has the input's shape. A Linear counts as the network's
+    /// last layer if only such layers follow it.
     fn keeps_shape(&self) -> bool {
         false
     }
 
-    /// What its outputs are.
+    /// What the layer's outputs are: logits, probabilities or log-probabilities.
     fn outputs(&self) -> Outputs {
         Outputs::Any
     }
 }
 
-/// A layer with its tensors, which it shares with the model's state dict.
+/// A layer with its tensors. It shares them with the model's state dict.
 pub(crate) trait Layer {
-    /// The output for a batch `x`, of the kind that `mode` says.
+    /// Computes the output for a batch `x`, in the dtype of `mode`.
     fn forward(&self, x: &Tensor, mode: Mode) -> Result<Tensor, LayerError>;
 
-    /// Adds to an ONNX graph what the layer computes in evaluation, and returns the name of
-    /// the output.
+    /// Adds the layer's computation in evaluation to an ONNX graph. Returns the name of
+    /// its output.
     fn export(&self, graph: &mut Graph, x: &Value) -> Result<String, LayerError>;
 
-    /// Multiplications with an addition each, for one image of shape `input`.
+    /// The number of multiply-adds for one image of shape `input`.
     fn multiply_adds(&self, _input: &[i64], _output: &[i64]) -> u64 {
         0
     }
 
-    /// Whether it is made of other layers, which the builder has run already.
+    /// Whether it contains other layers, through which the builder has already run the
+    /// example.
     fn has_layers(&self) -> bool {
         false
     }
@@ -88,23 +89,23 @@ pub(crate) trait Layer {
         false
     }
 
-    /// Whether a ReLU after it may overwrite its output: that is a tensor of its own
-    /// which its backward pass does not need.
+    /// Whether a ReLU after it may overwrite its output: the output must be a new tensor
+    /// that the layer's backward pass does not need.
     fn allows_inplace(&self) -> bool {
         false
     }
 
-    /// Whether `forward_fused` computes the ReLU after it in the same pass over memory.
+    /// Whether `forward_fused` can apply the following ReLU in the same pass over memory.
     fn fuses_relu(&self) -> bool {
         false
     }
 
-    /// Whether `forward_fused` adds another tensor in the same pass over memory.
+    /// Whether `forward_fused` can add another tensor in the same pass over memory.
     fn fuses_add(&self) -> bool {
         false
     }
 
-    /// The output with what comes after it.
+    /// Computes the output together with the operations that follow it.
     fn forward_fused(
         &self,
         x: &Tensor,
@@ -115,17 +116,17 @@ pub(crate) trait Layer {
     }
 }
 
-/// What is computed together with the layer before it.
+/// Operations that are fused with the layer before them.
 #[derive(Default, Clone, Copy)]
 pub(crate) struct Fused<'a> {
-    /// Added to the output, of the same shape and kind.
+    /// Added to the output. It has the output's shape and dtype.
     pub(crate) add: Option<&'a Tensor>,
-    /// Whether numbers below 0 then become 0.
+    /// Whether a ReLU is then applied.
     pub(crate) relu: bool,
 }
 
 impl Fused<'_> {
-    /// The same as operations of their own.
+    /// Applies the operations separately.
     fn after(self, output: Tensor) -> Result<Tensor, LayerError> {
         let mut y = output;
         if let Some(other) = self.add {
@@ -138,9 +139,9 @@ impl Fused<'_> {
     }
 }
 
-/// A layer and where it stands.
+/// A layer and its name.
 pub(crate) struct NamedLayer {
-    /// For messages: `layer 3 (Conv2d)`.
+    /// For error messages, such as `layer 3 (Conv2d)`.
     pub(crate) name: String,
     pub(crate) layer: Box<dyn Layer>,
 }
@@ -160,9 +161,9 @@ impl NamedLayer {
     }
 }
 
-/// What the layers give for `x`, one after the other. A ReLU is computed together with
-/// the layer before it, or in place, as torchvision's networks do (`inplace=True`): it
-/// saves a pass over memory.
+/// Runs `x` through the layers in order. A ReLU is fused with the layer before it or
+/// computed in place, as in torchvision's networks (`inplace=True`). This saves a pass
+/// over memory.
 pub(crate) fn forward_all(
     layers: &[NamedLayer],
     x: &Tensor,
@@ -186,8 +187,8 @@ pub(crate) fn forward_all(
     Ok(x)
 }
 
-/// Adds the layers to an ONNX graph, one after the other, and returns the name of the last
-/// one's output.
+/// Adds the layers to an ONNX graph in order. Returns the name of the last layer's
+/// output.
 pub(crate) fn export_all(
     layers: &[NamedLayer],
     graph: &mut Graph,
@@ -203,17 +204,17 @@ pub(crate) fn export_all(
     Ok(x.name)
 }
 
-/// Why a layer cannot be built or computed.
+/// An error while a layer is built or computed.
 #[derive(Debug)]
 pub(crate) enum LayerError {
-    /// The layer itself. Whoever runs it adds its name.
+    /// The message does not name the layer yet. The caller adds the name.
     Own(Error),
-    /// A layer that the message names already.
+    /// The message already names the layer.
     Named(Error),
 }
 
 impl LayerError {
-    /// With the layer's name, if the message has none.
+    /// Adds the layer's name if the message has none.
     pub(crate) fn within(self, name: impl std::fmt::Display) -> Self {
         match self {
             Self::Own(e) => Self::Named(e.within(name)),
@@ -221,7 +222,7 @@ impl LayerError {
         }
     }
 
-    /// With the exit status of wrong usage: a recipe's layer that does not fit.
+    /// Turns it into a usage error: the layer of a recipe does not fit.
     fn into_usage(self) -> Self {
         match self {
             Self::Own(e) => Self::Own(Error::usage(e)),
@@ -249,12 +250,12 @@ impl From<TchError> for LayerError {
     }
 }
 
-/// Declares each layer's file and puts its class into the list of classes.
+/// Declares each layer's file and adds its class to the list of classes.
 macro_rules! layers {
     ($($file:ident :: $class:ident),* $(,)?) => {
         $(mod $file;)*
 
-        /// Every class of layers, by its name.
+        /// Every layer class, by name.
         const CLASSES: &[Class] =
             &[$(Class::of::<$file::$class>(stringify!($class))),*];
     };

@@ -1,5 +1,5 @@
-//! What `train` and `evaluate` share, on libtorch: networks, batches, losses, optimizers,
-//! checkpoints.
+//! What `train` and `evaluate` share, built on libtorch: networks, data loading, losses,
+//! optimizers and checkpoints.
 
 pub mod checkpoint;
 pub mod device;
@@ -39,13 +39,13 @@ mod whitening;
 
 use torchmill::Error;
 
-/// libtorch's error as one line: its message without the C++ stack that follows. If memory
-/// has run out, it says what to try.
+/// Turns libtorch's error into one line: its message without the C++ stack that follows.
+/// If memory has run out, it suggests what to try.
 pub fn torch_error(error: &tch::TchError) -> Error {
     let text = error.to_string();
     let plain = text.split("Exception raised from").next().unwrap_or(&text);
     let plain = plain.trim().trim_start_matches("Internal torch error: ");
-    // libtorch's errors have no kinds: CUDA's allocator says the one, the CPU's the other.
+    // libtorch's errors have no kinds. CUDA's and the CPU's allocator word them so.
     let is_memory =
         ["out of memory", "can't allocate memory"].iter().any(|m| plain.contains(m));
     let error = Error::failed(plain);

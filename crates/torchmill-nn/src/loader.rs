@@ -1,4 +1,4 @@
-//! From mapped shards to batches of tensors, on threads of their own so that the next
+//! Makes batches of tensors from mapped shards, on background threads so that the next
 //! batch is ready in time.
 
 mod deferred;
@@ -22,17 +22,17 @@ use crate::tensor_access::{Element, ReadOnly, channels_last};
 use crate::torch_error;
 use deferred::{Deferred, ImageWriter, Prefix, pixel_map};
 
-/// The most threads that make batches.
+/// The largest number of threads that make batches.
 const MAX_THREADS: usize = 8;
-/// The most bytes that waiting batches may take. Each thread has two of them, and there is
-/// always one thread.
+/// The largest number of bytes in waiting batches. Each thread holds two batches, and
+/// there is always at least one thread.
 const MAX_WAITING: usize = 1 << 30;
 
-/// The images of a split, or some of them, with what the shards leave to do to them.
+/// The images of a split, or a subset of them, with the deferred transforms.
 #[derive(Clone)]
 pub struct Dataset {
     set: Arc<ShardSet>,
-    /// The indices of these images in the set; `None` for all of them.
+    /// The indices of the subset's images in the shards; `None` for all images.
     indices: Option<Arc<[u32]>>,
     deferred: Arc<Deferred>,
     /// The images' pixels on a device, if they were copied there.
@@ -41,14 +41,14 @@ pub struct Dataset {
     scales: bool,
 }
 
-/// Some images and their labels.
+/// A batch of images and their labels.
 pub struct Batch {
-    /// `[N, C, H, W]` in channels-last layout, of the kind asked for, on the device asked
-    /// for.
+    /// `[N, C, H, W]` in channels-last layout, with the dtype and device of
+    /// [`BatchOptions`].
     pub images: Tensor,
     /// `[N]`, int64, on the same device.
     pub labels: Tensor,
-    /// The same labels in this process's memory.
+    /// The same labels in CPU memory.
     pub label_values: Vec<i64>,
 }
 
@@ -68,29 +68,29 @@ impl Batch {
     }
 }
 
-/// What kind of batches to make.
+/// The options of a batch.
 #[derive(Debug, Clone, Copy)]
 pub struct BatchOptions {
-    /// The images' element type: float32, bfloat16 or float16.
+    /// The images' dtype: float32, bfloat16 or float16.
     pub kind: Kind,
-    /// The device that they are copied to.
+    /// The device for images and labels.
     pub device: Device,
-    /// Seeds the random transforms.
+    /// The seed of the random transforms.
     pub seed: u64,
-    /// The epoch, from 0: random transforms draw anew in each.
+    /// The epoch, from 0. Random transforms draw anew in each epoch.
     pub epoch: u64,
 }
 
 impl Dataset {
-    /// Opens the shards of `split` in `folder` and checks every byte of them. Images with
-    /// checksums of their own are checked when they are read.
+    /// Opens the shards of `split` in `folder` and verifies every byte of them. Images
+    /// with their own checksums are verified when they are read instead.
     pub fn open(folder: &Path, split: &str) -> Result<Self> {
         let set = ShardSet::open(folder, split)?;
         set.verify_index()?;
         Self::new(set)
     }
 
-    /// Takes a set of shards, with the part of the pipeline that they leave to do.
+    /// Wraps a set of shards, with their deferred transforms.
     pub fn new(set: ShardSet) -> Result<Self> {
         let deferred = Deferred::new(&set, Pipeline::parse(&set.meta().deferred)?)?;
         Ok(Self {
@@ -103,23 +103,22 @@ impl Dataset {
     }
 
     /// The same images, with JPEG files decoded at 1/2, 1/4 or 1/8 of their size if a
-    /// RandomResizedCrop needs no more. This takes less time and changes the pixels a
-    /// little.
+    /// RandomResizedCrop needs no more. This is faster and changes the pixels slightly.
     #[must_use]
     pub fn with_scaled_decoding(self, scales: bool) -> Self {
         Self { scales, ..self }
     }
 
-    /// These images of this data set, as a data set of their own. A random transform
-    /// draws for an image what it would draw for it in the whole set.
+    /// A subset with the images at these indices. A random transform draws the same for
+    /// an image as in the whole data set.
     #[must_use]
     pub fn subset(&self, indices: &[u32]) -> Self {
         let indices = indices.iter().map(|&i| self.original(i) as u32).collect();
         Self { indices: Some(indices), resident: None, ..self.clone() }
     }
 
-    /// The same images with `pipeline` in place of the shards' own. Fails if the shards'
-    /// images have been through something that it does not begin with.
+    /// The same images with `pipeline` in place of the shards' own. Fails unless
+    /// `pipeline` begins with the transforms that the shards' images have been through.
     pub fn prepared_by(&self, pipeline: &str) -> Result<Self> {
         let meta = self.set.meta();
         let baked = Pipeline::parse(&meta.baked)?;
@@ -138,9 +137,10 @@ impl Dataset {
         Ok(Self { deferred, resident: None, scales: false, ..self.clone() })
     }
 
-    /// The same images with their pixels on `device`, where batches are then gathered. It
-    /// changes nothing on the CPU, or if the images do not fit on the device, or if they
-    /// differ in size or need more than moving rows and columns and looking up levels.
+    /// The same images with their pixels on `device`, where batches are then gathered.
+    /// Returns `self` unchanged on the CPU, if the images do not fit on the device, if
+    /// they differ in size, or if their transforms do more than move rows and columns and
+    /// look up levels.
     pub fn on(self, device: Device, kind: Kind) -> Result<Self> {
         if device == Device::Cpu { Ok(self) } else { self.resident_on(device, kind) }
     }
@@ -166,12 +166,12 @@ impl Dataset {
         Ok(Self { resident, ..self })
     }
 
-    /// The shards that the images are in; not all of theirs need be in a subset.
+    /// The shards. They may hold images that are not in this subset.
     pub fn set(&self) -> &ShardSet {
         &self.set
     }
 
-    /// How many images.
+    /// The number of images.
     pub fn len(&self) -> usize {
         self.indices.as_ref().map_or(self.set.len(), |indices| indices.len())
     }
@@ -186,7 +186,7 @@ impl Dataset {
         self.set.label(self.original(i))
     }
 
-    /// Where image `i` came from. prep's augmented copies of an image have the same.
+    /// Where image `i` came from. prep's augmented copies have the original's source.
     pub fn source(&self, i: u32) -> Result<String> {
         self.set.source(self.original(i))
     }
@@ -195,7 +195,7 @@ impl Dataset {
         indices.iter().map(|&i| self.label(i)).collect()
     }
 
-    /// The index of image `i` in the set of shards. The set refuses one that is not there.
+    /// The index of image `i` in the shards. If `i` is out of range, so is the result.
     fn original(&self, i: u32) -> usize {
         match &self.indices {
             Some(indices) => indices.get(i as usize).map_or(usize::MAX, |&i| i as usize),
@@ -203,17 +203,17 @@ impl Dataset {
         }
     }
 
-    /// The generator that image `i`'s random transforms draw from.
+    /// The random number generator of image `i`'s transforms.
     fn rng(&self, i: u32, options: BatchOptions) -> Rng {
         rng(options.seed, options.epoch, self.original(i) as u64)
     }
 
-    /// The shape of an image as the network gets it, `[C, H, W]`.
+    /// The shape of an image as the network sees it, `[C, H, W]`.
     pub fn image_shape(&self) -> Result<[usize; 3]> {
         self.deferred.output_shape(self.set.spec())
     }
 
-    /// Makes one batch of the images with these indices.
+    /// Makes a batch of the images with these indices.
     pub fn batch(&self, indices: &[u32], options: BatchOptions) -> Result<Batch> {
         let count = indices.len();
         let batch = self.batch_of(indices, options);
@@ -258,7 +258,7 @@ impl Dataset {
                 return indices.iter().zip(places).try_for_each(write);
             }
             let places = elements.par_chunks_exact_mut(size);
-            // The first error in order, whichever thread came first.
+            // The first error by index, whichever thread failed first.
             let error =
                 indices.par_iter().zip(places).map(write).find_map_first(Result::err);
             error.map_or(Ok(()), Err)
@@ -288,9 +288,9 @@ impl Dataset {
         Ok(Batch { images, labels, label_values })
     }
 
-    /// Calls `each` with every batch of `epoch` from number `first` on, in order, until it
-    /// breaks. The batches are made ahead on other threads: as many as there are cores, as
-    /// far as memory allows.
+    /// Calls `each` with every batch of `epoch` from number `first` on, in order, until
+    /// it breaks. Other threads make the batches ahead: one per core, as far as memory
+    /// allows.
     pub fn for_each_batch(
         &self,
         epoch: &Epoch,
@@ -306,7 +306,7 @@ impl Dataset {
         let made = parallel::in_order(threads, count, make, |batch| {
             next += 1;
             is_ended = each(next - 1, batch)?.is_break();
-            // The rest is not wanted.
+            // The remaining batches are not needed.
             if is_ended {
                 Err(Error::new(ErrorKind::Cancelled, "the end"))
             } else {
@@ -316,7 +316,7 @@ impl Dataset {
         if is_ended { Ok(()) } else { made }
     }
 
-    /// How many threads make batches of as many images as this one.
+    /// The number of threads for batches of this size.
     fn threads(&self, batch: &[u32], options: BatchOptions) -> Result<usize> {
         let elements = self.image_shape()?.iter().product::<usize>() * batch.len();
         let bytes = elements * options.kind.elt_size_in_bytes();

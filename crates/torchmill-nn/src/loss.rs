@@ -1,8 +1,8 @@
 //! `[train.loss]`: loss functions with the names, arguments and defaults of torch.nn,
-//! computed by its kernels. Each is a file in `loss/` and a row of [`LOSSES`].
+//! computed by libtorch. Each has a file in `loss/` and a row in [`LOSSES`].
 //!
-//! Targets are labels `[N]` (int64), or probabilities of the classes `[N, classes]`
-//! (float32) where mixup or cutmix has mixed the labels.
+//! Targets are labels `[N]` (int64), or class probabilities `[N, classes]` (float32) if
+//! mixup or cutmix has mixed the labels.
 
 mod bce_with_logits;
 mod class_weights;
@@ -40,7 +40,7 @@ const LOSSES: &[LossType] = &[
 /// A loss function with its arguments.
 pub trait Loss: fmt::Debug + Send {
     /// The loss of outputs `[N, classes]` (float32): the batch's mean (a scalar), or one
-    /// for each image `[N]`. An image's loss is then times its weight.
+    /// value for each image, `[N]`, multiplied by the image's weight.
     fn compute(
         &self,
         outputs: &Tensor,
@@ -48,44 +48,44 @@ pub trait Loss: fmt::Debug + Send {
         reduction: Reduction,
     ) -> Result<Tensor, TchError>;
 
-    /// The probabilities of the classes that one image's outputs stand for.
+    /// The class probabilities that one image's outputs stand for.
     fn probabilities(&self, outputs: &[f32]) -> Vec<f32>;
 
-    /// Refuses arguments out of range with a usage error. Class weights are checked
-    /// besides.
+    /// Fails with a usage error if an argument is out of range. Class weights are checked
+    /// elsewhere.
     fn check(&self) -> Result<()> {
         Ok(())
     }
 
-    /// The argument that holds a number for each class, by its name; `None` where it is
-    /// not given.
+    /// The argument with a number for each class, and its name; `None` if it is not
+    /// given.
     fn class_weights(&mut self) -> Option<(&'static str, &mut ClassWeights)> {
         None
     }
 
-    /// What each of the labels `[N]` weighs in the batch's mean, `[N]` float32; `None`
-    /// where all weigh the same.
+    /// The weight of each of the labels `[N]` in the batch's mean, `[N]` float32; `None`
+    /// if all weigh the same.
     fn label_weights(&self, _labels: &Tensor) -> Result<Option<Tensor>, TchError> {
         Ok(None)
     }
 
-    /// Whether a label may be one that is left out (`ignore_index`).
+    /// Whether some images may be left out by their label (`ignore_index`).
     fn ignores_labels(&self) -> bool {
         false
     }
 
-    /// Whether an image may weigh nothing in a batch's mean. A batch of such images has
-    /// no mean.
+    /// Whether an image may have weight 0 in a batch's mean. A batch of only such images
+    /// has no mean.
     fn may_weigh_nothing(&self) -> bool {
         false
     }
 
-    /// The layer that it applies to the outputs itself, if these are logits.
+    /// The layer that the loss applies to the outputs itself, if these are logits.
     fn activation(&self) -> Option<&'static str> {
         None
     }
 
-    /// Whether the outputs must be logarithms of probabilities.
+    /// Whether the outputs must be log-probabilities.
     fn takes_log_probabilities(&self) -> bool {
         false
     }
@@ -110,11 +110,11 @@ where
     }
 }
 
-/// The recipe's table.
+/// The loss's table in the recipe.
 const TABLE: &str = "train.loss";
 
-/// Reads and checks a loss function. Returns with it the recipe's table with all defaults
-/// written out.
+/// Parses and checks a loss function. Also returns its recipe table with all defaults
+/// filled in.
 pub fn read(typed: &Typed) -> Result<(Box<dyn Loss>, Typed)> {
     let Some(found) = LOSSES.iter().find(|l| l.name == typed.name) else {
         return Err(typed.unknown(TABLE, LOSSES.iter().map(|l| l.name)));
@@ -127,8 +127,8 @@ pub fn read(typed: &Typed) -> Result<(Box<dyn Loss>, Typed)> {
     Ok((loss, resolved))
 }
 
-/// The loss function for images of this many classes, with its class weights on the
-/// device. Weights that are still `"balanced"` are refused: see [`balanced`].
+/// Builds the loss function for this number of classes, with its class weights on the
+/// device. Weights that are still `"balanced"` are an error: see [`balanced`].
 pub fn build(typed: &Typed, classes: usize, device: Device) -> Result<Box<dyn Loss>> {
     let (mut loss, _) = read(typed)?;
     if let Some((key, weights)) = loss.class_weights() {
@@ -137,8 +137,8 @@ pub fn build(typed: &Typed, classes: usize, device: Device) -> Result<Box<dyn Lo
     Ok(loss)
 }
 
-/// The same loss with weights in place of `"balanced"`, for training images of which
-/// `counts` have each class.
+/// Replaces `"balanced"` by weights computed from `counts`, the number of training images
+/// of each class.
 pub fn balanced(typed: &Typed, counts: &[(String, u64)]) -> Result<Typed> {
     let (mut loss, mut resolved) = read(typed)?;
     if let Some((key, weights)) = loss.class_weights()
@@ -149,7 +149,7 @@ pub fn balanced(typed: &Typed, counts: &[(String, u64)]) -> Result<Typed> {
     Ok(resolved)
 }
 
-/// The mean loss, or each image's, with libtorch's error as ours.
+/// [`Loss::compute`] with libtorch's error as ours.
 pub fn compute(
     loss: &dyn Loss,
     outputs: &Tensor,
@@ -159,8 +159,8 @@ pub fn compute(
     loss.compute(outputs, targets, reduction).map_err(|e| torch_error(&e))
 }
 
-/// What each image weighs in the batch's mean, `[N]` float32; `None` where all weigh the
-/// same. Mixed labels do.
+/// The weight of each image in the batch's mean, `[N]` float32; `None` if all weigh the
+/// same, as with mixed labels.
 pub fn weights(loss: &dyn Loss, targets: &Tensor) -> Result<Option<Tensor>> {
     if is_mixed(targets) {
         return Ok(None);
@@ -168,13 +168,13 @@ pub fn weights(loss: &dyn Loss, targets: &Tensor) -> Result<Option<Tensor>> {
     loss.label_weights(targets).map_err(|e| torch_error(&e))
 }
 
-/// Whether targets are probabilities of the classes.
+/// Whether targets are class probabilities.
 fn is_mixed(targets: &Tensor) -> bool {
     targets.kind() != Kind::Int64
 }
 
-/// Targets as rows `[N, classes]` of the outputs' kind: labels one-hot, mixed ones as
-/// they are.
+/// Targets as rows `[N, classes]` of the outputs' dtype: labels become one-hot, mixed
+/// labels stay.
 fn one_hot(targets: &Tensor, outputs: &Tensor) -> Result<Tensor, TchError> {
     if is_mixed(targets) {
         return Ok(targets.shallow_clone());
@@ -183,7 +183,7 @@ fn one_hot(targets: &Tensor, outputs: &Tensor) -> Result<Tensor, TchError> {
     targets.f_one_hot(classes)?.f_to_kind(outputs.kind())
 }
 
-/// Where no reduction was asked for, the mean of each image's row.
+/// The mean of each image's row, if `reduction` is none.
 fn mean_of_rows(loss: Tensor, reduction: Reduction) -> Result<Tensor, TchError> {
     if reduction == Reduction::None {
         loss.f_mean_dim(1, false, Kind::Float)
@@ -200,7 +200,7 @@ pub fn softmax(outputs: &[f32]) -> Vec<f32> {
     exponentials.into_iter().map(|e| e / sum).collect()
 }
 
-/// PyTorch's default of `ignore_index`, which is no label.
+/// PyTorch's default for `ignore_index`, which matches no label.
 fn no_label() -> i64 {
     -100
 }
@@ -209,7 +209,7 @@ fn is_no_label(label: &i64) -> bool {
     *label == no_label()
 }
 
-/// What labels `[N]` weigh by an optional weight for each class and a label to ignore.
+/// The weights of labels `[N]`, from optional class weights and a label to ignore.
 fn label_weights(
     labels: &Tensor,
     weight: Option<&ClassWeights>,

@@ -1,4 +1,4 @@
-//! What a checkpoint file holds, and what happens when it is changed.
+//! What a checkpoint file holds, and what happens when a byte of it changes.
 
 use proptest::prelude::*;
 use tch::Device;
@@ -31,7 +31,7 @@ fn what_is_written_is_read_again() {
     for spec in [Some(spec()), None] {
         let bytes = encode(&model, spec.as_ref()).unwrap();
         let checkpoint = decode(&bytes[..]).unwrap();
-        // Arguments that the recipe leaves out are written out.
+        // Writing a spec fills in the arguments that the recipe leaves out.
         let written = spec.map(|spec| Spec::from_json(&spec.to_json().unwrap()).unwrap());
         assert_eq!(checkpoint.spec, written);
         for (named, entry) in model.state_dict().zip(checkpoint.tensors.entries()) {
@@ -87,7 +87,7 @@ fn two_tensors_that_changed_places_are_found() {
 }
 
 proptest! {
-    /// Whatever is changed, the file is refused; blanks at the header's end are no change.
+    /// Any changed bit makes reading fail, except in the white space at the header's end.
     #[test]
     fn a_changed_bit_is_found(with_spec: bool, at: prop::sample::Index, bit in 0..8_u32) {
         let spec = with_spec.then(spec);
@@ -99,7 +99,7 @@ proptest! {
             let header = 8 + u64::from_le_bytes(whole[..8].try_into().unwrap()) as usize;
             let is_white = |byte: u8| byte.is_ascii_whitespace();
             let same = at < header && is_white(whole[at]) && is_white(bytes[at]);
-            // Without the metadata's key it is a plain state dict with the same tensors.
+            // With another metadata key it is a plain state dict with the same tensors.
             let no_key = checkpoint.spec.is_none()
                 && whole[..header].windows(KEY.len()).position(|w| w == KEY.as_bytes())
                     .is_some_and(|key| (key..key + KEY.len()).contains(&at));

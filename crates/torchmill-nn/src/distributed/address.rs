@@ -1,4 +1,4 @@
-//! The addresses of this machine that the processes meet at.
+//! This machine's addresses, at which the processes meet.
 
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -6,8 +6,8 @@ use std::net::{TcpListener, ToSocketAddrs, UdpSocket};
 
 use torchmill::{Error, Result};
 
-/// The address that this machine has on the route to `host`: there the other processes
-/// find it. `None` if there is no route.
+/// The address of this machine on the route to `host`, at which the other processes reach
+/// it. `None` if there is no route.
 pub(super) fn towards(host: &str, port: u16) -> Option<IpAddr> {
     for address in (host, port).to_socket_addrs().ok()? {
         if let Ok(own) = source_address(address) {
@@ -28,8 +28,8 @@ fn source_address(to: SocketAddr) -> io::Result<IpAddr> {
     Ok(socket.local_addr()?.ip())
 }
 
-/// A socket that listens on `host`. If that is not an address of this machine, as with the
-/// name of a Kubernetes service, it listens on all of this machine's.
+/// A socket that listens on `host`. If `host` is not an address of this machine (a
+/// Kubernetes service's name, for example), it listens on all of the machine's addresses.
 pub(super) fn listen(host: &str, port: u16) -> Result<TcpListener> {
     let bound = match TcpListener::bind((host, port)) {
         Err(e) if e.kind() == ErrorKind::AddrNotAvailable => {

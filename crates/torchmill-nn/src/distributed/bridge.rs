@@ -1,4 +1,4 @@
-//! The functions of distributed.cpp, which cxx declares in both languages.
+//! The functions in distributed.cpp. cxx declares them in both languages.
 
 #[cxx::bridge(namespace = "torchmill")]
 pub(super) mod ffi {
@@ -6,20 +6,20 @@ pub(super) mod ffi {
     struct StoreOptions {
         host: String,
         port: u16,
-        /// A listening socket, for the process that is the server. It belongs to the store
-        /// from then on. -1 for a client.
+        /// A listening socket for the server process; -1 for a client. The store takes
+        /// ownership of it.
         socket: i32,
         timeout_ms: i64,
     }
 
     /// How to make a process group.
     struct GroupOptions {
-        /// Comes before its keys in the store, and is its name.
+        /// The prefix of the group's keys in the store, and the group's name.
         prefix: String,
         rank: i32,
         size: i32,
         timeout_ms: i64,
-        /// The address of this machine that Gloo listens on; empty for PyTorch's choice.
+        /// The address of this machine that Gloo listens on. If empty, PyTorch chooses.
         address: String,
     }
 
@@ -69,7 +69,7 @@ pub(super) mod ffi {
     }
 }
 
-// SAFETY: c10d's stores take a lock in every call.
+// SAFETY: c10d's stores lock a mutex in every call.
 unsafe impl Send for ffi::Store {}
 // SAFETY: as above.
 unsafe impl Sync for ffi::Store {}

@@ -1,4 +1,4 @@
-// PyTorch's process groups and DistributedDataParallel's reducer, which tch does not bind, for distributed.rs.
+// PyTorch's process groups and DistributedDataParallel's reducer, which tch does not bind.
 #define USE_C10D_GLOO
 #include "distributed.h"
 
@@ -34,13 +34,13 @@ struct Reducer::Inner {
     std::unique_ptr<c10d::Reducer> reducer;
 };
 
-// DistributedDataParallel's defaults: the sizes of the first bucket of gradients and of the others, and of the buffers
+// DistributedDataParallel's defaults: the size of the first gradient bucket, of the other buckets, and of the buffers
 // in which tensors are broadcast.
 constexpr int64_t FIRST_BUCKET_BYTES = 1 << 20;
 constexpr int64_t BUCKET_BYTES = 25 << 20;
 constexpr size_t BROADCAST_BYTES = 250 << 20;
 
-// libtorch logs a page of stack before it throws; the exception says what matters.
+// libtorch logs a page of stack trace before it throws. The exception's message is enough.
 void set_log_level() {
     if (getenv("TORCH_CPP_LOG_LEVEL") == nullptr) {
         FLAGS_caffe2_log_level = c10::GLOG_FATAL;
@@ -74,14 +74,14 @@ void store_set(const Store& store, rust::Str key, rust::Str value) {
 }
 
 bool store_get(const Store& store, rust::Str key, rust::String& value) {
-    // get() waits for a key that is not there.
+    // get() would wait for a missing key.
     if (!store.inner->store->check({std::string(key)})) return false;
     value = rust::String::lossy(store.inner->store->get_to_str(std::string(key)));
     return true;
 }
 
-// torch.distributed.init_process_group("gloo"). Without an address, Gloo takes the one that PyTorch takes:
-// GLOO_SOCKET_IFNAME's, or the host name's.
+// torch.distributed.init_process_group("gloo"). Without an address, Gloo uses PyTorch's default: the interface in
+// GLOO_SOCKET_IFNAME, or the host name's address.
 std::unique_ptr<ProcessGroup> open_group(const Store& store, const GroupOptions& o) {
     const std::chrono::milliseconds timeout(o.timeout_ms);
     const std::string prefix(o.prefix);
@@ -100,16 +100,16 @@ std::unique_ptr<ProcessGroup> open_group(const Store& store, const GroupOptions&
     group->setBackend(c10::DeviceType::CPU, Type::GLOO, {gloo});
     group->setBackend(c10::DeviceType::CUDA, Type::GLOO, {gloo});
     group->setDefaultBackend(Type::GLOO);
-    // Only once there is a backend, to which the name is passed on.
+    // Only after a backend is set, because the name is passed on to it.
     group->setGroupName(prefix);
     return std::make_unique<ProcessGroup>(
         ProcessGroup{std::make_shared<ProcessGroup::Inner>(ProcessGroup::Inner{std::move(group)})});
 }
 
-// The function of nccl/plugin.cpp.
+// The function in nccl/plugin.cpp.
 using AddNccl = char*(const void* store, void* group, int rank, int size, int64_t timeout_ms);
 
-// Has CUDA tensors sent through NCCL from here on. libtorch_cuda must have been loaded, and the device set.
+// From here on, sends CUDA tensors through NCCL. libtorch_cuda must be loaded and the device set.
 void add_nccl(const ProcessGroup& group, const Store& store, const GroupOptions& o, rust::Str library) {
     // It stays loaded until the process ends.
     void* loaded = dlopen(std::string(library).c_str(), RTLD_NOW);
@@ -128,7 +128,7 @@ void add_nccl(const ProcessGroup& group, const Store& store, const GroupOptions&
 std::unique_ptr<ProcessGroup> share_group(const ProcessGroup& group) { return std::make_unique<ProcessGroup>(group); }
 
 static void all_reduce(const ProcessGroup& group, const at::Tensor& tensor, c10d::ReduceOp::RedOpType operation) {
-    // Gloo reads and writes the elements in the order of memory.
+    // Gloo sends the elements in memory order.
     TORCH_CHECK(tensor.is_non_overlapping_and_dense(), "all_reduce takes a tensor without gaps");
     std::vector<at::Tensor> tensors{tensor};
     c10d::AllreduceOptions options;
@@ -157,13 +157,12 @@ void broadcast(const ProcessGroup& group, const TensorList& tensors) {
 
 void barrier(const ProcessGroup& group) { group.inner->group->barrier()->wait(); }
 
-// DistributedDataParallel._ddp_init_helper, after it has verified the parameters, with DistributedDataParallel's
-// defaults.
+// DistributedDataParallel._ddp_init_helper after the verification of the parameters, with the default options.
 std::unique_ptr<Reducer> open_reducer(const ProcessGroup& group, const TensorList& list) {
     const auto& parameters = list.tensors;
     c10d::verify_params_across_processes(group.inner->group, parameters, {});
     const std::vector<bool> sparse(parameters.size(), false);
-    // The first backward says in which order the gradients come. Until then there is one bucket.
+    // The first backward pass shows in which order the gradients arrive. Until then there is one bucket.
     const std::vector<size_t> limits{size_t(std::numeric_limits<int64_t>::max())};
     auto buckets = std::get<0>(c10d::compute_bucket_assignment_by_size(parameters, limits, sparse));
     std::reverse(buckets.begin(), buckets.end());
@@ -187,7 +186,7 @@ void check_finalized(const Reducer& reducer) { reducer.inner->reducer->check_fin
 
 void backward(const at::Tensor& loss) { loss.backward(); }
 
-// The gradient that backward() has left with a parameter, which has none from here on; null if there is none.
+// Takes the gradient that backward() left in a parameter. Null if there is none.
 std::unique_ptr<at::Tensor> take_gradient(const at::Tensor& parameter) {
     auto& gradient = parameter.mutable_grad();
     if (!gradient.defined()) return nullptr;

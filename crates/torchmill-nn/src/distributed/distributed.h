@@ -1,4 +1,4 @@
-// The functions of distributed.cpp that bridge.rs declares.
+// The functions in distributed.cpp that bridge.rs declares.
 #pragma once
 #include <ATen/core/Tensor.h>
 
@@ -14,7 +14,7 @@ namespace torchmill {
 struct StoreOptions;
 struct GroupOptions;
 
-// c10d's objects. Its headers are included in distributed.cpp only.
+// c10d's objects. Only distributed.cpp includes c10d's headers.
 struct Store {
     struct Inner;
     std::shared_ptr<Inner> inner;

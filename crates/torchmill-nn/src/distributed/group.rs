@@ -1,4 +1,4 @@
-//! c10d's process group: what the processes compute together.
+//! c10d's process group: collective operations.
 
 use std::path::Path;
 use std::time::Duration;
@@ -22,15 +22,15 @@ pub struct Group {
     size: u32,
 }
 
-/// A group that nothing uses any more.
+/// A group that is no longer used.
 struct Closing(#[allow(dead_code, reason = "it is only dropped")] Group);
 
-// SAFETY: c10d's process groups may be destroyed on any thread, and no other has this one.
+// SAFETY: any thread may destroy a c10d process group, and no other has this one.
 unsafe impl Send for Closing {}
 
 impl Group {
-    /// Connects the processes of a launch. Gloo listens on the address on the route to the
-    /// store, or on that of the interface in GLOO_SOCKET_IFNAME.
+    /// Connects the processes of a launch. Gloo listens on this machine's address on the
+    /// route to the store, or on the address of the interface in GLOO_SOCKET_IFNAME.
     pub(super) fn open(
         store: &Store,
         prefix: &str,
@@ -45,7 +45,7 @@ impl Group {
         Self::on(store, prefix, (launch.rank, launch.size), timeout, address)
     }
 
-    /// Connects rank and size of processes on this address of each.
+    /// Connects `size` processes. Gloo listens on this machine's `address`.
     pub(super) fn on(
         store: &Store,
         prefix: &str,
@@ -65,8 +65,8 @@ impl Group {
         Ok(Self { inner, rank, size })
     }
 
-    /// Has CUDA tensors sent through NCCL from here on, with the library that
-    /// scripts/build-nccl makes. Without this they go through Gloo, by way of the CPU.
+    /// From here on, sends CUDA tensors through NCCL, with the library that
+    /// scripts/build-nccl makes. Without it they go through Gloo, by way of the CPU.
     pub(super) fn add_nccl(
         &self,
         store: &Store,
@@ -89,35 +89,34 @@ impl Group {
         })
     }
 
-    /// Closes the connections on a thread of its own, which ends with the process at the
-    /// latest.
+    /// Closes the connections on a separate thread, which the process does not wait for.
     pub(super) fn close_in_background(self) {
         let closing = Closing(self);
-        // If there is no thread to be had, the process's end closes them.
+        // If the thread cannot be started, the connections close when the process ends.
         let _ = parallel::spawn(move || drop(closing));
     }
 
-    /// This process's number, from 0.
+    /// This process's rank, from 0.
     pub fn rank(&self) -> u32 {
         self.rank
     }
 
-    /// How many processes there are.
+    /// The number of processes.
     pub fn size(&self) -> u32 {
         self.size
     }
 
-    /// Puts the sum of the processes' tensors in place of each.
+    /// Replaces the tensor with the element-wise sum over all processes.
     pub fn all_reduce_sum(&self, tensor: &mut Tensor) -> Result<()> {
         ffi::all_reduce_sum(&self.inner, to_cpp(tensor)).map_err(|e| disconnected(&e))
     }
 
-    /// Puts the largest elements of the processes' tensors in place of each one's.
+    /// Replaces the tensor with the element-wise maximum over all processes.
     pub fn all_reduce_max(&self, tensor: &mut Tensor) -> Result<()> {
         ffi::all_reduce_max(&self.inner, to_cpp(tensor)).map_err(|e| disconnected(&e))
     }
 
-    /// Whether each of these is true for any of the processes.
+    /// For each flag, whether it is true in any process.
     pub fn any<const N: usize>(&self, flags: [bool; N]) -> Result<[bool; N]> {
         let shared = Tensor::f_from_slice(&flags.map(i64::from));
         let mut shared = shared.map_err(|e| crate::torch_error(&e))?;
@@ -130,7 +129,7 @@ impl Group {
         Ok(any)
     }
 
-    /// The tensors of all processes, by their ranks.
+    /// The tensors of all processes, ordered by rank.
     pub fn all_gather(&self, own: &Tensor) -> Result<Vec<Tensor>> {
         let mut all = Vec::new();
         for _ in 0..self.size {
@@ -141,7 +140,7 @@ impl Group {
         Ok(all)
     }
 
-    /// Gives all processes rank 0's tensors.
+    /// Overwrites the tensors with those of rank 0.
     pub fn broadcast(&self, tensors: &[Tensor]) -> Result<()> {
         if tensors.is_empty() {
             return Ok(());
@@ -150,12 +149,12 @@ impl Group {
         sent.map_err(|e| disconnected(&e))
     }
 
-    /// Waits for all processes.
+    /// Waits until all processes have called this.
     pub fn barrier(&self) -> Result<()> {
         ffi::barrier(&self.inner).map_err(|e| disconnected(&e))
     }
 
-    /// The same connections.
+    /// Another handle to the same group.
     pub(super) fn share(&self) -> Self {
         let inner = ffi::share_group(&self.inner);
         Self { inner, rank: self.rank, size: self.size }

@@ -1,9 +1,9 @@
-//! How the processes of a start find each other at the store.
+//! How the processes of a launch find each other at the store.
 //!
-//! torchrun's store outlives the processes that it restarts, so keys of an earlier start
-//! may still be there (PyTorch issue 135712). So rank 0 makes
-//! up a name for this start and publishes it. Each other rank answers under that name with
-//! a token of its own, and takes the name for good once rank 0 has welcomed that token.
+//! torchrun's store outlives the processes that it restarts, so it may still hold the
+//! keys of an earlier start (PyTorch issue 135712). Therefore rank 0 makes up a name for
+//! this start and publishes it. Each other rank answers under that name with a token of
+//! its own, and trusts the name once rank 0 has welcomed the token.
 
 use std::hash::{BuildHasher, RandomState};
 use std::thread;
@@ -18,17 +18,17 @@ use super::store::{Store, seconds};
 const START: &str = "torchmill/start";
 const WELCOME: &str = "welcome";
 
-/// Who takes part, and with what.
+/// One process that takes part.
 pub(super) struct Participant<'a> {
     pub rank: u32,
     pub size: u32,
-    /// What must be the same for all ranks, in words.
+    /// What must be the same on all ranks, in words.
     pub claim: &'a str,
     /// How long it waits for the others.
     pub timeout: Duration,
 }
 
-/// Meets the other ranks at the store. Returns the prefix of the keys that only the
+/// Meets the other ranks at the store. Returns the prefix for keys that only the
 /// processes of this start use.
 pub(super) fn meet(store: &Store, participant: &Participant) -> Result<String> {
     if participant.rank == 0 {
@@ -38,7 +38,7 @@ pub(super) fn meet(store: &Store, participant: &Participant) -> Result<String> {
     }
 }
 
-/// Rank 0's part.
+/// Rank 0's side.
 fn welcome(store: &Store, own: &Participant) -> Result<String> {
     let start = format!("torchmill/{}", token());
     store.set(START, &start)?;
@@ -73,7 +73,7 @@ fn welcome(store: &Store, own: &Participant) -> Result<String> {
     Err(Error::failed(problem))
 }
 
-/// The store may end with this process, so the others should have read their verdicts.
+/// Waits until the others have read their verdicts: the store may end with rank 0.
 fn wait_until_read(store: &Store, start: &str, tokens: &[String]) {
     let end = Instant::now() + Duration::from_secs(2);
     for token in tokens {
@@ -84,7 +84,7 @@ fn wait_until_read(store: &Store, start: &str, tokens: &[String]) {
     }
 }
 
-/// The part of the other ranks.
+/// The other ranks' side.
 fn answer(store: &Store, own: &Participant) -> Result<String> {
     let token = token();
     let mut wait = Wait::new(own.timeout);
@@ -115,8 +115,8 @@ fn answer(store: &Store, own: &Participant) -> Result<String> {
     }
 }
 
-/// Refuses to go on unless all ranks have the same value of something. `check` is called
-/// while this waits for the others.
+/// Fails unless all ranks have the same value. Calls `check` repeatedly while it waits
+/// for the other ranks.
 pub(super) fn check_same(
     store: &Store,
     prefix: &str,
@@ -147,13 +147,13 @@ pub(super) fn check_same(
     Ok(())
 }
 
-/// What all ranks must have the same value of.
+/// A value that must be the same on all ranks.
 pub(super) struct Compared<'a> {
-    /// The name of its keys.
+    /// The name of its keys in the store.
     pub name: &'a str,
     /// This rank's value.
     pub value: &'a str,
-    /// What a rank has whose value is another: `other shards`.
+    /// What a rank with a different value has, such as `other shards`.
     pub difference: &'a str,
 }
 
@@ -173,12 +173,12 @@ fn read_key(start: &str, token: &str) -> String {
     format!("{start}/read/{token}")
 }
 
-/// A text that no other process makes up.
+/// A string that no other process makes up.
 fn token() -> String {
     format!("{:016x}", RandomState::new().hash_one(std::process::id()))
 }
 
-/// Longer and longer pauses, until the time is up.
+/// Growing pauses until a deadline.
 struct Wait {
     end: Option<Instant>,
     pause: Duration,
@@ -192,7 +192,7 @@ impl Wait {
         Self { end, pause: Duration::from_millis(1) }
     }
 
-    /// Waits. False once the time is up.
+    /// Pauses. Returns false once the time is up.
     fn pause(&mut self) -> Result<bool> {
         interrupt::check()?;
         thread::sleep(self.pause);

@@ -1,4 +1,4 @@
-//! NCCL, through which the gradients of GPUs go: where its library is, and whether the
+//! NCCL, which sends gradients between GPUs: finds its library, and decides whether the
 //! processes can use it.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -10,13 +10,13 @@ use torchmill::{Result, progress};
 use super::group::Group;
 use crate::device;
 
-/// What scripts/build-nccl makes.
+/// The library that scripts/build-nccl makes.
 const LIBRARY: &str = "libtorchmill_nccl.so";
-/// The environment variable that names the library in another place.
+/// The environment variable with the library's path, if it is elsewhere.
 const VARIABLE: &str = "TORCHMILL_NCCL";
 
-/// The library, if all processes have it and each has a GPU of its own, which NCCL needs.
-/// Otherwise says why it is not used. The processes must call this together.
+/// The library, if all processes have it and each has a GPU of its own, as NCCL requires.
+/// Otherwise prints why it is not used. All processes must call this together.
 pub(super) fn usable_library(group: &Group, device: Device) -> Result<Option<PathBuf>> {
     let library = library();
     let [is_any_without] = group.any([library.is_none()])?;
@@ -34,7 +34,7 @@ pub(super) fn usable_library(group: &Group, device: Device) -> Result<Option<Pat
     Ok(library)
 }
 
-/// The library that the environment names, or the one in libtorch's folder.
+/// The library at the path in the environment variable, or the one in libtorch's folder.
 fn library() -> Option<PathBuf> {
     if let Some(named) = std::env::var_os(VARIABLE) {
         return Some(PathBuf::from(named)).filter(|path| path.exists());
@@ -42,8 +42,7 @@ fn library() -> Option<PathBuf> {
     device::find_in_libtorch(LIBRARY)
 }
 
-/// Whether two processes have the same GPU: the same machine, the same visible devices and
-/// the same number among them.
+/// Whether two processes use the same GPU: the same machine, visible devices and index.
 fn is_any_shared(group: &Group, device: Device) -> Result<bool> {
     let own = Tensor::from_slice(&[identity(device)]);
     let mut seen = Vec::new();
@@ -57,7 +56,7 @@ fn is_any_shared(group: &Group, device: Device) -> Result<bool> {
     Ok(false)
 }
 
-/// A number that only this GPU has.
+/// A hash that identifies this GPU among those of all machines.
 fn identity(device: Device) -> i64 {
     let mut hasher = DefaultHasher::new();
     gethostname::gethostname().hash(&mut hasher);

@@ -1,5 +1,5 @@
-//! What a process tells the others at the store: that it is alive, and why it ends. A
-//! process that c10d says it has lost is found there by its rank.
+//! Each process signals at the store that it is alive, and reports there why it ends.
+//! When c10d loses a connection, the lost process and its rank are found this way.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,11 +11,11 @@ use torchmill::{Error, ErrorKind, Result, parallel};
 use super::ranks_have;
 use super::store::Store;
 
-/// How often a process says that it is alive.
+/// How often a process signals that it is alive.
 const BEAT: Duration = Duration::from_millis(250);
-/// A process that has not said so for this long has been killed, or hangs.
+/// A process without a signal for this long has been killed, or hangs.
 const LIFETIME: Duration = Duration::from_secs(3);
-/// How long rank 0 waits for the others to end.
+/// How long rank 0 waits for the other processes to end.
 const FAREWELL: Duration = Duration::from_secs(5);
 
 /// This process's presence at the store.
@@ -28,8 +28,9 @@ pub(super) struct Presence {
 }
 
 impl Presence {
-    /// Starts to say that this process is alive, on a thread. `store` must be a connection
-    /// of its own: c10d's other calls may wait with its lock held.
+    /// Starts a thread that signals that this process is alive. `store` must be a
+    /// separate connection: c10d's other calls may wait while they hold the lock of
+    /// theirs.
     pub(super) fn start(store: Store, prefix: &str, rank: u32, size: u32) -> Self {
         let store = Arc::new(store);
         let is_over = Arc::new(AtomicBool::new(false));
@@ -46,13 +47,13 @@ impl Presence {
                 thread::sleep(BEAT);
             }
         };
-        // If there is no thread to be had, the others name this process too soon when they
-        // lose another.
+        // If the thread cannot be started, the others blame this process when they lose
+        // any process.
         let _ = parallel::spawn(beat);
         Self { store, prefix: prefix.to_owned(), rank, size, is_over }
     }
 
-    /// An error if another process has said why it ends.
+    /// Fails if another process has reported why it ends.
     pub(super) fn check(&self) -> Result<()> {
         match self.failure()? {
             Some(failure) => Err(Error::new(ErrorKind::Disconnected, failure)),
@@ -60,7 +61,7 @@ impl Presence {
         }
     }
 
-    /// What another process has said of why it ends.
+    /// The reason that another process has reported for its end.
     fn failure(&self) -> Result<Option<String>> {
         for rank in 0..self.size {
             if rank != self.rank
@@ -72,15 +73,15 @@ impl Presence {
         Ok(None)
     }
 
-    /// What to report for an error. For one that says that another process is lost, this
-    /// finds out which, and why.
+    /// The error to report. If `error` says that another process is lost, this finds out
+    /// which one, and why.
     pub(super) fn explained(&self, error: Error) -> Error {
         if error.kind() == ErrorKind::Disconnected { self.explain(error) } else { error }
     }
 
-    /// Tells the others why this process ends.
+    /// Reports to the others why this process ends.
     pub(super) fn tell(&self, error: &Error) {
-        // What another process has said is repeated, so all name the first cause.
+        // If another process has reported a reason, repeat it: all name the first cause.
         let told = if error.kind() == ErrorKind::Disconnected {
             error.to_string()
         } else {
@@ -89,8 +90,8 @@ impl Presence {
         let _ = self.store.set(&failure_key(&self.prefix, self.rank), &told);
     }
 
-    /// Says that this process ends. Rank 0, which may host the store, waits until all
-    /// others have said so or are lost.
+    /// Reports that this process ends. Rank 0, which may host the store, waits until all
+    /// others have reported the same or are lost.
     pub(super) fn leave(&self) {
         let _ = self.store.set(&left_key(&self.prefix, self.rank), "");
         if self.rank == 0 {
@@ -98,7 +99,7 @@ impl Presence {
         }
     }
 
-    /// Which process is lost, and why.
+    /// Finds which process is lost, and why.
     fn explain(&self, error: Error) -> Error {
         match self.find_cause() {
             Ok(Some(cause)) => Error::new(ErrorKind::Disconnected, cause),
@@ -133,7 +134,7 @@ impl Presence {
         Ok(Some(format!("{} been killed, hangs or cannot be reached", ranks_have(&lost))))
     }
 
-    /// How often each process has said that it is alive.
+    /// How many times each process has signalled; `None` if it has not.
     fn beats(&self) -> Result<Vec<Option<String>>> {
         let mut beats = Vec::new();
         for rank in 0..self.size {
@@ -142,7 +143,7 @@ impl Presence {
         Ok(beats)
     }
 
-    /// Waits until the others have said that they end, or are lost.
+    /// Waits until the others have reported that they end, or are lost.
     fn wait_for_others(&self) {
         let end = Instant::now() + FAREWELL;
         for rank in 1..self.size {

@@ -1,4 +1,4 @@
-//! The processes of a run as `train` sees them: one, or several that are connected.
+//! The processes of a training run: one, or several that are connected.
 
 use std::time::Duration;
 
@@ -17,26 +17,26 @@ pub struct Processes {
     connected: Option<Connected>,
 }
 
-/// Several processes that have met.
+/// Several connected processes.
 struct Connected {
     launch: Launch,
     timeout: Duration,
     prefix: String,
-    // The order is that in which they are dropped: rank 0's store comes last.
+    // Fields are dropped in this order. Rank 0's store must come last.
     group: Group,
     presence: Presence,
     store: Store,
 }
 
 impl Processes {
-    /// One process, on its own.
+    /// A single process.
     pub fn single() -> Self {
         Self { connected: None }
     }
 
-    /// Meets the other processes of a launch; `None` for one process. Waits for them for
-    /// `timeout` at most, and later for a single answer of theirs as well. `program` must
-    /// be the same for all.
+    /// Meets the other processes of a launch; without a `launch`, there is one process.
+    /// `timeout` is how long to wait for them here, and later for each of their answers.
+    /// `program` must be the same for all.
     pub fn meet(
         launch: Option<Launch>,
         program: &str,
@@ -69,33 +69,33 @@ impl Processes {
         Ok(Self { connected: Some(connected) })
     }
 
-    /// This process's number, from 0.
+    /// This process's rank, from 0.
     pub fn rank(&self) -> u32 {
         self.group().map_or(0, Group::rank)
     }
 
-    /// How many there are.
+    /// The number of processes.
     pub fn size(&self) -> u32 {
         self.group().map_or(1, Group::size)
     }
 
-    /// Whether this is the process that writes the run's folder.
+    /// Whether this is rank 0, which writes the run's folder.
     pub fn is_first(&self) -> bool {
         self.rank() == 0
     }
 
-    /// The number of this process among those on its machine; `None` for a single process.
+    /// The rank of this process on its machine; `None` for a single process.
     pub fn local_rank(&self) -> Option<u32> {
         self.connected.as_ref().map(|connected| connected.launch.local_rank)
     }
 
-    /// What they compute together; `None` for a single process.
+    /// The process group; `None` for a single process.
     pub fn group(&self) -> Option<&Group> {
         self.connected.as_ref().map(|connected| &connected.group)
     }
 
-    /// Refuses to go on unless all processes have the same `value`. `difference` says what
-    /// a process with another value has: `other shards`.
+    /// Fails unless all processes have the same `value`. `difference` says what a process
+    /// with a different value has, such as `other shards`.
     pub fn check_same(&self, name: &str, value: &str, difference: &str) -> Result<()> {
         let Some(connected) = &self.connected else { return Ok(()) };
         let own = Participant {
@@ -110,8 +110,8 @@ impl Processes {
         handshake::check_same(store, prefix, &own, &compared, check)
     }
 
-    /// Has the gradients of GPUs sent through NCCL, if the processes can use it. Otherwise
-    /// they go through Gloo, by way of the CPU. The processes must call this together.
+    /// Sends gradients between GPUs through NCCL if the processes can use it. Otherwise
+    /// they go through Gloo, by way of the CPU. All processes must call this together.
     pub fn use_nccl(&self, device: Device) -> Result<()> {
         let Some(connected) = &self.connected else { return Ok(()) };
         let [is_any_on_cpu] = self.any([!device.is_cuda()])?;
@@ -124,7 +124,7 @@ impl Processes {
         group.add_nccl(store, prefix, connected.timeout, &library)
     }
 
-    /// Whether each of these is true for any of the processes.
+    /// For each flag, whether it is true in any process.
     pub fn any<const N: usize>(&self, flags: [bool; N]) -> Result<[bool; N]> {
         match self.group() {
             Some(group) => group.any(flags),
@@ -132,7 +132,7 @@ impl Processes {
         }
     }
 
-    /// Waits for all processes.
+    /// Waits until all processes have called this.
     pub fn wait_for_all(&self) -> Result<()> {
         match self.group() {
             Some(group) => group.barrier(),
@@ -140,11 +140,12 @@ impl Processes {
         }
     }
 
-    /// Ends the work together: returns the error to report, if there is one. It names this
-    /// process's rank, and which process was lost. The others are told why this one ends.
+    /// Ends the work of all processes and returns the error to report, if any. The error
+    /// names this process's rank, and the process that was lost. The others learn why
+    /// this one ends.
     ///
-    /// Nothing else must use the group any more: the others notice that this process ends
-    /// when its connections are closed.
+    /// Nothing else may use the group any more: the others notice that this process ends
+    /// when its connections close.
     pub fn end(self, result: Result<()>) -> Result<()> {
         let Some(connected) = self.connected else { return result };
         let Connected { launch, group, presence, .. } = connected;
@@ -156,8 +157,8 @@ impl Processes {
             Err(error) => presence.explained(error),
         };
         presence.tell(&error);
-        // The others wait for this process's data until its connections are closed. Closing
-        // them may wait for a lost process, which must not keep this one from its end.
+        // The others wait for this process's data until its connections are closed.
+        // Closing them may wait for a lost process, so do it in the background.
         group.close_in_background();
         presence.leave();
         Err(error.within(format_args!("rank {}", launch.rank)))

@@ -1,5 +1,5 @@
 //! The reducer of DistributedDataParallel: it averages gradients over the processes while
-//! backward still computes others.
+//! the backward pass still computes others.
 
 use cxx::UniquePtr;
 use tch::{TchError, Tensor};
@@ -10,10 +10,10 @@ use super::disconnected;
 use super::group::{Group, to_list};
 use crate::kernel::bridge::{from_cpp, to_cpp, torch_error};
 
-/// Averages the gradients of some parameters.
+/// Averages the gradients of a network's parameters.
 ///
-/// It hooks into `backward`. autograd's `grad`, which is tch's `run_backward`, would pass
-/// its hooks by, and leave each process with its own gradients.
+/// It hooks into `backward`. autograd's `grad`, which is tch's `run_backward`, does not
+/// call these hooks and would leave each process with its own gradients.
 pub struct Reducer {
     inner: UniquePtr<ffi::Reducer>,
     group: Group,
@@ -22,8 +22,8 @@ pub struct Reducer {
 }
 
 impl Reducer {
-    /// A reducer for a network's trained parameters, and its buffers. Their sizes must be
-    /// the same on all processes.
+    /// Creates a reducer for a network's trained parameters and its buffers. Their sizes
+    /// must be the same on all processes.
     pub fn new(
         group: &Group,
         parameters: Vec<Tensor>,
@@ -34,28 +34,28 @@ impl Reducer {
         Ok(Self { inner, group: group.share(), parameters, buffers })
     }
 
-    /// Call it before a forward pass. `reduces`: whether its backward pass is reduced.
+    /// Call this before a forward pass. `reduces`: whether its backward pass is reduced.
     pub fn prepare_for_forward(&self, reduces: bool) -> Result<()> {
         ffi::prepare_for_forward(&self.inner, reduces).map_err(|e| disconnected(&e))
     }
 
-    /// Gives all processes rank 0's buffers.
+    /// Overwrites the buffers with those of rank 0.
     pub fn broadcast_buffers(&self) -> Result<()> {
         self.group.broadcast(&self.buffers)
     }
 
-    /// Adds the gradients of a loss to those that this process has, without the others
+    /// Adds the gradients of a loss to this process's gradients, without averaging
     /// (DistributedDataParallel's `no_sync`).
     pub fn accumulate(&self, loss: &Tensor) -> Result<(), TchError> {
         ffi::backward(to_cpp(loss)).map_err(|e| torch_error(&e))
     }
 
-    /// Adds the gradients of a loss to those that this process has, and puts the mean of
-    /// the processes' gradients in their place.
+    /// Adds the gradients of a loss to this process's gradients, and replaces them with
+    /// their mean over the processes.
     pub fn reduce(&self, loss: &Tensor) -> Result<()> {
         ffi::prepare_for_backward(&self.inner).map_err(|e| disconnected(&e))?;
         ffi::backward(to_cpp(loss)).map_err(|e| disconnected(&e))?;
-        // A parameter without a gradient leaves its bucket as it is.
+        // A parameter without a gradient leaves its bucket unfinished.
         ffi::check_finalized(&self.inner).map_err(|e| {
             Error::failed(format_args!(
                 "a parameter has got no gradient, so gradients could not be averaged: \
@@ -65,7 +65,7 @@ impl Reducer {
         })
     }
 
-    /// The gradients, one for each parameter, which have none from here on.
+    /// Takes the gradients out of the parameters, in the parameters' order.
     pub fn take_gradients(&self) -> Result<Vec<Tensor>> {
         let mut gradients = Vec::new();
         for parameter in &self.parameters {

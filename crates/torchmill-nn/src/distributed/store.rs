@@ -1,4 +1,4 @@
-//! c10d's key-value store, which all processes see.
+//! c10d's key-value store, which all processes share.
 
 use std::io::ErrorKind;
 use std::net::{TcpListener, TcpStream, ToSocketAddrs};
@@ -13,15 +13,15 @@ use torchmill::{Error, Result, interrupt};
 use super::bridge::ffi;
 use super::{address, disconnected, milliseconds};
 
-/// How often a process looks whether the store is there.
+/// How often a process checks whether the store is up.
 const INTERVAL: Duration = Duration::from_millis(50);
 
-/// A connection to the store, which several threads may use.
+/// A connection to the store. Several threads may use it.
 pub(super) struct Store(UniquePtr<ffi::Store>);
 
 impl Store {
-    /// Connects to the store that the processes of a launch meet at. Rank 0 first opens
-    /// it, unless the launcher has.
+    /// Connects to the launch's store. Rank 0 opens the store first, unless the launcher
+    /// has.
     pub(super) fn open(launch: &Launch, timeout: Duration) -> Result<Self> {
         ffi::set_log_level();
         if launch.rank == 0 && !launch.launcher_hosts_store {
@@ -32,7 +32,7 @@ impl Store {
         Self::connect(&launch.host, launch.port, timeout)
     }
 
-    /// Serves the store on a listening socket.
+    /// Serves a store on a listening socket.
     pub(super) fn serve(
         host: &str,
         socket: TcpListener,
@@ -42,7 +42,7 @@ impl Store {
         Self::new(host, port, Some(socket), timeout)
     }
 
-    /// Connects to a store that is there.
+    /// Connects to a store that is up.
     pub(super) fn connect(host: &str, port: u16, timeout: Duration) -> Result<Self> {
         Self::new(host, port, None, timeout)
     }
@@ -74,7 +74,7 @@ impl Store {
         ffi::store_set(&self.0, key, value).map_err(|e| disconnected(&e))
     }
 
-    /// A key's value; `None` if it has not been set. This does not wait.
+    /// A key's value; `None` if it is not set. Does not wait.
     pub(super) fn get(&self, key: &str) -> Result<Option<String>> {
         let mut value = String::new();
         let is_set = ffi::store_get(&self.0, key, &mut value);
@@ -82,14 +82,14 @@ impl Store {
         Ok(is_set.then_some(value))
     }
 
-    /// What a process group is made with.
+    /// The store for c10d, which makes process groups with it.
     pub(super) fn inner(&self) -> &ffi::Store {
         &self.0
     }
 }
 
-/// Waits until something listens at the store's address. c10d waits, too, but cannot be
-/// interrupted.
+/// Waits until something listens at the store's address. c10d would wait too, but cannot
+/// be interrupted.
 fn wait_for_server(launch: &Launch, timeout: Duration) -> Result<()> {
     let started = Instant::now();
     loop {

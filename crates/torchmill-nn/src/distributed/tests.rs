@@ -1,4 +1,4 @@
-//! Several threads as processes, on loopback.
+//! Several threads stand in for processes, on loopback.
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::thread;
@@ -19,7 +19,7 @@ fn participant(rank: u32, size: u32, claim: &str) -> Participant<'_> {
     Participant { rank, size, claim, timeout: TIMEOUT }
 }
 
-/// Calls `work` with the group of each of `size` threads, and returns what it returns.
+/// Calls `work` with a group on each of `size` threads, and returns the results.
 fn with_groups<T: Send>(size: u32, work: impl Fn(&Group) -> T + Sync) -> Vec<T> {
     let store = Store::in_memory(TIMEOUT).unwrap();
     let run = |rank| {
@@ -104,7 +104,7 @@ fn a_parameter_without_a_gradient_is_an_error() {
     }
 }
 
-/// A store on a free port of loopback, with as many connections as asked for.
+/// A store on a free port of loopback, and this number of connections to it.
 fn tcp_store(connections: usize) -> (Store, Vec<Store>) {
     let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let port = socket.local_addr().unwrap().port();
@@ -151,7 +151,7 @@ fn keys_of_an_earlier_start_do_no_harm() {
     let store = Store::in_memory(TIMEOUT).unwrap();
     let both = |claim: &'static str| -> [String; 2] {
         thread::scope(|scope| {
-            // The other rank comes first, and so finds the earlier start.
+            // The other rank comes first, and so finds the name of the earlier start.
             let other = scope.spawn(|| meet(&store, &participant(1, 2, claim)).unwrap());
             thread::sleep(Duration::from_millis(50));
             let first = meet(&store, &participant(0, 2, claim)).unwrap();
@@ -188,7 +188,7 @@ fn a_process_that_is_gone_is_named() {
         presences.push(Presence::start(store, "x", rank, 3));
     }
     let lost = || torchmill::Error::new(ErrorKind::Disconnected, "connection closed");
-    // Rank 1 stops saying that it is alive.
+    // Rank 1 stops signalling that it is alive.
     drop(presences.remove(1));
     let error = presences[0].explained(lost());
     assert_eq!(error.to_string(), "rank 1 has been killed, hangs or cannot be reached");
@@ -208,7 +208,7 @@ fn the_reason_of_another_process_is_repeated() {
     presences[0].check().unwrap();
     presences[1].tell(&torchmill::Error::failed("no space left on the disk"));
     let told = "rank 1 has ended: no space left on the disk";
-    // The store may answer one connection before it has read what the other sent.
+    // The store may answer one connection before it has read another's data.
     let end = Instant::now() + Duration::from_secs(10);
     while presences[0].check().is_ok() && Instant::now() < end {
         thread::sleep(Duration::from_millis(10));

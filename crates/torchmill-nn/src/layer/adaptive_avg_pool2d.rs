@@ -7,7 +7,7 @@ use super::arguments::{Pair, positive_pair};
 use super::{Arguments, Builder, Layer, LayerError, Mode};
 use crate::onnx::{Graph, Value};
 
-/// torch.nn.AdaptiveAvgPool2d: `[N, C, H, W]` to `[N, C, output_size]`.
+/// torch.nn.AdaptiveAvgPool2d: `[N, C, H, W]` to `[N, C, *output_size]`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct AdaptiveAvgPool2d {
@@ -31,7 +31,7 @@ impl Layer for AdaptiveAvgPool2d {
         if [height, width] == [1, 1] {
             return Ok(graph.op("GlobalAveragePool", &[&x.name], &[]));
         }
-        // The means of rows and then of columns, as products with matrices.
+        // The means over rows and then over columns, as matrix products.
         let shape = x.shape();
         let rows = graph.tensor(&means(shape[2], height)?)?;
         let columns = graph.tensor(&means(shape[3], width)?.f_transpose(0, 1)?)?;
@@ -40,9 +40,9 @@ impl Layer for AdaptiveAvgPool2d {
     }
 }
 
-/// The matrix `[outputs, inputs]` that takes the means of as equal parts as there can be:
-/// part `i` goes from `i * inputs / outputs`, rounded down, to `(i + 1) * inputs /
-/// outputs`, rounded up.
+/// The matrix `[outputs, inputs]` that averages over nearly equal parts: part `i` goes
+/// from `i * inputs / outputs`, rounded down, to `(i + 1) * inputs / outputs`, rounded
+/// up.
 fn means(inputs: i64, outputs: i64) -> Result<Tensor, TchError> {
     let mut weights = Vec::new();
     for output in 0..outputs {

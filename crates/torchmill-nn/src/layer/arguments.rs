@@ -1,9 +1,9 @@
-//! What the arguments of several layers have in common.
+//! Argument types, defaults and checks that several layers share.
 
 use serde::{Deserialize, Serialize};
 use torchmill::{Error, Result};
 
-/// One number for height and width, or one for each.
+/// One number for both height and width, or one for each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged, expecting = "expected a number, or two: [height, width]")]
 pub(crate) enum Pair {
@@ -38,7 +38,7 @@ pub(super) fn yes() -> bool {
     true
 }
 
-/// torch.nn's `inplace`. It is read and ignored: torchmill decides by itself.
+/// torch.nn's `inplace`. It is accepted and ignored: torchmill decides by itself.
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub(super) struct Inplace(bool);
@@ -55,7 +55,8 @@ pub(super) fn epsilon() -> f64 {
     1e-5
 }
 
-/// A size that the recipe may give, and which the input decides: `in_channels`.
+/// Resolves a size that the input determines, such as `in_channels`. If the recipe gives
+/// it, it must match.
 pub(super) fn agreed(argument: &str, given: Option<i64>, actual: i64) -> Result<i64> {
     match given {
         Some(n) if n != actual => {
@@ -65,7 +66,8 @@ pub(super) fn agreed(argument: &str, given: Option<i64>, actual: i64) -> Result<
     }
 }
 
-/// A size of at least 1. The upper bound keeps a mistyped one from taking all memory.
+/// Checks that a size is at least 1. The upper bound keeps a mistyped size from using up
+/// all memory.
 pub(super) fn positive(argument: &str, n: i64) -> Result<i64> {
     if (1..=1 << 24).contains(&n) {
         Ok(n)
@@ -74,13 +76,13 @@ pub(super) fn positive(argument: &str, n: i64) -> Result<i64> {
     }
 }
 
-/// `agreed` and `positive` for both numbers of a pair.
+/// [`positive`] for both numbers of a pair.
 pub(super) fn positive_pair(argument: &str, pair: Pair) -> Result<[i64; 2]> {
     let [height, width] = pair.get();
     Ok([positive(argument, height)?, positive(argument, width)?])
 }
 
-/// Pixels of padding: 0 or more.
+/// Checks that the padding is at least 0, in pixels.
 pub(super) fn padding(pair: Pair) -> Result<[i64; 2]> {
     let padding = pair.get();
     if padding.iter().all(|n| (0..=1 << 24).contains(n)) {
@@ -90,8 +92,8 @@ pub(super) fn padding(pair: Pair) -> Result<[i64; 2]> {
     }
 }
 
-/// A dimension that a layer works on. The batch's, in which images must not mix, is an
-/// error. `dims` is how many the input has, the batch's included.
+/// Checks the dimension that a layer works on, of `dims` including the batch's. The batch
+/// dimension is an error, because images must not mix.
 pub(super) fn not_the_batch(argument: &str, dim: i64, dims: usize) -> Result<i64> {
     if dim == 0 || dim == -(dims as i64) {
         return Err(Error::usage(format_args!(

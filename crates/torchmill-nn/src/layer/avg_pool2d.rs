@@ -59,7 +59,7 @@ impl Layer for AvgPool2d {
             )
             .into());
         }
-        // With a divisor of its own, the mean is made a sum again.
+        // With `divisor_override`, the mean is turned back into a sum and divided anew.
         let includes_padding = self.count_include_pad || self.divisor_override.is_some();
         let attributes = [
             ("kernel_shape", Attribute::Ints(&kernel)),

@@ -10,8 +10,8 @@ use super::{Arguments, Builder, Fused, Layer, LayerError, Mode};
 use crate::kernel::batch_norm::{Parameters, batch_norm};
 use crate::onnx::{Attribute, Graph, Value};
 
-/// torch.nn.BatchNorm2d over the channels of `[N, C, H, W]`, a shape that the output has
-/// too.
+/// torch.nn.BatchNorm2d over the channels of `[N, C, H, W]`. The output has the input's
+/// shape.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct BatchNorm2d {
@@ -58,15 +58,15 @@ struct BatchNorm2dLayer {
     running: Option<RunningStatistics>,
     momentum: f64,
     eps: f64,
-    /// Whether it computes as in eval() even in training.
+    /// Whether it computes as in eval(), even in training.
     is_frozen: bool,
 }
 
 struct RunningStatistics {
-    /// Float32 `[C]`, as the variance.
+    /// Float32 `[C]`, like the variance.
     mean: Tensor,
     var: Tensor,
-    /// Int64, a single number: the batches seen.
+    /// Int64, a scalar: the number of batches seen.
     batches: Tensor,
 }
 
@@ -124,7 +124,8 @@ impl Layer for BatchNorm2dLayer {
     ) -> Result<Tensor, LayerError> {
         let training = mode.training && !self.is_frozen;
         if training && let Some(running) = &self.running {
-            // A scalar, unlike a tensor, need not be copied to the device, which waits.
+            // A number, unlike a tensor, need not be copied to the device, which would
+            // wait.
             let _ = running.batches.shallow_clone().f_add_scalar_(1)?;
         }
         let by_batch = training || self.running.is_none();
@@ -157,7 +158,7 @@ impl Layer for BatchNorm2dLayer {
 }
 
 impl BatchNorm2dLayer {
-    /// With the mean and the variance of the images that go in.
+    /// Normalises with the mean and the variance of the batch.
     fn export_by_batch(
         &self,
         graph: &mut Graph,
@@ -180,7 +181,7 @@ impl BatchNorm2dLayer {
         Ok(graph.op("Add", &[&y, &bias], &[]))
     }
 
-    /// `None` where our kernel does not do it.
+    /// `None` if our kernel does not support this case.
     fn by_our_kernel(
         &self,
         x: &Tensor,
@@ -198,7 +199,7 @@ impl BatchNorm2dLayer {
     }
 }
 
-/// PyTorch's check: a single value a channel has no variance.
+/// PyTorch's check: a single value per channel has no variance.
 fn more_than_one_value(shape: &[i64]) -> Result<(), Error> {
     let mut values = 1;
     for (dim, size) in shape.iter().enumerate() {

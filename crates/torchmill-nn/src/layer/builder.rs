@@ -1,8 +1,8 @@
-//! Building a network layer by layer.
+//! Builds a network layer by layer.
 //!
-//! Sizes are inferred from what each layer gets. Shapes come from libtorch itself: a
-//! batch of zeros goes through each layer as soon as it is built, so that no shape is
-//! computed in two ways.
+//! Sizes are inferred from each layer's input. Shapes come from libtorch itself: as soon
+//! as a layer is built, a batch of zeros goes through it. So no shape is computed in two
+//! ways.
 
 use std::collections::HashSet;
 
@@ -20,40 +20,40 @@ use crate::tensor::{NamedTensor, f_channels_last, f_floats};
 use crate::whitening::Whitening;
 use crate::{initialise, torch_error};
 
-/// More layers than any network has. A mistyped `times` of Repeat would go on until the
-/// memory is full.
+/// The largest number of layers, more than any network has. Without it, a mistyped
+/// `times` of Repeat would fill the memory.
 const MOST_LAYERS: usize = 10_000;
 
-/// More numbers than any tensor has (8 GiB of float32).
+/// The largest number of elements of a tensor (8 GiB of float32).
 const MOST_NUMBERS: i64 = 1 << 31;
 
 /// Float32 on the CPU.
 pub(super) const FLOAT: (Kind, Device) = (Kind::Float, Device::Cpu);
 
-/// A network under construction, as a layer sees it that is being built.
+/// A network under construction, as the layer being built sees it.
 pub(crate) struct Builder<'a> {
-    /// Without one, weights are zeros that wait to be loaded.
+    /// `None` if weights need no values because they are loaded later. They are zeros.
     generator: Option<&'a mut Generator>,
-    /// What the last Linear gives where it does not say; `None` where the layers are not
-    /// a classifier.
+    /// The default `out_features` of the last Linear; `None` if the layers are not a
+    /// classifier.
     classes: Option<i64>,
-    /// Names of what training does not change.
+    /// Patterns for the names of tensors that training does not change.
     frozen: &'a Patterns,
-    /// Two images of zeros, as the layer under construction gets them.
+    /// Two images of zeros, as the layer under construction sees them.
     example: Tensor,
-    /// The name of that layer.
+    /// The name of the layer under construction.
     path: String,
-    /// Whether it ends the network.
+    /// Whether the layer under construction ends the network.
     is_last: bool,
     tensors: Tensors,
     summaries: Vec<LayerSummary>,
-    /// Layers that rules of initialisation can be for.
+    /// The layers to which initialisation rules can apply.
     weighted: Vec<Weighted>,
-    /// Of these, those whose weights are computed from training images.
+    /// The layers among them whose weights are computed from training images.
     whitenings: Vec<Whitening>,
-    /// Whether the layer under construction gets the images as they are.
+    /// Whether the input of the layer under construction is the unchanged images.
     gets_images: bool,
-    /// How many layers there are so far.
+    /// The number of layers so far.
     count: usize,
 }
 
@@ -76,14 +76,14 @@ struct Weighted {
     gets_images: bool,
 }
 
-/// For layers: what they get, and tensors of their own.
+/// For all layers: their input, and tensors of their own.
 impl Builder<'_> {
-    /// The shape of one image that the layer gets.
+    /// The shape of the layer's input for one image.
     pub(crate) fn shape(&self) -> Vec<i64> {
         self.example.size()[1..].to_vec()
     }
 
-    /// How many dimensions it gets, the batch's included.
+    /// The number of dimensions of the layer's input, including the batch's.
     pub(super) fn dims(&self) -> usize {
         self.example.dim()
     }
@@ -96,7 +96,7 @@ impl Builder<'_> {
         }
     }
 
-    /// `[T, E]` of `[N, T, E]`: the tokens and their size.
+    /// `[T, E]` of `[N, T, E]`: the number of tokens and their size.
     pub(super) fn tokens(&self) -> Result<[i64; 2]> {
         self.shape().try_into().map_err(|_| Error::usage("it needs [N, E]"))
     }
@@ -112,13 +112,13 @@ impl Builder<'_> {
         self.classes.filter(|_| self.is_last)
     }
 
-    /// Whether training does not change the layer's tensor of this name.
+    /// Whether training leaves the layer's tensor of this name unchanged.
     pub(super) fn is_frozen(&self, name: &str) -> bool {
         self.frozen.matches(&join(&self.path, name))
     }
 
-    /// The parameters `weight`, of this shape, and `bias`, drawn as Conv2d and Linear
-    /// draw them.
+    /// Adds the parameters `weight`, of this shape, and `bias`, initialised as in Conv2d
+    /// and Linear.
     pub(super) fn weight_and_bias(
         &mut self,
         shape: &[i64],
@@ -129,7 +129,7 @@ impl Builder<'_> {
         self.weight_and_bias_of(&path, class, shape, bias)
     }
 
-    /// Weight and bias of a Linear that is a part of the layer.
+    /// Adds the weight and bias of a Linear that is part of the layer.
     pub(super) fn linear_within(
         &mut self,
         name: &str,
@@ -143,12 +143,13 @@ impl Builder<'_> {
         Ok((weight, bias.expect("a Linear with a bias has one")))
     }
 
-    /// The parameters `weight`, ones, and `bias`, zeros.
+    /// Adds the parameters `weight`, ones, and `bias`, zeros.
     pub(super) fn ones_and_zeros(&mut self, shape: &[i64]) -> Result<[Tensor; 2]> {
         Ok([self.constant("weight", 1.0, shape)?, self.constant("bias", 0.0, shape)?])
     }
 
-    /// A parameter full of `value`. The empty name calls it as the layer itself.
+    /// Adds a parameter filled with `value`. With an empty `name`, it has the layer's
+    /// name.
     pub(super) fn constant(
         &mut self,
         name: &str,
@@ -160,7 +161,7 @@ impl Builder<'_> {
         Ok(self.parameter(&join(&self.path, name), tensor))
     }
 
-    /// A parameter drawn by `init`.
+    /// Adds a parameter initialised by `init`.
     pub(super) fn drawn(
         &mut self,
         name: &str,
@@ -177,7 +178,7 @@ impl Builder<'_> {
         Ok(self.parameter(&join(&self.path, name), tensor))
     }
 
-    /// A tensor of the state dict that is not trained.
+    /// Adds a tensor to the state dict that is not trained.
     pub(super) fn buffer(&mut self, name: &str, tensor: Tensor) -> Tensor {
         let shared = tensor.shallow_clone();
         let name = join(&self.path, name);
@@ -229,20 +230,20 @@ impl Builder<'_> {
     }
 }
 
-/// For layers that are made of layers. While these are built, the example goes on to
-/// what they give.
+/// For layers that contain layers. While these are built, the example moves on through
+/// them.
 impl Builder<'_> {
-    /// Two images of zeros, as the next layer gets them.
+    /// Two images of zeros, as the next layer sees them.
     pub(super) fn example(&self) -> Tensor {
         self.example.shallow_clone()
     }
 
-    /// Goes on with `example`.
+    /// Replaces the example.
     pub(super) fn set_example(&mut self, example: Tensor) {
         self.example = example;
     }
 
-    /// Layers in a row within this one, called `PATH.0`, `PATH.1`, ...
+    /// Builds layers in sequence within this one, named `PATH.0`, `PATH.1`, ...
     pub(super) fn sequence(
         &mut self,
         layers: &CheckedLayers,
@@ -250,7 +251,7 @@ impl Builder<'_> {
         self.sequence_called("", layers)
     }
 
-    /// Layers in a row within this one, called `PATH.KIND0`, `PATH.KIND1`, ...
+    /// Builds layers in sequence within this one, named `PATH.KIND0`, `PATH.KIND1`, ...
     pub(super) fn sequence_called(
         &mut self,
         kind: &str,
@@ -262,7 +263,7 @@ impl Builder<'_> {
         built
     }
 
-    /// Layers in a row within this one, of which the last ends the network if this one
+    /// Builds layers in sequence within this one. The last ends the network if this one
     /// does.
     pub(super) fn last_sequence(
         &mut self,
@@ -271,7 +272,7 @@ impl Builder<'_> {
         self.row("", layers)
     }
 
-    /// A Sequential called `PATH.NAME`.
+    /// Builds a Sequential named `PATH.NAME`.
     pub(super) fn sequential_within(
         &mut self,
         name: &str,
@@ -288,7 +289,7 @@ impl Builder<'_> {
 }
 
 impl<'a> Builder<'a> {
-    /// A builder of a network called `prefix`, for images of shape `input`, `[C, H, W]`.
+    /// A builder for a network named `prefix`, for images of shape `input`, `[C, H, W]`.
     pub(crate) fn new(
         generator: Option<&'a mut Generator>,
         classes: Option<i64>,
@@ -312,7 +313,7 @@ impl<'a> Builder<'a> {
         })
     }
 
-    /// The whole network. Then the weights that `rules` are for are drawn anew.
+    /// Builds the whole network, then reinitialises the weights that `rules` apply to.
     pub(crate) fn network(
         &mut self,
         layers: &CheckedLayers,
@@ -325,7 +326,7 @@ impl<'a> Builder<'a> {
         })
     }
 
-    /// The state dict and a summary of each layer.
+    /// Returns the state dict and a summary of each layer.
     pub(crate) fn finish(self) -> Result<(Tensors, Vec<LayerSummary>)> {
         let mut seen = HashSet::new();
         for named in self.tensors.parameters.iter().chain(&self.tensors.buffers) {
@@ -351,7 +352,7 @@ impl<'a> Builder<'a> {
         let mut built = Vec::with_capacity(layers.len());
         for (i, layer) in layers.iter().enumerate() {
             self.path = path_of(layer, &outer_path, &format!("{kind}{i}"))?;
-            // What comes after it may leave the shape as it is.
+            // Layers that keep the shape may follow the last one.
             let after = &layers[i + 1..];
             self.is_last =
                 outer_is_last && after.iter().all(|l| l.arguments().keeps_shape());
@@ -384,7 +385,7 @@ impl<'a> Builder<'a> {
         Ok(NamedLayer { name, layer })
     }
 
-    /// Builds the layer and sends the example through it.
+    /// Builds the layer and runs the example through it.
     fn build(&mut self, checked: &CheckedLayer) -> Result<Box<dyn Layer>, LayerError> {
         let layer = checked.arguments().build(self)?;
         if !layer.has_layers() {
@@ -412,7 +413,8 @@ impl<'a> Builder<'a> {
         ))))
     }
 
-    /// Draws the weights anew of the layers since `from` that a rule is for, in order.
+    /// Reinitialises the weights of the layers since `from`, in order, by the first rule
+    /// that applies to each.
     fn initialise(&mut self, rules: &[Initialise], from: usize) -> Result<()> {
         let Some(generator) = self.generator.as_deref_mut() else { return Ok(()) };
         for layer in &self.weighted[from..] {
@@ -432,7 +434,7 @@ impl<'a> Builder<'a> {
 }
 
 impl Weighted {
-    /// Whether a rule of the layer called `outer` is for this one.
+    /// Whether a rule of the layer named `outer` applies to this one.
     fn is_meant_by(&self, rule: &Initialise, outer: &str) -> Result<bool> {
         if rule.module.as_ref().is_some_and(|class| class != self.class) {
             return Ok(false);
@@ -442,7 +444,8 @@ impl Weighted {
         Ok(Patterns::new([pattern])?.matches(within.trim_start_matches('.')))
     }
 
-    /// Draws the tensors anew; a weight that is computed from images is returned.
+    /// Reinitialises the tensors. Returns the weight instead if it is computed from
+    /// images.
     fn draw(
         &self,
         rule: &Initialise,
@@ -492,7 +495,7 @@ fn example(input: [usize; 3]) -> Result<Tensor> {
     zeros(&shape)
 }
 
-/// What a layer is called in the state dict, within the one called `outer`.
+/// The layer's name in the state dict, within the layer named `outer`.
 fn path_of(layer: &CheckedLayer, outer: &str, index: &str) -> Result<String, LayerError> {
     match layer.name.as_deref() {
         None => Ok(join(outer, index)),
@@ -506,13 +509,13 @@ fn path_of(layer: &CheckedLayer, outer: &str, index: &str) -> Result<String, Lay
     }
 }
 
-/// `prefix.name`, or the one of them that is not empty.
+/// `prefix.name`, or whichever is not empty.
 fn join(prefix: &str, name: &str) -> String {
     let dot = if prefix.is_empty() || name.is_empty() { "" } else { "." };
     format!("{prefix}{dot}{name}")
 }
 
-/// An error for a tensor that cannot be meant.
+/// Fails if a tensor is larger than anyone can have meant.
 fn check_size(shape: &[i64]) -> Result<()> {
     let mut numbers = 1_i64;
     for &size in shape {

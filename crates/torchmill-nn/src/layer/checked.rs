@@ -10,7 +10,7 @@ use super::field_names::field_names;
 use super::{Arguments, CLASSES};
 use crate::outputs::Outputs;
 
-/// A class of layers.
+/// A layer class.
 pub(super) struct Class {
     name: &'static str,
     read: fn(Table) -> Result<CheckedArguments, String>,
@@ -26,7 +26,7 @@ impl Class {
     }
 }
 
-/// A layer's arguments, and the same as a table in which no default is left out.
+/// A layer's arguments, and the same as a table with all defaults filled in.
 struct CheckedArguments {
     arguments: Box<dyn Arguments>,
     complete: Table,
@@ -45,7 +45,7 @@ impl CheckedArguments {
     }
 }
 
-/// A layer of a recipe whose class is known and whose arguments have the right types.
+/// A layer of a recipe whose class is known and whose arguments have valid types.
 pub(super) struct CheckedLayer {
     pub(super) name: Option<String>,
     pub(super) initialise: Vec<Initialise>,
@@ -69,7 +69,7 @@ impl CheckedLayer {
         self.arguments.arguments.as_ref()
     }
 
-    /// The layer as a recipe has it, with every argument.
+    /// The layer in recipe form, with every argument.
     fn complete(&self) -> recipe::Layer {
         recipe::Layer {
             name: self.name.clone(),
@@ -80,13 +80,13 @@ impl CheckedLayer {
     }
 }
 
-/// Gives the arguments without a name, `args`, their names, which are these in order.
+/// Names the positional arguments, `args`, after `names`, in order.
 fn name_arguments(mut table: Table, names: &[&str]) -> Result<Table, String> {
     let Some(args) = table.remove(ARGS) else { return Ok(table) };
     let Value::Array(mut values) = args else {
         return Err(format!("{ARGS} must be a list of arguments"));
     };
-    // Sequential(ReLU(), Tanh()) has its layers as arguments.
+    // Sequential(ReLU(), Tanh()) has its layers as positional arguments.
     if names.first() == Some(&"layer") && values.first().is_some_and(Value::is_table) {
         values = vec![Value::Array(values)];
     }
@@ -117,7 +117,7 @@ fn find(name: &str) -> Result<&'static Class, String> {
     })
 }
 
-/// Layers in a row, checked.
+/// A sequence of checked layers.
 #[derive(Default, Deserialize)]
 #[serde(try_from = "Vec<recipe::Layer>")]
 pub(crate) struct CheckedLayers(Vec<CheckedLayer>);
@@ -125,7 +125,7 @@ pub(crate) struct CheckedLayers(Vec<CheckedLayer>);
 impl TryFrom<Vec<recipe::Layer>> for CheckedLayers {
     type Error = String;
 
-    /// An error names the layer that is wrong.
+    /// The error names the layer that is wrong.
     fn try_from(layers: Vec<recipe::Layer>) -> Result<Self, String> {
         let mut checked = Vec::with_capacity(layers.len());
         for (index, layer) in layers.into_iter().enumerate() {
@@ -161,12 +161,12 @@ impl CheckedLayers {
         self.0.iter().all(|layer| layer.arguments().keeps_shape())
     }
 
-    /// What the outputs of the last one are.
+    /// What the last layer's outputs are.
     pub(crate) fn outputs(&self) -> Outputs {
         Outputs::of_last(self.0.iter().map(|layer| layer.arguments().outputs()))
     }
 
-    /// The layers as a recipe has them, with every argument.
+    /// The layers in recipe form, with every argument.
     pub(crate) fn complete(&self) -> Vec<recipe::Layer> {
         self.0.iter().map(CheckedLayer::complete).collect()
     }

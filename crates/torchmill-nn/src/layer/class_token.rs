@@ -6,8 +6,8 @@ use tch::Tensor;
 use super::{Arguments, Builder, Layer, LayerError, Mode};
 use crate::onnx::{Attribute, Graph, Value};
 
-/// Puts a trained token, zeros at the start, before those of `[N, T, E]`, which gives
-/// `[N, T + 1, E]`. The parameter is called as the layer itself.
+/// Puts a trained token, initially zeros, before the tokens of `[N, T, E]`, which gives
+/// `[N, T + 1, E]`. The parameter has the layer's own name.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ClassToken {}

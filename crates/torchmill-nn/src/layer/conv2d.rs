@@ -43,7 +43,7 @@ fn one() -> i64 {
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 #[serde(untagged, try_from = "PaddingText")]
 enum Padding {
-    /// On each side.
+    /// This many pixels on each side.
     Pixels(Pair),
     Named(NamedPadding),
 }
@@ -57,7 +57,7 @@ enum NamedPadding {
     Valid,
 }
 
-/// [`Padding`] with any name, for a message that suggests the right one.
+/// [`Padding`] with any name. The error message then suggests the nearest one.
 #[derive(Deserialize)]
 #[serde(
     untagged,
@@ -144,7 +144,7 @@ impl Conv2d {
         Ok(ExplicitPadding::Before { sides: [left, right, top, bottom], mode })
     }
 
-    /// Pixels before and after, for height and for width.
+    /// The padding in pixels before and after, for height and for width.
     fn padded_pixels(
         &self,
         kernel: [i64; 2],
@@ -157,7 +157,7 @@ impl Conv2d {
                 Err(Error::usage("padding = \"same\" needs stride 1"))
             }
             Padding::Named(NamedPadding::Same) => {
-                // An odd pixel comes after, as in PyTorch.
+                // If the total is odd, the extra pixel comes after, as in PyTorch.
                 let sides = [0, 1].map(|i| {
                     let total = dilation[i] * (kernel[i] - 1);
                     [total / 2, total - total / 2]
@@ -170,15 +170,15 @@ impl Conv2d {
     }
 }
 
-/// Where the padding is done.
+/// Which operation does the padding.
 enum ExplicitPadding {
-    /// By the convolution: pixels of zeros above and below, left and right.
+    /// The convolution: pixels of zeros above and below, left and right.
     Inside([i64; 2]),
-    /// By an operation before it, where the convolution cannot do it.
+    /// A separate operation before it, if the convolution cannot do it.
     Before {
         /// Left, right, top, bottom.
         sides: [i64; 4],
-        /// As torch.nn.functional.pad calls it.
+        /// The mode of torch.nn.functional.pad.
         mode: &'static str,
     },
 }

@@ -9,8 +9,8 @@ use super::arguments::Inplace;
 use super::{Arguments, Builder, Layer, LayerError, Mode};
 use crate::onnx::{Graph, Value};
 
-/// torch.nn.Dropout: in training, each number is zeroed with probability `p` and divided
-/// by `1 - p` otherwise. Any shape, which the output has too.
+/// torch.nn.Dropout: in training, each element is zeroed with probability `p` and divided
+/// by `1 - p` otherwise. The output has the input's shape.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Dropout {
@@ -44,7 +44,7 @@ impl Layer for Dropout {
     }
 
     fn export(&self, _graph: &mut Graph, x: &Value) -> Result<String, LayerError> {
-        // It does nothing in evaluation.
+        // Dropout does nothing in evaluation.
         Ok(x.name.clone())
     }
 }

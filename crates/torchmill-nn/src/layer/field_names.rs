@@ -5,11 +5,11 @@ use serde::de::value::Error;
 use serde::de::{DeserializeOwned, Error as _, Visitor};
 use serde::forward_to_deserialize_any;
 
-/// The names that a struct's fields have in a table, in the order of their declaration.
-/// serde's derived code hands them to the deserializer, which is all that this one does.
+/// The names of a struct's fields in a table, in the order of their declaration. serde's
+/// derived code passes them to the deserializer, and this one only records them.
 pub(super) fn field_names<T: DeserializeOwned>() -> &'static [&'static str] {
     let mut names: &'static [&'static str] = &[];
-    // It never gives a struct.
+    // It always fails, once it has recorded the names.
     let _ = T::deserialize(FieldNames { names: &mut names });
     names
 }

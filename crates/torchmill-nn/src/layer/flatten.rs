@@ -45,7 +45,7 @@ impl Layer for Flatten {
     fn export(&self, graph: &mut Graph, x: &Value) -> Result<String, LayerError> {
         let flat = x.example.f_flatten(self.start_dim, self.end_dim)?;
         let mut shape = flat.size();
-        // As many images as go in.
+        // 0 keeps the batch size.
         shape[0] = 0;
         Ok(graph.reshape(&x.name, &shape))
     }

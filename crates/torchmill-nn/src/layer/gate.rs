@@ -1,5 +1,5 @@
-//! An input times what layers make of it, as in squeeze and excitation (J. Hu et al.,
-//! "Squeeze-and-Excitation Networks", 2017).
+//! An input times the output of layers applied to it, as in squeeze and excitation (J. Hu
+//! et al., "Squeeze-and-Excitation Networks", 2017).
 
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
@@ -9,7 +9,7 @@ use super::{Arguments, Builder, CheckedLayers, Layer, LayerError, Mode};
 use super::{NamedLayer, export_all, forward_all};
 use crate::onnx::{Graph, Value};
 
-/// `x * layers(x)`, in the shape of `x`. Parameters are called as a Sequential's.
+/// `x * layers(x)`, in the shape of `x`. Parameters are named as in a Sequential.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Gate {

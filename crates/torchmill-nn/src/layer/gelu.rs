@@ -1,4 +1,4 @@
-//! torch.nn.GELU: `x` times the normal distribution's function at `x` (D. Hendrycks, K.
+//! torch.nn.GELU: `x` times the normal distribution function at `x` (D. Hendrycks, K.
 //! Gimpel, "Gaussian Error Linear Units", 2016).
 
 use serde::{Deserialize, Serialize};
@@ -7,7 +7,7 @@ use tch::Tensor;
 use super::{Arguments, Builder, Layer, LayerError, Mode};
 use crate::onnx::{Attribute, Graph, Value};
 
-/// torch.nn.GELU. Any shape, which the output has too.
+/// torch.nn.GELU. The output has the input's shape.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[allow(clippy::upper_case_acronyms, reason = "the name in torch.nn")]
@@ -22,7 +22,7 @@ enum Approximate {
     /// The exact function.
     #[default]
     None,
-    /// By the hyperbolic tangent.
+    /// The approximation by the hyperbolic tangent.
     Tanh,
 }
 

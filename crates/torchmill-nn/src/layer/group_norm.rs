@@ -9,8 +9,8 @@ use super::builder::FLOAT;
 use super::{Arguments, Builder, Layer, LayerError, Mode};
 use crate::onnx::{Attribute, Graph, Value};
 
-/// torch.nn.GroupNorm over groups of the channels of `[N, C, H, W]`, a shape that the
-/// output has too.
+/// torch.nn.GroupNorm over groups of the channels of `[N, C, H, W]`. The output has the
+/// input's shape.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct GroupNorm {
@@ -52,8 +52,8 @@ impl Layer for GroupNormLayer {
     fn forward(&self, x: &Tensor, mode: Mode) -> Result<Tensor, LayerError> {
         let weight = mode.cast_option(self.affine.as_ref().map(|a| &a[0]))?;
         let bias = mode.cast_option(self.affine.as_ref().map(|a| &a[1]))?;
-        // libtorch 2.11 reads a null pointer in the gradients of channels-last images that
-        // need no gradient themselves.
+        // libtorch 2.11 dereferences a null pointer in the backward pass if the input is
+        // channels-last and needs no gradient itself.
         let x = match mode.training && !x.requires_grad() {
             true => x.f_contiguous()?,
             false => x.shallow_clone(),
@@ -62,7 +62,8 @@ impl Layer for GroupNormLayer {
     }
 
     fn export(&self, graph: &mut Graph, x: &Value) -> Result<String, LayerError> {
-        // An image for each group: ONNX's own GroupNormalization came late and changed.
+        // InstanceNormalization with a group as a channel: ONNX's own GroupNormalization
+        // came late and changed.
         let mut shape = x.shape();
         shape[0] = 0;
         let grouped = graph.reshape(&x.name, &[0, self.groups, -1]);

@@ -1,4 +1,4 @@
-//! torch.nn.Identity: the input as it is.
+//! torch.nn.Identity: returns its input.
 
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
@@ -7,7 +7,7 @@ use super::{Arguments, Builder, Layer, LayerError, Mode};
 use crate::onnx::{Graph, Value};
 use crate::outputs::Outputs;
 
-/// torch.nn.Identity: the input as it is. Any shape, which the output has too.
+/// torch.nn.Identity: returns its input.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Identity {}

@@ -64,7 +64,7 @@ impl Arguments for LayerNorm {
 
 struct LayerNormLayer {
     shape: Vec<i64>,
-    /// Of that shape, float32, as the bias.
+    /// Float32 of shape `normalized_shape`, like the bias.
     weight: Option<Tensor>,
     bias: Option<Tensor>,
     eps: f64,

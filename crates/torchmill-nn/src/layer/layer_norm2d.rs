@@ -7,7 +7,7 @@ use super::arguments::{agreed, epsilon};
 use super::{Arguments, Builder, Layer, LayerError, Mode};
 use crate::onnx::{Attribute, Graph, Value};
 
-/// LayerNorm over the channels of `[N, C, H, W]`, a shape that the output has too.
+/// LayerNorm over the channels of `[N, C, H, W]`. The output has the input's shape.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct LayerNorm2d {
@@ -26,7 +26,7 @@ impl Arguments for LayerNorm2d {
 }
 
 struct LayerNorm2dLayer {
-    /// `[C]`, float32, as the bias.
+    /// `[C]`, float32, like the bias.
     weight: Tensor,
     bias: Tensor,
     eps: f64,

@@ -7,8 +7,8 @@ use tch::Tensor;
 use super::{Arguments, Builder, Layer, LayerError, Mode};
 use crate::onnx::{Graph, Value};
 
-/// `[N, C, H, W]` times a factor for each channel that starts at `init`. The parameter
-/// is called as the layer itself.
+/// `[N, C, H, W]` times a trained factor for each channel, initially `init`. The
+/// parameter has the layer's own name.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct LayerScale {

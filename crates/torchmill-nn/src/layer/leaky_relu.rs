@@ -8,7 +8,7 @@ use super::{Arguments, Builder, Layer, LayerError, Mode};
 use crate::onnx::{Attribute, Graph, Value};
 use crate::tensor::number;
 
-/// torch.nn.LeakyReLU. Any shape, which the output has too.
+/// torch.nn.LeakyReLU. The output has the input's shape.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct LeakyReLU {
@@ -34,7 +34,7 @@ impl Arguments for LeakyReLU {
 
 impl Layer for LeakyReLU {
     fn forward(&self, x: &Tensor, _mode: Mode) -> Result<Tensor, LayerError> {
-        // tch's leaky_relu does not take the slope.
+        // tch's leaky_relu has no slope argument.
         let below = x.f_mul(&number(self.negative_slope))?;
         Ok(x.f_where_self(&x.f_gt(0)?, &below)?)
     }

@@ -15,7 +15,7 @@ use crate::onnx::{Graph, Value};
 pub(super) struct Linear {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     in_features: Option<i64>,
-    /// May be left out in the network's last layer, where it is the number of classes.
+    /// Optional in the network's last layer. The default is the number of classes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     out_features: Option<i64>,
     #[serde(default = "yes")]

@@ -8,7 +8,7 @@ use super::{Arguments, Builder, Layer, LayerError, Mode};
 use crate::onnx::{Attribute, Graph, Value};
 use crate::outputs::Outputs;
 
-/// torch.nn.LogSoftmax over dimension `dim`. Any shape, which the output has too.
+/// torch.nn.LogSoftmax over dimension `dim`. The output has the input's shape.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct LogSoftmax {

@@ -47,7 +47,7 @@ impl Layer for MaxPool2d {
         let stride = self.stride.unwrap_or(self.kernel_size).get();
         let padding = self.padding.get();
         let dilation = self.dilation.get();
-        // There is a kernel of our own for windows that do not overlap.
+        // Our own kernel handles windows that do not overlap.
         let is_plain = kernel_size == stride
             && padding == [0, 0]
             && dilation == [1, 1]

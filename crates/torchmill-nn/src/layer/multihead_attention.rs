@@ -11,8 +11,8 @@ use super::{Arguments, Builder, Layer, LayerError, Mode};
 use crate::kernel::linear::linear;
 use crate::onnx::{Attribute, Graph, Value};
 
-/// torch.nn.MultiheadAttention with `batch_first=True`, of `[N, T, E]` with itself. The
-/// output has the input's shape.
+/// torch.nn.MultiheadAttention with `batch_first=True`, as self-attention on `[N, T, E]`.
+/// The output has the input's shape.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct MultiheadAttention {
@@ -34,7 +34,7 @@ impl Arguments for MultiheadAttention {
             ))
             .into());
         }
-        // PyTorch draws them in this order.
+        // PyTorch initialises them in this order.
         let (out, out_bias) = builder.linear_within("out_proj", size, size)?;
         let init = Init::XavierUniform { gain: 1.0 };
         let weight = builder.drawn("in_proj_weight", &init, &[3 * size, size])?;

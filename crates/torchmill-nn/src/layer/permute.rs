@@ -7,8 +7,8 @@ use torchmill::Error;
 use super::{Arguments, Builder, Layer, LayerError, Mode};
 use crate::onnx::{Graph, Value};
 
-/// torchvision.ops.Permute: the dimensions in the order of `dims`, which begins with 0,
-/// the batch's.
+/// torchvision.ops.Permute: reorders the dimensions as `dims` says. It must begin with 0,
+/// the batch dimension.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Permute {

@@ -7,8 +7,8 @@ use torchmill::recipe::Init;
 use super::{Arguments, Builder, Layer, LayerError, Mode};
 use crate::onnx::{Graph, Value};
 
-/// Adds a trained embedding, drawn from `normal_(std=0.02)`, to `[N, T, E]`. The
-/// parameter is called as the layer itself.
+/// Adds a trained embedding, initialised with `normal_(std=0.02)`, to `[N, T, E]`. The
+/// parameter has the layer's own name.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct PositionEmbedding {}

@@ -7,7 +7,7 @@ use super::arguments::Inplace;
 use super::{Arguments, Builder, Layer, LayerError, Mode};
 use crate::onnx::{Graph, Value};
 
-/// torch.nn.ReLU: `max(x, 0)`. Any shape, which the output has too.
+/// torch.nn.ReLU: `max(x, 0)`. The output has the input's shape.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ReLU {

@@ -1,4 +1,4 @@
-//! The same layers several times over.
+//! A sequence of layers, repeated with separate parameters.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,8 +6,8 @@ use super::sequential::SequentialLayer;
 use super::{Arguments, Builder, CheckedLayers, Layer, LayerError};
 use crate::outputs::Outputs;
 
-/// A Sequential of `times` Sequentials of the same layers, each with parameters of its
-/// own: `INDEX.0.0.weight`, `INDEX.1.0.weight`.
+/// A Sequential of `times` Sequentials with the same layers. Each has its own parameters:
+/// `INDEX.0.0.weight`, `INDEX.1.0.weight`.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Repeat {

@@ -9,9 +9,9 @@ use super::{Arguments, Builder, CheckedLayers, Fused, Layer, LayerError, Mode};
 use super::{NamedLayer, export_all, forward_all};
 use crate::onnx::{Graph, Value};
 
-/// `shortcut(x) + layers(x)`. The shortcut is the identity where it is left out.
-/// Parameters are called `INDEX.layers.0.weight` and `INDEX.shortcut.0.weight`, those of
-/// layers with a name `INDEX.NAME.weight`.
+/// `shortcut(x) + layers(x)`. The default shortcut is the identity. Parameters are named
+/// `INDEX.layers.0.weight` and `INDEX.shortcut.0.weight`, or `INDEX.NAME.weight` for
+/// layers that have a name.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Residual {
@@ -47,7 +47,7 @@ struct ResidualLayer {
 }
 
 impl ResidualLayer {
-    /// The last of the layers, where it can add the shortcut itself, and those before it.
+    /// The last layer, if it can add the shortcut itself, and the layers before it.
     fn split_adding(&self) -> Option<(&NamedLayer, &[NamedLayer])> {
         self.layers.split_last().filter(|(last, _)| last.layer.fuses_add())
     }

@@ -1,4 +1,4 @@
-//! An input times a fixed number, which has no class in torch.nn.
+//! An input times a constant. torch.nn has no such class.
 
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
@@ -8,8 +8,8 @@ use super::{Arguments, Builder, Layer, LayerError, Mode};
 use crate::onnx::{Graph, Value};
 use crate::tensor::number;
 
-/// `factor * x`: after the last layer, it makes logits smaller or larger. Any shape,
-/// which the output has too.
+/// `factor * x`. After the last layer, it scales the logits. The output has the input's
+/// shape.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Scale {

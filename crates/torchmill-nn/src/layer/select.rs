@@ -1,4 +1,4 @@
-//! `x.select(dim, index)`, which has no class in torch.nn.
+//! `x.select(dim, index)`. torch.nn has no such class.
 
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
@@ -7,7 +7,7 @@ use super::arguments::not_the_batch;
 use super::{Arguments, Builder, Layer, LayerError, Mode};
 use crate::onnx::{Attribute, Graph, Value};
 
-/// `x.select(dim, index)`: one index of a dimension, which the output does not have.
+/// `x.select(dim, index)`: takes one index of a dimension and removes the dimension.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Select {

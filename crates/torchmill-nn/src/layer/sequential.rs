@@ -8,7 +8,7 @@ use super::{CheckedLayers, NamedLayer, export_all, forward_all};
 use crate::onnx::{Graph, Value};
 use crate::outputs::Outputs;
 
-/// Layers in a row, as one. Their parameters are called `INDEX.0.weight`.
+/// A sequence of layers as one layer. Their parameters are named `INDEX.0.weight`.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Sequential {
@@ -31,7 +31,7 @@ impl Arguments for Sequential {
     }
 }
 
-/// Layers that are computed one after the other. Repeat builds such, too.
+/// Layers that are computed in order. Repeat builds these, too.
 pub(super) struct SequentialLayer {
     pub(super) layers: Vec<NamedLayer>,
 }

@@ -7,7 +7,7 @@ use super::{Arguments, Builder, Layer, LayerError, Mode};
 use crate::onnx::{Graph, Value};
 use crate::outputs::Outputs;
 
-/// torch.nn.Sigmoid: `1 / (1 + exp(-x))`. Any shape, which the output has too.
+/// torch.nn.Sigmoid: `1 / (1 + exp(-x))`. The output has the input's shape.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Sigmoid {}

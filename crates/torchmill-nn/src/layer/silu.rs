@@ -7,7 +7,7 @@ use super::arguments::Inplace;
 use super::{Arguments, Builder, Layer, LayerError, Mode};
 use crate::onnx::{Graph, Value};
 
-/// torch.nn.SiLU: `x * sigmoid(x)`. Any shape, which the output has too.
+/// torch.nn.SiLU: `x * sigmoid(x)`. The output has the input's shape.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SiLU {

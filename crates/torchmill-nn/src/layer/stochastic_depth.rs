@@ -9,8 +9,8 @@ use super::{Arguments, Builder, Layer, LayerError, Mode};
 use crate::onnx::{Graph, Value};
 
 /// torchvision.ops.StochasticDepth with `mode="row"`: in training, each image's whole
-/// input is zeroed with probability `p` and divided by `1 - p` otherwise. Any shape,
-/// which the output has too.
+/// input is zeroed with probability `p` and divided by `1 - p` otherwise. The output has
+/// the input's shape.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct StochasticDepth {
@@ -45,7 +45,7 @@ impl Layer for StochasticDepth {
     }
 
     fn export(&self, _graph: &mut Graph, x: &Value) -> Result<String, LayerError> {
-        // It does nothing in evaluation.
+        // Stochastic depth does nothing in evaluation.
         Ok(x.name.clone())
     }
 }

@@ -6,7 +6,7 @@ use tch::Tensor;
 use super::{Arguments, Builder, Layer, LayerError, Mode};
 use crate::onnx::{Graph, Value};
 
-/// torch.nn.Tanh. Any shape, which the output has too.
+/// torch.nn.Tanh. The output has the input's shape.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Tanh {}

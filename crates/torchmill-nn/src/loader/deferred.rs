@@ -1,5 +1,5 @@
-//! What is left to do to a stored image when a batch is made: the part of the pipeline
-//! that prep did not bake.
+//! The deferred part of the pipeline, which prep did not bake: it runs when a batch is
+//! made.
 
 use half::{bf16, f16};
 use torchmill::pixels::{LevelTables, to_channels_last};
@@ -9,7 +9,7 @@ use torchmill::transform::{
 };
 use torchmill::{Error, Result};
 
-/// How a stored image becomes numbers.
+/// How a stored image becomes a tensor.
 pub enum Deferred {
     /// uint8 pixels, then `ToTensor` and perhaps `Normalize`: each channel's levels are
     /// looked up in a table.
@@ -20,11 +20,11 @@ pub enum Deferred {
     Baked,
 }
 
-/// What is done to uint8 pixels before `ToTensor`.
+/// The steps on uint8 pixels before `ToTensor`.
 pub enum Prefix {
     Nothing,
-    /// Steps that only move rows and columns. They make one [`PixelMap`], which is applied
-    /// while the pixels are looked up.
+    /// Steps that only move rows and columns. They form one [`PixelMap`], which is
+    /// applied while the pixels are looked up.
     Gather(Pipeline),
     Steps(Pipeline),
 }
@@ -49,7 +49,7 @@ fn has_pixel_map(steps: &Pipeline, [_, height, width]: [usize; 3]) -> Result<boo
 }
 
 impl Deferred {
-    /// What these shards leave to do if `pipeline` is what they have not been through.
+    /// The deferred part of these shards, whose images have yet to go through `pipeline`.
     pub fn new(set: &ShardSet, pipeline: Pipeline) -> Result<Self> {
         match set.dtype() {
             DType::Uint8 => {}
@@ -72,8 +72,8 @@ impl Deferred {
         Ok(Self::Table { prefix: Prefix::new(prefix, set)?, tables })
     }
 
-    /// The shape `[C, H, W]` that stored images with this spec come out in. An error if
-    /// it would differ between images.
+    /// The shape `[C, H, W]` of the result for stored images with this spec. Fails if it
+    /// would differ between images.
     pub fn output_shape(&self, stored: SampleSpec) -> Result<[usize; 3]> {
         match self {
             Self::Table { prefix: Prefix::Nothing, .. } | Self::Baked => {
@@ -87,8 +87,8 @@ impl Deferred {
         }
     }
 
-    /// Whether making an image takes much longer than copying it, so that the images of a
-    /// batch are worth dividing among threads.
+    /// Whether making an image takes much longer than copying it, so that dividing a
+    /// batch among threads pays.
     pub fn is_slow(&self, set: &ShardSet) -> bool {
         let is_decoded = set.storage() == Storage::Encoded;
         let has_steps =
@@ -101,14 +101,14 @@ impl Deferred {
 pub struct ImageWriter<'a, T> {
     set: &'a ShardSet,
     deferred: &'a Deferred,
-    /// The tables as elements; empty if there are none.
+    /// The lookup tables as elements; empty if unused.
     tables: LevelTables<T>,
     convert: fn(f32) -> T,
     /// Whether image files may be decoded at a smaller scale.
     scales: bool,
 }
 
-/// An image of the set as a pipeline decodes it.
+/// A stored image file, which a pipeline decodes.
 struct StoredFile<'a> {
     set: &'a ShardSet,
     index: usize,
@@ -180,7 +180,7 @@ impl<'a, T: Copy> ImageWriter<'a, T> {
         Ok(StoredFile { set: self.set, index, shape, may_be_scaled })
     }
 
-    /// Writes what the steps made.
+    /// Writes the result of the steps.
     fn put(&self, sample: Sample, out: &mut [T]) -> Result<()> {
         match (sample, self.deferred) {
             (Sample::Image(image), Deferred::Table { .. }) => {
@@ -199,7 +199,7 @@ impl<'a, T: Copy> ImageWriter<'a, T> {
         Ok(())
     }
 
-    /// Gathers an image, of which no rows are decoded that the map does not name.
+    /// Gathers an image. Decodes only the rows that the map uses.
     fn gather_image(
         &self,
         index: usize,
@@ -219,7 +219,7 @@ impl<'a, T: Copy> ImageWriter<'a, T> {
         self.gather(&pixels, &map, out)
     }
 
-    /// Looks up the pixels that the map names.
+    /// Looks up the pixels that the map refers to.
     fn gather(&self, pixels: &Pixels, map: &PixelMap, out: &mut [T]) -> Result<()> {
         let [channels, _, width] = pixels.shape;
         let fill = map.fill_levels(channels)?;
@@ -259,8 +259,8 @@ impl<'a, T: Copy> ImageWriter<'a, T> {
     }
 }
 
-/// The map that these steps, which only move rows and columns, draw for an image of this
-/// `[C, H, W]`.
+/// The map that these steps draw for an image of shape `[C, H, W]`. They must only move
+/// rows and columns.
 pub fn pixel_map(
     steps: &Pipeline,
     [_, height, width]: [usize; 3],
@@ -271,8 +271,8 @@ pub fn pixel_map(
     })
 }
 
-/// Looks up each output pixel's source pixel, or the fill. The constant lets the compiler
-/// step over pixels without multiplying.
+/// Looks up each output pixel's source pixel, or the fill. The constant number of
+/// channels lets the compiler step over pixels without multiplying.
 fn gather<const CHANNELS: usize, T: Copy>(
     stored: &[u8],
     width: usize,

@@ -1,5 +1,5 @@
-//! `torch.nn.BCEWithLogitsLoss` of the outputs and the labels as one-hot rows, the mean
-//! over all elements.
+//! `torch.nn.BCEWithLogitsLoss` of the outputs and the one-hot labels: the mean over all
+//! elements.
 
 use serde::{Deserialize, Serialize};
 use tch::{Reduction, TchError, Tensor};
@@ -13,7 +13,7 @@ use super::{Loss, mean_of_rows, one_hot};
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct BCEWithLogitsLoss {
-    /// For each class, how many times more its own images weigh than others.
+    /// For each class, the weight of its own images relative to the others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pos_weight: Option<ClassWeights>,
 }
@@ -44,7 +44,7 @@ impl Loss for BCEWithLogitsLoss {
         Ok(())
     }
 
-    /// Each class by itself: they need not add up to one.
+    /// Each class's probability by itself: they need not add up to 1.
     fn probabilities(&self, outputs: &[f32]) -> Vec<f32> {
         outputs.iter().map(|x| 1.0 / (1.0 + (-x).exp())).collect()
     }

@@ -1,4 +1,4 @@
-//! A number for each class, in a loss function's arguments.
+//! A number for each class, as an argument of a loss function.
 
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
@@ -34,7 +34,7 @@ enum Rule {
 }
 
 impl ClassWeights {
-    /// Refuses numbers out of range.
+    /// Fails if a number is out of range.
     pub(super) fn check(&self, key: &str) -> Result<()> {
         match &self.values {
             Values::List(list) if !list.iter().all(|w| w.is_finite() && *w >= 0.0) => {
@@ -45,7 +45,7 @@ impl ClassWeights {
         }
     }
 
-    /// Puts the numbers on the device. There must be one for each class.
+    /// Copies the numbers to the device. Fails unless there is one for each class.
     pub(super) fn upload(
         &mut self,
         key: &str,
@@ -78,18 +78,18 @@ impl ClassWeights {
         self.tensor.as_ref()
     }
 
-    /// Whether the numbers are still to be found from the training images.
+    /// Whether the numbers have yet to be computed from the training images.
     pub(super) fn is_balanced(&self) -> bool {
         matches!(self.values, Values::Rule(Rule::Balanced))
     }
 
-    /// Whether a class weighs nothing.
+    /// Whether a class has weight 0.
     pub(super) fn has_zero(&self) -> bool {
         matches!(&self.values, Values::List(list) if list.contains(&0.0))
     }
 
-    /// For `"balanced"`, scikit-learn's `compute_class_weight("balanced")`:
-    /// `images / (classes * images of the class)`. `None` where numbers are given.
+    /// For `"balanced"`, scikit-learn's `compute_class_weight("balanced")`: `images /
+    /// (classes * images of the class)`. `None` if the numbers are given.
     pub(super) fn balanced(
         &self,
         key: &str,

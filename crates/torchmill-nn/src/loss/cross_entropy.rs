@@ -12,13 +12,13 @@ use super::{Loss, is_no_label, label_weights, no_label, softmax};
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct CrossEntropyLoss {
-    /// A weight for each class; the batch's mean is the weighted one.
+    /// A weight for each class. The batch's mean is the weighted mean.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     weight: Option<ClassWeights>,
-    /// Images of this label count for nothing.
+    /// Images with this label are ignored.
     #[serde(default = "no_label", skip_serializing_if = "is_no_label")]
     ignore_index: i64,
-    /// The share of the target that is given to all classes alike, from 0 to 1.
+    /// The share of the target that is spread evenly over all classes, from 0 to 1.
     #[serde(default)]
     label_smoothing: f64,
 }

@@ -1,12 +1,12 @@
-// NCCL's backend for groups whose processes have GPUs: the library torchmill_nccl, which scripts/build-nccl compiles.
-// It is a library of its own because it needs libtorch_cuda and NCCL, which the programs are not linked with.
+// The library torchmill_nccl, which adds NCCL's backend to a process group. scripts/build-nccl compiles it. It is
+// separate because it needs libtorch_cuda and NCCL, which the programs do not link to.
 #define USE_C10D_NCCL
 #include <cstring>
 #include <torch/csrc/distributed/c10d/ProcessGroup.hpp>
 #include <torch/csrc/distributed/c10d/ProcessGroupNCCL.hpp>
 
-// Lets a group send CUDA tensors through NCCL. Returns null, or a text that the caller frees: why it failed.
-// `store` is a c10::intrusive_ptr<c10d::Store>*, `group` a c10d::ProcessGroup*, of the libtorch of this library.
+// Makes a group send CUDA tensors through NCCL. Returns null, or an error message that the caller frees. `store` is a
+// c10::intrusive_ptr<c10d::Store>* and `group` a c10d::ProcessGroup*, both of this library's libtorch.
 extern "C" char* torchmill_add_nccl(const void* store, void* group, int rank, int size, int64_t timeout_ms) {
     try {
         auto options = c10d::ProcessGroupNCCL::Options::create(/*is_high_priority_stream=*/false);

@@ -1,2 +1,2 @@
-// PyTorch's wheels lack Gloo's headers. c10d/ProcessGroupGloo.hpp includes this one and uses nothing of it.
+// PyTorch's wheels lack Gloo's headers. c10d/ProcessGroupGloo.hpp includes this header but uses nothing from it.
 #pragma once

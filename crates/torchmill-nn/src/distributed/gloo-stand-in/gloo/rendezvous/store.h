@@ -1,12 +1,12 @@
-// PyTorch's wheels lack Gloo's headers. This is what c10d/ProcessGroupGloo.hpp names of the one of this name.
+// PyTorch's wheels lack Gloo's headers. These are the names that c10d/ProcessGroupGloo.hpp uses from this header.
 #pragma once
 #include <chrono>
 #include <string>
 #include <vector>
 
 namespace gloo::rendezvous {
-// The layout is not Gloo's. The constructor and the destructor are defined nowhere, so code that would make a Store
-// here does not link.
+// The layout differs from Gloo's. The constructor and the destructor are declared but not defined, so code that would
+// create a Store here does not link.
 class Store {
 public:
     Store();

@@ -1,4 +1,4 @@
-// PyTorch's wheels lack Gloo's headers. This is what c10d/ProcessGroupGloo.hpp names of the one of this name.
+// PyTorch's wheels lack Gloo's headers. These are the names that c10d/ProcessGroupGloo.hpp uses from this header.
 #pragma once
 
 namespace gloo::transport {
