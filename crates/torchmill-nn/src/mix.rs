@@ -1,9 +1,9 @@
-//! MixUp and CutMix, as torchvision.transforms.v2 has them, on a batch where it lies.
+//! MixUp and CutMix as in torchvision.transforms.v2, on the batch's device.
 //!
 //! H. Zhang et al., "mixup: Beyond Empirical Risk Minimization", 2018; S. Yun et al.,
 //! "CutMix: Regularization Strategy to Train Strong Classifiers with Localizable
 //! Features", 2019. Each image is mixed with the one before it in the batch, the first
-//! with the last, and the labels become probabilities in the same proportion.
+//! one with the last. The labels become probabilities in the same proportion.
 
 use rand::RngExt as _;
 use rand_distr::{Beta, Distribution as _};
@@ -15,18 +15,18 @@ use torchmill::{Error, Result};
 use crate::tensor::f_scaled;
 use crate::torch_error;
 
-/// What is done to a batch.
+/// How a batch is mixed.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Mix {
-    /// Every image times `lam`, plus the other one times the rest.
+    /// Each image times `lam`, plus the other image times `1 - lam`.
     Up { lam: f64 },
-    /// This box (left, top, right, bottom) comes from the other one.
+    /// This box (left, top, right, bottom) is copied from the other image.
     Cut { area: [i64; 4] },
 }
 
-/// Mixes a batch of images `[N, C, H, W]` and labels `[N]` (int64) as the recipe asks for
-/// at this step of this process; of mixup and cutmix, either half of the time where both
-/// are given. The labels are then probabilities `[N, classes]` (float32).
+/// Mixes a batch of images `[N, C, H, W]` and labels `[N]` (int64) for this step and
+/// process, as the recipe configures. With both mixup and cutmix, each is used for half
+/// of the batches. The labels become probabilities `[N, classes]` (float32).
 pub fn mix(
     train: &Train,
     (step, rank): (u64, u32),
@@ -34,7 +34,7 @@ pub fn mix(
     labels: &Tensor,
     classes: i64,
 ) -> Result<(Tensor, Tensor)> {
-    // Epochs that no image's own transforms draw for.
+    // An epoch number that no image's own transforms use.
     let mut rng = rng(train.seed, u64::MAX - u64::from(rank), step);
     let Some(mix) = draw(train, images.size().as_slice(), &mut rng)? else {
         return Ok((images.shallow_clone(), labels.shallow_clone()));
@@ -143,7 +143,7 @@ mod tests {
         assert_eq!(floats(&x.get(1).get(0).get(1)), [1.0, 0.0, 0.0, 0.0, 1.0, 1.0]);
         assert_eq!(floats(&x.get(1).get(1).get(2)), [1.0; 6]);
         assert_eq!(floats(&y.get(1)), [0.75, 0.0, 0.25, 0.0]);
-        // The batch itself is as it was.
+        // The input batch is unchanged.
         assert_eq!(floats(&images.get(1)), [1.0; 48]);
     }
 

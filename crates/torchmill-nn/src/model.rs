@@ -1,5 +1,5 @@
-//! A network: built from a recipe's layers, run forward, its parameters under PyTorch's
-//! state-dict names.
+//! A network, built from a recipe's layers. Its parameters have PyTorch's state-dict
+//! names.
 
 mod load;
 
@@ -37,22 +37,22 @@ pub struct Model {
 
 impl Model {
     /// Builds the network and draws its initial weights from `generator`, as PyTorch does
-    /// with its default one.
+    /// with its default generator.
     ///
-    /// Sizes that follow from the input are inferred. A layer that does not fit what it
-    /// gets is a usage error that names it and the shape. What the spec says to freeze
-    /// takes no gradient, and batch norm whose running statistics are frozen uses them in
-    /// training, too.
+    /// Sizes that follow from the input are inferred. A layer that does not fit its input
+    /// is a usage error that names the layer and the shape. Frozen parameters need no
+    /// gradient. A batch norm whose running statistics are frozen uses them in training,
+    /// too.
     pub fn new(spec: &Spec, generator: &mut Generator, device: Device) -> Result<Self> {
         Self::classifier(spec, Some(generator), device)
     }
 
-    /// Builds the network for weights that are still to be loaded.
+    /// Builds the network without initial weights, which are loaded later.
     pub fn empty(spec: &Spec, device: Device) -> Result<Self> {
         Self::classifier(spec, None, device)
     }
 
-    /// Builds layers that need not end in one output a class, for images of shape
+    /// Builds layers that need not end in one output per class, for images of shape
     /// `input`, `[C, H, W]`.
     pub fn body(
         layers: &Layers,
@@ -82,7 +82,7 @@ impl Model {
         Ok(model)
     }
 
-    /// The network, and the shape that it gives for one image.
+    /// Returns the network and its output shape for one image.
     fn build(
         layers: &Layers,
         input: [usize; 3],
@@ -112,7 +112,7 @@ impl Model {
         Ok((model, gives))
     }
 
-    /// Has what fits the patterns take no gradient.
+    /// Turns off the gradients of the parameters that match the patterns.
     fn freeze(&mut self, frozen: &Patterns) -> Result<()> {
         let names = self.state_dict().map(|named| named.name.as_str());
         if let Some(idle) = frozen.idle(names) {
@@ -127,7 +127,7 @@ impl Model {
         Ok(())
     }
 
-    /// The output, `[N, classes]` float32 logits, for images `[N, C, H, W]`.
+    /// Computes the outputs, `[N, classes]` float32 logits, for images `[N, C, H, W]`.
     pub fn forward(&self, images: &Tensor, mode: Mode) -> Result<Tensor> {
         let images = images.f_to_kind(mode.kind).map_err(|e| torch_error(&e))?;
         let logits =
@@ -135,13 +135,13 @@ impl Model {
         logits.f_to_kind(Kind::Float).map_err(|e| torch_error(&e))
     }
 
-    /// Adds the network to an ONNX graph and returns its output's name.
+    /// Adds the network to an ONNX graph and returns the name of its output.
     pub(crate) fn export(&self, graph: &mut Graph, images: &Value) -> Result<String> {
         export_all(&self.layers, graph, images).map_err(LayerError::into_error)
     }
 
-    /// How many training images the initial weights depend on: 0 unless a layer has
-    /// `whitening_`.
+    /// The number of training images that the initial weights depend on: 0 unless a layer
+    /// uses `whitening_`.
     pub fn images_to_start_from(&self) -> usize {
         self.whitenings.iter().map(|whitening| whitening.images).max().unwrap_or(0)
     }
@@ -177,7 +177,7 @@ impl Model {
         self.trained().map(|p| p.tensor.shallow_clone()).collect()
     }
 
-    /// What its outputs are.
+    /// What the network's outputs are.
     pub fn outputs(&self) -> Outputs {
         self.outputs
     }
@@ -206,7 +206,7 @@ impl Model {
         finite.map_err(|e| e.within("checking the weights"))
     }
 
-    /// Reads back one number for all tensors: each one would wait for the device.
+    /// Reads back a single number for all tensors: each read would wait for the device.
     fn all_finite(&self) -> Result<bool, TchError> {
         let mut finite = Vec::new();
         for named in self.state_dict() {
@@ -229,12 +229,12 @@ impl Model {
         checksum
     }
 
-    /// How many numbers the parameters have.
+    /// The number of elements of all parameters.
     pub fn parameter_count(&self) -> usize {
         self.parameters.iter().map(|p| p.tensor.numel()).sum()
     }
 
-    /// Where the network lies.
+    /// The device of the weights.
     pub fn device(&self) -> Device {
         self.device
     }
@@ -243,8 +243,8 @@ impl Model {
         if device == self.device {
             return Ok(());
         }
-        // The layers share their tensors' storage with the lists, so their data is
-        // replaced.
+        // The layers share their tensors' storage with these lists, so move the data in
+        // place.
         for named in self.parameters.iter_mut().chain(&mut self.buffers) {
             let moved = named.tensor.f_to_device(device);
             let moved = moved.and_then(|moved| named.tensor.f_set_data(&moved));
@@ -264,15 +264,15 @@ fn check_layers(model: &Layers) -> Result<CheckedLayers> {
         .map_err(|why| Error::usage(format_args!("[model] {why}")))
 }
 
-/// The model with every argument of its layers written out, defaults included. An unknown
-/// class or argument is a usage error that names the layer. What needs the input's shape,
-/// such as a size that does not fit, is checked when the network is built.
+/// Fills in every argument of the model's layers, defaults included. An unknown class or
+/// argument is a usage error that names the layer. Problems that depend on the input's
+/// shape, such as a size that does not fit, are found when the network is built.
 pub fn complete(model: &Layers) -> Result<Layers> {
     let layers = check_layers(model)?.complete();
     Ok(Layers { layers, ..model.clone() })
 }
 
-/// The first few of a list, and how many more there are.
+/// The first few items of a list, and the number of the others.
 fn list(items: &[String]) -> String {
     const SHOWN: usize = 4;
     let shown = items[..items.len().min(SHOWN)].join(", ");

@@ -1,9 +1,9 @@
-//! Networks as ONNX files, which onnxruntime and others compute without PyTorch or this
-//! program.
+//! Exports networks as ONNX files, which onnxruntime and others run without PyTorch or
+//! this program.
 //!
 //! Each layer adds its own operators to the [`Graph`]. A file holds the graph and the
-//! weights in float32, and in its metadata the class names, the pipeline and the network
-//! as a checkpoint has it.
+//! weights in float32. Its metadata has the class names, the pipeline, and the network in
+//! a checkpoint's form.
 
 mod graph;
 mod proto;
@@ -21,25 +21,25 @@ use crate::torch_error;
 use graph::value_info;
 use proto::{ModelProto, OperatorSetIdProto, StringStringEntryProto, data_type};
 
-/// The version of ONNX's operators. 20 has Gelu and the wrapping Pad.
+/// The version of ONNX's operator set. 20 has Gelu and the wrapping Pad.
 const OPSET: i64 = 20;
 /// The first version of the file format with that operator set.
 const IR_VERSION: i64 = 9;
-/// Protobuf's limit for a message, of which some is for all but the weights.
+/// Protobuf's size limit for a message, less some space for everything but the weights.
 const MOST_BYTES: usize = (1 << 31) - (1 << 20);
 
-/// What goes into the graph.
+/// The input of the graph.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Input {
-    /// `images`, float32 `[N, C, H, W]`: what the whole pipeline makes.
+    /// `images`, float32 `[N, C, H, W]`: the output of the whole pipeline.
     Floats,
-    /// `images`, uint8 `[N, H, W, C]`: what the pipeline's steps before ToTensor make. The
-    /// graph computes the others.
+    /// `images`, uint8 `[N, H, W, C]`: the output of the steps before ToTensor. The graph
+    /// computes the other steps.
     Bytes,
 }
 
-/// An ONNX file of a network on the CPU. Its output is called `logits`, float32
-/// `[N, classes]`, whatever the last layer gives. Any number of images can go in.
+/// Encodes a network on the CPU as an ONNX file. The output is called `logits`, float32
+/// `[N, classes]`, whatever the last layer is. `N` is variable.
 ///
 /// # Errors
 /// If the file would be larger than protobuf allows, if the graph cannot compute a step of
@@ -83,7 +83,7 @@ pub fn encode(model: &Model, spec: &Spec, input: Input) -> Result<Vec<u8>> {
     Ok(file.encode_to_vec())
 }
 
-/// The steps of the pipeline that come before the graph.
+/// The steps of the pipeline that run before the graph.
 fn steps_before(spec: &Spec, input: Input) -> Result<Pipeline> {
     let whole = Pipeline::parse(&spec.transform)?;
     match input {
@@ -92,8 +92,8 @@ fn steps_before(spec: &Spec, input: Input) -> Result<Pipeline> {
     }
 }
 
-/// `classes` (a list as JSON), `transform` (the steps that come before the graph), and
-/// `torchmill` (the network, as in a checkpoint).
+/// `classes` (a JSON list), `transform` (the steps before the graph), and `torchmill`
+/// (the network, as in a checkpoint).
 fn metadata(spec: &Spec, input: Input) -> Result<Vec<StringStringEntryProto>> {
     let classes = serde_json::to_string(&spec.classes)
         .map_err(|e| Error::failed(format_args!("the class names: {e}")))?;
@@ -109,8 +109,8 @@ fn metadata(spec: &Spec, input: Input) -> Result<Vec<StringStringEntryProto>> {
     Ok(entries.into_iter().map(entry).collect())
 }
 
-/// Adds what ToTensor and the steps after it compute. They must be the same line for every
-/// level of a channel, as ToTensor and Normalize are.
+/// Adds ToTensor and the steps after it to the graph. Together they must be a linear
+/// function of a channel's level, as ToTensor and Normalize are.
 fn floats_of_bytes(graph: &mut Graph, spec: &Spec) -> Result<String> {
     let [channels, _, _] = spec.input;
     let (before, last) = Pipeline::parse(&spec.transform)?.split_levels();

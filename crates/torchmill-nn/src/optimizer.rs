@@ -1,7 +1,7 @@
 //! `[train.optimizer]`: optimizers with the names, arguments, defaults and updates of
 //! torch.optim. Each is a file in `optimizer/` and a row of [`OPTIMIZERS`].
 //!
-//! They work on plain tensors, so that their state can be saved: tch's own cannot.
+//! They work on plain tensors, so their state can be saved. That of tch's cannot.
 
 use std::fmt;
 
@@ -15,12 +15,12 @@ use crate::groups::Group;
 use crate::state::OptimizerKind;
 use crate::torch_error;
 
-/// Declares each optimizer's file and puts it into the table of optimizers.
+/// Declares each optimizer's file and adds it to the table of optimizers.
 macro_rules! optimizers {
     ($($name:literal => $file:ident :: $rule:ident),* $(,)?) => {
         $(mod $file;)*
 
-        /// Every optimizer, by its name.
+        /// Every optimizer, by name.
         const OPTIMIZERS: &[OptimizerType] = &[$(row::<$file::$rule>($name)),*];
     };
 }
@@ -35,29 +35,29 @@ optimizers! {
 
 /// An update rule with its arguments.
 pub trait UpdateRule: fmt::Debug {
-    /// Refuses arguments out of range with a usage error.
+    /// Fails with a usage error if an argument is out of range.
     fn check(&self) -> Result<()>;
 
-    /// Refuses a parameter of a shape that the rule is not for, with a usage error.
+    /// Fails with a usage error if the rule cannot train a parameter of this shape.
     fn check_shape(&self, _shape: &[i64]) -> Result<()> {
         Ok(())
     }
 
-    /// The learning rate of parameters without a group of their own.
+    /// The learning rate of parameters whose group sets none.
     fn lr(&self) -> f64;
 
-    /// The weight decay of parameters without a group of their own.
+    /// The weight decay of parameters whose group sets none.
     fn weight_decay(&self) -> f64;
 
-    /// Sets what OneCycleLR cycles: the momentum, or Adam's first beta. Called before
-    /// the first step, it may decide which buffers are kept.
+    /// Sets the value that OneCycleLR cycles: the momentum, or Adam's first beta. Before
+    /// the first step, it may affect which buffers are kept.
     fn set_momentum(&mut self, momentum: f64);
 
-    /// The buffers that the rule may keep for each parameter, in their order in
+    /// The buffers that the rule may keep for each parameter, in the order of
     /// [`Update::state`].
     fn buffers(&self) -> Vec<Buffer>;
 
-    /// Makes step number `step`, from 1, of the parameters of one group. Autograd is off.
+    /// Does step number `step`, from 1, for the parameters of one group. Autograd is off.
     fn update(
         &self,
         group: &Group,
@@ -69,11 +69,11 @@ pub trait UpdateRule: fmt::Debug {
 /// A buffer that an update rule may keep for each parameter.
 #[derive(Debug, Clone, Copy)]
 pub struct Buffer {
-    /// torch.optim's name for it.
+    /// Its name in torch.optim.
     pub name: &'static str,
-    /// Whether it is kept with the arguments as they are.
+    /// Whether it is kept with the current arguments.
     pub kept: bool,
-    /// The argument that decides this; `type` where it is always kept.
+    /// The argument that decides whether it is kept; `type` if it is always kept.
     pub argument: &'static str,
 }
 
@@ -84,18 +84,18 @@ impl Buffer {
     }
 }
 
-/// A parameter in a step.
+/// A parameter and what a step needs for it.
 pub struct Update<'a> {
     /// Changed in place.
     pub parameter: &'a Tensor,
-    /// Of the same shape.
+    /// Has the parameter's shape.
     pub gradient: &'a Tensor,
-    /// The buffers that are kept, changed in place; zeros before the first step.
+    /// The buffers that are kept, changed in place. They are zeros before the first step.
     pub state: &'a mut Vec<Tensor>,
 }
 
 impl<'u> Update<'u> {
-    /// As the fused kernels take them.
+    /// The same in the form that the fused kernels accept.
     fn parts<'a>(
         updates: &'a mut [Self],
     ) -> impl Iterator<Item = ((&'a Tensor, &'a Tensor), &'a mut Vec<Tensor>)>
@@ -125,11 +125,11 @@ where
     }
 }
 
-/// The recipe's table.
+/// The optimizer's table in the recipe.
 const TABLE: &str = "train.optimizer";
 
-/// Reads and checks an optimizer. Returns with it the recipe's table with all defaults
-/// written out.
+/// Parses and checks an optimizer. Also returns its recipe table with all defaults filled
+/// in.
 pub fn read(typed: &Typed) -> Result<(Box<dyn UpdateRule>, Typed)> {
     let Some(found) = OPTIMIZERS.iter().find(|o| o.name == typed.name) else {
         return Err(typed.unknown(TABLE, OPTIMIZERS.iter().map(|o| o.name)));
@@ -139,27 +139,27 @@ pub fn read(typed: &Typed) -> Result<(Box<dyn UpdateRule>, Typed)> {
     Ok((rule, resolved))
 }
 
-/// A trained parameter with all that is kept for it.
+/// A trained parameter and all that is kept for it.
 #[derive(Debug)]
 pub struct Param {
-    /// The parameter itself: a shallow clone of the network's.
+    /// The parameter: a shallow clone of the network's tensor.
     pub tensor: Tensor,
     /// The index of its group.
     pub group: usize,
-    /// The optimizer's buffers; none before the first step.
+    /// The optimizer's buffers; empty before the first step.
     pub state: Vec<Tensor>,
-    /// Its moving average, where the recipe asks for one.
+    /// The moving average, if the recipe has one.
     pub average: Option<Tensor>,
 }
 
 impl Param {
-    /// A parameter that no step has changed yet, without an average.
+    /// A parameter before its first step, without an average.
     pub fn new(tensor: Tensor, group: usize) -> Self {
         Self { tensor, group, state: Vec::new(), average: None }
     }
 }
 
-/// An update rule with its place in the recipe.
+/// An update rule and its place in the recipe.
 #[derive(Debug)]
 struct PlacedRule {
     /// Its name, such as `SGD`.
@@ -183,15 +183,15 @@ impl PlacedRule {
         Ok(Self { name: typed.name.clone(), rule, pattern })
     }
 
-    /// Its name and the buffers that it keeps.
+    /// The optimizer's name and the buffers that it keeps.
     fn kind(&self) -> OptimizerKind {
         let kept = self.rule.buffers().into_iter().filter(|buffer| buffer.kept);
         let buffers = kept.map(|buffer| buffer.name.to_owned()).collect();
         OptimizerKind { optimizer: self.name.clone(), buffers }
     }
 
-    /// Refuses to continue from a rule that kept other buffers, with the argument that
-    /// makes the difference.
+    /// Fails if the rule that trained before kept other buffers. The message names the
+    /// argument that makes the difference.
     fn check_continues(&self, saved: &OptimizerKind) -> Result<()> {
         let own = self.kind();
         if *saved == own {
@@ -215,13 +215,13 @@ impl PlacedRule {
     }
 }
 
-/// The update rules of a recipe: that of `[train.optimizer]`, then those of the groups
-/// that name one, in order.
+/// The update rules of a recipe: first that of `[train.optimizer]`, then those of the
+/// groups that name one, in order.
 #[derive(Debug)]
 pub struct Rules(Vec<PlacedRule>);
 
 impl Rules {
-    /// Reads and checks them.
+    /// Parses and checks the update rules.
     pub fn read(train: &Train) -> Result<Self> {
         let mut rules = vec![PlacedRule::new(&train.optimizer, None)?];
         for group in &train.groups {
@@ -232,7 +232,7 @@ impl Rules {
         Ok(Self(rules))
     }
 
-    /// The settings of each rule's parameters, where nothing else says them.
+    /// The default group of each rule: its learning rate and weight decay.
     pub fn settings(&self) -> Vec<Group> {
         let mut settings = Vec::new();
         for (index, PlacedRule { rule, .. }) in self.0.iter().enumerate() {
@@ -244,25 +244,25 @@ impl Rules {
     }
 }
 
-/// An optimizer at work.
+/// The optimizer of a training run.
 #[derive(Debug)]
 pub struct Optimizer {
     rules: Rules,
     groups: Vec<Group>,
-    /// Each group's learning rate at the next step.
+    /// Each group's learning rate for the next step.
     rates: Vec<f64>,
     steps: u64,
 }
 
 impl Optimizer {
-    /// An optimizer that has not made a step yet. The groups' learning rates and weight
-    /// decays take the place of the rules' own.
+    /// An optimizer before its first step. The groups' learning rates and weight decays
+    /// override those of the rules.
     pub fn new(rules: Rules, groups: Vec<Group>) -> Self {
         let rates = groups.iter().map(|group| group.lr).collect();
         Self { rules, groups, rates, steps: 0 }
     }
 
-    /// Refuses a parameter that the rule of its group is not for.
+    /// Fails if the rule of the parameter's group cannot train it.
     pub fn check_parameter(&self, name: &str, param: &Param) -> Result<()> {
         let shape = param.tensor.size();
         let checked = self.rule_of(param).rule.check_shape(&shape);
@@ -283,13 +283,13 @@ impl Optimizer {
         self.groups[param.group].rule
     }
 
-    /// Refuses to continue a parameter from a rule that kept other buffers, with the
-    /// argument that makes the difference.
+    /// Fails if the rule that trained the parameter before kept other buffers. The
+    /// message names the argument that makes the difference.
     pub fn check_continues(&self, param: &Param, saved: &OptimizerKind) -> Result<()> {
         self.rule_of(param).check_continues(saved)
     }
 
-    /// Continues after this many steps.
+    /// Continues as after this number of steps.
     pub fn set_steps(&mut self, steps: u64) {
         self.steps = steps;
     }
@@ -299,30 +299,30 @@ impl Optimizer {
         &self.groups
     }
 
-    /// How many steps have been made.
+    /// The number of steps so far.
     pub fn steps(&self) -> u64 {
         self.steps
     }
 
-    /// The learning rate of the next step; the first group's where there are several.
+    /// The learning rate of the next step, for the first group.
     pub fn lr(&self) -> f64 {
         self.rates.first().copied().unwrap_or(f64::NAN)
     }
 
-    /// Sets each group's learning rate at the next step.
+    /// Sets each group's learning rate for the next step.
     pub fn set_rates(&mut self, rates: Vec<f64>) {
         self.rates = rates;
     }
 
-    /// Sets the momentum of the next step (Adam's first beta). It must not be zero before
-    /// the first step and something else later, since the buffers depend on it.
+    /// Sets the momentum (or Adam's first beta) of the next step. It must not change from
+    /// zero to nonzero after the first step, because the buffers depend on it.
     pub fn set_momentum(&mut self, momentum: f64) {
         for placed in &mut self.rules.0 {
             placed.rule.set_momentum(momentum);
         }
     }
 
-    /// One step: changes the parameters in place by their `gradients`, which are in the
+    /// Does one step: changes the parameters in place by `gradients`, which are in the
     /// same order.
     pub fn step(&mut self, params: &mut [Param], gradients: &[Tensor]) -> Result<()> {
         self.steps += 1;
@@ -357,12 +357,12 @@ fn zeros(like: &Tensor, count: usize) -> Result<Vec<Tensor>, TchError> {
     no_grad(|| (0..count).map(|_| like.f_zeros_like()).collect())
 }
 
-/// A number from 0 up.
+/// Whether a number is finite and at least 0.
 fn is_valid(x: f64) -> bool {
     x.is_finite() && x >= 0.0
 }
 
-/// Refuses a learning rate out of range.
+/// Fails if a learning rate is out of range.
 fn check_lr(lr: f64) -> Result<()> {
     if is_valid(lr) {
         return Ok(());

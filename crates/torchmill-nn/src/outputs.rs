@@ -1,4 +1,4 @@
-//! What a network's outputs are, as far as a loss has to know.
+//! What a network's outputs are, for the choice of a loss.
 
 use torchmill::recipe::Typed;
 use torchmill::{Error, Result};
@@ -8,26 +8,26 @@ use crate::loss;
 /// What a layer's outputs are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outputs {
-    /// Numbers of any kind: logits, if the layer is the last.
+    /// Any numbers: logits, if the layer is the last.
     Any,
-    /// What its inputs are.
+    /// The same as the layer's inputs.
     Inputs,
-    /// Softmax's over the classes.
+    /// Softmax over the classes.
     Probabilities,
-    /// LogSoftmax's over the classes.
+    /// LogSoftmax over the classes.
     LogProbabilities,
-    /// Sigmoid's.
+    /// Sigmoid.
     Sigmoid,
 }
 
 impl Outputs {
-    /// Those of layers in a row.
+    /// The outputs of layers in sequence.
     pub(crate) fn of_last(layers: impl DoubleEndedIterator<Item = Self>) -> Self {
         layers.rev().find(|outputs| *outputs != Self::Inputs).unwrap_or(Self::Inputs)
     }
 }
 
-/// Refuses a network whose outputs the loss cannot take.
+/// Fails if the loss cannot be computed from the network's outputs.
 pub(crate) fn check(outputs: Outputs, typed: &Typed) -> Result<()> {
     let (loss, _) = loss::read(typed)?;
     if !loss.takes_log_probabilities() || outputs == Outputs::LogProbabilities {
@@ -40,7 +40,7 @@ pub(crate) fn check(outputs: Outputs, typed: &Typed) -> Result<()> {
     )))
 }
 
-/// What to say of a network whose outputs the loss can take, but learns worse from.
+/// A warning for outputs that the loss accepts but learns worse from.
 pub fn advice(outputs: Outputs, typed: &Typed) -> Result<Option<String>> {
     let last = match outputs {
         Outputs::Probabilities => "Softmax",

@@ -1,9 +1,9 @@
-//! Patterns of names in the state dict, `layer1.*`.
+//! Patterns for names in the state dict, such as `layer1.*`.
 
 use glob::Pattern;
 use torchmill::{Error, Result};
 
-/// Several patterns with `*`, `?` and `[...]`; `*` stands for dots, too.
+/// Several patterns with `*`, `?` and `[...]`. `*` also matches dots.
 pub(crate) struct Patterns(Vec<Pattern>);
 
 impl Patterns {
@@ -17,17 +17,17 @@ impl Patterns {
         texts.into_iter().map(parse).collect::<Result<_>>().map(Self)
     }
 
-    /// Whether there are none.
+    /// Whether there are no patterns.
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Whether one of them fits.
+    /// Whether any pattern matches.
     pub(crate) fn matches(&self, name: &str) -> bool {
         self.0.iter().any(|p| p.matches(name))
     }
 
-    /// The first that fits none of the names: misspelt, most likely.
+    /// The first pattern that matches none of the names. It is probably misspelt.
     pub(crate) fn idle<'a>(&self, names: impl Iterator<Item = &'a str>) -> Option<&str> {
         let names: Vec<&str> = names.collect();
         self.0

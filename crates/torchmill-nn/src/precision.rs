@@ -1,4 +1,4 @@
-//! In which arithmetic the layers compute. The weights, the loss and the optimizer are
+//! The arithmetic that the layers compute in. The weights, the loss and the optimizer are
 //! always float32.
 
 use tch::Kind;
@@ -7,9 +7,8 @@ use torchmill::{Error, Result};
 
 use crate::kernel::processor::Processor;
 
-/// What `auto` means here: bf16 where the device computes it in hardware. fp16 and
-/// tf32 are for CUDA: libtorch has few float16 kernels for the CPU, and slow ones, and no
-/// TensorFloat-32 at all.
+/// Resolves `auto`: bf16 if the device supports it in hardware. fp16 and tf32 need CUDA:
+/// on the CPU, libtorch has only a few slow float16 kernels, and no TensorFloat-32.
 pub fn resolve(precision: Precision, device: tch::Device) -> Result<Precision> {
     match precision {
         Precision::Auto if device.is_cuda() || cpu_has_bf16() => Ok(Precision::Bf16),
@@ -24,7 +23,7 @@ pub fn resolve(precision: Precision, device: tch::Device) -> Result<Precision> {
     }
 }
 
-/// Why `auto` has come to `resolved`, in words.
+/// Why `auto` resolves to `resolved`, in words.
 pub fn reason(resolved: Precision, device: tch::Device) -> &'static str {
     match resolved {
         Precision::Bf16 if device.is_cuda() => "bf16: the GPU computes it in hardware",
@@ -34,13 +33,13 @@ pub fn reason(resolved: Precision, device: tch::Device) -> &'static str {
     }
 }
 
-/// This machine's kind of processor, and what multiplies matrices on it.
+/// A name for this machine's processor and what multiplies matrices on it.
 pub fn processor() -> &'static str {
     Processor::here().describe()
 }
 
-/// Must come before the first use of libtorch: it reads once, when it starts, whether it
-/// may multiply matrices in TensorFloat-32. Convolutions may anyway, as in PyTorch.
+/// Call this before the first use of libtorch, which reads only once whether matrix
+/// products may use TensorFloat-32. Convolutions always may, as in PyTorch.
 pub fn prepare(precision: Precision) {
     if precision == Precision::Tf32 {
         // SAFETY: the programs call this before they start a thread that reads the
@@ -49,7 +48,7 @@ pub fn prepare(precision: Precision) {
     }
 }
 
-/// The element type that layers compute in.
+/// The dtype that layers compute in.
 pub fn kind(precision: Precision) -> Kind {
     match precision {
         Precision::Bf16 => Kind::BFloat16,
@@ -58,8 +57,8 @@ pub fn kind(precision: Precision) -> Kind {
     }
 }
 
-/// Whether the processor multiplies bf16 matrices in hardware: by AVX512-BF16, or by AMX,
-/// which comes with it.
+/// Whether the processor multiplies bf16 matrices in hardware, with AVX512-BF16 or with
+/// AMX, which implies it.
 pub(crate) fn cpu_has_bf16() -> bool {
     #[cfg(target_arch = "x86_64")]
     {
@@ -71,8 +70,8 @@ pub(crate) fn cpu_has_bf16() -> bool {
     }
 }
 
-/// Whether the processor has AMX's tiles for bf16 and the system lets programs use them:
-/// Linux lists it only then.
+/// Whether the processor has AMX's tiles for bf16 and the system lets programs use them.
+/// Linux lists AMX only if it does.
 pub(crate) fn cpu_has_amx() -> bool {
     let lists = |text: String| text.split_whitespace().any(|flag| flag == "amx_bf16");
     std::fs::read_to_string("/proc/cpuinfo").is_ok_and(lists)

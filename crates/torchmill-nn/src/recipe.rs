@@ -1,13 +1,13 @@
-//! What of a recipe only this crate can check: its layers, its loss function and its
-//! optimizer.
+//! Checks the parts of a recipe that only this crate understands: its layers, loss
+//! function and optimizer.
 
 use torchmill::recipe::{Recipe, refuse};
 use torchmill::{Result, schedule};
 
 use crate::{loss, model, optimizer};
 
-/// Checks the layers, the loss function, the optimizer and the schedule, and writes out
-/// the defaults of their arguments. What is wrong is a usage error.
+/// Checks the layers, the loss function, the optimizer and the schedule, and fills in
+/// their default arguments. Anything wrong is a usage error.
 pub fn resolve(recipe: &Recipe) -> Result<Recipe> {
     let mut resolved = recipe.clone();
     resolved.model = model::complete(&recipe.model)?;

@@ -1,5 +1,5 @@
-//! Images whose pixels are copied to the device once, and from which batches are gathered
-//! there: with each batch only indices are copied.
+//! Images whose pixels are copied to the device once. Batches are gathered there, so each
+//! batch copies only indices.
 
 use tch::{Device, IndexOp, Kind, TchError, Tensor, no_grad};
 use torchmill::pixels::LevelTables;
@@ -9,23 +9,23 @@ use torchmill::{Error, Result};
 use crate::tensor::{f_upload, number};
 use crate::torch_error;
 
-/// How many images go to the device at a time.
+/// The number of images copied to the device at a time.
 const CHUNK: usize = 4096;
 
-/// A data set's uint8 images on a device, and what each of their 256 levels becomes.
+/// A data set's uint8 images on a device, and the value of each of their 256 levels.
 pub struct Resident {
-    /// `[N * H * W + 1, C]`, uint8: every pixel, and at the end the fill.
+    /// `[N * H * W + 1, C]`, uint8: every pixel, and the fill in the last row.
     pixels: Tensor,
     /// `[N]`, int64.
     labels: Tensor,
-    /// `[C * 256]`, of the kind that batches have.
+    /// `[C * 256]`, in the dtype of batches.
     values: Tensor,
-    /// `[C]`, int64: where each channel's values begin.
+    /// `[C]`, int64: the index of each channel's first value.
     begins: Tensor,
     shape: [usize; 3],
 }
 
-/// Images to copy to a device.
+/// The images to copy to a device.
 pub struct Images<'a> {
     /// Image `i`, `[H, W, C]` uint8.
     pub image: &'a dyn Fn(usize) -> Result<&'a [u8]>,
@@ -33,21 +33,22 @@ pub struct Images<'a> {
     pub labels: &'a [i64],
     /// `[C, H, W]`.
     pub shape: [usize; 3],
-    /// What each channel's levels become.
+    /// The value of each level, for each channel.
     pub tables: &'a LevelTables<f32>,
-    /// For each channel the level of pixels without a source.
+    /// For each channel, the level of pixels without a source.
     pub fill: &'a [u8],
 }
 
 impl Resident {
-    /// Copies the images to a device, for batches of this kind; `None` if they would take
-    /// more than half of the memory that is free there, which the network needs too.
+    /// Copies the images to a device, for batches of this dtype. `None` if they would
+    /// take more than half of the free memory there, because the network needs memory
+    /// too.
     pub fn upload(images: &Images, kind: Kind, device: Device) -> Result<Option<Self>> {
         let [channels, height, width] = images.shape;
         let rows = images.labels.len() * height * width + 1;
         let size = |rows: usize| [rows as i64, channels as i64];
-        // Allocating is the one way to find out that every build of libtorch has. The
-        // memory is used again.
+        // Trying to allocate is the only check that works in every build of libtorch. The
+        // memory is reused.
         if Tensor::f_empty(size(2 * rows), (Kind::Uint8, device)).is_err() {
             return Ok(None);
         }
@@ -63,7 +64,7 @@ impl Resident {
         Ok(Some(uploaded))
     }
 
-    /// The images whose pixels are on a device already, without the fill.
+    /// The images, given pixels already on a device but without the fill.
     fn with_pixels(
         images: &Images,
         pixels: Tensor,
@@ -79,14 +80,14 @@ impl Resident {
         Ok(Self { pixels, labels, values, begins, shape: images.shape })
     }
 
-    /// Whether it makes batches of this kind on this device.
+    /// Whether it makes batches of this dtype on this device.
     pub fn serves(&self, kind: Kind, device: Device) -> bool {
         self.values.kind() == kind && self.values.device() == device
     }
 
-    /// The images with these indices, `[N, C, H, W]` in channels-last layout, and their
-    /// labels, `[N]`. `maps` has a map for each image, all to the same size, or is empty
-    /// for whole images.
+    /// A batch of the images with these indices: `[N, C, H, W]` in channels-last layout,
+    /// and the labels, `[N]`. `maps` has one map per image, all with the same output
+    /// size, or is empty for whole images.
     pub fn batch(&self, indices: &[i64], maps: &[PixelMap]) -> Result<(Tensor, Tensor)> {
         no_grad(|| self.gather(indices, maps).map_err(|e| torch_error(&e)))
     }
@@ -134,7 +135,7 @@ impl Resident {
     }
 }
 
-/// Copies the images to `pixels`, `[N * H * W + 1, C]`, some at a time.
+/// Copies the images to `pixels`, `[N * H * W + 1, C]`, in chunks.
 fn copy_pixels(images: &Images, pixels: &Tensor) -> Result<()> {
     let [channels, height, width] = images.shape;
     let area = height * width;

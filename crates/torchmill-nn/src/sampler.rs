@@ -1,14 +1,14 @@
-//! Which images make up which batch: `DataLoader(shuffle=True, drop_last=True)`.
+//! Which images form which batch: `DataLoader(shuffle=True, drop_last=True)`.
 //!
-//! Seeds are drawn from the default generator as PyTorch's DataLoader draws them, so the
-//! batches are those of the same program in PyTorch with the same seed: entering a loader
-//! draws one number (its workers' base seed), and a RandomSampler draws another, with
-//! which it seeds a generator of its own for the permutation.
+//! Seeds are drawn from the default generator in the order of PyTorch's DataLoader, so
+//! the same seed gives the same batches as in PyTorch. Starting an epoch draws one number
+//! (the workers' base seed). A RandomSampler draws another, which seeds a separate
+//! generator for the permutation.
 
 use crate::generator::Generator;
 use crate::weighted_sampler::WeightedSampler;
 
-/// The order of one epoch.
+/// The order of the images in one epoch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Epoch {
     order: Vec<u32>,
@@ -17,7 +17,7 @@ pub struct Epoch {
 }
 
 impl Epoch {
-    /// Enters a training loader over `n` images, drawing from the default generator.
+    /// Starts an epoch over `n` training images, drawing from the default generator.
     pub fn enter(
         generator: &mut Generator,
         n: usize,
@@ -34,7 +34,7 @@ impl Epoch {
         Self::new(order, batch_size, drop_last)
     }
 
-    /// Enters a training loader over the images that a sampler draws from the default
+    /// Starts an epoch over the training images that a sampler draws from the default
     /// generator.
     pub fn enter_weighted(
         generator: &mut Generator,
@@ -46,7 +46,7 @@ impl Epoch {
         Self::new(sampler.draw(generator), batch_size, drop_last)
     }
 
-    /// The share of one process in images that all processes go through in this order.
+    /// One process's share of the images in `order`, which all processes have in common.
     pub fn shared(
         order: &[u32],
         batch_size: usize,
@@ -56,18 +56,18 @@ impl Epoch {
         Self::new(share.take(order, drop_last), batch_size, drop_last)
     }
 
-    /// All `n` images in their own order, the last batch included.
+    /// All `n` images in order, including a smaller last batch.
     pub fn sequential(n: usize, batch_size: usize) -> Self {
         Self::new((0..n as u32).collect(), batch_size, false)
     }
 
-    /// The first `batches` batches only.
+    /// Only the first `batches` batches.
     #[must_use]
     pub fn limited(self, batches: usize) -> Self {
         Self { batches: self.batches.min(batches), ..self }
     }
 
-    /// How many images are in the batches.
+    /// The number of images in the batches.
     pub fn images(&self) -> usize {
         self.order.len().min(self.batches * self.batch_size)
     }
@@ -78,7 +78,7 @@ impl Epoch {
         Self { order, batch_size, batches }
     }
 
-    /// How many batches.
+    /// The number of batches.
     pub fn batches(&self) -> usize {
         self.batches
     }
@@ -90,24 +90,24 @@ impl Epoch {
     }
 }
 
-/// The share of a process in an epoch's images: torch.utils.data.DistributedSampler's.
+/// One process's share of an epoch's images, as in torch.utils.data.DistributedSampler.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Share {
-    /// The process's number, from 0.
+    /// The process's rank, from 0.
     pub rank: usize,
-    /// How many processes there are.
+    /// The number of processes.
     pub size: usize,
 }
 
 impl Share {
-    /// How many of `n` images each process gets. With `drop_last` up to `size - 1` images
-    /// are left out, else as many are repeated.
+    /// The number of images that each process gets out of `n`. With `drop_last`, up to
+    /// `size - 1` images are left out. Otherwise, up to `size - 1` are repeated.
     pub fn len(self, n: usize, drop_last: bool) -> usize {
         if drop_last { n / self.size } else { n.div_ceil(self.size) }
     }
 
-    /// Every `size`-th image from `rank` on. If there are too few for all processes, those
-    /// at the beginning come again at the end.
+    /// Every `size`-th image from `rank` on. If there are too few for all processes, the
+    /// first ones are repeated at the end.
     fn take(self, order: &[u32], drop_last: bool) -> Vec<u32> {
         let count = self.len(order.len(), drop_last);
         let mut taken = Vec::with_capacity(count);
@@ -118,13 +118,13 @@ impl Share {
     }
 }
 
-/// How many batches `n` images make.
+/// The number of batches that `n` images make.
 pub fn batches(n: usize, batch_size: usize, drop_last: bool) -> usize {
     if drop_last { n / batch_size.max(1) } else { n.div_ceil(batch_size.max(1)) }
 }
 
-/// What entering any DataLoader draws from the default generator, the test set's
-/// included.
+/// The draw from the default generator when any DataLoader starts an epoch, the test
+/// set's included.
 pub fn enter_loader(generator: &mut Generator) {
     generator.random_int64();
 }
@@ -135,7 +135,7 @@ mod tests {
 
     #[test]
     fn batches_are_pytorchs() {
-        // Printed by PyTorch 2.11.0, tests/golden/generator.py.
+        // PyTorch 2.11.0 printed these (tests/golden/generator.py).
         let expected = [[[3, 2, 7, 8], [6, 1, 5, 9]], [[5, 7, 6, 9], [0, 3, 2, 1]]];
         let mut generator = Generator::new(7);
         for batches in expected {
@@ -163,7 +163,7 @@ mod tests {
 
     #[test]
     fn shares_are_those_of_distributed_sampler() {
-        // Printed by PyTorch 2.11.0, tests/golden/sampler.py.
+        // PyTorch 2.11.0 printed these (tests/golden/sampler.py).
         let cases: [(usize, bool, &[&[u32]]); 4] = [
             (10, false, &[&[3, 0, 2, 4, 8], &[5, 1, 6, 7, 9]]),
             (10, false, &[&[3, 1, 4, 9], &[5, 2, 7, 3], &[0, 6, 8, 5]]),

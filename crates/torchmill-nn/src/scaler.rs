@@ -1,8 +1,8 @@
 //! Dynamic loss scaling for float16: torch.amp.GradScaler, with its defaults.
 //!
-//! Small gradients are zero in float16, so the loss is scaled up before backward and the
-//! gradients down after it. A scale that makes them infinite is halved and the step is
-//! skipped; one that has held for long is doubled.
+//! Small gradients underflow in float16, so the loss is scaled up before the backward
+//! pass, and the gradients down after it. If a gradient overflows, the step is skipped
+//! and the scale is halved. After many steps without overflow, the scale is doubled.
 
 use serde::{Deserialize, Serialize};
 use tch::{TchError, Tensor, no_grad};
@@ -15,7 +15,7 @@ const GROWTH: f64 = 2.0;
 const BACKOFF: f64 = 0.5;
 const INTERVAL: u32 = 2_000;
 
-/// The scale and how long it has held.
+/// The scale and the number of steps that it has held.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Scaler {
     scale: f64,
@@ -29,14 +29,14 @@ impl Default for Scaler {
 }
 
 impl Scaler {
-    /// What the loss is multiplied by before backward.
+    /// The factor for the loss before the backward pass.
     pub fn scale(&self) -> f64 {
         self.scale
     }
 
-    /// Divides the gradients by the scale, in place, and says whether all of them are
-    /// finite: where they are not, the step must be skipped. Then the scale is brought
-    /// up to date. This waits for the device once.
+    /// Divides the gradients by the scale in place and returns whether all are finite. If
+    /// not, the step must be skipped. Then updates the scale. This waits for the device
+    /// once.
     pub fn unscale(&mut self, gradients: &mut [Tensor]) -> Result<bool> {
         let finite = no_grad(|| self.divide(gradients)).map_err(|e| torch_error(&e))?;
         self.update(finite);

@@ -1,5 +1,5 @@
-//! What a full checkpoint says of its network: enough to build it again with nothing else
-//! at hand.
+//! The description of a network in a full checkpoint: enough to rebuild it without other
+//! files.
 
 use serde::{Deserialize, Serialize};
 use torchmill::recipe::{Model, Typed, default_loss};
@@ -15,24 +15,24 @@ pub struct Spec {
     pub model: Model,
     /// The shape of an input image, `[C, H, W]`.
     pub input: [usize; 3],
-    /// The class names; output `i` speaks for class `i`.
+    /// The class names. Output `i` is class `i`.
     pub classes: Vec<String>,
-    /// The whole pipeline that turns an image file into an input when the network is
-    /// used, as text.
+    /// The whole pipeline, as text, that turns an image file into an input of the trained
+    /// network.
     pub transform: String,
-    /// The batch size that the total test loss is summed by.
+    /// The batch size over which the total test loss is summed.
     pub batch_size: usize,
-    /// The name of the data set that it was trained on.
+    /// The name of the data set that the network was trained on.
     pub dataset: String,
-    /// The loss function that it was trained with, which says what its outputs mean.
-    /// Files of before it was written down are taken for CrossEntropyLoss's.
+    /// The loss function used in training, which determines what the outputs mean. Older
+    /// files without it default to CrossEntropyLoss.
     #[serde(default = "default_loss")]
     pub loss: Typed,
 }
 
 impl Spec {
-    /// As JSON, for the safetensors metadata. An architecture's layers and all arguments
-    /// are written out, so that a reader needs to know no architecture and no default.
+    /// Encodes the spec as JSON for the safetensors metadata. Layers of an architecture
+    /// and default arguments are written out, so that a reader needs no list of either.
     pub fn to_json(&self) -> Result<String> {
         let structure = self.model.structure(self.input)?;
         let spec = Self { model: model::complete(&structure)?, ..self.clone() };
@@ -40,7 +40,7 @@ impl Spec {
             .map_err(|e| Error::failed(format_args!("the model spec: {e}")))
     }
 
-    /// From the safetensors metadata.
+    /// Decodes the spec from the safetensors metadata.
     pub fn from_json(text: &str) -> Result<Self> {
         let spec: Self = serde_json::from_str(text)
             .map_err(|e| Error::failed(format_args!("the model spec: {e}")))?;

@@ -1,6 +1,7 @@
-//! The training state next to a checkpoint, `epoch-0010.state`: what it takes to continue
-//! as if nothing had happened. Magic `TMSTATE\0`, version and CRC-32C (u32 little-endian
-//! each), then [`State`] as [`encoding`] has it. docs/formats.md describes the bytes.
+//! The training state next to a checkpoint, `epoch-0010.state`: everything needed to
+//! continue as if training had not stopped. Magic `TMSTATE\0`, version and CRC-32C (u32
+//! little-endian each), then [`State`] encoded by [`encoding`]. docs/formats.md describes
+//! the bytes.
 
 use std::fmt;
 use std::path::Path;
@@ -18,71 +19,71 @@ use crate::torch_error;
 
 const MAGIC: [u8; 8] = *b"TMSTATE\0";
 const VERSION: u32 = 6;
-/// Bytes before the body.
+/// The size of the header in bytes.
 const HEAD: usize = 16;
 
-/// Everything of a run that its weights do not hold.
+/// Everything about a run that its weights do not hold.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct State {
-    /// CRC-32C of the checkpoint file that this belongs to.
+    /// The CRC-32C of the checkpoint file that this state belongs to.
     pub weights: u32,
-    /// The images of the run: resuming with others would be another run.
+    /// The images of the run. Resuming needs the same images.
     pub splits: Vec<SplitDigest>,
-    /// The number of images in each evaluation so far, and the epoch after which it has
-    /// been that: figures of fewer images are not compared with those of more.
+    /// The number of images in each evaluation. Metrics of different numbers of images
+    /// are not compared.
     pub evaluated: EvaluatedImages,
-    /// Epochs completed.
+    /// The number of epochs completed.
     pub epoch: u64,
-    /// Batches done of the epoch that is under way.
+    /// The number of batches done in the current epoch.
     pub batch: u64,
-    /// What its batches are made by.
+    /// How the current epoch's batches are made.
     pub order: BatchOrder,
-    /// Optimizer steps made.
+    /// The number of optimizer steps made.
     pub step: u64,
-    /// The default generator as it was when the epoch under way began.
+    /// The default generator's state at the start of the current epoch.
     pub generator: Generator,
-    /// What the training step keeps.
+    /// The state of the training step.
     pub train: TrainState,
-    /// Length of metrics.csv in bytes; rows after it will be made again.
+    /// Length of metrics.csv in bytes. Rows after it will be written again.
     pub metrics: u64,
     /// The learning rate of the last step.
     pub lr: f64,
 }
 
-/// Which images a split has.
+/// The images of a split.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SplitDigest {
-    /// What they are for: `train`, `val` or `test`.
+    /// The purpose of the split: `train`, `val` or `test`.
     pub purpose: String,
-    /// The digest of the shards, and which part of them is taken.
+    /// The digest of the shards, and which part of them is used.
     pub digest: String,
 }
 
-/// How many images are evaluated after each epoch.
+/// The number of images that are evaluated after each epoch.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EvaluatedImages {
-    /// How many.
+    /// The number of images.
     pub count: u64,
-    /// The last epoch that was evaluated with another number; 0 where there is none.
+    /// The last epoch that was evaluated with another number; 0 if there is none.
     pub after_epoch: u64,
 }
 
-/// What an epoch's batches are made by, besides the images and the generator. It must not
-/// change in the middle of an epoch.
+/// How an epoch's batches are made, apart from the images and the generator. It must not
+/// change during an epoch.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BatchOrder {
-    /// Images a batch.
+    /// The batch size.
     pub batch_size: u64,
     /// The order of the images, in words.
     pub order: String,
 }
 
-/// How an order ends whose images several processes share.
+/// The end of an order that several processes share.
 const SHARED: &str = ", shared by ";
 const PROCESSES: &str = " processes";
 
 impl BatchOrder {
-    /// As the recipe says, with this number of processes.
+    /// The order in this recipe, with this number of processes.
     pub fn of(train: &Train, processes: u32) -> Self {
         let order = match (&train.sampler, train.overfit_batches, train.shuffle) {
             (_, Some(_), _) | (None, None, false) => "in their own order".to_owned(),
@@ -97,7 +98,7 @@ impl BatchOrder {
         Self { batch_size: train.batch_size as u64, order }
     }
 
-    /// How many processes shared the images.
+    /// The number of processes that share the images.
     pub fn processes(&self) -> u32 {
         let number = self.order.strip_suffix(PROCESSES);
         let number = number.and_then(|text| text.rsplit_once(SHARED));
@@ -111,34 +112,34 @@ impl fmt::Display for BatchOrder {
     }
 }
 
-/// What the training step keeps from one to the next.
+/// The state that the training step keeps between steps.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct TrainState {
-    /// Steps that the optimizer has made: fewer than the run's where fp16 skipped some.
+    /// The optimizer's steps, without those that fp16 skipped.
     pub steps: u64,
-    /// The optimizers, with the buffers that each keeps for a parameter.
+    /// The optimizers, with the buffers that each keeps for every parameter.
     pub optimizers: Vec<OptimizerKind>,
     /// The trained parameters, in the network's order.
     pub params: Vec<ParamState>,
     /// fp16's loss scale.
     pub scaler: Option<Scaler>,
-    /// What ReduceLROnPlateau remembers.
+    /// The state of ReduceLROnPlateau.
     pub plateau: Option<PlateauState>,
 }
 
-/// What is kept for one parameter.
+/// The state of one parameter.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct ParamState {
-    /// The index of its optimizer.
+    /// The index of the parameter's optimizer.
     pub optimizer: usize,
-    /// The optimizer's buffers; none before the first step.
+    /// The optimizer's buffers; empty before the first step.
     pub buffers: Vec<SavedTensor>,
-    /// The parameter as it is trained, where the checkpoint holds its moving average.
+    /// The trained parameter, if the checkpoint holds its moving average instead.
     pub trained: Option<SavedTensor>,
 }
 
 /// An optimizer and the buffers that it keeps for each parameter, by torch.optim's names.
-/// The buffers of one optimizer mean nothing to another.
+/// Another optimizer cannot use the buffers.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OptimizerKind {
     /// `SGD`, `AdamW`, ...
@@ -166,7 +167,7 @@ pub struct SavedTensor {
 }
 
 impl SavedTensor {
-    /// Copies float32 tensors of one device.
+    /// Copies float32 tensors, which must be on one device.
     pub fn copy_all(tensors: &[&Tensor]) -> Result<Vec<Self>> {
         no_grad(|| Self::download(tensors)).map_err(|e| torch_error(&e))
     }
@@ -179,8 +180,8 @@ impl SavedTensor {
         Ok(saved)
     }
 
-    /// Makes the tensor again, with the memory layout of `like`. Its shape must be that
-    /// of `like`.
+    /// Recreates the tensor with the memory layout of `like`. Its shape must be that of
+    /// `like`.
     pub fn tensor(&self, like: &Tensor) -> Result<Tensor> {
         if self.shape != like.size() || self.values.len() != like.numel() {
             return Err(Error::failed("the training state is another network's"));
@@ -196,7 +197,7 @@ impl SavedTensor {
 }
 
 impl State {
-    /// Writes the state, complete or not at all.
+    /// Writes the state atomically.
     pub fn write(&self, path: &Path) -> Result<()> {
         let body =
             encoding::encode_compact(self).map_err(|e| e.within("the training state"))?;
@@ -207,7 +208,7 @@ impl State {
         atomic::write(path, &bytes)
     }
 
-    /// Reads a state that [`State::write`] wrote.
+    /// Reads a state written by [`State::write`].
     pub fn read(path: &Path) -> Result<Self> {
         let bytes = std::fs::read(path).doing("read", path)?;
         Self::decode(&bytes).map_err(|e| e.within(path.display()))
@@ -242,7 +243,7 @@ impl State {
     }
 }
 
-/// The little-endian u32 at an offset of the head.
+/// The little-endian u32 at an offset in the header.
 fn word(head: &[u8], at: usize) -> u32 {
     u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]])
 }

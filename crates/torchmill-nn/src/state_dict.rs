@@ -1,4 +1,4 @@
-//! Tensors by name, as they are in a file or in memory.
+//! Named tensors, in a file or in memory.
 
 use std::ops::Range;
 
@@ -7,7 +7,7 @@ use torchmill::{Error, Result};
 
 use crate::torch_error;
 
-/// The type of a saved tensor's elements.
+/// The element type of a saved tensor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DType {
     /// `torch.float16`
@@ -33,7 +33,7 @@ pub enum DType {
 }
 
 impl DType {
-    /// Bytes of an element.
+    /// The size of an element in bytes.
     pub fn size(self) -> usize {
         match self {
             Self::Bool | Self::Uint8 | Self::Int8 => 1,
@@ -43,7 +43,7 @@ impl DType {
         }
     }
 
-    /// That of a storage class of torch, such as `FloatStorage`.
+    /// The dtype of a torch storage class, such as `FloatStorage`.
     pub(crate) fn of_storage(class: &str) -> Option<Self> {
         Some(match class {
             "HalfStorage" => Self::Float16,
@@ -60,7 +60,7 @@ impl DType {
         })
     }
 
-    /// That of a safetensors file.
+    /// The dtype of a safetensors dtype, if it is supported.
     pub(crate) fn of_safetensors(dtype: safetensors::Dtype) -> Option<Self> {
         use safetensors::Dtype;
         Some(match dtype {
@@ -94,18 +94,18 @@ impl DType {
     }
 }
 
-/// Where a file has a tensor's elements, little-endian.
+/// Where a tensor's elements are in a file. They are little-endian.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct View {
     /// The type of the elements.
     pub dtype: DType,
-    /// The bytes of the file that the view may use.
+    /// The byte range of the file that the view may use.
     pub storage: Range<usize>,
-    /// The first element's place in the storage, counted in elements.
+    /// The offset of the first element in the storage, in elements.
     pub offset: i64,
     /// The tensor's shape.
     pub shape: Vec<i64>,
-    /// How many elements apart the neighbours in each dimension are.
+    /// The stride of each dimension, in elements.
     pub strides: Vec<i64>,
 }
 
@@ -116,8 +116,8 @@ impl View {
         Self { dtype, storage, offset: 0, shape, strides }
     }
 
-    /// Checks that every element is in the storage and the storage in the file, and that
-    /// the tensor is not larger than the file, as an expanded one (stride 0) could be.
+    /// Checks that all elements are in the storage and the storage is in the file. The
+    /// tensor must not be larger than the file, as an expanded one (stride 0) could be.
     pub(crate) fn check(&self, file: usize) -> Result<()> {
         let fits = self.count().is_some_and(|count| {
             count == 0
@@ -142,7 +142,7 @@ impl View {
         Some(count)
     }
 
-    /// The place of the last element in the storage. Sizes are above 0.
+    /// The offset of the last element in the storage. Sizes must be above 0.
     fn last(&self) -> Option<u64> {
         if self.shape.len() != self.strides.len() {
             return None;
@@ -155,7 +155,7 @@ impl View {
         Some(last)
     }
 
-    /// The tensor, a copy. The view has been checked.
+    /// Copies the tensor. The view must have been checked.
     fn tensor(&self, file: &[u8]) -> Result<Tensor> {
         let storage = &file[self.storage.clone()];
         let size = self.dtype.size();
@@ -182,7 +182,7 @@ impl View {
         for _ in 0..count {
             let start = at as usize * size;
             bytes.extend_from_slice(&storage[start..start + size]);
-            // The next index, as an odometer counts.
+            // Advances the index like an odometer.
             for d in (0..index.len()).rev() {
                 index[d] += 1;
                 at += self.strides[d];
@@ -223,12 +223,12 @@ impl Entry {
         Self { name: name.to_owned(), data: Data::File(view) }
     }
 
-    /// Its name, such as `module1.0.weight`.
+    /// The tensor's name, such as `module1.0.weight`.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Its shape.
+    /// The tensor's shape.
     pub fn shape(&self) -> Vec<i64> {
         match &self.data {
             Data::File(view) => view.shape.clone(),
@@ -236,7 +236,7 @@ impl Entry {
         }
     }
 
-    /// The type of its elements.
+    /// The dtype.
     pub fn kind(&self) -> Kind {
         match &self.data {
             Data::File(view) => view.dtype.kind(),
@@ -245,8 +245,7 @@ impl Entry {
     }
 }
 
-/// Named tensors. Those of a file are read from it, which is mapped, when they are asked
-/// for.
+/// Named tensors. Those in a file are read from the mapped file on access.
 pub struct StateDict {
     entries: Vec<Entry>,
     file: FileBytes,
@@ -256,17 +255,17 @@ pub struct StateDict {
 pub(crate) type FileBytes = Box<dyn AsRef<[u8]> + Send + Sync>;
 
 impl StateDict {
-    /// Tensors of a file, whose views have been checked.
+    /// Creates a state dict from a file's tensors, whose views must have been checked.
     pub(crate) fn of_file(file: FileBytes, entries: Vec<Entry>) -> Self {
         Self { entries, file }
     }
 
-    /// The entries, in the file's order.
+    /// The entries, in file order.
     pub fn entries(&self) -> &[Entry] {
         &self.entries
     }
 
-    /// An entry's tensor on the CPU: for a file a copy, dense and in row-major order.
+    /// An entry's tensor on the CPU. From a file it is a dense copy in row-major order.
     pub fn tensor(&self, entry: &Entry) -> Result<Tensor> {
         match &entry.data {
             Data::File(view) => {

@@ -2,22 +2,22 @@
 
 use torchmill::progress;
 
-/// A line of the summary. A layer made of layers is followed by these.
+/// A line of the summary. The layers inside a layer follow it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LayerSummary {
-    /// What it is called in the state dict.
+    /// The layer's name in the state dict.
     pub path: String,
-    /// Its class.
+    /// The layer's class.
     pub class: &'static str,
-    /// What it gives for one image.
+    /// The output shape for one image.
     pub output: Vec<i64>,
-    /// Numbers in its parameters and those of the layers within.
+    /// The number of elements of its parameters, including those of inner layers.
     pub parameters: usize,
-    /// Multiplications with an addition each, for one image: of convolutions, linear
-    /// layers and attention, as torchinfo and torchvision count them. Zero for a layer
-    /// made of layers.
+    /// The number of multiply-adds for one image in convolutions, linear layers and
+    /// attention, as torchinfo and torchvision count them. Zero for a layer that contains
+    /// layers.
     pub multiply_adds: u64,
-    /// How many of the layers after this one are within it.
+    /// The number of layers after this one that are inside it.
     pub inner: usize,
 }
 
@@ -35,7 +35,7 @@ impl LayerSummary {
     }
 }
 
-/// The table with its totals, for images of shape `input`.
+/// The table as text, with totals, for images of shape `input`.
 pub fn text(layers: &[LayerSummary], input: [usize; 3]) -> String {
     let mut text = String::new();
     for line in aligned(&table(layers)) {
@@ -46,14 +46,14 @@ pub fn text(layers: &[LayerSummary], input: [usize; 3]) -> String {
     text
 }
 
-/// The columns of a line.
+/// The cells of a line.
 type Cells = [String; 4];
 
-/// The head of the table and a line for each layer, indented by the blocks it is in.
+/// The table's header and a line for each layer, indented by nesting.
 fn table(layers: &[LayerSummary]) -> Vec<Cells> {
     let head = ["Layer", "Output shape", "Parameters", "Mult-adds"];
     let mut lines = vec![head.map(str::to_owned)];
-    // Where the blocks end that the layer is in.
+    // Where each of the enclosing blocks ends.
     let mut ends: Vec<usize> = Vec::new();
     for (i, layer) in layers.iter().enumerate() {
         ends.retain(|&end| i < end);
@@ -68,7 +68,7 @@ fn cells(layer: &LayerSummary, depth: usize) -> Cells {
     if !layer.path.is_empty() {
         name = format!("{} ({})", layer.path, layer.class);
     }
-    // A block's layers have lines of their own.
+    // The layers inside a block have their own lines.
     let is_block = layer.inner > 0;
     let count = |n: u64| {
         if is_block || n == 0 { "-".to_owned() } else { progress::count(n) }
@@ -81,7 +81,7 @@ fn cells(layer: &LayerSummary, depth: usize) -> Cells {
     ]
 }
 
-/// The lines with columns of equal widths: text to the left, numbers to the right.
+/// Aligns the columns: text to the left, numbers to the right.
 fn aligned(lines: &[Cells]) -> Vec<String> {
     let mut widths = [0; 4];
     for line in lines {

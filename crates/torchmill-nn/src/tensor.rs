@@ -1,17 +1,17 @@
-//! Small things that tch's tensors lack.
+//! Small functions that tch's tensors lack.
 
 use tch::{Device, Kind, TchError, Tensor};
 
 /// A named tensor of the state dict.
 pub struct NamedTensor {
-    /// As in PyTorch: `module1.0.weight`.
+    /// The name in PyTorch, such as `module1.0.weight`.
     pub name: String,
-    /// Float32 (batch norm's counter: int64). Four-dimensional weights lie channels last.
+    /// Float32 (batch norm's counter: int64). Four-dimensional weights are channels last.
     pub tensor: Tensor,
 }
 
-/// A floating-point tensor's elements as float32, in row-major order. It panics where
-/// memory is short.
+/// A floating-point tensor's elements as float32, in row-major order. Panics if memory
+/// runs out.
 pub fn floats(tensor: &Tensor) -> Vec<f32> {
     #[allow(
         clippy::expect_used,
@@ -20,7 +20,7 @@ pub fn floats(tensor: &Tensor) -> Vec<f32> {
     f_floats(tensor).expect("a few numbers fit in memory")
 }
 
-/// The same with an error where memory is short.
+/// The same, but returns an error if memory runs out.
 pub fn f_floats(tensor: &Tensor) -> Result<Vec<f32>, TchError> {
     let flat = tensor.f_to_device(Device::Cpu)?.f_to_kind(Kind::Float)?.f_contiguous()?;
     let mut values = vec![0.0; flat.numel()];
@@ -35,11 +35,12 @@ pub(crate) fn f_bytes(tensor: &Tensor) -> Result<Vec<u8>, TchError> {
     Ok(bytes)
 }
 
-/// A number for operations on tensors: a single CPU element, which is not copied to the
-/// tensors' device.
+/// A number as an operand for tensors: a CPU tensor of one element, which is not copied
+/// to the other operand's device.
 ///
-/// tch's own operations with numbers, such as `f_mul_scalar`, panic if they fail: tch
-/// frees the number before it reads the error and takes that for an error of freeing. So
+/// tch's own operations with numbers, such as `f_mul_scalar`, panic when they fail: tch
+/// frees the number before it reads the error, and then takes the error for one of
+/// freeing. So they are used only in place, where they allocate nothing.
 /// they are used only in place, where they need no memory.
 pub fn number<T>(value: T) -> Tensor
 where
@@ -55,8 +56,8 @@ pub fn f_scaled(tensor: &Tensor, factor: f64) -> Result<Tensor, TchError> {
     scaled.f_mul_scalar_(factor)
 }
 
-/// A CPU tensor on a device, in the same layout. A GPU copies it from pinned memory when
-/// it gets there, and the calling thread does not wait.
+/// Copies a CPU tensor to a device, in the same layout. A GPU copies it from pinned
+/// memory asynchronously, and the calling thread does not wait.
 pub fn f_upload(tensor: &Tensor, device: Device) -> Result<Tensor, TchError> {
     if device == Device::Cpu {
         return Ok(tensor.shallow_clone());
@@ -65,12 +66,12 @@ pub fn f_upload(tensor: &Tensor, device: Device) -> Result<Tensor, TchError> {
     pinned.f_to_device_(device, pinned.kind(), true, false)
 }
 
-/// Tensors of one device on the CPU, in the same layouts. The calling thread waits for a
-/// GPU only once.
+/// Copies tensors on one device to the CPU, in the same layouts. The calling thread waits
+/// for a GPU only once.
 pub fn f_download(tensors: &[&Tensor]) -> Result<Vec<Tensor>, TchError> {
     let mut copies = Vec::with_capacity(tensors.len());
     for (i, tensor) in tensors.iter().enumerate() {
-        // A GPU makes its copies one after the other: all are made when the last one is.
+        // A GPU makes its copies in order: waiting for the last one is enough.
         let is_last = i + 1 == tensors.len();
         let kind = tensor.kind();
         copies.push(tensor.f_to_device_(Device::Cpu, kind, !is_last, false)?);
@@ -78,13 +79,13 @@ pub fn f_download(tensors: &[&Tensor]) -> Result<Vec<Tensor>, TchError> {
     Ok(copies)
 }
 
-/// The values of `[N, C, H, W]`, laid out as `torch.channels_last`. oneDNN's convolutions
-/// are 1.5 times as fast in this layout.
+/// The values of `[N, C, H, W]` in `torch.channels_last` layout, in which oneDNN's
+/// convolutions are 1.5 times as fast.
 pub(crate) fn f_channels_last(x: &Tensor) -> Result<Tensor, TchError> {
     x.f_permute([0, 2, 3, 1])?.f_contiguous()?.f_permute([0, 3, 1, 2])
 }
 
-/// The same in tests, where it does not fail.
+/// The same for tests: panics on failure.
 #[cfg(test)]
 pub(crate) fn channels_last(x: &Tensor) -> Tensor {
     f_channels_last(x).unwrap()

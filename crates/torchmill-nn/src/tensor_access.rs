@@ -1,5 +1,5 @@
-//! The two things that tch cannot check: reading tensors from several threads, and
-//! writing a tensor's memory as a slice. All `unsafe` for these is here.
+//! Two uses of tensors that tch cannot check: reading them from several threads, and
+//! writing a tensor's memory as a slice. All `unsafe` code for these is here.
 
 use std::ops::Deref;
 
@@ -12,24 +12,24 @@ use crate::model::Model;
 use crate::resident::Resident;
 use crate::torch_error;
 
-/// What several threads read at once, and nobody changes.
+/// A value that several threads read at once and no one changes.
 ///
 /// tch's tensors are not `Sync`, since they can be changed through shared references.
 /// libtorch allows reading one from several threads while nobody changes it.
 pub struct ReadOnly<T>(T);
 
-/// What only reads its tensors through a shared reference, with no gradients recorded.
+/// Types that only read their tensors through a shared reference, without gradients.
 pub trait OnlyReads {}
 
 /// `evaluate` runs a network forward and computes its loss, without gradients and in
 /// evaluation mode.
 impl OnlyReads for (&Model, &dyn Loss) {}
 
-/// Its tensors are set when it is made, and its methods only gather from them.
+/// Its tensors are set when it is created, and its methods only gather from them.
 impl OnlyReads for Resident {}
 
 impl<T: OnlyReads> ReadOnly<T> {
-    /// From here on it is only read.
+    /// Wraps a value that is only read from here on.
     pub fn new(value: T) -> Self {
         Self(value)
     }
@@ -43,14 +43,13 @@ impl<T> Deref for ReadOnly<T> {
     }
 }
 
-// SAFETY: a value can only be made of the types above, which do not change their tensors
-// through a shared reference; reading a tensor from several threads is what libtorch
-// allows.
+// SAFETY: only the types above can be wrapped. They do not change their tensors through a
+// shared reference, and libtorch allows reading a tensor from several threads.
 unsafe impl<T: OnlyReads> Sync for ReadOnly<T> {}
 
-/// The element types of batches, each with libtorch's kind.
+/// The element types of batches, with their libtorch dtypes.
 pub trait Element: Copy + Send + Sync {
-    /// libtorch's name of the type.
+    /// The corresponding dtype in libtorch.
     const KIND: Kind;
 }
 
@@ -66,8 +65,8 @@ impl Element for f16 {
     const KIND: Kind = Kind::Half;
 }
 
-/// A new tensor `[N, C, H, W]` on the CPU in channels-last layout. `fill` gets its
-/// elements in the order `[N, H, W, C]` and writes all of them.
+/// Creates a tensor `[N, C, H, W]` on the CPU in channels-last layout. `fill` gets its
+/// elements in the order `[N, H, W, C]` and must write all of them.
 pub fn channels_last<T: Element>(
     [n, c, h, w]: [usize; 4],
     fill: impl FnOnce(&mut [T]) -> Result<()>,
@@ -81,8 +80,8 @@ pub fn channels_last<T: Element>(
         return Err(Error::failed("libtorch made a tensor of another size"));
     }
     if elements > 0 {
-        // SAFETY: the tensor was just made with this many elements of this type, one
-        // after the other, and nobody else has it. Every bit pattern is a valid float.
+        // SAFETY: the tensor was just created with this many contiguous elements of this
+        // type, and nothing else refers to it. Every bit pattern is a valid float.
         let slice = unsafe {
             std::slice::from_raw_parts_mut(tensor.data_ptr().cast::<T>(), elements)
         };

@@ -1,9 +1,9 @@
-//! Reading the state dicts that `torch.save` writes, and writing such.
+//! Reads and writes the state dicts of `torch.save`.
 //!
-//! Since PyTorch 1.6 that is a zip archive with a pickle of names, shapes and strides
-//! (`data.pkl`) and each storage's raw bytes (`data/0`, ...); before, it was the same parts
-//! one after the other. Only what a state dict needs is understood, and nothing is
-//! executed.
+//! Since PyTorch 1.6, the file is a zip archive with a pickle of names, shapes and
+//! strides (`data.pkl`) and each storage's raw bytes (`data/0`, ...). Older files have
+//! the same parts one after the other. Only what a state dict needs is understood, and
+//! nothing is executed.
 
 mod archive;
 mod find;
@@ -22,13 +22,13 @@ use crate::state_dict::{DType, Entry, View};
 use archive::{Archive, BEFORE_1_6, ZIP};
 use pickle::{Node, Pickle};
 
-/// Whether a file begins as those that `torch.save` has written.
+/// Whether a file begins like one that `torch.save` has written.
 pub(crate) fn is_one(bytes: &[u8]) -> bool {
     bytes.starts_with(&ZIP) || bytes.starts_with(&BEFORE_1_6)
 }
 
-/// The tensors of the state dict in a file of `torch.save`, in the order in which they
-/// were saved.
+/// The tensors of the state dict in a `torch.save` file, in the order in which they were
+/// saved.
 ///
 /// The state dict may be an entry of another dict, as training scripts save it.
 pub(crate) fn read(bytes: &[u8]) -> Result<Vec<Entry>> {

@@ -1,4 +1,4 @@
-//! Test-time augmentation: the mean of a network's outputs for several copies of an image.
+//! Test-time augmentation: averages a network's outputs over several copies of an image.
 //!
 //! `flip` and `shift`: K. Jordan, "94% on CIFAR-10 in 3.29 Seconds on a Single GPU", 2024
 //! (arXiv 2404.00498); `five_crop` and `ten_crop`: A. Krizhevsky et al., "ImageNet
@@ -13,17 +13,17 @@ use crate::model::{Mode, Model};
 use crate::tensor::{f_channels_last, f_scaled};
 use crate::torch_error;
 
-/// The copies of images that a network gets.
+/// The copies of images that are fed to a network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Copies {
     tta: Tta,
-    /// The height and width that the network takes.
+    /// The network's input height and width.
     size: [i64; 2],
 }
 
 impl Copies {
-    /// For a network that takes images of shape `input`, `[C, H, W]`, and is given those
-    /// of shape `images`. Images that are too small are a usage error.
+    /// The copies for a network with input shape `input`, `[C, H, W]`, from images of
+    /// shape `images`. Images that are too small are a usage error.
     pub fn new(tta: Tta, input: [usize; 3], images: [usize; 3]) -> Result<Self> {
         let [_, height, width] = input;
         if tta.crops() {
@@ -43,12 +43,12 @@ impl Copies {
         Ok(Self { tta, size: [height as i64, width as i64] })
     }
 
-    /// Which copies they are.
+    /// The kind of augmentation.
     pub fn tta(&self) -> Tta {
         self.tta
     }
 
-    /// Each copy of the images `[N, C, H, W]`, with what it counts in the mean.
+    /// Each copy of the images `[N, C, H, W]`, with its weight in the mean.
     fn of(&self, images: &Tensor) -> Result<Vec<(Tensor, f64)>, TchError> {
         let original = images.shallow_clone();
         let copies = match self.tta {
@@ -74,8 +74,8 @@ impl Copies {
         Ok(both)
     }
 
-    /// The images moved by a pixel, down and right, up and left; pixels from outside are
-    /// those inside, reflected.
+    /// The images shifted by a pixel, down and right, then up and left. The border is
+    /// filled by reflection.
     fn shifted(&self, images: &Tensor) -> Result<[Tensor; 2], TchError> {
         let padded = images.f_reflection_pad2d([1, 1, 1, 1])?;
         Ok([self.part(&padded, [0, 0])?, self.part(&padded, [2, 2])?])
@@ -95,7 +95,7 @@ impl Copies {
         Ok(crops)
     }
 
-    /// The part of images that begins at this row and column.
+    /// The crop of the images that begins at this row and column.
     fn part(&self, images: &Tensor, [row, column]: [i64; 2]) -> Result<Tensor, TchError> {
         let [height, width] = self.size;
         let part = images.f_narrow(2, row, height)?.f_narrow(3, column, width)?;
@@ -107,8 +107,8 @@ fn mirrored(images: &Tensor) -> Result<Tensor, TchError> {
     f_channels_last(&images.f_flip([3])?)
 }
 
-/// The network's outputs `[N, classes]` for images `[N, C, H, W]`: if there are copies,
-/// the means of theirs, float32.
+/// The network's outputs `[N, classes]` for images `[N, C, H, W]`. With copies, the mean
+/// over the copies, float32.
 pub fn forward(
     model: &Model,
     images: &Tensor,
@@ -141,7 +141,7 @@ mod tests {
     use super::*;
     use crate::tensor::floats;
 
-    /// The copies of one image of a channel, whose pixels are 0, 1, 2, ...
+    /// The copies of one image with one channel, whose pixels are 0, 1, 2, ...
     fn copies(tta: Tta, size: [usize; 2], image: [i64; 2]) -> Vec<(Vec<f32>, f64)> {
         let input = [1, size[0], size[1]];
         let shape = [1, image[0] as usize, image[1] as usize];

@@ -1,6 +1,6 @@
-//! `torch.utils.data.WeightedRandomSampler` with replacement, over images that weigh by
-//! their class. It draws from the default generator what PyTorch's draws, so the batches
-//! are those of the same program in PyTorch with the same seed.
+//! `torch.utils.data.WeightedRandomSampler` with replacement, where the class of an image
+//! determines its weight. It draws from the default generator as PyTorch does, so the
+//! same seed gives the same batches.
 
 use torchmill::recipe::{Sampler, SamplerRule, SamplerWeights};
 use torchmill::{Error, Result};
@@ -10,14 +10,14 @@ use crate::generator::Generator;
 /// Draws the images of an epoch.
 #[derive(Debug, Clone, PartialEq)]
 pub struct WeightedSampler {
-    /// For each image, the probability that it or one before it is drawn.
+    /// For each image, the probability of drawing it or an earlier one.
     cumulative: Vec<f64>,
     samples: usize,
 }
 
 impl WeightedSampler {
-    /// A sampler of images with these labels; `counts` has each class and how many of the
-    /// images have it.
+    /// A sampler of images with these labels. `counts` has the name of each class and its
+    /// number of images.
     pub fn new(
         sampler: &Sampler,
         labels: &[i64],
@@ -45,7 +45,7 @@ impl WeightedSampler {
         Ok(Self { cumulative, samples: sampler.samples(labels.len()) })
     }
 
-    /// The images of an epoch, as `torch.multinomial` draws them from float64 weights.
+    /// Draws the images of an epoch, as `torch.multinomial` does with float64 weights.
     pub fn draw(&self, generator: &mut Generator) -> Vec<u32> {
         let mut drawn = Vec::with_capacity(self.samples);
         for _ in 0..self.samples {
@@ -56,7 +56,7 @@ impl WeightedSampler {
     }
 }
 
-/// `torch.rand((), dtype=torch.float64)`: 53 bits.
+/// `torch.rand((), dtype=torch.float64)`: uniform, 53 bits.
 fn unit(generator: &mut Generator) -> f64 {
     const BITS: u32 = 53;
     let bits = generator.random64() & ((1 << BITS) - 1);
@@ -94,7 +94,7 @@ mod tests {
 
     #[test]
     fn batches_are_pytorchs() {
-        // Printed by PyTorch 2.11.0, tests/golden/sampler.py.
+        // PyTorch 2.11.0 printed these (tests/golden/sampler.py).
         let expected = [[[4, 8, 6, 8], [7, 5, 6, 6]], [[3, 1, 3, 7], [0, 9, 3, 9]]];
         let labels = [0, 0, 0, 1, 1, 2, 2, 3, 3, 3];
         let weights = SamplerWeights::List(vec![0.1, 0.4, 1.0, 0.3]);

@@ -1,7 +1,7 @@
 //! A first convolution whose filters whiten patches of the training images.
 //!
 //! The filters are the eigenvectors of the patches' covariance, each divided by the
-//! square root of its eigenvalue, and the same filters negated: D. Page, "How to train
+//! square root of its eigenvalue, followed by their negatives: D. Page, "How to train
 //! your ResNet 8: bag of tricks", 2019; K. Jordan, "94% on CIFAR-10 in 3.29 Seconds on a
 //! Single GPU", 2024 (arXiv 2404.00498), whose eps is the default.
 
@@ -11,20 +11,20 @@ use torchmill::{Error, Result};
 use crate::tensor::f_channels_last;
 use crate::torch_error;
 
-/// A convolution's weight that waits for images.
+/// A convolution's weight that will be computed from images.
 pub(crate) struct Whitening {
-    /// What the layer is, for messages.
+    /// The layer's name and class, for messages.
     pub(crate) name: String,
     /// `[2 C h w, C, h, w]`, float32.
     pub(crate) weight: Tensor,
     /// Added to the eigenvalues.
     pub(crate) eps: f64,
-    /// How many images to look at.
+    /// The number of images to use.
     pub(crate) images: usize,
 }
 
 impl Whitening {
-    /// Checks the weight's shape for a layer that gets images, or something else.
+    /// Checks the weight's shape, and that the layer's input is the images.
     pub(crate) fn check(&self, gets_images: bool) -> Result<()> {
         if !gets_images {
             return Err(Error::usage(
@@ -66,7 +66,7 @@ impl Whitening {
         let size = self.weight.size();
         let covariance = covariance(images, [size[2], size[3]])?;
         let (values, vectors) = covariance.f_linalg_eigh("L")?;
-        // The largest first. Eigenvectors are the columns.
+        // The largest first. The eigenvectors are the columns.
         let values = values.f_flip([0])?.f_add_scalar(self.eps)?.f_sqrt()?;
         let vectors = vectors.f_transpose(0, 1)?.f_flip([0])?;
         let filters = vectors.f_div(&values.f_unsqueeze(1)?)?;

@@ -1,5 +1,5 @@
-//! What does not depend on the number of threads. It is a test program of its own, since
-//! the number of threads belongs to the process.
+//! Results that must not depend on the number of threads. This is a separate test
+//! program, because the number of threads is a setting of the process.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -14,7 +14,7 @@ struct Recipe {
     model: Layers,
 }
 
-/// A training step's output, gradients and running statistics on a number of threads.
+/// A training step's output, gradients and running statistics on this number of threads.
 fn step(threads: i32) -> Vec<Vec<f32>> {
     tch::set_num_threads(threads);
     let recipe: Recipe = toml::from_str(

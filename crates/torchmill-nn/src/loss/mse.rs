@@ -1,5 +1,4 @@
-//! `torch.nn.MSELoss` of the outputs and the labels as one-hot rows, the mean over all
-//! elements.
+//! `torch.nn.MSELoss` of the outputs and the one-hot labels: the mean over all elements.
 
 use serde::{Deserialize, Serialize};
 use tch::{Reduction, TchError, Tensor};

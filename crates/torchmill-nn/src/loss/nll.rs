@@ -10,10 +10,10 @@ use super::{Loss, is_mixed, is_no_label, label_weights, no_label};
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NLLLoss {
-    /// A weight for each class; the batch's mean is the weighted one.
+    /// A weight for each class. The batch's mean is the weighted mean.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     weight: Option<ClassWeights>,
-    /// Images of this label count for nothing.
+    /// Images with this label are ignored.
     #[serde(default = "no_label", skip_serializing_if = "is_no_label")]
     ignore_index: i64,
 }
@@ -29,8 +29,8 @@ impl Loss for NLLLoss {
         if !is_mixed(targets) {
             return outputs.f_nll_loss(targets, weight, reduction, self.ignore_index);
         }
-        // As CrossEntropyLoss does for probabilities: the mean is over the images,
-        // whatever their weights.
+        // As in CrossEntropyLoss with class probabilities, the mean is over the images
+        // and not weighted.
         let mut products = outputs.f_mul(targets)?;
         if let Some(weight) = weight {
             products = products.f_mul(weight)?;

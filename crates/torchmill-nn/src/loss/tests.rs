@@ -1,4 +1,4 @@
-//! What the loss functions refuse, and their class weights.
+//! The arguments that loss functions reject, and class weights.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use super::*;

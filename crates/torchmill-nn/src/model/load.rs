@@ -1,5 +1,5 @@
-//! Loading a state dict into a network: strictly, for a start with other weights, or from
-//! another program's file.
+//! Loads a state dict into a network: strictly, as initial weights, or from another
+//! program's file.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
@@ -18,23 +18,23 @@ use crate::torch_error;
 /// What was loaded and what was not.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Loaded {
-    /// How many tensors were loaded.
+    /// The number of tensors loaded.
     pub count: usize,
-    /// What was removed from the front of the names, such as `module.`.
+    /// The prefix that was removed from the names, such as `module.`.
     pub prefix: String,
-    /// Names that keep their fresh values, each with the reason.
+    /// Names that keep their initial values, each with the reason.
     pub fresh: Vec<String>,
-    /// Names that keep their fresh values because a pattern matches them.
+    /// Names that keep their initial values because a pattern matches them.
     pub excepted: Vec<String>,
-    /// Names of the file that were left out because a pattern matches them.
+    /// Names in the file that were ignored because a pattern matches them.
     pub ignored: Vec<String>,
-    /// The name of the last layer with a weight, if it was taken.
+    /// The name of the last layer with a weight, if it was loaded.
     pub head: Option<String>,
 }
 
 impl Loaded {
-    /// A line for the user where the last layer was taken from a network for other
-    /// classes, `theirs`, of the same number.
+    /// A note for the user if the last layer was loaded from a network for the same
+    /// number of classes, but other ones (`theirs`).
     pub fn other_classes(&self, theirs: &[String], ours: &[String]) -> Option<String> {
         let head = self.head.as_ref()?;
         let first = theirs.iter().zip(ours).position(|(theirs, ours)| theirs != ours)?;
@@ -67,14 +67,14 @@ impl fmt::Display for Loaded {
 
 /// How a file's names and shapes may differ from the network's.
 struct Options<'a> {
-    /// Names to leave out, on either side.
+    /// Names to ignore, in the file or the network.
     except: Patterns,
-    /// The option of the command line that `except` comes from, for messages.
+    /// The command-line option that `except` comes from, for messages.
     except_option: &'a str,
     /// Whether names may have a prefix, and batch norm's counters may be missing.
     is_foreign: bool,
-    /// Whether names of the network may keep their fresh values: the excepted ones, and the
-    /// last layer if its shape differs.
+    /// Whether tensors of the network may keep their initial values: the excepted ones,
+    /// and the last layer if its shape differs.
     may_stay_fresh: bool,
 }
 
@@ -82,7 +82,7 @@ impl Model {
     /// `load_state_dict(strict=True)`.
     ///
     /// # Errors
-    /// If a name is missing, unexpected or of another shape. Nothing is changed then.
+    /// If a name is missing or unexpected, or a shape differs. Then nothing changes.
     pub fn load_state_dict(&mut self, weights: &StateDict) -> Result<()> {
         let options = Options {
             except: Patterns::new([] as [&str; 0])?,
@@ -95,13 +95,14 @@ impl Model {
 
     /// Loads the weights of another network to start training with.
     ///
-    /// Names must agree after a prefix such as DataParallel's `module.` is removed. The
-    /// last layer keeps its fresh weights if the file's has another shape, since it was for
-    /// other classes. Names that match one of `except` keep theirs, too, whatever the file
-    /// has.
+    /// Names must match after a prefix such as DataParallel's `module.` is removed. The
+    /// last layer keeps its initial weights if the file's has another shape, since it was
+    /// trained for other classes. Names that match a pattern in `except` keep theirs,
+    /// too, whatever the file has.
     ///
     /// # Errors
-    /// If another name is missing, unexpected or of another shape. Nothing is changed then.
+    /// If another name is missing or unexpected, or a shape differs. Then nothing
+    /// changes.
     pub fn load_initial(
         &mut self,
         weights: &StateDict,
@@ -116,11 +117,12 @@ impl Model {
         self.load(weights, &options)
     }
 
-    /// Loads another program's file: a prefix is removed from its names, batch norm's
-    /// counters may be missing, and its names that match one of `except` are left out.
+    /// Loads another program's file. A prefix is removed from its names, batch norm's
+    /// counters may be missing, and names that match a pattern in `except` are ignored.
     ///
     /// # Errors
-    /// If another name is missing, unexpected or of another shape. Nothing is changed then.
+    /// If another name is missing or unexpected, or a shape differs. Then nothing
+    /// changes.
     pub fn load_foreign(
         &mut self,
         weights: &StateDict,
@@ -160,7 +162,7 @@ impl Model {
                 continue;
             }
             let Some(entry) = entry else {
-                // Weights saved before PyTorch 0.4.1 have no counters. PyTorch takes them.
+                // PyTorch, too, accepts weights without counters, from before 0.4.1.
                 let is_counter = name.ends_with("num_batches_tracked");
                 if !(options.is_foreign && is_counter) {
                     differences.missing.push(name.clone());
@@ -193,7 +195,7 @@ impl Model {
         Ok(loaded)
     }
 
-    /// The name of the last layer, if the file's has another shape and may be left out.
+    /// The last layer's name, if its shape in the file differs and it may be left out.
     fn resized_head(&self, file: &FileNames, options: &Options) -> Option<String> {
         if !options.may_stay_fresh {
             return None;
@@ -209,15 +211,15 @@ impl Model {
         differs.then(|| head.to_owned())
     }
 
-    /// The number of channels of the images and the number of classes that weights say,
-    /// where the layers leave them open: those of the first convolution and of the last
-    /// layer with a weight.
+    /// The number of image channels and of classes that weights were trained for, from
+    /// the first convolution and the last layer with a weight. For layers that do not fix
+    /// them.
     pub fn sizes_in(
         layers: &Layers,
         input: [usize; 3],
         weights: &StateDict,
     ) -> Result<(usize, usize)> {
-        // For one class, to find out what the layers are called.
+        // The number of classes does not matter: only the names are used.
         let (model, _) = Self::build(layers, input, Some(1), None, Device::Cpu)?;
         let options = Options {
             except: Patterns::new([] as [&str; 0])?,
@@ -249,7 +251,7 @@ impl Model {
     }
 }
 
-/// Whether a name is that of a parameter of a layer.
+/// Whether a parameter belongs to a layer, by its name.
 fn is_in(name: &str, layer: &str) -> bool {
     name.strip_prefix(layer).is_some_and(|rest| rest.starts_with('.'))
 }
@@ -264,12 +266,12 @@ fn copy(weights: &StateDict, pairs: &[(&NamedTensor, &Entry)]) -> Result<()> {
     Ok(())
 }
 
-/// The entries of a file under the names that the network would have for them.
+/// The entries of a file, under the network's names for them.
 struct FileNames<'a> {
-    /// What was removed from the front of names.
+    /// The prefix that was removed from the names.
     prefix: String,
     entries: BTreeMap<String, &'a Entry>,
-    /// Names that a pattern leaves out.
+    /// Names that a pattern excludes.
     ignored: Vec<String>,
 }
 
@@ -304,7 +306,7 @@ impl<'a> FileNames<'a> {
     }
 }
 
-/// A name without the parts that torch.compile puts into it, unless the network has them.
+/// Removes torch.compile's parts from a name, unless the network has the name as it is.
 fn without_wrappers(name: &str, known: &HashSet<&str>, is_foreign: bool) -> String {
     const COMPILED: &str = "_orig_mod";
     if !is_foreign || known.contains(name) || !name.contains(COMPILED) {
@@ -314,8 +316,8 @@ fn without_wrappers(name: &str, known: &HashSet<&str>, is_foreign: bool) -> Stri
     parts.join(".")
 }
 
-/// The prefix of whole components without which most names are the network's; the shortest
-/// of equally good ones.
+/// The prefix to remove, in whole components, so that most names are the network's. Of
+/// equally good ones, the shortest.
 fn best_prefix<'a>(
     names: impl Iterator<Item = &'a str>,
     known: &HashSet<&str>,
@@ -336,7 +338,7 @@ fn best_prefix<'a>(
     best.map_or(String::new(), |(prefix, _)| prefix.to_owned())
 }
 
-/// Why weights do not fit.
+/// The reasons why weights do not fit.
 #[derive(Default)]
 struct Differences {
     missing: Vec<String>,
@@ -345,7 +347,7 @@ struct Differences {
 }
 
 impl Differences {
-    /// An error that names them, unless there are none.
+    /// Fails with a message that lists the differences, if there are any.
     fn check(mut self, except_option: &str) -> Result<()> {
         self.sort_by_likeness();
         let mut parts = Vec::new();
@@ -371,10 +373,10 @@ impl Differences {
         )))
     }
 
-    /// Sorts missing and unexpected names so that the most similar pairs come first, each
-    /// at the same place in both lists.
+    /// Sorts missing and unexpected names so that the most similar pairs come first, at
+    /// the same position in both lists.
     fn sort_by_likeness(&mut self) {
-        // Longer lists are of other networks altogether, and comparing all pairs is slow.
+        // Longer lists come from unrelated networks, and comparing all pairs is slow.
         const MOST: usize = 200;
         if self.missing.len().max(self.unexpected.len()) > MOST {
             return;
@@ -385,7 +387,7 @@ impl Differences {
                 pairs.push((normalized_damerau_levenshtein(missing, unexpected), i, j));
             }
         }
-        // A stable sort: equally similar pairs stay in the network's order.
+        // The sort is stable: equally similar pairs stay in the network's order.
         pairs.sort_by(|a, b| b.0.total_cmp(&a.0));
         let mut missing_order: Vec<usize> = Vec::new();
         let mut unexpected_order: Vec<usize> = Vec::new();
@@ -400,7 +402,7 @@ impl Differences {
     }
 }
 
-/// The names at these places, and then the others.
+/// The names at these indices, then the others.
 fn in_order(names: &[String], first: &[usize]) -> Vec<String> {
     let rest = (0..names.len()).filter(|i| !first.contains(i));
     first.iter().copied().chain(rest).map(|i| names[i].clone()).collect()

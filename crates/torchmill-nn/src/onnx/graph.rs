@@ -10,17 +10,17 @@ use super::proto::{
 };
 use crate::tensor::{NamedTensor, f_floats};
 
-/// A tensor of the graph, as a layer gets it.
+/// A tensor of the graph, as a layer's input.
 #[derive(Debug)]
 pub(crate) struct Value {
     /// Its name in the graph.
     pub(crate) name: String,
-    /// What the network makes of two images of zeros: it has the tensor's shape.
+    /// The tensor's value for two images of zeros, which shows its shape.
     pub(crate) example: Tensor,
 }
 
 impl Value {
-    /// The shape, with 2 for the number of images.
+    /// The shape, with 2 as the number of images.
     pub(crate) fn shape(&self) -> Vec<i64> {
         self.example.size()
     }
@@ -34,20 +34,20 @@ pub(crate) enum Attribute<'a> {
     Text(&'a str),
 }
 
-/// A name with its value.
+/// An attribute's name and value.
 pub(crate) type NamedAttribute<'a> = (&'a str, Attribute<'a>);
 
-/// The operations so far, in the order in which they are computed.
+/// The operations so far, in execution order.
 #[derive(Default)]
 pub(crate) struct Graph {
     nodes: Vec<NodeProto>,
     constants: Vec<TensorProto>,
-    /// The names of the network's tensors, by where their data lies.
+    /// The names of the network's tensors, by their data's address.
     names: HashMap<usize, String>,
 }
 
 impl Graph {
-    /// An empty graph in which the network's tensors have their names in the state dict.
+    /// An empty graph that knows the state-dict names of the network's tensors.
     pub(crate) fn new<'a>(state: impl Iterator<Item = &'a NamedTensor>) -> Self {
         let names = state.map(|t| (t.tensor.data_ptr() as usize, t.name.clone()));
         Self { names: names.collect(), ..Self::default() }
@@ -82,7 +82,7 @@ impl Graph {
         });
     }
 
-    /// A constant of float32, `tensor` on any device.
+    /// Adds a float32 constant. `tensor` may be on any device.
     pub(crate) fn tensor(&mut self, tensor: &Tensor) -> Result<String, TchError> {
         let name = match self.names.get(&(tensor.data_ptr() as usize)) {
             Some(name) => name.clone(),
@@ -101,19 +101,19 @@ impl Graph {
         Ok(name)
     }
 
-    /// A constant: a single float32.
+    /// Adds a constant: a single float32.
     pub(crate) fn number(&mut self, value: f64) -> String {
         let bytes = (value as f32).to_le_bytes().to_vec();
         self.constant(Vec::new(), data_type::FLOAT, bytes)
     }
 
-    /// A constant: a list of int64, such as a shape.
+    /// Adds a constant: a list of int64, such as a shape.
     pub(crate) fn ints(&mut self, values: &[i64]) -> String {
         let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
         self.constant(vec![values.len() as i64], data_type::INT64, bytes)
     }
 
-    /// A constant: a single int64, such as an index.
+    /// Adds a constant: a single int64, such as an index.
     pub(crate) fn int(&mut self, value: i64) -> String {
         self.constant(Vec::new(), data_type::INT64, value.to_le_bytes().to_vec())
     }
@@ -129,27 +129,26 @@ impl Graph {
         name
     }
 
-    /// `x` in another shape; 0 stands for the size that the dimension has, -1 for what is
-    /// left.
+    /// Reshapes `x`. A size of 0 keeps the dimension's size, and -1 is inferred.
     pub(crate) fn reshape(&mut self, x: &str, shape: &[i64]) -> String {
         let shape = self.ints(shape);
         self.op("Reshape", &[x, &shape], &[])
     }
 
-    /// `x` with its dimensions in another order.
+    /// Permutes the dimensions of `x`.
     pub(crate) fn transpose(&mut self, x: &str, order: &[i64]) -> String {
         self.op("Transpose", &[x], &[("perm", Attribute::Ints(order))])
     }
 
-    /// `x` times the transposed `weight`, `[out, in]`, plus `bias`: torch.nn.Linear of any
-    /// number of dimensions.
+    /// `x` times the transposed `weight`, `[out, in]`, plus `bias`: torch.nn.Linear for
+    /// any number of dimensions.
     pub(crate) fn linear(
         &mut self,
         x: &str,
         weight: &Tensor,
         bias: Option<&Tensor>,
     ) -> Result<String, TchError> {
-        // A weight keeps its name and its layout; the transposition is folded by runtimes.
+        // A weight keeps its name and layout. Runtimes fold the transposition.
         let weight = self.tensor(weight)?;
         let columns = self.transpose(&weight, &[1, 0]);
         let product = self.op("MatMul", &[x, &columns], &[]);
@@ -162,7 +161,7 @@ impl Graph {
         }
     }
 
-    /// The finished graph.
+    /// Finishes the graph.
     pub(crate) fn finish(
         self,
         name: &str,
@@ -199,7 +198,7 @@ fn attribute((name, value): &NamedAttribute) -> AttributeProto {
     }
 }
 
-/// An input or output of the graph, whose first dimension is the number of images, `N`.
+/// An input or output of the graph. Its first dimension is the number of images, `N`.
 pub(crate) fn value_info(name: &str, elem_type: i32, of_one: &[i64]) -> ValueInfoProto {
     let mut dimensions = vec![Dimension::Name("N".to_owned())];
     dimensions.extend(of_one.iter().map(|&size| Dimension::Size(size)));

@@ -1,7 +1,7 @@
-//! The protobuf messages of an ONNX file, written by hand with prost's derive so that
-//! building needs no protoc. Field numbers and types are those of ONNX's `onnx.proto`.
-//! Fields that nothing here writes are left out. Values that may be 0 are `optional`, so
-//! that they are written: ONNX's checker counts the fields of an attribute.
+//! The protobuf messages of an ONNX file, declared with prost's derive so that the build
+//! needs no protoc. Field numbers and types are those in ONNX's `onnx.proto`. Fields that
+//! are never written are left out. Values that may be 0 are `optional`, so that they are
+//! written: ONNX's checker counts an attribute's fields.
 
 /// A file.
 #[derive(Clone, PartialEq, prost::Message)]
@@ -9,10 +9,10 @@ pub struct ModelProto {
     /// The version of the file format.
     #[prost(int64, tag = "1")]
     pub ir_version: i64,
-    /// The program that wrote it.
+    /// The program that wrote the file.
     #[prost(string, tag = "2")]
     pub producer_name: String,
-    /// Its version.
+    /// The program's version.
     #[prost(string, tag = "3")]
     pub producer_version: String,
     /// The network.
@@ -21,7 +21,7 @@ pub struct ModelProto {
     /// The versions of the operator sets.
     #[prost(message, repeated, tag = "8")]
     pub opset_import: Vec<OperatorSetIdProto>,
-    /// What else is said of the network.
+    /// Other information about the network.
     #[prost(message, repeated, tag = "14")]
     pub metadata_props: Vec<StringStringEntryProto>,
 }
@@ -29,15 +29,15 @@ pub struct ModelProto {
 /// An operator set; the empty domain is ONNX's own.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct OperatorSetIdProto {
-    /// Whose operators they are.
+    /// The domain that defines the operators.
     #[prost(string, tag = "1")]
     pub domain: String,
-    /// Their version.
+    /// The operator set's version.
     #[prost(int64, tag = "2")]
     pub version: i64,
 }
 
-/// A key with its value.
+/// A key and its value.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct StringStringEntryProto {
     /// The key.
@@ -48,7 +48,7 @@ pub struct StringStringEntryProto {
     pub value: String,
 }
 
-/// Operations in an order in which they can be computed.
+/// Operations in an execution order.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct GraphProto {
     /// The operations.
@@ -60,10 +60,10 @@ pub struct GraphProto {
     /// The weights and other constants.
     #[prost(message, repeated, tag = "5")]
     pub initializer: Vec<TensorProto>,
-    /// What goes in.
+    /// The inputs.
     #[prost(message, repeated, tag = "11")]
     pub input: Vec<ValueInfoProto>,
-    /// What comes out.
+    /// The outputs.
     #[prost(message, repeated, tag = "12")]
     pub output: Vec<ValueInfoProto>,
 }
@@ -88,25 +88,25 @@ pub struct NodeProto {
     pub attribute: Vec<AttributeProto>,
 }
 
-/// An attribute: one of the values is set, and `kind` says which.
+/// An attribute. One of the values is set, and `kind` says which.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct AttributeProto {
     /// Its name.
     #[prost(string, tag = "1")]
     pub name: String,
-    /// A number.
+    /// A floating-point number.
     #[prost(float, optional, tag = "2")]
     pub f: Option<f32>,
     /// An integer.
     #[prost(int64, optional, tag = "3")]
     pub i: Option<i64>,
-    /// A text.
+    /// A string.
     #[prost(bytes = "vec", optional, tag = "4")]
     pub s: Option<Vec<u8>>,
     /// Integers.
     #[prost(int64, repeated, packed = "false", tag = "8")]
     pub ints: Vec<i64>,
-    /// `AttributeType`: one of the constants.
+    /// `AttributeType`: one of the constants below.
     #[prost(int32, tag = "20")]
     pub kind: i32,
 }
@@ -128,7 +128,7 @@ pub struct TensorProto {
     /// Its shape.
     #[prost(int64, repeated, packed = "false", tag = "1")]
     pub dims: Vec<i64>,
-    /// `DataType`: one of the constants.
+    /// `DataType`: one of the constants in [`data_type`].
     #[prost(int32, tag = "2")]
     pub data_type: i32,
     /// Its name.
@@ -139,7 +139,7 @@ pub struct TensorProto {
     pub raw_data: Vec<u8>,
 }
 
-/// The types of elements that are used.
+/// The element types that are used.
 pub mod data_type {
     /// `float32`
     pub const FLOAT: i32 = 1;
@@ -155,12 +155,12 @@ pub struct ValueInfoProto {
     /// Its name.
     #[prost(string, tag = "1")]
     pub name: String,
-    /// What it is.
+    /// The value's type.
     #[prost(message, optional, tag = "2")]
     pub r#type: Option<TypeProto>,
 }
 
-/// A type: always a tensor's.
+/// A type, which is always a tensor type here.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct TypeProto {
     /// The type of a tensor.
@@ -179,7 +179,7 @@ pub struct TensorTypeProto {
     pub shape: Option<TensorShapeProto>,
 }
 
-/// A shape, of which some dimensions may have a name and no size.
+/// A shape. Dimensions may have a name in place of a size.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct TensorShapeProto {
     /// The dimensions.
@@ -195,13 +195,13 @@ pub struct DimensionProto {
     pub value: Option<Dimension>,
 }
 
-/// What is known of a dimension.
+/// The size or name of a dimension.
 #[derive(Clone, PartialEq, prost::Oneof)]
 pub enum Dimension {
     /// Its size.
     #[prost(int64, tag = "1")]
     Size(i64),
-    /// A name: its size is known when the network runs.
+    /// A name. The size is known when the network runs.
     #[prost(string, tag = "2")]
     Name(String),
 }

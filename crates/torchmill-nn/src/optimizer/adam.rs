@@ -1,4 +1,4 @@
-//! `torch.optim.Adam`, by ATen's fused kernel.
+//! `torch.optim.Adam`, with ATen's fused kernel.
 
 use serde::{Deserialize, Serialize};
 use tch::TchError;
@@ -74,7 +74,7 @@ impl UpdateRule for Adam {
 }
 
 impl Adam {
-    /// Adam's step, or with `decoupled` weight decay AdamW's.
+    /// Does Adam's step, or AdamW's if the weight decay is `decoupled`.
     pub(super) fn fused(
         &self,
         group: &Group,

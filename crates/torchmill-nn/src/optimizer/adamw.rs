@@ -1,4 +1,4 @@
-//! `torch.optim.AdamW`: Adam with weight decay apart from the gradient.
+//! `torch.optim.AdamW`: Adam with weight decay decoupled from the gradient.
 //!
 //! I. Loshchilov, F. Hutter, "Decoupled Weight Decay Regularization", 2019.
 

@@ -1,7 +1,8 @@
-//! `torch.optim.Muon`: momentum whose matrix is made orthogonal.
+//! `torch.optim.Muon`: SGD with momentum whose updates are orthogonalised.
 //!
-//! K. Jordan et al., "Muon: An optimizer for hidden layers in neural networks", 2024; the
-//! rate of `match_rms_adamw`: J. Liu et al., "Muon is Scalable for LLM Training", 2025.
+//! K. Jordan et al., "Muon: An optimizer for hidden layers in neural networks", 2024. For
+//! the learning rate of `match_rms_adamw`: J. Liu et al., "Muon is Scalable for LLM
+//! Training", 2025.
 
 use serde::{Deserialize, Serialize};
 use tch::{Kind, TchError, Tensor};
@@ -27,18 +28,18 @@ pub(super) struct Muon {
     #[serde(skip_serializing_if = "Option::is_none")]
     adjust_lr_fn: Option<AdjustLr>,
     /// Whether a parameter of more than two dimensions, such as a convolution's filters,
-    /// is taken as a matrix of the first dimension and all others. torch.optim.Muon
-    /// refuses such parameters.
+    /// is treated as a matrix by flattening all dimensions but the first.
+    /// torch.optim.Muon rejects such parameters.
     flatten: bool,
 }
 
-/// What the learning rate of a matrix `[rows, columns]` is multiplied by.
+/// The factor for the learning rate of a matrix `[rows, columns]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum AdjustLr {
     /// `sqrt(max(1, rows / columns))`, which is also the default.
     Original,
-    /// `0.2 sqrt(max(rows, columns))`, with which AdamW's learning rates can be used.
+    /// `0.2 sqrt(max(rows, columns))`, which makes AdamW's learning rates usable.
     MatchRmsAdamw,
 }
 
@@ -146,7 +147,7 @@ impl Muon {
         Ok(())
     }
 
-    /// What the learning rate of a matrix of this size is multiplied by.
+    /// The factor for the learning rate of a matrix of this size.
     fn adjustment(&self, size: &[i64]) -> f64 {
         let rows = size[0] as f64;
         let columns = size[1] as f64;
@@ -157,13 +158,13 @@ impl Muon {
     }
 }
 
-/// How a parameter of any number of dimensions is a matrix.
+/// How a parameter is reshaped to a matrix.
 enum Layout {
     Matrix,
-    /// `[N, C, H, W]`, channels last. The columns are in the order of memory, so that
-    /// nothing is copied: the iteration gives the same for any order.
+    /// `[N, C, H, W]`, channels last. The columns are in memory order, so nothing is
+    /// copied. The result does not depend on the order of the columns.
     ChannelsLast([i64; 4]),
-    /// Of these sizes, in row-major order.
+    /// Of this shape, in row-major order.
     RowMajor(Vec<i64>),
 }
 
@@ -179,7 +180,7 @@ impl Layout {
         }
     }
 
-    /// The matrix of a tensor of the parameter's shape.
+    /// Reshapes a tensor of the parameter's shape to a matrix.
     fn matrix(&self, tensor: &Tensor) -> Result<Tensor, TchError> {
         match self {
             Self::Matrix => Ok(tensor.shallow_clone()),
@@ -190,7 +191,7 @@ impl Layout {
         }
     }
 
-    /// A matrix in the parameter's shape.
+    /// Reshapes a matrix to the parameter's shape.
     fn parameter(&self, matrix: &Tensor) -> Result<Tensor, TchError> {
         match self {
             Self::Matrix => Ok(matrix.shallow_clone()),

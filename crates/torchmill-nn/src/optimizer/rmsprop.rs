@@ -1,4 +1,4 @@
-//! `torch.optim.RMSprop`, which ATen has no fused kernel for, in its order of operations.
+//! `torch.optim.RMSprop`, in its order of operations. ATen has no fused kernel for it.
 
 use serde::{Deserialize, Serialize};
 use tch::{TchError, Tensor};

@@ -1,4 +1,4 @@
-//! `torch.optim.SGD`, by ATen's fused kernel.
+//! `torch.optim.SGD`, with ATen's fused kernel.
 
 use serde::{Deserialize, Serialize};
 use tch::TchError;

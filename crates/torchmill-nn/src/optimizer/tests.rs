@@ -1,4 +1,4 @@
-//! What the optimizers refuse, and how.
+//! The arguments that optimizers reject, and the messages.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use super::*;

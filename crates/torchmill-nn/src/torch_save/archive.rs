@@ -1,5 +1,5 @@
-//! Where a file of `torch.save` keeps the pickle and the storages: entries of a zip
-//! archive, or since before PyTorch 1.6 one after the other.
+//! The layout of a `torch.save` file: the pickle and the storages are entries of a zip
+//! archive or, before PyTorch 1.6, follow one another.
 
 use std::collections::HashMap;
 use std::io::{Cursor, Read, sink};
@@ -10,24 +10,24 @@ use zip::{CompressionMethod, ZipArchive};
 
 use super::pickle::{self, Pickle, Value};
 
-/// How files of the older form begin: a pickle of their magic number,
+/// The first bytes of a file in the older layout: a pickle of the magic number
 /// 0x1950a86a20f9469cfc6c.
 pub(super) const BEFORE_1_6: [u8; 14] =
     [0x80, 2, 0x8a, 10, 0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19];
 
-/// How a zip archive begins.
+/// The first bytes of a zip archive.
 pub(super) const ZIP: [u8; 4] = *b"PK\x03\x04";
 
-/// No pickle of names and shapes is larger.
+/// The largest pickle of names and shapes, in bytes.
 const MAX_PICKLE: u64 = 64 << 20;
 
-/// A file's storages by their keys, as ranges of its bytes.
+/// A file's storages by key, as ranges of its bytes.
 pub(super) type Storages = HashMap<String, Range<usize>>;
 
 /// The zip archive that `torch.save` writes since PyTorch 1.6.
 pub(super) struct Archive<'a> {
     zip: ZipArchive<Cursor<&'a [u8]>>,
-    /// What all names in it begin with.
+    /// The prefix of all names in it.
     folder: String,
 }
 
@@ -76,7 +76,7 @@ impl<'a> Archive<'a> {
         Ok(bytes)
     }
 
-    /// Where a storage's bytes are in the file. Its checksum is checked.
+    /// The range of a storage's bytes in the file. Verifies its checksum.
     pub(super) fn storage(&mut self, key: &str) -> Result<Range<usize>> {
         let name = format!("{}data/{key}", self.folder);
         let mut file = self.zip.by_name(&name).map_err(|e| damaged(&name, e))?;
@@ -84,7 +84,7 @@ impl<'a> Archive<'a> {
             return Err(damaged(&name, "it is compressed, which torch.save never does"));
         }
         let start = file.data_start().ok_or_else(|| damaged(&name, "it has no place"))?;
-        // The reader compares the checksum at the end.
+        // The reader compares the checksum when it reaches the end.
         let length =
             std::io::copy(&mut file, &mut sink()).map_err(|e| damaged(&name, e))?;
         let start = start as usize;
@@ -98,8 +98,8 @@ fn damaged(name: &str, why: impl std::fmt::Display) -> Error {
     ))
 }
 
-/// A file of before PyTorch 1.6: pickles of the magic number, the version, the machine, the
-/// object and the storages' keys, and then each storage, its length before it.
+/// Reads a file written before PyTorch 1.6: pickles of the magic number, the version, the
+/// machine, the object and the storages' keys, then each storage, preceded by its length.
 pub(super) fn read_legacy(bytes: &[u8]) -> Result<(Pickle<'_>, LegacyStorages)> {
     let mut at = 0;
     for _ in 0..3 {
@@ -114,15 +114,15 @@ pub(super) fn read_legacy(bytes: &[u8]) -> Result<(Pickle<'_>, LegacyStorages)> 
     Ok((object, LegacyStorages { keys: keys.collect(), start: at }))
 }
 
-/// The storages of a file of before PyTorch 1.6, which do not say how long their elements
-/// are.
+/// The storages of a file written before PyTorch 1.6. The file does not record the size
+/// of their elements.
 pub(super) struct LegacyStorages {
     keys: Vec<String>,
     start: usize,
 }
 
 impl LegacyStorages {
-    /// Where each storage is; `element_size` gives the bytes of one of its elements.
+    /// Locates each storage. `element_size` returns a key's element size in bytes.
     pub(super) fn locate(
         &self,
         bytes: &[u8],
@@ -134,7 +134,7 @@ impl LegacyStorages {
         for key in &self.keys {
             let length = bytes.get(at..at + 8).ok_or_else(cut)?;
             let length = length.try_into().map(u64::from_le_bytes).map_err(|_| cut())?;
-            // A storage of a type that is not read: those after it cannot be found.
+            // Without the storage's element size, the later ones cannot be found.
             let Some(size) = element_size(key) else {
                 return Err(Error::failed(format_args!(
                     "its storage `{key}` has an element type that is not supported"

@@ -1,4 +1,4 @@
-//! Which of the pickled values is the state dict.
+//! Finds the state dict among the pickled values.
 
 use std::collections::HashSet;
 
@@ -6,10 +6,10 @@ use torchmill::{Error, Result};
 
 use super::pickle::{Node, Pickle, Value, View};
 
-/// The names under which training scripts save the state dict, those that are meant first.
+/// The keys under which training scripts save the state dict, most likely first.
 const USUAL_KEYS: [&str; 3] = ["state_dict", "model_state_dict", "model"];
 
-/// How deep the state dict may be in other dicts.
+/// The maximum nesting depth of the state dict in other dicts.
 const MAX_DEPTH: usize = 3;
 
 /// A state dict's names and tensors.
@@ -23,8 +23,8 @@ struct Place<'a> {
 
 /// The named tensors that the file was saved for.
 ///
-/// They are the pickled dict itself, or a dict in it: the one under a usual key, or else
-/// the only one that holds tensors.
+/// They are the pickled dict itself or a dict inside it: the one under a usual key, or
+/// else the only one that holds tensors.
 pub(super) fn state_dict<'p, 'a>(pickle: &'p Pickle<'a>) -> Result<Tensors<'p, 'a>> {
     if let Some(Node::Object(module, name)) = pickle.node(pickle.root) {
         return Err(pickled_object(module, name, &[]));
@@ -69,7 +69,7 @@ pub(super) fn state_dict<'p, 'a>(pickle: &'p Pickle<'a>) -> Result<Tensors<'p, '
         let mut next = Vec::new();
         for place in &level {
             for inner in descend(pickle, place) {
-                // Each dict once, however many lead to it.
+                // Visit each dict once, even if several keys lead to it.
                 if let Value::Node(number) = inner.value
                     && seen.insert(number)
                 {
@@ -82,7 +82,7 @@ pub(super) fn state_dict<'p, 'a>(pickle: &'p Pickle<'a>) -> Result<Tensors<'p, '
     Err(no_tensors(pickle))
 }
 
-/// The tensors that a dict holds under texts.
+/// The tensors that a dict holds under string keys.
 fn tensors<'p, 'a>(pickle: &'p Pickle<'a>, value: Value) -> Tensors<'p, 'a> {
     let mut tensors = Vec::new();
     if let Some(Node::Dict(entries)) = pickle.node(value) {
@@ -97,7 +97,7 @@ fn tensors<'p, 'a>(pickle: &'p Pickle<'a>, value: Value) -> Tensors<'p, 'a> {
     tensors
 }
 
-/// The dicts and objects in a dict.
+/// The dicts and objects inside a dict.
 fn descend<'a>(pickle: &Pickle<'a>, place: &Place<'a>) -> Vec<Place<'a>> {
     let mut inner = Vec::new();
     let Some(Node::Dict(entries)) = pickle.node(place.value) else { return inner };
@@ -115,7 +115,7 @@ fn descend<'a>(pickle: &Pickle<'a>, place: &Place<'a>) -> Vec<Place<'a>> {
     inner
 }
 
-/// The error for a pickled module that stands where a state dict is usual.
+/// The error for a pickled module in the place of a state dict.
 fn object_in(pickle: &Pickle, level: &[Place]) -> Option<Error> {
     for place in level.iter().flat_map(|place| descend(pickle, place)) {
         let is_usual = place.keys.last().is_some_and(|key| USUAL_KEYS.contains(key));

@@ -1,11 +1,11 @@
-//! Python's pickle language, as far as the files of `torch.save` use it.
+//! Python's pickle format, as far as `torch.save` files use it.
 //!
-//! pickletools.py in Python's library describes the language. All of its opcodes up to
-//! protocol 5 are read, but nothing is executed: calls of functions other than those that
-//! rebuild tensors and ordered dicts yield values that are ignored.
+//! pickletools.py in Python's library describes the format. All opcodes up to protocol 5
+//! are read, but nothing is executed: calls of any function other than those that rebuild
+//! tensors and ordered dicts give values that are ignored.
 //!
-//! Values are kept in a flat list and refer to each other by number. So a dict that two
-//! keys share is one dict, and values that are nested a million deep need no recursion.
+//! Values are kept in a flat list and refer to each other by index. So a dict under two
+//! keys is stored once, and values nested a million deep need no recursion.
 
 use std::collections::HashMap;
 
@@ -13,17 +13,17 @@ use torchmill::{Error, Result};
 
 use crate::state_dict::DType;
 
-/// The most texts, dicts, tuples and other compound values in a pickle. State dicts have
-/// a few thousand.
+/// The largest number of strings, dicts, tuples and other compound values in a pickle.
+/// State dicts have a few thousand.
 const MAX_NODES: usize = 4 << 20;
 
 /// A pickled value.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Value {
     Int(i64),
-    /// A number in [`Pickle::nodes`].
+    /// An index into [`Pickle::nodes`].
     Node(usize),
-    /// None, floats, bytes, and what else a state dict's tensors do not depend on.
+    /// None, floats, bytes, and anything else that tensors do not depend on.
     Other,
 }
 
@@ -58,7 +58,7 @@ pub(super) struct View<'a> {
     pub(super) strides: Vec<i64>,
 }
 
-/// What a pickle holds.
+/// The contents of a pickle.
 #[derive(Debug)]
 pub(super) struct Pickle<'a> {
     nodes: Vec<Node<'a>>,
@@ -94,7 +94,7 @@ impl<'a> Pickle<'a> {
     }
 }
 
-/// Reads one pickle, which may be followed by other bytes.
+/// Parses one pickle, which may be followed by other bytes.
 pub(super) fn parse(bytes: &[u8]) -> Result<Pickle<'_>> {
     let mut machine = Machine {
         bytes,
@@ -121,7 +121,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Pickle<'_>> {
     }
 }
 
-/// What an instruction leads to.
+/// The outcome of an instruction.
 enum Step {
     Next,
     End(Value),
@@ -137,12 +137,12 @@ struct Machine<'a> {
 }
 
 impl<'a> Machine<'a> {
-    /// Carries out one instruction; `None` if that is impossible.
+    /// Executes one instruction; `None` if it is invalid.
     fn step(&mut self) -> Option<Step> {
         let opcode = self.byte()?;
         match opcode {
             b'.' => return Some(Step::End(self.stack.pop()?)),
-            // PROTO, FRAME, and the protocol 5 marks of buffers outside the pickle.
+            // PROTO, FRAME, and protocol 5's opcodes for out-of-band buffers.
             0x80 => {
                 self.take(1)?;
             }
@@ -217,7 +217,7 @@ impl<'a> Machine<'a> {
         })
     }
 
-    /// Texts, and bytes, which no state dict needs.
+    /// Strings, and bytes, which state dicts do not use.
     fn text_or_bytes(&mut self, opcode: u8) -> Option<()> {
         let text = match opcode {
             b'V' => Some(self.line()?),
@@ -244,7 +244,7 @@ impl<'a> Machine<'a> {
         }
     }
 
-    /// Stores the last value under a number, or pushes the value of a number.
+    /// Stores the last value in the memo, or pushes a value from it.
     fn memo(&mut self, opcode: u8) -> Option<()> {
         let slot = match opcode {
             b'q' | b'h' => self.byte()?.into(),
@@ -338,7 +338,7 @@ impl<'a> Machine<'a> {
                 let id = self.stack.pop()?;
                 self.push_or_other(self.storage(id))
             }
-            // EXT1, EXT2 and EXT4: classes that a program has registered.
+            // EXT1, EXT2 and EXT4: classes in Python's extension registry.
             0x82..=0x84 => {
                 let length = 1 << (opcode - 0x82);
                 self.take(length)?;
@@ -377,8 +377,8 @@ impl<'a> Machine<'a> {
         }
     }
 
-    /// `('storage', torch.FloatStorage, key, location, elements)`, in files of before
-    /// PyTorch 1.6 with a sixth item, the part of another storage, which is None.
+    /// `('storage', torch.FloatStorage, key, location, elements)`. Before PyTorch 1.6
+    /// there is a sixth item for a view of another storage, which is None.
     fn storage(&self, id: Value) -> Option<Node<'a>> {
         let items = self.items(id)?;
         let [kind, class, key, _, _, part @ ..] = items else { return None };
@@ -394,14 +394,14 @@ impl<'a> Machine<'a> {
         Some(Node::Storage(Storage { dtype, key }))
     }
 
-    /// What a function returns: only those that rebuild tensors and ordered dicts are
-    /// known.
+    /// The result of a function call. Only functions that rebuild tensors and ordered
+    /// dicts are supported.
     fn call(&self, function: Value, arguments: Value) -> Option<Node<'a>> {
         let Node::Global(module, name) = self.node(function)? else { return None };
         let arguments = self.items(arguments)?;
         match (*module, *name, arguments) {
             ("collections", "OrderedDict", []) => Some(Node::Dict(Vec::new())),
-            // As Python 2 wrote them: with a list of keys and values.
+            // From Python 2: with a list of keys and values.
             ("collections", "OrderedDict", [items]) => {
                 let mut entries = Vec::new();
                 for pair in self.items(*items)? {
@@ -431,8 +431,8 @@ impl<'a> Machine<'a> {
                 Node::Tensor(view) => Some(Node::Tensor(view.clone())),
                 _ => None,
             },
-            // A tensor with attributes, or of a class of its own. The function is one of
-            // those above, so this calls itself once.
+            // A tensor with attributes or of a subclass. The inner function is one of
+            // those above, so the recursion is one level deep.
             ("torch._tensor", "_rebuild_from_type_v2", [function, _, arguments, ..]) => {
                 match self.node(*function)? {
                     Node::Global(_, "_rebuild_from_type_v2") => None,
@@ -535,7 +535,7 @@ impl<'a> Machine<'a> {
         Some(self.take(1)?[0])
     }
 
-    /// A length, as a little-endian number of `bytes` bytes.
+    /// A length: a little-endian integer of `bytes` bytes.
     fn length(&mut self, bytes: usize) -> Option<usize> {
         let mut number = [0; 8];
         number[..bytes].copy_from_slice(self.take(bytes)?);
@@ -550,7 +550,7 @@ impl<'a> Machine<'a> {
     }
 }
 
-/// A little-endian number in two's complement of any length.
+/// A little-endian integer in two's complement, of any length.
 fn long(bytes: &[u8]) -> Value {
     if bytes.len() > 8 {
         return Value::Other;

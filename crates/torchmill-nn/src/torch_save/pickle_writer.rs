@@ -1,7 +1,7 @@
-//! The pickle in a file of `torch.save`: protocol 2 of Python's pickle, with no more than a
-//! state dict needs. The opcodes are those of Python's pickletools.
+//! The pickle in a `torch.save` file: protocol 2 of Python's pickle, with only the
+//! opcodes that a state dict needs. Their names are those of Python's pickletools.
 
-/// A pickle of an OrderedDict of tensors, from its beginning.
+/// A pickle of an OrderedDict of tensors, up to the current item.
 pub(super) struct PickleWriter {
     bytes: Vec<u8>,
 }
@@ -11,7 +11,7 @@ impl PickleWriter {
         Self { bytes: vec![0x80, 2] }
     }
 
-    /// Begins the dict: its keys and values follow, in turn.
+    /// Starts the dict. Its keys and values follow, alternating.
     pub(super) fn begin_dict(&mut self) {
         self.empty_dict();
         self.bytes.push(b'(');
@@ -24,7 +24,7 @@ impl PickleWriter {
         self.bytes
     }
 
-    /// A text.
+    /// A string.
     pub(super) fn text(&mut self, text: &str) {
         self.bytes.push(b'X');
         self.bytes.extend((text.len() as u32).to_le_bytes());
@@ -89,7 +89,7 @@ impl PickleWriter {
     }
 }
 
-/// How many elements apart the neighbours in each dimension are, in row-major order.
+/// The stride of each dimension in elements, in row-major order.
 fn strides(shape: &[i64]) -> Vec<i64> {
     let mut strides = vec![1; shape.len()];
     for i in (1..shape.len()).rev() {

@@ -1,4 +1,4 @@
-//! Files of torch.save (made by tests/golden/torch_save.py), damaged ones, and hostile ones.
+//! Files from torch.save (see tests/golden/torch_save.py), damaged and malicious ones.
 
 use std::io::{Cursor, Write};
 
@@ -95,7 +95,7 @@ fn parameters_with_attributes_are_read() {
 #[test]
 fn the_only_dict_of_tensors_is_taken() {
     assert_network(&read(golden!("only.pt")));
-    // Two keys of the same dict.
+    // Two keys for one dict.
     assert_network(&read(golden!("shared.pt")));
     let several = error(golden!("several.pt"));
     assert!(

@@ -1,8 +1,8 @@
-//! Writing a state dict as `torch.save` does since PyTorch 1.6, so that `torch.load` reads
-//! it, with `weights_only=True` too.
+//! Writes a state dict in the format of `torch.save` since PyTorch 1.6, so that
+//! `torch.load` reads it, also with `weights_only=True`.
 //!
-//! The file is a zip archive of entries that are not compressed: a pickle of names, shapes
-//! and strides, and the bytes of each tensor.
+//! The file is a zip archive of uncompressed entries: a pickle of names, shapes and
+//! strides, and the bytes of each tensor.
 
 use std::io::{Cursor, Write};
 
@@ -15,10 +15,10 @@ use super::pickle_writer::PickleWriter;
 use crate::tensor::{NamedTensor, f_bytes};
 use crate::torch_error;
 
-/// Where PyTorch's own archives have their tensors, so that they can be mapped.
+/// The alignment of tensors in PyTorch's own archives, so that they can be mapped.
 const ALIGNMENT: u16 = 64;
 
-/// The file, with the tensors in their order, on the CPU and contiguous.
+/// Encodes the file. The tensors must be contiguous and on the CPU.
 pub(crate) fn encode<'a>(
     tensors: impl Iterator<Item = &'a NamedTensor>,
 ) -> Result<Vec<u8>> {
@@ -41,7 +41,7 @@ fn contiguous(tensor: &Tensor) -> Result<Tensor> {
     on_cpu.and_then(|tensor| tensor.f_contiguous()).map_err(|e| torch_error(&e))
 }
 
-/// The class of torch that holds numbers of this kind.
+/// The torch storage class for this dtype.
 fn storage_class(kind: Kind) -> Result<&'static str> {
     match kind {
         Kind::Float => Ok("FloatStorage"),

@@ -1,4 +1,4 @@
-"""What torchvision's networks are: writes architectures.json, run as
+"""Describes torchvision's networks: writes architectures.json, run as
 
     python architectures.py > architectures.json      (torch 2.11.0, torchvision 0.26.0)
 
@@ -18,7 +18,7 @@ CLASSES = 10
 
 
 def wave(*shape):
-    """Numbers that anyone can make again: sin(0), sin(1), ..."""
+    """Reproducible numbers: sin(0), sin(1), ..."""
     return torch.arange(torch.tensor(shape).prod().item(), dtype=torch.float64).sin().float().reshape(shape)
 
 
@@ -35,7 +35,8 @@ def of(make, **arguments):
     return lambda: make(num_classes=CLASSES, **arguments)
 
 
-# The recipe's [model], the images' size, and the module. The changed stem is not drawn in torchvision's order.
+# The recipe's [model], the images' size, the module, and whether torchvision draws its weights in the same order (not
+# so with a changed stem).
 NETWORKS = [
     ('architecture="resnet18"', 64, of(models.resnet18), True),
     ('architecture="resnet18"\nstem="cifar"', 32, cifar(models.resnet18), False),
@@ -62,7 +63,7 @@ def describe(toml, size, make, seeded):
     golden = {"model": toml, "size": size, "tensors": len(state), "shapes": hashlib.sha256(shapes.encode()).hexdigest(),
               "parameters": sum(p.numel() for p in module.parameters())}
     if seeded:
-        # Sums tell one draw from another; a float64 sum is the same in any order to many digits.
+        # Sums tell one draw from another. A float64 sum does not depend on the order up to many digits.
         golden["squares"] = {n: p.double().square().sum().item() for n, p in list(module.named_parameters())[:3]}
         with torch.no_grad():
             for name, tensor in state.items():

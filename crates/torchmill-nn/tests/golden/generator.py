@@ -1,4 +1,4 @@
-"""Prints the values that generator.rs and sampler.rs are tested against. Needs torch==2.11.0."""
+"""Prints the values that the tests in generator.rs and sampler.rs expect. Needs torch==2.11.0."""
 
 import torch
 from torch.utils.data import DataLoader

@@ -10,7 +10,7 @@ from torch import nn
 
 
 def images(*shape):
-    """Numbers that anyone can make again and that are not alike: sin(0), sin(1), sin(4), sin(9), ..."""
+    """Reproducible numbers without a simple period: sin(0), sin(1), sin(4), sin(9), ..."""
     return torch.arange(torch.tensor(shape).prod().item(), dtype=torch.float64).square().sin().float().reshape(shape)
 
 

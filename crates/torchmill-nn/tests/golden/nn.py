@@ -1,4 +1,4 @@
-"""Makes nn.json: what PyTorch gives for every layer, loss, optimizer and schedule, for tests/pytorch.rs.
+"""Makes nn.json: PyTorch's results for every layer, loss, optimizer and schedule, for tests/pytorch.rs.
 
     python3 nn.py > nn.json     # torch==2.11.0
 """
@@ -13,7 +13,7 @@ torch.set_num_threads(1)
 
 
 def wave(*shape):
-    """Numbers that anyone can make again: sin(0), sin(1), ..."""
+    """Reproducible numbers: sin(0), sin(1), ..."""
     return torch.arange(torch.tensor(shape).prod().item(), dtype=torch.float64).sin().float().reshape(shape)
 
 
@@ -37,7 +37,7 @@ class Attention(nn.MultiheadAttention):
 
 
 class Scaled(nn.Module):
-    """A Sequential of a LayerScale, whose parameter has the layer's own name."""
+    """A Sequential with one LayerScale, whose parameter has the layer's own name."""
 
     def __init__(self, channels, init):
         super().__init__()
@@ -61,7 +61,7 @@ class Norm2d(nn.LayerNorm):
         return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
 
-# The recipe's layers as TOML, the input's shape, and the same in PyTorch (made when the seed is set).
+# The recipe's layers as TOML, the input's shape, and the same layers in PyTorch (created after the seed is set).
 LAYERS = [
     ('{type="Conv2d", out_channels=4, kernel_size=3}', (3, 6, 6), lambda: nn.Conv2d(3, 4, 3)),
     ('{type="Conv2d", out_channels=6, kernel_size=[3, 2], stride=[2, 1], padding=[1, 0], dilation=[1, 2], groups=2, bias=false}',
@@ -110,7 +110,7 @@ LAYERS = [
     ('{type="Residual", layer=[{type="Conv2d", out_channels=4, kernel_size=3, padding=1}, {type="ReLU"}], '
      'shortcut=[{type="Conv2d", out_channels=4, kernel_size=1}]}', (2, 4, 4),
      lambda: Residual(lambda: [nn.Conv2d(2, 4, 3, padding=1), nn.ReLU()], lambda: [nn.Conv2d(2, 4, 1)])),
-    # Batch norm with what train computes together with it, and what it must not.
+    # Batch norm with layers that train fuses with it, and layers that it must not fuse.
     ('{type="Sequential", layer=[{type="Conv2d", out_channels=3, kernel_size=3, padding=1, bias=false}, {type="BatchNorm2d"}, '
      '{type="ReLU"}, {type="ReLU"}]}', (2, 5, 4),
      lambda: nn.Sequential(nn.Conv2d(2, 3, 3, padding=1, bias=False), nn.BatchNorm2d(3), nn.ReLU(), nn.ReLU())),
@@ -164,7 +164,7 @@ OPTIMIZERS = [
      lambda p: RMSprop(p, lr=0.002, momentum=0.5, centered=True, eps=1e-3)),
 ]
 
-# torch.optim.Muon takes only matrices: with flatten, a filter [4, 2, 3, 2] is one of [4, 12] for it.
+# torch.optim.Muon accepts only matrices. With flatten, it gets a filter [4, 2, 3, 2] as [4, 12].
 MUON = [
     ('{type="Muon"}', lambda p: Muon(p)),
     ('{type="Muon", lr=0.01, momentum=0.6, nesterov=false, weight_decay=0.0}',
@@ -188,7 +188,7 @@ def after_warmup(o, main):
     return lr_scheduler.SequentialLR(o, [warmup, main], milestones=[4])
 
 
-# Keys of [train], the same in PyTorch, and when it is stepped.
+# Keys of [train], the same schedule in PyTorch, and when it steps.
 SCHEDULES = [
     ('schedule={type="StepLR", step_size=3, gamma=0.5}', lambda o: lr_scheduler.StepLR(o, 3, 0.5), "epoch"),
     ('schedule={type="MultiStepLR", milestones=[2, 7]}', lambda o: lr_scheduler.MultiStepLR(o, [2, 7]), "epoch"),
@@ -223,7 +223,7 @@ SCHEDULES = [
      lambda o: lr_scheduler.ReduceLROnPlateau(o, mode="max", patience=1), "accuracy"),
 ]
 
-# Whether labels are mixed, whether the network ends in LogSoftmax, and the reduction that PyTorch is given.
+# The loss, whether labels are mixed, whether the network ends in LogSoftmax, and the loss in PyTorch for a reduction.
 WEIGHT = torch.tensor([0.5, 1.0, 3.0])
 LOSSES = [
     ('{type="CrossEntropyLoss"}', False, False, lambda r: nn.CrossEntropyLoss(reduction=r)),
@@ -331,7 +331,7 @@ def clipped():
 
 
 def rounded(value):
-    """Nine digits hold a float32 exactly."""
+    """Nine digits represent a float32 exactly."""
     if isinstance(value, float):
         return float(f"{value:.9g}")
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""Prints the batches that a WeightedRandomSampler gives, for weighted_sampler.rs, and the images
+"""Prints the batches of a WeightedRandomSampler, for weighted_sampler.rs, and the images
 that DistributedSampler gives each process, for sampler.rs.
 
     python3 sampler.py     # torch==2.11.0

@@ -21,10 +21,10 @@ views = {"transposed": grid.t(), "slice": grid[1:, 2:], "half": grid.half(), "bf
 torch.save({"epoch": 3, "best": 0.5, "history": [1, 2], "state_dict": views}, "nested.pt")
 torch.save(net, "module.pt")
 
-# The form of before PyTorch 1.6.
+# The format before PyTorch 1.6.
 torch.save(views, "legacy.pt", _use_new_zipfile_serialization=False)
 
-# Every kind of value that Python's later pickle protocols have opcodes for.
+# Every kind of value that has an opcode in Python's later pickle protocols.
 others = {"bytes": b"abc", "long bytes": bytes(300), "bytearray": bytearray(b"abc"), "set": {1, 2},
           "frozenset": frozenset([1]), "number": 1 << 80, "long text": "x" * 300, "float": 0.5, "none": None,
           "tuple": (1, (2, 3), [4, {5: 6}]), "net": state_dict}
@@ -37,11 +37,11 @@ torch.save({"ema": state_dict, "raw": network().state_dict(), "epoch": 1}, "seve
 torch.save({"net": state_dict, "acc": 93.1}, "only.pt")
 torch.save({"epoch": 1, "model": net}, "module_in_dict.pt")
 
-# Parameters themselves in place of their tensors, one with an attribute.
+# Parameters instead of their tensors, one with an attribute.
 net[0].weight.note = "hello"
 torch.save(net.state_dict(keep_vars=True), "keep_vars.pt")
 
-# Names that wrappers make, of a network that a recipe can have.
+# Names that wrappers make, for a network that a recipe can describe.
 small = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(4, 3))
 with torch.no_grad():
     small[1].weight.copy_(torch.arange(12.0).reshape(3, 4))

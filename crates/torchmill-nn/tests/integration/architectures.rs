@@ -1,6 +1,6 @@
-//! The built-in architectures against torchvision's (golden/architectures.json, made by
-//! golden/architectures.py): names and shapes, initial weights and logits; and weights
-//! taken from elsewhere for a start.
+//! The built-in architectures compared with torchvision's: names, shapes, initial weights
+//! and logits (golden/architectures.json, made by golden/architectures.py). Also initial
+//! weights from other files.
 
 use std::collections::BTreeMap;
 
@@ -110,7 +110,7 @@ fn architectures_are_torchvisions() {
 #[test]
 fn every_architecture_trains_in_both_precisions() {
     for architecture in &ARCHITECTURES {
-        // The large ones differ from the small ones in numbers alone.
+        // The large ones differ from the small ones only in sizes.
         if ["vgg", "resnet34", "resnet50", "vit_b"]
             .iter()
             .any(|n| architecture.name.starts_with(n))
@@ -156,7 +156,7 @@ fn the_summary_counts_as_torchvision_does() {
         let (adds, parameters) = leaves
             .fold((0, 0), |(a, p), row| (a + row.multiply_adds, p + row.parameters));
         assert!((adds as f64 / 1e9 - expected).abs() < 0.001, "{name}: {adds}");
-        // ConvNeXt's scales are parameters of leaves, too.
+        // ConvNeXt's scales are parameters of leaf layers, too.
         assert_eq!(parameters, model.parameter_count(), "{name}");
     }
 }

@@ -1,5 +1,5 @@
-//! `dirac_` and `whitening_` against PyTorch (golden/initialise.json, made by
-//! golden/initialise.py), and what is said where they do not fit.
+//! `dirac_` and `whitening_` compared with PyTorch (golden/initialise.json, made by
+//! golden/initialise.py), and the messages if they do not fit.
 
 use serde::Deserialize;
 use tch::{Device, Tensor};
@@ -38,7 +38,7 @@ fn build(layers: &str, input: [usize; 3]) -> Result<Model, torchmill::Error> {
     Model::body(&layers, input, &mut Generator::new(0), Device::Cpu)
 }
 
-/// A convolution whose weight starts so.
+/// A convolution with this initial weight.
 fn conv(out: i64, kernel: [i64; 2], weight: &str) -> String {
     format!(
         "{{type = \"Conv2d\", out_channels = {out}, kernel_size = {kernel:?}, \
@@ -73,7 +73,7 @@ fn dirac_is_pytorchs() {
     }
 }
 
-/// Eigenvectors have no sign of their own.
+/// An eigenvector's sign is arbitrary.
 fn equal_but_for_the_sign(a: &[f32], b: &[f32]) -> bool {
     let close = |sign: f32| a.iter().zip(b).all(|(a, b)| (a - sign * b).abs() < 1e-3);
     close(1.0) || close(-1.0)

@@ -1,4 +1,4 @@
-//! What is said of layers that are misspelt, misused or do not fit.
+//! The messages for layers that are misspelt, misused or do not fit.
 
 use std::collections::BTreeMap;
 
@@ -30,7 +30,7 @@ fn build(spec: &Spec) -> Result<Model, torchmill::Error> {
     Model::new(spec, &mut Generator::new(0), Device::Cpu)
 }
 
-/// What is wrong with these layers, found without building them.
+/// The error for these layers, which are checked but not built.
 fn refused(list: &str) -> String {
     let error = model::complete(&layers(&format!("layer = [{list}]"))).unwrap_err();
     assert_eq!(error.exit_status(), 2, "{error}");
@@ -288,13 +288,13 @@ fn a_layer_as_text_is_the_same_as_its_table() {
     }
 }
 
-/// Each argument in PyTorch's place is the one of that name.
+/// Each positional argument is the one that PyTorch has in this position.
 #[test]
 fn arguments_without_names_are_in_pytorchs_order() {
     let signatures: BTreeMap<String, Vec<String>> =
         serde_json::from_str(include_str!("../golden/signatures.json")).unwrap();
     for (class, arguments) in signatures {
-        // One that no layer takes: the message then lists the names in order.
+        // Too many for any layer: the message then lists the names in order.
         let many = vec!["0"; 30].join(", ");
         let error = complete(&format!("\"{class}({many})\"")).unwrap_err().to_string();
         let (_, ours) = error.split_once("but there are only ").unwrap();
@@ -305,7 +305,7 @@ fn arguments_without_names_are_in_pytorchs_order() {
     }
 }
 
-/// Text with each of its whole numbers, one at a time, replaced by ones out of range.
+/// Copies of a text in which one whole number each is replaced by one out of range.
 fn with_numbers_out_of_range(text: &str) -> Vec<String> {
     let bytes = text.as_bytes();
     let mut texts = Vec::new();
@@ -336,7 +336,7 @@ struct GoldenLayer {
     input: [usize; 3],
 }
 
-/// Whatever the numbers are, there is a model or an error and no panic.
+/// Whatever the numbers are, the result is a model or an error, not a panic.
 #[test]
 fn numbers_out_of_range_are_errors() {
     let golden: Golden = serde_json::from_str(include_str!("../golden/nn.json")).unwrap();
@@ -357,7 +357,7 @@ fn a_checkpoints_numbers_out_of_range_are_errors() {
     for keys in ["architecture = \"article\"", "architecture = \"convnext_tiny\""] {
         let spec = Spec { input: [3, 32, 32], ..spec(keys) };
         let json = spec.to_json().unwrap();
-        // The first ones only: the blocks of ConvNeXt are alike.
+        // Only the first ones: the blocks of ConvNeXt are alike.
         for text in with_numbers_out_of_range(&json).into_iter().take(100) {
             if let Ok(spec) = Spec::from_json(&text) {
                 let _ = Model::empty(&spec, Device::Cpu);

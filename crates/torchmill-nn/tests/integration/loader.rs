@@ -1,4 +1,4 @@
-//! Batches hold what the pipeline makes of each image, whichever way they are made.
+//! Batches hold the pipeline's result for each image, however they are made.
 use std::ops::ControlFlow;
 
 use image::codecs::jpeg::JpegEncoder;
@@ -54,7 +54,7 @@ fn batches_are_what_the_pipeline_makes() {
     }
 }
 
-/// Shards of four colour images of 5x4 whose values all differ, with this left to do.
+/// Shards of four 5x4 colour images with distinct values and these deferred transforms.
 fn colour_dataset(deferred: &str, dtype: DType, images: &[u8]) -> (Sandbox, Dataset) {
     let folder = Sandbox::new();
     let meta = Meta {
@@ -144,7 +144,7 @@ fn batches_of_resident_images_are_the_same() {
             got.images.equal(&expected.images) && got.labels.equal(&expected.labels),
             "{text}"
         );
-        // Another kind is made the other way.
+        // Batches of another dtype are made on the CPU.
         assert_eq!(
             resident
                 .batch(&[1], BatchOptions { kind: Kind::Half, ..options })
@@ -192,7 +192,7 @@ fn shards_that_never_become_tensors_are_refused() {
     assert!(error.contains("has no ToTensor"), "{error}");
 }
 
-/// Colour images of 3 sizes, stored as pixels.
+/// Colour images of three sizes, stored as pixels.
 fn images_of_sizes() -> Vec<StoredImage> {
     let image = |[height, width]: [usize; 2]| {
         let pixels = (0..height * width * 3).map(|i| (i * 7 + height) as u8);
@@ -219,7 +219,7 @@ fn as_jpeg(image: &StoredImage) -> StoredImage {
     StoredImage { bytes, ..*image }
 }
 
-/// Shards of these images, with this left to do.
+/// Shards of these images, with these deferred transforms.
 fn dataset_of_sizes(deferred: &str, images: Images) -> (Sandbox, Dataset) {
     let folder = Sandbox::new();
     let meta = Meta {
@@ -273,7 +273,7 @@ fn images_of_different_sizes_go_through_the_pipeline_one_by_one() {
                 };
                 assert_eq!(got[slot * size..][..size], expected.values, "{text}");
             }
-            // They stay where they are.
+            // Images of different sizes are not copied to the device.
             let resident = dataset.resident_on(Device::Cpu, Kind::Float).unwrap();
             let again = resident.batch(&[2, 0, 1], OPTIONS).unwrap();
             assert!(again.images.equal(&batch.images), "{text}");
@@ -281,7 +281,7 @@ fn images_of_different_sizes_go_through_the_pipeline_one_by_one() {
     }
 }
 
-/// An image of a shard as it is if all of it is decoded.
+/// An image of a shard, decoded whole.
 fn whole_image(images: Images, index: usize) -> Image {
     match images {
         Images::Pixels { images, .. } => {

@@ -1,4 +1,4 @@
-//! Networks, losses, optimizers and the loader against PyTorch and torchvision.
+//! Networks, losses, optimizers and the loader compared with PyTorch and torchvision.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a failing test is a panic")]
 
 mod architectures;

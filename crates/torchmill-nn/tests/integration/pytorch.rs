@@ -1,5 +1,5 @@
-//! Every layer, loss, optimizer and schedule against what PyTorch gave (golden/nn.json,
-//! made by golden/nn.py).
+//! Every layer, loss, optimizer and schedule compared with PyTorch's results
+//! (golden/nn.json, made by golden/nn.py).
 
 use std::collections::BTreeMap;
 
@@ -84,7 +84,7 @@ fn wave(shape: &[i64]) -> Tensor {
     Tensor::from_slice(&values).reshape(shape)
 }
 
-/// A parameter's name within the one layer.
+/// A parameter's name within the only layer.
 fn own_name(name: &str) -> &str {
     name.strip_prefix("0.").unwrap()
 }
@@ -105,7 +105,7 @@ fn layers_are_pytorchs_forward_and_backward() {
     layers_are_pytorchs(Tensor::contiguous);
 }
 
-/// The layout of batches, for which there are kernels of our own.
+/// The layout of batches, for which we have our own kernels.
 #[test]
 fn layers_are_pytorchs_in_channels_last() {
     layers_are_pytorchs(|x| x.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2]));
@@ -135,8 +135,8 @@ fn layers_are_pytorchs(lay_out: impl Fn(&Tensor) -> Tensor) {
         assert_eq!(names.len(), g.state.len(), "{}: {names:?}", g.layer);
         for named in model.state_dict() {
             let name = own_name(&named.name);
-            // Initial weights are drawn as PyTorch draws them, so they are equal; running
-            // statistics moved.
+            // Initial weights are drawn in PyTorch's order, so they are equal. Running
+            // statistics have moved.
             assert_close(
                 &format!("{} {name}", g.layer),
                 &floats(&named.tensor),
@@ -155,7 +155,7 @@ fn layers_are_pytorchs(lay_out: impl Fn(&Tensor) -> Tensor) {
     }
 }
 
-/// The gradients of a model's parameters that have one, by name, for the loss of the
+/// The gradients by name of the model's parameters that have one, for the loss of the
 /// golden values.
 fn gradients(model: &Model, x: &Tensor) -> BTreeMap<String, Vec<f32>> {
     let y = model.forward(x, Mode { training: true, kind: Kind::Float }).unwrap();
@@ -172,7 +172,7 @@ fn channels_last(x: &Tensor) -> Tensor {
     x.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2])
 }
 
-/// As the first layer: the images need no gradient.
+/// Each layer comes first, so its input needs no gradient.
 #[test]
 fn every_layer_trains_on_images_without_a_gradient() {
     for g in golden().layers {
@@ -191,7 +191,7 @@ fn every_layer_trains_on_images_without_a_gradient() {
     }
 }
 
-/// Behind a frozen layer that gives what it gets, and before one, with its own
+/// Each layer after a frozen one that changes nothing, and before one, with its own
 /// parameters frozen.
 #[test]
 fn every_layer_trains_beside_frozen_ones() {
@@ -207,7 +207,7 @@ fn every_layer_trains_beside_frozen_ones() {
             for x in [wave(&[2, c, h, w]), channels_last(&wave(&[2, c, h, w]))] {
                 let built =
                     Model::body(&layers, g.input, &mut Generator::new(3), Device::Cpu);
-                // Without parameters there is nothing to freeze or to train.
+                // Without parameters, nothing can be frozen or trained.
                 let Ok(model) = built else { continue };
                 let gradients = gradients(&model, &x);
                 assert!(!gradients.is_empty(), "{} {frozen}", g.layer);
@@ -217,7 +217,7 @@ fn every_layer_trains_beside_frozen_ones() {
                     if name.starts_with("pass") {
                         continue;
                     }
-                    // Random weights differ, as the first layer's are drawn before.
+                    // Random weights differ: the first layer's are drawn before them.
                     if !g.layer.contains("Conv2d")
                         && !g.layer.contains("Linear")
                         && !g.layer.contains("Attention")
@@ -253,7 +253,7 @@ fn initial_weights_are_bit_for_bit_pytorchs() {
     }
 }
 
-/// An optimizer for parameters of one group.
+/// An optimizer for a single parameter group.
 fn optimizer(typed: &Typed) -> Optimizer {
     let rules =
         Rules::read(&Train { optimizer: typed.clone(), ..Train::default() }).unwrap();
@@ -279,8 +279,8 @@ fn optimizers_track_pytorchs_for_a_hundred_steps() {
     }
 }
 
-/// A parameter of four dimensions in both layouts, which are the same matrix to the
-/// iteration. It is in bfloat16, or float32 where the processor has no bfloat16.
+/// A four-dimensional parameter in both layouts, which are the same matrix to Muon. In
+/// bfloat16, or float32 if the processor has no bfloat16.
 #[test]
 fn muon_tracks_pytorchs() {
     for g in golden().muon {
@@ -306,14 +306,14 @@ fn muon_tracks_pytorchs() {
     }
 }
 
-/// The gradient of nn.py at a step.
+/// The gradient of a step in nn.py.
 fn gradient(parameter: &Tensor, step: u32) -> Tensor {
     let shift = f64::from(0.1_f32) * f64::from((step as f32).sin());
     let factors = wave(&[parameter.numel() as i64]) + 1.2;
     parameter * factors.reshape(parameter.size()) + shift
 }
 
-/// What a run without a schedule has, but for these keys of `[train]`.
+/// A recipe's `[train]` without a schedule, with these keys added.
 fn train(keys: &str) -> Train {
     toml::from_str(keys).unwrap()
 }
@@ -325,7 +325,7 @@ fn schedules_are_pytorchs() {
     assert!(golden.len() > 14);
     for g in golden {
         let learning_rate = LearningRate::new(&train(&g.train)).unwrap();
-        // Whatever the schedule, a group's rate follows its own: here one of 0.1.
+        // Whatever the schedule, a group's learning rate follows its own, here 0.1.
         let mut plateau = PlateauState::new(vec![0.1]);
         for (step, (expected, expected_momentum)) in
             g.rates.iter().zip(&g.momenta).enumerate()
@@ -382,7 +382,7 @@ fn losses_are_pytorchs_with_their_gradients() {
             &g.gradient,
             1e-6,
         );
-        // The evaluation puts the mean together again from the images' own losses.
+        // The evaluation recomputes the mean from the losses of the images.
         let each = loss::compute(&*loss, &inputs, &targets, Reduction::None).unwrap();
         let each = floats(&each);
         assert_close(&g.loss, &each, &g.each, 1e-6);

@@ -1,5 +1,5 @@
-//! Which names of a file are the network's. The .pt files are made by
-//! tests/golden/torch_save.py.
+//! How a file's names are matched with the network's. tests/golden/torch_save.py makes
+//! the .pt files.
 
 use tch::Kind;
 use torchmill::recipe::{Recipe, default_loss};
