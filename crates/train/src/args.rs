@@ -17,7 +17,7 @@ use crate::BUILT_WITH;
 /// Train an image classifier from shards and a recipe
 ///
 /// Writes a run folder: config.toml (the resolved recipe), metrics.csv, run.jsonl
-/// (its starts and ends) and a checkpoint an epoch. Prints the last one's path.
+/// (its starts and ends) and a checkpoint per epoch. Prints the last one's path.
 #[derive(Debug, Parser)]
 #[command(version = libtorch::version(BUILT_WITH), after_help = EXAMPLES)]
 pub struct Args {
@@ -30,19 +30,19 @@ pub struct Args {
     /// The run's folder [default: runs/RECIPE-DATASET]
     #[arg(long, value_name = "DIR")]
     pub run: Option<PathBuf>,
-    /// Go on from the last checkpoint, or from this one
+    /// Resume from the last checkpoint, or from this one
     #[arg(long, value_name = "CHECKPOINT", num_args = 0..=1, default_missing_value = "last")]
     pub resume: Option<PathBuf>,
     /// Start from weights: a file, resnet18, or none
     #[arg(long, value_name = "FILE|NAME", help_heading = "Network")]
     pub init: Option<PathBuf>,
-    /// Names not taken from --init, such as 'fc.*'
+    /// Names not to load from --init, like 'fc.*'
     #[arg(long, value_name = "PATTERN", help_heading = "Network")]
     pub init_except: Vec<String>,
     /// Names not to train, such as 'layer1.*'
     #[arg(long, value_name = "PATTERN", help_heading = "Network")]
     pub freeze: Vec<String>,
-    /// resnet18 or another, in place of the layers
+    /// Use built-in layers, such as resnet18
     #[arg(long, value_name = "NAME", value_parser = Named::text(ARCHITECTURES.map(|a| a.name)), hide_possible_values = true, help_heading = "Network")]
     pub architecture: Option<String>,
     /// Print layers, shapes, parameters, multiply-adds
@@ -51,10 +51,10 @@ pub struct Args {
     /// For --summary without shards: the images' shape
     #[arg(long, value_name = "CxHxW", requires = "summary", value_parser = shape, help_heading = "Network")]
     pub input: Option<[usize; 3]>,
-    /// For --summary without shards
+    /// For --summary without shards: classes
     #[arg(long, value_name = "N", requires = "input", value_parser = clap::value_parser!(u32).range(1..=1_000_000), help_heading = "Network")]
     pub num_classes: Option<u32>,
-    /// Suggest a learning rate; FILE: curve (html, png)
+    /// Find a learning rate; plot to FILE (html, png)
     #[arg(long, value_name = "FILE", num_args = 0..=1, conflicts_with_all = ["resume", "run", "summary", "epochs", "steps", "lr", "max_time"])]
     pub find_lr: Option<Option<PathBuf>>,
     /// auto, cpu, cuda or cuda:N
@@ -63,31 +63,31 @@ pub struct Args {
     /// Processor threads [default: one per core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..=1024), help_heading = "Machine")]
     pub threads: Option<i32>,
-    /// Stop in time, save, and say how to go on: 90s, 1h30m
+    /// Save and stop after this time, such as 90s or 1h30m
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration, help_heading = "Machine")]
     pub max_time: Option<Duration>,
     /// How long to wait for other processes
     #[arg(long, value_name = "TIME", default_value = "10m", value_parser = timeout, help_heading = "Machine")]
     pub timeout: Duration,
-    /// Times through the training images
+    /// Passes over the training images
     #[arg(short, long, value_name = "N", help_heading = RECIPE)]
     pub epochs: Option<u64>,
-    /// Optimizer steps of the whole run, instead of epochs
+    /// Optimizer steps in total, instead of epochs
     #[arg(long, value_name = "N", conflicts_with = "epochs", help_heading = RECIPE)]
     pub steps: Option<u64>,
-    /// Images in each step, of each process
+    /// Images per step and process
     #[arg(short, long, value_name = "N", help_heading = RECIPE)]
     pub batch_size: Option<usize>,
     /// The learning rate
     #[arg(long, value_name = "X", allow_negative_numbers = true, help_heading = RECIPE)]
     pub lr: Option<f64>,
-    /// The seed of weights, order and transforms
+    /// Seed of weights, order and transforms
     #[arg(long, value_name = "N", help_heading = RECIPE)]
     pub seed: Option<u64>,
-    /// fp32, bf16, auto, or on a GPU fp16 or tf32
+    /// fp32, bf16, auto; on a GPU also fp16, tf32
     #[arg(long, value_name = "P", value_parser = Named::new(Precision::NAMES, Precision::parse), hide_possible_values = true, help_heading = RECIPE)]
     pub precision: Option<Precision>,
-    /// Validate on this share; test once, at the end
+    /// Validate on this share; test only at the end
     #[arg(long, value_name = "F", allow_negative_numbers = true, help_heading = RECIPE)]
     pub val_fraction: Option<f64>,
     /// Evaluate after every N epochs
@@ -96,16 +96,16 @@ pub struct Args {
     /// Stop after N evaluations without improvement
     #[arg(long, value_name = "N", help_heading = RECIPE)]
     pub patience: Option<u64>,
-    /// Only N batches in each epoch and evaluation
+    /// Only N batches per epoch and evaluation
     #[arg(long, value_name = "N", help_heading = RECIPE)]
     pub limit_batches: Option<usize>,
-    /// The same N batches in every epoch, as a check
+    /// Overfit the same N batches, as a sanity check
     #[arg(long, value_name = "N", help_heading = RECIPE)]
     pub overfit_batches: Option<usize>,
     /// Any other value: train.optimizer.momentum=0.9
     #[arg(long, value_name = "KEY=VALUE", help_heading = RECIPE)]
     pub set: Vec<String>,
-    /// Keep the last N epochs' and the best, not all
+    /// Keep only the last N epochs and the best
     #[arg(long, value_name = "N", help_heading = RECIPE)]
     pub keep: Option<u64>,
     /// Also save every N steps
@@ -114,13 +114,13 @@ pub struct Args {
     /// Save plain state dicts, without the structure
     #[arg(long, help_heading = RECIPE)]
     pub weights_only: bool,
-    /// Print a built-in recipe, to start your own from
+    /// Print a built-in recipe as a starting point
     #[arg(long, value_name = "NAME", value_parser = Named::text(names()), hide_possible_values = true, exclusive = true)]
     pub print_recipe: Option<String>,
-    /// Not taken: only for an error that says where the shards go
+    /// Not accepted. It only gives an error that says where the shards go
     #[arg(hide = true)]
     pub stray: Option<PathBuf>,
-    /// What every program has
+    /// The options that all programs share
     #[command(flatten)]
     pub common: Common,
 }
@@ -159,11 +159,11 @@ impl Args {
         self.recipe.as_deref().unwrap_or("article")
     }
 
-    /// The recipe with the options that were given in place of its values, checked as far
-    /// as it can be without libtorch.
+    /// Applies the command line's options to the recipe. Checks what can be checked
+    /// without libtorch.
     pub fn override_recipe(&self, recipe: &Recipe) -> Result<Recipe> {
         let mut recipe = recipe.clone();
-        // First, so that --set can give its options.
+        // This comes first, so that --set can change the architecture's options.
         if let Some(name) = &self.architecture
             && recipe.model.architecture.as_ref() != Some(name)
         {
@@ -201,7 +201,7 @@ impl Args {
         train.overfit_batches = self.overfit_batches.or(train.overfit_batches);
         if let Some(lr) = self.lr {
             train.optimizer.set("lr", lr);
-            // OneCycleLR's own takes the place of the optimizer's.
+            // OneCycleLR's own rate overrides the optimizer's.
             if let Some(schedule) = &mut train.schedule {
                 schedule::set_lr(schedule, lr)?;
             }
@@ -225,7 +225,7 @@ impl Args {
         if !self.freeze.is_empty() {
             model.freeze.clone_from(&self.freeze);
         }
-        // A name of published weights becomes their file.
+        // The name of published weights is resolved to their file.
         if let Some(init) = &model.init {
             model.init = pretrained::resolve(init, model.architecture.as_deref())?;
         }
@@ -233,7 +233,7 @@ impl Args {
     }
 }
 
-/// A run's folder stands for its last checkpoint, as it does to evaluate; a file for
+/// A run's folder stands for its last checkpoint, as in evaluate. A file stands for
 /// itself.
 fn last_checkpoint_in(init: &Path) -> PathBuf {
     if init.is_dir() {

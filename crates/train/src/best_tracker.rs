@@ -1,13 +1,13 @@
-//! What a run is judged by: which epoch was the best, and when to stop early.
+//! Tracks the metrics of a run: which epoch is the best, and when to stop early.
 //!
-//! Both follow from the metrics, so a resumed run finds them again in metrics.csv.
+//! Both follow from the metrics, so a resumed run recovers them from metrics.csv.
 
 use torchmill::metric::{self, METRICS, Mode};
 use torchmill::metrics::Point;
 use torchmill::recipe::{EarlyStopping, Recipe};
 use torchmill::{Error, Result, progress, suggest};
 
-/// The tag of a metric in metrics.csv, and which way it gets better.
+/// The tag of a metric in metrics.csv, and whether higher or lower is better.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Criterion {
     tag: String,
@@ -15,14 +15,14 @@ struct Criterion {
 }
 
 impl Criterion {
-    /// The metric that the recipe's `key` names, such as `test accuracy`. `split` is
-    /// evaluated after each epoch, `test` or `val`.
+    /// The metric that the recipe's `key` names, such as `test accuracy`. `split` is the
+    /// one evaluated after each epoch, `test` or `val`.
     fn named(name: Option<&str>, key: &str, split: &str) -> Result<Self> {
         let default = format!("{split} {}", metric::DEFAULT);
         let name = name.unwrap_or(&default);
         let found = METRICS.iter().find(|metric| metric::tag(split, metric) == name);
         let Some(found) = found else { return Err(unknown(name, key, split)) };
-        // By the mean loss in place of the total loss, for example.
+        // For example the mean loss instead of the total loss.
         let ranked = found.ranked();
         Ok(Self { tag: metric::tag(split, ranked), mode: ranked.mode })
     }
@@ -38,27 +38,27 @@ fn unknown(name: &str, key: &str, split: &str) -> Error {
     ))
 }
 
-/// A value of the metric, with its epoch.
+/// A value of the metric and its epoch.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Best {
     pub value: f64,
     pub epoch: u64,
 }
 
-/// Follows a run's metrics.
+/// Tracks a run's metrics.
 pub struct BestTracker {
     criterion: Criterion,
     best: Option<Best>,
-    /// All values of the metric.
+    /// All values of the metric so far.
     seen: Vec<Best>,
     stopping: Option<Stopping>,
 }
 
-/// Early stopping, as Lightning's EarlyStopping counts.
+/// Early stopping, with the counting of Lightning's EarlyStopping.
 struct Stopping {
     settings: EarlyStopping,
     criterion: Criterion,
-    /// The best value, and how many evaluations since were no better.
+    /// The best value, and the number of evaluations since without improvement.
     best: Option<f64>,
     waited: u64,
 }
@@ -119,13 +119,13 @@ impl BestTracker {
         Ok(Self { criterion, best: None, seen: Vec::new(), stopping })
     }
 
-    /// The metric that another recipe's `best` goes by.
+    /// The metric that determines `best` in a recipe.
     pub fn metric_of(recipe: &Recipe, split: &str) -> Result<String> {
         let best = recipe.checkpoints.best.as_deref();
         Ok(Criterion::named(best, "best", split)?.tag)
     }
 
-    /// Takes in a point of metrics.csv, of whatever metric.
+    /// Takes in a point of metrics.csv, whatever its metric.
     pub fn see(&mut self, point: &Point) {
         if point.tag == self.criterion.tag {
             let value = Best { value: point.value, epoch: point.epoch };
@@ -145,8 +145,8 @@ impl BestTracker {
         }
     }
 
-    /// Only counts epochs whose checkpoints exist. Those of other epochs, which were the
-    /// best by another metric or in another folder, cannot be pointed at.
+    /// Considers only epochs whose checkpoints exist. `best` cannot point at other
+    /// epochs: they were the best by another metric, or in another folder.
     pub fn keep_existing(&mut self, exists: impl Fn(u64) -> bool) {
         self.best = None;
         for value in self.seen.clone() {
@@ -156,7 +156,7 @@ impl BestTracker {
         }
     }
 
-    /// The metric that `best` goes by.
+    /// The metric that determines `best`.
     pub fn metric(&self) -> &str {
         &self.criterion.tag
     }
@@ -166,7 +166,7 @@ impl BestTracker {
         self.best
     }
 
-    /// Why the run should stop early; `None` while it should go on.
+    /// Why the run should stop early; `None` if it should continue.
     pub fn should_stop(&self) -> Option<String> {
         self.stopping.as_ref()?.should_stop()
     }
@@ -221,7 +221,8 @@ mod tests {
 
     #[test]
     fn a_loss_that_depends_on_the_batch_size_ranks_by_its_mean() {
-        // 60 images: batches of 60 sum to their mean, batches of 8 to eight times it.
+        // 60 images: with batches of 60 the total is the mean; with batches of 8 it is
+        // eight times the mean.
         let mut loss = tracker(&["checkpoints.best=val loss"]).unwrap();
         assert_eq!(loss.metric(), "val mean loss");
         see(&mut loss, "val loss", &[1.03, 4.8]);
@@ -237,7 +238,7 @@ mod tests {
 
     #[test]
     fn patience_ends_after_that_many_evaluations_without_improvement() {
-        // Lightning's rule: the counter starts again at each improvement by more than
+        // Lightning's rule: the counter restarts at each improvement by more than
         // min_delta.
         let settings = ["train.early_stopping={metric=\"val mean loss\", patience=2, \
                          min_delta=0.1}"];

@@ -1,4 +1,4 @@
-//! When a run is over: after a number of epochs or steps, or when its time is up.
+//! When a run ends: after a number of epochs or steps, or when its time is up.
 
 use std::time::{Duration, Instant};
 
@@ -8,20 +8,20 @@ use torchmill_nn::sampler;
 /// How much of a run has been done.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Completed {
-    /// Whole epochs.
+    /// Completed epochs.
     pub epochs: u64,
-    /// Batches of the next one.
+    /// Batches of the current epoch.
     pub batches: u64,
     /// Optimizer steps.
     pub steps: u64,
 }
 
-/// How far a run is to go.
+/// When a run ends.
 #[derive(Debug, Clone, Copy)]
 pub struct Budget {
-    /// Batches of an epoch.
+    /// Batches per epoch.
     pub batches: u64,
-    /// Epochs of the whole run; [`Budget::steps`] may end the last one early.
+    /// Epochs of the whole run. [`Budget::steps`] may end the last one early.
     pub epochs: u64,
     /// Optimizer steps of the whole run.
     pub steps: u64,
@@ -31,8 +31,8 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// What the recipe asks for with this many images in an epoch of this process, and the
-    /// time that the command line gives.
+    /// The budget in the recipe for this number of images per epoch and process, and the
+    /// time limit from the command line.
     pub fn new(train: &Train, images: usize, max_time: Option<Duration>) -> Self {
         let mut batches = sampler::batches(images, train.batch_size, train.drop_last);
         for limit in [train.limit_train_batches, train.overfit_batches] {
@@ -47,8 +47,8 @@ impl Budget {
         Self { batches, epochs, steps, is_by_steps: train.steps.is_some(), deadline }
     }
 
-    /// The same for a run of which a part is done. Its epochs may have had more or fewer
-    /// steps than those to come.
+    /// The same budget for a run that is partly done. Its epochs so far may have had more
+    /// or fewer steps than the rest.
     #[must_use]
     pub fn after(mut self, done: Completed) -> Self {
         let steps = done.steps.saturating_sub(done.batches);
@@ -67,15 +67,14 @@ impl Budget {
         self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
     }
 
-    /// Whether all that was asked for is done. When all batches of an epoch are done, its
-    /// evaluation and its checkpoint are still to come: a run may have been killed
-    /// between the two.
+    /// Whether the budget is used up. If all batches of an epoch are done, but not its
+    /// evaluation and checkpoint, it is not: the run may have been killed in between.
     pub fn is_reached(&self, done: Completed) -> bool {
         done.epochs >= self.epochs
             || done.steps >= self.steps && done.batches < self.batches
     }
 
-    /// Whether the last step comes before the end of its epoch, and is done.
+    /// Whether the last step is done and is not the last of its epoch.
     pub fn ends_within_epoch(&self, done: Completed) -> bool {
         done.steps == self.steps && done.batches < self.batches
     }
@@ -99,8 +98,8 @@ mod tests {
         assert_eq!(totals(&train), (25, 3, 75));
         assert_eq!(totals(&Train { drop_last: false, ..train.clone() }), (26, 3, 78));
         assert_eq!(totals(&Train { steps: Some(51), ..train.clone() }), (25, 3, 51));
-        // 50 steps in two epochs, then epochs of 12; the third has 7 to go where 57 steps
-        // are asked for.
+        // 50 steps in two epochs, then epochs of 12. With a budget of 57 steps, the third
+        // epoch has 7 steps.
         let larger = Train { batch_size: 16, ..train.clone() };
         let after = |train: &Train, batch| {
             let done = completed(2, batch, 50 + batch);

@@ -1,4 +1,4 @@
-//! What is to be done, put together once from the recipe, the command line and, with
+//! The configuration of a run, built once from the recipe, the command line and, with
 //! `--resume`, the run's folder.
 
 use std::path::{Path, PathBuf};
@@ -15,26 +15,26 @@ use crate::args::Args;
 use crate::resume_point::{self, ResumePoint};
 use crate::same_recipe::{check_same_recipe, check_same_start};
 
-/// A run, checked and ready to start.
+/// A run that is checked and ready to start.
 pub struct Config {
-    /// The recipe with everything resolved: it becomes the run's config.toml.
+    /// The recipe with everything resolved, as written to the run's config.toml.
     pub recipe: Recipe,
-    /// The recipe that the run has had until now, if it continues in its folder.
+    /// The run's recipe so far, if it continues in its folder.
     pub before: Option<Recipe>,
     pub run_dir: RunDir,
     /// The checkpoint to continue from.
     pub resume: Option<PathBuf>,
     pub device: Device,
-    /// When to stop for now, whatever is left to do.
+    /// When to stop, even if the run is not done.
     pub max_time: Option<Duration>,
 }
 
-/// Puts the configuration together. Nothing is written yet.
+/// Resolves the configuration. Nothing is written yet.
 pub fn resolve(args: &Args, processes: &Processes) -> Result<Config> {
     let named = args.resume.as_deref().and_then(resume_point::named_run);
     let mut known = args.run.clone().or(named).map(RunDir::new);
     let inputs = input_files(args);
-    // The lock comes before the look at what is there.
+    // Lock the folder before looking at what is in it.
     if let Some(run_dir) = &mut known {
         run_dir.check_inputs(&inputs)?;
         lock(run_dir, processes)?;
@@ -61,7 +61,7 @@ pub fn resolve(args: &Args, processes: &Processes) -> Result<Config> {
     };
     let resume = source.point.map(|point| point.checkpoint);
     if let (Some(checkpoint), false) = (&resume, continues) {
-        // If the run is killed before its first checkpoint, it goes on from there.
+        // A run killed before its first checkpoint continues from this one.
         let path = checkpoint.canonicalize().unwrap_or_else(|_| checkpoint.clone());
         recipe.run.branched_from = Some(path);
     }
@@ -69,19 +69,19 @@ pub fn resolve(args: &Args, processes: &Processes) -> Result<Config> {
     Ok(Config { recipe, before, run_dir, resume, device, max_time: args.max_time })
 }
 
-/// The files that options name, which the run must not overwrite.
+/// The files that options name. The run must not overwrite them.
 fn input_files(args: &Args) -> Vec<PathBuf> {
     let mut files: Vec<PathBuf> = args.recipe.iter().map(PathBuf::from).collect();
     files.extend(args.init.clone());
     files
 }
 
-/// Locks the run's folder, as the process that writes it.
+/// Locks the run's folder, in the process that writes it.
 fn lock(run_dir: &mut RunDir, processes: &Processes) -> Result<()> {
     if processes.is_first() { run_dir.lock() } else { Ok(()) }
 }
 
-/// The command line of processes that torchrun has restarted: they go on with their run.
+/// The command line for processes that torchrun has restarted: they continue their run.
 pub fn restarted(mut args: Args) -> Result<Args> {
     if args.resume.is_some() {
         return Ok(args);
@@ -94,13 +94,13 @@ pub fn restarted(mut args: Args) -> Result<Args> {
     Ok(args)
 }
 
-/// Where the recipe and the first weights come from.
+/// Where the recipe and the initial weights come from.
 struct Source {
     /// The checkpoint to continue from.
     point: Option<ResumePoint>,
-    /// The config.toml that takes the place of `--recipe`.
+    /// The config.toml that replaces `--recipe`.
     config: Option<PathBuf>,
-    /// Whether the run has begun, but was killed before its first checkpoint.
+    /// Whether the run has started but was killed before its first checkpoint.
     is_begun: bool,
 }
 
@@ -114,7 +114,7 @@ impl Source {
         if let Some(point) = found {
             let own = begun.map(RunDir::config);
             let other = RunDir::new(point.run.clone()).config();
-            // A killed branch has its own recipe.
+            // A branch that was killed has its own recipe.
             let is_begun = match (&own, begun) {
                 (Some(own), Some(run_dir)) => {
                     *own != other && branches_from(run_dir, &point.checkpoint)?
@@ -139,8 +139,8 @@ impl Source {
         Ok(Self { point, config: keeps_recipe.then_some(config), is_begun: true })
     }
 
-    /// The recipe as it is written, and with the command line's options in place of its
-    /// values, resolved.
+    /// Loads the recipe. Returns it as written, and resolved with the command line's
+    /// options.
     fn load(&self, args: &Args) -> Result<(Recipe, Recipe)> {
         let loaded = match &self.config {
             Some(config) => recipe::read(config)?,
@@ -168,7 +168,7 @@ fn say_from_the_beginning(run_dir: Option<&RunDir>) {
     }
 }
 
-/// The point that a killed branch had started from.
+/// The checkpoint that a killed branch started from.
 fn branch_point(checkpoint: PathBuf) -> Result<ResumePoint> {
     resume_point::find(&checkpoint, None)?.ok_or_else(|| {
         Error::failed(format_args!(
@@ -178,7 +178,7 @@ fn branch_point(checkpoint: PathBuf) -> Result<ResumePoint> {
     })
 }
 
-/// Whether a run has branched off from this checkpoint and has none of its own yet.
+/// Whether a run branched off from this checkpoint and has no checkpoint of its own.
 fn branches_from(run_dir: &RunDir, checkpoint: &Path) -> Result<bool> {
     if resume_point::last_checkpoint(run_dir.path())?.is_some() {
         return Ok(false);
@@ -187,14 +187,14 @@ fn branches_from(run_dir: &RunDir, checkpoint: &Path) -> Result<bool> {
     Ok(branched_from.is_some_and(|path| is_same(&path, checkpoint)))
 }
 
-/// `runs/RECIPE-DATASET`.
+/// The default folder, `runs/RECIPE-DATASET`.
 fn default_run_dir(recipe: &Recipe) -> PathBuf {
     let shards = recipe.data.shards.as_deref().and_then(Path::file_name);
     let shards = shards.map(|name| name.to_string_lossy()).unwrap_or_default();
     Path::new("runs").join(format!("{}-{shards}", recipe.name))
 }
 
-/// Finds the device, sets the number of threads and settles the precision.
+/// Finds the device, sets the number of threads and resolves the precision.
 pub fn prepare_device(
     args: &Args,
     recipe: &mut Recipe,
@@ -215,9 +215,9 @@ pub fn prepare_device(
     Ok(device)
 }
 
-/// The GPU of this process: the processes on a machine take one each, from the first on.
-/// If the launcher shows each process only its own, they all are the first. A GPU other
-/// than the first that the command line names is for all.
+/// The GPU of this process. The processes on a machine use one GPU each, starting with
+/// the first. If the launcher shows each process only its own GPU, that is the first for
+/// all. If the command line names any GPU but the first, all processes use it.
 fn own_gpu(found: Device, processes: &Processes) -> Device {
     match (found, processes.local_rank()) {
         (Device::Cuda(0), Some(local_rank)) => {
@@ -228,12 +228,12 @@ fn own_gpu(found: Device, processes: &Processes) -> Device {
     }
 }
 
-/// Refuses a folder that holds another run, and going on from an earlier checkpoint than
-/// the run's last. True if the run continues in its own folder.
+/// Fails if the folder holds another run, or if the run would continue from an earlier
+/// checkpoint than its last. Returns whether the run continues in its own folder.
 fn check_run_dir(args: &Args, run_dir: &RunDir, source: &Source) -> Result<bool> {
     let Some(point) = &source.point else {
-        // `--resume` without a checkpoint is a run that was killed before its first: it
-        // begins again.
+        // With `--resume` but no checkpoint, the run was killed before its first one and
+        // starts again.
         if args.resume.is_none() {
             run_dir.check_free()?;
         }
@@ -246,7 +246,7 @@ fn check_run_dir(args: &Args, run_dir: &RunDir, source: &Source) -> Result<bool>
         return Ok(false);
     }
     if point.is_named {
-        // Going on from an earlier one would overwrite what came after it.
+        // Continuing from an earlier one would overwrite the later ones.
         let last = resume_point::last_checkpoint(&point.run)?;
         if last.is_some_and(|last| last.file_name() != point.checkpoint.file_name()) {
             return Err(Error::usage(format_args!(
@@ -259,7 +259,7 @@ fn check_run_dir(args: &Args, run_dir: &RunDir, source: &Source) -> Result<bool>
     Ok(true)
 }
 
-/// Whether two paths lead to one file or folder.
+/// Whether two paths lead to the same file or folder.
 fn is_same(a: &Path, b: &Path) -> bool {
     match (a.canonicalize(), b.canonicalize()) {
         (Ok(a), Ok(b)) => a == b,

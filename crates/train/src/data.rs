@@ -1,5 +1,5 @@
-//! The images of a run: what is trained on, what is evaluated after each epoch, and what
-//! is kept for the end.
+//! The images of a run: those for training, for the evaluation after each epoch, and for
+//! the test at the end.
 
 mod pipelines;
 
@@ -16,23 +16,23 @@ use torchmill_nn::state::SplitDigest;
 
 use crate::validation;
 
-/// The split that is validated on if the shards have it.
+/// The split used for validation if the shards have it.
 const VAL: &str = "val";
 const TEST: &str = "test";
 
 /// The images of a run.
 pub struct Data {
-    /// To train on.
+    /// The training images.
     pub train: Dataset,
-    /// To evaluate on after each epoch.
+    /// The images to evaluate on after each epoch.
     pub eval: Dataset,
-    /// What `eval` is called in the metrics: `test`, or `val` if there is validation.
+    /// The name of `eval` in the metrics: `test`, or `val` if there is validation.
     pub eval_name: &'static str,
-    /// With validation, the test split: it is evaluated once, at the end.
+    /// With validation, the test split. It is evaluated once, at the end.
     pub test: Option<Dataset>,
-    /// By which a resumed run knows that it continues with the same images.
+    /// Identifies the images, so that a resumed run continues with the same.
     pub splits: Vec<SplitDigest>,
-    /// Each class, and how many training images it has.
+    /// Each class and its number of training images.
     pub class_counts: Vec<(String, u64)>,
     /// The labels of the training images.
     pub labels: Vec<i64>,
@@ -45,8 +45,8 @@ struct Shards {
 }
 
 impl Shards {
-    /// Those that the recipe names. `is_given`: whether the command line says where they
-    /// are.
+    /// The shards that the recipe names. `is_given`: whether their folder comes from the
+    /// command line.
     fn of(recipe: &Recipe, is_given: bool) -> Result<Self> {
         let folder = recipe.data.shards.clone().ok_or_else(|| {
             Error::usage("no shards are given: use --data DIR (prep writes them)")
@@ -61,7 +61,7 @@ impl Shards {
         Dataset::open(&self.folder, split)
     }
 
-    /// The test split, if there is one. Without validation there must be one.
+    /// Opens the test split, if there is one. Without validation it is required.
     fn open_test(&self, is_validated: bool) -> Result<Option<Dataset>> {
         if is_validated && !self.splits.contains(TEST) {
             return Ok(None);
@@ -79,9 +79,9 @@ impl Shards {
 }
 
 impl Data {
-    /// Opens and checks the shards. Afterwards the recipe has the pipelines that are
-    /// used, which the shards decide. `is_given`: whether the command line says where the
-    /// shards are.
+    /// Opens and verifies the shards. Then sets the recipe's pipelines to those in use,
+    /// which the shards determine. `is_given`: whether the shards' folder comes from the
+    /// command line.
     pub fn open(recipe: &mut Recipe, is_given: bool) -> Result<Self> {
         let shards = Shards::of(recipe, is_given)?;
         if recipe.data.validation.is_none() && shards.splits.contains(VAL) {
@@ -131,7 +131,7 @@ impl Data {
         Ok(Self { train, eval, eval_name, test, splits, class_counts, labels })
     }
 
-    /// Validates on a fraction of each class of the training images.
+    /// Sets aside a fraction of each class of the training images for validation.
     fn with_fraction(
         train: Dataset,
         test: Option<Dataset>,
@@ -147,8 +147,7 @@ impl Data {
             fraction,
             seed,
         )?;
-        // Images that are validated on go through the test pipeline: they are not cropped
-        // or flipped at random.
+        // Validation images go through the test pipeline, without random crops or flips.
         let as_test = train.prepared_by(pipeline).map_err(|e| {
             e.within(
                 "a validation split cannot be cut from these shards (have prep make one)",
@@ -162,7 +161,8 @@ impl Data {
         Ok(data)
     }
 
-    /// `limit_eval_batches` and `overfit_batches`: only the first images are evaluated.
+    /// Applies `limit_eval_batches` and `overfit_batches`: evaluates only the first
+    /// images.
     fn limit_evaluation(&mut self, recipe: &Recipe) {
         let train = &recipe.train;
         let limits = [train.limit_eval_batches, train.overfit_batches];
@@ -180,7 +180,7 @@ impl Data {
         self.test = self.test.as_ref().map(|test| first(test, images));
     }
 
-    /// Says what cannot be learned from these images.
+    /// Notes what cannot be learned from these images.
     fn say_about_classes(&self) {
         if let [(class, _)] = &self.class_counts[..] {
             progress::note(format_args!(
@@ -202,7 +202,7 @@ impl Data {
         }
     }
 
-    /// The same. What every epoch goes through is on the device if it fits there.
+    /// Moves the images that every epoch uses to the device, if they fit there.
     pub fn on(self, device: Device, precision: Precision) -> Result<Self> {
         let kind = precision::kind(precision);
         Ok(Self {
@@ -228,7 +228,7 @@ fn labels(dataset: &Dataset) -> Result<Vec<i64>> {
     (0..dataset.len() as u32).map(|i| dataset.label(i)).collect()
 }
 
-/// For each image the index of the first one that was made from the same file.
+/// For each image, the index of the first one made from the same file.
 fn originals(dataset: &Dataset) -> Result<Vec<u32>> {
     let mut first = HashMap::new();
     let mut originals = Vec::with_capacity(dataset.len());
@@ -239,17 +239,17 @@ fn originals(dataset: &Dataset) -> Result<Vec<u32>> {
     Ok(originals)
 }
 
-/// Each class, and how many of the images have it.
+/// Each class and its number of images.
 fn class_counts(classes: &[String], labels: &[i64]) -> Vec<(String, u64)> {
     let mut counts: Vec<_> = classes.iter().map(|class| (class.clone(), 0)).collect();
     for &label in labels {
-        // Reading a shard has checked that its labels are classes.
+        // Labels were checked to be valid classes when the shards were read.
         counts[label as usize].1 += 1;
     }
     counts
 }
 
-/// The first names, and how many there are besides.
+/// The first few names, and the number of the others.
 fn listed(names: &[&str]) -> String {
     const SHOWN: usize = 5;
     let first = names[..names.len().min(SHOWN)].join(", ");
@@ -264,7 +264,7 @@ fn by_sides(shape: [usize; 3]) -> String {
     shape.map(|side| side.to_string()).join("x")
 }
 
-/// What is trained on and what is evaluated must have the same classes and image size.
+/// Fails unless both data sets have the same classes and image size.
 fn check_fits(folder: &Path, train: &Dataset, other: &Dataset) -> Result<()> {
     let split = &other.set().meta().split;
     if train.set().meta().classes != other.set().meta().classes {

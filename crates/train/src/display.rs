@@ -1,5 +1,5 @@
-//! What a person sees of a run: on a terminal a bar and a table with a row an epoch,
-//! elsewhere the article's lines.
+//! Shows a run's progress: a bar and a table with one row per epoch on a terminal, or
+//! else the article's lines.
 
 use std::time::Duration;
 
@@ -12,38 +12,38 @@ use torchmill_nn::evaluation::Evaluation;
 pub struct Display {
     table: bool,
     headed: bool,
-    /// How long the epochs after the one under way will take.
+    /// The estimated time for the epochs after the current one.
     later: Option<Duration>,
 }
 
-/// What is known of an epoch when it is over.
+/// The results of an epoch.
 pub struct Row<'a> {
-    /// Which, from 1.
+    /// Its number, from 1.
     pub epoch: u64,
-    /// The mean of its steps' losses.
+    /// The mean loss of its steps.
     pub train_loss: f64,
-    /// What was evaluated (`test`, `val`) and found.
+    /// The name of the evaluated split (`test`, `val`) and the result.
     pub evaluation: Option<(&'a str, Evaluation)>,
     /// Whether it is the best so far.
     pub is_best: bool,
     pub lr: f64,
     pub took: Duration,
-    /// In training.
+    /// The training speed.
     pub images_per_second: f64,
-    /// The share of the training time that was spent waiting for images.
+    /// The share of the training time spent waiting for images.
     pub waiting: f64,
-    /// How many epochs come after this one.
+    /// The number of epochs after this one.
     pub epochs_left: u64,
 }
 
 impl Display {
-    /// A table where lines can be written over, else plain lines.
+    /// Shows a table if the terminal can overwrite lines, or else plain lines.
     pub fn new() -> Self {
         let table = terminal::moves(&std::io::stderr()) && !progress::quiet();
         Self { table, headed: false, later: None }
     }
 
-    /// An epoch of `images` begins, with `done` of them.
+    /// Starts an epoch of `images`, of which `done` are done already.
     pub fn epoch(&self, epoch: u64, epochs: u64, images: u64, done: u64) -> Progress {
         if !self.table {
             progress::note(format_args!("----- start training epoch {epoch} -----"));
@@ -54,12 +54,12 @@ impl Display {
         bar
     }
 
-    /// An evaluation of `images` begins.
+    /// Starts an evaluation of `images`.
     pub fn evaluating(&self, images: usize) -> Progress {
         Progress::new("evaluating", Some(images as u64), Unit::Count("images")).bar_only()
     }
 
-    /// The last step's loss; a plain line of it where the step is one that gets one.
+    /// Shows the last step's loss. If `step` is given, also as a plain line.
     pub fn loss(&self, bar: &Progress, step: Option<u64>, loss: f64) {
         let later = self.later.map(progress::duration);
         let later =
@@ -70,7 +70,7 @@ impl Display {
         }
     }
 
-    /// An evaluation outside an epoch, or one that the plain lines show.
+    /// Prints the result of an evaluation as plain lines.
     pub fn evaluation(&self, name: &str, result: &Evaluation) {
         for (metric, value) in METRICS.iter().zip(result.values) {
             if let Some(what) = metric.line {
@@ -79,7 +79,7 @@ impl Display {
         }
     }
 
-    /// The end of an epoch.
+    /// Shows the end of an epoch.
     pub fn row(&mut self, row: &Row) {
         let later = row.epochs_left.saturating_sub(1);
         let later = row.took.saturating_mul(u32::try_from(later).unwrap_or(u32::MAX));
@@ -103,7 +103,7 @@ fn terminal_columns() -> usize {
     terminal::columns(std::io::stderr()).map_or(usize::MAX, usize::from)
 }
 
-/// A cell of the table: its text and the width of its column.
+/// A cell of the table: its text and its column's width.
 struct Cell {
     text: String,
     width: usize,
@@ -115,7 +115,7 @@ impl Cell {
     }
 }
 
-/// The metrics that have a column, losses first: they are next to the training loss.
+/// The metrics that have a column. Losses come first, next to the training loss.
 fn columns() -> Vec<(usize, &'static metric::Column)> {
     let mut columns = Vec::new();
     for mode in [Mode::Min, Mode::Max] {
@@ -128,7 +128,7 @@ fn columns() -> Vec<(usize, &'static metric::Column)> {
     columns
 }
 
-/// The headings. Both losses are means over images, so that they can be compared.
+/// The headings. Both losses are means over images and can be compared.
 fn heading(split: &str) -> Vec<Cell> {
     let mut cells = vec![Cell::new("epoch", 5), Cell::new("train loss", 10)];
     for (_, column) in columns() {
@@ -159,8 +159,8 @@ fn line(row: &Row) -> Vec<Cell> {
     cells
 }
 
-/// The cells in one line, without those that end beyond `columns` characters. The first
-/// is always there.
+/// Joins the cells that end within `columns` characters into one line. The first is
+/// always shown.
 fn fitted(cells: &[Cell], columns: usize) -> String {
     let mut line = String::new();
     for cell in cells {
@@ -182,7 +182,7 @@ fn time(took: Duration) -> String {
     }
 }
 
-/// Three significant digits.
+/// Formats with three significant digits.
 fn lr(lr: f64) -> String {
     if lr != 0.0 && lr < 1e-3 {
         format!("{lr:.1e}")

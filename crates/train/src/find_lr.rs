@@ -1,7 +1,7 @@
 //! `--find-lr`: the learning-rate range test (Smith 2015, Cyclical Learning Rates for
-//! Training Neural Networks). The network is trained for a hundred steps with a learning
-//! rate that grows from tiny to huge. Nothing is written but a file with the curve, if one is
-//! named.
+//! Training Neural Networks). The network trains for a hundred steps with a learning rate
+//! that grows from tiny to huge. If a file is named, the curve is written to it. Nothing
+//! else is written.
 
 mod curve;
 mod page;
@@ -30,15 +30,15 @@ use crate::trainer::describe;
 use crate::training_model::TrainingModel;
 use curve::{Curve, STEPS};
 
-/// Runs the test and prints the curve with a suggestion. `file` gets the curve:
-/// a PNG if it ends in `.png`, else a page.
+/// Runs the test and prints the curve with a suggestion. Writes the curve to `file`: a
+/// PNG if its name ends in `.png`, else an HTML page.
 pub fn run(args: &Args, file: Option<&Path>) -> Result<()> {
     let recipe = args.override_recipe(&recipe::load(args.recipe())?)?;
     let mut recipe = torchmill_nn::recipe::resolve(&recipe)?;
     let device = prepare_device(args, &mut recipe, &Processes::single())?;
     let data = Data::open(&mut recipe, args.data.is_some())?
         .on(device, recipe.train.precision)?;
-    // The test sets the learning rate itself, and evaluates nothing.
+    // The test sets the learning rate itself and evaluates nothing.
     recipe.train.schedule = None;
     recipe.train.ema = None;
     let spec = describe(&recipe, &data)?;
@@ -77,7 +77,7 @@ fn write(file: &Path, curve: &Curve, title: &str) -> Result<()> {
     Ok(())
 }
 
-/// A test under way.
+/// A range test in progress.
 struct RangeTest {
     model: TrainingModel,
     curve: Curve,
@@ -118,7 +118,7 @@ impl RangeTest {
         Ok(self.curve)
     }
 
-    /// A step with the curve's next learning rate. Returns the loss before it.
+    /// Does a step with the curve's next learning rate. Returns the loss before it.
     fn step(&mut self, batch: &Batch) -> Result<f64> {
         let step = self.curve.steps() as u64;
         let at = Position { epoch: 0, epochs: 1, step, steps: STEPS as u64 };

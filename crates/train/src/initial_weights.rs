@@ -1,4 +1,4 @@
-//! The weights that a new run starts from, as far as they are more than random numbers.
+//! Initial weights of a new run that are not random.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use torchmill_nn::loader::{BatchOptions, Dataset};
 use torchmill_nn::model::Model;
 use torchmill_nn::spec::Spec;
 
-/// Computes weights that depend on the training images, and takes those of `init`.
+/// Computes weights that depend on the training images, and loads those of `init`.
 pub fn set(
     model: &mut Model,
     spec: &Spec,
@@ -24,7 +24,7 @@ pub fn set(
     }
 }
 
-/// The first training images are looked at, without random transforms.
+/// Uses the first training images, without random transforms.
 fn compute_from_images(
     model: &mut Model,
     recipe: &Recipe,

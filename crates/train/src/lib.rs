@@ -1,5 +1,5 @@
-//! What the two halves of `train` share: the command line. It is not linked with
-//! libtorch.
+//! The command line, which the two programs of `train` share. This library is not linked
+//! to libtorch.
 
 pub mod args;
 

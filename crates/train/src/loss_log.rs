@@ -1,5 +1,5 @@
-//! The losses of steps on their way from the device to metrics.csv. Reading one back
-//! waits for the device, so that is not done at each step.
+//! Collects the losses of steps before they go to metrics.csv. Reading a loss back waits
+//! for the device, so it is not done at every step.
 
 use tch::{Kind, TchError, Tensor};
 use torchmill::Result;
@@ -18,7 +18,7 @@ struct Pending {
     step: u64,
     wall_time: f64,
     loss: Tensor,
-    /// The sum of what the images weigh; `None` where all weigh the same.
+    /// The sum of the images' weights; `None` if all weigh the same.
     weight: Option<Tensor>,
 }
 
@@ -27,10 +27,10 @@ struct Pending {
 pub struct StepLoss {
     /// The step, counted from 1.
     pub step: u64,
-    /// When it was made, in seconds since 1970.
+    /// The time of the step, in seconds since 1970.
     pub wall_time: f64,
     pub loss: f64,
-    /// Whether none of the images weighs anything, so that there is no mean.
+    /// Whether all images have weight 0, so that there is no mean.
     pub is_of_nothing: bool,
 }
 
@@ -40,7 +40,8 @@ impl LossLog {
         self.pending.push(Pending { step, wall_time: now(), loss, weight });
     }
 
-    /// Reads back the losses since the last time: the means of all processes' losses.
+    /// Reads back the losses since the last call: for each step, the mean over all
+    /// processes.
     pub fn take(&mut self, processes: &Processes) -> Result<Vec<StepLoss>> {
         let pending = std::mem::take(&mut self.pending);
         if pending.is_empty() {
@@ -56,7 +57,7 @@ impl LossLog {
     }
 }
 
-/// Puts the mean of all processes' losses in the place of each loss.
+/// Replaces each loss with its mean over all processes.
 fn average(losses: &mut [StepLoss], group: &Group) -> Result<()> {
     let mut values = Vec::new();
     for step in &*losses {

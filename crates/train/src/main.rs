@@ -1,6 +1,6 @@
-//! `train`: shards and a recipe in, a run folder with metrics and checkpoints out. This
-//! half reads the command line and refuses what is wrong with it; the one that is linked
-//! with libtorch, torch.rs, does the work.
+//! `train`: trains a network from shards and a recipe, and writes a run folder with
+//! metrics and checkpoints. This program only checks the command line. The one that is
+//! linked to libtorch, torch.rs, does the work.
 
 use std::process::ExitCode;
 
@@ -23,7 +23,7 @@ fn run(args: Args) -> Result<()> {
             "unexpected argument `{stray}`: if these are the shards, give --data {stray}"
         )));
     }
-    // A run that goes on has its recipe in its folder, which is the other half's.
+    // When a run resumes, its recipe is in its folder, which the other program reads.
     if args.resume.is_none() {
         args.override_recipe(&recipe::load(args.recipe())?)?;
     }

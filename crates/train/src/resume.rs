@@ -1,5 +1,5 @@
-//! Continuing from a checkpoint: its weights, its training state, and the metrics up to
-//! there.
+//! Continues from a checkpoint: loads its weights, its training state, and the metrics up
+//! to it.
 
 use std::io::ErrorKind;
 use std::path::Path;
@@ -11,8 +11,8 @@ use torchmill_nn::checkpoint;
 use torchmill_nn::model::Model;
 use torchmill_nn::state::{BatchOrder, SplitDigest, State};
 
-/// Loads the checkpoint and its training state, and checks that they and the data belong
-/// together.
+/// Loads the checkpoint and its training state, and checks that they match each other and
+/// the data.
 pub fn load(
     path: &Path,
     model: &mut Model,
@@ -48,8 +48,8 @@ pub fn load(
     Ok(state)
 }
 
-/// Refuses to continue an epoch with other batches: they would leave out some of its
-/// images and take others twice.
+/// Fails if an epoch would continue with different batches: they would leave out some of
+/// its images and repeat others.
 fn check_batches(path: &Path, state: &State, now: &BatchOrder) -> Result<()> {
     if state.batch == 0 || state.order == *now {
         return Ok(());
@@ -64,8 +64,8 @@ fn check_batches(path: &Path, state: &State, now: &BatchOrder) -> Result<()> {
     )))
 }
 
-/// Says that another number of processes goes on: the batches of all processes together
-/// have another size from now on.
+/// Notes that the number of processes changes, and with it the size of all processes'
+/// batches together.
 fn say_processes(state: &State, processes: u32) {
     let before = state.order.processes();
     if before != processes {
@@ -76,8 +76,8 @@ fn say_processes(state: &State, processes: u32) {
     }
 }
 
-/// Refuses to continue with other images: curves over two test sets, or two training
-/// sets, would be one run's.
+/// Fails if the images differ: the run's curves would mix two test sets, or two training
+/// sets.
 fn check_splits(path: &Path, saved: &[SplitDigest], now: &[SplitDigest]) -> Result<()> {
     for split in saved {
         if now.contains(split) {
@@ -97,8 +97,8 @@ fn check_splits(path: &Path, saved: &[SplitDigest], now: &[SplitDigest]) -> Resu
     Ok(())
 }
 
-/// The rows of metrics.csv from before the checkpoint was saved: the steps after it will
-/// be made again.
+/// The rows of metrics.csv from before the checkpoint was saved. The steps after it will
+/// be repeated.
 pub fn metrics_before(checkpoint: &Path, state: &State) -> Result<Vec<u8>> {
     let run_dir = RunDir::of_checkpoint(checkpoint).ok_or_else(|| {
         Error::failed(format_args!(

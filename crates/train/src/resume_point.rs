@@ -1,4 +1,4 @@
-//! Which checkpoint `--resume` means.
+//! Finds the checkpoint that `--resume` refers to.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,21 +8,21 @@ use torchmill::{Context, Error, Result, metrics, progress, recipe};
 use torchmill_nn::checkpoint;
 use torchmill_nn::state::State;
 
-/// What `--resume` without a value stands for.
+/// The default value of `--resume`.
 pub const LAST: &str = "last";
 
 /// A checkpoint to continue from.
 pub struct ResumePoint {
-    /// The folder of the run that it belongs to.
+    /// The folder of the checkpoint's run.
     pub run: PathBuf,
-    /// The file itself, if a link was given.
+    /// The checkpoint file. Links are resolved.
     pub checkpoint: PathBuf,
-    /// Whether the user named the checkpoint, which may not be the run's last.
+    /// Whether the user named this checkpoint. It may not be the run's last.
     pub is_named: bool,
 }
 
-/// The folder of the run that `--resume` names: a run's folder, its folder of checkpoints,
-/// or a checkpoint in that. `None` for `last`, and for a file in another folder.
+/// The folder of the run that `--resume` refers to by the run's folder, its checkpoints
+/// folder, or a checkpoint in it. `None` for `last`, and for a file in any other folder.
 pub fn named_run(given: &Path) -> Option<PathBuf> {
     if given == Path::new(LAST) {
         return None;
@@ -41,8 +41,8 @@ fn holds_run(folder: &Path) -> bool {
     RunDir::new(folder).config().exists()
 }
 
-/// The checkpoint that `--resume` means. `None` if the run has none yet: so the same
-/// command line starts a run and, after a crash, continues it.
+/// The checkpoint that `--resume` refers to. `None` if the run has none yet, so that the
+/// same command line starts a run and, after a crash, continues it.
 pub fn find(given: &Path, run: Option<&Path>) -> Result<Option<ResumePoint>> {
     if given == Path::new(LAST) {
         let run = run.ok_or_else(|| {
@@ -80,9 +80,9 @@ fn last_point(run: PathBuf) -> Result<Option<ResumePoint>> {
     Ok(last.map(|checkpoint| ResumePoint { run, checkpoint, is_named: false }))
 }
 
-/// A run's last checkpoint. Copying a run may have dropped its links, or put files in
-/// their place: then it is the newest one that is whole. `None` if the run has not come
-/// to a checkpoint yet; an error if it has, and none is whole any more.
+/// A run's last checkpoint. If copying the run has dropped the links, or replaced them
+/// with files, this is the newest intact checkpoint. `None` if the run has not saved a
+/// checkpoint yet. Fails if it has, but none is intact.
 pub fn last_checkpoint(run: &Path) -> Result<Option<PathBuf>> {
     let run_dir = RunDir::new(run);
     if let Some(last) = run_dir.target(LAST)?
@@ -110,8 +110,7 @@ pub fn last_checkpoint(run: &Path) -> Result<Option<PathBuf>> {
     Ok(None)
 }
 
-/// The checkpoint of a run that a path leads to: the one that a link points at, or that
-/// it is a copy of.
+/// The checkpoint of a run behind a path: a link's target, or the original of a copy.
 fn checkpoint_file(given: &Path, run: &Path) -> Result<PathBuf> {
     let path = match (fs::read_link(given), given.parent()) {
         (Ok(target), Some(parent)) => parent.join(target),
@@ -143,13 +142,12 @@ fn are_equal(a: &Path, b: &Path) -> Result<bool> {
     Ok(fs::read(a).doing("read", a)? == fs::read(b).doing("read", b)?)
 }
 
-/// The checkpoint after the most steps whose training state is next to it and belongs to
-/// it.
+/// The checkpoint with the most steps that has a matching training state.
 fn newest(run_dir: &RunDir) -> Result<Option<PathBuf>> {
     let mut newest: Option<((u64, u64), PathBuf)> = None;
     let states = run_dir.numbered("state")?;
     for kind in [CheckpointKind::Epoch, CheckpointKind::Step] {
-        // From the last one back: states are as large as weights.
+        // From the last one back, because states are as large as weights.
         for numbered in states.iter().rev().filter(|numbered| numbered.kind == kind) {
             let path = numbered.path.with_extension("safetensors");
             let Some(state) = whole_state(&path) else { continue };
@@ -163,15 +161,15 @@ fn newest(run_dir: &RunDir) -> Result<Option<PathBuf>> {
     Ok(newest.map(|(_, path)| path))
 }
 
-/// The training state next to a checkpoint, if both are whole.
+/// The training state of a checkpoint, if both are intact.
 fn whole_state(checkpoint: &Path) -> Option<State> {
     let state = State::read(&state_path(checkpoint)).ok()?;
     let bytes = fs::read(checkpoint).ok()?;
     (checkpoint::checksum(&bytes) == state.weights).then_some(state)
 }
 
-/// Whether a run must once have had a checkpoint: the first epoch's is there before the
-/// second begins. A branch begins with the rows of the epochs before its branch point.
+/// Whether a run must have had a checkpoint: the first epoch's is saved before the second
+/// epoch starts. A branch starts with the rows of the epochs before its branch point.
 fn has_had_one(run_dir: &RunDir) -> Result<bool> {
     if !run_dir.numbered("state")?.is_empty() {
         return Ok(true);
@@ -189,7 +187,7 @@ fn has_had_one(run_dir: &RunDir) -> Result<bool> {
     }
     Ok(match metrics::read_growing(&metrics) {
         Ok(rows) => rows.iter().any(|row| is_later(row.epoch)),
-        // What cannot be read must not be replaced.
+        // A file that cannot be read must not be replaced.
         Err(_) => true,
     })
 }

@@ -1,4 +1,4 @@
-//! What `train` writes into run.jsonl.
+//! What `train` writes to run.jsonl.
 
 use std::path::Path;
 use std::time::Instant;
@@ -13,14 +13,14 @@ use crate::budget::Completed;
 use crate::config::Config;
 use crate::data::Data;
 
-/// A run.jsonl that this start is written into.
+/// The run.jsonl of this run, with the entry for this start.
 pub struct RunLog {
     writer: Writer,
     started: Instant,
 }
 
 impl RunLog {
-    /// Writes down what starts.
+    /// Records the start.
     pub fn start(config: &Config, data: &Data, processes: u32) -> Result<Self> {
         let recipe = &config.recipe;
         let command = std::env::args_os().map(|a| a.to_string_lossy().into_owned());
@@ -48,7 +48,7 @@ impl RunLog {
         Ok(Self { writer, started: Instant::now() })
     }
 
-    /// Writes down how it ended, and what had been done by then.
+    /// Records how it ended, and what was completed by then.
     pub fn end(&self, outcome: Outcome, done: Completed) -> Result<()> {
         self.writer.append(&Event::End(End {
             time: time::now_rfc3339(),
@@ -60,7 +60,7 @@ impl RunLog {
     }
 }
 
-/// What each split is used for.
+/// The use of each split.
 fn splits(data: &Data) -> Vec<Split> {
     let split = |purpose: &str, dataset: &Dataset| {
         let meta = dataset.set().meta();

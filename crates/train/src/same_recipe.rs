@@ -1,17 +1,17 @@
-//! A run that continues has its recipe in its config.toml. A recipe that is given with
-//! `--resume` would be ignored, so it must be the run's own: then one command line serves
-//! before and after a crash.
+//! A resumed run uses the recipe in its config.toml. A recipe on the command line would
+//! be ignored, so it must be the same one. Then the same command line works before and
+//! after a crash.
 
 use std::path::Path;
 
 use torchmill::recipe::{Model, Precision, Recipe, settings};
 use torchmill::{Error, Result};
 
-/// Longer values help nobody to see what differs.
+/// Longer values are not shown: they do not help to see the difference.
 const LONGEST: usize = 40;
 
-/// Refuses options for the start of a run that say something else than the run's
-/// config.toml. Both have the command line's options in place of their values.
+/// Fails if options for the start of a run contradict the run's config.toml. Both models
+/// have the command line's options applied.
 pub fn check_same_start(run: &Model, asked: &Model) -> Result<()> {
     let differs = [
         ("architecture", run.architecture != asked.architecture),
@@ -29,8 +29,8 @@ pub fn check_same_start(run: &Model, asked: &Model) -> Result<()> {
     }
 }
 
-/// Refuses a `--recipe`, called `name`, that differs from the run's in `config`. Both have
-/// the command line's options in place of their values.
+/// Fails if a `--recipe`, called `name`, differs from the run's in `config`. Both recipes
+/// have the command line's options applied.
 pub fn check_same_recipe(
     asked: &Recipe,
     run: &Recipe,
@@ -65,10 +65,10 @@ pub fn check_same_recipe(
     )))
 }
 
-/// The recipe with the values that are decided when a run starts taken from the run.
+/// The recipe, with the values that are decided when a run starts copied from the run.
 fn settled(asked: &Recipe, run: &Recipe) -> Recipe {
     let mut asked = asked.clone();
-    // The shards say what has been done to them.
+    // The shards determine what was done to the images.
     asked.transforms.clone_from(&run.transforms);
     asked.description.clone_from(&run.description);
     asked.data.shards = asked.data.shards.or_else(|| run.data.shards.clone());

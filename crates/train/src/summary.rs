@@ -1,4 +1,4 @@
-//! `--summary`: the network, layer by layer, without training it.
+//! `--summary`: prints the network layer by layer, without training it.
 
 use tch::Device;
 use torchmill::{Error, Result, cli, recipe};

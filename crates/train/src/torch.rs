@@ -1,4 +1,4 @@
-//! `train-torch`: the half of `train` that is linked with libtorch, and does the work.
+//! `train-torch`: the program that is linked to libtorch and does the work of `train`.
 
 mod best_tracker;
 mod budget;
@@ -42,14 +42,14 @@ fn run(args: Args) -> Result<()> {
     let args = if is_restarted { config::restarted(args)? } else { args };
     let is_first = launch.as_ref().is_none_or(|launch| launch.rank == 0);
     if !is_first {
-        // What they would say the first process says.
+        // The first process reports what the others would report, too.
         progress::set_level(true, 0);
     }
     let processes = Processes::meet(launch, PROGRAM, args.timeout)?;
     let result = train(&args, &processes);
     let result = processes.end(result);
     match &result {
-        // The first process says that all of them were interrupted.
+        // The first process reports the interruption for all of them.
         Err(e) if !is_first && e.kind() == ErrorKind::Interrupted => {
             exit::at_once(e.exit_status())
         }
@@ -57,7 +57,7 @@ fn run(args: Args) -> Result<()> {
     }
 }
 
-/// What all processes of a run must be.
+/// What must be the same in all processes of a run.
 const PROGRAM: &str =
     concat!("train ", env!("CARGO_PKG_VERSION"), " with libtorch 2.11.0");
 

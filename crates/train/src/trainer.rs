@@ -1,4 +1,4 @@
-//! The training loop: the article's, which can stop after any step and continue later.
+//! The training loop. It follows the article's, but can stop after any step and continue.
 
 mod checkpoints;
 mod report;
@@ -38,29 +38,29 @@ use crate::loss_log::{LossLog, StepLoss};
 use crate::run_log::RunLog;
 use crate::training_model::TrainingModel;
 
-/// Losses are read back from the device, checked and written this many steps at a time;
-/// the article prints one every 100.
+/// The number of steps after which losses are read back from the device, checked and
+/// written. The article prints one every 100 steps.
 const LOG_EVERY: u64 = 100;
-/// With slow steps, losses are read back at least this often.
+/// Losses are read back at least this often, even if steps are slow.
 const LOG_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The only tag besides the wall times that a resumed run need not have the same of.
+/// Besides the wall times, only this tag may differ in a resumed run.
 const IMAGES_PER_SECOND: &str = "x/images per second";
 
-/// A run under way.
+/// A run in progress.
 pub struct Trainer<'a> {
-    /// The processes that train together. Each has a trainer, and all do the same, except
-    /// that only the first writes the run's folder.
+    /// The processes that train together. Each has a trainer, and all do the same work,
+    /// but only the first writes the run's folder.
     processes: &'a Processes,
     config: Config,
     spec: Spec,
     budget: Budget,
     model: TrainingModel,
-    /// PyTorch's default generator.
+    /// Stands in for PyTorch's default generator.
     generator: Generator,
-    /// What draws the images of an epoch, where the recipe has a sampler.
+    /// Draws the images of an epoch, if the recipe has a sampler.
     sampler: Option<WeightedSampler>,
-    /// metrics.csv, which the first process writes.
+    /// The writer of metrics.csv, in the first process only.
     metrics: Option<MetricsWriter>,
     losses: LossLog,
     best: BestTracker,
@@ -76,11 +76,11 @@ pub struct Trainer<'a> {
     evaluated: EvaluatedImages,
 }
 
-/// What the processes find out together after a step.
+/// What the processes agree on after a step.
 struct Signals {
     is_interrupted: bool,
     is_time_up: bool,
-    /// Whether the losses are read back.
+    /// Whether to read back the losses.
     reads_losses: bool,
 }
 
@@ -102,18 +102,18 @@ impl MeanLoss {
     }
 }
 
-/// An epoch under way.
+/// An epoch in progress.
 struct EpochRun {
     order: Epoch,
     options: BatchOptions,
-    /// The default generator as it was when the epoch began.
+    /// The default generator's state at the start of the epoch.
     generator: Generator,
-    /// The first batch that is still to come.
+    /// The first batch that is not done.
     first_batch: usize,
     started: Instant,
-    /// How long its steps took, once they are made.
+    /// The duration of its steps, once they are done.
     trained: Duration,
-    /// How long its steps waited for images.
+    /// The time that its steps waited for images.
     waited: Duration,
     /// When the last step ended.
     idle_since: Instant,
@@ -132,7 +132,7 @@ impl EpochRun {
 }
 
 impl Trainer<'_> {
-    /// The training loop. Ends between steps: when the run is done, or its time is up.
+    /// The training loop. It ends between steps: when the run is done, or its time is up.
     fn fit(&mut self, data: &Data) -> Result<Outcome> {
         while !self.is_over() {
             let [is_time_up] = self.processes.any([self.budget.is_time_up()])?;
@@ -180,10 +180,10 @@ impl Trainer<'_> {
         Ok(Outcome::Done)
     }
 
-    /// Computes the gradients of a batch for nothing, before the first step of a resumed
-    /// run. The reducer puts gradients into buckets in the order in which the first
-    /// backward pass has made them. The buckets decide the order of its sums, and so their
-    /// rounding.
+    /// Computes the gradients of a batch before the first step of a resumed run, and
+    /// discards them. The reducer sorts gradients into buckets in the order in which they
+    /// become ready in the first backward pass. The buckets determine the order of its
+    /// sums, and so their rounding.
     fn rehearse(&mut self, batch: &Batch, at: Position) -> Result<()> {
         let buffers = self.model.copy_buffers()?;
         self.model.begin_step(at);
@@ -192,8 +192,8 @@ impl Trainer<'_> {
         self.model.restore_buffers(&buffers)
     }
 
-    /// Trains until the run is done or its time is up, writes down how it ended, and
-    /// returns the last checkpoint.
+    /// Trains until the run is done or its time is up, records how it ended, and returns
+    /// the last checkpoint.
     pub fn run(&mut self, data: &Data) -> Result<PathBuf> {
         let result = self.train(data);
         let outcome = match &result {
@@ -214,7 +214,7 @@ impl Trainer<'_> {
         let outcome = self.fit(data)?;
         let last = match self.last.clone() {
             Some(last) => last,
-            // --epochs 0, or no time at all: the initial weights are the result.
+            // With --epochs 0 or no time left, the initial weights are the result.
             None => self.save_initial()?,
         };
         if outcome == Outcome::TimeIsUp {
@@ -230,7 +230,7 @@ impl Trainer<'_> {
         &self.config.run_dir
     }
 
-    /// Whether there is nothing more to train.
+    /// Whether there is nothing left to train.
     fn is_over(&self) -> bool {
         self.budget.is_reached(self.completed) || self.best.should_stop().is_some()
     }
@@ -268,7 +268,7 @@ impl Trainer<'_> {
         }
     }
 
-    /// The images of this process in the epoch that begins, in batches.
+    /// Draws the images of this process for a new epoch, in batches.
     fn draw_order(&mut self, data: &Data) -> Epoch {
         let train = &self.config.recipe.train;
         let is_random = train.overfit_batches.is_none();
@@ -289,7 +289,7 @@ impl Trainer<'_> {
         let order = match sampler {
             Some(sampler) => sampler.draw(generator),
             None if shuffles => {
-                // DistributedSampler's, with the recipe's seed.
+                // As in DistributedSampler, with the recipe's seed.
                 let seed = train.seed.wrapping_add(self.completed.epochs);
                 Generator::new(seed).permutation(images)
             }
@@ -317,7 +317,7 @@ impl Trainer<'_> {
         self.lr = self.model.lr();
     }
 
-    /// What the processes do after this step. All do it if any of them has a reason.
+    /// What to do after this step. All processes do it if any of them has a reason.
     fn signals(&self, epoch: &EpochRun) -> Result<Signals> {
         let [is_interrupted, is_time_up, reads_losses] = self.processes.any([
             interrupt::requested(),
@@ -327,12 +327,13 @@ impl Trainer<'_> {
         Ok(Signals { is_interrupted, is_time_up, reads_losses })
     }
 
-    /// Whether the last step is one whose loss gets a line.
+    /// Whether the last step's loss is printed.
     fn is_log_due(&self) -> bool {
         self.completed.steps.is_multiple_of(LOG_EVERY)
     }
 
-    /// Shows the last step. Now and then, reads back the losses and shows the last.
+    /// Shows the last step's progress. From time to time, reads back the losses and shows
+    /// the last one.
     fn show_step(
         &mut self,
         epoch: &mut EpochRun,
@@ -352,8 +353,8 @@ impl Trainer<'_> {
         Ok(())
     }
 
-    /// Reads back the losses since the last time, checks and records them, and returns
-    /// the last.
+    /// Reads back the losses since the last call, checks and records them, and returns
+    /// the last one.
     fn flush_losses(&mut self) -> Result<f64> {
         let mut last = f64::NAN;
         for StepLoss { step, wall_time, loss, is_of_nothing } in
@@ -387,8 +388,8 @@ impl Trainer<'_> {
         }
     }
 
-    /// Saves where the recipe or the end of the run asks for it. Returns the outcome if
-    /// the run ends before its epoch does.
+    /// Saves if the recipe or the end of the run requires it. Returns the outcome if the
+    /// run ends before its epoch does.
     fn save_if_due(
         &mut self,
         epoch: &EpochRun,
@@ -412,7 +413,7 @@ impl Trainer<'_> {
         Ok(outcome)
     }
 
-    /// Evaluates at the end of an epoch, if it is the turn of this one.
+    /// Evaluates at the end of an epoch, if this epoch is due.
     fn evaluate_epoch(
         &mut self,
         data: &Data,
@@ -432,7 +433,7 @@ impl Trainer<'_> {
         }
     }
 
-    /// Counts the epoch, and writes down and shows what came of it.
+    /// Counts the epoch, and records and shows its results.
     fn report_epoch(
         &mut self,
         data: &Data,
@@ -470,8 +471,8 @@ impl Trainer<'_> {
         Ok(())
     }
 
-    /// Evaluates once, when the run is done. This does not change the training state:
-    /// if the run continues with more epochs, it is as if this had not been.
+    /// Does the final evaluations when the run is done. They do not change the training
+    /// state, so the run can continue with more epochs as if they had not happened.
     fn finish(&mut self, data: &Data, last: &Path) -> Result<()> {
         self.say_why_stopped();
         let is_cut_short = self.completed.batches > 0;
@@ -492,12 +493,12 @@ impl Trainer<'_> {
         self.evaluate_copies(data)
     }
 
-    /// Evaluates once more, with the copies of each image that the recipe asks for.
+    /// Evaluates again with the recipe's test-time augmentation, if any.
     fn evaluate_copies(&mut self, data: &Data) -> Result<()> {
         let Some(tta) = self.config.recipe.train.tta else { return Ok(()) };
         let copies = Copies::new(tta, self.spec.input, data.eval.image_shape()?)?;
         let (split, found) = match &data.test {
-            // The weights that were tested are in the network.
+            // The network holds the weights that were tested.
             Some(test) => ("test", self.evaluate(test, Some(copies))),
             None => (data.eval_name, self.evaluate_average(&data.eval, Some(copies))),
         };
@@ -526,7 +527,7 @@ impl Trainer<'_> {
         Ok(())
     }
 
-    /// Loads the weights that `best` points at, or else the last.
+    /// Loads the weights that `best` points at. Without `best`, loads the last.
     fn load_best(&mut self, last: &Path) -> Result<()> {
         let best = self.config.run_dir.target("best")?;
         let tested = best.unwrap_or_else(|| last.to_path_buf());
@@ -537,7 +538,7 @@ impl Trainer<'_> {
         Ok(())
     }
 
-    /// Evaluates the moving average of the weights, if the recipe asks for one, else the
+    /// Evaluates the moving average of the weights if the recipe has one, else the
     /// weights.
     fn evaluate_average(
         &mut self,
@@ -583,8 +584,8 @@ impl Trainer<'_> {
         ))
     }
 
-    /// Records what an evaluation found of the weights after `epoch`. True if they are
-    /// the best so far.
+    /// Records the result of an evaluation of the weights after `epoch`. Returns whether
+    /// they are the best so far.
     fn record(&mut self, split: &str, found: &Evaluation, epoch: u64) -> Result<bool> {
         let before = self.best.best();
         for (metric, value) in METRICS.iter().zip(found.values) {
@@ -605,7 +606,7 @@ impl Trainer<'_> {
     }
 }
 
-/// The share of this process in the images of an epoch.
+/// This process's share of an epoch's images.
 fn share(processes: &Processes) -> Share {
     Share { rank: processes.rank() as usize, size: processes.size() as usize }
 }
@@ -614,7 +615,7 @@ fn break_if(is_over: bool) -> ControlFlow<()> {
     if is_over { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
 }
 
-/// The error for a loss that is a mean over nothing.
+/// The error for a mean loss over no images.
 fn no_mean(batch: std::fmt::Arguments) -> Error {
     Error::failed(format_args!(
         "no image of {batch} counts in its loss: [train] loss ignores their labels or \

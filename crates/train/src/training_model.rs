@@ -1,5 +1,5 @@
-//! A network with what trains it: loss, gradients, clipping, optimizer and moving
-//! average. The loop around it is in `trainer`.
+//! A network with its loss, gradients, clipping, optimizer and moving average. The loop
+//! around it is in `trainer`.
 
 use tch::{Kind, Reduction, TchError, Tensor, no_grad};
 use torchmill::recipe::Train;
@@ -20,7 +20,7 @@ use torchmill_nn::{gradients, mix, torch_error};
 /// A network in training.
 pub struct TrainingModel {
     pub network: Model,
-    /// The element type that the layers compute in.
+    /// The dtype that the layers compute in.
     pub kind: Kind,
     pub loss: Box<dyn Loss>,
     settings: Train,
@@ -31,44 +31,43 @@ pub struct TrainingModel {
     learning_rate: LearningRate,
     plateau: Option<PlateauState>,
     scaler: Option<Scaler>,
-    /// Whether [`TrainingModel::swap_average`] has put the averages in the network and
-    /// the trained weights in their place.
+    /// Whether [`TrainingModel::swap_average`] has exchanged the weights and their
+    /// averages.
     is_swapped: bool,
-    /// This process's number among those that train together, from 0.
+    /// This process's rank, from 0.
     rank: u32,
-    /// What averages gradients, if there are other processes.
+    /// Averages the gradients, if there are other processes.
     reducer: Option<Reducer>,
     /// Whether the reducer has seen a backward pass.
     is_rehearsed: bool,
 }
 
-/// A batch as the network gets it, after mixup and cutmix.
+/// A batch after mixup and cutmix.
 pub struct Mixed {
     images: Tensor,
     targets: Tensor,
-    /// The sum of what the images weigh in the mean loss; `None` where all weigh the
-    /// same.
+    /// The sum of the images' weights in the mean loss; `None` if all weigh the same.
     pub weight: Option<Tensor>,
 }
 
-/// A part of a batch that is computed at a time.
+/// A part of a batch, which is computed at once.
 pub struct Part {
     images: Tensor,
     targets: Tensor,
     share: Share,
 }
 
-/// How a part's loss counts in the loss of its batch.
+/// The weight of a part's loss in the loss of its batch.
 enum Share {
-    /// It is the whole batch.
+    /// The part is the whole batch.
     Whole,
-    /// The part's mean times its share of the images.
+    /// The part's mean loss is multiplied by its share of the images.
     Images(f64),
-    /// The part's sum over the weight of the batch.
+    /// The part's summed loss is divided by the weight of the batch.
     Weight(Tensor),
 }
 
-/// The gradients of a batch, added up part by part.
+/// The gradients of a batch, summed over its parts.
 #[derive(Default)]
 pub struct Gradients {
     /// The batch's mean loss; `None` before the first part.
@@ -90,9 +89,9 @@ impl Gradients {
 }
 
 impl TrainingModel {
-    /// Puts the parts together, for a network that has its first weights and of which
-    /// some may be frozen (`requires_grad` is false). `settings.loss` has weights in
-    /// place of `"balanced"`.
+    /// Creates it from a network with its initial weights. Parameters with
+    /// `requires_grad` false are frozen. `settings.loss` has numbers in place of
+    /// `"balanced"`.
     pub fn new(
         network: Model,
         kind: Kind,
@@ -104,7 +103,7 @@ impl TrainingModel {
         let groups = parameter_groups(&network, &settings, &rules)?;
         let mut optimizer = Optimizer::new(rules, groups.groups);
         let learning_rate = LearningRate::new(&settings)?;
-        // The buffers depend on the momentum of the first step, which a schedule may set.
+        // The buffers depend on the first step's momentum, which a schedule may set.
         let start = Position { epoch: 0, epochs: 1, step: 0, steps: 1 };
         if let Some(momentum) = learning_rate.momentum(start) {
             optimizer.set_momentum(momentum);
@@ -134,7 +133,7 @@ impl TrainingModel {
         })
     }
 
-    /// Gives all processes of a group rank 0's parameters and buffers, and averages
+    /// Copies rank 0's parameters and buffers to all processes of a group, and averages
     /// gradients over them from now on.
     pub fn connect(&mut self, group: &ProcessGroup) -> Result<()> {
         self.share_weights(group)?;
@@ -148,7 +147,7 @@ impl TrainingModel {
         Ok(())
     }
 
-    /// Gives all processes of a group rank 0's parameters and buffers.
+    /// Copies rank 0's parameters and buffers to all processes of a group.
     pub fn share_weights(&self, group: &ProcessGroup) -> Result<()> {
         let mut tensors = Vec::new();
         for named in self.network.state_dict() {
@@ -157,7 +156,7 @@ impl TrainingModel {
         group.broadcast(&tensors)
     }
 
-    /// Gives all processes rank 0's buffers, so that they evaluate the same network.
+    /// Copies rank 0's buffers to all processes, so that they evaluate the same network.
     pub fn share_buffers(&self) -> Result<()> {
         match &self.reducer {
             Some(reducer) => reducer.broadcast_buffers(),
@@ -165,12 +164,12 @@ impl TrainingModel {
         }
     }
 
-    /// Whether there is a reducer that has not seen a backward pass.
+    /// Whether there is a reducer that has not seen a backward pass yet.
     pub fn is_unrehearsed(&self) -> bool {
         self.reducer.is_some() && !self.is_rehearsed
     }
 
-    /// The loss and the gradients of a batch, part by part.
+    /// Computes the loss and the gradients of a batch, part by part.
     pub fn compute_gradients(&mut self, batch: &Mixed) -> Result<Gradients> {
         let mut gradients = Gradients::default();
         let parts = self.split(batch)?;
@@ -184,7 +183,7 @@ impl TrainingModel {
         Ok(gradients)
     }
 
-    /// Copies of the buffers.
+    /// Copies the buffers.
     pub fn copy_buffers(&self) -> Result<Vec<Tensor>> {
         let mut copies = Vec::new();
         for named in self.network.buffers() {
@@ -193,7 +192,7 @@ impl TrainingModel {
         Ok(copies)
     }
 
-    /// Puts copies back in the place of the buffers.
+    /// Restores the buffers from copies.
     pub fn restore_buffers(&mut self, copies: &[Tensor]) -> Result<()> {
         let restored = no_grad(|| {
             for (named, copy) in self.network.buffers().iter().zip(copies) {
@@ -204,7 +203,7 @@ impl TrainingModel {
         restored.map_err(|e: TchError| torch_error(&e))
     }
 
-    /// Sets the learning rates, the momentum and dropout's seed of the step at this
+    /// Sets the learning rates, the momentum and the dropout seed for the step at this
     /// position.
     pub fn begin_step(&mut self, at: Position) {
         let mut rates = match &self.plateau {
@@ -218,14 +217,14 @@ impl TrainingModel {
         if let Some(momentum) = self.learning_rate.momentum(at) {
             self.optimizer.set_momentum(momentum);
         }
-        // Only dropout draws from libtorch's own generator. Seeded by the step, it draws
-        // the same in a resumed run. Each process draws other numbers.
+        // Only dropout draws from libtorch's own generator. It is seeded by the step, so
+        // a resumed run draws the same numbers. Each process draws different ones.
         let seed = (self.settings.seed as i64).wrapping_mul(1_000_003) ^ at.step as i64;
         tch::manual_seed(seed ^ (i64::from(self.rank) << 40));
     }
 
-    /// Sets the learning rate of the next step in place of the schedule's. Groups keep
-    /// their ratio to the first one's.
+    /// Overrides the schedule's learning rate for the next step. Groups keep their ratio
+    /// to the first group's.
     pub fn set_lr(&mut self, lr: f64) {
         let first = self.optimizer.groups().first().map_or(0.0, |group| group.lr);
         let mut rates = Vec::new();
@@ -236,7 +235,7 @@ impl TrainingModel {
         self.optimizer.set_rates(rates);
     }
 
-    /// Mixes the batch as the recipe asks for at this position.
+    /// Applies mixup and cutmix to the batch, as the recipe configures.
     pub fn mix(&self, batch: &Batch, at: Position) -> Result<Mixed> {
         self.mix_batch(batch, at).map_err(|e| e.within("preparing the batch"))
     }
@@ -258,7 +257,8 @@ impl TrainingModel {
         Ok(Mixed { images, targets, weight })
     }
 
-    /// The parts of a batch that are computed one after the other (`accumulate`).
+    /// Splits a batch into the parts that are computed one after the other
+    /// (`accumulate`).
     pub fn split(&self, batch: &Mixed) -> Result<Vec<Part>> {
         if self.settings.accumulate == 1 {
             return Ok(vec![Part {
@@ -278,7 +278,7 @@ impl TrainingModel {
         let mut parts = Vec::new();
         for (images, targets) in images.into_iter().zip(targets) {
             let share = match &batch.weight {
-                // A part in which nothing weighs has no mean of its own.
+                // A part whose images all have weight 0 has no mean of its own.
                 Some(weight) => Share::Weight(weight.shallow_clone()),
                 None => Share::Images(images.size()[0] as f64 / count),
             };
@@ -287,20 +287,21 @@ impl TrainingModel {
         Ok(parts)
     }
 
-    /// Prepares for part `index` of a batch of `count` parts.
+    /// Prepares for part `index` of `count` parts of a batch.
     pub fn begin_part(&self, index: usize, count: usize) -> Result<()> {
         let Some(reducer) = &self.reducer else { return Ok(()) };
         reducer.prepare_for_forward(index + 1 == count)?;
         if index == 0 { reducer.broadcast_buffers() } else { Ok(()) }
     }
 
-    /// The network's outputs `[N, classes]` for a part.
+    /// Computes the network's outputs `[N, classes]` for a part.
     pub fn forward(&self, part: &Part) -> Result<Tensor> {
         let mode = Mode { training: true, kind: self.kind };
         self.network.forward(&part.images, mode).map_err(|e| e.within("the forward pass"))
     }
 
-    /// A part's loss, such that the losses of all parts add up to the batch's mean.
+    /// Computes a part's loss, scaled so that the losses of all parts sum to the batch's
+    /// mean.
     pub fn loss(&self, outputs: &Tensor, part: &Part) -> Result<Tensor> {
         let compute = |reduction| self.loss.compute(outputs, &part.targets, reduction);
         let loss = match &part.share {
@@ -314,8 +315,8 @@ impl TrainingModel {
         loss.map_err(|e| torch_error(&e).within("the loss"))
     }
 
-    /// Adds a part's loss and its gradients, which are times fp16's loss scale. With the
-    /// last part, gradients become the means of all processes.
+    /// Adds a part's loss and its gradients, multiplied by fp16's loss scale. With the
+    /// last part, the gradients are averaged over all processes.
     pub fn backward(
         &self,
         loss: &Tensor,
@@ -348,7 +349,7 @@ impl TrainingModel {
         Ok(())
     }
 
-    /// The loss times fp16's loss scale.
+    /// The loss multiplied by fp16's loss scale.
     fn scaled(&self, loss: &Tensor) -> Result<Tensor, TchError> {
         match &self.scaler {
             Some(scaler) => loss.f_mul(&number(scaler.scale() as f32)),
@@ -375,8 +376,8 @@ impl TrainingModel {
         Ok(())
     }
 
-    /// Takes fp16's loss scale off the gradients. False where they are not finite: the
-    /// step must then be skipped, as GradScaler does.
+    /// Divides the gradients by fp16's loss scale. Returns whether all are finite. If
+    /// not, the step must be skipped, as in GradScaler.
     pub fn unscale(&mut self, gradients: &mut Gradients) -> Result<bool> {
         match &mut self.scaler {
             Some(scaler) => {
@@ -387,7 +388,7 @@ impl TrainingModel {
         }
     }
 
-    /// Limits the gradients as the recipe asks for: first each element, then the norm.
+    /// Clips the gradients as the recipe configures: first each element, then the norm.
     pub fn clip(&self, gradients: &mut Gradients) -> Result<()> {
         let within = |e: Error| e.within("clipping the gradients");
         if let Some(limit) = self.settings.clip_grad_value {
@@ -399,7 +400,7 @@ impl TrainingModel {
         Ok(())
     }
 
-    /// The optimizer's step, then the moving average's.
+    /// Does the optimizer's step, then updates the moving average.
     pub fn step(&mut self, gradients: &Gradients) -> Result<()> {
         let stepped = self.optimizer.step(&mut self.params, &gradients.tensors);
         stepped.map_err(|e| e.within("the optimizer's step"))?;
@@ -414,8 +415,8 @@ impl TrainingModel {
         updated.map_err(|e| torch_error(&e).within("the moving average"))
     }
 
-    /// Exchanges the weights with their moving average, if the recipe asks for one: the
-    /// average is what is evaluated and saved. A second call puts them back, to the bit.
+    /// Swaps the weights with their moving average, if the recipe has one: the average is
+    /// evaluated and saved. A second call restores them exactly.
     pub fn swap_average(&mut self) -> Result<()> {
         let swapped = no_grad(|| {
             for param in &mut self.params {
@@ -432,7 +433,7 @@ impl TrainingModel {
         Ok(())
     }
 
-    /// Steps ReduceLROnPlateau by what an evaluation found.
+    /// Steps ReduceLROnPlateau with the result of an evaluation.
     pub fn step_plateau(&mut self, found: &Evaluation) -> Result<()> {
         if let Some(state) = &mut self.plateau
             && let Some(settings) = self.learning_rate.plateau()
@@ -443,13 +444,13 @@ impl TrainingModel {
         Ok(())
     }
 
-    /// The learning rate of the last step; the optimizer's own if any parameter has it.
+    /// The learning rate of the last step: the optimizer's own if any parameter uses it.
     pub fn lr(&self) -> f64 {
         self.optimizer.lr()
     }
 
-    /// What has to be saved besides the weights. The checkpoint itself holds the moving
-    /// average, if there is one.
+    /// The training state to save with the checkpoint, which holds the moving average if
+    /// there is one.
     pub fn state(&self) -> Result<TrainState> {
         let mut tensors = Vec::new();
         for param in &self.params {
@@ -477,14 +478,13 @@ impl TrainingModel {
         })
     }
 
-    /// Continues from a saved state. The network holds the checkpoint's weights. What the
-    /// recipe did not ask for until now begins here; what it no longer asks for is
-    /// dropped.
+    /// Continues from a saved state. The network holds the checkpoint's weights. Features
+    /// that the recipe has newly turned on start here, and those turned off are dropped.
     pub fn restore(&mut self, state: &TrainState) -> Result<()> {
         if state.params.len() != self.params.len() {
             return Err(Error::failed("the training state is another network's"));
         }
-        // Before the first step there is nothing that could not be continued.
+        // Before the first step, any state can be continued.
         if state.steps > 0 {
             for (param, saved) in self.params.iter().zip(&state.params) {
                 let Some(kind) = state.optimizers.get(saved.optimizer) else {
@@ -507,7 +507,7 @@ impl TrainingModel {
     }
 }
 
-/// The parameters that are not frozen, with the index of each one's group.
+/// The parameters that are not frozen, each with the index of its group.
 fn trained_params(
     network: &Model,
     groups: Vec<usize>,
@@ -547,9 +547,9 @@ fn parameter_groups(network: &Model, settings: &Train, rules: &Rules) -> Result<
     Groups::new(settings, &rules.settings(), &trained, &frozen)
 }
 
-/// `torch.optim.swa_utils.AveragedModel` with `get_ema_multi_avg_fn`: at its first update
-/// a copy, then `average += (1 - decay) * (weights - average)`. Running statistics are
-/// the network's own.
+/// Follows `torch.optim.swa_utils.AveragedModel` with `get_ema_multi_avg_fn`: a copy at
+/// the first update, then `average += (1 - decay) * (weights - average)`. Running
+/// statistics are not averaged.
 fn update_average(param: &mut Param, decay: f64, is_first: bool) -> Result<(), TchError> {
     if let Some(average) = &mut param.average {
         if is_first {
@@ -578,7 +578,7 @@ fn restore_param(param: &mut Param, saved: &ParamState) -> Result<()> {
     restored.map_err(|e| torch_error(&e))
 }
 
-/// A copy that no gradient flows to.
+/// A copy without gradients.
 fn copy(tensor: &Tensor) -> Result<Tensor, TchError> {
     no_grad(|| {
         let mut copy = tensor.f_detach()?.f_empty_like()?;

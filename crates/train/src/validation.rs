@@ -1,14 +1,14 @@
-//! A validation split cut from the training images, so that the test split is not used.
+//! Splits validation images off the training images, so that the test split stays unseen.
 
 use torchmill::{Error, Result};
 use torchmill_nn::generator::Generator;
 
-/// The indices of the images to train on and of those to validate on, both in order: of
-/// each class the same `fraction`, rounded. `labels` are those of the images, in order;
-/// which are taken follows from the seed.
+/// Returns the indices of the training images and of the validation images, both in
+/// order. The latter are the same `fraction` of each class, rounded. `labels` are the
+/// images' labels, in order. The seed determines the choice.
 ///
-/// `originals` has for each image the index of the first one that was made from the same
-/// file: all of these, such as prep's augmented copies, go to the same side.
+/// `originals` has for each image the index of the first one made from the same file. All
+/// images of a file, such as prep's augmented copies, stay together.
 pub fn cut(
     labels: &[i64],
     originals: &[u32],
@@ -18,7 +18,7 @@ pub fn cut(
 ) -> Result<(Vec<u32>, Vec<u32>)> {
     let mut members = vec![Vec::new(); classes];
     for (i, &label) in (0..).zip(labels) {
-        // Reading a shard has checked that its labels are classes.
+        // Labels were checked to be valid classes when the shards were read.
         if originals[i as usize] == i
             && let Some(members) = members.get_mut(label as usize)
         {
@@ -65,14 +65,14 @@ mod tests {
         assert_ne!(cut(&labels, &apart(100), 2, 0.2, 1).unwrap().1, validation);
     }
 
-    /// Images of which none is a copy of another.
+    /// Images without copies.
     fn apart(count: u32) -> Vec<u32> {
         (0..count).collect()
     }
 
     #[test]
     fn copies_of_an_image_are_on_one_side() {
-        // 120 images, each four times: all of them once, then all again.
+        // 120 images, each four times: all of them once, then all again, and so on.
         let originals: Vec<u32> = (0..480).map(|i| i % 120).collect();
         let labels: Vec<i64> = originals.iter().map(|i| i64::from(i % 3)).collect();
         let (train, validation) = cut(&labels, &originals, 3, 0.25, 0).unwrap();

@@ -1,4 +1,4 @@
-//! Which pipelines a run's images go through. The shards decide: they hold what was done
+//! The pipelines of a run's images. The shards determine them: they record what was done
 //! to the images.
 
 use torchmill::recipe::Recipe;
@@ -6,13 +6,13 @@ use torchmill::transform::Pipeline;
 use torchmill::{Result, progress};
 use torchmill_nn::loader::Dataset;
 
-/// Steps that may differ between training and evaluation without a fault: a random crop
-/// takes the place of a resized and centred one.
+/// Steps in which training and evaluation may rightly differ: a random crop often
+/// replaces a resize and a centre crop.
 const GEOMETRY: [&str; 3] = ["Resize", "CenterCrop", "Pad"];
 
-/// Puts the pipelines that are used into the recipe. Evaluated images go through the
-/// test shards' pipeline, without those through the validation shards', and without
-/// either through the training shards' deterministic steps.
+/// Sets the recipe's pipelines to those in use. Evaluated images go through the test
+/// shards' pipeline, or else the validation shards', or else the training shards'
+/// deterministic steps.
 pub fn settle(
     recipe: &mut Recipe,
     train: &Dataset,
@@ -27,7 +27,7 @@ pub fn settle(
     if let Some(evaluated) = test.or(val) {
         recipe.transforms.test.clone_from(&evaluated.set().meta().pipeline);
     } else if !train_is_as_asked {
-        // The recipe says nothing about these shards.
+        // The recipe does not describe these shards.
         recipe.transforms.test = deterministic(&recipe.transforms.train)?;
         progress::note(format_args!(
             "note: validation images go through `{}`, the training shards' steps that \
@@ -38,13 +38,13 @@ pub fn settle(
     say_what_differs(recipe, val, test)
 }
 
-/// Says where a split was prepared in another way than `asked`, the recipe's pipeline.
-/// True if it was not.
+/// Notes if a split was prepared with another pipeline than `asked`, the recipe's.
+/// Returns whether the two agree.
 fn compare_with_recipe(dataset: &Dataset, asked: &str) -> Result<bool> {
     let meta = dataset.set().meta();
     let wanted = Pipeline::parse(asked)
         .map_err(|e| e.within(format_args!("[transforms], for {}", meta.split)))?;
-    // The texts may differ and mean the same: shards have the canonical one.
+    // Texts that differ may mean the same. Shards have the canonical one.
     let is_as_asked = Pipeline::parse(&meta.pipeline)?.satisfies(&wanted);
     if !is_as_asked {
         progress::note(format_args!(
@@ -56,8 +56,8 @@ fn compare_with_recipe(dataset: &Dataset, asked: &str) -> Result<bool> {
     Ok(is_as_asked)
 }
 
-/// Says where evaluated images go through other steps than training images, besides
-/// random ones and those of geometry.
+/// Notes if evaluated images go through other steps than training images, apart from
+/// random and geometric ones.
 fn say_what_differs(
     recipe: &Recipe,
     val: Option<&Dataset>,

@@ -1,27 +1,27 @@
-//! The losses of a range test, what is read from them, and how the terminal shows them.
+//! The losses of a range test, the suggestion drawn from them, and the curve as text.
 
 use torchmill::terminal;
 
-/// Steps of the test, if the loss does not become too large before.
+/// The largest number of steps. The test ends earlier if the loss gets too large.
 pub const STEPS: usize = 100;
 const LOWEST: f64 = 1e-7;
 const HIGHEST: f64 = 10.0;
-/// How much of the smoothed loss stays at each step.
+/// The weight of the previous value in the smoothed loss.
 const SMOOTHING: f64 = 0.9;
-/// The test ends when the smoothed loss is this many times the best one.
+/// The test ends when the smoothed loss exceeds the best one by this factor.
 const TOO_LARGE: f64 = 4.0;
-/// The first steps say more about the first weights than about the learning rate.
+/// The first steps reflect the initial weights more than the learning rate.
 const SKIPPED: usize = 10;
-/// The part of the first loss by which the loss must fall in a step: less is noise.
+/// The least fall of the loss in a step, relative to the first loss. Less is noise.
 const LEAST_FALL: f64 = 1e-4;
-/// Lines of the curve in the terminal.
+/// The number of lines of the curve on the terminal.
 const LINES: usize = 20;
 const WIDTH: usize = 40;
 
 /// The losses by learning rate.
 #[derive(Debug, Default)]
 pub struct Curve {
-    /// In their order. All losses are finite.
+    /// The steps in order. All losses are finite.
     pub points: Vec<Point>,
     average: f64,
     best: f64,
@@ -35,17 +35,17 @@ pub struct Point {
     pub lr: f64,
     /// The loss before the step.
     pub loss: f64,
-    /// The moving average of the losses, corrected for its start.
+    /// The moving average of the losses, with bias correction.
     pub smoothed: f64,
 }
 
 impl Curve {
-    /// How many steps have been made.
+    /// The number of steps done.
     pub fn steps(&self) -> usize {
         self.points.len()
     }
 
-    /// The learning rate of the next step: they grow by the same factor each.
+    /// The learning rate of the next step. It grows by a constant factor.
     pub fn next_lr(&self) -> f64 {
         let share = self.points.len() as f64 / (STEPS - 1) as f64;
         LOWEST * (HIGHEST / LOWEST).powf(share)
@@ -68,14 +68,14 @@ impl Curve {
         self.is_too_large = smoothed > TOO_LARGE * self.best;
     }
 
-    /// Whether the test need not go on.
+    /// Whether the test is over.
     pub fn is_over(&self) -> bool {
         self.is_too_large || self.points.len() >= STEPS
     }
 
-    /// A learning rate to try: the one at which the smoothed loss falls fastest, as PyTorch
-    /// Lightning suggests it, but at most a tenth of the one at which the loss is lowest, as
-    /// fastai does. Next to that one the loss explodes. `None` if the loss never falls.
+    /// A learning rate to try: where the smoothed loss falls fastest, as in PyTorch
+    /// Lightning, but at most a tenth of where the loss is lowest, as in fastai, because
+    /// the loss explodes soon after that. `None` if the loss never falls.
     pub fn suggestion(&self) -> Option<f64> {
         let mut lowest = self.points.first()?;
         for point in &self.points {
@@ -101,7 +101,7 @@ impl Curve {
         steepest
     }
 
-    /// What to do with the result, in a sentence.
+    /// One sentence of advice on the result.
     pub fn advice(&self) -> String {
         match self.suggestion() {
             Some(lr) => {
@@ -119,11 +119,11 @@ impl Curve {
         }
     }
 
-    /// The curve as lines with bars, and the advice.
+    /// The curve as lines with bars, followed by the advice.
     pub fn text(&self) -> String {
         let smoothed = || self.points.iter().map(|point| point.smoothed);
         let low = smoothed().fold(f64::INFINITY, f64::min);
-        // The end, where the loss explodes, would flatten the rest.
+        // Leaves out the end, where the loss explodes: it would flatten the rest.
         let start = self.points.first().map_or(1.0, |point| point.smoothed);
         let high = smoothed().fold(low, f64::max).min(1.5 * start.max(low));
         let mark = if terminal::unicode() { "\u{2588}" } else { "#" };
@@ -148,7 +148,7 @@ impl Curve {
     }
 }
 
-/// One significant digit: the test is no more exact than that.
+/// Rounds to one significant digit, because the test is not more precise.
 fn rounded(lr: f64) -> f64 {
     format!("{lr:.0e}").parse().unwrap_or(lr)
 }
@@ -177,7 +177,7 @@ mod tests {
 
     #[test]
     fn the_steepest_fall_is_suggested() {
-        // A step down at 0.01, smoothed; beyond 1 it explodes.
+        // The loss falls around 0.01 and explodes beyond 1.
         let loss = |lr: f64| {
             if lr > 1.0 { 100.0 * lr } else { 2.3 - 1.5 / (1.0 + (0.01 / lr).powi(2)) }
         };

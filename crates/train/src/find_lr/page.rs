@@ -1,4 +1,4 @@
-//! A range test's curve as a page that needs nothing else and runs no script.
+//! A range test's curve as a self-contained page without scripts.
 
 use std::fmt::Write as _;
 
@@ -36,7 +36,7 @@ const HEAD: &str = r#"<!DOCTYPE html>
 <body>
 "#;
 
-/// The page.
+/// Renders the page.
 pub fn page(curve: &Curve, title: &str) -> String {
     let mut page = HEAD.replacen("/*STYLE*/", html::STYLE, 1);
     let _ = writeln!(page, "<h1>{}</h1>", html::escape(title));
@@ -125,7 +125,7 @@ mod tests {
         assert_eq!(text.matches("<path class=").count(), 2);
         assert_eq!(text.matches("<tr>").count(), curve.points.len() + 1);
         assert!(text.contains("class=\"mark\"") && !text.contains("NaN"));
-        // Even for one point.
+        // It also works for a single point.
         let mut one = Curve::default();
         one.add(1.0);
         one.add(f64::NAN);

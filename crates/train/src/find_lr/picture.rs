@@ -10,7 +10,7 @@ const SMOOTHED: [u8; 3] = [31, 95, 191];
 const RAW: [u8; 3] = [188, 207, 236];
 const SUGGESTED: [u8; 3] = [179, 71, 10];
 
-/// The PNG: the losses, their moving average, and a line at the suggestion.
+/// Renders the PNG: the losses, their moving average, and a line at the suggestion.
 pub fn png(curve: &Curve, title: &str) -> Result<Vec<u8>> {
     let scale = Scale::of(curve);
     let mut raw = Vec::new();

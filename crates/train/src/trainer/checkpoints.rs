@@ -1,4 +1,4 @@
-//! Saving: a checkpoint with its training state, and the links `last` and `best`.
+//! Saves checkpoints, their training states, and the links `last` and `best`.
 
 use std::path::{Path, PathBuf};
 
@@ -21,7 +21,7 @@ impl Trainer<'_> {
         Ok(path)
     }
 
-    /// Saves at the end of an epoch, and deletes the checkpoints that are no longer
+    /// Saves at the end of an epoch, then deletes the checkpoints that are no longer
     /// needed.
     pub(super) fn save_epoch(&mut self) -> Result<()> {
         let path = self.config.run_dir.epoch_checkpoint(self.completed.epochs);
@@ -37,8 +37,8 @@ impl Trainer<'_> {
         }
     }
 
-    /// Saves in the middle of an epoch, which began with the default generator as
-    /// `generator` is.
+    /// Saves in the middle of an epoch. `generator` is the default generator's state at
+    /// the start of the epoch.
     pub(super) fn save_step(&mut self, generator: &Generator) -> Result<()> {
         self.flush_losses()?;
         let path = self.config.run_dir.step_checkpoint(self.completed.steps);
@@ -49,9 +49,9 @@ impl Trainer<'_> {
         self.config.run_dir.remove_step_checkpoints(Some(&path))
     }
 
-    /// Writes a checkpoint and the training state next to it, then points `last` at it.
+    /// Writes a checkpoint and its training state, then points `last` at it.
     fn save(&mut self, path: &Path, generator: &Generator) -> Result<()> {
-        // The last step's loss may be finite and the weights after it not.
+        // The weights after the last step may not be finite, even if its loss is.
         if !self.model.network.is_finite()? {
             let steps = self.completed.steps;
             return Err(self.diverged(f64::NAN, format_args!("after step {steps}")));
@@ -67,8 +67,8 @@ impl Trainer<'_> {
         let weights = checkpoint::write(path, &self.model.network, spec);
         self.model.swap_average()?;
         self.state(weights?, generator)?.write(&state_path(path))?;
-        // `last` comes at the end: a run killed before it continues from the checkpoint
-        // before this one.
+        // `last` is updated at the end: a run killed before that continues from the
+        // previous checkpoint.
         let is_best = self.best.best().is_some_and(|b| b.epoch == self.completed.epochs);
         if is_best && self.completed.batches == 0 {
             self.config.run_dir.point("best", path)?;
@@ -79,8 +79,8 @@ impl Trainer<'_> {
         Ok(())
     }
 
-    /// Says whether all processes have the same weights. On processors of different kinds
-    /// they may drift apart; the first process's are saved.
+    /// Notes if the processes' weights differ. On different kinds of processors they may
+    /// drift apart. The first process's weights are saved.
     fn compare_weights(&self) -> Result<()> {
         let Some(group) = self.processes.group() else { return Ok(()) };
         let checksum = [i64::from(self.model.network.checksum())];
@@ -121,12 +121,12 @@ impl Trainer<'_> {
         })
     }
 
-    /// The error for an interruption during work that comes after the last checkpoint.
+    /// The error for an interruption after the last checkpoint was saved.
     pub(super) fn interrupted_after_saving(&self, error: Error) -> Error {
         if error.kind() == ErrorKind::Interrupted { self.interrupted() } else { error }
     }
 
-    /// The error for an interruption: what is saved, and how to continue.
+    /// The error for an interruption. It says what is saved and how to continue.
     pub(super) fn interrupted(&self) -> Error {
         let saved = match &self.last {
             Some(path) => format!("saved as {}", path.display()),
@@ -139,7 +139,7 @@ impl Trainer<'_> {
         ))
     }
 
-    /// The error for a loss, or weights, that are not finite.
+    /// The error for a loss or weights that are not finite.
     pub(super) fn diverged(&self, loss: f64, place: std::fmt::Arguments) -> Error {
         let good = match &self.last {
             Some(path) => path.display().to_string(),

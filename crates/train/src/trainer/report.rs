@@ -1,4 +1,4 @@
-//! What a run says of itself on standard error, besides its losses and its table.
+//! What a run prints on standard error, apart from its losses and its table.
 
 use torchmill::progress::{self, counted};
 use torchmill_nn::device;
@@ -7,7 +7,8 @@ use super::{EpochRun, Trainer};
 use crate::data::Data;
 
 impl Trainer<'_> {
-    /// What is trained on, evaluated, and continued from.
+    /// Describes the training images, the evaluated images, and the checkpoint to
+    /// continue from.
     pub(super) fn say_what_starts(&self, data: &Data) {
         progress::note(format_args!("train set size: {}", data.train.len()));
         let (split, size) = (data.eval_name, data.eval.len());
@@ -28,7 +29,7 @@ impl Trainer<'_> {
         self.say_processes();
     }
 
-    /// How many processes there are, and how large their batches are together.
+    /// Prints the number of processes and the size of their batches together.
     fn say_processes(&self) {
         let size = self.processes.size() as usize;
         if size > 1 {
@@ -52,7 +53,7 @@ impl Trainer<'_> {
         }
     }
 
-    /// That a resumed run has nothing left to do.
+    /// Says that a resumed run has nothing left to do.
     pub(super) fn say_what_is_done(&self) {
         if !self.budget.is_reached(self.completed) {
             return;

@@ -1,5 +1,4 @@
-//! Setting up a run: everything that can be refused is refused before the run's folder is
-//! changed.
+//! Sets up a run. Every check that can fail comes before any change to the run's folder.
 
 use std::hash::{DefaultHasher, Hasher};
 
@@ -29,7 +28,7 @@ use crate::run_log::RunLog;
 use crate::training_model::TrainingModel;
 
 impl<'a> Trainer<'a> {
-    /// Builds the network, continues from a checkpoint if there is one, and makes the
+    /// Builds the network, continues from a checkpoint if there is one, and creates the
     /// run's folder.
     pub fn new(
         mut config: Config,
@@ -44,7 +43,7 @@ impl<'a> Trainer<'a> {
         let budget = start.remaining(budget);
         start.replay(&mut best);
         record_run(&mut config, data, start.completed)?;
-        // The others must have read the folder before the first changes it.
+        // The other processes must have read the folder before the first one changes it.
         check_same(&config, data, &start, processes)?;
         if let Some(group) = processes.group() {
             start.model.connect(group)?;
@@ -82,7 +81,7 @@ impl<'a> Trainer<'a> {
     }
 }
 
-/// Where a run starts: at its beginning, or where a checkpoint was saved.
+/// Where a run starts: at the beginning, or at a checkpoint.
 struct Start {
     model: TrainingModel,
     generator: Generator,
@@ -91,7 +90,7 @@ struct Start {
     evaluated: EvaluatedImages,
     /// The learning rate of the last step.
     lr: f64,
-    /// metrics.csv up to here, and its points.
+    /// The contents of metrics.csv up to here, and its points.
     rows: Vec<u8>,
     points: Vec<Point>,
 }
@@ -126,12 +125,12 @@ impl Start {
         Ok(start)
     }
 
-    /// The budget of a run that starts here.
+    /// The remaining budget of a run that starts here.
     fn remaining(&self, budget: Budget) -> Budget {
         if self.is_resumed { budget.after(self.completed) } else { budget }
     }
 
-    /// Shows the tracker the metrics that can be compared with those to come.
+    /// Feeds the tracker the metrics that can be compared with future ones.
     fn replay(&self, best: &mut BestTracker) {
         for point in &self.points {
             if point.epoch > self.evaluated.after_epoch {
@@ -140,7 +139,7 @@ impl Start {
         }
     }
 
-    /// The losses of the steps of the epoch under way that are recorded already.
+    /// The recorded losses of the current epoch.
     fn epoch_loss(&self) -> MeanLoss {
         let mut loss = MeanLoss::default();
         for point in &self.points {
@@ -175,7 +174,7 @@ fn plan_budget(config: &Config, data: &Data, processes: &Processes) -> Result<Bu
     Ok(budget)
 }
 
-/// What the checkpoints say of the network.
+/// The description of the network for checkpoints.
 pub fn describe(recipe: &Recipe, data: &Data) -> Result<Spec> {
     let meta = data.train.set().meta();
     Ok(Spec {
@@ -189,8 +188,8 @@ pub fn describe(recipe: &Recipe, data: &Data) -> Result<Spec> {
     })
 }
 
-/// Builds the network with its first weights: drawn, from a file, or from the checkpoint
-/// to continue from.
+/// Builds the network with its initial weights: random, from a file, or from the
+/// checkpoint to continue from.
 fn build_model(
     config: &Config,
     spec: &Spec,
@@ -225,8 +224,8 @@ fn build_model(
     Ok((model, resumed))
 }
 
-/// How many images are evaluated from now on. Figures of another number of images are not
-/// compared with these.
+/// The number of images evaluated from now on. Metrics of a different number of images
+/// are not compared with these.
 fn evaluated_images(data: &Data, resumed: Option<&State>) -> EvaluatedImages {
     let count = data.eval.len() as u64;
     let Some(state) = resumed else {
@@ -243,7 +242,7 @@ fn evaluated_images(data: &Data, resumed: Option<&State>) -> EvaluatedImages {
     EvaluatedImages { count, after_epoch: state.epoch }
 }
 
-/// Notes in the recipe what config.toml says of the run itself.
+/// Adds what config.toml records about the run itself to the recipe.
 fn record_run(config: &mut Config, data: &Data, completed: Completed) -> Result<()> {
     let record = &mut config.recipe.run;
     record.classes.clone_from(&data.train.set().meta().classes);
@@ -258,7 +257,7 @@ fn record_run(config: &mut Config, data: &Data, completed: Completed) -> Result<
     Ok(())
 }
 
-/// Refuses to start processes that would not train the same.
+/// Fails if the processes would not train the same run.
 fn check_same(
     config: &Config,
     data: &Data,
@@ -266,7 +265,7 @@ fn check_same(
     processes: &Processes,
 ) -> Result<()> {
     let mut recipe = config.recipe.clone();
-    // Machines may have their files in other places. Weights are the first process's.
+    // Paths may differ between machines. The first process's weights are used.
     recipe.data.shards = None;
     recipe.model.init = None;
     let recipe = digest(&recipe.to_toml_without_run()?);
@@ -283,7 +282,7 @@ fn digest(text: &str) -> String {
     format!("{:016x}", hasher.finish())
 }
 
-/// From here on the folder changes: all that can be refused has been.
+/// All checks that can fail are done. From here on, the folder changes.
 fn prepare_run_dir(config: &mut Config, start: &Start, budget: &Budget) -> Result<()> {
     // A recipe that cannot be written must not leave a folder behind.
     config.recipe.to_toml()?;
@@ -298,14 +297,14 @@ fn prepare_run_dir(config: &mut Config, start: &Start, budget: &Budget) -> Resul
     run_dir.remove_step_checkpoints(config.resume.as_deref())?;
     atomic::write(run_dir.metrics(), &start.rows)?;
     if let (Some(checkpoint), Some(_)) = (&config.resume, &config.before) {
-        // A copy may have lost the link.
+        // The link may have been lost in a copy.
         run_dir.point("last", checkpoint)?;
     }
     Ok(())
 }
 
-/// Makes `best` point at the best of the checkpoints that exist, and deletes those that are
-/// not kept: a run may have been killed before it came to that.
+/// Points `best` at the best existing checkpoint, and deletes the checkpoints that are
+/// not kept. A killed run may not have done so.
 fn restore_best(config: &Config, best: &mut BestTracker, split: &str) -> Result<()> {
     point_best(config, best, split)?;
     match config.recipe.checkpoints.keep {
@@ -314,7 +313,7 @@ fn restore_best(config: &Config, best: &mut BestTracker, split: &str) -> Result<
     }
 }
 
-/// If `best` went by another metric until now, what it pointed at is kept under another
+/// If the metric for `best` has changed, keeps the previous best checkpoint under another
 /// name.
 fn point_best(config: &Config, best: &mut BestTracker, split: &str) -> Result<()> {
     let run_dir = &config.run_dir;

@@ -1,4 +1,4 @@
-//! Accumulation and averaging, against what they should give.
+//! Accumulation and averaging compared with their definitions.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use tch::Device;
@@ -12,8 +12,7 @@ use crate::loss_log::LossLog;
 
 use super::*;
 
-/// A small network without batch norm or dropout, with these keys in
-/// `[train]`.
+/// A small network without batch norm or dropout, with these keys in `[train]`.
 fn model(train: &str) -> TrainingModel {
     let layers = r#"
         name = "small"
@@ -36,8 +35,8 @@ fn model(train: &str) -> TrainingModel {
     TrainingModel::new(model, Kind::Float, recipe.train, 3).unwrap()
 }
 
-/// Seven images, which no number of parts divides, and their labels; another batch each
-/// step.
+/// Does a step with seven images, which no number of parts divides, and their labels. The
+/// batch differs in each step.
 fn step(model: &mut TrainingModel, step: u64) -> f64 {
     let values: Vec<f32> = (0..7 * 36)
         .map(|i| ((i * 37 + step as i32 * 11) % 101) as f32 / 50.0 - 1.0)

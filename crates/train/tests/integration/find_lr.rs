@@ -1,4 +1,4 @@
-//! `--find-lr`: a suggestion, and nothing else changed.
+//! `--find-lr` makes a suggestion and changes nothing else.
 
 use torchmill_testing::{assert_done, device, program};
 
@@ -26,7 +26,7 @@ fn a_learning_rate_is_suggested_and_no_run_is_made() {
     assert!(text.starts_with("      lr       loss\n"), "{text}");
     assert!(text.contains("<- suggested") && text.contains("try --lr "), "{text}");
     assert_eq!(names(), before);
-    // The same again, since the seed is the same.
+    // The same seed gives the same result.
     let output = find(&["--find-lr", "lr.html"]);
     assert_done(&output);
     assert_eq!(String::from_utf8_lossy(&output.stdout), text);

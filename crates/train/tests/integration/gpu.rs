@@ -1,4 +1,4 @@
-//! `train --device cuda` on a stand-in for a GPU: the same runs as on the CPU.
+//! `train --device cuda` on a stand-in for a GPU gives the same runs as on the CPU.
 
 use std::fs;
 use std::path::Path;
@@ -13,7 +13,7 @@ use torchmill_testing::{
 
 use crate::{RECIPE, checkpoint, command, go_on_command, metrics, runs, sandbox};
 
-/// `train` with two GPUs.
+/// Runs `train` with two GPUs.
 fn on_gpu(stand_in: &CudaStandIn, folder: &Path, run: &str, options: &[&str]) -> Command {
     let mut command = command(folder, run, options);
     stand_in.provide(&mut command);
@@ -36,8 +36,8 @@ fn the_suite_passes_on_a_gpu() {
     ]);
 }
 
-/// Checks that two runs recorded the same losses and accuracies, up to a relative
-/// difference.
+/// Checks that two runs recorded the same losses and accuracies, within a relative
+/// tolerance.
 #[track_caller]
 fn assert_same_figures(folder: &Path, cpu: &str, gpu: &str, tolerance: f64) {
     let cpu = metrics(folder, cpu);
@@ -53,7 +53,7 @@ fn assert_same_figures(folder: &Path, cpu: &str, gpu: &str, tolerance: f64) {
     }
 }
 
-/// Trains on the CPU and on the second GPU and compares the figures.
+/// Trains on the CPU and on the second GPU and compares the metrics.
 #[track_caller]
 fn compare(stand_in: &CudaStandIn, folder: &Path, name: &str, options: &[&str]) {
     let gpu = format!("{name}-gpu");
@@ -67,10 +67,10 @@ fn compare(stand_in: &CudaStandIn, folder: &Path, name: &str, options: &[&str]) 
         events.iter().any(|e| e.kind == "kernel" && e.details.starts_with(name))
     };
     assert!(ran("aten::convolution on cuda:1"), "{name}: the GPU computed nothing");
-    // All devices are seeded, whichever is used.
+    // Seeding applies to all devices, whichever is used.
     let elsewhere = |e: &&Event| e.kind != "seed" && e.details.ends_with("on cuda:0");
     assert_eq!(events.iter().find(elsewhere), None, "{name}");
-    // A bfloat16 has 8 bits of fraction, and the CPU has kernels of our own.
+    // A bfloat16 has 8 bits of precision, and our own kernels run only on the CPU.
     let is_bf16 = options.contains(&"bf16");
     assert_same_figures(folder, name, &gpu, if is_bf16 { 2e-2 } else { 1e-5 });
 }
@@ -117,7 +117,7 @@ fn a_gpu_computes_what_the_cpu_does() {
     ] {
         compare(&stand_in, folder, name, &[&step[..], settings].concat());
     }
-    // Only GPUs have fp16, so it is compared with fp32.
+    // fp16 needs a GPU, so it is compared with fp32 on the CPU.
     let fp16 = ["--device", "cuda", "--precision", "fp16"];
     let options =
         [&["--steps", "12", "--set", "train.optimizer.nesterov=true"], &fp16[..]];
@@ -146,8 +146,8 @@ fn a_run_moves_between_the_cpu_and_gpus() {
     let Some(stand_in) = CudaStandIn::get("moving a run") else { return };
     let folder = sandbox();
     let folder = folder.path();
-    // A convolution's bias has no gradient before batch norm, only rounding errors, which
-    // AdamW makes as large as any gradient.
+    // Before batch norm, a convolution's bias has no gradient but rounding errors, which
+    // AdamW amplifies like any gradient.
     let recipe =
         runs::full_recipe().replace("padding = 1 }", "padding = 1, bias = false }");
     fs::write(folder.join("recipe.toml"), recipe).unwrap();
@@ -217,8 +217,8 @@ fn a_cuda_library_that_cannot_be_loaded_is_named() {
     assert!(!stderr(&train("cpu")).contains("cannot load"));
 }
 
-/// A folder with links to libtorch, and an empty file in place of CUDA's half; relative
-/// to the sandbox.
+/// A folder with links to libtorch, and an empty file in place of its CUDA library;
+/// relative to the sandbox.
 fn damaged_libtorch(sandbox: &Sandbox, libraries: &Path) -> &'static str {
     let folder = sandbox.join("libraries");
     fs::create_dir(&folder).unwrap();
@@ -246,7 +246,7 @@ fn gpus_are_not_touched_without_being_asked_for() {
     assert_eq!(fs::read_to_string(&log).unwrap(), "");
 }
 
-/// The waits for the GPU of a run of this many steps.
+/// Counts how often a run of this many steps waits for the GPU.
 #[track_caller]
 fn waits(stand_in: &CudaStandIn, folder: &Path, steps: &str, options: &[&str]) -> usize {
     let run = format!("run-{steps}");
@@ -276,7 +276,8 @@ fn a_step_does_not_wait_for_the_gpu() {
         write_stripes_for(&folder.join("shards"), "train", 200, "d", pipeline);
         let few = waits(&stand_in, folder, "20", options);
         let more = waits(&stand_in, folder, "80", options);
-        // Losses are read back every second, which a slow machine can take for few steps.
+        // Losses are read back every second, and a slow machine may do few steps in a
+        // second.
         assert!(more < few + 20, "{pipeline}: {few} waits in 20 steps, {more} in 80");
     }
 }
@@ -299,7 +300,7 @@ fn a_run_that_is_out_of_memory_says_so_and_goes_on() {
         command.env("CUDA_STAND_IN_FAIL_AT", number.to_string());
         let output = command.output().unwrap();
         if output.status.success() {
-            // Images that do not fit on the device are copied batch by batch.
+            // Images that do not fit on the device are copied with each batch.
             fs::remove_dir_all(folder.join("run")).unwrap();
         } else {
             assert_out_of_memory(&output);
@@ -311,8 +312,8 @@ fn a_run_that_is_out_of_memory_says_so_and_goes_on() {
     assert_same_figures(folder, "whole", "run", 0.0);
 }
 
-/// Checks that a program without memory says what it was doing, how much it needed, and
-/// what to try.
+/// Checks that a program that ran out of memory says what it was doing, how much memory
+/// it needed, and what to try.
 #[track_caller]
 fn assert_out_of_memory(output: &Output) {
     let message = stderr(output);

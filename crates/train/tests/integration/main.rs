@@ -1,5 +1,5 @@
 //! `train` as a user runs it: on shards of generated images, interrupted, killed, resumed
-//! and misused. `TORCHMILL_TEST_DEVICE` names the device that is used.
+//! and misused. `TORCHMILL_TEST_DEVICE` names the device.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failing test is a panic")]
 
 mod find_lr;
@@ -42,7 +42,7 @@ lr = 0.1
 momentum = 0.9
 "#;
 
-/// A folder with shards of 200 and 60 images and a recipe.
+/// A folder with shards of 200 training and 60 test images, and a recipe.
 fn sandbox() -> Sandbox {
     let folder = Sandbox::new();
     write_stripes(&folder.path().join("shards"), "train", 200, "d");
@@ -78,7 +78,7 @@ fn train(folder: &Path, run: &str, options: &[&str]) -> Output {
     command(folder, run, options).output().unwrap()
 }
 
-/// Without a recipe, as a run that goes on has its own.
+/// Resumes without a recipe: a resumed run has its own.
 fn go_on(folder: &Path, run: &str, options: &[&str]) -> Output {
     go_on_command(folder, run, options).output().unwrap()
 }
@@ -98,7 +98,7 @@ fn checkpoint(folder: &Path, run: &str, name: &str) -> PathBuf {
     folder.join(run).join("checkpoints").join(name)
 }
 
-/// metrics.csv without what is measured in time.
+/// metrics.csv without the time measurements.
 fn metrics(folder: &Path, run: &str) -> Vec<(String, u64, f64)> {
     let points = torchmill::metrics::read(&folder.join(run).join("metrics.csv")).unwrap();
     points
@@ -121,7 +121,7 @@ fn target(folder: &Path, run: &str, link: &str) -> String {
     target.to_str().unwrap().to_owned()
 }
 
-/// The names in a run's checkpoints folder that start so.
+/// The names in a run's checkpoints folder that begin with `start`.
 fn names(folder: &Path, run: &str, start: &str) -> Vec<String> {
     let entries = std::fs::read_dir(folder.join(run).join("checkpoints")).unwrap();
     let names = entries.map(|e| e.unwrap().file_name().into_string().unwrap());

@@ -8,7 +8,7 @@ use torchmill_testing::{Sandbox, assert_done, assert_fails};
 
 use crate::{RECIPE, assert_same_run, command, go_on, train};
 
-/// A PPM file of this size: grey noise, and brighter in the upper or the lower half.
+/// A PPM file of this size: grey noise, brighter in the upper or lower half by class.
 fn photograph(height: usize, width: usize, class: usize) -> StoredImage {
     let mut bytes = format!("P6 {width} {height} 255\n").into_bytes();
     for y in 0..height {
@@ -68,7 +68,7 @@ fn a_run_is_the_same_on_any_number_of_threads_and_after_a_resume() {
     on_threads("whole", "1");
     on_threads("threads", "3");
     assert_same_run(folder, "whole", "threads");
-    // In the middle of the second epoch of 25 steps.
+    // This stops in the middle of the second epoch of 25 steps.
     assert_done(&train(folder, "parts", &["--steps", "30"]));
     assert_done(&go_on(folder, "parts", &["--epochs", "3"]));
     assert_same_run(folder, "whole", "parts");

@@ -1,5 +1,5 @@
-//! Several `train` processes that train together, started as two shells would start them:
-//! by environment variables only, on loopback.
+//! Several `train` processes that train together. They are started with only environment
+//! variables, as in two shells, on loopback.
 
 use std::fs;
 use std::net::TcpListener;
@@ -11,13 +11,13 @@ use torchmill_testing::{Sandbox, assert_done, assert_fails, stderr, write_stripe
 
 use crate::{RECIPE, command, metrics, names, sandbox, train};
 
-/// A port of loopback that was free just now.
+/// A port of loopback that is free at the moment.
 fn free_port() -> u16 {
     let socket = TcpListener::bind("127.0.0.1:0").unwrap();
     socket.local_addr().unwrap().port()
 }
 
-/// One process of `size`.
+/// Starts one process of `size`.
 fn process(mut command: Command, rank: u32, size: u32, port: u16) -> Child {
     command
         .env("RANK", rank.to_string())
@@ -28,7 +28,7 @@ fn process(mut command: Command, rank: u32, size: u32, port: u16) -> Child {
     command.spawn().unwrap()
 }
 
-/// All processes of a run with the same options.
+/// Starts all processes of a run with the same options.
 fn start(folder: &Path, run: &str, size: u32, options: &[&str]) -> Vec<Child> {
     let port = free_port();
     let mut children = Vec::new();
@@ -38,7 +38,7 @@ fn start(folder: &Path, run: &str, size: u32, options: &[&str]) -> Vec<Child> {
     children
 }
 
-/// Two processes of which each has options of its own.
+/// Starts two processes, each with its own options.
 fn start_pair(folder: &Path, options: [&[&str]; 2]) -> Vec<Child> {
     let port = free_port();
     let mut children = Vec::new();
@@ -56,7 +56,7 @@ fn train_together(folder: &Path, run: &str, size: u32, options: &[&str]) -> Vec<
     outputs(start(folder, run, size, options))
 }
 
-/// All have ended well, and only the first has said anything.
+/// Checks that all succeeded, and that only the first printed anything.
 #[track_caller]
 fn assert_all_done(outputs: &[Output]) {
     for output in outputs {
@@ -67,7 +67,7 @@ fn assert_all_done(outputs: &[Output]) {
     }
 }
 
-/// Waits until a run has a checkpoint in the middle of an epoch.
+/// Waits until a run has saved a checkpoint in the middle of an epoch.
 fn wait_for_checkpoint(folder: &Path, run: &str) {
     let end = Instant::now() + Duration::from_secs(60);
     let link = folder.join(run).join("checkpoints/last.safetensors");
@@ -77,7 +77,7 @@ fn wait_for_checkpoint(folder: &Path, run: &str) {
     }
 }
 
-/// A recipe without dropout, which draws other numbers in each process.
+/// Writes a recipe without dropout, which draws different numbers in each process.
 fn without_dropout(folder: &Sandbox) {
     folder.write("recipe.toml", RECIPE.replace("p = 0.1", "p = 0.0"));
 }
@@ -118,10 +118,10 @@ fn halves_of_a_batch_make_the_step_of_the_whole_batch() {
 #[test]
 fn a_shared_evaluation_finds_what_one_process_finds() {
     let folder = sandbox();
-    // Four chunks, which three processes do not share evenly, and the last is smaller.
+    // Three processes cannot share four chunks evenly, and the last chunk is smaller.
     write_stripes(&folder.path().join("shards"), "test", 200, "d");
     let folder = folder.path();
-    // The weights stay as they are.
+    // The tiny learning rate leaves the weights unchanged.
     let options = ["--lr", "1e-30", "--steps", "1", "-v"];
     assert_done(&train(folder, "one", &options));
     let outputs = train_together(folder, "three", 3, &options);
@@ -136,11 +136,11 @@ fn a_shared_evaluation_finds_what_one_process_finds() {
     assert_eq!(tested("three"), tested("one"));
 }
 
-/// Enough epochs that a run does not end before it is stopped.
+/// Enough epochs that the run is stopped before it ends.
 const EPOCHS: [&str; 2] = ["--epochs", "20"];
 const SAVING: [&str; 4] = ["--epochs", "20", "--save-every", "7"];
 
-/// The last weights and what was measured are the same.
+/// Checks that the last weights and the metrics are the same.
 #[track_caller]
 fn assert_same_end(folder: &Path, a: &str, b: &str) {
     let weights = |run| {
@@ -178,7 +178,7 @@ fn outputs_of(children: &mut Vec<Child>) -> Vec<Output> {
     outputs(std::mem::take(children))
 }
 
-/// The processes of a run that goes on.
+/// Starts the processes of a resumed run.
 fn start_resumed(folder: &Path, run: &str, size: u32, options: &[&str]) -> Vec<Child> {
     let port = free_port();
     let mut children = Vec::new();
@@ -200,7 +200,7 @@ fn an_interrupted_run_is_saved_once_and_goes_on_only_with_as_many_processes() {
     assert_all_done(&train_together(folder, "whole", 2, &EPOCHS));
     let mut children = start(folder, "stopped", 2, &SAVING);
     wait_for_checkpoint(folder, "stopped");
-    // One signal is enough for all.
+    // One process's signal stops all.
     let process = children[1].id().to_string();
     Command::new("kill").args(["-TERM", &process]).status().unwrap();
     let stopped = outputs_of(&mut children);
@@ -216,7 +216,7 @@ fn an_interrupted_run_is_saved_once_and_goes_on_only_with_as_many_processes() {
     let mut resumed = start_resumed(folder, "stopped", 2, &[]);
     assert_all_done(&outputs_of(&mut resumed));
     assert_same_end(folder, "whole", "stopped");
-    // After a whole epoch another number may go on.
+    // After a whole epoch, the number of processes may change.
     let mut alone = start_resumed(folder, "stopped", 1, &["--epochs", "21"]);
     let alone = outputs_of(&mut alone).remove(0);
     assert_done(&alone);
@@ -239,7 +239,7 @@ fn processes_that_do_not_fit_together_are_named() {
             assert_fails(&output, 1, why);
         }
     }
-    // An error of one is an error of all.
+    // If one process fails, all fail.
     let failed = outputs(start_pair(folder, [&[], &["--data", "nowhere"]]));
     assert_fails(&failed[1], 1, "train: rank 1: ");
     assert_fails(&failed[0], 1, "train: rank 0: rank 1 has ended: ");
@@ -296,7 +296,7 @@ fn a_script_starts_processes_without_python() {
     let said = stderr(&output);
     assert!(said.contains("2 processes: batches of 8 images in each"), "{said}");
     assert_eq!(said.matches("the run is in run").count(), 1, "{said}");
-    // The exit status is that of a process that fails.
+    // The script's exit status is that of the process that failed.
     let mut failing = Command::new(together.get_program());
     let failed = failing.args(["3", "sh", "-c", "exit $RANK"]).output().unwrap();
     assert_eq!(failed.status.code(), Some(1));

@@ -1,4 +1,4 @@
-//! `--resume` on runs that were copied, and with what the run did not have before.
+//! `--resume` on copied runs, and with settings that are new to the run.
 
 use std::fs;
 use std::path::Path;
@@ -9,8 +9,8 @@ use crate::{
     RECIPE, assert_same_run, checkpoint, go_on, metrics, names, sandbox, target, train,
 };
 
-/// Puts files in the place of links, or leaves the links out: what `cp -L` and copies
-/// that know no links do.
+/// Copies a run with files in place of its links, or without the links, as `cp -L` and
+/// other tools do.
 fn copy_run(folder: &Path, from: &str, to: &str, links: Links) {
     let checkpoints = folder.join(to).join("checkpoints");
     fs::create_dir_all(&checkpoints).unwrap();
@@ -51,8 +51,8 @@ fn a_copied_run_goes_on_without_its_links() {
         assert_done(&go_on(folder, run, &["--epochs", "3"]));
         assert_same_run(folder, "whole", run);
     }
-    // One in the middle of an epoch is newer than the epoch's before it, one that is
-    // damaged is not taken.
+    // A checkpoint in the middle of an epoch is newer than the epoch's before it. A
+    // damaged one is ignored.
     assert_done(&train(folder, "steps", &["--steps", "30"]));
     copy_run(folder, "steps", "again", Links::LeftOut);
     copy_run(folder, "steps", "damaged", Links::LeftOut);
@@ -114,7 +114,7 @@ fn links_and_folders_name_the_checkpoint_to_go_on_from() {
     );
     assert_fails(&resume("shards", "new"), 1, "there is no config.toml in shards");
     assert!(!folder.join("new").exists());
-    // Without --run it is that run itself.
+    // Without --run, the run continues in its own folder.
     let itself =
         ["--resume", "short", "--epochs", "3", "--threads", "1", "--device", &device()];
     let output = program("train").current_dir(folder).args(itself).output().unwrap();
@@ -200,7 +200,7 @@ fn averages_and_plateaus_may_come_and_go() {
         &["--epochs", "1", "--set", ema, "--set", plateau],
     ));
     assert_done(&train(folder, "without", &["--epochs", "1"]));
-    // What was trained is the same; what was saved is the average there.
+    // The trained weights are the same, but in `with` the average is saved.
     assert!(bytes("with", "last.safetensors") != bytes("without", "last.safetensors"));
     let plain = fs::read_to_string(folder.join("without/config.toml")).unwrap();
     fs::write(folder.join("with/config.toml"), plain).unwrap();
@@ -215,8 +215,8 @@ fn averages_and_plateaus_may_come_and_go() {
     ));
     assert_done(&go_on(folder, "without", &["--epochs", "4"]));
     assert!(bytes("with", "last.safetensors") != bytes("without", "last.safetensors"));
-    // The rate was lowered by the first evaluation that is no better: --lr scales what it
-    // has come to.
+    // The first evaluation without improvement has lowered the rate. --lr scales the
+    // current rate.
     let rates = |run: &str| -> Vec<f64> {
         metrics(folder, run)
             .iter()
@@ -268,8 +268,8 @@ fn best_by_another_metric_is_among_what_is_there_and_loses_nothing() {
     {
         assert!(checkpoint(folder, run, name).exists(), "{name}");
     }
-    // The best by this metric has been deleted: the best of the others, which the next
-    // may be better than.
+    // The best by this metric has been deleted. The best of the others counts, and the
+    // next may be better.
     let output = go_on(
         folder,
         "run",
@@ -354,13 +354,13 @@ fn a_branch_killed_before_its_first_checkpoint_goes_on_from_its_branch_point() {
         let whole = run("whole", &branch);
         for (name, again) in [("same", &branch[..]), ("plain", &["--resume"])] {
             run(name, &branch);
-            // As a kill leaves it: the recipe and some rows, no checkpoint.
+            // A killed run leaves the recipe and some rows, but no checkpoint.
             let folder = folder.join(format!("{name}-{point}"));
             fs::remove_dir_all(folder.join("checkpoints")).unwrap();
             assert!(run(name, again) == whole, "{name} {point}");
         }
     }
-    // With checkpoints of its own it is a run like any other.
+    // With its own checkpoints, it is a run like any other.
     let from = "first/checkpoints/epoch-0001.safetensors";
     let again = go_on(folder, "same-epoch-0001", &["--resume", from, "--epochs", "3"]);
     assert_fails(&again, 2, "already holds a run");
@@ -382,7 +382,7 @@ fn changed_settings_keep_their_history() {
     let settings = torchmill::recipe::settings(&config("run")).unwrap();
     let lr = settings["train.optimizer.lr"].to_string();
     assert_eq!(lr, "0.1 until epoch 2, then 0.01");
-    // The recipe of a new run has no history.
+    // A new run's recipe has no history.
     let again = ["--config", "run/config.toml", "--threads", "1", "--device", &device()];
     let again = [&again[..], &["--run", "again", "--epochs", "1"]].concat();
     let output = program("train").current_dir(folder).args(again).output().unwrap();

@@ -1,4 +1,4 @@
-//! Runs from their beginning to their end.
+//! Runs from start to finish.
 
 use std::fs;
 use std::path::Path;
@@ -70,8 +70,8 @@ fn config_toml_repeats_the_run() {
     assert_ne!(metrics(folder, "first"), metrics(folder, "other"));
 }
 
-/// Starts the same command line again and again, kills it ever later, until one gets to
-/// the end.
+/// Starts the same command line again and again, and kills it later each time, until it
+/// gets to the end.
 fn kill_and_resume(folder: &Path, run: &str, options: &[&str]) -> usize {
     let options = [&["--resume"], options].concat();
     let (mut kills, mut pause) = (0, 40);
@@ -85,7 +85,7 @@ fn kill_and_resume(folder: &Path, run: &str, options: &[&str]) -> usize {
         child.kill().unwrap();
         child.wait().unwrap();
         kills += 1;
-        // Until it begins to train, less often.
+        // Before training starts, kill it less often.
         pause +=
             if checkpoint(folder, run, "last.safetensors").exists() { 7 } else { 45 };
     }
@@ -115,8 +115,8 @@ fn a_run_that_ends_between_its_last_step_and_its_last_checkpoint_goes_on_to_it()
         ("epochs", ["--save-every", "3"].as_slice()),
         ("steps", &["--save-every", "3", "--steps", "75"]),
     ] {
-        // A folder in the place of the last checkpoint ends the run after step 75 has
-        // been saved.
+        // A folder in the place of the last checkpoint makes the run fail after step 75
+        // was saved.
         let last = checkpoint(folder, run, "epoch-0003.safetensors");
         std::fs::create_dir_all(last.join("in-the-way")).unwrap();
         let options = [&["--resume"], options].concat();
@@ -128,7 +128,7 @@ fn a_run_that_ends_between_its_last_step_and_its_last_checkpoint_goes_on_to_it()
     }
 }
 
-/// Everything that has a state to save or that draws at random, at once.
+/// All features that have a state to save or use random numbers, at once.
 const FULL: &str = r#"
 epochs = 3
 batch_size = 8
@@ -150,7 +150,7 @@ lr = 0.01
 amsgrad = true
 "#;
 
-/// [`RECIPE`]'s network with batch norm and stochastic depth before it, trained with
+/// The network of [`RECIPE`] after batch norm and stochastic depth, trained with
 /// [`FULL`].
 pub fn full_recipe() -> String {
     const BLOCK: &str = r#"[[model.layer]]
@@ -174,8 +174,7 @@ fn no_state_of_the_step_shows_a_trace_of_being_killed() {
     assert_done(&train(folder, "whole", &[]));
     assert!(kill_and_resume(folder, "killed", &["--save-every", "2"]) > 0);
     assert_same_run(folder, "whole", "killed");
-    // In a run that is slower to start than to train, all kills could come at the
-    // beginning.
+    // If a run is slower to start than to train, all kills may come before it trains.
     assert_done(&train(folder, "stopped", &["--steps", "37"]));
     assert_done(&train(folder, "stopped", &["--resume", "--epochs", "3"]));
     assert_same_run(folder, "whole", "stopped");
@@ -190,12 +189,11 @@ fn every_state_of_the_step_is_taken_up_again() {
     let rates = metrics(folder, "whole").into_iter().filter(|m| m.0 == "x/learning rate");
     let rates: Vec<f64> = rates.map(|m| m.2).collect();
     assert!(rates[2] < rates[0], "the plateau was never reached: {rates:?}");
-    // Stopped after the second epoch, whose checkpoint holds the average, and gone on
-    // with.
+    // Stopped after the second epoch, whose checkpoint holds the average, and resumed.
     assert_done(&train(folder, "again", &["--epochs", "2"]));
     assert_done(&train(folder, "again", &["--resume", "--epochs", "3"]));
     assert_same_run(folder, "whole", "again");
-    // What was evaluated is what was saved.
+    // The evaluated weights are the saved ones.
     let without = std::fs::read_to_string(folder.join("recipe.toml"))
         .unwrap()
         .replace("ema = ", "#");
@@ -211,8 +209,8 @@ fn every_state_of_the_step_is_taken_up_again() {
         std::fs::read(checkpoint(folder, "whole", "last.safetensors")).unwrap(),
         std::fs::read(checkpoint(folder, "without", "last.safetensors")).unwrap()
     );
-    // The average changes nothing about the training itself, but for the plateau that it
-    // is evaluated for.
+    // The average does not affect the training itself, except through the plateau, which
+    // evaluates the average.
     assert_eq!(losses("whole")[..25], losses("without")[..25]);
 }
 
@@ -220,7 +218,7 @@ fn every_state_of_the_step_is_taken_up_again() {
 fn ctrl_c_saves_and_the_run_goes_on() {
     let folder = sandbox();
     let folder = folder.path();
-    // Long enough to be interrupted in the middle on any machine.
+    // Long enough to be interrupted midway on any machine.
     let epochs = ["--epochs", "2000"];
     let child = command(folder, "run", &epochs).spawn().unwrap();
     let started = folder.join("run/checkpoints/epoch-0001.safetensors");
@@ -283,7 +281,7 @@ fn misuse_is_told_in_one_line_and_writes_nothing() {
         std::fs::write(folder.join(name), text).unwrap();
         train(folder, "new2", &["--recipe", name])
     };
-    // clap takes the last of two, so the recipe can be given again.
+    // clap uses the last of two, so the recipe can be given again.
     assert_fails(
         &recipe("key.toml", RECIPE.replace("epochs", "epoch")),
         2,
@@ -434,7 +432,7 @@ fn validation_leaves_the_test_split_alone_until_the_end() {
     assert_eq!(at("val accuracy"), [1, 2, 3]);
     assert_eq!(at("test accuracy").len(), 1);
     assert_eq!(tags.last().unwrap().0, "test mean loss");
-    // A split that the shards have is taken without being asked for.
+    // If the shards have a val split, it is used by default.
     write_stripes(&folder.join("shards"), "val", 40, "d");
     assert_done(&train(folder, "given", &[]));
     assert!(metrics(folder, "given").iter().any(|m| m.0 == "val loss"));
@@ -575,8 +573,8 @@ fn an_epoch_goes_on_with_the_batches_that_it_began_with() {
         let why = "was saved in the middle of epoch 2, after 5 batches of 8 in a random order: go on with those";
         assert_fails(&train(folder, "run", &options), 2, why);
     }
-    // Nothing of that has been written into config.toml; and after a whole epoch the
-    // batches may change.
+    // None of these was written to config.toml. After a whole epoch, the batches may
+    // change.
     assert_done(&train(folder, "run", &["--resume", "--epochs", "2"]));
     assert_done(&train(
         folder,
@@ -614,7 +612,7 @@ fn a_run_from_other_weights_with_frozen_layers_goes_on_and_is_repeated() {
         "{}",
         stderr(&whole)
     );
-    // One command line for every try.
+    // The same command line is used for every try.
     assert!(kill_and_resume(folder, "killed", &start) > 0);
     assert_same_run(folder, "whole", "killed");
     let again = [
@@ -630,7 +628,7 @@ fn a_run_from_other_weights_with_frozen_layers_goes_on_and_is_repeated() {
     let output = program("train").current_dir(folder).args(again).output().unwrap();
     assert_done(&output);
     assert_same_run(folder, "whole", "again");
-    // What is frozen is as it came.
+    // Frozen weights are unchanged.
     let weight = |path: &Path| {
         let bytes = std::fs::read(path).unwrap();
         let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
@@ -674,7 +672,7 @@ fn set_chooses_an_option_of_the_architecture_that_is_given_beside_it() {
     let shape = ["--input", "3x32x32", "--num-classes", "10"];
     let output = train(folder.path(), "none", &[&options[..], &shape].concat());
     assert_done(&output);
-    // 3 x 3 for three channels, where the other stem has 7 x 7.
+    // 3 x 3 for three channels. ResNet's usual stem has 7 x 7.
     let conv1 = stdout(&output)
         .lines()
         .find(|line| line.starts_with("conv1 "))
@@ -722,7 +720,7 @@ fn a_run_killed_before_its_first_checkpoint_begins_again_by_its_own_recipe() {
 fn what_has_no_mean_says_so_and_what_to_do() {
     let folder = sandbox();
     let folder = folder.path();
-    // One image in the last batch and one value a channel.
+    // One image in the last batch, with one value per channel.
     let norm = RECIPE.replace(
         "[[model.layer]]\ntype = \"Flatten\"",
         "[[model.layer]]\ntype = \"AdaptiveAvgPool2d\"\noutput_size = 1\n[[model.layer]]\ntype = \"BatchNorm2d\"\n[[model.layer]]\ntype = \"Flatten\"",
@@ -753,7 +751,7 @@ fn the_last_linear_is_inferred_before_what_keeps_its_shape() {
     );
     std::fs::write(folder.join("nll.toml"), &nll).unwrap();
     let loss = "train.loss.type=NLLLoss";
-    // log(softmax) is what CrossEntropyLoss takes of the same outputs.
+    // CrossEntropyLoss computes log(softmax) of the same outputs itself.
     assert_done(&train(
         folder,
         "nll",
@@ -803,7 +801,7 @@ fn what_is_meant_by_an_option_is_said() {
         record.contains("\"for\":\"val\"") && record.contains("\"for\":\"test\""),
         "{record}"
     );
-    // A run's folder is its last checkpoint.
+    // A run's folder stands for its last checkpoint.
     let init = train(folder, "init", &["--epochs", "1", "--init", "run"]);
     assert_done(&init);
     assert!(
@@ -822,7 +820,7 @@ fn what_is_meant_by_an_option_is_said() {
         2,
         "`net.0.*` fits only frozen parameters, such as net.0.weight",
     );
-    // Where no parameter has the optimizer's own learning rate, it is not what is logged.
+    // If no parameter has the optimizer's own learning rate, another one is logged.
     let all = ["--epochs", "1", "--set", "train.group=[{ pattern = \"*\", lr = 0.25 }]"];
     assert_done(&train(folder, "groups", &all));
     let lr = metrics(folder, "groups")
@@ -831,7 +829,7 @@ fn what_is_meant_by_an_option_is_said() {
         .unwrap()
         .2;
     assert_eq!(lr, 0.25);
-    // Relative to where train is called.
+    // The path is relative to the current directory.
     std::fs::create_dir(folder.join("elsewhere")).unwrap();
     let config =
         ["--config", "../run/config.toml", "--run", "new", "--device", &device()];
@@ -883,7 +881,7 @@ fn a_run_folder_of_any_bytes_is_trained_in() {
     let mut resume =
         crate::command(folder, "run", &["--epochs", "2", "--resume", "--run"]);
     assert_done(&resume.arg(name).output().unwrap());
-    // Shards there cannot be written down in config.toml, so nothing is made.
+    // config.toml cannot record this path, so no run is created.
     let shards = folder.join(OsStr::from_bytes(b"shards-\xff"));
     fs::rename(folder.join("shards"), &shards).unwrap();
     let mut command = crate::command(folder, "new", &["--epochs", "1", "--data"]);
@@ -957,7 +955,7 @@ fn published_weights_are_taken_by_their_name() {
     assert_eq!(missing.status.code(), Some(1), "{said}");
     assert!(said.contains("`fetch-data resnet18` fetches it"), "{said}");
     assert!(!folder.join("init/config.toml").exists());
-    // Its contents decide what a file is, not its name.
+    // A file's contents determine its format, not its name.
     assert_done(&train(folder, "first", &["--epochs", "1"]));
     std::fs::create_dir_all(folder.join("data/weights")).unwrap();
     let file = folder.join("data/weights/resnet18-f37072fd.pth");

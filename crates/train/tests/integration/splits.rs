@@ -1,4 +1,5 @@
-//! What is trained and evaluated on, and that figures of different images are not mixed.
+//! Which images a run trains and evaluates on, and that metrics of different images are
+//! not mixed.
 
 use std::fs;
 use std::path::Path;
@@ -31,7 +32,7 @@ fn without_a_test_split_images_go_through_the_shards_own_steps() {
     assert_done(&output);
     let note = "note: validation images go through `ToTensor | Normalize(";
     assert!(stderr(&output).contains(note), "{}", stderr(&output));
-    // The recipe says the same.
+    // With the same pipelines in the recipe.
     let transforms = format!(
         "transforms = {{ train = \"{random}\", test = \"{NORMALISED}\" }}\n[model]"
     );
@@ -45,7 +46,7 @@ fn without_a_test_split_images_go_through_the_shards_own_steps() {
         saved.contains("ToTensor | Normalize("),
         "the checkpoint has another pipeline"
     );
-    // With a val split, it is that split's pipeline.
+    // With a val split, its pipeline is used.
     fs::write(folder.join("recipe.toml"), RECIPE).unwrap();
     write_stripes_for(&shards, "val", 60, "d", NORMALISED);
     assert_done(&train(folder, "val", &["--epochs", "1"]));
@@ -99,7 +100,7 @@ fn figures_of_fewer_images_are_not_compared_with_those_of_all() {
     let note = "60 test images are evaluated from now on, 8 until now";
     assert!(stderr(&output).contains(note), "{}", stderr(&output));
     assert_eq!(target(folder, "run", "best.safetensors"), "epoch-0003.safetensors");
-    // Killed and resumed, it stays so.
+    // It stays so after a kill and a resume.
     assert_done(&go_on(folder, "run", &[]));
     assert_eq!(target(folder, "run", "best.safetensors"), "epoch-0003.safetensors");
 }
@@ -120,7 +121,7 @@ fn classes_that_cannot_be_learned_are_named() {
     assert!(!folder.join("balanced").exists());
     write_stripes(&folder.join("shards"), "train", 200, "d");
     assert_done(&train(folder, "balanced", &["--epochs", "1", balanced[0], balanced[1]]));
-    // The recipe keeps the rule, the checkpoint the numbers.
+    // The recipe keeps the rule. The checkpoint has the numbers.
     assert!(config(folder, "balanced").contains("weight = \"balanced\""));
     let saved = fs::read(checkpoint(folder, "balanced", "last.safetensors")).unwrap();
     assert!(!String::from_utf8_lossy(&saved).contains("balanced"));
@@ -135,7 +136,7 @@ fn a_weighted_sampler_draws_the_same_images_after_a_kill() {
     assert_done(&train(folder, "whole", &options));
     let steps = metrics(folder, "whole").iter().filter(|m| m.0 == "train loss").count();
     assert_eq!(steps, 30);
-    // In the middle of an epoch, and then to its end.
+    // Stopped in the middle of an epoch, then resumed to its end.
     assert_done(&train(folder, "stopped", &["--set", sampler, "--steps", "14"]));
     let other = sampler.replace("num_samples=80", "num_samples=160");
     let changed = ["--epochs", "3", "--set", &other];
