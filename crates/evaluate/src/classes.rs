@@ -1,16 +1,16 @@
-//! `--classes`: names for a network's outputs.
+//! `--classes`: class names for a network's outputs.
 
 use std::path::Path;
 
 use torchmill::dataset::read_class_names;
 use torchmill::{Error, Result};
 
-/// Reads a file with the name of a class on each line, for a network whose classes are
-/// called `own` so far.
+/// Reads a file with one class name per line, for a network whose current class names are
+/// `own`.
 ///
 /// # Errors
-/// If there are more or fewer names than outputs, a name is given twice, or a name is that
-/// of another output in `own`: results would be credited to the wrong class.
+/// If the numbers of names and outputs differ, a name is repeated, or a name belongs to
+/// another output in `own`: results would be credited to the wrong class.
 pub fn read(path: &Path, own: &[String]) -> Result<Vec<String>> {
     let names = read_class_names(path, path)?;
     check(&names, own).map_err(|e| e.within(path.display()))?;

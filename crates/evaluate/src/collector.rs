@@ -1,4 +1,4 @@
-//! What is collected from labelled images, whether they come from shards or from a folder.
+//! Collects results for labelled images, from shards or from folders.
 
 use torchmill::metric::argmax;
 use torchmill::{Result, progress};
@@ -12,11 +12,11 @@ use crate::network::Network;
 use crate::outcome::{Images, Outcome};
 use crate::predictions::{Prediction, Predictions};
 
-/// Mistakes kept for `--html`.
+/// The largest number of mistakes kept for `--html`.
 const MISTAKES: usize = 48;
-/// Images with a likely wrong label kept for `--html`.
+/// The largest number of label errors kept for `--html`.
 const LABEL_ERRORS: usize = 24;
-/// Images kept for `--samples`.
+/// The largest number of images kept for `--samples`.
 const SAMPLES: usize = 24;
 
 /// Counts images, writes `--predictions`, and keeps images to show.
@@ -29,14 +29,14 @@ pub struct Collector<'a> {
     samples: Option<Samples>,
 }
 
-/// Images from all over a split, the same for each checkpoint.
+/// Images spread over a split, the same for each checkpoint.
 struct Samples {
     /// The number of images in the split.
     total: usize,
     kept: Vec<Example>,
 }
 
-/// What was collected.
+/// The collected results.
 pub struct Collected {
     /// The metrics.
     pub metrics: Metrics,
@@ -44,29 +44,29 @@ pub struct Collected {
     pub mistakes: Vec<Example>,
     /// The images whose labels are most likely wrong, the most likely first.
     pub label_errors: Vec<LabelError>,
-    /// How many images have a label that is likely wrong.
+    /// The number of images whose label is likely wrong.
     pub label_error_count: usize,
-    /// Right and wrong ones, in their order.
+    /// The samples, in order, whether predicted correctly or not.
     pub samples: Vec<Example>,
 }
 
-/// An image to show, and what the network predicts for it.
+/// An image to show, and its prediction.
 #[derive(Debug, Clone)]
 pub struct Example {
-    /// The image's number.
+    /// The image's index.
     pub index: usize,
     /// Where it came from.
     pub source: String,
-    /// Its class.
+    /// The index of its class.
     pub label: usize,
-    /// The predicted class.
+    /// The index of the predicted class.
     pub prediction: usize,
-    /// That class's probability.
+    /// The probability of the predicted class.
     pub confidence: f32,
 }
 
 impl<'a> Collector<'a> {
-    /// A collector for `total` images. The file of `--predictions` is begun.
+    /// Creates a collector for `total` images and starts the file of `--predictions`.
     pub fn new(config: &Config, total: usize, network: &'a Network) -> Result<Self> {
         let classes = &network.spec.classes;
         let predictions = match &config.predictions {
@@ -150,7 +150,7 @@ impl<'a> Collector<'a> {
 }
 
 impl Collected {
-    /// The outcome, without the images to show. Says if outputs are NaN.
+    /// The outcome, without the images to show. Prints a note if outputs are NaN.
     pub fn outcome(
         &self,
         checkpoint: &str,
@@ -179,8 +179,8 @@ impl Collected {
 }
 
 impl Samples {
-    /// Whether image `index` is one of the samples. These are as far from each other as
-    /// possible, since a folder's images come class by class.
+    /// Whether image `index` is one of the samples. They are evenly spaced, because a
+    /// folder's images are sorted by class.
     fn includes(&self, index: usize) -> bool {
         let wanted = SAMPLES.min(self.total);
         index < self.total && index * wanted % self.total < wanted

@@ -1,5 +1,5 @@
-//! `--compare`: a table of runs by their metrics, with the settings in which they differ.
-//! It reads only each run's metrics.csv, config.toml and run.jsonl; nothing is computed
+//! `--compare`: a table of runs with their metrics and the settings in which they differ.
+//! It reads only each run's metrics.csv, config.toml and run.jsonl, and computes nothing
 //! again.
 
 mod html;
@@ -24,7 +24,7 @@ use crate::inputs::check_exists;
 use crate::text;
 use run::{Metric, Run};
 
-/// Text is a description, not a setting.
+/// Descriptions are not settings.
 const NO_SETTINGS: [&str; 1] = ["description"];
 
 /// Prints the table of the runs in these folders.
@@ -60,7 +60,7 @@ pub fn run(config: &CompareConfig) -> Result<()> {
     }
     let sort = ranked_by.as_str();
     let tags: Vec<String> = tags.into_iter().map(str::to_owned).collect();
-    // A stable sort: equal runs stay in the order in which they were given.
+    // The sort is stable: equal runs stay in the order of the arguments.
     runs.sort_by(|a, b| a.compare(b, sort));
     let settings = differing(&runs);
     if let Some(path) = &config.html {
@@ -86,7 +86,7 @@ pub fn run(config: &CompareConfig) -> Result<()> {
     cli::print(text.as_bytes())
 }
 
-/// Refuses a page that would replace a file that the comparison reads.
+/// Fails if the page would replace a file that the comparison reads.
 fn check_not_a_runs_file(html: &Path, folders: &[PathBuf]) -> Result<()> {
     let mut files = Vec::new();
     for folder in folders {
@@ -95,9 +95,8 @@ fn check_not_a_runs_file(html: &Path, folders: &[PathBuf]) -> Result<()> {
     output::check_not_input("--html", html, &files)
 }
 
-/// The tag by which runs can be compared in place of this one: the mean loss for the total
-/// loss, which depends on the batch size. The tag itself if a run that has it lacks the
-/// other.
+/// The tag to compare runs by instead of `tag`: the mean loss instead of the total loss,
+/// which depends on the batch size. Returns `tag` itself if some run has only that one.
 fn comparable_tag(runs: &[Run], tag: &str) -> String {
     let Some(metric) = metric::of_tag(tag) else { return tag.to_owned() };
     let Some((split, _)) = tag.split_once(' ') else { return tag.to_owned() };
@@ -108,8 +107,8 @@ fn comparable_tag(runs: &[Run], tag: &str) -> String {
     if has_all { other } else { tag.to_owned() }
 }
 
-/// The metric to sort by if none is given: the validation accuracy, which choices should
-/// be made by, if all runs that measured anything have it, or else the test accuracy.
+/// The default metric to sort by: the validation accuracy if all runs with metrics have
+/// it, or else the test accuracy. Choices should be based on validation.
 fn default_sort(runs: &[Run]) -> String {
     let validation = format!("val {}", metric::DEFAULT);
     let mut measured = runs.iter().filter(|run| !run.metrics.is_empty()).peekable();
@@ -118,8 +117,8 @@ fn default_sort(runs: &[Run]) -> String {
     if validated { validation } else { format!("test {}", metric::DEFAULT) }
 }
 
-/// The runs' folders. A folder that is not a run stands for the runs in it, and a run's
-/// metrics.csv or config.toml for its folder.
+/// The folders of the runs. A folder that is not a run stands for the runs in it. A run's
+/// metrics.csv or config.toml stands for its folder.
 fn folders(arguments: &[PathBuf]) -> Result<Vec<PathBuf>> {
     let mut folders = Vec::new();
     for path in arguments {
@@ -168,7 +167,7 @@ fn runs_in(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(runs)
 }
 
-/// The settings that are not the same in all runs that have any.
+/// The settings that differ between runs. Runs without settings are ignored.
 fn differing(runs: &[Run]) -> Vec<String> {
     let with: Vec<&Run> = runs.iter().filter(|run| !run.settings.is_empty()).collect();
     let names: BTreeSet<&String> =
@@ -183,7 +182,7 @@ fn differing(runs: &[Run]) -> Vec<String> {
         .collect()
 }
 
-/// A run as JSON has it.
+/// A run in JSON.
 #[derive(Serialize)]
 struct Object<'a> {
     run: &'a str,
@@ -197,7 +196,7 @@ struct Object<'a> {
 impl<'a> Object<'a> {
     fn new(run: &'a Run, settings: &'a [String]) -> Self {
         let value = |setting: &Setting| match setting {
-            // Integers as integers.
+            // Write integers without a fraction.
             Setting::Number(n) if n.fract() == 0.0 && n.abs() < 1e15 => json!(*n as i64),
             Setting::Number(n) => json!(n),
             Setting::Bool(b) => json!(b),

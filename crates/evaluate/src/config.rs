@@ -1,4 +1,4 @@
-//! What the command line asks for, checked: nothing after this looks at [`Args`].
+//! The checked command line. Nothing after this uses [`Args`].
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -12,23 +12,23 @@ use torchmill::{Error, Result};
 use crate::args::{Args, Format};
 use crate::inputs::{ImageSource, Inputs};
 
-/// What the program is to do.
+/// The task of the program.
 #[derive(Debug)]
 pub enum Command {
     /// `--compare`: print a table of runs.
     Compare(CompareConfig),
-    /// Evaluate checkpoints on shards or on images.
+    /// Evaluate checkpoints on shards or images.
     Evaluate(Box<Config>),
 }
 
 /// The settings of `--compare`.
 #[derive(Debug)]
 pub struct CompareConfig {
-    /// Folders of runs, or folders that hold some.
+    /// Folders of runs, or folders that contain runs.
     pub folders: Vec<PathBuf>,
-    /// The metric to sort by, if one was given.
+    /// The metric to sort by, if given.
     pub sort: Option<String>,
-    /// How the table is written.
+    /// The output format of the table.
     pub format: Format,
     /// `--html`: the file for a page with the table and the curves.
     pub html: Option<PathBuf>,
@@ -39,63 +39,63 @@ pub struct CompareConfig {
 pub struct Config {
     /// Checkpoint files, at least one.
     pub checkpoints: Vec<PathBuf>,
-    /// Where images come from; empty if the shards are evaluated on.
+    /// Where images come from; empty if checkpoints are evaluated on shards.
     pub images: Vec<ImageSource>,
-    /// `--data`: the folder of shards, if it is not the run's.
+    /// `--data`: the folder of shards, if not the run's.
     pub data: Option<PathBuf>,
     /// The split to evaluate on.
     pub split: String,
-    /// The recipe or architecture that a state dict belongs to.
+    /// The recipe or architecture of a state dict.
     pub model: Option<String>,
-    /// Patterns of a state dict's names to leave out.
+    /// Patterns for state dict names to ignore.
     pub except: Vec<String>,
-    /// A file with the names of a state dict's classes.
+    /// A file with the class names for a state dict.
     pub classes: Option<PathBuf>,
-    /// Images per batch in the total loss, if it is not the training's.
+    /// The batch size for the total loss, if not the training's.
     pub batch_size: Option<usize>,
-    /// What the layers compute in.
+    /// The arithmetic that the layers compute in.
     pub precision: Precision,
-    /// Where they compute.
+    /// The device that the layers compute on.
     pub device: Device,
-    /// The copies of each image whose outputs are averaged.
+    /// Test-time augmentation: the copies of each image whose outputs are averaged.
     pub tta: Option<Tta>,
-    /// The pipeline for images, if it is not the checkpoint's.
+    /// The pipeline for images, if not the checkpoint's.
     pub transform: Option<String>,
-    /// Whether images that cannot be read are left out.
+    /// Whether images that cannot be read are skipped.
     pub skip_bad: bool,
-    /// The `k`s of top-k accuracy; for images, the largest is the number of classes named.
+    /// The `k`s of top-k accuracy. On images, the largest is the number of classes shown.
     pub top_k: Vec<usize>,
-    /// How the results are written.
+    /// The output format of the results.
     pub format: Format,
-    /// Whether they have each class and the confusion matrix.
+    /// Whether the results include each class's scores and the confusion matrix.
     pub report: bool,
     /// `--predictions`: the file for each image's probabilities.
     pub predictions: Option<PathBuf>,
     /// `--html`: the file for the page.
     pub html: Option<PathBuf>,
-    /// `--samples`: the folder for pictures of samples.
+    /// `--samples`: the folder for pictures of sample images.
     pub samples: Option<PathBuf>,
-    /// `--export`: the file for the network.
+    /// `--export`: the file for the exported network.
     pub export: Option<Export>,
 }
 
-/// A network as a file for other programs.
+/// A network exported for other programs.
 #[derive(Debug)]
 pub struct Export {
     /// The file.
     pub file: PathBuf,
-    /// What it is.
+    /// The format of the file.
     pub format: ExportFormat,
 }
 
-/// What `--export` writes, by the file's ending.
+/// The format that `--export` writes, determined by the file extension.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ExportFormat {
-    /// A network that takes what the pipeline makes.
+    /// An ONNX network whose input is the output of the pipeline.
     Onnx,
-    /// A network that takes bytes: `--preprocess`.
+    /// An ONNX network whose input is bytes: `--preprocess`.
     OnnxOfBytes,
-    /// A state dict, as torch.save writes it.
+    /// A state dict in the format of torch.save.
     TorchSave,
 }
 
@@ -145,16 +145,16 @@ impl Command {
 }
 
 impl Config {
-    /// Whether the predictions or the page go to standard output.
+    /// Whether the predictions or the page are written to standard output.
     pub fn writes_to_stdout(&self) -> bool {
         is_stdout(self.predictions.as_deref()) || is_stdout(self.html.as_deref())
     }
 
-    /// The files to be written. Shards and images are checked against them when they are
+    /// The files to be written. Shards and images are checked against them as they are
     /// found.
     ///
     /// # Errors
-    /// If two of them are one file.
+    /// If two of them are the same file.
     pub fn outputs(&self) -> Result<Outputs> {
         let mut outputs = Outputs::default();
         for (option, file) in
@@ -181,8 +181,8 @@ impl Config {
         Ok(outputs)
     }
 
-    /// The inputs that are known before anything is read: checkpoints, the files of their
-    /// runs, and those that options name.
+    /// The inputs known in advance: checkpoints, the files of their runs, and the files
+    /// that options name.
     fn input_files(&self) -> Vec<PathBuf> {
         let mut files = self.checkpoints.clone();
         for checkpoint in &self.checkpoints {
@@ -204,7 +204,7 @@ impl Config {
         for image in &self.images {
             match image {
                 ImageSource::File(path) => outputs.check_input(path)?,
-                // They are checked as they are found.
+                // These are checked as they are found.
                 ImageSource::Folder(_) | ImageSource::Stdin => {}
             }
         }
@@ -234,7 +234,7 @@ impl Config {
         if let Some(export) = &self.export {
             self.check_export(export)?;
         }
-        // The pipeline of a state dict's network goes into the exported file.
+        // A state dict's network is exported with its pipeline.
         let is_transformed = self.transform.is_some() && self.export.is_none();
         for (option, is_given) in
             [("--transform", is_transformed), ("--skip-bad", self.skip_bad)]
@@ -259,13 +259,13 @@ impl Config {
     }
 }
 
-/// The picture that `--samples` draws for a checkpoint. It is named after the file that a
-/// link such as `last.safetensors` points to.
+/// The picture that `--samples` draws for a checkpoint. It is named after the target if
+/// the checkpoint is a link, such as `last.safetensors`.
 pub fn sample_picture(folder: &Path, checkpoint: &Path) -> PathBuf {
     folder.join(format!("{}.png", sample_name(checkpoint)))
 }
 
-/// The name of that picture without its extension.
+/// The picture's file name without its extension.
 pub fn sample_name(checkpoint: &Path) -> String {
     // A checkpoint that does not exist is an error when it is read.
     let file = checkpoint.canonicalize().unwrap_or_else(|_| checkpoint.to_owned());

@@ -6,7 +6,7 @@ use torchmill::{Error, Result};
 pub struct Table(csv::Writer<Vec<u8>>);
 
 impl Table {
-    /// No rows yet.
+    /// Creates a table without rows.
     pub fn empty() -> Self {
         Self(csv::Writer::from_writer(Vec::new()))
     }
@@ -16,7 +16,7 @@ impl Table {
         self.0.write_record(cells).map_err(|e| Error::csv("cannot write CSV", e))
     }
 
-    /// The text.
+    /// Returns the CSV text.
     pub fn finish(self) -> Result<String> {
         let failed = |e: &dyn std::fmt::Display| {
             Error::failed(format_args!("cannot write CSV: {e}"))

@@ -1,4 +1,4 @@
-//! `--export`: a checkpoint's network as a file for other programs.
+//! `--export`: writes a checkpoint's network to a file for other programs.
 
 use tch::Device;
 use torchmill::{Result, atomic, cli};

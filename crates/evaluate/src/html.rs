@@ -1,4 +1,4 @@
-//! `--html`: the results on one page. Data, pictures, style and script are in the file.
+//! `--html`: the results as a self-contained page with data, pictures, style and script.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -33,14 +33,14 @@ struct Data<'a> {
     calibration_error: f64,
     classes: &'a [String],
     scores: Vec<Scores>,
-    /// For each label the predictions that occur, each followed by its count.
+    /// For each label, pairs of a predicted class and its count, without zeros.
     confusion: Vec<Vec<u64>>,
     bins: [Bin; BINS],
     mistakes: Vec<Shown<'a>>,
     label_errors: Vec<Shown<'a>>,
-    /// How many there are, shown or not.
+    /// The number of label errors, shown or not.
     label_error_count: usize,
-    /// Data URIs.
+    /// The pictures as data URIs.
     pictures: Vec<String>,
 }
 
@@ -50,22 +50,22 @@ struct Shown<'a> {
     label: usize,
     prediction: usize,
     confidence: f32,
-    /// The class that the label should likely be, for a label error.
+    /// For a label error, the class that the label should probably be.
     suggested: Option<usize>,
     /// The index of the picture.
     picture: usize,
 }
 
-/// The pictures on the page, each once.
+/// The pictures on the page, without duplicates.
 struct Pictures<F> {
-    /// Gives an image.
+    /// Returns the picture of an image.
     read: F,
     /// The index of each image's picture.
     indices: HashMap<usize, usize>,
     uris: Vec<String>,
 }
 
-/// Writes the page, to standard output for `-`. `picture` gives an image.
+/// Writes the page. `-` is standard output. `picture` returns the picture of an image.
 pub fn write(
     path: &Path,
     outcome: &Outcome,
@@ -116,7 +116,7 @@ fn page(
     html::fill(PAGE, &data)
 }
 
-/// The counts above zero, each after its index: most are zero if there are many classes.
+/// Nonzero counts, each after its index. With many classes, most counts are zero.
 fn sparse(counts: &[u64]) -> Vec<u64> {
     let mut sparse = Vec::new();
     for (index, &count) in counts.iter().enumerate() {
@@ -152,7 +152,7 @@ impl<F: Fn(&Example) -> Result<Image>> Pictures<F> {
     }
 }
 
-/// An image as a PNG within a URI.
+/// Encodes an image as a PNG in a data URI.
 fn data_uri(image: &Image) -> Result<String> {
     let colour =
         if image.channels == 1 { ExtendedColorType::L8 } else { ExtendedColorType::Rgb8 };
@@ -164,8 +164,8 @@ fn data_uri(image: &Image) -> Result<String> {
     Ok(format!("data:image/png;base64,{}", STANDARD.encode(png)))
 }
 
-/// Image `index` of the shards as a picture: its pixels, or floats from
-/// black to white.
+/// Image `index` of the shards as a picture: its pixels, or its floats scaled from black
+/// to white.
 pub fn stored_picture(set: &ShardSet, index: usize) -> Result<Image> {
     let image = set.pixels(index)?;
     let [stored, height, width] = image.shape;
@@ -187,7 +187,7 @@ fn words<const SIZE: usize>(bytes: &[u8]) -> impl Iterator<Item = [u8; SIZE]> + 
     bytes.as_chunks::<SIZE>().0.iter().copied()
 }
 
-/// The lowest value as 0, the highest as 255.
+/// Scales the lowest value to 0 and the highest to 255.
 fn levels(values: impl Iterator<Item = f32> + Clone) -> Vec<u8> {
     let (low, high) = values
         .clone()
@@ -243,7 +243,7 @@ mod tests {
             )
         );
         assert!(page.contains(r#""confusion":[[1,1],[]]"#));
-        // An image that is shown twice is there once.
+        // An image that is shown twice is stored once.
         assert_eq!(page.matches("\"data:image/png;base64,iVBOR").count(), 1);
         assert!(
             !page.contains("/*DATA*/")

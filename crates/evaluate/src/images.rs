@@ -1,5 +1,5 @@
-//! Images straight from disk: what the network says of each, or a report if a folder for
-//! each class labels them.
+//! Evaluates image files: predicts a class for each, or reports metrics if folders named
+//! after the classes label them.
 
 mod list;
 mod read;
@@ -23,20 +23,20 @@ use crate::samples;
 use list::{Found, Source};
 use read::Reader;
 
-/// Batches decoded ahead of the one in use.
+/// The number of batches decoded ahead.
 const AHEAD: usize = 2;
 
-/// Classes named for each image.
+/// The default number of classes listed for each image.
 const NAMED_CLASSES: usize = 3;
 
-/// Some images as the network takes them, and where they came from.
+/// A batch of images in the network's input form, and their sources.
 struct Loaded {
     sources: Vec<Source>,
     batch: Batch,
 }
 
-/// Uses a checkpoint on images. Labelled ones give an outcome; of others the predictions
-/// are printed.
+/// Uses a checkpoint on images. If they are labelled, adds an outcome. Otherwise, prints
+/// the predictions.
 pub fn evaluate(config: &Config, outcomes: &mut Vec<Outcome>) -> Result<()> {
     let checkpoint = &config.checkpoints[0];
     let arithmetic = Arithmetic::of(config)?;
@@ -57,7 +57,7 @@ pub fn evaluate(config: &Config, outcomes: &mut Vec<Outcome>) -> Result<()> {
     run.print_predictions(found)
 }
 
-/// What a run over the images needs.
+/// What is needed to go through the images.
 struct Run<'a> {
     config: &'a Config,
     network: &'a Network,
@@ -66,7 +66,7 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// Prints what the network says of each image.
+    /// Prints the predictions for each image.
     fn print_predictions(&self, found: Found) -> Result<()> {
         let mut outputs = self.open_predictions()?;
         let loss = &*self.network.loss;
@@ -89,20 +89,20 @@ impl Run<'_> {
                     output.push(&prediction)?;
                 }
             }
-            // Whoever reads standard output may be waiting for these.
+            // A program that reads standard output may be waiting for these.
             outputs.iter_mut().try_for_each(Predictions::flush)
         })?;
         outputs.into_iter().try_for_each(Predictions::finish)
     }
 
-    /// How batches are evaluated.
+    /// The settings of the evaluation.
     fn settings(&self, batch_size: usize) -> Result<Settings> {
         let copies =
             network::copies(self.config.tta, &self.network.spec, self.reader.input())?;
         Ok(Settings { batch_size, kind: self.arithmetic.kind, copies })
     }
 
-    /// Standard output, and the file of `--predictions`.
+    /// Opens standard output, and the file of `--predictions`.
     fn open_predictions(&self) -> Result<Vec<Predictions>> {
         let classes = &self.network.spec.classes;
         let mut outputs = Vec::new();
@@ -121,7 +121,7 @@ impl Run<'_> {
         Ok(outputs)
     }
 
-    /// Evaluates the network on images whose classes are known.
+    /// Evaluates the network on labelled images.
     fn report(&self, checkpoint: &Path, found: Found) -> Result<Outcome> {
         let config = self.config;
         let folder = found.name.clone();
@@ -184,7 +184,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Decodes the images on all cores, ahead of the network, and hands them over in
+    /// Decodes the images on all cores, ahead of the network, and passes them on in
     /// batches, in order.
     fn for_each_batch(
         &self,
@@ -219,7 +219,7 @@ impl Run<'_> {
                         reader.load(next, first, skip_bad, device)
                     });
                     let is_error = loaded.is_err();
-                    // Sending fails when the receiver has stopped because of an error.
+                    // Sending fails if the receiver has stopped because of an error.
                     if is_over || sender.send(loaded).is_err() || is_error {
                         break;
                     }

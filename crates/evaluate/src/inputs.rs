@@ -1,4 +1,4 @@
-//! Sorts the arguments into checkpoints and images to use one on.
+//! Sorts the arguments into checkpoints and images.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -8,7 +8,7 @@ use torchmill::dataset::is_image_name;
 use torchmill::run::{self, RunDir};
 use torchmill::{Context, Error, Result, suggest};
 
-/// The arguments.
+/// The sorted arguments.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Inputs {
     /// Checkpoint files.
@@ -22,19 +22,19 @@ pub struct Inputs {
 pub enum ImageSource {
     /// One image file.
     File(PathBuf),
-    /// A folder of images, followed to any depth.
+    /// A folder that is searched for images at any depth.
     Folder(PathBuf),
     /// Paths on standard input.
     Stdin,
 }
 
 impl Inputs {
-    /// Sorts the arguments by the endings of their names, files with other names by their
-    /// first bytes, and folders by what is in them. A path that does not exist is taken
-    /// for a checkpoint unless its name is an image's.
+    /// Sorts the arguments: files by their extensions or else their first bytes, and
+    /// folders by their contents. A path that does not exist counts as a checkpoint
+    /// unless its name is an image's.
     ///
     /// # Errors
-    /// If there is no checkpoint, one does not exist, or several are given with images.
+    /// If there is no checkpoint, one does not exist, or there are several and images.
     pub fn sort(arguments: &[PathBuf]) -> Result<Self> {
         let mut inputs = Self::default();
         for path in arguments {
@@ -73,11 +73,11 @@ impl Inputs {
     }
 }
 
-/// A run's last checkpoint, if the folder is a run's (or its `checkpoints`); `None` for
-/// another folder.
+/// A run's last checkpoint, if the folder is a run's or its `checkpoints`. `None` for any
+/// other folder.
 ///
-/// The last rather than the best: `best` was chosen by its accuracy on the very images
-/// that it would be tested on, unless the run had a validation split.
+/// It is the last and not the best, because without a validation split, `best` was chosen
+/// by its accuracy on the same images that it would be tested on.
 fn checkpoint_of(folder: &Path) -> Result<Option<PathBuf>> {
     for last in
         ["checkpoints/last.safetensors", "last.safetensors"].map(|name| folder.join(name))
@@ -86,7 +86,7 @@ fn checkpoint_of(folder: &Path) -> Result<Option<PathBuf>> {
             return Ok(Some(last));
         }
     }
-    // Copying a run may have dropped the link.
+    // The link may have been lost in a copy.
     let run = RunDir::new(folder);
     let mut epochs = run::epoch_files(&run.checkpoints(), run::WEIGHTS)?;
     if let Some((_, newest)) = epochs.pop_last() {
@@ -117,7 +117,7 @@ fn checkpoint_of(folder: &Path) -> Result<Option<PathBuf>> {
 /// Checks that a path exists.
 ///
 /// # Errors
-/// If it does not; the error names what was probably meant.
+/// If it does not exist. The error suggests what was probably meant.
 pub fn check_exists(path: &Path) -> Result<()> {
     match path.metadata() {
         Err(e) if e.kind() == io::ErrorKind::NotFound => {
@@ -142,7 +142,7 @@ pub fn check_exists(path: &Path) -> Result<()> {
     }
 }
 
-/// Whether a file is an image, or would be if it were there.
+/// Whether a file is an image or, if it does not exist, has an image's extension.
 fn is_image(path: &Path) -> Result<bool> {
     if is_image_name(path) {
         return Ok(true);
@@ -162,7 +162,7 @@ fn is_image(path: &Path) -> Result<bool> {
         }
         _ => {}
     }
-    // A file that cannot be read is reported when it is read as a checkpoint.
+    // An unreadable file is reported later, when it is read as a checkpoint.
     let mut start = Vec::new();
     let read = File::open(path).and_then(|file| file.take(64).read_to_end(&mut start));
     Ok(read.is_ok() && image::guess_format(&start).is_ok())

@@ -1,39 +1,39 @@
-//! Images whose label is likely wrong, by confident learning: Northcutt, Jiang and Chuang
-//! 2021, Confident Learning: Estimating Uncertainty in Dataset Labels.
+//! Finds images whose label is likely wrong, with confident learning: Northcutt, Jiang
+//! and Chuang 2021, Confident Learning: Estimating Uncertainty in Dataset Labels.
 
 use crate::collector::Example;
 
-/// Collects what confident learning needs of each image.
+/// Collects the data for confident learning.
 #[derive(Debug, Clone)]
 pub struct LabelErrors {
-    /// For each class: the sum of its probability over the images labelled so.
+    /// For each class, the sum of its probability over the images with that label.
     sums: Vec<f64>,
-    /// For each class: how many these are.
+    /// For each class, the number of images with that label.
     counts: Vec<u64>,
-    /// The images whose prediction is not their label, with all probabilities. Others are
-    /// not likely to be labelled wrong.
+    /// The images predicted incorrectly, with all probabilities. Others are unlikely to
+    /// have a wrong label.
     mistakes: Vec<(Example, Vec<f32>)>,
 }
 
 /// An image whose label is likely wrong.
 #[derive(Debug, Clone)]
 pub struct LabelError {
-    /// The image with its label.
+    /// The image and its label.
     pub example: Example,
-    /// The class that it more likely is of.
+    /// The class that is more likely.
     pub suggested: usize,
-    /// The probability of its label minus the highest one: the lower, the more likely it
-    /// is that the label is wrong.
+    /// The probability of the label minus the highest probability. The lower it is, the
+    /// more likely the label is wrong.
     pub margin: f32,
 }
 
 impl LabelErrors {
-    /// Nothing collected yet.
+    /// Creates a collector for this number of classes.
     pub fn new(classes: usize) -> Self {
         Self { sums: vec![0.0; classes], counts: vec![0; classes], mistakes: Vec::new() }
     }
 
-    /// Takes in the next image. Images with a probability that is NaN are left out.
+    /// Adds an image. Images with a probability that is NaN are ignored.
     pub fn push(&mut self, example: &Example, probabilities: &[f32]) {
         if probabilities.iter().any(|p| p.is_nan()) {
             return;
@@ -45,11 +45,11 @@ impl LabelErrors {
         }
     }
 
-    /// The images whose label is likely wrong, the most likely first: those that would be
-    /// off the diagonal of the confident joint.
+    /// The images whose label is likely wrong, the most likely first. These are the
+    /// images off the diagonal of the confident joint.
     ///
-    /// A class's threshold is the mean of its probability over the images labelled so. An
-    /// image is counted as the most probable of the classes whose threshold it reaches.
+    /// A class's threshold is the mean of its probability over the images with that
+    /// label. An image counts as the most probable class that reaches its threshold.
     pub fn find(&self) -> Vec<LabelError> {
         let thresholds = self.thresholds();
         let mut found = Vec::new();
@@ -67,7 +67,7 @@ impl LabelErrors {
         found
     }
 
-    /// Infinite for a class without images.
+    /// The threshold of each class. Infinite for a class without images.
     fn thresholds(&self) -> Vec<f64> {
         let mut thresholds = Vec::new();
         for (&sum, &count) in self.sums.iter().zip(&self.counts) {
@@ -78,7 +78,7 @@ impl LabelErrors {
     }
 }
 
-/// The most probable class whose threshold is reached; of equal ones the first.
+/// The most probable class that reaches its threshold. Of equal ones, the first.
 fn counted_as(probabilities: &[f32], thresholds: &[f64]) -> Option<usize> {
     let mut best: Option<usize> = None;
     for (class, &probability) in probabilities.iter().enumerate() {
@@ -98,7 +98,7 @@ mod tests {
 
     use super::*;
 
-    /// The images and their order are those of cleanlab (see golden/label_errors.py).
+    /// The images and their order are cleanlab's (see golden/label_errors.py).
     #[test]
     fn likely_wrong_labels_are_cleanlabs() {
         let golden = include_str!("golden/label_errors.json");

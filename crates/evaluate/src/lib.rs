@@ -1,4 +1,4 @@
-//! What `evaluate` does without libtorch: the command line, the table of runs.
+//! The parts of `evaluate` without libtorch: the command line and the table of runs.
 
 pub mod args;
 pub mod compare;

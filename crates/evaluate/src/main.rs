@@ -1,8 +1,8 @@
 //! `evaluate`: evaluates checkpoints on shards or images and prints a report, or compares
 //! runs.
 //!
-//! This half reads the command line and refuses what is wrong with it. The half that is
-//! linked with libtorch, torch.rs, evaluates.
+//! This program checks the command line and compares runs. The one that is linked to
+//! libtorch, torch.rs, evaluates.
 
 use std::process::ExitCode;
 

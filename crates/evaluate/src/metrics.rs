@@ -6,23 +6,23 @@ use std::cmp::Ordering;
 use serde::Serialize;
 use torchmill::metric::argmax;
 
-/// The calibration error's bins.
+/// The number of bins of the calibration error.
 pub const BINS: usize = 15;
 
-/// Counts that grow image by image, and the metrics that follow from them.
+/// Counts accumulated over images, and the metrics computed from them.
 #[derive(Debug, Clone)]
 pub struct Metrics {
     classes: usize,
-    /// `classes` rows of `classes`: a row is a label, a column a prediction.
+    /// A matrix of `classes` rows and columns: rows are labels, columns predictions.
     confusion: Vec<u64>,
-    /// Entry `r` counts the images of whose outputs `r` are above the label's.
+    /// Entry `r` counts the images with `r` outputs above the label's.
     ranks: Vec<u64>,
     bins: [BinSums; BINS],
-    /// Images with an output that is NaN.
+    /// The number of images with an output that is NaN.
     nan: u64,
 }
 
-/// The sums of a bin of the calibration error.
+/// The sums for a bin of the calibration error.
 #[derive(Debug, Clone, Copy, Default)]
 struct BinSums {
     count: u64,
@@ -31,44 +31,44 @@ struct BinSums {
     confidence: f64,
 }
 
-/// Images whose highest probability is in the same interval of width `1 / BINS`.
+/// The images whose highest probability is in one interval of width `1 / BINS`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 pub struct Bin {
-    /// How many.
+    /// The number of images.
     pub count: u64,
-    /// How many of them are right.
+    /// The number of images predicted correctly.
     pub correct: u64,
     /// The mean of their highest probabilities; 0 if there are none.
     pub confidence: f64,
 }
 
-/// scikit-learn's scores for a class, or their average over classes. What would divide
-/// by zero is 0, as with scikit-learn's `zero_division`.
+/// scikit-learn's scores of a class, or their average over classes. A division by zero
+/// gives 0, as scikit-learn's default.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 pub struct Scores {
-    /// Of the images predicted to be of this class, the share that are.
+    /// The share of images predicted as this class that are of this class.
     pub precision: f64,
-    /// Of the images of this class, the share predicted to be.
+    /// The share of images of this class that are predicted as this class.
     pub recall: f64,
     /// The harmonic mean of the two.
     pub f1: f64,
-    /// Images of this class.
+    /// The number of images of this class.
     pub support: u64,
 }
 
-/// Images of one class taken for another.
+/// Images of one class that are predicted as another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Confused {
-    /// The class they are of.
+    /// The class of the images.
     pub label: usize,
-    /// The class they were taken for.
+    /// The predicted class.
     pub prediction: usize,
-    /// How many.
+    /// The number of images.
     pub count: u64,
 }
 
 impl Metrics {
-    /// Nothing counted yet.
+    /// Creates metrics of no images yet.
     pub fn new(classes: usize) -> Self {
         Self {
             classes,
@@ -79,7 +79,7 @@ impl Metrics {
         }
     }
 
-    /// Counts an image by its outputs and the probabilities that they stand for.
+    /// Adds an image with its outputs and the probabilities computed from them.
     pub fn push(&mut self, label: usize, outputs: &[f32], probabilities: &[f32]) {
         let prediction = argmax(outputs);
         self.confusion[label * self.classes + prediction] += 1;
@@ -96,17 +96,17 @@ impl Metrics {
         bin.confidence += confidence;
     }
 
-    /// How many images were counted.
+    /// The number of images.
     pub fn count(&self) -> u64 {
         self.ranks.iter().sum()
     }
 
-    /// How many of them were predicted to be of their class.
+    /// The number of images predicted correctly.
     pub fn correct(&self) -> u64 {
         (0..self.classes).map(|class| self.confusion(class, class)).sum()
     }
 
-    /// How many of them have an output that is NaN.
+    /// The number of images with an output that is NaN.
     pub fn nan(&self) -> u64 {
         self.nan
     }
@@ -116,12 +116,12 @@ impl Metrics {
         share(self.ranks.iter().take(k).sum(), self.count())
     }
 
-    /// Images of class `label` that were predicted to be of class `prediction`.
+    /// The number of images of class `label` that are predicted as class `prediction`.
     pub fn confusion(&self, label: usize, prediction: usize) -> u64 {
         self.confusion[label * self.classes + prediction]
     }
 
-    /// The confusion matrix's rows: one a label, a column a prediction.
+    /// The rows of the confusion matrix. Each row is a label, each column a prediction.
     pub fn rows(&self) -> impl Iterator<Item = &[u64]> {
         self.confusion.chunks_exact(self.classes.max(1))
     }
@@ -147,19 +147,20 @@ impl Metrics {
         scores
     }
 
-    /// The mean over classes, each counting alike.
+    /// The unweighted mean over classes.
     pub fn macro_average(&self) -> Scores {
         average(&self.scores(), |_| 1.0)
     }
 
-    /// The mean over classes, each counting by its images.
+    /// The mean over classes, weighted by their numbers of images.
     pub fn weighted_average(&self) -> Scores {
         average(&self.scores(), |s| s.support as f64)
     }
 
-    /// The expected calibration error: how far the highest probability is from the share
-    /// of images that are right, bin by bin, weighted by the bins' images (Guo et al. 2017,
-    /// On Calibration of Modern Neural Networks).
+    /// The expected calibration error: in each bin, the difference between the mean
+    /// highest probability and the share of correct predictions, averaged over the bins
+    /// with their numbers of images as weights (Guo et al. 2017, On Calibration of Modern
+    /// Neural Networks).
     pub fn calibration_error(&self) -> f64 {
         let mut sum = 0.0;
         for bin in &self.bins {
@@ -177,7 +178,7 @@ impl Metrics {
         })
     }
 
-    /// The classes most often taken for others, the most frequent first.
+    /// The pairs of classes that are confused, the most frequent first.
     pub fn confused(&self) -> Vec<Confused> {
         let mut pairs = Vec::new();
         for label in 0..self.classes {
@@ -193,8 +194,8 @@ impl Metrics {
     }
 }
 
-/// Orders two outputs of an image, the higher first: NaN is the highest, as in torch.topk,
-/// and of equal ones the first comes first.
+/// Orders two outputs of an image, the higher first. NaN counts as the highest, as in
+/// torch.topk. Of equal outputs, the first comes first.
 fn higher_first(outputs: &[f32], a: usize, b: usize) -> Ordering {
     let (x, y) = (outputs[a], outputs[b]);
     let by_value = match (x.is_nan(), y.is_nan()) {
@@ -204,7 +205,7 @@ fn higher_first(outputs: &[f32], a: usize, b: usize) -> Ordering {
     by_value.then(a.cmp(&b))
 }
 
-/// How many of an image's outputs are above the one of its label.
+/// The number of an image's outputs that are above its label's.
 fn rank(outputs: &[f32], label: usize) -> usize {
     let above = |&class: &usize| higher_first(outputs, class, label) == Ordering::Less;
     (0..outputs.len()).filter(above).count()

@@ -1,4 +1,4 @@
-//! The network that a checkpoint holds, and the data to evaluate it on.
+//! Loads the network of a checkpoint, and finds the data to evaluate it on.
 
 use std::path::{Path, PathBuf};
 
@@ -19,17 +19,17 @@ use crate::classes;
 use crate::config::Config;
 use crate::run_folder::RunFolder;
 
-/// Where and in what the layers compute.
+/// The device and dtype that the layers compute on and in.
 #[derive(Debug, Clone, Copy)]
 pub struct Arithmetic {
     /// The device.
     pub device: Device,
-    /// The element type.
+    /// The dtype.
     pub kind: Kind,
 }
 
 impl Arithmetic {
-    /// As the command line says.
+    /// The arithmetic that the command line selects.
     pub fn of(config: &Config) -> Result<Self> {
         precision::prepare(config.precision);
         let device = device::resolve(config.device)?;
@@ -42,13 +42,13 @@ impl Arithmetic {
 pub struct Network {
     /// The network with its weights.
     pub model: Model,
-    /// What its inputs and outputs mean.
+    /// The meaning of its inputs and outputs.
     pub spec: Spec,
-    /// The loss function that it was trained with.
+    /// The loss function used in training.
     pub loss: Box<dyn Loss>,
 }
 
-/// The shards to evaluate on: `--data`, or those of the run that the checkpoint is in.
+/// The folder of shards: `--data`, or that of the checkpoint's run.
 pub fn data_folder(config: &Config, checkpoint: &Path) -> Result<PathBuf> {
     find_shards(config, checkpoint)?.ok_or_else(|| {
         Error::usage("no shards are given: use --data DIR (prep writes them)")
@@ -67,12 +67,11 @@ fn find_shards(config: &Config, checkpoint: &Path) -> Result<Option<PathBuf>> {
 
 /// Builds the network of a checkpoint and loads its weights.
 ///
-/// A plain state dict takes its structure from `--model` or from the run that it is in,
-/// and its classes and its input from that run or from the shards: `dataset`, if they are
-/// open.
+/// The structure for a plain state dict comes from `--model` or its run. Its classes and
+/// input shape come from the run or the shards: `dataset`, if they are open.
 ///
 /// # Errors
-/// If the checkpoint cannot be read, or is another network's.
+/// If the checkpoint cannot be read, or belongs to another network.
 pub fn load(
     config: &Config,
     path: &Path,
@@ -104,7 +103,7 @@ pub fn load(
     Ok(Network { model, spec, loss })
 }
 
-/// What the network's inputs and outputs mean.
+/// The meaning of the network's inputs and outputs.
 fn spec_of(
     config: &Config,
     path: &Path,
@@ -128,7 +127,7 @@ fn spec_of(
     plain_spec(config, path, run.recipe.clone(), Some(&run), checkpoint, dataset)
 }
 
-/// What the inputs and outputs of a plain state dict's network mean.
+/// The meaning of the inputs and outputs of a plain state dict's network.
 fn plain_spec(
     config: &Config,
     path: &Path,
@@ -148,8 +147,8 @@ fn plain_spec(
         .map_err(|e| e.within(path.display()))
 }
 
-/// What a plain state dict is for if there are shards: their images, and the classes and
-/// the pipeline of the run or else of the shards.
+/// The spec of a plain state dict evaluated on shards. The input shape is the shards'.
+/// The classes and the pipeline are those of the run, or else of the shards.
 fn spec_by_shards(
     recipe: Recipe,
     run: Option<&RunFolder>,
@@ -172,8 +171,8 @@ fn spec_by_shards(
     })
 }
 
-/// What a plain state dict is for if there are no shards: images as the pipeline makes
-/// them, and classes with numbers for names.
+/// The spec of a plain state dict without shards. The pipeline determines the input
+/// shape. The class names are numbers.
 fn spec_by_weights(config: &Config, recipe: Recipe, weights: &StateDict) -> Result<Spec> {
     let transform = config.transform.clone().unwrap_or(recipe.transforms.test);
     let rgb = SampleSpec { kind: SampleKind::Image, channels: 3, size: None };
@@ -198,9 +197,9 @@ fn spec_by_weights(config: &Config, recipe: Recipe, weights: &StateDict) -> Resu
     })
 }
 
-/// `--model`: a recipe, or an architecture.
+/// Resolves `--model`, which names a recipe or an architecture.
 fn network_of(name: &str) -> Result<Recipe> {
-    // `article` is both; the recipe says more.
+    // `article` is both. The recipe has more information.
     let is_recipe = recipe::text(name).is_some();
     if !is_recipe && ARCHITECTURES.iter().any(|a| a.name == name) {
         return Recipe::parse(&format!(
@@ -223,10 +222,10 @@ fn network_of(name: &str) -> Result<Recipe> {
     )))
 }
 
-/// The copies of images of shape `images` that `--tta` asks for.
+/// The test-time augmentation of `--tta` for images of shape `images`.
 ///
 /// # Errors
-/// If the images are too small for them.
+/// If the images are too small.
 pub fn copies(
     tta: Option<Tta>,
     spec: &Spec,
@@ -241,13 +240,13 @@ pub fn copies(
     }
 }
 
-/// Checks that the shards are what the network takes.
+/// Checks that the network fits the shards.
 ///
-/// Differences that may be meant are only said: images that were prepared otherwise, or
-/// that the run did not use.
+/// Differences that may be intended are only noted: images that were prepared
+/// differently, or that the run did not use.
 ///
 /// # Errors
-/// If the images have another shape, or the classes are others.
+/// If the images' shape or the classes differ.
 pub fn check_data(
     path: &Path,
     spec: &Spec,
@@ -256,7 +255,7 @@ pub fn check_data(
 ) -> Result<()> {
     let meta = dataset.set().meta();
     let shape = dataset.image_shape()?;
-    // Crops are taken out of larger images.
+    // The images may be larger if they are cropped.
     let is_cropped = tta.is_some_and(Tta::crops) && spec.input[0] == shape[0];
     if spec.input != shape && !is_cropped {
         return Err(Error::failed(format_args!(
@@ -276,7 +275,7 @@ pub fn check_data(
             meta.pipeline
         ));
     }
-    // A run that cannot be read is no reason not to evaluate its checkpoint.
+    // A checkpoint can be evaluated even if its run cannot be read.
     let run = RunFolder::of(path).ok().flatten();
     if run.is_some_and(|run| run.used_other_images(dataset)) {
         progress::note(format_args!(

@@ -1,4 +1,4 @@
-//! The result of an evaluation, before it is written in any format.
+//! The result of an evaluation, independent of the output format.
 
 use torchmill::recipe::Tta;
 use torchmill_nn::evaluation::Evaluation;
@@ -11,9 +11,9 @@ pub struct Outcome {
     pub checkpoint: String,
     /// The images.
     pub images: Images,
-    /// Images per batch in the total loss.
+    /// The batch size for the total loss.
     pub batch_size: usize,
-    /// The copies of each image whose outputs were averaged.
+    /// Test-time augmentation: the copies of each image whose outputs were averaged.
     pub tta: Option<Tta>,
     /// The losses and the accuracy.
     pub evaluation: Evaluation,
@@ -23,7 +23,7 @@ pub struct Outcome {
     pub classes: Vec<String>,
 }
 
-/// Which images.
+/// The images that were evaluated.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Images {
     /// A split of the shards.
@@ -33,7 +33,7 @@ pub enum Images {
 }
 
 impl Images {
-    /// The split or folder, for a table's column.
+    /// The name of the split or folder, for a column of a table.
     pub fn name(&self) -> &str {
         match self {
             Self::Split(name) | Self::Folder(name) => name,
@@ -42,7 +42,7 @@ impl Images {
 }
 
 impl Outcome {
-    /// What was evaluated on: `10000 test images`, perhaps `with flip`.
+    /// A description of the images: `10000 test images`, perhaps `with flip`.
     pub fn describe_images(&self) -> String {
         let count = self.evaluation.count;
         let images = if count == 1 { "image" } else { "images" };
@@ -56,8 +56,8 @@ impl Outcome {
         }
     }
 
-    /// The `k`s of top-k accuracy: those given, or else 1, and 5 for more than ten
-    /// classes.
+    /// The `k`s of top-k accuracy: `given`, or else 1, and also 5 if there are more than
+    /// ten classes.
     pub fn top_k(&self, given: &[usize]) -> Vec<usize> {
         if !given.is_empty() {
             given.to_vec()

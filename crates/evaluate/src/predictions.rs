@@ -1,6 +1,6 @@
-//! What the network says of each image, written one by one: CSV with the columns
-//! `index,source,label,prediction,correct`, then each class's probability, headed
-//! `p(CLASS)`; JSON; or text.
+//! Writes the prediction for each image: as CSV with the columns
+//! `index,source,label,prediction,correct` followed by each class's probability,
+//! `p(CLASS)`; as JSON; or as text.
 
 use std::io::{BufWriter, Write};
 use std::path::Path;
@@ -13,34 +13,34 @@ use torchmill::{Error, Result, cli};
 
 use crate::metrics::ranked_classes;
 
-/// What the network says of one image.
+/// The prediction for one image.
 pub struct Prediction<'a> {
-    /// The image's number, from 0.
+    /// The image's index, from 0.
     pub index: usize,
     /// Where it came from.
     pub source: &'a str,
-    /// Its class, where that is known.
+    /// The index of its class, if known.
     pub label: Option<usize>,
     /// The network's outputs, one for each class.
     pub outputs: &'a [f32],
-    /// The probabilities that they stand for.
+    /// The probabilities computed from the outputs.
     pub probabilities: &'a [f32],
 }
 
-/// How predictions are written.
+/// The output format of predictions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
     /// A row for each image.
     Csv,
-    /// An object on each line.
+    /// One object per line.
     JsonLines,
-    /// One array of objects.
+    /// An array of objects.
     Json,
-    /// A line for each image: this many classes with their probabilities.
+    /// One line per image, with this number of classes and their probabilities.
     Text(usize),
 }
 
-/// The file being written.
+/// The output of predictions, in progress.
 pub struct Predictions {
     sink: Sink,
     classes: Vec<String>,
@@ -52,8 +52,7 @@ enum Sink {
     Other(Output, Form),
 }
 
-/// A file, complete or not at all, or standard output, where names are escaped on a
-/// terminal.
+/// A file, written atomically, or standard output. On a terminal, names are escaped.
 enum Output {
     File(AtomicFile),
     Stdout(BufWriter<Box<dyn Write>>),
@@ -76,8 +75,8 @@ impl Write for Output {
 }
 
 impl Predictions {
-    /// Starts a file, JSON lines where it is named `.jsonl` or `.ndjson`, else CSV; `-`
-    /// is standard output.
+    /// Opens a file for JSON lines if it is named `.jsonl` or `.ndjson`, else for CSV.
+    /// `-` is standard output.
     pub fn create(path: &Path, classes: &[String]) -> Result<Self> {
         if path == Path::new("-") {
             return Self::to_stdout(Form::Csv, classes);
@@ -87,7 +86,7 @@ impl Predictions {
         Self::start(Output::File(AtomicFile::create(path)?), form, classes)
     }
 
-    /// Starts on standard output.
+    /// Opens standard output.
     pub fn to_stdout(form: Form, classes: &[String]) -> Result<Self> {
         Self::start(Output::Stdout(BufWriter::new(cli::stdout())), form, classes)
     }
@@ -142,7 +141,7 @@ impl Predictions {
         Ok(())
     }
 
-    /// Hands what there is to a reader that may be waiting for it.
+    /// Passes on what is buffered, because a reader may be waiting for it.
     pub fn flush(&mut self) -> Result<()> {
         match &mut self.sink {
             Sink::Csv(writer) => writer.flush(),
@@ -172,7 +171,7 @@ impl Predictions {
     }
 }
 
-/// An image as JSON.
+/// An image in JSON.
 #[derive(Serialize)]
 struct Object<'a> {
     index: usize,
@@ -199,7 +198,7 @@ impl<'a> Object<'a> {
     }
 }
 
-/// An object whose keys are the classes, in their order.
+/// An object whose keys are the classes, in order.
 struct Probabilities<'a> {
     classes: &'a [String],
     values: &'a [f32],
@@ -211,7 +210,7 @@ impl Serialize for Probabilities<'_> {
     }
 }
 
-/// `photo.jpg: cat 92.3 %, dog 5.1 %, frog 1.2 %`.
+/// A line such as `photo.jpg: cat 92.3 %, dog 5.1 %, frog 1.2 %`.
 fn line(image: &Prediction, object: &Object, classes: &[String], k: usize) -> String {
     let order = ranked_classes(image.outputs);
     let named = order.iter().take(k).map(|&i| {

@@ -1,4 +1,4 @@
-//! The results on standard output: a file for each format.
+//! Prints the results to standard output. Each format has a file.
 
 mod csv;
 mod json;

@@ -1,4 +1,4 @@
-//! What the folder of a run says about its checkpoints: config.toml and run.jsonl.
+//! What a run's folder records about its checkpoints, in config.toml and run.jsonl.
 
 use std::path::{Path, PathBuf};
 
@@ -8,18 +8,18 @@ use torchmill::run::log::{self, Event, Start};
 use torchmill::{Result, recipe};
 use torchmill_nn::loader::Dataset;
 
-/// The run that a checkpoint is in.
+/// The run that a checkpoint belongs to.
 pub struct RunFolder {
     path: PathBuf,
     /// config.toml.
     pub recipe: Recipe,
-    /// The last start of `train`; an empty one if run.jsonl has none.
+    /// The last start of `train`; empty if run.jsonl has none.
     start: Start,
 }
 
 impl RunFolder {
-    /// The run of a checkpoint, if it is in the `checkpoints` of a folder with a
-    /// config.toml.
+    /// The run of a checkpoint, if the checkpoint is in the `checkpoints` folder of a
+    /// folder with a config.toml.
     pub fn of(checkpoint: &Path) -> Result<Option<Self>> {
         let Some(run) = RunDir::of_checkpoint(checkpoint) else { return Ok(None) };
         if !run.config().exists() {
@@ -32,9 +32,9 @@ impl RunFolder {
 
     /// The folder of the shards that the run used, if it records one.
     ///
-    /// A relative path is relative to the folder that `train` was called in. It is looked
-    /// for in this program's own, in the recorded one, and in the folders around the run,
-    /// which may have been moved together with the shards.
+    /// A relative path is relative to the folder that `train` ran in. It is looked up in
+    /// the current folder, in the recorded one, and in the folders around the run, which
+    /// may have been moved together with the shards.
     pub fn shards(&self) -> Result<Option<PathBuf>> {
         let Some(shards) = &self.recipe.data.shards else { return Ok(None) };
         let mut folders = vec![PathBuf::new()];
@@ -53,12 +53,12 @@ impl RunFolder {
         Ok(Some(shards.clone()))
     }
 
-    /// The names of the classes that the run was trained with, if it records them.
+    /// The class names that the run was trained with, if it records them.
     pub fn classes(&self) -> Option<&[String]> {
         Some(self.start.classes.as_slice()).filter(|classes| !classes.is_empty())
     }
 
-    /// Whether the run used other images of this split. `false` if it records none.
+    /// Whether the run used different images in this split. `false` if it records none.
     pub fn used_other_images(&self, dataset: &Dataset) -> bool {
         let meta = dataset.set().meta();
         let used = self.start.splits.iter().find(|split| split.split == meta.split);
@@ -66,8 +66,7 @@ impl RunFolder {
     }
 }
 
-/// The last start in run.jsonl. If that cannot be read, the checkpoint and config.toml are
-/// enough to go on with.
+/// The last start in run.jsonl. Without it, the checkpoint and config.toml are enough.
 fn last_start(run: &RunDir) -> Start {
     let events = log::read(&run.log()).unwrap_or_default();
     for event in events.into_iter().rev() {

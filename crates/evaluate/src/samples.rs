@@ -1,6 +1,6 @@
-//! `--samples`: some images and the network's predictions, a picture for each checkpoint.
-//! The images are the same each time, so the pictures of a run's checkpoints show how it
-//! learns; `scalars --images` takes them to TensorBoard.
+//! `--samples`: draws some images with the network's predictions, in one picture per
+//! checkpoint. The images are always the same, so the pictures of a run's checkpoints
+//! show how it learns. `scalars --images` shows them in TensorBoard.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -13,10 +13,10 @@ use crate::collector::Example;
 use crate::config::{sample_name, sample_picture};
 use crate::outcome::Outcome;
 
-/// Pictures in a row. TensorBoard shows the whole in 320 pixels.
+/// The number of images in a row. TensorBoard shows the picture 320 pixels wide.
 const COLUMNS: usize = 3;
 
-/// Checks that no two checkpoints would be drawn in the same file.
+/// Checks that no two checkpoints have the same picture file.
 pub fn check_names(checkpoints: &[PathBuf]) -> Result<()> {
     let mut named: HashMap<String, PathBuf> = HashMap::new();
     for path in checkpoints {
@@ -37,9 +37,9 @@ pub fn check_names(checkpoints: &[PathBuf]) -> Result<()> {
     Ok(())
 }
 
-/// Draws the images with their classes and predictions into a PNG in `folder`. It is named
-/// after the checkpoint, and `last.safetensors` after the file that it points to. `picture`
-/// gives an image.
+/// Draws the images with their classes and predictions into a PNG in `folder`. It is
+/// named after the checkpoint file, with links such as `last.safetensors` resolved.
+/// `picture` returns the picture of an image.
 pub fn write(
     folder: &Path,
     checkpoint: &Path,

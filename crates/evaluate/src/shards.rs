@@ -1,4 +1,4 @@
-//! Checkpoints on the shards of a split.
+//! Evaluates checkpoints on a split of the shards.
 
 use std::path::{Path, PathBuf};
 
@@ -16,8 +16,7 @@ use crate::samples;
 
 /// Evaluates each checkpoint on the shards of its run, or of `--data`.
 ///
-/// Each result is added to `outcomes`, so that an error leaves those of the checkpoints
-/// before it.
+/// Adds each result to `outcomes`, so that after an error the results so far remain.
 pub fn evaluate(config: &Config, outcomes: &mut Vec<Outcome>) -> Result<()> {
     let arithmetic = Arithmetic::of(config)?;
     let outputs = config.outputs()?;
@@ -25,7 +24,7 @@ pub fn evaluate(config: &Config, outcomes: &mut Vec<Outcome>) -> Result<()> {
     for path in &config.checkpoints {
         let folder = network::data_folder(config, path)?;
         outputs.check_input_folder(&folder)?;
-        // Checkpoints of one run share their shards.
+        // The checkpoints of one run use the same shards.
         let dataset = match opened.take() {
             Some((open, dataset)) if open == folder => dataset,
             _ => Dataset::open(&folder, &config.split)?,

@@ -1,10 +1,10 @@
-//! Text in columns: what fits, and what is cut.
+//! Text in columns: measures, pads and cuts it.
 
 use torchmill::text::cut;
 use unicode_width::UnicodeWidthStr;
 
-/// The columns that standard output has: a terminal's, else what COLUMNS says, else no
-/// limit.
+/// The width of standard output in columns: the terminal's, or else COLUMNS, or else
+/// unlimited.
 pub fn width() -> usize {
     let terminal = terminal_size::terminal_size_of(std::io::stdout())
         .map(|(width, _)| usize::from(width.0));
@@ -12,13 +12,13 @@ pub fn width() -> usize {
     terminal.or_else(said).unwrap_or(usize::MAX)
 }
 
-/// `text` padded to a number of columns, aligned right.
+/// Pads or cuts `text` to a number of columns, aligned right.
 pub fn right(text: &str, columns: usize) -> String {
     let text = cut(text, columns);
     " ".repeat(columns.saturating_sub(text.width())) + &text
 }
 
-/// `text` padded to a number of columns, aligned left.
+/// Pads or cuts `text` to a number of columns, aligned left.
 pub fn left(text: &str, columns: usize) -> String {
     let text = cut(text, columns);
     let blanks = " ".repeat(columns.saturating_sub(text.width()));

@@ -1,4 +1,4 @@
-//! `evaluate-torch`: the half of `evaluate` that is linked with libtorch.
+//! `evaluate-torch`: does the work of `evaluate` and is linked to libtorch.
 
 mod classes;
 mod collector;
@@ -46,7 +46,7 @@ fn evaluate(config: &Config) -> Result<()> {
         samples::check_names(&config.checkpoints)?;
     }
     let mut outcomes = Vec::new();
-    // What was evaluated before an error is still reported.
+    // Results from before an error are still reported.
     let result = if config.images.is_empty() {
         shards::evaluate(config, &mut outcomes)
     } else {
@@ -60,7 +60,7 @@ fn evaluate(config: &Config) -> Result<()> {
 
 fn report(config: &Config, outcomes: &[Outcome]) -> Result<()> {
     if config.writes_to_stdout() {
-        // The report must not be mixed with what else is on standard output.
+        // The report must not be mixed with other data on standard output.
         progress::note(report::text(outcomes, config).trim_end());
         return Ok(());
     }

@@ -16,7 +16,7 @@ struct Data<'a> {
     /// The metric that the runs are sorted by.
     sort: &'a str,
     tags: &'a [String],
-    /// The settings that are not the same in all runs.
+    /// The settings that differ between runs.
     settings: &'a [String],
     runs: Vec<RunData<'a>>,
 }
@@ -25,11 +25,11 @@ struct Data<'a> {
 struct RunData<'a> {
     #[serde(flatten)]
     run: Object<'a>,
-    /// Epochs and values by tag. JSON has no NaN: serde_json writes null for it.
+    /// Epochs and values by tag. JSON has no NaN, so serde_json writes null.
     curves: BTreeMap<&'a str, Vec<(u64, f64)>>,
 }
 
-/// Writes the page, to standard output for `-`.
+/// Writes the page. `-` is standard output.
 pub fn write(
     path: &Path,
     runs: &[Run],
@@ -58,7 +58,7 @@ fn page(
     html::fill(PAGE, &data)
 }
 
-/// The epoch and the mean, with six digits: more cannot be seen.
+/// The epoch and the mean with six digits. More digits would not be visible.
 fn point(mean: &EpochMean) -> (u64, f64) {
     let value = mean.value();
     (mean.epoch, format!("{value:.5e}").parse().unwrap_or(value))

@@ -1,4 +1,4 @@
-//! One run as its folder tells it.
+//! A run, as read from its folder.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -11,40 +11,40 @@ use torchmill::run::RunDir;
 use torchmill::run::log::{self, Event, Outcome};
 use torchmill::{Context, Error, metrics, text_file};
 
-/// A run's settings and what became of its metrics.
+/// A run's settings and metrics.
 #[derive(Debug, Default)]
 pub struct Run {
-    /// Its folder, as it was given.
+    /// The folder as the user gave it.
     pub name: String,
-    /// From config.toml, by dotted names.
+    /// The settings in config.toml, by dotted name.
     pub settings: BTreeMap<String, Setting>,
-    /// From metrics.csv, by tag.
+    /// The metrics in metrics.csv, by tag.
     pub metrics: BTreeMap<String, Metric>,
-    /// From metrics.csv, by tag: each epoch's mean.
+    /// Each epoch's mean of the values in metrics.csv, by tag.
     pub curves: BTreeMap<String, Vec<EpochMean>>,
-    /// Epochs whose end was measured.
+    /// The number of epochs that were evaluated at their end.
     pub done: u64,
-    /// Epochs to be done, if that is known.
+    /// The number of epochs to do, if known.
     pub epochs: Option<u64>,
     /// How its last start ended, if run.jsonl says so.
     pub ended: Option<Ended>,
-    /// What could not be read.
+    /// Messages about files that could not be read.
     pub problems: Vec<String>,
 }
 
 /// A metric's best and last value.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Metric {
-    /// The lowest of a loss, the highest of anything else.
+    /// The lowest value of a loss, or the highest of any other metric.
     pub best: f64,
-    /// The epoch that it was measured in.
+    /// The epoch of the best value.
     pub best_epoch: u64,
     /// The last value.
     pub last: f64,
 }
 
-/// The mean of a tag's values in an epoch: an evaluation has one, the training loss one for
-/// each step.
+/// The mean of a tag's values in an epoch. An evaluation has one value; the training loss
+/// has one for each step.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct EpochMean {
     /// The epoch.
@@ -60,7 +60,7 @@ impl EpochMean {
     }
 }
 
-/// The better first, NaN last.
+/// Orders better values first and NaN last.
 fn by_quality(tag: &str, a: f64, b: f64) -> Ordering {
     let order = match metric::mode_of_tag(tag) {
         Mode::Min => a.total_cmp(&b),
@@ -72,15 +72,15 @@ fn by_quality(tag: &str, a: f64, b: f64) -> Ordering {
 /// How a run's last start ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ended {
-    /// As planned: after its epochs or steps, or by early stopping.
+    /// As planned: after its epochs or steps, or with early stopping.
     Done,
-    /// With an error. Going on with it would most likely end the same way.
+    /// With an error. Resuming would most likely fail the same way.
     Failed,
-    /// Before that, or not yet.
+    /// Early, or it is still running.
     Unfinished,
 }
 
-/// How a run ended, from the last event of its run.jsonl. `None` if that has none.
+/// How a run ended, from the last event in its run.jsonl. `None` if there is no event.
 fn ended(run: &RunDir) -> Option<Ended> {
     let last = log::read(&run.log()).ok()?.pop()?;
     let Event::End(end) = last else { return Some(Ended::Unfinished) };
@@ -92,13 +92,13 @@ fn ended(run: &RunDir) -> Option<Ended> {
 }
 
 impl Run {
-    /// Whether a folder is a run's.
+    /// Whether a folder is the folder of a run.
     pub fn is_at(folder: &Path) -> bool {
         RunDir::new(folder).is_taken()
     }
 
-    /// Reads the files that there are. One that cannot be read becomes a problem to report;
-    /// the other runs can still be compared.
+    /// Reads the files that exist. A file that cannot be read becomes a problem to
+    /// report, and the other runs can still be compared.
     pub fn read(folder: &Path) -> Self {
         let mut run = Self { name: folder.display().to_string(), ..Self::default() };
         let files = RunDir::new(folder);
@@ -110,7 +110,7 @@ impl Run {
                 Err(e) => run.problem("config.toml", &e),
             }
         }
-        // A run by steps has no number of epochs.
+        // A run limited by steps has no number of epochs.
         if let (Some(Setting::Number(epochs)), None) =
             (run.settings.get("train.epochs"), run.settings.get("train.steps"))
         {
@@ -131,9 +131,9 @@ impl Run {
         self.problems.push(format!("{file} cannot be read: {error}"));
     }
 
-    /// Takes in a row of metrics.csv.
+    /// Adds a row of metrics.csv.
     pub fn add(&mut self, metrics::Point { tag, value, epoch, .. }: metrics::Point) {
-        // Losses of single steps come before their epoch's end.
+        // The losses of single steps come before the end of their epoch.
         if tag != "train loss" {
             self.done = self.done.max(epoch);
         }
@@ -158,7 +158,7 @@ impl Run {
     }
 
     /// `done`, `unfinished`, `failed`, `empty` if nothing was measured, or `unreadable`.
-    /// A run of no epochs is done, although nothing was measured.
+    /// A run of zero epochs is done, although nothing was measured.
     pub fn state(&self) -> &'static str {
         if !self.problems.is_empty() {
             return "unreadable";
@@ -173,7 +173,7 @@ impl Run {
         }
     }
 
-    /// Orders runs by their best value of a metric, those without it last.
+    /// Orders runs by their best value of a metric. Runs without it come last.
     pub fn compare(&self, other: &Self, tag: &str) -> Ordering {
         let best =
             |run: &Self| run.metrics.get(tag).map_or(f64::NAN, |metric| metric.best);

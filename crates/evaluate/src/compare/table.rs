@@ -1,4 +1,4 @@
-//! The runs as a table for people.
+//! The table of runs as text.
 
 use torchmill::metric::{self, METRICS};
 use torchmill::recipe::Setting;
@@ -9,13 +9,13 @@ use super::comparable_tag;
 use super::run::{Metric, Run};
 use crate::text::{left, right};
 
-/// A setting is cut where it is longer: a list of layers tells nobody anything here.
+/// Settings are cut at this length: a list of layers is not useful here.
 const LONGEST_SETTING: usize = 24;
 
-/// The least columns that a name (of a run, a setting's value) is cut to, and a heading.
+/// The smallest width to which names, values of settings and headings are cut.
 const SHORTEST: usize = 8;
 
-/// A column: its head, its cells, and whether these are numbers.
+/// A column: its heading, its cells, and whether they are all numbers.
 struct Column {
     cells: Vec<String>,
     numbers: bool,
@@ -31,8 +31,7 @@ impl Column {
         self.cells.iter().map(|cell| cell.width()).max().unwrap_or(0)
     }
 
-    /// How narrow it can be: words may be cut, numbers never, since what is left of one
-    /// is another.
+    /// The smallest width: words may be cut, but not numbers, which would then be wrong.
     fn least(&self) -> usize {
         let numbers = self.cells[1..].iter().filter(|cell| is_number(cell));
         let numbers = numbers.map(|cell| cell.width()).max().unwrap_or(0);
@@ -48,8 +47,8 @@ fn is_number(cell: &str) -> bool {
     cell == "-" || cell.parse::<f64>().is_ok() || fraction()
 }
 
-/// The width of each column within `room` columns of the terminal, two blanks between. The
-/// last columns have none if they do not fit.
+/// The width of each column, to fit in `room` columns of the terminal with two spaces
+/// between. Last columns that do not fit get no width.
 fn widths(columns: &[Column], room: usize) -> Vec<usize> {
     let needed = |widths: &[usize]| {
         widths.iter().sum::<usize>() + 2 * widths.len().saturating_sub(1)
@@ -61,7 +60,7 @@ fn widths(columns: &[Column], room: usize) -> Vec<usize> {
     }
     let mut widths: Vec<usize> = columns[..shown].iter().map(Column::width).collect();
     while needed(&widths) > room {
-        // From the one that has most to spare.
+        // Narrow the column that has the most to spare.
         let spare = |i: &usize| widths[*i] - least[*i];
         match (0..shown).max_by_key(spare).filter(|i| spare(i) > 0) {
             Some(i) => widths[i] -= 1,
@@ -71,8 +70,8 @@ fn widths(columns: &[Column], room: usize) -> Vec<usize> {
     widths
 }
 
-/// The table in `width` columns of the terminal, and the headings of what there is no
-/// room for.
+/// Renders the table in `width` columns of the terminal. Also returns the headings that
+/// did not fit.
 pub fn text(
     runs: &[Run],
     sort: &str,
@@ -106,7 +105,7 @@ pub fn text(
     let cell = |run: &Run, name: &String| {
         run.settings.get(name).map_or("-".to_owned(), Setting::to_string)
     };
-    // The second column has the epochs.
+    // The second column shows the epochs.
     let settings: Vec<String> =
         settings.iter().filter(|name| *name != "train.epochs").cloned().collect();
     for (name, head) in settings.iter().zip(heads(&settings)) {
@@ -130,14 +129,14 @@ pub fn text(
     (text, left_out)
 }
 
-/// The tags of the further columns: every metric that runs can be compared by and that a
-/// run has, on the validation and the test images.
+/// The tags for more columns: every metric on the validation and test images that a run
+/// has and that runs can be compared by.
 fn other_tags(runs: &[Run], sort: &str) -> Vec<String> {
     let mut tags = Vec::new();
     for split in ["val", "test"] {
         for metric in METRICS {
             let tag = metric::tag(split, metric);
-            // The total loss only if there is no mean loss.
+            // Show the total loss only if there is no mean loss.
             let is_ranked = comparable_tag(runs, &tag) == tag;
             let is_there = runs.iter().any(|run| run.metrics.contains_key(&tag));
             if is_ranked && is_there && tag != sort {
@@ -148,8 +147,8 @@ fn other_tags(runs: &[Run], sort: &str) -> Vec<String> {
     tags
 }
 
-/// `3/10`, where they are known and it is not done before them, or the state of a run
-/// that tells no epochs.
+/// The completed epochs, such as `3/10`, or the state of a run without any. The total is
+/// left out if unknown, or if the run was done before it.
 fn progress(run: &Run) -> String {
     match (run.state(), run.epochs) {
         ("empty" | "unreadable", _) => run.state().to_owned(),
@@ -160,7 +159,7 @@ fn progress(run: &Run) -> String {
     }
 }
 
-/// Four digits that count.
+/// Formats with four significant digits.
 fn number(x: f64) -> String {
     if x == 0.0 || !x.is_finite() {
         return x.to_string();
@@ -173,8 +172,8 @@ fn number(x: f64) -> String {
     }
 }
 
-/// Names without the tables that they need not be told apart: `lr` for
-/// `train.optimizer.lr`. What is called `type` keeps one.
+/// Shortens setting names as long as they stay unique: `lr` for `train.optimizer.lr`. A
+/// setting called `type` keeps the name of its table.
 fn heads(names: &[String]) -> Vec<String> {
     let last = |name: &str, n: usize| {
         let parts: Vec<&str> = name.split('.').collect();

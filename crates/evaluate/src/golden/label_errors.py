@@ -1,4 +1,4 @@
-"""Writes label_errors.json: the images that cleanlab finds labelled wrong (Python with
+"""Writes label_errors.json: the label errors that cleanlab finds (Python with
 numpy, cleanlab), by confident learning, the most likely first."""
 
 import json

@@ -1,4 +1,4 @@
-//! Which images there are, and their labels if their folders are classes.
+//! Lists the images, and their labels if their folders are named after classes.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -15,9 +15,9 @@ use crate::inputs::ImageSource;
 /// An image file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Source {
-    /// As the user's path leads to it.
+    /// The path, starting with the one that the user gave.
     pub path: PathBuf,
-    /// Its class, if it is in a folder of that name.
+    /// The index of its class, if it is in a folder of that name.
     pub label: Option<usize>,
 }
 
@@ -28,22 +28,22 @@ impl Source {
     }
 }
 
-/// Images one by one; reading their paths from standard input may fail.
+/// The images one by one. Reading their paths from standard input may fail.
 type Sources = Box<dyn Iterator<Item = Result<Source>> + Send>;
 
-/// The images to look at.
+/// The images to evaluate.
 pub struct Found {
     /// The images.
     pub sources: Sources,
-    /// How many, if that is known.
+    /// The number of images, if known.
     pub total: Option<usize>,
     /// Whether every image has a label.
     pub labelled: bool,
-    /// Where they are, for a report.
+    /// The name of their location, for a report.
     pub name: String,
 }
 
-/// Lists folders, and takes the rest as it is given.
+/// Lists the images in folders. Other paths are used as they are.
 pub fn find(places: &[ImageSource], classes: &[String]) -> Result<Found> {
     let mut total = Some(0);
     let mut labelled = true;
@@ -76,7 +76,7 @@ pub fn find(places: &[ImageSource], classes: &[String]) -> Result<Found> {
     Ok(Found { sources, total, labelled, name: names.join(", ") })
 }
 
-/// The images in a folder. If all folders in it are called after classes, these are the
+/// The images in a folder. If all its subfolders are named after classes, they are the
 /// labels.
 fn images_in(folder: &Path, classes: &[String]) -> Result<Vec<Source>> {
     let (images, notes) = images_below(folder)?;
@@ -113,15 +113,14 @@ fn images_in(folder: &Path, classes: &[String]) -> Result<Vec<Source>> {
     Ok(sources)
 }
 
-/// The first folder in an image's path, in the form in which class names are compared;
-/// empty if there is none.
+/// The first folder in an image's path, in the Unicode form used to compare class names.
+/// Empty if there is none.
 fn first_folder(image: &Path) -> String {
     let folder = image.parent().and_then(|folder| folder.iter().next());
     folder.map_or_else(String::new, |first| composed(&first.to_string_lossy()))
 }
 
-/// Paths from a stream: one on each line, or each ended by NUL, as `find -print0` writes
-/// them.
+/// Reads paths from a stream, one per line or, as from `find -print0`, each ended by NUL.
 struct Paths<R> {
     reader: PathReader<R>,
 }
@@ -171,7 +170,7 @@ mod tests {
             );
             assert!(paths(b"", capacity).unwrap().is_empty());
         }
-        // Names may be of any bytes.
+        // Names may contain any bytes.
         let input: &[u8] = b"a.jpg\n\xff.jpg\n";
         let second = Paths::new(input).nth(1).unwrap().unwrap();
         assert_eq!(second.path.as_os_str().as_encoded_bytes(), b"\xff.jpg");

@@ -1,4 +1,4 @@
-//! Image files as the network takes them.
+//! Reads image files into the network's input form.
 
 use std::path::Path;
 
@@ -16,25 +16,25 @@ use torchmill_nn::torch_error;
 use super::Loaded;
 use super::list::Source;
 
-/// The shorter side of a picture on a page, in pixels.
+/// The shorter side of pictures on a page, in pixels.
 const PICTURE: usize = 128;
 
-/// Files to inputs.
+/// Turns image files into inputs.
 pub struct Reader {
     pipeline: Pipeline,
     input: [usize; 3],
 }
 
-/// Why an image did not come through.
+/// Why an image could not be loaded.
 enum Failure {
-    /// The file cannot be read, or is no image: what `--skip-bad` leaves out.
+    /// The file cannot be read or is not an image: `--skip-bad` skips it.
     Bad(Error),
     /// Anything else.
     Other(Error),
 }
 
 impl Reader {
-    /// Takes the checkpoint's pipeline, or this one.
+    /// Uses `transform`, or else the checkpoint's pipeline.
     pub fn new(spec: &Spec, transform: Option<&str>) -> Result<Self> {
         let text = transform.unwrap_or(&spec.transform);
         let mut pipeline = Pipeline::parse(text)?;
@@ -48,11 +48,11 @@ impl Reader {
             let rgb = SampleSpec { kind: SampleKind::Image, channels: 3, size: None };
             pipeline.output(rgb).map(|form| form.channels)
         };
-        // Digits of MNIST are stored in one channel and their pipeline says nothing of
-        // colour; files are read as RGB, and a network for one channel gets their
+        // MNIST's digits are stored with one channel, and their pipeline does not mention
+        // colour. Files are read as RGB, so a network for one channel gets their
         // luminance.
         if spec.input[0] == 1 && gives(&pipeline).is_ok_and(|channels| channels == 3) {
-            // After ExifTranspose, which comes first.
+            // ExifTranspose must stay first.
             let turn = usize::from(pipeline.exif() == Exif::Apply);
             let mut steps = pipeline.steps().to_vec();
             steps.insert(turn, Grayscale { num_output_channels: 1 }.into());
@@ -61,18 +61,19 @@ impl Reader {
         Ok(Self { pipeline, input: spec.input })
     }
 
-    /// What is done with the images' EXIF orientation.
+    /// How the images' EXIF orientation is handled.
     pub fn exif(&self) -> Exif {
         self.pipeline.exif()
     }
 
-    /// The shape that comes out, `[C, H, W]`.
+    /// The shape of an input, `[C, H, W]`.
     pub fn input(&self) -> [usize; 3] {
         self.input
     }
 
-    /// Reads these images, the first of which is image number `first`. `None` if none can
-    /// be read. The second list names bad ones, if these are skipped.
+    /// Loads these images. `first` is the index of the first one. The batch is `None` if
+    /// no image can be read. The second result describes bad images, if these are
+    /// skipped.
     pub fn load(
         &self,
         sources: Vec<Source>,
@@ -100,19 +101,19 @@ impl Reader {
             return Ok((None, bad));
         }
         let [c, h, w] = self.input.map(|n| n as i64);
-        // Stored with the channels last, which is the layout that the layers like.
+        // In memory the channels come last, which is the fastest layout for the layers.
         let images = Tensor::f_from_slice(&values)
             .and_then(|values| values.f_view([kept.len() as i64, h, w, c]))
             .and_then(|images| images.f_permute([0, 3, 1, 2]))
             .map_err(|e| torch_error(&e))?;
-        // Without labels, nothing reads the loss.
+        // The loss of images without labels is not used.
         let labels: Vec<i64> =
             kept.iter().map(|source| source.label.unwrap_or(0) as i64).collect();
         let batch = Batch::upload(&images, labels, device)?;
         Ok((Some(Loaded { sources: kept, batch }), bad))
     }
 
-    /// An image's values, the channels of a pixel side by side.
+    /// An image's values, `[H, W, C]`.
     fn image(&self, path: &Path, index: usize) -> Result<Vec<f32>, Failure> {
         let image = decoded(path, self.pipeline.exif()).map_err(Failure::Bad)?;
         let size = (image.height, image.width);
@@ -156,7 +157,7 @@ fn decoded(path: &Path, exif: Exif) -> Result<Image> {
     Ok(decoded.image)
 }
 
-/// An image file in the size of a picture on a page.
+/// Reads an image file, scaled for a page.
 pub fn picture(path: &Path, exif: Exif) -> Result<Image> {
     let image = decoded(path, exif)?;
     if image.width.min(image.height) <= PICTURE {

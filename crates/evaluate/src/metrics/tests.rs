@@ -1,4 +1,4 @@
-//! The metrics are scikit-learn's (see golden/make.py).
+//! The metrics compared with scikit-learn's (see golden/make.py).
 
 use serde_json::Value;
 
@@ -103,7 +103,7 @@ fn nan_is_the_highest_output_as_in_torch() {
     }
     assert_eq!([1, 3, 5].map(|k| metrics.top_k(k)), [0.1, 0.3, 0.5]);
     assert_eq!(metrics.nan(), 10);
-    // NaN for one class only: every image is taken for it.
+    // NaN for only one class: every image is predicted as that class.
     let mut metrics = Metrics::new(10);
     for label in 0..10 {
         let mut outputs = [0.0; 10];

@@ -10,7 +10,7 @@ use crate::csv_table::Table;
 use crate::metrics::Scores;
 use crate::outcome::Outcome;
 
-/// A row for each checkpoint.
+/// One row per checkpoint.
 pub fn checkpoints(outcomes: &[Outcome], config: &Config) -> Result<String> {
     let mut ks = BTreeSet::new();
     for outcome in outcomes {
@@ -84,7 +84,7 @@ fn row(outcome: &Outcome, ks: &BTreeSet<usize>) -> Vec<String> {
     row
 }
 
-/// A row for each class: its scores, then its row of the confusion matrix.
+/// One row per class: its scores, then its row of the confusion matrix.
 pub fn classes(outcomes: &[Outcome]) -> Result<String> {
     let Some(first) = outcomes.first() else {
         return Err(Error::failed("nothing was evaluated"));

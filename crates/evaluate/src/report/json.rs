@@ -11,18 +11,18 @@ use crate::config::Config;
 use crate::metrics::{BINS, Bin, Scores};
 use crate::outcome::Outcome;
 
-/// One checkpoint's results.
+/// The results of one checkpoint.
 #[derive(Debug, Serialize)]
 struct Object<'a> {
     checkpoint: &'a str,
     split: &'a str,
     images: usize,
-    /// The copies of each image whose outputs were averaged.
+    /// Test-time augmentation: the copies of each image whose outputs were averaged.
     #[serde(skip_serializing_if = "Option::is_none")]
     tta: Option<&'static str>,
-    /// The sum over batches of the batch's mean loss, as the article counts it.
+    /// The sum of the batches' mean losses, as in the article.
     total_loss: f64,
-    /// Images per batch in that sum.
+    /// The batch size in that sum.
     batch_size: usize,
     mean_loss: f64,
     correct: u64,
@@ -30,7 +30,7 @@ struct Object<'a> {
     /// Every other metric, by its key.
     #[serde(flatten)]
     others: BTreeMap<String, f64>,
-    /// By k.
+    /// Keyed by k.
     top_k_accuracy: BTreeMap<usize, f64>,
     macro_average: Scores,
     weighted_average: Scores,
@@ -39,11 +39,11 @@ struct Object<'a> {
     details: Option<Details<'a>>,
 }
 
-/// What `--report` adds.
+/// The additional results of `--report`.
 #[derive(Debug, Serialize)]
 struct Details<'a> {
     classes: Vec<Class<'a>>,
-    /// A row for each label, a column for each prediction.
+    /// Rows are labels, columns predictions.
     confusion_matrix: Vec<&'a [u64]>,
     calibration_bins: [Bin; BINS],
 }
@@ -55,7 +55,7 @@ struct Class<'a> {
     scores: Scores,
 }
 
-/// An array with an object for each checkpoint.
+/// An array with one object per checkpoint.
 pub fn json(outcomes: &[Outcome], config: &Config) -> Result<String> {
     let objects: Vec<Object> =
         outcomes.iter().map(|outcome| Object::new(outcome, config)).collect();

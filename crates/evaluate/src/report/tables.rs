@@ -1,5 +1,5 @@
-//! Tables for people: scikit-learn's classification report, the confusion matrix, the
-//! pairs most confused.
+//! Tables as text: scikit-learn's classification report, the confusion matrix, and the
+//! most confused pairs.
 
 use std::fmt::Write;
 
@@ -9,19 +9,19 @@ use unicode_width::UnicodeWidthStr;
 use crate::metrics::{Metrics, Scores};
 use crate::text::{left, right};
 
-/// A larger confusion matrix is a wall of digits.
+/// The largest confusion matrix that is shown, in classes.
 const LARGEST_MATRIX: usize = 30;
-/// Pairs of confused classes that are named.
+/// The number of confused pairs that are listed.
 const PAIRS: usize = 10;
 
-/// scikit-learn's classification_report with four digits. Long names are cut to fit into
+/// scikit-learn's classification_report with four digits. Long names are cut to fit in
 /// `width` columns.
 pub fn classification_report(
     metrics: &Metrics,
     classes: &[String],
     width: usize,
 ) -> String {
-    // Two blanks and four columns of nine, a blank between them.
+    // Two spaces, then four columns of nine, separated by spaces.
     let longest =
         classes.iter().map(|c| c.width()).max().unwrap_or(0).max("weighted avg".len());
     let longest = longest.min(width.saturating_sub(41).max("weighted avg".len()));
@@ -55,7 +55,7 @@ pub fn classification_report(
     text + &row("weighted avg", cells(metrics.weighted_average()))
 }
 
-/// The confusion matrix if it fits into `width` columns, or else which options write it.
+/// The confusion matrix if it fits in `width` columns, or else which options write it.
 pub fn confusion_matrix(metrics: &Metrics, classes: &[String], width: usize) -> String {
     let n = classes.len();
     let number = n.saturating_sub(1).to_string().len();
@@ -86,7 +86,7 @@ pub fn confusion_matrix(metrics: &Metrics, classes: &[String], width: usize) -> 
     text
 }
 
-/// The pairs of classes most often confused.
+/// The most confused pairs of classes.
 pub fn confused(metrics: &Metrics, classes: &[String], width: usize) -> String {
     let pairs = metrics.confused();
     if pairs.is_empty() {

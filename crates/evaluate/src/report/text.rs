@@ -1,4 +1,4 @@
-//! The results for people.
+//! The results as text.
 
 use std::fmt::Write;
 
@@ -9,7 +9,7 @@ use crate::config::Config;
 use crate::outcome::Outcome;
 use crate::text::width;
 
-/// The results of each checkpoint, one after the other.
+/// The results of each checkpoint, in order.
 pub fn text(outcomes: &[Outcome], config: &Config) -> String {
     let mut text = String::new();
     for (i, outcome) in outcomes.iter().enumerate() {
@@ -60,7 +60,7 @@ fn summary(outcome: &Outcome, config: &Config) -> String {
     text
 }
 
-/// What `--report` adds.
+/// The additional results of `--report`.
 fn details(outcome: &Outcome) -> String {
     let width = width();
     let parts = [

@@ -1,5 +1,5 @@
 //! The page that `--html` writes, in a real browser engine: Chromium (CHROMIUM, or on the
-//! PATH); says so where there is none.
+//! PATH). The tests print a note and pass if there is none.
 
 use std::path::Path;
 use std::process::Command;
@@ -9,7 +9,7 @@ use serde_json::Value;
 use torchmill::html;
 use torchmill_testing::assert_done;
 
-/// The page's elements after its script has run.
+/// The page's elements after its script has run. `None` without Chromium.
 fn dom(folder: &Path, page: &str) -> Option<String> {
     let dom = browse(folder, page)?;
     Some(dom.replace("&nbsp;", " "))
@@ -39,7 +39,7 @@ fn browse(folder: &Path, page: &str) -> Option<String> {
             "--disable-background-networking",
             "--disable-component-update",
             "--dump-dom",
-            // Frames and timers run before the page is printed.
+            // Lets frames and timers run before the page is printed.
             "--virtual-time-budget=3000",
         ])
         .arg(format!("--user-data-dir={}", folder.join("profile").display()))
@@ -57,8 +57,8 @@ fn the_page_shows_figures_matrix_and_mistakes() {
         &["full.safetensors", "--data", "shards", "--html", "page.html"],
     ));
     let Some(page) = dom(folder.path(), "page.html") else { return };
-    // 67 mistakes of which 48 are shown, each decoded by the browser to 8 pixels: it
-    // knows that they are small.
+    // 67 mistakes, of which 48 are shown. The browser decodes each to 8 pixels, so the
+    // page marks them as small.
     assert!(page.contains("data-drawn=\"48\""), "{page}");
     let mistakes = page.split("id=\"mistakes\"").nth(1).unwrap();
     let mistakes = mistakes.split("</section>").next().unwrap();
@@ -81,13 +81,13 @@ fn the_page_shows_figures_matrix_and_mistakes() {
         (matrix.matches("scope=\"col\"").count(), matrix.matches("<td style").count()),
         (3, 9)
     );
-    // All confidences lie in one bin.
+    // All confidences are in one bin.
     assert_eq!(page.matches("<rect class=\"bin\"").count(), 1);
 }
 
-/// The page with this for its data, as narrow as a phone, after its script and another have
-/// run. The browser's windows are wider, so the page is in a frame, which passes the body's
-/// `data-result` on.
+/// The page with this data in a window as narrow as a phone, after its script and
+/// `script` have run. The browser's windows are wider, so the page is in a frame, which
+/// passes on the body's `data-result`.
 fn dom_with(folder: &Path, data: &Value, script: &str) -> Option<String> {
     let page = include_str!("../../src/page.html");
     let page = html::fill(page, data).unwrap();
@@ -105,14 +105,14 @@ const FRAME: &str = r#"<body><script>
     onmessage = event => { document.body.dataset.result = event.data; };
 </script><iframe src="page.html" width="360" height="800"></iframe></body>"#;
 
-/// What the script set as the body's `data-result`.
+/// The value that the script has set as the body's `data-result`.
 fn result(page: &str) -> &str {
     let result = page.split("data-result=\"").nth(1);
     assert!(result.is_some(), "no result in {page}");
     result.unwrap().split('"').next().unwrap()
 }
 
-/// The page's data for `count` classes, each image taken for the next class but 9 of 10.
+/// The page's data for `count` classes, each with 9 of 10 images recognised.
 fn data(count: usize, name: impl Fn(usize) -> String) -> Value {
     let mut classes = Vec::new();
     let mut confusion = Vec::new();
@@ -150,7 +150,7 @@ fn the_arrow_keys_read_a_matrix_of_any_size() {
     for count in [2, 10, 100] {
         let data = data(count, |class| format!("c{}", count - class));
         let Some(page) = dom_with(folder.path(), &data, script) else { return };
-        // The second class and, by name, the class that is first then.
+        // The second class as given, then the first class in the order of names.
         let other = match count {
             2 => "c1 recognised: 9 of 10 (90.0 %)".to_owned(),
             _ => format!("c{} taken for c1: 0 of 10 (0.0 %)", count - 1),

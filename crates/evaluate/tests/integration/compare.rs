@@ -1,4 +1,4 @@
-//! `--compare`: runs beside each other, from what their folders hold.
+//! `--compare`: a table of runs, from the contents of their folders.
 
 use std::fs;
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::networks::{RECIPE, evaluate};
 use torchmill_testing::{Sandbox, assert_done, assert_fails, stderr, stdout};
 
-/// A run of three epochs, of which `accuracies` are done.
+/// Writes a run of three epochs. Those in `accuracies` are done.
 fn write_run(folder: &Path, lr: f64, accuracies: &[f64]) {
     fs::create_dir_all(folder).unwrap();
     let config = format!(
@@ -30,7 +30,7 @@ fn runs() -> Sandbox {
     write_run(&at("slow"), 0.01, &[0.5, 0.7, 0.6]);
     write_run(&at("fast"), 0.1, &[0.8, f64::NAN]);
     write_run(&at("new"), 0.2, &[]);
-    // Half a row, as it is while a run writes it.
+    // Half a row, as while a run is writing it.
     let half =
         fs::read_to_string(at("fast").join("metrics.csv")).unwrap() + "1.5,3,3,test accu";
     fs::write(at("fast").join("metrics.csv"), half).unwrap();
@@ -40,7 +40,7 @@ fn runs() -> Sandbox {
 #[test]
 fn the_table_is_sorted_and_shows_what_differs() {
     let folder = runs();
-    // The folder of all runs is as good as each of them.
+    // The folder of all runs works like listing each of them.
     for arguments in
         [&["--compare", "runs"][..], &["runs/new", "runs/slow", "runs/fast", "--compare"]]
     {
@@ -66,7 +66,7 @@ fn the_table_is_sorted_and_shows_what_differs() {
         text.lines().nth(1).unwrap().starts_with("runs/slow "),
         "a lower loss is better:\n{text}"
     );
-    // Where all have been validated, the test split is not what they are chosen by.
+    // If all runs have been validated, they are sorted by validation, not by test.
     for (name, more) in [
         ("slow", "1.5,3,3,val accuracy,0.9\n"),
         ("fast", "racy,0.7\n1.5,3,3,val accuracy,0.1\n"),
@@ -172,7 +172,7 @@ fn what_run_jsonl_says_of_the_end_counts() {
         let rows: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
         rows[run]["state"].as_str().unwrap().to_owned()
     };
-    // The first is of two epochs out of three, the second of all three.
+    // The first run has done two of its three epochs, the second all three.
     line("fast", &end("done"));
     assert_eq!(state(0), "done");
     let text = stdout(&evaluate(folder.path(), &["--compare", "runs"]));
@@ -196,7 +196,7 @@ fn what_run_jsonl_says_of_the_end_counts() {
 #[test]
 fn runs_with_other_batch_sizes_are_ranked_by_the_mean_loss() {
     let folder = runs();
-    // The total loss of few large batches is small, whatever the mean.
+    // The total loss of a few large batches is small, whatever the mean.
     for (name, total, mean) in [("slow", 0.9, 1.03), ("fast", 4.7, 0.6)] {
         let path = folder.path().join("runs").join(name).join("metrics.csv");
         let text = fs::read_to_string(&path).unwrap();

@@ -1,4 +1,4 @@
-//! This suite on a stand-in for a GPU: it must give the same figures.
+//! These tests on a stand-in for a GPU, which must give the same results.
 
 use torchmill_testing::cuda_stand_in::{
     CudaStandIn, count_waits, run_with_events, sample_allocations,
@@ -33,7 +33,7 @@ fn an_evaluation_that_is_out_of_memory_says_so() {
         command.env("CUDA_STAND_IN_FAIL_AT", number.to_string());
         let output = command.output().unwrap();
         if output.status.success() {
-            // Images that do not fit on the device are copied batch by batch.
+            // Images that do not fit on the device are copied with each batch.
             assert_eq!(output.stdout, whole.stdout);
             continue;
         }
@@ -50,7 +50,7 @@ fn reading_back_an_evaluation_waits_once_for_each_chunk() {
     let folder = sandbox();
     let log = folder.join("events");
     let mut waits = Vec::new();
-    // Images are computed 250 at a time.
+    // Images are computed in chunks of 250.
     for count in [250, 1000] {
         write_stripes(&folder.path().join("shards"), "test", count, "d");
         let mut command = program("evaluate");

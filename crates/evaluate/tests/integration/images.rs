@@ -1,4 +1,4 @@
-//! Images straight from disk: the trained network in use.
+//! Predictions for image files.
 
 use std::fs;
 use std::path::Path;
@@ -11,7 +11,7 @@ use torchmill_testing::{
     STRIPES, assert_done, assert_fails, program_folder, stderr, stdout,
 };
 
-/// A PNG that is bright where this class is.
+/// A PNG that is bright in the stripe of this class.
 fn write_image(path: &Path, class: u32, side: u32) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     let bright = |x: u32, y: u32| {
@@ -20,7 +20,7 @@ fn write_image(path: &Path, class: u32, side: u32) {
     GrayImage::from_fn(side, side, |x, y| Luma([bright(x, y)])).save(path).unwrap();
 }
 
-/// Five images in a folder for each class, and one of `top` among those of `middle`.
+/// Five images in a folder for each class, and one of `top` in the folder of `middle`.
 fn class_folders(folder: &Path) {
     for (i, class) in (0..).zip(STRIPES) {
         for n in 0..5 {
@@ -75,7 +75,7 @@ fn files_give_what_shards_of_the_same_pixels_give() {
 #[test]
 fn colours_go_to_their_channels() {
     let folder = sandbox();
-    // Class i is the sum of channel i.
+    // Output i is the sum of channel i.
     let channel = |class: usize| {
         (0..192).map(move |at| if at / 64 == class { 0.1_f32 } else { 0.0 })
     };
@@ -179,7 +179,7 @@ fn class_folders_make_a_report() {
         sheet.pixels().any(|pixel| pixel.0 == [190, 20, 20]),
         "the wrong one is told in red"
     );
-    // A folder besides that is no class: the folders are no labels, and that is said.
+    // With a folder that is not a class, the folders are not labels, and a note says so.
     fs::rename(folder.path().join("set/top"), folder.path().join("set/best")).unwrap();
     let output = evaluate(folder.path(), &["sees.safetensors", "set"]);
     assert_done(&output);
@@ -292,7 +292,7 @@ fn what_does_not_fit_says_what_to_do() {
         stdout(&with_shards),
         "small.png: middle 57.6 %, top 21.2 %, bottom 21.2 %\n"
     );
-    // Without shards the classes are numbers, or what a file says.
+    // Without shards the classes are numbers, or come from a file.
     let pipeline = ["--transform", "Grayscale | Resize((8, 8)) | ToTensor"];
     let alone = evaluate(path, &[&plain[..], &pipeline].concat());
     assert_done(&alone);

@@ -1,5 +1,5 @@
-//! `evaluate` as a user runs it, on networks whose answers are known.
-//! `TORCHMILL_TEST_DEVICE` names the device that is used.
+//! `evaluate` as a user runs it, on networks with known outputs. `TORCHMILL_TEST_DEVICE`
+//! names the device.
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a failing test is a panic")]
 
 mod browser;

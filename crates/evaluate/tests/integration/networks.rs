@@ -1,4 +1,4 @@
-//! A network whose answers are known, and shards for it.
+//! Networks with known outputs, and shards for them.
 
 use std::path::Path;
 use std::process::Output;
@@ -26,8 +26,8 @@ fn spec(recipe: &Recipe, channels: usize) -> Spec {
     }
 }
 
-/// Writes a checkpoint of the linear network; the number of weights says how many
-/// channels it is for.
+/// Writes a checkpoint of the linear network. The number of weights determines the number
+/// of channels.
 pub fn write_network(
     folder: &Path,
     name: &str,
@@ -38,7 +38,7 @@ pub fn write_network(
     write_network_of(RECIPE, folder, name, full, weights, bias);
 }
 
-/// The same of the linear network in this recipe.
+/// Writes a checkpoint of the network in this recipe.
 pub fn write_network_of(
     text: &str,
     folder: &Path,
@@ -59,9 +59,9 @@ pub fn write_network_of(
     checkpoint::write(&folder.join(name), &model, full.then_some(&spec)).unwrap();
 }
 
-/// Shards of 100 test images; `full.safetensors` and `weights.safetensors`, a network
-/// that always says `middle`: the weights are 0, the biases 0, 1, 0; and
-/// `sees.safetensors`, which says where an image is bright.
+/// Shards of 100 test images. `full.safetensors` and `weights.safetensors` hold a network
+/// that always predicts `middle`: the weights are 0, the biases 0, 1, 0.
+/// `sees.safetensors` predicts where an image is bright.
 pub fn sandbox() -> Sandbox {
     let folder = Sandbox::new();
     let path = folder.path();
@@ -69,7 +69,7 @@ pub fn sandbox() -> Sandbox {
     let zeros = tch::Tensor::zeros([3, 64], (tch::Kind::Float, Device::Cpu));
     write_network(path, "full.safetensors", true, &zeros, [0.0, 1.0, 0.0]);
     write_network(path, "weights.safetensors", false, &zeros, [0.0, 1.0, 0.0]);
-    // Class i's pixels are those with the numbers 21 i to 21 i + 20.
+    // Class i's pixels are those with indices 21 i to 21 i + 20.
     let stripe = |class: usize| {
         (0..64).map(move |pixel| if pixel / 21 == class { 1.0_f32 } else { 0.0 })
     };

@@ -1,4 +1,4 @@
-//! `evaluate` as a user runs it, on a network whose answers are known.
+//! `evaluate` as a user runs it, on a network with known outputs.
 
 use std::path::Path;
 use std::process::{Output, Stdio};
@@ -12,7 +12,7 @@ fn evaluate(folder: &Path, arguments: &[&str]) -> Output {
     crate::networks::evaluate(folder, &[&["--data", "shards"], arguments].concat())
 }
 
-/// The loss of an image whose class is the one said, or another: -log softmax.
+/// The loss, -log softmax, of an image whose class is predicted, and of any other.
 fn losses() -> (f64, f64) {
     let sum = 1_f64.exp() + 2.0;
     (sum.ln() - 1.0, sum.ln())
@@ -25,8 +25,8 @@ fn the_metrics_are_those_computed_by_hand() {
     assert_done(&output);
     let rows: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     let row = &rows[0];
-    // Labels are 0, 1, 2, 0, ...: 33 of 100 are `middle`, 21 of the first 64 and 12 of
-    // the last 36.
+    // The labels are 0, 1, 2, 0, ...: 33 of 100 are `middle`, 21 of the first 64 and 12
+    // of the last 36.
     let (right, wrong) = losses();
     let total =
         (21.0 * right + 43.0 * wrong) / 64.0 + (12.0 * right + 24.0 * wrong) / 36.0;
@@ -135,7 +135,7 @@ fn a_report_has_every_class_in_every_format() {
         serde_json::json!([[0, 34, 0], [0, 33, 0], [0, 33, 0]])
     );
     assert_eq!(rows[0]["classes"][1]["recall"], 1.0);
-    // All images have the same confidence, e / (e + 2), and a third is right.
+    // All images have the confidence e / (e + 2). A third is predicted correctly.
     let error = rows[0]["calibration_error"].as_f64().unwrap();
     assert!((error - (1_f64.exp() / (1_f64.exp() + 2.0) - 0.33)).abs() < 1e-6, "{error}");
     let csv = stdout(&evaluate(
@@ -178,7 +178,7 @@ fn a_runs_folder_is_its_last_checkpoint() {
     assert_done(&output);
     let rows: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(rows[0]["checkpoint"], "run/checkpoints/last.safetensors");
-    // A run knows the network of its own plain state dicts.
+    // The network of a run's plain state dict is known from the run.
     std::fs::copy(
         folder.path().join("weights.safetensors"),
         checkpoints.join("epoch-0001.safetensors"),
@@ -187,7 +187,7 @@ fn a_runs_folder_is_its_last_checkpoint() {
     let plain = crate::networks::evaluate(folder.path(), &["run", "--format", "json"]);
     assert_done(&plain);
     let rows: serde_json::Value = serde_json::from_slice(&plain.stdout).unwrap();
-    // Their loss is the run's: half of the target is given to all classes alike.
+    // The loss is the run's: half of the target is spread evenly over the classes.
     let (right, wrong) = losses();
     let (given, all) = (0.33 * right + 0.67 * wrong, (right + 2.0 * wrong) / 3.0);
     assert!(
@@ -211,7 +211,7 @@ fn a_checkpoint_knows_its_loss_wherever_it_is() {
         let rows: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
         rows[0]["mean_loss"].as_f64().unwrap()
     };
-    // Right outputs have no error, wrong ones that of two of three.
+    // Correct outputs have no error. In wrong ones, two of three are wrong.
     assert!((loss(&["mse.safetensors"]) - 0.67 * 2.0 / 3.0).abs() < 1e-6);
     let (right, wrong) = losses();
     let cross_entropy = 0.33 * right + 0.67 * wrong;
@@ -219,18 +219,18 @@ fn a_checkpoint_knows_its_loss_wherever_it_is() {
         (loss(&["plain.safetensors", "--model", "linear.toml"]) - cross_entropy).abs()
             < 1e-6
     );
-    // Files from before it was written down have none.
+    // Older files have no loss.
     let path = folder.path().join("mse.safetensors");
     let mut bytes = std::fs::read(&path).unwrap();
     blank(&mut bytes, br#","loss":{"type":"MSELoss"}"#);
-    // They have no checksum, either: its key, eight digits and a comma.
+    // They have no checksum, either. Remove its key, eight digits and a comma.
     let key = bytes.windows(11).position(|w| w == br#"\"crc32c\":"#.as_slice()).unwrap();
     bytes[key..key + 24].fill(b' ');
     std::fs::write(&path, bytes).unwrap();
     assert!((loss(&["mse.safetensors"]) - cross_entropy).abs() < 1e-6);
 }
 
-/// Replaces a part of a file's JSON metadata, in which quotes are escaped, with blanks.
+/// Replaces a part of a file's JSON metadata, in which quotes are escaped, with spaces.
 fn blank(bytes: &mut [u8], part: &[u8]) {
     let mut escaped = Vec::new();
     for &byte in part {
@@ -284,7 +284,7 @@ fn samples_show_what_is_taken_for_what() {
         .unwrap();
     let checkpoints = ["last.safetensors", "sees.safetensors", "--samples", "out"];
     assert_done(&evaluate(path, &checkpoints));
-    // The link is called after what it points at.
+    // The picture of a link is named after its target.
     let names = std::fs::read_dir(path.join("out"))
         .unwrap()
         .map(|entry| entry.unwrap().file_name());
@@ -297,15 +297,15 @@ fn samples_show_what_is_taken_for_what() {
     };
     let green = |pixel| pixel == [0, 110, 50];
     let red = |pixel| pixel == [190, 20, 20];
-    // Paper and ink are not; the noise is darker.
+    // The paper and the ink have other colours, and the noise is darker.
     let bright = |[r, g, b]: [u8; 3]| r >= 128 && r == g && g == b;
-    // 24 images: one network is right about all, the other says `middle` to each.
+    // 24 images: one network is right about all, the other always predicts `middle`.
     assert!(count("sees.png", green) > 0 && count("sees.png", red) == 0);
     assert!(
         count("full.png", green) > 0 && count("full.png", red) > count("full.png", green)
     );
-    // The images themselves are the same, enlarged twelve times: of the 21 pixels of a
-    // class most are bright.
+    // The images themselves are the same, enlarged twelve times. Most of the 21 pixels of
+    // a class are bright.
     assert_eq!(count("full.png", bright), count("sees.png", bright));
     assert!(
         count("full.png", bright) >= 24 * 12 * 12 * 12,
@@ -390,7 +390,7 @@ fn formats_are_told_by_their_first_bytes() {
         .join("../torchmill-nn/tests/golden/state_dict.pt");
     for name in ["a.ckpt", "b.pth.tar", "c.bin", "d.safetensors"] {
         std::fs::copy(&golden, folder.path().join(name)).unwrap();
-        // It is read, and is another network's.
+        // The file can be read, but belongs to another network.
         let output = evaluate(folder.path(), &[name, "--model", "linear.toml"]);
         assert_fails(&output, 1, "the weights are another network's");
     }
@@ -446,7 +446,7 @@ fn options_that_make_no_sense_are_refused() {
     let rows: serde_json::Value = serde_json::from_slice(&report.stdout).unwrap();
     let bins = rows[0]["calibration_bins"].as_array().unwrap();
     let bin = bins.iter().find(|bin| bin["count"] == 100).unwrap();
-    // e / (e + 2), the same for each image.
+    // The confidence is e / (e + 2) for every image.
     assert!((bin["confidence"].as_f64().unwrap() - 0.576).abs() < 0.001, "{bin}");
 }
 
@@ -460,7 +460,7 @@ fn an_output_that_is_an_input_is_refused() {
         assert_fails(&output, 2, "would overwrite the input full.safetensors");
     }
     assert_eq!(std::fs::read(folder.path().join("full.safetensors")).unwrap(), before);
-    // A file of the shards that are read.
+    // One of the shards that are read.
     let shard = names(folder.path().join("shards"))
         .into_iter()
         .find(|name| name.starts_with("test"));

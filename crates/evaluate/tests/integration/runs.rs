@@ -1,4 +1,4 @@
-//! Checkpoints in the folder of their run.
+//! Checkpoints in the folders of their runs.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -12,7 +12,7 @@ use torchmill_testing::{
 
 use crate::networks::{RECIPE, evaluate, sandbox};
 
-/// A run in `run` with the weights-only network, on the shards of `sandbox`. Its
+/// Writes a run with the weights-only network, on the shards of `sandbox`, in `run`. Its
 /// run.jsonl has these classes and this digest of the test images.
 fn write_run(folder: &Path, classes: &[&str], digest: &str) {
     let checkpoints = folder.join("run/checkpoints");
@@ -44,7 +44,7 @@ fn a_run_finds_its_shards_from_any_folder() {
     let output = evaluate_run(Path::new("/"), &run);
     assert_done(&output);
     assert!(stdout(&output).contains("accuracy 33.00 % (33 of 100)"));
-    // Without run.jsonl the folders around the run are searched.
+    // Without run.jsonl, the folders around the run are searched.
     fs::remove_file(run.join("run.jsonl")).unwrap();
     assert_done(&evaluate_run(Path::new("/"), &run));
     fs::rename(folder.path().join("shards"), folder.path().join("moved")).unwrap();

@@ -1,4 +1,4 @@
-//! State dicts of other programs, and damaged or strange ones.
+//! State dicts from other programs, and damaged or unusual ones.
 
 use std::fs;
 use std::path::Path;
@@ -8,8 +8,8 @@ use tch::{Device, Kind, Tensor};
 use crate::networks::{evaluate, sandbox, write_network};
 use torchmill_testing::{assert_done, assert_fails, stderr, stdout};
 
-/// Writes the weights of the network that always says `middle`, each name with `prefix`,
-/// and these tensors besides.
+/// Writes the weights of the network that always predicts `middle`. Each name has
+/// `prefix`. These `others` are added.
 fn write_state_dict(folder: &Path, name: &str, prefix: &str, others: &[&str]) {
     let float = (Kind::Float, Device::Cpu);
     let mut tensors = vec![

@@ -1,4 +1,4 @@
-"""Writes golden.json and report.txt: what scikit-learn says of some predictions (Python with numpy, scikit-learn).
+"""Writes golden.json and report.txt: scikit-learn's metrics for some predictions (Python with numpy, scikit-learn).
 
 Outputs of a network for seven classes, of which `mole` has no image and `newt` is never predicted, so that
 scikit-learn's zero_division is used. The calibration error is that of Guo et al. 2017 (On Calibration of Modern
