@@ -1,8 +1,8 @@
-//! Two GPUs for tests, on machines that have none: a stand-in for CUDA's half of libtorch.
+//! Two GPUs for tests on machines without one: a stand-in for libtorch's CUDA library.
 //!
-//! Its C++ is in `cuda_stand_in/`; `stand_in.cpp` says what it does and what it cannot
-//! show. It is compiled by the first test that needs it, for libtorch's headers are not
-//! there when other crates' tests are compiled.
+//! Its C++ code is in `cuda_stand_in/`. `stand_in.cpp` describes what it does and what it
+//! cannot show. The first test that needs it compiles it, because libtorch's headers may
+//! be missing when other crates' tests are compiled.
 
 use std::collections::hash_map::DefaultHasher;
 use std::fs::{self, File};
@@ -14,10 +14,10 @@ use std::process::{Command, Output};
 use crate::programs::libtorch;
 use crate::sandbox::target_folder;
 
-/// The library, as programs look for it.
+/// The file name that programs look for.
 const LIBRARY: &str = "libtorch_cuda.so";
 
-/// The sources, compiled through the last one.
+/// The source files. The last one includes the others and is compiled.
 const SOURCES: [(&str, &str); 4] = [
     ("log.h", include_str!("cuda_stand_in/log.h")),
     ("memory.h", include_str!("cuda_stand_in/memory.h")),
@@ -25,26 +25,27 @@ const SOURCES: [(&str, &str); 4] = [
     ("stand_in.cpp", include_str!("cuda_stand_in/stand_in.cpp")),
 ];
 
-/// The environment variable with the loader's folders.
+/// The environment variable with the loader's library folders.
 const LOADER_PATH: &str = "LD_LIBRARY_PATH";
 
-/// A libtorch with the stand-in: a folder with links to the CPU's libraries and the
-/// stand-in's own.
+/// A libtorch with the stand-in: a folder with links to the CPU libraries, and the
+/// stand-in.
 #[derive(Debug, Clone)]
 pub struct CudaStandIn {
     folder: PathBuf,
 }
 
 impl CudaStandIn {
-    /// The stand-in, compiled if it is not there yet. `None`, after saying that `what` is
-    /// not run, if the tests' libtorch has CUDA itself: the two exclude each other.
+    /// The stand-in, compiled if necessary. If the tests' libtorch has CUDA itself,
+    /// prints that `what` is not run and returns `None`, because the two exclude each
+    /// other.
     pub fn get(what: &str) -> Option<Self> {
         if libtorch().join("lib").join(LIBRARY).exists() {
             eprintln!("this libtorch has CUDA: {what} is not run on the stand-in");
             return None;
         }
         let folder = target_folder().join(format!("cuda-stand-in-{:016x}", key()));
-        // Tests in several processes may need it at once.
+        // Several processes may run tests that need it at once.
         let lock = File::create(target_folder().join("cuda-stand-in.lock")).unwrap();
         lock.lock().unwrap();
         if !folder.exists() {
@@ -58,7 +59,7 @@ impl CudaStandIn {
         &self.folder
     }
 
-    /// Lets a program find the stand-in: it then has two GPUs.
+    /// Makes a program find the stand-in, and with it two GPUs.
     pub fn provide<'a>(&self, command: &'a mut Command) -> &'a mut Command {
         let inherited = std::env::var_os(LOADER_PATH).unwrap_or_default();
         let mut folders = vec![self.folder.clone()];
@@ -66,7 +67,7 @@ impl CudaStandIn {
         command.env(LOADER_PATH, std::env::join_paths(folders).unwrap())
     }
 
-    /// Runs those tests of the running test program whose names contain one of `names`,
+    /// Runs the tests in the running test program whose names contain one of `names`,
     /// with `--device cuda:1`.
     #[track_caller]
     pub fn run_tests(&self, names: &[&str]) {
@@ -78,7 +79,7 @@ impl CudaStandIn {
     }
 }
 
-/// What the compiled library depends on, as a number.
+/// A hash of everything that the compiled library depends on.
 fn key() -> u64 {
     let mut hasher = DefaultHasher::new();
     SOURCES.hash(&mut hasher);
@@ -88,8 +89,8 @@ fn key() -> u64 {
     hasher.finish()
 }
 
-/// Compiles the library in a temporary folder, which is then renamed: what exists is
-/// complete.
+/// Compiles the library in a temporary folder and renames that folder, so that an
+/// existing folder is always complete.
 fn compile(folder: &Path) {
     let partial = folder.with_extension("partial");
     let _ = fs::remove_dir_all(&partial);
@@ -125,13 +126,13 @@ fn compiler(libtorch: &Path, folder: &Path) -> Command {
     command
 }
 
-/// An event that the stand-in wrote down, such as `wait 12 train-torch: 4 bytes from
-/// cuda:1 to cpu`.
+/// An event that the stand-in logged, such as `wait 12 train-torch: 4 bytes from cuda:1
+/// to cpu`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
     /// `kernel`, `allocate`, `seed`, `copy` or `wait`.
     pub kind: String,
-    /// The system's number of the thread.
+    /// The system's thread ID.
     pub thread: u32,
     /// The thread's name.
     pub thread_name: String,
@@ -154,7 +155,7 @@ fn parse_event(line: &str) -> Event {
     Event { kind, thread, thread_name: next(), details: details.to_owned() }
 }
 
-/// Runs a program on the stand-in and returns its output and its events.
+/// Runs a program on the stand-in. Returns its output and the events.
 #[track_caller]
 pub fn run_with_events(command: &mut Command, log: &Path) -> (Output, Vec<Event>) {
     let _ = fs::remove_file(log);
@@ -162,12 +163,12 @@ pub fn run_with_events(command: &mut Command, log: &Path) -> (Output, Vec<Event>
     (output, read_events(log))
 }
 
-/// How many of these events are waits for the device.
+/// The number of waits for the device among these events.
 pub fn count_waits(events: &[Event]) -> usize {
     events.iter().filter(|event| event.kind == "wait").count()
 }
 
-/// The numbers of `count` allocations, spread evenly over those in these events.
+/// The numbers of `count` allocations, evenly spaced over those in these events.
 pub fn sample_allocations(events: &[Event], count: usize) -> Vec<usize> {
     let all = events.iter().filter(|event| event.kind == "allocate").count();
     (0..count).map(|i| 1 + i * all / count).collect()

@@ -1,9 +1,9 @@
-//! Looking at folders, copying them and damaging files.
+//! Lists and copies folders, and damages files.
 
 use std::fs;
 use std::path::Path;
 
-/// The names in a folder, sorted; none if there is no such folder.
+/// The names in a folder, sorted. Empty if the folder does not exist.
 pub fn names(folder: impl AsRef<Path>) -> Vec<String> {
     let mut names = Vec::new();
     for entry in fs::read_dir(folder.as_ref()).into_iter().flatten() {
@@ -29,7 +29,7 @@ pub fn flip_byte(path: &Path, from_end: usize) {
     fs::write(path, bytes).unwrap();
 }
 
-/// Whether a path exists, be it a dangling link.
+/// Whether a path exists, even as a dangling link.
 pub fn exists(path: &Path) -> bool {
     path.symlink_metadata().is_ok()
 }

@@ -11,8 +11,8 @@ pub fn pixel(n: usize, i: usize) -> u8 {
     (n * 31 + i * 7 + i / 256) as u8
 }
 
-/// Writes CIFAR-10's binary version into `folder`: a label and 32x32 pixels of each
-/// colour for each image. Images are numbered through the five training batches and then
+/// Writes CIFAR-10's binary version to `folder`: for each image a label, then the 32x32
+/// pixels of each colour. Images are numbered through the five training batches and then
 /// the test batch.
 pub fn write_cifar10(folder: &Path, images_per_batch: usize) {
     fs::create_dir_all(folder).unwrap();
@@ -32,7 +32,7 @@ pub fn write_cifar10(folder: &Path, images_per_batch: usize) {
     fs::write(folder.join("batches.meta.txt"), CIFAR10).unwrap();
 }
 
-/// Writes an RGB image as PPM; `pixels` are `[height, width, 3]`.
+/// Writes an RGB image as PPM. `pixels` is `[height, width, 3]`.
 pub fn write_ppm(path: impl AsRef<Path>, width: usize, height: usize, pixels: &[u8]) {
     let path = path.as_ref();
     fs::create_dir_all(path.parent().unwrap()).unwrap();

@@ -1,6 +1,6 @@
-//! What the tests of all crates share: [`Sandbox`], a temporary folder in which a test
-//! runs the built programs; assertions on what a program prints; small data sets; and a
-//! web server.
+//! Shared by the tests of all crates: [`Sandbox`], a temporary folder in which a test
+//! runs the built programs; assertions on a program's output; small data sets; and a web
+//! server.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -1,9 +1,9 @@
-//! What a program printed, and assertions on it.
+//! A program's output, and assertions on it.
 
 use std::path::Path;
 use std::process::{Command, Output};
 
-/// What a program printed, as text.
+/// A program's output as text.
 #[derive(Debug)]
 pub struct Said {
     /// Standard output.
@@ -12,7 +12,7 @@ pub struct Said {
     pub stderr: String,
 }
 
-/// What a finished program printed, as text. Panics if it is not UTF-8.
+/// The output of a finished program as text. Panics if it is not UTF-8.
 pub fn said(output: &Output) -> Said {
     Said { stdout: stdout(output), stderr: stderr(output) }
 }
@@ -40,8 +40,8 @@ pub fn ok(command: &mut Command) -> Said {
     said
 }
 
-/// Runs a command that must fail with this exit status, and returns the last line on
-/// standard error: the error message. For wrong usage that clap found, returns all of
+/// Runs a command that must fail with this exit status. Returns the error message, which
+/// is the last line on standard error. If clap rejects the command line, returns all of
 /// standard error.
 #[track_caller]
 pub fn fails(command: &mut Command, status: i32) -> String {
@@ -62,7 +62,7 @@ pub fn fails(command: &mut Command, status: i32) -> String {
     last.to_owned()
 }
 
-/// Runs a command that must fail with exit status 1 or 2, and returns the message as
+/// Runs a command that must fail with exit status 1 or 2. Returns the message as
 /// [`fails`] does.
 #[track_caller]
 pub fn refuses(command: &mut Command) -> String {

@@ -1,5 +1,4 @@
-//! Finding the built programs, and running them independently of how the tests were
-//! started.
+//! Finds the built programs and runs them in the same way however the tests were started.
 
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -8,7 +7,7 @@ use std::process::{Command, Stdio};
 /// The five programs.
 pub const PROGRAMS: [&str; 5] = ["fetch-data", "prep", "train", "evaluate", "scalars"];
 
-/// The parts of `train` and `evaluate` that are linked with libtorch.
+/// The programs that are linked to libtorch and do the work of `train` and `evaluate`.
 pub const LIBTORCH_PROGRAMS: [&str; 2] = ["train-torch", "evaluate-torch"];
 
 /// The root of the repository.
@@ -17,8 +16,7 @@ pub fn repository() -> &'static Path {
     crates.and_then(Path::parent).expect("this crate is in crates/")
 }
 
-/// The folder in which cargo puts the programs: the parent of the one that holds the
-/// running test.
+/// The folder in which cargo puts the programs: the parent of the running test's folder.
 pub fn program_folder() -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let deps = test.parent().expect("a program is in a folder");
@@ -51,21 +49,20 @@ pub fn program(name: &str) -> Command {
     );
     let mut command = Command::new(path);
     default_signals(&mut command);
-    // Many tests run at once, and OpenMP's threads wait by spinning: more than one each
-    // would compete for the processors.
+    // Many tests run at once, and OpenMP's threads busy-wait. With more than one thread
+    // each, they would compete for the cores.
     command.stdin(Stdio::null()).env("OMP_NUM_THREADS", "1");
     command
 }
 
-/// The `--device` that the suites of train and evaluate use: `TORCHMILL_TEST_DEVICE`, or
+/// The `--device` for the tests of train and evaluate: `TORCHMILL_TEST_DEVICE`, or else
 /// the CPU.
 pub fn device() -> String {
     std::env::var("TORCHMILL_TEST_DEVICE").unwrap_or_else(|_| "cpu".to_owned())
 }
 
-/// Lets a command start with the default action for the signals that tests send. A shell
-/// script's background jobs, `make test &` for one, have SIGINT ignored, and a program
-/// inherits that.
+/// Resets the signals that tests send to their default action. A shell script's
+/// background jobs, such as `make test &`, ignore SIGINT, and programs inherit that.
 pub fn default_signals(command: &mut Command) {
     let reset = || {
         for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT] {
@@ -79,7 +76,7 @@ pub fn default_signals(command: &mut Command) {
     unsafe { command.pre_exec(reset) };
 }
 
-/// The Python in `TORCHMILL_PYTHON`, which `make test` sets. Without it this says that
+/// The Python in `TORCHMILL_PYTHON`, which `make test` sets. Without it, prints that
 /// `what` is not run and returns `None`.
 pub fn python(what: &str) -> Option<Command> {
     let Some(python) = std::env::var_os("TORCHMILL_PYTHON") else {

@@ -10,13 +10,13 @@ use crate::programs::{
     program_folder, repository,
 };
 
-/// A proxy that does not exist: with it no program reaches a network.
+/// A proxy that does not exist, so that no program reaches a network.
 const NO_PROXY: &str = "http://127.0.0.1:9";
 
 const PROXY_VARIABLES: [&str; 6] =
     ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"];
 
-/// Variables with which make, or a user, changes what the Makefile does.
+/// Variables that change what the Makefile does.
 const MAKE_VARIABLES: [&str; 8] = [
     "MAKEFLAGS",
     "MAKELEVEL",
@@ -30,8 +30,8 @@ const MAKE_VARIABLES: [&str; 8] = [
 
 /// A temporary folder for one test, in which the test runs programs, `bash` and `make`.
 ///
-/// It is in cargo's target folder. It is removed when it is dropped, but stays where it
-/// is if the test fails.
+/// It is created in cargo's target folder. It is removed when dropped, but kept if the
+/// test fails.
 #[derive(Debug)]
 pub struct Sandbox {
     folder: PathBuf,
@@ -44,7 +44,7 @@ impl Default for Sandbox {
     }
 }
 
-/// What [`Sandbox::project`] takes from the repository, besides the Makefile.
+/// What [`Sandbox::project`] copies from the repository, apart from the Makefile.
 const PROJECT: [&str; 11] = [
     "Cargo.toml",
     "Cargo.lock",
@@ -60,15 +60,15 @@ const PROJECT: [&str; 11] = [
 ];
 
 impl Sandbox {
-    /// An empty folder.
+    /// Creates an empty folder.
     pub fn new() -> Self {
         let parent = target_folder();
         let folder = tempfile::Builder::new().prefix("test-").tempdir_in(parent).unwrap();
         Self { folder: folder.keep(), temporary: true }
     }
 
-    /// An empty folder of this name that stays until the next call, for what several
-    /// tests read.
+    /// Creates an empty folder of this name that stays until the next call, for data that
+    /// several tests read.
     pub fn shared(name: &str) -> Self {
         let folder = target_folder().join(name);
         let _ = fs::remove_dir_all(&folder);
@@ -76,9 +76,9 @@ impl Sandbox {
         Self { folder, temporary: false }
     }
 
-    /// A folder with this project as it is after `make build`: the Makefile, and links to
-    /// the sources, libtorch, the codecs and the built programs. make takes these programs for
-    /// up to date and compiles nothing.
+    /// Creates a folder with this project as after `make build`: the Makefile, and links
+    /// to the sources, libtorch, the codecs and the built programs. make considers the
+    /// programs up to date and compiles nothing.
     pub fn project() -> Self {
         let sandbox = Self::new();
         for name in PROJECT {
@@ -108,7 +108,7 @@ impl Sandbox {
         self.folder.join(path)
     }
 
-    /// Writes a file, and the folders that it is in; returns its path.
+    /// Writes a file, creates its parent folders, and returns its path.
     pub fn write(&self, path: impl AsRef<Path>, contents: impl AsRef<[u8]>) -> PathBuf {
         let path = self.join(path);
         let folder = path.parent().expect("a file in the sandbox has a parent");
@@ -117,7 +117,7 @@ impl Sandbox {
         path
     }
 
-    /// A built program that will run in the folder, with an empty standard input.
+    /// A built program to run in the folder, with an empty standard input.
     pub fn program(&self, name: &str) -> Command {
         let mut command = program(name);
         command.current_dir(&self.folder);
@@ -129,8 +129,8 @@ impl Sandbox {
         self.program(name).args(arguments).output().unwrap()
     }
 
-    /// A bash script that will run in the folder, with the programs and the tests' Python
-    /// on its PATH, the folder as its home, and no network.
+    /// A bash script to run in the folder. The programs and the tests' Python are on its
+    /// PATH, the folder is its home, and it has no network.
     pub fn bash(&self, script: &str) -> Command {
         let mut command = Command::new("bash");
         default_signals(&mut command);
@@ -155,8 +155,8 @@ impl Sandbox {
         command
     }
 
-    /// Runs a bash script that must succeed, and returns what it printed, standard error
-    /// included. `place` says in a failure's message where the script comes from.
+    /// Runs a bash script that must succeed. Returns its output, including standard
+    /// error. In a failure's message, `place` says where the script comes from.
     #[track_caller]
     pub fn run_bash(&self, place: &str, script: &str) -> String {
         let output = self.bash(&format!("{{ {script}\n}} 2>&1")).output().unwrap();
@@ -165,7 +165,7 @@ impl Sandbox {
         said
     }
 
-    /// make with these arguments in the folder, with an environment of its own and no
+    /// `make` with these arguments, to run in the folder with a clean environment and no
     /// network.
     pub fn make(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new("make");
@@ -198,7 +198,7 @@ impl Drop for Sandbox {
     }
 }
 
-/// The folder for the files of tests in cargo's target folder.
+/// The folder for tests' files, in cargo's target folder.
 pub(crate) fn target_folder() -> PathBuf {
     let profile = program_folder();
     let target = profile.parent().expect("cargo puts programs in target/PROFILE");

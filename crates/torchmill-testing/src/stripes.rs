@@ -7,13 +7,13 @@ use torchmill::shard::{Contents, DType, Images, Meta, file_name, write_file};
 /// The classes of [`write_stripes`].
 pub const STRIPES: [&str; 3] = ["top", "middle", "bottom"];
 
-/// Writes `count` images of 1x8x8 in one shard: noise, brighter in the rows of the
-/// image's class. Anything that learns at all tells them apart.
+/// Writes one shard with `count` images of 1x8x8: noise, brighter in the rows of the
+/// image's class. Anything that learns at all can tell the classes apart.
 pub fn write_stripes(folder: &Path, split: &str, count: usize, digest: &str) {
     write_stripes_for(folder, split, count, digest, "ToTensor");
 }
 
-/// [`write_stripes`], with this pipeline left to do.
+/// [`write_stripes`] with this deferred pipeline.
 pub fn write_stripes_for(
     folder: &Path,
     split: &str,

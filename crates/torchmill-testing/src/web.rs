@@ -1,4 +1,4 @@
-//! A web server on the loopback interface that misbehaves as a test asks it to.
+//! A web server on the loopback interface with faults that a test configures.
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Write};
@@ -8,40 +8,40 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-/// What a client asked for.
+/// A client's request.
 #[derive(Debug, Clone)]
 pub struct Request {
     /// `GET`, `HEAD` or `CONNECT`.
     pub method: String,
     /// The path in the first line of the request.
     pub path: String,
-    /// Values by name, names in lower case.
+    /// Values by name. Names are in lower case.
     pub headers: HashMap<String, String>,
 }
 
 impl Request {
-    /// The header of this name, which must be in lower case.
+    /// The header of this name. `name` must be in lower case.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).map(String::as_str)
     }
 
-    /// Where `Range: bytes=N-` begins.
+    /// The start of the requested range, `Range: bytes=N-`.
     pub fn range_start(&self) -> Option<usize> {
         self.header("range")?.strip_prefix("bytes=")?.split('-').next()?.parse().ok()
     }
 }
 
-/// What the server answers, and how it misbehaves.
+/// The server's answer and its faults.
 #[derive(Debug, Clone)]
 pub struct Answer {
     /// The status code.
     pub status: u16,
-    /// Headers besides Content-Length.
+    /// The headers other than Content-Length.
     pub headers: Vec<(String, String)>,
     /// The whole body.
     pub body: Vec<u8>,
-    /// What Content-Length says; `None` leaves it out, and the end of the connection is
-    /// the end of the body.
+    /// The value of Content-Length. With `None` the header is left out, and the body ends
+    /// with the connection.
     pub length: Option<usize>,
     /// Close the connection after this many bytes of the body.
     pub cut: Option<usize>,
@@ -82,7 +82,7 @@ impl Answer {
         self
     }
 
-    /// What a correct server answers: the requested range, or the whole body.
+    /// The answer of a correct server: the requested range, or the whole body.
     pub fn ranged(request: &Request, body: &[u8], etag: &str) -> Self {
         let fresh = request.header("if-range").is_none_or(|v| v == etag);
         let answer = match request.range_start() {
@@ -136,8 +136,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts a server that answers each request with what `answer` returns for it and
-    /// its number, which counts from 0.
+    /// Starts a server. `answer` gets each request and its number, from 0.
     pub fn start(
         answer: impl Fn(&Request, usize) -> Answer + Send + Sync + 'static,
     ) -> Self {
@@ -152,7 +151,7 @@ impl Server {
                     return;
                 }
                 let (answer, seen, stop) = (answer.clone(), seen.clone(), stop.clone());
-                // A client that goes away does not concern the server.
+                // If a client goes away, the server does not care.
                 thread::spawn(move || {
                     stream.map(|s| drop(serve(&s, &*answer, &seen, &stop)))
                 });
@@ -205,7 +204,7 @@ fn serve(
             first.next().unwrap_or_default().to_owned(),
         );
         if method == "CONNECT" {
-            // As a proxy: every host is this one.
+            // Acts as a proxy that stands for every host.
             let headers = HashMap::new();
             seen.lock().unwrap().push(Request { method, path, headers });
             (&*stream).write_all(b"HTTP/1.1 200 Connection established\r\n\r\n")?;
@@ -233,7 +232,7 @@ fn serve(
         if let Some(length) = answer.length {
             head += &format!("Content-Length: {length}\r\n");
         }
-        // One request a connection keeps the tests easy to follow.
+        // With one request per connection, the tests are easy to follow.
         head += "Connection: close\r\n\r\n";
         let mut writer = stream;
         writer.write_all(head.as_bytes())?;

@@ -1,5 +1,5 @@
-// What libtorch asks of CUDA besides kernels: the devices, their streams, and generators of
-// random numbers. Each device has one stream, and all work is done at once.
+// The parts of CUDA other than kernels that libtorch needs: devices, streams and random
+// number generators. Each device has one stream, and all work is synchronous.
 #pragma once
 
 #include <ATen/CPUGeneratorImpl.h>
@@ -46,7 +46,7 @@ struct Guard final : c10::impl::DeviceGuardImplInterface {
     }
 };
 
-// A device's random numbers come from a generator for the CPU.
+// A device's random numbers come from a CPU generator.
 struct Generator final : c10::GeneratorImpl {
     at::Generator cpu;
 
@@ -84,7 +84,7 @@ inline const at::Generator& default_generator(DeviceIndex index) {
     return all.at(index < 0 ? current_device : index);
 }
 
-// libtorch looks it up by this name.
+// libtorch looks this class up by name.
 struct CUDAHooks final : at::CUDAHooksInterface {
     explicit CUDAHooks(at::CUDAHooksArgs) {}
     void init() const override {}

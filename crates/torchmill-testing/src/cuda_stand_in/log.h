@@ -1,10 +1,10 @@
 // The event log: one line for each event, in the file that CUDA_STAND_IN_LOG names.
 //
 // A line is `EVENT THREAD NAME: DETAILS`. EVENT is `kernel`, `allocate`, `seed`, `copy` or
-// `wait`. `wait` is an operation for which the calling thread would have to wait until a
-// GPU has done all the work given to it before. THREAD is the system's number of the
-// thread, NAME its name. Waits end with the addresses in the program that led to them, for
-// `addr2line -e PROGRAM`.
+// `wait`. A `wait` is an operation for which the calling thread would have to wait until a
+// GPU has finished all earlier work. THREAD is the system's thread ID, and NAME the
+// thread's name. The line of a wait ends with the addresses of its callers in the program,
+// for `addr2line -e PROGRAM`.
 #pragma once
 
 #include <dlfcn.h>
@@ -34,7 +34,7 @@ inline int log_file() {
     return file;
 }
 
-// The calls in the program itself that lead here, as offsets in its file.
+// The callers in the program itself, as offsets in its file.
 inline std::string callers() {
     std::ostringstream text;
     void* frames[64];

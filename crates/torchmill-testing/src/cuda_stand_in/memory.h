@@ -1,8 +1,8 @@
-// Memory of the devices, and pinned memory of the host.
+// Device memory, and the host's pinned memory.
 //
 // Device memory is host memory, but its addresses have a bit set that the processor
-// refuses. Whatever uses such an address except a kernel or a copy ends the process, as it
-// would with a GPU's memory. New memory is full of ones, which as floats are NaN.
+// rejects. Using such an address outside a kernel or a copy ends the process, as with a
+// GPU's memory. New memory is filled with ones, which are NaN as floats.
 #pragma once
 
 #include <ATen/ATen.h>
@@ -16,7 +16,7 @@
 
 namespace stand_in {
 
-// How many devices there are.
+// The number of devices.
 inline const auto DEVICE_COUNT = c10::DeviceIndex(setting("CUDA_STAND_IN_DEVICES", 2));
 
 inline thread_local c10::DeviceIndex current_device = 0;
@@ -25,7 +25,7 @@ inline c10::Device cuda(c10::DeviceIndex index) {
     return {c10::kCUDA, index};
 }
 
-// A bit that no address of x86-64 or arm64 has, and below it the device's number.
+// A bit that no x86-64 or arm64 address has set. The bits below it hold the device's index.
 const uintptr_t DEVICE_BIT = uintptr_t(1) << 54;
 const uintptr_t INDEX_UNIT = uintptr_t(1) << 49;
 
@@ -52,8 +52,8 @@ struct DeviceMemory final : c10::Allocator {
         free(host_address(address));
     }
 
-    // Counts allocations and refuses the one that CUDA_STAND_IN_FAIL_AT names, and those
-    // for which CUDA_STAND_IN_MEMORY bytes on each device are not enough.
+    // Counts allocations. Fails the one that CUDA_STAND_IN_FAIL_AT names, and those that
+    // exceed CUDA_STAND_IN_MEMORY bytes on a device.
     static void check_room(size_t bytes) {
         static const size_t limit = setting("CUDA_STAND_IN_MEMORY", SIZE_MAX);
         static const size_t fail_at = setting("CUDA_STAND_IN_FAIL_AT", 0);
@@ -88,7 +88,7 @@ struct DeviceMemory final : c10::Allocator {
 
 inline DeviceMemory device_memory;
 
-// Host memory that a GPU can copy from and to while the host goes on.
+// Host memory from and to which a GPU can copy asynchronously.
 struct PinnedMemory final : c10::Allocator {
     static inline std::mutex mutex;
     static inline std::map<const char*, size_t> sizes;
@@ -123,8 +123,8 @@ struct PinnedMemory final : c10::Allocator {
 
 inline PinnedMemory pinned_memory;
 
-// Says what happened when the host uses device memory, with the calls that led there. On
-// x86-64 the processor names no address, only that it refuses one.
+// Reports that the host used device memory, with the callers. On x86-64 the processor does
+// not tell which address it rejected.
 inline void refuse_access(int, siginfo_t* info, void*) {
     if (info->si_code == SI_KERNEL || uintptr_t(info->si_addr) & DEVICE_BIT) {
         const char text[] = "CUDA stand-in: the host touched device memory, at\n";

@@ -1,14 +1,14 @@
 // A stand-in for libtorch_cuda.so, for tests on machines without a GPU.
 //
-// It registers with libtorch's CPU half what libtorch_cuda.so registers, and computes with
-// the CPU's kernels. So the programs can be tested on the way they take with a GPU: which
-// tensors meet on which device, what is copied and when, what the program waits for, and
-// what it does when memory runs out. It cannot show what follows from work done at the same
-// time: streams, speed, cuDNN's results, kernels that CUDA lacks.
+// It registers with libtorch's CPU library what libtorch_cuda.so registers, but computes
+// with the CPU's kernels. So the code paths for a GPU can be tested: which tensors meet on
+// which device, what is copied and when, what the program waits for, and what it does when
+// memory runs out. It cannot show the effects of parallel work and of CUDA's own kernels:
+// streams, speed, cuDNN's results, operators that CUDA lacks.
 //
 // Environment:
-//   CUDA_STAND_IN_DEVICES  how many devices there are [2]
-//   CUDA_STAND_IN_MEMORY   bytes on each device [unlimited]
+//   CUDA_STAND_IN_DEVICES  the number of devices [2]
+//   CUDA_STAND_IN_MEMORY   the memory of each device in bytes [unlimited]
 //   CUDA_STAND_IN_FAIL_AT  the number of an allocation that fails, counted from 1 [none]
 //   CUDA_STAND_IN_LOG      a file for the event log; see log.h
 #include <ATen/EmptyTensor.h>
@@ -48,7 +48,7 @@ Tensor on_host(const Tensor& tensor) {
     return twin;
 }
 
-// A copy of a CPU tensor on the current device, in the same layout if that has no holes.
+// A copy of a CPU tensor on the current device, in the same layout if it is dense.
 Tensor on_device(const Tensor& tensor) {
     const bool is_dense = tensor.unsafeGetTensorImpl()->is_non_overlapping_and_dense();
     const Tensor dense = is_dense ? tensor : tensor.contiguous();
@@ -58,7 +58,7 @@ Tensor on_device(const Tensor& tensor) {
     return copy;
 }
 
-// Replaces each tensor in a value by what `change` returns for it.
+// Replaces each tensor in a value with the result of `change`.
 template <typename Change>
 void for_each_tensor(IValue& value, const Change& change) {
     if (value.isTensor()) {
@@ -75,23 +75,23 @@ void for_each_tensor(IValue& value, const Change& change) {
     }
 }
 
-// The operators that wait for the device: the shape or value of their result depends on
-// what is in device memory.
+// The operators that wait for the device, because the shape or value of their result
+// depends on the contents of device memory.
 const std::set<std::string> WAITING_OPERATORS = {
     "aten::_local_scalar_dense", "aten::_unique2",           "aten::bincount",
     "aten::equal",               "aten::nonzero",            "aten::masked_select",
     "aten::repeat_interleave",   "aten::unique_dim"};
 
-// The operators that take indices from the CPU.
+// The operators that accept indices on the CPU.
 const std::set<std::string> INDEX_OPERATORS = {"aten::index", "aten::index_put_",
                                                "aten::_index_put_impl_"};
 
 // A device tensor and the CPU tensor over its memory.
 using Twins = std::vector<std::pair<Tensor, Tensor>>;
 
-// Puts CPU tensors in place of an operator's arguments on a device, and returns both. As
-// with libtorch_cuda.so all arguments must be on one device, which is put in `device`;
-// elementwise operators also take single numbers from the CPU.
+// Replaces an operator's device tensors with CPU tensors, and returns both. As with
+// libtorch_cuda.so, all arguments must be on one device, which is stored in `device`.
+// Elementwise operators also accept single numbers from the CPU.
 Twins to_host(const c10::FunctionSchema& schema, bool is_pointwise, IValue* arguments,
               std::optional<Device>& device) {
     const auto& name = schema.name();
@@ -111,7 +111,7 @@ Twins to_host(const c10::FunctionSchema& schema, bool is_pointwise, IValue* argu
     return twins;
 }
 
-// Puts the CPU generator of the device in place of a generator argument.
+// Replaces a generator argument with the device's CPU generator.
 void take_cpu_generator(const c10::FunctionSchema& schema, IValue* arguments,
                         Device device) {
     for (size_t i = 0; i < schema.arguments().size(); i++) {
@@ -123,7 +123,7 @@ void take_cpu_generator(const c10::FunctionSchema& schema, IValue* arguments,
     }
 }
 
-// Follows kernels that gave an argument another size.
+// Resizes the device tensors that a kernel has resized.
 void follow_resized(const Twins& twins) {
     for (const auto& [ours, twin] : twins) {
         const bool same_memory =
@@ -138,7 +138,7 @@ void follow_resized(const Twins& twins) {
     }
 }
 
-// A kernel's result on the device: an argument, a view of one, or a new tensor.
+// A kernel's result on the device: an argument, a view of an argument, or a new tensor.
 Tensor result_on_device(const Twins& twins, const Tensor& result) {
     if (!result.defined()) return result;
     for (const auto& [ours, twin] : twins) {
@@ -151,7 +151,7 @@ Tensor result_on_device(const Twins& twins, const Tensor& result) {
     return on_device(result);
 }
 
-// Runs the CPU's kernel of any operator on device memory.
+// Runs the CPU kernel of any operator on device memory.
 void run_on_cpu(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
     const auto& schema = op.schema();
     IValue* arguments = stack->data() + stack->size() - schema.arguments().size();
@@ -173,8 +173,8 @@ void run_on_cpu(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
         });
 }
 
-// Copies between devices and within one. A copy between a device and the host returns at
-// once only if it may (`non_blocking`) and the host's memory is pinned.
+// Copies between devices and within one. A copy between a device and the host is
+// asynchronous only if it may be (`non_blocking`) and the host's memory is pinned.
 void copy(at::TensorIterator& iter, bool non_blocking) {
     const Tensor to = iter.tensor(0), from = iter.tensor(1);
     const bool with_host = to.is_cpu() || from.is_cpu();
@@ -211,8 +211,8 @@ TORCH_LIBRARY_IMPL(aten, CUDA, library) {
     library.impl("empty_strided", empty_strided);
     // It consists of kernels that draw from the device's generator.
     library.impl("native_dropout", at::native::native_dropout_cpu);
-    // For convolutions libtorch would choose one of CUDA's before it comes here; the loss
-    // would resize an output and print a warning.
+    // libtorch would choose one of CUDA's convolutions before it gets here. The loss would
+    // resize an output and print a warning.
     for (const char* name : {"convolution", "convolution_backward", "mse_loss"})
         library.impl(name, torch::CppFunction::makeFromBoxedFunction<&run_on_cpu>());
 }
