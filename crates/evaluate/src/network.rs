@@ -19,7 +19,7 @@ use crate::classes;
 use crate::config::Config;
 use crate::run_folder::RunFolder;
 
-/// The device and dtype that the layers compute on and in.
+/// The device and the dtype of the layers' computation.
 #[derive(Debug, Clone, Copy)]
 pub struct Arithmetic {
     /// The device.

@@ -1,7 +1,7 @@
 //! The layers of a network: one file for each class, and what they share.
 //!
 //! A recipe names a layer's class and its arguments. The list at the end of this file
-//! maps the class to its [`Arguments`], which check themselves and build a [`Layer`]: it
+//! maps the class to its [`Arguments`]. They are checked and build a [`Layer`], which
 //! holds the tensors and computes. A new layer is a file in `layer/` and a line in the
 //! list.
 

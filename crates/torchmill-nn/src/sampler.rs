@@ -100,7 +100,7 @@ pub struct Share {
 }
 
 impl Share {
-    /// The number of images that each process gets out of `n`. With `drop_last`, up to
+    /// The number of images, out of `n`, for each process. With `drop_last`, up to
     /// `size - 1` images are left out. Otherwise, up to `size - 1` are repeated.
     pub fn len(self, n: usize, drop_last: bool) -> usize {
         if drop_last { n / self.size } else { n.div_ceil(self.size) }

@@ -78,7 +78,7 @@ pub struct BatchOrder {
     pub order: String,
 }
 
-/// The end of an order that several processes share.
+/// The suffix of an order whose images several processes share.
 const SHARED: &str = ", shared by ";
 const PROCESSES: &str = " processes";
 

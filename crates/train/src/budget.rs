@@ -67,8 +67,8 @@ impl Budget {
         self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
     }
 
-    /// Whether the budget is used up. If all batches of an epoch are done, but not its
-    /// evaluation and checkpoint, it is not: the run may have been killed in between.
+    /// Whether the budget is used up. After an epoch's last batch it is not, until the
+    /// epoch is evaluated and saved: the run may have been killed in between.
     pub fn is_reached(&self, done: Completed) -> bool {
         done.epochs >= self.epochs
             || done.steps >= self.steps && done.batches < self.batches

@@ -202,7 +202,7 @@ impl Data {
         }
     }
 
-    /// Moves the images that every epoch uses to the device, if they fit there.
+    /// Copies the images that are used in every epoch to the device, if they fit there.
     pub fn on(self, device: Device, precision: Precision) -> Result<Self> {
         let kind = precision::kind(precision);
         Ok(Self {

@@ -21,8 +21,9 @@ pub struct ResumePoint {
     pub is_named: bool,
 }
 
-/// The folder of the run that `--resume` refers to by the run's folder, its checkpoints
-/// folder, or a checkpoint in it. `None` for `last`, and for a file in any other folder.
+/// The folder of the run that `--resume` names. `given` is the run's folder, its
+/// checkpoints folder, or a checkpoint in it. `None` for `last`, and for a file in any
+/// other folder.
 pub fn named_run(given: &Path) -> Option<PathBuf> {
     if given == Path::new(LAST) {
         return None;

@@ -50,7 +50,7 @@ pub struct Mixed {
     pub weight: Option<Tensor>,
 }
 
-/// A part of a batch, which is computed at once.
+/// A part of a batch that is computed in one pass.
 pub struct Part {
     images: Tensor,
     targets: Tensor,
@@ -444,7 +444,8 @@ impl TrainingModel {
         Ok(())
     }
 
-    /// The learning rate of the last step: the optimizer's own if any parameter uses it.
+    /// The learning rate of the last step: `[train.optimizer]`'s if any parameter uses
+    /// it.
     pub fn lr(&self) -> f64 {
         self.optimizer.lr()
     }

@@ -1,8 +1,7 @@
 //! Builds a network layer by layer.
 //!
 //! Sizes are inferred from each layer's input. Shapes come from libtorch itself: as soon
-//! as a layer is built, a batch of zeros goes through it. So no shape is computed in two
-//! ways.
+//! as a layer is built, a batch of zeros goes through it. Nothing else computes shapes.
 
 use std::collections::HashSet;
 
@@ -32,7 +31,8 @@ pub(super) const FLOAT: (Kind, Device) = (Kind::Float, Device::Cpu);
 
 /// A network under construction, as the layer being built sees it.
 pub(crate) struct Builder<'a> {
-    /// `None` if weights need no values because they are loaded later. They are zeros.
+    /// Draws the initial weights. `None` if they stay zero, because they are loaded
+    /// later.
     generator: Option<&'a mut Generator>,
     /// The default `out_features` of the last Linear; `None` if the layers are not a
     /// classifier.

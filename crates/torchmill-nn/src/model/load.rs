@@ -211,9 +211,9 @@ impl Model {
         differs.then(|| head.to_owned())
     }
 
-    /// The number of image channels and of classes that weights were trained for, from
-    /// the first convolution and the last layer with a weight. For layers that do not fix
-    /// them.
+    /// The number of image channels and of classes in the weights, for layers that do not
+    /// fix them. They are the sizes of the first convolution and of the last layer with a
+    /// weight.
     pub fn sizes_in(
         layers: &Layers,
         input: [usize; 3],
@@ -316,8 +316,8 @@ fn without_wrappers(name: &str, known: &HashSet<&str>, is_foreign: bool) -> Stri
     parts.join(".")
 }
 
-/// The prefix to remove, in whole components, so that most names are the network's. Of
-/// equally good ones, the shortest.
+/// The prefix, in whole components, whose removal makes the most names match the
+/// network's. Of equally good ones, the shortest.
 fn best_prefix<'a>(
     names: impl Iterator<Item = &'a str>,
     known: &HashSet<&str>,
