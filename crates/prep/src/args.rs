@@ -73,28 +73,28 @@ pub struct Select {
     /// The splits' folders: train=DIR,test=DIR, or none
     #[arg(long, value_name = "DIRS")]
     pub split_dirs: Option<SplitDirs>,
-    /// Only files with these endings: jpg,png
+    /// Only files with these extensions: jpg,png
     #[arg(long, value_name = "LIST")]
     pub extensions: Option<Extensions>,
-    /// Of lists and Parquet: image=NAME,label=NAME
+    /// Columns of tables: image=NAME,label=NAME
     #[arg(long, value_name = "NAMES")]
     pub columns: Option<ColumnNames>,
     /// Only these classes, labelled in this order
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub classes: Vec<String>,
-    /// At most N images a split, evenly of each class
+    /// At most N images per split, evenly by class
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub limit: Option<u64>,
     /// Leave out and list images that cannot be read
     #[arg(long, value_name = "FILE")]
     pub skip_bad: Option<PathBuf>,
-    /// Images whose decoder warns of damage are bad
+    /// Treat images with decoder warnings as bad
     #[arg(long)]
     pub strict: bool,
-    /// Equal images: warn, error or drop
+    /// On identical images: warn, error or drop
     #[arg(long, value_name = "ACTION", value_enum, default_value_t = Duplicates::Warn, hide_possible_values = true)]
     pub duplicates: Duplicates,
-    /// For all that is drawn at random
+    /// Seed for everything random
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub seed: u64,
 }
@@ -115,7 +115,7 @@ pub struct PipelineArgs {
     /// For the other splits
     #[arg(long, value_name = "TEXT")]
     pub test_transform: Option<String>,
-    /// Bake N drawn copies of each image
+    /// Bake N random copies of each image
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=10_000))]
     pub augment: Option<u64>,
     /// float32, float16, bfloat16 [default: uint8]
@@ -130,10 +130,10 @@ pub struct Output {
     /// shard (default), safetensors, npy, tar, csv, jsonl
     #[arg(long, value_parser = PossibleValuesParser::new(format::names()), default_value = "shard", hide_possible_values = true, hide_default_value = true)]
     pub format: String,
-    /// The most bytes of pixels in a file
+    /// Maximum bytes of pixels in a file
     #[arg(long, value_name = "SIZE", default_value = "32MiB", value_parser = size)]
     pub shard_size: u64,
-    /// Stored as: auto, encoded, pixels
+    /// Store as: auto, encoded or pixels
     #[arg(long, value_name = "KIND", value_enum, default_value_t = Store::Auto, hide_possible_values = true)]
     pub store: Store,
     /// Write only part I of N of the files (1/N to N/N)
@@ -148,11 +148,11 @@ pub struct Output {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 #[allow(missing_docs, reason = "a doc comment would be a second help text")]
 pub enum Duplicates {
-    // Say how many, with examples
+    // Report how many there are, with examples
     Warn,
     // Refuse them
     Error,
-    // Keep one, of the test split if it is there
+    // Keep one copy, the test split's if there is one
     Drop,
 }
 
@@ -167,7 +167,7 @@ pub enum Elements {
 }
 
 impl Elements {
-    /// The shard format's type.
+    /// The element type in the shard format.
     pub fn dtype(self) -> DType {
         match self {
             Self::Uint8 => DType::Uint8,

@@ -7,8 +7,8 @@ use crate::config::Config;
 use crate::job::Job;
 use crate::{plan, statistics};
 
-/// Gives every `Normalize(auto)` of these jobs the train split's statistics, which takes
-/// reading it.
+/// Replaces every `Normalize(auto)` in these jobs with the train split's statistics, for
+/// which it reads that split.
 pub fn fill_in(jobs: &mut [Job], config: &Config) -> Result<()> {
     let Some(job) = jobs.iter().find(|job| job.pipeline.needs_statistics()) else {
         return Ok(());
@@ -41,7 +41,8 @@ pub fn fill_in(jobs: &mut [Job], config: &Config) -> Result<()> {
     Ok(())
 }
 
-/// Fails if the deferred steps cannot take the images now that they have statistics.
+/// Fails if the deferred steps cannot be applied to the images, now that the statistics
+/// are filled in.
 fn check_filled_in(job: &Job, channels: usize) -> Result<()> {
     let makes_tensors = job.pipeline.baked.makes_tensors();
     let kind = if makes_tensors { SampleKind::Tensor } else { SampleKind::Image };

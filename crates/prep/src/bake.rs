@@ -1,5 +1,5 @@
-//! Images through the baked part of their pipeline, on all cores and in order. While one
-//! chunk is written, the next ones are baked.
+//! Applies the baked part of the pipeline to images, on all cores, with the results in
+//! order. While one chunk is written, the next ones are baked.
 
 use std::ops::Range;
 use std::sync::atomic::Ordering;
@@ -17,18 +17,18 @@ use crate::format::{Chunk, Encode, Format, Images};
 use crate::job::{Failure, Job};
 use crate::ranges;
 
-/// The most bytes of pixels of a block of images that are encoded one by one on one
-/// thread. Threads should not meet for every small image, and a block of large ones
-/// should not take much memory.
+/// The maximum bytes of pixels in a block of images that one thread encodes. A block has
+/// several small images, so that threads synchronise less often, and few large ones, so
+/// that it takes little memory.
 const BLOCK_BYTES: u64 = 64 << 10;
-/// The most images of such a block.
+/// The maximum number of images in such a block.
 const BLOCK_IMAGES: u64 = 16;
 
 /// Bakes the images of each range and passes the chunks to `write` with the number of the
-/// range, in order. Stops at the first error of either side, and on Ctrl-C.
+/// range, in order. Stops at the first error of baking or writing, and on Ctrl-C.
 ///
-/// A range of arrays is one chunk, baked on all cores. Images that are encoded one by one
-/// come in blocks, each encoded on one thread.
+/// In an array format a range is one chunk, baked on all cores. Other formats encode
+/// images one by one, in blocks of one thread each.
 pub fn in_order(
     job: &Job,
     format: &dyn Format,
@@ -37,12 +37,11 @@ pub fn in_order(
 ) -> Result<()> {
     let blocks = blocks(job, format, ranges);
     let threads = match format.images() {
-        // While the last images of one chunk are on some cores, the next one's are on the
-        // others.
+        // While some cores bake the last images of a chunk, the others start on the next.
         Images::Array(_) => 2,
         Images::Encoded(_) => rayon::current_num_threads(),
     };
-    // The memory of a chunk's pixels is used again once the chunk is written.
+    // A chunk's pixel buffer is reused once the chunk is written.
     let buffers = Mutex::new(Vec::new());
     let bake = |i: usize, stop: &Stop| {
         let (number, range) = &blocks[i];
@@ -64,7 +63,7 @@ pub fn in_order(
     })
 }
 
-/// What is baked at a time: each block's range number and images.
+/// The blocks to bake: the number of the range, and the images.
 fn blocks(
     job: &Job,
     format: &dyn Format,
@@ -83,11 +82,11 @@ fn blocks(
     blocks
 }
 
-/// Bakes the images of `range` into one array, in the memory of `pixels`. `stop` is
+/// Bakes the images of `range` into one array, reusing the memory of `pixels`. `stop` is
 /// checked before each image.
 ///
-/// Fails on the first image that has another shape than the others, or that cannot be
-/// read if bad images are not left out.
+/// Fails on the first image whose shape differs from the others', and on the first that
+/// cannot be read, unless bad images are left out.
 fn bake_all(
     job: &Job,
     range: Range<usize>,
@@ -210,11 +209,11 @@ fn bake_into(job: &Job, i: usize, steps: &Steps, out: &mut [u8]) -> Result<(), F
     Ok(())
 }
 
-/// The baked part of a pipeline, in two.
+/// The baked part of a pipeline, in two stages.
 struct Steps {
-    /// What is done to pixels; all of it if there are no tables.
+    /// The steps on pixels; all steps if there are no tables.
     pixels: Pipeline,
-    /// What each level then becomes.
+    /// The element that replaces each level after that.
     tables: Option<ElementTables>,
 }
 

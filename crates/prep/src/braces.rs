@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use torchmill::{Error, Result};
 
-/// The most names that one input stands for.
+/// The maximum number of names that one input can stand for.
 const MOST: usize = 1_000_000;
 
 /// The names that a path stands for, in order. One without braces stands for itself.
@@ -17,7 +17,7 @@ pub fn expand(path: &Path) -> Result<Vec<PathBuf>> {
 }
 
 fn expand_text(text: &str) -> Result<Vec<String>, String> {
-    // The last pair of braces, so that nothing before it has to be parsed again.
+    // Start with the last pair of braces; the recursion handles the text before it.
     let Some(open) = text.rfind('{') else { return Ok(vec![text.to_owned()]) };
     let Some(length) = text[open..].find('}') else {
         return Err("`{` has no `}` after it".to_owned());
@@ -49,7 +49,7 @@ fn choices(text: &str) -> Result<Vec<String>, String> {
     if from > to || to - from >= MOST as u64 {
         return Err(format!("`{{{text}}}` must go up, over at most {MOST} numbers"));
     }
-    // As in bash, zeros before either number give all the same width.
+    // As in bash, a leading zero in either number pads all numbers to one width.
     let is_padded = [first, last].iter().any(|n| n.len() > 1 && n.starts_with('0'));
     let width = if is_padded { first.len().max(last.len()) } else { 0 };
     Ok((from..=to).map(|number| format!("{number:0width$}")).collect())

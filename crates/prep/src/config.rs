@@ -1,4 +1,4 @@
-//! What the command line asks for, checked: nothing after this looks at [`Args`].
+//! The checked settings from the command line. Code after this does not use [`Args`].
 
 use std::path::{Path, PathBuf};
 
@@ -16,7 +16,7 @@ use crate::storage::Store;
 pub enum Command {
     /// `--inspect`: check shards and print what they hold.
     Inspect(InspectConfig),
-    /// Read images and write them, or say what they are.
+    /// Read images and write them or describe them.
     Prepare(Box<Config>),
 }
 
@@ -65,7 +65,7 @@ pub struct Config {
     pub splits: Vec<String>,
     /// The classes to keep, in the order of their labels; empty for all.
     pub classes: Vec<String>,
-    /// The most images of a split.
+    /// The maximum number of images in a split.
     pub limit: Option<usize>,
     /// The file that lists bad images. `None` if a bad image is an error.
     pub skip_bad: Option<PathBuf>,
@@ -73,21 +73,21 @@ pub struct Config {
     pub strict: bool,
     /// What to do about copies of an image.
     pub duplicates: Duplicates,
-    /// Seeds what is drawn at random.
+    /// The seed for everything random.
     pub seed: u64,
     /// The pipelines of the splits.
     pub pipelines: Pipelines,
     /// How many randomly drawn copies of each train image are baked, if any.
     pub augment: Option<usize>,
-    /// What an element of an image becomes.
+    /// The type of the written elements.
     pub dtype: DType,
     /// The format of the files.
     pub format: Box<dyn Format>,
     /// How shards store images of different sizes.
     pub store: Store,
-    /// The most bytes of images in a file.
+    /// The maximum bytes of images in a file.
     pub shard_size: u64,
-    /// The part of the files to write, if it is not all.
+    /// The part of the files to write; `None` for all.
     pub part: Option<Part>,
     /// `--preview`: the file of the contact sheet; `-` is standard output.
     pub preview: Option<PathBuf>,
@@ -210,7 +210,8 @@ impl Config {
         if !folder.is_dir() {
             return Ok(());
         }
-        // Only files with such names are replaced or removed; no image has one.
+        // Only files with prep's names are replaced or removed, and no image has such a
+        // name.
         for name in file_names::in_folder(folder)? {
             if file_names::split_of(&name, self.format.as_ref()).is_some() {
                 output::check_not_input("-o", &folder.join(name), &inputs)?;

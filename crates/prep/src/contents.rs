@@ -1,5 +1,5 @@
-//! The content of every image, read and hashed once: for the digest, and to find images
-//! that are there more than once.
+//! The content of every image, read and hashed once, for the digest and to find
+//! duplicates.
 
 use std::collections::BTreeMap;
 

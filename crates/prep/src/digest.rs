@@ -1,4 +1,4 @@
-//! What makes two runs of prep the same run.
+//! The digest by which prep recognises that an earlier run wrote the same files.
 
 use sha2::{Digest, Sha256};
 use torchmill::shard::Meta;
@@ -29,8 +29,8 @@ pub fn of(job: &Job, format: &dyn Format, files: usize, contents: &Contents) -> 
 }
 
 fn settings(job: &Job, format: &dyn Format, files: usize) -> [String; 12] {
-    // The seed matters only if something random is baked: which images the seed chose is
-    // hashed with the images.
+    // The seed only matters if a random step is baked. The images that it selected are
+    // hashed themselves.
     let seed =
         if job.pipeline.baked.is_random() { job.seed.to_string() } else { String::new() };
     [

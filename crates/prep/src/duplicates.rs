@@ -1,6 +1,6 @@
-//! Images that are there more than once: files or records with the same bytes. A test
-//! image that is also a training image makes the accuracy too high, and one image with two
-//! labels cannot be learned.
+//! Duplicate images: files or records with the same bytes. A test image that is also a
+//! training image makes the accuracy too high, and one image with two labels cannot be
+//! learned.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -10,13 +10,13 @@ use torchmill::{Error, Result, progress};
 use crate::args::Duplicates;
 use crate::contents::Contents;
 
-/// How many examples a message has.
+/// The number of examples in a message.
 const EXAMPLES: usize = 2;
 
-/// What was found.
+/// The duplicates that were found.
 #[derive(Default)]
 struct Found {
-    /// For (split, other split) the images of the first that are also in the second.
+    /// For (split, other split), the images of the first that are also in the second.
     across: BTreeMap<(String, String), Group>,
     /// The images of a split that come earlier in the same split.
     within: BTreeMap<String, Group>,
@@ -24,11 +24,11 @@ struct Found {
     conflicting: Group,
     /// The content of images with two labels.
     two_labels: HashSet<ContentHash>,
-    /// For each image of a split whether an equal one comes before it.
+    /// For each image of a split, whether an equal one comes before it.
     repeated: BTreeMap<String, Vec<bool>>,
 }
 
-/// A number of images, of which the first are named.
+/// A number of images, with the first few as examples.
 #[derive(Default)]
 struct Group {
     count: u64,
@@ -60,12 +60,12 @@ struct First {
     sample: Sample,
 }
 
-/// Finds images that are there more than once and does what `action` says: warns, fails,
-/// or leaves them out of `set` and `contents`.
+/// Finds duplicate images and, depending on `action`, warns, fails, or removes them from
+/// `set` and `contents`.
 ///
-/// The test split comes first, then val, then the others, and train last. Of equal images
-/// all but the first are left out, so that the test split stays as it is. An image with
-/// two labels is left out everywhere, since the right label is not known.
+/// Only the first of equal images is kept. The test split comes first, then val, then the
+/// others, and train last, so that the test split loses no image to another split. An
+/// image with two labels is left out everywhere, since the right label is not known.
 pub fn check(
     set: &mut Dataset,
     contents: &mut Contents,

@@ -44,7 +44,7 @@ fn write_words<const SIZE: usize>(
     }
 }
 
-/// Whether a number becomes inf as float16.
+/// Whether a finite value becomes infinite as float16.
 pub fn overflows(values: &[f32]) -> bool {
     values.iter().any(|&x| x.is_finite() && f16::from_f32(x).is_infinite())
 }
@@ -57,11 +57,11 @@ fn bfloat16_bytes(value: f32) -> [u8; 2] {
     bf16::from_f32(value).to_le_bytes()
 }
 
-/// The elements, as they are written, that each channel's levels become.
+/// For each channel, the encoded element of every uint8 level.
 pub enum ElementTables {
-    /// Of float16 and bfloat16.
+    /// For float16 and bfloat16.
     TwoBytes(LevelTables<[u8; 2]>),
-    /// Of float32.
+    /// For float32.
     FourBytes(LevelTables<[u8; 4]>),
 }
 
@@ -75,7 +75,8 @@ impl ElementTables {
         }
     }
 
-    /// Looks up an image, `[H, W, C]`, and writes its elements in this layout.
+    /// Looks up the pixels of an image, `[H, W, C]`, and writes the elements in this
+    /// layout.
     pub fn look_up(&self, pixels: &[u8], layout: Layout, out: &mut [u8]) {
         match self {
             Self::TwoBytes(tables) => look_up(tables, pixels, layout, out),
@@ -97,17 +98,17 @@ fn look_up<const SIZE: usize>(
     }
 }
 
-/// The numbers of float32 elements.
+/// Decodes little-endian float32 elements.
 pub fn float32(elements: &[u8]) -> impl Iterator<Item = f32> {
     elements.as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes))
 }
 
-/// The numbers of float16 elements.
+/// Decodes little-endian float16 elements.
 pub fn float16(elements: &[u8]) -> impl Iterator<Item = f16> {
     elements.as_chunks().0.iter().map(|&bytes| f16::from_le_bytes(bytes))
 }
 
-/// The numbers of bfloat16 elements.
+/// Decodes little-endian bfloat16 elements.
 pub fn bfloat16(elements: &[u8]) -> impl Iterator<Item = bf16> {
     elements.as_chunks().0.iter().map(|&bytes| bf16::from_le_bytes(bytes))
 }

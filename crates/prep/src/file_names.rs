@@ -8,8 +8,8 @@ use torchmill::{Context, Result};
 use crate::args::Part;
 use crate::format::Format;
 
-/// The names of file `i` of `total`: more than one if the format keeps labels in a file of
-/// their own.
+/// The names of file `i` of `total`: more than one if the format keeps labels in a
+/// separate file.
 pub fn of_file(split: &str, i: usize, total: usize, format: &dyn Format) -> Vec<String> {
     let stem = format!("{split}-{i:05}-of-{total:05}");
     format.endings().iter().map(|ending| format!("{stem}{ending}")).collect()

@@ -27,7 +27,7 @@ pub struct Written {
 
 /// The files of a job and where they go.
 pub struct Target<'a> {
-    /// The images of each file, other parts' files included.
+    /// The images of each file, including the files of other parts.
     pub ranges: &'a [Range<usize>],
     /// The files to write.
     pub ours: Range<usize>,
@@ -35,15 +35,15 @@ pub struct Target<'a> {
     pub digest: &'a str,
     /// The output folder.
     pub folder: &'a Path,
-    /// Where files have their temporary names.
+    /// Where the files are before they get their final names.
     pub staging: &'a Staging,
 }
 
 /// Writes a job's files.
 pub fn write(job: &Job, format: &dyn Format, target: &Target) -> Result<Written> {
-    // A shard is one chunk, as it begins with the checksum of all images. Images that are
-    // encoded one by one are divided while they are baked. A format that begins with the
-    // number of images needs all of them first if some may be left out.
+    // A shard is one chunk, because it begins with the checksum of all images. Images
+    // that are encoded one by one are divided while they are baked. A format that begins
+    // with the number of images needs all images first if some may be left out.
     let is_one_chunk = !format.begins_with_count() || job.bad.is_some();
     let mut file_of_chunk = Vec::new();
     let mut chunks = Vec::new();
@@ -100,7 +100,7 @@ impl<'a> Files<'a> {
     /// Starts file `i`, whose first chunk this is.
     fn start(&self, i: usize, chunk: &Chunk) -> Result<Stream<'a, SummedFile>> {
         let labels = match self.job.bad {
-            // The chunk has all images of the file, but for those that are left out.
+            // The chunk has all images of the file except those that are left out.
             Some(_) => chunk.labels.clone(),
             None => self.target.ranges[i].clone().map(|i| self.job.label(i)).collect(),
         };
@@ -127,7 +127,7 @@ impl<'a> Files<'a> {
         file_names::of_file(&self.job.split, i, self.target.ranges.len(), self.format)
     }
 
-    /// The error with the path of file `i`.
+    /// Adds the path of file `i` to an error.
     fn in_file(&self, i: usize, error: Error) -> Error {
         error.within(self.target.folder.join(&self.names(i)[0]).display())
     }

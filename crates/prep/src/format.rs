@@ -21,7 +21,7 @@ pub use tar::TarImage;
 /// Makes a format from its options.
 type Make = fn(TarImage) -> Box<dyn Format>;
 
-/// The formats by their names, which `--format` takes.
+/// The formats, by the names that `--format` accepts.
 const FORMATS: &[(&str, Make)] = &[
     (shard::NAME, |_| Box::new(shard::Shard)),
     (safetensors::NAME, |_| Box::new(safetensors::Safetensors)),
@@ -36,14 +36,14 @@ pub trait Format: Send + Sync {
     /// Its name in [`FORMATS`].
     fn name(&self) -> &'static str;
 
-    /// What the names of its files end in. If there are two, the first file has the images
-    /// and the second what comes after them in a stream.
+    /// The suffixes of its file names. If there are two, the first file holds the images
+    /// and the second the data that follow them in a stream.
     fn endings(&self) -> &'static [&'static str];
 
-    /// How images lie in a file.
+    /// How images are laid out in a file.
     fn images(&self) -> Images<'_>;
 
-    /// Refuses a type of elements that it cannot hold.
+    /// Refuses an element type that the format cannot hold.
     fn check_dtype(&self, _dtype: DType) -> Result<()> {
         Ok(())
     }
@@ -58,7 +58,7 @@ pub trait Format: Send + Sync {
         true
     }
 
-    /// Whether a terminal cannot show it.
+    /// Whether the output is binary, and not text that a terminal can show.
     fn is_binary(&self) -> bool {
         true
     }
@@ -73,13 +73,12 @@ pub trait Format: Send + Sync {
         false
     }
 
-    /// What decides the contents of its files, besides what every format depends on: for
-    /// the digest.
+    /// The settings that affect this format's files, for the digest.
     fn settings(&self) -> String {
         self.name().to_owned()
     }
 
-    /// What a job's images are, for a message.
+    /// Describes a job's images, for a message.
     fn shown(&self, job: &Job) -> String {
         of_one_size(job)
     }
@@ -90,7 +89,7 @@ pub trait Format: Send + Sync {
         Ok(())
     }
 
-    /// Writes the next images: those that are encoded one by one as they are.
+    /// Writes the next images. The default copies images that are already encoded.
     fn write(
         &self,
         out: &mut dyn Write,
@@ -110,17 +109,17 @@ pub trait Format: Send + Sync {
     }
 }
 
-/// What images of one size are, for a message.
+/// Describes images of one size, for a message.
 fn of_one_size(job: &Job) -> String {
     let [channels, height, width] = job.shape;
     format!("of [{channels}, {height}, {width}] {}", job.dtype.name())
 }
 
-/// How images lie in a file.
+/// How images are laid out in a file.
 pub enum Images<'a> {
     /// In one array in this layout.
     Array(Layout),
-    /// One by one, as this makes of each.
+    /// One by one, each encoded by this.
     Encoded(&'a dyn Encode),
 }
 
@@ -141,7 +140,7 @@ pub struct Chunk {
     pub pixels: Vec<u8>,
     /// Each image's bytes, if images are encoded one by one.
     pub encoded: Vec<Vec<u8>>,
-    /// The images of a shard of images of different sizes.
+    /// The images, for a shard that stores images of different sizes.
     pub stored: Vec<StoredImage>,
 }
 
@@ -159,7 +158,7 @@ pub fn new(name: &str, tar_image: TarImage) -> Box<dyn Format> {
 }
 
 /// A file or pipe being written in one of the formats. Its errors say `cannot write`
-/// without a place.
+/// without a path.
 pub struct Stream<'a, W> {
     out: W,
     format: &'a dyn Format,
@@ -179,7 +178,8 @@ impl<'a, W: Write> Stream<'a, W> {
         Ok(Self { out, format, job, labels })
     }
 
-    /// Writes the next images. In the format `shard` a chunk is a shard with this header.
+    /// Writes the next images. In the format `shard` each chunk becomes a shard, whose
+    /// header gets `meta`.
     pub fn write(&mut self, chunk: &Chunk, meta: &dyn Fn() -> Meta) -> Result<()> {
         self.format.write(&mut self.out, self.job, chunk, meta)
     }

@@ -14,10 +14,11 @@ use crate::config::{Config, TestSplit};
 
 /// What messages call standard input.
 const STDIN: &str = "standard input";
-/// How much of standard input is looked at to tell what it is: a tar's first header.
+/// The bytes of standard input that are read to recognise its format: a tar's first
+/// header.
 const HEAD: usize = 512;
 
-/// An input, or several that are one data set.
+/// One input, or several inputs that form one data set.
 #[derive(Debug, PartialEq, Eq)]
 enum Source {
     Stdin,
@@ -52,12 +53,12 @@ pub fn open(config: &Config) -> Result<Dataset> {
     Ok(set)
 }
 
-/// The inputs by their kinds. Tars that follow one another are one data set, and so are
+/// Sorts the inputs by kind. Consecutive tars form one data set, and so do consecutive
 /// Parquet files.
 fn sources(inputs: &[PathBuf]) -> Result<Vec<Source>> {
     let mut sources = Vec::new();
     for input in inputs {
-        // A name with braces may be that of a file.
+        // A file's own name may contain braces.
         if input.exists() || !is_tar_name(input) && !is_parquet_name(input) {
             add_source(&mut sources, input.clone());
             continue;
@@ -106,8 +107,8 @@ fn open_one(source: &Source, options: &OpenOptions) -> Result<Dataset> {
     }
 }
 
-/// The name of a data set in these files: that of the only one, or of the first one's
-/// folder.
+/// The name of the data set in these files: that of the only file, or of the folder that
+/// holds the first.
 fn name_of(files: &[PathBuf]) -> String {
     let name = |path: &Path| path.file_name().map(|n| n.to_string_lossy().into_owned());
     if let [file] = files {
@@ -118,8 +119,8 @@ fn name_of(files: &[PathBuf]) -> String {
     folder.as_deref().and_then(Path::parent).and_then(name).unwrap_or("images".to_owned())
 }
 
-/// Reads standard input: a tar, a Parquet file or a list of paths, which its first bytes
-/// tell. Archives are copied to a temporary file, as they are read twice.
+/// Reads standard input: a tar, a Parquet file or a list of paths, recognised by its
+/// first bytes. Archives are copied to a temporary file, because they are read twice.
 fn open_stdin(options: &OpenOptions) -> Result<Dataset> {
     let mut stdin = cli::stdin()?;
     if stdin.is_terminal() {
@@ -127,7 +128,7 @@ fn open_stdin(options: &OpenOptions) -> Result<Dataset> {
     }
     let mut head = Vec::new();
     stdin.by_ref().take(HEAD as u64).read_to_end(&mut head).doing("read", STDIN)?;
-    // A terminal's input may end more than once.
+    // Reading a terminal again after Ctrl-D would wait for more input.
     let rest: Box<dyn Read> =
         if head.len() < HEAD { Box::new(io::empty()) } else { Box::new(stdin) };
     let is_gzipped = head.starts_with(&[0x1f, 0x8b]);
@@ -145,7 +146,7 @@ fn open_stdin(options: &OpenOptions) -> Result<Dataset> {
     Dataset::from_lines(&mut BufReader::new(input), STDIN, Path::new(""))
 }
 
-/// Gives a test split to the data sets that have none.
+/// Makes a test split in data sets that have none.
 fn split(sets: &mut [Dataset], config: &Config) -> Result<()> {
     let is_split = !sets.iter().any(Dataset::is_unsplit);
     let fraction = match &config.test_split {

@@ -1,4 +1,4 @@
-//! `prep --inspect`: what a shard holds, after checking every byte of it.
+//! `prep --inspect`: checks every byte of a shard and prints what it holds.
 
 use std::fmt::{Display, Write};
 use std::io::BufReader;

@@ -24,11 +24,11 @@ pub struct Job<'a> {
     pub split: String,
     /// The split's samples, in order.
     pub samples: Vec<dataset::Sample>,
-    /// What is done to them.
+    /// The pipeline that they go through.
     pub pipeline: SplitPipeline,
     /// How many randomly drawn copies of each are made; 1 if nothing random is baked.
     pub copies: usize,
-    /// What an element becomes.
+    /// The type of the written elements.
     pub dtype: DType,
     /// The order of an image's elements.
     pub layout: Layout,
@@ -41,7 +41,7 @@ pub struct Job<'a> {
     pub stored_bytes: Vec<u64>,
     /// The name of the files' format.
     pub format: &'static str,
-    /// Seeds what is drawn at random.
+    /// The seed for everything random.
     pub seed: u64,
     /// The shape of the first image, `[C, H, W]`.
     pub shape: [usize; 3],
@@ -61,7 +61,7 @@ pub struct Job<'a> {
 /// An image that is left out.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct BadImage {
-    /// Its index, those of copies included.
+    /// Its index, counting copies.
     pub index: usize,
     /// Where it is.
     pub location: String,
@@ -71,7 +71,7 @@ pub struct BadImage {
 
 /// Why an image could not be baked.
 pub enum Failure {
-    /// The image itself cannot be read: what `--skip-bad` leaves out.
+    /// The image itself cannot be read. `--skip-bad` leaves it out.
     Bad(Error),
     /// Anything else.
     Other(Error),
@@ -103,12 +103,12 @@ impl Job<'_> {
         ranges::files_of_sizes(sizes, limit)
     }
 
-    /// Image `i`'s sample: all images once, then all of them again for each further copy.
+    /// Image `i`'s sample. All samples come once, and then again for each further copy.
     pub fn sample(&self, i: usize) -> dataset::Sample {
         self.samples[i % self.samples.len()]
     }
 
-    /// Image `i`'s label, as files hold it.
+    /// Image `i`'s label, as stored in files.
     pub fn label(&self, i: usize) -> i64 {
         self.sample(i).label.into()
     }
@@ -141,8 +141,8 @@ impl Job<'_> {
         Ok((bytes, image))
     }
 
-    /// The image that a file was decoded to. Notes the decoder's warning, which makes the
-    /// image bad with `--strict`.
+    /// Returns the decoded image and records the decoder's warning, which makes the image
+    /// bad with `--strict`.
     fn accept(&self, i: usize, decoded: Decoded) -> Result<Image, Failure> {
         let Some(warning) = decoded.warning else { return Ok(decoded.image) };
         if self.strict {
@@ -165,7 +165,7 @@ impl Job<'_> {
     /// Image `i` through these steps.
     pub fn apply(&self, steps: &Pipeline, i: usize) -> Result<Sample, Failure> {
         let image = self.image(i)?;
-        // Each copy is drawn as one epoch's would be.
+        // Each copy is drawn like the image of one epoch.
         let copy = i / self.samples.len();
         let index = i % self.samples.len();
         let mut rng = transform::rng(self.seed, copy as u64, index as u64);
@@ -184,7 +184,8 @@ impl Job<'_> {
         Ok((shape, elements))
     }
 
-    /// Writes a baked image's elements, and notes whether one becomes inf as float16.
+    /// Writes a baked image's elements, and records whether one becomes infinite as
+    /// float16.
     pub fn write_elements(&self, baked: &Sample, out: &mut [u8]) {
         if self.dtype == DType::Float16
             && let Sample::Tensor(tensor) = baked
@@ -195,7 +196,7 @@ impl Job<'_> {
         write_elements(baked, self.layout, self.dtype, out);
     }
 
-    /// Refuses a shape that is not the first image's, if all must have one.
+    /// Refuses a shape other than the first image's, if all must be equal.
     pub fn check_shape(&self, i: usize, shape: [usize; 3]) -> Result<()> {
         if shape == self.shape || !self.needs_equal_sizes {
             return Ok(());
@@ -215,7 +216,7 @@ impl Job<'_> {
         )))
     }
 
-    /// `None` for a bad image, which is noted, if bad images are left out.
+    /// Returns `None` for a bad image and records it, if bad images are left out.
     pub fn unless_bad<T>(
         &self,
         i: usize,

@@ -75,9 +75,9 @@ fn prepare(config: &Config) -> Result<()> {
     report::problems(&jobs, config)
 }
 
-/// Reads every image of the data set if anything depends on it: what files and shards are
-/// made from, and whether images are there more than once. A stream of another format
-/// begins at once, unless duplicates are to be found.
+/// Reads every image of the data set if that is needed, for the digest of files and
+/// shards or to find duplicates. A stream in another format starts at once, unless
+/// duplicates must be found.
 fn read_contents(set: &mut Dataset, config: &Config) -> Result<Contents> {
     let writes_digest = match config.output {
         Output::Folder(_) => true,

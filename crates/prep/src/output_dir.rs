@@ -1,5 +1,5 @@
-//! `-o DIR`: files in a folder. All are written under temporary names first, then renamed
-//! together; then what an earlier run left is removed.
+//! `-o DIR`: files in a folder. All are written under temporary names first and then
+//! renamed together. After that, the remaining files of earlier runs are removed.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -64,7 +64,7 @@ fn lock(folder: &Path, is_part: bool) -> Result<FolderLock> {
     })
 }
 
-/// Says that a job's files are there, or that none of them are in our part.
+/// Notes that a job's files are up to date, or that our part has none of them.
 fn note_nothing_to_do(job: &Job, planned: &Planned, config: &Config) {
     let files = planned.ranges.len();
     if let (true, Some(Part { index, parts })) = (planned.ours.is_empty(), config.part) {
@@ -122,9 +122,9 @@ fn write_files(
     Ok(())
 }
 
-/// Gives a job's files their names. Renaming is quick, but it is many steps. A reader that
-/// comes between them knows by the shards' digests; the other formats have no description
-/// meanwhile.
+/// Renames a job's files to their final names. Renaming is quick, but takes several
+/// steps. A reader in between can tell by the shards' digests; files of other formats
+/// have no description in the meantime.
 fn commit(
     folder: &Path,
     job: &Job,
@@ -148,7 +148,7 @@ fn commit(
 }
 
 /// Removes the descriptions of a split's files that are about to be replaced: if prep is
-/// killed between two renames, none must describe files of two runs.
+/// killed between two renames, no description may cover files of two runs.
 fn remove_descriptions(folder: &Path, split: &str, part: Option<Part>) -> Result<()> {
     let mut names = vec![file_names::of_description(split, None)];
     match part {

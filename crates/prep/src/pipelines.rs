@@ -1,5 +1,4 @@
-//! Which pipeline each split goes through, and how much of it is baked into what is
-//! written.
+//! The pipeline of each split, and how much of it is baked into the output.
 
 use torchmill::shard::DType;
 use torchmill::transform::{Pipeline, Transform};
@@ -7,7 +6,7 @@ use torchmill::{Error, Result, recipe};
 
 use crate::args::PipelineArgs;
 
-/// The pipeline of the train split, and that of every other.
+/// The pipeline of the train split, and the one of all other splits.
 pub struct Pipelines {
     train: Pipeline,
     test: Pipeline,
@@ -25,8 +24,8 @@ pub struct SplitPipeline {
 }
 
 impl Pipelines {
-    /// Reads them from the options: a split's own, then `--transform`, then the recipe's,
-    /// then `ToTensor`.
+    /// Reads them from the options. In order of precedence: the split's own option,
+    /// `--transform`, the recipe, `ToTensor`.
     pub fn new(args: &PipelineArgs) -> Result<Self> {
         let recipe = args.recipe.as_deref().map(recipe::load).transpose()?;
         let choose = |own: &Option<String>, option: &str, of_recipe: Option<&String>| {
@@ -51,7 +50,7 @@ impl Pipelines {
         })
     }
 
-    /// What is probably a mistake in pipelines that are both used.
+    /// Warnings about probable mistakes, if both pipelines are used.
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
         let is_random =
@@ -73,8 +72,8 @@ impl Pipelines {
         warnings
     }
 
-    /// The pipeline of a split, divided as elements of `dtype` need it. With `augment`
-    /// random steps are baked too.
+    /// The pipeline of a split, divided for elements of `dtype`. With `augment` random
+    /// steps are baked too.
     pub fn of_split(
         &self,
         split: &str,
@@ -87,12 +86,12 @@ impl Pipelines {
 }
 
 impl SplitPipeline {
-    /// Whether a `Normalize(auto)` waits for the train split's statistics.
+    /// Whether a `Normalize(auto)` still needs the train split's statistics.
     pub fn needs_statistics(&self) -> bool {
         self.whole.needs_statistics()
     }
 
-    /// The same with every `Normalize(auto)` given these.
+    /// The same pipelines, with these values in every `Normalize(auto)`.
     pub fn with_statistics(&self, mean: &[f32], std: &[f32]) -> Self {
         Self {
             whole: self.whole.with_statistics(mean, std),

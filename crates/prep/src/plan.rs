@@ -1,4 +1,4 @@
-//! What is to be done for each split, decided and checked before anything is written.
+//! Plans the job of each split, and checks it before anything is written.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -45,7 +45,7 @@ fn job<'a>(
     contents: &Contents,
     config: &Config,
 ) -> Result<Job<'a>> {
-    // Drawn copies are for training.
+    // Random copies are only for training.
     let augment = config.augment.filter(|_| split == "train");
     let pipeline = config
         .pipelines
@@ -75,8 +75,8 @@ fn job<'a>(
     Ok(job)
 }
 
-/// A job for the train split's statistics: of the whole bytes that the deterministic
-/// beginning of the train pipeline makes.
+/// A job for the train split's statistics, which are those of the uint8 images after the
+/// deterministic steps at the start of the train pipeline.
 pub fn statistics_job<'a>(set: &'a Dataset, config: &Config) -> Result<Job<'a>> {
     let pipeline = config.pipelines.of_split("train", DType::Uint8, false)?;
     let mut job = new_job(set, "train", pipeline, config);
@@ -84,7 +84,7 @@ pub fn statistics_job<'a>(set: &'a Dataset, config: &Config) -> Result<Job<'a>> 
     Ok(job)
 }
 
-/// A job without copies that makes arrays of bytes.
+/// A job without copies that makes uint8 arrays.
 fn new_job<'a>(
     set: &'a Dataset,
     split: &str,
@@ -113,7 +113,7 @@ fn new_job<'a>(
     }
 }
 
-/// The error about `--augment` if nothing that is baked is random.
+/// The error for `--augment` if no baked step is random.
 fn nothing_to_draw(pipeline: &SplitPipeline) -> Error {
     let whole = &pipeline.whole;
     if whole.is_random() {
@@ -129,11 +129,12 @@ fn nothing_to_draw(pipeline: &SplitPipeline) -> Error {
     ))
 }
 
-/// Bakes the first image: its shape is what all others must have, and the deferred steps
-/// must be able to take it.
+/// Bakes the first image. All others must have its shape, and the deferred steps must
+/// accept it.
 fn learn_shape(job: &mut Job) -> Result<()> {
     let pipeline = job.pipeline.clone();
-    // Statistics change no shape. They are computed later, if anything is to be written.
+    // Statistics do not affect the shape. They are computed later, if anything is
+    // written.
     job.pipeline = pipeline.with_statistics(&[0.0], &[1.0]);
     let mut baked = None;
     for i in 0..job.samples.len() {

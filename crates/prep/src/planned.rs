@@ -17,11 +17,11 @@ use crate::{bake, digest, file_names};
 
 /// The files of a job.
 pub struct Planned {
-    /// The images of each file, other parts' files included.
+    /// The images of each file, including the files of other parts.
     pub ranges: Vec<Range<usize>>,
     /// The files that are ours to write.
     pub ours: Range<usize>,
-    /// How many images an earlier run has left in our files, if nothing is to be done.
+    /// The number of images in our files, if an earlier run has written them already.
     pub done: Option<usize>,
     /// The digest of the job.
     pub digest: String,
@@ -47,12 +47,12 @@ pub fn files(
 }
 
 impl Planned {
-    /// How many images are in our files, bad ones included.
+    /// How many images are in our files, including bad ones.
     fn images(&self) -> usize {
         self.ranges[self.ours.clone()].iter().map(ExactSizeIterator::len).sum()
     }
 
-    /// The names of all files and descriptions, other parts' included.
+    /// The names of all files and descriptions, including those of other parts.
     pub fn all_names(&self, job: &Job, config: &Config) -> Vec<String> {
         let format = config.format.as_ref();
         let files = self.ranges.len();
@@ -75,8 +75,9 @@ impl Planned {
         names
     }
 
-    /// How many images an earlier run with the same digest has written, if its files are
-    /// all there and undamaged. What it has left out is noted as bad again.
+    /// The number of images that an earlier run with the same digest has written, if all
+    /// its files are there and undamaged. Images that it left out are recorded as bad
+    /// again.
     fn find_done(
         &self,
         folder: &Path,
@@ -102,7 +103,7 @@ impl Planned {
             if i >= job.len() {
                 return Ok(None);
             }
-            // It was missing or damaged, and nothing has changed.
+            // If the image can be read now, the files have to be written again.
             if job.unless_bad(i, bake::try_image(job, format, i))?.is_some() {
                 return Ok(None);
             }
@@ -110,8 +111,8 @@ impl Planned {
         Ok(Some(self.images() - left_out.len()))
     }
 
-    /// The images that are not in our files; `None` if one of these is damaged or not what
-    /// we would write. Every byte is read, on all cores.
+    /// The images that are not in our files; `None` if a file is damaged or differs from
+    /// what we would write. Every byte is read, on all cores.
     fn left_out_of_shards(
         &self,
         folder: &Path,
@@ -127,8 +128,8 @@ impl Planned {
         Some(each?.concat())
     }
 
-    /// The images that are not in file `i`; `None` if it is damaged or not what we would
-    /// write.
+    /// The images that are not in file `i`; `None` if it is damaged or differs from what
+    /// we would write.
     fn left_out_of_shard(&self, i: usize, path: &Path, job: &Job) -> Option<Vec<usize>> {
         let shard = Shard::open(path).ok()?;
         let meta = &shard.header().meta;
@@ -141,7 +142,7 @@ impl Planned {
         if shard.len() == range.len() {
             return Some(Vec::new());
         }
-        // The shard's images are those of the range in the same order, without some.
+        // The shard has the images of the range in the same order, except those left out.
         let mut next = 0;
         let mut left_out = Vec::new();
         for i in range {

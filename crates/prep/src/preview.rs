@@ -1,5 +1,4 @@
-//! `--preview`: what the pipeline makes of some images of each class, as a picture to
-//! look at.
+//! `--preview`: draws some images of each class after the pipeline, as one picture.
 
 use std::path::Path;
 
@@ -15,21 +14,20 @@ use crate::show;
 
 /// Pictures in a row.
 const COLUMNS: usize = 10;
-/// Pictures of a split, or rows where each image has one of its own.
+/// Rows of pictures for a split. If the pipeline is random, each image has its own row.
 const ROWS: usize = 10;
-/// Draws of each image where the pipeline is random.
+/// Random versions of each image, if the pipeline is random.
 const DRAWS: usize = COLUMNS - 1;
 
 /// Draws a contact sheet and writes it as PNG to `path`, or to standard output for `-`.
 ///
-/// Images are taken class by class in turn, from the beginning of each split; with `--show`
-/// there is one. A pipeline
-/// that draws nothing gets a picture an image; a random one a row an image: the image as
-/// it is in the file, then the draws of the first epochs, which are those that `train`
-/// makes with the same seed.
+/// The images are the first of each class of each split, then the second of each, and so
+/// on; with `--show` there is only one. With a deterministic pipeline each image has one
+/// picture. With a random one it has a row: the image from the file, then the image in
+/// each of the first epochs, which is what `train` draws with the same seed.
 pub fn write(path: &Path, jobs: &mut [Job], config: &Config) -> Result<()> {
     auto_normalize::fill_in(jobs, config)?;
-    // `--show` is about the first split.
+    // `--show` is for the first split.
     let looked_at = if config.show.is_some() { 1 } else { jobs.len() };
     let jobs = &jobs[..looked_at.min(jobs.len())];
     let mut sections = Vec::new();
@@ -87,8 +85,8 @@ fn section(job: &Job, only: Option<usize>) -> Result<Section> {
     })
 }
 
-/// Image `i` after the pipeline; if that is random, as it is in the file and then after
-/// the pipeline in the first epochs.
+/// Image `i` after the pipeline. If the pipeline is random: the image from the file, and
+/// then the image after the pipeline in the first epochs.
 fn draws(job: &Job, i: usize, original: &Image) -> Result<Vec<RgbImage>> {
     let whole = &job.pipeline.whole;
     let mut images = Vec::new();
@@ -110,7 +108,7 @@ pub fn draw(job: &Job, i: usize, epoch: u64, original: &Image) -> Result<Sample>
     drawn.map_err(|e| e.within(job.location(i)))
 }
 
-/// The indices of the images that are drawn, a row each where the pipeline is random.
+/// The indices of the images to draw. Each takes a row if the pipeline is random.
 fn shown(job: &Job, only: Option<usize>) -> Vec<usize> {
     if let Some(index) = only {
         return vec![index];
@@ -124,7 +122,7 @@ fn shown(job: &Job, only: Option<usize>) -> Vec<usize> {
 fn class_by_class(job: &Job) -> impl Iterator<Item = usize> {
     let mut by_class = vec![Vec::new(); job.set.classes.len()];
     for (i, sample) in job.samples.iter().enumerate() {
-        // No sheet shows more of a class.
+        // A sheet never shows more images of a class.
         if let Some(class) = by_class
             .get_mut(sample.label as usize)
             .filter(|class| class.len() < ROWS * COLUMNS)
@@ -137,8 +135,8 @@ fn class_by_class(job: &Job) -> impl Iterator<Item = usize> {
     })
 }
 
-/// What came out of a pipeline as people see it. A tensor's values are those from 0 to 1
-/// again once `Normalize` is undone; what lies outside is cut off.
+/// Turns a pipeline's output into a picture. For a tensor, `Normalize` is undone and
+/// values outside 0 to 1 are clipped.
 pub fn to_picture(sample: &Sample, pipeline: &Pipeline) -> RgbImage {
     match sample {
         Sample::Image(image) => contact_sheet::to_rgb(image),
@@ -155,7 +153,7 @@ fn from_tensor(tensor: &Tensor, pipeline: &Pipeline) -> RgbImage {
             |step| if let Transform::Normalize(n) = step { Some(n) } else { None },
         )
         .collect();
-    // One value serves all channels.
+    // A single value applies to all channels.
     let of = |values: &[f32], c: usize| values.get(c).or(values.first()).copied();
     contact_sheet::rgb(width, height, |c, at| {
         let channel = c.min(channels.saturating_sub(1));
@@ -163,7 +161,7 @@ fn from_tensor(tensor: &Tensor, pipeline: &Pipeline) -> RgbImage {
         let value = normalized.iter().rev().fold(value, |x, n| {
             x * of(&n.std, channel).unwrap_or(1.0) + of(&n.mean, channel).unwrap_or(0.0)
         });
-        // The cast cuts off, and makes NaN black.
+        // The cast clips, and turns NaN into 0.
         (value * 255.0).round() as u8
     })
 }

@@ -2,10 +2,9 @@
 
 use std::ops::Range;
 
-/// The most bytes of pixels that are baked and written at a time if a file is written in
-/// several chunks.
+/// The maximum bytes of pixels in a chunk, if a file is written in several chunks.
 const CHUNK_BYTES: u64 = 8 << 20;
-/// The most images of such a chunk.
+/// The maximum number of images in such a chunk.
 const CHUNK_IMAGES: u64 = 4096;
 
 /// Divides a file's images of `bytes` each into chunks.

@@ -1,4 +1,4 @@
-//! What prep says of a split, and the list of bad images.
+//! The messages about a split, and the list of bad images.
 
 use std::path::Path;
 use std::sync::PoisonError;
@@ -15,8 +15,8 @@ use crate::job::{BadImage, Job};
 /// How many damaged images are named.
 const EXAMPLES: usize = 3;
 
-/// Says what was written and what is left to do. `written` is the number of images, and
-/// `end` ends the line.
+/// Reports what was written and which steps are deferred. `written` is the number of
+/// images, and `end` is appended to the line.
 pub fn written(job: &Job, format: &dyn Format, written: usize, files: usize, end: &str) {
     progress::note(format_args!(
         "{}: {} {}, {}, in {}{end}",
@@ -46,7 +46,7 @@ fn or_nothing(pipeline: &Pipeline) -> String {
     if pipeline.is_empty() { "nothing".to_owned() } else { pipeline.to_string() }
 }
 
-/// Says which images are damaged, and lists the bad ones in the file of `--skip-bad`.
+/// Reports damaged images, and lists the bad ones in the file of `--skip-bad`.
 pub fn problems(jobs: &[Job], config: &Config) -> Result<()> {
     jobs.iter().for_each(note_damaged);
     match &config.skip_bad {
@@ -55,7 +55,7 @@ pub fn problems(jobs: &[Job], config: &Config) -> Result<()> {
     }
 }
 
-/// Says how many images have decoder warnings, and names the first.
+/// Reports how many images have decoder warnings, and names the first.
 fn note_damaged(job: &Job) {
     let warnings = job.warnings.lock().unwrap_or_else(PoisonError::into_inner);
     if warnings.is_empty() {
@@ -79,8 +79,8 @@ fn note_damaged(job: &Job) {
     ));
 }
 
-/// Writes the list of the images that were left out, one `path<TAB>reason` a line, and
-/// says how many there are.
+/// Writes the list of the images that were left out, one `path<TAB>reason` per line, and
+/// reports how many there are.
 fn list_bad(jobs: &[Job], path: &Path) -> Result<()> {
     let mut text = String::new();
     let mut count = 0;

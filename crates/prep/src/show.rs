@@ -15,12 +15,12 @@ use crate::config::Config;
 use crate::job::{Failure, Job};
 use crate::preview;
 
-/// The size of a picture, in pixels, at the most: lines of text are twice as high as wide.
+/// The maximum width of a picture, in pixels.
 const WIDEST: u32 = 80;
 const HIGHEST: u32 = 64;
-/// From dark to bright.
+/// Characters from dark to bright.
 const SHADES: [char; 10] = [' ', '.', ':', '-', '=', '+', '*', '#', '%', '@'];
-/// Two pixels, one above the other.
+/// The upper half block: two pixels, one above the other.
 const HALVES: char = '\u{2580}';
 
 /// Prints image `index` of the first split, drawn as in the first epoch.
@@ -42,7 +42,7 @@ pub fn print(index: usize, jobs: &mut [Job], config: &Config) -> Result<()> {
     if terminal::colours(&stdout) && terminal::unicode() {
         cli::print_styled(&in_colours(&fitted(&picture, columns)))
     } else {
-        // A pixel takes two characters, so that it is a square.
+        // Two characters per pixel make it a square.
         cli::print_styled(&in_shades(&fitted(&picture, columns / 2)))
     }
 }
@@ -76,8 +76,8 @@ fn describe(job: &Job, index: usize, sample: &Sample) -> String {
     )
 }
 
-/// The picture so that it fits in this many columns: enlarged a whole number of times if it
-/// is small.
+/// Scales a picture to fit into this many columns. Small pictures are enlarged by a whole
+/// factor.
 fn fitted(picture: &RgbImage, columns: u32) -> RgbImage {
     let width = picture.width().max(1);
     let height = picture.height().max(1);
@@ -93,8 +93,8 @@ fn fitted(picture: &RgbImage, columns: u32) -> RgbImage {
     imageops::resize(picture, side(width), side(height), FilterType::Triangle)
 }
 
-/// Two rows of pixels a line: the upper one in the colour of the character, the lower one
-/// in that of its background.
+/// Draws two rows of pixels per line: the upper one in the colour of the character, the
+/// lower one in the colour of its background.
 fn in_colours(picture: &RgbImage) -> String {
     let exact = env::var("COLORTERM").is_ok_and(|c| c == "truecolor" || c == "24bit");
     let mut text = String::new();
@@ -113,7 +113,7 @@ fn in_colours(picture: &RgbImage) -> String {
     text
 }
 
-/// A colour as terminals take it: exactly, or the nearest of xterm's 6 levels a channel.
+/// A colour's terminal code: exact, or the nearest of xterm's 6 levels per channel.
 fn colour(&Rgb([red, green, blue]): &Rgb<u8>, exact: bool) -> String {
     if exact {
         return format!("2;{red};{green};{blue}");
@@ -122,7 +122,7 @@ fn colour(&Rgb([red, green, blue]): &Rgb<u8>, exact: bool) -> String {
     format!("5;{}", 16 + 36 * level(red) + 6 * level(green) + level(blue))
 }
 
-/// Two characters a pixel, by its brightness.
+/// Draws each pixel as two characters, chosen by its brightness.
 fn in_shades(picture: &RgbImage) -> String {
     let mut text = String::new();
     for row in picture.rows() {

@@ -1,6 +1,6 @@
-//! `train.json`: the description of a split's files in formats that cannot say it
-//! themselves. A rerun knows by it that the files are there. Shards have all of it in
-//! their headers.
+//! `train.json`: describes a split's files in formats that cannot describe themselves. A
+//! rerun uses it to see that the files are up to date. Shards have the same in their
+//! headers.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -18,7 +18,7 @@ use crate::job::Job;
 pub struct Sidecar {
     /// The data set's name.
     pub dataset: String,
-    /// The split's.
+    /// The split's name.
     pub split: String,
     /// The class names; a label is an index into them.
     pub classes: Vec<String>,
@@ -30,11 +30,11 @@ pub struct Sidecar {
     pub dtype: String,
     /// The whole pipeline.
     pub pipeline: String,
-    /// The part that was applied.
+    /// The steps that were applied.
     pub baked: String,
-    /// The part that is left to the reader.
+    /// The steps that are left to the reader.
     pub deferred: String,
-    /// What the images were made from, as in a shard's header.
+    /// The digest of the inputs and options, as in a shard's header.
     pub digest: String,
     /// The program that wrote it.
     pub writer: String,
@@ -43,7 +43,7 @@ pub struct Sidecar {
     /// The files' CRC-32C, in hexadecimal.
     #[serde(default)]
     pub crc32c: BTreeMap<String, String>,
-    /// The numbers of the images that were left out as bad, in the split's order.
+    /// The indices of the images that were left out as bad, in the split's order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub left_out: Vec<usize>,
 }

@@ -1,5 +1,5 @@
-//! What earlier runs left in the folder that this run's files do not replace: train would
-//! take it for a part of the data set.
+//! Removes files of earlier runs that this run does not replace. train would take them
+//! for a part of the data set.
 
 use std::collections::hash_map::DefaultHasher;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -19,16 +19,16 @@ use crate::sidecar::Sidecar;
 pub struct Kept<'a> {
     /// The splits that it writes.
     pub splits: BTreeSet<&'a str>,
-    /// Their files, other parts' included.
+    /// Their files, including those of other parts.
     pub files: BTreeSet<String>,
     /// Whether it writes all splits: the user did not choose among them.
     pub all_splits: bool,
 }
 
-/// Removes files of earlier runs in the same format that this one does not have, and says
-/// so: those of its splits, and if it writes all splits, those of other splits.
+/// Removes and reports files of earlier runs in the same format that this run does not
+/// have: those of its splits and, if it writes all splits, those of other splits.
 pub fn remove(folder: &Path, kept: &Kept, format: &dyn Format) -> Result<()> {
-    // A part without files makes no folder.
+    // A part without files does not create the folder.
     if !folder.is_dir() {
         return Ok(());
     }
@@ -45,7 +45,7 @@ pub fn remove(folder: &Path, kept: &Kept, format: &dyn Format) -> Result<()> {
         }
         let path = folder.join(name);
         match fs::remove_file(&path) {
-            // Another part's run was quicker.
+            // Another part's run has already removed it.
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
             result => result.doing("remove", &path)?,
         }
@@ -59,13 +59,13 @@ pub fn remove(folder: &Path, kept: &Kept, format: &dyn Format) -> Result<()> {
 struct Found<'a> {
     /// Its split.
     split: &'a str,
-    /// Whether prep has surely written it.
+    /// Whether prep certainly wrote it.
     is_ours: bool,
 }
 
 impl<'a> Found<'a> {
-    /// The file of this name, whose split is `described` if a description names it. Shards
-    /// are known by their names, files of other formats by their description.
+    /// The file of this name, whose split is `described` if a description names it.
+    /// Shards are recognised by their names, files of other formats by a description.
     fn of(
         name: &'a str,
         described: Option<&'a String>,
@@ -93,9 +93,9 @@ fn note_removed(removed: &BTreeMap<&str, u64>, kept: &Kept, folder: &Path) {
     }
 }
 
-/// Fails if the folder has shards of a split that is not written now, and among their
-/// images some that are: an earlier run divided the images in another way, and train
-/// would test with what it has been trained on.
+/// Fails if shards of a split that is not written now contain images that are written
+/// now: an earlier run divided the images differently, and train would test on images
+/// that it was trained on.
 pub fn refuse_shared_images(
     folder: &Path,
     jobs: &[Job],
@@ -109,7 +109,7 @@ pub fn refuse_shared_images(
         if jobs.iter().any(|job| job.split == split) {
             continue;
         }
-        // What cannot be opened cannot be trained with.
+        // train cannot open such a shard either.
         let Ok(shard) = Shard::open(folder.join(&name)) else { continue };
         let mut there = HashSet::with_capacity(shard.len());
         for i in 0..shard.len() {
@@ -138,15 +138,15 @@ pub fn part_descriptions(folder: &Path, split: &str) -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// A text in 8 bytes, as a million of them are kept.
+/// A text's hash in 8 bytes, because a million of them may be kept.
 fn hash(text: &str) -> u64 {
     let mut hasher = DefaultHasher::new();
     text.hash(&mut hasher);
     hasher.finish()
 }
 
-/// The files of this format that our descriptions among `names` name, themselves
-/// included, and the split of each.
+/// The files of this format that prep's descriptions among `names` list, including the
+/// descriptions themselves, with the split of each.
 fn described(
     folder: &Path,
     names: &[String],

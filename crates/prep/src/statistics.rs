@@ -9,11 +9,11 @@ use torchmill::{Error, Result, interrupt};
 
 use crate::job::Job;
 
-/// How many images are read between two looks at the clock.
+/// How many images are read between two updates of the progress.
 const BLOCK: usize = 4096;
 
-/// What was seen of a split's images. Sums are of whole bytes, so that they do not depend
-/// on the order.
+/// Statistics of a split's images. The sums are integers, so they do not depend on the
+/// order.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Statistics {
     /// For each channel the sum of its values, and of their squares.
@@ -70,7 +70,8 @@ impl Statistics {
         *self.classes.entry(label).or_default() += 1;
     }
 
-    /// Fails if one is of grey images and the other of colour: they have no common mean.
+    /// Fails if one has grey images and the other colour images: they have no common
+    /// mean.
     fn join(mut self, other: Self) -> Result<Self> {
         let (ours, theirs) = (self.sums.len(), other.sums.len());
         if ours != theirs && ours.min(theirs) > 0 {
@@ -109,7 +110,8 @@ pub fn normalize(mean: &[f32], std: &[f32]) -> String {
     format!("Normalize(({}{comma}), ({}{comma}))", list(mean), list(std))
 }
 
-/// Reads every image of a job, through the part of its pipeline that leaves whole bytes.
+/// Computes the statistics of a job's images after its baked steps, which give uint8
+/// pixels.
 pub fn of(job: &Job) -> Result<Statistics> {
     let total = Some(job.samples.len() as u64);
     let mut progress =
@@ -127,7 +129,7 @@ pub fn of(job: &Job) -> Result<Statistics> {
     Ok(all)
 }
 
-/// Image `i` only; nothing for a bad one that is left out.
+/// The statistics of image `i`; empty if it is bad and left out.
 fn of_one(job: &Job, i: usize) -> Result<Statistics> {
     interrupt::check()?;
     let mut statistics = Statistics::default();

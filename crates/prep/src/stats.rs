@@ -12,8 +12,8 @@ use crate::statistics::{self, Statistics, normalize};
 /// How many sizes are listed.
 const SIZES: usize = 5;
 
-/// Prints the statistics of each job on standard output, as text or as JSON, one object a
-/// line.
+/// Prints the statistics of each job on standard output, as text or as JSON, one object
+/// per line.
 pub fn print(jobs: &[Job], as_json: bool) -> Result<()> {
     for job in jobs {
         let statistics = statistics::of(job)?;
@@ -81,8 +81,7 @@ fn json(job: &Job, statistics: &Statistics) -> String {
     format!("{object}\n")
 }
 
-/// The double-precision number that is written as this one is: 0.49139, not
-/// 0.4913900136947632.
+/// The float64 with the same decimal text: 0.49139, not 0.4913900136947632.
 fn as_written(value: f32) -> f64 {
     value.to_string().parse().unwrap_or_else(|_| value.into())
 }

@@ -18,12 +18,12 @@ pub enum Store {
     Auto,
     // Image files as they are
     Encoded,
-    // Pixels after the deterministic beginning of the pipeline
+    // Pixels after the deterministic steps at the start of the pipeline
     Pixels,
 }
 
 impl Store {
-    /// Refuses options that it does not fit.
+    /// Refuses options that do not fit this choice.
     pub fn check(self, config: &Config) -> Result<()> {
         if self != Self::Auto && !config.format.describes_itself() {
             return Err(Error::usage(format_args!(
@@ -110,23 +110,23 @@ fn store_encoded(job: &mut Job, contents: &[Option<Content>]) -> Result<()> {
     Ok(())
 }
 
-/// Whether these steps make images of one size of images of different sizes.
+/// Whether these steps bring images of different sizes to one size.
 fn one_size(job: &Job, steps: &Pipeline) -> bool {
     let channels =
         job.set.record_shape(job.samples[0]).map_or(3, |[channels, ..]| channels);
     let any = SampleSpec { kind: SampleKind::Image, channels, size: None };
-    // Statistics change no shape.
+    // Statistics do not affect the shape.
     let steps = steps.with_statistics(&[0.0], &[1.0]);
     steps.output_shape(any).is_ok()
 }
 
-/// Whether all images have one size after the baked steps, as far as their headers tell.
+/// Whether all images have one size after the baked steps, according to their headers.
 fn have_one_size(job: &Job, contents: &[Option<Content>]) -> Result<bool> {
     if one_size(job, &job.pipeline.baked) {
         return Ok(true);
     }
     if job.pipeline.whole.exif() == Exif::Apply {
-        // Headers tell the size before an image is turned.
+        // Headers give the size before an image is rotated.
         return Ok(false);
     }
     let mut first = None;

@@ -58,8 +58,8 @@ fn stream(
     let ours = &files[part.clone()];
     let place = |e: Error| e.within("standard output");
     let labels = ours.iter().cloned().flatten().map(|i| job.label(i)).collect();
-    // A chunk is a shard if shards are written. Everything else is joined, and small
-    // chunks come out sooner.
+    // In the format `shard` each chunk is a shard. In the others chunks are joined, and
+    // small ones reach the reader sooner.
     let chunks = if format.begins_with_count() {
         ours.iter().flat_map(|file| ranges::chunks(file, job.image_bytes())).collect()
     } else {

@@ -78,8 +78,8 @@ impl Format for Safetensors {
     }
 }
 
-/// What the images are; the format allows texts only, so the classes are a JSON list as
-/// text.
+/// Describes the images. The format only allows strings, so the classes are a JSON list
+/// in a string.
 fn metadata(job: &Job) -> Value {
     json!({
         "dataset": job.set.name,

@@ -1,6 +1,6 @@
 //! WebDataset tar: for each image `00000017.png` and `00000017.cls`, its label as decimal
-//! text. The index is the image's place in its split, so that the names of several files
-//! never meet.
+//! text. The number is the image's index in its split, so that names in several files
+//! never collide.
 
 use std::io::{self, Cursor, Write};
 
@@ -23,7 +23,7 @@ const BLOCK: usize = 512;
 
 /// A tar of files.
 pub struct Tar {
-    /// What an image's file is.
+    /// The format of the image files.
     pub image: TarImage,
 }
 
@@ -31,7 +31,7 @@ pub struct Tar {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 #[allow(missing_docs, reason = "a doc comment would be a second help text")]
 pub enum TarImage {
-    // PNG, nothing lost
+    // PNG, lossless
     Png,
     // JPEG of quality 95
     Jpg,
@@ -40,7 +40,7 @@ pub enum TarImage {
 }
 
 impl TarImage {
-    /// What the names of images end in.
+    /// The extension of the image files.
     fn ending(self) -> &'static str {
         match self {
             Self::Png => "png",
@@ -134,7 +134,8 @@ impl Encode for Tar {
 }
 
 impl Tar {
-    /// The image file itself, if nothing is done to it and it is of the kind to write.
+    /// The image file itself, if no step changes it and it already has the requested
+    /// format.
     fn unchanged(&self, job: &Job, i: usize) -> Result<Option<Vec<u8>>> {
         if !job.pipeline.baked.is_empty() {
             return Ok(None);
@@ -183,8 +184,8 @@ fn array(job: &Job, i: usize) -> Result<Vec<u8>, Failure> {
     Ok(bytes)
 }
 
-/// A file of these bytes. It has no owner and no time, so that equal images make equal
-/// tars.
+/// Writes a file with these bytes. It has no owner and no time, so that equal images give
+/// equal tars.
 fn entry(out: &mut dyn Write, name: &str, bytes: &[u8]) -> io::Result<()> {
     let mut header = Header::new_ustar();
     header.set_path(name)?;

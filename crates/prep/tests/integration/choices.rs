@@ -1,5 +1,4 @@
-//! Which images are taken, how they are drawn, and what is said of them without writing
-//! any.
+//! Which images are selected, how copies are drawn, and what `--stats` and others print.
 
 use std::fs;
 use std::path::Path;
@@ -21,7 +20,7 @@ fn sources(folder: &Path, split: &str) -> Vec<String> {
 fn bad_images_are_left_out_and_listed() {
     let dir = Sandbox::new();
     write_pets(dir.path());
-    // The very first, from which the size is taken, and one in the middle of a shard.
+    // The first image, which sets the size, and one in the middle of a shard.
     fs::write(dir.path().join("pets/train/cat/0.ppm"), "P6 4 2 255\nshort").unwrap();
     fs::write(dir.path().join("pets/train/dog/1.ppm"), "no image").unwrap();
     fail(
@@ -216,7 +215,7 @@ fn statistics_are_of_one_kind_of_image_and_written_as_they_are_rounded() {
     let line =
         String::from_utf8(printed(dir.path(), &["in", "--stats", "--json"])).unwrap();
     assert!(line.contains("\"mean\":[0.196078,0.2,0.203922]"), "{line}");
-    // A grey data set beside a coloured one.
+    // A grey data set next to a coloured one.
     fs::create_dir(dir.path().join("grey")).unwrap();
     let (images, labels) = (
         [&[0, 0, 8, 3, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1, 9][..]].concat(),
@@ -349,7 +348,7 @@ fn pipelines_that_are_probably_a_mistake_are_named() {
 fn values_too_large_for_float16_are_said() {
     let dir = Sandbox::new();
     write_pets(dir.path());
-    // The second is not a look-up of levels.
+    // The second cannot be done by looking up levels in a table.
     for transform in [
         "ToTensor | Normalize((0,), (0.000001,))",
         "ToTensor | RandomHorizontalFlip(0.0) | Normalize((0,), (0.000001,))",

@@ -24,7 +24,7 @@ fn with_early_end(jpeg: &[u8]) -> Vec<u8> {
     [&jpeg[..end - (end - 600) / 2], &jpeg[end..]].concat()
 }
 
-/// Eight sound JPEGs in two classes, and as many damaged ones as `damaged` names.
+/// Eight intact JPEGs in two classes, and a damaged one for each name in `damaged`.
 fn write_images(folder: &Path, damaged: &[&str]) {
     for class in ["cat", "dog"] {
         fs::create_dir_all(folder.join("pets").join(class)).unwrap();
@@ -52,7 +52,7 @@ fn damaged_images_are_read_and_named_at_the_end() {
     assert!(last.contains("), pets/cat/2.jpg (") && !last.contains("dog/3"), "{said}");
     assert!(last.ends_with(", ...; --strict refuses them"), "{said}");
     assert_eq!(shards(dir.path(), "train").len(), 8);
-    // Nothing is read again, so nothing is said again.
+    // Nothing is decoded again, so no warning is repeated.
     let said = succeed(dir.path(), &["pets", "-o", "out"]);
     assert!(!said.contains("damaged") && said.contains("up to date"), "{said}");
     let said = succeed(dir.path(), &["pets", "--stats"]);
@@ -73,7 +73,7 @@ fn strict_refuses_damaged_images() {
     write_images(dir.path(), &["cat/2.jpg"]);
     let why = "pets/cat/2.jpg: is damaged (";
     fail(dir.path(), &["pets", "-o", "out", "--strict"], 1, why);
-    // Shards that were made without it are not taken for strict ones.
+    // Shards that were made without --strict do not count as strict ones.
     succeed(dir.path(), &["pets", "-o", "lenient"]);
     let output = run(dir.path(), &["pets", "-o", "lenient", "--strict"]);
     assert_eq!(output.status.code(), Some(1));

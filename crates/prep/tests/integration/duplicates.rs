@@ -1,4 +1,4 @@
-//! Images that are there more than once, in one split or in several.
+//! Duplicate images, in one split or in several.
 
 use std::fs;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! What is wrong is said in one line, with the right status, and leaves nothing behind.
+//! An error is one line with the right exit status, and leaves nothing behind.
 
 use std::fs;
 use std::process::Stdio;
@@ -179,7 +179,7 @@ fn an_unwritable_folder_and_a_file_in_the_way() {
             .contains("prep: cannot make the folder file: ")
     );
     assert_eq!(fs::read(dir.path().join("file")).unwrap(), b"mine");
-    // Whoever runs the tests, /proc takes no new files.
+    // No user, not even root, can create a file in /proc.
     #[cfg(target_os = "linux")]
     {
         let output = run(dir.path(), &["pets", "-o", "/proc"]);

@@ -198,7 +198,7 @@ fn an_unchanged_jpeg_is_copied_into_the_tar_as_it_is() {
         bytes
     };
     fs::create_dir(dir.path().join("cat")).unwrap();
-    // Of different sizes: a tar does not mind.
+    // The images of a tar may differ in size.
     let (a, b) = (encode(8, 200), encode(24, 90));
     fs::write(dir.path().join("cat/a.jpg"), &a).unwrap();
     fs::write(dir.path().join("cat/b.jpg"), &b).unwrap();

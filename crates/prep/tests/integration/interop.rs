@@ -1,5 +1,5 @@
-//! What prep writes, read by those it is written for: the Python of docs/formats.md is
-//! run as it stands there.
+//! Reads prep's output with the Python code of docs/formats.md, exactly as it is shown
+//! there.
 
 use std::fs;
 use std::io::Write;
@@ -18,7 +18,7 @@ fn python() -> Option<Command> {
     Some(python)
 }
 
-/// Runs a script in `folder` with this on its standard input and returns what it printed.
+/// Runs a script in `folder` with `input` on its standard input and returns its output.
 #[track_caller]
 fn print(mut python: Command, folder: &Path, script: &str, input: &[u8]) -> String {
     python.current_dir(folder).arg("-c").arg(script);

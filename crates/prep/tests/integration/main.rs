@@ -1,4 +1,4 @@
-//! `prep` as a user runs it, on small data sets that are made on the spot.
+//! `prep` as a user runs it, on small generated data sets.
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a failing test is a panic")]
 
 mod choices;

@@ -1,4 +1,4 @@
-//! `prep --preview`, as one uses it.
+//! `prep --preview`, as a user runs it.
 
 use torchmill_testing::{Sandbox, write_pets, write_ppm};
 
@@ -17,7 +17,7 @@ fn a_sheet_shows_each_split_and_writes_nothing_else() {
     let random = "Resize((8, 8)) | RandomHorizontalFlip | ToTensor | Normalize(auto)";
     succeed(dir.path(), &["pets", "--preview", "b.png", "--train-transform", random]);
     let drawn = image::open(dir.path().join("b.png")).unwrap();
-    // A row an image instead of a picture an image.
+    // Each image has a row instead of one picture.
     assert!(drawn.height() > plain.height() && drawn.width() > plain.width());
     assert_eq!(
         std::fs::read_dir(dir.path()).unwrap().count(),

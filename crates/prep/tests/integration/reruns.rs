@@ -1,4 +1,4 @@
-//! What a run makes of what an earlier one left in the folder.
+//! How a run treats the files that an earlier run left in the folder.
 
 use std::fs;
 use std::path::Path;
@@ -7,7 +7,7 @@ use torchmill_testing::{Sandbox, names, write_ppm};
 
 use crate::{fail, run, shards, succeed};
 
-/// Ten images of cats and ten of dogs in one heap, `folder/heap`.
+/// Ten images of cats and ten of dogs, without splits, in `folder/heap`.
 fn heap(folder: &Path) {
     for i in 0..10 {
         write_ppm(folder.join(format!("heap/cat/{i}.ppm")), 1, 1, &[i, 0, 0]);
@@ -187,7 +187,7 @@ fn a_file_that_is_listed_and_not_there_is_left_out_as_others_are() {
             "heap/cat/gone.ppm\tcannot read heap/cat/gone.ppm: no such file or folder\n"
         );
     }
-    // It is there now.
+    // The missing image is there now.
     write_ppm(dir.path().join("heap/cat/gone.ppm"), 1, 1, &[1, 2, 3]);
     let said = succeed(dir.path(), &["list.tsv", "-o", "out", "--skip-bad", "bad.tsv"]);
     assert!(said.contains("train: 3 images") && !said.contains("up to date"), "{said}");
@@ -249,7 +249,7 @@ fn no_description_is_left_of_files_of_two_runs() {
     let dir = Sandbox::new();
     heap(dir.path());
     assert!(npy(dir.path(), "ToTensor").status.success());
-    // The second rename of the next run fails, as if it was killed before it.
+    // The second rename of the next run fails, as if prep had been killed before it.
     let labels = dir.path().join("out/train-00000-of-00001-labels.npy");
     fs::remove_file(&labels).unwrap();
     fs::create_dir_all(labels.join("in the way")).unwrap();

@@ -142,7 +142,7 @@ fn a_rerun_does_nothing_until_something_changes() {
     );
     assert_ne!(written(), first);
     assert_eq!(shards(dir.path(), "train").image(0).unwrap(), [1; 24]);
-    // A damaged shard is found out by its header and written again.
+    // A damaged shard is recognised by its header and written again.
     fs::write(&shard, b"TMSHARD\0").unwrap();
     succeed(dir.path(), &arguments);
     assert_eq!(shards(dir.path(), "train").len(), 6);
@@ -170,7 +170,7 @@ fn images_that_changed_are_read_again_whatever_is_said_of_them() {
     manifest.write(&folder).unwrap();
     succeed(dir.path(), &["cifar", "-o", "out"]);
     let digest = shards(dir.path(), "test").meta().digest.clone();
-    // Another time and the same bytes: nothing has changed.
+    // With another modification time and the same bytes nothing has changed.
     let set_modified = |time| {
         fs::File::options()
             .append(true)
@@ -184,7 +184,7 @@ fn images_that_changed_are_read_again_whatever_is_said_of_them() {
     assert!(succeed(dir.path(), &["cifar", "-o", "out"]).contains("test: 1 image of"));
     assert_eq!(shards(dir.path(), "test").meta().digest, digest);
     set_modified(time);
-    // The same size, time and checksum in dataset.toml, and other pixels.
+    // The same size, time and checksum in dataset.toml, but other pixels.
     let mut bytes = fs::read(&batch).unwrap();
     bytes[1..].iter_mut().for_each(|byte| *byte = 255 - *byte);
     fs::write(&batch, &bytes).unwrap();
@@ -302,8 +302,8 @@ fn inspect_says_what_a_shard_holds() {
     assert!(String::from_utf8(output.stderr).unwrap().contains("checksum of `source`"));
 }
 
-/// Runs prep with work for minutes, so that the signal always comes in the middle of it,
-/// and sends that.
+/// Runs prep with work for minutes and sends it a signal, which therefore always arrives
+/// in the middle.
 #[cfg(unix)]
 fn signalled(dir: &Path, signal: &str) -> std::process::Output {
     let arguments =
@@ -342,7 +342,7 @@ fn killed_it_leaves_nothing_that_looks_whole() {
     assert_eq!(signalled(dir.path(), "-KILL").status.code(), None);
     let names = names(dir.path().join("out"));
     assert!(names.iter().all(|name| name.starts_with('.')), "{names:?}");
-    // The next run is not misled.
+    // The temporary files do not mislead the next run.
     assert!(run(dir.path(), &["cifar", "-o", "out"]).status.success());
     assert_eq!(shards(dir.path(), "train").len(), 200);
 }

@@ -1,4 +1,4 @@
-//! `prep --show`, as one uses it.
+//! `prep --show`, as a user runs it.
 
 use torchmill_testing::{Sandbox, write_ppm};
 
@@ -42,7 +42,8 @@ fn one_image_is_drawn_as_png() {
     write_images(&dir);
     succeed(dir.path(), &["one", "--show", "1", "--preview", "image.png"]);
     let sheet = image::open(dir.path().join("image.png")).unwrap().to_rgb8();
-    // One image of 96 by 48 pixels, half of it white. The paper and the text are not.
+    // One image of 96 by 48 pixels, half of it white. The background and the text are not
+    // white.
     let white = sheet.pixels().filter(|pixel| pixel.0 == [255; 3]).count();
     assert_eq!(white, 48 * 48);
 }

@@ -195,7 +195,7 @@ fn a_broken_file_is_found_when_shards_are_written() {
     let dir = photos();
     let jpeg = dir.join("photos/cat/2.jpg");
     let bytes = fs::read(&jpeg).unwrap();
-    // Its header is whole.
+    // Its header is intact.
     fs::write(&jpeg, &bytes[..bytes.len() - 20]).unwrap();
     let arguments = ["photos", "--transform", TRAIN, "-o", "out"];
     fail(dir.path(), &arguments, 1, "cat/2.jpg: cannot be decoded as JPEG");

@@ -70,7 +70,7 @@ fn tars_with_braces_are_one_data_set() {
     assert_eq!(images(&set), of_tars("set-"));
     let again = succeed(dir.path(), &["set-00.tar", "set-01.tar", "-o", "out"]);
     assert!(again.contains("up to date, nothing done"), "{again}");
-    // The folder that they are in is the same data set.
+    // The folder that holds them gives the same data set.
     let folder = succeed(dir.path(), &[".", "-o", "out"]);
     assert!(folder.contains("4 images"), "{folder}");
 }

@@ -1,4 +1,4 @@
-"""Writes images of every kind with PIL and compares what prep makes of them with convert("RGB")."""
+"""Writes images of every kind with PIL and compares prep's pixels with those of convert("RGB")."""
 
 import io
 import os
@@ -63,7 +63,7 @@ for i, name in enumerate(sorted(kept)):
     theirs = np.asarray(Image.open(os.path.join("in", name)).convert("RGB")).transpose(2, 0, 1).astype(int)
     assert ours.shape == theirs.shape, (name, ours.shape, theirs.shape)
     apart = np.abs(ours - theirs)
-    # The one kind that another decoder reads than libjpeg-turbo's.
+    # The only kind that is not decoded by libjpeg-turbo.
     limit = 8 if name == "cmyk-half.jpg" else 0
     assert apart.max() <= limit, (name, apart.max())
 print(len(kept), "images as PIL")
