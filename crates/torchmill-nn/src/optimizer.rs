@@ -1,7 +1,7 @@
 //! `[train.optimizer]`: optimizers with the names, arguments, defaults and updates of
 //! torch.optim. Each is a file in `optimizer/` and a row of [`OPTIMIZERS`].
 //!
-//! They work on plain tensors, so that their state can be saved, which tch does not allow.
+//! They work on plain tensors, so that their state can be saved, unlike tch's.
 
 use std::fmt;
 
