@@ -48,8 +48,8 @@ pub(crate) fn describe(bytes: &[u8]) -> Option<&'static str> {
     Some("is neither a safetensors file nor one that torch.save wrote")
 }
 
-/// A protocol buffer whose first field is ONNX's `ir_version`, a small number, followed by
-/// its producer's name, its operator set or its graph.
+/// Recognises a protocol buffer whose first field is ONNX's `ir_version`, a small number,
+/// followed by its producer's name, its operator set or its graph.
 fn is_onnx(bytes: &[u8]) -> bool {
     match bytes {
         [0x08, version, field, ..] => {

@@ -42,8 +42,8 @@ pub enum Input {
 /// `[N, classes]`, whatever the last layer is. `N` is variable.
 ///
 /// # Errors
-/// If the file would be larger than protobuf allows, if the graph cannot compute a step of
-/// the pipeline ([`Input::Bytes`]), or if libtorch fails.
+/// If the file would be larger than protobuf allows, if the graph cannot compute a step
+/// of the pipeline ([`Input::Bytes`]), or if libtorch fails.
 pub fn encode(model: &Model, spec: &Spec, input: Input) -> Result<Vec<u8>> {
     let bytes: usize = model.state_dict().map(|named| named.tensor.numel() * 4).sum();
     if bytes > MOST_BYTES {

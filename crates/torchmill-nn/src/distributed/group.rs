@@ -14,8 +14,8 @@ use super::{address, disconnected, milliseconds};
 use crate::kernel::bridge::ffi::{TensorList, push, tensor_list};
 use crate::kernel::bridge::{to_cpp, torch_error};
 
-/// Gloo's connections between all processes. Every process must make the same calls in the
-/// same order, with tensors of the same sizes.
+/// Gloo's connections between all processes. All processes must make the same calls in
+/// the same order, with tensors of the same sizes.
 pub struct Group {
     inner: UniquePtr<ffi::ProcessGroup>,
     rank: u32,
