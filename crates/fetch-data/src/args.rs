@@ -16,22 +16,22 @@ use torchmill::dataset::SplitDirs;
 #[derive(Debug, Parser)]
 #[command(name = "fetch-data", version, max_term_width = 100, after_help = EXAMPLES)]
 pub struct Args {
-    /// A data set or weights (--list shows the names), or with --from a name of your own
+    /// A data set or weights (--list shows the names), or your own name with --from
     #[arg(value_name = "NAME", required_unless_present = "list", value_parser = Named::text(names()), hide_possible_values = true)]
     pub names: Vec<String>,
-    /// Show what can be fetched, and what is here
+    /// Show what can be fetched, and what has been
     #[arg(long, conflicts_with_all = ["names", "from", "available"])]
     pub list: bool,
-    /// Fetch nothing: exit with 0 if NAME is here or a source answers within 5 s, else
+    /// Fetch nothing: exit with 0 if NAME is on disk or a source answers within 5 s, else
     /// with 1
     #[arg(long, conflicts_with = "from")]
     pub available: bool,
     /// The folder that holds the data sets
     #[arg(long, value_name = "DIR", default_value = "data/raw")]
     pub root: PathBuf,
-    /// Take the data set from this archive (.tar.gz, .tar, .zip), folder (the unpacked
+    /// Import the data set from this archive (.tar.gz, .tar, .zip), folder (the unpacked
     /// archive, or images in train/CLASS/ and test/CLASS/ or in a folder per class) or
-    /// address of an archive
+    /// URL of an archive
     #[arg(long, value_name = "PATH|URL", help_heading = "Source")]
     pub from: Option<ImportSource>,
     /// Accept an archive that is not the published one
@@ -43,7 +43,7 @@ pub struct Args {
     /// Which folders are splits: train=DIR,test=DIR, or none [default: by name]
     #[arg(long, value_name = "DIRS", requires = "from", help_heading = "Source")]
     pub split_dirs: Option<SplitDirs>,
-    /// Hard links instead of copies of a folder's files, where the disk allows it
+    /// Hard-link a folder's files instead of copying them, where possible
     #[arg(long, requires = "from", help_heading = "Source")]
     pub link: bool,
     /// Try URL/NAME/FILE and URL/FILE before the published sources; may be repeated
@@ -52,10 +52,10 @@ pub struct Args {
     /// Do not use the network
     #[arg(long, help_heading = "Source")]
     pub offline: bool,
-    /// Replace the data set if it is there
+    /// Replace the data set if it exists
     #[arg(long, conflicts_with_all = ["list", "available"])]
     pub force: bool,
-    /// What every program has.
+    /// The options of every program.
     #[command(flatten)]
     pub common: torchmill::cli::Common,
 }

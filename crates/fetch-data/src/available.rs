@@ -1,5 +1,5 @@
-//! `--available`: whether a data set is here or can be fetched, within seconds, for
-//! Makefiles.
+//! `--available`: tells a Makefile within seconds whether a data set is on disk or can be
+//! fetched.
 
 use std::time::Duration;
 
@@ -10,11 +10,11 @@ use crate::config::Options;
 use crate::download::probe;
 use crate::{install, published};
 
-/// How long sources have to answer.
+/// How long to wait for the sources' answers.
 const DEADLINE: Duration = Duration::from_secs(5);
 
-/// Says where the data set `name` is: in its folder, in this program, in the cache, or at
-/// a source that answers before the deadline. Fails if it is nowhere.
+/// Prints where the data set `name` is: in its folder, in this program, in the cache, or
+/// at a source that answers before the deadline. Fails if it is at none of these.
 pub fn check(name: &str, options: &Options) -> Result<()> {
     let location = locate(name, options)?;
     progress::note(format_args!("{name} {location}"));
@@ -49,7 +49,7 @@ fn locate(name: &str, options: &Options) -> Result<String> {
     }
 }
 
-/// The addresses of a file, with the size that each should offer.
+/// The URLs of a file, with the size that each should report.
 fn sources(
     entry: &Entry,
     file: &Download,

@@ -1,6 +1,6 @@
-//! Checksums as data sets publish them: MD5, SHA-1 or SHA-256. They tell a damaged or
-//! replaced file from the published one. MD5 and SHA-1 do not protect against an
-//! attacker, but they are what the publishers give.
+//! Checksums as data sets publish them: MD5, SHA-1 or SHA-256. They detect a damaged or
+//! replaced file. MD5 and SHA-1 do not protect against an attacker, but publishers still
+//! use them.
 
 use std::fmt;
 use std::fs::File;
@@ -78,8 +78,8 @@ impl Checksum {
         is_hex.then_some(Self { algorithm: Algorithm::Sha256, hex })
     }
 
-    /// Whether a whole checksum that was found is this one, or begins as this one does if
-    /// only its first digits are known.
+    /// Whether a computed checksum equals this one, or begins with it if only the first
+    /// digits are known.
     pub fn accepts(&self, found: &Self) -> bool {
         self.algorithm == found.algorithm && found.hex.starts_with(&self.hex)
     }
@@ -91,7 +91,7 @@ impl fmt::Display for Checksum {
     }
 }
 
-/// A checksum being computed while the bytes go by.
+/// Computes a checksum incrementally.
 #[derive(Debug, Clone)]
 pub enum Hasher {
     /// 128 bits.
@@ -103,7 +103,7 @@ pub enum Hasher {
 }
 
 impl Hasher {
-    /// Computes a checksum of the same kind as `expected`, or SHA-256 without one.
+    /// A hasher for the algorithm of `expected`, or SHA-256 without one.
     pub fn like(expected: Option<&Checksum>) -> Self {
         match expected.map(|e| e.algorithm) {
             Some(Algorithm::Md5) => Self::Md5(Md5::new()),
@@ -112,7 +112,7 @@ impl Hasher {
         }
     }
 
-    /// Takes the next bytes.
+    /// Adds the next bytes.
     pub fn update(&mut self, bytes: &[u8]) {
         match self {
             Self::Md5(h) => h.update(bytes),
@@ -132,7 +132,7 @@ impl Hasher {
     }
 }
 
-/// The checksum of a file, of the kind of `expected` (SHA-256 where that is `None`).
+/// The checksum of a file, with the algorithm of `expected` (SHA-256 if that is `None`).
 pub fn of_file(path: &Path, expected: Option<&Checksum>) -> Result<Checksum> {
     let mut file = File::open(path).doing("read", path)?;
     let mut hasher = Hasher::like(expected);

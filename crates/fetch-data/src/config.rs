@@ -1,4 +1,4 @@
-//! What the program is to do: the command line, checked.
+//! The checked command line.
 
 use std::path::PathBuf;
 
@@ -16,7 +16,7 @@ use crate::import::ImportSource;
 pub struct Config {
     /// What to do.
     pub command: Command,
-    /// How.
+    /// How to do it.
     pub options: Options,
 }
 
@@ -25,7 +25,7 @@ pub struct Config {
 pub enum Command {
     /// Show the catalogue.
     List,
-    /// Tell whether these data sets are here or can be fetched.
+    /// Tell whether these data sets are on disk or can be fetched.
     Available(Vec<String>),
     /// Fetch these data sets.
     Fetch(Vec<String>),
@@ -40,15 +40,15 @@ pub struct Options {
     pub from: Option<ImportSource>,
     /// Accept an archive whatever its checksum.
     pub any_checksum: bool,
-    /// What the archive's checksum must be, instead of the published one.
+    /// The archive's expected checksum, instead of the published one.
     pub checksum: Option<Checksum>,
     /// Which folders of the user's own data set are splits.
     pub split_dirs: SplitDirs,
-    /// Addresses of folders that have the published files; tried first.
+    /// URLs of folders with the published files, which are tried first.
     pub mirrors: Vec<String>,
     /// Do not use the network.
     pub offline: bool,
-    /// Replace the data set if it is there.
+    /// Replace the data set if it exists.
     pub force: bool,
     /// Link a folder's files instead of copying them.
     pub link: bool,
@@ -57,12 +57,12 @@ pub struct Options {
 }
 
 impl Options {
-    /// Where a data set goes.
+    /// The folder of a data set.
     pub fn folder(&self, name: &str) -> PathBuf {
         self.root.join(name)
     }
 
-    /// Where downloads go: below the root, so that they are on the same disk.
+    /// The folder of downloads: below the root, so that it is on the same disk.
     pub fn cache(&self) -> PathBuf {
         self.root.join(".downloads")
     }
@@ -99,7 +99,7 @@ impl Config {
     }
 }
 
-/// A data set's name is also a folder's name, and nothing else.
+/// A data set's name must be a plain folder name.
 fn check_name(name: &str) -> Result<()> {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     if name.is_empty()

@@ -1,7 +1,7 @@
-//! Published forms that `prep` does not read, turned into ones that it does.
+//! Converts published formats that `prep` does not read into formats that it does.
 //!
-//! Each function looks for the published files in `raw` and writes what it makes of them
-//! below `target`. `Ok(false)` means that they are not there. [`Transfer`] says whether
+//! Each function looks for the published files in `raw` and writes the converted files
+//! below `target`. `Ok(false)` means that they were not found. [`Transfer`] says whether
 //! files may be moved out of `raw`.
 
 mod caltech101;
@@ -21,20 +21,20 @@ use crate::{folders, install};
 pub use caltech101::caltech101;
 pub use flowers102::flowers102;
 
-/// See the module.
+/// A conversion, as described in the module.
 pub type Convert = fn(raw: &Path, transfer: Transfer, target: &Path) -> Result<bool>;
 
 /// How files get from the published folder to the data set's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Transfer {
-    /// The folder is a temporary one of ours.
+    /// The source is a temporary folder of ours.
     Move,
-    /// The folder is the user's.
+    /// The source is the user's folder.
     Copy,
 }
 
-/// Where published files go first: a folder of its own if they are then converted, else
-/// where they stay.
+/// The folder that published files go to first: a separate one if they are converted
+/// afterwards, else their final one.
 pub fn raw_folder(entry: &Entry, target: &Path) -> Result<PathBuf> {
     let raw = if entry.convert().is_some() {
         target.join(".raw")
@@ -45,8 +45,8 @@ pub fn raw_folder(entry: &Entry, target: &Path) -> Result<PathBuf> {
     Ok(raw)
 }
 
-/// Converts what [`raw_folder`] holds, if the data set needs that; `false` if nothing was
-/// found to convert.
+/// Converts the files in [`raw_folder`], if the data set needs that. Returns `false` if
+/// there was nothing to convert.
 pub fn run(entry: &Entry, target: &Path, raw: &Path) -> Result<bool> {
     let Some(convert) = entry.convert() else { return Ok(true) };
     let found = convert(raw, Transfer::Move, target)?;
@@ -56,11 +56,11 @@ pub fn run(entry: &Entry, target: &Path, raw: &Path) -> Result<bool> {
     Ok(found)
 }
 
-/// SVHN's cropped digits, MATLAB files, into records of CIFAR-10's form: `train.bin` and
-/// `test.bin`.
+/// Converts SVHN's cropped digits from MATLAB files into records of CIFAR-10's format,
+/// `train.bin` and `test.bin`.
 ///
 /// `X` is [32, 32, 3, N] (rows, columns, colours, images) with the first index varying
-/// fastest; `y` is 1 to 10, where 10 stands for the digit 0. Source:
+/// fastest; `y` is 1 to 10, where 10 is the digit 0. Source:
 /// <http://ufldl.stanford.edu/housenumbers/>, Format 2.
 pub fn svhn(raw: &Path, _transfer: Transfer, target: &Path) -> Result<bool> {
     let splits = ["train", "test"];
@@ -119,7 +119,7 @@ fn svhn_records(
     }))
 }
 
-/// An array's numbers, where they are bytes or could be.
+/// An array's values as bytes, if they fit.
 fn bytes(array: &Array) -> Option<Vec<u8>> {
     match array.data() {
         NumericData::UInt8 { real, imag: None } => Some(real.clone()),
@@ -134,11 +134,11 @@ fn bytes(array: &Array) -> Option<Vec<u8>> {
 /// The side of STL-10's square images.
 const STL10_SIDE: usize = 96;
 
-/// STL-10's labelled images into PNG files in a folder per class. The 100,000 without
-/// labels are left out.
+/// Converts STL-10's labelled images into PNG files in a folder per class. The 100,000
+/// without labels are left out.
 ///
-/// An image is three planes of 96 x 96 bytes, each column by column; labels are 1 to 10.
-/// Source: <https://cs.stanford.edu/~acoates/stl10/>.
+/// An image is three planes of 96 x 96 bytes, each in column-major order; labels are 1 to
+/// 10. Source: <https://cs.stanford.edu/~acoates/stl10/>.
 pub fn stl10(raw: &Path, _transfer: Transfer, target: &Path) -> Result<bool> {
     let Some(base) = folder_with(raw, "train_X.bin") else { return Ok(false) };
     for split in ["train", "test"] {
@@ -196,7 +196,7 @@ fn write_stl10_png(path: &Path, planar: &[u8]) -> Result<()> {
     out.flush().doing("write", path)
 }
 
-/// Planes of columns to rows of RGB pixels.
+/// Converts column-major planes to rows of RGB pixels.
 fn stl10_pixels(planar: &[u8]) -> Vec<u8> {
     let plane = STL10_SIDE * STL10_SIDE;
     let mut pixels = Vec::with_capacity(planar.len());
@@ -210,7 +210,7 @@ fn stl10_pixels(planar: &[u8]) -> Vec<u8> {
     pixels
 }
 
-/// One of EMNIST's splits out of the archive that holds them all.
+/// Takes one of EMNIST's data sets out of the archive that holds all of them.
 pub fn emnist(split: &str, raw: &Path, how: Transfer, target: &Path) -> Result<bool> {
     let files = [
         "train-images-idx3",
@@ -226,9 +226,8 @@ pub fn emnist(split: &str, raw: &Path, how: Transfer, target: &Path) -> Result<b
     Ok(true)
 }
 
-/// A subset of ImageNet as fast.ai publishes them: the folders, called by WordNet's
-/// numbers, get the names of their classes, and the validation images become the test
-/// split.
+/// Converts one of fast.ai's subsets of ImageNet: folders named by WordNet IDs get the
+/// names of their classes, and the validation images become the test split.
 pub fn imagenet_subset(
     folders: &[(&str, &str)],
     raw: &Path,

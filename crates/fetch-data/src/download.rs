@@ -22,12 +22,12 @@ pub enum DownloadError {
     /// No source has the file.
     #[error("{message}")]
     Sources {
-        /// What each source answered.
+        /// The answer of each source.
         message: String,
         /// Whether a source has another file than the published one.
         is_other_file: bool,
     },
-    /// The fault is on this side: the disk, or Ctrl-C.
+    /// The problem is on this machine: the disk, or Ctrl-C.
     #[error(transparent)]
     Local(#[from] Error),
 }
@@ -41,8 +41,8 @@ impl From<DownloadError> for Error {
     }
 }
 
-/// A file to download, and where it goes. The alternatives are editions of the same
-/// contents, packed differently; the first one available is taken.
+/// A file to download, and its destination. The alternatives have the same contents in
+/// other packaging; the first one available is downloaded.
 #[derive(Debug, Clone)]
 pub struct Job {
     /// At least one.
@@ -60,7 +60,7 @@ pub struct Downloaded {
     pub received: Received,
 }
 
-/// How many files are downloaded at a time: more only makes servers refuse.
+/// How many files are downloaded at a time. With more, servers start to refuse.
 const AT_A_TIME: usize = 4;
 
 enum Message {
@@ -68,8 +68,9 @@ enum Message {
     Done(usize, Result<Downloaded, DownloadError>),
 }
 
-/// Runs the jobs, some at a time, and returns what they downloaded, in their order. The
-/// first failure ends it; what the others have so far is kept for the next try.
+/// Runs the jobs, several at a time, and returns the downloaded files in the order of the
+/// jobs. The first failure ends it; partial downloads of other jobs are kept for the next
+/// try.
 pub fn run(
     what: &str,
     jobs: &[Job],
@@ -112,8 +113,8 @@ pub fn run(
     Ok(downloaded.into_iter().flatten().collect())
 }
 
-/// Runs a job in a thread of its own. The thread is not waited for at an error: one that
-/// waits for a server must not keep Ctrl-C waiting.
+/// Runs a job in its own thread. After an error the thread is not joined: a thread that
+/// waits for a server must not delay Ctrl-C.
 fn start_job(
     number: usize,
     job: Job,
@@ -186,8 +187,8 @@ impl Bar {
                 let bar = self.bar.get_or_insert_with(|| {
                     Progress::new(&self.what, self.known, Unit::Bytes)
                 });
-                // The first position is where an earlier download stopped; a lower one is
-                // a new start.
+                // The first position is where an earlier download stopped. A lower
+                // position means a restart.
                 if before == 0 || at < before {
                     bar.start_at(self.at.iter().sum());
                 } else {

@@ -1,12 +1,12 @@
-//! Folders in a folder, for finding where an archive or another program put files.
+//! Lists the folders in a folder, to find where an archive or another program put files.
 
 use std::path::{Path, PathBuf};
 
 use walkdir::{DirEntry, WalkDir};
 
-/// How deep published files lie in what their archives hold.
+/// The maximum depth of published files in their archives.
 const DEEPEST: usize = 2;
-/// More folders than this are not those of a published archive.
+/// The maximum number of folders; a published archive has fewer.
 const MOST: usize = 1000;
 
 /// `root` itself and the folders at most two levels below it, relative to it, the highest

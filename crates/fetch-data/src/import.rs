@@ -1,4 +1,4 @@
-//! `--from`: a data set from an archive, a folder or an address that the user names.
+//! `--from`: imports a data set from the user's archive, folder or URL.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,10 +15,10 @@ use crate::download::{self, DownloadError, FileSpec, Job, address};
 use crate::layout::{self, Layout};
 use crate::{install, unpack, webdataset};
 
-/// Where the user's data set is.
+/// The source of the user's data set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ImportSource {
-    /// The address of an archive.
+    /// The URL of an archive.
     Url(String),
     /// An archive or a folder.
     Path(PathBuf),
@@ -39,7 +39,7 @@ impl FromStr for ImportSource {
 }
 
 impl ImportSource {
-    /// Whether it makes sense with the rest of the command line.
+    /// Checks that it fits the rest of the command line.
     pub fn check(&self, entry: Option<&Entry>, offline: bool) -> Result<()> {
         let url = match self {
             Self::Url(url) => address::without_credentials(url),
@@ -62,7 +62,7 @@ impl ImportSource {
     }
 }
 
-/// Refuses an address of a scheme that cannot be fetched from.
+/// Refuses a URL whose scheme is not supported.
 fn check_scheme(path: &Path) -> Result<()> {
     let text = path.to_string_lossy();
     match text.split_once("://") {
@@ -95,7 +95,7 @@ pub fn import(
             let (path, verified) = import.download(url)?;
             let layout =
                 import.import_archive(&path, address::without_query(url), verified)?;
-            // Without a checksum to recognise it by, it could not be used again.
+            // Without a checksum to recognise it, the archive could not be reused.
             let _ = fs::remove_file(&path);
             Ok(layout)
         }
@@ -121,7 +121,7 @@ impl Import<'_> {
             Some(entry) => {
                 let raw = convert::raw_folder(entry, self.target)?;
                 unpack::unpack(archive, &raw, limit)?;
-                // Images of the user's own need no converting.
+                // The user's own images need no conversion.
                 if !convert::run(entry, self.target, &raw)? {
                     install::flatten_into_parent(&raw, self.target)?;
                 }
@@ -136,7 +136,7 @@ impl Import<'_> {
         Ok(layout)
     }
 
-    /// The layout of what was unpacked or copied into our folder.
+    /// The layout of the files that were unpacked or copied into our folder.
     fn layout(&self, folder: &SourceFolder, published: bool) -> Result<Layout> {
         if let Some(classes) = webdataset::arrange(folder)? {
             return layout::of_class_folders(folder, classes);
@@ -190,7 +190,7 @@ impl Import<'_> {
     }
 
     /// How many bytes the archive may unpack to. Images hardly compress, so 20 times the
-    /// size is ample where nothing is published.
+    /// size is ample if no size is published.
     fn limit(&self, archive: &Path) -> u64 {
         let size = fs::metadata(archive).map_or(0, |about| about.len());
         let ample = size.saturating_mul(20).saturating_add(1 << 30);
@@ -198,7 +198,7 @@ impl Import<'_> {
     }
 
     /// Checks a local archive: `Ok(true)` if it is the published one (or has the checksum
-    /// that the user gave), `Ok(false)` if nothing is published or any will do.
+    /// that the user gave), `Ok(false)` if no checksum is published or any is accepted.
     fn verify(&self, archive: &Path) -> Result<bool> {
         unpack::format(archive)?;
         let accepted = self.accepted_checksums()?;
@@ -232,7 +232,7 @@ impl Import<'_> {
         }
     }
 
-    /// The editions of a data set that is published as one archive.
+    /// The archives of a data set that is published as a single archive.
     fn editions(&self) -> &'static [Edition] {
         match self.entry.map(|e| &e.origin) {
             Some(Origin::Web { files: [file], .. }) if file.unpack => file.editions,
@@ -240,7 +240,8 @@ impl Import<'_> {
         }
     }
 
-    /// Downloads the archive at `url`: its path, and whether its checksum was checked.
+    /// Downloads the archive at `url`. Returns its path, and whether its checksum was
+    /// verified.
     fn download(&self, url: &str) -> Result<(PathBuf, bool)> {
         let spec = self.file_spec(url)?;
         let is_checked = spec.checksum.is_some();
@@ -279,7 +280,7 @@ impl Import<'_> {
     }
 }
 
-/// What the archive at `url` is called in the cache.
+/// The archive's file name in the cache.
 fn file_name(url: &str) -> String {
     let path = address::without_query(url);
     let last = path.rsplit('/').next().unwrap_or("");
@@ -288,8 +289,8 @@ fn file_name(url: &str) -> String {
     format!("from-url-{}", plain.trim_start_matches('.'))
 }
 
-/// Whether the data set is one that is published file by file, and all of them are the
-/// published ones.
+/// Whether the data set is published as separate files, and all files are the published
+/// ones.
 fn has_published_files(folder: &Path, entry: &Entry, layout: &Layout) -> Result<bool> {
     let Origin::Web { files, .. } = &entry.origin else { return Ok(false) };
     if layout.manifest.format != entry.format

@@ -1,4 +1,5 @@
-//! A data set in its folder: its files, and the dataset.toml that says what they are.
+//! Installs a data set in its folder: its files, and the dataset.toml that describes
+//! them.
 
 use std::fs;
 use std::path::Path;
@@ -10,8 +11,8 @@ use torchmill::{Context, Error, Result, interrupt};
 use crate::checksum;
 use crate::layout::Layout;
 
-/// Copies what `layout` found in `from` to the same paths below `to`. With `link` a file
-/// gets a second name (a hard link) where the file system can.
+/// Copies the files of `layout` from `from` to the same paths below `to`. With `link`,
+/// files are hard-linked where the file system can.
 pub fn copy(from: &Path, to: &Path, layout: &Layout, link: bool) -> Result<()> {
     let files = layout.files();
     let mut bar =
@@ -32,7 +33,7 @@ pub fn copy(from: &Path, to: &Path, layout: &Layout, link: bool) -> Result<()> {
     Ok(())
 }
 
-/// Tries to make a hard link. Of a symbolic link it is the file behind it that is linked.
+/// Tries to make a hard link. For a symbolic link, its target is linked.
 fn is_linked(source: &Path, target: &Path) -> bool {
     source.canonicalize().is_ok_and(|real| fs::hard_link(real, target).is_ok())
 }
@@ -44,8 +45,8 @@ pub fn copy_file(from: &Path, to: &Path) -> Result<()> {
     })
 }
 
-/// Moves everything in `folder`, which lies in `target`, one step up, and removes
-/// `folder`. Nothing happens if the two are one.
+/// Moves everything in `folder`, which is inside `target`, up into `target`, and removes
+/// `folder`. Does nothing if the two are the same.
 pub fn flatten_into_parent(folder: &Path, target: &Path) -> Result<()> {
     if folder == target {
         return Ok(());
@@ -78,8 +79,8 @@ pub fn describe(
     manifest.write(folder)
 }
 
-/// What `folder` holds, if a fetch has filled it. Fails if the folder was not made by
-/// fetch-data, or is no longer complete.
+/// The manifest of `folder`, if a fetch has filled it. Fails if the folder was not made
+/// by fetch-data, or is no longer complete.
 pub fn installed(folder: &Path) -> Result<Option<Manifest>> {
     let is_empty = match fs::read_dir(folder) {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),

@@ -1,5 +1,5 @@
-//! What a folder holds: one of the catalogue's data sets, or whatever else `prep` can
-//! read.
+//! Finds out what a folder holds: a data set of the catalogue, or anything else that
+//! `prep` can read.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -21,12 +21,12 @@ pub struct Layout {
     pub manifest: Manifest,
     /// Its images, listed and checked as `prep` would.
     pub data: Dataset,
-    /// Further files that belong to it, relative to the folder: the publisher's notes and
+    /// Other files that belong to it, relative to the folder: the publisher's notes and
     /// lists.
     pub extras: Vec<String>,
 }
 
-/// What publishers add to the images, and `fetch-data` to its sample.
+/// Files that publishers add to the images, and `fetch-data` to its sample.
 const EXTRAS: [&str; 8] = [
     "batches.meta.txt",
     "batches.meta",
@@ -38,9 +38,9 @@ const EXTRAS: [&str; 8] = [
     "ATTRIBUTION",
 ];
 
-/// Finds out what `folder` holds, and opens it to see that it is complete: `entry`'s
-/// files if they are there, else what [`detect()`] finds. With `published` the counts of
-/// images must be those of `entry`.
+/// Finds out what `folder` holds, and opens it to check that it is complete: `entry`'s
+/// files if they exist, else what [`detect()`] finds. With `published` the image counts
+/// must be those of `entry`.
 pub fn find(
     folder: &SourceFolder,
     entry: Option<&Entry>,
@@ -63,8 +63,8 @@ pub fn find(
     Ok(Layout { manifest, data, extras })
 }
 
-/// The layout of a folder that holds these class folders, in the labels' order; a class
-/// without images may have none.
+/// The layout of a folder with these class folders, in the order of the labels. A class
+/// without images may have no folder.
 pub fn of_class_folders(folder: &SourceFolder, classes: Vec<String>) -> Result<Layout> {
     let manifest = Manifest {
         name: folder.name().to_owned(),
@@ -92,7 +92,7 @@ fn detected(
     for file in manifest.splits.values_mut().flatten() {
         *file = join(&base, file);
     }
-    // Images of other classes are another data set, whatever its name.
+    // Images with other classes are a different data set, whatever its name.
     let same = entry.filter(|e| manifest.classes.iter().eq(e.classes));
     if let Some(same) = same {
         same.licence.clone_into(&mut manifest.licence);
@@ -140,9 +140,9 @@ fn extras(folder: &Path, manifest: &Manifest) -> Vec<String> {
 }
 
 impl Layout {
-    /// What it holds, for the user: `50,000 train and 10,000 test images in 10 classes`.
+    /// A summary for the user: `50,000 train and 10,000 test images in 10 classes`.
     pub fn summary(&self) -> String {
-        // Train comes first, as people have it.
+        // Train comes first, as usual.
         let mut splits: Vec<_> = self.data.splits.iter().collect();
         splits.sort_by_key(|(name, _)| *name != "train");
         let count = |(name, images): &(&String, &Vec<Sample>)| {
@@ -160,7 +160,7 @@ impl Layout {
         format!("{} {images} in {classes}", counts.join(" and "))
     }
 
-    /// All files that the data set needs, relative to its folder.
+    /// All files of the data set, relative to its folder.
     pub fn files(&self) -> Vec<PathBuf> {
         let mut files: Vec<PathBuf> = self.extras.iter().map(PathBuf::from).collect();
         if self.manifest.format == RawFormat::ImageFolder {
@@ -173,8 +173,8 @@ impl Layout {
     }
 }
 
-/// The folder, relative to `folder`, that holds all of `entry`'s files: itself, or where
-/// archives (`cifar-10-batches-bin`) and torchvision (`MNIST/raw`) put them.
+/// The folder, relative to `folder`, that holds all of `entry`'s files: `folder` itself,
+/// or where archives (`cifar-10-batches-bin`) and torchvision (`MNIST/raw`) put them.
 fn base_of(folder: &Path, entry: &Entry) -> Option<String> {
     let holds = |base: &&PathBuf| {
         let mut files = entry.splits.iter().flat_map(|split| split.files);
@@ -187,13 +187,13 @@ fn base_of(folder: &Path, entry: &Entry) -> Option<String> {
     let mut found = folders.iter().filter(holds);
     let base = found.next()?;
     let depth = |path: &Path| path.components().count();
-    // Of two at one depth it would be chance which one is taken.
+    // With two at the same depth the choice would be arbitrary.
     let is_only = found.next().is_none_or(|other| depth(other) > depth(base));
     base.to_str().filter(|_| is_only).map(str::to_owned)
 }
 
-/// Archives often hold one folder that holds everything: that one, relative to `folder`.
-/// A folder that is called as a split stays one.
+/// Many archives have one folder at the top that holds everything. Returns that folder,
+/// relative to `folder`. A folder named like a split is kept.
 fn unwrapped(folder: &Path) -> String {
     let mut base = String::new();
     for _ in 0..4 {
@@ -234,8 +234,9 @@ fn join(base: &str, name: &str) -> String {
     }
 }
 
-/// What a listed file is called here. IDX files may be gzipped or not, and be called
-/// `train-images.idx3-ubyte` or lie in a folder of their own name, as in Kaggle's copies.
+/// The actual name of a listed file. IDX files may be gzipped or not, be called
+/// `train-images.idx3-ubyte`, or be inside a folder of the same name, as in Kaggle's
+/// copies.
 fn spelling(folder: &Path, base: &str, file: &str, format: RawFormat) -> Option<String> {
     if format == RawFormat::ImageFolder {
         let path = join(base, file);
@@ -284,7 +285,7 @@ fn as_listed(folder: &SourceFolder, base: &str, entry: &Entry) -> Result<Manifes
     })
 }
 
-/// The class names that the publisher lists in the file `name`, if it is there.
+/// The class names that the publisher lists in the file `name`, if it exists.
 fn class_names(
     folder: &SourceFolder,
     base: &str,

@@ -1,10 +1,11 @@
 //! fetch-data: published image data sets, downloaded, checked, unpacked and described.
 //!
-//! [`catalogue`] is the table of data sets. [`weights`] fetches published weights. [`fetch`] gets one into its folder: from its
-//! publisher ([`published`]) or from where the user has it ([`import`]). [`download`]
-//! gets files, [`unpack`] unpacks archives, [`convert`] turns what prep does not read
-//! into what it does, [`layout`] finds out what a folder holds and whether it is
-//! complete, and [`install`] copies it and writes its dataset.toml.
+//! [`catalogue`] is the table of data sets. [`fetch`] puts a data set into its folder,
+//! from its publisher ([`published`]) or from the user's files ([`import`]). [`weights`]
+//! fetches published weights. [`download`] downloads files, [`unpack`] unpacks archives,
+//! [`convert`] converts formats that prep does not read, [`layout`] finds out what a
+//! folder holds and whether it is complete, and [`install`] copies it and writes its
+//! dataset.toml.
 
 pub mod args;
 pub mod available;

@@ -18,8 +18,9 @@ const COLUMNS: [(&str, bool); 8] = [
     ("LICENCE", false),
 ];
 
-/// One line for each data set, then one for each file of weights. For a data set: name, size of the download, classes, images, image size,
-/// whether it is here, licence.
+/// One line for each data set, then one for each file of weights. A data set's line has
+/// its name, download size, classes, images, image size, whether it is on disk, and its
+/// licence.
 pub fn table(options: &Options) -> String {
     let mut rows = vec![COLUMNS.map(|(name, _)| name.to_owned())];
     rows.extend(ENTRIES.iter().map(|entry| row(entry, options)));
@@ -28,7 +29,7 @@ pub fn table(options: &Options) -> String {
     format!("{}\n{weights}", aligned(&rows, is_right))
 }
 
-/// The rows as lines. The cells of each column have one width.
+/// The rows as lines, with the columns aligned.
 fn aligned<const N: usize>(rows: &[[String; N]], is_right: [bool; N]) -> String {
     let mut text = String::new();
     for row in rows {
@@ -60,7 +61,7 @@ fn row(entry: &Entry, options: &Options) -> [String; 8] {
         images(entry, "test"),
         entry.image.to_owned(),
         here.to_owned(),
-        // What to cite is in dataset.toml.
+        // The citation is only in dataset.toml.
         entry.licence.split(';').next().unwrap_or(entry.licence).to_owned(),
     ]
 }

@@ -1,4 +1,4 @@
-//! fetch-data: see the library for what it does.
+//! The program fetch-data; the library does the work.
 
 use std::process::ExitCode;
 
@@ -35,7 +35,7 @@ fn run(config: &Config) -> Result<()> {
     }
 }
 
-/// The published weights of this name. With `--from` a name is that of a data set.
+/// The published weights of this name. With `--from` a name is always a data set's.
 fn weights_named(name: &str, options: &Options) -> Option<&'static Pretrained> {
     pretrained::find(name).filter(|_| options.from.is_none())
 }

@@ -1,5 +1,5 @@
-//! The data set that ships inside this program: 5,000 digits of MNIST, so that there is
-//! something to train on without a network.
+//! The data set that is part of this program: 5,000 digits of MNIST, to train on without
+//! a network connection.
 
 /// The files of `mnist-5k` and their contents.
 pub const MNIST_5K: &[(&str, &[u8])] = &[

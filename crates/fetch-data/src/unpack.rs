@@ -1,8 +1,8 @@
 //! Unpacking archives from untrusted sources: tar, gzipped or not, and zip.
 //!
-//! Only plain files and folders come out, only below the target, and not more than a
-//! given number of bytes; anything else ends it with the name of the entry. The target is
-//! a temporary folder of ours, so what came out before that goes too.
+//! Only plain files and folders are unpacked, only below the target, and only up to a
+//! given number of bytes. Anything else is an error that names the entry. The target is a
+//! temporary folder, which the caller then removes.
 
 mod budget;
 pub mod entry;
@@ -26,14 +26,14 @@ use sink::Sink;
 pub enum ArchiveFormat {
     /// A tar archive.
     Tar,
-    /// Something gzipped; a tar archive, it is hoped.
+    /// Something gzipped, probably a tar archive.
     Gzip,
     /// A zip archive.
     Zip,
 }
 
-/// The format of the archive `path`, by its first bytes. An error if it is not an archive,
-/// or one that cannot be read here.
+/// The format of the archive `path`, by its first bytes. Fails if it is not an archive,
+/// or of a format that is not supported.
 pub fn format(path: &Path) -> Result<ArchiveFormat> {
     let mut start = Vec::with_capacity(512);
     let file = File::open(path).doing("read", path)?;
@@ -64,8 +64,8 @@ pub fn format(path: &Path) -> Result<ArchiveFormat> {
     Err(Error::failed(format_args!("{} {other}", path.display())))
 }
 
-/// Whether this begins a tar of before 1988, which has no magic: its header's checksum is
-/// right.
+/// Whether a tar from before 1988 begins here. It has no magic, so the header's checksum
+/// must be right.
 fn is_old_tar(start: &[u8]) -> bool {
     let Ok(bytes) = <&[u8; 512]>::try_from(start) else { return false };
     let sum = |i: usize| {
@@ -79,7 +79,7 @@ fn is_old_tar(start: &[u8]) -> bool {
 
 /// Unpacks `archive` into the folder `target`, at most `limit` bytes.
 ///
-/// On an error the target holds whatever came out before it: the caller drops it.
+/// After an error the target holds the files unpacked so far; the caller removes it.
 pub fn unpack(archive: &Path, target: &Path, limit: u64) -> Result<()> {
     let format = format(archive)?;
     let mut file = File::open(archive).doing("read", archive)?;
@@ -102,7 +102,7 @@ pub fn unpack(archive: &Path, target: &Path, limit: u64) -> Result<()> {
     .map_err(|e| e.within(archive.display()))
 }
 
-/// A reader that moves a progress bar.
+/// A reader that advances a progress bar.
 struct Counted<R> {
     inner: R,
     bar: Progress,
@@ -116,7 +116,7 @@ impl<R: Read> Read for Counted<R> {
     }
 }
 
-/// An error met while reading an archive, in words about the archive.
+/// Describes an error from reading an archive, in terms of the archive.
 fn damage(error: &io::Error) -> Error {
     match error.kind() {
         io::ErrorKind::QuotaExceeded => Error::failed(error),

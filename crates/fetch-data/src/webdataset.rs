@@ -1,5 +1,6 @@
-//! WebDataset: images and their labels under one key, `00000017.png` and `00000017.cls`,
-//! turned into a folder per class. Source: <https://github.com/webdataset/webdataset>.
+//! Converts a WebDataset, whose images and labels share a key (`00000017.png` and
+//! `00000017.cls`), into a folder per class. Source:
+//! <https://github.com/webdataset/webdataset>.
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
@@ -11,14 +12,14 @@ use torchmill::dataset::{SourceFolder, is_image_name};
 use torchmill::{Context, Error, Result, interrupt, text_file};
 use walkdir::WalkDir;
 
-/// Whether a folder holds files of labels, `KEY.cls`.
+/// Whether a folder holds label files, `KEY.cls`.
 pub fn is_in(folder: &Path) -> bool {
     files_below(folder).any(|path| is_label(&path))
 }
 
-/// Moves the images in `folder`, a temporary one of ours, into folders called after their
-/// labels, and returns the classes: all numbers up to the largest label, or the labels
-/// sorted, if they are names. `None` if there are no labels.
+/// Moves the images in `folder`, a temporary folder, into folders named after their
+/// labels. Returns the classes: all numbers up to the largest label, or the sorted labels
+/// if they are names. `None` if there are no labels.
 pub fn arrange(folder: &SourceFolder) -> Result<Option<Vec<String>>> {
     let mut images = HashMap::new();
     let mut labels = Vec::new();
@@ -59,7 +60,7 @@ pub fn arrange(folder: &SourceFolder) -> Result<Option<Vec<String>>> {
     Ok(Some(classes))
 }
 
-/// Removes what is not a class folder: emptied folders and notes on images (`KEY.json`).
+/// Removes everything except class folders: emptied folders and metadata (`KEY.json`).
 fn remove_others(folder: &SourceFolder, classes: &[String]) -> Result<()> {
     let path = folder.path();
     for entry in fs::read_dir(path).doing("read the folder", path)? {
@@ -110,7 +111,7 @@ fn read_label(folder: &SourceFolder, path: &Path) -> Result<String> {
             shown(folder, path)
         )));
     }
-    // `007` and `7` are one label.
+    // `007` and `7` are the same label.
     Ok(label.parse::<u32>().map_or_else(|_| label.to_owned(), |n| n.to_string()))
 }
 
@@ -118,7 +119,7 @@ fn move_to_class(folder: &SourceFolder, image: &Path, label: &str) -> Result<()>
     let class = folder.join(label);
     fs::create_dir_all(&class).doing("make the folder", &class)?;
     let relative = image.strip_prefix(folder.path()).unwrap_or(image);
-    // Equal names in two folders of the archive stay apart.
+    // Equal names in two folders of the archive must not collide.
     let name = relative.to_string_lossy().replace('/', "-");
     let to = class.join(name);
     if to.exists() {
@@ -132,7 +133,7 @@ fn move_to_class(folder: &SourceFolder, image: &Path, label: &str) -> Result<()>
 
 fn in_order(mut labels: Vec<String>) -> Vec<String> {
     let numbers: Option<Vec<u32>> = labels.iter().map(|l| l.parse().ok()).collect();
-    // A shard's labels are indices; a number beyond any count of classes is a name.
+    // Numeric labels are indices. A number larger than any count of classes is a name.
     if let Some(largest) = numbers.and_then(|numbers| numbers.into_iter().max())
         && largest < 100_000
     {

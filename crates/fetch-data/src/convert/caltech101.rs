@@ -1,4 +1,4 @@
-//! Caltech 101: an archive in an archive, without splits.
+//! Caltech 101: an archive inside an archive, without splits.
 
 use std::fs;
 use std::path::Path;
@@ -12,11 +12,11 @@ use crate::unpack;
 /// The folder of class folders, and with `.tar.gz` the archive that holds it.
 const FOLDER: &str = "101_ObjectCategories";
 
-/// Caltech 101's class folders. The folder of background images is left out, as
-/// torchvision does: it is not a class.
+/// Extracts Caltech 101's class folders. The folder of background images is left out, as
+/// in torchvision: it is not a class.
 ///
-/// What is published is a zip file that holds the images as a tar.gz, next to
-/// outlines that are not needed here. Source: <https://data.caltech.edu/records/mzrjq-6wc02>.
+/// The published file is a zip with a tar.gz of the images, and outlines that are not
+/// needed here. Source: <https://data.caltech.edu/records/mzrjq-6wc02>.
 pub fn caltech101(raw: &Path, how: Transfer, target: &Path) -> Result<bool> {
     let archive = format!("{FOLDER}.tar.gz");
     if let Some(base) = folder_with(raw, FOLDER) {

@@ -11,12 +11,12 @@ use torchmill::{Context, Result};
 use super::{Transfer, folder_with, transfer, unreadable};
 use crate::catalogue::classes::FLOWERS102;
 
-/// Which images each split has: its name, and that of its list in setid.mat.
+/// The splits: the name, and the name of the list in setid.mat.
 const SPLITS: [(&str, &str); 3] =
     [("train", "trnid"), ("val", "valid"), ("test", "tstid")];
 
-/// Oxford Flowers 102's `jpg/image_00001.jpg` and so on into a folder per class in each
-/// of its three splits.
+/// Moves or copies Oxford Flowers 102's `jpg/image_00001.jpg` and so on into a folder per
+/// class in each of its three splits.
 ///
 /// imagelabels.mat gives each image's class, from 1, in the order of their numbers;
 /// setid.mat lists each split's images by number, also from 1. Source:
@@ -69,7 +69,7 @@ pub(super) fn parse(file: impl BufRead) -> std::result::Result<MatFile, String> 
     MatFile::parse(file).map_err(|e| e.to_string())
 }
 
-/// An array's whole numbers, none of them negative.
+/// An array's values, if all are non-negative integers.
 pub(super) fn numbers(file: &MatFile, name: &str) -> Option<Vec<u32>> {
     fn whole<T: Copy + TryInto<u32>>(values: &[T]) -> Option<Vec<u32>> {
         values.iter().map(|&x| x.try_into().ok()).collect()

@@ -20,7 +20,7 @@ fn folders() -> (tempfile::TempDir, PathBuf, PathBuf) {
     (folder, raw, target)
 }
 
-/// What tests/golden/make.py printed.
+/// Printed by tests/golden/make.py.
 const SVHN: &str = "117ba249f18bfa5796c96c29e9005d342b1605a1c3e6478559c77a33b7ed4cf2";
 const STL10: &str = "ca90214856f7f4f4caf3b4ff543e681548f989e62ae3cff5c2eab7b53aa29f21";
 
@@ -83,7 +83,7 @@ fn folders_get_the_names_of_their_classes() {
         assert!(imagenet_subset(classes::IMAGENETTE, &raw, how, &target).unwrap());
         assert!(target.join("train/tench/n01440764_1.JPEG").is_file());
         assert!(target.join("test/golf ball/n03445777_2.JPEG").is_file());
-        // What is the user's stays where it is.
+        // The user's files stay where they are.
         assert_eq!(
             raw.join("imagenette2-160/train/n01440764").exists(),
             how == Transfer::Copy

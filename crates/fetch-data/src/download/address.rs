@@ -1,6 +1,6 @@
-//! Addresses as they may be shown: passwords and keys stay out of messages and files.
+//! URLs without secrets: passwords and keys stay out of messages and files.
 
-/// The address without a user's name and password.
+/// The URL without user name and password.
 pub fn without_credentials(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
@@ -9,14 +9,14 @@ pub fn without_credentials(url: &str) -> String {
     format!("{scheme}://{host}{}", &rest[end..])
 }
 
-/// The address without credentials and without the query, which may hold a key.
+/// The URL without credentials and without the query, which may contain a key.
 pub fn without_query(url: &str) -> String {
     let shown = without_credentials(url);
     let end = shown.find(['?', '#']).unwrap_or(shown.len());
     shown[..end].to_owned()
 }
 
-/// The host, and the port if the address has one.
+/// The host, and the port if the URL has one.
 pub fn host(url: &str) -> String {
     let shown = without_credentials(url);
     let rest = shown.split_once("://").map_or(shown.as_str(), |(_, rest)| rest);

@@ -11,21 +11,21 @@ use ureq::{Agent, Timeout};
 
 use super::address;
 
-/// How long a download waits, and how often it tries. The defaults suit people; tests use
-/// milliseconds.
+/// How long a download waits, and how often it tries again. The defaults are for real
+/// servers; tests use milliseconds.
 #[derive(Debug, Clone)]
 pub struct RetryPolicy {
-    /// Finding the host, connecting and the TLS handshake.
+    /// The time to resolve the host, connect, and finish the TLS handshake.
     pub connect: Duration,
-    /// From the request to the response's headers.
+    /// The time from the request to the response's headers.
     pub response: Duration,
-    /// How long a transfer may bring nothing, and the window over which its rate is
-    /// judged.
+    /// How long a transfer may receive nothing, and the window over which its rate is
+    /// measured.
     pub stall: Duration,
-    /// A transfer that brings fewer bytes than this in a window has stalled too, and one
-    /// that breaks off after fewer has made no progress.
+    /// A transfer that receives fewer bytes than this in a window has stalled too, and
+    /// one that breaks off after fewer bytes has made no progress.
     pub min_progress: u64,
-    /// How often the list of sources is gone through.
+    /// How often to go through the list of sources.
     pub rounds: u32,
     /// The wait before the second round; it doubles from round to round.
     pub backoff: Duration,
@@ -47,12 +47,12 @@ impl Default for RetryPolicy {
     }
 }
 
-/// A client that trusts the system's certificates and Mozilla's, and takes its proxies
-/// from the environment (`https_proxy`, `http_proxy`, `all_proxy`, `no_proxy`, in either
-/// case).
+/// Makes a client that trusts the system's certificates and Mozilla's, and reads its
+/// proxies from the environment (`https_proxy`, `http_proxy`, `all_proxy`, `no_proxy`, in
+/// either case).
 pub fn agent(policy: &RetryPolicy) -> Agent {
-    // What the system trusts (a company's own authority, say), and Mozilla's list for
-    // systems without one.
+    // The system's certificates may include a company's own authority. Mozilla's list is
+    // for systems without certificates.
     let system = rustls_native_certs::load_native_certs().certs;
     let roots = system
         .iter()
@@ -75,8 +75,8 @@ pub fn agent(policy: &RetryPolicy) -> Agent {
     Agent::with_parts(config, DefaultConnector::default(), HostResolver::default())
 }
 
-/// Finds hosts with the system's resolver, whose failures are of no kind of their own: one
-/// that is not a time-out means that the host was not found.
+/// Resolves hosts with the system's resolver. Its errors have no kind of their own, so
+/// any error but a time-out means that the host was not found.
 #[derive(Debug, Default)]
 struct HostResolver(DefaultResolver);
 
@@ -94,7 +94,7 @@ impl Resolver for HostResolver {
     }
 }
 
-/// What went wrong, for a line that already names the address.
+/// What went wrong, for a message that already names the URL.
 pub fn reason(error: &ureq::Error) -> String {
     match error {
         ureq::Error::Timeout(Timeout::Resolve) => {
@@ -114,7 +114,7 @@ pub fn reason(error: &ureq::Error) -> String {
     }
 }
 
-/// ` (through the proxy HOST:PORT)` if this address is asked through one.
+/// ` (through the proxy HOST:PORT)` if this URL is requested through one.
 pub fn through_proxy(agent: &Agent, url: &str) -> String {
     let Some(proxy) = agent.config().proxy() else { return String::new() };
     if url.parse().is_ok_and(|uri| proxy.is_no_proxy(&uri)) {
@@ -123,8 +123,7 @@ pub fn through_proxy(agent: &Agent, url: &str) -> String {
     format!(" (through the proxy {}:{})", proxy.host(), proxy.port())
 }
 
-/// Why sources failed, those with the same reason together: `no answer in time (a.org,
-/// b.org)`.
+/// Why the sources failed, grouped by reason: `no answer in time (a.org, b.org)`.
 pub fn summarize<'a>(sources: impl Iterator<Item = (&'a str, &'a str)>) -> String {
     let mut reasons: Vec<(&str, Vec<String>)> = Vec::new();
     for (url, why) in sources {
@@ -140,8 +139,7 @@ pub fn summarize<'a>(sources: impl Iterator<Item = (&'a str, &'a str)>) -> Strin
     texts.collect::<Vec<_>>().join("; ")
 }
 
-/// What [`reason`] says, for an error met while reading a body, which may hold one of
-/// ureq's.
+/// Like [`reason`], for an error while reading a body, which may wrap one of ureq's.
 pub fn io_reason(error: &std::io::Error) -> String {
     use std::io::ErrorKind;
     if let Some(inner) = error.get_ref().and_then(|e| e.downcast_ref::<ureq::Error>()) {
@@ -150,7 +148,7 @@ pub fn io_reason(error: &std::io::Error) -> String {
     match error.kind() {
         ErrorKind::UnexpectedEof => "the connection was cut".to_owned(),
         ErrorKind::Other => error.to_string(),
-        // Without the number, which nobody can use.
+        // Without the error number, which is of no use to users.
         kind => kind.to_string(),
     }
 }

@@ -1,6 +1,6 @@
-//! The unfinished download, `FILE.part`, next to the finished one's path, and
-//! `FILE.part.toml`, which says what it is a part of. Both stay when a download breaks
-//! off, so that the next one can continue it.
+//! An unfinished download: `FILE.part`, next to the final path, and `FILE.part.toml`,
+//! which records its origin. Both are kept when a download breaks off, so that the next
+//! one can continue.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -11,25 +11,24 @@ use torchmill::{Context, Error, Result, atomic, interrupt};
 
 use crate::checksum::{Checksum, Hasher};
 
-/// What a part file is a part of.
+/// The origin of a part file.
 #[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Origin {
-    /// The checksum of the whole, where one is known: then the rest may come from any
+    /// The checksum of the whole file, if it is known. The rest may then come from any
     /// source.
     #[serde(default)]
     checksum: Option<String>,
-    /// Where it came from: a digest of the address, which may hold a password.
+    /// A digest of the URL that it came from, since the URL may contain a password.
     #[serde(default)]
     url: String,
-    /// What that server gave to tell its versions of the file apart: a strong ETag or a
-    /// date.
+    /// The server's version of the file: a strong ETag or a date.
     #[serde(default)]
     validator: Option<String>,
 }
 
 impl Origin {
-    /// Reads the note at `path`. One that cannot be read says nothing: the download
-    /// starts from the beginning.
+    /// Reads the file at `path`. If it cannot be read, the download starts from the
+    /// beginning.
     fn read(path: &Path) -> Option<Self> {
         let text = fs::read_to_string(path).ok()?;
         toml::from_str(&text).ok()
@@ -42,7 +41,7 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// A digest of an address: it tells one from another and keeps its password secret.
+/// A digest of a URL, which identifies it without revealing its password.
 fn url_digest(url: &str) -> String {
     let mut hasher = Hasher::like(None);
     hasher.update(url.as_bytes());
@@ -62,8 +61,8 @@ pub struct Part {
 }
 
 impl Part {
-    /// Opens the part of `destination`, with what is there from an earlier try if it is a
-    /// part of the same.
+    /// Opens the part of `destination`. Bytes of an earlier try are kept if they are from
+    /// the same file.
     pub fn open(destination: &Path, expected: Option<&Checksum>) -> Result<Self> {
         let path = with_suffix(destination, ".part");
         let origin_path = with_suffix(destination, ".part.toml");
@@ -113,26 +112,25 @@ impl Part {
         }
     }
 
-    /// Bytes so far.
+    /// The number of bytes so far.
     pub fn length(&self) -> u64 {
         self.length
     }
 
-    /// What tells this source's version of the file from others, if the part came from
-    /// `url`.
+    /// The version (ETag or date) of the source's file, if the part came from `url`.
     pub fn validator(&self, url: &str) -> Option<&str> {
         let is_same = self.origin.url == url_digest(url);
         self.origin.validator.as_deref().filter(|_| is_same)
     }
 
-    /// Whether `url` may be asked for the rest: with a checksum of the whole any source
-    /// may continue; without one only the same source, if it can tell that its file has
-    /// not changed.
+    /// Whether the rest may be requested from `url`. With a checksum of the whole file
+    /// any source may continue; without one only the same source, if it can tell that its
+    /// file has not changed.
     pub fn is_resumable(&self, url: &str) -> bool {
         self.length > 0 && (self.expected.is_some() || self.validator(url).is_some())
     }
 
-    /// Discards what is there.
+    /// Discards the bytes so far.
     pub fn restart(&mut self) -> Result<()> {
         self.file.set_len(0).doing("write", &self.path)?;
         self.file.seek(SeekFrom::Start(0)).doing("write", &self.path)?;
@@ -141,7 +139,7 @@ impl Part {
         Ok(())
     }
 
-    /// Notes where the bytes that follow come from.
+    /// Records the source of the bytes that follow.
     pub fn from(&mut self, url: &str, validator: Option<String>) -> Result<()> {
         let checksum = self.expected.as_ref().map(Checksum::to_string);
         let origin = Origin { checksum, url: url_digest(url), validator };
@@ -162,12 +160,13 @@ impl Part {
         Ok(())
     }
 
-    /// The checksum of what is there: of the expected one's kind, or SHA-256.
+    /// The checksum of the bytes so far, with the algorithm of the expected one, or
+    /// SHA-256.
     pub fn checksum(&self) -> Checksum {
         self.hasher.clone().finish()
     }
 
-    /// Leaves what is there for the next try; an empty part is removed.
+    /// Leaves the part for the next try, or removes it if it is empty.
     pub fn close(self) {
         if self.length == 0 {
             let _ = fs::remove_file(&self.path);
@@ -175,11 +174,11 @@ impl Part {
         }
     }
 
-    /// Gives the whole file its final name.
+    /// Renames the complete file to its final name.
     pub fn finish(self) -> Result<Checksum> {
         self.file.sync_all().doing("write", &self.path)?;
         fs::rename(&self.path, &self.destination).doing("write", &self.destination)?;
-        // A note without a part does no harm.
+        // An origin file without a part does no harm.
         let _ = fs::remove_file(&self.origin_path);
         Ok(self.hasher.finish())
     }

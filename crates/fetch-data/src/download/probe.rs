@@ -1,5 +1,4 @@
-//! Whether any source of a file answers, within seconds: what `--available` tells a
-//! Makefile.
+//! Finds out within seconds whether any source of a file answers, for `--available`.
 
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -8,9 +7,9 @@ use super::client::{self, RetryPolicy};
 use super::transfer::parse_content_range;
 use torchmill::{interrupt, parallel};
 
-/// Asks all sources at once for the file's first byte. `Ok` is the first that has it, in
-/// the size that goes with the source; `Err` says why none has. Either way it takes no
-/// longer than `deadline`, whatever name servers, proxies and firewalls do.
+/// Requests the file's first byte from all sources at once. `Ok` is the first source that
+/// has the file in the given size; `Err` says why none has. It takes no longer than
+/// `deadline`, whatever name servers, proxies and firewalls do.
 pub fn first_to_answer(
     sources: &[(String, Option<u64>)],
     deadline: Duration,
@@ -30,8 +29,8 @@ pub fn first_to_answer(
         let url = url.clone();
         let size = *size;
         let send = send.clone();
-        // A thread that hangs in the system's name lookup is left behind: the process
-        // ends soon.
+        // A thread that hangs in the system's name lookup is not joined: the process ends
+        // soon.
         let asked =
             parallel::spawn(move || drop(send.send((number, ask(&agent, &url, size)))));
         if let Err(error) = asked {
@@ -57,8 +56,7 @@ pub fn first_to_answer(
 }
 
 fn ask(agent: &ureq::Agent, url: &str, size: Option<u64>) -> Result<(), String> {
-    // Not HEAD, which some servers refuse; the body, if it is the whole file, is not
-    // read.
+    // Not HEAD, which some servers refuse. If the body is the whole file, it is not read.
     let response = agent
         .get(url)
         .header("Range", "bytes=0-0")

@@ -1,5 +1,5 @@
-//! Getting one file from one of several sources: tries, waits, the next source, and
-//! continuing where a broken transfer stopped.
+//! Downloads one file from one of several sources: retries, waits, switches sources, and
+//! continues where a broken transfer stopped.
 
 use std::io::Read;
 use std::path::Path;
@@ -21,7 +21,7 @@ use crate::checksum::Checksum;
 pub struct FileSpec {
     /// Its name, for messages.
     pub name: String,
-    /// Where it is available, best first.
+    /// Its sources, best first.
     pub urls: Vec<String>,
     /// Its published size in bytes.
     pub size: Option<u64>,
@@ -34,30 +34,30 @@ pub struct FileSpec {
 pub enum Event {
     /// The size of the whole file is known.
     Total(u64),
-    /// This many bytes are here.
+    /// The number of bytes received so far.
     Position(u64),
-    /// A line for the user.
+    /// A message for the user.
     Note(String),
 }
 
 /// A file that has been received.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Received {
-    /// The source that it, or its last piece, came from.
+    /// The source of the file, or of its last piece.
     pub url: String,
-    /// Its checksum, of the published one's kind, or SHA-256.
+    /// Its checksum, with the algorithm of the published one, or SHA-256.
     pub checksum: Checksum,
 }
 
 /// Why a try failed.
 enum Failure {
-    /// This source has another file, or none.
+    /// This source has a different file, or none.
     Wrong { why: String, is_other_file: bool },
-    /// No answer came: no such host, no connection, a proxy that refuses.
+    /// There was no answer: unknown host, no connection, a proxy that refuses.
     Unreachable(String),
-    /// It may work the next time; the server may have asked to wait.
+    /// A retry may succeed; the server may have asked to wait.
     Temporary { why: String, wait: Duration },
-    /// The fault is on this side.
+    /// The problem is on this machine.
     Local(Error),
 }
 
@@ -79,10 +79,11 @@ impl From<Error> for Failure {
 
 type Attempt<T> = std::result::Result<T, Failure>;
 
-/// A transfer that makes progress each time is continued, but not for ever.
+/// How often a transfer that makes progress each time is continued.
 const MAX_RESUMES: u32 = 100;
 
-/// Downloads `spec` to `destination`. What came so far is kept next to it when that fails.
+/// Downloads `spec` to `destination`. If that fails, the bytes so far are kept next to
+/// it.
 pub fn download(
     agent: &Agent,
     spec: &FileSpec,
@@ -120,12 +121,12 @@ pub fn download(
     Err(transfer.give_up(&sources))
 }
 
-/// One of the places where the file may be had.
+/// One of the file's sources.
 struct Source<'a> {
     url: &'a str,
     /// Why the last try failed.
     why: String,
-    /// Whether it has another file than the published one, or none.
+    /// Whether it has a different file than the published one, or none.
     is_wrong: bool,
     is_other_file: bool,
     /// How often it could not be reached.
@@ -143,13 +144,13 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// Whether it is worth another try. A source that does not answer twice is not there.
+    /// Whether it is worth another try. A source that has not answered twice is given up.
     fn is_usable(&self) -> bool {
         !self.is_wrong && self.unreachable < 2
     }
 
-    /// Remembers a failure, tells the user if it is a new one, and returns the wait that
-    /// was asked for.
+    /// Records a failure, tells the user if it is a new one, and returns the wait that
+    /// the server asked for.
     fn note(
         &mut self,
         failure: Failure,
@@ -187,7 +188,7 @@ enum Outcome {
     Failed { wait: Duration },
 }
 
-/// Sleeps in small pieces, so that Ctrl-C is heeded.
+/// Sleeps in short intervals, so that Ctrl-C takes effect.
 fn sleep(time: Duration) -> Result<(), Error> {
     let end = Instant::now() + time;
     loop {
@@ -210,7 +211,8 @@ struct Transfer<'a> {
 }
 
 impl Transfer<'_> {
-    /// Whether an earlier try ended when the part was complete, but not yet renamed.
+    /// Whether an earlier try was stopped after the part was complete, but before it was
+    /// renamed.
     fn is_complete(&self) -> bool {
         self.part.length() > 0
             && Some(self.part.length()) == self.spec.size
@@ -239,7 +241,7 @@ impl Transfer<'_> {
         }
     }
 
-    /// Asks a source as long as each try brings enough of the file.
+    /// Requests the file from a source as long as each try receives enough of it.
     fn try_source(&mut self, source: &mut Source) -> Result<Outcome, Error> {
         let mut longest_wait = Duration::ZERO;
         for _ in 0..MAX_RESUMES {
@@ -258,7 +260,7 @@ impl Transfer<'_> {
         Ok(Outcome::Failed { wait: longest_wait })
     }
 
-    /// One request, its body added to the part, and the whole checked.
+    /// Makes one request, adds its body to the part, and checks the whole file.
     fn attempt(&mut self, url: &str) -> Attempt<()> {
         let response = self.request(url)?;
         let status = response.status();
@@ -285,7 +287,7 @@ impl Transfer<'_> {
         let Err(why) = self.check() else { return Ok(()) };
         self.part.restart()?;
         (self.report)(Event::Position(0));
-        // A part that came from elsewhere may be at fault.
+        // The cause may be an earlier piece from another source.
         Err(match from {
             0 => Failure::other_file(why),
             _ => Failure::temporary(format!(
@@ -294,7 +296,7 @@ impl Transfer<'_> {
         })
     }
 
-    /// Asks for the file, or for the rest of it.
+    /// Requests the file, or the rest of it.
     fn request(&mut self, url: &str) -> Attempt<Response<Body>> {
         let mut request = self.agent.get(url);
         if self.part.is_resumable(url) {
@@ -309,7 +311,7 @@ impl Transfer<'_> {
         request.call().map_err(|error| call_failure(&error, &proxy))
     }
 
-    /// Where in the file the response's body begins.
+    /// The offset in the file at which the response's body begins.
     fn start_of_body(&mut self, url: &str, response: &Response<Body>) -> Attempt<u64> {
         let asked_from = self.part.length();
         match response.status() {
@@ -336,8 +338,8 @@ impl Transfer<'_> {
         }
     }
 
-    /// Nothing is left to send, or what is here is longer than the file: the checksum
-    /// tells.
+    /// The server has nothing left to send, or the part is longer than the file. The
+    /// checksum decides which.
     fn nothing_left(&mut self) -> Attempt<()> {
         if self.spec.checksum.is_some() && self.check().is_ok() {
             return Ok(());
@@ -381,7 +383,7 @@ impl Transfer<'_> {
         }
     }
 
-    /// Whether what is here is the file.
+    /// Whether the part is the whole file.
     fn check(&self) -> std::result::Result<(), String> {
         let length = self.part.length();
         if let Some(size) = self.spec.size.filter(|&size| size != length) {
@@ -398,7 +400,7 @@ impl Transfer<'_> {
     }
 }
 
-/// The time over which a transfer's rate is judged.
+/// The window over which a transfer's rate is measured.
 struct Window {
     start: Instant,
     /// The part's length at the start.
@@ -439,9 +441,9 @@ fn continues(response: &Response<Body>, from: u64, size: Option<u64>) -> Attempt
     }
 }
 
-/// Whether a 206 response is of the version that the part has the beginning of (RFC 9110,
-/// 15.3.7.3: parts of one strong ETag may be combined, others not). A server that was asked
-/// with a date need not repeat it.
+/// Whether a 206 response is from the same version of the file as the part (RFC 9110,
+/// 15.3.7.3: only parts with the same strong ETag may be combined). If the request had a
+/// date, the server need not repeat it.
 fn is_same_version(known: Option<&str>, response: &Response<Body>) -> Attempt<()> {
     let Some(known) = known else { return Ok(()) };
     let is_same = match known.starts_with('"') {
@@ -454,8 +456,8 @@ fn is_same_version(known: Option<&str>, response: &Response<Body>) -> Attempt<()
     Err(Failure::temporary("has another version of the file now; starting over"))
 }
 
-/// What tells one version of the file from the next: a strong ETag, or the date. A weak
-/// ETag may not be sent with If-Range (RFC 9110, 13.1.5).
+/// The version of the file: a strong ETag, or the date. A weak ETag may not be sent with
+/// If-Range (RFC 9110, 13.1.5).
 fn validator(response: &Response<Body>) -> Option<String> {
     let etag = header(response, "etag").filter(|tag| tag.starts_with('"'));
     etag.or_else(|| header(response, "last-modified")).map(str::to_owned)
@@ -465,7 +467,7 @@ fn header<'a>(response: &'a Response<Body>, name: &str) -> Option<&'a str> {
     response.headers().get(name).and_then(|value| value.to_str().ok())
 }
 
-/// The first byte and the total of `bytes FIRST-LAST/TOTAL` (RFC 9110, 14.4); the total
+/// The first byte and the total in `bytes FIRST-LAST/TOTAL` (RFC 9110, 14.4). The total
 /// may be `*`.
 pub(super) fn parse_content_range(text: &str) -> Option<(u64, Option<u64>)> {
     let (range, total) =
@@ -501,7 +503,7 @@ fn call_failure(error: &ureq::Error, through_proxy: &str) -> Failure {
         ureq::Error::BadUri(_) | ureq::Error::Http(_) | ureq::Error::TooManyRedirects => {
             Failure::Wrong { why, is_other_file: false }
         }
-        // The server was there and did not finish its answer.
+        // The server was reached but did not finish its answer.
         ureq::Error::Timeout(Timeout::RecvResponse | Timeout::PerRead)
         | ureq::Error::Protocol(_) => Failure::temporary(why),
         _ => Failure::Unreachable(why + through_proxy),

@@ -36,7 +36,7 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-/// A small MNIST in the files' usual names, ending in `suffix`.
+/// A small MNIST with the usual file names, ending in `suffix`.
 fn mnist(folder: &Path, base: &str, suffix: &str) {
     for (split, count) in [("train", 3u32), ("t10k", 2)] {
         let pack = |bytes: Vec<u8>| if suffix == ".gz" { gzip(&bytes) } else { bytes };
@@ -175,7 +175,7 @@ fn images_in_splits_and_classes() {
     }
     let layout = find(folder.path(), None, false).unwrap();
     assert_eq!(layout.manifest.classes, ["cat", "dog"]);
-    // Without a test split the validation images are it.
+    // Without a test split, the validation images become the test split.
     assert_eq!(layout.manifest.splits["test"], ["val"]);
     assert_eq!(layout.summary(), "3 train and 2 test images in 2 classes");
     put(folder.path(), "test/cow/1.jpg", b"x");
@@ -218,7 +218,7 @@ fn kaggles_mnist_is_read() {
     for entry in [None, Some("mnist-5k")] {
         let folder = tempfile::tempdir().unwrap();
         mnist(folder.path(), "", "");
-        // Each file twice: with a dot, and in a folder of its own name.
+        // Each file twice: with a dot, and in a folder of the same name.
         for name in names {
             let number = if name.ends_with("images") { 3 } else { 1 };
             let plain = format!("{name}-idx{number}-ubyte");
@@ -231,7 +231,7 @@ fn kaggles_mnist_is_read() {
         let layout = find(folder.path(), entry, false).unwrap();
         assert_eq!(layout.manifest.splits["train"][0], "train-images.idx3-ubyte");
         assert_eq!(layout.data.splits["train"].len(), 3);
-        // Only the folders, as when the files are unpacked one by one.
+        // Only the folders, as if the files had been unpacked one by one.
         for name in names {
             let number = if name.ends_with("images") { 3 } else { 1 };
             fs::remove_file(folder.path().join(format!("{name}.idx{number}-ubyte")))

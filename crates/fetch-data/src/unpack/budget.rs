@@ -1,4 +1,4 @@
-//! How much an archive may unpack to, counted where the bytes come out of the
+//! Limits how much an archive may unpack to. Bytes are counted as they leave the
 //! decompressor, so that file contents, headers and long names all count.
 
 use std::cell::Cell;
@@ -7,18 +7,19 @@ use std::rc::Rc;
 
 use torchmill::progress;
 
-/// What may still be read, shared between the reader and the code that unpacks from it.
+/// The number of bytes that may still be read, shared between the reader and the code
+/// that unpacks.
 #[derive(Clone)]
 pub struct Budget {
-    /// Of the whole archive.
+    /// In the whole archive.
     left: Rc<Cell<u64>>,
-    /// Until the next file's contents: headers, extended headers and padding.
+    /// Before the next file's contents: headers, extended headers and padding.
     header: Rc<Cell<u64>>,
     limit: u64,
 }
 
-/// No header needs more; a long name in one would otherwise be read into memory whatever
-/// its length.
+/// The maximum bytes of a header. Without a limit, a name of any length would be read
+/// into memory.
 const MOST_HEADER: u64 = 1 << 20;
 
 impl Budget {
@@ -31,12 +32,12 @@ impl Budget {
         }
     }
 
-    /// What follows is a header.
+    /// Expects a header next.
     pub fn expect_header(&self) {
         self.header.set(MOST_HEADER);
     }
 
-    /// What follows is a file's contents.
+    /// Expects a file's contents next.
     pub fn expect_contents(&self) {
         self.header.set(u64::MAX);
     }
@@ -69,12 +70,12 @@ pub struct Budgeted<R> {
 }
 
 impl<R> Budgeted<R> {
-    /// Charges what is read from `inner` to `budget`.
+    /// Counts the bytes that are read from `inner` against `budget`.
     pub fn new(inner: R, budget: Budget) -> Self {
         Self { inner, budget }
     }
 
-    /// What is read from.
+    /// The underlying reader.
     pub fn inner(&self) -> &R {
         &self.inner
     }

@@ -1,20 +1,20 @@
-//! An archive entry's name, which is not to be trusted: where it may be written, or why
-//! not.
+//! Checks the untrusted name of an archive entry: where it may be written, or why not.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
-/// Deeper than any data set; keeps a hostile name from making a deep tree.
+/// The maximum depth of a path, more than any data set needs. It keeps a hostile name
+/// from making a deep tree.
 const DEEPEST: usize = 32;
-/// What file systems take as one name, in bytes.
+/// The maximum length of a file name, in bytes.
 const LONGEST_NAME: usize = 255;
-/// What systems take as a whole path, with room for the folder it is unpacked in.
+/// The maximum length of a path, in bytes, which leaves room for the target folder.
 const LONGEST_PATH: usize = 2048;
 
 /// The relative path that an entry called `name` may be written to below the target
-/// folder: one or more plain names, none of them `..`, at the start no `/` and no drive.
-/// `Ok(None)` is the target folder itself (`./`).
+/// folder: one or more plain names, without `..`, and without a `/` or a drive at the
+/// start. `Ok(None)` is the target folder itself (`./`).
 ///
 /// Errors complete the sentence "the entry ... ".
 pub fn safe_path(name: &[u8]) -> Result<Option<PathBuf>, &'static str> {
@@ -55,8 +55,8 @@ pub fn safe_path(name: &[u8]) -> Result<Option<PathBuf>, &'static str> {
     Ok((depth > 0).then_some(path))
 }
 
-/// Whether the entry is what macOS adds to archives (`._name`, `.DS_Store`, `__MACOSX`):
-/// it is left out.
+/// Whether macOS added the entry to the archive (`._name`, `.DS_Store`, `__MACOSX`). Such
+/// entries are left out.
 pub fn is_system_file(path: &std::path::Path) -> bool {
     path.components().any(|part| {
         let part = part.as_os_str().as_encoded_bytes();

@@ -1,5 +1,5 @@
-//! gzip data: one or more members one after the other (RFC 1952), and padding after them,
-//! which some tools write and gzip itself ignores.
+//! gzip data: one or more members in sequence (RFC 1952), and padding after them, which
+//! some tools write and gzip itself ignores.
 
 use std::io::{self, BufRead, Read};
 
@@ -8,14 +8,14 @@ use flate2::bufread::GzDecoder;
 /// The first byte of a member.
 const MEMBER: u8 = 0x1f;
 
-/// Decompresses all members. The checksum at each one's end is checked.
+/// Decompresses all members and verifies the checksum at the end of each.
 pub struct GzipMembers<R> {
     /// `None` after the last member.
     decoder: Option<GzDecoder<R>>,
 }
 
 impl<R: BufRead> GzipMembers<R> {
-    /// Decompresses what `input` gives.
+    /// Decompresses `input`.
     pub fn new(input: R) -> Self {
         Self { decoder: Some(GzDecoder::new(input)) }
     }

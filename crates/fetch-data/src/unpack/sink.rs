@@ -1,5 +1,4 @@
-//! Where unpacked files go: a folder of ours that holds nothing but what this archive put
-//! there.
+//! Writes unpacked files into a folder that holds only files of this archive.
 
 use std::collections::HashSet;
 use std::fs::{self, OpenOptions};
@@ -16,8 +15,8 @@ pub struct Sink<'a> {
     seen: HashSet<PathBuf>,
 }
 
-/// From this size on a file is flushed to the disk by itself: losing power must not leave
-/// a large file of zeros under a final name. Flushing every small file would take
+/// From this size on, a file is flushed to disk individually: a power failure must not
+/// leave a large file of zeros under its final name. Flushing every small file would take
 /// minutes.
 const FLUSHED_FROM: u64 = 1 << 20;
 
@@ -37,7 +36,7 @@ impl<'a> Sink<'a> {
         Ok(())
     }
 
-    /// Writes a file with all that `contents` gives, and returns its size.
+    /// Writes a file with all of `contents`, and returns its size.
     pub fn file(&mut self, name: &[u8], contents: &mut dyn Read) -> Result<u64> {
         let Some(path) = checked(name)? else {
             return Err(refused(name, "is a file without a name"));
@@ -52,8 +51,8 @@ impl<'a> Sink<'a> {
         if let Some(folder) = to.parent() {
             fs::create_dir_all(folder).map_err(|e| clash(name, e))?;
         }
-        // Never through something that is already there, such as the same name in other
-        // letters' case.
+        // Never write through an existing file, such as one whose name differs only in
+        // case.
         let mut file = OpenOptions::new()
             .write(true)
             .create_new(true)
@@ -71,7 +70,7 @@ fn checked(name: &[u8]) -> Result<Option<PathBuf>> {
     entry::safe_path(name).map_err(|why| refused(name, why))
 }
 
-/// An entry that is not unpacked, and with it the archive.
+/// The error for an entry that is refused, and the whole archive with it.
 pub fn refused(name: &[u8], why: &str) -> Error {
     let name: String = String::from_utf8_lossy(name).chars().take(200).collect();
     Error::failed(format_args!(

@@ -9,8 +9,8 @@ use super::budget::{Budget, Budgeted};
 use super::damage;
 use super::sink::{Sink, refused};
 
-/// Unpacks a tar archive without compression. Whether it is complete is known from the
-/// empty block at its end.
+/// Unpacks a tar archive without compression. The empty block at the end shows that it is
+/// complete.
 pub fn unpack_plain(reader: impl Read, sink: &mut Sink, limit: u64) -> Result<()> {
     let mut reader = EndSeen { inner: reader, seen: false };
     unpack_to_end(&mut reader, sink, limit, |reader| {
@@ -22,8 +22,8 @@ pub fn unpack_plain(reader: impl Read, sink: &mut Sink, limit: u64) -> Result<()
     })
 }
 
-/// Unpacks the tar archive that `reader` gives, to its last byte: gzip's own checksum
-/// comes at the end.
+/// Unpacks the tar archive in `reader`, and reads to the last byte because gzip's
+/// checksum is at the end.
 pub fn unpack(reader: impl Read, sink: &mut Sink, limit: u64) -> Result<()> {
     unpack_to_end(reader, sink, limit, |_| Ok(()))
 }
@@ -42,7 +42,7 @@ impl<R: Read> Read for EndSeen<R> {
     }
 }
 
-/// `check` looks at the reader after the last entry.
+/// `check` inspects the reader after the last entry.
 fn unpack_to_end<R: Read>(
     reader: R,
     sink: &mut Sink,
@@ -61,8 +61,7 @@ fn unpack_to_end<R: Read>(
     if is_empty {
         return Err(torchmill::Error::failed("does not hold a tar archive"));
     }
-    // What follows the archive is padding. Reading it lets the decompressor check what it
-    // has decompressed.
+    // Padding follows the archive. Reading it lets the decompressor verify its checksum.
     budget.expect_contents();
     let mut rest = archive.into_inner();
     check(rest.inner())?;
@@ -74,7 +73,7 @@ fn unpack_entry<R: Read>(mut entry: tar::Entry<R>, sink: &mut Sink) -> Result<()
     let size = entry.size();
     match entry.header().entry_type() {
         EntryType::Directory => sink.folder(&name),
-        // Old archives mark folders only by a slash.
+        // Old archives mark folders only with a slash.
         EntryType::Regular if name.ends_with(b"/") && size == 0 => sink.folder(&name),
         EntryType::Regular | EntryType::Continuous => {
             if sink.file(&name, &mut entry)? != size {
@@ -82,7 +81,7 @@ fn unpack_entry<R: Read>(mut entry: tar::Entry<R>, sink: &mut Sink) -> Result<()
             }
             Ok(())
         }
-        // Notes about the archive as a whole, which git and others put first.
+        // Headers for the whole archive, which git and others put first.
         EntryType::XGlobalHeader => Ok(()),
         other => Err(refused(&name, &kind_refused(other))),
     }

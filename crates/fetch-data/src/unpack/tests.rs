@@ -6,7 +6,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use tar::{EntryType, Header};
 
-/// A tar archive being made, with any name and kind that a header can hold.
+/// Builds a tar archive, with any name and kind that a header can hold.
 #[derive(Default)]
 struct Tar(Vec<u8>);
 
@@ -49,7 +49,7 @@ struct Place {
     target: PathBuf,
 }
 
-/// Unpacks `bytes` into a folder that has a neighbour, which nothing may touch.
+/// Unpacks `bytes` into a folder next to another one, which must not be touched.
 fn attempt(bytes: &[u8], limit: u64) -> (Place, Result<()>) {
     let folder = tempfile::tempdir().unwrap();
     let (archive, target) = (folder.path().join("archive"), folder.path().join("target"));
@@ -135,7 +135,7 @@ fn names_that_leave_the_folder_are_refused() {
         assert!(message.contains(&name.escape_debug().to_string()), "{message}");
         assert!(message.contains("nothing was unpacked"), "{message}");
     }
-    // A long name goes through an entry of its own, a pax name through another.
+    // A long name has its own kind of entry, and a pax name another.
     let long = format!("{}/../../../out", "a".repeat(120));
     let hidden = Tar::default()
         .entry(b"././@LongLink", EntryType::GNULongName, format!("{long}\0").as_bytes())
@@ -180,11 +180,12 @@ fn bombs_stop_at_the_limit() {
     assert!(zeros.len() < 100_000);
     let message = refusal(&zeros);
     assert!(message.contains("more than 1.00 MiB"), "{message}");
-    // Many small files weigh as much as their headers.
+    // Many small files count with their headers.
     let many =
         (0..3000).fold(Tar::default(), |tar, i| tar.file(&format!("{i}"), b"")).end();
     assert!(refusal(&gzip(&many)).contains("more than 1.00 MiB"));
-    // A name is read into memory: no limit of the data set's must let it be long.
+    // A name is read into memory, so it must be short even if the data set's limit is
+    // large.
     let name = Tar::default()
         .entry(b"L", EntryType::GNULongName, &vec![b'a'; 4 << 20])
         .file("x", b"")
@@ -205,7 +206,7 @@ fn a_length_that_is_not_there_costs_nothing() {
 
 #[test]
 fn truncation_is_noticed_wherever_it_is() {
-    // Contents that do not compress, so that cuts fall everywhere.
+    // Incompressible contents, so that cuts fall everywhere.
     let noise: Vec<u8> =
         (0u32..20_000).map(|i| (i.wrapping_mul(2_654_435_761) >> 11) as u8).collect();
     let whole = gzip(&Tar::default().file("a", &noise).file("b", &noise).end());
@@ -303,7 +304,7 @@ fn zip_files_come_out_and_are_watched_as_closely() {
 #[test]
 fn a_zip_name_that_comes_twice_is_refused() {
     let mut twice = zip_of(&[("one", b"1"), ("two", b"2")]);
-    // The writer refuses to do this; its output can be changed.
+    // The writer refuses to do this, so its output is patched.
     for at in 0..twice.len() - 3 {
         if &twice[at..at + 3] == b"two" {
             twice[at..at + 3].copy_from_slice(b"one");

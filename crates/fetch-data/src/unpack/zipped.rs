@@ -12,8 +12,7 @@ use super::budget::{Budget, Budgeted};
 use super::damage;
 use super::sink::{Sink, refused};
 
-/// The bits of a Unix mode that say what a file is, and those of a plain file and a
-/// folder.
+/// The file type bits of a Unix mode, and their values for a plain file and a folder.
 const KIND: u32 = 0o170_000;
 const PLAIN: u32 = 0o100_000;
 const FOLDER: u32 = 0o040_000;
@@ -29,7 +28,7 @@ pub fn unpack(
     budget.expect_contents();
     let listed = entries_listed(&mut file).map_err(|e| damage(&e))?;
     let mut archive = ZipArchive::new(BufReader::new(file)).map_err(|e| wrong(&e))?;
-    // The reader keeps the last of several entries with one name.
+    // The reader keeps only the last of several entries with the same name.
     if listed.is_some_and(|n| n > archive.len()) {
         return Err(Error::failed(
             "has two entries with the same name; nothing was unpacked",
@@ -60,8 +59,8 @@ pub fn unpack(
     Ok(())
 }
 
-/// The number of entries that the end of the archive announces (PKWARE's APPNOTE,
-/// 4.3.16); `None` where it is given elsewhere because it does not fit.
+/// The number of entries according to the end record of the archive (PKWARE's APPNOTE,
+/// 4.3.16); `None` if it does not fit there and is given elsewhere.
 fn entries_listed(file: &mut File) -> io::Result<Option<usize>> {
     const RECORD: usize = 22;
     let length = file.seek(SeekFrom::End(0))?;
@@ -73,7 +72,7 @@ fn entries_listed(file: &mut File) -> io::Result<Option<usize>> {
     let number = |at: usize| usize::from(u16::from_le_bytes([bytes[at], bytes[at + 1]]));
     let starts =
         (0..=bytes.len().saturating_sub(RECORD)).rev().filter(|_| bytes.len() >= RECORD);
-    // A comment, whose length is the record's last number, may follow.
+    // A comment may follow, whose length is the record's last number.
     let record = starts.into_iter().find(|&at| {
         bytes[at..].starts_with(b"PK\x05\x06")
             && at + RECORD + number(at + 20) == bytes.len()

@@ -1,10 +1,10 @@
-"""Makes the small files that the conversion tests read, and what torchvision makes of them.
+"""Makes the small files that the conversion tests read, and prints torchvision's results for them.
 
     python make.py        (numpy, scipy; run in this folder)
 
 svhn.mat has SVHN's layout, imagelabels.mat and setid.mat have Oxford Flowers 102's (306 images, one of each of the 102
-classes in each split); stl10 is made by the test itself from the same formula. Printed are the SHA-256 sums
-of the pixels (and labels) as torchvision.datasets.SVHN and STL10 arrange them.
+classes in each split); stl10 is made by the test itself from the same formula. It prints the SHA-256 sums of the
+pixels (and labels) in the order of torchvision.datasets.SVHN and STL10.
 """
 
 import hashlib

@@ -1,4 +1,5 @@
-//! Downloads from servers that are slow, stall, break off, lie and change their minds.
+//! Downloads from servers that are slow, stall, break off, send wrong headers or change
+//! the file.
 
 use std::fs;
 use std::net::TcpListener;
@@ -12,7 +13,7 @@ use fetch_data::download::{
 use torchmill_testing::Sandbox;
 use torchmill_testing::web::{self, Answer, Server};
 
-/// Milliseconds where people are given seconds.
+/// Milliseconds in place of the default's seconds.
 fn quick() -> RetryPolicy {
     RetryPolicy {
         connect: Duration::from_millis(500),
@@ -25,7 +26,7 @@ fn quick() -> RetryPolicy {
     }
 }
 
-/// 300,000 bytes that do not repeat in step with any buffer.
+/// 300,000 bytes without a period that could match a buffer size.
 fn contents() -> Vec<u8> {
     (0u32..300_000).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect()
 }
@@ -71,7 +72,7 @@ impl Here {
         arrived
     }
 
-    /// The whole file and nothing else.
+    /// Asserts that the file is complete and that nothing else is left.
     fn holds(&self, bytes: &[u8]) {
         assert!(fs::read(&self.path).unwrap() == bytes, "the file is not what was sent");
         assert_eq!(
@@ -135,7 +136,8 @@ fn a_drip_that_would_take_years_counts_as_stalled() {
     let policy = RetryPolicy { min_progress: 1 << 20, rounds: 1, ..quick() };
     let here = Here::new();
     let want = want(&[server.url("/file")], &bytes);
-    // Each try brings something, so it is taken up again; a few are enough to see.
+    // Each try receives something, so it is continued. A few tries are enough for the
+    // test.
     let notes = std::sync::atomic::AtomicUsize::new(0);
     let count = |event| {
         if matches!(&event, Event::Note(line) if line.contains("nearly stopped")) {
@@ -233,7 +235,7 @@ fn a_file_that_changes_meanwhile_is_never_mixed() {
         0 => Answer::ranged(r, &first, "\"old\"").cut(60_000),
         _ => Answer::ranged(r, &then, "\"new\""),
     });
-    // Nothing is known of the file but what the server says.
+    // Only the server's headers describe the file.
     let want = FileSpec {
         name: "file".into(),
         urls: vec![server.url("/file")],
@@ -288,7 +290,7 @@ fn a_range_that_was_not_asked_for_is_refused() {
     let served = bytes.clone();
     let server = Server::start(move |r, n| match (n, r.range_start()) {
         (0, _) => Answer::ok(served.clone()).cut(50_000),
-        // From the beginning, and said so.
+        // From the beginning, as the header says.
         (1, Some(_)) => Answer::new(206, &served[..]).header(
             "Content-Range",
             format!("bytes 0-{}/{}", served.len() - 1, served.len()),
@@ -308,7 +310,7 @@ fn no_such_range_means_starting_over() {
     let served = bytes.clone();
     let server = Server::start(move |r, _| Answer::ranged(r, &served, "\"1\""));
     let here = Here::new();
-    // Without a size nobody notices before the server does that the part is too long.
+    // Without a size, only the server's answer shows that the part is too long.
     let mut want = want(&[server.url("/file")], &bytes);
     want.size = None;
     fs::write(here.part(), vec![0; 400_000]).unwrap();
@@ -399,7 +401,7 @@ fn a_body_shorter_than_announced_is_not_taken_for_whole() {
     let served = bytes[..1000].to_vec();
     let server =
         Server::start(move |_, _| Answer::ok(served.clone()).length(Some(300_000)));
-    // Nothing but Content-Length tells.
+    // Only Content-Length shows it.
     let want = FileSpec {
         name: "file".into(),
         urls: vec![server.url("/file")],
@@ -534,7 +536,7 @@ fn probing_asks_for_one_byte_of_the_right_file() {
 #[test]
 fn a_partial_answer_of_another_version_is_not_joined() {
     // RFC 9110, 15.3.7.3: only parts with the same strong ETag may be combined. Without a
-    // checksum nothing else would tell.
+    // checksum nothing else would detect it.
     let new: Vec<u8> = contents().iter().map(|byte| byte ^ 0xff).collect();
     let served = new.clone();
     let server = Server::start(move |request, number| match number {
@@ -573,7 +575,7 @@ fn a_partial_answer_without_an_etag_is_not_joined_to_one_with() {
 fn a_source_that_brings_almost_nothing_gives_way_to_the_next() {
     let bytes = contents();
     let served = bytes.clone();
-    // Each answer brings 10 bytes and breaks off: progress, but below the floor.
+    // Each answer sends 10 bytes and breaks off: progress, but below the minimum.
     let slow = Server::start(move |request, _| {
         let start = request.range_start().unwrap_or(0);
         Answer::ranged(request, &served, "\"x\"").cut(if start == 0 { 0 } else { 10 })

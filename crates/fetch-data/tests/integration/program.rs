@@ -178,7 +178,7 @@ fn what_is_there_is_not_lost() {
         fails(folder.path(), &["mnist-5k"], 1)
             .contains("train-labels-idx1-ubyte.gz is missing")
     );
-    // A fetch that fails replaces nothing, even when told to.
+    // A fetch that fails replaces nothing, even with --force.
     fails(folder.path(), &["mnist-5k", "--force", "--from", "/nonexistent"], 1);
     assert!(folder.path().join("data/raw/mnist-5k/dataset.toml").exists());
 }
@@ -258,7 +258,7 @@ fn probing_tells_a_makefile_what_to_do() {
             .contains("not here")
     );
     assert!(fails(folder.path(), &["--available", "nonesuch"], 2).contains("--list"));
-    // A proxy that knows nobody, as in a closed network.
+    // A proxy that refuses everything, as in a closed network.
     let proxy = Server::start(|_, _| Answer::new(403, ""));
     let output = command(folder.path(), &["--available", "cifar10"])
         .env("https_proxy", proxy.url(""))
@@ -308,7 +308,7 @@ fn an_unwritable_folder_and_an_interrupt() {
     let message = fails(folder.path(), &["mnist-5k", "--root", "file/below"], 1);
     assert!(message.contains("file/below"), "{message}");
 
-    // A server that never ends: Ctrl-C must not have to wait for it.
+    // A server that never finishes: Ctrl-C must not wait for it.
     let server =
         Server::start(|_, _| Answer::ok(vec![0; 1000]).length(Some(2000)).stall(1000));
     let mut child = command(folder.path(), &["mine", "--from", &server.url("/x.tar.gz")])
@@ -345,7 +345,7 @@ fn a_dead_proxy_is_named() {
     let folder = Sandbox::new();
     let mut command =
         command(folder.path(), &["pets", "--from", "http://example.invalid/pets.zip"]);
-    // Port 1: nobody listens.
+    // Nothing listens on port 1.
     let output = command.env("http_proxy", "http://127.0.0.1:1").output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     assert!(err(&output).contains("through the proxy 127.0.0.1:1"), "{}", err(&output));
@@ -486,7 +486,7 @@ fn a_folder_moved_aside_by_a_running_fetch_is_left_to_it() {
     out(&fetch(folder.path(), &["mine", "--from", "pets"]));
     let root = folder.path().join("data/raw");
     let aside = root.join(".partial-mine.replaced");
-    // As a fetch that replaces it has it between its two steps.
+    // The state between the two steps of a fetch that replaces it.
     let lock = FolderLock::try_take(&root, Access::Exclusive).unwrap().unwrap();
     fs::rename(root.join("mine"), &aside).unwrap();
     let mut second = command(folder.path(), &["mine"])
@@ -517,7 +517,7 @@ fn a_data_set_does_not_replace_its_own_source() {
     assert!(folder.join("data/raw/mine/dog/1.ppm").exists());
 }
 
-/// Two images of cats and dogs in `folder/pets`.
+/// An image of a cat and one of a dog in `folder/pets`.
 fn pets(folder: &Path) {
     for class in ["cat", "dog"] {
         fs::create_dir_all(folder.join("pets").join(class)).unwrap();
