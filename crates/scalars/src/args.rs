@@ -21,7 +21,7 @@ Examples:
   scalars runs --plot --only '*loss'
   scalars --dump logs > all.csv";
 
-/// The command line of `scalars`, as it was given.
+/// The unchecked command line of `scalars`.
 #[derive(Debug, Clone, Parser)]
 #[command(version, about = ABOUT, long_about = None, after_help = EXAMPLES)]
 pub struct Args {
@@ -32,7 +32,7 @@ pub struct Args {
     /// The folder to give to TensorBoard's --logdir [default: logs]
     #[arg(short = 'o', long, value_name = "DIR", help_heading = "Output")]
     pub logdir: Option<PathBuf>,
-    /// Go on as the inputs grow, until Ctrl-C
+    /// Keep converting as the inputs grow, until Ctrl-C
     #[arg(long, conflicts_with_all = ["dump", "plot", "html"], help_heading = "Output")]
     pub follow: bool,
     /// Print event files (or folders of them) as CSV
@@ -41,7 +41,7 @@ pub struct Args {
     /// Also write histograms of the weights in checkpoints/ next to metrics.csv
     #[arg(long, conflicts_with_all = ["follow", "dump"], help_heading = "Output")]
     pub histograms: bool,
-    /// Also write the images that evaluate --samples put in samples/ next to metrics.csv
+    /// Also write the images of evaluate --samples in samples/ next to metrics.csv
     #[arg(long, conflicts_with_all = ["follow", "dump"], help_heading = "Output")]
     pub images: bool,
     /// Draw the curves in the terminal
@@ -63,10 +63,10 @@ pub struct Args {
     /// The column of seconds since 1970 [default: wall_time, timestamp, ...]
     #[arg(long, value_name = "COLUMN", help_heading = "Input")]
     pub wall_time: Option<String>,
-    /// Take these tags only; * stands for any text
+    /// Only these tags; * matches any text
     #[arg(long, value_name = "TAG", help_heading = "Input")]
     pub only: Vec<String>,
-    /// Give a tag another name
+    /// Rename a tag
     #[arg(long, value_name = "OLD=NEW", help_heading = "Input")]
     pub rename: Vec<Rename>,
     /// Put this before every tag
@@ -78,7 +78,7 @@ pub struct Args {
         help_heading = "Input"
     )]
     pub tag_prefix: String,
-    /// Leave bad cells out, and count them
+    /// Leave out bad cells, and count them
     #[arg(long, help_heading = "Input")]
     pub skip_bad: bool,
 

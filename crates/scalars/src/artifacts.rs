@@ -1,5 +1,5 @@
-//! Event files of what a run keeps for each epoch next to its metrics.csv: histograms of
-//! the checkpoints' weights, and contact sheets.
+//! Event files of the artifacts that a run has for each epoch next to its metrics.csv:
+//! histograms of the checkpoints' weights, and contact sheets.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -18,7 +18,7 @@ use crate::input::source::Source;
 use crate::input::table::Options;
 use crate::{runs, sink};
 
-/// A kind of file that a run has one of for each epoch.
+/// A kind of file of which a run has one per epoch.
 pub struct Artifact {
     /// The option that asks for them.
     pub option: &'static str,
@@ -26,7 +26,7 @@ pub struct Artifact {
     pub folder: &'static str,
     /// Their extension.
     pub extension: &'static str,
-    /// What becomes of them in TensorBoard: `histogram`, `image`.
+    /// What TensorBoard shows them as: `histogram`, `image`.
     pub what: &'static str,
     /// Reads the tags and values in a file's bytes.
     pub read: fn(&[u8]) -> Result<Values>,
@@ -35,7 +35,7 @@ pub struct Artifact {
 /// Tags and their values.
 pub type Values = Vec<(String, Data)>;
 
-/// A value as an event file has it.
+/// A value in an event file.
 struct Record {
     wall_time: f64,
     tag: String,
@@ -46,8 +46,8 @@ struct Record {
 type Epochs = BTreeMap<i64, Vec<Record>>;
 
 impl Artifact {
-    /// Writes what all inputs have of this kind. Not every run needs to have it, but one
-    /// must. A file that cannot be read does not stop the others.
+    /// Writes the artifacts of all inputs. Runs without any are fine, as long as one has
+    /// some. A file that cannot be read does not stop the others.
     pub fn write(&self, sources: &[Source], destination: &Destination) -> Result<()> {
         let names = runs::names(sources, destination.run.as_deref())?;
         let mut missing = Vec::new();
@@ -105,9 +105,9 @@ impl Artifact {
         Ok(files)
     }
 
-    /// Writes what the files hold into an event file next to that of the scalars. The
-    /// step is the epoch, the wall time is when the file was written. What the event file
-    /// has of files that are gone (`train --keep`) stays.
+    /// Writes the contents of the files to an event file next to the one of the scalars.
+    /// The step is the epoch, the wall time is when the file was written. Events of files
+    /// that have been removed (`train --keep`) are kept.
     fn write_one(
         &self,
         source: &Source,
@@ -146,7 +146,7 @@ impl Artifact {
         Ok(())
     }
 
-    /// What a file holds; `None` if it is not there any more.
+    /// The records of a file; `None` if it no longer exists.
     fn read_one(&self, path: &Path) -> Result<Option<Vec<Record>>> {
         let read = || io::Result::Ok((fs::metadata(path)?.modified()?, fs::read(path)?));
         let (written, bytes) = match read() {
@@ -162,7 +162,7 @@ impl Artifact {
     }
 }
 
-/// The errors of single files. Each is shown, the last one by the program's end.
+/// The errors of single files. Each is shown; the last one is the program's error.
 #[derive(Default)]
 struct Failures {
     last: Option<Error>,
@@ -176,12 +176,12 @@ impl Failures {
     }
 }
 
-/// What the event file has of the epochs up to the last file's. For an epoch that still
-/// has a file, it takes that file's place if the file cannot be read.
+/// The records in the event file, up to the epoch of the last file. For an epoch that
+/// still has a file, they are used if that file cannot be read.
 ///
 /// A record that is older than the run, or newer than the file of a later epoch, belongs
 /// to a history that the run no longer has: another run in the same folder, or epochs
-/// from before a resume. Those are left out.
+/// from before a resume. Such records are left out.
 fn kept(
     target: &Target,
     files: &BTreeMap<i64, PathBuf>,

@@ -1,4 +1,4 @@
-//! What the command line asks for, checked and complete.
+//! The checked and complete settings from the command line.
 
 use std::path::{Path, PathBuf};
 
@@ -10,10 +10,10 @@ use crate::input::select::Select;
 use crate::input::table::Options;
 use crate::{histograms, images};
 
-/// The log folder where none is named.
+/// The default log folder.
 const LOGDIR: &str = "logs";
 
-/// What to do, and with what.
+/// What to do, with its settings.
 pub enum Config {
     /// Print event files as CSV.
     Dump(Dump),
@@ -27,7 +27,7 @@ pub enum Config {
 pub struct Dump {
     /// Event files, and folders of them.
     pub inputs: Vec<PathBuf>,
-    /// Which tags.
+    /// The tags to print.
     pub select: Select,
 }
 
@@ -45,7 +45,7 @@ pub struct Follow {
 pub struct Once {
     /// CSVs, and folders of them.
     pub inputs: Vec<PathBuf>,
-    /// The only run's name, instead of the input's own.
+    /// The name of the only run, in place of the input's own.
     pub run: Option<String>,
     /// How CSVs are read.
     pub options: Options,
@@ -55,12 +55,12 @@ pub struct Once {
     pub html: Option<PathBuf>,
     /// Where the event files go; `None` if only curves are drawn.
     pub destination: Option<Destination>,
-    /// What else goes there.
+    /// The artifacts to write there too.
     pub artifacts: Vec<Artifact>,
 }
 
 impl Config {
-    /// Takes the arguments apart.
+    /// Checks the arguments.
     pub fn new(args: Args) -> Self {
         let options = options(&args);
         if args.dump {
@@ -83,7 +83,7 @@ impl Config {
         if args.images {
             artifacts.push(images::SAMPLES);
         }
-        // A page of curves needs no event files.
+        // Drawing curves needs no event files.
         let writes = !draws || args.logdir.is_some() || !artifacts.is_empty();
         Self::Once(Once {
             inputs: args.inputs,
@@ -97,7 +97,7 @@ impl Config {
     }
 }
 
-/// How CSVs are to be read.
+/// How to read CSVs.
 fn options(args: &Args) -> Options {
     let select = Select {
         only: args.only.clone(),
@@ -110,7 +110,7 @@ fn options(args: &Args) -> Options {
         wall_time: args.wall_time.clone(),
         select,
         skip_bad: args.skip_bad,
-        // What is drawn is not rounded.
+        // Curves are drawn without rounding.
         singles: args.encoding != Encoding::Double && !draws,
         value_tag: None,
     }

@@ -13,12 +13,12 @@ use crate::input::table::{Noted, Options, Table, Tally};
 use crate::sink::Sink;
 use crate::{hparams, runs};
 
-/// Where inputs go.
+/// Where the events of the inputs go.
 #[derive(Debug, Clone)]
 pub struct Destination {
     /// The folder for TensorBoard's --logdir.
     pub logdir: PathBuf,
-    /// The only run's name, instead of the input's own.
+    /// The name of the only run, in place of the input's own.
     pub run: Option<String>,
     /// How scalars are laid out.
     pub encoding: Encoding,
@@ -28,7 +28,7 @@ impl Destination {
     /// The event file of an input whose run is called `name`.
     pub fn target(&self, source: &Source, name: &Path) -> Target {
         Target {
-            // Joining nothing would add a slash.
+            // Joining an empty path would add a slash.
             folder: if name == Path::new("") {
                 self.logdir.clone()
             } else {
@@ -41,7 +41,7 @@ impl Destination {
     }
 }
 
-/// Converts each input. One that fails does not keep the others from being converted.
+/// Converts each input. If one fails, the others are still converted.
 pub fn convert(
     sources: &[Source],
     destination: &Destination,
@@ -73,7 +73,7 @@ fn convert_one(source: &Source, target: Target, options: &Options) -> Result<()>
     sink.finish()
 }
 
-/// Says what in the table the user should know about.
+/// Reports what the user should know about the table.
 pub fn report(source: &Source, feed: &Feed, options: &Options) {
     let tally = feed.tally();
     report_rows(source, feed.table().is_some_and(Table::numbers_rows));
@@ -83,7 +83,7 @@ pub fn report(source: &Source, feed: &Feed, options: &Options) {
     }
 }
 
-/// Says that rows had to be numbered.
+/// Reports that rows had to be numbered.
 pub fn report_rows(source: &Source, numbered: bool) {
     if numbered {
         note(format_args!(
@@ -92,7 +92,7 @@ pub fn report_rows(source: &Source, numbered: bool) {
     }
 }
 
-/// Says which of the values that were counted the user should know about.
+/// Reports the counted values that the user should know about.
 pub fn report_values(source: &Source, tally: &Tally) {
     let noted = |noted: &Noted, one: &str, more: &str| match noted.count {
         0 => {}

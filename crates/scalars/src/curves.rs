@@ -19,9 +19,9 @@ pub struct Curves {
 /// A run that has a curve.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Run {
-    /// Its name; empty for that of standard input.
+    /// Its name; empty for standard input.
     pub name: String,
-    /// The first of the inputs that it comes from.
+    /// The first input that it comes from.
     pub source: Source,
 }
 
@@ -56,7 +56,7 @@ pub struct CurvePoint {
     pub epoch: Option<f64>,
 }
 
-/// Reads all inputs. Inputs without a point are named; if none has any, that is an error.
+/// Reads all inputs. Inputs without points are named; it is an error if no input has any.
 /// `named` replaces the name of the only run.
 pub fn read(
     sources: &[Source],
@@ -77,7 +77,7 @@ pub fn read(
             None => convert::report(source, &feed, options),
         }
     }
-    // A run without points does not keep the others from being drawn.
+    // Runs with points are drawn even if others have none.
     match empty.first() {
         Some(first) if curves.charts.is_empty() => Err(first.clone()),
         _ => {
@@ -114,9 +114,9 @@ impl Curves {
     }
 }
 
-/// The indices of at most about `most` values, which draw the same picture at that many
-/// columns: of each of `most / 5` equal stretches the first, the lowest and the highest
-/// finite, the first that is not finite, and the last.
+/// The indices of about `most` values or fewer, which give the same picture at that many
+/// columns. Each of `most / 5` equal stretches keeps its first value, the lowest and the
+/// highest finite value, the first that is not finite, and the last.
 pub fn thin_indices(values: &[f64], most: usize) -> Vec<usize> {
     if values.len() <= most {
         return (0..values.len()).collect();
@@ -126,7 +126,7 @@ pub fn thin_indices(values: &[f64], most: usize) -> Vec<usize> {
     for (stretch, start) in values.chunks(length).zip((0..).step_by(length)) {
         let mut chosen = vec![0, stretch.len() - 1];
         let by_value = |a: &usize, b: &usize| stretch[*a].total_cmp(&stretch[*b]);
-        // Infinity and NaN are not drawn, and would hide values that are.
+        // Infinity and NaN are not drawn, and would take the place of values that are.
         let finite = || (0..stretch.len()).filter(|&i| stretch[i].is_finite());
         chosen.extend(finite().min_by(by_value));
         chosen.extend(finite().max_by(by_value));

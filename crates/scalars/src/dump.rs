@@ -14,9 +14,9 @@ use crate::names::{distinct, path_parts};
 use crate::{event, walk};
 
 /// Prints the scalars of event files, and of folders of them, as CSV:
-/// `wall_time,step,tag,value`, with `run` first if there is more than one run, or one in a
-/// folder of its own. Damage ends its file and is reported; the program fails after
-/// everything else was printed.
+/// `wall_time,step,tag,value`, with `run` first if there is more than one run, or one in
+/// a subfolder. A file is read up to a damaged record, which is reported; the program
+/// fails after everything else was printed.
 pub fn dump(inputs: &[PathBuf], select: &Select, out: impl Write) -> Result<()> {
     let runs = runs(inputs)?;
     let with_run = runs.keys().any(|run| !run.as_os_str().is_empty());
@@ -32,10 +32,10 @@ pub fn dump(inputs: &[PathBuf], select: &Select, out: impl Write) -> Result<()> 
     for (run, files) in &runs {
         let run = run.to_string_lossy();
         let mut reader = RunReader::default();
-        // A tag's name in the CSV; none where it is left out.
+        // A tag's name in the CSV; `None` if it is left out.
         let mut names: HashMap<String, Option<String>> = HashMap::new();
         let inputs: Vec<Result<Input>> = files.iter().map(|p| Input::open(p)).collect();
-        // The reader counts the files that it reads, and so does this.
+        // The index must count the files as the reader does.
         for (i, input) in inputs.iter().flatten().enumerate() {
             reader.starts.read(i, input.reader()?)?;
         }
@@ -55,7 +55,7 @@ pub fn dump(inputs: &[PathBuf], select: &Select, out: impl Write) -> Result<()> 
             });
             match result {
                 Ok(()) => {}
-                // An interruption or a closed pipe ends all files.
+                // An interruption or a closed pipe ends the program.
                 Err(error) if error.ends_the_program() => {
                     return Err(error);
                 }
@@ -93,13 +93,12 @@ pub fn dump(inputs: &[PathBuf], select: &Select, out: impl Write) -> Result<()> 
     }
 }
 
-/// Each run's event files in the order in which TensorBoard reads them. Those in one
-/// folder are a run, which is called after the folder: of one folder that was given, by
-/// the way from it; of several, also after these, by as much of their paths as tells them
-/// apart.
+/// Each run's event files in the order in which TensorBoard reads them. The files in one
+/// folder are a run, named after the folder's path relative to the input. With several
+/// inputs, as much of each input's path comes before it as makes the names unique.
 fn runs(inputs: &[PathBuf]) -> Result<BTreeMap<PathBuf, Vec<PathBuf>>> {
-    // The folder that was given (or that of a file) with the ways from it, and the files
-    // there.
+    // Each input folder (or the folder of an input file) with the relative paths below
+    // it, and the files there.
     let mut roots: Vec<(PathBuf, BTreeMap<PathBuf, Vec<PathBuf>>)> = Vec::new();
     for input in inputs {
         let (root, files) = if input.is_dir() {
@@ -156,7 +155,7 @@ fn runs(inputs: &[PathBuf]) -> Result<BTreeMap<PathBuf, Vec<PathBuf>>> {
 /// An event file that can be read more than once.
 enum Input {
     File(PathBuf),
-    /// What came out of a pipe.
+    /// The contents of a pipe.
     Bytes(Vec<u8>),
 }
 

@@ -1,7 +1,6 @@
-//! TensorBoard event files: the messages in them, the framing around them, points in and
-//! out.
+//! TensorBoard event files: their messages and framing, and writing and reading points.
 
-/// What the name of every event file has in it. TensorBoard recognises them by it.
+/// Part of the name of every event file, by which TensorBoard recognises them.
 pub const FILE_MARK: &str = "tfevents";
 
 pub mod encode;

@@ -1,6 +1,6 @@
-//! CSV to event files while the CSV grows. Each look reads what is new; a file that was
-//! cut back, replaced or removed is read from its start again, and [`crate::event::file`]
-//! sorts out what that means for the events.
+//! Converts CSV to event files while the CSV grows. Each poll reads the new bytes. A file
+//! that was truncated, replaced or removed is read from its start again, and
+//! [`crate::event::file`] brings the events up to date.
 
 use std::collections::HashSet;
 use std::fs::{self, File, Metadata};
@@ -20,14 +20,14 @@ use crate::input::table::{Options, Table};
 use crate::runs;
 use crate::sink::Sink;
 
-/// Between looks at the files.
+/// The time between two polls.
 const PAUSE: Duration = Duration::from_millis(500);
-/// How much of what was read last is remembered, to notice that a file was cut back and
-/// has grown again.
+/// How many of the last bytes are remembered, to notice that a file was truncated and has
+/// grown again.
 const TAIL: usize = 4096;
 
-/// Follows the inputs until Ctrl-C, or until standard input ends where that is the only
-/// one. `sources` is asked again and again, so that runs which appear later are followed
+/// Follows the inputs until Ctrl-C, or until standard input ends if that is the only
+/// input. `sources` is called in every poll, so that runs that appear later are followed
 /// too.
 pub fn follow(
     sources: impl Fn() -> Result<Vec<Source>>,
@@ -52,7 +52,7 @@ pub fn follow(
                     }
                 }
             }
-            // Those that are followed already can still be.
+            // The inputs that are already followed are unaffected.
             Err(error) if !followers.is_empty() => {
                 if trouble.as_ref() != Some(&error) {
                     say(format_args!("scalars: {error}"));
@@ -70,7 +70,7 @@ pub fn follow(
                 }
                 Err(error) => {
                     followers[i].give_up();
-                    // The last one's is how the program ends.
+                    // The last error is the program's error.
                     if followers.iter().all(Follower::is_over) {
                         return Err(error);
                     }
@@ -96,20 +96,21 @@ pub fn follow(
     }
 }
 
-/// One input being followed.
+/// An input that is followed.
 struct Follower {
     source: Source,
-    /// Made anew for each start: the recipe next to the CSV may have changed.
+    /// Makes the target again for each start, because the recipe next to the CSV may have
+    /// changed.
     target: Box<dyn Fn(&Source) -> Target>,
     input: Input,
     reading: Option<Reading>,
     waiting: bool,
     /// The version of the input that could not be read further. The input is not read
-    /// until it has another version or was cut.
+    /// again until it has another version or is truncated.
     failed: Option<Option<Version>>,
 }
 
-/// Which file is at a path, and how long it is.
+/// The identity and length of the file at a path.
 #[derive(Debug, Clone, Copy)]
 struct Version {
     identity: Option<(u64, u64)>,
@@ -122,7 +123,7 @@ enum Input {
     Ended,
 }
 
-/// Where in the input we are, and what is made of it.
+/// The position in the input, and where its points go.
 struct Reading {
     feed: Feed,
     sink: Sink,
@@ -141,7 +142,7 @@ impl Follower {
         Ok(Self { source, target, input, reading: None, waiting: false, failed: None })
     }
 
-    /// Whether nothing will come unless the input is replaced.
+    /// Whether no more data will come unless the input is replaced.
     fn is_over(&self) -> bool {
         self.failed.is_some() || matches!(self.input, Input::Ended)
     }
@@ -158,7 +159,7 @@ impl Follower {
         }
     }
 
-    /// Whether the input is still what could not be read on.
+    /// Whether the input is still the version that could not be read.
     fn is_left_alone(&mut self) -> bool {
         let (Some(failed), Input::File(path)) = (self.failed, &self.input) else {
             return false;
@@ -177,7 +178,7 @@ impl Follower {
         same
     }
 
-    /// Takes what is new. `false`: nothing more will come.
+    /// Reads the new data. Returns `false` if nothing more will come.
     fn look(&mut self, options: &Options) -> Result<bool> {
         if self.is_left_alone() {
             return Ok(true);
@@ -193,8 +194,8 @@ impl Follower {
         };
         let Some(reading) = &mut self.reading else { return Ok(going) };
         if !reading.sink.flush()? {
-            // Somebody else wrote to our event file, a second `scalars` perhaps: compare
-            // from the start.
+            // Another process, perhaps a second `scalars`, wrote to our event file:
+            // compare from the start.
             self.reading = None;
             if matches!(self.input, Input::Pipe(_) | Input::Ended) {
                 return Err(Error::failed(
@@ -208,7 +209,7 @@ impl Follower {
         if !tally.tags.is_empty() && !std::mem::replace(&mut reading.reported, true) {
             let numbered = reading.feed.table().is_some_and(Table::numbers_rows);
             report_rows(&self.source, numbered);
-            // The tags of an epoch's end come later.
+            // Tags that are written at the end of an epoch come later.
             options.select.unused(&tally.tags).iter().for_each(|unused| {
                 note(format_args!("{}: so far {unused}", self.source));
             });
@@ -229,8 +230,7 @@ impl Follower {
         };
         let metadata = file.metadata().doing("read", path)?;
         if metadata.is_dir() {
-            // A folder of runs has come to be here: they are found as inputs of their
-            // own.
+            // The path is now a folder of runs, which are found as separate inputs.
             return Ok(());
         }
         self.waiting = false;
@@ -243,7 +243,7 @@ impl Follower {
             ));
             self.reading = None;
         }
-        // An empty file has not begun: somebody is about to write it.
+        // An empty file is about to be written.
         if metadata.len() == 0 {
             return Ok(());
         }
@@ -312,7 +312,8 @@ impl Reading {
         Self { feed, sink, reported: false, identity, offset: 0, tail: Vec::new() }
     }
 
-    /// Whether the file is still the one that was read, with what was read still in it.
+    /// Whether the file is still the one that was read, and still has the bytes that were
+    /// read.
     fn goes_on(&self, file: &mut File, metadata: &Metadata) -> io::Result<bool> {
         if identity(metadata) != self.identity || metadata.len() < self.offset {
             return Ok(false);
@@ -320,7 +321,7 @@ impl Reading {
         let mut tail = vec![0; self.tail.len()];
         file.seek(SeekFrom::Start(self.offset - self.tail.len() as u64))?;
         match file.read_exact(&mut tail) {
-            // Cut back just now.
+            // The file was truncated just now.
             Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
             read => read.map(|()| tail == self.tail),
         }
@@ -356,8 +357,7 @@ fn identity(_: &Metadata) -> Option<(u64, u64)> {
     None
 }
 
-/// Reads standard input in a thread of its own, so that Ctrl-C is heard while nothing
-/// comes.
+/// Reads standard input in its own thread, so that Ctrl-C works while no input comes.
 fn pump_stdin() -> Result<Receiver<io::Result<Vec<u8>>>> {
     let (sender, receiver) = mpsc::sync_channel(16);
     parallel::spawn(move || {

@@ -1,6 +1,6 @@
-//! `--histograms`: how a run's weights are distributed after each epoch, for
-//! TensorBoard's HISTOGRAMS page. They are made from the checkpoints next to metrics.csv,
-//! so training does not stop for them, and old runs have them too.
+//! `--histograms`: the distribution of a run's weights after each epoch, for
+//! TensorBoard's HISTOGRAMS page. The histograms are made from the checkpoints next to
+//! metrics.csv, so they cost no training time, and old runs have them too.
 
 use half::{bf16, f16};
 use prost::Message;
@@ -11,7 +11,8 @@ use torchmill::{Error, Result, run};
 use crate::artifacts::{Artifact, Values};
 use crate::event::proto::{Data, Histogram};
 
-/// Buckets between the least and the greatest weight, all of one width.
+/// The number of buckets between the smallest and the largest weight, all of the same
+/// width.
 const BUCKETS: usize = 64;
 
 /// The checkpoints.
@@ -41,7 +42,7 @@ fn read(bytes: &[u8]) -> Result<Values> {
                     "{name} has no finite values, so it gets no histogram"
                 ));
             }
-            // Counters, such as BatchNorm2d's of batches, are not weights.
+            // Counters, such as BatchNorm2d's `num_batches_tracked`, are not weights.
             None => {}
         }
     }
@@ -76,8 +77,8 @@ fn histogram<V: Iterator<Item = f64>>(values: impl Fn() -> V) -> Option<Histogra
     let width = (max - min) / buckets as f64;
     let mut bucket = vec![0.0; buckets];
     for value in finite() {
-        // The greatest belongs to the last bucket. A width of 0 gives NaN, which the cast
-        // makes 0.
+        // The largest value belongs to the last bucket. A width of 0 gives NaN, which the
+        // cast turns into 0.
         bucket[(((value - min) / width) as usize).min(buckets - 1)] += 1.0;
     }
     Some(Histogram {

@@ -13,11 +13,11 @@ use torchmill::text_file;
 use crate::event::proto::{HParam, HParamKind};
 use crate::input::source::Source;
 
-/// Longer texts are cut: they become a column of a table.
+/// Longer texts are cut, because they become a column of a table.
 const LONGEST_TEXT: usize = 200;
 
-/// The hyperparameters that belong to an input; none if there is no config.toml. The
-/// metrics are converted even if it cannot be read: then a line says so.
+/// The hyperparameters of an input; none if there is no config.toml. If it cannot be
+/// read, a note says so, and the metrics are still converted.
 pub fn of_input(source: &Source) -> BTreeMap<String, HParam> {
     let Source::File(csv) = source else { return BTreeMap::new() };
     let path = csv.with_file_name(CONFIG);
@@ -50,7 +50,7 @@ fn read(path: &Path) -> Result<BTreeMap<String, HParam>, String> {
 
 fn cut(text: &str) -> String {
     match text.char_indices().nth(LONGEST_TEXT) {
-        // TensorBoard's page spells an ellipsis of one character as its number.
+        // TensorBoard's page shows the ellipsis character as its code.
         Some((at, _)) => format!("{}...", &text[..at]),
         None => text.to_owned(),
     }

@@ -1,4 +1,4 @@
-//! Curves on one page that needs nothing else: data, style and script are in the file.
+//! Curves on one self-contained page: data, style and script are in the file.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -14,9 +14,10 @@ use crate::event::proto::HParamKind;
 use crate::hparams;
 
 const PAGE: &str = include_str!("page.html");
-/// Points on the page, all curves together: about 600 kB.
+/// The maximum number of points on the page, in all curves together: about 600 kB.
 const MOST_POINTS: usize = 30_000;
-/// Points of a curve: a screen has no more columns than the most.
+/// The maximum number of points of a curve, within these limits: no screen has more
+/// columns than the upper one.
 const POINTS_OF_A_CURVE: std::ops::RangeInclusive<usize> = 100..=4000;
 
 #[derive(Serialize)]
@@ -30,7 +31,7 @@ struct RunData<'a> {
     name: &'a str,
     /// The learning rate in config.toml.
     lr: Option<f64>,
-    /// How the run ended, from run.jsonl; empty if that is not known.
+    /// How the run ended, from run.jsonl; empty if unknown.
     outcome: String,
 }
 
@@ -41,7 +42,8 @@ struct ChartData<'a> {
     curves: Vec<CurveData>,
 }
 
-/// Steps, epochs and times are the differences to the point before: these are short.
+/// Steps, epochs and times are stored as differences to the point before, which are
+/// short.
 #[derive(Serialize)]
 struct CurveData {
     /// The index of the run.
@@ -53,12 +55,12 @@ struct CurveData {
     epochs: Option<Vec<f64>>,
     /// Milliseconds since the run's first point; `None` if a point has none.
     times: Option<Vec<i64>>,
-    /// With six digits. JSON has no NaN and no infinity: serde_json writes null for them,
-    /// and the curve has a gap.
+    /// Values with six digits. JSON has no NaN and infinity: serde_json writes null for
+    /// them, and the curve has a gap.
     values: Vec<f64>,
 }
 
-/// Writes the page, and says where; `-` is standard output.
+/// Writes the page, and reports its path; `-` is standard output.
 pub fn write(curves: &Curves, path: &Path) -> Result<()> {
     let page = page(curves)?;
     html::write(path, &page)?;
@@ -128,7 +130,7 @@ fn curve_data(curve: &Curve, run: usize, start: Option<f64>, most: usize) -> Cur
     }
 }
 
-/// The first value, and then each one's difference to the one before.
+/// The first value, and then the difference of each value to the one before.
 fn differences<T: Copy>(values: &[T], zero: T, minus: fn(T, T) -> T) -> Vec<T> {
     let mut before = zero;
     let mut differences = Vec::new();
@@ -139,12 +141,13 @@ fn differences<T: Copy>(values: &[T], zero: T, minus: fn(T, T) -> T) -> Vec<T> {
     differences
 }
 
-/// More digits cannot be seen, and would make the page twice as large.
+/// Rounds to six digits. More cannot be seen, and would make the page twice as large.
 fn six_digits(value: f64) -> f64 {
     format!("{value:.5e}").parse().unwrap_or(value)
 }
 
-/// Which way a tag's values get better: as `train`'s metrics do, or by common names.
+/// Whether higher or lower values of a tag are better: by `train`'s metrics, or by common
+/// names.
 fn mode(tag: &str) -> Mode {
     if let Some(metric) = metric::of_tag(tag) {
         return metric.mode;
@@ -173,7 +176,7 @@ fn outcome(run: &Run) -> String {
     if csv.file_name().is_none_or(|name| name != METRICS) {
         return String::new();
     }
-    // The curves are shown without what cannot be read.
+    // If it cannot be read, the curves are shown without the outcome.
     let events = log::read(&csv.with_file_name(LOG)).unwrap_or_default();
     match events.last() {
         Some(Event::End(end)) => end.outcome.text().to_owned(),

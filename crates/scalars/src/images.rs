@@ -8,7 +8,7 @@ use torchmill::{Error, Result, run};
 use crate::artifacts::{Artifact, Values};
 use crate::event::proto::{Data, Image};
 
-/// The pictures' tag. TensorBoard sorts it behind the curves.
+/// The pictures' tag. TensorBoard sorts it after the curves.
 const TAG: &str = "x/samples";
 
 /// The contact sheets.
@@ -21,11 +21,11 @@ pub const SAMPLES: Artifact = Artifact {
 };
 
 fn read(png: &[u8]) -> Result<Values> {
-    // Decoded whole: a browser would show half a picture and say nothing.
+    // Decode the whole file: a browser would show half a picture without an error.
     let picture = image::load_from_memory_with_format(png, ImageFormat::Png)
         .map_err(Error::failed)?;
     let image = Image {
-        // A PNG's sides are of 31 bits.
+        // A PNG's width and height fit into 31 bits.
         height: picture.height() as i32,
         width: picture.width() as i32,
         colorspace: picture.color().channel_count().into(),

@@ -1,4 +1,4 @@
-//! CSV in: rows from bytes as they come, points from rows.
+//! Reads CSV: rows from bytes, and points from rows.
 
 pub mod download;
 pub mod rows;

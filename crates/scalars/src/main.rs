@@ -1,4 +1,4 @@
-//! scalars: CSV metrics into TensorBoard event files, and back.
+//! scalars: converts CSV metrics to TensorBoard event files, and back.
 
 mod args;
 mod artifacts;

@@ -1,12 +1,12 @@
-//! The shortest names that tell paths apart.
+//! The shortest unique names of paths.
 
 use std::ffi::OsString;
 use std::path::{Component, Path, PathBuf};
 
 use torchmill::{Context, Result};
 
-/// Of each path the last part, and of those that end alike as many more as tell them
-/// apart. An error is the index of one that nothing tells apart.
+/// Names each path by its last part, with as many parts before it as make the name
+/// unique. The error is the index of a path that equals another.
 pub fn distinct(parts: &[Vec<OsString>]) -> Result<Vec<PathBuf>, usize> {
     let mut lengths = vec![1; parts.len()];
     loop {

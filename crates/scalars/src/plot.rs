@@ -1,5 +1,5 @@
-//! Curves in the terminal: braille dots, or plain characters where the terminal knows no
-//! Unicode.
+//! Curves in the terminal: braille dots, or plain characters if the terminal does not
+//! support Unicode.
 
 use std::env;
 use std::fmt::Write as _;
@@ -17,24 +17,25 @@ use crate::curves::{Chart, Curve, thin_indices};
 /// How to draw.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Look {
-    /// Characters a line.
+    /// Characters per line.
     pub width: u16,
     /// Braille and box drawing; else ASCII.
     pub unicode: bool,
-    /// A colour for each run; else only marks tell them apart.
+    /// Whether each run has a colour; if not, runs only differ in their marks.
     pub colour: bool,
 }
 
-/// Lines of a chart, its title left out.
+/// Lines of a chart, without its title.
 const HEIGHT: u16 = 14;
 const COLOURS: [Color; 6] =
     [Color::Cyan, Color::Yellow, Color::Magenta, Color::Green, Color::Red, Color::Blue];
-/// Runs in ASCII.
+/// The marks of runs in ASCII.
 const MARKS: [char; 6] = ['*', 'o', '+', 'x', '#', '@'];
 
 impl Look {
-    /// What standard output is: a terminal of some width, or else 80 characters without
-    /// colours. NO_COLOR, and a locale without UTF-8, are respected.
+    /// The look for standard output: the terminal's width, or 80 characters without
+    /// colours if it is not a terminal. NO_COLOR, and a locale without UTF-8, are
+    /// respected.
     pub fn of_stdout() -> Self {
         let columns = env::var("COLUMNS").ok().and_then(|c| c.parse().ok());
         let size = terminal::columns(std::io::stdout());
@@ -52,8 +53,8 @@ pub fn draw(charts: &[Chart], look: Look) -> String {
 }
 
 fn draw_one(chart: &Chart, look: Look) -> String {
-    // More points than dots cannot be seen; four dots of braille for each column leave
-    // room.
+    // There is no use in more points than dots. Four points per column are more than
+    // enough.
     let finite = |curve: &Curve| -> Vec<(f64, f64)> {
         let points = curve.points.iter().filter(|point| point.value.is_finite());
         let finite: Vec<_> =
@@ -111,7 +112,7 @@ fn title(chart: &Chart, look: Look) -> String {
         let run = if curve.run.is_empty() { "standard input" } else { &curve.run };
         let (start, end) = escape(COLOURS[i % COLOURS.len()], look);
         let last = format!(": {} at step {step}", number(last));
-        // What is known of the run is worth more than all of its name.
+        // Cut the run's name rather than the rest of the title.
         let run = text::cut(
             &text::escape(run),
             width.saturating_sub("  * ".len() + last.len()),
@@ -121,7 +122,7 @@ fn title(chart: &Chart, look: Look) -> String {
     text
 }
 
-/// The least and greatest step and value, widened where they are the same.
+/// The smallest and largest step and value, widened if they are the same.
 fn bounds(curves: &[Vec<(f64, f64)>]) -> Option<([f64; 2], [f64; 2])> {
     let span = |pick: fn(&(f64, f64)) -> f64| {
         let values = || curves.iter().flatten().map(pick);
@@ -135,7 +136,7 @@ fn bounds(curves: &[Vec<(f64, f64)>]) -> Option<([f64; 2], [f64; 2])> {
     Some((span(|p| p.0)?, span(|p| p.1)?))
 }
 
-/// Four significant digits, as short as they get.
+/// Formats four significant digits, as short as possible.
 fn number(value: f64) -> String {
     if value == 0.0 || !value.is_finite() {
         return value.to_string();
@@ -180,7 +181,7 @@ fn plain(symbol: &str) -> &str {
     }
 }
 
-/// What starts and ends a colour.
+/// The codes that start and end a colour.
 fn escape(colour: Color, look: Look) -> (&'static str, &'static str) {
     let start = match colour {
         _ if !look.colour => return ("", ""),
@@ -247,7 +248,7 @@ mod tests {
         chart.tag = "\u{635f}\u{5931} ".repeat(30);
         let text = draw(&[chart], Look { width: 40, ..ASCII });
         let mut lines = text.lines();
-        // Two columns a letter.
+        // Each letter takes two columns.
         assert_eq!(lines.next().map(|line| line.chars().count()), Some(24), "{text}");
         let run = lines.next().unwrap();
         assert!(run.len() == 40 && run.ends_with(": 0.25 at step 2"), "{text}");

@@ -1,5 +1,4 @@
-//! What runs are called: each input becomes one run, in a folder of its own below the log
-//! folder.
+//! The names of runs: each input becomes one run, in its own folder below the log folder.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -11,10 +10,10 @@ use crate::input::download::Download;
 use crate::input::source::Source;
 use crate::names::{distinct, path_parts};
 
-/// The runs' names, one for each source. A file named metrics.csv is called after its
-/// folder, another after itself; where two would be called the same, folders above are
-/// put before until they differ. Standard input has no name: its run is the log folder
-/// itself. `named` (`--run`) is the name of the only one.
+/// The runs' names, one for each source. The run of a metrics.csv is named after the
+/// file's folder, that of any other file after the file. Equal names get the parent
+/// folders before them until they differ. Standard input has no name: its run is the log
+/// folder itself. `named` (`--run`) is the name of the only run.
 pub fn names(sources: &[Source], named: Option<&str>) -> Result<Vec<PathBuf>> {
     match (named, sources) {
         (Some(_), [first, second, ..]) => Err(Error::usage(format_args!(
@@ -28,7 +27,7 @@ pub fn names(sources: &[Source], named: Option<&str>) -> Result<Vec<PathBuf>> {
 }
 
 fn distinct_names(sources: &[Source]) -> Result<Vec<PathBuf>> {
-    // Downloads of one run's tags share its folder, so they are named once.
+    // Downloads of one run's tags share the run's folder, so they count as one.
     let mut named: Vec<(&Source, Vec<OsString>)> = Vec::new();
     let mut index = Vec::new();
     for source in sources {
@@ -56,7 +55,7 @@ fn is_download(source: &Source) -> bool {
     source.path().is_some_and(|path| Download::of(path).is_some())
 }
 
-/// A name for the event file: the CSV's own name without its ending.
+/// A name for the event file: the CSV's name without its extension.
 pub fn source_name(source: &Source) -> String {
     let name = match source {
         Source::Stdin => "stdin".to_owned(),

@@ -1,4 +1,4 @@
-//! Where an input's points go: an event file for each of its runs.
+//! Writes an input's points to an event file for each of its runs.
 
 use std::collections::HashMap;
 use std::path::{Component, Path, PathBuf};
@@ -16,7 +16,7 @@ use crate::input::table::Point;
 pub struct Sink {
     target: Target,
     now: f64,
-    /// The folder of each name that a run goes by in the table.
+    /// The folder of each run, by the run's name in the table.
     folders: HashMap<String, PathBuf>,
     runs: HashMap<PathBuf, Run>,
 }
@@ -27,7 +27,7 @@ struct Run {
 }
 
 enum State {
-    /// Being compared with what is there.
+    /// Being compared with the existing file.
     CatchUp(Box<EventFile>),
     /// Up to date, and growing.
     Live(LiveFile),
@@ -36,18 +36,18 @@ enum State {
 }
 
 impl Sink {
-    /// Nothing is looked at or written before the first point. Points that have no time
-    /// get `now`, unless the file has one for them already.
+    /// Nothing is read or written before the first point. Points without a time get
+    /// `now`, unless the file already has a time for them.
     pub fn new(target: Target, now: f64) -> Self {
         Self { target, now, folders: HashMap::new(), runs: HashMap::new() }
     }
 
-    /// The time for points that come from now on without one.
+    /// Sets the time for further points without one.
     pub fn set_now(&mut self, now: f64) {
         self.now = now;
     }
 
-    /// Takes a point.
+    /// Adds a point.
     pub fn push(&mut self, point: Point) -> Result<()> {
         if !self.folders.contains_key(point.run) {
             let folder = folder(&self.target.folder, point.run)?;
@@ -80,13 +80,13 @@ impl Sink {
         }
     }
 
-    /// All points are in.
+    /// Completes the files after the last point.
     pub fn finish(&mut self) -> Result<()> {
         self.catch_up(false)
     }
 
-    /// All points so far are in, and more will come. `false`: somebody else has changed a
-    /// file, so the input has to be read again from its start.
+    /// Writes the points so far; more may come. Returns `false` if another process has
+    /// changed a file, so that the input has to be read again from its start.
     pub fn flush(&mut self) -> Result<bool> {
         for run in self.runs.values_mut() {
             if let State::Live(file) = &mut run.state
@@ -118,7 +118,7 @@ impl Sink {
     }
 }
 
-/// Says what became of a file with this number of `points`, called `what` (`point`).
+/// Reports what was done to a file with this number of `points`, called `what` (`point`).
 pub fn report(finished: &Finished, points: u64, what: &str) {
     let path = finished.path.display();
     let all = format!("{} {what}{}", count(points), if points == 1 { "" } else { "s" });
@@ -132,7 +132,8 @@ pub fn report(finished: &Finished, points: u64, what: &str) {
     });
 }
 
-/// A run's folder. Its name comes from a table's cell, and must not lead elsewhere.
+/// A run's folder. Its name comes from a cell of the table, and must not lead out of the
+/// log folder.
 fn folder(base: &Path, run: &str) -> Result<PathBuf> {
     let mut folder = base.to_owned();
     for part in Path::new(run).components() {

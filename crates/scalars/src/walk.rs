@@ -1,4 +1,4 @@
-//! The files below a folder, links to folders followed.
+//! Finds the files below a folder, following links to folders.
 
 use std::collections::HashSet;
 use std::fs;
@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 
 use torchmill::{Context, Result};
 
-/// Every file in `root` and below whose name is wanted, in no order. Links are followed,
-/// but each folder is read once, by its own path rather than a link's: links may form
-/// circles, and `latest` may lead to a run that was read already. Files that disappear
-/// meanwhile are left out.
+/// Every file in `root`, at any depth, whose name is wanted, in no particular order.
+/// Links are followed, but each folder is read once, by its own path rather than a
+/// link's: links may form circles, and `latest` may lead to a run that has already been
+/// read. Files that disappear in the meantime are left out.
 pub fn files(root: &Path, wanted: impl Fn(&str) -> bool) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     let mut seen = HashSet::new();
@@ -39,8 +39,8 @@ pub fn files(root: &Path, wanted: impl Fn(&str) -> bool) -> Result<Vec<PathBuf>>
                 _ => {}
             }
         }
-        // The same folder's link is taken whatever the order in which the system names
-        // them.
+        // Always choose the same link to a folder, whatever the order in which the system
+        // lists them.
         links.sort_by(|a, b| b.cmp(a));
     }
     Ok(found)

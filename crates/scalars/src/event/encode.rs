@@ -1,4 +1,4 @@
-//! Points into event records.
+//! Encodes points as event records.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -12,13 +12,13 @@ use super::record;
 
 /// How a scalar is laid out in its event.
 ///
-/// `Summary.Value` is a oneof: a reader that knows both fields keeps the last one on the
-/// wire, so a value cannot be both at once. TensorBoard shows either of the first two.
+/// `Summary.Value` is a oneof: a reader that supports both fields keeps the last one on
+/// the wire, so a value cannot have both. TensorBoard shows either of the first two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum Encoding {
-    // Not doc comments, with which clap would choose its long layout. float32 in
-    // `simple_value`, as PyTorch writes. Every reader takes it,
-    // `EventAccumulator.Scalars` too.
+    // These are not doc comments, because clap would then use its long layout. float32 in
+    // `simple_value`, as PyTorch writes. Every reader accepts it, including
+    // `EventAccumulator.Scalars`.
     #[default]
     Simple,
     // A float32 tensor, as TensorFlow 2 writes. Python reads it with
@@ -34,7 +34,7 @@ pub enum Encoding {
 pub struct Scalar<'a> {
     /// Seconds since 1970-01-01 00:00 UTC; finite.
     pub wall_time: f64,
-    /// The tag's own counter.
+    /// The step, in the tag's own unit.
     pub step: i64,
     /// The curve.
     pub tag: &'a str,
@@ -42,7 +42,7 @@ pub struct Scalar<'a> {
     pub value: f64,
 }
 
-/// Writes records in order, remembering which tags have had their metadata.
+/// Encodes records in order, and remembers which tags already have metadata.
 pub struct Encoder {
     encoding: Encoding,
     tags: HashSet<String>,
@@ -89,8 +89,8 @@ impl Encoder {
         self.write(out, &Event { wall_time, step: 0, what: Some(summary) });
     }
 
-    /// A histogram or an image, as PyTorch writes them: TensorBoard needs no metadata to
-    /// know one.
+    /// A histogram or an image, as PyTorch writes them. TensorBoard recognises them
+    /// without metadata.
     pub fn bare(
         &mut self,
         out: &mut Vec<u8>,

@@ -1,11 +1,11 @@
-//! The event file of one run: written once, then only ever appended to, however often it
-//! is asked for.
+//! The event file of one run: written once and then only appended to, however often the
+//! program runs.
 //!
-//! TensorBoard may be reading the file, and it reads on from where it was. So records are
-//! generated from the start and compared with those already in the file: as long as they
-//! are the same nothing is written, what is new is appended, and where history has
-//! changed (a run was resumed from an earlier checkpoint, or started anew) a new file
-//! takes the old one's place.
+//! TensorBoard may be reading the file, and continues where it was. So records are
+//! generated from the start and compared with those already in the file. If they are the
+//! same, nothing is written; new records are appended. If the history has changed (a run
+//! was resumed from an earlier checkpoint, or started anew), a new file replaces the old
+//! one.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
@@ -21,12 +21,12 @@ use super::folder_lock::FolderLock;
 use super::proto::{Data, Event, HParam};
 use super::record::{self, Next};
 
-/// Which file, and what its header says.
+/// Which event file to write, and the contents of its header.
 #[derive(Debug, Clone)]
 pub struct Target {
     /// The run's folder.
     pub folder: PathBuf,
-    /// Ends the file's name, so that two inputs may share a folder.
+    /// The end of the file's name, so that two inputs may share a folder.
     pub source: String,
     /// How scalars are laid out.
     pub encoding: Encoding,
@@ -36,26 +36,26 @@ pub struct Target {
 
 /// An event file that is up to date.
 pub struct Finished {
-    /// What became of it.
+    /// What was done to it.
     pub outcome: Outcome,
-    /// Where it is.
+    /// Its path.
     pub path: PathBuf,
-    /// Goes on where the file ends.
+    /// Continues at the end of the file.
     pub encoder: Encoder,
     /// Until it is dropped, no other process writes to the file.
     pub lock: FolderLock,
 }
 
-/// What became of the file.
+/// What was done to a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// It holds all points already.
+    /// It already had all points.
     UpToDate,
-    /// It is new.
+    /// It was created.
     Created,
-    /// Points were added at its end.
+    /// This many points were appended.
     Appended(u64),
-    /// It held other points; a new file has taken its place.
+    /// It had other points; a new file has replaced it.
     Replaced,
 }
 
@@ -65,20 +65,21 @@ pub struct EventFile {
     lock: FolderLock,
     encoder: Encoder,
     state: State,
-    /// One point's records, before they go anywhere.
+    /// The records of one point, before they are written.
     scratch: Vec<u8>,
     started: bool,
     added: u64,
 }
 
 enum State {
-    /// No file yet.
+    /// There is no file yet.
     Fresh,
-    /// So far the file there holds just what was generated.
+    /// So far the existing file has exactly the generated records.
     Same(Old),
-    /// The rest is collected here until it is complete, then appended to the old file.
+    /// The new records are collected here until they are complete, and then appended to
+    /// the old file.
     Append(Old, BufWriter<File>),
-    /// A file that will take the place of the old ones.
+    /// A file that will replace the old ones.
     New(AtomicFile, PathBuf),
 }
 
@@ -86,9 +87,9 @@ enum State {
 struct Old {
     path: PathBuf,
     reader: record::Reader<BufReader<File>>,
-    /// How far it agrees with what was generated.
+    /// How many bytes equal the generated records.
     same: u64,
-    /// The next record has been read already and waits in `reader`.
+    /// The next record, if it has already been read into `reader`.
     peeked: Option<Next>,
 }
 
@@ -115,8 +116,7 @@ impl EventFile {
         })
     }
 
-    /// Adds a point. Without a wall time it keeps the one that it has in the file, or
-    /// gets `now`.
+    /// Adds a point. Without a wall time it keeps its time in the file, or gets `now`.
     pub fn push(
         &mut self,
         wall_time: Option<f64>,
@@ -156,7 +156,7 @@ impl EventFile {
         self.add(wall_time)
     }
 
-    /// Takes the value in `scratch` to where it belongs, and counts it if it is new.
+    /// Adds the value in `scratch` to the file, and counts it if it is new.
     fn add(&mut self, wall_time: f64) -> Result<()> {
         self.write(wall_time)?;
         if !matches!(self.state, State::Same(_)) {
@@ -187,7 +187,7 @@ impl EventFile {
         Ok(())
     }
 
-    /// Takes the record in `scratch` to where it belongs.
+    /// Adds the record in `scratch` to the file.
     fn write(&mut self, wall_time: f64) -> Result<()> {
         loop {
             match &mut self.state {
@@ -237,12 +237,12 @@ impl EventFile {
         Ok(())
     }
 
-    /// All points are in: makes the file what it should be, complete or not at all.
+    /// Brings the file up to date after the last point, completely or not at all.
     pub fn finish(mut self) -> Result<Finished> {
         if let State::Same(old) = &mut self.state
             && !matches!(old.peek()?, Next::End | Next::Torn)
         {
-            // The file holds more than there is now: the run was cut back.
+            // The file has more points than the run has now: the run was cut back.
             let time = old.wall_time()?.unwrap_or(0.0);
             self.replace(time)?;
         }
@@ -266,7 +266,7 @@ impl EventFile {
                     .seek(SeekFrom::Start(0))
                     .and_then(|_| io::copy(&mut spool, &mut file));
                 if let Err(e) = copied.and_then(|_| file.sync_all()) {
-                    // A torn record would be the last that readers see of this file.
+                    // Readers would not get past a torn record.
                     let _ = file.set_len(old.same);
                     return Err(e).doing("write", &old.path);
                 }
@@ -277,7 +277,7 @@ impl EventFile {
                 (Outcome::Created, path)
             }
         };
-        // There are others where this file replaces one, or where a program was killed
+        // There are other files if this one replaces one, or if a program was killed
         // before it had removed the one that it replaced.
         let mut removed = false;
         for old in files(&self.target)?.iter().filter(|old| **old != path) {
@@ -316,7 +316,7 @@ impl Old {
         }
     }
 
-    /// Compares `records` (one, framed) with the next record.
+    /// Compares a framed record with the next record in the file.
     fn compare(&mut self, framed: &[u8]) -> Result<Compared> {
         match self.peek()? {
             Next::Record
@@ -346,7 +346,7 @@ impl Old {
         })
     }
 
-    /// Removes half a record that an interrupted writer left at the end.
+    /// Removes an incomplete record that an interrupted writer left at the end.
     fn cut_torn_end(&self) -> Result<()> {
         let length = fs::metadata(&self.path).doing("read", &self.path)?.len();
         if length > self.same {
@@ -366,9 +366,9 @@ fn copy(file: &mut File, length: u64, out: &mut impl Write, path: &Path) -> Resu
     Ok(())
 }
 
-/// `events.out.tfevents.<time>.torchmill.<source>`. The time is that of the first point;
-/// readers take files in the order of their names, so one that replaces another must come
-/// after it.
+/// `events.out.tfevents.<time>.torchmill.<source>`. The time is that of the first point.
+/// Readers take files in the order of their names, so a file that replaces another must
+/// come after it.
 fn file_name(target: &Target, wall_time: f64, after: Option<&Path>) -> String {
     const LATEST: u64 = 9_999_999_999;
     let after =
@@ -381,11 +381,11 @@ fn time_in(name: &str) -> Option<u64> {
     name.strip_prefix("events.out.tfevents.")?.split('.').next()?.parse().ok()
 }
 
-/// The target's event files, oldest first; one, unless a program was killed while it
-/// replaced it.
+/// The target's event files, oldest first. There is only one, unless a program was killed
+/// while it replaced it.
 fn files(target: &Target) -> Result<Vec<PathBuf>> {
     let entries = match fs::read_dir(&target.folder) {
-        // A file in the folder's place is reported when the folder is made.
+        // A file in the folder's place is reported when the folder is created.
         Err(e)
             if matches!(
                 e.kind(),
@@ -415,8 +415,8 @@ fn files(target: &Target) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// What the target's event file holds, up to what is damaged or not whole; nothing where
-/// there is none.
+/// The events in the target's event file, up to the first damaged or incomplete record.
+/// Empty if there is no file.
 pub fn events(target: &Target) -> Result<Vec<Event>> {
     let Some(path) = newest(target)? else { return Ok(Vec::new()) };
     let mut old = Old::open(path)?;

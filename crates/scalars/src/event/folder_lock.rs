@@ -1,4 +1,4 @@
-//! One `scalars` at a time writes the event files of a folder.
+//! A lock, so that only one `scalars` at a time writes the event files of a folder.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use torchmill::lock::{self, Access};
 use torchmill::{Context, Result, progress};
 
-/// The lock of a folder, which this process may take more than once.
+/// The lock of a folder, which one process may take more than once.
 #[derive(Debug, Clone)]
 pub struct FolderLock {
     _lock: Arc<lock::FolderLock>,

@@ -1,4 +1,4 @@
-//! An event file that grows while somebody looks at it: whole records, appended.
+//! An event file that grows while others read it: only whole records are appended.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
@@ -10,7 +10,7 @@ use super::encode::{Encoder, Scalar};
 use super::file::Finished;
 use super::folder_lock::FolderLock;
 
-/// A file that [`super::file::EventFile`] has brought up to date, open for more.
+/// A file that [`super::file::EventFile`] has brought up to date, open for appending.
 pub struct LiveFile {
     path: PathBuf,
     file: File,
@@ -20,7 +20,7 @@ pub struct LiveFile {
 }
 
 impl LiveFile {
-    /// Goes on where the file ends.
+    /// Continues at the end of the file.
     pub fn open(finished: Finished) -> Result<Self> {
         let Finished { path, encoder, lock: _lock, .. } = finished;
         let file = OpenOptions::new().append(true).open(&path).doing("open", &path)?;
@@ -28,13 +28,13 @@ impl LiveFile {
         Ok(Self { path, file, length, encoder, pending: Vec::new() })
     }
 
-    /// Adds a point, to be written by the next [`LiveFile::flush`].
+    /// Adds a point, which the next [`LiveFile::flush`] writes.
     pub fn push(&mut self, scalar: Scalar) {
         self.encoder.scalar(&mut self.pending, scalar);
     }
 
-    /// Appends what was pushed. `false`: somebody else has written to the file, or
-    /// removed it, so what is in it has to be looked at again; nothing is written then.
+    /// Appends the pushed points. Returns `false`, and writes nothing, if another process
+    /// has changed or removed the file, so that its contents have to be compared again.
     pub fn flush(&mut self) -> Result<bool> {
         if self.pending.is_empty() {
             return Ok(true);
@@ -49,7 +49,7 @@ impl LiveFile {
             return Ok(false);
         }
         if let Err(e) = self.file.write_all(&self.pending) {
-            // Half a record must not stay: what comes after it would be lost to readers.
+            // Remove an incomplete record: readers would not see anything after it.
             let _ = self.file.set_len(self.length);
             return Err(e).doing("write", &self.path);
         }

@@ -1,8 +1,8 @@
 //! The protobuf messages in an event file, written by hand with prost's derive so that
 //! building needs no protoc. Field numbers and types are those of TensorFlow's
 //! `event.proto`, `summary.proto`, `tensor.proto`, `tensor_shape.proto` and
-//! `types.proto`, and of TensorBoard's `plugins/hparams/plugin_data.proto`. Fields that
-//! nothing here reads or writes are left out: prost skips them when it decodes.
+//! `types.proto`, and of TensorBoard's `plugins/hparams/plugin_data.proto`. Unused fields
+//! are left out: prost skips them when it decodes.
 
 use std::collections::BTreeMap;
 
@@ -20,7 +20,7 @@ pub struct Event {
     pub what: Option<What>,
 }
 
-/// The kinds of event that scalars come in (others decode as no kind at all).
+/// The kinds of event that matter for scalars. Others decode as `None`.
 #[derive(Clone, PartialEq, prost::Oneof)]
 pub enum What {
     /// `brain.Event:2`, in the first record of a file.
@@ -34,7 +34,7 @@ pub enum What {
     SessionLog(SessionLog),
 }
 
-/// What a writer says of itself.
+/// A writer's message about itself.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct SessionLog {
     /// [`SessionLog::START`], or another.
@@ -64,28 +64,29 @@ pub struct Value {
     /// Which plugin shows the tag; readers look at the first value of a tag only.
     #[prost(message, optional, tag = "9")]
     pub metadata: Option<SummaryMetadata>,
-    /// The value itself. A oneof: of two fields in one message, a reader keeps the last.
+    /// The value itself. It is a oneof: if a message has two of the fields, a reader
+    /// keeps the last.
     #[prost(oneof = "Data", tags = "2, 4, 5, 6, 8")]
     pub data: Option<Data>,
 }
 
-/// What a value may be.
+/// The kinds of value.
 #[derive(Clone, PartialEq, prost::Oneof)]
 #[allow(clippy::large_enum_variant, reason = "few are in memory at once")]
 pub enum Data {
     /// A scalar as TensorFlow 1 and PyTorch write it.
     #[prost(float, tag = "2")]
     SimpleValue(f32),
-    /// An [`Image`], encoded: readers of scalars do not decode it.
+    /// An encoded [`Image`]; readers of scalars do not decode it.
     #[prost(bytes = "vec", tag = "4")]
     Image(Vec<u8>),
-    /// A [`Histogram`], encoded.
+    /// An encoded [`Histogram`].
     #[prost(bytes = "vec", tag = "5")]
     Histogram(Vec<u8>),
-    /// A sound, left undecoded.
+    /// A sound, not decoded.
     #[prost(bytes = "vec", tag = "6")]
     Audio(Vec<u8>),
-    /// Anything, as TensorFlow 2 writes it; the metadata says what it is.
+    /// Any kind of value, as TensorFlow 2 writes it; the metadata says which.
     #[prost(message, tag = "8")]
     Tensor(Tensor),
 }
@@ -99,7 +100,7 @@ pub struct Image {
     /// In pixels.
     #[prost(int32, tag = "2")]
     pub width: i32,
-    /// How many channels: 1 grey, 2 grey and alpha, 3 RGB, 4 RGBA.
+    /// The number of channels: 1 grey, 2 grey and alpha, 3 RGB, 4 RGBA.
     #[prost(int32, tag = "3")]
     pub colorspace: i32,
     /// A PNG file.
@@ -107,16 +108,16 @@ pub struct Image {
     pub encoded_image_string: Vec<u8>,
 }
 
-/// How values are distributed (`HistogramProto`).
+/// The distribution of values (`HistogramProto`).
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Histogram {
-    /// The least value.
+    /// The smallest value.
     #[prost(double, tag = "1")]
     pub min: f64,
-    /// The greatest value.
+    /// The largest value.
     #[prost(double, tag = "2")]
     pub max: f64,
-    /// How many values there are.
+    /// The number of values.
     #[prost(double, tag = "3")]
     pub num: f64,
     /// Their sum.
@@ -125,10 +126,10 @@ pub struct Histogram {
     /// The sum of their squares.
     #[prost(double, tag = "5")]
     pub sum_squares: f64,
-    /// Where each bucket ends; the first begins at `min`.
+    /// The upper end of each bucket; the first begins at `min`.
     #[prost(double, repeated, tag = "6")]
     pub bucket_limit: Vec<f64>,
-    /// How many values are in each.
+    /// The number of values in each bucket.
     #[prost(double, repeated, tag = "7")]
     pub bucket: Vec<f64>,
 }
@@ -150,12 +151,12 @@ pub struct PluginData {
     /// `scalars`, `hparams`, ...
     #[prost(string, tag = "1")]
     pub plugin_name: String,
-    /// The plugin's message. Empty for version 0 of the scalars plugin's.
+    /// The plugin's message; empty for version 0 of the scalars plugin.
     #[prost(bytes = "vec", tag = "2")]
     pub content: Vec<u8>,
 }
 
-/// A tensor (`TensorProto`), as far as numbers go.
+/// A tensor (`TensorProto`), with the numeric fields only.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Tensor {
     /// One of the `DT_` constants.
@@ -167,7 +168,7 @@ pub struct Tensor {
     /// The elements as little-endian bytes, instead of one of the lists below.
     #[prost(bytes = "vec", tag = "4")]
     pub content: Vec<u8>,
-    /// For DT_HALF and DT_BFLOAT16: the bits of each.
+    /// For DT_HALF and DT_BFLOAT16: the bits of each element.
     #[prost(int32, repeated, tag = "13")]
     pub half_val: Vec<i32>,
     /// For DT_FLOAT.
@@ -176,7 +177,7 @@ pub struct Tensor {
     /// For DT_DOUBLE.
     #[prost(double, repeated, tag = "6")]
     pub double_val: Vec<f64>,
-    /// For the integers of up to 32 bits but DT_UINT32.
+    /// For integers of up to 32 bits, except DT_UINT32.
     #[prost(int32, repeated, tag = "7")]
     pub int_val: Vec<i32>,
     /// For DT_INT64.
@@ -218,7 +219,7 @@ pub const DT_DOUBLE: i32 = 2;
 /// written.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct HParamsPluginData {
-    /// 0.
+    /// The version; always 0.
     #[prost(int32, tag = "1")]
     pub version: i32,
     /// The hyperparameters of a run.
@@ -229,7 +230,7 @@ pub struct HParamsPluginData {
 /// A run's hyperparameters (`SessionStartInfo`).
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct SessionStartInfo {
-    /// Name to value; sorted, so that the same recipe gives the same bytes.
+    /// Names and values, sorted so that the same recipe gives the same bytes.
     #[prost(btree_map = "string, message", tag = "1")]
     pub hparams: BTreeMap<String, HParam>,
     /// Seconds since 1970-01-01 00:00 UTC.

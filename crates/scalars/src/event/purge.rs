@@ -1,9 +1,8 @@
-//! Points that a later start of their writer has taken back.
+//! Points that a restarted writer has discarded.
 //!
-//! A writer that starts again from a checkpoint (PyTorch's `SummaryWriter(purge_step=3)`)
-//! says so with a session log of the status START. TensorBoard then drops all of the
-//! run's points so far from that step on
-//! (`EventAccumulator._CheckForRestartAndMaybePurge`).
+//! A writer that restarts from a checkpoint (PyTorch's `SummaryWriter(purge_step=3)`)
+//! writes a session log with the status START. TensorBoard then drops the run's earlier
+//! points from that step on (`EventAccumulator._CheckForRestartAndMaybePurge`).
 
 use std::io::Read;
 
@@ -13,13 +12,14 @@ use torchmill::{Result, interrupt};
 use super::proto::{Event, SessionLog, What};
 use super::record::{self, Next};
 
-/// Where an event is: the number of the file in the run, and of the record in the file.
+/// The position of an event: the index of the file in the run, and of the record in the
+/// file.
 pub type Place = (usize, u64);
 
 /// The starts in the files of one run.
 #[derive(Debug, Default)]
 pub struct Starts {
-    /// The place of each start, and its step.
+    /// The position of each start, and its step.
     starts: Vec<(Place, i64)>,
 }
 
@@ -28,7 +28,7 @@ impl Starts {
     pub fn read(&mut self, file: usize, input: impl Read) -> Result<()> {
         let mut reader = record::Reader::new(input);
         let mut number = 0;
-        // What cannot be read is reported when the points are read.
+        // Read errors are reported later, when the points are read.
         while let Ok(Next::Record) = reader.next() {
             interrupt::check()?;
             let Ok(event) = Event::decode(reader.payload()) else { return Ok(()) };
@@ -42,7 +42,7 @@ impl Starts {
         Ok(())
     }
 
-    /// Whether a point is still there at the end of the run.
+    /// Whether a point is kept, given all starts of the run.
     pub fn keep(&self, place: Place, step: i64) -> bool {
         self.starts.iter().all(|&(start, from)| start < place || step < from)
     }

@@ -1,4 +1,4 @@
-//! Scalars from event files of every writer: PyTorch and TensorFlow 1
+//! Reads scalars from event files of every writer: PyTorch and TensorFlow 1
 //! (`simple_value`), TensorFlow 2 and Keras (tensors).
 
 use std::collections::HashMap;
@@ -11,7 +11,7 @@ use super::proto::{Data, Event, Tensor, Value, What};
 use super::purge::{Place, Starts};
 use super::record::{self, Next};
 
-/// A scalar's value with the precision that the file has it in.
+/// A scalar's value in the precision of the file.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Number {
     /// From `simple_value` or a float32 tensor.
@@ -20,27 +20,27 @@ pub enum Number {
     Double(f64),
 }
 
-/// What a run's event files held besides scalars.
+/// Counts of the data in a run's event files other than scalars.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Others {
     /// Images.
     pub images: u64,
     /// Histograms.
     pub histograms: u64,
-    /// Everything else: text, audio, hyperparameters, tensors that are no single number.
+    /// Everything else: text, audio, hyperparameters, tensors of more than one element.
     pub values: u64,
 }
 
 /// Reads the files of one run, in order.
 #[derive(Default)]
 pub struct RunReader {
-    /// What takes points back.
+    /// The starts, which decide which points are discarded.
     pub starts: Starts,
-    /// The files that have been read.
+    /// The number of files read so far.
     files: usize,
     /// The plugin of each tag, from its first value's metadata.
     plugins: HashMap<String, String>,
-    /// What was passed over.
+    /// The data that were not read.
     pub others: Others,
 }
 
@@ -48,8 +48,8 @@ pub struct RunReader {
 pub type Scalar<'a> = (f64, i64, &'a str, Number);
 
 impl RunReader {
-    /// Hands each scalar of an event file to `each`. A damaged record is an error that
-    /// names it, after everything before it was handed over.
+    /// Calls `each` with each scalar of an event file. A damaged record is an error that
+    /// names it, after the scalars before it.
     pub fn read(
         &mut self,
         input: impl Read,
@@ -146,8 +146,8 @@ impl RunReader {
     }
 }
 
-/// The single number that a tensor is, if it has one element, whatever its rank. Its
-/// elements lie in the list of their type, or as little-endian bytes in `content`.
+/// A tensor's only element, if it has just one, whatever its rank. Elements are in the
+/// list of their type, or as little-endian bytes in `content`.
 fn scalar(tensor: &Tensor) -> Option<Number> {
     if tensor
         .shape

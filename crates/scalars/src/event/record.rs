@@ -4,8 +4,8 @@
 
 use std::io::{self, Read};
 
-/// Bytes of framing around a payload: length and its checksum before, the payload's
-/// checksum after.
+/// Bytes of framing around a payload: the length and its checksum before it, and the
+/// payload's checksum after it.
 pub const OVERHEAD: u64 = 16;
 
 /// Appends `payload` as one record to `out`.
@@ -17,8 +17,8 @@ pub fn append(out: &mut Vec<u8>, payload: &[u8]) {
     out.extend_from_slice(&masked_crc(payload).to_le_bytes());
 }
 
-/// A CRC-32C that is safe to store next to data which itself holds CRCs: rotated right by
-/// 15 bits, plus a constant.
+/// A CRC-32C that is safe to store next to data that contain CRCs: rotated right by 15
+/// bits, plus a constant.
 fn masked_crc(bytes: &[u8]) -> u32 {
     crc32c::crc32c(bytes).rotate_right(15).wrapping_add(0xa282_ead8)
 }
@@ -30,15 +30,15 @@ pub enum Next {
     Record,
     /// The end of the file, after a whole record.
     End,
-    /// The file ends within a record: it is still being written, or was cut off.
+    /// The file ends within a record: it is still being written, or was truncated.
     Torn,
-    /// The length does not agree with its checksum: nothing after this can be found.
+    /// The length does not match its checksum, so the end of the record is unknown.
     BadLength,
-    /// The payload does not agree with its checksum.
+    /// The payload does not match its checksum.
     BadPayload,
 }
 
-/// Reads records one by one, in constant memory but for the largest payload.
+/// Reads records one by one. Memory only grows with the largest payload.
 pub struct Reader<R> {
     inner: R,
     payload: Vec<u8>,
@@ -51,7 +51,7 @@ impl<R: Read> Reader<R> {
         Self { inner, payload: Vec::new(), offset: 0 }
     }
 
-    /// The payload of the record that [`Reader::next`] found last.
+    /// The payload of the last record that [`Reader::next`] found.
     pub fn payload(&self) -> &[u8] {
         &self.payload
     }
@@ -61,8 +61,8 @@ impl<R: Read> Reader<R> {
         self.offset
     }
 
-    /// Reads the next record. After anything but [`Next::Record`] the reader stays where
-    /// it was found.
+    /// Reads the next record. After anything but [`Next::Record`] the reader does not
+    /// advance.
     pub fn next(&mut self) -> io::Result<Next> {
         let mut head = [0; 12];
         match read_up_to(&mut self.inner, &mut head)? {
@@ -75,7 +75,7 @@ impl<R: Read> Reader<R> {
             return Ok(Next::BadLength);
         }
         let length = length.iter().rev().fold(0, |n, &byte| (n << 8) | u64::from(byte));
-        // Memory grows with what is read, not with the length that the file states.
+        // Memory grows with the bytes that are read, not with the length in the file.
         self.payload.clear();
         (&mut self.inner).take(length).read_to_end(&mut self.payload)?;
         let mut crc = [0; 4];
@@ -92,7 +92,7 @@ impl<R: Read> Reader<R> {
     }
 }
 
-/// Fills `buffer` as far as the input goes.
+/// Fills `buffer` as far as the input reaches.
 fn read_up_to(reader: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
     let mut filled = 0;
     while filled < buffer.len() {

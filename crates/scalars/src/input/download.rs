@@ -1,9 +1,9 @@
-//! The CSVs that TensorBoard's page offers for download: one tag of one run, both named
-//! by the file.
+//! The CSVs that TensorBoard's page offers for download. Each has one tag of one run, and
+//! the file's name contains both.
 
 use std::path::Path;
 
-/// What the name of a download says.
+/// The run and tag in the name of a download.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Download {
     /// The run; `.` is the log folder itself.

@@ -1,5 +1,5 @@
-//! Rows from bytes, pushed in pieces of any size: a growing file is read with the same
-//! code as a whole one.
+//! Splits bytes into rows. The bytes come in pieces of any size, so that a growing file
+//! is read with the same code as a complete one.
 
 use std::borrow::Cow;
 
@@ -8,8 +8,8 @@ use torchmill::{Error, Result, git_lfs};
 
 use super::utf16::Decoder;
 
-/// No row of a metrics table is longer: more means that this is no CSV, or that a quote
-/// was never closed.
+/// The maximum length of a row, in bytes. A longer one means that the file is not a CSV,
+/// or that a quote was never closed.
 const LONGEST_ROW: usize = 1 << 20;
 
 /// The delimiters that are recognised; the comma wins a tie.
@@ -21,17 +21,17 @@ pub struct Row<'a> {
     ends: &'a [usize],
     /// The line of the file that it starts on, from 1.
     pub line: u64,
-    /// What is between the cells.
+    /// The byte between the cells.
     pub delimiter: u8,
 }
 
 impl<'a> Row<'a> {
-    /// How many cells there are.
+    /// The number of cells.
     pub fn len(&self) -> usize {
         self.ends.len()
     }
 
-    /// A cell without the blanks around it; `None` where the row is too short.
+    /// A cell without surrounding white space; `None` if the row is too short.
     pub fn get(&self, column: usize) -> Option<&'a [u8]> {
         let end = *self.ends.get(column)?;
         let start = if column == 0 { 0 } else { *self.ends.get(column - 1)? };
@@ -44,8 +44,8 @@ impl<'a> Row<'a> {
     }
 }
 
-/// Splits bytes into rows. The delimiter is found in the header, the first line that is
-/// not blank and no comment (`# ...`).
+/// Splits bytes into rows. The delimiter is detected in the header, which is the first
+/// line that is neither blank nor a comment (`# ...`).
 pub struct Rows {
     decoder: Decoder,
     /// The start of the input, until its first line is complete.
@@ -58,7 +58,7 @@ pub struct Rows {
     ends_len: usize,
     /// The line that the next row starts on.
     line: u64,
-    /// Part of the next row has been taken.
+    /// Whether part of the next row has been read.
     in_row: bool,
     /// The line breaks in that part.
     breaks: u64,
@@ -82,7 +82,8 @@ impl Rows {
         }
     }
 
-    /// Takes the next bytes of the file; each row that they complete goes to `each`.
+    /// Adds the next bytes of the file, and calls `each` with each row that they
+    /// complete.
     pub fn feed(
         &mut self,
         bytes: &[u8],
@@ -113,7 +114,7 @@ impl Rows {
         Ok(())
     }
 
-    /// There are no more bytes: the last row may lack its line break.
+    /// Ends the input. The last row may lack its line break.
     pub fn finish(&mut self, each: &mut impl FnMut(&Row) -> Result<()>) -> Result<()> {
         let rest = self.decoder.finish();
         self.feed_text(&rest, each)?;
@@ -121,8 +122,8 @@ impl Rows {
             self.begin(each)?;
         }
         if self.in_row {
-            // Within quotes a line break does not end the row: csv-core would take such a
-            // row at the end of the file.
+            // A line break within quotes does not end the row, but csv-core would accept
+            // such a row at the end of the file.
             self.parse(b"\n", each)?;
         }
         if self.in_row {
@@ -134,13 +135,13 @@ impl Rows {
         Ok(())
     }
 
-    /// Whether part of a row has come, but not its end.
+    /// Whether a row has begun but not ended.
     pub fn is_in_row(&self) -> bool {
         self.in_row || !self.start.is_empty()
     }
 
-    /// Goes on once the header is there: the delimiter is found in it, or named by a line
-    /// `sep=;` before it, as Excel writes.
+    /// Starts once the header is complete. The delimiter is detected in it, or given by a
+    /// line `sep=;` before it, as Excel writes.
     fn begin(&mut self, each: &mut impl FnMut(&Row) -> Result<()>) -> Result<()> {
         let start = std::mem::take(&mut self.start);
         git_lfs::check(&start)?;
@@ -212,7 +213,7 @@ impl Rows {
         result
     }
 
-    /// Blank lines between rows are nobody's, but count as lines.
+    /// Skips blank lines between rows, which still count as lines.
     fn skip_line_breaks<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
         let blank = bytes.iter().take_while(|&&b| b == b'\n' || b == b'\r').count();
         let (skipped, rest) = bytes.split_at(blank);
@@ -229,8 +230,8 @@ impl Rows {
     }
 }
 
-/// How many bytes come before the header: a byte order mark, as Excel writes, blank
-/// lines, and comments, as Stable-Baselines3 writes one in monitor.csv.
+/// The number of bytes before the header: a byte order mark, as Excel writes, blank
+/// lines, and comments, as in Stable-Baselines3's monitor.csv.
 fn preamble(text: &[u8]) -> usize {
     let mut rest = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
     loop {
@@ -239,14 +240,14 @@ fn preamble(text: &[u8]) -> usize {
         let end = rest.iter().position(|&b| b == b'\n');
         match end {
             Some(end) if rest.starts_with(b"#") => rest = &rest[end..],
-            // A comment that has not ended.
+            // An incomplete comment.
             None if rest.starts_with(b"#") => return text.len(),
             _ => return text.len() - rest.len(),
         }
     }
 }
 
-/// Where the first line ends, leaving out line breaks in quotes.
+/// Where the first line ends, ignoring line breaks in quotes.
 fn line_end(text: &[u8]) -> Option<usize> {
     let mut quoted = false;
     text.iter().position(|&b| {

@@ -1,4 +1,4 @@
-//! Which tags are taken, and what they are called.
+//! Selects tags and renames them.
 
 use torchmill::suggest::nearest;
 use torchmill::{Error, Result};
@@ -6,8 +6,7 @@ use torchmill::{Error, Result};
 /// `--only`, `--rename` and `--tag-prefix`.
 #[derive(Debug, Clone, Default)]
 pub struct Select {
-    /// Patterns of the names to take, as they are in the CSV; empty for all. `*` stands
-    /// for any text.
+    /// Patterns of the names in the CSV to select; empty for all. `*` matches any text.
     pub only: Vec<String>,
     /// New names.
     pub rename: Vec<Rename>,
@@ -36,7 +35,7 @@ impl std::str::FromStr for Rename {
 }
 
 impl Select {
-    /// The name that the tag gets, or `None` if it is not taken.
+    /// The new name of a tag, or `None` if it is not selected.
     pub fn name(&self, tag: &str) -> Option<String> {
         if !self.only.is_empty() && !self.only.iter().any(|pattern| matches(pattern, tag))
         {
@@ -46,8 +45,8 @@ impl Select {
         Some(format!("{}{name}", self.prefix))
     }
 
-    /// A line for each pattern and old name that fits none of these tags: most likely it
-    /// is misspelt.
+    /// A message for each pattern and old name that matches none of these tags, and is
+    /// probably misspelt.
     pub fn unused(&self, tags: &[String]) -> Vec<String> {
         let only = self.only.iter().filter(|p| !tags.iter().any(|t| matches(p, t)));
         let renamed = self.rename.iter().map(|r| &r.from).filter(|f| !tags.contains(f));
@@ -61,7 +60,7 @@ impl Select {
         only.chain(renamed).map(line).collect()
     }
 
-    /// Why no tag was taken; `None` where `--only` is not why.
+    /// Why no tag was selected; `None` if `--only` is not the reason.
     pub fn nothing_fits(&self, tags: &[String]) -> Option<String> {
         if self.only.is_empty() || tags.is_empty() {
             return None;
@@ -79,11 +78,10 @@ impl Select {
     }
 }
 
-/// ` (did you mean "TAG"?)` where one is near to what a pattern (or an old name) says,
-/// else nothing.
+/// ` (did you mean "TAG"?)` if a tag is similar to the pattern (or old name), else empty.
 pub fn did_you_mean(pattern: &str, tags: &[String]) -> String {
     let known = || tags.iter().map(String::as_str);
-    // Of a pattern its longest part counts, and of a tag what is as long.
+    // Compare the longest part of the pattern with parts of the tag that are as long.
     let mut part = "";
     for piece in pattern.split('*') {
         if piece.len() >= part.len() {
@@ -119,7 +117,7 @@ pub fn quoted(names: &[String]) -> String {
     text.join(", ")
 }
 
-/// Whether `text` is `pattern`, where each `*` stands for any text.
+/// Whether `text` matches `pattern`, in which each `*` stands for any text.
 fn matches(pattern: &str, text: &str) -> bool {
     let Some((start, rest)) = pattern.split_once('*') else { return pattern == text };
     let Some(mut text) = text.strip_prefix(start) else { return false };

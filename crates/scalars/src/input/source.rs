@@ -1,4 +1,4 @@
-//! A CSV as it comes: a file or standard input, read to its end in pieces.
+//! The source of a CSV, a file or standard input, which is read to its end in pieces.
 
 use std::fmt;
 use std::fs::File;
@@ -28,8 +28,8 @@ impl Source {
         if path == Path::new("-") { Self::Stdin } else { Self::File(path.to_owned()) }
     }
 
-    /// The sources that paths stand for; a folder stands for each metrics.csv in it and
-    /// below.
+    /// The sources that paths stand for. A folder stands for every metrics.csv in it, at
+    /// any depth.
     pub fn all(paths: &[PathBuf]) -> Result<Vec<Self>> {
         let mut sources = Vec::new();
         for path in paths {
@@ -68,7 +68,7 @@ impl Source {
         }
     }
 
-    /// Reads all of it; each point goes to `each`. Returns what the table was like.
+    /// Reads all of it and calls `each` with each point. Returns the counts.
     pub fn read(
         &self,
         options: &Options,
@@ -86,8 +86,8 @@ impl Source {
                 Err(e) => return Err(Error::io(format_args!("cannot read {self}"), e)),
             }
         }
-        // A program that runs may be writing metrics.csv: half a row is none yet, though
-        // it may look like one. Other tables may well lack the last line break.
+        // A running program may still be writing metrics.csv, so its last row counts only
+        // with a line break. Other tables may lack the last line break.
         if !(self.is_metrics() && feed.rows.is_in_row()) {
             feed.finish(each).map_err(|e| e.within(self))?;
         }
@@ -128,7 +128,8 @@ impl Feed {
         Self { rows: Rows::new(), table: None, options: options.clone() }
     }
 
-    /// Takes the next bytes; the points of each row that they complete go to `each`.
+    /// Adds the next bytes, and calls `each` with the points of each row that they
+    /// complete.
     pub fn feed(
         &mut self,
         bytes: &[u8],
@@ -138,28 +139,28 @@ impl Feed {
         rows.feed(bytes, &mut |row| take(table, options, row, each))
     }
 
-    /// There are no more bytes.
+    /// Ends the input.
     pub fn finish(&mut self, each: &mut impl FnMut(Point) -> Result<()>) -> Result<()> {
         let Self { rows, table, options } = self;
         rows.finish(&mut |row| take(table, options, row, each))
     }
 
-    /// The table, once its header has come.
+    /// The table, once its header has been read.
     pub fn table(&self) -> Option<&Table> {
         self.table.as_ref()
     }
 
-    /// What was counted since the last time.
+    /// The counts since the last call.
     pub fn news(&mut self) -> Tally {
         self.table.as_mut().map_or_else(Tally::default, |table| table.tally.take_news())
     }
 
-    /// What the table was like so far.
+    /// The counts so far.
     pub fn tally(&self) -> Tally {
         self.table.as_ref().map_or_else(Tally::default, |table| table.tally.clone())
     }
 
-    /// Why there was no point at all; `None` if there was one.
+    /// Why there were no points; `None` if there were.
     pub fn emptiness(&self) -> Option<String> {
         let Some(table) = &self.table else {
             return Some(

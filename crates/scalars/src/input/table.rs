@@ -1,6 +1,6 @@
-//! Points from rows. A table is *tidy*, one value a row
-//! (`wall_time,step,epoch,tag,value`), or *wide*, one column a curve
-//! (`step,train_loss,test_loss`); its header says which.
+//! Reads points from rows. A table is *tidy*, with one value per row
+//! (`wall_time,step,epoch,tag,value`), or *wide*, with one column per curve
+//! (`step,train_loss,test_loss`). The header tells which.
 
 use std::collections::HashMap;
 
@@ -19,37 +19,37 @@ const STEP_NAMES: [&str; 7] =
 const TIME_NAMES: [&str; 5] =
     ["wall_time", "walltime", "timestamp", "_timestamp", "wall"];
 
-/// What Keras writes for a value that an epoch does not have: a gap in the curve.
+/// What Keras writes if an epoch has no value: a gap in the curve.
 const NOT_AVAILABLE: &[u8] = b"NA";
 
-/// How a CSV is to be read.
+/// How to read a CSV.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
-    /// `--step`: the step column's name, where it is not one of the usual.
+    /// `--step`: the step column's name, if it is not one of the usual names.
     pub step: Option<String>,
-    /// `--wall-time`: likewise.
+    /// `--wall-time`: the same for the wall time column.
     pub wall_time: Option<String>,
-    /// Which tags.
+    /// The tags to read.
     pub select: Select,
-    /// `--skip-bad`: leave rows and cells out that cannot be read.
+    /// `--skip-bad`: leave out rows and cells that cannot be read.
     pub skip_bad: bool,
-    /// Values become float32, so that great ones become infinite.
+    /// Whether values will be stored as float32, so that large ones become infinite.
     pub singles: bool,
-    /// The tag of the only curve, where it is not the name of its column: in a file that
-    /// TensorBoard's page offers for download it is `Value`.
+    /// The tag of the only curve, if it is not the column's name. In a file from
+    /// TensorBoard's download button, the column is called `Value`.
     pub value_tag: Option<String>,
 }
 
-/// One value of one curve, as a CSV has it.
+/// One value of one curve in a CSV.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Point<'a> {
-    /// The run, where a tidy table has a column of that name; else empty.
+    /// The run, if a tidy table has a column of that name; else empty.
     pub run: &'a str,
-    /// Seconds since 1970-01-01 00:00 UTC; `None` where the table has no such column.
+    /// Seconds since 1970-01-01 00:00 UTC; `None` if the table has no such column.
     pub wall_time: Option<f64>,
-    /// The step, or the row's number where the table has none.
+    /// The step, or the row's number if the table has no step column.
     pub step: i64,
-    /// The epoch; `None` where the table has no such column, or no number there.
+    /// The epoch; `None` if the table has no such column, or the cell has no number.
     pub epoch: Option<f64>,
     /// The curve's name, after `--rename` and `--tag-prefix`.
     pub tag: &'a str,
@@ -67,7 +67,7 @@ pub struct Table {
     options: Options,
     rows: i64,
     is_scale_told: bool,
-    /// What the rows so far were like.
+    /// Counts of the rows so far.
     pub tally: Tally,
 }
 
@@ -76,7 +76,7 @@ enum Layout {
         run: Option<usize>,
         tag: usize,
         value: usize,
-        /// By run and tag, with a zero between.
+        /// By run and tag, with a zero byte between them.
         curves: HashMap<Vec<u8>, Option<Curve>>,
         key: Vec<u8>,
     },
@@ -91,28 +91,27 @@ struct Curve {
     last: Option<(i64, f64)>,
 }
 
-/// What there was besides points.
+/// What the user should know about the rows.
 #[derive(Debug, Clone, Default)]
 pub struct Tally {
-    /// Points taken.
+    /// The number of points.
     pub points: u64,
     /// Cells (or, in a tidy table, rows) that `--skip-bad` left out, and the first of
     /// them.
     pub bad: Noted,
     /// Values that are NaN or infinite.
     pub non_finite: Noted,
-    /// Points that make TensorBoard drop an earlier one of their curve: the step is less
-    /// than that before it, or the same with another value.
+    /// Points that make TensorBoard drop an earlier point of the curve: the step is less
+    /// than the one before it, or the same with another value.
     pub not_increasing: Noted,
     /// Wall times that are not in seconds.
     pub scaled_times: Noted,
-    /// All tags seen, taken or not, as the CSV has them.
+    /// All tags in the CSV, selected or not, under their original names.
     pub tags: Vec<String>,
 }
 
 impl Tally {
-    /// What was counted since the last time, counted anew from now on; points and tags
-    /// stay.
+    /// Returns the counts since the last call and resets them, except points and tags.
     pub fn take_news(&mut self) -> Self {
         Self {
             points: self.points,
@@ -125,12 +124,12 @@ impl Tally {
     }
 }
 
-/// A count, and where the first was.
+/// A count, with the first case.
 #[derive(Debug, Clone, Default)]
 pub struct Noted {
     /// How many.
     pub count: u64,
-    /// What and where the first was.
+    /// A description of the first case and where it is.
     pub first: String,
 }
 
@@ -144,7 +143,7 @@ impl Noted {
 }
 
 impl Table {
-    /// Finds the columns by the header's names.
+    /// Finds the columns by their names in the header.
     pub fn new(header: &Row, options: &Options) -> Result<Self> {
         let columns: Vec<String> =
             (0..header.len()).map(|i| header.text(i).into_owned()).collect();
@@ -239,8 +238,8 @@ impl Table {
         self.step.is_none()
     }
 
-    /// Numbers the rows where the only step column is `epoch` and it counts in fractions,
-    /// as Hugging Face's Trainer does: steps are whole numbers. Epochs are a curve then.
+    /// Numbers the rows if the only step column is `epoch` and has fractions, as Hugging
+    /// Face's Trainer writes it: steps must be whole numbers. Epochs are then a curve.
     fn number_rows_of_fractional_epochs(&mut self, first: &Row) {
         let Some(column) = self.step else { return };
         let name = &self.columns[column];
@@ -257,8 +256,8 @@ impl Table {
         }
     }
 
-    /// Hands the row's points to `each`. A bad cell is an error, or with `--skip-bad` is
-    /// counted.
+    /// Calls `each` with the row's points. A bad cell is an error, or is counted with
+    /// `--skip-bad`.
     pub fn read(
         &mut self,
         row: &Row,
@@ -350,10 +349,10 @@ impl Table {
     }
 }
 
-/// What is wrong with the cell in a column.
+/// A column, and what is wrong with its cell.
 type Bad = (usize, String);
 
-/// A row's cells as what they should be.
+/// Parses a row's cells.
 struct Cells<'a> {
     row: &'a Row<'a>,
     epoch: Option<f64>,
@@ -391,14 +390,14 @@ impl<'a> Cells<'a> {
         Ok(time / in_a_second)
     }
 
-    /// A whole number; `3.0` is one, since pandas writes them so.
+    /// A whole number. `3.0` is accepted, since pandas writes whole numbers that way.
     fn step(&self, column: usize) -> std::result::Result<i64, Bad> {
         let text = self.text(column)?;
         if let Ok(step) = text.parse() {
             return Ok(step);
         }
         match text.parse::<f64>() {
-            // Up to 2^53 a double is exact.
+            // Whole numbers up to 2^53 are exact in float64.
             Ok(step) if step.fract() == 0.0 && step.abs() <= 9_007_199_254_740_992.0 => {
                 Ok(step as i64)
             }
@@ -414,7 +413,7 @@ impl<'a> Cells<'a> {
         if let Ok(number) = text.parse() {
             return Ok(number);
         }
-        // A decimal comma, where cells are not separated by commas.
+        // A decimal comma, if cells are not separated by commas.
         if self.row.delimiter != b','
             && text.matches(',').count() == 1
             && let Ok(number) = text.replace(',', ".").parse()
@@ -436,7 +435,7 @@ impl<'a> Cells<'a> {
         }
     }
 
-    /// Hands a good cell on; a bad one is an error, or counted.
+    /// Returns a good cell. A bad cell is an error, or is counted.
     fn check<T>(&mut self, cell: std::result::Result<T, Bad>) -> Result<Option<T>> {
         match cell {
             Ok(value) => Ok(Some(value)),
@@ -500,8 +499,8 @@ impl<'a> Cells<'a> {
     }
 }
 
-/// The unit of a wall time by its size, with how many there are in a second. `None` for
-/// seconds: these reach 10^11 in the year 5138.
+/// The unit of a wall time, judged by its size, and how many of it a second has. `None`
+/// for seconds, which reach 10^11 in the year 5138.
 fn time_unit(time: f64) -> Option<(&'static str, f64)> {
     match time.abs() {
         t if t >= 1e17 => Some(("nanoseconds", 1e9)),

@@ -1,21 +1,22 @@
-//! UTF-16 text, as Excel's "Unicode text" and PowerShell's `>` write it, into UTF-8.
+//! Converts UTF-16 text, as Excel's "Unicode text" and PowerShell's `>` write it, to
+//! UTF-8.
 
 use std::borrow::Cow;
 
-/// Turns the pieces of a file into UTF-8. What does not begin with the byte order mark of
-/// UTF-16 is left as it is.
+/// Converts a file to UTF-8, piece by piece. A file that does not begin with the byte
+/// order mark of UTF-16 is left unchanged.
 pub struct Decoder {
     state: State,
 }
 
 enum State {
-    /// The file's first bytes, until there are enough to tell.
+    /// The file's first bytes, until there are enough to decide.
     Start(Vec<u8>),
     Other,
     Utf16 {
         /// A code unit from its two bytes.
         unit: fn([u8; 2]) -> u16,
-        /// Half a code unit, or half a pair of them, at the end of the last piece.
+        /// An incomplete code unit or surrogate pair at the end of the last piece.
         rest: Vec<u8>,
     },
 }
@@ -56,19 +57,19 @@ impl Decoder {
         }
     }
 
-    /// What is left at the end of the file.
+    /// The rest of the text, at the end of the file.
     pub fn finish(&mut self) -> Vec<u8> {
         match std::mem::replace(&mut self.state, State::Other) {
             State::Start(start) => start,
             State::Other => Vec::new(),
             State::Utf16 { rest, .. } if rest.is_empty() => Vec::new(),
-            // A file that was cut.
+            // The file was truncated.
             State::Utf16 { .. } => char::REPLACEMENT_CHARACTER.to_string().into_bytes(),
         }
     }
 }
 
-/// Takes the whole characters from the start of `bytes`.
+/// Removes the complete characters from the start of `bytes` and returns them as UTF-8.
 fn convert(unit: fn([u8; 2]) -> u16, bytes: &mut Vec<u8>) -> Vec<u8> {
     let (pairs, _) = bytes.as_chunks::<2>();
     let mut units: Vec<u16> = pairs.iter().map(|&pair| unit(pair)).collect();

@@ -1,4 +1,4 @@
-"""Makes the event files beside it, as other writers leave them: `python make.py` in this folder.
+"""Makes the event files in this folder with other writers: `python make.py` here.
 
 pytorch.tfevents    torch.utils.tensorboard.SummaryWriter (torch 2.11): simple_value, new_style tensors in
                     float32 and float64, and what is no scalar

@@ -1,6 +1,6 @@
-//! What people see, in a real browser engine: the page that `--html` writes, and
-//! TensorBoard's own page. Needs Chromium (CHROMIUM, or on the PATH), the second also
-//! TORCHMILL_PYTHON; says so where there is none.
+//! Tests the page that `--html` writes, and TensorBoard's own page, in a real browser
+//! engine. Needs Chromium (CHROMIUM, or on the PATH); TensorBoard also needs
+//! TORCHMILL_PYTHON. Without these the tests print a note and pass.
 
 use std::fs;
 use std::path::Path;
@@ -23,7 +23,7 @@ fn chromium() -> Option<String> {
     found
 }
 
-/// Two runs like train's, with a value that is no number.
+/// Two runs like train's, with a NaN.
 fn write_runs(folder: &Path) {
     for (run, start) in [("a", 2.3), ("b", 2.0)] {
         let mut text = "wall_time,step,epoch,tag,value\n".to_owned();
@@ -46,8 +46,8 @@ fn scalars(folder: &Path, arguments: &[&str]) -> Output {
     output
 }
 
-/// Adds a script to page.html, which runs after the page's own. What it sets as the
-/// body's `data-result` is returned.
+/// Adds a script to page.html, which runs after the page's own. Returns what it puts into
+/// the body's `data-result`.
 fn result_of(script: &str, chromium: &str, folder: &Path) -> String {
     let path = folder.join("page.html");
     let page = fs::read_to_string(&path).unwrap();
@@ -112,8 +112,7 @@ fn the_html_page_draws_every_curve() {
     }
     let curves: Vec<&str> = page.split("<path class=\"curve").skip(1).collect();
     assert_eq!(curves.len(), 6);
-    // Ten points each: a move and nine lines, and nothing for the value that is no
-    // number.
+    // Ten points each: a move and nine lines, and nothing for the NaN.
     for curve in curves {
         let line = curve.split("d=\"").nth(1).unwrap().split('"').next().unwrap();
         assert_eq!(

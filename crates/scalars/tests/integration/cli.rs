@@ -1,4 +1,4 @@
-//! The program as a user meets it: exit statuses, messages, and `--follow` on a file that
+//! The program as a user runs it: exit statuses, messages, and `--follow` on a file that
 //! grows, shrinks and disappears.
 
 use std::fs::{self, OpenOptions};
@@ -58,7 +58,7 @@ fn points_come_back_as_csv() {
         "b/y/z,5,1,loss,4",
     ];
     assert_eq!(dump(folder, "logs"), rows);
-    // And again into events.
+    // Convert it back to events.
     fs::write(folder.join("all.csv"), scalars(folder, &["--dump", "logs"]).stdout)
         .unwrap();
     assert!(scalars(folder, &["all.csv", "--run", ".", "-o", "copy"]).status.success());
@@ -217,7 +217,7 @@ fn dumped_runs_are_told_apart() {
     assert_eq!(rows(&["logs/b", "more/b"]), ["run", "logs/b", "more/b"]);
     assert_eq!(rows(&["logs", "more"]), ["run", "logs/a", "logs/b", "more/b"]);
     assert_eq!(rows(&[&file("logs/a")]), ["wall_time", "1"]);
-    // What is misspelt is named here too.
+    // Misspelt tags are named here too.
     let (status, message) = failure(folder, &["--dump", "logs", "--only", "lsos*"]);
     let expected =
         "scalars: no tag fits --only (did you mean \"loss\"?); the tags are \"loss\"\n";
@@ -243,7 +243,7 @@ fn a_run_that_has_only_begun_keeps_no_other_from_being_drawn() {
     .unwrap();
     let output = scalars(folder, &["runs", "--plot"]);
     assert!(output.status.success(), "{output:?}");
-    // The last row is not whole yet: 0.2 may become 0.25.
+    // The last row is not complete yet: 0.2 may become 0.25.
     assert!(
         String::from_utf8_lossy(&output.stdout).contains("b: 0.5 at step 1\n"),
         "{output:?}"
@@ -299,8 +299,8 @@ impl Drop for Follower {
     }
 }
 
-/// Waits until the events are these steps; a reader must never see anything torn
-/// meanwhile.
+/// Waits until the events have these steps. Meanwhile a reader must never see a torn
+/// record.
 fn wait_for(folder: &Path, steps: &[&str]) {
     let started = Instant::now();
     loop {
@@ -331,7 +331,8 @@ fn a_growing_file_is_followed_through_resumes_and_rotation() {
         .current_dir(folder)
         .stderr(Stdio::null());
     let mut follower = Follower(command.spawn().unwrap());
-    // It is not there yet, then empty, then has a header, then half a row.
+    // The file does not exist at first, then is empty, then has a header, then half a
+    // row.
     fs::create_dir_all(csv.parent().unwrap()).unwrap();
     append(&csv, "");
     append(&csv, HEADER);
@@ -339,7 +340,7 @@ fn a_growing_file_is_followed_through_resumes_and_rotation() {
     wait_for(folder, &["1", "2"]);
     append(&csv, ".5\n");
     wait_for(folder, &["1", "2", "3"]);
-    // Someone runs `scalars` meanwhile: nothing comes twice.
+    // Another `scalars` runs meanwhile: no point is written twice.
     append(&csv, "4,4,1,loss,4\n");
     assert!(scalars(folder, &["runs"]).status.success());
     append(&csv, "5,5,1,loss,5\n");
@@ -349,21 +350,21 @@ fn a_growing_file_is_followed_through_resumes_and_rotation() {
     wait_for(folder, &["1", "2"]);
     append(&csv, "9,3,1,loss,3\n");
     wait_for(folder, &["1", "2", "3"]);
-    // The same in one go: longer than before, but other rows.
+    // The same in one step: longer than before, but with other rows.
     fs::write(
         &csv,
         format!("{HEADER}1,1,1,loss,1\n20,2,1,loss,2\n21,3,1,loss,3\n22,4,1,loss,4\n"),
     )
     .unwrap();
     wait_for(folder, &["1", "2", "3", "4"]);
-    // Moved away, and begun anew.
+    // The file is moved away, and a new one is begun.
     fs::rename(&csv, csv.with_extension("old")).unwrap();
     append(&csv, &format!("{HEADER}30,7,1,loss,1\n"));
     wait_for(folder, &["7"]);
     append(&csv, "31,8,1,loss,1\n");
     wait_for(folder, &["7", "8"]);
     assert_eq!(fs::read_dir(folder.join("logs/a")).unwrap().count(), 1);
-    // Ctrl-C is how it is meant to end.
+    // Ctrl-C is the normal way to end it.
     assert!(
         Command::new("kill")
             .args(["-INT", &follower.0.id().to_string()])
@@ -377,7 +378,7 @@ fn a_growing_file_is_followed_through_resumes_and_rotation() {
     assert!(text.contains("up to date"), "{text}");
 }
 
-/// The lines that a follower has said, as they come.
+/// The lines that a follower prints, as they come.
 fn lines(follower: &mut Follower) -> std::sync::mpsc::Receiver<String> {
     let (sender, receiver) = std::sync::mpsc::channel();
     let stderr = std::io::BufReader::new(follower.0.stderr.take().unwrap());
@@ -404,7 +405,7 @@ fn a_bad_run_ends_no_other_and_what_comes_later_is_told() {
     let folder = folder.path();
     fs::create_dir(folder.join("logs")).unwrap();
     let mut command = program("scalars");
-    // Not there yet, and then a folder.
+    // The folder appears later.
     command
         .args(["runs", "--follow", "--rename", "lss=x"])
         .current_dir(folder)
@@ -431,7 +432,7 @@ fn a_bad_run_ends_no_other_and_what_comes_later_is_told() {
         "runs/a/metrics.csv: 2 values are not finite, the first at line 4",
     );
     wait_for(folder, &["1", "2", "3", "4"]);
-    // Mended, it is taken up again.
+    // Once repaired, it is followed again.
     fs::remove_file(&b).unwrap();
     append(&b, &format!("{HEADER}1,9,1,loss,5\n"));
     wait_for(folder, &["1", "2", "3", "4", "9"]);

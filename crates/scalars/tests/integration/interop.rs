@@ -1,6 +1,6 @@
-//! What `scalars` writes, read by TensorBoard itself. Needs a Python with the
-//! `tensorboard` package, named by TORCHMILL_PYTHON (`make test` sets it up); says so
-//! where there is none.
+//! Reads the output of `scalars` with TensorBoard itself. Needs a Python with the
+//! `tensorboard` package, named by TORCHMILL_PYTHON (`make test` sets it up). Without it
+//! the tests print a note and pass.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -65,7 +65,7 @@ fn tensorboards_readers_read_every_point_exactly() {
     for encoding in ["simple", "tensor", "double"] {
         let arguments =
             ["runs/a/metrics.csv", "--logdir", encoding, "--encoding", encoding];
-        // The second run must add nothing.
+        // The second run must not add anything.
         for _ in 0..2 {
             let output = scalars(folder.path(), &arguments);
             assert!(output.status.success(), "{output:?}");
@@ -142,8 +142,8 @@ fn tensorboards_reader_reads_the_histograms_of_the_checkpoints() {
     if let Some(read) = script("histograms.py", folder.path(), &["logs/run"]) {
         assert_eq!(read, "weights/0.weight 1 3 -0.5\nweights/0.weight 2 3 7.0\n");
     }
-    // A checkpoint that training no longer keeps, one that is torn: their histograms
-    // stay, those of others come.
+    // One checkpoint has been removed by training, and one is torn. Their histograms
+    // stay, and those of others are added.
     let path = |epoch: u32| checkpoints.join(format!("epoch-{epoch:04}.safetensors"));
     fs::remove_file(path(1)).unwrap();
     checkpoint(&path(3), &[5.0]);
@@ -166,8 +166,8 @@ fn tensorboards_reader_reads_the_histograms_of_the_checkpoints() {
             format!("{kept}weights/0.weight 3 1 5.0\nweights/0.weight 4 1 6.0\n")
         );
     }
-    // Another run in the same folder, which began later than what there is: nothing
-    // stays.
+    // Another run in the same folder, which began after the existing histograms: none of
+    // them stays.
     fs::remove_file(path(2)).unwrap();
     let later = std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)
@@ -193,7 +193,7 @@ fn tensorboards_reader_reads_the_histograms_of_the_checkpoints() {
     assert_eq!(refused.status.code(), Some(1));
 }
 
-/// A picture whose pixels are all of one value.
+/// A picture whose pixels all have the same value.
 fn picture(path: &Path, colour: image::ColorType, value: u8) {
     let pixels = vec![value; 12 * 5 * usize::from(colour.bytes_per_pixel())];
     image::save_buffer(path, &pixels, 12, 5, colour).unwrap();

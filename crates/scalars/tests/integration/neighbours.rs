@@ -1,5 +1,5 @@
-//! `scalars` among other processes and the files that they leave: several at once, kills,
-//! signals, readers that go away, outputs that are inputs.
+//! `scalars` and other processes: several at once, kills and the files they leave,
+//! signals, readers that close the pipe, outputs that are inputs.
 
 use std::fs;
 use std::io::Read;
@@ -59,7 +59,8 @@ fn what_a_killed_one_left_is_removed() {
     assert!(scalars(folder, &["a.csv"]).status.success());
     let logs = folder.join("logs/a");
     let [file] = files(&logs).try_into().unwrap();
-    // Killed after the new file had its name and before the old one was removed.
+    // The state after a kill, when the new file had its name and the old one was not yet
+    // removed.
     let old = logs.join("events.out.tfevents.0000000000.torchmill.a");
     for points in [10, 11] {
         fs::copy(&file, &old).unwrap();
@@ -121,7 +122,7 @@ fn an_ignored_interrupt_stays_ignored() {
     let folder = sandbox.path();
     fs::write(folder.join("a.csv"), metrics(3)).unwrap();
     let scalars = program("scalars").get_program().to_owned();
-    // As a shell starts what a script puts in the background.
+    // A shell starts background commands of a script like this.
     let mut child = Command::new("sh")
         .args(["-c", "trap '' INT; exec \"$0\" -q a.csv --follow"])
         .arg(scalars)

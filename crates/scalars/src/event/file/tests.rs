@@ -15,7 +15,7 @@ fn target(folder: &TempDir) -> Target {
     }
 }
 
-/// Brings the file up to date with points of (wall time, step) on one tag.
+/// Brings the file up to date with points (wall time, step) of one tag.
 fn sync(folder: &TempDir, points: &[(f64, i64)]) -> (Outcome, PathBuf) {
     let mut file = EventFile::open(target(folder)).unwrap();
     for &(time, step) in points {

@@ -96,7 +96,7 @@ proptest! {
         let _ = read(&framed);
     }
 
-    /// A flipped bit within a whole event: whatever it now says, it is read or refused.
+    /// An event with a flipped bit, whatever it now means, is read or refused.
     #[test]
     fn any_flipped_bit_is_found(at in any::<prop::sample::Index>(), bit in 0..8u8) {
         let whole = golden("pytorch.tfevents");

@@ -42,12 +42,13 @@ fn a_wide_table_has_a_curve_a_column_and_may_have_gaps() {
     let expected =
         vec![(Some(9.0), 3, "loss".into(), 0.5), (Some(10.0), 4, "acc".into(), 1e-3)];
     assert_eq!(points(text), expected);
-    // Without a step column rows are numbered; without times there are none.
+    // Without a step column rows are numbered, and without a time column points have no
+    // time.
     assert_eq!(
         points("loss\n5\n6\n"),
         [(None, 0, "loss".into(), 5.0), (None, 1, "loss".into(), 6.0)]
     );
-    // Keras has nothing but epochs; with a better column, the epoch is a curve.
+    // Keras only writes epochs. If there is a better step column, the epoch is a curve.
     assert_eq!(points("epoch,loss\n7,5\n"), [(None, 7, "loss".into(), 5.0)]);
     assert_eq!(points("epoch,step\n7,5\n"), [(None, 5, "epoch".into(), 7.0)]);
 }

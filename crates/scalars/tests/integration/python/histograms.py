@@ -1,4 +1,4 @@
-"""What TensorBoard's own reader finds in a folder's histograms: `tag step num sum`, one a line.
+"""Prints the histograms that TensorBoard's own reader finds in a folder: `tag step num sum`, one per line.
 
 Usage: histograms.py LOGDIR
 """

@@ -1,9 +1,9 @@
-"""What TensorBoard makes of a folder's pictures: its own reader, and its web server, which the page asks.
+"""Checks a folder's pictures in TensorBoard: in its own reader, and in its web server, which the page uses.
 
 Usage: images.py LOGDIR RUN SAMPLES
 
 Both must have, under the tag `samples`, a picture for each epoch-*.png of the folder SAMPLES, which Pillow decodes to
-the same pixels. Prints `step width height channels`, one a line.
+the same pixels. Prints `step width height channels`, one per line.
 """
 
 import io

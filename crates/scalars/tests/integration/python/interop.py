@@ -1,10 +1,10 @@
-"""Reads with TensorBoard's own readers what `scalars` wrote, and compares it with the CSV it came from.
+"""Reads event files of `scalars` with TensorBoard's own readers, and compares them with the CSV they came from.
 
 Usage: interop.py metrics.csv RUN_FOLDER ENCODING
 
 The readers: EventAccumulator (what scripts use), the loader behind `tensorboard --load_fast=false`, and
-`tensorboard --inspect`. Every point must be there once, in order, exactly: steps and wall times as they are,
-values as the CSV has them or, where the file stores float32, rounded to the nearest float32.
+`tensorboard --inspect`. Every point must be there once, in order, with the exact step and wall time, and with the
+CSV's value or, where the file stores float32, the nearest float32.
 """
 
 import csv

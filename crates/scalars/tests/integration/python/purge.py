@@ -25,7 +25,7 @@ for step in range(6):
     add(writer, "loss", step, 10 + step)
     add(writer, "accuracy", step, step)
 writer.close()
-time.sleep(1.1)  # the file's name has its second
+time.sleep(1.1)  # the file's name contains the second
 
 writer = EventFileWriter(folder)
 writer.add_event(Event(wall_time=2000, step=3, file_version="brain.Event:2"))

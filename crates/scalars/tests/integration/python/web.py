@@ -1,9 +1,9 @@
-"""Starts TensorBoard on a log folder and asks its web API for every scalar, as the page does.
+"""Starts TensorBoard on a log folder and requests every scalar from its web API, as the page does.
 
 Usage: web.py LOGDIR [true|false]      (the value of --load_fast)
 
 Prints JSON: {run: {tag: [[wall_time, step, value], ...]}}; NaN and infinities as TensorBoard spells them.
-TensorBoard shows 1000 points a curve at most unless told otherwise, so it is told.
+TensorBoard shows at most 1000 points per curve by default, so the script raises the limit.
 """
 
 import json
