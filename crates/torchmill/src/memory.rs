@@ -10,10 +10,11 @@
 /// once at start.
 pub fn keep_freed() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    // SAFETY: mallopt only sets parameters of the allocator; these are valid ones, 32 MiB
-    // being the most that M_MMAP_THRESHOLD may be.
+    // SAFETY: mallopt only sets parameters of the allocator, and these are valid ones.
     unsafe {
-        libc::mallopt(libc::M_MMAP_THRESHOLD, 32 << 20);
+        // A threshold for mapped blocks would not be enough: it may be 32 MiB at most,
+        // and a batch of photographs is larger.
+        libc::mallopt(libc::M_MMAP_MAX, 0);
         libc::mallopt(libc::M_TRIM_THRESHOLD, i32::MAX);
     }
 }
