@@ -4,7 +4,7 @@
 Usage: article_pytorch.py CIFAR_FOLDER [--epochs N] [--threads N] [--workers N]
 
 Reads CIFAR-10's binary version (data_batch_1.bin ... test_batch.bin). Like torchvision's CIFAR10 it hands each
-image to ToTensor as a PIL image and lets DataLoader put batches together. Prints a CSV row an epoch:
+image to ToTensor as a PIL image and lets DataLoader put batches together. Prints a CSV row for each epoch:
 epoch,train_seconds,test_seconds,test_loss,test_accuracy. --epochs 0 evaluates the untrained network, in one row.
 """
 import argparse
@@ -63,7 +63,7 @@ def train_epoch(network, loader, loss_function, optimizer, device):
 
 
 def evaluate(network, loader, loss_function, device):
-    """The article's two figures: the sum of the batches' losses, and the share of correct answers."""
+    """The article's two metrics: the sum of the batches' losses, and the share of correct predictions."""
     network.eval()
     total_loss, correct = 0.0, 0
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""What the measurements share: where things are, running the programs, and watching one's memory."""
+"""Shared by the measurements: paths, running the programs, and measuring their memory."""
 import contextlib
 import csv
 import dataclasses
@@ -20,23 +20,23 @@ class Bench:
     """One run of the bench. Both sides get the same threads and the same device."""
 
     data: pathlib.Path  # CIFAR-10's binary version
-    work: pathlib.Path  # a folder of the run's own
+    work: pathlib.Path  # a temporary folder of the run
     threads: int
     device: str = "cpu"  # or cuda
-    large: bool = False  # also what takes minutes
+    large: bool = False  # also measurements that take minutes
 
     def program(self, name, *arguments):
-        """Runs one of ours and returns the seconds it took."""
+        """Runs one of torchmill's programs and returns the seconds it took."""
         return self.run([RELEASE / name, "-q", *arguments])[0]
 
     def python(self, script, *arguments):
-        """Runs one of the scripts beside this file and returns what it printed, as rows of a CSV."""
+        """Runs one of the scripts in this folder and returns its output, as rows of a CSV."""
         environment = os.environ | {"OMP_NUM_THREADS": str(self.threads)}
         output = self.run([sys.executable, HERE / script, *arguments], environment)[1]
         return list(csv.reader(output.splitlines()))
 
     def timed_python(self, script, *arguments):
-        """Runs one of the scripts beside this file and returns the seconds it took, Python's start included."""
+        """Runs one of the scripts in this folder and returns the seconds it took, including Python's start."""
         return self.run([sys.executable, HERE / script, *arguments], os.environ | {"OMP_NUM_THREADS": str(self.threads)})[0]
 
     def pytorch_steps(self, network, size, batch, steps, ways=None):
@@ -59,24 +59,24 @@ class Bench:
         return seconds, done.stdout
 
     def made(self, name, make):
-        """What make(path) makes in the run's own folder, the first time that it is asked for."""
+        """The path of a file or folder in the run's folder, which make(path) makes the first time."""
         path = self.work / name
         if not path.exists():
             make(path)
         return path
 
     def emptied(self, name):
-        """A path in the run's own folder where nothing is."""
+        """An unused path in the run's folder."""
         path = self.work / name
         shutil.rmtree(path, ignore_errors=True)
         return path
 
     def shards(self):
-        """All of CIFAR-10, as `--recipe article` prepares it."""
+        """CIFAR-10, prepared with `--recipe article`."""
         return self.made("shards", lambda out: self.program("prep", self.data, "-o", out, "--recipe", "article"))
 
     def images(self):
-        """The test set's 10,000 images as JPEG files, a folder for each class; all 60,000 where large."""
+        """The test set's 10,000 images as JPEG files, in a folder per class; all 60,000 with --large."""
 
         def write(folder):
             import numpy as np
@@ -92,14 +92,14 @@ class Bench:
         return self.made("images", write)
 
     def train(self, *arguments):
-        """`train` into a new folder, with this device and these threads; the rows of its metrics.csv."""
+        """Runs `train` in a new folder, with the bench's device and threads; returns the rows of its metrics.csv."""
         run = self.emptied("run")
         self.program("train", "--run", run, "--device", self.device, "--threads", self.threads, *arguments)
         return list(csv.DictReader(open(run / "metrics.csv", newline="")))
 
 
 def processor():
-    """The processor's name, with the instructions for bf16 that it has."""
+    """The processor's name, with its bf16 instructions."""
     cpuinfo = pathlib.Path("/proc/cpuinfo")
     if not cpuinfo.exists():
         return platform.processor() or platform.machine()
@@ -116,17 +116,18 @@ def processor():
 
 
 def times(rows, tag):
-    """When the points of this tag were made, in seconds."""
+    """The wall times of this tag's points, in seconds."""
     return [float(row["wall_time"]) for row in rows if row["tag"] == tag]
 
 
 def step_seconds(rows):
-    """Seconds a training step, from the first step to the last."""
+    """Seconds per training step, from the first step to the last."""
     steps = times(rows, "train loss")
     return (steps[-1] - steps[0]) / (len(steps) - 1)
 
 
-# What a new process has of its parent until it starts its program counts, so the parent is to be a small one.
+# The memory that a new process shares with its parent before it starts its program counts too, so
+# the parent must be small.
 LAUNCHER = """
 import resource, subprocess, sys
 status = subprocess.call(sys.argv[1:], stdout=subprocess.DEVNULL)
@@ -136,8 +137,8 @@ sys.exit(status)
 
 
 def peak_resident(command):
-    """Runs a command and returns the most memory that it had resident at a time, in MiB, as the system counted it: however
-    short the command is, nothing is missed. Less than some 10 MiB cannot be told.
+    """Runs a command and returns its peak resident memory in MiB. The system measures it, so no peak is missed even if
+    the command is short. Values below about 10 MiB cannot be measured.
     """
     launched = subprocess.run([sys.executable, "-c", LAUNCHER, *map(str, command)], stdout=subprocess.PIPE, text=True)
     if launched.returncode:
@@ -146,7 +147,7 @@ def peak_resident(command):
 
 
 def peak_memory(command, environment=None):
-    """Runs a command and returns the largest parts of its resident memory that were seen, in MiB.
+    """Runs a command and returns the largest observed parts of its resident memory, in MiB.
 
     From /proc (Linux): `anonymous` memory is the process's own; `files` are mapped ones (libraries, shards), whose
     pages the system shares between processes and can drop; of these `shards` are the mapped shards.

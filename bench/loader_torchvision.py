@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The time torchvision takes to cut, flip, normalise and batch a folder of JPEG files, an epoch after the first.
+"""The time torchvision takes to crop, flip, normalise and batch a folder of JPEG files, in an epoch after the first.
 
 Usage: loader_torchvision.py IMAGES [--batch N] [--epochs N]
 Prints a line for each way, with the seconds of the faster of no worker processes and two.
@@ -17,7 +17,7 @@ MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 def cropped(*last):
-    """RandomResizedCrop and RandomHorizontalFlip, then these, then Normalize."""
+    """RandomResizedCrop and RandomHorizontalFlip, then these transforms, then Normalize."""
     return v2.Compose([v2.RandomResizedCrop(224, antialias=True), v2.RandomHorizontalFlip(), *last, v2.Normalize(MEAN, STD)])
 
 

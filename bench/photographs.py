@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Makes JPEG files that are as much work to decode as photographs of 500 x 375, ImageNet's most frequent size.
+"""Makes JPEG files that take as long to decode as photographs of 500 x 375, ImageNet's most frequent size.
 
 Usage: photographs.py CIFAR_FOLDER OUT COUNT
 
-Each is a sum of CIFAR's images, enlarged to ever smaller tiles of ever less weight, so that detail falls off towards
-high frequencies as in natural scenes, with a sensor's noise over it. Quality 90 and 4:2:0, as cameras write them; some
-48 KB each. Image N is the same whatever COUNT is.
+Each is a sum of CIFAR's images, enlarged to tiles that get smaller with decreasing weight, so that detail falls off
+towards high frequencies as in natural scenes. Noise as from a sensor is added. Quality 90 and 4:2:0, as cameras
+write them; about 48 KB each. Image N does not depend on COUNT.
 """
 import functools
 import multiprocessing

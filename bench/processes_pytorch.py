@@ -3,8 +3,8 @@
 
 Usage: processes_pytorch.py --size N --port P --batch N --steps N [--device D]
 
---size processes of one thread on this machine, each with a batch of its own, channels last, fp32.
-Prints the seconds of a step, from the end of the first to the end of the last.
+Starts --size processes of one thread on this machine, each with its own batch, channels last,
+fp32. Prints the seconds per step, from the end of the first step to the end of the last.
 """
 import argparse
 import contextlib

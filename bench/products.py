@@ -1,9 +1,9 @@
-"""Measures what multiplies float32 matrices fastest on this processor: ATen's library or oneDNN.
+"""Measures which library multiplies float32 matrices faster on this processor: ATen's or oneDNN.
 
     python3 bench/products.py [--threads N]
 
-crates/torchmill-nn/src/kernel/processor.rs has the choice for each kind of processor, conv2d.rs the limits of
-convolutions. For each size: GFLOP/s of processor time, the best of five.
+crates/torchmill-nn/src/kernel/processor.rs makes the choice for each kind of processor, and conv2d.rs has the
+limits for convolutions. Prints GFLOP/s of processor time for each size, the best of five.
 """
 
 import argparse
@@ -12,7 +12,8 @@ import time
 import torch
 from harness import processor
 
-# Rows, inputs, outputs: a large product, a late and the first convolution of small networks, layers of a transformer.
+# Rows, inputs, outputs: a large product, a late convolution and the first one of small networks,
+# layers of a transformer.
 SIZES = [(2048, 2048, 2048), (1024, 4608, 512), (65536, 75, 32), (788, 768, 3072), (256, 1600, 64)]
 # Images, input and output channels, height and width of convolutions with a kernel of 3 x 3.
 CONVOLUTIONS = [(64, 512, 512, 4), (64, 256, 512, 4), (64, 256, 256, 8), (64, 128, 128, 16)]

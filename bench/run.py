@@ -1,15 +1,15 @@
 #!/usr/bin/env python3
-"""Measures the programs against what people use today, pair by pair in the same run, and
+"""Measures the programs against the usual alternatives, pair by pair in the same run, and
 prints a table of ratios.
 
 Usage: run.py --data FOLDER [--pairs N] [--threads N] [--device D] [--only NAME ...] [--large] [--output FILE]
 
 FOLDER is CIFAR-10's binary version, or a folder that has cifar-10-batches-bin in it. Each
 measurement is made --pairs times, ours and theirs in turn, so that a busy machine slows both.
-The table has a row for each peer with medians, and ratio = theirs / ours, pair by pair: above
-1, torchmill is faster, or smaller. Rows are printed and written as soon as their measurement
-is done. Needs the release builds (make build) in target/release. Each file in measurements/
-is one measurement.
+The table has a row for each peer with medians, and ratio = theirs / ours, pair by pair: if it
+is above 1, torchmill is faster, or uses less memory. Rows are printed and written as soon as
+their measurement is done. Needs the release builds (make build) in target/release. Each file
+in measurements/ is one measurement.
 """
 import argparse
 import csv
@@ -36,7 +36,7 @@ def main():
 
 
 def measure(name, measurement, bench, pairs):
-    """{figure: ([ours], {peer: [theirs]})}, a number of each for each pair."""
+    """{figure: ([ours], {peer: [theirs]})}, with one number for each pair."""
     figures = {}
     for pair in range(pairs):
         print(f"{name}: pair {pair + 1} of {pairs}", file=sys.stderr)
@@ -51,15 +51,15 @@ def measure(name, measurement, bench, pairs):
 
 
 def by_peer(theirs):
-    """A figure of the other side: a number where there is one peer, else {peer: number}."""
+    """A figure of the other side: a number if there is one peer, else {peer: number}."""
     if theirs is None:
         return {}
     return theirs if isinstance(theirs, dict) else {"PyTorch": theirs}
 
 
 class Results:
-    """Prints rows and writes them to --output as soon as each measurement is done: what was
-    measured before an interruption is kept."""
+    """Prints rows and writes them to --output as soon as each measurement is done, so that
+    an interruption loses none."""
 
     def __init__(self, args):
         self.args, self.file = args, None

@@ -1,10 +1,10 @@
-"""The points that writers of TensorBoard's event files are compared with, as a CSV and through Python's writers.
+"""Writes the points for comparing writers of TensorBoard's event files, as a CSV or with a Python writer.
 
 Usage: scalars.py csv POINTS FILE                          writes them as train writes metrics.csv
        scalars.py torch|tensorboardX POINTS LOGDIR         writes them as events, and prints the seconds
 
-The Python writers get numbers in memory, one add_scalar a point, as training scripts do, and are timed until their
-file is closed. Importing them and making the numbers is not counted.
+The Python writers get numbers in memory, with one add_scalar per point, as in training scripts, and are timed
+until their file is closed. The time to import them and to make the numbers is not counted.
 """
 
 import csv
@@ -13,7 +13,7 @@ import time
 
 
 def points(count):
-    """Two tags in turn, as a training loop with two losses logs them."""
+    """Two alternating tags, as a training loop with two losses logs them."""
     for i in range(count):
         yield 1_700_000_000.25 + i * 0.125, i // 2, ("train loss", "test loss")[i % 2], 2.5 / (1 + i * 1e-3)
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Seconds of a training step in PyTorch, the ways that an expert would try: eager or compiled,
-fp32 or bf16 by autocast, channels last, the images in memory already.
+"""Seconds of a training step in PyTorch, in the ways that an expert would try: eager or
+compiled, fp32 or bf16 by autocast, channels last, with the images already in memory.
 
 Usage: step_pytorch.py NETWORK --size N --batch N [--steps N] [--threads N] [--device D] [--ways WAY ...]
 
@@ -39,7 +39,7 @@ class Scale(nn.Module):
 
 
 def fast_network():
-    """The recipe cifar10-fast's, with other first weights, which take no other time."""
+    """The network of the recipe cifar10-fast. Its initial weights differ, which does not affect the time."""
 
     def norm(channels):
         layer = nn.BatchNorm2d(channels, eps=1e-12, momentum=0.4)
@@ -60,7 +60,7 @@ def fast_network():
 
 
 class MuonAndSgd:
-    """torch.optim.Muon for filters, as matrices that share their memory, and SGD for the rest."""
+    """torch.optim.Muon for filters, which are viewed as matrices, and SGD for the rest."""
 
     def __init__(self, network):
         trained = [p for p in network.parameters() if p.requires_grad]
@@ -83,7 +83,7 @@ class MuonAndSgd:
 
 
 def matrix(filters):
-    """[N, C, H, W], channels last, as [N, H * W * C]: nothing is copied."""
+    """Views channels-last filters, [N, C, H, W], as [N, H * W * C] without copying."""
     return filters.permute(0, 2, 3, 1).flatten(1)
 
 
@@ -102,7 +102,7 @@ def step_seconds(args, way):
     forward = torch.compile(network) if way.startswith("compiled") else network
     images = torch.rand(args.batch, 3, args.size, args.size).to(args.device, memory_format=torch.channels_last)
     labels = torch.randint(10, (args.batch,), device=args.device)
-    # The first steps compile, and allocate what later steps use again.
+    # The first steps compile, and allocate memory that later steps reuse.
     warm_up = 3
     for step in range(args.steps + warm_up):
         if step == warm_up:

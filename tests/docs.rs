@@ -1,17 +1,17 @@
-//! Every command and every piece of Python in README.md and docs/ is run, page by page,
-//! each page in a sandbox of its own, in which the commands before it have been run. What a block
-//! needs or why it is not run stands above it in the page, in a comment that readers do
-//! not see:
+//! Runs every command and all Python code in README.md and docs/. Each page has its own
+//! sandbox, in which its blocks are run in order. A hidden comment above a block says
+//! what the block needs, or why it is not run:
 //!
-//! - `<!-- given: cifar10 -->`: these are put in place first (see [`Given::put`]);
+//! - `<!-- given: cifar10 -->`: these are set up first (see [`Given::put`]);
 //! - `<!-- file: NAME -->`: the block is a file that other blocks use;
-//! - `<!-- not run: REASON -->`: with one of [`REASONS`]. Its programs' options, make's targets and variables must
-//!   exist all the same, and its Python must compile.
+//! - `<!-- not run: REASON -->`: with one of [`REASONS`]. The options, make targets and
+//!   variables in it must still exist, and its Python must compile.
 //!
-//! `sh` blocks are run as they are. In `console` blocks the lines after `$ ` are; what
-//! they print must hold the lines that the page shows, in order, but for the numbers in
-//! them, `...` standing for any lines. A `python` block whose first line is `# from:
-//! COMMAND` gets its output, one with `# with: COMMAND` is run after it.
+//! `sh` blocks are run unchanged. In `console` blocks the lines after `$ ` are run, and
+//! their output must have the lines that the page shows, in order. Numbers may differ,
+//! and `...` stands for any lines. A `python` block whose first line is `# from: COMMAND`
+//! gets the command's output on standard input; one with `# with: COMMAND` is run after
+//! the command.
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
@@ -25,8 +25,8 @@ use torchmill_testing::{PROGRAMS, Sandbox, ok, program, python, repository};
 use crate::given::Given;
 
 /// Why a block may not be run: it needs a network, a GPU, minutes, PyTorch or pandas in
-/// Python (which the tests' environment has not got), or data that the tests have not
-/// got, or serves until Ctrl-C.
+/// Python (which the tests' environment does not have), or data that the tests do not
+/// have, or it is a server that runs until Ctrl-C.
 const REASONS: [&str; 7] =
     ["network", "GPU", "minutes", "PyTorch", "pandas", "data", "server"];
 
@@ -38,7 +38,7 @@ struct Block {
     marker: Option<(String, String)>,
 }
 
-/// The fenced blocks of a page in a language that is run.
+/// The fenced blocks of a page in the languages that are run.
 fn blocks(page: &Path) -> Vec<Block> {
     let text = fs::read_to_string(page).unwrap();
     let name = page.file_name().unwrap().to_string_lossy().into_owned();
@@ -90,8 +90,8 @@ impl Block {
         self.language.starts_with("py")
     }
 
-    /// What is typed: the block itself, or a console's lines after `$`, with those that
-    /// go on after `\`.
+    /// The commands to run: the block itself, or a console's lines after `$`, with their
+    /// continuation lines after `\`.
     fn commands(&self) -> Vec<(String, Vec<String>)> {
         if self.language != "console" {
             return vec![(self.text.clone(), Vec::new())];
@@ -169,8 +169,7 @@ fn run_page(page: &Path) {
     }
 }
 
-/// The lines that the page shows are among those printed, in order, whatever their
-/// numbers.
+/// Checks that the printed lines contain those of the page, in order. Numbers may differ.
 fn compare(place: &str, command: &str, expected: &[String], said: &str) {
     let mut printed = said.split(['\n', '\r']).map(masked);
     for line in expected.iter().filter(|line| !["", "..."].contains(&line.trim())) {
@@ -181,7 +180,7 @@ fn compare(place: &str, command: &str, expected: &[String], said: &str) {
     }
 }
 
-/// A line with `#` for each number, and one blank for several.
+/// A line with `#` for each number, and a single space for several.
 fn masked(line: &str) -> String {
     let mut masked = String::new();
     let mut in_number = false;
@@ -197,8 +196,8 @@ fn masked(line: &str) -> String {
     masked
 }
 
-/// Whether run or not: the options of our programs, and make's targets and variables, are
-/// ones that there are.
+/// Checks that the options of our programs, make targets and variables in a block exist,
+/// even if the block is not run.
 fn check_words(block: &Block) {
     if block.is_python() {
         return check_python(block);
@@ -277,7 +276,8 @@ fn check_python(block: &Block) {
     ok(python.args(["-c", script]).arg(path).arg(&block.place));
 }
 
-/// Both languages' tutorials show the same commands, so one of them is run.
+/// The pages to run. The tutorials in both languages have the same commands, so only one
+/// is run.
 fn pages() -> Vec<PathBuf> {
     let mut pages: Vec<PathBuf> = fs::read_dir(repository().join("docs"))
         .unwrap()
@@ -293,7 +293,7 @@ fn pages() -> Vec<PathBuf> {
 fn every_command_in_the_documents_works() {
     let pages: Vec<PathBuf> =
         pages().into_iter().filter(|page| !page.ends_with("tutorial.zh.md")).collect();
-    // Two at a time; a page that fails does not keep the others from being tried.
+    // Two pages at a time. If one fails, the others are still run.
     let next = AtomicUsize::new(0);
     let failed = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
@@ -376,7 +376,7 @@ fn the_translation_has_the_same_blocks() {
         assert_eq!(a, b, "block {}", i + 1);
     }
     assert_eq!(english.len(), chinese.len());
-    // And the same headings.
+    // The levels of the headings must match too.
     let headings = |name: &str| -> Vec<String> {
         let text = fs::read_to_string(repository().join("docs").join(name)).unwrap();
         let sign = |line: &str| {

@@ -1,5 +1,6 @@
-//! The examples in each program's `--help`, pasted into a shell one after the other: what
-//! one makes the next ones use, from `fetch-data` to `scalars`, as a new user would.
+//! Runs the examples in each program's `--help` in one shell, one after the other, as a
+//! new user would. Later examples use the files of earlier ones, from `fetch-data` to
+//! `scalars`.
 
 use torchmill_testing::{PROGRAMS, Sandbox, ok, program, python};
 
@@ -19,7 +20,7 @@ const NOT_RUN: [(&str, &str); 4] = [
     ),
 ];
 
-/// Examples that go on until Ctrl-C, and what they say once they are at work.
+/// Examples that run until Ctrl-C, and what they print once they are running.
 const UNTIL_CTRL_C: [(&str, &str); 2] = [
     ("scalars runs --logdir logs && tensorboard --logdir logs", "http://"),
     ("scalars runs --follow", "points"),
@@ -37,7 +38,7 @@ fn examples(name: &str) -> Vec<String> {
     lines.filter(|line| !line.is_empty()).map(str::to_owned).collect()
 }
 
-/// Bash that runs a command until it has said this, for a minute at most.
+/// A bash script that runs a command until it has printed this, for at most a minute.
 fn until(says: &str, command: &str) -> String {
     format!(
         "timeout 60 bash -c '{command}' >said 2>&1 & \n\
@@ -46,7 +47,7 @@ fn until(says: &str, command: &str) -> String {
     )
 }
 
-/// A sandbox with what the examples start from.
+/// A sandbox with the files that the examples need.
 fn sandbox() -> Sandbox {
     let sandbox = Sandbox::project();
     let mut given = Given::default();

@@ -1,4 +1,5 @@
-//! `evaluate --export`: onnxruntime and `evaluate` itself compute the same with the files.
+//! `evaluate --export`: onnxruntime and `evaluate` itself give the same results with the
+//! files.
 
 use std::fs;
 use std::process::Stdio;
@@ -7,7 +8,7 @@ use torchmill_testing::{Sandbox, exists, fails, ok, program};
 
 use crate::job::{job, python};
 
-/// Networks that have every layer between them.
+/// Networks that together have every layer.
 const NETWORKS: [(&str, &str); 6] = [
     ("article", "architecture = \"article\""),
     ("mobilenet_v3_small", "architecture = \"mobilenet_v3_small\""),
@@ -69,7 +70,7 @@ const ACTIVATIONS: &str = r#"layer = [
 fn onnxruntime_computes_what_evaluate_does() {
     let folder = Sandbox::new();
     let job = job();
-    // Fewer images than the split has: the networks are slow without optimisation.
+    // Only some of the images: the networks are slow without optimisation.
     let shards = folder.join("shards");
     ok(program("prep").arg(&job.raw).arg("-o").arg(&shards).args(["--limit", "100"]));
     for (name, model) in NETWORKS {

@@ -1,4 +1,4 @@
-//! What the commands of the documents and of the programs' help start from.
+//! The files that the commands in the documents and in the programs' help need.
 
 use std::collections::HashSet;
 use std::fs;
@@ -13,8 +13,8 @@ use crate::job::job;
 pub struct Given(HashSet<String>);
 
 impl Given {
-    /// Puts `what` into the sandbox, unless it is there already. `place` says in a
-    /// failure's message where it is asked for.
+    /// Puts `what` into the sandbox, unless it is there already. `place` is where it is
+    /// required, for the message of a failure.
     pub fn put(&mut self, sandbox: &Sandbox, place: &str, what: &str) {
         if !self.0.insert(what.to_owned()) {
             return;
@@ -55,7 +55,7 @@ fn write_run(sandbox: &Sandbox) {
         .args(["--data", "data/shards/mnist-5k", "--run", "runs/first"]));
 }
 
-/// Two classes of square images. They are PNM, but named .jpg as people's photos are: the
+/// Two classes of square images. They are PNM but named .jpg like ordinary photos: the
 /// format is recognised by the content.
 fn write_photos(folder: &Path, side: usize) {
     for (class, red) in [("cat", 200u8), ("dog", 40)] {

@@ -1,5 +1,5 @@
-//! What every program has from the same definition: help with examples, a version, a man
-//! page, completions.
+//! What every program gets from its definition of the command line: help with examples, a
+//! version, a man page, completions.
 
 use torchmill_testing::{PROGRAMS, fails, ok, program, said};
 
@@ -8,12 +8,11 @@ fn every_program_explains_itself() {
     for name in PROGRAMS {
         let help = ok(program(name).arg("--help").env("COLUMNS", "80")).stdout;
         assert!(help.contains("Examples:"), "{name} --help:\n{help}");
-        // An example that is broken into lines could not be pasted; on 80 columns none
-        // may be.
+        // A wrapped example could not be pasted, so none may be wrapped at 80 columns.
         let wide = ok(program(name).arg("--help").env("COLUMNS", "200")).stdout;
         let examples = |help: &str| help.split("Examples:").nth(1).unwrap().to_owned();
         assert_eq!(examples(&wide), examples(&help), "{name} --help");
-        // A tall screen.
+        // It must fit on a tall screen.
         assert!(
             help.lines().count() <= 60,
             "{name} --help has {} lines",
@@ -53,7 +52,7 @@ fn completions_know_the_values_that_have_names() {
         ("scalars", &["double"]),
     ] {
         for shell in ["bash", "zsh", "fish"] {
-            // fish's script completes options only.
+            // fish's script only completes options.
             if (name, shell) == ("fetch-data", "fish") {
                 continue;
             }

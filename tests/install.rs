@@ -7,7 +7,7 @@ use std::process::Command;
 
 use torchmill_testing::{PROGRAMS, Sandbox, exists, libtorch, ok};
 
-/// Installs into a folder and returns the prefix's place there.
+/// Installs into a folder and returns the path of the prefix in it.
 fn install(project: &Sandbox) -> std::path::PathBuf {
     let destination = project.join("destination");
     ok(&mut project.make(&[
@@ -18,7 +18,7 @@ fn install(project: &Sandbox) -> std::path::PathBuf {
     destination.join("opt/torchmill")
 }
 
-/// Runs an installed program from elsewhere, without any help from the environment.
+/// Runs an installed program from another folder, in an empty environment.
 fn run(prefix: &Path, name: &str, argument: &str) -> String {
     let mut command = Command::new(prefix.join("bin").join(name));
     ok(command.arg(argument).current_dir("/").env_clear()).stdout
@@ -43,8 +43,8 @@ fn installed_programs_run_from_anywhere() {
             assert!(fs::metadata(prefix.join(&file)).unwrap().len() > 100, "{file}");
         }
     }
-    // The halves that are linked with libtorch are found where they were installed, and
-    // find it.
+    // The programs that are linked with libtorch are found where they were installed, and
+    // find libtorch.
     let mut summary = Command::new(prefix.join("bin/train"));
     summary
         .args(["--summary", "--input", "3x32x32", "--num-classes", "10"])
@@ -54,7 +54,7 @@ fn installed_programs_run_from_anywhere() {
     for codec in ["libjpeg.so", "libtiff.so", "libwebp.so", "libwebpdemux.so"] {
         assert!(prefix.join("lib/torchmill-codecs").join(codec).is_file(), "{codec}");
     }
-    // A libtorch that is not the project's own is linked to.
+    // For a libtorch outside the project, a symbolic link is installed.
     assert!(prefix.join("lib/torchmill").is_symlink());
 
     let destination = format!("DESTDIR={}", project.join("destination").display());
@@ -66,7 +66,7 @@ fn installed_programs_run_from_anywhere() {
 fn programs_are_installed_under_other_names() {
     let project = Sandbox::project();
     let prefix = project.join("a prefix");
-    // A folder that was there before stays.
+    // A folder that existed before is kept.
     fs::create_dir_all(prefix.join("share/man")).unwrap();
     let settings =
         [format!("PREFIX={}", prefix.display()), "PROGRAM_PREFIX=torchmill-".to_owned()];
@@ -86,7 +86,7 @@ fn programs_are_installed_under_other_names() {
             &prefix.join(format!("share/bash-completion/completions/{name}"))
         ));
     }
-    // The program that stands for all of them, also through a link.
+    // `torchmill` runs the other programs, also if it is called through a link.
     assert_eq!(run(&prefix, "torchmill", "--version"), "torchmill 0.1.0\n");
     let link = project.join("link");
     symlink(prefix.join("bin/torchmill"), &link).unwrap();

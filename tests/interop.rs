@@ -1,5 +1,5 @@
-//! Python reads what the programs write: numpy, safetensors and TensorBoard, none of them
-//! knowing of torchmill.
+//! Python reads the files of the programs without torchmill: with numpy, safetensors and
+//! TensorBoard.
 
 use std::process::{Command, Stdio};
 
@@ -27,8 +27,8 @@ fn a_checkpoint_is_the_network_that_pytorchs_names_say() {
     );
 }
 
-/// torch is large, so `make test`'s Python need not have it: then this says so, and the
-/// test does nothing.
+/// Python with torch. torch is large, so `make test`'s Python need not have it; then this
+/// prints a note and returns `None`, and the test does nothing.
 fn python_with_torch(script: &str) -> Option<Command> {
     let command = python(script)?;
     let has_torch = Command::new(command.get_program())
@@ -94,8 +94,8 @@ fn a_module_built_from_a_checkpoint_gives_what_evaluate_gives() {
     }
 }
 
-/// PyTorch computes attention with an even number of heads in a way of its own where no
-/// gradients are asked for.
+/// Without gradients, PyTorch has a separate implementation of attention for an even
+/// number of heads.
 const TWO_HEADS: &str = r#"
 [model]
 layer = [

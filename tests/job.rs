@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 
 use torchmill_testing::{Said, Sandbox, ok, program};
 
-/// mnist-5k as it was fetched, its shards, and a run of two epochs.
+/// The fetched mnist-5k, its shards, and a run of two epochs.
 pub struct Job {
     pub raw: PathBuf,
     pub shards: PathBuf,
@@ -23,7 +23,7 @@ impl Job {
     }
 }
 
-/// The job, which the first test that asks for it runs.
+/// The job, which is run by the first test that needs it.
 pub fn job() -> &'static Job {
     static JOB: OnceLock<Job> = OnceLock::new();
     JOB.get_or_init(|| {
@@ -41,8 +41,8 @@ pub fn job() -> &'static Job {
     })
 }
 
-/// Training by the article's recipe, with a learning rate for short runs. It uses one
-/// thread, so that the bytes do not depend on the machine's number of cores.
+/// A command that trains the article's recipe, with a learning rate for short runs. It
+/// uses one thread, so that the bytes do not depend on the machine's number of cores.
 pub fn train(shards: impl AsRef<OsStr>, run: impl AsRef<OsStr>) -> Command {
     let mut command = program("train");
     command

@@ -44,7 +44,7 @@ Case = collections.namedtuple("Case", "name inputs command again")
 
 
 def cases():
-    """Each case: its name, the inputs that it needs, its command, and the one after a kill."""
+    """The cases: name, inputs, command, and the command to run after a kill."""
     def case(name, inputs, command, again=None):
         return Case(name, inputs.split(), command.split(), (again or command).split())
 
@@ -92,7 +92,7 @@ class Campaign:
         self.missed = 0
 
     def run(self, command, folder):
-        """Runs a command to its end; returns its exit status and what it said."""
+        """Runs a command to its end; returns its exit status and its output."""
         done = subprocess.run(command, cwd=folder, env=self.environment, text=True,
                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT)
@@ -104,7 +104,7 @@ class Campaign:
             sys.exit(f"{command}: {status}\n{said}")
 
     def make_inputs(self):
-        """Makes what the cases start from."""
+        """Makes the inputs of the cases."""
         for kind in ["cat", "dog"]:
             (self.inputs / "pets" / kind).mkdir(parents=True)
             for i in range(60):

@@ -1,5 +1,5 @@
-//! The system's limits on a process, and its clock: what no program can work with is an
-//! error, never a panic or a crash.
+//! The system's limits on a process, and its clock: a program that cannot run within them
+//! fails with an error, never with a panic or a crash.
 
 use std::process::Command;
 
@@ -8,7 +8,7 @@ use torchmill_testing::{PROGRAMS, Sandbox, fails, ok, program, repository};
 use crate::job::{job, train};
 use crate::permissions::without_rights;
 
-/// Does a command's work within limits of `ulimit`.
+/// The command, run within limits of `ulimit`.
 fn limited(limits: &str, command: &Command) -> Command {
     let mut bash = Command::new("bash");
     bash.args(["-c", &format!("ulimit {limits} && exec \"$@\""), "bash"])
@@ -52,14 +52,14 @@ fn libtorch_needs_memory() {
         assert!(message.contains("the memory is limited to 400000 KiB"), "{message}");
     }
     assert!(!folder.join("run").exists());
-    // The others need less.
+    // The other programs need less.
     let mut prep = program("prep");
     prep.arg(&job().raw).arg("-o").arg(folder.join("out")).args(["--limit", "100"]);
     ok(&mut limited("-v 400000", &prep));
 }
 
-/// A command as a user who may start no thread. Root always may, so there it is another
-/// user. `None` if that user cannot run the programs.
+/// The command for a user who may not start threads. Root always may, so it is another
+/// user then. `None` if that user cannot run the programs.
 fn without_threads(command: &Command) -> Option<Command> {
     Some(limited("-u 1", &without_rights(command)?))
 }
@@ -67,7 +67,7 @@ fn without_threads(command: &Command) -> Option<Command> {
 #[test]
 fn no_thread_to_be_had_is_an_error() {
     let folder = Sandbox::new();
-    // The other user writes here.
+    // The other user must be able to write here.
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o777);
     std::fs::set_permissions(folder.path(), mode).unwrap();
     let mut prep = program("prep");
@@ -87,7 +87,7 @@ fn no_thread_to_be_had_is_an_error() {
         assert_eq!(output.status.code(), Some(1), "{command:?}: {stderr}");
         assert!(stderr.contains("cannot start a thread: "), "{command:?}: {stderr}");
     }
-    // These need none.
+    // These programs need no threads.
     let mut scalars = program("scalars");
     scalars.arg(&job().run).arg("--logdir").arg(folder.join("logs"));
     let mut fetch = program("fetch-data");
@@ -140,7 +140,7 @@ fn endless_input_is_not_read_to_its_end() {
 #[test]
 fn a_working_folder_that_is_too_deep_is_refused() {
     let folder = Sandbox::new();
-    // A path of 4,096 bytes can only be made step by step.
+    // A path of 4,096 bytes can only be created step by step.
     let script = "
         name=$(printf 'd%.0s' $(seq 200))
         for i in $(seq 25); do mkdir $name; cd -P $name; done

@@ -1,5 +1,5 @@
-//! Texts of 200,000 characters, with characters that steer a terminal, wherever a program
-//! reads a name, a key, a cell or a pipeline: messages stay short and are escaped.
+//! Texts of 200,000 characters with terminal control characters, wherever a program reads
+//! a name, a key, a cell or a pipeline. Messages must stay short and be escaped.
 
 use std::fs;
 use std::path::Path;
@@ -9,14 +9,14 @@ use torchmill_testing::{Sandbox, program, write_pets};
 
 use crate::job::{job, train};
 
-/// How long the texts in files are, in characters.
+/// The length of the texts in files, in characters.
 const LENGTH: usize = 200_000;
-/// How long an argument may be: Linux takes 128 KiB.
+/// The length of arguments, in characters. Linux allows 128 KiB.
 const ARGUMENT: usize = 100_000;
 
 /// A name of this many characters.
 fn long(length: usize) -> String {
-    // U+009B is an escape of one character, U+202E turns the text that follows.
+    // U+009B is an escape in one character, U+202E reverses the text that follows.
     "x\u{9b}2J\u{202e}".to_owned() + &"y".repeat(length)
 }
 
@@ -25,8 +25,8 @@ fn words(length: usize) -> String {
     "word ".repeat(length / 5)
 }
 
-/// Runs a command and checks what it says on standard error. Most of these commands fail;
-/// some texts are only names, and are taken.
+/// Runs a command and checks its standard error. Most of these commands fail. Where the
+/// text is only a name, they succeed.
 fn check(what: &str, command: &mut Command) {
     let output = command.output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);

@@ -1,5 +1,5 @@
 //! Runs the built programs together, as users do: the whole pipeline, the Makefile,
-//! Python as the other reader, and wrong input of every kind. Nothing here needs a
+//! Python code that reads their files, and all kinds of wrong input. No test here needs a
 //! network.
 #![allow(
     clippy::unwrap_used,

@@ -1,5 +1,5 @@
-//! The Makefile, in a folder of its own that borrows the built programs: make believes
-//! them just built, so that nothing is compiled.
+//! The Makefile, in a separate folder with the built programs. They look newly built to
+//! make, so that nothing is compiled.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -11,7 +11,7 @@ use torchmill_testing::{
     PROGRAMS, Sandbox, names, ok, repository, said, stdout, write_pets,
 };
 
-/// Which programs make ran, in order, by the commands that it printed.
+/// The programs that make ran, in order, according to the commands that it printed.
 fn stages(output: &str) -> Vec<&str> {
     let first_words = output.lines().filter_map(|line| line.split(' ').next());
     first_words.filter(|word| PROGRAMS.contains(word) || *word == "cargo").collect()
@@ -33,7 +33,7 @@ fn make_alone_prints_targets_and_variables() {
     ] {
         assert!(help.contains(word), "no `{word}` in\n{help}");
     }
-    // Every target that is for people is in it.
+    // It must list every target for users.
     let makefile = fs::read_to_string(repository().join("Makefile")).unwrap();
     let phony = makefile
         .lines()
@@ -78,7 +78,7 @@ fn what_is_done_is_not_done_again() {
     assert!(again.contains("runs/article-mnist-5k"), "{again}");
     assert!(stages(&make(&["scalars"])).is_empty());
 
-    // On a saved checkpoint, only the evaluation, however many epochs are asked for.
+    // With a saved checkpoint only the evaluation runs, whatever EPOCHS is.
     assert_eq!(stages(&make(&["evaluate"])), ["evaluate"]);
     let last =
         ok(&mut project.make(&["-s", "evaluate", "FORMAT=csv", "DATASET=mnist-5k"]))
@@ -95,7 +95,7 @@ fn what_is_done_is_not_done_again() {
     };
     assert_eq!(figures(&last), figures(&same.stdout), "{last}{}", same.stdout);
 
-    // More epochs go on where the run stopped; another seed is another run.
+    // More epochs continue the run; another seed is another run.
     let more =
         ok(&mut project.make(&["train", "EPOCHS=2", "DATASET=mnist-5k", "DEVICE=cpu"]));
     assert_eq!(stages(&more.stdout), ["train"]);
@@ -119,17 +119,17 @@ fn with_no_dataset_and_no_source_it_takes_the_one_that_is_included_and_says_so()
         "{}",
         said.stderr
     );
-    // The choice lasts, ...
+    // The choice is kept, ...
     let again = ok(&mut project.make(&["fetch"]));
     assert!(
         stages(&again.stdout).is_empty() && again.stderr.contains("taking mnist-5k"),
         "{again:?}"
     );
-    // ... and one that was asked for is not replaced by another.
+    // ... and an explicit DATASET is never replaced by another.
     let strict = said_by_failing(&mut project.make(&["fetch", "DATASET=cifar10"]));
     assert!(strict.contains("fetch-data: "), "{strict}");
     assert!(!project.join("data/raw/cifar10/dataset.toml").exists());
-    // CIFAR-10, once it is there, comes first.
+    // Once CIFAR-10 has been fetched, it is the default.
     fs::create_dir_all(project.join("data/raw/cifar10")).unwrap();
     fs::write(project.join("data/raw/cifar10/dataset.toml"), "").unwrap();
     let cifar = ok(&mut project.make(&["-n", "prep"]));
@@ -191,17 +191,17 @@ fn a_run_with_other_settings_is_refused_and_the_difference_named() {
         assert!(said.contains("runs/first was trained"), "{other}: {said}");
         assert!(said.contains(named) && said.contains("RUN="), "{other}: {said}");
     }
-    // What is not given is the run's own.
+    // Settings that are not given come from the run.
     let same = ok(&mut project.make(&[&first[..6], &["SEED="]].concat()));
     assert!(stages(&same.stdout).is_empty(), "{}", same.stdout);
-    // Other options go on with a run that is not done.
+    // Other options continue a run that is not finished.
     let more = ["EPOCHS=1", "TRAIN_ARGS=--lr 0.02"];
     let more = ok(&mut project.make(&[&first[..], &more].concat()));
     assert_eq!(stages(&more.stdout), ["train"]);
-    // The first one is still what it was.
+    // The run now has --lr 0.02, so the first command is refused.
     let said = said_by_failing(&mut project.make(&[&first[..], &["EPOCHS=1"]].concat()));
     assert!(said.contains("TRAIN_ARGS=--lr 0.02, not"), "{said}");
-    // evaluate does not take the shards of another recipe for the run's.
+    // evaluate refuses the shards of another recipe.
     let evaluate = ["evaluate", "DATASET=mnist-5k", "RUN=first"];
     let said = said_by_failing(&mut project.make(&evaluate));
     assert!(said.contains("not article"), "{said}");
@@ -333,8 +333,8 @@ fn tensorboard_follows_the_runs_until_ctrl_c() {
     let project = Sandbox::project();
     fs::create_dir_all(project.join(".venv/bin")).unwrap();
     fs::write(project.join(".venv/.installed"), "").unwrap();
-    // Stands in for TensorBoard, which crates/scalars/tests starts for real: says its
-    // arguments, and waits.
+    // A stand-in for TensorBoard, which prints its arguments and waits.
+    // crates/scalars/tests runs the real one.
     let tensorboard = project.join(".venv/bin/tensorboard");
     fs::write(
         &tensorboard,
@@ -342,7 +342,7 @@ fn tensorboard_follows_the_runs_until_ctrl_c() {
     )
     .unwrap();
     fs::set_permissions(&tensorboard, fs::Permissions::from_mode(0o755)).unwrap();
-    // A group of its own, as on a terminal, where Ctrl-C goes to all of it.
+    // Its own process group, as on a terminal, where Ctrl-C goes to the whole group.
     let mut make =
         project.make(&["tensorboard", "PORT=6123"]).process_group(0).spawn().unwrap();
     let wait_for = |what: &str, there: &dyn Fn() -> bool| {
@@ -376,7 +376,7 @@ fn tensorboard_follows_the_runs_until_ctrl_c() {
     wait_for("a program is still running", &|| !alive());
 }
 
-/// What make said on standard error while it failed.
+/// The standard error of a make that must fail.
 fn said_by_failing(make: &mut Command) -> String {
     let output = make.output().unwrap();
     assert_eq!(output.status.code(), Some(2), "{make:?}\n{}", said(&output).stderr);

@@ -1,4 +1,5 @@
-//! `make wheel` and `make dist`: what they pack, installed and run away from the project.
+//! `make wheel` and `make dist`: their packages are installed and run outside the
+//! project.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -10,7 +11,7 @@ use torchmill_testing::{
     repository,
 };
 
-/// Packs the programs that are tested, without compression.
+/// Packs the tested programs, without compression.
 fn pack(kind: &str, libtorch: &Path, output: &Path) -> PathBuf {
     let mut command = Command::new(repository().join("scripts/package"));
     command
@@ -25,7 +26,7 @@ fn pack(kind: &str, libtorch: &Path, output: &Path) -> PathBuf {
     PathBuf::from(ok(&mut command).stdout.trim())
 }
 
-/// Runs an installed program without any help from the environment.
+/// Runs an installed program in an empty environment.
 fn run(prefix: &Path, name: &str, arguments: &[&str]) -> String {
     let mut command = Command::new(prefix.join("bin").join(name));
     ok(command.args(arguments).current_dir("/").env_clear()).stdout
@@ -62,7 +63,7 @@ fn the_wheels_programs_use_the_libtorch_of_the_pytorch_next_to_them() {
             &prefix.join(format!("share/bash-completion/completions/{name}"))
         ));
     }
-    // As pip lays out a PyTorch.
+    // The files of a PyTorch that pip installed.
     let torch = prefix.join("lib/python3.11/site-packages/torch");
     fs::create_dir_all(&torch).unwrap();
     fs::write(torch.join("version.py"), "__version__ = '2.11.0+here'\n").unwrap();
@@ -70,7 +71,7 @@ fn the_wheels_programs_use_the_libtorch_of_the_pytorch_next_to_them() {
     let version = run(&prefix, "train", &["--version"]);
     assert!(version.contains("libtorch 2.11.0+here in "), "{version}");
     assert!(run(&prefix, "train", &SUMMARY).contains("Conv2d"));
-    // Another PyTorch is not taken: the programs are linked with this one.
+    // A PyTorch of another version is not used: the programs are linked with this one.
     fs::write(torch.join("version.py"), "__version__ = '2.10.0'\n").unwrap();
     assert!(!run(&prefix, "train", &["--version"]).contains("2.10"));
 }

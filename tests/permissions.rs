@@ -1,4 +1,4 @@
-//! What another user may not read.
+//! Files that the user may not read.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -12,7 +12,7 @@ use crate::job::job;
 /// How `setpriv` names a user without rights.
 const NOBODY: [&str; 5] = ["--reuid", "65534", "--regid", "65534", "--clear-groups"];
 
-/// Whether the tests run as root, whom permissions do not stop.
+/// Whether the tests run as root, to whom permissions do not apply.
 pub fn is_root() -> bool {
     ok(Command::new("id").arg("-u")).stdout.trim() == "0"
 }

@@ -1,5 +1,5 @@
 //! From a folder of photographs of any size to an evaluated network. The photographs are
-//! drawn: scenes of a disc or of a cross, whose class only the shape tells.
+//! generated: scenes with a disc or a cross, which differ only in that shape.
 
 use std::fs;
 use std::path::Path;
@@ -32,7 +32,7 @@ type = "Adam"
 lr = 0.002
 "#;
 
-/// Numbers that look random, from 0 to 1.
+/// Pseudorandom numbers from 0 to 1.
 struct Noise(u64);
 
 impl Noise {
@@ -47,8 +47,8 @@ impl Noise {
     }
 }
 
-/// The pixels of a scene, RGB: a shape in one colour on a background in another, with a
-/// slope of light over both.
+/// The RGB pixels of a scene: a shape in one colour on a background in another, with a
+/// gradient of light over both.
 fn scene(class: usize, width: usize, height: usize, noise: &mut Noise) -> Vec<u8> {
     let side = width.min(height) as f32;
     let radius = side * noise.between(0.25, 0.32);
@@ -112,7 +112,7 @@ fn photograph(n: usize, class: usize) -> (Vec<u8>, &'static str) {
     (file, "jpg")
 }
 
-/// Puts EXIF data into a JPEG that say that it lies on its side.
+/// Adds EXIF data to a JPEG, with an orientation that turns it by 90 degrees.
 fn add_orientation(jpeg: &mut Vec<u8>) {
     let tiff = b"MM\0\x2a\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0";
     let exif = [&b"Exif\0\0"[..], tiff].concat();
@@ -122,7 +122,7 @@ fn add_orientation(jpeg: &mut Vec<u8>) {
     jpeg.splice(2..2, segment);
 }
 
-/// A folder of all photographs, two broken ones among them.
+/// Writes a folder of all photographs, two of which are broken.
 fn write_photographs(folder: &Path) {
     for (class, name) in CLASSES.iter().enumerate() {
         let folder = folder.join(name);

@@ -1,4 +1,4 @@
-//! The whole job, stage by stage, with real images.
+//! The whole pipeline, stage by stage, with real images.
 
 use std::collections::HashMap;
 use std::fs;
@@ -10,8 +10,7 @@ use torchmill_testing::{Sandbox, names, ok, program};
 
 use crate::job::{job, train};
 
-/// metrics.csv as (tag, step) → value, each value as it is written.
-/// The values by tag and step.
+/// The values in metrics.csv by tag and step, as text.
 fn metrics(run: &Path) -> HashMap<(String, u64), String> {
     let mut reader = csv::Reader::from_path(run.join("metrics.csv")).unwrap();
     assert_eq!(
@@ -139,7 +138,7 @@ fn the_same_seed_gives_the_same_bytes_interrupted_or_not() {
             "{name} differs"
         );
     }
-    // The speed is a measurement: it differs between equal runs, as wall times do.
+    // The speed is measured, so it differs between equal runs, as wall times do.
     let results = |run: &Path| {
         let mut metrics = metrics(run);
         metrics.retain(|(tag, _), _| tag != "x/images per second");

@@ -1,4 +1,4 @@
-//! Signals that whoever started a program ignores.
+//! Signals: those that the caller ignores, and Ctrl-C.
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -12,7 +12,7 @@ fn send(signal: &str, child: &Child) {
     ok(Command::new("kill").args([signal, &child.id().to_string()]));
 }
 
-/// Waits for something for a minute at most.
+/// Waits at most a minute for something.
 fn wait_for(what: &str, mut is_there: impl FnMut() -> bool) {
     let started = Instant::now();
     while !is_there() {
@@ -26,7 +26,7 @@ fn ignored_signals_stay_ignored() {
     let sandbox = Sandbox::new();
     let header = "wall_time,step,epoch,tag,value\n1,1,1,train loss,2\n";
     let metrics = sandbox.write("runs/a/metrics.csv", header);
-    // As a script starts a command in the background, and nohup.
+    // A script starts a background command like this, and so does nohup.
     let script = "trap '' INT HUP; exec scalars --quiet --follow runs --logdir logs";
     let mut child = sandbox.bash(script).spawn().unwrap();
     wait_for("no events", || exists(&sandbox.join("logs/a")));
@@ -43,8 +43,8 @@ fn ignored_signals_stay_ignored() {
     assert!(ended.code().is_some(), "{ended}");
 }
 
-/// The system restarts `read` after a signal, so a program that waits for input must look
-/// for it.
+/// The system restarts `read` after a signal, so a program that waits for input must
+/// check for signals.
 #[test]
 fn one_ctrl_c_ends_a_program_that_waits_for_input() {
     let sandbox = Sandbox::new();

@@ -1,5 +1,5 @@
-//! `train` and `evaluate` start without libtorch, and say so where it, or their other
-//! half, is missing.
+//! `train` and `evaluate` start without libtorch. If it, or the program that is linked
+//! with it, is missing, they say so.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -10,7 +10,7 @@ use torchmill_testing::{Sandbox, fails, libtorch, ok, program, program_folder};
 
 const PROGRAMS: [&str; 2] = ["train", "evaluate"];
 
-/// Copies a program to a sandbox, without its other half.
+/// Copies a program to a sandbox, without the one that is linked with libtorch.
 fn alone(name: &str) -> (Sandbox, PathBuf) {
     let sandbox = Sandbox::new();
     let path = sandbox.join(name);
@@ -18,7 +18,7 @@ fn alone(name: &str) -> (Sandbox, PathBuf) {
     (sandbox, path)
 }
 
-/// What the loader loads for `--help`, by glibc's own account.
+/// The libraries that glibc's loader loads for `--help`.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 fn loaded(name: &str) -> String {
     ok(program(name).arg("--help").env("LD_DEBUG", "files")).stderr
@@ -64,7 +64,7 @@ fn what_needs_no_libtorch_needs_no_other_half() {
     assert!(message.contains("no checkpoint among the arguments"), "{message}");
 }
 
-/// What is not there would be told first.
+/// A file that exists: a missing file would be reported first.
 const A_FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
 
 #[test]
@@ -84,7 +84,7 @@ fn a_missing_half_is_named() {
 fn a_missing_libtorch_is_named() {
     let folder = libtorch().join("lib").canonicalize().unwrap();
     for (name, argument) in [("train", "--summary"), ("evaluate", A_FILE)] {
-        // As if the libtorch that they were built with had been removed since.
+        // As if the libtorch that they were built with had been removed.
         let (_sandbox, path) = alone(name);
         rename_within(&path, folder.to_str().unwrap());
         fs::copy(
@@ -106,7 +106,7 @@ fn a_missing_libtorch_is_named() {
     }
 }
 
-/// Replaces the path `text` in a file by one of the same length that is not there.
+/// Replaces the path `text` in a file with one of the same length that does not exist.
 fn rename_within(file: &Path, text: &str) {
     let mut bytes = fs::read(file).unwrap();
     let places: Vec<usize> = bytes

@@ -1,5 +1,5 @@
-//! What people see on a terminal: bars that move, a table, colours; and on one that can
-//! do less, less.
+//! Output on a terminal: progress bars, a table and colours, and less on a terminal that
+//! supports less.
 
 use std::process::Command;
 
@@ -7,8 +7,8 @@ use torchmill_testing::{Sandbox, ok, program, write_ppm};
 
 use crate::job::{job, python, train};
 
-/// What a command shows on a terminal of so many columns, in this environment. (Of a
-/// locale, LC_ALL: Python makes another of LANG=C.)
+/// What a command shows on a terminal with this many columns, in this environment. Set a
+/// locale with LC_ALL, because Python changes LANG=C.
 fn shown(
     columns: usize,
     command: &Command,
@@ -27,8 +27,8 @@ fn shown(
     Some(ok(&mut terminal).stdout)
 }
 
-/// Without what steers the terminal: the lines that were written, one over the other or
-/// not.
+/// The lines that were written, including those that were written over, without control
+/// sequences.
 fn lines(shown: &str) -> Vec<String> {
     let mut text = String::new();
     let mut letters = shown.chars();
@@ -56,7 +56,7 @@ fn a_run_has_a_bar_and_a_table_on_a_terminal() {
     let Some(text) = run("whole", 100, &[]) else { return };
     let whole = lines(&text);
     let has = |lines: &[String], part: &str| lines.iter().any(|line| line.contains(part));
-    // The bar of an epoch, that of an evaluation, and both gone at the end.
+    // The bars of an epoch and of an evaluation appear, and are gone at the end.
     assert!(
         whole
             .iter()
@@ -83,7 +83,7 @@ fn a_run_has_a_bar_and_a_table_on_a_terminal() {
     );
     assert!(!text.is_ascii(), "the bar is drawn with more than ASCII");
 
-    // No colours where none are wanted; the bar still moves.
+    // With NO_COLOR there are no colours, but the bar still moves.
     let text = run("plain", 100, &[("NO_COLOR", "1")]).unwrap();
     // Colours are the escapes that end in `m`.
     let escapes = text.split('\u{1b}').skip(1);
@@ -93,7 +93,7 @@ fn a_run_has_a_bar_and_a_table_on_a_terminal() {
         > 0;
     assert!(!coloured && text.contains("\u{1b}[2K"), "{text}");
 
-    // ASCII where the locale has no more.
+    // Only ASCII if the locale does not have more.
     let text = run("ascii", 100, &[("LC_ALL", "C")]).unwrap();
     assert!(
         text.is_ascii()
@@ -103,8 +103,7 @@ fn a_run_has_a_bar_and_a_table_on_a_terminal() {
         "{text}"
     );
 
-    // The article's lines, and nothing over them, on a terminal that cannot write over
-    // lines.
+    // On a terminal that cannot write over lines, only the article's lines.
     let text = run("dumb", 100, &[("TERM", "dumb")]).unwrap();
     assert!(
         !text.contains('\u{1b}')
@@ -113,7 +112,7 @@ fn a_run_has_a_bar_and_a_table_on_a_terminal() {
     );
     assert!(has(&lines(&text), "accuracy in test set: "), "{text}");
 
-    // Nothing is wider than the terminal, but for what is told of the run as a whole.
+    // Bars and rows are not wider than the terminal.
     let text = run("narrow", 40, &[]).unwrap();
     let bars_and_rows = lines(&text).into_iter().filter(|line| {
         line.trim_start().starts_with("epoch") || line.starts_with("    ")
@@ -150,11 +149,11 @@ fn curves_are_drawn_with_what_the_terminal_has() {
     );
 }
 
-/// What would clear the screen, set the title and ring the bell.
+/// Clears the screen, sets the title and rings the bell.
 const STEERING: &str = "\u{1b}[2J\u{1b}]0;title\u{7}";
 const ESCAPED: &str = "\\u{1b}[2J\\u{1b}]0;title\\u{7}";
 
-/// Checks that the name reaches a pipe as it is, and a terminal escaped.
+/// Checks that the name is printed unchanged to a pipe, and escaped to a terminal.
 fn check_escaped(make: &dyn Fn() -> Command) {
     let piped = ok(&mut make()).stdout;
     assert!(piped.contains(STEERING), "{piped}");
@@ -191,8 +190,8 @@ fn names_do_not_steer_the_terminal() {
     });
 }
 
-/// A folder of two classes. One class and an image in it have names that would steer the
-/// terminal; the class's stands in a list, since no folder may be called so.
+/// A folder of two classes. One class and an image in it have names with terminal control
+/// characters. The class is named in a list, since a folder may not have such a name.
 fn steering_images(folder: &Sandbox) -> std::path::PathBuf {
     let mut list = String::from("path,label\n");
     for i in 0..4_u8 {
@@ -216,12 +215,12 @@ fn names_in_preps_output_do_not_steer_the_terminal() {
             prep
         }
     };
-    // Lines of JSON escape control characters themselves.
+    // JSON itself escapes control characters.
     let piped = ok(&mut stream("jsonl")()).stdout;
     assert!(piped.contains("photo1\\u001b[2J\\u001b]0;title\\u0007.ppm"), "{piped}");
     let Some(text) = shown(200, &stream("jsonl")(), &[("NO_COLOR", "1")]) else { return };
     assert!(!text.contains(STEERING) && !text.contains('\u{7}'), "{text}");
-    // A table of pixels has no names.
+    // A table of pixels contains no names.
     let piped = ok(&mut stream("csv")()).stdout;
     let text = shown(200, &stream("csv")(), &[("NO_COLOR", "1")]).unwrap();
     for line in piped.lines() {
@@ -241,7 +240,7 @@ fn names_in_preps_output_do_not_steer_the_terminal() {
         prep.arg("--inspect").arg(&shard);
         prep
     });
-    // What goes to standard error is for people, so it is escaped everywhere.
+    // Standard error is for people, so names are always escaped.
     let broken = folder.write(format!("broken{STEERING}.ppm"), "P6 8 8 255\n");
     let list =
         folder.write("broken.csv", format!("path,label\n{},a\n", broken.display()));

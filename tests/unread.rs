@@ -1,5 +1,5 @@
-//! Standard error that takes nothing (`2>&1 | head`, a full disk): every program does its
-//! work all the same.
+//! If standard error cannot be written (`2>&1 | head`, a full disk), every program still
+//! does its work.
 
 use std::fs::{self, File};
 use std::process::{Command, Stdio};
@@ -8,7 +8,7 @@ use torchmill_testing::{Sandbox, program};
 
 use crate::job::{job, train};
 
-/// Runs a command with such standard errors; the exit status must be the usual one.
+/// Runs a command with such a standard error. The exit status must be the usual one.
 #[track_caller]
 fn unread(make: impl Fn() -> Command, status: i32) {
     let (reader, closed) = std::io::pipe().unwrap();
@@ -71,7 +71,7 @@ fn no_program_needs_its_messages_to_be_read() {
         0,
     );
     assert_eq!(fs::read_dir(logs.join("run")).unwrap().count(), 1);
-    // Nor are errors more than their exit status.
+    // A usage error only gives its exit status.
     for name in ["prep", "train", "evaluate", "scalars"] {
         unread(
             || {

@@ -1,4 +1,4 @@
-//! scripts/update-libtorch: every place that names a version is found and changed.
+//! scripts/update-libtorch finds and changes every version.
 
 use std::fs;
 use std::process::Command;
@@ -37,7 +37,7 @@ fn the_versions_of_tch_and_libtorch_are_changed_together() {
         read("crates/torchmill/src/libtorch.rs").contains("VERSION: &str = \"12.34.5\"")
     );
     assert!(read("README.md").contains("has PyTorch 12.34 installs"));
-    // What is left of the old version is in figures and in this file's tests.
+    // The old version may only remain in measurements and in these tests.
     for file in ["Cargo.toml", "scripts/install-libtorch", "docs/tutorial.md"] {
         assert!(!read(file).contains("2.11") && !read(file).contains("0.24.0"), "{file}");
     }

@@ -1,6 +1,7 @@
-//! docs/onnx.html, the web page that computes an exported network, in a real browser: it
-//! needs Chromium (CHROMIUM, or on the PATH), onnxruntime-web (TORCHMILL_ONNXRUNTIME_WEB
-//! names the folder `node_modules` that it is in) and TORCHMILL_PYTHON for a web server.
+//! Tests docs/onnx.html, the web page that runs an exported network, in a real browser.
+//! This needs Chromium (CHROMIUM, or on the PATH), onnxruntime-web
+//! (TORCHMILL_ONNXRUNTIME_WEB names the `node_modules` folder that has it) and
+//! TORCHMILL_PYTHON for a web server.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -14,7 +15,7 @@ use crate::job::job;
 
 const IMAGES: usize = 20;
 
-/// Classifies the images of images.npy, and leaves the probabilities in the body.
+/// Classifies the images in images.npy, and writes the probabilities into the body.
 const SCRIPT: &str = "
     const all = new Uint8Array(await (await fetch('images.npy')).arrayBuffer());
     const start = 10 + all[8] + 256 * all[9], results = [], size = width * height;
@@ -31,7 +32,7 @@ const SCRIPT: &str = "
     document.body.dataset.result = results.join(';');
 ";
 
-/// A web server for a folder, which ends with the test.
+/// A web server for a folder, which is stopped at the end of the test.
 struct Server {
     process: Child,
     address: String,

@@ -1,5 +1,5 @@
-//! Wrong input between the programs: one clear line, the right exit status, and nothing
-//! half-written.
+//! Wrong input from one program to the next: one clear line, the right exit status, and
+//! no half-written files.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -124,7 +124,7 @@ fn a_checkpoint_must_be_one_and_fit() {
     let evaluate = |checkpoint: &Path, shards: &Path| {
         fails(program("evaluate").arg(checkpoint).arg("--data").arg(shards), 1)
     };
-    // Images of another size.
+    // Images of a different size.
     let shards = folder.join("shards");
     ok(program("prep")
         .arg(&job.raw)
@@ -132,7 +132,7 @@ fn a_checkpoint_must_be_one_and_fit() {
         .arg(&shards)
         .args(["--transform", "Resize((20, 20)) | ToTensor"]));
     says(&evaluate(&job.checkpoint(), &shards), &["28", "20"]);
-    // Weights of another network.
+    // Weights of a different network.
     let recipe = ok(program("train").args(["--print-recipe", "article"])).stdout;
     let other = folder.join("other.toml");
     fs::write(&other, recipe.replacen("out_channels = 32", "out_channels = 16", 1))
@@ -149,7 +149,7 @@ fn a_checkpoint_must_be_one_and_fit() {
     let message = fails(command.arg("--init").arg(job.checkpoint()), 1);
     says(&message, &["epoch-0002.safetensors", "module1.0.weight"]);
     assert!(!run.exists(), "a run was begun");
-    // No checkpoint at all, or half of one.
+    // Not a checkpoint, or half of one.
     let damaged = folder.join("damaged.safetensors");
     let whole = fs::read(job.checkpoint()).unwrap();
     for bytes in [
@@ -212,8 +212,8 @@ fn a_full_disk_is_reported() {
         1,
     );
 
-    // A limit on a file's size stands in for the disk: 64 blocks of 1 KiB hold no shard,
-    // checkpoint or data set.
+    // A limit on the file size stands in for a full disk: no shard, checkpoint or data
+    // set fits into 64 blocks of 1 KiB.
     let limited = |command: &Command| {
         let mut shell = Command::new("bash");
         shell.args(["-c", "trap '' XFSZ; ulimit -f 64; exec \"$0\" \"$@\""]);
@@ -241,7 +241,7 @@ fn a_full_disk_is_reported() {
 #[test]
 fn a_folder_that_cannot_be_written_is_named() {
     let (job, folder) = (job(), Sandbox::new());
-    // Permissions do not stop root; a file in a folder's place stops everyone.
+    // Permissions do not apply to root, but a file in a folder's place stops everyone.
     fs::write(folder.join("file"), "").unwrap();
     let place = folder.join("file/inside");
     let file = folder.join("file");

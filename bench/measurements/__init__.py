@@ -1,10 +1,9 @@
-"""What `make bench` measures, a file each.
+"""The measurements of `make bench`, one per file.
 
 A measurement has two functions. `ours` takes a Bench and returns {figure: number}. `theirs` does
-the same work with what people use today and returns the same figures, each with a number, or
-with {peer: number} where several peers were measured; it is None where there is nothing to
-compare with. UNIT is the numbers' unit; less is always better. A figure's name says what was
-done.
+the same work with the usual alternatives and returns the same figures, each with a number, or
+with {peer: number} if several peers were measured; it is None if there is nothing to compare
+with. UNIT is the numbers' unit; lower is always better. A figure's name describes the work.
 """
 from measurements import (
     architectures, article, busy, cifar10_fast, evaluation, event_files, loader, memory, prep, prep_memory, processes,

@@ -1,5 +1,5 @@
 """The article's network on CIFAR-10: one epoch of training and the test set, in each precision, against the
-article's program, which has fp32 alone."""
+article's program, which only has fp32."""
 from harness import step_seconds, times
 
 UNIT = "s"
@@ -17,8 +17,8 @@ def ours(bench):
             trained = step_seconds(rows) * len(times(rows, "train loss"))
             tested = times(rows, "test loss")[0] - times(rows, "train loss")[-1]
         else:
-            # A GPU runs behind the loop that drives it, so only whole epochs can be told apart, and the first
-            # one holds what is done once.
+            # A GPU lags behind the loop that drives it, so only whole epochs can be measured. The
+            # first one includes one-time work.
             tested_at = times(bench.train(*recipe, "--epochs", 3), "test loss")
             trained, tested = (tested_at[2] - tested_at[0]) / 2, 0.0
         figures |= named(precision, trained, tested, bench)
@@ -40,7 +40,7 @@ def theirs(bench):
 
 
 def add_steps(figures, bench):
-    """What PyTorch takes for the epoch's steps where an expert has put the images into memory."""
+    """PyTorch's time for the epoch's steps if an expert has put the images into memory."""
     ways = bench.pytorch_steps("article", size=32, batch=BATCH, steps=150)
     for precision in PRECISIONS:
         figure = f"article, {precision}, train"

@@ -1,5 +1,5 @@
-"""Training beside other work: 60 steps of the article with an evaluation while one process a
-core spins, against the article's network in PyTorch under the same load."""
+"""Training on a busy machine: 60 steps of the article with an evaluation while one process
+per core spins, against the article's network in PyTorch under the same load."""
 import contextlib
 import subprocess
 import sys

@@ -1,5 +1,5 @@
 """Evaluating a checkpoint on CIFAR-10's 10,000 test images, from the command line to the report, against a Python
-program that does so."""
+program that does the same."""
 UNIT = "s"
 FIGURE = "evaluate, 10,000 images, with start-up"
 

@@ -13,7 +13,7 @@ POINTS = 1_000_000
 
 
 def ours(bench):
-    """From a CSV, which has to be parsed, to event files. Memory must not grow with the points."""
+    """Converts a CSV, including the time to parse it. Memory must not grow with the number of points."""
     seconds, peaks = 0.0, []
     for count in [POINTS // 10, POINTS]:
         table = bench.made(f"{count}.csv", lambda path: bench.python("scalars.py", "csv", count, path))

@@ -1,8 +1,9 @@
-"""The images of an epoch: cut at random, flipped and normalised in batches of 64, without a network to speak of.
+"""The images of an epoch: random crops, flipped and normalised, in batches of 64, with a trivial network.
 
-2,000 photographs of 500x375. Ours are read from shards that hold the files, by a train whose network averages the pixels.
-Against torchvision's ImageFolder and DataLoader with PIL, whose pixels are the same, and with decode_jpeg and
-transforms on tensors, whose pixels are others; each with no worker processes or two, whichever is faster.
+There are 2,000 photographs of 500x375. `train` reads them from shards that hold the files, with a network that averages
+the pixels. The peers are torchvision's ImageFolder and DataLoader with PIL, which give the same pixels, and with
+decode_jpeg and transforms on tensors, which give different ones; each with no worker processes or two, whichever is
+faster.
 """
 from harness import HERE, step_seconds
 
@@ -15,7 +16,7 @@ EXACT, SCALED = "loader, an epoch of photographs", "loader, decoded at a smaller
 
 
 def count(folder):
-    """How many files there are."""
+    """The number of files."""
     return sum(1 for _ in folder.glob("*/*.jpg"))
 
 

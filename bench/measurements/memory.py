@@ -1,4 +1,4 @@
-"""The most memory that an epoch of the article's training keeps resident, against the article's program."""
+"""The peak resident memory of an epoch of the article's training, against the article's program."""
 import os
 import sys
 

@@ -1,7 +1,7 @@
 """Images to tensors, against torchvision's ImageFolder and a DataLoader; and CIFAR's binary version, against `cat`.
 
-JPEG files come out as float32 tensors on both sides: from prep as one npy stream, which nobody keeps, from the
-DataLoader as batches that nobody keeps. It has no worker processes or two, whichever is faster.
+Both sides turn JPEG files into float32 tensors, which are discarded: prep writes one npy stream, the
+DataLoader makes batches. The DataLoader has no worker processes or two, whichever is faster.
 """
 import subprocess
 import sys
@@ -14,7 +14,7 @@ SHARDS = "prep, CIFAR-10 to shards"
 
 
 def pipelines(bench):
-    """What is measured: {figure: (folder, pipeline)}."""
+    """The cases: {figure: (folder, pipeline)}."""
     jpegs, count = bench.images(), 60_000 if bench.large else 10_000
     return {
         f"prep, {count:,} JPEGs": (jpegs, "ToTensor()"),

@@ -1,5 +1,5 @@
-"""The most memory that prep has at a time, in each of its formats: 100,000 generated images of 8x8 pixels, and with --large
-a million. What grows with their number is their labels and places; files and pipes are written a piece at a time."""
+"""prep's peak memory in each of its formats: 100,000 generated images of 8x8 pixels, and with --large a million. Only
+their labels and locations should grow with their number; files and pipes are written piece by piece."""
 from harness import RELEASE, peak_resident
 from measurements.scaling import raw
 

@@ -1,6 +1,6 @@
-"""Data parallel training on the CPU: a step of ResNet-18 on one process, and on two that share the
-machine, against DistributedDataParallel's. Each process has one thread and a batch of its own, so
-what two processes take longer than one is what sharing the gradients and the machine costs."""
+"""Data-parallel training on the CPU: a step of ResNet-18 on one process, and on two that share the
+machine, against DistributedDataParallel. Each process has one thread and its own batch, so the
+extra time of two processes is the cost of averaging the gradients and sharing the machine."""
 import csv
 import os
 import socket
@@ -23,7 +23,7 @@ def ours(bench):
 
 
 def together(bench, shards, size):
-    """Seconds of a step of `size` processes that find each other by their environment."""
+    """Seconds per step of `size` processes that find each other through environment variables."""
     run = bench.emptied("run")
     command = [RELEASE / "train", "-q", "--recipe", HERE / "resnet18.toml", "--data", shards, "--run", run, "--batch-size", BATCH]
     command += ["--steps", STEPS, "--device", bench.device, "--threads", 1, "--precision", "fp32", "--limit-batches", 1]

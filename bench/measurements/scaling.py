@@ -1,11 +1,11 @@
-"""Whether an image costs the same among many as among few. The images are generated, 8x8 pixels in IDX files: what
-is measured is what goes with each image, not with its pixels. --large measures a million images, too."""
+"""Whether the cost per image is the same with many images as with few. The images are generated, 8x8 pixels in IDX
+files, to measure the cost of an image rather than of its pixels. --large measures a million images, too."""
 import struct
 
 from harness import step_seconds
 
 UNIT = "us"
-FEW = 1_000  # What these take, start-up for the most part, is taken off.
+FEW = 1_000  # The time for these, mostly start-up, is subtracted.
 BATCH = 500
 
 
@@ -42,7 +42,7 @@ def evaluate(bench, count):
 
 
 def recipe(bench):
-    """One linear layer: the images' way to it is what takes the time."""
+    """One linear layer, so that loading the images takes most of the time."""
     text = f"""name = "linear"
 [transforms]
 train = "ToTensor"
@@ -65,7 +65,7 @@ def shards(bench, count):
 
 
 def raw(bench, count):
-    """So many images to train on, and 100 to test on."""
+    """This many images to train on, and 100 to test on."""
 
     def write(folder):
         folder.mkdir()

@@ -1,6 +1,6 @@
-"""From the command line to its end where there is nothing to do, against importing what the Python program imports.
+"""Start-up: commands that do no work, against importing the modules of the Python program.
 
-`--help` loads no libtorch, so what corresponds to `import torch` is `train --summary`, which loads it, builds a network
+`--help` loads no libtorch, so the counterpart of `import torch` is `train --summary`, which loads it, builds a network
 and prints its layers.
 """
 import statistics

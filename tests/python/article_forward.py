@@ -1,9 +1,9 @@
-"""The article's network in numpy: are a checkpoint's tensors what PyTorch's names say they are?
+"""The article's network in numpy: checks that a checkpoint's tensors have the meaning of their PyTorch names.
 
 Usage: article_forward.py CHECKPOINT.safetensors RAW_MNIST_FOLDER PREDICTIONS.csv
 
-Written from the definitions of torch.nn's layers, not from torchmill: reads the checkpoint with the safetensors
-package and the images with numpy, and compares every probability with those that `evaluate` wrote.
+Written from the definitions of torch.nn's layers, independently of torchmill. Reads the checkpoint with the
+safetensors package and the images with numpy, and compares every probability with those of `evaluate`.
 """
 import csv, gzip, pathlib, sys
 
@@ -44,7 +44,7 @@ assert all(t.dtype == np.float32 for t in tensors.values())
 layer = lambda name: (tensors[f"{name}.weight"], tensors[f"{name}.bias"])
 images, labels = idx("images"), idx("labels")
 logits = []
-for start in range(0, len(images), 100):  # 100 images at a time, for the memory's sake
+for start in range(0, len(images), 100):  # 100 images at a time, to limit memory
     x = images[start : start + 100, None].astype(np.float32) / 255
     for name in ["module1.0", "module1.2", "module1.4"]:
         x = max_pool2d(conv2d(x, *layer(name), padding=2), 2)

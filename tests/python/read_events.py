@@ -1,4 +1,4 @@
-"""What TensorBoard's own reader finds in a folder of event files, against the metrics.csv they were made from.
+"""Compares a folder of event files, read with TensorBoard's own reader, with the metrics.csv they were made from.
 
 Usage: read_events.py METRICS.csv LOGDIR
 """

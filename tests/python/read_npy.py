@@ -1,4 +1,4 @@
-"""Reads `prep --format npy -o -` as a script of yours would, and compares it with the raw images.
+"""Reads `prep --format npy -o -` as a user's script would, and compares it with the raw images.
 
 Usage: prep ... --split test --format npy -o - | read_npy.py RAW_MNIST_FOLDER
 """

@@ -3,7 +3,7 @@ the probabilities with those that `evaluate --predictions` wrote.
 
 Usage: prep ... --split test --format npy -o - | run_onnx.py NETWORK.onnx BYTES.onnx PREDICTIONS.csv
 
-NETWORK.onnx takes what ToTensor makes, BYTES.onnx the images' bytes, height by width by channel.
+NETWORK.onnx takes the output of ToTensor, BYTES.onnx uint8 images, [N, H, W, C].
 """
 import csv
 import json
@@ -24,7 +24,7 @@ images = images[: len(expected)]
 
 
 def probabilities(path, inputs):
-    """In batches of 1 and more: the number of images may be any."""
+    """Runs batches of 1 and more images: any number is allowed."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])

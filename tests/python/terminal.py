@@ -1,4 +1,4 @@
-"""Runs a command on a terminal of its own and prints what it shows there, escapes and all.
+"""Runs a command on a new terminal and prints everything that it shows there, including escapes.
 
 Usage: terminal.py COLUMNS COMMAND [ARGUMENT ...]
 
@@ -21,7 +21,7 @@ os.close(inside)
 while True:
     try:
         piece = os.read(outside, 1 << 16)
-    except OSError:  # Linux's sign that nobody has the other side open any more.
+    except OSError:  # On Linux: the other side has been closed.
         break
     if not piece:
         break
