@@ -38,14 +38,14 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 pub use class_names::{composed, read_class_names};
-pub use detect::{Detected, detect};
+pub use detect::{Detected, detect, split_named, val_is_test};
 pub use digest::{Content, ContentHash};
 pub use image_folder::{images_below, is_image_name};
 pub use list::PathReader;
 pub use manifest::Manifest;
 pub use options::{ColumnNames, Extensions, OpenOptions, SplitDirs};
 pub use packed::copy_to_temporary;
-pub use parts::{is_parquet_name, is_tar_name};
+pub use parts::{is_parquet_name, is_tar_name, split_of_file};
 pub use raw_format::RawFormat;
 pub use select::UNSPLIT;
 pub use source_folder::SourceFolder;

@@ -195,21 +195,6 @@ struct GivenName {
     name: Option<String>,
 }
 
-/// Reads TOML; an error says the line and the key.
-fn from_toml<T: serde::de::DeserializeOwned>(text: &str) -> Result<T> {
-    toml::from_str(text).map_err(|e| {
-        let message = suggest::in_message(e.message().trim_end());
-        match e.span() {
-            Some(span) => {
-                let before = &text[..span.start.min(text.len())];
-                let line = before.matches('\n').count() + 1;
-                Error::usage(format_args!("line {line}: {message}"))
-            }
-            None => Error::usage(message),
-        }
-    })
-}
-
 impl Recipe {
     /// Parses a recipe; an error says the line and the key.
     pub fn parse(text: &str) -> Result<Self> {
@@ -218,9 +203,9 @@ impl Recipe {
 
     /// The same; a recipe without a name is called `name`.
     fn parse_called(text: &str, name: &str) -> Result<Self> {
-        let mut recipe: Self = from_toml(text)?;
+        let mut recipe: Self = text_file::from_toml(text)?;
         // An empty name that is given is refused, not replaced.
-        let given: GivenName = from_toml(text)?;
+        let given: GivenName = text_file::from_toml(text)?;
         if given.name.is_none() {
             name.clone_into(&mut recipe.name);
         }

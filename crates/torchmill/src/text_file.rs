@@ -4,7 +4,9 @@ use std::fs::File;
 use std::io::{self, ErrorKind, Read};
 use std::path::Path;
 
-use crate::interrupt;
+use serde::de::DeserializeOwned;
+
+use crate::{Error, Result, interrupt, suggest};
 
 /// The largest text file that [`read`] takes: more than any that is meant, and far less
 /// than memory holds.
@@ -28,6 +30,29 @@ pub fn read_list(path: &Path) -> io::Result<Vec<u8>> {
     let file = File::open(path)?;
     let is_file = file.metadata()?.is_file();
     read_up_to(file, if is_file { u64::MAX } else { LARGEST_STREAM })
+}
+
+/// Reads TOML.
+///
+/// # Errors
+/// A usage error that says the line and the key.
+pub fn from_toml<T: DeserializeOwned>(text: &str) -> Result<T> {
+    toml::from_str(text).map_err(|e| {
+        let message = suggest::in_message(e.message().trim_end());
+        match e.span() {
+            Some(span) => {
+                let line = line_at(text, span.start);
+                Error::usage(format_args!("line {line}: {message}"))
+            }
+            None => Error::usage(message),
+        }
+    })
+}
+
+/// The line, counted from 1, that this byte of a text is in.
+pub fn line_at(text: &str, byte: usize) -> usize {
+    let before = &text.as_bytes()[..byte.min(text.len())];
+    1 + before.iter().filter(|&&byte| byte == b'\n').count()
 }
 
 fn read_up_to(file: File, most: u64) -> io::Result<Vec<u8>> {

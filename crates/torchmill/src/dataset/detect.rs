@@ -63,6 +63,7 @@ pub(super) fn describe(
         name: name.to_owned(),
         format,
         classes,
+        description: String::new(),
         source: folder.shown().to_string(),
         verified: false,
         licence: String::new(),
@@ -83,7 +84,7 @@ pub(super) fn holding(
 }
 
 /// The split that people call by this name: `train`, `Training_set`, `valid`.
-pub(super) fn split_named(name: &str) -> Option<&'static str> {
+pub fn split_named(name: &str) -> Option<&'static str> {
     let letters = |c: &char| c.is_alphanumeric();
     let plain: String = name.to_lowercase().chars().filter(letters).collect();
     let bare = ["set", "data", "images", "imgs", "split", "folder"]
@@ -117,7 +118,7 @@ fn split_word(word: &str) -> Option<&'static str> {
 
 /// Where there is no test split, what is called validation is one: data sets that were
 /// published without the labels of their test images (ImageNet's subsets).
-pub(super) fn val_is_test<T>(splits: &mut BTreeMap<String, T>) {
+pub fn val_is_test<T>(splits: &mut BTreeMap<String, T>) {
     if splits.contains_key("train")
         && !splits.contains_key("test")
         && let Some(val) = splits.remove("val")

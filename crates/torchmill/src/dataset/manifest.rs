@@ -23,6 +23,9 @@ pub struct Manifest {
     pub format: RawFormat,
     /// The class names; a label is an index into them.
     pub classes: Vec<String>,
+    /// What it is, for people.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub description: String,
     /// Where it came from: a URL or a path.
     pub source: String,
     /// Whether the archive's checksum was the published one.

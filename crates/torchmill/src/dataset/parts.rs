@@ -62,7 +62,7 @@ impl Part {
         for (file, name) in files.iter().zip(names) {
             let split = match options.split_dirs {
                 SplitDirs::None => UNSPLIT,
-                _ => split_of(file),
+                _ => split_of_file(file).unwrap_or(UNSPLIT),
             };
             parts.push(Self {
                 path: file.clone(),
@@ -103,14 +103,12 @@ impl Part {
     }
 }
 
-/// The split that a file's name or its folder's name says.
-fn split_of(file: &Path) -> &'static str {
+/// The split that the name of a tar or a Parquet file says, or that of its folder.
+pub fn split_of_file(file: &Path) -> Option<&'static str> {
     let name = readable(file.file_name().map_or(file, Path::new));
     let stem = name.split('.').next().unwrap_or(&name);
     let folder = file.parent().and_then(Path::file_name).map(Path::new).map(readable);
-    split_in_name(stem)
-        .or_else(|| folder.and_then(|folder| split_named(&folder)))
-        .unwrap_or(UNSPLIT)
+    split_in_name(stem).or_else(|| folder.and_then(|folder| split_named(&folder)))
 }
 
 /// Either all files have a split or none has.
