@@ -7,8 +7,9 @@ use torchmill_testing::{PROGRAMS, Sandbox, ok, program, python};
 use crate::given::Given;
 
 /// Examples that are not run, and why.
-const NOT_RUN: [(&str, &str); 4] = [
+const NOT_RUN: [(&str, &str); 5] = [
     ("fetch-data cifar10", "it needs a network"),
+    ("fetch-data food101 --from hf:ethz/food101", "it needs a network"),
     ("fetch-data resnet18", "it needs a network"),
     (
         "fetch-data cifar10 --from ~/Downloads/cifar-10-binary.tar.gz",

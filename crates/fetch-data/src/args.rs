@@ -8,7 +8,7 @@ use torchmill::pretrained::WEIGHTS;
 
 use crate::catalogue::ENTRIES;
 use crate::checksum::Checksum;
-use crate::import::ImportSource;
+use crate::user_source::UserSource;
 use torchmill::dataset::SplitDirs;
 
 /// Fetch image data sets into ROOT/NAME/, checked, unpacked and with a dataset.toml;
@@ -30,10 +30,11 @@ pub struct Args {
     #[arg(long, value_name = "DIR", default_value = "data/raw")]
     pub root: PathBuf,
     /// Import the data set from this archive (.tar.gz, .tar, .zip), folder (the unpacked
-    /// archive, or images in train/CLASS/ and test/CLASS/ or in a folder per class) or
-    /// URL of an archive
-    #[arg(long, value_name = "PATH|URL", help_heading = "Source")]
-    pub from: Option<ImportSource>,
+    /// archive, or images in train/CLASS/ and test/CLASS/ or in a folder per class),
+    /// URL of an archive, list of files (FILE.toml), or from the Hugging Face Hub
+    /// (hf:OWNER/DATASET; HF_TOKEN is the user's token)
+    #[arg(long, value_name = "SOURCE", help_heading = "Source")]
+    pub from: Option<UserSource>,
     /// Accept an archive that is not the published one
     #[arg(long, requires = "from", conflicts_with = "checksum", help_heading = "Source")]
     pub any_checksum: bool,
@@ -72,6 +73,7 @@ const EXAMPLES: &str = "Examples:
   fetch-data resnet18
   fetch-data cifar10 --from ~/Downloads/cifar-10-binary.tar.gz
   fetch-data pets --from ~/pictures/pets
+  fetch-data food101 --from hf:ethz/food101
   fetch-data --available cifar10 || echo \"no source answers\"
   prep \"$(fetch-data mnist-5k)\" -o data/shards/mnist-5k";
 

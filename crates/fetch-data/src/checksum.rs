@@ -78,6 +78,11 @@ impl Checksum {
         is_hex.then_some(Self { algorithm: Algorithm::Sha256, hex })
     }
 
+    /// Whether it is a SHA-256 sum.
+    pub fn is_sha256(&self) -> bool {
+        self.algorithm == Algorithm::Sha256
+    }
+
     /// Whether a computed checksum equals this one, or begins with it if only the first
     /// digits are known.
     pub fn accepts(&self, found: &Self) -> bool {

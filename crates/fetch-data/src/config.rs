@@ -9,7 +9,8 @@ use crate::args::Args;
 use crate::catalogue;
 use crate::checksum::Checksum;
 use crate::download::RetryPolicy;
-use crate::import::ImportSource;
+use crate::hub::Access;
+use crate::user_source::{ListSource, UserSource};
 
 /// A checked command line.
 #[derive(Debug)]
@@ -37,7 +38,7 @@ pub struct Options {
     /// The folder that holds the data sets' folders.
     pub root: PathBuf,
     /// Where to take the data set from instead of the published source.
-    pub from: Option<ImportSource>,
+    pub from: Option<UserSource>,
     /// Accept an archive whatever its checksum.
     pub any_checksum: bool,
     /// The archive's expected checksum, instead of the published one.
@@ -54,6 +55,8 @@ pub struct Options {
     pub link: bool,
     /// How long to wait for servers, and how often to try.
     pub retries: RetryPolicy,
+    /// Which Hugging Face Hub is asked, and as whom.
+    pub hub: Access,
 }
 
 impl Options {
@@ -77,11 +80,18 @@ impl Config {
                 return Err(Error::usage("--from is one data set: give one NAME"));
             };
             source.check(catalogue::find(name), args.offline)?;
+            if matches!(source, UserSource::List(_)) {
+                check_list_options(&args)?;
+            }
         }
         let command = match (args.list, args.available) {
             (true, _) => Command::List,
             (_, true) => Command::Available(args.names),
             _ => Command::Fetch(args.names),
+        };
+        let hub = match &args.from {
+            Some(UserSource::List(ListSource::Hub(_))) => Access::from_environment()?,
+            _ => Access::default(),
         };
         let options = Options {
             root: args.root,
@@ -94,9 +104,25 @@ impl Config {
             force: args.force,
             link: args.link,
             retries: RetryPolicy::default(),
+            hub,
         };
         Ok(Self { command, options })
     }
+}
+
+/// What an option says of an archive or a folder, a list of files says itself.
+fn check_list_options(args: &Args) -> Result<()> {
+    let option = match args {
+        Args { any_checksum: true, .. } => "--any-checksum",
+        Args { checksum: Some(_), .. } => "--checksum",
+        Args { split_dirs: Some(_), .. } => "--split-dirs",
+        Args { link: true, .. } => "--link",
+        _ => return Ok(()),
+    };
+    Err(Error::usage(format_args!(
+        "{option} is for an archive or a folder: a list of files (hf:, FILE.toml) has the \
+         checksum and the split of each file"
+    )))
 }
 
 /// A data set's name must be a plain folder name.

@@ -2,8 +2,11 @@
 
 pub mod address;
 pub mod client;
+mod failure;
+pub mod page;
 mod part;
 pub mod probe;
+mod token;
 mod transfer;
 
 use std::path::PathBuf;
@@ -14,6 +17,8 @@ use torchmill::progress::{Progress, Unit};
 use torchmill::{Error, interrupt, parallel};
 
 pub use client::RetryPolicy;
+pub use failure::Fault;
+pub use token::Token;
 pub use transfer::{Event, FileSpec, Received, download};
 
 /// Why a download failed.
@@ -24,8 +29,8 @@ pub enum DownloadError {
     Sources {
         /// The answer of each source.
         message: String,
-        /// Whether a source has another file than the published one.
-        is_other_file: bool,
+        /// What is wrong with those that need not be asked again.
+        faults: Vec<Fault>,
     },
     /// The problem is on this machine: the disk, or Ctrl-C.
     #[error(transparent)]
@@ -49,6 +54,14 @@ pub struct Job {
     pub alternatives: Vec<(FileSpec, PathBuf)>,
 }
 
+impl Job {
+    /// Whether the file can be had without the network.
+    pub fn is_local(&self) -> bool {
+        let mut urls = self.alternatives.iter().flat_map(|(spec, _)| &spec.urls);
+        urls.any(|url| address::local_path(url).is_some())
+    }
+}
+
 /// A file that was downloaded.
 #[derive(Debug, Clone)]
 pub struct Downloaded {
@@ -58,6 +71,22 @@ pub struct Downloaded {
     pub path: PathBuf,
     /// Where it came from and its checksum.
     pub received: Received,
+}
+
+/// The URLs of a file at mirrors: `MIRROR/NAME/FILE` and `MIRROR/FILE`, or `MIRROR`
+/// itself if that ends with the file's name.
+pub fn at_mirrors(mirrors: &[String], name: &str, file: &str) -> Vec<String> {
+    let mut urls = Vec::new();
+    for mirror in mirrors {
+        let base = mirror.trim_end_matches('/');
+        if base.rsplit('/').next() == Some(file) {
+            urls.push(base.to_owned());
+        } else {
+            urls.push(format!("{base}/{name}/{file}"));
+            urls.push(format!("{base}/{file}"));
+        }
+    }
+    urls
 }
 
 /// How many files are downloaded at a time. With more, servers start to refuse.
@@ -137,19 +166,19 @@ fn run_job(
     report: &dyn Fn(Event),
 ) -> Result<Downloaded, DownloadError> {
     let mut messages = Vec::new();
-    let mut is_any_other = false;
+    let mut all_faults = Vec::new();
     for (spec, path) in job.alternatives {
         match download(agent, &spec, &path, policy, report) {
             Ok(received) => return Ok(Downloaded { file: spec.name, path, received }),
-            Err(DownloadError::Sources { message, is_other_file }) => {
+            Err(DownloadError::Sources { message, faults }) => {
                 messages.push(message);
-                is_any_other |= is_other_file;
+                all_faults.extend(faults);
             }
             Err(error) => return Err(error),
         }
     }
     let message = messages.join("; ");
-    Err(DownloadError::Sources { message, is_other_file: is_any_other })
+    Err(DownloadError::Sources { message, faults: all_faults })
 }
 
 /// One bar for all files of a data set.

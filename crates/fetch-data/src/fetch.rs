@@ -10,13 +10,32 @@ use crate::catalogue::{self, Entry, Origin};
 use crate::config::Options;
 use crate::import::{self, ImportSource};
 use crate::layout::Layout;
-use crate::lock;
-use crate::{install, published};
+use crate::listing::{self, Listing};
+use crate::user_source::UserSource;
+use crate::{install, lock, published};
+
+/// A folder that has been filled with a data set.
+#[derive(Debug)]
+pub struct Filled {
+    /// What it holds: `50,000 train and 10,000 test images in 10 classes`.
+    pub summary: String,
+    /// What the user should know, a line each.
+    pub notes: Vec<String>,
+}
+
+impl Filled {
+    /// A folder whose images have been listed.
+    pub fn of(layout: &Layout) -> Self {
+        Self { summary: layout.summary(), notes: layout.data.notes.clone() }
+    }
+}
 
 /// Where a data set comes from.
 enum Source<'a> {
-    /// From the user's archive, folder or address.
+    /// From the user's archive, folder or URL.
     Import(&'a ImportSource),
+    /// From a list of files.
+    Listed(Box<Listing>),
     /// From its publisher.
     Published(&'static Entry),
 }
@@ -28,7 +47,10 @@ impl<'a> Source<'a> {
         options: &'a Options,
     ) -> Result<Self> {
         match (&options.from, entry) {
-            (Some(source), _) => Ok(Self::Import(source)),
+            (Some(UserSource::Import(source)), _) => Ok(Self::Import(source)),
+            (Some(UserSource::List(list)), _) => {
+                Ok(Self::Listed(Box::new(list.read(options)?)))
+            }
             (None, Some(entry)) => Ok(Self::Published(entry)),
             (None, None) => Err(catalogue::unknown(name)),
         }
@@ -38,7 +60,7 @@ impl<'a> Source<'a> {
     /// archive share it.
     fn lock_name<'b>(&self, name: &'b str) -> Option<&'b str> {
         match self {
-            Self::Import(ImportSource::Url(_)) => Some(name),
+            Self::Import(ImportSource::Url(_)) | Self::Listed(_) => Some(name),
             Self::Import(ImportSource::Path(_)) => None,
             Self::Published(entry) => match entry.origin {
                 Origin::Web { cache, .. } => Some(cache),
@@ -70,13 +92,16 @@ pub fn fetch(name: &str, options: &Options) -> Result<PathBuf> {
         refuse_own_source(path, &folder)?;
     }
     let target = AtomicFolder::create(&folder)?;
-    let layout = match source {
+    let filled = match source {
         Source::Import(source) => {
-            import::import(target.path(), name, entry, source, options)?
+            Filled::of(&import::import(target.path(), name, entry, source, options)?)
         }
-        Source::Published(entry) => published::fill(target.path(), entry, options)?,
+        Source::Listed(listing) => listing::fill(target.path(), name, &listing, options)?,
+        Source::Published(entry) => {
+            Filled::of(&published::fill(target.path(), entry, options)?)
+        }
     };
-    install(target, name, &folder, &layout, options)?;
+    install(target, name, &folder, &filled, options)?;
     Ok(folder)
 }
 
@@ -112,7 +137,7 @@ fn install(
     target: AtomicFolder,
     name: &str,
     folder: &Path,
-    layout: &Layout,
+    filled: &Filled,
     options: &Options,
 ) -> Result<()> {
     if options.force {
@@ -122,12 +147,10 @@ fn install(
         is_installed(name, folder, options)?;
         return Ok(());
     }
-    layout
-        .data
-        .notes
-        .iter()
-        .for_each(|note| progress::note(format_args!("note: {note}")));
-    progress::note(format_args!("{name}: {}, in {}", layout.summary(), folder.display()));
+    for note in &filled.notes {
+        progress::note(format_args!("note: {note}"));
+    }
+    progress::note(format_args!("{name}: {}, in {}", filled.summary, folder.display()));
     Ok(())
 }
 

@@ -1,8 +1,8 @@
-//! `--from`: imports a data set from the user's archive, folder or URL.
+//! `--from`: imports a data set from the user's archive, folder or URL. Lists of files are in
+//! [`crate::listing`].
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 
 use torchmill::dataset::{OpenOptions, SourceFolder};
 use torchmill::{Error, Result, progress};
@@ -11,7 +11,7 @@ use crate::catalogue::{Edition, Entry, Origin};
 use crate::checksum::{self, Checksum};
 use crate::config::Options;
 use crate::convert::{self, Transfer};
-use crate::download::{self, DownloadError, FileSpec, Job, address};
+use crate::download::{self, DownloadError, Fault, FileSpec, Job, address};
 use crate::layout::{self, Layout};
 use crate::{install, unpack, webdataset};
 
@@ -22,57 +22,6 @@ pub enum ImportSource {
     Url(String),
     /// An archive or a folder.
     Path(PathBuf),
-}
-
-impl FromStr for ImportSource {
-    type Err = std::convert::Infallible;
-
-    fn from_str(text: &str) -> std::result::Result<Self, Self::Err> {
-        let scheme =
-            text.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
-        Ok(match scheme.as_deref() {
-            Some("http" | "https") => Self::Url(text.to_owned()),
-            Some("file") => Self::Path(text["file://".len()..].into()),
-            _ => Self::Path(text.into()),
-        })
-    }
-}
-
-impl ImportSource {
-    /// Checks that it fits the rest of the command line.
-    pub fn check(&self, entry: Option<&Entry>, offline: bool) -> Result<()> {
-        let url = match self {
-            Self::Url(url) => address::without_credentials(url),
-            Self::Path(path) => return check_scheme(path),
-        };
-        if offline {
-            return Err(Error::usage(format_args!(
-                "--offline forbids downloading {url}: give a file or a folder"
-            )));
-        }
-        match entry.map(|e| &e.origin) {
-            Some(Origin::Web { files, .. }) if files.len() > 1 => {
-                Err(Error::usage(format_args!(
-                    "{url}: the data set is several files, not one archive: give their \
-                     folder's address with --mirror"
-                )))
-            }
-            _ => Ok(()),
-        }
-    }
-}
-
-/// Refuses a URL whose scheme is not supported.
-fn check_scheme(path: &Path) -> Result<()> {
-    let text = path.to_string_lossy();
-    match text.split_once("://") {
-        Some((scheme, _)) if !path.exists() => Err(Error::usage(format_args!(
-            "{}: {scheme}:// is not supported, only https://, http:// and file:// are: \
-             get the file with another program and give its path",
-            address::without_credentials(&text)
-        ))),
-        _ => Ok(()),
-    }
 }
 
 /// Fills the folder `target` with the data set `name`, which is `entry` if it is in the
@@ -189,12 +138,12 @@ impl Import<'_> {
         }
     }
 
-    /// How many bytes the archive may unpack to. Images hardly compress, so 20 times the
-    /// size is ample if no size is published.
+    /// How many bytes the archive may unpack to.
     fn limit(&self, archive: &Path) -> u64 {
-        let size = fs::metadata(archive).map_or(0, |about| about.len());
-        let ample = size.saturating_mul(20).saturating_add(1 << 30);
-        self.entry.map_or(ample, Entry::unpacked_limit)
+        match self.entry {
+            Some(entry) => entry.unpacked_limit(),
+            None => unpack::ample_limit(archive),
+        }
     }
 
     /// Checks a local archive: `Ok(true)` if it is the published one (or has the checksum
@@ -249,8 +198,8 @@ impl Import<'_> {
         let jobs = [Job { alternatives: vec![(spec, path.clone())] }];
         match download::run(self.name, &jobs, &self.options.retries) {
             Ok(_) => Ok((path, is_checked)),
-            Err(DownloadError::Sources { message, is_other_file: true })
-                if is_checked =>
+            Err(DownloadError::Sources { message, faults })
+                if is_checked && faults.contains(&Fault::OtherFile) =>
             {
                 Err(Error::failed(format_args!(
                     "{message}; to use it anyway, add --any-checksum"
@@ -264,8 +213,7 @@ impl Import<'_> {
         let mut spec = FileSpec {
             name: format!("the archive of {}", self.name),
             urls: vec![url.to_owned()],
-            size: None,
-            checksum: None,
+            ..FileSpec::default()
         };
         if self.options.any_checksum {
             return Ok(spec);

@@ -68,12 +68,20 @@ pub fn describe(
     source: String,
     verified: bool,
 ) -> Result<()> {
-    let mut manifest =
+    let manifest =
         Manifest { name: name.to_owned(), source, verified, ..layout.manifest.clone() };
+    write_manifest(folder, manifest)
+}
+
+/// Writes `folder/dataset.toml` with the checksums of the files, computing those that are
+/// not in it yet.
+pub fn write_manifest(folder: &Path, mut manifest: Manifest) -> Result<()> {
     if manifest.format != RawFormat::ImageFolder {
         for file in manifest.splits.values().flatten() {
-            let checksum = checksum::of_file(&folder.join(file), None)?;
-            manifest.checksums.insert(file.clone(), checksum.to_string());
+            if !manifest.checksums.contains_key(file) {
+                let checksum = checksum::of_file(&folder.join(file), None)?;
+                manifest.checksums.insert(file.clone(), checksum.to_string());
+            }
         }
     }
     manifest.write(folder)

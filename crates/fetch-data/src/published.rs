@@ -7,13 +7,10 @@ use torchmill::dataset::{OpenOptions, SourceFolder};
 use torchmill::{Context, Error, Result, progress};
 
 use crate::catalogue::{Download, Edition, Entry, Origin};
-use crate::checksum::{self, Checksum};
 use crate::config::Options;
-use crate::download::{
-    self, DownloadError, Downloaded, FileSpec, Job, Received, address,
-};
+use crate::download::{self, DownloadError, Downloaded, FileSpec, Job, address};
 use crate::layout::{self, Layout};
-use crate::{convert, install, unpack};
+use crate::{convert, install, obtain, unpack};
 
 /// Fills the folder `target` with a published data set.
 pub fn fill(target: &Path, entry: &Entry, options: &Options) -> Result<Layout> {
@@ -51,7 +48,7 @@ fn unpack_all(
         if file.unpack {
             unpack::unpack(&download.path, &raw, entry.unpacked_limit())?;
         } else {
-            link_or_copy(&download.path, &raw.join(file.editions[0].file))?;
+            obtain::link_or_copy(&download.path, &raw.join(file.editions[0].file))?;
         }
     }
     if !convert::run(entry, target, &raw)? {
@@ -61,15 +58,6 @@ fn unpack_all(
         )));
     }
     Ok(())
-}
-
-/// A file that is used as it is gets a second name where possible, so that it stays in
-/// the cache until the data set is complete.
-fn link_or_copy(from: &Path, to: &Path) -> Result<()> {
-    if fs::hard_link(from, to).is_ok() {
-        return Ok(());
-    }
-    install::copy_file(from, to)
 }
 
 /// Removes from the cache the files that are used as they are. Archives stay, because
@@ -96,41 +84,12 @@ fn get_all(
     files: &[Download],
     options: &Options,
 ) -> Result<Vec<Downloaded>> {
-    let mut found = Vec::new();
     let mut jobs = Vec::new();
     for file in files {
-        let cached = in_cache(cache, file)?;
-        if cached.is_none() {
-            jobs.push(job(entry, cache, file, options)?);
-        }
-        found.push(cached);
+        jobs.push(job(entry, cache, file, options)?);
     }
-    let mut downloaded = download_all(entry, &jobs, options)?.into_iter();
-    let all = found.into_iter().map(|cached| cached.or_else(|| downloaded.next()));
-    Ok(all.flatten().collect())
-}
-
-fn download_all(
-    entry: &Entry,
-    jobs: &[Job],
-    options: &Options,
-) -> Result<Vec<Downloaded>> {
-    if jobs.is_empty() {
-        return Ok(Vec::new());
-    }
-    if options.offline {
-        return Err(Error::failed(format_args!(
-            "{} is not here, and --offline forbids downloading it: give it with --from, \
-             or allow the network",
-            entry.name
-        )));
-    }
-    progress::note(format_args!(
-        "downloading {} ({})",
-        entry.name,
-        progress::bytes(entry.size())
-    ));
-    download::run(entry.name, jobs, &options.retries).map_err(|error| match error {
+    let about = progress::bytes(entry.size());
+    obtain::obtain(entry.name, &about, jobs, options).map_err(|error| match error {
         DownloadError::Sources { message, .. } => Error::failed(format_args!(
             "{message}; if you have {} elsewhere, give it with --from, or another \
              server's address with --mirror",
@@ -138,29 +97,6 @@ fn download_all(
         )),
         DownloadError::Local(error) => error,
     })
-}
-
-/// A file that an earlier run downloaded, if it still has the published checksum.
-fn in_cache(cache: &Path, file: &Download) -> Result<Option<Downloaded>> {
-    for edition in file.editions {
-        let path = cache.join(edition.file);
-        if !path.is_file() {
-            continue;
-        }
-        let published: Checksum = edition.checksum.parse()?;
-        let found = checksum::of_file(&path, Some(&published))?;
-        if found == published {
-            progress::detail(format_args!("{} is here already", path.display()));
-            let received = Received { url: edition.urls[0].to_owned(), checksum: found };
-            let file = edition.file.to_owned();
-            return Ok(Some(Downloaded { file, path, received }));
-        }
-        progress::note(format_args!(
-            "{} is damaged ({found}): downloading it again",
-            path.display()
-        ));
-    }
-    Ok(None)
 }
 
 fn job(entry: &Entry, cache: &Path, file: &Download, options: &Options) -> Result<Job> {
@@ -171,25 +107,16 @@ fn job(entry: &Entry, cache: &Path, file: &Download, options: &Options) -> Resul
             urls: urls(entry, edition, &options.mirrors),
             size: edition.size.exact(),
             checksum: Some(edition.checksum.parse()?),
+            token: None,
         };
         alternatives.push((spec, cache.join(edition.file)));
     }
     Ok(Job { alternatives })
 }
 
-/// Where an edition is available: at each mirror `MIRROR/NAME/FILE` and `MIRROR/FILE` (or
-/// `MIRROR` itself if that ends with the file's name), then at the published addresses.
+/// Where an edition is available: at the mirrors, then at the published URLs.
 pub fn urls(entry: &Entry, edition: &Edition, mirrors: &[String]) -> Vec<String> {
-    let mut urls = Vec::new();
-    for mirror in mirrors {
-        let base = mirror.trim_end_matches('/');
-        if base.rsplit('/').next() == Some(edition.file) {
-            urls.push(base.to_owned());
-        } else {
-            urls.push(format!("{base}/{}/{}", entry.name, edition.file));
-            urls.push(format!("{base}/{}", edition.file));
-        }
-    }
+    let mut urls = download::at_mirrors(mirrors, entry.name, edition.file);
     urls.extend(edition.urls.iter().map(|&url| url.to_owned()));
     urls
 }

@@ -77,6 +77,13 @@ fn is_old_tar(start: &[u8]) -> bool {
             .is_ok_and(|c| c == (0..512).map(sum).sum::<u32>())
 }
 
+/// How many bytes an archive of images may unpack to. Images hardly compress, so 20 times
+/// its size is ample where nothing is published.
+pub fn ample_limit(archive: &Path) -> u64 {
+    let size = std::fs::metadata(archive).map_or(0, |about| about.len());
+    size.saturating_mul(20).saturating_add(1 << 30)
+}
+
 /// Unpacks `archive` into the folder `target`, at most `limit` bytes.
 ///
 /// After an error the target holds the files unpacked so far; the caller removes it.

@@ -46,6 +46,7 @@ pub fn fetch(weights: &Pretrained, options: &Options) -> Result<PathBuf> {
         urls: urls(weights, &options.mirrors),
         size: None,
         checksum: Some(checksum),
+        token: None,
     };
     let jobs = [Job { alternatives: vec![(spec, path.clone())] }];
     download::run(weights.name, &jobs, &options.retries).map_err(
@@ -206,6 +207,7 @@ mod tests {
             urls: vec![server.url("/toy.pth")],
             size: None,
             checksum: Some(checksum),
+            token: None,
         };
         let path = folder.path().join(toy.file);
         let jobs = [Job { alternatives: vec![(spec, path.clone())] }];

@@ -16,8 +16,17 @@ pub fn without_query(url: &str) -> String {
     shown[..end].to_owned()
 }
 
-/// The host, and the port if the URL has one.
+/// The path in `file://PATH`; `None` for other URLs.
+pub fn local_path(url: &str) -> Option<&str> {
+    let (scheme, path) = url.split_once("://")?;
+    scheme.eq_ignore_ascii_case("file").then_some(path)
+}
+
+/// The host, and the port if the URL has one; the path of `file://PATH`.
 pub fn host(url: &str) -> String {
+    if let Some(path) = local_path(url) {
+        return path.to_owned();
+    }
     let shown = without_credentials(url);
     let rest = shown.split_once("://").map_or(shown.as_str(), |(_, rest)| rest);
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
@@ -37,6 +46,9 @@ mod tests {
         );
         assert_eq!(without_query(url), "https://example.org:8080/a@b/set.zip");
         assert_eq!(host(url), "example.org:8080");
+        assert_eq!(local_path(url), None);
+        assert_eq!(local_path("file:///a/b"), Some("/a/b"));
+        assert_eq!(host("file:///a/b"), "/a/b");
         for plain in
             ["https://example.org/set.zip", "http://example.org", "/data/a@b.zip"]
         {

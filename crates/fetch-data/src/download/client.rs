@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ureq::config::Config;
+use ureq::config::{Config, RedirectAuthHeaders};
 use ureq::http::Uri;
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
@@ -66,6 +66,8 @@ pub fn agent(policy: &RetryPolicy) -> Agent {
         .http_status_as_error(false)
         .user_agent(concat!("torchmill-fetch-data/", env!("CARGO_PKG_VERSION")))
         .accept_encoding("identity")
+        // A server may move a file; what is elsewhere gets no token.
+        .redirect_auth_headers(RedirectAuthHeaders::SameHost)
         .timeout_resolve(Some(policy.connect))
         .timeout_connect(Some(policy.connect))
         .timeout_send_request(Some(policy.response))

@@ -1,32 +1,37 @@
 //! Downloads one file from one of several sources: retries, waits, switches sources, and
 //! continues where a broken transfer stopped.
 
+use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use torchmill::{Error, interrupt, progress};
+use torchmill::{Error, error, interrupt, progress};
 use ureq::http::{Response, StatusCode};
-use ureq::{Agent, Body, Timeout};
+use ureq::{Agent, Body};
 
 use super::DownloadError;
 use super::address;
 use super::client::{self, RetryPolicy};
+use super::failure::{Attempt, Failure, Fault};
 use super::part::Part;
+use super::token::Token;
 use crate::checksum::Checksum;
 
 /// A file to download.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct FileSpec {
     /// Its name, for messages.
     pub name: String,
-    /// Its sources, best first.
+    /// Its sources, best first: `https:`, `http:` or `file:`.
     pub urls: Vec<String>,
     /// Its published size in bytes.
     pub size: Option<u64>,
     /// Its published checksum.
     pub checksum: Option<Checksum>,
+    /// What its server must be shown.
+    pub token: Option<Token>,
 }
 
 /// What happens during a download.
@@ -48,36 +53,6 @@ pub struct Received {
     /// Its checksum, with the algorithm of the published one, or SHA-256.
     pub checksum: Checksum,
 }
-
-/// Why a try failed.
-enum Failure {
-    /// This source has a different file, or none.
-    Wrong { why: String, is_other_file: bool },
-    /// There was no answer: unknown host, no connection, a proxy that refuses.
-    Unreachable(String),
-    /// A retry may succeed; the server may have asked to wait.
-    Temporary { why: String, wait: Duration },
-    /// The problem is on this machine.
-    Local(Error),
-}
-
-impl Failure {
-    fn temporary(why: impl Into<String>) -> Self {
-        Self::Temporary { why: why.into(), wait: Duration::ZERO }
-    }
-
-    fn other_file(why: impl Into<String>) -> Self {
-        Self::Wrong { why: why.into(), is_other_file: true }
-    }
-}
-
-impl From<Error> for Failure {
-    fn from(error: Error) -> Self {
-        Self::Local(error)
-    }
-}
-
-type Attempt<T> = std::result::Result<T, Failure>;
 
 /// How often a transfer that makes progress each time is continued.
 const MAX_RESUMES: u32 = 100;
@@ -126,27 +101,20 @@ struct Source<'a> {
     url: &'a str,
     /// Why the last try failed.
     why: String,
-    /// Whether it has a different file than the published one, or none.
-    is_wrong: bool,
-    is_other_file: bool,
+    /// Why it need not be tried again.
+    fault: Option<Fault>,
     /// How often it could not be reached.
     unreachable: u32,
 }
 
 impl<'a> Source<'a> {
     fn new(url: &'a str) -> Self {
-        Self {
-            url,
-            why: "not tried".to_owned(),
-            is_wrong: false,
-            is_other_file: false,
-            unreachable: 0,
-        }
+        Self { url, why: "not tried".to_owned(), fault: None, unreachable: 0 }
     }
 
     /// Whether it is worth another try. A source that has not answered twice is given up.
     fn is_usable(&self) -> bool {
-        !self.is_wrong && self.unreachable < 2
+        self.fault.is_none() && self.unreachable < 2
     }
 
     /// Records a failure, tells the user if it is a new one, and returns the wait that
@@ -158,9 +126,8 @@ impl<'a> Source<'a> {
     ) -> Result<Duration, Error> {
         let mut asked_wait = Duration::ZERO;
         let why = match failure {
-            Failure::Wrong { why, is_other_file } => {
-                self.is_wrong = true;
-                self.is_other_file |= is_other_file;
+            Failure::Wrong { why, fault } => {
+                self.fault = Some(fault);
                 why
             }
             Failure::Unreachable(why) => {
@@ -189,7 +156,7 @@ enum Outcome {
 }
 
 /// Sleeps in short intervals, so that Ctrl-C takes effect.
-fn sleep(time: Duration) -> Result<(), Error> {
+pub(super) fn sleep(time: Duration) -> Result<(), Error> {
     let end = Instant::now() + time;
     loop {
         interrupt::check()?;
@@ -237,7 +204,7 @@ impl Transfer<'_> {
                 self.spec.name,
                 client::summarize(reasons)
             ),
-            is_other_file: sources.iter().any(|source| source.is_other_file),
+            faults: sources.iter().filter_map(|source| source.fault).collect(),
         }
     }
 
@@ -262,6 +229,9 @@ impl Transfer<'_> {
 
     /// Makes one request, adds its body to the part, and checks the whole file.
     fn attempt(&mut self, url: &str) -> Attempt<()> {
+        if let Some(path) = address::local_path(url) {
+            return self.copy(Path::new(path), url);
+        }
         let response = self.request(url)?;
         let status = response.status();
         if status == StatusCode::RANGE_NOT_SATISFIABLE && self.part.length() > 0 {
@@ -283,7 +253,7 @@ impl Transfer<'_> {
         }
         (self.report)(Event::Position(from));
         self.part.from(url, validator(&response))?;
-        self.receive(response, total)?;
+        self.receive(response.into_body().into_reader(), total)?;
         let Err(why) = self.check() else { return Ok(()) };
         self.part.restart()?;
         (self.report)(Event::Position(0));
@@ -307,8 +277,12 @@ impl Transfer<'_> {
         } else {
             self.part.restart()?;
         }
+        let token = self.spec.token.as_ref();
+        if let Some(header) = token.and_then(|token| token.header(url)) {
+            request = request.header("Authorization", header);
+        }
         let proxy = client::through_proxy(self.agent, url);
-        request.call().map_err(|error| call_failure(&error, &proxy))
+        request.call().map_err(|error| Failure::of_call(&error, &proxy))
     }
 
     /// The offset in the file at which the response's body begins.
@@ -334,7 +308,7 @@ impl Transfer<'_> {
                 }
                 Ok(asked_from)
             }
-            status => Err(refusal(status, response)),
+            _ => Err(Failure::of_answer(response)),
         }
     }
 
@@ -348,9 +322,38 @@ impl Transfer<'_> {
         Err(Failure::temporary("has no such range; starting over"))
     }
 
+    /// A file of this machine, added to the part and checked.
+    fn copy(&mut self, path: &Path, url: &str) -> Attempt<()> {
+        let unreadable = |e: std::io::Error| Failure::Wrong {
+            why: format!("cannot be read: {}", error::reason(&e)),
+            fault: Fault::Missing,
+        };
+        let about = std::fs::metadata(path).map_err(unreadable)?;
+        if !about.is_file() {
+            let why = "is not a file".to_owned();
+            return Err(Failure::Wrong { why, fault: Fault::Missing });
+        }
+        if let Some(size) = self.spec.size
+            && size != about.len()
+        {
+            return Err(Failure::other_file(format!(
+                "has {} bytes where {size} are published: not the same file",
+                about.len()
+            )));
+        }
+        let file = File::open(path).map_err(unreadable)?;
+        self.part.restart()?;
+        self.part.from(url, None)?;
+        (self.report)(Event::Total(about.len()));
+        (self.report)(Event::Position(0));
+        self.receive(file, Some(about.len()))?;
+        let Err(why) = self.check() else { return Ok(()) };
+        self.part.restart()?;
+        Err(Failure::other_file(why))
+    }
+
     /// Reads the body into the part.
-    fn receive(&mut self, response: Response<Body>, total: Option<u64>) -> Attempt<()> {
-        let mut body = response.into_body().into_reader();
+    fn receive(&mut self, mut body: impl Read, total: Option<u64>) -> Attempt<()> {
         let mut buffer = vec![0; 1 << 18];
         let mut window = Window { start: Instant::now(), length: self.part.length() };
         loop {
@@ -463,7 +466,7 @@ fn validator(response: &Response<Body>) -> Option<String> {
     etag.or_else(|| header(response, "last-modified")).map(str::to_owned)
 }
 
-fn header<'a>(response: &'a Response<Body>, name: &str) -> Option<&'a str> {
+pub(super) fn header<'a>(response: &'a Response<Body>, name: &str) -> Option<&'a str> {
     response.headers().get(name).and_then(|value| value.to_str().ok())
 }
 
@@ -480,34 +483,6 @@ pub(super) fn parse_content_range(text: &str) -> Option<(u64, Option<u64>)> {
         n => Some(n.parse().ok()?),
     };
     (first <= last && total.is_none_or(|t| last < t)).then_some((first, total))
-}
-
-fn refusal(status: StatusCode, response: &Response<Body>) -> Failure {
-    let why = match status.canonical_reason() {
-        Some(reason) => format!("answers {} ({reason})", status.as_u16()),
-        None => format!("answers {}", status.as_u16()),
-    };
-    let is_temporary =
-        matches!(status.as_u16(), 408 | 425 | 429) || status.is_server_error();
-    if !is_temporary {
-        return Failure::Wrong { why, is_other_file: false };
-    }
-    let header = response.headers().get("retry-after");
-    let seconds = header.and_then(|v| v.to_str().ok()?.trim().parse().ok()).unwrap_or(0);
-    Failure::Temporary { why, wait: Duration::from_secs(seconds) }
-}
-
-fn call_failure(error: &ureq::Error, through_proxy: &str) -> Failure {
-    let why = client::reason(error);
-    match error {
-        ureq::Error::BadUri(_) | ureq::Error::Http(_) | ureq::Error::TooManyRedirects => {
-            Failure::Wrong { why, is_other_file: false }
-        }
-        // The server was reached but did not finish its answer.
-        ureq::Error::Timeout(Timeout::RecvResponse | Timeout::PerRead)
-        | ureq::Error::Protocol(_) => Failure::temporary(why),
-        _ => Failure::Unreachable(why + through_proxy),
-    }
 }
 
 #[cfg(test)]

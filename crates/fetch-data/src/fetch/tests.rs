@@ -258,7 +258,7 @@ fn an_archive_that_is_converted() {
     let archive = root.path().join("some.tgz");
     fs::write(&archive, bytes).unwrap();
     let options = Options {
-        from: Some(ImportSource::Path(archive)),
+        from: Some(UserSource::Import(ImportSource::Path(archive))),
         any_checksum: true,
         ..options(&root.path().join("raw"))
     };

@@ -43,6 +43,7 @@ fn want(urls: &[String], bytes: &[u8]) -> FileSpec {
         urls: urls.to_vec(),
         size: Some(bytes.len() as u64),
         checksum: Some(checksum(bytes)),
+        token: None,
     }
 }
 
@@ -239,8 +240,7 @@ fn a_file_that_changes_meanwhile_is_never_mixed() {
     let want = FileSpec {
         name: "file".into(),
         urls: vec![server.url("/file")],
-        size: None,
-        checksum: None,
+        ..FileSpec::default()
     };
     Here::new().must_get(&want, &new);
     assert_eq!(server.requests()[1].header("if-range"), Some("\"old\""));
@@ -257,8 +257,7 @@ fn without_a_validator_and_a_checksum_nothing_is_resumed() {
     let want = FileSpec {
         name: "file".into(),
         urls: vec![server.url("/file")],
-        size: None,
-        checksum: None,
+        ..FileSpec::default()
     };
     Here::new().must_get(&want, &bytes);
     assert_eq!(server.requests()[1].range_start(), None);
@@ -405,8 +404,7 @@ fn a_body_shorter_than_announced_is_not_taken_for_whole() {
     let want = FileSpec {
         name: "file".into(),
         urls: vec![server.url("/file")],
-        size: None,
-        checksum: None,
+        ..FileSpec::default()
     };
     Here::new().must_fail(&want);
 }

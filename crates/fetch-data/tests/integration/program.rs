@@ -10,29 +10,30 @@ use torchmill::lock::{Access, FolderLock};
 use torchmill_testing::web::{Answer, Server};
 use torchmill_testing::{Sandbox, program};
 
-fn fetch(folder: &Path, args: &[&str]) -> Output {
+pub fn fetch(folder: &Path, args: &[&str]) -> Output {
     command(folder, args).output().unwrap()
 }
 
-fn command(folder: &Path, args: &[&str]) -> Command {
+pub fn command(folder: &Path, args: &[&str]) -> Command {
     let mut command = program("fetch-data");
     command.current_dir(folder).args(args);
     for variable in ["http_proxy", "https_proxy", "all_proxy", "no_proxy"] {
         command.env_remove(variable).env_remove(variable.to_uppercase());
     }
+    command.env_remove("HF_TOKEN").env_remove("HF_ENDPOINT");
     command
 }
 
-fn out(output: &Output) -> String {
+pub fn out(output: &Output) -> String {
     assert!(output.status.success(), "{}", err(output));
     String::from_utf8(output.stdout.clone()).unwrap()
 }
 
-fn err(output: &Output) -> String {
+pub fn err(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
 
-fn fails(folder: &Path, args: &[&str], status: i32) -> String {
+pub fn fails(folder: &Path, args: &[&str], status: i32) -> String {
     let output = fetch(folder, args);
     assert_eq!(output.status.code(), Some(status), "{}", err(&output));
     assert!(output.stdout.is_empty());
@@ -352,7 +353,7 @@ fn a_dead_proxy_is_named() {
 }
 
 /// An archive of these files.
-fn tar_of(files: &[(&str, &[u8])]) -> Vec<u8> {
+pub fn tar_of(files: &[(&str, &[u8])]) -> Vec<u8> {
     let mut builder = tar::Builder::new(Vec::new());
     for (name, bytes) in files {
         let mut header = tar::Header::new_gnu();
@@ -363,7 +364,7 @@ fn tar_of(files: &[(&str, &[u8])]) -> Vec<u8> {
     builder.into_inner().unwrap()
 }
 
-const IMAGE: &[u8] = b"P6 1 1 255\nabc";
+pub const IMAGE: &[u8] = b"P6 1 1 255\nabc";
 
 fn import(folder: &Path, name: &str, archive: &[u8]) -> (Manifest, String) {
     let file = format!("{name}.tar");

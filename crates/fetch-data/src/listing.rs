@@ -1,0 +1,328 @@
+//! A data set that is a list of files, with the URL, the checksum and the split of each. The
+//! list is the user's ([`toml_file`]) or the Hugging Face Hub's ([`crate::hub`]).
+
+pub mod error;
+mod kind;
+pub mod toml_file;
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs;
+use std::path::{Component, Path, PathBuf};
+
+use torchmill::dataset::{Manifest, OpenOptions, SourceFolder, UNSPLIT, val_is_test};
+use torchmill::{Context, Error, Result, progress};
+
+use crate::checksum::Checksum;
+use crate::config::Options;
+use crate::download::{
+    self, DownloadError, Downloaded, Fault, FileSpec, Job, Token, address,
+};
+use crate::fetch::Filled;
+use crate::{install, layout, obtain, unpack};
+pub use error::ListingError;
+pub use kind::FileKind;
+
+/// A data set that is a list of files.
+#[derive(Debug)]
+pub struct Listing {
+    /// Its name in messages.
+    pub title: String,
+    /// What it is, for people.
+    pub description: String,
+    /// Its licence, or what its publishers ask for.
+    pub licence: String,
+    /// Where the list is from.
+    pub source: String,
+    /// What its files are.
+    pub kind: FileKind,
+    /// At least one.
+    pub files: Vec<ListedFile>,
+    /// What the user should know, a line each.
+    pub notes: Vec<String>,
+    /// The token for the files' server.
+    pub token: Option<Token>,
+    /// The advice if the server denies a file.
+    pub when_denied: String,
+}
+
+/// A file of a list.
+#[derive(Debug)]
+pub struct ListedFile {
+    /// Where it is listed, for messages.
+    pub place: String,
+    /// Its path in the data set's folder.
+    pub path: String,
+    /// Where it is available.
+    pub url: String,
+    /// Its size in bytes, if it is known.
+    pub size: Option<u64>,
+    /// Its checksum, if it is known.
+    pub checksum: Option<Checksum>,
+    /// `train`, `test`, `val` or [`UNSPLIT`].
+    pub split: String,
+}
+
+impl Listing {
+    /// Checks that the files fit into one folder.
+    pub fn check(&self) -> Result<(), ListingError> {
+        let mut places: HashMap<String, &str> = HashMap::new();
+        for file in &self.files {
+            check_path(file)?;
+            // Some file systems do not tell letters of different case apart.
+            let path = file.path.to_lowercase();
+            if let Some(first) = places.insert(path, &file.place) {
+                return Err(ListingError::Twice {
+                    place: file.place.clone(),
+                    path: file.path.clone(),
+                    first: first.to_owned(),
+                });
+            }
+        }
+        for file in &self.files {
+            let lower = file.path.to_lowercase();
+            for (end, _) in lower.match_indices('/') {
+                if let Some(other) = places.get(&lower[..end]) {
+                    return Err(ListingError::Path {
+                        place: file.place.clone(),
+                        path: file.path.clone(),
+                        why: format!(
+                            "has a folder with the name of the file of {other}: give \
+                             one another `path`"
+                        ),
+                    });
+                }
+            }
+        }
+        let unsplit = self.files.iter().find(|file| file.split == UNSPLIT);
+        let split = self.files.iter().find(|file| file.split != UNSPLIT);
+        if let (Some(unsplit), Some(split)) = (unsplit, split) {
+            return Err(ListingError::Split {
+                place: unsplit.place.clone(),
+                path: unsplit.path.clone(),
+                other: split.path.clone(),
+                split: split.split.clone(),
+            });
+        }
+        Ok(())
+    }
+
+    /// The files of each split.
+    fn splits(&self) -> BTreeMap<String, Vec<String>> {
+        let mut splits: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for file in &self.files {
+            splits.entry(file.split.clone()).or_default().push(file.path.clone());
+        }
+        val_is_test(&mut splits);
+        splits
+    }
+
+    /// `8 files, 4.7 GiB`.
+    fn about(&self) -> String {
+        let count = progress::counted(self.files.len() as u64, "file", "files");
+        match self.files.iter().map(|file| file.size).sum::<Option<u64>>() {
+            Some(size) => format!("{count}, {}", progress::bytes(size)),
+            None => count,
+        }
+    }
+
+    fn manifest(&self, name: &str) -> Manifest {
+        Manifest {
+            name: name.to_owned(),
+            format: self.kind.format(),
+            classes: Vec::new(),
+            description: self.description.clone(),
+            source: self.source.clone(),
+            verified: self.files.iter().all(|file| file.checksum.is_some()),
+            licence: self.licence.clone(),
+            splits: self.splits(),
+            checksums: BTreeMap::new(),
+        }
+    }
+}
+
+/// Refuses a path that leads out of the data set's folder, or to a hidden file.
+fn check_path(file: &ListedFile) -> Result<(), ListingError> {
+    let path = &file.path;
+    let is_plain = |part: Component| match part {
+        Component::Normal(name) => !name.as_encoded_bytes().starts_with(b"."),
+        _ => false,
+    };
+    let why = if path.is_empty() || path.ends_with('/') {
+        "is not the name of a file"
+    } else if !Path::new(path).components().all(is_plain) {
+        "leads out of the data set's folder, or to a hidden file"
+    } else if path.chars().any(char::is_control) || path.len() > 1000 {
+        "has control characters, or more than 1,000 characters"
+    } else if path == torchmill::dataset::manifest::FILE {
+        "is the file in which fetch-data describes the data set"
+    } else {
+        return Ok(());
+    };
+    Err(ListingError::Path {
+        place: file.place.clone(),
+        path: path.clone(),
+        why: format!("{why}: give another `path`, such as `train/0.parquet`"),
+    })
+}
+
+/// Fills the folder `target` with the data set `name`, which is these files.
+pub fn fill(
+    target: &Path,
+    name: &str,
+    listing: &Listing,
+    options: &Options,
+) -> Result<Filled> {
+    let cache = options.cache().join(name);
+    let jobs = listing.files.iter().map(|file| job(name, &cache, listing, file, options));
+    let jobs = jobs.collect();
+    let downloads = obtain::obtain(&listing.title, &listing.about(), jobs, options)
+        .map_err(|error| failure(error, listing))?;
+    let mut filled = match listing.kind {
+        FileKind::Archive => unpack_all(target, name, listing, &downloads)?,
+        FileKind::Parquet | FileKind::WebDataset => {
+            keep_all(target, name, listing, &downloads)?
+        }
+    };
+    filled.notes.extend(listing.notes.clone());
+    filled.notes.extend(unchecked(listing));
+    clean_cache(&cache, listing, &downloads);
+    Ok(filled)
+}
+
+fn job(
+    name: &str,
+    cache: &Path,
+    listing: &Listing,
+    file: &ListedFile,
+    options: &Options,
+) -> Job {
+    let mut urls = download::at_mirrors(&options.mirrors, name, &file.path);
+    urls.push(file.url.clone());
+    let spec = FileSpec {
+        name: file.path.clone(),
+        urls,
+        size: file.size,
+        checksum: file.checksum.clone(),
+        token: listing.token.clone(),
+    };
+    Job { alternatives: vec![(spec, cache.join(&file.path))] }
+}
+
+fn failure(error: DownloadError, listing: &Listing) -> Error {
+    match error {
+        DownloadError::Sources { message, faults } => {
+            let error = Error::failed(message);
+            if faults.contains(&Fault::Denied) && !listing.when_denied.is_empty() {
+                return error.with_advice(&listing.when_denied);
+            }
+            if faults.contains(&Fault::OtherFile) {
+                return error.with_advice(format_args!(
+                    "if the publisher has replaced the file, correct what {} says of it",
+                    listing.source
+                ));
+            }
+            error
+        }
+        DownloadError::Local(error) => error,
+    }
+}
+
+/// Puts the files into the data set's folder as they are.
+fn keep_all(
+    target: &Path,
+    name: &str,
+    listing: &Listing,
+    downloads: &[Downloaded],
+) -> Result<Filled> {
+    let mut manifest = listing.manifest(name);
+    let mut size = 0;
+    for (file, download) in listing.files.iter().zip(downloads) {
+        listing.kind.check(&download.path).map_err(|e| e.within(&file.url))?;
+        let path = target.join(&file.path);
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder).doing("make the folder", folder)?;
+        }
+        obtain::link_or_copy(&download.path, &path)?;
+        size += fs::metadata(&path).doing("read", &path)?.len();
+        let checksum = &download.received.checksum;
+        if checksum.is_sha256() {
+            manifest.checksums.insert(file.path.clone(), checksum.to_string());
+        }
+    }
+    let splits: Vec<_> = manifest.splits.keys().map(String::as_str).collect();
+    let of_splits = match &splits[..] {
+        [UNSPLIT] => String::new(),
+        splits => format!(" for {}", splits.join(" and ")),
+    };
+    let summary = format!(
+        "{} {}{of_splits}, {}",
+        progress::count(listing.files.len() as u64),
+        listing.kind.called(listing.files.len()),
+        progress::bytes(size)
+    );
+    install::write_manifest(target, manifest)?;
+    Ok(Filled { summary, notes: Vec::new() })
+}
+
+/// Unpacks the archives, those of a split into its folder.
+fn unpack_all(
+    target: &Path,
+    name: &str,
+    listing: &Listing,
+    downloads: &[Downloaded],
+) -> Result<Filled> {
+    for (file, download) in listing.files.iter().zip(downloads) {
+        let folder = match file.split.as_str() {
+            UNSPLIT => target.to_path_buf(),
+            split => target.join(split),
+        };
+        fs::create_dir_all(&folder).doing("make the folder", &folder)?;
+        unpack::unpack(&download.path, &folder, unpack::ample_limit(&download.path))?;
+    }
+    let folder = SourceFolder::temporary(target, Path::new(&listing.source), name);
+    let found = layout::find(&folder, None, false, &OpenOptions::default())?;
+    let manifest = Manifest {
+        format: found.manifest.format,
+        classes: found.manifest.classes.clone(),
+        splits: found.manifest.splits.clone(),
+        ..listing.manifest(name)
+    };
+    install::write_manifest(target, manifest)?;
+    Ok(Filled::of(&found))
+}
+
+/// A note about files without a checksum.
+fn unchecked(listing: &Listing) -> Option<String> {
+    let unknown = listing.files.iter().filter(|file| file.checksum.is_none());
+    let names: Vec<&str> = unknown.map(|file| file.path.as_str()).collect();
+    let (first, others) = names.split_first()?;
+    let others = match others.len() {
+        0 => String::new(),
+        n => format!(" and {n} more"),
+    };
+    Some(format!(
+        "{} gives no checksum for {first}{others}: only the size was checked",
+        address::without_query(&listing.source)
+    ))
+}
+
+/// Removes from the cache the files that are used as they are, and archives without
+/// a checksum. Other archives stay, because downloading them may have taken an hour.
+fn clean_cache(cache: &Path, listing: &Listing, downloads: &[Downloaded]) {
+    for (file, download) in listing.files.iter().zip(downloads) {
+        if listing.kind == FileKind::Archive && file.checksum.is_some() {
+            progress::note(format_args!(
+                "{} stays in {} for the next time; it may be deleted",
+                download.file,
+                cache.display()
+            ));
+            continue;
+        }
+        let _ = fs::remove_file(&download.path);
+        let folders = download.path.ancestors().skip(1).map(PathBuf::from);
+        for folder in folders.take_while(|folder| folder.starts_with(cache)) {
+            // Fails where the folder is not empty.
+            let _ = fs::remove_dir(&folder);
+        }
+    }
+}
