@@ -1,4 +1,4 @@
-# The pipeline and the developer's commands. `make` alone prints them.
+# The pipeline, and commands for development. Plain `make` lists them.
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 MAKEFLAGS += --no-builtin-rules
@@ -6,7 +6,7 @@ MAKEFLAGS += --no-builtin-rules
 .SUFFIXES:
 .DEFAULT_GOAL := help
 
-# What users set. A variable that is empty leaves the choice to the recipe or the program.
+# Variables for users. If one is empty, the recipe or the program decides.
 DATASET ?=
 FROM ?=
 RECIPE ?= article
@@ -99,8 +99,8 @@ help:
 	@printf '\n%s\n' "$$VARIABLES"
 
 # --- The values of variables ------------------------------------------------------------
-# Values are text: `$$(...)` in them is not expanded, neither by make nor by a shell. A value
-# that cannot be passed on as it is stops make.
+# Values are text: `$$(...)` in them is expanded neither by make nor by a shell. A value that
+# cannot be passed on unchanged stops make.
 SET_BY_USERS := DATASET FROM RECIPE EPOCHS SEED PRECISION PROCESSES RUN DEVICE CHECKPOINT FORMAT PORT \
 	TORCH PREFIX DESTDIR PROGRAM_PREFIX DATA PYTHON BENCH_PYTHON FETCH_ARGS PREP_ARGS TRAIN_ARGS
 DATA_IS_DEFAULT := $(filter file,$(origin DATA))
@@ -122,7 +122,7 @@ home = $(if $(filter ~/%,$(firstword $1)),$(subst ^~/,$(HOME)/,^$1),$1)
 $(foreach name,RECIPE FROM CHECKPOINT PREFIX DATA, \
 	$(eval override $(name) := $$(call home,$$($(name)))))
 
-# These become names of files, which make cannot handle with every character.
+# These become file names, in which make cannot handle every character.
 HASH := \#
 NOT_IN_NAMES := $$ ' " ` \ ; & | < > ( ) [ ] { } * ? ! : % , = ~ $(HASH)
 check_name = $(if $(word 2,[$($1)]),$(error $1=$($1): a space cannot be in $1))$(strip \
@@ -132,7 +132,7 @@ $(foreach name,DATASET RECIPE RUN EPOCHS SEED PRECISION PROCESSES PROGRAM_PREFIX
 $(foreach name,DATASET RUN,$(if $(filter ..,$(subst /, ,$($(name)))), \
 	$(error $(name)=$($(name)): .. cannot be in $(name))))
 
-# Options: words as a shell splits them, but without expansions.
+# Splits options into words as a shell does, but without expansions.
 shell_words = $(if $1,$(shell printf '%s' $(call quote,$1) | \
 	xargs bash -c 'printf "%q " "$$@"' - 2>/dev/null || echo '<unclosed>'))
 check_words = $(if $(findstring <unclosed>,$2),$(error $1=$($1): a quote is not closed))
@@ -144,10 +144,10 @@ $(call check_words,PREP_ARGS,$(PREP_WORDS))
 $(call check_words,TRAIN_ARGS,$(TRAIN_WORDS))
 
 # --- Which data set ---------------------------------------------------------------------
-# Without DATASET it is CIFAR-10 if that is there. Otherwise fetch-data finds out once
-# whether it can be fetched; the answer is kept in $(CHOICE), so that the next `make train`
-# means the same data set. make rebuilds a file that it includes and then reads itself
-# again. With -n it would do so too: then nothing is asked.
+# Without DATASET the default is CIFAR-10 if it has been fetched. Otherwise fetch-data
+# finds out once whether it can be fetched; the answer is kept in $(CHOICE), so that the
+# next `make train` uses the same data set. make rebuilds a file that it includes and then
+# starts over. It would do so with -n too, so then fetch-data is not run.
 CHOICE := data/default-dataset.mk
 NEED_DATASET := $(filter fetch prep train evaluate scalars,$(MAKECMDGOALS))
 DRY_RUN := $(findstring n,$(filter-out --%,$(firstword -$(MAKEFLAGS))))
@@ -205,14 +205,15 @@ $(RELEASE)/.torch-programs: $(WORKSPACE) $(TORCH_SOURCES) | libtorch codecs
 libtorch:
 	@PYTHON=$(call quote,$(PYTHON)) scripts/install-libtorch $(call quote,$(TORCH)) $(if $(filter libtorch,$(MAKECMDGOALS)),,--quiet)
 
-# The programs load the codecs when they decode an image. TORCHMILL_CODECS names others.
+# The programs load the codecs when they decode an image. TORCHMILL_CODECS names other
+# codecs.
 codecs:
 	@$(if $(TORCHMILL_CODECS),true,PYTHON=$(call quote,$(PYTHON)) scripts/install-codecs \
 		$(if $(filter codecs,$(MAKECMDGOALS)),,--quiet))
 
 # --- The pipeline -----------------------------------------------------------------------
-# The programs are order-only prerequisites: a newer build does not put data and runs out of
-# date.
+# The programs are order-only prerequisites: a newer build does not make data and runs out
+# of date.
 RECIPE_NAME := $(basename $(notdir $(RECIPE)))
 ifeq ($(RUN),)
 override RUN := $(RECIPE_NAME)-$(DATASET)$(if $(SEED),-seed$(SEED))$(if $(PRECISION),-$(PRECISION))
@@ -224,21 +225,22 @@ PREPPED := $(SHARDS)/.prepped
 RUN_DIR := runs/$(RUN)
 RUN_CONFIG := $(RUN_DIR)/config.toml
 RUN_SETTINGS := $(RUN_DIR)/.settings
-# A run is done when it has trained for as many epochs as asked for: one stamp for each
-# number.
+# A run is done when it has trained for the requested number of epochs. Each number has
+# its own stamp.
 TRAINED := $(RUN_DIR)/.trained$(if $(EPOCHS),-$(EPOCHS)-epochs)
 LAST := $(RUN_DIR)/checkpoints/last.safetensors
-# What evaluate and scalars wait for: nothing if their input is there and not being made.
+# The prerequisite of evaluate and scalars: none if their input exists and is not being
+# made.
 WAIT_FOR = $(if $(filter train,$(MAKECMDGOALS)),$(TRAINED),$(if $(wildcard $1),,$(TRAINED)))
 
-# What a stage depends on besides files. scripts/settings compares it with what the stage
-# was done with.
+# The settings that a stage depends on, besides files. scripts/settings compares them
+# with those that the stage was done with.
 IS_FILE := $(filter %.toml,$(RECIPE))
 RECIPE_SETTINGS := $(call quote,RECIPE=$(if $(IS_FILE),$(abspath $(RECIPE)),$(RECIPE))) \
 	$(if $(wildcard $(IS_FILE)),'RECIPE_CONTENTS=$(shell cksum <$(RECIPE))')
 SHARD_SETTINGS = $(call quote,DATASET=$(DATASET)) $(RECIPE_SETTINGS) $(call quote,PREP_ARGS=$(PREP_ARGS))
 GIVEN_SETTINGS = $(foreach name,FROM SEED PRECISION,$(if $($(name)),$(call quote,$(name)=$($(name)))))
-# Other options for train go on with a run, unless it is done.
+# Other options for train continue a run, unless it is done.
 TRAIN_SETTINGS = $(SHARD_SETTINGS) $(GIVEN_SETTINGS) \
 	$(if $(wildcard $(TRAINED)),$(call quote,TRAIN_ARGS=$(TRAIN_ARGS)))
 
@@ -249,7 +251,7 @@ prep: $(PREPPED)
 train: $(TRAINED)
 	@echo 'The run is in $(RUN_DIR). Next: make evaluate, make tensorboard'
 
-# A data set that is there is not fetched again from another source.
+# An existing data set is not fetched again from another source.
 ANOTHER_DATASET := 'data/raw/$(DATASET) was fetched' \
 	'choose another DATASET, or remove data/raw/$(DATASET)'
 FETCH_SETTINGS := $(call quote,FROM=$(FROM)) $(call quote,FETCH_ARGS=$(FETCH_ARGS))
@@ -265,7 +267,7 @@ $(RAW): | check-data $(RELEASE)/.data-programs
 	@scripts/settings save $(RAW_SETTINGS) $(FETCH_SETTINGS)
 	@touch $@
 
-# Shards that were made with other settings are made again, but not to evaluate.
+# Shards that were made with other settings are made again, but not by `make evaluate`.
 ifneq ($(filter prep train,$(MAKECMDGOALS)),)
 ifneq ($(wildcard $(PREPPED)),)
 ifneq ($(shell scripts/settings changed $(PREPPED) $(SHARD_SETTINGS)),)
@@ -298,7 +300,7 @@ $(WEIGHTS_STAMP): | $(RELEASE)/.data-programs
 	@touch $@
 endif
 
-# Without Python and a launcher.
+# Starts several processes without Python or a launcher.
 TOGETHER = $(if $(filter-out 1,$(PROCESSES)),scripts/processes $(PROCESSES))
 
 DEVICE_WORD = $(or $(filter auto cpu cuda,$(DEVICE)),$(call quote,$(DEVICE)))
@@ -309,11 +311,11 @@ TRAIN_OPTIONS = $(if $(wildcard $(RUN_CONFIG)),--resume,--recipe $(RECIPE)) \
 	$(if $(PRECISION),--precision $(PRECISION)) $(TRAIN_WORDS)
 SAVE_RUN_SETTINGS = scripts/settings save $(RUN_SETTINGS) $(SHARD_SETTINGS) \
 	$(GIVEN_SETTINGS) $(call quote,TRAIN_ARGS=$(TRAIN_ARGS))
-# A new run also keeps what was not given, so that giving it later is noticed.
+# A new run also records settings that were not given, so that giving them later is noticed.
 SAVE_NEW_RUN_SETTINGS = scripts/settings save $(RUN_SETTINGS) $(SHARD_SETTINGS) \
 	$(foreach name,FROM SEED PRECISION,$(call quote,$(name)=$($(name)))) \
 	$(call quote,TRAIN_ARGS=$(TRAIN_ARGS))
-# The state is the fourth column. No comma can be in RUN.
+# The state is the fourth column. RUN cannot contain a comma.
 RUN_STATE = evaluate --compare $(RUN_DIR) --format csv | tail -n 1 | cut -d, -f4
 
 $(TRAINED): $(PREPPED) | check-run $(WEIGHTS_STAMP) $(RELEASE)/.torch-programs
@@ -326,7 +328,7 @@ $(TRAINED): $(PREPPED) | check-run $(WEIGHTS_STAMP) $(RELEASE)/.torch-programs
 	@if [[ $$($(RUN_STATE)) == done ]]; then touch $@; \
 		else echo 'the run is not done: make train goes on with it'; fi
 
-# A checkpoint that is there is evaluated. Only if there is none, a run is trained first.
+# An existing checkpoint is evaluated. A run is only trained first if there is none.
 evaluate: $(PREPPED) | check-run $(if $(CHECKPOINT),,$(call WAIT_FOR,$(LAST))) $(RELEASE)/.torch-programs
 	evaluate $(call quote,$(or $(CHECKPOINT),$(LAST))) --data $(SHARDS) \
 		--format $(call quote,$(FORMAT)) --device $(DEVICE_WORD)
@@ -364,7 +366,7 @@ DOCDIR = $(INSTALL_ROOT)/share/doc/torchmill
 CODECSDIR = $(INSTALL_ROOT)/lib/torchmill-codecs
 CODECS = $(or $(TORCHMILL_CODECS),.codecs)
 LIBTORCH_LIB = $(abspath $(or $(LIBTORCH),.libtorch))/lib
-# The folders that were not there before, so that uninstall removes them.
+# Records the folders that did not exist before, so that uninstall removes them.
 INSTALLED_FOLDERS := share/doc/torchmill/folders.txt
 # Python makes a folder there when it imports one of them.
 DOCUMENTS := $(filter-out docs/__pycache__,$(wildcard docs/*))
@@ -487,7 +489,7 @@ FUZZ := $(basename $(notdir $(wildcard fuzz/fuzz_targets/*.rs)))
 FUZZ_FLAGS := --cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
 	-Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
 	-Cllvm-args=-sanitizer-coverage-trace-compares -Cdebug-assertions -Coverflow-checks
-# With the host named, build scripts and macros are not instrumented.
+# With an explicit host, build scripts and macros are not instrumented.
 HOST := $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')
 
 fuzz: export PROPTEST_CASES ?= 20000

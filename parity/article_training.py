@@ -1,8 +1,8 @@
 """200 steps of the article's training: the same seed gives the same weights and the same batches on both sides.
 
-The bound of the weights is wider than that of the losses: where two values in a window of max pooling are equal but for
-rounding, rounding decides which one the gradient goes to, and such pairs are in every batch. Without oneDNN, PyTorch is as
-far from itself as we are from it.
+The bound of the weights is wider than that of the losses: if two values in a window of max pooling are equal except for
+rounding, rounding decides which one gets the gradient, and every batch has such pairs. PyTorch without oneDNN differs
+as much from PyTorch as torchmill does.
 """
 import torch
 from article_pytorch import evaluate
@@ -30,8 +30,8 @@ def compare(sandbox):
 
 
 def theirs(sandbox):
-    """Each step's loss, the test loss and accuracy after each whole epoch and at the end, in the middle of one, and the
-    network, as PyTorch's programs have it."""
+    """Trains as PyTorch programs do. Returns each step's loss, the test loss and accuracy after each whole epoch and at
+    the end (in the middle of an epoch), and the network."""
     train, test = sandbox.pictures("train"), sandbox.pictures("test")
     torch.manual_seed(0)
     network = Article(train.images.shape[1], train.images.shape[2])

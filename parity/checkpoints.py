@@ -10,11 +10,12 @@ from safetensors.torch import load_file
 from sandbox import ROOT, Row, within
 
 NET = "docs/torchmill_net.py"
-# By how much some class's probability must vary between the images: where outputs are the same for all of them, near
-# uniform or near one class, any two networks agree.
+# How much the probability of some class must vary between the images: if the outputs are the same
+# for all images, near uniform or near one class, any two networks agree.
 SPREAD = 0.01
-# Steps and learning rate, where three steps at 0.005 lead to outputs that are all alike, or to logits of thousands, of
-# which float32 has no digits left: PyTorch's own are then tens off from those that it computes in float64.
+# Steps and learning rate of networks for which three steps at 0.005 give outputs that are all
+# alike, or logits in the thousands, for which float32 is too coarse: PyTorch's own logits are then
+# off by tens from those in float64.
 TRAINING = {"article": (100, 0.01), "lenet5": (200, 0.1), "resnet50": (3, 0.0001), "efficientnet_b0": (3, 0.00005)}
 
 
@@ -26,7 +27,7 @@ def compare(sandbox):
 
 
 def article(sandbox):
-    """The article's network on the data set itself, there and back."""
+    """The article's network on the data set itself, in both directions."""
     test = sandbox.pictures("test")
     images = test.images[:1000].float().div(255)
     options = ["--recipe", "article", "--data", sandbox.shards()]
@@ -35,7 +36,7 @@ def article(sandbox):
     network.load_state_dict(load_file(checkpoint))
     ours = sandbox.probabilities(checkpoint, sandbox.shards())
     yield within("article: ours in PyTorch, load_state_dict(strict=True)", apart(ours[:1000], outputs(network, images)), 1e-5)
-    # PyTorch's own: another seed, and a few steps, so that nothing of it comes from us.
+    # PyTorch's own network: another seed and a few steps, so that it is independent of torchmill.
     network = theirs(test)
     saved = sandbox.work / "article.pt"
     torch.save(network.state_dict(), saved)
@@ -61,9 +62,9 @@ def theirs(pictures):
 
 
 def ours_to_pytorch(sandbox, name, module, shards, images):
-    """A trained network of ours as torchvision's module, as docs/torchmill_net.py builds it, and as TorchScript.
+    """A network that torchmill trained, in torchvision's module, as built by docs/torchmill_net.py, and as TorchScript.
 
-    It begins with PyTorch's weights and with running statistics of the images, which few steps would not bring about.
+    It starts from PyTorch's weights and running statistics of the images, which a few steps would not give.
     """
     torch.manual_seed(1)
     settled(module, photographs_of("train").tensor())
@@ -91,7 +92,7 @@ def ours_to_pytorch(sandbox, name, module, shards, images):
 
 
 def settled(module, images):
-    """Gives batch norms the statistics of these images, and the last layers of transformers, which start at zero, weights."""
+    """Sets batch norm's statistics from these images, and non-zero weights in transformers' last layers."""
     norms = [m for m in module.modules() if isinstance(m, torch.nn.BatchNorm2d)]
     momenta = [norm.momentum for norm in norms]
     for norm in norms:
@@ -107,7 +108,7 @@ def settled(module, images):
 
 
 def export(checkpoint, out):
-    """Runs docs/torchmill_net.py as the program that it is, and gives the network that it built."""
+    """Runs docs/torchmill_net.py as a program, and returns the network that it built."""
     arguments, sys.argv = sys.argv, [NET, str(checkpoint), str(out)]
     try:
         return runpy.run_path(str(ROOT / NET), run_name="__main__")["net"].eval()

@@ -1,4 +1,4 @@
-"""A network's training with DistributedDataParallel, for distributed_training.py, which has torchrun start it.
+"""Trains a network with DistributedDataParallel. distributed_training.py starts it with torchrun.
 
 Usage: distributed_pytorch.py perceptron|article|resnet18 PICTURES OUTPUT STEPS
 """

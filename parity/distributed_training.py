@@ -1,11 +1,11 @@
-"""50 steps of training on several processes: ours against DistributedDataParallel's, both under torchrun; and ours as
-other launchers start it.
+"""50 steps of training on several processes: ours against DistributedDataParallel, both under torchrun, and ours
+under other launchers.
 
-The perceptron has only linear layers. On AMD's processors ours are multiplied by oneDNN, which differs from PyTorch's MKL
-by rounding. On others both sides take the same operators from libtorch, and its weights are equal bit for bit. The
-article's bounds are those of the training on one process. ResNet-18's weights have a wide bound: the biases of batch norm
-begin at 0, and where rounding decides on which side of ReLU's 0 a value lies, their first gradients change by per cents.
-PyTorch without oneDNN differs more from PyTorch in float64.
+The perceptron has only linear layers. On AMD's processors torchmill multiplies them with oneDNN, which differs from
+PyTorch's MKL by rounding. On other processors both sides use the same operators of libtorch, and the weights are equal
+bit for bit. The article's bounds are those of the training on one process. ResNet-18's weights have a wide bound: the
+biases of batch norm start at 0, and if rounding decides on which side of ReLU's 0 a value is, their first gradients
+change by several per cent. PyTorch without oneDNN differs more from PyTorch in float64.
 """
 import os
 import shutil
@@ -74,7 +74,7 @@ def reference(sandbox, name, size, out):
 
 
 def launchers(sandbox):
-    """Two processes that mpirun and srun start have the bytes of two that torchrun starts."""
+    """Two processes under mpirun or srun give the same bytes as two under torchrun."""
     arguments = ["--recipe", "article", "--data", sandbox.shards(), "--seed", 0, "--steps", STEPS]
     expected, _ = sandbox.train_together("torchrun", 2, *arguments)
     commands = {
@@ -107,7 +107,7 @@ def is_usable(launcher):
 
 
 def restarted(sandbox):
-    """One of two processes is killed, torchrun starts both again, and they go on from the last checkpoint."""
+    """One of two processes is killed, torchrun starts both again, and they continue from the last checkpoint."""
     arguments = ["--recipe", "article", "--data", sandbox.shards(), "--seed", 0, "--epochs", 6]
     expected, _ = sandbox.train_together("undisturbed", 2, *arguments)
     folder = sandbox.work / "restarted"
@@ -131,6 +131,6 @@ def wait_for(path, process):
 
 
 def trainings(folder):
-    """The process numbers of the `train`s of a run's folder."""
+    """The process IDs of all `train`s in a run's folder."""
     found = subprocess.run(["pgrep", "-f", f"^{RELEASE / 'train'} .*{folder} "], capture_output=True, text=True)
     return [int(number) for number in found.stdout.split()]

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Compares how image files are decoded with PIL, over a corpus that this script generates.
+"""Compares a decoder of image files with PIL, on files that this script generates.
 
 Usage: images.py compare DECODER [--keep DIR] [--jpegs N]
                                                  count the files that DECODER and PIL read alike, with N more
-                                                 JPEGs of random sampling factors, whole and damaged
+                                                 JPEGs of random sampling factors, intact and damaged
        images.py sample FILE.safetensors         write every eighth file with what PIL makes of it
        images.py write DIR                       write the corpus into a folder
 
@@ -12,7 +12,7 @@ DECODER is the example program `decode` of the crate torchmill:
     parity/images.py compare target/release/examples/decode
 
 Needs Pillow 13.0.0, numpy and tifffile 2025.5.10, and for `sample` safetensors. Where cjpeg (Debian's
-libjpeg-turbo-progs) is installed, its sampling factors, arithmetic coding and lossless files are in the corpus too.
+libjpeg-turbo-progs) is installed, files with its sampling factors, arithmetic coding and lossless coding are included.
 """
 import argparse
 import hashlib
@@ -56,7 +56,7 @@ def saved(image, form, **options):
 
 
 def mutations(name, content, count):
-    """Copies with damaged bytes, cut short, or with bytes inserted or removed."""
+    """Copies that have damaged bytes, are truncated, or have bytes inserted or removed."""
     for number in range(count):
         damaged = bytearray(content)
         kind = number % 6
@@ -68,7 +68,7 @@ def mutations(name, content, count):
         elif kind == 2:
             del damaged[at : at + int(random.integers(1, 9))]
         else:
-            # The header is where damage makes a difference.
+            # Damage in the header has the most effect.
             most = len(content) if kind == 3 else min(len(content), 200)
             for _ in range(int(random.integers(1, 4))):
                 damaged[int(random.integers(0, most))] = int(random.integers(0, 256))
@@ -86,7 +86,7 @@ ADOBE = [segment(0xEE, b"Adobe\0\x64\0\0\0\0" + bytes([transform])) for transfor
 
 
 def with_ids(content, ids):
-    """A JPEG whose components have other numbers."""
+    """A JPEG with other component IDs."""
     content = bytearray(content)
     frame = next(content.index(b"\xff" + bytes([code])) for code in (0xC0, 0xC1, 0xC2) if b"\xff" + bytes([code]) in content)
     for k, id in enumerate(ids):
@@ -148,7 +148,7 @@ def jpegs():
 
 
 def jpeg_segments():
-    """Segments that are odd, missing, in another order, or end where they should not."""
+    """Segments that are unusual, missing, in another order, or have a wrong length."""
     image = picture("RGB", 40, 30)
     plain = saved(image, "JPEG")
     frame, scan = plain.index(b"\xff\xc0"), plain.index(b"\xff\xda")
@@ -211,7 +211,7 @@ def jpeg_segments():
 
 
 def cjpegs():
-    """What libjpeg-turbo writes and Pillow cannot ask for."""
+    """JPEGs that libjpeg-turbo can write but Pillow cannot."""
     if not shutil.which("cjpeg"):
         print("images.py: cjpeg is not installed: its files are left out", file=sys.stderr)
         return
@@ -235,7 +235,7 @@ def cjpegs():
 
 
 def more_jpegs(count):
-    """JPEGs of random sizes, sampling factors, codings and colour spaces: one whole, then three cut or damaged ones."""
+    """JPEGs with random sizes, sampling factors, codings and colour spaces: one intact, three truncated or damaged."""
     chosen = np.random.default_rng(1)
     codings = [[], ["-progressive"], ["-arithmetic"], ["-arithmetic", "-progressive"], ["-restart", "1"], ["-restart", "2B"],
                ["-rgb"], ["-optimize"], ["-grayscale"], ["-progressive", "-restart", "1"]]
@@ -662,7 +662,7 @@ KNOWN = ["JPEG", "MPO", "PNG", "GIF", "WEBP", "BMP", "TIFF", "PPM"]
 
 
 def pil(content):
-    """`WIDTHxHEIGHT SHA256` of PIL's RGB pixels, or None where it refuses."""
+    """`WIDTHxHEIGHT SHA256` of PIL's RGB pixels, or None if it refuses."""
     try:
         with Image.open(io.BytesIO(content), formats=[f for f in KNOWN if f != "MPO"]) as image:
             rgb = image.convert("RGB")

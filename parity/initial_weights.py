@@ -1,8 +1,8 @@
 """Initial weights: `train --epochs 0 --seed 0` and the same network made after torch.manual_seed(0).
 
-Where PyTorch draws from a uniform distribution the numbers are the same to the bit. Normal ones go through a logarithm,
-a cosine or an inverse error function, whose last bits differ from processor to processor. The difference is measured in
-the tensor's own standard deviations: a bound of 1e-5 leaves no room for another distribution, or another order.
+Numbers from a uniform distribution equal PyTorch's bit for bit. Normal ones are computed with a logarithm, a cosine or
+an inverse error function, whose last bits differ from processor to processor. Differences are measured in the tensor's
+standard deviations: a bound of 1e-5 rules out another distribution or another order.
 """
 import torch
 from networks import ARCHITECTURES, photograph_shards

@@ -1,4 +1,4 @@
-"""Every layer's forward and backward pass, losses, and clipping: the goldens are this PyTorch's, and ours agree with them.
+"""Every layer's forward and backward pass, losses, and clipping: golden values against PyTorch and torchmill.
 
 crates/torchmill-nn/tests/golden/nn.py writes them; its output here is compared with the committed nn.json, and then
 `cargo test` compares torchmill with that file, element by element (its bounds are in tests/pytorch.rs).
@@ -36,7 +36,7 @@ def run(command):
 
 
 def difference(a, b):
-    """The largest difference between two JSON values, relative where numbers are above 1; infinite in another structure."""
+    """The largest difference between two JSON values, relative for numbers above 1; infinite if structures differ."""
     if isinstance(a, dict) and isinstance(b, dict) and a.keys() == b.keys():
         return max((difference(a[key], b[key]) for key in a), default=0.0)
     if isinstance(a, list) and isinstance(b, list) and len(a) == len(b):

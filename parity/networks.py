@@ -1,4 +1,4 @@
-"""The built-in architectures as PyTorch and torchvision have them, and photographs for them to look at."""
+"""The built-in architectures in PyTorch and torchvision, and photographs as their input."""
 from collections import OrderedDict
 from unittest import mock
 
@@ -35,10 +35,10 @@ def lenet5():
 
 
 def cifar_resnet18(channels=3):
-    """torchvision's, made with the other stem from the start, so that weights are drawn in the same order."""
+    """torchvision's ResNet, built with the small stem from the start, so that weights are drawn in the same order."""
 
     class SmallStem(nn.Conv2d):
-        """A Conv2d, but the 7 x 7 that a ResNet begins with is 3 x 3 of stride 1, and of these channels."""
+        """A Conv2d, except that a ResNet's first 7 x 7 convolution becomes 3 x 3 with stride 1 and these channels."""
 
         def __init__(self, in_channels, *arguments, **named):
             if named.get("kernel_size") == 7:
@@ -61,8 +61,8 @@ def torchvision(name):
     return lambda: getattr(models, name)(num_classes=CLASSES)
 
 
-# What `train --architecture` is given, with further options, and the same in PyTorch. The larger siblings (resnet34,
-# vgg16_bn, vit_b_16) are made by the same code as those here.
+# The arguments of `train --architecture`, and the same networks in PyTorch. The larger siblings
+# (resnet34, vgg16_bn, vit_b_16) are built by the same code as those here.
 ARCHITECTURES = {
     "article": Article,
     "lenet5": lenet5,
@@ -80,13 +80,13 @@ ARCHITECTURES = {
 
 
 def photographs(count, height, width, seed):
-    """What look like photographs, in RGB: [count, height, width, 3]."""
+    """Generated images that resemble photographs, in RGB: [count, height, width, 3]."""
     photo = script("crates/torchmill/tests/golden/transforms.py").photo
     return np.stack([photo(height, width, 3, seed + i) for i in range(count)])
 
 
 def photograph_shards(sandbox):
-    """Shards of photographs of ten classes, told by their colours, of the size that the networks here are for."""
+    """Shards of photographs of ten classes, which differ in colour, in the input size of these networks."""
 
     def make(out):
         for split, count in IMAGES.items():

@@ -1,6 +1,6 @@
-"""Networks that `evaluate --export` wrote as ONNX, in onnxruntime, and the same checkpoints in PyTorch: logits.
+"""Logits of networks that `evaluate --export` wrote, in onnxruntime, and of the same checkpoints in PyTorch.
 
-Every architecture that `train` knows is compared, on photographs and in batches of different sizes.
+Every architecture of `train` is compared, on photographs and in batches of different sizes.
 """
 import numpy as np
 import onnx
@@ -30,7 +30,7 @@ def compare(sandbox):
 
 
 def exported(sandbox, name, make, shards, images):
-    """A network of ours as an ONNX file. It has PyTorch's initial weights, and running statistics of the images."""
+    """Exports a network to ONNX. It has PyTorch's initial weights, and running statistics of the images."""
     torch.manual_seed(1)
     module = make()
     settled(module, photographs_of("train").tensor())
@@ -48,7 +48,7 @@ def exported(sandbox, name, make, shards, images):
     if not spread > 0.01:
         yield Row(f"{name}: logits vary by {spread:.1e}", "", "above 0.01", False)
         return
-    # Logits of a network that few images settled may be large: float32 has seven digits.
+    # Logits may be large if the running statistics are from few images, and float32 only has seven digits.
     scale = max(1.0, np.abs(exact).max())
     yield within(f"{name}: logits of {len(images)} images in onnxruntime ({size:.1f} MB)", np.abs(found - exact).max() / scale, 1e-4)
     yield within(f"{name}: the file's size, and its weights'", max(0.0, size / weights - 1 - 0.5 / weights), 0.01)

@@ -1,7 +1,7 @@
 """Every optimizer and schedule: 100 steps of `train` with a linear network, against torch.optim on the same batches.
 
-It sees coloured images as 4x4 pixels: with thousands of inputs the larger of these learning rates diverge, and a run that
-diverges makes any difference of rounding as large as the weights.
+Colour images are reduced to 4x4 pixels: with thousands of inputs the larger of these learning rates diverge, and in a
+run that diverges any rounding difference becomes as large as the weights.
 
 The optimizers and schedules are those of crates/torchmill-nn/tests/golden/nn.py, in TOML and in PyTorch.
 """
@@ -25,7 +25,7 @@ batch_size = {BATCH_SIZE}
 limit_train_batches = {BATCHES}
 limit_eval_batches = {EVALUATED}
 """
-# What the goldens' schedules are for: it can be seen where one does not step.
+# The optimizer of the golden schedules, with which a missing step of a schedule is visible.
 SCHEDULED = '{type="SGD", lr=0.1, momentum=0.9}'
 
 
@@ -52,7 +52,7 @@ def compare_schedules(sandbox):
 
 
 def trained(sandbox, keys):
-    """The state dict and the learning rates, of each epoch's last step, of our run with these keys of [train]."""
+    """The state dict of torchmill's run with these keys in [train], and the learning rate of each epoch's last step."""
     recipe = sandbox.work / "linear.toml"
     recipe.write_text(RECIPE.replace("SIDE", str(side(sandbox.pictures("test").images))) + keys + "\n")
     checkpoint, curves = sandbox.train("linear", "--recipe", recipe, "--data", sandbox.shards(), "--seed", 0)
@@ -60,7 +60,7 @@ def trained(sandbox, keys):
 
 
 def side(images):
-    """How many pixels wide and high [N, C, H, W] images are to the network."""
+    """The height and width of [N, C, H, W] images for the network, in pixels."""
     return images.shape[2] if images.shape[1] == 1 else 4
 
 

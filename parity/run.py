@@ -3,9 +3,9 @@
 
 Usage: run.py [--data FOLDER] [--only NAME ...] [--output FILE]
 
-FOLDER is CIFAR-10's binary version; without it mnist-5k is taken, which is part of fetch-data. What is compared is in
-the files beside this one, a function each (docs/parity.md says what they do). Needs the release builds (make build)
-in target/release, and cargo for the layers. The exit status is 1 where a bound is not kept.
+FOLDER is CIFAR-10's binary version; the default is mnist-5k, which is part of fetch-data. Each comparison is a
+function in a file of this folder (docs/parity.md describes them). Needs the release builds (make build) in
+target/release, and cargo for the layers. The exit status is 1 if a bound is exceeded.
 """
 import argparse
 import pathlib
@@ -17,7 +17,7 @@ import PIL
 import torch
 import torchvision
 
-# bench/ has the article's network in PyTorch and knows where the programs are.
+# bench/ has the article's network in PyTorch and the paths of the programs.
 sys.path.insert(1, str(pathlib.Path(__file__).resolve().parent.parent / "bench"))
 
 import article_training  # noqa: E402
@@ -70,7 +70,7 @@ def main():
 
 
 class Report:
-    """A table that is printed as it grows, and kept in a file where there is one."""
+    """A table that is printed as it grows, and also written to a file if one is given."""
 
     def __init__(self, path):
         self.path, self.lines, self.rows, self.failures = path, [], 0, 0

@@ -1,4 +1,4 @@
-"""What the comparisons share: the data for both sides, running the programs, rows of the report."""
+"""Shared by the comparisons: the data for both sides, running the programs, rows of the report."""
 import csv
 import dataclasses
 import functools
@@ -35,13 +35,13 @@ class Row:
 
 
 def within(what, difference, bound, unit=""):
-    """A row for a difference that has to be at most `bound`; NaN is not."""
+    """A row for a difference that must be at most `bound`. NaN fails."""
     found = "none" if difference == 0 else f"{difference:.1e}{unit}"
     return Row(what, found, "none" if bound == 0 else f"{bound:.0e}{unit}", not math.isnan(difference) and difference <= bound)
 
 
 class Pictures(Dataset):
-    """uint8 images [N, C, H, W] with labels, handed out as ToTensor makes them."""
+    """uint8 images [N, C, H, W] with labels, returned as ToTensor gives them."""
 
     def __init__(self, images, labels):
         self.images, self.labels = torch.from_numpy(images.copy()), torch.as_tensor(labels).long()
@@ -58,7 +58,7 @@ class Pictures(Dataset):
 
 
 class Sandbox:
-    """One run of all comparisons, in a folder of its own."""
+    """One run of all comparisons, in its own folder."""
 
     def __init__(self, data, work):
         self.work = work
@@ -72,7 +72,7 @@ class Sandbox:
             self.name, self.raw = "CIFAR-10", folders[0]
 
     def program(self, name, *arguments):
-        """Runs one of ours on one thread and returns what it printed."""
+        """Runs one of torchmill's programs on one thread and returns its output."""
         command = [str(RELEASE / name), *map(str, arguments), "-q"]
         environment = os.environ | {"OMP_NUM_THREADS": "1"}
         try:
@@ -84,7 +84,7 @@ class Sandbox:
         return done.stdout
 
     def torchrun(self, size, command):
-        """Runs a command as `size` processes that torchrun starts, and returns what it printed."""
+        """Runs a command as `size` processes under torchrun, and returns its output."""
         with self.start_torchrun(size, command) as torchrun:
             said, errors = torchrun.communicate()
         if torchrun.returncode:
@@ -92,7 +92,7 @@ class Sandbox:
         return said
 
     def start_torchrun(self, size, command, *options):
-        """torchrun with `size` processes of a command, as it runs."""
+        """Starts torchrun with `size` processes of a command."""
         torchrun = [sys.executable, "-m", "torch.distributed.run", "--nnodes=1", f"--nproc-per-node={size}", *options]
         torchrun += ["--rdzv-backend=c10d", "--rdzv-endpoint=127.0.0.1:0", "--local-addr=127.0.0.1"]
         torchrun += [] if str(command[0]).endswith(".py") else ["--no-python"]
@@ -102,18 +102,18 @@ class Sandbox:
         return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
     def made(self, name, make):
-        """What make(path) makes in the run's own folder, the first time that it is asked for."""
+        """The path of a file or folder in the run's folder, which make(path) makes the first time."""
         path = self.work / name
         if not path.exists():
             make(path)
         return path
 
     def shards(self):
-        """The data set as `--recipe article` prepares it."""
+        """The data set, prepared with `--recipe article`."""
         return self.made("shards", lambda out: self.program("prep", self.raw, "-o", out, "--recipe", "article"))
 
     def train(self, run, *arguments):
-        """`train` into a new folder; the last checkpoint and what metrics.csv says: {tag: values}."""
+        """Runs `train` in a new folder; returns the last checkpoint and the values in metrics.csv, {tag: values}."""
         folder = self.work / run
         shutil.rmtree(folder, ignore_errors=True)
         said = self.program("train", "--run", folder, "--device", "cpu", "--threads", 1, *arguments)
@@ -128,7 +128,7 @@ class Sandbox:
         return pathlib.Path(said.strip()), curves(folder)
 
     def probabilities(self, checkpoint, shards, *arguments):
-        """What `evaluate` says of each test image: [N, classes]."""
+        """The probabilities that `evaluate` computes for each test image: [N, classes]."""
         out = self.work / "predictions.csv"
         self.program("evaluate", checkpoint, "--data", shards, "--device", "cpu", "--predictions", out, *arguments)
         rows = list(csv.DictReader(open(out, newline="")))
@@ -146,7 +146,7 @@ class Sandbox:
 
 
 def curves(folder):
-    """What a run's metrics.csv says: {tag: values}."""
+    """The values in a run's metrics.csv: {tag: values}."""
     found = {}
     metrics = folder / "metrics.csv"
     for row in csv.DictReader(open(metrics, newline="")) if metrics.exists() else []:
@@ -162,7 +162,7 @@ def idx(path):
 
 
 def script(path):
-    """One of the project's Python files as a module, by its path from the root."""
+    """Imports one of the project's Python files, by its path from the root."""
     spec = importlib.util.spec_from_file_location("torchmill_" + pathlib.Path(path).stem, ROOT / path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -170,14 +170,14 @@ def script(path):
 
 
 def relative(ours, theirs):
-    """The largest difference of two sequences of numbers, each by theirs."""
+    """The largest difference between two sequences of numbers, relative to theirs."""
     if len(ours) != len(theirs):
         raise Stopped(f"there are {len(ours)} values, PyTorch has {len(theirs)}")
     return max((abs(a - b) / max(abs(b), 1e-30) for a, b in zip(ours, theirs)), default=math.nan)
 
 
 def state_difference(ours, theirs):
-    """The largest difference between two state dicts, each tensor's by its largest value in `theirs`."""
+    """The largest difference between two state dicts, relative to each tensor's largest value in `theirs`."""
     if {n: t.shape for n, t in ours.items()} != {n: t.shape for n, t in theirs.items()}:
         odd = sorted(set(ours) ^ set(theirs))
         raise Stopped(f"names or shapes in the state dict differ: {odd[:5] or 'only shapes'}")

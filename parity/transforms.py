@@ -1,6 +1,6 @@
-"""What `prep` makes of images, against torchvision.transforms.v2 on PIL images, and decoding against PIL.
+"""Compares `prep` with torchvision.transforms.v2 on PIL images, and its decoders with PIL.
 
-The pipelines are those of crates/torchmill/tests/golden/transforms.py, here on images of other sizes.
+The pipelines are those of crates/torchmill/tests/golden/transforms.py, applied to images of other sizes.
 """
 import gzip
 import io
@@ -15,7 +15,8 @@ from networks import photographs
 from PIL import Image
 from sandbox import Row, Stopped, script
 
-# What computes weighted means of pixels: at most one level off, in at most one pixel of a hundred.
+# Transforms that compute weighted means of pixels may be at most one level off, in at most 1 % of
+# the pixels.
 RESAMPLES = re.compile("Resize|BILINEAR|BICUBIC|GaussianBlur")
 FLOATS = re.compile(r"\b(ToTensor|ToDtype|ConvertImageDtype)\b")
 
@@ -29,12 +30,13 @@ def compare(sandbox):
     folders = {name: write(sandbox.work / f"transform-{name}", pixels) for name, pixels in sets.items()}
     families = {}
     for name, pixels in sets.items():
-        # A single channel takes the same ways: a third of the pipelines is enough, as in the goldens.
+        # A single channel uses the same code, so a third of the pipelines is enough, as in the
+        # golden files.
         cases = golden.CASES + golden.RGB_ONLY if pixels.shape[3] == 3 else golden.CASES[::3]
         for text in cases:
             ours = prepared(sandbox, folders[name], text)
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # ToTensor is deprecated, and no worse for it
+                warnings.simplefilter("ignore")  # ToTensor is deprecated but works
                 theirs = np.stack([golden.run(text, golden.pil(image)) for image in pixels])
             if theirs.dtype == np.uint8:
                 theirs = theirs.transpose(0, 3, 1, 2)
@@ -46,7 +48,7 @@ def compare(sandbox):
 
 
 def family(text, before, after):
-    """What a pipeline is reported under: its first transform, and how it has to agree."""
+    """The row that a pipeline is reported in: its first transform, and how closely it must agree."""
     name = "pipelines of floats" if FLOATS.search(text) else text.split("(")[0].split(" ")[0]
     if not RESAMPLES.search(text):
         return name, "exact"
@@ -68,12 +70,12 @@ def row(name, kind, found):
 
 
 def difference(ours, theirs):
-    """The largest difference in levels of 256, and how large a share of the values differs."""
+    """The largest difference in levels of 256, and the share of values that differ."""
     if ours.shape != theirs.shape:
         return math.inf, 1.0
     apart = np.abs(ours.astype(np.float64) - theirs.astype(np.float64))
     if theirs.dtype != np.uint8:
-        # A sum's rounding is seen in the last bits, and is no level.
+        # The rounding of a sum only affects the last bits, and is less than a level.
         return apart.max() * 255, (apart > 1e-6).mean()
     return apart.max(), (apart > 0).mean()
 
@@ -83,7 +85,8 @@ def prepared(sandbox, folder, text):
     out = sandbox.work / "prepared"
     options = ["--transform", text, "--dtype", "float32" if FLOATS.search(text) else "uint8"]
     left = None
-    # What is drawn from a single value, such as a flip with p=1, is baked with one copy of each image.
+    # Random steps with a fixed outcome, such as a flip with p=1, are baked by making one copy of
+    # each image.
     for augment in [], ["--augment", 1]:
         sandbox.program("prep", folder, "--split", "train", "-o", out, "--format", "npy", *augment, *options)
         left = json.loads((out / "train.json").read_text())["deferred"]
@@ -95,7 +98,7 @@ def prepared(sandbox, folder, text):
 
 
 def write(folder, pixels):
-    """Images as files that keep every bit: PNG in a folder of a class, or IDX for one channel."""
+    """Writes images to lossless files: PNG in a class folder, or IDX for one channel."""
     folder.mkdir(parents=True)
     if pixels.shape[3] == 1:
         for kind, array in [("images-idx3", pixels[..., 0]), ("labels-idx1", np.zeros(len(pixels), np.uint8))]:
@@ -135,7 +138,7 @@ def decoded(sandbox, what, files):
     folder = sandbox.work / f"files-{what[:3]}" / "class"
     folder.mkdir(parents=True)
     for index, data in enumerate(files):
-        (folder / f"{index:03}.jpg").write_bytes(data)  # told by content, not by name
+        (folder / f"{index:03}.jpg").write_bytes(data)  # recognised by content, not by name
     ours = prepared(sandbox, folder.parent, "ToImage")
     theirs = np.stack([np.asarray(Image.open(io.BytesIO(data)).convert("RGB")) for data in files]).transpose(0, 3, 1, 2)
     levels, share = difference(ours, theirs)

@@ -5,8 +5,8 @@ Noto Sans CJK (Python with Pillow).
     scripts/cjk-font.py NotoSansCJK-Regular.ttc
 
 The file has the number of characters as a little-endian u32, their code points as
-little-endian u16 in rising order, and for each 32 bytes: two a row, the leftmost pixel in
-the highest bit.
+little-endian u16 in rising order, and 32 bytes for each character: two per row, with the
+leftmost pixel in the highest bit.
 """
 
 import pathlib
