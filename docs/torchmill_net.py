@@ -1,9 +1,9 @@
 """Builds the nn.Module of a torchmill checkpoint from the spec in its metadata, and loads the weights.
 
     net, spec = load("runs/first/checkpoints/best.safetensors")
-    logits = net.eval()(images)          # images as spec["transform"] makes them
+    logits = net.eval()(images)          # images after spec["transform"]
 
-As a program it writes ONNX or TorchScript:  python torchmill_net.py CHECKPOINT OUT.onnx|OUT.pt
+Run as a program, it writes ONNX or TorchScript:  python torchmill_net.py CHECKPOINT OUT.onnx|OUT.pt
 """
 import json
 import sys
@@ -24,12 +24,12 @@ def load(path):
         raise SystemExit(f"{path} is a plain state dict (--weights-only), which does not say what network it is")
     state = load_file(path)
     net = Net(spec["model"], {name: tensor.shape for name, tensor in state.items()})
-    net.load_state_dict(state)  # strict: every name is there, and no other
+    net.load_state_dict(state)  # strict: the names must match exactly
     return net, spec
 
 
 class Net(nn.Module):
-    """Layers in torch.nn's names; sizes that the recipe left out are those of the weights."""
+    """Layers by torch.nn's names. Sizes that the recipe left out come from the weights."""
 
     def __init__(self, model, shapes):
         super().__init__()
@@ -71,7 +71,7 @@ class Net(nn.Module):
                 return lambda x: a["factor"] * x
             case "Select":
                 return lambda x: x.select(a["dim"], a["index"])
-            case "StochasticDepth":  # a whole image's input at a time
+            case "StochasticDepth":  # drops whole images
                 return lambda x: x * F.dropout(x.new_ones(x.shape[0], *[1] * (x.dim() - 1)), a["p"], self.training)
             case "LayerNorm2d":
                 norm = self.add(path, nn.LayerNorm(shape, a["eps"]))
@@ -93,7 +93,7 @@ class Net(nn.Module):
         return self.add(path, getattr(nn, kind)(**{**inferred.get(kind, dict)(), **a}))
 
     def add(self, path, part):
-        """Puts a module or parameter in its place in the tree and returns what computes it."""
+        """Adds a module or parameter to the tree and returns the function that computes it."""
         *parents, name = path.split(".")
         at = self
         for parent in parents:
@@ -121,7 +121,7 @@ if __name__ == "__main__":
         raise SystemExit("usage: python torchmill_net.py CHECKPOINT OUT.onnx|OUT.pt")
     net, spec = load(sys.argv[1])
     example = torch.zeros(2, *spec["input"])
-    with torch.no_grad():  # with gradients, MultiheadAttention computes in another way when the trace is checked
+    with torch.no_grad():  # with gradients, MultiheadAttention uses other code when the trace is checked
         if sys.argv[2].endswith(".onnx"):
             torch.onnx.export(net.eval(), example, sys.argv[2], dynamic_shapes=[{0: "batch"}])
         else:
