@@ -344,14 +344,14 @@ impl Version {
     }
 }
 
-/// Tells files apart: device and inode where there are such.
+/// Identifies a file: its device and inode, if the system has them.
 #[cfg(unix)]
 fn identity(metadata: &Metadata) -> Option<(u64, u64)> {
     use std::os::unix::fs::MetadataExt;
     Some((metadata.dev(), metadata.ino()))
 }
 
-/// Tells files apart: device and inode where there are such.
+/// Identifies a file: its device and inode, if the system has them.
 #[cfg(not(unix))]
 fn identity(_: &Metadata) -> Option<(u64, u64)> {
     None
