@@ -173,6 +173,46 @@ fn keys_read_values_and_buttons_hide_runs() {
 }
 
 #[test]
+fn pointing_at_a_run_makes_the_other_curves_faint() {
+    let Some(chromium) = chromium() else { return };
+    let folder = Sandbox::new();
+    write_runs(folder.path());
+    scalars(folder.path(), &["runs", "--html", "page.html"]);
+    let script = "
+        const keys = document.querySelectorAll('.key'), said = [];
+        const row = document.querySelector('.runs tbody tr');
+        const say = () => {
+          const clear = [...document.querySelectorAll('g:not(.faint) > path.curve')];
+          const colours = new Set(clear.map(path => path.parentNode.style.color));
+          said.push(`${clear.length} ${[...colours]}`);
+        };
+        say();
+        keys[1].dispatchEvent(new PointerEvent('pointerenter'));
+        say();
+        keys[1].dispatchEvent(new PointerEvent('pointerleave'));
+        say();
+        keys[0].dispatchEvent(new FocusEvent('focus'));
+        say();
+        keys[0].dispatchEvent(new FocusEvent('blur'));
+        row.dispatchEvent(new PointerEvent('pointerenter'));
+        // With smoothing, both lines of a run stand out.
+        settings.smoothing = 0.5;
+        charts.forEach(chart => chart.draw());
+        say();
+        // A hidden run does not make the others faint.
+        keys[0].click();
+        charts.forEach(chart => chart.draw());
+        say();
+        document.body.dataset.result = said.join(' | ');";
+    let both = "6 var(--c0),var(--c1)";
+    let hidden = "6 var(--c1)";
+    assert_eq!(
+        result_of(script, &chromium, folder.path()),
+        format!("{both} | 3 var(--c1) | {both} | 3 var(--c0) | 6 var(--c0) | {hidden}")
+    );
+}
+
+#[test]
 fn curves_go_by_epoch_whatever_their_steps_count() {
     let Some(chromium) = chromium() else { return };
     let folder = Sandbox::new();
