@@ -50,7 +50,11 @@ pub fn read(path: &Path) -> Result<Listing> {
     parse(&text, path, &source.display().to_string())
 }
 
-fn parse(text: &str, shown: &Path, source: &str) -> Result<Listing> {
+/// Reads the text of a list, which messages call `shown` and dataset.toml `source`.
+///
+/// # Errors
+/// As [`read`].
+pub fn parse(text: &str, shown: &Path, source: &str) -> Result<Listing> {
     let shown = shown.display();
     let list: ListFile = text_file::from_toml(text).map_err(|e| e.within(&shown))?;
     if list.files.is_empty() {
