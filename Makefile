@@ -70,7 +70,7 @@ distclean: ## Remove all that can be fetched or built again; keep runs
 define VARIABLES
 Variables, with their defaults:
   DATASET     the data set: cifar10 if it is there or can be fetched, else mnist-5k
-  FROM        fetch from this archive, folder or URL instead of the usual sources
+  FROM        fetch from this archive, folder, URL or hf:OWNER/DATASET instead
   RECIPE      the name of a recipe, or a TOML file: $(RECIPE)
   EPOCHS, SEED, PRECISION   those of the recipe, or of the run that is resumed
   PROCESSES   how many processes train together on this machine: $(PROCESSES)

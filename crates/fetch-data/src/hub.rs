@@ -97,6 +97,7 @@ pub fn list(name: &HubName, options: &Options) -> Result<Listing, HubError> {
         notes,
         token: access.token.clone(),
         when_denied: hub.denied("users must accept its terms").to_string(),
+        when_different: "try again later: the hub lists it as another file".to_owned(),
     };
     listing.check().map_err(|e| hub.bad_answer(e.to_string()))?;
     Ok(listing)

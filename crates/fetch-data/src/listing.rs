@@ -43,6 +43,8 @@ pub struct Listing {
     pub token: Option<Token>,
     /// The advice if the server denies a file.
     pub when_denied: String,
+    /// The advice if a file is not the listed one.
+    pub when_different: String,
 }
 
 /// A file of a list.
@@ -212,16 +214,13 @@ fn failure(error: DownloadError, listing: &Listing) -> Error {
     match error {
         DownloadError::Sources { message, faults } => {
             let error = Error::failed(message);
-            if faults.contains(&Fault::Denied) && !listing.when_denied.is_empty() {
-                return error.with_advice(&listing.when_denied);
+            if faults.contains(&Fault::Denied) {
+                error.with_advice(&listing.when_denied)
+            } else if faults.contains(&Fault::OtherFile) {
+                error.with_advice(&listing.when_different)
+            } else {
+                error
             }
-            if faults.contains(&Fault::OtherFile) {
-                return error.with_advice(format_args!(
-                    "if the publisher has replaced the file, correct what {} says of it",
-                    listing.source
-                ));
-            }
-            error
         }
         DownloadError::Local(error) => error,
     }
@@ -249,7 +248,8 @@ fn keep_all(
             manifest.checksums.insert(file.path.clone(), checksum.to_string());
         }
     }
-    let splits: Vec<_> = manifest.splits.keys().map(String::as_str).collect();
+    let mut splits: Vec<&str> = manifest.splits.keys().map(String::as_str).collect();
+    splits.sort_by_key(|split| *split != "train");
     let of_splits = match &splits[..] {
         [UNSPLIT] => String::new(),
         splits => format!(" for {}", splits.join(" and ")),

@@ -78,9 +78,13 @@ pub fn parse(text: &str, shown: &Path, source: &str) -> Result<Listing> {
         files,
         notes: Vec::new(),
         token: None,
-        when_denied: "the server wants a password: put `https://USER:PASSWORD@...` into \
-                      the url"
+        when_denied: "if the server wants a password, write the url as \
+                      https://USER:PASSWORD@HOST/..."
             .to_owned(),
+        when_different: format!(
+            "if the publisher has replaced the file, correct its checksum and size in \
+             {shown}"
+        ),
     };
     listing.check().map_err(Error::usage)?;
     Ok(listing)

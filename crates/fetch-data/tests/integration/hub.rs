@@ -175,7 +175,7 @@ fn parquet_files_are_fetched_checked_and_read() {
     let output = run(folder.path(), &server, &["pets", "--from", "hf:me/pets"]);
     assert_eq!(out(&output), "data/raw/pets\n");
     let said = err(&output);
-    assert!(said.contains("pets: 3 Parquet files for test and train, "), "{said}");
+    assert!(said.contains("pets: 3 Parquet files for train and test, "), "{said}");
     let (manifest, data) = set(&folder);
     assert_eq!(manifest.format, RawFormat::Parquet);
     assert_eq!(manifest.source, "hf:me/pets@c0ffee");

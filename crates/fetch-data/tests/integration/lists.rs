@@ -155,6 +155,7 @@ fn what_is_not_as_listed_is_refused() {
     let right = sha256(PARQUET);
     for (files, status, message) in [
         (file("/0.parquet", &sha256(b"x"), ""), 1, "other contents than the published"),
+        (file("/0.parquet", &sha256(b"x"), ""), 1, "its checksum and size in pets.toml"),
         (file("/0.parquet", &right, "size = 3"), 1, "offers"),
         (file("/1.parquet", &right, ""), 1, "404 (Not Found)"),
         (file("/page.parquet", &sha256(&page), ""), 1, "is not a Parquet file"),
