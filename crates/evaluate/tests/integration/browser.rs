@@ -161,14 +161,49 @@ fn the_arrow_keys_read_a_matrix_of_any_size() {
 }
 
 #[test]
-fn chinese_names_stand_upright_above_the_columns() {
+fn chinese_names_stand_upright_and_short_names_flat_above_the_columns() {
     let folder = sandbox();
-    let data = data(2, |class| ["\u{732b}", "dog"][class].to_owned());
+    let names = ["\u{957f}\u{9888}\u{9e7f}", "dog", "7"];
+    let data = data(3, |class| names[class].to_owned());
     let script = "
-        const names = [...document.querySelectorAll('.matrix thead span')];
-        document.body.dataset.result = names.map(name => getComputedStyle(name).transform);";
+        const directions = [];
+        for (const name of document.querySelectorAll('.matrix thead span')) {
+          const { transform, writingMode } = getComputedStyle(name);
+          directions.push(`${transform === 'none' ? 'as is' : 'turned'} ${writingMode}`);
+        }
+        document.body.dataset.result = directions;";
     let Some(page) = dom_with(folder.path(), &data, script) else { return };
-    assert!(result(&page).starts_with("none,matrix(-1, "), "{}", result(&page));
+    let expected = "as is vertical-rl,turned vertical-rl,as is horizontal-tb";
+    assert_eq!(result(&page), expected);
+}
+
+#[test]
+fn every_cell_of_the_matrix_can_be_read() {
+    let folder = sandbox();
+    // Shares from 1/25 to 1.
+    let mut data = data(25, |class| format!("c{class}"));
+    for class in 0..25 {
+        data["confusion"][class] =
+            serde_json::json!([class, class + 1, (class + 1) % 25, 24 - class]);
+    }
+    // The contrast of WCAG 2: 4.5 is enough for text.
+    let script = "
+        const numbers = text => text.match(/[0-9.]+/g).map(Number);
+        const linear = c => c <= .03928 ? c / 12.92 : ((c + .055) / 1.055) ** 2.4;
+        const luminance = ([r, g, b]) => .2126 * linear(r / 255)
+          + .7152 * linear(g / 255) + .0722 * linear(b / 255);
+        const paper = numbers(getComputedStyle(document.body).backgroundColor);
+        let least = Infinity;
+        for (const cell of document.querySelectorAll('.matrix tbody td')) {
+          const style = getComputedStyle(cell);
+          const [r, g, b, a = 1] = numbers(style.backgroundColor);
+          const back = [r, g, b].map((c, i) => a * c + (1 - a) * paper[i]);
+          const both = [luminance(back), luminance(numbers(style.color))];
+          least = Math.min(least, (Math.max(...both) + .05) / (Math.min(...both) + .05));
+        }
+        document.body.dataset.result = `${least >= 4.5} ${least < 21}`;";
+    let Some(page) = dom_with(folder.path(), &data, script) else { return };
+    assert_eq!(result(&page), "true true");
 }
 
 #[test]
