@@ -1,13 +1,14 @@
 //! A data set that is a list of files, with the URL, the checksum and the split of each. The
 //! list is the user's ([`toml_file`]) or the Hugging Face Hub's ([`crate::hub`]).
 
+mod check;
 pub mod error;
 mod kind;
 pub mod toml_file;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use torchmill::dataset::{Manifest, OpenOptions, SourceFolder, UNSPLIT, val_is_test};
 use torchmill::{Context, Error, Result, progress};
@@ -67,45 +68,9 @@ pub struct ListedFile {
 impl Listing {
     /// Checks that the files fit into one folder.
     pub fn check(&self) -> Result<(), ListingError> {
-        let mut places: HashMap<String, &str> = HashMap::new();
-        for file in &self.files {
-            check_path(file)?;
-            // Some file systems do not tell letters of different case apart.
-            let path = file.path.to_lowercase();
-            if let Some(first) = places.insert(path, &file.place) {
-                return Err(ListingError::Twice {
-                    place: file.place.clone(),
-                    path: file.path.clone(),
-                    first: first.to_owned(),
-                });
-            }
-        }
-        for file in &self.files {
-            let lower = file.path.to_lowercase();
-            for (end, _) in lower.match_indices('/') {
-                if let Some(other) = places.get(&lower[..end]) {
-                    return Err(ListingError::Path {
-                        place: file.place.clone(),
-                        path: file.path.clone(),
-                        why: format!(
-                            "has a folder with the name of the file of {other}: give \
-                             one another `path`"
-                        ),
-                    });
-                }
-            }
-        }
-        let unsplit = self.files.iter().find(|file| file.split == UNSPLIT);
-        let split = self.files.iter().find(|file| file.split != UNSPLIT);
-        if let (Some(unsplit), Some(split)) = (unsplit, split) {
-            return Err(ListingError::Split {
-                place: unsplit.place.clone(),
-                path: unsplit.path.clone(),
-                other: split.path.clone(),
-                split: split.split.clone(),
-            });
-        }
-        Ok(())
+        check::paths(&self.files)?;
+        check::names(&self.files)?;
+        check::splits(&self.files)
     }
 
     /// The files of each split.
@@ -140,31 +105,6 @@ impl Listing {
             checksums: BTreeMap::new(),
         }
     }
-}
-
-/// Refuses a path that leads out of the data set's folder, or to a hidden file.
-fn check_path(file: &ListedFile) -> Result<(), ListingError> {
-    let path = &file.path;
-    let is_plain = |part: Component| match part {
-        Component::Normal(name) => !name.as_encoded_bytes().starts_with(b"."),
-        _ => false,
-    };
-    let why = if path.is_empty() || path.ends_with('/') {
-        "is not the name of a file"
-    } else if !Path::new(path).components().all(is_plain) {
-        "leads out of the data set's folder, or to a hidden file"
-    } else if path.chars().any(char::is_control) || path.len() > 1000 {
-        "has control characters, or more than 1,000 characters"
-    } else if path == torchmill::dataset::manifest::FILE {
-        "is the file in which fetch-data describes the data set"
-    } else {
-        return Ok(());
-    };
-    Err(ListingError::Path {
-        place: file.place.clone(),
-        path: path.clone(),
-        why: format!("{why}: give another `path`, such as `train/0.parquet`"),
-    })
 }
 
 /// Fills the folder `target` with the data set `name`, which is these files.

@@ -248,6 +248,8 @@ mod tests {
             (file("SUM\npath = '../a'"), "line 4: `../a` leads out of"),
             (file("SUM\npath = '/etc/a'"), "`/etc/a` leads out of"),
             (file("SUM\npath = 'x/.a'"), "or to a hidden file"),
+            (two("SUM\npath = './a'"), "`./a` leads out of"),
+            (file("SUM\npath = 'x//a'"), "`x//a` leads out of"),
             (file("SUM\npath = 'x/'"), "is not the name of a file"),
             (file("SUM\npath = 'dataset.toml'"), "describes the data set"),
             (
