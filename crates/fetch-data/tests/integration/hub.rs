@@ -265,6 +265,48 @@ fn a_download_that_breaks_off_is_continued() {
 }
 
 #[test]
+fn a_fetch_that_was_killed_is_continued() {
+    let folder = Sandbox::new();
+    let repository = parquet();
+    let server = Server::start(move |request, _| {
+        let server = format!("http://{}", request.header("host").unwrap());
+        let answer = repository.answer(request, &server);
+        let is_first = request.range_start().is_none();
+        match request.path.contains("train-00001") && is_first {
+            true => answer.stall(40),
+            false => answer,
+        }
+    });
+    let args = ["-q", "pets", "--from", "hf:me/pets"];
+    let mut first = command(folder.path(), &args);
+    first.env("HF_ENDPOINT", server.url(""));
+    let mut first = first.stdout(std::process::Stdio::null()).spawn().unwrap();
+    let cache = folder.join("data/raw/.downloads/pets");
+    let is_half = || {
+        let part = cache.join("train-00001-of-00002.parquet.part");
+        let whole = ["train-00000-of-00002.parquet", "validation-00000-of-00001.parquet"];
+        fs::metadata(part).is_ok_and(|about| about.len() == 40)
+            && whole.iter().all(|name| cache.join(name).exists())
+    };
+    while !is_half() {
+        assert!(first.try_wait().unwrap().is_none(), "it ended by itself");
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    first.kill().unwrap();
+    first.wait().unwrap();
+    let asked = server.requests().len();
+    out(&run(folder.path(), &server, &args));
+    let requests = server.requests();
+    let files: Vec<&Request> =
+        requests[asked..].iter().filter(|r| r.path.contains("/resolve/")).collect();
+    assert_eq!(files.len(), 1, "what was whole is not downloaded again");
+    assert_eq!(files[0].range_start(), Some(40));
+    assert_eq!(set(&folder).1.splits["train"].len(), 300);
+    let root = folder.join("data/raw");
+    assert_eq!(fs::read_dir(root).unwrap().count(), 2, "something was left over");
+}
+
+#[test]
 fn contents_with_another_checksum_are_refused() {
     let folder = Sandbox::new();
     let repository = parquet();
