@@ -100,10 +100,8 @@ fn svhn_records(
     let size = mat.find_by_name("X").map(Array::size);
     if size != Some(&vec![32, 32, 3, labels.len()]) || pixels.len() != labels.len() * 3072
     {
-        return Err(
-            "its arrays X and y do not belong together: X should be [32, 32, 3, N] and y \
-             have N labels",
-        );
+        return Err("its arrays X and y do not match: X should be [32, 32, 3, N] and y \
+             have N labels");
     }
     if labels.iter().any(|label| !(1..=10).contains(label)) {
         return Err("has labels other than 1 to 10");

@@ -124,7 +124,7 @@ fn move_to_class(folder: &SourceFolder, image: &Path, label: &str) -> Result<()>
     let to = class.join(name);
     if to.exists() {
         return Err(Error::failed(format_args!(
-            "{}: two images would have one name",
+            "{}: two images would get the same name",
             shown(folder, image)
         )));
     }

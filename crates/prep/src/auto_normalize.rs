@@ -15,8 +15,7 @@ pub fn fill_in(jobs: &mut [Job], config: &Config) -> Result<()> {
     };
     if !job.set.splits.contains_key("train") {
         return Err(Error::usage(
-            "Normalize(auto) takes the train split's statistics, and there is no train \
-             split",
+            "Normalize(auto) needs a train split for its statistics, and there is none",
         ));
     }
     let statistics = statistics::of(&plan::statistics_job(job.set, config)?)?;

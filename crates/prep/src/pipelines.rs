@@ -58,7 +58,7 @@ impl Pipelines {
         if let Some(step) = self.test.steps().iter().find(is_random) {
             warnings.push(format!(
                 "the test pipeline has a random step, {step}: evaluation sees images that \
-                 are changed at random; --test-transform gives it a pipeline of its own"
+                 are changed at random; --test-transform sets a separate test pipeline"
             ));
         }
         let train = normalization(&self.train);
@@ -136,7 +136,7 @@ fn divide(whole: &Pipeline, dtype: DType, augment: bool) -> Result<SplitPipeline
     if !baked.makes_tensors() {
         return Err(Error::usage(format_args!(
             "--dtype {} bakes ToTensor, but a random step comes before it in `{whole}`: \
-             leave out --dtype, so that train draws it anew each epoch, or bake drawn \
+             leave out --dtype, so that train draws it anew each epoch, or bake random \
              copies with --augment N",
             dtype.name()
         )));

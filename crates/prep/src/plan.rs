@@ -27,8 +27,7 @@ pub fn jobs<'a>(
     let has_train = splits.iter().any(|split| split == "train");
     if config.augment.is_some() && !has_train {
         return Err(Error::usage(
-            "--augment draws copies of the train split, which is not among those to \
-             write",
+            "--augment draws copies of the train split, which is not written",
         ));
     }
     if splits.len() > 1 && has_train {
@@ -119,7 +118,7 @@ fn nothing_to_draw(pipeline: &SplitPipeline) -> Error {
     if whole.is_random() {
         return Error::usage(format_args!(
             "--augment: the random steps of `{whole}` come after ToTensor, which is left \
-             to train as long as images are bytes: add --dtype float32, or leave out \
+             to train while --dtype is uint8: add --dtype float32, or leave out \
              --augment"
         ));
     }

@@ -120,7 +120,7 @@ pub fn refuse_shared_images(
             if let Some(shared) = sources.find(|source| there.contains(&hash(source))) {
                 return Err(Error::failed(format_args!(
                     "{shared} of the split `{}` is also in {}, of an earlier run that \
-                     divided the images in another way: write all splits together, without \
+                     wrote other splits: write all splits together, without \
                      --split, or into another folder",
                     job.split,
                     folder.join(&name).display()

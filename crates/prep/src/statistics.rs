@@ -76,7 +76,7 @@ impl Statistics {
         let (ours, theirs) = (self.sums.len(), other.sums.len());
         if ours != theirs && ours.min(theirs) > 0 {
             return Err(Error::failed(format_args!(
-                "some images have {} channel and others {}: make them alike with \
+                "some images have {} channel and others {}: convert them with \
                  --transform Grayscale or 'Grayscale(3)', or read each input by itself",
                 ours.min(theirs),
                 ours.max(theirs)
@@ -140,7 +140,7 @@ fn of_one(job: &Job, i: usize) -> Result<Statistics> {
     match baked.map_err(|e| e.within(job.location(i)))? {
         Sample::Image(image) => statistics.add(original, job.sample(i).label, &image),
         Sample::Tensor(_) => {
-            return Err(Error::usage("--stats is of whole bytes: leave out --dtype"));
+            return Err(Error::usage("--stats needs uint8 images: leave out --dtype"));
         }
     }
     Ok(statistics)

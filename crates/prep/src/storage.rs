@@ -27,7 +27,7 @@ impl Store {
     pub fn check(self, config: &Config) -> Result<()> {
         if self != Self::Auto && !config.format.describes_itself() {
             return Err(Error::usage(format_args!(
-                "--store says how shards keep images: leave it out with --format {}",
+                "--store is only for shards: leave it out with --format {}",
                 config.format.name()
             )));
         }

@@ -16,6 +16,7 @@ mod digest;
 mod gaps;
 mod idx;
 mod image_folder;
+mod kept_files;
 mod labels;
 mod list;
 pub mod manifest;

@@ -261,7 +261,7 @@ impl Transfer<'_> {
         Err(match from {
             0 => Failure::other_file(why),
             _ => Failure::temporary(format!(
-                "the pieces do not make the file ({why}); starting over"
+                "the pieces do not match the file ({why}); starting over"
             )),
         })
     }
@@ -427,9 +427,7 @@ impl Window {
 fn continues(response: &Response<Body>, from: u64, size: Option<u64>) -> Attempt<()> {
     let header = header(response, "content-range").unwrap_or("");
     let Some((start, total)) = parse_content_range(header) else {
-        return Err(Failure::temporary(format!(
-            "sent a range that makes no sense: `{header}`"
-        )));
+        return Err(Failure::temporary(format!("sent an invalid range: `{header}`")));
     };
     if start != from {
         return Err(Failure::temporary(format!(

@@ -171,7 +171,7 @@ impl Feed {
         if tally.points > 0 {
             None
         } else if tally.bad.count > 0 {
-            Some(format!("it holds no good cell; {}", tally.bad.first))
+            Some(format!("it has no valid value; {}", tally.bad.first))
         } else {
             let misfit = self.options.select.nothing_fits(&tally.tags);
             Some(misfit.unwrap_or_else(|| "it holds no points yet".to_owned()))

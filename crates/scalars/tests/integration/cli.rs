@@ -106,7 +106,7 @@ fn wrong_input_is_one_clear_line() {
         (
             &["bad.csv", "--skip-bad"],
             1,
-            "bad.csv: it holds no good cell; line 2, column 5 (value): \"oops\" is not \
+            "bad.csv: it has no valid value; line 2, column 5 (value): \"oops\" is not \
              a number",
         ),
         (

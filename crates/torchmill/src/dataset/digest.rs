@@ -30,6 +30,36 @@ pub struct Content {
     pub size: Option<(usize, usize)>,
 }
 
+impl Content {
+    /// That of a record: its shape `[C, H, W]` and its pixels, channels first.
+    fn of_record(shape: [usize; 3], pixels: &[u8]) -> Self {
+        let mut hash = Sha256::new();
+        hash.update(format!("{shape:?}"));
+        hash.update(pixels);
+        let size = Some((shape[1], shape[2]));
+        Self { hash: ContentHash::new(hash), length: pixels.len() as u64, size }
+    }
+
+    /// That of an image file's bytes.
+    fn of_file(bytes: &[u8]) -> Self {
+        let mut hash = Sha256::new();
+        hash.update(bytes);
+        // A header that cannot be read is an error when it is decoded.
+        let dimensions = decode::dimensions(bytes).ok();
+        let size = dimensions.map(|(width, height)| (height, width));
+        Self { hash: ContentHash::new(hash), length: bytes.len() as u64, size }
+    }
+}
+
+impl ContentHash {
+    fn new(hash: Sha256) -> Self {
+        let digest = hash.finalize();
+        let mut half = [0; 16];
+        half.copy_from_slice(&digest[..16]);
+        Self(half)
+    }
+}
+
 impl Dataset {
     /// Reads the samples on all cores. A sample that cannot be read is an error, or `None`
     /// with `skip_unreadable`.
@@ -38,48 +68,78 @@ impl Dataset {
         samples: &[Sample],
         skip_unreadable: bool,
     ) -> Result<Vec<Option<Content>>> {
-        let read = |&sample: &Sample| {
-            interrupt::check()?;
-            match self.content(sample) {
-                Ok(content) => Ok(Some(content)),
-                Err(_) if skip_unreadable => Ok(None),
-                Err(error) => Err(error),
-            }
-        };
-        let contents: Vec<Result<Option<Content>>> =
-            samples.par_iter().with_min_len(SAMPLES_A_TASK).map(read).collect();
+        let read = |samples: &[Sample]| self.contents_of(samples, skip_unreadable);
+        let tasks: Vec<Result<Vec<Option<Content>>>> =
+            samples.par_chunks(SAMPLES_A_TASK).map(read).collect();
+        let mut contents = Vec::with_capacity(samples.len());
         // The first error in order, whichever thread came first.
-        contents.into_iter().collect()
+        for task in tasks {
+            contents.extend(task?);
+        }
+        Ok(contents)
+    }
+
+    /// [`Dataset::contents`] of a few samples, on this thread.
+    fn contents_of(
+        &self,
+        samples: &[Sample],
+        skip_unreadable: bool,
+    ) -> Result<Vec<Option<Content>>> {
+        interrupt::check()?;
+        if let Some(contents) = self.consecutive_records(samples) {
+            return Ok(contents);
+        }
+        let mut contents = Vec::with_capacity(samples.len());
+        for &sample in samples {
+            match self.content(sample) {
+                Ok(content) => contents.push(Some(content)),
+                Err(_) if skip_unreadable => contents.push(None),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(contents)
+    }
+
+    /// The contents of consecutive records of one file, read at once. `None` for other
+    /// samples. `None` too if they cannot be read: reading them one by one finds the one
+    /// that is the reason.
+    fn consecutive_records(&self, samples: &[Sample]) -> Option<Vec<Option<Content>>> {
+        let first = samples.first()?;
+        let Store::Records(records) = &self.stores[first.store as usize] else {
+            return None;
+        };
+        let mut expected = first.record;
+        for sample in samples {
+            if sample.store != first.store || sample.record != expected {
+                return None;
+            }
+            expected += 1;
+        }
+        let bytes = records.read_several(first.record as usize, samples.len()).ok()?;
+        let mut contents = Vec::with_capacity(samples.len());
+        for record in bytes.chunks_exact(records.record_length()) {
+            let pixels = &record[records.before..];
+            contents.push(Some(Content::of_record(records.shape, pixels)));
+        }
+        Some(contents)
     }
 
     fn content(&self, sample: Sample) -> Result<Content> {
-        let mut hash = Sha256::new();
-        let mut length = 0;
-        let mut size = None;
-        match self.record_shape(sample) {
-            Some(shape) => {
-                let mut pixels = vec![0; shape.iter().product()];
-                self.read_pixels(sample, Layout::ChannelsFirst, &mut pixels)?;
-                length = pixels.len();
-                size = Some((shape[1], shape[2]));
-                hash.update(format!("{shape:?}"));
-                hash.update(pixels);
-            }
-            None => {
-                if let Some(bytes) = self.encoded(sample) {
-                    let bytes = bytes?;
-                    length = bytes.len();
-                    // A header that cannot be read is an error when it is decoded.
-                    let dimensions = decode::dimensions(&bytes).ok();
-                    size = dimensions.map(|(width, height)| (height, width));
-                    hash.update(bytes);
-                }
-            }
+        let store = &self.stores[sample.store as usize];
+        if let Some(shape) = store.record_shape() {
+            let mut pixels = vec![0; shape.iter().product()];
+            self.read_pixels(sample, Layout::ChannelsFirst, &mut pixels)?;
+            return Ok(Content::of_record(shape, &pixels));
         }
-        let digest = hash.finalize();
-        let mut half = [0; 16];
-        half.copy_from_slice(&digest[..16]);
-        Ok(Content { hash: ContentHash(half), length: length as u64, size })
+        let bytes = match self.encoded(sample) {
+            Some(bytes) => bytes?,
+            None => Vec::new(),
+        };
+        let content = Content::of_file(&bytes);
+        if let Store::Files(files) = store {
+            files.keep(sample.record, bytes);
+        }
+        Ok(content)
     }
 
     /// Feeds `hash` with what `samples` are: the names of the data set and its classes, and

@@ -59,7 +59,7 @@ pub(super) fn open(
     }
     let prefix = if dir == "." { String::new() } else { format!("{dir}/") };
     let root = root.path().to_path_buf();
-    set.stores.push(Store::Files(Files { root, prefix, names: images.names }));
+    set.stores.push(Store::Files(Files::new(root, prefix, images.names)));
     set.notes.extend(images.walk.notes());
     Ok(images.samples)
 }

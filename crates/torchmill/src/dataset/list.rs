@@ -127,8 +127,7 @@ impl List {
         let classes: Vec<String> =
             order.iter().map(|&i| self.classes[i].clone()).collect();
         let notes = if self.keeps_order { None } else { order_note(&classes) };
-        let files =
-            Files { root: root.to_path_buf(), prefix: String::new(), names: self.names };
+        let files = Files::new(root.to_path_buf(), String::new(), self.names);
         Ok(Dataset {
             name: name.to_owned(),
             classes,

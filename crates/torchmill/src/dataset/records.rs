@@ -41,7 +41,22 @@ impl std::fmt::Debug for Records {
 impl Records {
     /// Where record `i` begins.
     pub fn offset(&self, i: usize) -> u64 {
-        self.start as u64 + i as u64 * (self.before + self.pixels()) as u64
+        self.start as u64 + i as u64 * self.record_length() as u64
+    }
+
+    /// The bytes of a record, labels included.
+    pub fn record_length(&self) -> usize {
+        self.before + self.pixels()
+    }
+
+    /// Reads `count` records from number `first` on, each as it is in the file.
+    pub fn read_several(&self, first: usize, count: usize) -> Result<Vec<u8>> {
+        let mut bytes = vec![0; count * self.record_length()];
+        self.bytes
+            .file
+            .read_exact_at(&mut bytes, self.offset(first))
+            .doing("read", &self.path)?;
+        Ok(bytes)
     }
 
     /// Reads record `i`'s pixels, channels first, into `pixels`, which has their

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::OFlags;
 
 use super::decode::{self, Decoded};
+use super::kept_files::KeptFiles;
 use super::packed::Packed;
 use super::packed_names::{PackedNames, readable};
 use super::records::Records;
@@ -40,6 +41,8 @@ pub struct Files {
     pub prefix: String,
     /// The files, relative to `root`.
     pub names: PackedNames,
+    /// The bytes of files that were read for their hashes and will be read again.
+    kept: KeptFiles,
 }
 
 impl Store {
@@ -121,11 +124,23 @@ impl Store {
 }
 
 impl Files {
+    pub fn new(root: PathBuf, prefix: String, names: PackedNames) -> Self {
+        Self { root, prefix, names, kept: KeptFiles::default() }
+    }
+
+    /// Keeps the bytes of file `i` for the next time it is read, if there is room.
+    pub fn keep(&self, i: u32, bytes: Vec<u8>) {
+        self.kept.keep(i, bytes);
+    }
+
     pub fn path(&self, i: usize) -> PathBuf {
         self.root.join(self.names.get(i))
     }
 
     fn read(&self, i: usize) -> Result<Vec<u8>> {
+        if let Some(bytes) = self.kept.take(i as u32) {
+            return Ok(bytes);
+        }
         let path = self.path(i);
         let bytes = read_file(&path)?;
         git_lfs::check(&bytes).map_err(|e| e.within(readable(&path)))?;
