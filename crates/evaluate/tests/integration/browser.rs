@@ -85,12 +85,16 @@ fn the_page_shows_figures_matrix_and_mistakes() {
     assert_eq!(page.matches("<rect class=\"bin\"").count(), 1);
 }
 
-/// The page with this data in a window as narrow as a phone, after its script and
-/// `script` have run. The browser's windows are wider, so the page is in a frame, which
-/// passes on the body's `data-result`.
+/// The page of an evaluation with this data: see `dom_of`.
 fn dom_with(folder: &Path, data: &Value, script: &str) -> Option<String> {
-    let page = include_str!("../../src/page.html");
-    let page = html::fill(page, data).unwrap();
+    let page = html::fill(include_str!("../../src/page.html"), data).unwrap();
+    dom_of(folder, &page, script)
+}
+
+/// A page in a window as narrow as a phone, after its script and `script` have run. The
+/// browser's windows are wider, so the page is in a frame, which passes on the body's
+/// `data-result`.
+fn dom_of(folder: &Path, page: &str, script: &str) -> Option<String> {
     let script = format!(
         "<script nonce=\"torchmill\">{script}
         parent.postMessage(document.body.dataset.result, '*');</script></body>"
@@ -221,4 +225,30 @@ fn long_names_and_html_do_not_widen_or_run() {
         };
         assert_eq!(result(&page), "360 true 0", "{count}");
     }
+}
+
+#[test]
+fn the_comparison_marks_where_a_run_diverged() {
+    let folder = sandbox();
+    let run = |name: &str, last: Option<f64>| {
+        serde_json::json!({
+            "run": name, "state": "done", "epochs": 3, "epochs_done": 3,
+            "metrics": {}, "settings": {},
+            "curves": { "test loss": [[1, 2.0], [2, 1.0], [3, last]] },
+        })
+    };
+    let data = serde_json::json!({
+        "sort": "test loss", "tags": ["test loss"], "settings": [],
+        "runs": [run("good", Some(0.5)), run("diverged", None)],
+    });
+    let page = html::fill(include_str!("../../src/compare/page.html"), &data).unwrap();
+    let script = "
+        const crosses = [...document.querySelectorAll('path.nan')];
+        const colours = crosses.map(cross => cross.parentNode.style.color);
+        const hint = document.getElementById('hint').textContent.includes('became NaN');
+        const fits = document.documentElement.scrollWidth <= innerWidth;
+        document.body.dataset.result = `${colours} ${hint} ${fits}`;";
+    let Some(page) = dom_of(folder.path(), &page, script) else { return };
+    // The second run's colour.
+    assert_eq!(result(&page), "var(--c1) true true");
 }
