@@ -24,10 +24,13 @@ const HEAD: &str = r#"<!DOCTYPE html>
 <style>
 /*STYLE*/
   body { padding: 1.2rem; max-width: 60rem; overflow-wrap: anywhere; }
-  svg { width: 100%; height: auto; display: block; }
+  svg { width: 100%; height: auto; display: block; overflow: visible; }
   svg text { fill: var(--soft); font-size: 13px; }
+  /* The whole drawing shrinks on a phone. */
+  @media (max-width: 40rem) { svg text { font-size: 22px; } }
   .raw, .smoothed { fill: none; stroke: var(--c0); stroke-width: 2; }
   .raw { opacity: .3; stroke-width: 1; }
+  .raw, .smoothed, .mark { vector-effect: non-scaling-stroke; }
   .mark { stroke: var(--mark); stroke-dasharray: 5 4; }
   td, th { text-align: right; padding: .1rem 1rem .1rem 0; font-weight: 400; }
   summary { cursor: pointer; color: var(--soft); margin-top: 1rem; }

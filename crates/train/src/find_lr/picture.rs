@@ -31,12 +31,13 @@ pub fn png(curve: &Curve, title: &str) -> Result<Vec<u8>> {
     }
     let power =
         |exponent: i32| (scale.across(10f64.powi(exponent)), format!("1e{exponent}"));
+    let loss_label = |loss: f64| (scale.up(loss), format!("{loss:.3}"));
     line_chart::draw(&Chart {
         title: title.to_owned(),
         subtitle: curve.advice(),
         x_label: "learning rate".to_owned(),
         x_ticks: scale.exponents().into_iter().map(power).collect(),
-        y_ticks: scale.losses().map(|l| (scale.up(l), format!("{l:.3}"))).to_vec(),
+        y_ticks: scale.losses().into_iter().map(loss_label).collect(),
         lines,
     })
 }

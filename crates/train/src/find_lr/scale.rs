@@ -39,10 +39,23 @@ impl Scale {
         (loss.clamp(self.low, self.high) - self.low) / (self.high - self.low)
     }
 
-    /// The losses with a label on the vertical axis.
-    pub fn losses(&self) -> [f64; 5] {
-        let step = (self.high - self.low) / 4.0;
-        [0.0, 1.0, 2.0, 3.0, 4.0].map(|part| self.low + part * step)
+    /// The losses with a label on the vertical axis: three to seven round numbers.
+    pub fn losses(&self) -> Vec<f64> {
+        let least = (self.high - self.low) / 6.0;
+        let power = 10f64.powf(least.log10().floor());
+        let factors = [1.0, 2.0, 2.5, 5.0];
+        let factor = factors.into_iter().find(|factor| factor * power >= least);
+        let step = factor.unwrap_or(10.0) * power;
+        // A negative zero would be written as -0.000.
+        let first = (self.low / step).ceil() + 0.0;
+        let mut losses = Vec::new();
+        for i in 0..7 {
+            let loss = (first + f64::from(i)) * step;
+            if loss <= self.high {
+                losses.push(loss);
+            }
+        }
+        losses
     }
 
     /// The powers of ten with a label on the horizontal axis.
@@ -54,5 +67,21 @@ impl Scale {
             exponent += 1;
         }
         exponents
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn losses_are_round_numbers_within_the_range() {
+        let scale = Scale { first: -7.0, last: 0.0, low: 2.139, high: 3.541 };
+        assert_eq!(scale.losses(), [2.25, 2.5, 2.75, 3.0, 3.25, 3.5]);
+        let scale = Scale { first: -7.0, last: 0.0, low: -1.0, high: 23.0 };
+        assert_eq!(scale.losses(), [0.0, 5.0, 10.0, 15.0, 20.0]);
+        // Next to a large loss no step may be visible, and this ends all the same.
+        let scale = Scale { first: -7.0, last: 0.0, low: 1e12, high: 1e12 + 0.001 };
+        assert!(scale.losses().len() <= 7);
     }
 }
