@@ -37,6 +37,7 @@ const HEAD: &str = r#"<!DOCTYPE html>
 </style>
 </head>
 <body>
+<main>
 "#;
 
 /// Renders the page.
@@ -53,7 +54,7 @@ pub fn page(curve: &Curve, title: &str) -> String {
             "<tr><td>{lr:.2e}</td><td>{loss:.4}</td><td>{smoothed:.4}</td></tr>"
         );
     }
-    page.push_str("</table></details>\n</body>\n</html>\n");
+    page.push_str("</table></details>\n</main>\n</body>\n</html>\n");
     page
 }
 
