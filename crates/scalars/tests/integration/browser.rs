@@ -255,12 +255,15 @@ fn a_run_that_diverged_is_marked_and_does_not_flatten_the_others() {
         const mark = document.querySelector('path.nan title').textContent;
         const hints = document.querySelector('.hints').textContent;
         const outcome = document.querySelector('.runs tbody .text').textContent;
-        document.body.dataset.result =
-          `${curve.height > 100}; ${mark}; ${hints.includes('Outliers')}; ${outcome}`;";
+        settings.log = true;
+        charts.forEach(chart => chart.draw());
+        const onLog = document.querySelectorAll('path.curve')[1].getBBox();
+        document.body.dataset.result = `${curve.height > 100}; ${onLog.height > 100}; `
+          + `${mark}; ${hints.includes('Outliers')}; ${outcome}`;";
     let result = result_of(script, &chromium, folder.path());
     assert_eq!(
         result,
-        "true; diverged: not finite from step 15; true; not finite from step 15"
+        "true; true; diverged: not finite from step 15; true; not finite from step 15"
     );
 }
 
