@@ -63,15 +63,16 @@ pub fn run(config: &CompareConfig) -> Result<()> {
     // The sort is stable: equal runs stay in the order of the arguments.
     runs.sort_by(|a, b| a.compare(b, sort));
     let settings = differing(&runs);
+    let shown = without_consequences(&settings, &runs);
     if let Some(path) = &config.html {
-        html::write(path, &runs, sort, &tags, &settings)?;
+        html::write(path, &runs, sort, &tags, &shown)?;
         if path == Path::new("-") {
             return Ok(());
         }
     }
     let text = match config.format {
         Format::Text => {
-            let (text, left_out) = table::text(&runs, sort, &settings, text::width());
+            let (text, left_out) = table::text(&runs, sort, &shown, text::width());
             if !left_out.is_empty() {
                 let left_out = left_out.join(", ");
                 progress::note(format_args!(
@@ -180,6 +181,43 @@ fn differing(runs: &[Run]) -> Vec<String> {
         .filter(|name| !NO_SETTINGS.contains(&name.as_str()) && differs(name))
         .cloned()
         .collect()
+}
+
+/// The settings without those that follow from another one: SGD has a `momentum` and
+/// AdamW has `betas`, which the optimizer's type already says.
+fn without_consequences(settings: &[String], runs: &[Run]) -> Vec<String> {
+    let mut shown = settings.to_vec();
+    shown.retain(|name| match selector(name) {
+        Some(selector) => {
+            !settings.contains(&selector) || !follows(name, &selector, runs)
+        }
+        None => true,
+    });
+    shown
+}
+
+/// The setting that decides whether there is a setting of this name.
+fn selector(name: &str) -> Option<String> {
+    let (table, key) = name.rsplit_once('.')?;
+    match (table, key) {
+        (_, "type") => None,
+        ("model", "layer" | "attribute") => Some("model.architecture".to_owned()),
+        ("model", _) => None,
+        (table, _) => Some(format!("{table}.type")),
+    }
+}
+
+/// Whether some runs lack a setting, and runs with equal selectors have equal values.
+fn follows(name: &str, selector: &str, runs: &[Run]) -> bool {
+    let mut values = BTreeMap::new();
+    for run in runs.iter().filter(|run| !run.settings.is_empty()) {
+        let selected = run.settings.get(selector).map(Setting::to_string);
+        let value = run.settings.get(name);
+        if *values.entry(selected).or_insert(value) != value {
+            return false;
+        }
+    }
+    values.values().any(Option::is_none)
 }
 
 /// A run in JSON.

@@ -79,6 +79,41 @@ fn the_table_is_sorted_and_shows_what_differs() {
     assert!(text.lines().nth(1).unwrap().starts_with("runs/slow "), "{text}");
 }
 
+/// Writes the optimizer and the schedule of a run whose config.toml is there.
+fn set_optimizer(folder: &Path, optimizer: &str, schedule: &str) {
+    let text = fs::read_to_string(folder.join("config.toml")).unwrap();
+    let rest = text.split("[train.optimizer]").next().unwrap();
+    let config = format!("{rest}[train.optimizer]\n{optimizer}\n{schedule}");
+    fs::write(folder.join("config.toml"), config).unwrap();
+}
+
+#[test]
+fn settings_that_only_follow_from_another_are_not_in_the_table() {
+    let folder = runs();
+    let at = |name: &str| folder.path().join("runs").join(name);
+    let sgd = "type = \"SGD\"\nlr = 0.1\nmomentum = 0.9\nweight_decay = 0.0\n";
+    let adamw =
+        "type = \"AdamW\"\nlr = 0.001\nbetas = [0.9, 0.999]\nweight_decay = 0.01\n";
+    let cosine = "[train.schedule]\ntype = \"CosineAnnealingLR\"\neta_min = 0.0\n";
+    set_optimizer(&at("slow"), sgd, "");
+    set_optimizer(&at("fast"), sgd, cosine);
+    set_optimizer(&at("new"), adamw, "");
+    let heading = || {
+        let text = stdout(&evaluate(folder.path(), &["--compare", "runs"]));
+        let columns = text.lines().next().unwrap().split_once("last test loss").unwrap();
+        columns.1.split_whitespace().map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(heading(), ["lr", "optimizer.type", "weight_decay", "schedule.type"]);
+    // Two runs of SGD with different momenta: now the type does not say it.
+    set_optimizer(&at("slow"), &sgd.replace("0.9", "0.8"), "");
+    assert!(heading().contains(&"momentum".to_owned()), "{:?}", heading());
+    // The files for programs keep everything.
+    let csv = stdout(&evaluate(folder.path(), &["--compare", "runs", "--format", "csv"]));
+    for name in ["train.optimizer.betas", "train.schedule.eta_min"] {
+        assert!(csv.lines().next().unwrap().contains(name), "{csv}");
+    }
+}
+
 #[test]
 fn json_and_csv_have_every_metric() {
     let folder = runs();
