@@ -6,7 +6,9 @@
 /// Prints the flags.
 pub fn main() {
     println!("cargo:rerun-if-env-changed=LIBTORCH");
-    println!("cargo:rustc-link-arg=-Wl,-rpath,$ORIGIN/../../lib/torchmill");
+    let macos = std::env::var("CARGO_CFG_TARGET_OS").is_ok_and(|os| os == "macos");
+    let own_folder = if macos { "@loader_path" } else { "$ORIGIN" };
+    println!("cargo:rustc-link-arg=-Wl,-rpath,{own_folder}/../../lib/torchmill");
     if let Some(libtorch) = std::env::var_os("LIBTORCH") {
         let lib = std::path::Path::new(&libtorch).join("lib");
         let lib = std::fs::canonicalize(&lib).unwrap_or(lib);

@@ -25,6 +25,10 @@ const INSTALLED_HALVES: &str = "../libexec/torchmill";
 /// The same libtorch, seen from the programs' folder.
 const INSTALLED_LIBTORCH: &str = "../lib/torchmill";
 
+/// Names the folders that the loader looks for libraries in.
+const LOADER_PATH: &str =
+    if cfg!(target_os = "macos") { "DYLD_LIBRARY_PATH" } else { "LD_LIBRARY_PATH" };
+
 /// How often libgomp's threads look for work before they sleep. Its default of 300,000 is
 /// for an idle machine: on a busy one the threads spin while the one that they wait for is
 /// not running, and training takes up to ten times as long. docs/speed.md has the figures.
@@ -68,10 +72,10 @@ pub fn become_half(name: &str, built_with: Option<&str>) -> Result<()> {
     command.arg0(arguments.next().unwrap_or_else(|| name.into())).args(arguments);
     if pythons().contains(libtorch) {
         // The loader does not look there by itself: the folder's name has Python's version.
-        let given = env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
+        let given = env::var_os(LOADER_PATH).unwrap_or_default();
         let folders = [libtorch.clone()].into_iter().chain(env::split_paths(&given));
         if let Ok(folders) = env::join_paths(folders) {
-            command.env("LD_LIBRARY_PATH", folders);
+            command.env(LOADER_PATH, folders);
         }
     }
     if env::var_os("OMP_WAIT_POLICY").is_none() && env::var_os("GOMP_SPINCOUNT").is_none()
@@ -100,7 +104,7 @@ fn half_of(own: &Path, name: &str) -> Result<PathBuf> {
 
 /// The folders that the loader looks in, in its order.
 fn places(built_with: Option<&str>) -> Vec<PathBuf> {
-    let given = env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
+    let given = env::var_os(LOADER_PATH).unwrap_or_default();
     let given =
         env::split_paths(&given).filter(|folder| folder.as_os_str() != OsStr::new(""));
     let installed = env::current_exe()
@@ -172,7 +176,8 @@ fn missing(places: &[PathBuf]) -> Error {
     Error::failed(format_args!(
         "libtorch {VERSION} is not there ({} is in none of {}): \
          scripts/install-libtorch installs it for this project, make install next to \
-         the programs; LD_LIBRARY_PATH can name another one's folder",
+         the programs, pip install torch=={VERSION} in the wheel's environment; \
+         {LOADER_PATH} can name another one's folder",
         library("torch_cpu"),
         places.collect::<Vec<_>>().join(", ")
     ))
