@@ -1,5 +1,5 @@
 # torchmill in a container: `docker build -t torchmill .`, then
-# `docker run --rm -v "$PWD:/data" torchmill train --help`.
+# `docker run --rm -v "$PWD:/data" -u "$(id -u):$(id -g)" torchmill train --help`.
 
 FROM rust:1-bookworm AS build
 RUN apt-get update \
