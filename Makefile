@@ -390,6 +390,7 @@ install: build
 		install -d $(call quote,$(LIBDIR)); \
 		find -L .libtorch/lib -maxdepth 1 \( -name 'lib*.so.*' -o -name 'lib*.dylib' -o -name 'lib*.so' -size +1k \) \
 			-exec install -m 755 {} $(call quote,$(LIBDIR)) ';'; \
+		if [[ -e .libtorch/LICENSE ]]; then install -m 644 .libtorch/LICENSE $(call quote,$(LIBDIR)); fi; \
 	else \
 		echo $(call quote,linking $(LIBDIR) to $(LIBTORCH_LIB)); \
 		ln -sfn $(call quote,$(LIBTORCH_LIB)) $(call quote,$(LIBDIR)); \

@@ -121,9 +121,11 @@ fn the_projects_own_libtorch_is_installed_with_them() {
     for name in ["include", "lib"] {
         symlink(libtorch().join(name), own.join(name)).unwrap();
     }
+    fs::write(own.join("LICENSE"), "BSD").unwrap();
     let prefix = install(&project);
     let libraries = prefix.join("lib/torchmill");
     assert!(libraries.join("libtorch_cpu.so").is_file() && !libraries.is_symlink());
+    assert!(exists(&libraries.join("LICENSE")));
     // The loader takes them from there, not from the project.
     let mut command = Command::new("ldd");
     let linked = ok(command

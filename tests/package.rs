@@ -84,6 +84,7 @@ fn small_libtorch(sandbox: &Sandbox) -> PathBuf {
         fs::write(libraries.join(name), [b'x'; 2000]).unwrap();
     }
     fs::write(libraries.join("libshim.a"), [0; 2000]).unwrap();
+    fs::write(sandbox.join("libtorch/LICENSE"), "BSD").unwrap();
     sandbox.join("libtorch")
 }
 
@@ -108,6 +109,7 @@ fn a_tarball_installs_and_removes_itself() {
     }
     assert!(exists(&prefix.join("lib/torchmill/libgomp-1.so.1")));
     assert!(exists(&prefix.join("lib/torchmill-codecs/libjpeg.so")));
+    assert!(exists(&prefix.join("lib/torchmill/LICENSE")));
     assert!(!exists(&prefix.join("lib/torchmill/libshim.a")));
     fs::write(prefix.join("bin/another"), "").unwrap();
     script(&["--uninstall"]);
