@@ -1,7 +1,8 @@
 """Every layer's forward and backward pass, losses, and clipping: golden values against PyTorch and torchmill.
 
 crates/torchmill-nn/tests/golden/nn.py writes them; its output here is compared with the committed nn.json, and then
-`cargo test` compares torchmill with that file, element by element (its bounds are in tests/pytorch.rs).
+`cargo test` compares torchmill with that file, element by element (its bounds are in
+crates/torchmill-nn/tests/integration/pytorch.rs).
 """
 import json
 import math
@@ -23,7 +24,7 @@ def compare(_bench):
     for kind in theirs:
         what = f"goldens of {len(theirs[kind])} {kind}, and this PyTorch's"
         yield within(what, difference(ours[kind], theirs[kind]), 1e-5)
-    said = run(["cargo", "test", "--locked", "-p", "torchmill-nn", "--test", "pytorch"])
+    said = run(["cargo", "test", "--locked", "-p", "torchmill-nn", "--test", "integration", "pytorch::"])
     passed, failed = map(int, re.search(r"(\d+) passed; (\d+) failed", said).groups())
     yield Row("torchmill and these goldens (cargo test)", f"{failed} of {passed + failed} tests fail", "none", failed == 0)
 

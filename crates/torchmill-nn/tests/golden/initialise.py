@@ -1,4 +1,4 @@
-"""Makes initialise.json: dirac_ and whitening filters by PyTorch, for tests/initialise.rs.
+"""Makes initialise.json: dirac_ and whitening filters by PyTorch, for tests/integration/initialise.rs.
 
     python3 initialise.py > initialise.json     # torch==2.11.0
 """

@@ -1,4 +1,4 @@
-"""Makes nn.json: PyTorch's results for every layer, loss, optimizer and schedule, for tests/pytorch.rs.
+"""Makes nn.json: PyTorch's results for every layer, loss, optimizer and schedule, for tests/integration/pytorch.rs.
 
     python3 nn.py > nn.json     # torch==2.11.0
 """
@@ -54,6 +54,38 @@ class Scale(nn.Module):
 
     def forward(self, x):
         return self.factor * x
+
+
+class Tokens(nn.Sequential):
+    """Flattens to tokens, with ClassToken and PositionEmbedding after it, whose parameters have the layers' own names."""
+
+    def __init__(self, count, size):
+        super().__init__(nn.Flatten(2))
+        self.register_parameter("1", nn.Parameter(torch.zeros(1, 1, size)))
+        self.register_parameter("2", nn.Parameter(torch.empty(1, count + 1, size).normal_(0, 0.02)))
+
+    def forward(self, x):
+        x = super().forward(x)
+        token, embedding = (getattr(self, name) for name in "12")
+        return torch.cat([token.expand(len(x), -1, -1), x], 1) + embedding
+
+
+class Permute(nn.Module):
+    def __init__(self, *dims):
+        super().__init__()
+        self.dims = dims
+
+    def forward(self, x):
+        return x.permute(self.dims)
+
+
+class Select(nn.Module):
+    def __init__(self, dim, index):
+        super().__init__()
+        self.dim, self.index = dim, index
+
+    def forward(self, x):
+        return x.select(self.dim, self.index)
 
 
 class Norm2d(nn.LayerNorm):
@@ -144,6 +176,12 @@ LAYERS = [
     ('{type="Sequential", layer=[{type="LayerScale", init=0.3}]}', (3, 2, 2), lambda: Scaled(3, 0.3)),
     ('{type="Scale", factor=0.25}', (2, 3, 3), lambda: Scale(0.25)),
     ('{type="LayerNorm2d", eps=1e-6}', (4, 3, 2), lambda: Norm2d(4, eps=1e-6)),
+    ('{type="Sequential", layer=[{type="Flatten", start_dim=2}, {type="ClassToken"}, {type="PositionEmbedding"}]}', (3, 2, 2),
+     lambda: Tokens(3, 4)),
+    ('{type="Permute", dims=[0, 3, 1, 2]}', (2, 3, 4), lambda: Permute(0, 3, 1, 2)),
+    ('{type="Select", dim=2, index=-1}', (2, 3, 4), lambda: Select(2, -1)),
+    # Without PyTorch's random numbers in the forward pass, as for Dropout: nothing is dropped.
+    ('{type="StochasticDepth", p=0.0}', (2, 3, 4), lambda: nn.Identity()),
 ]
 
 OPTIMIZERS = [

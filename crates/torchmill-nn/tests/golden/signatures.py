@@ -1,4 +1,4 @@
-"""Makes signatures.json: the order of the arguments of PyTorch's layers, for tests/layers.rs.
+"""Makes signatures.json: the order of the arguments of PyTorch's layers, for tests/integration/layers.rs.
 
     python3 signatures.py > signatures.json     # torch==2.11.0, torchvision==0.26.0
 """
