@@ -95,8 +95,12 @@ pub enum Mode {
 }
 
 impl Mode {
-    /// Whether `value` is better than `best` by more than `min_delta`.
+    /// Whether `value` is better than `best` by more than `min_delta`. Any number is
+    /// better than NaN, and NaN is never better.
     pub fn is_better(self, value: f64, best: f64, min_delta: f64) -> bool {
+        if best.is_nan() {
+            return !value.is_nan();
+        }
         match self {
             Self::Min => value < best - min_delta,
             Self::Max => value > best + min_delta,

@@ -237,6 +237,19 @@ mod tests {
     }
 
     #[test]
+    fn a_metric_that_begins_with_nan_is_replaced_by_the_first_number() {
+        let stop = ["train.early_stopping={metric=\"val accuracy\", patience=2}"];
+        let mut tracker = tracker(&stop).unwrap();
+        see(&mut tracker, "val accuracy", &[f64::NAN]);
+        assert!(tracker.best().unwrap().value.is_nan());
+        see(&mut tracker, "val accuracy", &[f64::NAN, 0.1, f64::NAN]);
+        assert_eq!((tracker.best(), tracker.should_stop()), (best(0.1, 2), None));
+        see(&mut tracker, "val accuracy", &[f64::NAN]);
+        let why = tracker.should_stop().unwrap();
+        assert_eq!(why, "val accuracy has not been better than 0.1 for 2 evaluations");
+    }
+
+    #[test]
     fn patience_ends_after_that_many_evaluations_without_improvement() {
         // Lightning's rule: the counter restarts at each improvement by more than
         // min_delta.

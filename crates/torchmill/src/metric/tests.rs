@@ -53,6 +53,17 @@ fn names_are_unique_and_ranked_by_what_is_there() {
 }
 
 #[test]
+fn any_number_is_better_than_nan() {
+    for mode in [Mode::Min, Mode::Max] {
+        assert!(mode.is_better(1.0, f64::NAN, 0.1), "{mode:?}");
+        assert!(!mode.is_better(f64::NAN, 1.0, 0.1), "{mode:?}");
+        assert!(!mode.is_better(f64::NAN, f64::NAN, 0.0), "{mode:?}");
+    }
+    assert!(Mode::Min.is_better(0.8, 1.0, 0.1) && !Mode::Min.is_better(0.95, 1.0, 0.1));
+    assert!(Mode::Max.is_better(1.2, 1.0, 0.1) && !Mode::Max.is_better(1.05, 1.0, 0.1));
+}
+
+#[test]
 fn argmax_is_torchs() {
     let nan = f32::NAN;
     // torch 2.11: torch.tensor([...]).argmax().

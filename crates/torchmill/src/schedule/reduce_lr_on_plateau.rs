@@ -167,7 +167,12 @@ impl PlateauState {
     /// `scheduler.step(value)`, after an evaluation that gave this value of a metric that
     /// gets better this way.
     pub fn step(&mut self, settings: &ReduceLROnPlateau, mode: Mode, value: f64) {
-        if self.best.is_none_or(|best| settings.is_better(mode, value, best)) {
+        let is_better = match self.best {
+            Some(best) => settings.is_better(mode, value, best),
+            // PyTorch starts from infinity, and NaN is not better.
+            None => !value.is_nan(),
+        };
+        if is_better {
             self.best = Some(value);
             self.bad_epochs = 0;
         } else {
@@ -212,6 +217,17 @@ mod tests {
         let expected = "[train] schedule.metric = \"acuracy\" is not a metric: there are";
         assert!(error.starts_with(expected), "{error}");
         assert!(error.ends_with("(did you mean accuracy?)"), "{error}");
+    }
+
+    #[test]
+    fn a_number_after_nan_is_an_improvement() {
+        let settings = ReduceLROnPlateau { patience: 1, ..ReduceLROnPlateau::default() };
+        let mut plateau = PlateauState::new(vec![0.1]);
+        for value in [f64::NAN, 2.0, f64::NAN] {
+            plateau.step(&settings, Mode::Min, value);
+        }
+        assert_eq!((plateau.best, plateau.bad_epochs), (Some(2.0), 1));
+        assert_eq!(plateau.rates(), [0.1]);
     }
 
     #[test]
