@@ -356,6 +356,32 @@ fn most_of_them_are_run() {
     );
 }
 
+/// The number of cells in a row of a table; `None` if the line is no row.
+fn cells(line: &str) -> Option<usize> {
+    line.strip_prefix('|').map(|row| row.replace("\\|", "").matches('|').count())
+}
+
+#[test]
+fn the_rows_of_a_table_have_the_same_number_of_cells() {
+    let mut tables = 0;
+    for page in pages() {
+        let text = fs::read_to_string(&page).unwrap();
+        let mut is_code = false;
+        let mut expected = None;
+        for (number, line) in text.lines().enumerate() {
+            is_code ^= line.trim_start().starts_with("```");
+            let found = if is_code { None } else { cells(line) };
+            if found.is_some() && expected.is_some() {
+                assert_eq!(found, expected, "{}:{}", page.display(), number + 1);
+            } else if found.is_some() {
+                tables += 1;
+            }
+            expected = found;
+        }
+    }
+    assert!(tables > 20, "{tables}");
+}
+
 #[test]
 fn the_translation_has_the_same_blocks() {
     let page = |name: &str| -> Vec<String> {

@@ -505,9 +505,13 @@ impl Trainer<'_> {
         let found = found.map_err(|e| self.interrupted_after_saving(e))?;
         progress::note(format_args!("with test-time augmentation ({tta}):"));
         self.display.evaluation(split, &found);
-        let epoch = self.completed.epochs;
-        self.push(&format!("x/{split} accuracy with {tta}"), found.accuracy(), epoch)?;
-        self.push(&format!("x/{split} mean loss with {tta}"), found.mean_loss(), epoch)?;
+        for metric in METRICS {
+            // The total loss depends on the batch size and is left out.
+            if metric.ranked_by.is_none() {
+                let tag = format!("x/{} with {tta}", metric::tag(split, metric));
+                self.push(&tag, found.value(metric), self.completed.epochs)?;
+            }
+        }
         self.flush_metrics()
     }
 

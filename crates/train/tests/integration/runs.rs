@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use torchmill::metric::METRICS;
 use torchmill::shard::file_name;
 use torchmill_testing::{
     assert_done, assert_fails, device, program, stderr, stdout, write_stripes,
@@ -938,9 +939,16 @@ fn the_end_is_evaluated_once_more_with_copies() {
     assert!(said.contains("with test-time augmentation (flip):"), "{said}");
     let tags: Vec<String> =
         metrics(folder, "run").into_iter().map(|(tag, _, _)| tag).collect();
-    for tag in ["x/test accuracy with flip", "x/test mean loss with flip"] {
-        assert!(tags.iter().any(|t| t == tag), "{tags:?}");
+    // Every metric but the total loss, which is compared by the mean loss.
+    let mut expected = Vec::new();
+    for metric in METRICS.iter().filter(|metric| metric.ranked_by.is_none()) {
+        expected.push(format!("x/test {} with flip", metric.name));
     }
+    for tag in ["x/test accuracy with flip", "x/test mean loss with flip"] {
+        assert!(expected.iter().any(|t| t == tag), "{expected:?}");
+    }
+    let with_copies = tags.iter().filter(|tag| tag.ends_with(" with flip"));
+    assert!(with_copies.eq(&expected), "{tags:?}");
     let output = train(folder, "crops", &["--set", "train.tta=five_crop"]);
     assert_fails(&output, 2, "[train] tta: five_crop takes parts of");
     assert!(!folder.join("crops").exists());
