@@ -356,7 +356,7 @@ fn most_of_them_are_run() {
     );
 }
 
-/// The number of cells in a row of a table; `None` if the line is no row.
+/// The number of cells in a row of a table; `None` if the line is not a row.
 fn cells(line: &str) -> Option<usize> {
     line.strip_prefix('|').map(|row| row.replace("\\|", "").matches('|').count())
 }

@@ -5,9 +5,9 @@ use torchmill::{Result, progress};
 use torchmill_nn::evaluation::{Evaluation, Settings};
 use torchmill_nn::loss::Loss;
 
+use crate::class_report::ClassReport;
 use crate::config::Config;
 use crate::label_errors::{LabelError, LabelErrors};
-use crate::metrics::Metrics;
 use crate::network::Network;
 use crate::outcome::{Images, Outcome};
 use crate::predictions::{Prediction, Predictions};
@@ -21,7 +21,7 @@ const SAMPLES: usize = 24;
 
 /// Counts images, writes `--predictions`, and keeps images to show.
 pub struct Collector<'a> {
-    metrics: Metrics,
+    report: ClassReport,
     loss: &'a dyn Loss,
     predictions: Option<Predictions>,
     mistakes: Option<Vec<Example>>,
@@ -38,8 +38,8 @@ struct Samples {
 
 /// The collected results.
 pub struct Collected {
-    /// The metrics.
-    pub metrics: Metrics,
+    /// The figures of each class.
+    pub report: ClassReport,
     /// The most confident mistakes, worst first.
     pub mistakes: Vec<Example>,
     /// The images whose labels are most likely wrong, the most likely first.
@@ -74,7 +74,7 @@ impl<'a> Collector<'a> {
             None => None,
         };
         Ok(Self {
-            metrics: Metrics::new(classes.len()),
+            report: ClassReport::new(classes.len()),
             loss: &*network.loss,
             predictions,
             mistakes: config.html.as_ref().map(|_| Vec::new()),
@@ -92,7 +92,7 @@ impl<'a> Collector<'a> {
         source: impl Fn() -> Result<String>,
     ) -> Result<()> {
         let probabilities = self.loss.probabilities(outputs);
-        self.metrics.push(label, outputs, &probabilities);
+        self.report.push(label, outputs, &probabilities);
         if let Some(predictions) = &mut self.predictions {
             predictions.push(&Prediction {
                 index,
@@ -140,7 +140,7 @@ impl<'a> Collector<'a> {
         label_errors.truncate(LABEL_ERRORS);
         let samples = self.samples.map_or_else(Vec::new, |samples| samples.kept);
         Ok(Collected {
-            metrics: self.metrics,
+            report: self.report,
             mistakes,
             label_errors,
             label_error_count,
@@ -159,11 +159,11 @@ impl Collected {
         evaluation: Evaluation,
         classes: &[String],
     ) -> Outcome {
-        let nan = self.metrics.nan();
+        let nan = self.report.nan();
         if nan > 0 {
             progress::note(format_args!(
                 "note: {checkpoint}: the outputs for {nan} of {} images are NaN",
-                self.metrics.count()
+                self.report.count()
             ));
         }
         Outcome {
@@ -172,7 +172,7 @@ impl Collected {
             batch_size: settings.batch_size,
             tta: settings.copies.map(|copies| copies.tta()),
             evaluation,
-            metrics: self.metrics.clone(),
+            report: self.report.clone(),
             classes: classes.to_vec(),
         }
     }

@@ -8,12 +8,14 @@ use base64::engine::general_purpose::STANDARD;
 use image::codecs::png::PngEncoder;
 use image::{ExtendedColorType, ImageEncoder};
 use serde::Serialize;
+use torchmill::metric::MetricType;
 use torchmill::shard::{DType, ShardSet};
 use torchmill::transform::Image;
 use torchmill::{Error, Result, html};
+use torchmill_nn::evaluation::Evaluation;
 
+use crate::class_report::{BINS, Bin, Scores};
 use crate::collector::{Collected, Example};
-use crate::metrics::{BINS, Bin, Scores};
 use crate::outcome::Outcome;
 
 const PAGE: &str = include_str!("page.html");
@@ -31,6 +33,8 @@ struct Data<'a> {
     macro_average: Scores,
     weighted_average: Scores,
     calibration_error: f64,
+    /// Every other metric.
+    others: Vec<Other>,
     classes: &'a [String],
     scores: Vec<Scores>,
     /// For each label, pairs of a predicted class and its count, without zeros.
@@ -42,6 +46,24 @@ struct Data<'a> {
     label_error_count: usize,
     /// The pictures as data URIs.
     pictures: Vec<String>,
+}
+
+/// A metric's name and its value as text.
+#[derive(Debug, PartialEq, Serialize)]
+struct Other {
+    name: &'static str,
+    value: String,
+}
+
+impl Other {
+    fn new(metric: &'static MetricType, value: f64) -> Self {
+        let value = if value.is_finite() {
+            (metric.format)(value)
+        } else {
+            "not finite".to_owned()
+        };
+        Self { name: metric.name, value }
+    }
 }
 
 #[derive(Serialize)]
@@ -91,23 +113,28 @@ fn page(
     for error in &collected.label_errors {
         label_errors.push(pictures.shown(&error.example, Some(error.suggested))?);
     }
-    let Outcome { checkpoint, evaluation, metrics, classes, .. } = outcome;
+    let mut others = Vec::new();
+    for metric in Evaluation::other_metrics() {
+        others.push(Other::new(metric, outcome.evaluation.value(metric)));
+    }
+    let Outcome { checkpoint, evaluation, report, classes, .. } = outcome;
     let data = Data {
         checkpoint,
         on: outcome.describe_images(),
         images: evaluation.count,
-        correct: metrics.correct(),
+        correct: report.correct(),
         accuracy: evaluation.accuracy(),
-        top_5: (classes.len() > 10).then(|| metrics.top_k(5)),
+        top_5: (classes.len() > 10).then(|| report.top_k(5)),
         total_loss: evaluation.total_loss(),
         mean_loss: evaluation.mean_loss(),
-        macro_average: metrics.macro_average(),
-        weighted_average: metrics.weighted_average(),
-        calibration_error: metrics.calibration_error(),
+        macro_average: report.macro_average(),
+        weighted_average: report.weighted_average(),
+        calibration_error: report.calibration_error(),
+        others,
         classes,
-        scores: metrics.scores(),
-        confusion: metrics.rows().map(sparse).collect(),
-        bins: metrics.bins(),
+        scores: report.scores(),
+        confusion: report.rows().map(sparse).collect(),
+        bins: report.bins(),
         mistakes,
         label_errors,
         label_error_count: collected.label_error_count,
@@ -198,27 +225,15 @@ fn levels(values: impl Iterator<Item = f32> + Clone) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use torchmill::metric::METRICS;
-    use torchmill_nn::evaluation::Evaluation;
+    use torchmill::metric::{self, METRICS};
 
     use super::*;
     use crate::label_errors::LabelError;
-    use crate::metrics::Metrics;
-    use crate::outcome::Images;
+    use crate::outcome;
 
     #[test]
     fn the_page_is_whole_and_names_nothing_outside() {
-        let mut metrics = Metrics::new(2);
-        metrics.push(0, &[0.0, 1.0], &[0.3, 0.7]);
-        let outcome = Outcome {
-            checkpoint: "</script><b>".into(),
-            images: Images::Split("test".into()),
-            batch_size: 64,
-            tta: None,
-            evaluation: Evaluation { count: 1, values: [f64::NAN; METRICS.len()] },
-            metrics,
-            classes: ["cat", "dog"].map(String::from).to_vec(),
-        };
+        let outcome = outcome::example();
         let image =
             Image { width: 2, height: 1, channels: 3, pixels: vec![0, 1, 2, 3, 4, 5] };
         let example = Example {
@@ -230,7 +245,7 @@ mod tests {
         };
         let error = LabelError { example: example.clone(), suggested: 1, margin: -0.4 };
         let collected = Collected {
-            metrics: outcome.metrics.clone(),
+            report: outcome.report.clone(),
             mistakes: vec![example],
             label_errors: vec![error],
             label_error_count: 1,
@@ -254,6 +269,16 @@ mod tests {
             page.matches("://").count(),
             page.matches("http://www.w3.org/2000/svg").count()
         );
+    }
+
+    #[test]
+    fn other_metrics_are_shown_in_their_own_format() {
+        let accuracy = metric::named("accuracy").unwrap();
+        let shown = Other { name: "accuracy", value: "27.50 %".to_owned() };
+        assert_eq!(Other::new(accuracy, 0.275), shown);
+        assert_eq!(Other::new(accuracy, f64::NAN).value, "not finite");
+        // The page names the others itself: the accuracy and the two losses.
+        assert_eq!(Evaluation::other_metrics().count(), METRICS.len() - 3);
     }
 
     #[test]

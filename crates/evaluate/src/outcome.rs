@@ -3,7 +3,7 @@
 use torchmill::recipe::Tta;
 use torchmill_nn::evaluation::Evaluation;
 
-use crate::metrics::Metrics;
+use crate::class_report::ClassReport;
 
 /// A checkpoint's results on some labelled images.
 pub struct Outcome {
@@ -15,10 +15,10 @@ pub struct Outcome {
     pub batch_size: usize,
     /// Test-time augmentation: the copies of each image whose outputs were averaged.
     pub tta: Option<Tta>,
-    /// The losses and the accuracy.
+    /// The metrics' values.
     pub evaluation: Evaluation,
-    /// The other metrics.
-    pub metrics: Metrics,
+    /// The figures of each class.
+    pub report: ClassReport,
     /// The class names.
     pub classes: Vec<String>,
 }
@@ -66,5 +66,23 @@ impl Outcome {
         } else {
             vec![1]
         }
+    }
+}
+
+/// The result for one image of a cat, which was taken for a dog, with NaN for every
+/// metric.
+#[cfg(test)]
+pub fn example() -> Outcome {
+    let mut report = ClassReport::new(2);
+    report.push(0, &[0.0, 1.0], &[0.3, 0.7]);
+    let values = [f64::NAN; torchmill::metric::METRICS.len()];
+    Outcome {
+        checkpoint: "</script><b>".into(),
+        images: Images::Split("test".into()),
+        batch_size: 64,
+        tta: None,
+        evaluation: Evaluation { count: 1, values },
+        report,
+        classes: ["cat", "dog"].map(String::from).to_vec(),
     }
 }

@@ -11,7 +11,7 @@ use torchmill::atomic::AtomicFile;
 use torchmill::metric::argmax;
 use torchmill::{Error, Result, cli};
 
-use crate::metrics::ranked_classes;
+use crate::class_report::ranked_classes;
 
 /// The prediction for one image.
 pub struct Prediction<'a> {

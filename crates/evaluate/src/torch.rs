@@ -1,12 +1,12 @@
 //! `evaluate-torch`: does the work of `evaluate` and is linked to libtorch.
 
+mod class_report;
 mod classes;
 mod collector;
 mod export;
 mod html;
 mod images;
 mod label_errors;
-mod metrics;
 mod network;
 mod outcome;
 mod predictions;

@@ -4,7 +4,8 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Declares the modules of the metrics and the table of them.
+/// Declares the modules of the metrics and the table of them. `cargo fmt` does not see
+/// these files, `make fmt` does.
 macro_rules! metrics {
     ($($module:ident),* $(,)?) => {
         $(mod $module;)*
@@ -38,10 +39,14 @@ pub struct MetricType {
     /// The metric that runs are compared by in place of this one, where its value depends
     /// on more than the network and the images.
     pub ranked_by: Option<&'static str>,
+    /// Formats a value for people. With a heading, it must fit in the column.
+    pub format: fn(f64) -> String,
     /// What the plain lines of `train` call it; `None` where they leave it out.
     pub line: Option<&'static str>,
-    /// Its column in the table that `train` shows on a terminal.
-    pub column: Option<Column>,
+    /// Its heading in the table that `train` shows on a terminal, after the split's name;
+    /// `None` if it has no column. The column is as wide as the heading, and at least 9
+    /// characters.
+    pub heading: Option<&'static str>,
     /// Makes one that has seen no image, for batches of this many images.
     pub new: fn(batch_size: usize) -> Box<dyn Metric>,
 }
@@ -57,15 +62,6 @@ impl MetricType {
     pub fn ranked(&'static self) -> &'static MetricType {
         self.ranked_by.and_then(named).unwrap_or(self)
     }
-}
-
-/// A column of `train`'s table on a terminal.
-#[derive(Debug)]
-pub struct Column {
-    /// The heading, after the split's name.
-    pub heading: &'static str,
-    /// Formats a value, in at most 9 characters.
-    pub format: fn(f64) -> String,
 }
 
 /// What an evaluation gives for one image.

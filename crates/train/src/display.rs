@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use torchmill::metric::{self, METRICS, Mode};
+use torchmill::metric::{METRICS, MetricType, Mode};
 use torchmill::progress::{self, Progress, Unit};
 use torchmill::terminal;
 use torchmill_nn::evaluation::Evaluation;
@@ -92,10 +92,10 @@ impl Display {
         }
         if !self.headed {
             let name = row.evaluation.as_ref().map_or("test", |(name, _)| name);
-            progress::note(fitted(&heading(name), terminal_columns()));
+            progress::note(fitted(&heading(name, &columns()), terminal_columns()));
             self.headed = true;
         }
-        progress::note(fitted(&line(row), terminal_columns()));
+        progress::note(fitted(&line(row, &columns()), terminal_columns()));
     }
 }
 
@@ -115,39 +115,54 @@ impl Cell {
     }
 }
 
+/// A metric's column.
+struct Column {
+    metric: &'static MetricType,
+    heading: &'static str,
+    /// Wide enough for the heading after the longest name of a split, `test`.
+    width: usize,
+}
+
+impl Column {
+    fn of(metric: &'static MetricType) -> Option<Self> {
+        let heading = metric.heading?;
+        let width = ("test ".len() + heading.len()).max(9);
+        Some(Self { metric, heading, width })
+    }
+}
+
 /// The metrics that have a column. Losses come first, next to the training loss.
-fn columns() -> Vec<(usize, &'static metric::Column)> {
+fn columns() -> Vec<Column> {
     let mut columns = Vec::new();
     for mode in [Mode::Min, Mode::Max] {
-        for (i, metric) in METRICS.iter().enumerate() {
-            if let (Some(column), true) = (&metric.column, metric.mode == mode) {
-                columns.push((i, column));
-            }
-        }
+        let metrics = METRICS.iter().filter(|metric| metric.mode == mode);
+        columns.extend(metrics.filter_map(Column::of));
     }
     columns
 }
 
 /// The headings. Both losses are means over images and can be compared.
-fn heading(split: &str) -> Vec<Cell> {
+fn heading(split: &str, columns: &[Column]) -> Vec<Cell> {
     let mut cells = vec![Cell::new("epoch", 5), Cell::new("train loss", 10)];
-    for (_, column) in columns() {
-        cells.push(Cell::new(format!("{split} {}", column.heading), 9));
+    for column in columns {
+        cells.push(Cell::new(format!("{split} {}", column.heading), column.width));
     }
     cells.extend([Cell::new("lr", 8), Cell::new("time", 8)]);
     cells.extend([Cell::new("images/s", 8), Cell::new("waiting", 7)]);
     cells
 }
 
-fn line(row: &Row) -> Vec<Cell> {
+fn line(row: &Row, columns: &[Column]) -> Vec<Cell> {
     let train_loss = format!("{:.4}", row.train_loss);
     let mut cells = vec![Cell::new(row.epoch.to_string(), 5), Cell::new(train_loss, 10)];
-    for (i, column) in columns() {
+    for column in columns {
         let text = match &row.evaluation {
-            Some((_, evaluation)) => (column.format)(evaluation.values[i]),
+            Some((_, evaluation)) => {
+                (column.metric.format)(evaluation.value(column.metric))
+            }
             None => String::new(),
         };
-        cells.push(Cell::new(text, 9));
+        cells.push(Cell::new(text, column.width));
     }
     cells.extend([Cell::new(lr(row.lr), 8), Cell::new(time(row.took), 8)]);
     let speed = format!("{:.0}", row.images_per_second);
@@ -194,11 +209,49 @@ fn lr(lr: f64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use torchmill::metric;
+
     use super::*;
+
+    fn column(metric: &str) -> Column {
+        Column::of(metric::named(metric).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_heading_has_room() {
+        for column in columns() {
+            let heading = format!("test {}", column.heading);
+            assert!(heading.len() <= column.width, "{heading}");
+        }
+        assert_eq!(column("mean loss").width, 9);
+        const LONG: MetricType = MetricType {
+            name: "calibration error",
+            mode: Mode::Min,
+            ranked_by: None,
+            format: |error| format!("{error:.4}"),
+            line: None,
+            heading: Some("calibration"),
+            new: |_| unreachable!(),
+        };
+        let cells = heading("test", &[Column::of(&LONG).unwrap()]);
+        assert_eq!(fitted(&cells, 33), "epoch train loss test calibration");
+        assert_eq!(fitted(&cells, 32), "epoch train loss");
+    }
 
     #[test]
     fn rows_stand_under_their_heading() {
-        let evaluation = Evaluation { count: 1000, values: [36.7, 0.227, 2.2916] };
+        let mut values = [f64::NAN; METRICS.len()];
+        for (value, metric) in values.iter_mut().zip(METRICS) {
+            *value = match metric.name {
+                "accuracy" => 0.227,
+                "mean loss" => 2.2916,
+                _ => continue,
+            };
+        }
+        let evaluation = Evaluation { count: 1000, values };
+        let columns = [column("mean loss"), column("accuracy")];
+        let heading = |split| heading(split, &columns);
+        let line = |row: &Row| line(row, &columns);
         let row = Row {
             epoch: 3,
             train_loss: 2.3,

@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use torchmill::{Error, Result};
 use torchmill_nn::evaluation::Evaluation;
 
+use crate::class_report::Scores;
 use crate::config::Config;
 use crate::csv_table::Table;
-use crate::metrics::Scores;
 use crate::outcome::Outcome;
 
 /// One row per checkpoint.
@@ -58,7 +58,7 @@ fn header(ks: &BTreeSet<usize>) -> Vec<String> {
 
 fn row(outcome: &Outcome, ks: &BTreeSet<usize>) -> Vec<String> {
     let evaluation = &outcome.evaluation;
-    let metrics = &outcome.metrics;
+    let report = &outcome.report;
     let mut row = vec![
         outcome.checkpoint.clone(),
         outcome.images.name().to_owned(),
@@ -66,21 +66,21 @@ fn row(outcome: &Outcome, ks: &BTreeSet<usize>) -> Vec<String> {
         evaluation.total_loss().to_string(),
         outcome.batch_size.to_string(),
         evaluation.mean_loss().to_string(),
-        metrics.correct().to_string(),
+        report.correct().to_string(),
         evaluation.accuracy().to_string(),
     ];
     for metric in Evaluation::other_metrics() {
         row.push(evaluation.value(metric).to_string());
     }
     for &k in ks {
-        row.push(metrics.top_k(k).to_string());
+        row.push(report.top_k(k).to_string());
     }
     for Scores { precision, recall, f1, .. } in
-        [metrics.macro_average(), metrics.weighted_average()]
+        [report.macro_average(), report.weighted_average()]
     {
         row.extend([precision, recall, f1].map(|score| score.to_string()));
     }
-    row.push(metrics.calibration_error().to_string());
+    row.push(report.calibration_error().to_string());
     row
 }
 
@@ -113,9 +113,9 @@ pub fn classes(outcomes: &[Outcome]) -> Result<String> {
 }
 
 fn class_rows(outcome: &Outcome) -> Vec<Vec<String>> {
-    let scores = outcome.metrics.scores();
+    let scores = outcome.report.scores();
     let mut rows = Vec::new();
-    for (class, counts) in outcome.metrics.rows().enumerate() {
+    for (class, counts) in outcome.report.rows().enumerate() {
         let Scores { precision, recall, f1, support } = scores[class];
         let mut row = vec![
             outcome.checkpoint.clone(),
@@ -130,4 +130,16 @@ fn class_rows(outcome: &Outcome) -> Vec<Vec<String>> {
         rows.push(row);
     }
     rows
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_columns_have_the_same_name() {
+        let header = header(&BTreeSet::from([2, 5]));
+        let names: BTreeSet<&String> = header.iter().collect();
+        assert_eq!(names.len(), header.len(), "{header:?}");
+    }
 }

@@ -7,8 +7,8 @@ use torchmill::recipe::Tta;
 use torchmill::{Error, Result};
 use torchmill_nn::evaluation::Evaluation;
 
+use crate::class_report::{BINS, Bin, Scores};
 use crate::config::Config;
-use crate::metrics::{BINS, Bin, Scores};
 use crate::outcome::Outcome;
 
 /// The results of one checkpoint.
@@ -67,14 +67,14 @@ pub fn json(outcomes: &[Outcome], config: &Config) -> Result<String> {
 impl<'a> Object<'a> {
     fn new(outcome: &'a Outcome, config: &Config) -> Self {
         let evaluation = &outcome.evaluation;
-        let metrics = &outcome.metrics;
+        let report = &outcome.report;
         let mut others = BTreeMap::new();
         for metric in Evaluation::other_metrics() {
             others.insert(metric.key(), evaluation.value(metric));
         }
         let mut top_k_accuracy = BTreeMap::new();
         for k in outcome.top_k(&config.top_k) {
-            top_k_accuracy.insert(k, metrics.top_k(k));
+            top_k_accuracy.insert(k, report.top_k(k));
         }
         Self {
             checkpoint: &outcome.checkpoint,
@@ -84,13 +84,13 @@ impl<'a> Object<'a> {
             total_loss: evaluation.total_loss(),
             batch_size: outcome.batch_size,
             mean_loss: evaluation.mean_loss(),
-            correct: metrics.correct(),
+            correct: report.correct(),
             accuracy: evaluation.accuracy(),
             others,
             top_k_accuracy,
-            macro_average: metrics.macro_average(),
-            weighted_average: metrics.weighted_average(),
-            calibration_error: metrics.calibration_error(),
+            macro_average: report.macro_average(),
+            weighted_average: report.weighted_average(),
+            calibration_error: report.calibration_error(),
             details: config.report.then(|| Details::new(outcome)),
         }
     }
@@ -99,13 +99,46 @@ impl<'a> Object<'a> {
 impl<'a> Details<'a> {
     fn new(outcome: &'a Outcome) -> Self {
         let mut classes = Vec::new();
-        for (class, scores) in outcome.classes.iter().zip(outcome.metrics.scores()) {
+        for (class, scores) in outcome.classes.iter().zip(outcome.report.scores()) {
             classes.push(Class { class, scores });
         }
         Self {
             classes,
-            confusion_matrix: outcome.metrics.rows().collect(),
-            calibration_bins: outcome.metrics.bins(),
+            confusion_matrix: outcome.report.rows().collect(),
+            calibration_bins: outcome.report.bins(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::outcome;
+
+    #[test]
+    fn no_metric_has_a_key_of_the_report() {
+        let outcome = outcome::example();
+        let object = Object {
+            checkpoint: "",
+            split: "",
+            images: 0,
+            tta: Some("flip"),
+            total_loss: 0.0,
+            batch_size: 0,
+            mean_loss: 0.0,
+            correct: 0,
+            accuracy: 0.0,
+            others: BTreeMap::new(),
+            top_k_accuracy: BTreeMap::new(),
+            macro_average: Scores::default(),
+            weighted_average: Scores::default(),
+            calibration_error: 0.0,
+            details: Some(Details::new(&outcome)),
+        };
+        let object = serde_json::to_value(object).unwrap();
+        assert!(object.get("confusion_matrix").is_some());
+        for metric in Evaluation::other_metrics() {
+            assert_eq!(object.get(metric.key()), None, "{}", metric.name);
         }
     }
 }

@@ -6,7 +6,7 @@ use std::fmt::Write;
 use torchmill::text::cut;
 use unicode_width::UnicodeWidthStr;
 
-use crate::metrics::{Metrics, Scores};
+use crate::class_report::{ClassReport, Scores};
 use crate::text::{left, right};
 
 /// The largest confusion matrix that is shown, in classes.
@@ -17,7 +17,7 @@ const PAIRS: usize = 10;
 /// scikit-learn's classification_report with four digits. Long names are cut to fit in
 /// `width` columns.
 pub fn classification_report(
-    metrics: &Metrics,
+    report: &ClassReport,
     classes: &[String],
     width: usize,
 ) -> String {
@@ -42,25 +42,29 @@ pub fn classification_report(
     text.extend(
         classes
             .iter()
-            .zip(metrics.scores())
+            .zip(report.scores())
             .map(|(class, scores)| row(class, cells(scores))),
     );
-    let accuracy = format!("{:.4}", metrics.top_k(1));
+    let accuracy = format!("{:.4}", report.top_k(1));
     text += "\n";
     text += &row(
         "accuracy",
-        [String::new(), String::new(), accuracy, metrics.count().to_string()],
+        [String::new(), String::new(), accuracy, report.count().to_string()],
     );
-    text += &row("macro avg", cells(metrics.macro_average()));
-    text + &row("weighted avg", cells(metrics.weighted_average()))
+    text += &row("macro avg", cells(report.macro_average()));
+    text + &row("weighted avg", cells(report.weighted_average()))
 }
 
 /// The confusion matrix if it fits in `width` columns, or else which options write it.
-pub fn confusion_matrix(metrics: &Metrics, classes: &[String], width: usize) -> String {
+pub fn confusion_matrix(
+    report: &ClassReport,
+    classes: &[String],
+    width: usize,
+) -> String {
     let n = classes.len();
     let number = n.saturating_sub(1).to_string().len();
     let cell =
-        metrics.rows().flatten().max().map_or(1, |c| c.to_string().len()).max(number) + 1;
+        report.rows().flatten().max().map_or(1, |c| c.to_string().len()).max(number) + 1;
     let longest = classes.iter().map(|c| c.width()).max().unwrap_or(0).min(24);
     if n > LARGEST_MATRIX || number + 1 + longest + n * cell > width {
         return format!(
@@ -72,7 +76,7 @@ pub fn confusion_matrix(metrics: &Metrics, classes: &[String], width: usize) -> 
             .to_owned();
     let heads = (0..n).map(|i| format!("{i:>cell$}")).collect::<String>();
     let _ = writeln!(text, "{}{heads}", " ".repeat(number + 1 + longest));
-    for ((i, class), row) in classes.iter().enumerate().zip(metrics.rows()) {
+    for ((i, class), row) in classes.iter().enumerate().zip(report.rows()) {
         let counts = row.iter().map(|&c| {
             if c == 0 { format!("{:>cell$}", ".") } else { format!("{c:>cell$}") }
         });
@@ -87,12 +91,12 @@ pub fn confusion_matrix(metrics: &Metrics, classes: &[String], width: usize) -> 
 }
 
 /// The most confused pairs of classes.
-pub fn confused(metrics: &Metrics, classes: &[String], width: usize) -> String {
-    let pairs = metrics.confused();
+pub fn confused(report: &ClassReport, classes: &[String], width: usize) -> String {
+    let pairs = report.confused();
     if pairs.is_empty() {
         return String::new();
     }
-    let scores = metrics.scores();
+    let scores = report.scores();
     let mut text = "most confused:\n".to_owned();
     for pair in pairs.iter().take(PAIRS) {
         let support = scores[pair.label].support;
@@ -117,14 +121,14 @@ mod tests {
     fn a_matrix_too_wide_says_where_it_can_be_had() {
         let classes: Vec<String> =
             (0..12).map(|i| format!("a rather long name of class {i}")).collect();
-        let mut metrics = Metrics::new(12);
+        let mut report = ClassReport::new(12);
         let outputs: Vec<f32> = (0..12).map(|i| i as f32).collect();
-        metrics.push(3, &outputs, &outputs);
+        report.push(3, &outputs, &outputs);
         assert!(
-            confusion_matrix(&metrics, &classes, 60)
+            confusion_matrix(&report, &classes, 60)
                 .contains("12 classes do not fit here")
         );
-        let whole = confusion_matrix(&metrics, &classes, 80);
+        let whole = confusion_matrix(&report, &classes, 80);
         assert!(
             whole.contains(
                 " 3 a rather lon~ of class 3  .  .  .  .  .  .  .  .  .  .  .  1\n"
@@ -132,13 +136,13 @@ mod tests {
             "{whole}"
         );
         assert!(whole.lines().skip(1).all(|line| line.width() <= 80));
-        let pairs = confused(&metrics, &classes, 60);
+        let pairs = confused(&report, &classes, 60);
         assert_eq!(
             pairs,
             "most confused:\n  a rathe~lass 3 taken for a rathe~lass 11: 1 of 1 (100.0 %)\n"
         );
         assert!(
-            classification_report(&metrics, &classes, 60)
+            classification_report(&report, &classes, 60)
                 .lines()
                 .all(|line| line.width() <= 60)
         );

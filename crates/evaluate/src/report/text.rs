@@ -27,7 +27,7 @@ pub fn text(outcomes: &[Outcome], config: &Config) -> String {
 
 fn summary(outcome: &Outcome, config: &Config) -> String {
     let evaluation = &outcome.evaluation;
-    let metrics = &outcome.metrics;
+    let report = &outcome.report;
     let mut text = String::new();
     // Writing to a String cannot fail.
     let _ = writeln!(text, "{} on {}:", outcome.checkpoint, outcome.describe_images());
@@ -41,21 +41,21 @@ fn summary(outcome: &Outcome, config: &Config) -> String {
         text,
         "  accuracy {:.2} % ({} of {})",
         evaluation.accuracy() * 100.0,
-        metrics.correct(),
+        report.correct(),
         evaluation.count
     );
     for k in outcome.top_k(&config.top_k) {
         if k > 1 {
-            let accuracy = metrics.top_k(k) * 100.0;
+            let accuracy = report.top_k(k) * 100.0;
             let _ = writeln!(text, "  top-{k} accuracy {accuracy:.2} %");
         }
     }
     for metric in Evaluation::other_metrics() {
-        let value = evaluation.value(metric);
-        let _ = writeln!(text, "  {} {value:.6}", metric.name);
+        let value = (metric.format)(evaluation.value(metric));
+        let _ = writeln!(text, "  {} {value}", metric.name);
     }
-    let f1 = metrics.macro_average().f1;
-    let calibration = metrics.calibration_error();
+    let f1 = report.macro_average().f1;
+    let calibration = report.calibration_error();
     let _ = writeln!(text, "  macro F1 {f1:.4}, calibration error {calibration:.4}");
     text
 }
@@ -64,9 +64,9 @@ fn summary(outcome: &Outcome, config: &Config) -> String {
 fn details(outcome: &Outcome) -> String {
     let width = width();
     let parts = [
-        tables::classification_report(&outcome.metrics, &outcome.classes, width),
-        tables::confusion_matrix(&outcome.metrics, &outcome.classes, width),
-        tables::confused(&outcome.metrics, &outcome.classes, width),
+        tables::classification_report(&outcome.report, &outcome.classes, width),
+        tables::confusion_matrix(&outcome.report, &outcome.classes, width),
+        tables::confused(&outcome.report, &outcome.classes, width),
     ];
     parts.join("\n")
 }

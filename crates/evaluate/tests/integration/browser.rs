@@ -85,6 +85,18 @@ fn the_page_shows_figures_matrix_and_mistakes() {
     assert_eq!(page.matches("<rect class=\"bin\"").count(), 1);
 }
 
+#[test]
+fn the_page_shows_every_other_metric() {
+    let folder = sandbox();
+    let mut data = data(2, |class| format!("c{class}"));
+    data["others"] = serde_json::json!([{ "name": "kappa", "value": "0.2750" }]);
+    let script = "
+        const last = document.getElementById('cards').lastChild;
+        document.body.dataset.result = last.textContent;";
+    let Some(page) = dom_with(folder.path(), &data, script) else { return };
+    assert_eq!(result(&page), "kappa0.2750");
+}
+
 /// The page of an evaluation with this data: see `dom_of`.
 fn dom_with(folder: &Path, data: &Value, script: &str) -> Option<String> {
     let page = html::fill(include_str!("../../src/page.html"), data).unwrap();
@@ -131,7 +143,7 @@ fn data(count: usize, name: impl Fn(usize) -> String) -> Value {
         "checkpoint": name(0), "on": "test images", "images": 10 * count,
         "correct": 9 * count, "accuracy": 0.9, "top_5": null, "total_loss": null,
         "mean_loss": 0.5, "macro_average": score, "weighted_average": score,
-        "calibration_error": 0.0, "classes": classes, "scores": vec![&score; count],
+        "calibration_error": 0.0, "others": [], "classes": classes, "scores": vec![&score; count],
         "confusion": confusion, "bins": vec![bin; 15], "mistakes": [],
         "label_errors": [], "label_error_count": 0, "pictures": [],
     })

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::{Output, Stdio};
 
 use crate::networks::{RECIPE, sandbox, write_network_of};
+use torchmill::metric::METRICS;
 use torchmill_testing::{
     assert_done, assert_fails, exists, names, program, stderr, stdout, write_stripes,
 };
@@ -98,10 +99,19 @@ fn every_format_and_several_checkpoints() {
     let output = evaluate(folder.path(), &two);
     assert_done(&output);
     let lines: Vec<String> = stdout(&output).lines().map(str::to_owned).collect();
+    let mut others = String::new();
+    for metric in METRICS {
+        if !["loss", "accuracy", "mean loss"].contains(&metric.name) {
+            others += &format!("{},", metric.key());
+        }
+    }
     assert_eq!(
         lines[0],
-        "checkpoint,split,images,total_loss,batch_size,mean_loss,correct,accuracy,macro_precision,\
-         macro_recall,macro_f1,weighted_precision,weighted_recall,weighted_f1,calibration_error"
+        format!(
+            "checkpoint,split,images,total_loss,batch_size,mean_loss,correct,accuracy,\
+             {others}macro_precision,macro_recall,macro_f1,weighted_precision,\
+             weighted_recall,weighted_f1,calibration_error"
+        )
     );
     assert_eq!(lines.len(), 3);
     // The same weights with and without their structure give the same metrics.

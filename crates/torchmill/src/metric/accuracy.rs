@@ -1,16 +1,14 @@
 //! The share of images whose label has the highest output, from 0 to 1.
 
-use super::{Column, EvaluatedImage, Metric, MetricType, Mode};
+use super::{EvaluatedImage, Metric, MetricType, Mode};
 
 pub(super) const TYPE: MetricType = MetricType {
     name: "accuracy",
     mode: Mode::Max,
     ranked_by: None,
+    format: |accuracy| format!("{:.2} %", 100.0 * accuracy),
     line: Some("accuracy"),
-    column: Some(Column {
-        heading: "acc.",
-        format: |accuracy| format!("{:.2} %", 100.0 * accuracy),
-    }),
+    heading: Some("acc."),
     new: |_| Box::new(Accuracy { count: 0, correct: 0 }),
 };
 

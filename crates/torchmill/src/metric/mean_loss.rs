@@ -1,14 +1,15 @@
 //! The mean of the images' losses, by their weights: the loss function's own mean over
 //! the whole data set.
 
-use super::{Column, EvaluatedImage, Metric, MetricType, Mode};
+use super::{EvaluatedImage, Metric, MetricType, Mode};
 
 pub(super) const TYPE: MetricType = MetricType {
     name: "mean loss",
     mode: Mode::Min,
     ranked_by: None,
+    format: |loss| format!("{loss:.4}"),
     line: None,
-    column: Some(Column { heading: "loss", format: |loss| format!("{loss:.4}") }),
+    heading: Some("loss"),
     new: |_| Box::new(WeightedMean::default()),
 };
 

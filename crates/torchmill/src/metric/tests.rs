@@ -2,9 +2,13 @@
 
 use super::*;
 
-/// The values of all metrics for images of (label, outputs, loss, weight).
+/// The total loss, the accuracy and the mean loss of images of (label, outputs, loss,
+/// weight).
 fn compute(batch_size: usize, images: &[(usize, [f32; 3], f32, f32)]) -> Vec<f64> {
-    let mut metrics: Vec<_> = METRICS.iter().map(|t| (t.new)(batch_size)).collect();
+    let mut metrics = Vec::new();
+    for name in ["loss", "accuracy", "mean loss"] {
+        metrics.push((named(name).unwrap().new)(batch_size));
+    }
     for (label, outputs, loss, weight) in images {
         let image = EvaluatedImage {
             label: *label,
@@ -61,6 +65,21 @@ fn any_number_is_better_than_nan() {
     }
     assert!(Mode::Min.is_better(0.8, 1.0, 0.1) && !Mode::Min.is_better(0.95, 1.0, 0.1));
     assert!(Mode::Max.is_better(1.2, 1.0, 0.1) && !Mode::Max.is_better(1.05, 1.0, 0.1));
+}
+
+#[test]
+fn keys_headings_and_formats_fit() {
+    for metric in METRICS {
+        let key = metric.key();
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        assert!(key.chars().all(is_plain), "{key} is a key of JSON");
+        let Some(heading) = metric.heading else { continue };
+        assert!(heading.is_ascii(), "{heading}");
+        for value in [0.0, 0.123_456_789, 1.0] {
+            let text = (metric.format)(value);
+            assert!(text.len() <= 9.max(5 + heading.len()), "{}: {text}", metric.name);
+        }
+    }
 }
 
 #[test]

@@ -8,8 +8,9 @@ pub(super) const TYPE: MetricType = MetricType {
     name: "loss",
     mode: Mode::Min,
     ranked_by: Some("mean loss"),
+    format: |loss| format!("{loss:.4}"),
     line: Some("total loss"),
-    column: None,
+    heading: None,
     new: |batch_size| Box::new(TotalLoss::new(batch_size)),
 };
 

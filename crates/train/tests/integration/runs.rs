@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use torchmill::metric::METRICS;
+use torchmill::metric::{self, METRICS};
 use torchmill::shard::file_name;
 use torchmill_testing::{
     assert_done, assert_fails, device, program, stderr, stdout, write_stripes,
@@ -432,7 +432,7 @@ fn validation_leaves_the_test_split_alone_until_the_end() {
         |tag: &str| tags.iter().filter(|t| t.0 == tag).map(|t| t.1).collect::<Vec<_>>();
     assert_eq!(at("val accuracy"), [1, 2, 3]);
     assert_eq!(at("test accuracy").len(), 1);
-    assert_eq!(tags.last().unwrap().0, "test mean loss");
+    assert_eq!(tags.last().unwrap().0, metric::tag("test", METRICS.last().unwrap()));
     // If the shards have a val split, it is used by default.
     write_stripes(&folder.join("shards"), "val", 40, "d");
     assert_done(&train(folder, "given", &[]));

@@ -1,5 +1,6 @@
-//! The metrics of a report: scikit-learn's classification_report and confusion_matrix,
-//! top-k accuracy, and the calibration error.
+//! The figures of single classes: scikit-learn's classification_report and
+//! confusion_matrix, and what follows from them; top-k accuracy, and the calibration
+//! error with its bins. Metrics that `train` can use are in torchmill's `metric/`.
 
 use std::cmp::Ordering;
 
@@ -9,9 +10,9 @@ use torchmill::metric::argmax;
 /// The number of bins of the calibration error.
 pub const BINS: usize = 15;
 
-/// Counts accumulated over images, and the metrics computed from them.
+/// Counts accumulated over images, and the figures computed from them.
 #[derive(Debug, Clone)]
-pub struct Metrics {
+pub struct ClassReport {
     classes: usize,
     /// A matrix of `classes` rows and columns: rows are labels, columns predictions.
     confusion: Vec<u64>,
@@ -67,8 +68,8 @@ pub struct Confused {
     pub count: u64,
 }
 
-impl Metrics {
-    /// Creates metrics of no images yet.
+impl ClassReport {
+    /// Creates a report of no images yet.
     pub fn new(classes: usize) -> Self {
         Self {
             classes,
