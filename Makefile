@@ -464,7 +464,8 @@ endef
 
 # Modules that a macro declares, which cargo fmt does not find.
 MACRO_MODULES := $(wildcard $(addprefix crates/,torchmill/src/transform/steps/*.rs \
-	torchmill/src/metric/*.rs torchmill-nn/src/layer/*.rs torchmill-nn/src/optimizer/*.rs))
+	torchmill/src/metric/*.rs torchmill/src/schedule/*.rs torchmill-nn/src/layer/*.rs \
+	torchmill-nn/src/loss/*.rs torchmill-nn/src/optimizer/*.rs))
 RUSTFMT := rustfmt --edition 2024
 
 lint: libtorch codecs

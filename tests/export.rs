@@ -62,7 +62,8 @@ const ACTIVATIONS: &str = r#"layer = [
     "Linear(out_features=20)", "Tanh()",
     "Linear(out_features=20)", "LogSoftmax(1)",
     "Linear(out_features=20)", "Softmax(-1)",
-    "Dropout()", "Identity()",
+    "Dropout()", "StochasticDepth(0.2)", "Identity()",
+    {type = "Repeat", times = 2, layer = ["Linear(out_features=20)", "ReLU()"]},
     "Linear()",
 ]"#;
 

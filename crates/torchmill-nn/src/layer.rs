@@ -250,7 +250,8 @@ impl From<TchError> for LayerError {
     }
 }
 
-/// Declares each layer's file and adds its class to the list of classes.
+/// Declares each layer's file and adds its class to the list of classes. `cargo fmt` does
+/// not see these files, `make fmt` does.
 macro_rules! layers {
     ($($file:ident :: $class:ident),* $(,)?) => {
         $(mod $file;)*
@@ -298,3 +299,6 @@ layers! {
     stochastic_depth::StochasticDepth,
     tanh::Tanh,
 }
+
+#[cfg(test)]
+mod tests;

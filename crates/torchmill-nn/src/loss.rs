@@ -1,15 +1,10 @@
 //! `[train.loss]`: loss functions with the names, arguments and defaults of torch.nn,
-//! computed by libtorch. Each has a file in `loss/` and a row in [`LOSSES`].
+//! computed by libtorch. Each has a file in `loss/` and a line in the list below.
 //!
 //! Targets are labels `[N]` (int64), or class probabilities `[N, classes]` (float32) if
 //! mixup or cutmix has mixed the labels.
 
-mod bce_with_logits;
 mod class_weights;
-mod cross_entropy;
-mod l1;
-mod mse;
-mod nll;
 
 use std::fmt;
 
@@ -21,21 +16,26 @@ use torchmill::recipe::{ReadType, Typed};
 
 use crate::tensor::number;
 use crate::torch_error;
-use bce_with_logits::BCEWithLogitsLoss;
 use class_weights::ClassWeights;
-use cross_entropy::CrossEntropyLoss;
-use l1::L1Loss;
-use mse::MSELoss;
-use nll::NLLLoss;
 
-/// Every loss function.
-const LOSSES: &[LossType] = &[
-    row::<CrossEntropyLoss>("CrossEntropyLoss"),
-    row::<NLLLoss>("NLLLoss"),
-    row::<MSELoss>("MSELoss"),
-    row::<L1Loss>("L1Loss"),
-    row::<BCEWithLogitsLoss>("BCEWithLogitsLoss"),
-];
+/// Declares each loss function's file and adds it to the table of loss functions.
+/// `cargo fmt` does not see these files, `make fmt` does.
+macro_rules! losses {
+    ($($file:ident :: $loss:ident),* $(,)?) => {
+        $(mod $file;)*
+
+        /// Every loss function, by name.
+        const LOSSES: &[LossType] = &[$(row::<$file::$loss>(stringify!($loss))),*];
+    };
+}
+
+losses! {
+    cross_entropy::CrossEntropyLoss,
+    nll::NLLLoss,
+    mse::MSELoss,
+    l1::L1Loss,
+    bce_with_logits::BCEWithLogitsLoss,
+}
 
 /// A loss function with its arguments.
 pub trait Loss: fmt::Debug + Send {

@@ -15,7 +15,8 @@ use crate::groups::Group;
 use crate::state::OptimizerKind;
 use crate::torch_error;
 
-/// Declares each optimizer's file and adds it to the table of optimizers.
+/// Declares each optimizer's file and adds it to the table of optimizers. `cargo fmt` does
+/// not see these files, `make fmt` does.
 macro_rules! optimizers {
     ($($name:literal => $file:ident :: $rule:ident),* $(,)?) => {
         $(mod $file;)*

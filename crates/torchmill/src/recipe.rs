@@ -144,7 +144,7 @@ impl Default for Transforms {
 }
 
 /// The recipes that come with the programs: name and text.
-const BUILT_IN: [(&str, &str); 4] = [
+const BUILT_IN: &[(&str, &str)] = &[
     ("article", include_str!("recipe/builtin/article.toml")),
     ("cifar10-fast", include_str!("recipe/builtin/cifar10-fast.toml")),
     ("finetune", include_str!("recipe/builtin/finetune.toml")),

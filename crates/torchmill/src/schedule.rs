@@ -1,15 +1,7 @@
 //! `[train.schedule]`: learning-rate schedules, with the names, arguments and defaults of
-//! torch.optim.lr_scheduler. Each is a file in `schedule/` and a row of [`SCHEDULES`].
+//! torch.optim.lr_scheduler. Each is a file in `schedule/` and a line in the list
+//! below.
 
-mod cosine_annealing_lr;
-mod cosine_annealing_warm_restarts;
-mod exponential_lr;
-mod linear_lr;
-mod multi_step_lr;
-mod one_cycle_lr;
-mod polynomial_lr;
-mod reduce_lr_on_plateau;
-mod step_lr;
 mod warmup;
 
 use std::fmt;
@@ -20,29 +12,32 @@ use serde::de::DeserializeOwned;
 use crate::Result;
 use crate::recipe::{ReadType, Train, Typed};
 
-use cosine_annealing_lr::CosineAnnealingLR;
-use cosine_annealing_warm_restarts::CosineAnnealingWarmRestarts;
-use exponential_lr::ExponentialLR;
-use linear_lr::LinearLR;
-use multi_step_lr::MultiStepLR;
-use one_cycle_lr::OneCycleLR;
-use polynomial_lr::PolynomialLR;
 pub use reduce_lr_on_plateau::{PlateauState, ReduceLROnPlateau};
-use step_lr::StepLR;
 pub use warmup::Warmup;
 
-/// Every schedule.
-const SCHEDULES: &[ScheduleType] = &[
-    row::<StepLR>("StepLR"),
-    row::<MultiStepLR>("MultiStepLR"),
-    row::<ExponentialLR>("ExponentialLR"),
-    row::<LinearLR>("LinearLR"),
-    row::<CosineAnnealingLR>("CosineAnnealingLR"),
-    row::<CosineAnnealingWarmRestarts>("CosineAnnealingWarmRestarts"),
-    row::<PolynomialLR>("PolynomialLR"),
-    row::<ReduceLROnPlateau>("ReduceLROnPlateau"),
-    row::<OneCycleLR>("OneCycleLR"),
-];
+/// Declares each schedule's file and adds it to the table of schedules. `cargo fmt` does
+/// not see these files, `make fmt` does.
+macro_rules! schedules {
+    ($($file:ident :: $schedule:ident),* $(,)?) => {
+        $(mod $file;)*
+
+        /// Every schedule, by name.
+        const SCHEDULES: &[ScheduleType] =
+            &[$(row::<$file::$schedule>(stringify!($schedule))),*];
+    };
+}
+
+schedules! {
+    step_lr::StepLR,
+    multi_step_lr::MultiStepLR,
+    exponential_lr::ExponentialLR,
+    linear_lr::LinearLR,
+    cosine_annealing_lr::CosineAnnealingLR,
+    cosine_annealing_warm_restarts::CosineAnnealingWarmRestarts,
+    polynomial_lr::PolynomialLR,
+    reduce_lr_on_plateau::ReduceLROnPlateau,
+    one_cycle_lr::OneCycleLR,
+}
 
 /// A schedule with its arguments.
 pub trait Schedule: fmt::Debug {

@@ -23,8 +23,8 @@
 
 mod arrays;
 mod header;
+mod image_pixels;
 mod mapped;
-mod pixels;
 mod read;
 mod set;
 mod write;
@@ -32,7 +32,7 @@ mod write;
 pub use header::{
     DType, Field, Header, MAX_HEADER, Meta, Storage, VERSION, VERSION_OF_SIZES,
 };
-pub use pixels::Pixels;
+pub use image_pixels::Pixels;
 pub use read::Shard;
 pub use set::ShardSet;
 pub use write::{Contents, Images, StoredImage, file_name, write_file, write_to};

@@ -12,7 +12,7 @@ use crate::outputs::Outputs;
 
 /// A layer class.
 pub(super) struct Class {
-    name: &'static str,
+    pub(super) name: &'static str,
     read: fn(Table) -> Result<CheckedArguments, String>,
 }
 

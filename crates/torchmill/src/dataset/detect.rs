@@ -36,7 +36,7 @@ pub fn detect(folder: &SourceFolder, options: &OpenOptions) -> Result<Detected> 
     }
     // Reading the folder once tells an unreadable one from an empty one.
     std::fs::read_dir(folder.path()).doing("read the folder", folder.shown_path(""))?;
-    for format in RawFormat::ALL {
+    for &format in RawFormat::ALL {
         if let Some(detected) = format.detect(folder, options)? {
             detected.manifest.check().map_err(|e| e.within(folder.shown()))?;
             return Ok(detected);

@@ -9,10 +9,25 @@ use super::source_folder::SourceFolder;
 use super::{Dataset, Manifest, Sample, cifar, cifar_pickle, idx, image_folder};
 use crate::{Error, Result};
 
-/// How a data set's images are stored: the `kind` in dataset.toml.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum RawFormat {
+/// Declares [`RawFormat`] and the list of its variants, so that none is forgotten. Their
+/// order is the order in which a folder is searched for them.
+macro_rules! raw_formats {
+    ($($(#[$attribute:meta])* $format:ident,)*) => {
+        /// How a data set's images are stored: the `kind` in dataset.toml.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+        #[serde(rename_all = "kebab-case")]
+        pub enum RawFormat {
+            $($(#[$attribute])* $format,)*
+        }
+
+        impl RawFormat {
+            /// All formats.
+            pub(super) const ALL: &[Self] = &[$(Self::$format,)*];
+        }
+    };
+}
+
+raw_formats! {
     /// CIFAR-10's binary version: records of one label byte and 3,072 pixel bytes,
     /// channels first.
     Cifar10,
@@ -34,17 +49,6 @@ pub enum RawFormat {
 }
 
 impl RawFormat {
-    /// All formats in the order in which a folder is searched for them.
-    pub(super) const ALL: [Self; 7] = [
-        Self::Cifar10,
-        Self::Cifar100,
-        Self::CifarPickle,
-        Self::Idx,
-        Self::ImageFolder,
-        Self::Parquet,
-        Self::WebDataset,
-    ];
-
     /// Describes the data set in `folder` if it is stored in this format.
     pub(super) fn detect(
         self,

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use super::arrays::{Arrays, range};
 use super::header::{ALIGN, MAGIC, PREFIX};
+use super::image_pixels::{self, Pixels};
 use super::mapped::Mapped;
-use super::pixels::{self, Pixels};
 use super::{Field, Header, MAX_HEADER, Storage, VERSION, VERSION_OF_SIZES};
 use crate::dataset::decode;
 use crate::transform::{FilePart, Image};
@@ -177,7 +177,7 @@ impl Shard {
         let shape = self.arrays.shape(&self.bytes, i);
         self.check_image(i, stored)?;
         let image = match self.storage() {
-            Storage::Encoded => pixels::decode_part(stored, shape, part),
+            Storage::Encoded => image_pixels::decode_part(stored, shape, part),
             Storage::Array | Storage::Pixels => {
                 Pixels::stored(stored, shape).into_rows(part.rows.clone())
             }

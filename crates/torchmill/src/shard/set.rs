@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use super::pixels::Pixels;
+use super::image_pixels::Pixels;
 use super::{DType, Header, Meta, Shard, Storage, file_name};
 use crate::suggest::did_you_mean;
 use crate::transform::{FilePart, Image, SampleKind, SampleSpec};
