@@ -1,14 +1,12 @@
 //! The figures of single classes: scikit-learn's classification_report and
-//! confusion_matrix, and what follows from them; top-k accuracy, and the calibration
-//! error with its bins. Metrics that `train` can use are in torchmill's `metric/`.
+//! confusion_matrix, and what follows from them; top-k accuracy, and the
+//! bins of the calibration error. Metrics that `train` can use, too, are in torchmill's
+//! `metric/`.
 
 use std::cmp::Ordering;
 
 use serde::Serialize;
-use torchmill::metric::argmax;
-
-/// The number of bins of the calibration error.
-pub const BINS: usize = 15;
+use torchmill::metric::{Calibration, argmax, f1};
 
 /// Counts accumulated over images, and the figures computed from them.
 #[derive(Debug, Clone)]
@@ -18,29 +16,9 @@ pub struct ClassReport {
     confusion: Vec<u64>,
     /// Entry `r` counts the images with `r` outputs above the label's.
     ranks: Vec<u64>,
-    bins: [BinSums; BINS],
+    calibration: Calibration,
     /// The number of images with an output that is NaN.
     nan: u64,
-}
-
-/// The sums for a bin of the calibration error.
-#[derive(Debug, Clone, Copy, Default)]
-struct BinSums {
-    count: u64,
-    correct: u64,
-    /// The sum of the highest probabilities.
-    confidence: f64,
-}
-
-/// The images whose highest probability is in one interval of width `1 / BINS`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
-pub struct Bin {
-    /// The number of images.
-    pub count: u64,
-    /// The number of images predicted correctly.
-    pub correct: u64,
-    /// The mean of their highest probabilities; 0 if there are none.
-    pub confidence: f64,
 }
 
 /// scikit-learn's scores of a class, or their average over classes. A division by zero
@@ -75,7 +53,7 @@ impl ClassReport {
             classes,
             confusion: vec![0; classes * classes],
             ranks: vec![0; classes],
-            bins: [BinSums::default(); BINS],
+            calibration: Calibration::default(),
             nan: 0,
         }
     }
@@ -88,13 +66,7 @@ impl ClassReport {
         if outputs.iter().any(|x| x.is_nan()) {
             self.nan += 1;
         }
-        let confidence = f64::from(probabilities[prediction]);
-        // The bins are (0, 1/15], (1/15, 2/15] and so on. NaN falls into the first.
-        let bin = (confidence * BINS as f64).ceil() as usize;
-        let bin = &mut self.bins[bin.clamp(1, BINS) - 1];
-        bin.count += 1;
-        bin.correct += u64::from(prediction == label);
-        bin.confidence += confidence;
+        self.calibration.push(probabilities[prediction], prediction == label);
     }
 
     /// The number of images.
@@ -141,7 +113,7 @@ impl ClassReport {
             scores.push(Scores {
                 precision: share(hits, predicted),
                 recall: share(hits, support),
-                f1: share(2 * hits, support + predicted),
+                f1: f1(hits, support, predicted),
                 support,
             });
         }
@@ -158,25 +130,9 @@ impl ClassReport {
         average(&self.scores(), |s| s.support as f64)
     }
 
-    /// The expected calibration error: in each bin, the difference between the mean
-    /// highest probability and the share of correct predictions, averaged over the bins
-    /// with their numbers of images as weights (Guo et al. 2017, On Calibration of Modern
-    /// Neural Networks).
-    pub fn calibration_error(&self) -> f64 {
-        let mut sum = 0.0;
-        for bin in &self.bins {
-            sum += (bin.correct as f64 - bin.confidence).abs();
-        }
-        sum / self.count().max(1) as f64
-    }
-
-    /// The bins of the calibration error.
-    pub fn bins(&self) -> [Bin; BINS] {
-        self.bins.map(|bin| Bin {
-            count: bin.count,
-            correct: bin.correct,
-            confidence: bin.confidence / bin.count.max(1) as f64,
-        })
+    /// The images by their highest probability.
+    pub fn calibration(&self) -> &Calibration {
+        &self.calibration
     }
 
     /// The pairs of classes that are confused, the most frequent first.

@@ -30,6 +30,8 @@ pub fn chunk(shape: [usize; 3]) -> usize {
 const ACCURACY: &str = "accuracy";
 const TOTAL_LOSS: &str = "loss";
 const MEAN_LOSS: &str = "mean loss";
+const MACRO_F1: &str = "macro F1";
+const CALIBRATION_ERROR: &str = "calibration error";
 
 /// The result of an evaluation.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -52,9 +54,10 @@ impl Evaluation {
         self.known(metric.name)
     }
 
-    /// The metrics that have no method here. Reports list all metrics.
+    /// The metrics that have no method here. Reports have a place for each metric with a
+    /// method, and list these others.
     pub fn other_metrics() -> impl Iterator<Item = &'static MetricType> {
-        let named = [ACCURACY, TOTAL_LOSS, MEAN_LOSS];
+        let named = [ACCURACY, TOTAL_LOSS, MEAN_LOSS, MACRO_F1, CALIBRATION_ERROR];
         METRICS.iter().filter(move |metric| !named.contains(&metric.name))
     }
 
@@ -71,6 +74,16 @@ impl Evaluation {
     /// The mean loss over all images.
     pub fn mean_loss(&self) -> f64 {
         self.known(MEAN_LOSS)
+    }
+
+    /// The mean of the classes' F1 scores, from 0 to 1.
+    pub fn macro_f1(&self) -> f64 {
+        self.known(MACRO_F1)
+    }
+
+    /// The expected calibration error, from 0 to 1.
+    pub fn calibration_error(&self) -> f64 {
+        self.known(CALIBRATION_ERROR)
     }
 
     #[allow(clippy::expect_used, reason = "a test looks up every name")]
@@ -321,6 +334,7 @@ impl<'a> Tally<'a> {
                 label: outputs.labels[i] as usize,
                 outputs: row,
                 prediction: argmax(row),
+                probabilities: &self.loss.probabilities(row),
                 loss: outputs.losses[i],
                 weight: outputs.weights.get(i).copied().unwrap_or(1.0),
             };
@@ -418,9 +432,11 @@ mod tests {
             *value = i as f64;
         }
         let evaluation = Evaluation { count: 2, values };
-        let named =
-            [evaluation.total_loss(), evaluation.accuracy(), evaluation.mean_loss()];
-        assert_eq!(named, [0.0, 1.0, 2.0]);
+        let losses = [evaluation.total_loss(), evaluation.mean_loss()];
+        assert_eq!((evaluation.accuracy(), losses), (1.0, [0.0, 2.0]));
+        let others = [evaluation.macro_f1(), evaluation.calibration_error()];
+        assert_eq!(others, [3.0, 4.0]);
+        assert_eq!(Evaluation::other_metrics().count(), METRICS.len() - 5);
         assert_eq!(evaluation.get("acuracy"), None);
     }
 }

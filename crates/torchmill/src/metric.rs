@@ -15,7 +15,10 @@ macro_rules! metrics {
     };
 }
 
-metrics![total_loss, accuracy, mean_loss];
+metrics![total_loss, accuracy, mean_loss, macro_f1, calibration_error];
+
+pub use calibration_error::{BINS, Bin, Calibration};
+pub use macro_f1::f1;
 
 /// The metric that runs are ranked by and that `best` goes by unless another is chosen.
 pub const DEFAULT: &str = "accuracy";
@@ -39,6 +42,9 @@ pub struct MetricType {
     /// The metric that runs are compared by in place of this one, where its value depends
     /// on more than the network and the images.
     pub ranked_by: Option<&'static str>,
+    /// Whether `train` always writes it to metrics.csv. It writes any other metric only if
+    /// the recipe names it, for `best` for example.
+    pub is_logged: bool,
     /// Formats a value for people. With a heading, it must fit in the column.
     pub format: fn(f64) -> String,
     /// What the plain lines of `train` call it; `None` where they leave it out.
@@ -73,6 +79,8 @@ pub struct EvaluatedImage<'a> {
     pub outputs: &'a [f32],
     /// The class of the highest output.
     pub prediction: usize,
+    /// The class probabilities that the outputs stand for.
+    pub probabilities: &'a [f32],
     /// Its loss, times its weight.
     pub loss: f32,
     /// Its weight in a mean of losses; 1 unless the loss function has class weights or

@@ -2,14 +2,14 @@
 //!
 //! Both follow from the metrics, so a resumed run recovers them from metrics.csv.
 
-use torchmill::metric::{self, METRICS, Mode};
+use torchmill::metric::{self, METRICS, MetricType, Mode};
 use torchmill::metrics::Point;
 use torchmill::recipe::{EarlyStopping, Recipe};
 use torchmill::{Error, Result, progress, suggest};
 
-/// The tag of a metric in metrics.csv, and whether higher or lower is better.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A metric, its tag in metrics.csv, and whether higher or lower is better.
 struct Criterion {
+    metric: &'static MetricType,
     tag: String,
     mode: Mode,
 }
@@ -24,7 +24,7 @@ impl Criterion {
         let Some(found) = found else { return Err(unknown(name, key, split)) };
         // For example the mean loss instead of the total loss.
         let ranked = found.ranked();
-        Ok(Self { tag: metric::tag(split, ranked), mode: ranked.mode })
+        Ok(Self { metric: ranked, tag: metric::tag(split, ranked), mode: ranked.mode })
     }
 }
 
@@ -161,6 +161,13 @@ impl BestTracker {
         &self.criterion.tag
     }
 
+    /// Whether `best` or early stopping goes by this metric.
+    pub fn uses(&self, metric: &MetricType) -> bool {
+        let is_best = self.criterion.metric.name == metric.name;
+        let stops = |stopping: &Stopping| stopping.criterion.metric.name == metric.name;
+        is_best || self.stopping.as_ref().is_some_and(stops)
+    }
+
     /// The best value so far.
     pub fn best(&self) -> Option<Best> {
         self.best
@@ -247,6 +254,21 @@ mod tests {
         see(&mut tracker, "val accuracy", &[f64::NAN]);
         let why = tracker.should_stop().unwrap();
         assert_eq!(why, "val accuracy has not been better than 0.1 for 2 evaluations");
+    }
+
+    #[test]
+    fn only_the_metrics_that_the_recipe_names_are_used() {
+        let used = |settings: &[&str]| -> Vec<&str> {
+            let tracker = tracker(settings).unwrap();
+            let used = METRICS.iter().filter(|metric| tracker.uses(metric));
+            used.map(|metric| metric.name).collect()
+        };
+        assert_eq!(used(&[]), ["accuracy"]);
+        let settings = [
+            "checkpoints.best=val macro F1",
+            "train.early_stopping={metric=\"val loss\", patience=2}",
+        ];
+        assert_eq!(used(&settings), ["mean loss", "macro F1"]);
     }
 
     #[test]

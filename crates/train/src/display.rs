@@ -228,6 +228,7 @@ mod tests {
             name: "calibration error",
             mode: Mode::Min,
             ranked_by: None,
+            is_logged: false,
             format: |error| format!("{error:.4}"),
             line: None,
             heading: Some("calibration"),

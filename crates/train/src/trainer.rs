@@ -10,7 +10,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use torchmill::metric::{self, METRICS};
+use torchmill::metric::{self, METRICS, MetricType};
 use torchmill::metrics::{MetricsWriter, Point};
 use torchmill::progress::{self, Progress};
 use torchmill::run::RunDir;
@@ -505,7 +505,7 @@ impl Trainer<'_> {
         let found = found.map_err(|e| self.interrupted_after_saving(e))?;
         progress::note(format_args!("with test-time augmentation ({tta}):"));
         self.display.evaluation(split, &found);
-        for metric in METRICS {
+        for metric in self.logged()? {
             // The total loss depends on the batch size and is left out.
             if metric.ranked_by.is_none() {
                 let tag = format!("x/{} with {tta}", metric::tag(split, metric));
@@ -592,11 +592,25 @@ impl Trainer<'_> {
     /// they are the best so far.
     fn record(&mut self, split: &str, found: &Evaluation, epoch: u64) -> Result<bool> {
         let before = self.best.best();
-        for (metric, value) in METRICS.iter().zip(found.values) {
-            self.push(&metric::tag(split, metric), value, epoch)?;
+        for metric in self.logged()? {
+            self.push(&metric::tag(split, metric), found.value(metric), epoch)?;
         }
         self.flush_metrics()?;
         Ok(self.best.best() != before)
+    }
+
+    /// The metrics that are written to metrics.csv: those that always are, and those that
+    /// the recipe names.
+    fn logged(&self) -> Result<Vec<&'static MetricType>> {
+        let plateau = self.model.plateau_metric()?.map(|metric| metric.name);
+        let mut logged = Vec::new();
+        for metric in METRICS {
+            let is_named = self.best.uses(metric) || plateau == Some(metric.name);
+            if metric.is_logged || is_named {
+                logged.push(metric);
+            }
+        }
+        Ok(logged)
     }
 
     fn push(&mut self, tag: &str, value: f64, epoch: u64) -> Result<()> {

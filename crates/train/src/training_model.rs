@@ -2,8 +2,9 @@
 //! around it is in `trainer`.
 
 use tch::{Kind, Reduction, TchError, Tensor, no_grad};
+use torchmill::metric::MetricType;
 use torchmill::recipe::Train;
-use torchmill::schedule::{LearningRate, PlateauState, Position};
+use torchmill::schedule::{LearningRate, PlateauState, Position, ReduceLROnPlateau};
 use torchmill::{Error, Result};
 use torchmill_nn::distributed::{Group as ProcessGroup, Reducer};
 use torchmill_nn::evaluation::Evaluation;
@@ -431,6 +432,11 @@ impl TrainingModel {
         swapped.map_err(|e| torch_error(&e).within("the moving average"))?;
         self.is_swapped = !self.is_swapped;
         Ok(())
+    }
+
+    /// The metric that ReduceLROnPlateau goes by; `None` with other schedules.
+    pub fn plateau_metric(&self) -> Result<Option<&'static MetricType>> {
+        self.learning_rate.plateau().map(ReduceLROnPlateau::metric).transpose()
     }
 
     /// Steps ReduceLROnPlateau with the result of an evaluation.

@@ -1,6 +1,7 @@
 //! The figures compared with scikit-learn's (see golden/make.py).
 
 use serde_json::Value;
+use torchmill::metric::{self, EvaluatedImage, argmax};
 
 use super::{ClassReport, Scores, ranked_classes};
 use crate::report::classification_report;
@@ -52,10 +53,36 @@ fn every_metric_is_scikit_learns() {
     // Our probabilities are float32.
     let error = golden["calibration_error"].as_f64().unwrap();
     assert!(
-        (report.calibration_error() - error).abs() < 1e-6,
+        (report.calibration().error() - error).abs() < 1e-6,
         "{} {error}",
-        report.calibration_error()
+        report.calibration().error()
     );
+}
+
+#[test]
+fn the_metrics_of_train_are_those_of_the_report() {
+    let (golden, report) = golden();
+    let types = ["macro F1", "calibration error"].map(|n| metric::named(n).unwrap());
+    let mut metrics = types.map(|metric| (metric.new)(64));
+    let labels = golden["labels"].as_array().unwrap();
+    for (label, row) in labels.iter().zip(golden["logits"].as_array().unwrap()) {
+        let outputs: Vec<f32> =
+            row.as_array().unwrap().iter().map(|x| x.as_f64().unwrap() as f32).collect();
+        for metric in &mut metrics {
+            metric.update(&EvaluatedImage {
+                label: label.as_u64().unwrap() as usize,
+                outputs: &outputs,
+                prediction: argmax(&outputs),
+                probabilities: &softmax(&outputs),
+                loss: 0.0,
+                weight: 1.0,
+            });
+        }
+    }
+    let [macro_f1, calibration_error] = metrics.map(|metric| metric.compute());
+    near(macro_f1, &golden["report"]["macro avg"]["f1-score"]);
+    assert_eq!(macro_f1, report.macro_average().f1);
+    assert_eq!(calibration_error, report.calibration().error());
 }
 
 #[test]
@@ -86,7 +113,7 @@ fn ties_do_not_break_it() {
     assert_eq!((report.count(), report.top_k(3)), (2, 1.0));
     assert_eq!(report.confusion(1, 0), 1, "the first of equal outputs is the prediction");
     let empty = ClassReport::new(2);
-    assert_eq!(empty.calibration_error(), 0.0);
+    assert_eq!(empty.calibration().error(), 0.0);
     assert_eq!(empty.macro_average(), Scores::default());
 }
 

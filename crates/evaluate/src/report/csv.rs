@@ -80,7 +80,7 @@ fn row(outcome: &Outcome, ks: &BTreeSet<usize>) -> Vec<String> {
     {
         row.extend([precision, recall, f1].map(|score| score.to_string()));
     }
-    row.push(report.calibration_error().to_string());
+    row.push(evaluation.calibration_error().to_string());
     row
 }
 

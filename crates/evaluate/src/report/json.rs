@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+use torchmill::metric::{BINS, Bin};
 use torchmill::recipe::Tta;
 use torchmill::{Error, Result};
 use torchmill_nn::evaluation::Evaluation;
 
-use crate::class_report::{BINS, Bin, Scores};
+use crate::class_report::Scores;
 use crate::config::Config;
 use crate::outcome::Outcome;
 
@@ -90,7 +91,7 @@ impl<'a> Object<'a> {
             top_k_accuracy,
             macro_average: report.macro_average(),
             weighted_average: report.weighted_average(),
-            calibration_error: report.calibration_error(),
+            calibration_error: evaluation.calibration_error(),
             details: config.report.then(|| Details::new(outcome)),
         }
     }
@@ -105,7 +106,7 @@ impl<'a> Details<'a> {
         Self {
             classes,
             confusion_matrix: outcome.report.rows().collect(),
-            calibration_bins: outcome.report.bins(),
+            calibration_bins: outcome.report.calibration().bins(),
         }
     }
 }

@@ -54,8 +54,8 @@ fn summary(outcome: &Outcome, config: &Config) -> String {
         let value = (metric.format)(evaluation.value(metric));
         let _ = writeln!(text, "  {} {value}", metric.name);
     }
-    let f1 = report.macro_average().f1;
-    let calibration = report.calibration_error();
+    let f1 = evaluation.macro_f1();
+    let calibration = evaluation.calibration_error();
     let _ = writeln!(text, "  macro F1 {f1:.4}, calibration error {calibration:.4}");
     text
 }

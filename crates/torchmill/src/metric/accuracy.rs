@@ -6,6 +6,7 @@ pub(super) const TYPE: MetricType = MetricType {
     name: "accuracy",
     mode: Mode::Max,
     ranked_by: None,
+    is_logged: true,
     format: |accuracy| format!("{:.2} %", 100.0 * accuracy),
     line: Some("accuracy"),
     heading: Some("acc."),

@@ -7,6 +7,7 @@ pub(super) const TYPE: MetricType = MetricType {
     name: "mean loss",
     mode: Mode::Min,
     ranked_by: None,
+    is_logged: true,
     format: |loss| format!("{loss:.4}"),
     line: None,
     heading: Some("loss"),

@@ -14,6 +14,7 @@ fn compute(batch_size: usize, images: &[(usize, [f32; 3], f32, f32)]) -> Vec<f64
             label: *label,
             outputs,
             prediction: argmax(outputs),
+            probabilities: outputs,
             loss: *loss,
             weight: *weight,
         };
@@ -54,6 +55,27 @@ fn names_are_unique_and_ranked_by_what_is_there() {
     assert!(of_tag("train loss").is_none() && of_tag("x/learning rate").is_none());
     let modes = ["test accuracy", "val mean loss", "train loss", "x/learning rate"];
     assert_eq!(modes.map(mode_of_tag), [Mode::Max, Mode::Min, Mode::Min, Mode::Max]);
+}
+
+#[test]
+fn no_image_gives_zero_and_no_class_is_forgotten() {
+    for name in ["macro F1", "calibration error"] {
+        assert_eq!((named(name).unwrap().new)(1).compute(), 0.0, "{name}");
+    }
+    // Class 0 has the F1 score 2/3. Class 1 is only a label, class 2 only predicted, and
+    // class 3 is neither.
+    let mut macro_f1 = (named("macro F1").unwrap().new)(1);
+    for (label, prediction) in [(0, 0), (1, 2), (0, 2)] {
+        macro_f1.update(&EvaluatedImage {
+            label,
+            outputs: &[0.0; 4],
+            prediction,
+            probabilities: &[0.25; 4],
+            loss: 0.0,
+            weight: 1.0,
+        });
+    }
+    assert_eq!(macro_f1.compute(), 2.0 / 3.0 / 4.0);
 }
 
 #[test]

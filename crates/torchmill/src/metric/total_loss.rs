@@ -8,6 +8,7 @@ pub(super) const TYPE: MetricType = MetricType {
     name: "loss",
     mode: Mode::Min,
     ranked_by: Some("mean loss"),
+    is_logged: true,
     format: |loss| format!("{loss:.4}"),
     line: Some("total loss"),
     heading: None,

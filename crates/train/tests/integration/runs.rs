@@ -432,7 +432,8 @@ fn validation_leaves_the_test_split_alone_until_the_end() {
         |tag: &str| tags.iter().filter(|t| t.0 == tag).map(|t| t.1).collect::<Vec<_>>();
     assert_eq!(at("val accuracy"), [1, 2, 3]);
     assert_eq!(at("test accuracy").len(), 1);
-    assert_eq!(tags.last().unwrap().0, metric::tag("test", METRICS.last().unwrap()));
+    let logged = METRICS.iter().filter(|metric| metric.is_logged);
+    assert_eq!(tags.last().unwrap().0, metric::tag("test", logged.last().unwrap()));
     // If the shards have a val split, it is used by default.
     write_stripes(&folder.join("shards"), "val", 40, "d");
     assert_done(&train(folder, "given", &[]));
@@ -444,6 +445,44 @@ fn validation_leaves_the_test_split_alone_until_the_end() {
         1,
         "the run was trained on other shards than these, or another part of them",
     );
+}
+
+/// Metrics that are not always in metrics.csv are there if the recipe names them, so that
+/// a resumed run knows their values.
+#[test]
+fn a_run_may_go_by_the_macro_f1_and_the_calibration_error() {
+    let folder = sandbox();
+    let folder = folder.path();
+    let options = [
+        "--set",
+        "checkpoints.best=test macro F1",
+        "--set",
+        "train.early_stopping={metric=\"test calibration error\", patience=1}",
+        "--epochs",
+        "40",
+    ];
+    assert_done(&train(folder, "run", &options));
+    let values = |tag: &str| -> Vec<f64> {
+        let points = metrics(folder, "run").into_iter().filter(|m| m.0 == tag);
+        points.map(|m| m.2).collect()
+    };
+    let macro_f1 = values("test macro F1");
+    let error = values("test calibration error");
+    assert!(macro_f1.iter().chain(&error).all(|x| (0.0..=1.0).contains(x)));
+    // The run stops after the first epoch whose calibration error is not the lowest yet.
+    assert!(error.len() < 40, "{error:?}");
+    let (last, falling) = error.split_last().unwrap();
+    assert!(falling.is_sorted_by(|a, b| a > b), "{error:?}");
+    assert!(last >= falling.last().unwrap(), "{error:?}");
+    let highest = macro_f1.iter().copied().fold(f64::MIN, f64::max);
+    let best = 1 + macro_f1.iter().position(|&x| x == highest).unwrap();
+    let link = target(folder, "run", "best.safetensors");
+    assert_eq!(link, format!("epoch-{best:04}.safetensors"));
+    let plateau = "train.schedule={type=\"ReduceLROnPlateau\", metric=\"macro F1\"}";
+    assert_done(&train(folder, "plateau", &["--epochs", "1", "--set", plateau]));
+    let tags: Vec<String> = metrics(folder, "plateau").into_iter().map(|m| m.0).collect();
+    assert!(tags.iter().any(|tag| tag == "test macro F1"), "{tags:?}");
+    assert!(!tags.iter().any(|tag| tag == "test calibration error"), "{tags:?}");
 }
 
 #[test]
@@ -941,7 +980,7 @@ fn the_end_is_evaluated_once_more_with_copies() {
         metrics(folder, "run").into_iter().map(|(tag, _, _)| tag).collect();
     // Every metric but the total loss, which is compared by the mean loss.
     let mut expected = Vec::new();
-    for metric in METRICS.iter().filter(|metric| metric.ranked_by.is_none()) {
+    for metric in METRICS.iter().filter(|m| m.is_logged && m.ranked_by.is_none()) {
         expected.push(format!("x/test {} with flip", metric.name));
     }
     for tag in ["x/test accuracy with flip", "x/test mean loss with flip"] {
