@@ -165,7 +165,7 @@ else
 include $(CHOICE)
 override DATASET := $(CHOSEN)
 endif
-$(if $(DATASET),$(shell printf 'make: no DATASET given, taking %s: %s\n' '$(DATASET)' '$(WHY)' >&2))
+$(if $(DATASET),$(shell printf 'make: DATASET is not set, using %s: %s\n' '$(DATASET)' '$(WHY)' >&2))
 endif
 endif
 
@@ -173,10 +173,10 @@ $(CHOICE): | $(RELEASE)/.data-programs
 	@mkdir -p $(@D)
 	@if fetch-data --available cifar10; then \
 		printf '%s\n' 'CHOSEN := cifar10' \
-			'WHY := a source answers; make train DATASET=mnist-5k takes the small one that is included'; \
+			'WHY := its source answers; make train DATASET=mnist-5k uses the small one that is included'; \
 	else \
 		printf '%s\n' 'CHOSEN := mnist-5k' \
-			'WHY := it is included, and no source of cifar10 answered; make train DATASET=cifar10 tries to fetch that one'; \
+			'WHY := it is included, and no source of cifar10 answered; make train DATASET=cifar10 tries to fetch it'; \
 	fi >$@
 
 # --- The programs -----------------------------------------------------------------------
