@@ -114,7 +114,7 @@ fn with_no_dataset_and_no_source_it_takes_the_one_that_is_included_and_says_so()
     let said = ok(&mut project.make(&["fetch"]));
     assert!(project.join("data/raw/mnist-5k/dataset.toml").exists());
     assert!(
-        said.stderr.contains("taking mnist-5k")
+        said.stderr.contains("using mnist-5k")
             && said.stderr.contains("DATASET=cifar10"),
         "{}",
         said.stderr
@@ -122,7 +122,7 @@ fn with_no_dataset_and_no_source_it_takes_the_one_that_is_included_and_says_so()
     // The choice is kept, ...
     let again = ok(&mut project.make(&["fetch"]));
     assert!(
-        stages(&again.stdout).is_empty() && again.stderr.contains("taking mnist-5k"),
+        stages(&again.stdout).is_empty() && again.stderr.contains("using mnist-5k"),
         "{again:?}"
     );
     // ... and an explicit DATASET is never replaced by another.
