@@ -1,9 +1,9 @@
 //! Kernels for the CPU that are faster than ATen's, and operators that tch does not bind.
 //!
-//! A kernel is a file of Rust with its loops and the function that the layers call, and a
-//! file of C++ that makes it a function for autograd: libtorch takes those only from C++.
-//! [`bridge`] declares what each side calls of the other, and cxx checks the declarations
-//! in both languages. It also holds the kernels' only `unsafe`.
+//! A kernel has a Rust file with its loops and the function for the layers, and a C++
+//! file that makes it an autograd function, which libtorch supports only in C++.
+//! [`bridge`] declares the functions that each side calls, and cxx checks the
+//! declarations in both languages. It also holds the kernels' only `unsafe`.
 
 pub(crate) mod batch_norm;
 pub(crate) mod bridge;

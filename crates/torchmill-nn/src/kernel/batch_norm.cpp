@@ -1,4 +1,4 @@
-// The batch norm of batch_norm.rs as a function for autograd.
+// The autograd function of batch_norm.rs.
 #include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
@@ -14,8 +14,8 @@
 namespace torchmill {
 namespace {
 
-// [N, C, H, W] in channels-last layout is a matrix [pixels, C]. It is processed in blocks of 16 KiB, or of 16 pixels where
-// these are larger.
+// [N, C, H, W] in channels-last layout is a matrix [pixels, C]. It is processed in blocks of 16 KiB, but at least 16
+// pixels.
 struct Blocks {
     size_t pixels, channels, pixels_in_block;
 
@@ -26,7 +26,7 @@ struct Blocks {
     size_t count() const { return (pixels + pixels_in_block - 1) / pixels_in_block; }
     size_t size(size_t block) const { return std::min(pixels_in_block, pixels - block * pixels_in_block); }
 
-    // A block of a tensor of this shape; nothing of an undefined one.
+    // A block of a tensor of this shape; empty if the tensor is undefined.
     template <typename T>
     rust::Slice<const T> read(const at::Tensor& t, size_t block) const {
         if (!t.defined()) return {};
@@ -38,7 +38,7 @@ struct Blocks {
         return write_slice<T>(t, block * pixels_in_block * channels, size(block) * channels);
     }
 
-    // Calls work(block) for each block, in libtorch's threads.
+    // Calls work(block) for each block, on libtorch's threads.
     template <typename Work>
     void for_each(const Work& work) const {
         const int64_t grain = std::max<int64_t>(1, GRAIN / (pixels_in_block * channels));
@@ -58,7 +58,7 @@ struct PartialSums {
     rust::Slice<float> second(size_t block) { return {values.data() + (block * 2 + 1) * channels, channels}; }
 };
 
-// Of each channel the mean, and the sum of the squared deviations from it.
+// The mean of each channel, and the sum of the squared deviations from it.
 struct Moments {
     std::vector<double> mean, squares;
 };
@@ -90,7 +90,7 @@ Moments moments(const at::Tensor& x, const Blocks& blocks) {
 float* floats(const at::Tensor& t) { return t.mutable_data_ptr<float>(); }
 const float* const_floats(const at::Tensor& t) { return t.const_data_ptr<float>(); }
 
-// The running mean and unbiased variance move towards the batch's.
+// Moves the running mean and unbiased variance towards the batch's.
 void update_running(
     const at::Tensor& running_mean, const at::Tensor& running_var, const Moments& batch, double count, double momentum) {
     float *mean = floats(running_mean), *var = floats(running_var);
@@ -100,7 +100,7 @@ void update_running(
     }
 }
 
-// The values for each channel that a batch is normalised with: y = scale * x + shift.
+// The values of each channel that normalise a batch: y = scale * x + shift.
 struct Normalisation {
     at::Tensor mean, inverse_deviation, scale, shift;
 
@@ -122,7 +122,7 @@ struct Normalisation {
     }
 };
 
-// Of each channel the sum of the gradient, and of the gradient times x - mean.
+// For each channel, the sum of the gradient and of the gradient times x - mean.
 struct GradientSums {
     std::vector<double> sum, dot;
 };
@@ -204,7 +204,7 @@ struct BatchNorm : torch::autograd::Function<BatchNorm> {
             read_slice<float>(mean, 0, blocks.channels), read_slice<float>(scale, 0, blocks.channels),
             {slope.data(), slope.size()}, {offset.data(), offset.size()}};
         const auto x_gradient = at::empty_like(x, x.options().memory_format(CHANNELS_LAST));
-        // Without ReLU the residual's gradient is the output's.
+        // Without ReLU the residual's gradient equals the output's.
         at::Tensor residual_gradient = has_residual && relu ? at::empty_like(x_gradient) : at::Tensor();
         for_element_type(x, [&](auto zero) {
             using T = decltype(zero);
@@ -221,7 +221,7 @@ struct BatchNorm : torch::autograd::Function<BatchNorm> {
     }
 };
 
-// Whether a tensor is absent or holds a float for each channel.
+// Whether a tensor is absent or holds one float per channel.
 bool is_per_channel(const at::Tensor& t, int64_t channels) {
     if (!t.defined()) return true;
     return t.device().is_cpu() && t.scalar_type() == at::kFloat && t.dim() == 1 && t.size(0) == channels &&

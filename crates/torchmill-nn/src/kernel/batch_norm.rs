@@ -1,11 +1,11 @@
-//! Batch norm in training, with what often follows it: the sum with a residual and ReLU.
+//! Batch norm in training, fused with the addition of a residual and ReLU.
 //!
-//! S. Ioffe and C. Szegedy, "Batch Normalization", 2015; the rules are
-//! torch.nn.BatchNorm2d's. The cost of such a layer is the memory that it reads and writes.
-//! ATen goes through a batch 14 times, forward and backward, for batch norm and ReLU, and 17
-//! times with a residual; these kernels 10 and 12 times. A ResNet-18's bf16 step of 64
-//! images went from 254 to 218 ms. Sums are made for blocks of pixels, which are added up in
-//! order in float64, so they do not depend on the number of threads.
+//! S. Ioffe and C. Szegedy, "Batch Normalization", 2015, as in torch.nn.BatchNorm2d. The
+//! cost of such a layer is its memory traffic. For batch norm and ReLU, forward and
+//! backward, ATen passes over a batch 14 times, and 17 times with a residual. These
+//! kernels pass over it 10 and 12 times. A bf16 step of a ResNet-18 with 64 images went
+//! from 254 to 218 ms. Sums are computed for blocks of pixels, and the blocks are added
+//! up in order in float64, so they do not depend on the number of threads.
 #![allow(clippy::needless_range_loop, reason = "one index for several slices")]
 
 use multiversion::multiversion;
@@ -19,9 +19,9 @@ use super::element::Element;
 pub(crate) struct Parameters<'a> {
     /// Weight and bias, float32 `[C]`.
     pub(crate) affine: Option<&'a [Tensor; 2]>,
-    /// Mean and unbiased variance, float32 `[C]`, which a step changes.
+    /// Mean and unbiased variance, float32 `[C]`. A step updates them.
     pub(crate) running: Option<[&'a Tensor; 2]>,
-    /// The share of this batch in the running statistics.
+    /// The weight of this batch in the running statistics.
     pub(crate) momentum: f64,
     pub(crate) eps: f64,
 }
@@ -29,9 +29,9 @@ pub(crate) struct Parameters<'a> {
 /// Normalises each channel of `[N, C, H, W]` over the batch, adds `residual`, of the same
 /// shape, and applies ReLU if `relu` is set. Differentiable once.
 ///
-/// Returns `None` for what the kernel does not support, which is left to ATen: an `x` that
-/// is empty or not float32 or bfloat16 in channels-last layout on the CPU, a `residual` of
-/// another type, shape or layout, and parameters that are not float32.
+/// Returns `None` if the kernel does not support the input, so that ATen must be used: if
+/// `x` is empty or not float32 or bfloat16 in channels-last layout on the CPU, if
+/// `residual` has another dtype, shape or layout, or if parameters are not float32.
 pub(crate) fn batch_norm(
     x: &Tensor,
     parameters: &Parameters,
@@ -57,13 +57,13 @@ pub(crate) fn batch_norm(
     ))
 }
 
-// The loops work on a block of a batch's pixels, `[pixels, channels]`. The compiler makes
-// vectors of their inner loops, over channels.
+// The loops work on a block of a batch's pixels, `[pixels, channels]`. The compiler
+// vectorises the inner loops over channels.
 
 /// The mean of each channel, and the sum of the squared deviations from it.
 ///
-/// It goes twice through the block, which a cache holds: sums of squares made before the
-/// mean is known would lose digits.
+/// It passes over the block twice, which stays in the cache: sums of squares without the
+/// mean would lose digits.
 #[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq"))]
 fn statistics<T: Element>(x: &[T], mean: &mut [f32], squares: &mut [f32]) {
     let channels = mean.len();
@@ -100,7 +100,7 @@ fn forward<T: Element>(
     let channels = scale.len();
     let shift = &shift[..channels];
     let has_residual = !residual.is_empty();
-    // Without a residual it is not read.
+    // Without a residual, the placeholder is not read.
     let residual = if has_residual { residual } else { x };
     for (pixel, y) in y.chunks_exact_mut(channels).enumerate() {
         let start = pixel * channels;
@@ -118,14 +118,14 @@ fn forward<T: Element>(
     }
 }
 
-/// The gradient before ReLU, as ATen has it: 0 unless y is above 0 or NaN.
+/// The gradient before ReLU, as in ATen: 0 unless y is above 0 or NaN.
 #[inline(always)]
 fn before_relu<T: Element>(relu: bool, y: T, gradient: T) -> f32 {
     if relu && y.to_f32() <= 0.0 { 0.0 } else { gradient.to_f32() }
 }
 
-/// The sum of each channel's gradient, and of the gradient times `x - mean`. The gradient
-/// is that of ReLU's input if `relu` is set.
+/// The sum of each channel's gradient, and of the gradient times `x - mean`. If `relu` is
+/// set, it is the gradient of ReLU's input.
 #[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq"))]
 fn sums<T: Element>(
     x: &[T],
@@ -141,7 +141,7 @@ fn sums<T: Element>(
     let dot = &mut dot[..channels];
     sum.fill(0.0);
     dot.fill(0.0);
-    // Without ReLU, y is not read.
+    // Without ReLU, the placeholder is not read.
     let y = if relu { y } else { x };
     for (pixel, x) in x.chunks_exact(channels).enumerate() {
         let start = pixel * channels;
@@ -155,8 +155,8 @@ fn sums<T: Element>(
     }
 }
 
-/// The gradient of x, `scale * gradient + slope * (x - mean) + offset`, and that of the
-/// residual if `residual_gradient` is not empty.
+/// The gradient of x, `scale * gradient + slope * (x - mean) +
+/// offset`. Also the residual's gradient, if `residual_gradient` is not empty.
 #[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq"))]
 fn backward<T: Element>(
     x: &[T],
@@ -193,7 +193,7 @@ fn backward<T: Element>(
     }
 }
 
-// What C++ calls, for each element type.
+// The functions that C++ calls, for each element type.
 
 pub(super) fn statistics_f32(x: &[f32], mean: &mut [f32], squares: &mut [f32]) {
     statistics(x, mean, squares);
@@ -291,7 +291,7 @@ mod tests {
     }
 
     impl Inputs {
-        /// The same in float64, for ATen to compute exactly.
+        /// The same in float64, so that ATen's results are nearly exact.
         fn exact(&self) -> Self {
             let double = |t: &Tensor| t.to_kind(Kind::Double);
             Self {
@@ -302,8 +302,8 @@ mod tests {
             }
         }
 
-        /// The output, all gradients, for an output's gradient that is not constant, and
-        /// the running statistics.
+        /// The output, all gradients and the running statistics, for an output gradient
+        /// that varies.
         fn results(&mut self, norm: impl Fn(&Self) -> Tensor) -> Vec<Tensor> {
             fn learns(t: &Tensor) -> Tensor {
                 t.detach().set_requires_grad(true)
@@ -312,7 +312,7 @@ mod tests {
             self.affine = self.affine.as_ref().map(|a| a.each_ref().map(learns));
             self.residual = self.residual.as_ref().map(learns);
             let y = norm(self);
-            // The same to the last bit in every type.
+            // These values are exact in every dtype.
             let steps = Tensor::arange(y.numel() as i64, (Kind::Float, Device::Cpu))
                 .remainder(17);
             let waves =
@@ -347,7 +347,7 @@ mod tests {
             let float = |size: &[i64]| Tensor::randn(size, (Kind::Float, Device::Cpu));
             let kind = if bf16 { Kind::BFloat16 } else { Kind::Float };
             let size = [n, c, height, width];
-            // A mean far from 0, beside the deviation.
+            // The mean is far from 0, relative to the deviation.
             let mut inputs = Inputs {
                 x: channels_last(&(float(&size) + offset).to_kind(kind)),
                 affine: with_affine.then(|| [float(&[c]), float(&[c])]),
@@ -361,8 +361,8 @@ mod tests {
                 let parameters = Parameters { affine: i.affine.as_ref(), running, momentum, eps };
                 batch_norm(&i.x, &parameters, i.residual.as_ref(), relu).unwrap().unwrap()
             });
-            // Where y is close to 0, its rounding decides what ReLU does to the gradient:
-            // ours is the measure.
+            // Where y is close to 0, its rounding decides what ReLU does to the gradient.
+            // Use our rounding for both.
             let kept = ours[ours.len() - 1 - if with_running { 2 } else { 0 }].gt(0.0);
             let exact = exact.results(|i| {
                 let [weight, bias] = i.affine.as_ref().map_or([None, None], |[w, b]| [Some(w), Some(b)]);
@@ -376,8 +376,8 @@ mod tests {
                 prop_assert_eq!(ours.size(), exact.size());
                 let most = |t: &Tensor| t.abs().max().double_value(&[]);
                 let (difference, largest) = (most(&(ours.to_kind(Kind::Double) - exact)), most(exact));
-                // Float32 throughout, and a mean far from 0; bfloat16 rounds what it is
-                // stored as.
+                // Float32 is used throughout, with a mean far from 0. bfloat16 rounds the
+                // stored values.
                 let limit = if ours.kind() == Kind::BFloat16 { 1.0 / 256.0 } else { 1e-4 };
                 prop_assert!(difference <= limit * largest.max(1.0), "{i}: {difference} of {largest}");
             }

@@ -1,8 +1,9 @@
-//! The functions that the kernels' Rust and C++ call of each other.
+//! The functions of the kernels that Rust and C++ call in each other.
 //!
-//! cxx generates both sides' declarations from the module [`ffi`], so a difference between
-//! them does not compile. C++ exceptions become errors. What is left to trust is that a
-//! tch tensor is a pointer to an `at::Tensor`; [`to_cpp`] and [`from_cpp`] rely on it.
+//! cxx generates both sides' declarations from the module [`ffi`], so code with a
+//! mismatch does not compile. C++ exceptions become errors. One assumption is not
+//! checked: a tch tensor is a pointer to an `at::Tensor`. [`to_cpp`] and [`from_cpp`]
+//! rely on it.
 
 use cxx::UniquePtr;
 use tch::{TchError, Tensor};
@@ -26,7 +27,7 @@ pub(crate) mod ffi {
         kernel_width: usize,
     }
 
-    /// What the gradient of batch norm's input is made of, a value for each channel.
+    /// The factors of the gradient of batch norm's input, one value per channel.
     struct BatchNormFactors<'a> {
         mean: &'a [f32],
         scale: &'a [f32],
@@ -36,23 +37,23 @@ pub(crate) mod ffi {
 
     /// Batch norm's settings.
     struct BatchNormOptions {
-        /// The share of this batch in the running statistics.
+        /// The weight of this batch in the running statistics.
         momentum: f64,
         eps: f64,
         relu: bool,
     }
 
-    /// How to compute a convolution without dilation and groups.
+    /// How to compute a convolution without dilation or groups.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
     struct ConvPlan {
         stride: [i64; 2],
         padding: [i64; 2],
-        /// Which of the three results are matrix products; ATen computes the others.
+        /// Which of the three results are matrix products. ATen computes the others.
         output: bool,
         weight_gradient: bool,
         input_gradient: bool,
-        /// Whether oneDNN multiplies for the weight's gradient, in place of ATen's
-        /// library. For float32.
+        /// Whether oneDNN computes the weight's gradient instead of ATen's library. Only
+        /// for float32.
         onednn: bool,
     }
 
@@ -75,22 +76,22 @@ pub(crate) mod ffi {
         eps: f64,
         weight_decay: f64,
         amsgrad: bool,
-        /// AdamW: weight decay does not go through the gradient.
+        /// AdamW: the weight decay is not part of the gradient.
         decoupled: bool,
     }
 
-    /// The settings of Newton and Schulz's iteration.
+    /// The settings of the Newton-Schulz iteration.
     struct NewtonSchulz {
         a: f64,
         b: f64,
         c: f64,
         eps: f64,
         steps: i64,
-        /// Whether it computes in bfloat16, else in float32.
+        /// Whether to compute in bfloat16 instead of float32.
         bf16: bool,
     }
 
-    // Called from several threads at once.
+    // Several threads call these at once.
     extern "Rust" {
         #[cxx_name = "max_pool_forward"]
         fn pool_forward_f32(
@@ -243,16 +244,16 @@ pub(crate) mod ffi {
     }
 }
 
-/// A tch tensor as the C++ functions take it.
+/// Passes a tch tensor to the C++ functions.
 pub(crate) fn to_cpp(tensor: &Tensor) -> &ffi::Tensor {
     let pointer = tensor.as_ptr().cast::<ffi::Tensor>();
-    // SAFETY: tch's pointer is to an at::Tensor, which is what ffi::Tensor stands for, and
-    // it lives as long as `tensor`.
+    // SAFETY: tch's pointer is to an at::Tensor, which ffi::Tensor stands for, and it
+    // lives as long as `tensor`.
     unsafe { &*pointer }
 }
 
-/// The tensor that a C++ function returned; `None` for a null pointer, which says that the
-/// kernel does not support its input.
+/// Takes the tensor that a C++ function returned. `None` for a null pointer, which means
+/// that the kernel does not support its input.
 pub(crate) fn from_cpp(
     result: Result<UniquePtr<ffi::Tensor>, cxx::Exception>,
 ) -> Result<Option<Tensor>, TchError> {
@@ -260,12 +261,12 @@ pub(crate) fn from_cpp(
     if tensor.is_null() {
         return Ok(None);
     }
-    // SAFETY: the pointer is to an at::Tensor made by `new`, as tch's own are, and nothing
-    // else owns it.
+    // SAFETY: the pointer is to an at::Tensor created with `new`, like tch's own, and
+    // nothing else owns it.
     Ok(Some(unsafe { Tensor::from_ptr(tensor.into_raw().cast()) }))
 }
 
-/// The error for what a C++ function threw.
+/// The error for a C++ exception.
 pub(crate) fn torch_error(exception: &cxx::Exception) -> TchError {
     TchError::Torch(exception.what().to_owned())
 }

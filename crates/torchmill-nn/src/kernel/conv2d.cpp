@@ -1,4 +1,4 @@
-// The convolution of conv2d.rs as a function for autograd.
+// The autograd function of conv2d.rs.
 #include <ATen/ops/addmm.h>
 #include <ATen/ops/constant_pad_nd.h>
 #include <ATen/ops/convolution.h>
@@ -15,8 +15,8 @@
 namespace torchmill {
 namespace {
 
-// im2col: the pixels under the kernel at each of its places, [places, kernel height * kernel width * C], of images
-// [N, C, H, W] in channels-last layout.
+// im2col: for images [N, C, H, W] in channels-last layout, the pixels under the kernel at each position, [positions,
+// kernel height * kernel width * C].
 at::Tensor im2col(const at::Tensor& x, at::IntArrayRef kernel, at::IntArrayRef stride, at::IntArrayRef padding) {
     auto rows = x.permute({0, 2, 3, 1});
     if (padding[0] != 0 || padding[1] != 0) {
@@ -33,7 +33,7 @@ at::Tensor im2col(const at::Tensor& x, at::IntArrayRef kernel, at::IntArrayRef s
         .reshape({images * height * width, kernel[0] * kernel[1] * channels});
 }
 
-// [N, C, H, W] as a matrix with a row for each pixel, and back.
+// Reshapes [N, C, H, W] to a matrix with a row for each pixel, and back.
 at::Tensor to_matrix(const at::Tensor& x) { return x.permute({0, 2, 3, 1}).reshape({-1, x.size(1)}); }
 at::Tensor from_matrix(const at::Tensor& matrix, int64_t images, int64_t height, int64_t width) {
     return matrix.view({images, height, width, -1}).permute({0, 3, 1, 2});
@@ -45,7 +45,7 @@ at::Tensor multiply(
     const auto rows = im2col(x, kernel, plan.stride, plan.padding);
     const auto columns = weight.permute({0, 2, 3, 1}).reshape({weight.size(0), -1}).t();
     const auto size = [&](int i) { return (x.size(2 + i) + 2 * plan.padding[i] - kernel[i]) / plan.stride[i] + 1; };
-    // The product is written into y, so that y is not a view: the next layer may work in place.
+    // The product is written into y, so that y is not a view: the next layer may change it in place.
     auto y = at::empty({x.size(0), weight.size(0), size(0), size(1)}, x.options().memory_format(CHANNELS_LAST));
     auto product = y.permute({0, 2, 3, 1}).view({rows.size(0), weight.size(0)});
     if (bias.has_value()) {
@@ -56,7 +56,7 @@ at::Tensor multiply(
     return y;
 }
 
-// The convolution of the gradient with the kernel rotated by 180 degrees and its channels exchanged.
+// Convolves the gradient with the kernel, rotated by 180 degrees and with its input and output channels swapped.
 at::Tensor input_gradient(
     const at::Tensor& gradient, const at::Tensor& x, const at::Tensor& weight, at::IntArrayRef padding) {
     const auto kernel = weight.sizes().slice(2);
@@ -90,14 +90,14 @@ struct Im2colConv2d : torch::autograd::Function<Im2colConv2d> {
         const auto kernel = weight.sizes().slice(2);
         const auto gradient = gradients[0].contiguous(CHANNELS_LAST);
         at::Tensor x_gradient, weight_gradient, bias_gradient;
-        // What is left to ATen: the gradients of the input, the weight and the bias.
+        // The gradients that ATen must compute: of the input, the weight and the bias.
         std::array<bool, 3> left = {context->needs_input_grad(0), context->needs_input_grad(1), false};
         if (left[0] && context->saved_data["input_gradient"].toBool()) {
             x_gradient = input_gradient(gradient, x, weight, padding);
             left[0] = false;
         }
         if (left[1] && context->saved_data["weight_gradient"].toBool()) {
-            // It has the layout of a channels-last weight.
+            // This gives it the layout of a channels-last weight.
             const auto columns = to_matrix(gradient).t();
             const auto rows = im2col(x, kernel, stride, padding);
             const bool onednn = context->saved_data["onednn"].toBool();
@@ -111,7 +111,7 @@ struct Im2colConv2d : torch::autograd::Function<Im2colConv2d> {
             if (left[0]) x_gradient = std::get<0>(rest);
             if (left[1]) weight_gradient = std::get<1>(rest);
         }
-        // Without a bias, autograd knows only two inputs.
+        // Without a bias, autograd has only two inputs.
         if (context->saved_data["bias"].toBool() && context->needs_input_grad(2)) {
             bias_gradient = to_matrix(gradient).sum(0);
         }

@@ -1,13 +1,13 @@
-//! Convolution. Where images are small and weights many, it is computed as products of
-//! matrices.
+//! Convolution, computed as matrix products if images are small and there are many
+//! weights.
 //!
-//! oneDNN's convolutions, which ATen calls, go along the rows of images, and leave most
-//! of a vector or an AMX tile empty where rows are short: on 2 cores with AMX, the three
+//! oneDNN's convolutions, which ATen calls, work along the rows of images. With short
+//! rows, most of a vector or an AMX tile stays empty. On 2 cores with AMX, the three
 //! 512x512x3x3 convolutions of a ResNet-18 for CIFAR, on 4x4 pixels, took a third of a
-//! bf16 step of 64 images, but are a fifth of its operations. im2col (K. Chellapilla et
-//! al., "High Performance Convolutional Neural Networks for Document Processing", 2006)
-//! makes a matrix that has no short rows. Making it costs time, which larger images do not
-//! win back. That step went from 354 to 269 ms.
+//! bf16 step of 64 images, although they are a fifth of its operations. im2col (K.
+//! Chellapilla et al., "High Performance Convolutional Neural Networks for Document
+//! Processing", 2006) creates a matrix without short rows. Creating it takes time, which
+//! does not pay off for larger images. The step went from 354 to 269 ms.
 
 use tch::{Kind, TchError, Tensor};
 
@@ -15,12 +15,12 @@ use super::bridge::ffi::{self, ConvPlan};
 use super::bridge::{from_cpp, to_cpp};
 use super::processor::{Processor, Products};
 
-/// The sizes of a convolution without dilation and groups.
+/// The sizes of a convolution without dilation or groups.
 struct ConvShape {
     images: i64,
     in_channels: i64,
     out_channels: i64,
-    /// Height and width, as in the fields below.
+    /// `[height, width]`, as in the fields below.
     input: [i64; 2],
     kernel: [i64; 2],
     stride: [i64; 2],
@@ -28,7 +28,7 @@ struct ConvShape {
 }
 
 impl ConvShape {
-    /// `None` if the sizes do not fit each other; ATen then says what is wrong.
+    /// `None` if the sizes do not match. ATen then reports the error.
     fn new(
         x: &Tensor,
         weight: &Tensor,
@@ -54,7 +54,7 @@ impl ConvShape {
         })
     }
 
-    /// The output's height and width; `None` if the kernel does not fit into the input.
+    /// The output's height and width; `None` if the kernel does not fit in the input.
     fn output(&self) -> Option<[i64; 2]> {
         Some([self.output_size(0)?, self.output_size(1)?])
     }
@@ -92,11 +92,11 @@ pub(crate) fn conv2d(
     x.f_conv2d(weight, bias, stride, padding, dilation, groups)
 }
 
-/// Which results to compute as products of matrices; `None` for none of them.
+/// Which results to compute as matrix products; `None` if none.
 ///
-/// The limits are where both ways took the same time, with AMX, with AVX512-BF16 and in
-/// float32, among 80 layers of 32 to 512 channels, 1 to 16 pixels wide, in batches of 16
-/// to 256; docs/speed.md has some of them. AMD's processors were measured on a few of
+/// The limits are where both methods took the same time, with AMX, with AVX512-BF16 and
+/// in float32, in 80 layers of 32 to 512 channels, 1 to 16 pixels wide, in batches of 16
+/// to 256. docs/speed.md has some of them. AMD's processors were measured on a few of
 /// these layers.
 fn choose(kind: Kind, processor: Processor, shape: &ConvShape) -> Option<ConvPlan> {
     let uses_amx = kind == Kind::BFloat16 && processor == Processor::Amx;
@@ -110,22 +110,22 @@ fn choose(kind: Kind, processor: Processor, shape: &ConvShape) -> Option<ConvPla
     if shape.images == 0 {
         return None;
     }
-    // The size of the im2col matrix in proportion to the weights: its rows for each
-    // channel that is computed.
+    // The size of the im2col matrix relative to the weights: its rows per computed
+    // channel.
     let rows_per_channel = |[height, width]: [i64; 2], channels: i64| {
         shape.images * height * width / channels.max(1)
     };
     let [kernel_height, kernel_width] = shape.kernel;
     let weights = shape.in_channels * shape.out_channels * kernel_height * kernel_width;
-    // Weights that do not fit in a core's cache are read again for each short row.
+    // Weights that do not fit in a core's cache are reloaded for each short row.
     let many_weights = weights >= 1 << 20;
     let short_rows = |size: [i64; 2], channels: i64| {
         many_weights && size[1] <= 4 && rows_per_channel(size, channels) <= 4
     };
-    // AVX512-BF16 is not fast enough for the output and the input's gradient, nor is
-    // float32 on AMD's processors.
+    // AVX512-BF16, and float32 on AMD's processors, are too slow for the output and the
+    // input's gradient.
     let fast = uses_amx || (is_float && !onednn);
-    // The weights' gradient sums over a row; AMX takes 32 pixels at a time.
+    // The weight's gradient sums over a row. AMX processes 32 pixels at a time.
     let weights_limit = if uses_amx && output[1] <= 8 { 16 } else { 4 };
     let dense = shape.stride == [1, 1]
         && shape.padding[0] < shape.kernel[0]
@@ -141,8 +141,8 @@ fn choose(kind: Kind, processor: Processor, shape: &ConvShape) -> Option<ConvPla
     (plan.output || plan.weight_gradient || plan.input_gradient).then_some(plan)
 }
 
-/// Computes a convolution as `plan` says. `None` if the input and the weight are not in
-/// channels-last layout on the CPU.
+/// Computes a convolution according to `plan`. `None` if the input and the weight are not
+/// in channels-last layout on the CPU.
 fn im2col_matmul(
     x: &Tensor,
     weight: &Tensor,
@@ -163,8 +163,7 @@ mod tests {
     use super::*;
     use crate::tensor::{channels_last, floats};
 
-    /// The gradients of all that goes in, for an output's gradient that is not constant,
-    /// and the output.
+    /// The gradients of all inputs, for an output gradient that varies, and the output.
     fn results(
         inputs: &[Tensor],
         convolve: impl Fn(&Tensor, &Tensor, Option<&Tensor>) -> Tensor,
@@ -172,7 +171,7 @@ mod tests {
         let inputs: Vec<Tensor> =
             inputs.iter().map(|t| t.detach().set_requires_grad(true)).collect();
         let y = convolve(&inputs[0], &inputs[1], inputs.get(2));
-        // The same to the last bit in every type.
+        // These values are exact in every dtype.
         let steps =
             Tensor::arange(y.numel() as i64, (Kind::Float, Device::Cpu)).remainder(17);
         let weights = ((steps - 8) / 8).reshape(y.size()).to_kind(y.kind());
@@ -234,7 +233,7 @@ mod tests {
             };
             for (((ours, exact), atens), is_product) in ours.iter().zip(&exact).zip(&atens).zip(is_product) {
                 if !is_product {
-                    // libtorch 2.11 reads what nobody wrote in some bf16 convolutions
+                    // libtorch 2.11 reads uninitialised memory in some bf16 convolutions
                     // whose output is one pixel wide.
                     if !bf16 || ours.size()[3] > 1 {
                         prop_assert_eq!(floats(ours), floats(atens));
@@ -243,7 +242,7 @@ mod tests {
                 }
                 prop_assert_eq!(ours.size(), exact.size());
                 let (difference, largest) = apart(ours, exact);
-                // Summed in float32, then rounded once.
+                // Sums are in float32 and rounded once.
                 let limit = if bf16 { 1.0 / 128.0 } else { 1e-5 };
                 prop_assert!(difference <= limit * largest.max(1.0), "{} of {}", difference, largest);
             }

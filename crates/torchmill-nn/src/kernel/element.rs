@@ -1,11 +1,12 @@
-//! The elements that the kernels' loops work on.
+//! The element types of the kernels' loops.
 
 /// float32, or the bits of a bfloat16.
 pub(crate) trait Element: Copy + Default {
-    /// The value, which float32 holds exactly.
+    /// The exact value in float32.
     fn to_f32(self) -> f32;
 
-    /// The nearest element to a value; of two equally near, the one with an even last bit.
+    /// The nearest element to a value. Of two equally near, the one with an even last
+    /// bit.
     fn from_f32(value: f32) -> Self;
 }
 

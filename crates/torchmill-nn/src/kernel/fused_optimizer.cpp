@@ -1,4 +1,4 @@
-// torch.optim's fused steps, which tch does not bind, for fused_optimizer.rs.
+// torch.optim's fused steps, for fused_optimizer.rs. tch does not bind them.
 #include <ATen/ops/_fused_adam.h>
 #include <ATen/ops/_fused_adamw.h>
 #include <ATen/ops/_fused_sgd.h>
@@ -22,7 +22,7 @@ void fused_sgd(
 void fused_adam(
     const TensorList& parameters, const TensorList& gradients, const TensorList& means, const TensorList& squares,
     const TensorList& largest_squares, const at::Tensor& step, const Adam& s) {
-    // The kernel reads a step count for each parameter. They are all the same.
+    // The kernel expects a step count for each parameter. All are the same.
     const std::vector<at::Tensor> steps(parameters.tensors.size(), step);
     if (s.decoupled) {
         at::_fused_adamw_(

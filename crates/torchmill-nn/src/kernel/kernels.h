@@ -1,4 +1,4 @@
-// What the kernels' C++ shares, and the functions that bridge.rs declares.
+// What the kernels' C++ files share, and the functions that bridge.rs declares.
 #pragma once
 #include <ATen/core/Tensor.h>
 
@@ -21,7 +21,7 @@ struct Sgd;
 struct Adam;
 struct NewtonSchulz;
 
-// A kernel returns null where it does not support its input. Optional tensors are undefined where they are absent.
+// A kernel returns null if it does not support its input. Optional tensors that are absent are undefined.
 std::unique_ptr<at::Tensor> max_pool2d(const at::Tensor& x, int64_t kernel_height, int64_t kernel_width);
 std::unique_ptr<at::Tensor> batch_norm(
     const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, const at::Tensor& residual,
@@ -39,13 +39,13 @@ void fused_adam(
 std::unique_ptr<at::Tensor> linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias);
 std::unique_ptr<at::Tensor> newton_schulz(const at::Tensor& matrix, const NewtonSchulz& settings);
 
-// x [M, K] times the transpose of weight [N, K], plus bias [N], float32, by oneDNN. Without autograd.
+// x [M, K] times the transpose of weight [N, K], plus bias [N], in float32 with oneDNN. Without autograd.
 at::Tensor onednn_linear(const at::Tensor& x, const at::Tensor& weight, const std::optional<at::Tensor>& bias);
 
 // The memory format of batches.
 constexpr auto CHANNELS_LAST = at::MemoryFormat::ChannelsLast;
 
-// The least number of elements that are worth a thread, as in ATen.
+// The smallest number of elements worth a thread, as in ATen.
 constexpr int64_t GRAIN = 32768;
 
 // Whether the kernels support a tensor: not empty, float32 or bfloat16, [N, C, H, W] in channels-last layout on the CPU.
@@ -55,7 +55,7 @@ inline bool is_supported(const at::Tensor& x) {
            x.is_contiguous(CHANNELS_LAST) && x.numel() > 0;
 }
 
-// Calls work with a zero of the element type that the Rust loops have for a tensor: float, or a bfloat16's bits.
+// Calls work with a zero of the Rust loops' element type for a tensor: float, or a bfloat16's bits.
 template <typename Work>
 void for_element_type(const at::Tensor& x, const Work& work) {
     if (x.scalar_type() == at::kBFloat16) {

@@ -1,4 +1,4 @@
-// Products of float32 matrices by oneDNN, for linear.rs.
+// float32 matrix products with oneDNN, for linear.rs.
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <torch/csrc/autograd/custom_function.h>
 
@@ -10,7 +10,7 @@ namespace torchmill {
 at::Tensor onednn_linear(const at::Tensor& x, const at::Tensor& weight, const std::optional<at::Tensor>& bias) {
     using Scalars = c10::List<std::optional<at::Scalar>>;
     using Name = std::optional<std::string_view>;
-    // The operator can be called only through the dispatcher. "none" is the function that it applies.
+    // The operator can be called only through the dispatcher. "none" is the activation to apply.
     static const auto linear =
         c10::Dispatcher::singleton()
             .findSchemaOrThrow("mkldnn::_linear_pointwise", "")
@@ -21,7 +21,7 @@ at::Tensor onednn_linear(const at::Tensor& x, const at::Tensor& weight, const st
 
 namespace {
 
-// Of matrices: x [M, K], weight [N, K].
+// On matrices: x [M, K], weight [N, K].
 struct OnednnLinear : torch::autograd::Function<OnednnLinear> {
     static at::Tensor forward(
         torch::autograd::AutogradContext* context, const at::Tensor& x, const at::Tensor& weight,
@@ -41,7 +41,7 @@ struct OnednnLinear : torch::autograd::Function<OnednnLinear> {
         if (context->needs_input_grad(1)) {
             weight_gradient = onednn_linear(gradient.t(), x.t(), std::nullopt);
         }
-        // Without a bias, autograd knows only two inputs.
+        // Without a bias, autograd has only two inputs.
         if (context->saved_data["bias"].toBool() && context->needs_input_grad(2)) bias_gradient = gradient.sum(0);
         return {x_gradient, weight_gradient, bias_gradient};
     }
@@ -52,10 +52,10 @@ struct OnednnLinear : torch::autograd::Function<OnednnLinear> {
 std::unique_ptr<at::Tensor> linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
     const bool is_float = x.scalar_type() == at::kFloat && weight.scalar_type() == at::kFloat;
     if (!x.device().is_cpu() || !is_float || x.dim() < 2 || x.numel() == 0 || weight.dim() != 2) return nullptr;
-    // What does not fit is left to ATen, which says so.
+    // If the sizes do not match, ATen reports the error.
     if (x.size(-1) != weight.size(1)) return nullptr;
     if (bias.defined() && (bias.scalar_type() != at::kFloat || bias.dim() != 1)) return nullptr;
-    // The function gives a matrix that is not a view: the next layer may work in place.
+    // The function returns a matrix that is not a view: the next layer may change it in place.
     const auto y = OnednnLinear::apply(x.reshape({-1, weight.size(1)}), weight, optional(bias));
     if (x.dim() == 2) return to_pointer(y);
     auto size = x.sizes().vec();

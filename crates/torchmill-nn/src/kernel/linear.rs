@@ -1,9 +1,9 @@
-//! Linear layers whose float32 products oneDNN computes.
+//! Linear layers whose float32 products are computed by oneDNN.
 //!
-//! ATen multiplies float32 matrices with MKL, which leaves half of an AMD processor
-//! unused: on two Zen 5 cores MKL did 213 GFLOP/s of a product of 2048 x 2048 matrices,
-//! oneDNN 489. ATen has the product as an operator for compiled networks,
-//! `mkldnn::_linear_pointwise`.
+//! ATen multiplies float32 matrices with MKL, which uses only half of an AMD processor's
+//! speed: on two Zen 5 cores, MKL reached 213 GFLOP/s and oneDNN 489 for a product of
+//! 2048 x 2048 matrices. ATen offers oneDNN's product as an operator for compiled
+//! networks, `mkldnn::_linear_pointwise`.
 
 use tch::{TchError, Tensor};
 
@@ -26,7 +26,7 @@ pub(crate) fn linear(
     x.f_linear(weight, bias)
 }
 
-/// The same by oneDNN. `None` for what is not float32 on the CPU.
+/// The same with oneDNN. `None` unless all tensors are float32 on the CPU.
 fn onednn_linear(
     x: &Tensor,
     weight: &Tensor,

@@ -1,4 +1,4 @@
-// The max pooling of max_pool.rs as a function for autograd.
+// The autograd function of max_pool.rs.
 #include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
 #include <torch/csrc/autograd/custom_function.h>
@@ -16,7 +16,7 @@ size_t output_size(const PoolShape& s) {
     return (s.height / s.kernel_height) * (s.width / s.kernel_width) * s.channels;
 }
 
-// Calls work(first, count) for ranges of images, in libtorch's threads.
+// Calls work(first, count) for ranges of images, on libtorch's threads.
 template <typename Work>
 void for_images(const PoolShape& shape, int64_t images, const Work& work) {
     const int64_t grain = std::max<int64_t>(1, GRAIN / input_size(shape));
@@ -27,7 +27,7 @@ struct MaxPool : torch::autograd::Function<MaxPool> {
     static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& x, const PoolShape& shape) {
         const int64_t height = shape.height / shape.kernel_height, width = shape.width / shape.kernel_width;
         auto y = at::empty({x.size(0), x.size(1), height, width}, x.options().memory_format(CHANNELS_LAST));
-        // One byte for each output: which of the window's pixels won.
+        // One byte per output: the index of the pixel in the window that won.
         auto winners = at::empty({y.numel()}, x.options().dtype(at::kByte));
         const size_t inputs = input_size(shape), outputs = output_size(shape);
         for_element_type(x, [&](auto zero) {

@@ -1,11 +1,11 @@
-//! Max pooling whose windows do not overlap, for channels-last tensors on the CPU.
+//! Max pooling with windows that do not overlap, for channels-last tensors on the CPU.
 //!
-//! ATen's own stores an int64 index for each output and adds gradients up one by one at
-//! those indices; forward and backward were a fifth of a bf16 step of the `article` recipe.
-//! This one stores a byte that says which of the window's pixels won, and both passes go
-//! through memory once, in order, all channels of a pixel side by side. The results are
-//! ATen's bit by bit. By itself it takes 1.4 to 3.4 times less processor time than ATen's
-//! (docs/speed.md).
+//! ATen's kernel stores an int64 index for each output and adds gradients one by one at
+//! those indices. Forward and backward took a fifth of a bf16 step of the `article`
+//! recipe. This kernel stores one byte for the pixel in the window that won. Both passes
+//! go through memory once, in order, with all channels of a pixel side by side. The
+//! results equal ATen's bit by bit. By itself it takes 1.4 to 3.4 times less processor
+//! time than ATen's (docs/speed.md).
 #![allow(clippy::needless_range_loop, reason = "one index for several slices")]
 
 use multiversion::multiversion;
@@ -18,15 +18,15 @@ use super::element::Element;
 /// Max pooling of `[N, C, H, W]` with windows `kernel`, which are also the stride,
 /// without padding. Differentiable once.
 ///
-/// Returns `None` for what the kernel does not support, which is left to ATen: an `x` that
-/// is not float32 or bfloat16 in channels-last layout on the CPU, and windows of more than
-/// 256 pixels or larger than the image.
+/// Returns `None` if the kernel does not support the input, so that ATen must be used: if
+/// `x` is not float32 or bfloat16 in channels-last layout on the CPU, or if windows have
+/// more than 256 pixels or are larger than the image.
 pub(crate) fn max_pool2d(
     x: &Tensor,
     kernel: [i64; 2],
 ) -> Result<Option<Tensor>, TchError> {
     let [height, width] = kernel;
-    // The number of a window's pixel is stored in a byte.
+    // The index of a pixel in its window must fit in a byte.
     if height < 1 || width < 1 || height.saturating_mul(width) > 256 {
         return Ok(None);
     }
@@ -50,7 +50,7 @@ impl PoolShape {
         self.output_height() * self.output_width() * self.channels
     }
 
-    /// Where each pixel of a window begins, counted from the window's first, in row-major
+    /// The offset of each pixel of a window from the window's first pixel, in row-major
     /// order.
     fn window_offsets(&self) -> Vec<usize> {
         let mut offsets = Vec::new();
@@ -62,7 +62,7 @@ impl PoolShape {
         offsets
     }
 
-    /// Where each window's first pixel begins, in the order of the outputs.
+    /// The offset of each window's first pixel, in the order of the outputs.
     fn window_starts(&self) -> Vec<usize> {
         let mut starts = Vec::new();
         for row in 0..self.output_height() {
@@ -76,8 +76,8 @@ impl PoolShape {
     }
 }
 
-/// The largest pixel of each window, channel by channel, and its number in the window. Of
-/// equal ones the first wins, and of NaNs the last, as in ATen.
+/// The largest pixel of each window, channel by channel, and its index in the window. Of
+/// equal pixels the first wins, and of NaNs the last, as in ATen.
 #[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq"))]
 fn forward<T: Element>(shape: &PoolShape, x: &[T], y: &mut [T], winners: &mut [u8]) {
     let channels = shape.channels;
@@ -92,7 +92,7 @@ fn forward<T: Element>(shape: &PoolShape, x: &[T], y: &mut [T], winners: &mut [u
             winners.fill(0);
             for (k, offset) in offsets.iter().enumerate().skip(1) {
                 let pixel = &x[start + offset..start + offset + channels];
-                // Iterators: an index makes this loop a fifth slower in bfloat16.
+                // Iterators, because indexing makes this loop a fifth slower in bfloat16.
                 for ((best, winner), &x) in y.iter_mut().zip(&mut *winners).zip(pixel) {
                     let wins = x.to_f32() > best.to_f32() || x.to_f32().is_nan();
                     *best = if wins { x } else { *best };
@@ -103,7 +103,7 @@ fn forward<T: Element>(shape: &PoolShape, x: &[T], y: &mut [T], winners: &mut [u
     }
 }
 
-/// Each output's gradient goes to the pixel that won, 0 to all others.
+/// Passes each output's gradient to the pixel that won. All others get 0.
 #[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq"))]
 fn backward<T: Element>(
     shape: &PoolShape,
@@ -136,7 +136,7 @@ fn backward<T: Element>(
     }
 }
 
-// What C++ calls, for each element type.
+// The functions that C++ calls, for each element type.
 
 pub(super) fn pool_forward_f32(
     shape: &PoolShape,
@@ -183,7 +183,7 @@ mod tests {
     use super::*;
     use crate::tensor::{channels_last, floats};
 
-    /// The output and the input's gradient, for an output's gradient of these.
+    /// The output and the input's gradient, for this output gradient.
     fn both(
         x: &Tensor,
         weights: &Tensor,
@@ -197,7 +197,7 @@ mod tests {
             false,
             false,
         );
-        // NaNs differ in bits that nobody reads.
+        // NaNs may differ in bits that have no meaning.
         let bits = |t: &Tensor| {
             let bit = |v: f32| if v.is_nan() { f32::NAN.to_bits() } else { v.to_bits() };
             floats(t).into_iter().map(bit).collect()
@@ -218,7 +218,7 @@ mod tests {
         ) {
             tch::manual_seed(seed);
             let kind = if bf16 { Kind::BFloat16 } else { Kind::Float };
-            // Few values, so that there are ties, and some that are not numbers.
+            // With few different values there are ties. Some values are NaN.
             let x = Tensor::randint_low(-3, 4, [n, c, height, width], (Kind::Float, Device::Cpu)) / 3;
             let odd = Tensor::rand([n, c, height, width], (Kind::Float, Device::Cpu));
             let x = x.masked_fill(&odd.lt(0.02), f64::NAN).masked_fill(&odd.gt(0.9), f64::NEG_INFINITY);

@@ -1,4 +1,4 @@
-// Products of matrices with factors, which tch does not bind, for newton_schulz.rs.
+// Matrix products with factors, for newton_schulz.rs. tch does not bind them.
 #include <ATen/ops/addmm.h>
 #include <ATen/ops/mm.h>
 
@@ -8,7 +8,7 @@
 namespace torchmill {
 
 std::unique_ptr<at::Tensor> newton_schulz(const at::Tensor& matrix, const NewtonSchulz& s) {
-    // In place, a division would change the caller's matrix.
+    // A copy, because the division in place would change the caller's matrix.
     at::Tensor x = matrix.to(s.bf16 ? at::kBFloat16 : at::kFloat, /*non_blocking=*/false, /*copy=*/true);
     const bool is_tall = x.size(0) > x.size(1);
     if (is_tall) {

@@ -1,8 +1,8 @@
-//! Newton and Schulz's iteration, which makes a matrix nearly orthogonal.
+//! The Newton-Schulz iteration, which makes a matrix nearly orthogonal.
 //!
-//! G. Schulz, "Iterative Berechnung der reziproken Matrix", 1933; as a polynomial of
+//! G. Schulz, "Iterative Berechnung der reziproken Matrix", 1933. As a polynomial of
 //! degree 5: K. Jordan et al., "Muon: An optimizer for hidden layers in neural networks",
-//! 2024. It is torch.optim.Muon's, in its order of operations.
+//! 2024. The order of operations is torch.optim.Muon's.
 
 use tch::{Device, TchError, Tensor};
 
@@ -13,20 +13,19 @@ use crate::precision::cpu_has_bf16;
 /// The settings of the iteration.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Iteration {
-    /// A step gives `a X + (b G + c G G) X`, where `G` is `X X^T`.
+    /// A step computes `a X + (b G + c G G) X`, where `G` is `X X^T`.
     pub(crate) coefficients: [f64; 3],
-    /// The least number that the matrix is divided by before the first step, in place of
-    /// its norm.
+    /// The lower bound for the norm by which the matrix is divided before the first step.
     pub(crate) eps: f64,
-    /// How many steps.
+    /// The number of steps.
     pub(crate) steps: u32,
 }
 
-/// Of a matrix `U S V^T` about `U V^T`, with singular values from 0.5 to 1.5 in place of
-/// ones.
+/// For a matrix `U S V^T`, returns approximately `U V^T`, with singular values from 0.5
+/// to 1.5 instead of 1.
 ///
-/// It computes in bfloat16, as PyTorch does, since it needs no more digits. A processor
-/// without instructions for bfloat16 would take many times as long, and takes float32.
+/// It computes in bfloat16, as PyTorch does, which is precise enough. On a processor
+/// without bfloat16 instructions that would take many times as long, so float32 is used.
 pub(crate) fn newton_schulz(
     matrix: &Tensor,
     iteration: &Iteration,

@@ -1,30 +1,30 @@
-//! What is computed how on which processor. Every choice that depends on the processor is
-//! made here, by its vendor and its instructions, so that a machine gives the same result
-//! each time. `bench/products.py` measures what the table says.
+//! Selects libraries and instructions by processor. Every choice that depends on the
+//! processor is made here, by its vendor and its instructions, so that a machine always
+//! gives the same result. `bench/products.py` measures what the table is based on.
 
 use std::sync::LazyLock;
 
 use crate::precision::{cpu_has_amx, cpu_has_bf16};
 
-/// A kind of processor.
+/// A group of processors that are treated alike.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Processor {
     /// Intel's with AMX, from Sapphire Rapids on.
     Amx,
-    /// With AVX512-BF16 and from AMD: Zen 4 and 5.
+    /// AMD's with AVX512-BF16: Zen 4 and 5.
     AmdBf16,
-    /// With AVX512-BF16, of another vendor.
+    /// Another vendor's with AVX512-BF16.
     Avx512Bf16,
-    /// Another one of AMD's.
+    /// AMD's without AVX512-BF16.
     Amd,
-    /// Any other: with AVX2 or AVX512, or arm64.
+    /// Any other, with AVX2 or AVX512, or arm64.
     Other,
 }
 
 /// What multiplies float32 matrices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Products {
-    /// The library that libtorch's ATen calls: MKL on x86-64.
+    /// The library that ATen calls: MKL on x86-64.
     Aten,
     /// oneDNN.
     OneDnn,
@@ -43,7 +43,7 @@ impl Processor {
         }
     }
 
-    /// This machine's.
+    /// This machine's processor.
     pub(crate) fn here() -> Self {
         *PROCESSOR
     }
@@ -61,7 +61,7 @@ impl Processor {
         }
     }
 
-    /// Its name in run.jsonl, with what follows from it.
+    /// The name in run.jsonl, with the library for float32 products.
     pub(crate) fn describe(self) -> &'static str {
         match self {
             Self::Amx => "AMX; fp32 products by MKL",
@@ -78,7 +78,7 @@ pub(crate) fn products() -> Products {
     Processor::here().products()
 }
 
-/// Whether AMD made the processor: Linux says so.
+/// Whether AMD made the processor, according to Linux.
 fn is_amd() -> bool {
     let says = |text: String| text.contains("AuthenticAMD");
     cfg!(target_arch = "x86_64")
