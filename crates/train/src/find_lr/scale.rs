@@ -80,7 +80,7 @@ mod tests {
         assert_eq!(scale.losses(), [2.25, 2.5, 2.75, 3.0, 3.25, 3.5]);
         let scale = Scale { first: -7.0, last: 0.0, low: -1.0, high: 23.0 };
         assert_eq!(scale.losses(), [0.0, 5.0, 10.0, 15.0, 20.0]);
-        // Next to a large loss no step may be visible, and this ends all the same.
+        // If the losses are too large for a step to change them, the loop must still end.
         let scale = Scale { first: -7.0, last: 0.0, low: 1e12, high: 1e12 + 0.001 };
         assert!(scale.losses().len() <= 7);
     }
