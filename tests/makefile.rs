@@ -114,8 +114,7 @@ fn with_no_dataset_and_no_source_it_takes_the_one_that_is_included_and_says_so()
     let said = ok(&mut project.make(&["fetch"]));
     assert!(project.join("data/raw/mnist-5k/dataset.toml").exists());
     assert!(
-        said.stderr.contains("using mnist-5k")
-            && said.stderr.contains("DATASET=cifar10"),
+        said.stderr.contains("using mnist-5k") && said.stderr.contains("DATASET=cifar10"),
         "{}",
         said.stderr
     );
