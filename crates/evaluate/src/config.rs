@@ -286,7 +286,7 @@ impl Export {
             Some("pt" | "pth") => ExportFormat::TorchSave,
             _ => {
                 return Err(Error::usage(format_args!(
-                    "--export {}: the ending says what to write, .onnx or .pt",
+                    "--export {}: the extension must be .onnx or .pt",
                     file.display()
                 )));
             }

@@ -259,7 +259,7 @@ pub fn check_data(
     let is_cropped = tta.is_some_and(Tta::crops) && spec.input[0] == shape[0];
     if spec.input != shape && !is_cropped {
         return Err(Error::failed(format_args!(
-            "{}: takes images of {:?}, the shards hold {shape:?}",
+            "{}: takes images of {:?}, but the shards have {shape:?}",
             path.display(),
             spec.input
         )));
@@ -291,7 +291,7 @@ pub fn check_data(
 fn check_classes(own: &[String], theirs: &[String]) -> Result<()> {
     if own.len() != theirs.len() {
         return Err(Error::failed(format_args!(
-            "knows {} classes, the shards hold {}",
+            "has {} classes, but the shards have {}",
             own.len(),
             theirs.len()
         )));

@@ -136,7 +136,7 @@ fn read_safetensors(bytes: &[u8]) -> Result<(Vec<Entry>, Option<Spec>)> {
     for (name, info) in metadata.tensors() {
         let dtype = DType::of_safetensors(info.dtype).ok_or_else(|| {
             Error::failed(format_args!(
-                "`{name}` is {:?}, which no state dict that is supported has",
+                "`{name}` has the unsupported dtype {:?}",
                 info.dtype
             ))
         })?;
@@ -170,7 +170,7 @@ fn check_metadata(file: &SafeTensors, text: Option<&str>) -> Result<Option<Spec>
     let tensors: Vec<(&str, TensorView)> = file.iter().collect();
     if content_checksum(&tensors, &spec) != crc {
         return Err(Error::failed(
-            "has another checksum than its metadata says: it was damaged or changed after \
+            "does not match the checksum in its metadata: it was damaged or changed after \
              it was written",
         ));
     }

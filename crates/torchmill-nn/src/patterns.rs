@@ -11,7 +11,7 @@ impl Patterns {
         let parse = |text: S| {
             let text = text.as_ref();
             Pattern::new(text).map_err(|e| {
-                Error::usage(format_args!("`{text}` is no pattern of names: {}", e.msg))
+                Error::usage(format_args!("`{text}` is not a valid pattern: {}", e.msg))
             })
         };
         texts.into_iter().map(parse).collect::<Result<_>>().map(Self)

@@ -17,7 +17,7 @@ pub fn resolve(recipe: &Recipe) -> Result<Recipe> {
     if loss.ignores_labels() && is_mixed {
         refuse(
             "loss.ignore_index",
-            "does not go with mixup and cutmix, whose labels are mixed",
+            "cannot be used with mixup and cutmix, whose labels are mixed",
         )?;
     }
     resolved.train.optimizer = optimizer::read(&recipe.train.optimizer)?.1;

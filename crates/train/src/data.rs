@@ -184,7 +184,7 @@ impl Data {
     fn say_about_classes(&self) {
         if let [(class, _)] = &self.class_counts[..] {
             progress::note(format_args!(
-                "note: there is only one class, {class}: there is nothing to tell apart, \
+                "note: there is only one class, {class}: there is nothing to learn, \
                  and every accuracy is 1"
             ));
         }

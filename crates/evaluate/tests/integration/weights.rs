@@ -103,7 +103,7 @@ fn a_changed_checkpoint_is_refused() {
     bytes[last] ^= 0x40;
     fs::write(&path, bytes).unwrap();
     let output = evaluate(folder.path(), &["full.safetensors", "--data", "shards"]);
-    assert_fails(&output, 1, "has another checksum than its metadata says");
+    assert_fails(&output, 1, "does not match the checksum in its metadata");
 }
 
 #[test]

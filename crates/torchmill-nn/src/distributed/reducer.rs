@@ -58,7 +58,7 @@ impl Reducer {
         // A parameter without a gradient leaves its bucket unfinished.
         ffi::check_finalized(&self.inner).map_err(|e| {
             Error::failed(format_args!(
-                "a parameter has got no gradient, so gradients could not be averaged: \
+                "a parameter has no gradient, so gradients could not be averaged: \
                  freeze what the loss does not depend on ({})",
                 crate::torch_error(&torch_error(&e))
             ))
@@ -72,7 +72,7 @@ impl Reducer {
             let taken = from_cpp(ffi::take_gradient(to_cpp(parameter)));
             match taken.map_err(|e| crate::torch_error(&e))? {
                 Some(gradient) => gradients.push(gradient),
-                None => return Err(Error::failed("a parameter has got no gradient")),
+                None => return Err(Error::failed("a parameter has no gradient")),
             }
         }
         Ok(gradients)

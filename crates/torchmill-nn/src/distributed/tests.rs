@@ -100,7 +100,7 @@ fn a_parameter_without_a_gradient_is_an_error() {
         reducer.reduce(&used.sum(Kind::Float)).unwrap_err().to_string()
     });
     for error in errors {
-        assert!(error.contains("a parameter has got no gradient"), "{error}");
+        assert!(error.contains("a parameter has no gradient"), "{error}");
     }
 }
 

@@ -42,7 +42,7 @@ impl Arguments for LayerNorm {
         };
         if !builder.shape().ends_with(&shape) {
             return Err(Error::usage(format_args!(
-                "normalized_shape = {shape:?} is not how its shape ends"
+                "normalized_shape = {shape:?} does not match the last dimensions of its input"
             ))
             .into());
         }

@@ -40,7 +40,7 @@ impl Loaded {
         let first = theirs.iter().zip(ours).position(|(theirs, ours)| theirs != ours)?;
         Some(format!(
             "note: the last layer, {head}, was trained for other classes (its class {first} \
-             is `{}`, here it is `{}`): --init-except '{head}.*' starts it anew",
+             is `{}`, here it is `{}`): --init-except '{head}.*' reinitialises it",
             theirs[first], ours[first]
         ))
     }
@@ -50,7 +50,7 @@ impl fmt::Display for Loaded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} tensors taken", self.count)?;
         if !self.prefix.is_empty() {
-            write!(f, " (`{}` taken off their names)", self.prefix)?;
+            write!(f, " (prefix `{}` removed)", self.prefix)?;
         }
         if !self.fresh.is_empty() {
             write!(f, "; new: {}", self.fresh.join(", "))?;

@@ -73,7 +73,8 @@ fn say_what_differs(
         if steps != train {
             progress::note(format_args!(
                 "note: training images go through `{train}` besides random steps and \
-                 crops, {what} images through `{steps}`: the results may be worse than the network is",
+                 crops, {what} images through `{steps}`: the results may understate \
+                 the network's accuracy",
             ));
         }
         if Pipeline::parse(&pipeline)?.is_random() {
