@@ -125,6 +125,10 @@ fn a_tarball_installs_and_removes_itself() {
     assert!(!exists(&prefix.join("bin/train")));
     script(&["--program-prefix=torchmill-", "--uninstall"]);
     assert!(!exists(&prefix), "{:?}", files_in(&prefix));
+
+    script(&["--program-prefix", "torchmill-"]);
+    script(&["--uninstall"]);
+    assert!(!exists(&prefix), "the names are known: {:?}", files_in(&prefix));
 }
 
 /// The files and the empty folders in a folder, sorted.
