@@ -53,7 +53,7 @@ def exported(sandbox, name, make, shards, images):
     # Logits may be large if the running statistics are from few images, and float32 only has seven digits.
     scale = max(1.0, np.abs(exact).max())
     apart, pytorchs = (np.abs(logits - exact).max() / scale for logits in [found, single])
-    what = f"{name}: logits of {len(images)} images in onnxruntime ({size:.1f} MB; PyTorch in float32: {pytorchs:.1e})"
+    what = f"{name}: onnxruntime's logits ({size:.1f} MB; PyTorch's: {pytorchs:.0e})"
     yield within(what, apart, 1e-4)
     yield within(f"{name}: the file's size, and its weights'", max(0.0, size / weights - 1 - 0.5 / weights), 0.01)
 
