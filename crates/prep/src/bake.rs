@@ -39,7 +39,7 @@ pub fn in_order(
     let threads = match format.images() {
         // While some cores bake the last images of a chunk, the others start on the next.
         Images::Array(_) => 2,
-        Images::Encoded(_) => rayon::current_num_threads(),
+        Images::OneByOne(_) => rayon::current_num_threads(),
     };
     // A chunk's pixel buffer is reused once the chunk is written.
     let buffers = Mutex::new(Vec::new());
@@ -48,11 +48,12 @@ pub fn in_order(
         let buffer = buffers.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let buffer = buffer.unwrap_or_else(Vec::new);
         let chunk = match format.images() {
+            // The shard format, if the images have different sizes.
             Images::Array(_) if job.storage != Storage::Array => {
                 store_all(job, range.clone(), stop)?
             }
             Images::Array(_) => bake_all(job, range.clone(), buffer, stop)?,
-            Images::Encoded(encoder) => encode_all(job, encoder, range.clone(), stop)?,
+            Images::OneByOne(encoder) => encode_all(job, encoder, range.clone(), stop)?,
         };
         Ok((*number, chunk))
     };
@@ -73,7 +74,7 @@ fn blocks(
     for (number, range) in ranges.iter().enumerate() {
         let parts = match format.images() {
             Images::Array(_) => vec![range.clone()],
-            Images::Encoded(_) => {
+            Images::OneByOne(_) => {
                 ranges::smaller(range, job.image_bytes(), BLOCK_BYTES, BLOCK_IMAGES)
             }
         };
@@ -186,7 +187,7 @@ fn encode_all(
 pub fn try_image(job: &Job, format: &dyn Format, i: usize) -> Result<(), Failure> {
     match format.images() {
         Images::Array(_) => job.bake(i).map(drop),
-        Images::Encoded(encoder) => encoder.encode(job, i).map(drop),
+        Images::OneByOne(encoder) => encoder.encode(job, i).map(drop),
     }
 }
 

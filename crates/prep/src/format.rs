@@ -120,7 +120,7 @@ pub enum Images<'a> {
     /// In one array in this layout.
     Array(Layout),
     /// One by one, each encoded by this.
-    Encoded(&'a dyn Encode),
+    OneByOne(&'a dyn Encode),
 }
 
 /// Makes the bytes of one image: a PNG or JPEG file, a CSV row, a JSON line.

@@ -58,7 +58,7 @@ fn job<'a>(
         dtype: config.dtype,
         layout: match config.format.images() {
             Images::Array(layout) => layout,
-            Images::Encoded(_) => Layout::ChannelsFirst,
+            Images::OneByOne(_) => Layout::ChannelsFirst,
         },
         needs_equal_sizes: config.format.needs_equal_sizes(),
         ..new_job(set, split, pipeline, config)

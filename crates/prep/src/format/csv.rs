@@ -24,7 +24,7 @@ impl Format for Csv {
     }
 
     fn images(&self) -> Images<'_> {
-        Images::Encoded(self)
+        Images::OneByOne(self)
     }
 
     fn is_binary(&self) -> bool {

@@ -20,7 +20,7 @@ impl Format for Jsonl {
     }
 
     fn images(&self) -> Images<'_> {
-        Images::Encoded(self)
+        Images::OneByOne(self)
     }
 
     fn needs_equal_sizes(&self) -> bool {

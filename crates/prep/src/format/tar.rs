@@ -60,7 +60,7 @@ impl Format for Tar {
     }
 
     fn images(&self) -> Images<'_> {
-        Images::Encoded(self)
+        Images::OneByOne(self)
     }
 
     fn check_dtype(&self, dtype: DType) -> Result<()> {
