@@ -7,7 +7,7 @@ use torchmill::recipe::{ARCHITECTURES, Recipe, Tta};
 use torchmill::transform::{Pipeline, SampleKind, SampleSpec};
 use torchmill::{Error, Result, progress, recipe, suggest};
 use torchmill_nn::checkpoint::{self, Checkpoint};
-use torchmill_nn::loader::Dataset;
+use torchmill_nn::loader::ShardData;
 use torchmill_nn::loss::{self, Loss};
 use torchmill_nn::model::Model;
 use torchmill_nn::spec::Spec;
@@ -75,7 +75,7 @@ fn find_shards(config: &Config, checkpoint: &Path) -> Result<Option<PathBuf>> {
 pub fn load(
     config: &Config,
     path: &Path,
-    dataset: Option<&Dataset>,
+    dataset: Option<&ShardData>,
     device: Device,
 ) -> Result<Network> {
     let checkpoint = checkpoint::read(path)?;
@@ -108,7 +108,7 @@ fn spec_of(
     config: &Config,
     path: &Path,
     checkpoint: &Checkpoint,
-    dataset: Option<&Dataset>,
+    dataset: Option<&ShardData>,
 ) -> Result<Spec> {
     if let Some(name) = &config.model {
         let recipe = network_of(name)?;
@@ -134,13 +134,13 @@ fn plain_spec(
     recipe: Recipe,
     run: Option<&RunFolder>,
     checkpoint: &Checkpoint,
-    dataset: Option<&Dataset>,
+    dataset: Option<&ShardData>,
 ) -> Result<Spec> {
     if let Some(dataset) = dataset {
         return spec_by_shards(recipe, run, dataset);
     }
     if let Some(folder) = find_shards(config, path)? {
-        let dataset = Dataset::open(&folder, &config.split)?;
+        let dataset = ShardData::open(&folder, &config.split)?;
         return spec_by_shards(recipe, run, &dataset);
     }
     spec_by_weights(config, recipe, &checkpoint.tensors)
@@ -152,7 +152,7 @@ fn plain_spec(
 fn spec_by_shards(
     recipe: Recipe,
     run: Option<&RunFolder>,
-    dataset: &Dataset,
+    dataset: &ShardData,
 ) -> Result<Spec> {
     let meta = dataset.set().meta();
     let own_classes = run.and_then(RunFolder::classes).map(<[String]>::to_vec);
@@ -250,7 +250,7 @@ pub fn copies(
 pub fn check_data(
     path: &Path,
     spec: &Spec,
-    dataset: &Dataset,
+    dataset: &ShardData,
     tta: Option<Tta>,
 ) -> Result<()> {
     let meta = dataset.set().meta();

@@ -6,7 +6,7 @@ use torchmill::recipe::{Recipe, recorded_shards_are_there};
 use torchmill::run::RunDir;
 use torchmill::run::log::{self, Event, Start};
 use torchmill::{Result, recipe};
-use torchmill_nn::loader::Dataset;
+use torchmill_nn::loader::ShardData;
 
 /// The run that a checkpoint belongs to.
 pub struct RunFolder {
@@ -59,7 +59,7 @@ impl RunFolder {
     }
 
     /// Whether the run used different images in this split. `false` if it records none.
-    pub fn used_other_images(&self, dataset: &Dataset) -> bool {
+    pub fn used_other_images(&self, dataset: &ShardData) -> bool {
         let meta = dataset.set().meta();
         let used = self.start.splits.iter().find(|split| split.split == meta.split);
         used.is_some_and(|split| split.digest != meta.digest)

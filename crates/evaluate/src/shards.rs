@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use torchmill::Result;
 use torchmill::progress::{Progress, Unit};
 use torchmill_nn::evaluation::{self, Evaluation, Settings};
-use torchmill_nn::loader::Dataset;
+use torchmill_nn::loader::ShardData;
 
 use crate::collector::Collector;
 use crate::config::Config;
@@ -20,14 +20,14 @@ use crate::samples;
 pub fn evaluate(config: &Config, outcomes: &mut Vec<Outcome>) -> Result<()> {
     let arithmetic = Arithmetic::of(config)?;
     let outputs = config.outputs()?;
-    let mut opened: Option<(PathBuf, Dataset)> = None;
+    let mut opened: Option<(PathBuf, ShardData)> = None;
     for path in &config.checkpoints {
         let folder = network::data_folder(config, path)?;
         outputs.check_input_folder(&folder)?;
         // The checkpoints of one run use the same shards.
         let dataset = match opened.take() {
             Some((open, dataset)) if open == folder => dataset,
-            _ => Dataset::open(&folder, &config.split)?,
+            _ => ShardData::open(&folder, &config.split)?,
         };
         outcomes.push(evaluate_one(config, path, &dataset, arithmetic)?);
         opened = Some((folder, dataset));
@@ -38,7 +38,7 @@ pub fn evaluate(config: &Config, outcomes: &mut Vec<Outcome>) -> Result<()> {
 fn evaluate_one(
     config: &Config,
     path: &Path,
-    dataset: &Dataset,
+    dataset: &ShardData,
     arithmetic: Arithmetic,
 ) -> Result<Outcome> {
     let network = network::load(config, path, Some(dataset), arithmetic.device)?;
@@ -77,7 +77,7 @@ fn evaluate_one(
 /// Runs the network over all images, with a progress bar.
 fn run(
     network: &Network,
-    dataset: &Dataset,
+    dataset: &ShardData,
     settings: Settings,
     collector: &mut Collector,
 ) -> Result<Evaluation> {

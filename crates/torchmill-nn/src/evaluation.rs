@@ -8,7 +8,7 @@ use torchmill::{Error, ErrorKind, Result};
 pub use torchmill::metric::argmax;
 
 use crate::distributed::Group;
-use crate::loader::{Batch, BatchOptions, Dataset};
+use crate::loader::{Batch, BatchOptions, ShardData};
 use crate::loss::{self, Loss};
 use crate::model::{Mode, Model};
 use crate::sampler::Epoch;
@@ -113,7 +113,7 @@ pub struct Settings {
 /// would wait for each other after every layer, and for the next chunk to be made.
 pub fn evaluate(
     model: &Model,
-    dataset: &Dataset,
+    dataset: &ShardData,
     loss: &dyn Loss,
     settings: Settings,
     group: Option<&Group>,
@@ -208,7 +208,7 @@ fn compute_share(
 /// Exchanges the computed outputs between the processes.
 struct Exchange<'a> {
     group: &'a Group,
-    dataset: &'a Dataset,
+    dataset: &'a ShardData,
     /// The chunks.
     epoch: &'a Epoch,
     /// The largest number of images in a chunk.

@@ -28,9 +28,9 @@ const MAX_THREADS: usize = 8;
 /// there is always at least one thread.
 const MAX_WAITING: usize = 1 << 30;
 
-/// The images of a split, or a subset of them, with the deferred transforms.
+/// The images of a split of the shards, or a subset of them, with the deferred transforms.
 #[derive(Clone)]
-pub struct Dataset {
+pub struct ShardData {
     set: Arc<ShardSet>,
     /// The indices of the subset's images in the shards; `None` for all images.
     indices: Option<Arc<[u32]>>,
@@ -81,7 +81,7 @@ pub struct BatchOptions {
     pub epoch: u64,
 }
 
-impl Dataset {
+impl ShardData {
     /// Opens the shards of `split` in `folder` and verifies every byte of them. Images
     /// with their own checksums are verified when they are read instead.
     pub fn open(folder: &Path, split: &str) -> Result<Self> {
@@ -145,7 +145,7 @@ impl Dataset {
         if device == Device::Cpu { Ok(self) } else { self.resident_on(device, kind) }
     }
 
-    /// [`Dataset::on`] for any device, so that it can be tested without a GPU.
+    /// [`ShardData::on`] for any device, so that it can be tested without a GPU.
     pub fn resident_on(self, device: Device, kind: Kind) -> Result<Self> {
         let Some(shape) = self.set.image_shape() else { return Ok(self) };
         let Deferred::Table { prefix, tables } = &*self.deferred else { return Ok(self) };

@@ -10,7 +10,7 @@ use tch::Device;
 use torchmill::recipe::{Precision, Recipe, Validation, recorded_shards_are_there};
 use torchmill::shard::ShardSet;
 use torchmill::{Error, Result, progress};
-use torchmill_nn::loader::Dataset;
+use torchmill_nn::loader::ShardData;
 use torchmill_nn::precision;
 use torchmill_nn::state::SplitDigest;
 
@@ -23,13 +23,13 @@ const TEST: &str = "test";
 /// The images of a run.
 pub struct Data {
     /// The training images.
-    pub train: Dataset,
+    pub train: ShardData,
     /// The images to evaluate on after each epoch.
-    pub eval: Dataset,
+    pub eval: ShardData,
     /// The name of `eval` in the metrics: `test`, or `val` if there is validation.
     pub eval_name: &'static str,
     /// With validation, the test split. It is evaluated once, at the end.
-    pub test: Option<Dataset>,
+    pub test: Option<ShardData>,
     /// Identifies the images, so that a resumed run continues with the same.
     pub splits: Vec<SplitDigest>,
     /// Each class and its number of training images.
@@ -57,12 +57,12 @@ impl Shards {
         Ok(Self { splits: ShardSet::splits(&folder)?, folder })
     }
 
-    fn open(&self, split: &str) -> Result<Dataset> {
-        Dataset::open(&self.folder, split)
+    fn open(&self, split: &str) -> Result<ShardData> {
+        ShardData::open(&self.folder, split)
     }
 
     /// Opens the test split, if there is one. Without validation it is required.
-    fn open_test(&self, is_validated: bool) -> Result<Option<Dataset>> {
+    fn open_test(&self, is_validated: bool) -> Result<Option<ShardData>> {
         if is_validated && !self.splits.contains(TEST) {
             return Ok(None);
         }
@@ -119,10 +119,10 @@ impl Data {
     }
 
     fn with_splits(
-        train: Dataset,
-        eval: Dataset,
+        train: ShardData,
+        eval: ShardData,
         eval_name: &'static str,
-        test: Option<Dataset>,
+        test: Option<ShardData>,
     ) -> Result<Self> {
         let mut splits = vec![digest("train", &train), digest(eval_name, &eval)];
         splits.extend(test.as_ref().map(|test| digest(TEST, test)));
@@ -133,8 +133,8 @@ impl Data {
 
     /// Sets aside a fraction of each class of the training images for validation.
     fn with_fraction(
-        train: Dataset,
-        test: Option<Dataset>,
+        train: ShardData,
+        test: Option<ShardData>,
         pipeline: &str,
         fraction: f64,
         seed: u64,
@@ -214,22 +214,22 @@ impl Data {
 }
 
 /// The first images of a data set.
-fn first(dataset: &Dataset, images: usize) -> Dataset {
+fn first(dataset: &ShardData, images: usize) -> ShardData {
     let count = dataset.len().min(images) as u32;
     dataset.subset(&(0..count).collect::<Vec<_>>())
 }
 
-fn digest(purpose: &str, dataset: &Dataset) -> SplitDigest {
+fn digest(purpose: &str, dataset: &ShardData) -> SplitDigest {
     let digest = dataset.set().meta().digest.clone();
     SplitDigest { purpose: purpose.to_owned(), digest }
 }
 
-fn labels(dataset: &Dataset) -> Result<Vec<i64>> {
+fn labels(dataset: &ShardData) -> Result<Vec<i64>> {
     (0..dataset.len() as u32).map(|i| dataset.label(i)).collect()
 }
 
 /// For each image, the index of the first one made from the same file.
-fn originals(dataset: &Dataset) -> Result<Vec<u32>> {
+fn originals(dataset: &ShardData) -> Result<Vec<u32>> {
     let mut first = HashMap::new();
     let mut originals = Vec::with_capacity(dataset.len());
     for i in 0..dataset.len() as u32 {
@@ -265,7 +265,7 @@ fn by_sides(shape: [usize; 3]) -> String {
 }
 
 /// Fails unless both data sets have the same classes and image size.
-fn check_fits(folder: &Path, train: &Dataset, other: &Dataset) -> Result<()> {
+fn check_fits(folder: &Path, train: &ShardData, other: &ShardData) -> Result<()> {
     let split = &other.set().meta().split;
     if train.set().meta().classes != other.set().meta().classes {
         return Err(Error::failed(format_args!(

@@ -6,7 +6,7 @@ use tch::{Device, Kind};
 use torchmill::recipe::Recipe;
 use torchmill::{Result, progress};
 use torchmill_nn::checkpoint;
-use torchmill_nn::loader::{BatchOptions, Dataset};
+use torchmill_nn::loader::{BatchOptions, ShardData};
 use torchmill_nn::model::Model;
 use torchmill_nn::spec::Spec;
 
@@ -15,7 +15,7 @@ pub fn set(
     model: &mut Model,
     spec: &Spec,
     recipe: &Recipe,
-    train: &Dataset,
+    train: &ShardData,
 ) -> Result<()> {
     compute_from_images(model, recipe, train)?;
     match &recipe.model.init {
@@ -28,7 +28,7 @@ pub fn set(
 fn compute_from_images(
     model: &mut Model,
     recipe: &Recipe,
-    train: &Dataset,
+    train: &ShardData,
 ) -> Result<()> {
     let count = model.images_to_start_from().min(train.len());
     if count == 0 {

@@ -6,7 +6,7 @@ use std::time::Instant;
 use torchmill::run::log::{End, Event, Outcome, Split, Start, Writer};
 use torchmill::{Result, libtorch, time};
 use torchmill_nn::device;
-use torchmill_nn::loader::Dataset;
+use torchmill_nn::loader::ShardData;
 use torchmill_nn::precision;
 
 use crate::budget::Completed;
@@ -62,7 +62,7 @@ impl RunLog {
 
 /// The use of each split.
 fn splits(data: &Data) -> Vec<Split> {
-    let split = |purpose: &str, dataset: &Dataset| {
+    let split = |purpose: &str, dataset: &ShardData| {
         let meta = dataset.set().meta();
         Split {
             purpose: purpose.to_owned(),

@@ -2,7 +2,7 @@
 
 use tch::Device;
 use torchmill::{Error, Result, cli, recipe};
-use torchmill_nn::loader::Dataset;
+use torchmill_nn::loader::ShardData;
 use torchmill_nn::model::Model;
 use torchmill_nn::spec::Spec;
 use torchmill_nn::summary;
@@ -18,7 +18,7 @@ pub fn print(args: &Args) -> Result<()> {
             (input, (0..classes).map(|i| i.to_string()).collect())
         }
         (None, None, Some(folder)) => {
-            let data = Dataset::open(folder, "train")?;
+            let data = ShardData::open(folder, "train")?;
             (data.image_shape()?, data.set().meta().classes.clone())
         }
         _ => {

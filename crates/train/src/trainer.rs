@@ -22,7 +22,7 @@ use torchmill_nn::checkpoint;
 use torchmill_nn::distributed::Processes;
 use torchmill_nn::evaluation::{self, Evaluation};
 use torchmill_nn::generator::Generator;
-use torchmill_nn::loader::{Batch, BatchOptions, Dataset};
+use torchmill_nn::loader::{Batch, BatchOptions, ShardData};
 use torchmill_nn::sampler::{Epoch, Share, enter_loader};
 use torchmill_nn::spec::Spec;
 use torchmill_nn::state::{EvaluatedImages, SplitDigest};
@@ -516,7 +516,7 @@ impl Trainer<'_> {
     }
 
     /// Evaluates the test split with the weights that `best` points at.
-    fn test(&mut self, test: &Dataset, last: &Path) -> Result<()> {
+    fn test(&mut self, test: &ShardData, last: &Path) -> Result<()> {
         if self.processes.is_first() {
             self.load_best(last)?;
         }
@@ -546,7 +546,7 @@ impl Trainer<'_> {
     /// weights.
     fn evaluate_average(
         &mut self,
-        dataset: &Dataset,
+        dataset: &ShardData,
         copies: Option<Copies>,
     ) -> Result<Evaluation> {
         self.model.swap_average()?;
@@ -555,7 +555,11 @@ impl Trainer<'_> {
         found
     }
 
-    fn evaluate(&self, dataset: &Dataset, copies: Option<Copies>) -> Result<Evaluation> {
+    fn evaluate(
+        &self,
+        dataset: &ShardData,
+        copies: Option<Copies>,
+    ) -> Result<Evaluation> {
         self.model.share_buffers()?;
         let settings = evaluation::Settings {
             batch_size: self.config.recipe.train.batch_size,

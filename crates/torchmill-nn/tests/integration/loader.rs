@@ -10,7 +10,7 @@ use torchmill::shard::{
     Contents, DType, Images, Meta, ShardSet, StoredImage, file_name, write_file,
 };
 use torchmill::transform::{Image, Pipeline, Sample, rng};
-use torchmill_nn::loader::{BatchOptions, Dataset};
+use torchmill_nn::loader::{BatchOptions, ShardData};
 use torchmill_nn::sampler::Epoch;
 use torchmill_nn::tensor::floats;
 use torchmill_testing::{Sandbox, write_stripes_for};
@@ -18,10 +18,11 @@ use torchmill_testing::{Sandbox, write_stripes_for};
 const OPTIONS: BatchOptions =
     BatchOptions { kind: Kind::Float, device: Device::Cpu, seed: 5, epoch: 2 };
 
-fn dataset(pipeline: &str) -> (Sandbox, Dataset) {
+fn dataset(pipeline: &str) -> (Sandbox, ShardData) {
     let folder = Sandbox::new();
     write_stripes_for(folder.path(), "train", 50, "d", pipeline);
-    let dataset = Dataset::new(ShardSet::open(folder.path(), "train").unwrap()).unwrap();
+    let dataset =
+        ShardData::new(ShardSet::open(folder.path(), "train").unwrap()).unwrap();
     (folder, dataset)
 }
 
@@ -55,7 +56,7 @@ fn batches_are_what_the_pipeline_makes() {
 }
 
 /// Shards of four 5x4 colour images with distinct values and these deferred transforms.
-fn colour_dataset(deferred: &str, dtype: DType, images: &[u8]) -> (Sandbox, Dataset) {
+fn colour_dataset(deferred: &str, dtype: DType, images: &[u8]) -> (Sandbox, ShardData) {
     let folder = Sandbox::new();
     let meta = Meta {
         split: "train".into(),
@@ -71,7 +72,8 @@ fn colour_dataset(deferred: &str, dtype: DType, images: &[u8]) -> (Sandbox, Data
         sources: &["a", "b", "c", "d"].map(String::from),
     };
     write_file(&folder.path().join(file_name("train", 0, 1)), &contents).unwrap();
-    let dataset = Dataset::new(ShardSet::open(folder.path(), "train").unwrap()).unwrap();
+    let dataset =
+        ShardData::new(ShardSet::open(folder.path(), "train").unwrap()).unwrap();
     (folder, dataset)
 }
 
@@ -185,7 +187,7 @@ fn an_epoch_hands_out_its_batches_in_order_and_stops_when_told() {
 fn shards_that_never_become_tensors_are_refused() {
     let folder = Sandbox::new();
     write_stripes_for(folder.path(), "train", 5, "d", "RandomHorizontalFlip");
-    let error = Dataset::new(ShardSet::open(folder.path(), "train").unwrap())
+    let error = ShardData::new(ShardSet::open(folder.path(), "train").unwrap())
         .err()
         .unwrap()
         .to_string();
@@ -220,7 +222,7 @@ fn as_jpeg(image: &StoredImage) -> StoredImage {
 }
 
 /// Shards of these images, with these deferred transforms.
-fn dataset_of_sizes(deferred: &str, images: Images) -> (Sandbox, Dataset) {
+fn dataset_of_sizes(deferred: &str, images: Images) -> (Sandbox, ShardData) {
     let folder = Sandbox::new();
     let meta = Meta {
         split: "train".into(),
@@ -237,7 +239,7 @@ fn dataset_of_sizes(deferred: &str, images: Images) -> (Sandbox, Dataset) {
         sources: &["a.png", "b.png", "c.png"].map(String::from),
     };
     write_file(&folder.path().join(file_name("train", 0, 1)), &contents).unwrap();
-    let dataset = Dataset::open(folder.path(), "train").unwrap();
+    let dataset = ShardData::open(folder.path(), "train").unwrap();
     (folder, dataset)
 }
 
@@ -300,7 +302,7 @@ fn scaled_decoding_changes_pixels_only_a_little() {
     let (_folder, exact) = dataset_of_sizes(text, Images::Encoded(&images));
     let scaled = exact.clone().with_scaled_decoding(true);
     let values =
-        |dataset: &Dataset| floats(&dataset.batch(&[0, 1, 2], OPTIONS).unwrap().images);
+        |dataset: &ShardData| floats(&dataset.batch(&[0, 1, 2], OPTIONS).unwrap().images);
     let (exact, scaled) = (values(&exact), values(&scaled));
     let off: f32 = exact.iter().zip(&scaled).map(|(a, b)| (a - b).abs()).sum();
     assert!(off > 0.0, "nothing was scaled");

@@ -4,7 +4,7 @@
 use torchmill::recipe::Recipe;
 use torchmill::transform::Pipeline;
 use torchmill::{Result, progress};
-use torchmill_nn::loader::Dataset;
+use torchmill_nn::loader::ShardData;
 
 /// Steps in which training and evaluation may rightly differ: a random crop often
 /// replaces a resize and a centre crop.
@@ -15,9 +15,9 @@ const GEOMETRY: [&str; 3] = ["Resize", "CenterCrop", "Pad"];
 /// deterministic steps.
 pub fn settle(
     recipe: &mut Recipe,
-    train: &Dataset,
-    val: Option<&Dataset>,
-    test: Option<&Dataset>,
+    train: &ShardData,
+    val: Option<&ShardData>,
+    test: Option<&ShardData>,
 ) -> Result<()> {
     let train_is_as_asked = compare_with_recipe(train, &recipe.transforms.train)?;
     for evaluated in [val, test].into_iter().flatten() {
@@ -40,7 +40,7 @@ pub fn settle(
 
 /// Notes if a split was prepared with another pipeline than `asked`, the recipe's.
 /// Returns whether the two agree.
-fn compare_with_recipe(dataset: &Dataset, asked: &str) -> Result<bool> {
+fn compare_with_recipe(dataset: &ShardData, asked: &str) -> Result<bool> {
     let meta = dataset.set().meta();
     let wanted = Pipeline::parse(asked)
         .map_err(|e| e.within(format_args!("[transforms], for {}", meta.split)))?;
@@ -60,8 +60,8 @@ fn compare_with_recipe(dataset: &Dataset, asked: &str) -> Result<bool> {
 /// random and geometric ones.
 fn say_what_differs(
     recipe: &Recipe,
-    val: Option<&Dataset>,
-    test: Option<&Dataset>,
+    val: Option<&ShardData>,
+    test: Option<&ShardData>,
 ) -> Result<()> {
     let train = comparable(&recipe.transforms.train)?;
     let mut evaluated = vec![("evaluated", recipe.transforms.test.clone())];
