@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use serde::Serialize;
-use torchmill::metric::{self, Mode};
+use torchmill::metric::{self, Direction};
 use torchmill::run::log::{self, Event};
 use torchmill::run::{LOG, METRICS};
 use torchmill::{Result, html, progress};
@@ -38,7 +38,7 @@ struct RunData<'a> {
 #[derive(Serialize)]
 struct ChartData<'a> {
     tag: &'a str,
-    mode: Mode,
+    mode: Direction,
     curves: Vec<CurveData>,
 }
 
@@ -148,14 +148,14 @@ fn six_digits(value: f64) -> f64 {
 
 /// Whether higher or lower values of a tag are better: by `train`'s metrics, or by common
 /// names.
-fn mode(tag: &str) -> Mode {
+fn mode(tag: &str) -> Direction {
     if let Some(metric) = metric::of_tag(tag) {
-        return metric.mode;
+        return metric.direction;
     }
     let tag = tag.to_lowercase();
     let is_more_better =
         ["acc", "f1", "precision", "recall", "auc"].iter().any(|name| tag.contains(name));
-    if is_more_better { Mode::Max } else { Mode::Min }
+    if is_more_better { Direction::Max } else { Direction::Min }
 }
 
 fn run_data(run: &Run) -> RunData<'_> {

@@ -38,7 +38,7 @@ pub struct MetricType {
     /// Its name in metrics.csv, after the split: `accuracy` in `test accuracy`.
     pub name: &'static str,
     /// Which way it gets better.
-    pub mode: Mode,
+    pub direction: Direction,
     /// The metric that runs are compared by in place of this one, where its value depends
     /// on more than the network and the images.
     pub ranked_by: Option<&'static str>,
@@ -91,14 +91,14 @@ pub struct EvaluatedImage<'a> {
 /// Which way a metric gets better.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Mode {
+pub enum Direction {
     /// Less is better.
     Min,
     /// More is better.
     Max,
 }
 
-impl Mode {
+impl Direction {
     /// Whether `value` is better than `best` by more than `min_delta`. Any number is
     /// better than NaN, and NaN is never better.
     pub fn is_better(self, value: f64, best: f64, min_delta: f64) -> bool {
@@ -131,11 +131,11 @@ pub fn tag(split: &str, metric: &MetricType) -> String {
 
 /// Which way the values of a tag get better. A tag that is not an evaluation's is taken
 /// for a loss where its name ends so.
-pub fn mode_of_tag(tag: &str) -> Mode {
+pub fn direction_of_tag(tag: &str) -> Direction {
     match of_tag(tag) {
-        Some(metric) => metric.mode,
-        None if tag.to_lowercase().ends_with("loss") => Mode::Min,
-        None => Mode::Max,
+        Some(metric) => metric.direction,
+        None if tag.to_lowercase().ends_with("loss") => Direction::Min,
+        None => Direction::Max,
     }
 }
 

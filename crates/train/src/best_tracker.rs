@@ -2,7 +2,7 @@
 //!
 //! Both follow from the metrics, so a resumed run recovers them from metrics.csv.
 
-use torchmill::metric::{self, METRICS, MetricType, Mode};
+use torchmill::metric::{self, Direction, METRICS, MetricType};
 use torchmill::metrics::Point;
 use torchmill::recipe::{EarlyStopping, Recipe};
 use torchmill::{Error, Result, progress, suggest};
@@ -11,7 +11,7 @@ use torchmill::{Error, Result, progress, suggest};
 struct Criterion {
     metric: &'static MetricType,
     tag: String,
-    mode: Mode,
+    direction: Direction,
 }
 
 impl Criterion {
@@ -24,7 +24,11 @@ impl Criterion {
         let Some(found) = found else { return Err(unknown(name, key, split)) };
         // For example the mean loss instead of the total loss.
         let ranked = found.ranked();
-        Ok(Self { metric: ranked, tag: metric::tag(split, ranked), mode: ranked.mode })
+        Ok(Self {
+            metric: ranked,
+            tag: metric::tag(split, ranked),
+            direction: ranked.direction,
+        })
     }
 }
 
@@ -67,7 +71,7 @@ impl Stopping {
     fn new(settings: &EarlyStopping, best: Option<&str>, split: &str) -> Result<Self> {
         let name = settings.metric.as_deref().or(best);
         let mut criterion = Criterion::named(name, "early_stopping.metric", split)?;
-        criterion.mode = settings.mode.unwrap_or(criterion.mode);
+        criterion.direction = settings.mode.unwrap_or(criterion.direction);
         Ok(Self { settings: settings.clone(), criterion, best: None, waited: 0 })
     }
 
@@ -76,7 +80,7 @@ impl Stopping {
             return;
         }
         let is_better = |best| {
-            self.criterion.mode.is_better(point.value, best, self.settings.min_delta)
+            self.criterion.direction.is_better(point.value, best, self.settings.min_delta)
         };
         if self.best.is_none_or(is_better) {
             self.best = Some(point.value);
@@ -139,7 +143,7 @@ impl BestTracker {
 
     fn keep_better(&mut self, new: Best) {
         let is_better =
-            |best: Best| self.criterion.mode.is_better(new.value, best.value, 0.0);
+            |best: Best| self.criterion.direction.is_better(new.value, best.value, 0.0);
         if self.best.is_none_or(is_better) {
             self.best = Some(new);
         }

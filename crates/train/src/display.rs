@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use torchmill::metric::{METRICS, MetricType, Mode};
+use torchmill::metric::{Direction, METRICS, MetricType};
 use torchmill::progress::{self, Progress, Unit};
 use torchmill::terminal;
 use torchmill_nn::evaluation::Evaluation;
@@ -134,8 +134,8 @@ impl Column {
 /// The metrics that have a column. Losses come first, next to the training loss.
 fn columns() -> Vec<Column> {
     let mut columns = Vec::new();
-    for mode in [Mode::Min, Mode::Max] {
-        let metrics = METRICS.iter().filter(|metric| metric.mode == mode);
+    for direction in [Direction::Min, Direction::Max] {
+        let metrics = METRICS.iter().filter(|metric| metric.direction == direction);
         columns.extend(metrics.filter_map(Column::of));
     }
     columns
@@ -226,7 +226,7 @@ mod tests {
         assert_eq!(column("mean loss").width, 9);
         const LONG: MetricType = MetricType {
             name: "calibration error",
-            mode: Mode::Min,
+            direction: Direction::Min,
             ranked_by: None,
             is_logged: false,
             format: |error| format!("{error:.4}"),

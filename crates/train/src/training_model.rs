@@ -445,7 +445,7 @@ impl TrainingModel {
             && let Some(settings) = self.learning_rate.plateau()
         {
             let metric = settings.metric()?;
-            state.step(settings, metric.mode, found.value(metric));
+            state.step(settings, metric.direction, found.value(metric));
         }
         Ok(())
     }

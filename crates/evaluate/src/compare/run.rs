@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::Serialize;
-use torchmill::metric::{self, Mode};
+use torchmill::metric::{self, Direction};
 use torchmill::recipe::{Setting, settings};
 use torchmill::run::RunDir;
 use torchmill::run::log::{self, Event, Outcome};
@@ -62,9 +62,9 @@ impl EpochMean {
 
 /// Orders better values first and NaN last.
 fn by_quality(tag: &str, a: f64, b: f64) -> Ordering {
-    let order = match metric::mode_of_tag(tag) {
-        Mode::Min => a.total_cmp(&b),
-        Mode::Max => b.total_cmp(&a),
+    let order = match metric::direction_of_tag(tag) {
+        Direction::Min => a.total_cmp(&b),
+        Direction::Max => b.total_cmp(&a),
     };
     a.is_nan().cmp(&b.is_nan()).then(order)
 }

@@ -352,7 +352,7 @@ fn schedules_are_pytorchs() {
                 let value = 1.0 / (at.epoch.min(3) as f64 + 1.0);
                 let metric = settings.metric().unwrap();
                 let value = if metric.name == "accuracy" { 1.0 - value } else { value };
-                plateau.step(settings, metric.mode, value);
+                plateau.step(settings, metric.direction, value);
             }
         }
     }

@@ -1,10 +1,10 @@
 //! The share of images whose label has the highest output, from 0 to 1.
 
-use super::{EvaluatedImage, Metric, MetricType, Mode};
+use super::{Direction, EvaluatedImage, Metric, MetricType};
 
 pub(super) const TYPE: MetricType = MetricType {
     name: "accuracy",
-    mode: Mode::Max,
+    direction: Direction::Max,
     ranked_by: None,
     is_logged: true,
     format: |accuracy| format!("{:.2} %", 100.0 * accuracy),

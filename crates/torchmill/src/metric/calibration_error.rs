@@ -5,11 +5,11 @@
 
 use serde::Serialize;
 
-use super::{EvaluatedImage, Metric, MetricType, Mode};
+use super::{Direction, EvaluatedImage, Metric, MetricType};
 
 pub(super) const TYPE: MetricType = MetricType {
     name: "calibration error",
-    mode: Mode::Min,
+    direction: Direction::Min,
     ranked_by: None,
     is_logged: false,
     format: |error| format!("{error:.4}"),

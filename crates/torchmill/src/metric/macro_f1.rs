@@ -1,11 +1,11 @@
 //! scikit-learn's `f1_score(average="macro")`: the mean over the classes of each class's
 //! F1 score. A class that is neither a label nor predicted has the score 0.
 
-use super::{EvaluatedImage, Metric, MetricType, Mode};
+use super::{Direction, EvaluatedImage, Metric, MetricType};
 
 pub(super) const TYPE: MetricType = MetricType {
     name: "macro F1",
-    mode: Mode::Max,
+    direction: Direction::Max,
     ranked_by: None,
     is_logged: false,
     format: |f1| format!("{f1:.4}"),

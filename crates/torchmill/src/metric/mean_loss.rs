@@ -1,11 +1,11 @@
 //! The mean of the images' losses, by their weights: the loss function's own mean over
 //! the whole data set.
 
-use super::{EvaluatedImage, Metric, MetricType, Mode};
+use super::{Direction, EvaluatedImage, Metric, MetricType};
 
 pub(super) const TYPE: MetricType = MetricType {
     name: "mean loss",
-    mode: Mode::Min,
+    direction: Direction::Min,
     ranked_by: None,
     is_logged: true,
     format: |loss| format!("{loss:.4}"),

@@ -48,13 +48,17 @@ fn names_are_unique_and_ranked_by_what_is_there() {
     for (i, metric) in METRICS.iter().enumerate() {
         assert!(METRICS[..i].iter().all(|other| other.name != metric.name));
         if let Some(other) = metric.ranked_by {
-            assert_eq!(named(other).unwrap().mode, metric.mode, "{}", metric.name);
+            let other = named(other).unwrap();
+            assert_eq!(other.direction, metric.direction, "{}", metric.name);
         }
         assert_eq!(of_tag(&tag("val", metric)).unwrap().name, metric.name);
     }
     assert!(of_tag("train loss").is_none() && of_tag("x/learning rate").is_none());
-    let modes = ["test accuracy", "val mean loss", "train loss", "x/learning rate"];
-    assert_eq!(modes.map(mode_of_tag), [Mode::Max, Mode::Min, Mode::Min, Mode::Max]);
+    let directions = ["test accuracy", "val mean loss", "train loss", "x/learning rate"];
+    assert_eq!(
+        directions.map(direction_of_tag),
+        [Direction::Max, Direction::Min, Direction::Min, Direction::Max]
+    );
 }
 
 #[test]
@@ -80,13 +84,19 @@ fn no_image_gives_zero_and_no_class_is_forgotten() {
 
 #[test]
 fn any_number_is_better_than_nan() {
-    for mode in [Mode::Min, Mode::Max] {
-        assert!(mode.is_better(1.0, f64::NAN, 0.1), "{mode:?}");
-        assert!(!mode.is_better(f64::NAN, 1.0, 0.1), "{mode:?}");
-        assert!(!mode.is_better(f64::NAN, f64::NAN, 0.0), "{mode:?}");
+    for direction in [Direction::Min, Direction::Max] {
+        assert!(direction.is_better(1.0, f64::NAN, 0.1), "{direction:?}");
+        assert!(!direction.is_better(f64::NAN, 1.0, 0.1), "{direction:?}");
+        assert!(!direction.is_better(f64::NAN, f64::NAN, 0.0), "{direction:?}");
     }
-    assert!(Mode::Min.is_better(0.8, 1.0, 0.1) && !Mode::Min.is_better(0.95, 1.0, 0.1));
-    assert!(Mode::Max.is_better(1.2, 1.0, 0.1) && !Mode::Max.is_better(1.05, 1.0, 0.1));
+    assert!(
+        Direction::Min.is_better(0.8, 1.0, 0.1)
+            && !Direction::Min.is_better(0.95, 1.0, 0.1)
+    );
+    assert!(
+        Direction::Max.is_better(1.2, 1.0, 0.1)
+            && !Direction::Max.is_better(1.05, 1.0, 0.1)
+    );
 }
 
 #[test]

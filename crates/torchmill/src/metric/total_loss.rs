@@ -2,11 +2,11 @@
 //! depends on the batch size, so runs are not compared by it.
 
 use super::mean_loss::WeightedMean;
-use super::{EvaluatedImage, Metric, MetricType, Mode};
+use super::{Direction, EvaluatedImage, Metric, MetricType};
 
 pub(super) const TYPE: MetricType = MetricType {
     name: "loss",
-    mode: Mode::Min,
+    direction: Direction::Min,
     ranked_by: Some("mean loss"),
     is_logged: true,
     format: |loss| format!("{loss:.4}"),

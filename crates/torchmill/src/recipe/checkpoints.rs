@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::metric::Mode;
+use crate::metric::Direction;
 use crate::{Error, Result};
 
 /// `[checkpoints]`: which are saved and kept. Nothing here changes what is trained.
@@ -56,7 +56,7 @@ pub struct EarlyStopping {
     pub min_delta: f64,
     /// Which way the metric gets better; it follows from the metric where it is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub mode: Option<Mode>,
+    pub mode: Option<Direction>,
 }
 
 impl Default for EarlyStopping {

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Position, Schedule, Warmup};
-use crate::metric::{self, METRICS, MetricType, Mode};
+use crate::metric::{self, Direction, METRICS, MetricType};
 use crate::recipe::refuse;
 use crate::{Error, Result, suggest};
 
@@ -101,12 +101,12 @@ impl ReduceLROnPlateau {
         }
     }
 
-    fn is_better(&self, mode: Mode, value: f64, best: f64) -> bool {
+    fn is_better(&self, mode: Direction, value: f64, best: f64) -> bool {
         let target = match (mode, self.threshold_mode) {
-            (Mode::Min, ThresholdMode::Rel) => best * (1.0 - self.threshold),
-            (Mode::Min, ThresholdMode::Abs) => best - self.threshold,
-            (Mode::Max, ThresholdMode::Rel) => best * (1.0 + self.threshold),
-            (Mode::Max, ThresholdMode::Abs) => best + self.threshold,
+            (Direction::Min, ThresholdMode::Rel) => best * (1.0 - self.threshold),
+            (Direction::Min, ThresholdMode::Abs) => best - self.threshold,
+            (Direction::Max, ThresholdMode::Rel) => best * (1.0 + self.threshold),
+            (Direction::Max, ThresholdMode::Abs) => best + self.threshold,
         };
         mode.is_better(value, target, 0.0)
     }
@@ -166,7 +166,7 @@ impl PlateauState {
 
     /// `scheduler.step(value)`, after an evaluation that gave this value of a metric that
     /// gets better this way.
-    pub fn step(&mut self, settings: &ReduceLROnPlateau, mode: Mode, value: f64) {
+    pub fn step(&mut self, settings: &ReduceLROnPlateau, mode: Direction, value: f64) {
         let is_better = match self.best {
             Some(best) => settings.is_better(mode, value, best),
             // PyTorch starts from infinity, and NaN is not better.
@@ -208,7 +208,8 @@ mod tests {
         for metric in METRICS {
             let name = metric.name.to_owned();
             let settings = ReduceLROnPlateau { metric: name, ..Default::default() };
-            assert_eq!(settings.metric().unwrap().mode, metric.mode, "{}", metric.name);
+            let found = settings.metric().unwrap();
+            assert_eq!(found.direction, metric.direction, "{}", metric.name);
         }
         let default = ReduceLROnPlateau::default();
         assert_eq!(default.metric().unwrap().name, "mean loss");
@@ -224,7 +225,7 @@ mod tests {
         let settings = ReduceLROnPlateau { patience: 1, ..ReduceLROnPlateau::default() };
         let mut plateau = PlateauState::new(vec![0.1]);
         for value in [f64::NAN, 2.0, f64::NAN] {
-            plateau.step(&settings, Mode::Min, value);
+            plateau.step(&settings, Direction::Min, value);
         }
         assert_eq!((plateau.best, plateau.bad_epochs), (Some(2.0), 1));
         assert_eq!(plateau.rates(), [0.1]);
@@ -234,8 +235,8 @@ mod tests {
     fn another_learning_rate_scales_what_was_reached() {
         let settings = ReduceLROnPlateau { patience: 0, ..ReduceLROnPlateau::default() };
         let mut saved = PlateauState::new(vec![0.1, 0.03, 0.0]);
-        saved.step(&settings, Mode::Min, 1.0);
-        saved.step(&settings, Mode::Min, 1.0);
+        saved.step(&settings, Direction::Min, 1.0);
+        saved.step(&settings, Direction::Min, 1.0);
         let reached = saved.rates().to_vec();
         assert!(reached[0] < 0.011, "{reached:?}");
         let resumed = |own: &[f64]| {

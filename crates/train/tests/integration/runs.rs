@@ -432,8 +432,8 @@ fn validation_leaves_the_test_split_alone_until_the_end() {
         |tag: &str| tags.iter().filter(|t| t.0 == tag).map(|t| t.1).collect::<Vec<_>>();
     assert_eq!(at("val accuracy"), [1, 2, 3]);
     assert_eq!(at("test accuracy").len(), 1);
-    let logged = METRICS.iter().filter(|metric| metric.is_logged);
-    assert_eq!(tags.last().unwrap().0, metric::tag("test", logged.last().unwrap()));
+    let last = METRICS.iter().rfind(|metric| metric.is_logged).unwrap();
+    assert_eq!(tags.last().unwrap().0, metric::tag("test", last));
     // If the shards have a val split, it is used by default.
     write_stripes(&folder.join("shards"), "val", 40, "d");
     assert_done(&train(folder, "given", &[]));
