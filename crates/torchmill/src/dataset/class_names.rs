@@ -5,6 +5,7 @@ use std::path::Path;
 
 use unicode_normalization::UnicodeNormalization;
 
+use crate::text::shown;
 use crate::{Context, Error, Result, text_file};
 
 /// A class name in Unicode's composed form (NFC), in which names are compared: macOS
@@ -36,6 +37,7 @@ fn check(names: &[String]) -> Result<()> {
     if names.is_empty() {
         return Err(Error::failed("has no class names: give one on each line"));
     }
+    check_characters(names)?;
     let mut seen = HashSet::new();
     for name in names {
         if !seen.insert(name) {
@@ -43,6 +45,18 @@ fn check(names: &[String]) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Refuses classes whose names would break a line of a table or of a message.
+pub(super) fn check_characters(names: &[String]) -> Result<()> {
+    match names.iter().find(|name| name.contains(char::is_control)) {
+        Some(name) => Err(Error::failed(format_args!(
+            "the class `{}` must be renamed: it contains a line break, a tab or another \
+             control character",
+            shown(&name.escape_debug().to_string())
+        ))),
+        None => Ok(()),
+    }
 }
 
 /// What to say where the classes are whole numbers and not in their numerical order.

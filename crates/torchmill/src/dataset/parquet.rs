@@ -22,6 +22,7 @@ use parquet::data_type::{ByteArray, ByteArrayType, DataType};
 use parquet::errors::ParquetError;
 use parquet::file::reader::{FileReader, RowGroupReader, SerializedFileReader};
 
+use super::class_names::check_characters;
 use super::detect::val_is_test;
 use super::labels::Labels;
 use super::options::OpenOptions;
@@ -227,6 +228,7 @@ impl<'a> Tables<'a> {
         }
         self.spool.flush()?;
         let (classes, new_label) = self.labels.finish(false);
+        check_characters(&classes).map_err(|e| e.within(location))?;
         for sample in self.splits.values_mut().flatten() {
             sample.label = new_label[sample.label as usize];
         }

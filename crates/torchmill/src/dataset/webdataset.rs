@@ -18,6 +18,7 @@ use std::sync::Arc;
 
 use tar::{Archive, Entry};
 
+use super::class_names::check_characters;
 use super::detect::val_is_test;
 use super::labels::Labels;
 use super::options::OpenOptions;
@@ -255,6 +256,7 @@ impl<'a> Tars<'a> {
         let notes = self.left_out_note().into_iter().collect();
         let is_named = self.first_labelled.is_none();
         let (classes, new_label) = self.labels.finish(is_named);
+        check_characters(&classes).map_err(|e| e.within(at))?;
         for sample in self.splits.values_mut().flatten() {
             sample.label = new_label[sample.label as usize];
         }

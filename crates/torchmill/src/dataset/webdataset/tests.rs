@@ -185,3 +185,10 @@ fn known_classes_must_hold_every_label() {
     let error = read("set", &parts, &classes, &options).unwrap_err().to_string();
     assert!(error.contains("0.cls: the label 2 is beyond the 2 classes"), "{error}");
 }
+
+#[test]
+fn classes_with_control_characters_are_refused() {
+    let message = refused(&[("a\nb/0.jpg", b"x"), ("c/1.jpg", b"y")]);
+    assert!(message.contains("the class `a\\nb` must be renamed"), "{message}");
+    assert!(message.contains("a.tar: "), "{message}");
+}
