@@ -41,6 +41,39 @@ with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
     archive.writestr(zipfile.ZipInfo("a/b.txt"), "hi" * 20)
     archive.writestr(zipfile.ZipInfo("c"), "hi")
 seed("archive", "two.zip", file.getvalue())
+
+
+def samples(form, *files):
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w", format=form) as archive:
+        for name, contents in files:
+            info = tarfile.TarInfo(name)
+            info.size = len(contents)
+            archive.addfile(info, io.BytesIO(contents))
+    # Two blocks of zeros end it. tarfile writes up to 20, which would slow the fuzzer down.
+    contents = file.getvalue().rstrip(b"\0")
+    return contents + bytes(-len(contents) % 512 + 1024)
+
+
+labelled = samples(tarfile.USTAR_FORMAT, ("0.jpg", b"hi"), ("0.cls", b"1"), ("a/1.png", b"ho"), ("a/1.cls", b"0"))
+seed("webdataset", "labelled", b"\1" + labelled)
+seed("webdataset", "gzipped", b"\0" + gzip.compress(labelled, mtime=0))
+seed("webdataset", "json", b"\1" + samples(tarfile.GNU_FORMAT, ("0.json", b'{"label": "cat"}'), ("0.webp", b"hi"),
+     ("n" * 150 + ".jpg", b"hi"), ("n" * 150 + ".txt", b"dog")))
+seed("webdataset", "folders", b"\1" + samples(tarfile.PAX_FORMAT, ("cat/\u00fc.jpg", b"hi"), ("dog/1.jpg", b""), ("notes", b"x")))
+seed("listing", "digits", """name = "Digits"
+kind = "webdataset"
+[[file]]
+url = "https://a.org/train.tar"
+sha256 = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
+size = 12
+split = "train"
+[[file]]
+url = "file:///x/val.tar"
+path = "val/0.tar"
+md5 = "900150983cd24fb0d6963f7d28e17f72"
+split = "validation"
+""")
 for number, name in enumerate(["a/b.bin", "../x", "/etc/passwd", "a//./b", "C:x", "a\\b", "…/é"]):
     seed("entry_name", str(number), name)
 seed("cifar", "ten", b"\0" + b"\3" + bytes(range(256)) * 12)

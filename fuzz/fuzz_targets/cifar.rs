@@ -18,6 +18,7 @@ fuzz_target!(|bytes: &[u8]| {
         name: "fuzz".into(),
         format,
         classes: (0..classes).map(|class: u8| class.to_string()).collect(),
+        description: String::new(),
         source: String::new(),
         verified: false,
         licence: String::new(),

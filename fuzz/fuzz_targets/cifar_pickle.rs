@@ -15,6 +15,7 @@ fuzz_target!(|bytes: &[u8]| {
         name: "fuzz".into(),
         format: RawFormat::CifarPickle,
         classes: (0..10).map(|class: u8| class.to_string()).collect(),
+        description: String::new(),
         source: String::new(),
         verified: false,
         licence: String::new(),

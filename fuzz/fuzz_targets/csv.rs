@@ -4,7 +4,7 @@
 use std::fs;
 
 use libfuzzer_sys::fuzz_target;
-use torchmill::dataset::Dataset;
+use torchmill::dataset::{ColumnNames, Dataset};
 
 fuzz_target!(|bytes: &[u8]| {
     let Some((which, text)) = bytes.split_first() else { return };
@@ -13,7 +13,7 @@ fuzz_target!(|bytes: &[u8]| {
     if fs::write(&path, text).is_err() {
         return;
     }
-    if let Ok(set) = Dataset::from_csv(&path) {
+    if let Ok(set) = Dataset::from_csv(&path, &ColumnNames::default()) {
         let mut samples = set.splits.values().flatten();
         assert!(samples.all(|sample| (sample.label as usize) < set.classes.len()));
     }

@@ -20,6 +20,7 @@ fuzz_target!(|bytes: &[u8]| {
         name: "fuzz".into(),
         format: RawFormat::Idx,
         classes: (0..10).map(|class| class.to_string()).collect(),
+        description: String::new(),
         source: String::new(),
         verified: false,
         licence: String::new(),
