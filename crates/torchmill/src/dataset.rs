@@ -1,10 +1,10 @@
 //! Raw data sets on disk: CIFAR's binary and Python versions, IDX files, folders of
-//! images, lists of images, WebDataset's tars, Parquet files, and several of these one
-//! after the other.
+//! images, lists of images, WebDataset's tars, Parquet files, and concatenations of
+//! these.
 //!
-//! [`Dataset::open`] takes a folder that `fetch-data` wrote or a bare one ([`detect`]
-//! says what it is). A data set holds no pixels: samples are small, and
-//! [`Dataset::image`] reads one when it is needed.
+//! [`Dataset::open`] opens a folder that `fetch-data` wrote or any other folder, whose
+//! format [`detect`] finds. A data set holds no pixels: [`Dataset::image`] reads a
+//! sample's image when it is needed.
 
 mod cifar;
 mod cifar_pickle;
@@ -87,8 +87,8 @@ pub struct Sample {
 }
 
 impl Dataset {
-    /// Opens the data set in `folder`: as its dataset.toml says, or as [`detect()`] finds
-    /// it to be.
+    /// Opens the data set in `folder` as its dataset.toml describes it, or else as
+    /// [`detect()`] finds it.
     ///
     /// Lengths, counts and labels are checked here; image files are only listed (see
     /// [`Dataset::check`]).
@@ -96,8 +96,8 @@ impl Dataset {
         Self::open_with(folder, &OpenOptions::default())
     }
 
-    /// [`Dataset::open`] with what the user decided. With [`SplitDirs::Given`] or
-    /// [`SplitDirs::None`] the folder is looked at anew, whatever its dataset.toml says.
+    /// Like [`Dataset::open`], with the user's options. With [`SplitDirs::Given`] or
+    /// [`SplitDirs::None`] the folder is examined again, whatever its dataset.toml says.
     pub fn open_with(folder: &Path, options: &OpenOptions) -> Result<Self> {
         let source = SourceFolder::new(folder);
         let is_free = options.split_dirs == SplitDirs::ByName;
@@ -171,14 +171,15 @@ impl Dataset {
         Ok(set)
     }
 
-    /// Reads and decodes a sample: RGB, or one channel where the files hold grey images
-    /// (IDX).
+    /// Reads and decodes a sample's image: RGB, or one channel if the files hold grey
+    /// images (IDX).
     pub fn image(&self, sample: Sample) -> Result<Image> {
         Ok(self.decode(sample, Exif::Ignore)?.image)
     }
 
-    /// [`Dataset::image`] turned as `exif` says, with the decoder's warning, if the file is
-    /// damaged and PIL reads it anyway. A record of a binary file has no orientation.
+    /// Like [`Dataset::image`], turned as `exif` says, with the decoder's warning if the
+    /// file is damaged but PIL reads it anyway. A record of a binary file has no
+    /// orientation.
     pub fn decode(&self, sample: Sample, exif: Exif) -> Result<Decoded> {
         self.stores[sample.store as usize].decode(sample.record as usize, exif)
     }
@@ -194,7 +195,7 @@ impl Dataset {
         self.stores[sample.store as usize].record_shape()
     }
 
-    /// Reads the pixels of such a sample into `out`, which has their length.
+    /// Reads the pixels of a record into `out`, which must have exactly their length.
     pub fn read_pixels(
         &self,
         sample: Sample,
@@ -205,13 +206,14 @@ impl Dataset {
         store.read_pixels(sample.record as usize, layout, out)
     }
 
-    /// An image file's bytes as they are; `None` for a record of a binary file.
+    /// An image file's undecoded bytes; `None` for a record of a binary file.
     pub fn encoded(&self, sample: Sample) -> Option<Result<Vec<u8>>> {
         self.stores[sample.store as usize].encoded(sample.record as usize)
     }
 
-    /// Where a sample comes from: `train/cat/0001.jpg`, or `data_batch_1.bin:17`, counted
-    /// from 0. What is not UTF-8 in a file's name is written as `\xff`.
+    /// Where a sample comes from: `train/cat/0001.jpg`, or `data_batch_1.bin:17`, with
+    /// records numbered from 0. Bytes of a file name that are not UTF-8 are written as
+    /// `\xff`.
     pub fn source(&self, sample: Sample) -> String {
         self.stores[sample.store as usize].source(sample.record as usize)
     }
@@ -222,7 +224,7 @@ impl Dataset {
         self.stores[sample.store as usize].relative_path(sample.record as usize)
     }
 
-    /// Where a sample comes from, for a message: the whole path as the user gave it.
+    /// Where a sample comes from, for messages: the whole path as the user gave it.
     pub fn location(&self, sample: Sample) -> String {
         self.stores[sample.store as usize].location(sample.record as usize)
     }

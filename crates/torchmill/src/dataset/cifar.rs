@@ -14,7 +14,7 @@ use crate::{Context, Error, Result, progress};
 
 /// An image's shape, channels first.
 pub(super) const SHAPE: [usize; 3] = [3, 32, 32];
-/// Its bytes.
+/// The number of bytes of an image.
 pub(super) const PIXELS: usize = 3 * 32 * 32;
 
 /// CIFAR-10's batches in `folder` or in the folder that its archive makes.

@@ -3,7 +3,8 @@
 //! (CIFAR-10) or `fine_labels` (CIFAR-100), a list of N numbers. Nothing in a pickle is
 //! executed. Source: <https://www.cs.toronto.edu/~kriz/cifar.html>.
 //!
-//! The array's bytes lie in the file as they are, so records are read from there.
+//! The array's bytes are stored unchanged in the file, so records are read directly from
+//! it.
 
 #[cfg(test)]
 mod tests;
@@ -135,7 +136,7 @@ fn label(pickle: &Pickle, id: Id, classes: usize) -> Option<u32> {
     ((label as usize) < classes).then_some(label)
 }
 
-/// Where the pixels of `count` images are.
+/// Finds the array with the pixels of `count` images.
 fn pixels(pickle: &Pickle, count: usize) -> Result<Array> {
     let array = pickle.entry("data").and_then(|data| pickle.array_of_bytes(data));
     let Some(array) = array else {

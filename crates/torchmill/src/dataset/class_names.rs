@@ -8,17 +8,16 @@ use unicode_normalization::UnicodeNormalization;
 use crate::text::shown;
 use crate::{Context, Error, Result, text_file};
 
-/// A class name in Unicode's composed form (NFC), in which names are compared: macOS
-/// stores `é` as two characters, other systems as one.
+/// A class name in Unicode's composed form (NFC), the form in which names are compared:
+/// macOS stores `é` as two characters, other systems as one.
 pub fn composed(name: &str) -> String {
     name.nfc().collect()
 }
 
-/// Reads a file with the name of a class on each line, in the order of the labels. Lines
-/// without text are left out.
+/// Reads a file with one class name per line, in label order. Blank lines are ignored.
 ///
 /// # Errors
-/// If it holds no names, or one twice. Messages call the file `location`.
+/// If the file holds no names, or the same name twice. Messages call it `location`.
 pub fn read_class_names(path: &Path, location: &Path) -> Result<Vec<String>> {
     let text = text_file::read(path).doing("read the class names in", location)?;
     let names = class_names(&text);
@@ -27,7 +26,7 @@ pub fn read_class_names(path: &Path, location: &Path) -> Result<Vec<String>> {
 }
 
 fn class_names(text: &str) -> Vec<String> {
-    // Windows' editors begin text with a byte order mark.
+    // Windows editors start text files with a byte order mark.
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
     lines.map(composed).collect()
@@ -47,7 +46,7 @@ fn check(names: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// Refuses classes whose names would break a line of a table or of a message.
+/// Rejects class names that would break a line of a table or of a message.
 pub(super) fn check_characters(names: &[String]) -> Result<()> {
     match names.iter().find(|name| name.contains(char::is_control)) {
         Some(name) => Err(Error::failed(format_args!(
@@ -59,7 +58,7 @@ pub(super) fn check_characters(names: &[String]) -> Result<()> {
     }
 }
 
-/// What to say where the classes are whole numbers and not in their numerical order.
+/// A note for classes that are whole numbers but are not in numerical order.
 ///
 /// Class names are sorted as text everywhere, as torchvision's ImageFolder sorts folders:
 /// 1, 10, 2.

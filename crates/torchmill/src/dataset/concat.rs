@@ -1,5 +1,5 @@
-//! Several data sets one after the other: torch.utils.data.ConcatDataset, with the
-//! classes matched by name.
+//! Concatenates data sets like torch.utils.data.ConcatDataset, with the classes matched
+//! by name.
 
 use std::collections::BTreeSet;
 
@@ -8,11 +8,11 @@ use super::{Dataset, Sample};
 use crate::Result;
 
 impl Dataset {
-    /// Joins data sets, each split's samples in the order given. Equal class names are
-    /// one class. The classes are those of the data set that has them all, in its order;
-    /// where none has, all of them sorted.
+    /// Joins data sets, each split's samples in the given order. Equal class names are
+    /// one class. If one data set has all the classes, its order is used; otherwise they
+    /// are sorted.
     ///
-    /// Sources get their data set's name as a prefix, `pets/cat/1.jpg`.
+    /// Sources are prefixed with their data set's name: `pets/cat/1.jpg`.
     pub fn concat(sets: Vec<Self>) -> Result<Self> {
         let sets = match <[Self; 1]>::try_from(sets) {
             Ok([only]) => return Ok(only),
@@ -66,7 +66,7 @@ impl Dataset {
     }
 }
 
-/// A prefix for each data set's sources: its name, and its number where names repeat.
+/// A prefix for each data set's sources: its name, with its number if names repeat.
 fn prefixes(names: &[&str]) -> Vec<String> {
     let mut prefixes = Vec::new();
     for (i, name) in names.iter().enumerate() {

@@ -1,11 +1,12 @@
 //! Decoding image files to RGB, as torchvision's default loader does with PIL:
 //! `Image.open(f).convert("RGB")`.
 //!
-//! Every format has a module that gives PIL's pixels, or PIL's refusal; parity/images.py
-//! compares them. The first bytes tell the format, not the name. Palettes are looked up,
-//! grey is repeated, alpha is dropped (not blended), CMYK is converted by PIL's formula.
-//! The EXIF orientation is applied only on request ([`Exif`]), as torchvision's loader
-//! ignores it; a TIFF's always is, as PIL does that itself.
+//! Each format's module produces PIL's pixels, or refuses the file as PIL does;
+//! parity/images.py compares them. The format is detected from the first bytes, not from
+//! the name. Palettes are looked up, grey is repeated, alpha is dropped (not blended),
+//! CMYK is converted by PIL's formula. The EXIF orientation is applied only on request
+//! ([`Exif`]), as torchvision's loader ignores it; a TIFF's is always applied, as PIL
+//! does that itself.
 
 mod bmp;
 mod cmyk;
@@ -25,9 +26,9 @@ pub use jpeg::is_jpeg;
 use crate::transform::{Exif, FilePart, Image};
 use crate::{Error, Result};
 
-/// More pixels than this are a decompression bomb, not a picture: PIL's limit.
+/// PIL's limit: an image with more pixels is a decompression bomb.
 const MAX_PIXELS: usize = 178_956_970;
-/// The most characters of a decoder's message that are repeated.
+/// The most characters of a decoder's message that are shown.
 const MAX_MESSAGE: usize = 300;
 
 /// A decoded image, and what was wrong with its file.
@@ -35,11 +36,11 @@ const MAX_MESSAGE: usize = 300;
 pub struct Decoded {
     /// RGB.
     pub image: Image,
-    /// The decoder's first warning: the file is damaged, and PIL reads it anyway.
+    /// The decoder's first warning if the file is damaged but PIL reads it anyway.
     pub warning: Option<String>,
 }
 
-/// A format that is read.
+/// An image format that can be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Format {
     Jpeg,
@@ -51,8 +52,8 @@ enum Format {
     Pnm,
 }
 
-/// Decodes an image file's bytes to RGB, with the decoder's warning. A decoder that
-/// panics makes an error.
+/// Decodes an image file's bytes to RGB, with the decoder's warning. A panic in the
+/// decoder is returned as an error.
 pub fn decode(bytes: &[u8], exif: Exif) -> Result<Decoded> {
     let decoded = decode_as_stored(bytes)?;
     match exif {
@@ -83,8 +84,8 @@ pub fn rgb(bytes: &[u8]) -> Result<Image> {
 }
 
 /// Decodes a part of an image file, whose image has this `[C, H, W]`, to RGB. Only JPEG
-/// can be decoded in part, or scaled; an image of another format is decoded as a whole and
-/// then cut, and its part must not be scaled.
+/// can be partially decoded or scaled; an image of another format is decoded as a whole
+/// and then cropped, and its part must not be scaled.
 pub fn rgb_part(bytes: &[u8], shape: [usize; 3], part: &FilePart) -> Result<Image> {
     let is_whole = part.scale == 1 && part.rows == (0..shape[1]);
     if !is_whole && is_jpeg(bytes) {
@@ -140,8 +141,8 @@ fn format_of(bytes: &[u8]) -> Result<Format> {
     }
 }
 
-/// Calls a decoder. Its panic becomes an error, as one bad file must not end a run, and
-/// its messages are kept short and printable.
+/// Calls a decoder. A panic becomes an error, since one bad file must not end a run, and
+/// messages are kept short and printable.
 fn guarded<T>(decoder: impl FnOnce() -> Result<T>) -> Result<T> {
     match panic::catch_unwind(AssertUnwindSafe(decoder)) {
         Ok(done) => done.map_err(|error| short(&error)),

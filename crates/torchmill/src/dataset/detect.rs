@@ -1,4 +1,4 @@
-//! What a folder without a dataset.toml holds.
+//! Finds what a folder without a dataset.toml holds.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use crate::{Context, Error, Result};
 pub struct Detected {
     /// Its description; paths are relative to the folder.
     pub manifest: Manifest,
-    /// What was left out, and what else the user should know, a line each.
+    /// Notes for the user, one line each, such as what was left out.
     pub notes: Vec<String>,
 }
 
@@ -24,7 +24,7 @@ pub(super) type SplitFiles = BTreeMap<String, Vec<String>>;
 /// the folder itself or where their archives and torchvision put them), or image files in
 /// a folder per class.
 ///
-/// Where none of it is there, the error says what was looked for and what was seen.
+/// If none of these is found, the error says what was looked for and what is there.
 pub fn detect(folder: &SourceFolder, options: &OpenOptions) -> Result<Detected> {
     let about = std::fs::metadata(folder.path()).doing("read", folder.shown_path(""))?;
     if !about.is_dir() {
@@ -83,7 +83,7 @@ pub(super) fn holding(
     Some(if found.is_empty() { String::new() } else { format!("{found}/") })
 }
 
-/// The split that people call by this name: `train`, `Training_set`, `valid`.
+/// The split that this name usually means: `train`, `Training_set`, `valid`.
 pub fn split_named(name: &str) -> Option<&'static str> {
     let letters = |c: &char| c.is_alphanumeric();
     let plain: String = name.to_lowercase().chars().filter(letters).collect();
@@ -94,8 +94,8 @@ pub fn split_named(name: &str) -> Option<&'static str> {
     split_word(bare)
 }
 
-/// The split that is a word of this name: `seg_train`, `cats-test`. For folders only that
-/// hold folders: a class may be called `train_station`.
+/// The split that is a word of this name: `seg_train`, `cats-test`. Use it only for
+/// folders that hold folders: a class may be called `train_station`.
 pub(super) fn split_in_name(name: &str) -> Option<&'static str> {
     if let Some(split) = split_named(name) {
         return Some(split);
@@ -116,7 +116,7 @@ fn split_word(word: &str) -> Option<&'static str> {
     }
 }
 
-/// Where there is no test split, what is called validation is one: data sets that were
+/// Uses the validation split as the test split if there is none: some data sets are
 /// published without the labels of their test images (ImageNet's subsets).
 pub fn val_is_test<T>(splits: &mut BTreeMap<String, T>) {
     if splits.contains_key("train")

@@ -1,6 +1,6 @@
-//! What the bytes of samples are. By these prep tells one state of a data set from
-//! another, and finds images that are there more than once. Nothing else is trusted: a
-//! file can change and keep its size, its time and its published checksum.
+//! Hashes of samples' bytes. prep uses them to detect that a data set has changed and to
+//! find duplicate images. Nothing else is trusted: a file can change and keep its size,
+//! its modification time and its published checksum.
 
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
@@ -10,19 +10,19 @@ use super::{Dataset, Sample, decode};
 use crate::pixels::Layout;
 use crate::{Result, interrupt};
 
-/// How many samples a thread hashes before it looks for other work: a small one takes a
+/// The number of samples that a thread hashes as one task: a small sample takes only a
 /// few microseconds.
 const SAMPLES_A_TASK: usize = 16;
 
-/// The first half of the SHA-256 of a sample's bytes: those of an image file, or a
+/// The first half of the SHA-256 of a sample's bytes: an image file's bytes, or a
 /// record's shape and pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ContentHash([u8; 16]);
 
-/// What is known of a sample when its bytes are read, without decoding it.
+/// What is known of a sample after reading its bytes, without decoding it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Content {
-    /// By which equal samples are found.
+    /// Equal samples have equal hashes.
     pub hash: ContentHash,
     /// The length of the image file, or of the record's pixels, in bytes.
     pub length: u64,
@@ -31,7 +31,7 @@ pub struct Content {
 }
 
 impl Content {
-    /// That of a record: its shape `[C, H, W]` and its pixels, channels first.
+    /// The content of a record with the shape `[C, H, W]` and its pixels, channels first.
     fn of_record(shape: [usize; 3], pixels: &[u8]) -> Self {
         let mut hash = Sha256::new();
         hash.update(format!("{shape:?}"));
@@ -40,11 +40,11 @@ impl Content {
         Self { hash: ContentHash::new(hash), length: pixels.len() as u64, size }
     }
 
-    /// That of an image file's bytes.
+    /// The content of an image file.
     fn of_file(bytes: &[u8]) -> Self {
         let mut hash = Sha256::new();
         hash.update(bytes);
-        // A header that cannot be read is an error when it is decoded.
+        // An unreadable header is an error later, when the file is decoded.
         let dimensions = decode::dimensions(bytes).ok();
         let size = dimensions.map(|(width, height)| (height, width));
         Self { hash: ContentHash::new(hash), length: bytes.len() as u64, size }
@@ -101,8 +101,8 @@ impl Dataset {
     }
 
     /// The contents of consecutive records of one file, read at once. `None` for other
-    /// samples. `None` too if they cannot be read: reading them one by one finds the one
-    /// that is the reason.
+    /// samples, and if the records cannot be read: reading them one by one then finds the
+    /// bad one.
     fn consecutive_records(&self, samples: &[Sample]) -> Option<Vec<Option<Content>>> {
         let first = samples.first()?;
         let Store::Records(records) = &self.stores[first.store as usize] else {
@@ -142,8 +142,8 @@ impl Dataset {
         Ok(content)
     }
 
-    /// Feeds `hash` with what `samples` are: the names of the data set and its classes, and
-    /// of each sample its label, where it comes from and the hash of its content.
+    /// Feeds `hash` with what identifies `samples`: the names of the data set and its
+    /// classes, and each sample's label, source and content hash.
     pub fn digest(
         &self,
         samples: &[Sample],

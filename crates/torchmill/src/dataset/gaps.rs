@@ -17,14 +17,14 @@ pub(super) struct Gap {
 }
 
 impl Dataset {
-    /// Fails where a class has a folder without images and no image in any split. Notes
-    /// the classes that have no images in a split, and a data set of only one class.
+    /// Fails if a class has a folder without images and no image in any split. Notes the
+    /// classes that have no images in a split, and a data set with only one class.
     ///
     /// Call it once the classes and the images are chosen. Only the splits `wanted` are
-    /// checked, or all if there are none.
+    /// checked, or all if `wanted` is empty.
     pub fn check(&mut self, wanted: &[String]) -> Result<()> {
         let mut gaps = self.gaps.iter().filter(|gap| self.has_no_image_of(&gap.class));
-        // The training images are where a class is missed most.
+        // A missing class matters most among the training images.
         let is_train = |gap: &&Gap| gap.split == "train";
         if let Some(gap) = gaps.clone().find(is_train).or_else(|| gaps.next()) {
             return Err(Error::failed(format_args!(
@@ -49,7 +49,7 @@ impl Dataset {
         Ok(())
     }
 
-    /// Whether the class is one of this data set's and none of its images is in a split.
+    /// Whether the class belongs to this data set but has no image in any split.
     fn has_no_image_of(&self, class: &str) -> bool {
         let Some(label) = self.classes.iter().position(|c| c == class) else {
             return false;

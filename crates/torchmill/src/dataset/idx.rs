@@ -110,7 +110,7 @@ fn open_labels(
     }
 }
 
-/// The largest label of an IDX file of labels, to count classes that have no names.
+/// The largest label in an IDX file of labels, used to count classes that have no names.
 fn largest_label(folder: &SourceFolder, name: &str) -> Result<u8> {
     let shown = folder.shown_path(name);
     let (bytes, header) = open_file(&folder.join(name), &shown)?;
@@ -138,8 +138,8 @@ fn elements(bytes: &Bytes, header: &Header, shown: &Path) -> Result<Vec<u8>> {
     Ok(elements)
 }
 
-/// Checks that a file that begins with `head` is an IDX file of unsigned bytes of just
-/// the `length` that its header gives.
+/// Checks that a file of `length` bytes that begins with `head` is an IDX file of
+/// unsigned bytes, and that its header gives this length.
 fn parse(head: &[u8], length: u64) -> Result<Header> {
     let (kind, dims) = match head {
         [0, 0, kind, dims, ..] => (*kind, usize::from(*dims)),

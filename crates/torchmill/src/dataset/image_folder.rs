@@ -108,8 +108,8 @@ fn no_images(root: &SourceFolder, dir: &OsString, extensions: &Extensions) -> St
     )
 }
 
-/// The folder of each class in `root`. A folder that holds images itself and has no class
-/// folders is a class of its own.
+/// The folder of each class in `root`. A folder that holds images and no class folders is
+/// itself a class.
 fn dirs_of_classes(
     root: &SourceFolder,
     classes: &[String],

@@ -8,15 +8,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// The most bytes that are kept.
 const LIMIT: usize = 64 << 20;
 
-/// What a kept file takes besides its bytes.
+/// The memory that a kept file uses in addition to its bytes.
 const OVERHEAD: usize = 64;
 
 /// The bytes of files, by number.
 #[derive(Debug, Default)]
 pub(super) struct KeptFiles {
     files: Mutex<HashMap<u32, Vec<u8>>>,
-    /// How many bytes were kept so far. Bytes that were taken make no room for others: a
-    /// file is read for its hash once.
+    /// How many bytes have been kept so far. Taking bytes out makes no room for others: a
+    /// file is read for its hash only once.
     used: AtomicUsize,
 }
 

@@ -1,5 +1,5 @@
 //! Labels while they are read, as numbers or as names, whether or not the classes are
-//! known before.
+//! known beforehand.
 
 use std::collections::HashMap;
 
@@ -8,7 +8,7 @@ use crate::suggest::did_you_mean;
 use crate::text::shown;
 use crate::{Error, Result};
 
-/// A label of at least this is a name, not an index: no data set has as many classes.
+/// A number of at least this is a name, not an index: no data set has that many classes.
 const MOST_CLASSES: u32 = 100_000;
 /// The longest name of a class, in bytes.
 const LONGEST_NAME: usize = 200;
@@ -24,7 +24,8 @@ pub(super) struct Labels {
 }
 
 impl Labels {
-    /// Labels of these classes. Without any, the labels themselves tell the classes.
+    /// Reads labels of these classes. If there are none, the labels themselves give the
+    /// classes.
     pub fn new(classes: &[String]) -> Self {
         let mut labels = Self { is_complete: !classes.is_empty(), ..Self::default() };
         for class in classes {
@@ -33,7 +34,7 @@ impl Labels {
         labels
     }
 
-    /// The provisional label that a text stands for: the name of a class, or its index.
+    /// The provisional label for a text: the name of a class, or its index.
     pub fn of_text(&mut self, text: &str) -> Result<u32> {
         let text = text.trim();
         let is_name = !text.is_empty()
@@ -66,7 +67,7 @@ impl Labels {
         Ok(self.insert(&name))
     }
 
-    /// The provisional label that an index of a class stands for.
+    /// The provisional label for the index of a class.
     pub fn of_index(&mut self, index: i64) -> Result<u32> {
         if !self.is_complete {
             return self.of_text(&index.to_string());
@@ -82,7 +83,7 @@ impl Labels {
         }
     }
 
-    /// The provisional label that the name of a class stands for, also if it is a number.
+    /// The provisional label for the name of a class, even if it is a number.
     pub fn of_name(&mut self, name: &str) -> Result<u32> {
         let name = composed(name);
         match self.index_of.get(&name) {
@@ -108,11 +109,11 @@ impl Labels {
         ))
     }
 
-    /// The classes in order, and the label that each provisional one becomes.
+    /// The classes in order, and the final label for each provisional one.
     ///
-    /// The order is that of known classes. Labels that are all numbers are indices: the
-    /// classes are then all numbers up to the largest. Names are sorted as text, with
-    /// `are_names` numbers too.
+    /// Known classes keep their order. Labels that are all numbers are indices, and the
+    /// classes are then all numbers up to the largest. Names are sorted as text; with
+    /// `are_names`, so are numbers.
     pub fn finish(self, are_names: bool) -> (Vec<String>, Vec<u32>) {
         if self.is_complete {
             let labels = (0..self.names.len() as u32).collect();
@@ -161,7 +162,7 @@ mod tests {
         assert_eq!((classes.len(), labels), (11, vec![10, 7, 0, 7]));
         let (classes, labels) = finished(&["dog", "cat", "dog"]);
         assert_eq!((classes, labels), (vec!["cat".into(), "dog".into()], vec![1, 0, 1]));
-        // A number beyond any count of classes is a name.
+        // A number larger than any number of classes is a name.
         assert_eq!(finished(&["2", "123456789"]).0, ["123456789", "2"]);
     }
 

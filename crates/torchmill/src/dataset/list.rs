@@ -75,7 +75,7 @@ impl List {
         Ok(())
     }
 
-    /// The split of that name. Either all images have one, or none has.
+    /// The split with that name. Either all images must have a split or none.
     fn split(&self, name: Option<&str>) -> Result<&'static str> {
         let split = match name.filter(|name| !name.is_empty()) {
             None => UNSPLIT,

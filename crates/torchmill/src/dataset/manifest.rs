@@ -23,7 +23,7 @@ pub struct Manifest {
     pub format: RawFormat,
     /// The class names; a label is an index into them.
     pub classes: Vec<String>,
-    /// What it is, for people.
+    /// A description for people.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub description: String,
     /// Where it came from: a URL or a path.
@@ -57,9 +57,9 @@ impl Manifest {
         Ok(Some(manifest))
     }
 
-    /// Refuses what would lead outside a folder: a split's name becomes part of file
-    /// names, and the classes of image folders are folders. Files are checked where they
-    /// are opened.
+    /// Rejects names that would lead outside a folder: a split's name becomes part of
+    /// file names, and the classes of image folders are folders. File paths are checked
+    /// when the files are opened.
     pub(super) fn check(&self) -> Result<()> {
         if let Some(split) = self.splits.keys().find(|split| !is_file_name(split)) {
             return Err(Error::failed(format_args!(
@@ -85,8 +85,7 @@ impl Manifest {
     }
 }
 
-/// Whether this is the name of a file or folder that is not hidden and leads nowhere
-/// else.
+/// Whether this is the plain name of a file or folder that is not hidden.
 fn is_file_name(name: &str) -> bool {
     let is_forbidden = |c: char| c == '/' || c.is_control();
     !name.is_empty() && !name.starts_with('.') && !name.contains(is_forbidden)

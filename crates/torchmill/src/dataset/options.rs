@@ -1,4 +1,4 @@
-//! What a user may decide about how a folder of images is read.
+//! The user's options for reading a folder of images.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -7,8 +7,8 @@ use std::str::FromStr;
 use super::detect::split_named;
 use crate::{Error, Result};
 
-/// How to read a folder. The default reads what is there as torchvision's ImageFolder
-/// would, with splits told by their folders' names.
+/// How to read a folder. By default it is read like torchvision's ImageFolder, with
+/// splits recognised by their folders' names.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct OpenOptions {
     /// Which folders are splits.
@@ -23,11 +23,11 @@ pub struct OpenOptions {
 /// splits, `--columns`. Columns that are not named are recognised by their usual names.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ColumnNames {
-    /// Of images, or of paths.
+    /// The column of images, or of paths.
     pub image: Option<String>,
-    /// Of labels.
+    /// The column of labels.
     pub label: Option<String>,
-    /// Of splits.
+    /// The column of splits.
     pub split: Option<String>,
 }
 
@@ -64,7 +64,7 @@ impl FromStr for ColumnNames {
 /// Which folders of an image folder are splits, `--split-dirs`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum SplitDirs {
-    /// Those that are called as a split usually is: `train`, `test_set`, `validation`.
+    /// Those with a split's usual name: `train`, `test_set`, `validation`.
     #[default]
     ByName,
     /// None: every folder is a class.
@@ -105,17 +105,17 @@ impl FromStr for SplitDirs {
     }
 }
 
-/// The endings of image files' names: torchvision's IMG_EXTENSIONS, and three more that
-/// are read here.
+/// The extensions of image files: torchvision's IMG_EXTENSIONS, and three more that are
+/// read here.
 pub const EXTENSIONS: [&str; 12] = [
     "jpg", "jpeg", "png", "ppm", "bmp", "pgm", "tif", "tiff", "webp", "gif", "pnm",
     "jfif",
 ];
 
-/// The endings that torchvision's ImageFolder does not read.
+/// The extensions that torchvision's ImageFolder does not read.
 pub(super) const NOT_IN_TORCHVISION: [&str; 3] = ["gif", "pnm", "jfif"];
 
-/// Which files are images, by their names' endings in either case, `--extensions`.
+/// Which files are images, by their extensions in either case, `--extensions`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Extensions(Vec<String>);
 
@@ -150,14 +150,14 @@ impl Extensions {
         extension(path).is_some_and(|ending| self.0.contains(&ending))
     }
 
-    /// The endings for a message: `.jpg .png`.
+    /// The extensions for a message: `.jpg .png`.
     pub(super) fn listed(&self) -> String {
         let dotted: Vec<String> = self.0.iter().map(|e| format!(".{e}")).collect();
         dotted.join(" ")
     }
 }
 
-/// A file name's ending in lower case.
+/// A file name's extension in lower case.
 pub(super) fn extension(path: &Path) -> Option<String> {
     path.extension().and_then(|e| e.to_str()).map(str::to_ascii_lowercase)
 }

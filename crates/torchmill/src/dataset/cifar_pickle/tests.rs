@@ -13,7 +13,7 @@ fn golden(name: &str) -> Vec<u8> {
     SafeTensors::deserialize(GOLDEN).unwrap().tensor(name).unwrap().data().to_vec()
 }
 
-/// The Python version in `folder/sub`, pickled as `kind`.
+/// Writes the Python version, pickled as `kind`, to `folder/sub`.
 fn write(folder: &Path, sub: &str, kind: &str) {
     let at = folder.join(sub);
     fs::create_dir_all(&at).unwrap();

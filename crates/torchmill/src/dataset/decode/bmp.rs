@@ -1,5 +1,5 @@
-//! BMP to RGB, read as PIL's BmpImagePlugin reads it: PIL's pixels, and PIL's refusals.
-//! Source: the documentation of BITMAPINFOHEADER and its later versions.
+//! BMP to RGB, with the pixels and the refusals of PIL's BmpImagePlugin. Source: the
+//! documentation of BITMAPINFOHEADER and its later versions.
 
 use super::check_size;
 use crate::transform::Image;
@@ -34,7 +34,7 @@ fn damaged(reason: &str) -> Error {
     Error::failed(format_args!("cannot be decoded as BMP: {reason}"))
 }
 
-/// Values of the header's compression.
+/// Values of the header's compression field.
 const RAW: u32 = 0;
 const RLE8: u32 = 1;
 const RLE4: u32 = 2;
@@ -54,15 +54,15 @@ struct Header {
 
 /// What the bits of a pixel mean.
 enum Colours {
-    /// The index of a colour; black where there are fewer.
+    /// An index into these colours; an index past the end is black.
     Palette(Vec<[u8; 3]>),
-    /// Levels of grey, as PIL takes a palette that is a ramp.
+    /// Levels of grey: PIL treats a palette that is a grey ramp like this.
     Grey,
-    /// A bit for each pixel, as PIL takes a palette of black and white.
+    /// One bit per pixel: PIL treats a palette of black and white like this.
     BlackAndWhite,
     /// 5, 5 and 5 bits, or 5, 6 and 5.
     Sixteen { green_bits: u32 },
-    /// Bytes; the places of red, green and blue among them.
+    /// Bytes; the offsets of red, green and blue among them.
     Bytes([usize; 3]),
 }
 
@@ -119,7 +119,7 @@ impl Header {
 
     fn of_windows(head: &[u8]) -> Self {
         let number = |at: usize| u32_at(head, at).unwrap_or(0);
-        // PIL takes a height for negative by its highest byte.
+        // PIL decides by the highest byte whether a height is negative.
         let top_down = head[11] == 0xff;
         let height = number(8);
         let height = if top_down { height.wrapping_neg() } else { height };
@@ -170,8 +170,8 @@ impl Header {
         self.convert(rows, stored.chunks(stride), used).map(|()| pixels)
     }
 
-    /// Converts rows of `bits` for each pixel. They are stored from the bottom up, unless
-    /// the header says otherwise.
+    /// Converts rows of `bits` bits per pixel. They are stored bottom-up unless the
+    /// header says otherwise.
     fn convert<'a>(
         &self,
         rows: std::slice::ChunksExactMut<u8>,
@@ -220,8 +220,8 @@ impl Header {
         }
     }
 
-    /// The indices of run-length encoded pixels, as far as the file has them. What is
-    /// skipped has index 0.
+    /// Decodes run-length encoded pixels to indices, as far as the file has them. Skipped
+    /// pixels have index 0.
     fn run_lengths(&self, bytes: &[u8]) -> Vec<u8> {
         let all = self.width * self.height;
         let mut indices = Vec::new();
@@ -263,7 +263,7 @@ impl Header {
                     }
                     indices.truncate(before + wanted);
                     x += usize::from(count);
-                    // Such runs are padded to an even place in the file.
+                    // Such runs are padded to an even offset in the file.
                     at += at % 2;
                 }
                 (count, value) => {
@@ -287,8 +287,8 @@ fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
     Some(u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]))
 }
 
-/// The masks of red, green, blue and alpha, in the header or after it. The header has one
-/// of alpha only from its third version on.
+/// The masks of red, green, blue and alpha, in the header or after it. Only the header's
+/// third and later versions have an alpha mask.
 fn masks(bytes: &[u8], size: usize) -> Result<[u32; 4], String> {
     let mut masks = [0; 4];
     let count = if size >= 56 { 4 } else { 3 };
@@ -298,7 +298,7 @@ fn masks(bytes: &[u8], size: usize) -> Result<[u32; 4], String> {
     Ok(masks)
 }
 
-/// The arrangements that PIL reads.
+/// The pixel layout for these masks, if PIL supports it.
 fn of_masks(bits: usize, masks: [u32; 4]) -> Result<Colours, String> {
     let [red, green, blue, _] = masks;
     Ok(match (bits, masks) {

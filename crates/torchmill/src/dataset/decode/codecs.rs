@@ -13,13 +13,13 @@ use libloading::Library;
 
 use crate::{Error, Result};
 
-/// Names the folder of the codecs at run time. At build time .cargo/config.toml sets it
-/// to the folder that scripts/install-codecs writes.
+/// The variable that names the codecs' folder at run time. At build time
+/// .cargo/config.toml sets it to the folder that scripts/install-codecs writes to.
 const VARIABLE: &str = "TORCHMILL_CODECS";
 const BUILT_WITH: Option<&str> = option_env!("TORCHMILL_CODECS");
 
-/// Where `make install` puts the codecs, seen from the folders of the programs and of the
-/// halves that are linked with libtorch.
+/// Where `make install` puts the codecs, relative to the folders of the programs and of
+/// the executables that are linked with libtorch.
 const INSTALLED: [&str; 2] = ["../lib/torchmill-codecs", "../../lib/torchmill-codecs"];
 
 /// One of the codecs, loaded at most once.
@@ -45,7 +45,7 @@ impl Codec {
         let library = loaded.as_ref().map_err(Error::failed)?;
         let mut functions = [std::ptr::null(); N];
         for (function, name) in functions.iter_mut().zip(names) {
-            // SAFETY: the symbol is only read as an address here; whoever calls the
+            // SAFETY: the symbol is only read as an address here; the code that calls the
             // function states its type.
             let symbol = unsafe { library.get::<*const c_void>(name.to_bytes()) };
             *function = *symbol.map_err(|e| {
@@ -69,7 +69,7 @@ fn load(name: &str) -> Result<Library, String> {
         .map_err(|e| format!("cannot load the image codec {}: {e}", path.display()))
 }
 
-/// The folders where the codecs may be, the preferred first.
+/// The folders where the codecs may be, in order of preference.
 fn folders() -> Vec<PathBuf> {
     if let Some(folder) = env::var_os(VARIABLE) {
         return vec![folder.into()];

@@ -19,8 +19,8 @@ pub fn dimensions(bytes: &[u8]) -> Result<(usize, usize)> {
     Ok(canvas)
 }
 
-/// Decodes the first frame. What it leaves free of the canvas has the transparent colour,
-/// or else the palette's first.
+/// Decodes the first frame. The canvas outside of it has the transparent colour, or else
+/// the palette's first.
 pub fn rgb(bytes: &[u8]) -> Result<Image> {
     let ((width, height), frame) = read(bytes)?;
     let indices = frame.indices().map_err(|reason| damaged(&reason))?;
@@ -71,10 +71,10 @@ struct Frame<'a> {
     /// The index that means transparency.
     transparent: Option<u8>,
     interlaced: bool,
-    /// RGB of each index; without one the index is a level of grey.
+    /// RGB of each index; without a palette the index is a level of grey.
     palette: Option<&'a [u8]>,
     code_size: u8,
-    /// LZW, in blocks.
+    /// LZW data, in blocks.
     data: &'a [u8],
 }
 
@@ -117,7 +117,7 @@ impl Frame<'_> {
         Ok(indices)
     }
 
-    /// The row of the frame that each row of the file is.
+    /// For each row in the file's order, its row in the frame.
     fn row_order(&self) -> Vec<usize> {
         if !self.interlaced {
             return (0..self.height).collect();
@@ -140,8 +140,8 @@ impl<'a> Reader<'a> {
         Ok(taken)
     }
 
-    /// The palette that these flags announce. PIL takes a palette that is a ramp of grey
-    /// for none.
+    /// The palette that these flags announce. As in PIL, a palette that is a grey ramp
+    /// counts as none.
     fn palette(&mut self, flags: u8) -> Result<Option<&'a [u8]>, String> {
         if flags & 0x80 == 0 {
             return Ok(None);
@@ -150,8 +150,8 @@ impl<'a> Reader<'a> {
         Ok(Some(palette))
     }
 
-    /// A block, with its length before it; `None` at the end of the file. PIL takes as
-    /// much of it as there is.
+    /// A block, which follows its length; `None` at the end of the file. As in PIL, a
+    /// truncated block is returned as far as it goes.
     fn block(&mut self) -> Option<&'a [u8]> {
         let (&length, rest) = self.rest.split_first()?;
         let (block, rest) = rest.split_at(usize::from(length).min(rest.len()));
@@ -170,7 +170,7 @@ impl<'a> Reader<'a> {
                     }
                 }
                 b',' => return self.image(global, transparent),
-                // PIL looks for the next block that it knows.
+                // Like PIL, skip to the next known block.
                 _ => {}
             }
         }

@@ -1,4 +1,4 @@
-//! JPEG to RGB with the libjpeg-turbo of Pillow's wheel: PIL's pixels to the bit, and
+//! JPEG to RGB with the libjpeg-turbo of Pillow's wheel, with exactly PIL's pixels and
 //! PIL's refusals.
 //!
 //! PIL reads the header itself before libjpeg does, and refuses some files there:
@@ -27,7 +27,7 @@ pub fn dimensions(bytes: &[u8]) -> Result<(usize, usize)> {
     Ok((header.width, header.height))
 }
 
-/// A JPEG's EXIF data, a TIFF file in itself.
+/// A JPEG's EXIF data, which has the format of a TIFF file.
 pub fn exif(bytes: &[u8]) -> Option<&[u8]> {
     header::read(bytes).ok()?.exif
 }
@@ -37,8 +37,8 @@ pub fn xmp(bytes: &[u8]) -> Option<&[u8]> {
     header::read(bytes).ok()?.xmp
 }
 
-/// Decodes a JPEG to RGB. A file that libjpeg reads with warnings is read as PIL reads
-/// it, and the first warning is kept; a file that is cut short is refused.
+/// Decodes a JPEG to RGB. As in PIL, a file that libjpeg reads with warnings is accepted,
+/// and the first warning is kept; a truncated file is refused.
 pub fn rgb(bytes: &[u8]) -> Result<Decoded> {
     let header = read_header(bytes)?;
     let shape = [header.width, header.height, header.channels];
@@ -53,9 +53,9 @@ pub fn rgb(bytes: &[u8]) -> Result<Decoded> {
     Ok(Decoded { image, warning: decoder.warning() })
 }
 
-/// Decodes some rows of a JPEG to RGB, at 1/scale of its size if `part` says so: without
-/// a scale the same pixels as [`rgb`] gives. Rows before them are only parsed, and rows
-/// after them are not looked at, so that damage there is not found.
+/// Decodes some rows of a JPEG to RGB, at 1/scale of its size if `part` says so; without
+/// a scale, the pixels are those of [`rgb`]. Rows before them are only parsed, and rows
+/// after them are not read, so damage there is not found.
 pub fn rgb_part(bytes: &[u8], part: &FilePart) -> Result<Image> {
     let header = read_header(bytes)?;
     let decoder = Decoder::new()?;
@@ -70,12 +70,12 @@ pub fn rgb_part(bytes: &[u8], part: &FilePart) -> Result<Image> {
     Ok(Image { width, height, channels: 3, pixels })
 }
 
-/// Decoded pixels of this many channels as RGB.
+/// Converts decoded pixels with this many channels to RGB.
 fn to_rgb(pixels: Vec<u8>, channels: usize) -> Vec<u8> {
     match channels {
         1 => pixels.iter().flat_map(|&level| [level; 3]).collect(),
         3 => pixels,
-        // PIL takes CMYK in a JPEG to be stored inverted, as Adobe's programs do.
+        // Like PIL, treat CMYK in a JPEG as inverted, as Adobe's programs store it.
         _ => pixels
             .chunks_exact(4)
             .flat_map(|p| cmyk::to_rgb([255 - p[0], 255 - p[1], 255 - p[2], 255 - p[3]]))
@@ -116,7 +116,7 @@ static CODEC: Codec = Codec::new("jpeg");
 #[repr(C)]
 struct Functions([*const c_void; FUNCTIONS.len()]);
 
-// SAFETY: the addresses of functions of a library that is never unloaded.
+// SAFETY: these are addresses of functions of a library that is never unloaded.
 unsafe impl Send for Functions {}
 // SAFETY: as above.
 unsafe impl Sync for Functions {}
@@ -181,8 +181,8 @@ impl Decoder {
         Ok(shape.map(|n| usize::try_from(n).unwrap_or(0)))
     }
 
-    /// `pixels` has as many bytes as [`Decoder::header`]'s shape, and the bytes of the
-    /// file are still there.
+    /// `pixels` must have the length of [`Decoder::header`]'s shape, and the file's bytes
+    /// must still be alive.
     fn pixels(&self, pixels: &mut [u8]) -> Result<()> {
         // SAFETY: as `rgb` calls it, `pixels` has the length of the shape that libjpeg
         // gave, and the file's bytes are borrowed until it returns.
@@ -191,8 +191,8 @@ impl Decoder {
         self.check(status)
     }
 
-    /// `pixels` has the bytes of the part's rows, each of `width` pixels, and the bytes of
-    /// the file are still there.
+    /// `pixels` must have the length of the part's rows, each of `width` pixels, and the
+    /// file's bytes must still be alive.
     fn rows(&self, part: &FilePart, width: usize, pixels: &mut [u8]) -> Result<()> {
         // A JPEG's sides have 16 bits.
         let [scale, width, first, count] =
@@ -248,7 +248,7 @@ mod tests {
 
     use super::*;
 
-    /// What PIL decodes: see tests/golden/jpeg.py.
+    /// JPEGs with the pixels that PIL decodes: see tests/golden/jpeg.py.
     fn goldens() -> Vec<(String, Vec<u8>, Image)> {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/jpeg.safetensors");
         let bytes = std::fs::read(path).unwrap();
@@ -337,8 +337,8 @@ mod tests {
     #[test]
     fn what_follows_the_end_does_not_matter() {
         for (name, jpeg, theirs) in goldens() {
-            // Any amount of padding, as phones and cameras add it, with what looks like
-            // markers in it.
+            // Padding of any length, as phones and cameras add it, with bytes that look
+            // like markers.
             let padded =
                 [&jpeg[..], &[0; 5000], &[0xff, 0xd8, 0xff, 0xe1, 0x40], &[7; 3000]]
                     .concat();

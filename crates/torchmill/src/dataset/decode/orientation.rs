@@ -1,4 +1,4 @@
-//! Which way up an image is, as its file says.
+//! Turns images upright by the orientation in their files.
 
 use image::metadata::Orientation;
 use image::{DynamicImage, RgbImage};
@@ -6,9 +6,9 @@ use image::{DynamicImage, RgbImage};
 use super::{jpeg, png, webp};
 use crate::transform::Image;
 
-/// Turns and mirrors a decoded image as its file's `bytes` say, like PIL's
-/// `ImageOps.exif_transpose`: by the orientation in the EXIF data, or else in the XMP data.
-/// A TIFF is already upright when it is decoded.
+/// Rotates and flips a decoded image as its file's `bytes` say, like PIL's
+/// `ImageOps.exif_transpose`: by the orientation in the EXIF data, or else in the XMP
+/// data. A TIFF is already upright after decoding.
 pub fn upright(image: Image, bytes: &[u8]) -> Image {
     let Some(metadata) = metadata(bytes) else { return image };
     let from_exif = metadata.exif.and_then(|exif| Orientation::from_exif_chunk(&exif));
@@ -16,7 +16,7 @@ pub fn upright(image: Image, bytes: &[u8]) -> Image {
     apply(image, orientation.unwrap_or(Orientation::NoTransforms))
 }
 
-/// The EXIF data, a TIFF file in itself, and the XMP data, which is XML.
+/// The EXIF data, in the format of a TIFF file, and the XMP data, which is XML.
 struct Metadata {
     exif: Option<Vec<u8>>,
     xmp: Option<Vec<u8>>,
@@ -53,7 +53,7 @@ fn from_xmp(xmp: &[u8]) -> Option<Orientation> {
     None
 }
 
-/// Turns and mirrors an RGB image.
+/// Rotates and flips an RGB image.
 pub fn apply(image: Image, orientation: Orientation) -> Image {
     if orientation == Orientation::NoTransforms {
         return image;
@@ -72,7 +72,7 @@ pub fn apply(image: Image, orientation: Orientation) -> Image {
     }
 }
 
-/// Whether the width and the height change places.
+/// Whether the orientation swaps width and height.
 pub fn is_on_its_side(orientation: Orientation) -> bool {
     use Orientation::{Rotate90, Rotate90FlipH, Rotate270, Rotate270FlipH};
     matches!(orientation, Rotate90 | Rotate270 | Rotate90FlipH | Rotate270FlipH)

@@ -1,4 +1,4 @@
-//! PNG to RGB with the image crate: no pixel differs from PIL's.
+//! PNG to RGB with the image crate, whose pixels are the same as PIL's.
 
 use std::borrow::Cow;
 use std::io::Cursor;
@@ -29,7 +29,7 @@ pub fn rgb(bytes: &[u8]) -> Result<Image> {
     let (width, height) = dimensions(bytes)?;
     let plain = without_texts(bytes);
     let mut reader = reader(&plain);
-    // check_size has bounded the pixels, and there is nothing else to allocate for.
+    // check_size has limited the pixels, and nothing else is allocated.
     reader.no_limits();
     let decoded = reader.decode().map_err(|error| damaged(&error))?;
     let high = |value: u16| (value >> 8) as u8;
@@ -42,7 +42,7 @@ pub fn rgb(bytes: &[u8]) -> Result<Image> {
         DynamicImage::ImageRgb16(image) => keep(image.as_raw(), 3, high),
         DynamicImage::ImageRgba16(image) => keep(image.as_raw(), 4, high),
         DynamicImage::ImageLuma16(image) => repeat(image.as_raw(), 1, clipped),
-        // Grey with a transparent level stays grey to PIL; grey with alpha is 8 bits.
+        // PIL reads grey with a transparent level as 16 bits, grey with alpha as 8 bits.
         DynamicImage::ImageLumaA16(image) if bytes.get(25) == Some(&0) => {
             repeat(image.as_raw(), 2, clipped)
         }
@@ -61,14 +61,14 @@ fn reader(bytes: &[u8]) -> ImageReader<Cursor<&[u8]>> {
     ImageReader::with_format(Cursor::new(bytes), ImageFormat::Png)
 }
 
-/// The file without its compressed texts and colour profile: a few bytes of them can
-/// need any amount of memory, and no pixel depends on them.
+/// The file without its compressed text and colour profile: a few bytes of these can
+/// expand to any size, and no pixel depends on them.
 fn without_texts(bytes: &[u8]) -> Cow<'_, [u8]> {
     const DROPPED: [&[u8]; 3] = [b"iCCP", b"zTXt", b"iTXt"];
     let (start, mut rest) = bytes.split_at(8);
     let mut kept = start.to_vec();
     let mut is_changed = false;
-    // A chunk: its length, its kind, as many bytes, and a checksum.
+    // A chunk is a length, a type, that many bytes and a checksum.
     while let Some(head) = rest.get(..8) {
         let length = u32::from_be_bytes([head[0], head[1], head[2], head[3]]) as usize;
         let end = length.saturating_add(12).min(rest.len());

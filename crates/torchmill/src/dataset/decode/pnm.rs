@@ -1,5 +1,5 @@
-//! PBM, PGM, PPM and grey PFM to RGB, read as PIL's PpmImagePlugin reads them: PIL's
-//! pixels, and PIL's refusals. Source: netpbm's descriptions of the formats.
+//! PBM, PGM, PPM and grey PFM to RGB, with the pixels and the refusals of PIL's
+//! PpmImagePlugin. Source: netpbm's descriptions of the formats.
 
 use super::check_size;
 use crate::transform::Image;
@@ -16,8 +16,8 @@ pub fn dimensions(bytes: &[u8]) -> Result<(usize, usize)> {
     Ok((header.width, header.height))
 }
 
-/// Decodes a PNM to RGB. Levels are scaled to 255, or in grey files of more than 8 bits
-/// to 65535 and then clipped to 255, as PIL does.
+/// Decodes a PNM to RGB. As in PIL, levels are scaled to 255; in grey files of more than
+/// 8 bits they are scaled to 65535 and then clipped to 255.
 pub fn rgb(bytes: &[u8]) -> Result<Image> {
     let header = read_header(bytes)?;
     let levels = header.levels().map_err(|reason| damaged(&reason))?;
@@ -41,9 +41,9 @@ fn damaged(reason: &str) -> Error {
 }
 
 const BLANKS: &[u8] = b" \t\n\x0b\x0c\r";
-/// PIL reads text in blocks of this size, and checks a block whole.
+/// PIL reads text in blocks of this size, and checks each block as a whole.
 const BLOCK: usize = 1 << 20;
-/// A longer number is refused.
+/// Longer numbers are refused.
 const MAX_TOKEN: usize = 10;
 
 struct Header<'a> {
@@ -51,7 +51,7 @@ struct Header<'a> {
     kind: u8,
     width: usize,
     height: usize,
-    /// The highest level; 1 for bits.
+    /// The highest level (maxval); 1 for bits.
     highest: u32,
     /// The byte order of floating-point levels.
     little_endian: bool,
@@ -149,7 +149,7 @@ impl<'a> Header<'a> {
                 } else {
                     f32::from_be_bytes(four)
                 };
-                // Rust's conversion clips, and makes 0 of NaN.
+                // Rust's conversion clips, and turns NaN into 0.
                 levels.push(value as u8);
             }
         }
@@ -186,7 +186,7 @@ impl<'a> Header<'a> {
             }
             levels.push(self.scale(value));
         }
-        // PIL also checks the length of the number that a block ends in.
+        // PIL also checks the length of a number that is cut by the end of a block.
         let blank = text.iter().rposition(|byte| BLANKS.contains(byte));
         let last = text.len() - blank.map_or(0, |at| at + 1);
         if levels.len() < count || (text.len() <= BLOCK && last > MAX_TOKEN) {
@@ -200,7 +200,8 @@ fn short() -> String {
     "it ends before its pixels do".to_owned()
 }
 
-/// The next word of the header. A comment, from `#` to the end of its line, may be in it.
+/// The next word of the header. A comment, from `#` to the end of the line, may interrupt
+/// it.
 fn token(rest: &mut &[u8]) -> Result<Vec<u8>, String> {
     let mut token = Vec::new();
     while token.len() <= MAX_TOKEN {
@@ -230,7 +231,7 @@ fn whole(word: &[u8]) -> Result<u32, String> {
     value.ok_or_else(|| format!("{shown:?} is not a whole number that can be read"))
 }
 
-/// The text without its comments, each with the end of its line.
+/// The text without comments and the line ends that close them.
 fn without_comments(text: &[u8]) -> Vec<u8> {
     let mut kept = Vec::with_capacity(text.len());
     let mut rest = text;

@@ -1,5 +1,5 @@
 //! The sample of parity/images.py's corpus: files of every format and kind, many of them
-//! damaged, with what PIL makes of each.
+//! damaged, with PIL's result for each.
 
 use std::collections::BTreeMap;
 

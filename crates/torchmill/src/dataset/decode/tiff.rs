@@ -1,9 +1,9 @@
-//! TIFF to RGB: PIL's pixels, and PIL's refusals.
+//! TIFF to RGB, with PIL's pixels and PIL's refusals.
 //!
-//! PIL reads the tags itself and unpacks samples that are not compressed; compressed
-//! strips and tiles it leaves to libtiff. So does this: [`directory`] reads the tags,
-//! [`layout`] decides what the samples are, [`plain`] and [`libtiff`] find the rows, and
-//! [`unpack`] makes levels of them.
+//! PIL reads the tags itself and unpacks uncompressed samples; it leaves compressed
+//! strips and tiles to libtiff. This does the same: [`directory`] reads the tags,
+//! [`layout`] decides how samples are stored, [`plain`] and [`libtiff`] find the rows,
+//! and [`unpack`] converts them to levels.
 
 mod directory;
 mod layout;
@@ -30,8 +30,8 @@ pub fn dimensions(bytes: &[u8]) -> Result<(usize, usize)> {
     Ok(if turned { (height, width) } else { (width, height) })
 }
 
-/// Decodes the first image of a TIFF to RGB, turned as its orientation says. An error
-/// that libtiff reports and goes on after is the warning.
+/// Decodes the first image of a TIFF to RGB, with its orientation applied. The warning is
+/// an error that libtiff reported and continued after.
 pub fn rgb(bytes: &[u8]) -> Result<Decoded> {
     let (directory, layout) = read(bytes)?;
     let mut canvas = Canvas::new(&layout);
@@ -76,7 +76,7 @@ fn orientation_of(directory: &Directory) -> Orientation {
 /// The levels of an image; zero where the file has no samples, as in PIL.
 struct Canvas {
     width: usize,
-    /// Levels of each pixel.
+    /// Levels per pixel.
     depth: usize,
     levels: Vec<u8>,
 }

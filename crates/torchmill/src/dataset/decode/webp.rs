@@ -1,4 +1,4 @@
-//! WebP to RGB with the libwebp of Pillow's wheel: PIL's pixels, and PIL's refusals.
+//! WebP to RGB with the libwebp of Pillow's wheel, with PIL's pixels and PIL's refusals.
 //!
 //! Like PIL, it decodes every file as an animation and takes the first frame, as libwebp
 //! draws it onto the canvas. The alpha is dropped.
@@ -48,7 +48,7 @@ pub fn xmp(bytes: &[u8]) -> Option<&[u8]> {
 /// The contents of the first chunk of this name.
 fn chunk<'a>(bytes: &'a [u8], name: &[u8; 4]) -> Option<&'a [u8]> {
     let mut rest = bytes.get(12..)?;
-    // Chunks: a name, a length, and the bytes, padded to an even number.
+    // A chunk is a name, a length and the bytes, padded to an even length.
     loop {
         let (head, contents) = rest.split_at_checked(8)?;
         let length = u32::from_le_bytes([head[4], head[5], head[6], head[7]]) as usize;
@@ -59,7 +59,7 @@ fn chunk<'a>(bytes: &'a [u8], name: &[u8; 4]) -> Option<&'a [u8]> {
     }
 }
 
-/// The canvas's size as the first chunk says: it is checked before libwebp allocates.
+/// The canvas size in the first chunk, which is checked before libwebp allocates.
 fn stated_size(bytes: &[u8]) -> Option<(usize, usize)> {
     let number = |at: usize, count: usize| -> Option<usize> {
         let bytes = bytes.get(at..at + count)?;
@@ -124,8 +124,8 @@ fn functions() -> Result<&'static Functions> {
         return Ok(functions);
     }
     let addresses = CODEC.functions(NAMES)?;
-    // SAFETY: `Functions` has as many pointers to functions as there are names, in their
-    // order and with the types of demux.h; no address is null.
+    // SAFETY: `Functions` has one function pointer per name, in the same order and with
+    // the types of demux.h; no address is null.
     let functions = unsafe {
         std::mem::transmute::<[*const c_void; NAMES.len()], Functions>(addresses)
     };

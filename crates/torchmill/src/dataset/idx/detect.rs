@@ -1,4 +1,4 @@
-//! IDX files by their names, wherever archives, torchvision and Kaggle put them.
+//! Finds IDX files by their names, wherever archives, torchvision and Kaggle put them.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -12,7 +12,7 @@ use super::largest_label;
 use crate::{Context, Error, Result};
 
 /// Where IDX files are looked for: in the folder itself, and where torchvision puts them
-/// below the root that it is given.
+/// below its root.
 const SUBFOLDERS: [&str; 6] =
     ["", "raw", "MNIST/raw", "FashionMNIST/raw", "KMNIST/raw", "EMNIST/raw"];
 
@@ -20,8 +20,8 @@ const SUBFOLDERS: [&str; 6] =
 const IMAGES: [&str; 2] = ["-images-idx3-ubyte", "-images.idx3-ubyte"];
 const LABELS: [&str; 2] = ["-labels-idx1-ubyte", "-labels.idx1-ubyte"];
 
-/// Describes the IDX files in `folder`. They name no classes; MNIST and its relatives
-/// number them, so a class is its number, up to the largest label there is.
+/// Describes the IDX files in `folder`. They have no class names; MNIST and its relatives
+/// number the classes, so a class is named by its number, up to the largest label.
 pub(in super::super) fn detect(folder: &SourceFolder) -> Result<Option<Detected>> {
     for sub in SUBFOLDERS {
         let at = folder.below(sub);
@@ -74,10 +74,10 @@ fn splits_in(folder: &SourceFolder, sub: &str) -> Result<SplitFiles> {
     Ok(splits)
 }
 
-/// The files of images and of labels in a folder, by what their names begin with
-/// (`train`, `emnist-letters-test`). Of several with one beginning a plain file comes
-/// before a gzipped one, and that before one in a folder of its own, as in Kaggle's copy
-/// of MNIST: `train-images-idx3-ubyte/train-images-idx3-ubyte`.
+/// The files of images and of labels in a folder, by the beginnings of their names
+/// (`train`, `emnist-letters-test`). If several begin alike, a plain file is preferred to
+/// a gzipped one, and that to a file in a folder of the same name, as in Kaggle's copy of
+/// MNIST: `train-images-idx3-ubyte/train-images-idx3-ubyte`.
 fn files_in(
     at: &SourceFolder,
 ) -> Result<(BTreeMap<String, String>, BTreeMap<String, String>)> {
@@ -111,7 +111,7 @@ fn stem(name: &str, endings: [&str; 2]) -> Option<String> {
     endings.iter().find_map(|ending| plain.strip_suffix(ending)).map(str::to_owned)
 }
 
-/// Says which folders of images next to the IDX files were left out.
+/// Notes which folders of images next to the IDX files were left out.
 fn left_out(at: &SourceFolder) -> Result<Vec<String>> {
     let survey = Survey::of(at, &Extensions::default())?;
     let folders: Vec<&str> = survey

@@ -37,7 +37,7 @@ pub(super) fn of(root: &SourceFolder) -> Result<Vec<ClassDir>> {
     Ok(found)
 }
 
-/// The class that a folder of this name is.
+/// The class name of a folder with this name.
 pub(super) fn class_of(dir: &OsString) -> String {
     composed(&readable(Path::new(dir)))
 }

@@ -1,8 +1,8 @@
-//! Which folders are splits and which are classes.
+//! Decides which folders are splits and which are classes.
 //!
-//! As in torchvision's ImageFolder every folder is a class and stray files are left out;
-//! folders that are called as splits and hold class folders are splits. What is left out
-//! is said, and a layout that could be read in two ways is an error.
+//! As in torchvision's ImageFolder, every folder is a class and stray files are left out.
+//! Folders that are named like splits and hold class folders are splits. The user is told
+//! what is left out, and an ambiguous layout is an error.
 
 use std::path::{Path, PathBuf};
 
@@ -18,7 +18,7 @@ use super::super::survey::{Subfolder, Survey, listed};
 use super::class_dirs;
 use crate::{Error, Result};
 
-/// How far a split's folder is followed down where it holds a single folder:
+/// How many levels down a split's folder is followed while it holds a single folder:
 /// `seg_train/seg_train/CLASS`.
 const DEEPEST: usize = 3;
 
@@ -43,7 +43,8 @@ struct Layout<'a> {
 }
 
 impl Layout<'_> {
-    /// Splits if folders are called so and hold class folders, else classes.
+    /// Folders that are named like splits and hold class folders are splits, others
+    /// classes.
     fn by_name(&self) -> Result<Option<Detected>> {
         let (splits, others) = self.by_role();
         let (deep, flat): (Vec<_>, Vec<_>) =
@@ -82,7 +83,7 @@ impl Layout<'_> {
         }
     }
 
-    /// The folders that hold images: those called as splits, with the split, and the
+    /// The folders that hold images: those named like splits, with the split, and the
     /// others.
     fn by_role(&self) -> (Vec<(&'static str, &Subfolder)>, Vec<&Subfolder>) {
         let mut splits = Vec::new();
@@ -120,7 +121,7 @@ impl Layout<'_> {
         self.described(files, &used)
     }
 
-    /// The splits that `--split-dirs` gives.
+    /// The splits given with `--split-dirs`.
     fn given_splits(
         &self,
         dirs: &std::collections::BTreeMap<String, String>,
@@ -141,7 +142,7 @@ impl Layout<'_> {
         self.described(files, &used)
     }
 
-    /// The manifest of these splits, with notes on what else lies in the folder.
+    /// The manifest of these splits, with notes on what else is in the folder.
     fn described(&self, files: SplitFiles, used: &[&str]) -> Result<Detected> {
         let dir = files.get("train").or_else(|| files.values().next());
         let dir = dir.map_or("", |files| files[0].as_str());
@@ -159,7 +160,7 @@ impl Layout<'_> {
         })
     }
 
-    /// Every folder as a class, or the folder itself as the only one.
+    /// Every folder as a class, or the folder itself as the only class.
     fn classes(&self) -> Result<Option<Detected>> {
         let is_nested = self.survey.folders.iter().any(Subfolder::holds_images);
         let mut notes = Vec::new();
@@ -186,7 +187,7 @@ impl Layout<'_> {
         Ok(Some(Detected { manifest, notes }))
     }
 
-    /// The class of images that lie in the folder itself: its name, without the dots that
+    /// The class of images in the folder itself: the folder's name without the dots that
     /// would hide a class folder.
     fn own_class(&self) -> String {
         let name = composed(self.folder.name().trim_start_matches('.'));
@@ -215,7 +216,7 @@ impl Layout<'_> {
         Ok(path)
     }
 
-    /// Images that lie in a split's folder and in no class folder.
+    /// Notes images in a split's folder that are in no class folder.
     fn stray_images(&self, dir: &str) -> Result<Option<String>> {
         let survey = Survey::of(&self.folder.below(dir), &self.options.extensions)?;
         Ok(stray_note(self.folder, dir, &survey))
@@ -240,7 +241,7 @@ impl Layout<'_> {
         notes
     }
 
-    /// Class folders that hold nothing but folders, which may be the classes meant.
+    /// Class folders that hold only folders, which may be the intended classes.
     fn nested_classes(&self) -> Vec<String> {
         let nested =
             self.survey.folders.iter().filter(|d| !d.images && d.folders.len() > 1);
@@ -297,7 +298,7 @@ impl Layout<'_> {
         ))
     }
 
-    /// A layout that could be read in two ways, or in none.
+    /// The error for a layout that could be read in two ways, or in none.
     fn ambiguous(&self, why: &str) -> Error {
         let mut seen = Vec::new();
         for dir in self.survey.folders.iter().filter(|dir| dir.holds_images()) {
@@ -321,7 +322,7 @@ impl Layout<'_> {
     }
 }
 
-/// Whether a file next to the folder `name` is a table that may hold its labels, by its
+/// Whether a file next to the folder `name` may be a table of its labels, judged by its
 /// name.
 fn is_table_of(path: &Path, name: &str) -> bool {
     let is_table = path

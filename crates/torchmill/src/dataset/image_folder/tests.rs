@@ -1,4 +1,4 @@
-//! Layouts of image folders as people make them.
+//! Image folders with the layouts that people use.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -140,7 +140,7 @@ fn what_can_be_read_in_two_ways_is_an_error() {
     assert_eq!(set.classes, ["test", "train"]);
     // Pictures to be classified next to the classes, most likely.
     assert!(error(&folder(&["cat/1.ppm", "dog/1.ppm", "test/1.ppm"])).contains("test"));
-    // A class may be called so, too.
+    // A class may have such a name, too.
     let set = open(&folder(&["bus/1.ppm", "car/1.ppm", "train/1.ppm"]));
     assert_eq!(set.classes, ["bus", "car", "train"]);
     noted(&set, &["train is read as a class"]);

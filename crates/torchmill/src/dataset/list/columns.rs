@@ -1,4 +1,4 @@
-//! Which columns of a table hold paths, classes and splits, told by their names.
+//! Finds the columns of a table that hold paths, classes and splits by their names.
 
 use std::path::Path;
 
@@ -85,8 +85,8 @@ pub(super) enum Label {
     OneHot(Vec<(usize, String)>),
 }
 
-/// Reads a header; `None` if the first row is not one. The columns are those that
-/// `names` names, and otherwise those with usual names.
+/// Reads a header; `None` if the first row is not one. Columns that are not given in
+/// `names` are found by their usual names.
 pub(super) fn from_header(
     header: &[&str],
     names: &ColumnNames,
@@ -138,8 +138,8 @@ fn columns(
     Columns { path, label, split }
 }
 
-/// How likely a column or a key holds labels by its name: the lower, the likelier. `None`
-/// if it does not. An `id` is more often that of the image.
+/// How likely a column or key is to hold labels, judged by its name: lower is likelier.
+/// `None` if the name is not known. An `id` is more often that of the image.
 pub(in super::super) fn label_rank(name: &str) -> Option<usize> {
     let name = plain(name);
     LABEL.iter().position(|known| *known == name && name != "id")
@@ -158,7 +158,7 @@ fn plain(name: &str) -> String {
     name.chars().filter(|c| c.is_alphanumeric()).collect::<String>().to_lowercase()
 }
 
-/// Whether a name is that of a known column.
+/// Whether this is a known column name.
 pub(super) fn is_known(name: &str) -> bool {
     let name = plain(name);
     [&PATH[..], &LABEL[..], &SPLIT[..]].concat().contains(&name.as_str())
@@ -181,7 +181,7 @@ pub(super) fn one_hot_class<'a>(
     found.ok_or_else(|| no_label(classes))
 }
 
-/// The table has no column of labels that is known.
+/// The error for a table without a known label column.
 fn no_label(others: &[(usize, String)]) -> Error {
     let names: Vec<String> = others.iter().map(|(_, name)| shown(name)).collect();
     let hint = names
@@ -198,7 +198,7 @@ fn no_label(others: &[(usize, String)]) -> Error {
     ))
 }
 
-/// No column is known to hold the paths.
+/// The error for a table without a known path column.
 pub(super) fn no_path(header: &[&str]) -> Error {
     Error::failed(format_args!(
         "`{}` looks like a header, but no column is known to hold the paths: rename it \
@@ -208,8 +208,8 @@ pub(super) fn no_path(header: &[&str]) -> Error {
     ))
 }
 
-/// Whether the first row names columns of which none is known to hold paths: no field has
-/// an ending, as an image's name has, or a folder, and the first is not a file.
+/// Whether the first row looks like a header without a known path column: no field has an
+/// extension, as an image's name has, or a folder, and the first is not a file.
 pub(super) fn looks_like_header(fields: &[&str], root: &Path) -> bool {
     let is_path = |field: &&str| {
         field.contains('/') || Path::new(field.trim()).extension().is_some()

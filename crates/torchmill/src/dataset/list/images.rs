@@ -18,7 +18,8 @@ pub(super) struct Completion {
 
 impl Completion {
     /// Finds the image `path` below `root`: as it is, or in one of the folders there,
-    /// with an image's ending. Nothing is added if it is not found: reading it says so.
+    /// with an image's extension. If it is not found, nothing is added, and reading it
+    /// reports the error.
     pub fn find(root: &Path, path: &str) -> Result<Self> {
         let mut found = Vec::new();
         for folder in folders(root) {

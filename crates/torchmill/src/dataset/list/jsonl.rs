@@ -17,9 +17,9 @@ use crate::text::shown;
 use crate::{Context, Error, Result, git_lfs};
 
 impl Dataset {
-    /// Reads a file of JSON objects, one a line. The keys of the first are known by their
-    /// names or by `names`, as the columns of a table are. Paths are relative to the
-    /// file's folder.
+    /// Reads a file of JSON objects, one per line. The keys of the first object are
+    /// recognised by `names` or their usual names, like the columns of a table. Paths are
+    /// relative to the file's folder.
     pub fn from_jsonl(path: &Path, names: &ColumnNames) -> Result<Self> {
         git_lfs::check_file(path)?;
         let file = File::open(path).doing("open", path)?;
@@ -64,7 +64,7 @@ impl JsonRows {
             match object.get(key) {
                 Some(Value::String(text)) => record.push_field(text),
                 Some(Value::Number(number)) => record.push_field(&number.to_string()),
-                // A path, a class or a split that is missing is an error of the row.
+                // A missing path, class or split is an error of the row.
                 _ => record.push_field(""),
             }
         }

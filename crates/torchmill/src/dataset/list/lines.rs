@@ -12,11 +12,11 @@ use super::columns::looks_like_header;
 use crate::text::shown;
 use crate::{Context, Error, Result};
 
-/// Longer than any path with a class and a split.
+/// The longest line in bytes: longer than any path with a class and a split.
 const LONGEST_LINE: usize = 1 << 16;
 
 impl Dataset {
-    /// Reads a list. Paths are relative to `root`; lines that are empty are left out.
+    /// Reads a list. Paths are relative to `root`; empty lines are ignored.
     ///
     /// Errors name `location` and the line.
     pub fn from_lines(
@@ -41,7 +41,7 @@ impl Dataset {
 
 fn add_line(list: &mut List, line: &[u8], is_first: bool, root: &Path) -> Result<()> {
     let mut fields = line.split(|&byte| byte == b'\t');
-    // A split has at least one part.
+    // A split always has at least one part.
     let path = Path::new(OsStr::from_bytes(fields.next().unwrap_or(line)));
     let class = fields.next().map(utf8).transpose()?;
     let split = fields.next().map(utf8).transpose()?;
@@ -66,8 +66,7 @@ fn utf8(bytes: &[u8]) -> Result<&str> {
     std::str::from_utf8(bytes).map_err(|_| Error::failed("is not UTF-8 text"))
 }
 
-/// Reads lines, or paths that end with NUL if there is one in the first block that is
-/// read.
+/// Reads lines, or NUL-terminated paths if the first block that is read contains a NUL.
 pub struct PathReader<R> {
     input: R,
     location: String,
@@ -81,7 +80,7 @@ impl<R: BufRead> PathReader<R> {
         Self { input, location: location.to_owned(), number: 0, end: None }
     }
 
-    /// The next line that is not empty, without its end; `None` after the last.
+    /// The next line that is not empty, without its terminator; `None` after the last.
     pub fn next_line(&mut self) -> Result<Option<Vec<u8>>> {
         loop {
             let mut line = Vec::new();
@@ -106,12 +105,13 @@ impl<R: BufRead> PathReader<R> {
         format!("{}, line {}", self.location, self.number)
     }
 
-    /// Whether paths end with NUL, and may hold line breaks and tabs.
+    /// Whether paths end with NUL, and so may contain line breaks and tabs.
     pub fn ends_with_nul(&self) -> bool {
         self.end == Some(0)
     }
 
-    /// Reads up to the next end, which is left out; `false` if the input has ended.
+    /// Reads up to the next terminator, which is dropped; `false` at the end of the
+    /// input.
     fn read_line(&mut self, line: &mut Vec<u8>) -> Result<bool> {
         loop {
             let buffer = self.input.fill_buf().doing("read", &self.location)?;

@@ -77,7 +77,7 @@ impl Table {
         list.finish(name, &self.location, &self.root)
     }
 
-    /// Takes the first row as a header, or as an image.
+    /// Reads the first row as a header or as an image.
     fn first_row(&self, record: &StringRecord) -> Result<Rows> {
         let fields: Vec<&str> = record.iter().collect();
         if let Some(columns) = from_header(&fields, &self.names)? {
@@ -106,7 +106,7 @@ impl<'a> LineCounter<'a> {
         Self { rows: text.rows.as_bytes(), at: 0, line: 1 + text.lines_before }
     }
 
-    /// The line that a row begins in; rows must come in their order.
+    /// The line where a row begins; rows must be passed in order.
     fn of(&mut self, record: &StringRecord) -> u64 {
         let start = record.position().map_or(0, |position| position.byte() as usize);
         let is_break = |byte: Option<&u8>| byte == Some(&b'\n');
@@ -143,7 +143,7 @@ impl Rows {
         let path = record.get(columns.path).filter(|path| !path.is_empty());
         let path = path.ok_or_else(|| Error::failed("has no path"))?;
         let class = match &columns.label {
-            // A row that is too short has no label, which is an error too.
+            // A row that is too short has an empty label, which is an error too.
             Label::Column(column) => Some(record.get(*column).unwrap_or("")),
             Label::OneHot(classes) => Some(one_hot_class(classes, |i| record.get(i))?),
             Label::Folder => None,
@@ -157,8 +157,8 @@ impl Rows {
     }
 }
 
-/// The delimiter of a table with this first row: the one that a known column's name
-/// stands between, else a comma, a semicolon or a tab that is in it (a tab first in a
+/// The delimiter of a table with this first row: the one that separates a known column's
+/// name from others, else a comma, a semicolon or a tab that is in it (a tab first in a
 /// .tsv file).
 fn delimiter(first: &str, is_tsv: bool) -> u8 {
     let candidates = if is_tsv { [b'\t', b',', b';'] } else { [b',', b';', b'\t'] };

@@ -1,7 +1,7 @@
 //! The segments of a JPEG before its first scan, with the checks that PIL makes of them
 //! before libjpeg sees the file. Source: PIL's JpegImagePlugin, and ITU-T T.81, annex B.
 
-/// What the segments before the first scan say.
+/// What the segments before the first scan contain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Header<'a> {
     /// Columns.
@@ -10,7 +10,7 @@ pub struct Header<'a> {
     pub height: usize,
     /// 1 (grey), 3 (colour) or 4 (CMYK).
     pub channels: usize,
-    /// The EXIF data, a TIFF file in itself.
+    /// The EXIF data, in the format of a TIFF file.
     pub exif: Option<&'a [u8]>,
     /// The XMP data.
     pub xmp: Option<&'a [u8]>,
@@ -28,7 +28,7 @@ const APP2: u8 = 0xe2;
 const APP13: u8 = 0xed;
 const APP14: u8 = 0xee;
 
-/// Reads the segments up to the first scan, or says why PIL refuses the file.
+/// Reads the segments up to the first scan. The error says why PIL refuses the file.
 pub fn read(bytes: &[u8]) -> Result<Header<'_>, String> {
     let mut reader =
         Reader { rest: bytes, header: None, exif: None, xmp: None, profiles: vec![] };
@@ -58,10 +58,10 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    /// The code of the next marker, and `None` at the end of the file.
+    /// The code of the next marker; `None` at the end of the file.
     fn next_marker(&mut self) -> Result<Option<u8>, String> {
         loop {
-            // What lies between segments is skipped.
+            // Bytes between segments are skipped.
             let Some(at) = self.rest.iter().position(|&byte| byte == 0xff) else {
                 return Ok(None);
             };

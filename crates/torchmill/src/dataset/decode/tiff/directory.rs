@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 enum Values {
     /// Whole numbers, of 16 bits or more.
     Integers(Vec<i64>),
-    /// Any other type; PIL takes none of these for a number.
+    /// Any other type, which PIL does not read as a number.
     Other,
 }
 
@@ -22,7 +22,8 @@ pub struct Directory {
     tags: BTreeMap<u16, Values>,
 }
 
-/// Whether these bytes begin as a TIFF does for PIL, which accepts a byte-swapped 42.
+/// Whether PIL would take these bytes for the start of a TIFF; it accepts a byte-swapped
+/// 42.
 pub fn is_tiff(bytes: &[u8]) -> bool {
     let starts: [&[u8]; 6] =
         [b"MM\0\x2a", b"II\x2a\0", b"MM\x2a\0", b"II\0\x2a", b"MM\0\x2b", b"II\x2b\0"];
@@ -33,7 +34,7 @@ impl Directory {
     /// Reads the first directory of a file that [`is_tiff`].
     pub fn read(bytes: &[u8]) -> Result<Self, String> {
         let big_endian = bytes.starts_with(b"MM");
-        // PIL looks only at this byte, so that it takes big-endian BigTIFF for TIFF.
+        // PIL looks only at this byte, so it reads big-endian BigTIFF as TIFF.
         let big_tiff = bytes.get(2) == Some(&43);
         let reader = Reader { bytes, big_endian, big_tiff };
         let at = if big_tiff { 8 } else { 4 };
@@ -46,12 +47,12 @@ impl Directory {
         Ok(directory)
     }
 
-    /// Whether the tag is there.
+    /// Whether the directory has the tag.
     pub fn contains(&self, tag: u16) -> bool {
         self.tags.contains_key(&tag)
     }
 
-    /// The values of a tag of whole numbers; `None` without the tag.
+    /// The values of a tag of whole numbers; `None` if the tag is missing.
     pub fn integers(&self, tag: u16) -> Result<Option<&[i64]>, String> {
         match self.tags.get(&tag) {
             None => Ok(None),
@@ -60,12 +61,12 @@ impl Directory {
         }
     }
 
-    /// The first value of a tag; `None` without the tag.
+    /// The first value of a tag; `None` if the tag is missing.
     pub fn integer(&self, tag: u16) -> Result<Option<i64>, String> {
         Ok(self.integers(tag)?.and_then(|values| values.first().copied()))
     }
 
-    /// How many values the tag has.
+    /// The number of values of the tag.
     pub fn count(&self, tag: u16) -> usize {
         match self.tags.get(&tag) {
             Some(Values::Integers(values)) => values.len(),
@@ -92,7 +93,7 @@ impl Reader<'_> {
         self.number(at, if self.big_tiff { 8 } else { 4 })
     }
 
-    /// Reads tags until one of them leads out of the file, where PIL stops too.
+    /// Reads tags up to the first that points outside the file, where PIL stops too.
     fn read_tags(&self, directory: &mut Directory) {
         let Ok(mut at) = usize::try_from(directory.offset) else { return };
         let (count_size, entry_size) = if self.big_tiff { (8, 20) } else { (2, 12) };
@@ -109,7 +110,7 @@ impl Reader<'_> {
         }
     }
 
-    /// `None` where the tag's values are not all in the file.
+    /// `None` if not all of the tag's values are in the file.
     fn read_tag(
         &self,
         entry: &[u8],
@@ -128,7 +129,7 @@ impl Reader<'_> {
             5 | 10 | 12 | 16 => 8,
             _ => return Some(()),
         };
-        // The first of several entries for a tag counts.
+        // If a tag has several entries, the first one counts.
         if directory.tags.contains_key(&tag) {
             return Some(());
         }

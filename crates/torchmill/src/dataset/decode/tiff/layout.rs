@@ -1,5 +1,5 @@
-//! What a TIFF's tags say of its samples, as PIL's table of kinds has it: those that PIL
-//! does not read are refused.
+//! How a TIFF's samples are stored, found from its tags with PIL's table of modes. Kinds
+//! that PIL does not read are refused.
 
 use super::directory::Directory;
 use super::unpack::{Mode, Unpacker};
@@ -28,7 +28,7 @@ const WINDOWS_MEDIA_PHOTO: u16 = 0xbc01;
 const OLD_JPEG: i64 = 6;
 const JPEG: i64 = 7;
 const YCBCR: i64 = 6;
-/// The compressions that PIL knows; whether libtiff can read one is another question.
+/// The compressions that PIL knows; libtiff may not be able to read all of them.
 const COMPRESSIONS: [i64; 17] = [
     1, 2, 3, 4, 5, 6, 7, 8, 32771, 32773, 32809, 32946, 34676, 34677, 34925, 50000, 50001,
 ];
@@ -40,19 +40,19 @@ const MAX_SAMPLES: i64 = 6;
 pub struct Layout {
     pub width: usize,
     pub height: usize,
-    /// 1 without compression.
+    /// 1 means uncompressed.
     pub compression: i64,
     /// Whether each channel has its own strips or tiles.
     pub planar: bool,
     pub mode: Mode,
-    /// What the samples of a pixel are, all channels together.
+    /// How to unpack the samples of a pixel, all channels together.
     pub unpacker: Unpacker,
-    /// PIL's name for it, such as `RGB;16L`: for planar files it takes one letter of it
-    /// for each channel.
+    /// PIL's name for it, such as `RGB;16L`. For planar files PIL uses one letter of it
+    /// per channel.
     pub raw_mode: &'static str,
-    /// Bits of a pixel, all channels together.
+    /// Bits per pixel, all channels together.
     pub bits_per_pixel: usize,
-    /// How many channels PIL counts.
+    /// The number of channels that PIL counts.
     pub channels: usize,
     /// RGB of each index.
     pub palette: Vec<[u8; 3]>,
@@ -82,7 +82,7 @@ impl Layout {
         let bits_per_pixel = kind.bits.iter().sum::<i64>() as usize;
         let mut found = kind.find().ok_or_else(|| kind.unknown())?;
         if compression != 1 {
-            // libtiff turns the bits itself.
+            // libtiff reverses the bits itself.
             kind.fill_order = 1;
             found = kind.find().ok_or_else(|| kind.unknown())?;
             found = of_libtiff(found, &kind, compression, planar);
@@ -120,7 +120,7 @@ fn kind(
     planar: bool,
 ) -> Result<(Kind, usize), String> {
     let mut photometric = 0;
-    // PIL ignores the tag where it has several values.
+    // PIL ignores the tag if it has several values.
     if directory.count(PHOTOMETRIC) <= 1 {
         photometric = directory.integer(PHOTOMETRIC)?.unwrap_or(0);
     }

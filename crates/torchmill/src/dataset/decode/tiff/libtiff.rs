@@ -33,11 +33,12 @@ const SEPARATE: u16 = 2;
 const TOP_LEFT: c_int = 1;
 const AS_RGB: c_int = 1;
 
-/// PIL's own limit for a strip or tile, and here for any allocation of libtiff's.
+/// PIL's own limit for a strip or tile; here it also limits every allocation of
+/// libtiff's.
 const MAX_BYTES: usize = i32::MAX as usize;
 
-/// Fills the canvas, and returns libtiff's first error if it went on after it. The inner
-/// error is the file's fault.
+/// Fills the canvas, and returns libtiff's first error if libtiff continued after it. The
+/// inner error means that the file is bad.
 pub fn decode(
     bytes: &[u8],
     directory: &Directory,
@@ -86,7 +87,7 @@ unsafe extern "C" {
     fn torchmill_tiff_warning() -> c_int;
 }
 
-/// Opens a TIFF of which the callbacks read the bytes.
+/// Opens a TIFF whose bytes the callbacks read.
 type Open = unsafe extern "C" fn(
     *const c_char,
     *const c_char,
@@ -159,15 +160,15 @@ fn functions() -> Result<&'static Functions> {
         return Ok(functions);
     }
     let addresses = CODEC.functions(NAMES)?;
-    // SAFETY: `Functions` has as many pointers to functions as there are names, in their
-    // order and with the types of tiffio.h; no address is null.
+    // SAFETY: `Functions` has one function pointer per name, in the same order and with
+    // the types of tiffio.h; no address is null.
     let functions = unsafe {
         std::mem::transmute::<[*const c_void; NAMES.len()], Functions>(addresses)
     };
     Ok(FUNCTIONS.get_or_init(|| functions))
 }
 
-/// An open TIFF. It borrows the file, which libtiff has the address of.
+/// An open TIFF. It borrows the file, whose address libtiff holds.
 struct Tiff<'f, 'b> {
     handle: NonNull<c_void>,
     functions: &'static Functions,
@@ -175,7 +176,7 @@ struct Tiff<'f, 'b> {
 }
 
 impl<'f, 'b> Tiff<'f, 'b> {
-    /// `None` where libtiff cannot open it.
+    /// `None` if libtiff cannot open it.
     fn open(file: &'f mut File<'b>) -> Result<Option<Self>> {
         let functions = functions()?;
         let file: *mut File<'b> = file;
@@ -190,7 +191,7 @@ impl<'f, 'b> Tiff<'f, 'b> {
             (functions.on_warning)(options, torchmill_tiff_warning, text);
             let handle = (functions.open)(
                 c"image".as_ptr(),
-                // The file's strips as they are, not cut into smaller ones.
+                // Keep the file's strips instead of splitting them.
                 c"rC".as_ptr(),
                 file,
                 read,
@@ -252,7 +253,7 @@ impl<'f, 'b> Tiff<'f, 'b> {
         Ok(())
     }
 
-    /// One for each plane, or one for all channels.
+    /// One unpacker per plane, or one for all channels.
     fn unpackers(&self, layout: &Layout, planar: u16) -> Result<Vec<Unpacker>, String> {
         // An index with alpha counts as two.
         let bands = if layout.raw_mode == "PA" { 2 } else { layout.mode.bands() };
@@ -486,8 +487,8 @@ unsafe extern "C" fn read(file: *mut File, out: *mut u8, length: isize) -> isize
     let start = usize::try_from(file.position).unwrap_or(usize::MAX);
     let rest = file.bytes.get(start..).unwrap_or_default();
     let count = rest.len().min(length);
-    // SAFETY: libtiff has room for `length` bytes at `out`, which need not be initialised
-    // yet, and so no slice is made of them. It is libtiff's own memory.
+    // SAFETY: libtiff has room for `length` bytes at `out`. They may be uninitialised, so
+    // no slice is made of them. The memory is libtiff's own.
     unsafe { std::ptr::copy_nonoverlapping(rest.as_ptr(), out, count) };
     file.position += count as u64;
     count as isize
@@ -524,7 +525,8 @@ unsafe extern "C" fn map(
     base: *mut *const u8,
     length: *mut u64,
 ) -> c_int {
-    // SAFETY: libtiff gives back the file that `open` gave it, and places for both.
+    // SAFETY: libtiff gives back the file that `open` gave it, and valid pointers for
+    // both results.
     unsafe {
         let file = &*file;
         *base = file.bytes.as_ptr();

@@ -27,7 +27,7 @@ pub fn decode(
     canvas: &mut Canvas,
 ) -> Result<(), String> {
     let mut parts = parts(directory, layout)?;
-    // In PIL the part that lies last in the file is painted last.
+    // As in PIL, parts are painted in the order of the file.
     parts.sort_by_key(|part| part.offset);
     for part in parts {
         let row_bytes = part.unpacker.row_bytes(part.width);
@@ -59,7 +59,7 @@ fn parts(directory: &Directory, layout: &Layout) -> Result<Vec<Part>, String> {
         size.1 = positive(directory.integer(TILE_LENGTH)?.ok_or(missing)?)?;
     }
     let mut offsets = offsets.ok_or("it has no samples")?;
-    // Where every part covers the image, PIL takes the last.
+    // If every part covers the image, PIL uses the last.
     if size == (width, height) && !layout.planar {
         offsets = &offsets[offsets.len() - 1..];
     }
@@ -95,7 +95,7 @@ fn part(
     let inside = width.min(layout.width - x);
     let row_bytes = unpacker.row_bytes(inside);
     let mut stride = row_bytes;
-    // A tile that reaches beyond the image has longer rows than are used.
+    // A tile that reaches past the image has longer rows than are used.
     if inside < width {
         let bits = width.saturating_mul(layout.bits_per_pixel);
         let channels = if layout.planar { layout.channels } else { 1 };

@@ -1,23 +1,23 @@
-//! Rows of packed samples to levels, as PIL's unpackers make them.
+//! Unpacks rows of packed samples to levels, as PIL's unpackers do.
 
-/// What the levels of a pixel are.
+/// What the levels of a pixel mean.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
     /// Grey, 1 level.
     Grey,
-    /// Grey with alpha: the alpha is not kept.
+    /// Grey with alpha, which is dropped.
     GreyAlpha,
     /// An index of the palette.
     Palette,
     Rgb,
-    /// The alpha is kept in the fourth level.
+    /// The alpha is kept as the fourth level.
     Rgba,
     Cmyk,
     YCbCr,
 }
 
 impl Mode {
-    /// Levels kept of each pixel.
+    /// The number of levels kept per pixel.
     pub fn levels(self) -> usize {
         match self {
             Self::Grey | Self::GreyAlpha | Self::Palette => 1,
@@ -25,7 +25,7 @@ impl Mode {
         }
     }
 
-    /// How many channels PIL's mode has.
+    /// The number of channels of PIL's mode.
     pub fn bands(self) -> usize {
         match self {
             Self::Grey | Self::Palette => 1,
@@ -36,17 +36,17 @@ impl Mode {
     }
 }
 
-/// How the samples of a pixel become its levels.
+/// How a pixel's samples are converted to levels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Unpacker {
-    /// Bits of a pixel.
+    /// Bits per pixel.
     pub bits: usize,
     kind: Kind,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
-    /// Samples of fewer than 8 bits, or of 8, times `scale`.
+    /// Samples of up to 8 bits, multiplied by `scale`.
     Bits { scale: u8, inverted: bool, reversed: bool },
     /// 12 bits, the high ones first.
     Twelve,
@@ -54,13 +54,13 @@ enum Kind {
     Sixteen { big: bool, signed: bool, reversed: bool },
     /// 32 bits, signed, clipped to 0..=255.
     Integer { big: bool },
-    /// 32 bits, floating point, clipped to 0..=255 and cut off.
+    /// 32 bits, floating point, clipped to 0..=255 and truncated.
     Float { big: bool },
     /// The first sample of each pixel, a byte.
     First,
-    /// `count` samples, their bytes `apart`, the first at `from`.
+    /// `count` samples, `apart` bytes apart, the first at byte `from`.
     Samples { count: usize, apart: usize, from: usize, reversed: bool },
-    /// RGB that is multiplied by the alpha that follows.
+    /// RGB premultiplied by the alpha that follows.
     Associated { apart: usize, from: usize },
     /// One channel, of 8 or 16 bits.
     Band { band: usize, from: usize },
@@ -99,8 +99,8 @@ impl Unpacker {
             Mode::Grey if letter == "F" => {
                 return Some(Self { bits: 32, kind: Kind::Float { big: false } });
             }
-            // PIL reads a whole number of 32 bits in this machine's order, where the
-            // image is not one of 16.
+            // PIL reads 32-bit integers in this machine's byte order, unless the image
+            // has 16 bits.
             Mode::Grey if letter == "I" && raw_mode.starts_with("I;") => {
                 let wide =
                     matches!(raw_mode, "I;16S" | "I;16BS" | "I;32N" | "I;32S" | "I;32BS");
@@ -118,8 +118,8 @@ impl Unpacker {
         (width * self.bits).div_ceil(8)
     }
 
-    /// Unpacks a row to its pixels' levels, `levels` for each. The row has at least
-    /// [`Unpacker::row_bytes`].
+    /// Unpacks a row to `levels` levels per pixel. The row has at least
+    /// [`Unpacker::row_bytes`] bytes.
     pub fn unpack(self, row: &[u8], levels: usize, out: &mut [u8]) {
         let pixels = out.chunks_exact_mut(levels);
         match self.kind {
@@ -171,7 +171,7 @@ impl Unpacker {
                     } else {
                         f32::from_le_bytes(four)
                     };
-                    // Rust's conversion clips, and makes 0 of NaN.
+                    // Rust's conversion clips, and turns NaN into 0.
                     pixel[0] = value as u8;
                 }
             }
@@ -181,7 +181,7 @@ impl Unpacker {
             }
             Kind::Band { band, from } => {
                 for (pixel, samples) in pixels.zip(row.chunks_exact(self.bits / 8)) {
-                    // The alpha of grey is not kept.
+                    // The alpha of grey is dropped.
                     if let Some(level) = pixel.get_mut(band) {
                         *level = samples[from];
                     }
@@ -207,7 +207,8 @@ impl Unpacker {
     }
 }
 
-/// Divides the colour of an RGBA pixel by its alpha; a clear pixel is black.
+/// Divides the colour of an RGBA pixel by its alpha; a fully transparent pixel becomes
+/// black.
 pub fn divide_by_alpha(pixel: &mut [u8]) {
     let alpha = u32::from(pixel[3]);
     for level in &mut pixel[..3] {
