@@ -1,4 +1,4 @@
-//! Compiles the C between the image codecs and Rust (src/dataset/decode).
+//! Compiles the C glue between the image codecs and Rust (src/dataset/decode).
 
 fn main() {
     let folder = "src/dataset/decode";

@@ -1,5 +1,5 @@
-//! Files that appear complete or not at all: written next to their place, flushed to the
-//! disk, renamed into it.
+//! Files that appear complete or not at all: they are written under a temporary name,
+//! flushed to the disk and renamed.
 
 use std::collections::BTreeSet;
 use std::fs::{self, DirEntry, File, TryLockError};
@@ -12,7 +12,7 @@ use tempfile::{NamedTempFile, TempDir, TempPath};
 
 use crate::{Context, Error, Result};
 
-/// What the names of unfinished files and folders begin with.
+/// The prefix of the names of unfinished files and folders.
 pub(crate) const PREFIX: &str = ".partial-";
 const BUFFER: usize = 1 << 20;
 
@@ -37,13 +37,13 @@ enum Writer {
 impl AtomicFile {
     /// Starts a file that will be called `path`, and makes its folder if it is missing.
     ///
-    /// The temporary file lies in the same folder, so the rename never crosses a file
-    /// system. What killed processes left there is removed.
+    /// The temporary file lies in the same folder, so the rename never crosses file
+    /// systems. Files that killed processes left there are removed.
     pub fn create(path: impl Into<PathBuf>) -> Result<Self> {
         let path = path.into();
         if is_written_directly(&path) {
             let mut options = fs::OpenOptions::new();
-            // Behind /dev/stdout there may be a file that was longer.
+            // /dev/stdout may be a file that was longer.
             options.write(true).truncate(true);
             let file = options.open(&path).doing("write", &path)?;
             let writer = Writer::Direct(BufWriter::with_capacity(BUFFER, file));
@@ -56,8 +56,8 @@ impl AtomicFile {
         Self::create_in(&folder, path)
     }
 
-    /// The same with the temporary file in `folder`, which must exist and be on the same
-    /// file system as `path`.
+    /// Like [`AtomicFile::create`], with the temporary file in `folder`, which must exist
+    /// and be on the same file system as `path`.
     fn create_in(folder: &Path, path: PathBuf) -> Result<Self> {
         let temporary = locked_file(folder).doing("write in", folder)?;
         let writer = Writer::Temporary(BufWriter::with_capacity(BUFFER, temporary));
@@ -69,14 +69,14 @@ impl AtomicFile {
     pub fn commit(self) -> Result<()> {
         let Self { writer, path, .. } = self;
         let Some(temporary) = flushed(writer, &path)? else { return Ok(()) };
-        // It stays open, and so locked, until it has its name.
+        // The file stays open, and so locked, until it is renamed.
         temporary.persist(&path).map_err(|e| e.error).doing("write", &path)?;
         sync_folder(&path);
         Ok(())
     }
 
-    /// Flushes everything to the disk. The file keeps its temporary name for now: for
-    /// many files that are to appear together. Those of a [`Staging`] are closed.
+    /// Flushes everything to the disk but keeps the temporary name, so that many files
+    /// can be committed together. A file of a [`Staging`] is closed.
     pub fn finish(self) -> Result<FinishedFile> {
         let Self { writer, path, is_staged } = self;
         let Some(temporary) = flushed(writer, &path)? else {
@@ -104,15 +104,15 @@ fn flushed(writer: Writer, path: &Path) -> Result<Option<NamedTempFile>> {
     }
 }
 
-/// Whether the path is that of a device, a pipe or a socket, or of an open file
-/// (`/dev/stdout`, `/proc/self/fd/3`): it cannot be replaced by another file.
+/// Whether `path` is a device, a pipe, a socket or an open file (`/dev/stdout`,
+/// `/proc/self/fd/3`), which cannot be replaced by another file.
 fn is_written_directly(path: &Path) -> bool {
     let Ok(about) = fs::metadata(path) else { return false };
     if !about.is_file() && !about.is_dir() {
         return true;
     }
     let mut path = path.to_path_buf();
-    // No more links than the system itself follows.
+    // The system itself follows at most 40 links.
     for _ in 0..40 {
         if path.starts_with("/proc") || path.starts_with("/dev/fd") {
             return true;
@@ -123,7 +123,7 @@ fn is_written_directly(path: &Path) -> bool {
     false
 }
 
-/// The path that links lead to; the path itself where it is no link.
+/// Follows symbolic links; any other path is returned unchanged.
 fn behind_links(path: PathBuf) -> PathBuf {
     let mut path = path;
     for _ in 0..40 {
@@ -141,12 +141,12 @@ fn folder_of(path: &Path) -> &Path {
     }
 }
 
-/// A file that is complete but not yet called by its final name. Dropped without
+/// A complete file that does not have its final name yet. Dropped without
 /// [`FinishedFile::commit`], it is deleted.
 pub struct FinishedFile {
-    /// `None` if it was written directly.
+    /// `None` if the file was written directly.
     temporary: Option<TempPath>,
-    /// Holds the lock on the file unless its folder is locked.
+    /// Holds the file's lock unless its folder is locked.
     _lock: Option<File>,
     path: PathBuf,
 }
@@ -191,32 +191,32 @@ pub fn write(path: impl AsRef<Path>, bytes: &[u8]) -> Result<()> {
     file.commit()
 }
 
-/// Makes the rename itself durable. Not every file system can, and the file is whole
-/// either way.
+/// Makes the rename durable. Errors are ignored: not every file system can do this, and
+/// the file is complete either way.
 fn sync_folder(path: &Path) {
     if let Ok(folder) = File::open(folder_of(path)) {
         let _ = folder.sync_all();
     }
 }
 
-/// Where the unfinished files of one process lie, in a folder within the one that they
-/// are for. Dropped, it is deleted with what is still in it; if the process is killed,
-/// the next [`Staging`] there does that.
+/// A temporary subfolder for the unfinished files of one process. Dropping it deletes it
+/// with what is still in it; if the process is killed, the next [`Staging`] in the same
+/// folder does so.
 pub struct Staging {
     temporary: LockedFolder,
     path: PathBuf,
 }
 
 impl Staging {
-    /// Makes a place for the files of the folder `path`, which is made where it is
-    /// missing, and removes what killed processes left there.
+    /// Creates a staging folder in `path`, which is created if it is missing, and removes
+    /// what killed processes left there.
     pub fn create(path: &Path) -> Result<Self> {
         fs::create_dir_all(path).doing("make the folder", path)?;
         Ok(Self { temporary: LockedFolder::create(path)?, path: path.to_path_buf() })
     }
 
-    /// Starts a file that will be called `name` in the folder. It is deleted with this if
-    /// it is not committed before.
+    /// Starts a file that will be called `name` in the folder. If it is not committed, it
+    /// is deleted together with the staging folder.
     pub fn file(&self, name: &str) -> Result<AtomicFile> {
         let folder = self.temporary.folder.path();
         let file = AtomicFile::create_in(folder, self.path.join(name))?;
@@ -224,11 +224,11 @@ impl Staging {
     }
 }
 
-/// A folder with a temporary name, locked so that nobody takes it for what a killed
-/// process left.
+/// A folder with a temporary name, locked so that no process mistakes it for one that a
+/// killed process left.
 struct LockedFolder {
     folder: TempDir,
-    /// Holds the lock; none where the file system has no locks.
+    /// Holds the lock; `None` if the file system has no locks.
     _lock: Option<File>,
 }
 
@@ -248,19 +248,20 @@ impl LockedFolder {
                 // Another process has removed it, or is about to.
                 Ok(_) => {}
                 Err(e) if e.kind() == io::ErrorKind::NotFound => {}
-                // What cannot be opened cannot be taken for abandoned.
+                // A folder that cannot be opened cannot be mistaken for an abandoned one.
                 Err(_) => return Ok(Self { folder, _lock: None }),
             }
         }
     }
 }
 
-/// A new file with a temporary name, locked so that no process takes it for what a killed
-/// one left.
+/// A new file with a temporary name, locked so that no process mistakes it for one that a
+/// killed process left.
 fn locked_file(folder: &Path) -> io::Result<NamedTempFile> {
     let mut builder = tempfile::Builder::new();
     builder.prefix(PREFIX);
-    // As the umask says, like any other new file, rather than private to the user.
+    // Permissions follow the umask, as for any other new file; by default only the user
+    // has access.
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
     loop {
@@ -271,14 +272,14 @@ fn locked_file(folder: &Path) -> io::Result<NamedTempFile> {
     }
 }
 
-/// Locks a file or folder that this process has just made, as long as it is open. False
-/// if another process took it for abandoned before it was locked, and removes it: then
-/// it must be made again.
+/// Locks a file or folder that this process has just created, for as long as it is open.
+/// Returns false if another process took it for abandoned before it was locked and
+/// removes it; it must then be created again.
 fn lock_new(file: &File, path: &Path) -> bool {
     match file.try_lock() {
         Err(TryLockError::WouldBlock) => false,
         Ok(()) => is_at(file, path),
-        // A file system without locks: there, nothing is ever taken for abandoned.
+        // On a file system without locks, nothing is ever taken for abandoned.
         Err(TryLockError::Error(_)) => true,
     }
 }
@@ -329,7 +330,7 @@ fn remove_abandoned_once(folder: &Path) {
     }
 }
 
-/// What the name of a folder that is being replaced ends with.
+/// The suffix of the name of a folder that is being replaced.
 const REPLACED: &str = "replaced";
 
 /// A folder that is filled next to its final place; like [`AtomicFile`], all or nothing.
@@ -348,13 +349,13 @@ impl AtomicFolder {
         Ok(Self { temporary: LockedFolder::create(parent)?, path })
     }
 
-    /// Where to write, until the commit.
+    /// The folder to write to until the commit.
     pub fn path(&self) -> &Path {
         self.temporary.folder.path()
     }
 
-    /// Gives the folder its final name. What is already there is replaced, in one step
-    /// where the file system can exchange two names, and put back if that fails.
+    /// Gives the folder its final name. An existing folder is replaced, in one step if
+    /// the file system can exchange two names, and put back if that fails.
     pub fn commit(self) -> Result<()> {
         let Self { temporary: LockedFolder { folder, _lock }, path } = self;
         let new = folder.keep();
@@ -374,8 +375,8 @@ impl AtomicFolder {
         }
     }
 
-    /// Gives the folder its final name unless one that is not empty is there: then this
-    /// one is deleted and the result is `false`.
+    /// Gives the folder its final name unless a folder that is not empty already has it:
+    /// then this one is deleted and the result is `false`.
     pub fn commit_new(self) -> Result<bool> {
         let Self { temporary: LockedFolder { folder, _lock }, path } = self;
         match fs::rename(folder.path(), &path) {
@@ -399,15 +400,15 @@ fn is_occupied(error: &io::Error) -> bool {
     )
 }
 
-/// Gives `new` the name `path` in place of what is there, and returns where that is now.
+/// Renames `new` to `path`, replacing what is there, and returns where that is now.
 fn replace(new: &Path, path: &Path) -> io::Result<Option<PathBuf>> {
     match exchange(new, path) {
         Ok(()) => return Ok(Some(new.to_path_buf())),
-        // It has gone in the meantime.
+        // It has been removed in the meantime.
         Err(e) if e.kind() == io::ErrorKind::NotFound => {
             return fs::rename(new, path).map(|()| None);
         }
-        // The file system cannot: two steps, which `restore` undoes after a kill.
+        // The file system cannot: rename twice, which `restore` undoes after a kill.
         Err(_) => {}
     }
     let aside = aside(path);
@@ -434,20 +435,20 @@ fn remove(old: &Path) -> Result<()> {
     let is_folder = fs::symlink_metadata(old).is_ok_and(|about| about.is_dir());
     let removed = if is_folder { fs::remove_dir_all(old) } else { fs::remove_file(old) };
     match removed {
-        // Another process that cleans up may have been faster.
+        // Another process may have removed it first.
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
         removed => removed.doing("remove", old),
     }
 }
 
-/// Where a folder that is replaced in two steps lies in between.
+/// The temporary path of a folder that is being replaced in two steps.
 fn aside(path: &Path) -> PathBuf {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     path.with_file_name(format!("{PREFIX}{name}.{REPLACED}"))
 }
 
-/// Puts the folder `path` back if a process was killed while it replaced it in two steps,
-/// or removes the old one if the new one is there.
+/// Restores the folder `path` if a process was killed while replacing it in two steps, or
+/// removes the old folder if the new one is in place.
 pub fn restore(path: &Path) -> Result<()> {
     let aside = aside(path);
     if fs::symlink_metadata(&aside).is_err() {
@@ -495,7 +496,7 @@ mod tests {
         let at = |name: &str| folder.path().join(name);
         fs::create_dir(at("deep")).unwrap();
         std::os::unix::fs::symlink("deep/file", at("link")).unwrap();
-        // The link may lead to a file that is not there yet.
+        // The link's target may not exist yet.
         for contents in [b"first", b"again"] {
             write(at("link"), contents).unwrap();
             assert!(fs::symlink_metadata(at("link")).unwrap().is_symlink());
@@ -524,7 +525,7 @@ mod tests {
         std::os::unix::fs::symlink("/dev/null", &link).unwrap();
         write(&link, b"nothing").unwrap();
         assert!(fs::metadata("/dev/null").unwrap().file_type().is_char_device());
-        // As /dev/stdout is, where it leads to a file.
+        // Like /dev/stdout when it is redirected to a file.
         let open = File::create(folder.path().join("open")).unwrap();
         fs::write(folder.path().join("open"), b"longer than what comes").unwrap();
         write(format!("/proc/self/fd/{}", open.as_raw_fd()), b"short").unwrap();
@@ -576,7 +577,7 @@ mod tests {
         write(aside(&path).join("old"), b"").unwrap();
         restore(&path).unwrap();
         assert!(path.join("old").exists());
-        // With the new one in place the old one goes.
+        // Once the new folder is in place, the old one is removed.
         write(aside(&path).join("older"), b"").unwrap();
         restore(&path).unwrap();
         assert!(path.join("old").exists() && !path.join("older").exists());
@@ -592,7 +593,7 @@ mod tests {
         let mut file = running.file("whole").unwrap();
         file.write_all(b"whole").unwrap();
         let file = file.finish().unwrap();
-        // Another process that has only just begun.
+        // Another process that has only just started.
         let new = Staging::create(parent.path()).unwrap();
         let empty = locked_file(parent.path()).unwrap();
         for folder in [".partial-killed", ".partial-old.replaced", "mine"] {
@@ -644,7 +645,7 @@ mod tests {
         assert!(!lock_new(file.as_file(), file.path()), "it is gone");
     }
 
-    /// Files are made and removed by threads at once, as by processes.
+    /// Threads create and remove files at the same time, as processes would.
     #[test]
     fn no_file_is_lost_to_those_who_clean_up() {
         let folder = tempfile::tempdir().unwrap();

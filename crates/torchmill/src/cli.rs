@@ -1,5 +1,5 @@
-//! The outer shell of every program: parse, run, report; completions and man page from
-//! the same definition.
+//! What every program does around its work: parse the command line, run, and report.
+//! Completions and the man page come from the same definition.
 
 mod completions;
 mod escaped;
@@ -43,8 +43,8 @@ pub fn main<A: Parser>(
     ExitCode::from(status(common, run))
 }
 
-/// [`main`], but for how the process ends, which is left to the caller: with this exit
-/// status.
+/// Like [`main`], but returns the exit status and leaves it to the caller to end the
+/// process.
 pub fn status<A: Parser>(
     common: impl Fn(&A) -> &Common,
     run: impl FnOnce(A) -> Result<()>,
@@ -55,8 +55,8 @@ pub fn status<A: Parser>(
     })
 }
 
-/// [`main`] for a program that becomes another: until then signals are left to the
-/// system, so that none is lost.
+/// [`main`] for a program that replaces itself with another. Until then, signals keep
+/// their default actions, so that none is lost.
 pub fn front<A: Parser>(
     common: impl Fn(&A) -> &Common,
     run: impl FnOnce(A) -> Result<()>,
@@ -112,7 +112,7 @@ fn report(name: &str, error: &Error) -> u8 {
 /// Prints clap's answer to the command line: the help, the version, or what is wrong.
 fn print_answer(name: &str, answer: &clap::Error) -> u8 {
     if answer.use_stderr() {
-        // In the form of the other errors: the program's name comes first.
+        // Like other errors, it starts with the program's name.
         let text = answer.render().to_string();
         let text = text.strip_prefix("error: ").unwrap_or(&text);
         progress::say(format_args!("{name}: {}", text.trim_end()));
@@ -125,8 +125,8 @@ fn print_answer(name: &str, answer: &clap::Error) -> u8 {
     }
 }
 
-/// A parser of an option's values that knows some of them by name: for the shell's
-/// completions, and for what was probably meant. `parse` may take others, too.
+/// A parser for an option's values with a list of known names, used for shell completions
+/// and suggestions. `parse` may accept other values, too.
 #[derive(Clone)]
 pub struct Named<F> {
     names: Vec<&'static str>,
@@ -135,20 +135,20 @@ pub struct Named<F> {
 }
 
 impl<F> Named<F> {
-    /// Parses with `parse`, which takes at least these names.
+    /// Parses with `parse`, which must accept at least these names.
     pub fn new(names: impl IntoIterator<Item = &'static str>, parse: F) -> Self {
         Self { names: names.into_iter().collect(), synonyms: &[], parse }
     }
 
-    /// With other programs' words and the names that stand for them here. A refused value
-    /// that begins with such a word is answered with the name.
+    /// Adds other programs' words with the names used here. If a refused value begins
+    /// with such a word, the error suggests the name.
     #[must_use]
     pub fn synonyms(mut self, synonyms: &'static [(&'static str, &'static str)]) -> Self {
         self.synonyms = synonyms;
         self
     }
 
-    /// What was probably meant by a refused value, in words.
+    /// A suggestion of what was probably meant by a refused value.
     fn suggestion(&self, text: &str) -> String {
         for (word, name) in self.synonyms {
             if let Some(rest) = text.strip_prefix(word) {
@@ -160,7 +160,7 @@ impl<F> Named<F> {
 }
 
 impl Named<fn(&str) -> Result<String>> {
-    /// Takes any text: what is wrong with it is found out later.
+    /// Accepts any text; it is checked later.
     pub fn text(names: impl IntoIterator<Item = &'static str>) -> Self {
         Self::new(names, |text| Ok(text.to_owned()))
     }
@@ -191,14 +191,13 @@ where
     }
 }
 
-/// Writes a result to standard output, exactly as it is; on a terminal the characters are
-/// escaped that would steer it.
+/// Writes a result to standard output unchanged; on a terminal, control characters are
+/// escaped.
 pub fn print(bytes: &[u8]) -> Result<()> {
     write_all(&mut stdout(), bytes)
 }
 
-/// Writes text with colours to standard output. What comes from files must have been
-/// escaped.
+/// Writes coloured text to standard output. Text from files must already be escaped.
 pub fn print_styled(text: &str) -> Result<()> {
     write_all(&mut std::io::stdout().lock(), text.as_bytes())
 }
@@ -209,19 +208,19 @@ fn write_all(out: &mut dyn Write, bytes: &[u8]) -> Result<()> {
         .map_err(|e| Error::io("cannot write to standard output", e))
 }
 
-/// Standard output, on which [`print()`] writes.
+/// Standard output, to which [`print()`] writes.
 pub fn stdout() -> Box<dyn Write> {
     let out = std::io::stdout().lock();
     if out.is_terminal() { Box::new(Escaped::new(out)) } else { Box::new(out) }
 }
 
-/// The command under the name that it was called by, if it was installed with a prefix, as
-/// `torchmill-train` is.
+/// Renames the command to the name it was called by if it was installed with a prefix,
+/// such as `torchmill-train`.
 fn under_its_name(command: clap::Command) -> clap::Command {
     let called = std::env::args_os().next().map(PathBuf::from);
     let called = called.as_deref().and_then(Path::file_name).and_then(OsStr::to_str);
     match called {
-        // clap keeps a name for good. This one is made once.
+        // clap needs a name that is never freed. This one is leaked once.
         Some(name)
             if name != command.get_name() && name.ends_with(command.get_name()) =>
         {
@@ -232,14 +231,14 @@ fn under_its_name(command: clap::Command) -> clap::Command {
 }
 
 fn with_generators(command: clap::Command) -> clap::Command {
-    // As GNU's programs say what they belong to: `train (torchmill) 0.1.0`.
+    // Like GNU's programs, name the package: `train (torchmill) 0.1.0`.
     let version = command.get_version().unwrap_or_default();
     let version = Box::leak(format!("(torchmill) {version}").into_boxed_str());
     let command = command.version(&*version);
-    // One help, which fits a screen, instead of a short and a long one.
+    // One help text that fits a screen instead of a short and a long one.
     let about =
         command.get_long_about().or(command.get_about()).cloned().unwrap_or_default();
-    // As clap shows its own headings.
+    // The style of clap's own headings.
     let heading = Styles::default();
     let heading = heading.get_header();
     let examples = command.get_after_help().map(ToString::to_string).unwrap_or_default();
@@ -257,8 +256,8 @@ fn with_generators(command: clap::Command) -> clap::Command {
                 .help_heading("Messages")
                 .help("Print this help"),
         )
-        // The last of several counts, as people expect who build command lines in
-        // scripts.
+        // If an option is repeated, the last one wins, as scripts that build command
+        // lines expect.
         .args_override_self(true)
         .arg(
             Arg::new("completions")

@@ -1,5 +1,4 @@
-//! A contact sheet: small pictures in rows, with text, drawn without any font of the
-//! system's.
+//! A contact sheet: small pictures in rows, with text, drawn without system fonts.
 
 mod cjk;
 
@@ -18,9 +17,9 @@ use image::{ImageFormat, Rgb, RgbImage};
 use crate::transform::Image;
 use crate::{Error, Result};
 
-/// Between pictures, and around everything.
+/// The space between pictures and around the sheet, in pixels.
 const GAP: u32 = 10;
-/// A sheet that is looked at in its own size.
+/// For a sheet that is shown at its own size.
 pub const NORMAL: Scale = Scale {
     font: &FONT_7X13,
     bold: &FONT_7X13_BOLD,
@@ -28,8 +27,8 @@ pub const NORMAL: Scale = Scale {
     letter: 7,
     side: [96, 192],
 };
-/// A sheet that is shown smaller than it is, as TensorBoard shows pictures: the text is
-/// larger next to the pictures.
+/// For a sheet that is shown scaled down, as TensorBoard shows pictures: the text is
+/// larger relative to the pictures.
 pub const LARGE: Scale = Scale {
     font: &FONT_10X20,
     bold: &FONT_10X20,
@@ -50,35 +49,35 @@ pub struct Scale {
     line: u32,
     /// The width of a character.
     letter: u32,
-    /// The shortest and the longest that a picture's longer side is drawn. Smaller pictures
-    /// are enlarged a whole number of times, so that pixels can be seen.
+    /// The minimum and maximum length of a picture's longer side. Smaller pictures are
+    /// enlarged by a whole factor, so that their pixels can be seen.
     side: [u32; 2],
 }
 
-/// A picture and what stands under it.
+/// A picture with its captions.
 pub struct Picture {
     /// Of any size.
     pub image: RgbImage,
-    /// A line each, cut where it is wider than the picture.
+    /// One line each, cut to the picture's width.
     pub captions: Vec<Caption>,
 }
 
 /// A line under a picture.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caption {
-    /// What it says.
+    /// The caption.
     pub text: String,
-    /// `Some(true)` is green, `Some(false)` red.
+    /// `Some(true)` is drawn in green, `Some(false)` in red.
     pub right: Option<bool>,
 }
 
 /// Pictures with a heading.
 pub struct Section {
-    /// Broken into lines where it is wider than the sheet.
+    /// Wrapped to the sheet's width.
     pub heading: String,
-    /// Above each column; may be none.
+    /// One above each column; may be empty.
     pub titles: Vec<String>,
-    /// Pictures in a row.
+    /// The number of pictures in a row.
     pub columns: usize,
     /// Row by row.
     pub pictures: Vec<Picture>,
@@ -105,7 +104,7 @@ impl Scale {
     }
 }
 
-/// The class's name, or its number where the font cannot write the name.
+/// The class's name, or its number if the font cannot write the name.
 pub fn class_name(classes: &[String], class: usize) -> String {
     match classes.get(class) {
         Some(name) if can_write(name) => name.clone(),
@@ -113,8 +112,8 @@ pub fn class_name(classes: &[String], class: usize) -> String {
     }
 }
 
-/// Which number stands for which of these classes, where the font cannot write their
-/// names: `class 2 is 狗, class 3 is 猫`; `None` where it can.
+/// Explains the numbers that replace class names that the font cannot write: `class 2 is
+/// 狗, class 3 is 猫`. `None` if it can write them all.
 pub fn numbered(
     classes: &[String],
     shown: impl IntoIterator<Item = usize>,
@@ -131,7 +130,7 @@ pub fn numbered(
     (!text.is_empty()).then_some(text)
 }
 
-/// An image of any number of channels in RGB; grey has one channel for all three.
+/// Converts an image to RGB; a single channel is used for all three.
 pub fn to_rgb(image: &Image) -> RgbImage {
     rgb(image.width, image.height, |c, at| {
         let channel = c.min(image.channels.saturating_sub(1));
@@ -139,8 +138,8 @@ pub fn to_rgb(image: &Image) -> RgbImage {
     })
 }
 
-/// An RGB picture; `value` is asked for channel 0 to 2 of each pixel, numbered row by
-/// row.
+/// Makes an RGB picture. `value` gets a channel from 0 to 2 and the index of a pixel,
+/// counted row by row.
 pub fn rgb(width: usize, height: usize, value: impl Fn(usize, usize) -> u8) -> RgbImage {
     RgbImage::from_fn(width as u32, height as u32, |x, y| {
         let at = y as usize * width + x as usize;
@@ -233,7 +232,7 @@ fn captions(section: &Section) -> u32 {
         as u32
 }
 
-/// The picture so that it fills a square of this side as far as its form allows.
+/// Scales the picture to fit a square of this side, keeping its aspect ratio.
 fn fit(image: &RgbImage, side: u32) -> RgbImage {
     let longer = image.width().max(image.height()).max(1);
     let scaled =
@@ -255,7 +254,7 @@ fn fit(image: &RgbImage, side: u32) -> RgbImage {
     )
 }
 
-/// A text in lines of at most `room` pixels, broken at blanks if it has any.
+/// Wraps a text into lines of at most `room` pixels, at blanks if it has any.
 fn lines(text: &str, room: u32, scale: &Scale) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in text.split(' ') {
@@ -275,7 +274,7 @@ fn lines(text: &str, room: u32, scale: &Scale) -> Vec<String> {
     lines
 }
 
-/// A word in pieces of at most `room` pixels, or of one character.
+/// Splits a word into pieces of at most `room` pixels, but at least one character.
 fn pieces(word: &str, room: u32, scale: &Scale) -> Vec<String> {
     let mut pieces = Vec::new();
     let mut piece = String::new();
@@ -292,7 +291,7 @@ fn pieces(word: &str, room: u32, scale: &Scale) -> Vec<String> {
     pieces
 }
 
-/// A text shortened to at most `room` pixels.
+/// Shortens a text to at most `room` pixels.
 fn cut(text: &str, room: u32, scale: &Scale) -> String {
     if scale.width(text) <= room {
         return text.to_owned();
@@ -307,7 +306,7 @@ fn cut(text: &str, room: u32, scale: &Scale) -> String {
     kept + ".."
 }
 
-/// The paper, for embedded-graphics to write on.
+/// The sheet's image, for embedded-graphics to draw on.
 pub(crate) struct Sheet(pub(crate) RgbImage);
 
 impl Sheet {
@@ -323,7 +322,7 @@ impl Sheet {
         let style = MonoTextStyle::new(font, ink);
         for character in text.chars() {
             if let Some(rows) = cjk::bitmap(character) {
-                // In the middle of the line.
+                // Centred vertically in the line.
                 let above = (font.character_size.height as i32 - cjk::SIZE as i32) / 2;
                 self.write_bitmap(&rows, at + Point::new(0, above), ink);
                 at.x += cjk::SIZE as i32;
@@ -420,7 +419,7 @@ mod tests {
             .unwrap()
             .to_rgb8();
         assert_eq!(sheet.width(), GAP + 3 * (192 + GAP));
-        // The last line of the sheet is paper, the last caption is not cut off.
+        // The sheet's last row of pixels is blank, so the last caption is not cut off.
         assert!(
             (0..sheet.width()).all(|x| *sheet.get_pixel(x, sheet.height() - 1) == PAPER)
         );

@@ -1,13 +1,13 @@
-//! Completion scripts: clap's, with what clap cannot say.
+//! Completion scripts: clap's, with additions that clap does not support.
 
 use clap::{Arg, Command, ValueHint};
 use clap_complete::Shell;
 
 /// The completion script of a program for a shell.
 ///
-/// Arguments with known values and the hint [`ValueHint::FilePath`] are completed by the
-/// values and by files. In bash, options are offered only after a `-`: the first word is
-/// completed as what the program takes there.
+/// Arguments that have known values and the hint [`ValueHint::FilePath`] are completed
+/// with the values and with files. In bash, options are offered only after a `-`; without
+/// it, the first word is completed as the program's first argument.
 pub fn script(shell: Shell, command: &mut Command) -> Vec<u8> {
     let name = command.get_name().to_owned();
     let mut script = Vec::new();
@@ -41,7 +41,7 @@ fn names(argument: &Arg) -> String {
     names.join(" ")
 }
 
-/// The words that stand for the option.
+/// The option's long and short names.
 fn options(argument: &Arg) -> Vec<String> {
     let mut options = Vec::new();
     if let Some(long) = argument.get_long() {
@@ -56,13 +56,13 @@ fn options(argument: &Arg) -> Vec<String> {
 fn with_files_in_bash(script: &str, argument: &Arg) -> String {
     let names = names(argument);
     let only_names = format!("$(compgen -W \"{names}\" -- \"${{cur}}\")");
-    // clap sets IFS to a line break here, by which -W splits its words.
+    // clap sets IFS to a line break here, and -W splits words by it.
     let words = names.replace(' ', "\\n");
     let with_files =
         format!("$(compgen -W $'{words}' -- \"${{cur}}\") $(compgen -f -- \"${{cur}}\")");
     let mut script = script.to_owned();
     for option in options(argument) {
-        // The branch of the `case` for the word before.
+        // The `case` branch for the previous word.
         let Some((before, after)) = script.split_once(&format!(" {option})\n")) else {
             continue;
         };
@@ -109,7 +109,7 @@ fn with_files_in_fish(script: &str, argument: &Arg) -> String {
     text
 }
 
-/// Options only after a `-`; else the names that the program takes, or files.
+/// Offers options only after a `-`; otherwise the program's known names, or files.
 fn with_arguments_first(script: &str, command: &Command) -> String {
     let known = command.get_positionals().map(names).find(|names| !names.is_empty());
     let words = match known {
@@ -117,7 +117,7 @@ fn with_arguments_first(script: &str, command: &Command) -> String {
         None => "$(compgen -f -- \"${cur}\")".to_owned(),
     };
     let script = script.replacen(" || ${COMP_CWORD} -eq 1 ]]", " ]]", 1);
-    // The last one is what is offered if nothing else fits.
+    // The last occurrence is the fallback.
     let all = "COMPREPLY=( $(compgen -W \"${opts}\" -- \"${cur}\") )";
     match script.rsplit_once(all) {
         Some((before, after)) => format!("{before}COMPREPLY=( {words} ){after}"),

@@ -1,14 +1,14 @@
-//! Text on its way to a terminal.
+//! Escapes text that is written to a terminal.
 
 use std::io::{self, Write};
 
 use crate::text;
 
-/// Writes text on, with the characters escaped that would steer a terminal. Bytes that
-/// are not UTF-8 become U+FFFD.
+/// Writes text with terminal control characters escaped. Bytes that are not UTF-8 become
+/// U+FFFD.
 pub struct Escaped<W: Write> {
     out: W,
-    /// The start of a character whose other bytes have not come yet.
+    /// The first bytes of a character whose other bytes have not arrived yet.
     pending: Vec<u8>,
 }
 
@@ -34,7 +34,7 @@ impl<W: Write> Write for Escaped<W> {
     }
 }
 
-/// Where a character starts whose last bytes are missing at the end of the text.
+/// The start of an incomplete character at the end of the text.
 fn unfinished(text: &[u8]) -> Option<usize> {
     let last = text.utf8_chunks().last()?;
     let invalid = last.invalid();

@@ -10,7 +10,7 @@ use clap_mangen::roff::{Inline, Roff, bold, italic, roman};
 
 use sections::{PROGRAMS, Sections};
 
-/// What [`crate::Error::exit_status`] says.
+/// The exit statuses of [`crate::Error::exit_status`].
 const EXIT_STATUS: [(&str, &str); 4] = [
     ("0", "Everything was done, or the reader of standard output has closed it."),
     (
@@ -24,15 +24,15 @@ const EXIT_STATUS: [(&str, &str); 4] = [
 /// The version of all programs.
 const VERSION: &str = concat!("torchmill ", env!("CARGO_PKG_VERSION"));
 
-/// The page of a program. `program` is its name without a prefix. Its examples stand as
-/// they are: lines that are filled and hyphenated could not be pasted.
+/// The man page of a program. `program` is its name without a prefix. Examples are not
+/// filled or hyphenated, so that they can be pasted.
 pub fn page(program: &str, mut command: Command) -> io::Result<Vec<u8>> {
     command.build();
     let about = command.get_about().map(ToString::to_string).unwrap_or_default();
     let examples = command.get_after_help().map(ToString::to_string).unwrap_or_default();
     let synopsis = synopsis(&command);
     let name = command.get_name().to_owned();
-    // apropos takes the name's line for the whole summary.
+    // apropos shows only this line.
     let summary = about.lines().next().unwrap_or_default().to_owned();
     let sections = sections::of(program);
     let description = format!("{about}\n\n{}", sections.description);

@@ -1,4 +1,4 @@
-//! Standard input that Ctrl-C ends.
+//! Standard input that Ctrl-C interrupts.
 
 use std::fs::File;
 use std::io::{self, IsTerminal, Read};
@@ -6,12 +6,12 @@ use std::os::fd::{AsFd, AsRawFd};
 
 use crate::{Error, Result, interrupt};
 
-/// How long a wait for input lasts before it looks whether the user asks to stop, in
+/// How long to wait for input before checking whether the user has asked to stop, in
 /// milliseconds.
 const WAIT: i32 = 100;
 
-/// Standard input, unbuffered. Reading it fails once the user asks to stop: the system
-/// call `read` would go on waiting for input.
+/// Standard input, unbuffered. Reading fails once the user asks to stop; a plain `read`
+/// would keep waiting for input.
 pub struct Stdin {
     file: File,
 }
@@ -24,7 +24,7 @@ pub fn stdin() -> Result<Stdin> {
 }
 
 impl Stdin {
-    /// Whether a person is to type it.
+    /// Whether standard input is a terminal.
     pub fn is_terminal(&self) -> bool {
         self.file.is_terminal()
     }

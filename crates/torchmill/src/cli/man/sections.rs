@@ -1,4 +1,4 @@
-//! What a man page says besides the help.
+//! What man pages contain in addition to the help text.
 
 /// The sections of a program's page.
 pub struct Sections {
