@@ -36,7 +36,6 @@ fn check(names: &[String]) -> Result<()> {
     if names.is_empty() {
         return Err(Error::failed("has no class names: give one on each line"));
     }
-    check_characters(names)?;
     let mut seen = HashSet::new();
     for name in names {
         if !seen.insert(name) {

@@ -19,7 +19,7 @@ use std::path::Path;
 pub(super) use columns::label_rank;
 pub use lines::PathReader;
 
-use super::class_names::{check_characters, composed, order_note};
+use super::class_names::{composed, order_note};
 use super::detect::{split_named, val_is_test};
 use super::packed_names::{PackedNames, readable};
 use super::store::{Files, Store};
@@ -126,7 +126,6 @@ impl List {
         val_is_test(&mut self.splits);
         let classes: Vec<String> =
             order.iter().map(|&i| self.classes[i].clone()).collect();
-        check_characters(&classes).map_err(|e| e.within(location))?;
         let notes = if self.keeps_order { None } else { order_note(&classes) };
         let files = Files::new(root.to_path_buf(), String::new(), self.names);
         Ok(Dataset {

@@ -157,17 +157,6 @@ fn line_numbers_are_the_editors() {
 }
 
 #[test]
-fn classes_with_control_characters_are_refused() {
-    let wrong = message(csv("path,label\na.png,\"c\nat\"\n"));
-    assert_eq!(
-        wrong,
-        "pets.csv: the class `c\\nat` must be renamed: it contains a line break, a tab or \
-         another control character"
-    );
-    assert!(message(lines(b"c\x01t/a.png\n")).contains("must be renamed"));
-}
-
-#[test]
 fn long_cells_are_shortened() {
     let long = "x".repeat(100_000);
     let tables = [
