@@ -15,7 +15,7 @@ use crate::{Context, Error, Result};
 pub struct Packed {
     /// The file, as the user's path leads to it.
     pub path: PathBuf,
-    /// What sources begin with: the file's name.
+    /// The prefix of the images' sources: the file's name.
     pub name: String,
     bytes: PackedBytes,
     names: Names,
@@ -71,7 +71,7 @@ impl Packed {
         Ok(())
     }
 
-    /// How many images.
+    /// The number of images.
     pub fn len(&self) -> usize {
         self.starts.len()
     }
@@ -84,7 +84,7 @@ impl Packed {
         }
     }
 
-    /// Image `i`'s file.
+    /// Reads the bytes of image `i`'s file.
     pub fn read(&self, i: usize) -> Result<Vec<u8>> {
         let length = self.lengths[i] as usize;
         if length == 0 {
@@ -121,8 +121,7 @@ impl Packed {
     }
 }
 
-/// Copies what is left of a stream to a temporary file without a name, whose position is
-/// then at its start.
+/// Copies the rest of a stream to an unnamed temporary file, positioned at its start.
 pub fn copy_to_temporary(stream: &mut impl Read, location: &str) -> Result<File> {
     let folder = std::env::temp_dir();
     let mut file = tempfile::tempfile().doing("make a temporary file in", &folder)?;

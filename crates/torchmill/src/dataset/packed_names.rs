@@ -1,5 +1,5 @@
-//! A long list of short file names without an allocation for each: a million take about
-//! 20 MB.
+//! A long list of short file names without an allocation for each: a million of them use
+//! about 20 MB.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -19,7 +19,7 @@ impl PackedNames {
         self.ends.push(self.bytes.len());
     }
 
-    /// How many there are.
+    /// The number of paths.
     pub fn len(&self) -> usize {
         self.ends.len()
     }
@@ -31,7 +31,7 @@ impl PackedNames {
     }
 }
 
-/// A path as text: what is not UTF-8 in it as `\xff`.
+/// A path as text, with bytes that are not UTF-8 as `\xff`.
 pub fn readable(path: &Path) -> String {
     let mut text = String::new();
     for chunk in path.as_os_str().as_bytes().utf8_chunks() {

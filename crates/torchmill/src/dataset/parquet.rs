@@ -1,8 +1,8 @@
 //! Parquet files of images, as Hugging Face's `datasets` writes them: a column of structs
 //! `{bytes, path}` or of bytes, and a column of labels whose names are in the metadata.
 //!
-//! Images are compressed in pages, so they are copied to a temporary file, from which any
-//! of them can be read. Source of the metadata: <https://huggingface.co/docs/datasets>,
+//! Images are compressed in pages, so they are copied to a temporary file, where each can
+//! be read by itself. Source of the metadata: <https://huggingface.co/docs/datasets>,
 //! `datasets.Features`.
 
 mod columns;
@@ -34,7 +34,7 @@ use crate::progress::{Progress, Unit};
 use crate::{Context, Error, Result, git_lfs, interrupt};
 use columns::Columns;
 
-/// How many rows are read at a time. A row may hold a large image.
+/// How many rows are read at a time: few, as a row may hold a large image.
 const ROWS: usize = 64;
 
 impl Dataset {
@@ -106,7 +106,7 @@ impl<'a> Tables<'a> {
     }
 
     fn read_file(&mut self, part: &Part, file: File) -> Result<()> {
-        // The reader is a library, and one bad file must not end the program.
+        // The Parquet library may panic, and one bad file must not end the program.
         let read = panic::catch_unwind(AssertUnwindSafe(|| self.read_rows(part, file)));
         let read = read.unwrap_or_else(|_| {
             Err(Error::failed("cannot be read as Parquet: the reader has a bug"))
@@ -133,7 +133,7 @@ impl<'a> Tables<'a> {
         Ok(())
     }
 
-    /// Takes the classes of the first file, and refuses others.
+    /// Uses the classes of the first file, and rejects a file with other classes.
     fn set_classes(&mut self, columns: &Columns) -> Result<()> {
         let Some(found) = &columns.classes else { return Ok(()) };
         match &self.classes {
@@ -347,7 +347,7 @@ fn next_values<T: DataType>(
     Ok(levels.iter().take(rows).map(row).collect())
 }
 
-/// Says what the file is if it is not Parquet.
+/// Reports what the file is if it is not Parquet.
 fn check_magic(file: &File) -> Result<()> {
     let mut head = [0; git_lfs::START.len()];
     let length = file.read_at(&mut head, 0).unwrap_or(0);

@@ -43,15 +43,15 @@ pub(super) struct Part {
     pub path: PathBuf,
     /// What messages call it.
     pub shown: PathBuf,
-    /// What the sources of its images begin with: its name, or its path where two files
-    /// have one name.
+    /// The prefix of its images' sources: its name, or its path if two files have the
+    /// same name.
     pub name: String,
     /// The split that its images belong to.
     pub split: String,
 }
 
 impl Part {
-    /// These files, with their splits by their names or by those of their folders.
+    /// Lists these files, with their splits by their names or by those of their folders.
     pub fn list(files: &[PathBuf], options: &OpenOptions) -> Result<Vec<Self>> {
         let names: Vec<String> = files
             .iter()
@@ -75,7 +75,7 @@ impl Part {
         Ok(parts)
     }
 
-    /// What came through a pipe, which messages call `location`.
+    /// The data that came through a pipe, which messages call `location`.
     pub fn stream(location: &str) -> Self {
         Self {
             path: PathBuf::new(),
@@ -103,7 +103,7 @@ impl Part {
     }
 }
 
-/// The split that the name of a tar or a Parquet file says, or that of its folder.
+/// The split in the name of a tar or Parquet file, or in that of its folder.
 pub fn split_of_file(file: &Path) -> Option<&'static str> {
     let name = readable(file.file_name().map_or(file, Path::new));
     let stem = name.split('.').next().unwrap_or(&name);
@@ -127,8 +127,8 @@ fn check_splits(parts: &[Part]) -> Result<()> {
     }
 }
 
-/// Finds the files of a format, whose names `is_part` accepts, below a folder. What is in
-/// them tells the classes; it is read when the data set is opened.
+/// Finds the files of a format, whose names `is_part` accepts, below a folder. Their
+/// classes are found when the data set is opened.
 pub(super) fn detect(
     folder: &SourceFolder,
     format: RawFormat,

@@ -35,17 +35,17 @@ enum Value {
     Dict(Vec<(Id, Id)>),
     /// A function or class: `numpy.ndarray`.
     Global(String),
-    /// A call that was not made, and the state that the object would get.
+    /// A call, recorded but not made, and the state that the object would get.
     Call {
         function: Id,
         arguments: Id,
         state: Option<Id>,
     },
-    /// A number that is not whole, or too large.
+    /// A number that is not whole or is too large.
     Other,
 }
 
-/// A pickled value with all that it is made of.
+/// A pickled value with everything that it refers to.
 pub(super) struct Pickle {
     values: Vec<Value>,
     root: Id,
@@ -56,7 +56,7 @@ pub(super) struct Pickle {
 pub(super) struct Array {
     /// Where its elements are in the file.
     pub start: u64,
-    /// How many bytes.
+    /// The number of elements, one byte each.
     pub length: u64,
     pub shape: Vec<usize>,
 }
@@ -78,7 +78,7 @@ impl Pickle {
         }
     }
 
-    /// The value of `key` in the dictionary that the pickle is.
+    /// The value of `key` if the pickle is a dictionary.
     pub fn entry(&self, key: &str) -> Option<Id> {
         let Value::Dict(entries) = &self.values[self.root] else { return None };
         let is_key = |id: Id| match &self.values[id] {

@@ -9,8 +9,8 @@ use super::source_folder::SourceFolder;
 use super::{Dataset, Manifest, Sample, cifar, cifar_pickle, idx, image_folder};
 use crate::{Error, Result};
 
-/// Declares [`RawFormat`] and the list of its variants, so that none is forgotten. Their
-/// order is the order in which a folder is searched for them.
+/// Declares [`RawFormat`] and the list of its variants, so that none is forgotten. A
+/// folder is searched for the formats in this order.
 macro_rules! raw_formats {
     ($($(#[$attribute:meta])* $format:ident,)*) => {
         /// How a data set's images are stored: the `kind` in dataset.toml.

@@ -19,11 +19,11 @@ pub struct Records {
     pub name: String,
     /// Where the first record begins.
     pub start: usize,
-    /// The bytes of a record before its pixels (labels).
+    /// The number of bytes (labels) before a record's pixels.
     pub before: usize,
-    /// The shape of an image, `[C, H, W]`: the order in which the pixels lie.
+    /// The shape of an image, `[C, H, W]`, in the order in which the pixels are stored.
     pub shape: [usize; 3],
-    /// How many records.
+    /// The number of records.
     pub count: usize,
     /// The file's bytes.
     pub bytes: Bytes,
@@ -49,7 +49,7 @@ impl Records {
         self.before + self.pixels()
     }
 
-    /// Reads `count` records from number `first` on, each as it is in the file.
+    /// Reads `count` records from number `first` on, as they are stored in the file.
     pub fn read_several(&self, first: usize, count: usize) -> Result<Vec<u8>> {
         let mut bytes = vec![0; count * self.record_length()];
         self.bytes
@@ -59,8 +59,8 @@ impl Records {
         Ok(bytes)
     }
 
-    /// Reads record `i`'s pixels, channels first, into `pixels`, which has their
-    /// length.
+    /// Reads record `i`'s pixels, channels first, into `pixels`, which must have exactly
+    /// their length.
     pub fn read_planar(&self, i: usize, pixels: &mut [u8]) -> Result<()> {
         self.bytes
             .file
@@ -76,7 +76,8 @@ impl Records {
         Ok(Image { width, height, channels, pixels })
     }
 
-    /// Reads record `i`'s pixels, channels last, into `pixels`, which has their length.
+    /// Reads record `i`'s pixels, channels last, into `pixels`, which must have exactly
+    /// their length.
     pub fn read_channels_last(&self, i: usize, pixels: &mut [u8]) -> Result<()> {
         let channels = self.shape[0];
         if channels == 1 {
@@ -88,25 +89,26 @@ impl Records {
         Ok(())
     }
 
-    /// Bytes of an image.
+    /// The number of bytes of an image.
     fn pixels(&self) -> usize {
         self.shape.iter().product()
     }
 }
 
-/// A file's bytes, unpacked where it is gzipped.
+/// A file's bytes, unpacked if it is gzipped.
 pub struct Bytes {
-    /// What to read: the file, or an unnamed temporary one with what was unpacked.
+    /// The file to read: the original, or an unnamed temporary one with the unpacked
+    /// bytes.
     file: File,
-    /// How many bytes there are to read.
+    /// The number of bytes to read.
     pub count: u64,
     /// Whether they are in a temporary file.
     pub is_temporary: bool,
 }
 
 impl Bytes {
-    /// Opens a file, which messages call `shown`; a gzipped one (by its first bytes,
-    /// whatever its name) is unpacked.
+    /// Opens a file, which messages call `shown`; it is unpacked if it is gzipped, judged
+    /// by its first bytes, not by its name.
     pub fn open(path: &Path, shown: &Path) -> Result<Self> {
         let file = File::open(path).doing("open", shown)?;
         let about = file.metadata().doing("read", shown)?;
@@ -120,7 +122,8 @@ impl Bytes {
         Ok(bytes)
     }
 
-    /// Those of a temporary file, which messages call `shown`; unpacked if they are gzipped.
+    /// Opens a temporary file, which messages call `shown`; it is unpacked if it is
+    /// gzipped.
     pub fn of_temporary(file: File, shown: &Path) -> Result<Self> {
         let count = file.metadata().doing("read", shown)?.len();
         let mut bytes = Self { file, count, is_temporary: true };
@@ -128,7 +131,7 @@ impl Bytes {
         Ok(bytes)
     }
 
-    /// Copies the bytes to a temporary file if they are gzipped, unpacked.
+    /// Unpacks gzipped bytes to a temporary file; other bytes stay where they are.
     fn unpack(&mut self, shown: &Path) -> Result<()> {
         let head = self.head(2).doing("read", shown)?;
         if head != [0x1f, 0x8b] {
@@ -150,13 +153,13 @@ impl Bytes {
         self.file
     }
 
-    /// The first `n` bytes, or all where there are fewer.
+    /// The first `n` bytes, or all if there are fewer.
     pub fn head(&self, n: u64) -> std::io::Result<Vec<u8>> {
         let mut head = vec![0; n.min(self.count) as usize];
         self.file.read_exact_at(&mut head, 0).map(|()| head)
     }
 
-    /// Hands the bytes from `start` on to `take` in blocks of `size`, the last of which
+    /// Passes the bytes from `start` on to `take` in blocks of `size` bytes; the last one
     /// may be shorter.
     pub fn blocks(
         &self,
@@ -179,7 +182,7 @@ impl Bytes {
     }
 }
 
-/// Copies, telling a damaged gzip file from a full disk.
+/// Copies bytes, and tells a damaged gzip file from a full disk.
 fn copy(from: &mut impl Read, to: &mut File, path: &Path) -> Result<u64> {
     let mut copied = 0;
     let mut block = vec![0; 1 << 20];

@@ -12,12 +12,12 @@ use crate::{Error, Result};
 pub const UNSPLIT: &str = "all";
 
 impl Dataset {
-    /// Makes `train` and `test` of a data set that has only one split: of each class the
-    /// same `fraction`, rounded, goes to `test`, but not all of a class. Which images do
-    /// follows only from `seed` and their names, so that an image stays in its split
-    /// when others are added. With a fraction of 0 everything is `train`.
+    /// Splits a data set that has only one split into `train` and `test`: the same
+    /// `fraction` of each class, rounded, goes to `test`, but never a whole class. The
+    /// choice depends only on `seed` and the images' names, so an image stays in its
+    /// split when others are added. With a fraction of 0 everything is `train`.
     ///
-    /// Fails if no image is left for one of the two.
+    /// Fails if one of the two would be empty.
     pub fn split(&mut self, fraction: f64, seed: u64) -> Result<()> {
         let Some(samples) = self.take_unsplit() else { return Ok(()) };
         let is_test = self.draw_test(&samples, fraction, seed);
@@ -42,7 +42,7 @@ impl Dataset {
         Ok(())
     }
 
-    /// For each sample whether it goes to the test split.
+    /// Whether each sample goes to the test split.
     fn draw_test(&self, samples: &[Sample], fraction: f64, seed: u64) -> Vec<bool> {
         let mut is_test = vec![false; samples.len()];
         if fraction <= 0.0 {
@@ -80,9 +80,9 @@ impl Dataset {
         }
     }
 
-    /// Makes `train` and `test` of a data set that has only one split: `test` is the
-    /// images whose sources are listed. Fails if a listed one is missing, or all are
-    /// listed.
+    /// Splits a data set that has only one split into `train` and `test`, where `test` is
+    /// the images whose sources are listed. Fails if a listed image is missing, or if all
+    /// are listed.
     pub fn split_by_list(&mut self, listed: &BTreeSet<&str>) -> Result<()> {
         let Some(samples) = self.take_unsplit() else { return Ok(()) };
         let mut found = BTreeSet::new();
@@ -145,8 +145,8 @@ impl Dataset {
         Ok(())
     }
 
-    /// Keeps at most `limit` samples of each split: of each class its share, evenly
-    /// spaced, and at least one where the limit allows it. The order stays.
+    /// Keeps at most `limit` samples of each split: each class's share, evenly spaced,
+    /// and at least one per class if the limit allows it. The order stays the same.
     pub fn limit(&mut self, limit: usize) {
         for samples in self.splits.values_mut() {
             if samples.len() > limit {
@@ -175,9 +175,9 @@ fn evenly(samples: &[Sample], limit: usize) -> Vec<Sample> {
     kept.into_iter().map(|i| samples[i]).collect()
 }
 
-/// Divides `limit`, less than the sum of `counts`, in proportion to `counts`: rounded
-/// down, the rest to the largest remainders, and one to each that would get none where
-/// there is enough for all.
+/// Divides `limit`, which is less than the sum of `counts`, in proportion to `counts`.
+/// Shares are rounded down, and the rest goes to the largest remainders; each count gets
+/// at least one if there is enough for all.
 fn shares(counts: &[usize], limit: usize) -> Vec<usize> {
     let total: usize = counts.iter().sum();
     let product = |count: usize| count as u128 * limit as u128;

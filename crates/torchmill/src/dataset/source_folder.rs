@@ -4,8 +4,8 @@ use std::path::{Component, Path, PathBuf};
 
 use crate::{Error, Result};
 
-/// A data set's folder. It may be a temporary one (an unpacked archive): then messages
-/// name the archive, and a class cannot be called after the folder.
+/// A data set's folder. If it is a temporary one (an unpacked archive), messages name the
+/// archive, and no class can be named after the folder.
 #[derive(Debug, Clone)]
 pub struct SourceFolder {
     path: PathBuf,
@@ -32,7 +32,7 @@ impl SourceFolder {
         }
     }
 
-    /// The folder `below` in this one; `""` is this one.
+    /// The subfolder `below`; `""` is this folder.
     pub fn below(&self, below: &str) -> Self {
         if below.is_empty() {
             return self.clone();
@@ -59,12 +59,12 @@ impl SourceFolder {
         self.shown.display()
     }
 
-    /// Where `name` in it is.
+    /// The path of `name` in the folder.
     pub fn join(&self, name: impl AsRef<Path>) -> PathBuf {
         self.path.join(name)
     }
 
-    /// What messages call `name` in it.
+    /// What messages call `name` in the folder.
     pub fn shown_path(&self, name: impl AsRef<Path>) -> PathBuf {
         match name.as_ref().as_os_str().is_empty() {
             true => self.shown.clone(),
@@ -72,7 +72,7 @@ impl SourceFolder {
         }
     }
 
-    /// Refuses a name out of dataset.toml that leads outside the folder.
+    /// Rejects a name from dataset.toml that leads outside the folder.
     pub(super) fn check_inside(&self, name: &str) -> Result<()> {
         let is_plain =
             |part: Component| matches!(part, Component::Normal(_) | Component::CurDir);

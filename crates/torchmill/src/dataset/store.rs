@@ -17,7 +17,8 @@ use crate::pixels::Layout;
 use crate::transform::Exif;
 use crate::{Context, Error, Result, git_lfs};
 
-/// Free bytes after a file's own, so that reading finds its end without a larger buffer.
+/// Spare capacity after a file's size, so that its end is found without growing the
+/// buffer.
 const ROOM_FOR_END: usize = 32;
 
 /// A source of samples, addressed by number.
@@ -36,8 +37,8 @@ pub enum Store {
 pub struct Files {
     /// The folder that the names are relative to, as the user's path leads to it.
     pub root: PathBuf,
-    /// What a source's text begins with, so that equal names in two inputs differ: empty,
-    /// or `pets/`.
+    /// The prefix of sources, so that equal names in two inputs differ: empty, or
+    /// `pets/`.
     pub prefix: String,
     /// The files, relative to `root`.
     pub names: PackedNames,
@@ -148,10 +149,10 @@ impl Files {
     }
 }
 
-/// Reads a regular file with as few system calls as there can be: small images take less
-/// time to decode than to open twice.
+/// Reads a regular file with as few system calls as possible: decoding a small image
+/// takes less time than opening it twice.
 fn read_file(path: &Path) -> Result<Vec<u8>> {
-    // Opening a pipe would otherwise wait for its writer.
+    // Without this, opening a pipe would wait for its writer.
     let no_wait = OFlags::NONBLOCK.bits() as i32;
     let mut options = OpenOptions::new();
     options.read(true).custom_flags(no_wait);
@@ -170,7 +171,7 @@ fn read_file(path: &Path) -> Result<Vec<u8>> {
         .try_reserve_exact(length.saturating_add(ROOM_FOR_END))
         .map_err(io::Error::from)
         .doing("read", path)?;
-    // Without the file's own read_to_end, which asks for its length again.
+    // The file's own read_to_end would ask for its length again.
     file.take(u64::MAX).read_to_end(&mut bytes).doing("read", path)?;
     Ok(bytes)
 }

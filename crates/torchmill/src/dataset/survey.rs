@@ -1,4 +1,4 @@
-//! What lies in a folder, for decisions about its layout and for messages.
+//! Lists what is in a folder, for decisions about its layout and for messages.
 
 use std::ffi::OsString;
 use std::fs;
@@ -15,7 +15,7 @@ const ARCHIVES: [&str; 4] = [".zip", ".tar", ".tgz", ".tar.gz"];
 /// Tables of labels.
 const TABLES: [&str; 2] = ["csv", "tsv"];
 
-/// What lies in a folder itself; hidden files are left out.
+/// What is directly in a folder; hidden files are left out.
 #[derive(Debug, Default)]
 pub(super) struct Survey {
     pub folders: Vec<Subfolder>,
@@ -46,8 +46,8 @@ pub(super) struct Subfolder {
 }
 
 impl Subfolder {
-    /// Looks at the folder `path`. One that cannot be read holds nothing here; it is an
-    /// error where its images are listed.
+    /// Looks at the folder `path`. One that cannot be read counts as empty here; it is an
+    /// error when its images are listed.
     fn of(name: String, dir: OsString, path: &Path, extensions: &Extensions) -> Self {
         let mut subfolder = Self { name, dir, images: false, folders: Vec::new() };
         for entry in fs::read_dir(path).into_iter().flatten().flatten() {
@@ -158,7 +158,7 @@ pub(super) fn contents(folder: &SourceFolder) -> Result<String> {
     })
 }
 
-/// The first names of a list, and how many more there are.
+/// The first names of a list, and the number of the others.
 pub(super) fn listed<S: AsRef<str>>(names: &[S]) -> String {
     const MOST: usize = 5;
     let first: Vec<&str> = names.iter().take(MOST).map(AsRef::as_ref).collect();

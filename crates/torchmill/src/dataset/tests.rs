@@ -25,7 +25,7 @@ fn cifar(folder: &Path) {
     fs::write(folder.join("batches.meta.txt"), names.join("\n") + "\n\n").unwrap();
 }
 
-/// A grey PNM image: a header and bytes, no decoder's trouble.
+/// A grey PNM image, which is only a header and bytes.
 fn pgm(path: &Path, width: usize, height: usize, value: u8) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     let mut bytes = format!("P5 {width} {height} 255\n").into_bytes();
@@ -126,7 +126,7 @@ fn idx_files_are_read_gzipped_or_not() {
         packer.finish().unwrap();
     }
     let set = Dataset::open(folder.path()).unwrap();
-    // As many classes as the largest label says, not MNIST's ten.
+    // As many classes as the largest label requires, not MNIST's ten.
     assert_eq!(set.classes.join(""), "01234567");
     for split in ["train", "test"] {
         let samples = &set.splits[split];
@@ -187,7 +187,7 @@ fn splits_are_known_by_their_folders() {
     pgm(&folder.path().join("val/fox/2.pgm"), 2, 2, 9);
     assert!(error(&folder).contains("`fox` is not among the classes"));
     fs::remove_dir_all(folder.path().join("val/fox")).unwrap();
-    // torchvision's ImageFolder takes an empty class folder with allow_empty.
+    // torchvision's ImageFolder accepts an empty class folder with allow_empty.
     fs::remove_file(folder.path().join("val/dog/2.pgm")).unwrap();
     let mut set = Dataset::open(folder.path()).unwrap();
     set.check(&[]).unwrap();
@@ -313,7 +313,7 @@ fn a_limit_keeps_the_proportions() {
         set.splits[UNSPLIT].iter().map(|s| s.label).collect()
     };
     assert_eq!(labels(&set), [0, 0, 0, 0, 1]);
-    // A list with the classes in turn: every second image would be of one class.
+    // A list that alternates between classes: every second image has the same class.
     let rows: String =
         (0..40).map(|i| format!("{i}.png\t{}\n", ["cat", "dog"][i % 2])).collect();
     let mut list =
@@ -399,7 +399,7 @@ fn a_manifests_names_are_no_ways_to_other_folders() {
     }
 }
 
-/// Small images of every format to damage, of the files that PIL reads.
+/// Small images of every format, to be damaged, from the files that PIL reads.
 fn seeds() -> Vec<Vec<u8>> {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/images.safetensors");
     let bytes = fs::read(path).unwrap();

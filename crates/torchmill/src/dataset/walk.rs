@@ -14,8 +14,8 @@ use super::packed_names::readable;
 use super::source_folder::SourceFolder;
 use crate::{Error, Result, interrupt};
 
-/// Whether a file or folder does not belong to a data set by its name: hidden, or added by the
-/// system.
+/// Whether a file or folder is not part of a data set, judged by its name: hidden, or
+/// added by the system.
 pub(super) fn is_hidden(name: &OsStr) -> bool {
     let name = name.as_bytes();
     name.starts_with(b".") || name == b"__MACOSX" || name == b"@eaDir"
@@ -36,11 +36,11 @@ fn walk(folder: &Path) -> impl Iterator<Item = walkdir::Result<walkdir::DirEntry
         .filter_entry(|e| !is_hidden(e.file_name()))
 }
 
-/// Lists image files, and remembers what else it met.
+/// Lists image files, and records what else it finds.
 #[derive(Debug, Default)]
 pub(super) struct ImageWalk {
     extensions: Extensions,
-    /// Files that are no images by their names.
+    /// The number of files that are not images by their names.
     skipped: u64,
     first_skipped: Option<String>,
     /// Images that torchvision's ImageFolder would not list, and those that it would.
@@ -65,7 +65,7 @@ impl ImageWalk {
             let path = match entry {
                 Ok(entry) if !entry.file_type().is_file() => continue,
                 Ok(entry) => entry.into_path(),
-                // An image whose file is missing is an error when it is read.
+                // An image whose file is missing is an error only when it is read.
                 Err(error) => match dangling_link(&error) {
                     Some(path) if path.file_name().is_some_and(is_hidden) => continue,
                     Some(path) => path.to_path_buf(),
@@ -99,7 +99,7 @@ impl ImageWalk {
         false
     }
 
-    /// What a user should know about the files that were met.
+    /// Notes for the user on the files that were found.
     pub fn notes(self) -> Vec<String> {
         let mut notes = Vec::new();
         if let Some(first) = self.first_skipped {
@@ -134,7 +134,7 @@ fn sort_key(path: &Path) -> (&[u8], &[u8]) {
     }
 }
 
-/// The link that an error is about, if what it leads to is not there.
+/// The dangling link that caused an error, if any.
 fn dangling_link(error: &walkdir::Error) -> Option<&Path> {
     let path = error.path()?;
     let is_missing =

@@ -1,8 +1,8 @@
-//! WebDataset: tars in which the files of a sample have one key, `0001.jpg` and
-//! `0001.cls`, and follow one another. Source: <https://github.com/webdataset/webdataset>.
+//! WebDataset: tars in which the files of a sample share a key, `0001.jpg` and
+//! `0001.cls`, and are adjacent. Source: <https://github.com/webdataset/webdataset>.
 //!
 //! A label is a number or the name of a class, in `KEY.cls`, `KEY.json` or `KEY.txt`. In
-//! a tar without any labels the folder that an image is in is its class.
+//! a tar without labels, the folder of an image is its class.
 
 mod group;
 #[cfg(test)]
@@ -31,7 +31,7 @@ use super::{Dataset, Sample, walk};
 use crate::{Error, Result, interrupt};
 use group::{Group, LabelFile, Member};
 
-/// The longest file of a label; notes in JSON can be long.
+/// The largest label file, in bytes; notes in JSON can be long.
 const LONGEST_LABEL: u64 = 1 << 20;
 
 impl Dataset {
@@ -298,22 +298,22 @@ fn member_path<R: Read>(entry: &Entry<R>) -> Option<PathBuf> {
         match part {
             Component::Normal(name) if walk::is_hidden(name) => return None,
             Component::Normal(name) => path.push(name),
-            // Nothing is written to this path, so it cannot lead astray.
+            // Nothing is written to this path, so `..` does no harm.
             _ => {}
         }
     }
     (!path.as_os_str().is_empty()).then_some(path)
 }
 
-/// The contents of a label's file.
+/// The contents of a label file.
 fn read_label<R: Read>(entry: &mut Entry<R>) -> Result<Vec<u8>> {
     let mut text = Vec::new();
     entry.take(LONGEST_LABEL).read_to_end(&mut text).map_err(damaged)?;
     Ok(text)
 }
 
-/// Refuses an archive with two images under one key, or one path if images have no
-/// labels.
+/// Rejects an archive with two images with the same key, or with the same path if images
+/// have no labels.
 fn check_names(packed: &Packed, is_labelled: bool) -> Result<()> {
     let name = |i: usize| match packed.member(i) {
         Some(path) if is_labelled => group::key(path.as_os_str().as_bytes()),

@@ -38,7 +38,7 @@ pub struct Column {
     pub max_level: i16,
 }
 
-/// What Hugging Face says of one column.
+/// Hugging Face's description of one column.
 #[derive(Debug, Default, Deserialize)]
 struct Feature {
     #[serde(rename = "_type", default)]
@@ -61,7 +61,7 @@ struct Schema<'a> {
 }
 
 impl Columns {
-    /// Finds the columns: the ones that `wanted` names, else those that the metadata
+    /// Finds the columns: those that `wanted` names, else those that the metadata
     /// describe as images and classes, else those with usual names.
     pub fn find(metadata: &FileMetaData, wanted: &ColumnNames) -> Result<Self> {
         if wanted.split.is_some() {
@@ -79,13 +79,14 @@ impl Columns {
     }
 }
 
-/// What a column is looked for.
+/// What a column is used for.
 struct Role {
-    /// For messages and `--columns`.
+    /// Its name in messages and in `--columns`.
     name: &'static str,
-    /// Hugging Face's type of such a column.
+    /// Hugging Face's type for such a column.
     feature: &'static str,
-    /// How likely a column without a description is one by its name, the lowest first.
+    /// How likely a column without a description has this role by its name: lower is
+    /// likelier.
     rank: fn(&str) -> Option<usize>,
     /// Its leaf, if the column has the right type.
     leaf: fn(&Schema, &str) -> Option<Column>,

@@ -75,7 +75,7 @@ fn files_named_after_splits_are_splits() {
     let set = Dataset::from_parquet("set", &files, &OpenOptions::default()).unwrap();
     assert_eq!(set.splits["train"].len(), 300);
     check_images(&set, "test", 150);
-    // A folder is looked through.
+    // Files are also found in a folder.
     let found = Dataset::open(folder.path()).unwrap();
     assert_eq!(found.splits["train"].len(), 300);
     check_images(&found, "test", 150);
@@ -114,7 +114,7 @@ fn what_cannot_be_read_is_refused() {
         let error = open(name, columns).unwrap_err().to_string();
         assert!(error.contains(message) && error.contains(name), "{name}: {error}");
     }
-    // A number beyond any count of classes is a name.
+    // A number larger than any number of classes is a name.
     assert_eq!(open("beyond.parquet", "").unwrap().classes, ["0", "200000"]);
 }
 

@@ -5,7 +5,7 @@ use std::io::{BufReader, Read, Seek};
 
 use super::{Id, Pickle, Value};
 
-/// Longer strings are not read, only their positions kept.
+/// Longer strings are not read; only their positions are kept.
 const LONGEST_TEXT: u64 = 1 << 12;
 /// The longest line of protocol 0.
 const LONGEST_LINE: usize = 1 << 12;
@@ -21,7 +21,7 @@ type Step<T> = std::result::Result<T, &'static str>;
 const CUT: &str = "it ends too early";
 const EMPTY: &str = "its stack runs empty";
 
-/// Runs the pickle that `input` gives, a file of `size` bytes.
+/// Runs the pickle in `input`, a file of `size` bytes.
 pub(super) fn run<R: Read + Seek>(
     input: BufReader<R>,
     size: u64,
@@ -55,7 +55,7 @@ struct Machine<R> {
 }
 
 impl<R: Read + Seek> Machine<R> {
-    /// One instruction; the result at the last one.
+    /// Executes one instruction; returns the result at the last one.
     fn step(&mut self) -> Step<Option<Id>> {
         match self.byte()? {
             b'.' => return self.pop().map(Some),
@@ -307,7 +307,7 @@ impl<R: Read + Seek> Machine<R> {
     }
 }
 
-/// Keys and values in turn.
+/// Pairs up alternating keys and values.
 fn pairs(ids: &[Id]) -> Step<Vec<(Id, Id)>> {
     if !ids.len().is_multiple_of(2) {
         return Err("a dictionary's key has no value");

@@ -21,7 +21,7 @@ pub struct Member {
     pub length: u64,
 }
 
-/// The kinds of files that hold labels. Of several the first counts.
+/// The kinds of label files. If a sample has several, the first kind counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LabelFile {
     /// `KEY.cls`: a number or the name of a class.
@@ -59,22 +59,22 @@ pub fn key(path: &[u8]) -> &[u8] {
 pub struct Group {
     key: Vec<u8>,
     pub images: Vec<Member>,
-    /// The files of labels with their contents, by [`LabelFile`].
+    /// The label files with their contents, by [`LabelFile`].
     labels: [Option<(PathBuf, Vec<u8>)>; 3],
 }
 
 impl Group {
-    /// The group that a file belongs to, without it.
+    /// An empty group for the sample that a file belongs to.
     pub fn of(path: &Path) -> Self {
         Self { key: key(path.as_os_str().as_bytes()).to_vec(), ..Self::default() }
     }
 
-    /// Whether a file belongs to it.
+    /// Whether a file belongs to this group.
     pub fn has_key_of(&self, path: &Path) -> bool {
         self.key == key(path.as_os_str().as_bytes())
     }
 
-    /// Adds a label's file.
+    /// Adds a label file.
     pub fn set_label(
         &mut self,
         kind: LabelFile,
@@ -92,13 +92,13 @@ impl Group {
         Ok(())
     }
 
-    /// The paths of the files of labels.
+    /// The paths of the label files.
     pub fn label_files(&self) -> impl Iterator<Item = &Path> {
         self.labels.iter().flatten().map(|(path, _)| path.as_path())
     }
 
-    /// The file that has the label, and the label as text. In an object of JSON it is the
-    /// value of `column`, or of a usual name of labels.
+    /// The label file and the label as text. In a JSON object it is the value of
+    /// `column`, or of a usual name of labels.
     pub fn label(&self, column: Option<&str>) -> Result<Option<(PathBuf, String)>> {
         let [class, json, text] = &self.labels;
         if let Some((path, bytes)) = class {
@@ -111,7 +111,7 @@ impl Group {
             return Ok(Some((path.clone(), label)));
         }
         match text {
-            // Texts next to images that have no image may be notes of any kind.
+            // Text files without an image may be notes of any kind.
             Some((path, bytes)) if !self.images.is_empty() => {
                 let text = utf8(path, bytes)?;
                 Ok(Some((path.clone(), text.to_owned())))
@@ -120,8 +120,8 @@ impl Group {
         }
     }
 
-    /// The image that the label in `file` is of: the only one, or the only one that is
-    /// called `KEY.jpg` and not `KEY.mask.jpg`.
+    /// The image that the label in `file` belongs to: the only one, or the only one that
+    /// is called `KEY.jpg` and not `KEY.mask.jpg`.
     pub fn only_image(&self, file: &Path) -> Result<&Member> {
         let is_plain = |image: &&Member| {
             let name = image.path.as_os_str().as_bytes();
@@ -172,7 +172,7 @@ fn label_in_json(
     Ok(named.and_then(scalar))
 }
 
-/// A text or a number as text.
+/// A JSON string or number as text.
 pub fn scalar(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),
