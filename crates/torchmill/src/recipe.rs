@@ -1,8 +1,8 @@
-//! The TOML that describes a run, and the built-in ones.
+//! Recipes: the TOML that describes a run, and the built-in recipes.
 //!
 //! A recipe has five tables: `[data]`, `[transforms]`, `[model]`, `[train]` and
-//! `[checkpoints]`; a run's config.toml has `[run]` besides. Unknown keys are errors, so that a misspelt one is never silently
-//! ignored. docs/recipes.md describes each key.
+//! `[checkpoints]`; a run's config.toml also has `[run]`. Unknown keys are errors, so
+//! that a misspelt key is not ignored. docs/recipes.md describes each key.
 
 mod architecture;
 mod checkpoints;
@@ -40,8 +40,9 @@ pub use typed::{ReadType, Typed};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Recipe {
-    /// What the recipe is called. The run's folder is named after it, unless `--run` says
-    /// another. In a file it may be left out: it is then the file's name without `.toml`.
+    /// The recipe's name. The run's folder is named after it, unless `--run` gives
+    /// another name. In a file it may be left out: it is then the file's name without
+    /// `.toml`.
     #[serde(default)]
     pub name: String,
     /// One line on what it is for.
@@ -50,7 +51,7 @@ pub struct Recipe {
     /// Where the images are.
     #[serde(default)]
     pub data: Data,
-    /// What is done to them.
+    /// How they are transformed.
     #[serde(default)]
     pub transforms: Transforms,
     /// The network.
@@ -58,31 +59,32 @@ pub struct Recipe {
     /// How it is trained.
     #[serde(default)]
     pub train: Train,
-    /// What is kept of the run.
+    /// Which checkpoints are kept.
     #[serde(default)]
     pub checkpoints: Checkpoints,
-    /// What `train` writes down of a run in its config.toml.
+    /// What `train` records about a run in its config.toml.
     #[serde(default, skip_serializing_if = "RunRecord::is_empty")]
     pub run: RunRecord,
 }
 
-/// `[data]`: where the shards are, and what the run is judged by while it trains.
+/// `[data]`: where the shards are, and which images the run is evaluated on.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Data {
     /// The folder of shards; `train --data` overrides it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shards: Option<PathBuf>,
-    /// What is evaluated after each epoch in place of the test split, which is then not
-    /// used until the end. Without it the shards' `val` split is taken, if they have one.
+    /// What is evaluated after each epoch in place of the test split, which is then used
+    /// only at the end. If it is left out, the shards' `val` split is used, if they have
+    /// one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub validation: Option<Validation>,
-    /// Which images a fraction takes; not `train.seed`, so that runs of several seeds can
-    /// be compared.
+    /// The seed that chooses the images of a fraction. It is not `train.seed`, so that
+    /// runs with different seeds can be compared.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub validation_seed: u64,
-    /// Whether to decode JPEG files at 1/2, 1/4 or 1/8 of their size to train on, if a
-    /// RandomResizedCrop needs no more: faster, with slightly other pixels.
+    /// Whether to decode JPEG files at 1/2, 1/4 or 1/8 of their size for training, if a
+    /// RandomResizedCrop needs no more: faster, but with slightly different pixels.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub scaled_decoding: bool,
 }
@@ -92,14 +94,14 @@ pub struct Data {
 #[serde(untagged, expecting = "expected a fraction, such as 0.1, or the name of a split")]
 pub enum Validation {
     /// This share of each class of the training images, which are then not trained on; 0
-    /// is no validation.
+    /// means no validation.
     Fraction(f64),
     /// The split of this name.
     Split(String),
 }
 
-/// An error where the folder of shards that a recipe names is not there: a relative one
-/// is relative to the folder that the program is called in.
+/// Fails if the folder of shards that a recipe names does not exist. A relative path is
+/// relative to the working folder.
 pub fn recorded_shards_are_there(folder: &Path) -> Result<()> {
     if folder.exists() {
         return Ok(());
@@ -180,7 +182,7 @@ pub fn read(path: &Path) -> Result<Recipe> {
     Recipe::parse_called(&text, &name).map_err(|e| e.within(path.display()))
 }
 
-/// No built-in recipe has this name.
+/// The error for an unknown recipe name.
 pub fn unknown(name: &str) -> Error {
     Error::usage(format_args!(
         "no recipe is called `{name}`{}: there are {}, or give the path of a TOML file",
@@ -196,12 +198,12 @@ struct GivenName {
 }
 
 impl Recipe {
-    /// Parses a recipe; an error says the line and the key.
+    /// Parses a recipe; an error names the line and the key.
     pub fn parse(text: &str) -> Result<Self> {
         Self::parse_called(text, "")
     }
 
-    /// The same; a recipe without a name is called `name`.
+    /// Like [`Recipe::parse`]; a recipe without a name is called `name`.
     fn parse_called(text: &str, name: &str) -> Result<Self> {
         let mut recipe: Self = text_file::from_toml(text)?;
         // An empty name that is given is refused, not replaced.
@@ -248,7 +250,7 @@ impl Recipe {
             .map_err(|e| Error::failed(format_args!("the recipe cannot be written: {e}")))
     }
 
-    /// The same without `[run]`: what a run was told to do, and nothing of its history.
+    /// Like [`Recipe::to_toml`] without `[run]`: the run's settings without its history.
     pub fn to_toml_without_run(&self) -> Result<String> {
         Self { run: RunRecord::default(), ..self.clone() }.to_toml()
     }

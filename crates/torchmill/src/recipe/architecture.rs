@@ -21,7 +21,7 @@ use crate::{Error, Result};
 
 /// An architecture: its name, where it comes from, and the options that it takes.
 pub struct Architecture {
-    /// As in torchvision.models, where it is there.
+    /// The name in torchvision.models, if it is there.
     pub name: &'static str,
     /// Where it comes from.
     pub about: &'static str,
@@ -35,7 +35,7 @@ pub(super) struct Network {
     pub(super) initialise: Vec<Initialise>,
 }
 
-/// What a recipe may choose of an architecture. What is left out is as in torchvision.
+/// The options of an architecture in a recipe. Those left out are as in torchvision.
 #[derive(Debug, Clone, Default, PartialEq)]
 #[allow(missing_docs, reason = "recipe::Model describes them")]
 pub struct Options {
@@ -46,7 +46,7 @@ pub struct Options {
 }
 
 impl Options {
-    /// The names of those that are given.
+    /// The names of the options that are set.
     fn given(&self) -> Vec<&'static str> {
         let all = [
             ("stem", self.stem.is_some()),
@@ -169,7 +169,7 @@ fn find(name: &str) -> Result<&'static Architecture> {
     })
 }
 
-/// Checks that there is such an architecture and that it takes these options.
+/// Checks that the architecture exists and accepts these options.
 pub(super) fn check(name: Option<&str>, options: &Options) -> Result<()> {
     let taken = match name {
         Some(name) => find(name)?.options,

@@ -1,24 +1,24 @@
-//! `[checkpoints]` and `[train.early_stopping]`: what is kept of a run, and when it is no
-//! use to go on.
+//! `[checkpoints]` and `[train.early_stopping]`: which checkpoints are kept, and when a
+//! run ends early.
 
 use serde::{Deserialize, Serialize};
 
 use crate::metric::Direction;
 use crate::{Error, Result};
 
-/// `[checkpoints]`: which are saved and kept. Nothing here changes what is trained.
+/// `[checkpoints]`: which are saved and kept. Nothing here changes the training.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Checkpoints {
-    /// The metric that `best` points at the best of, such as `test loss`; the accuracy
-    /// where it is left out.
+    /// The metric that `best` goes by, such as `test loss`; the accuracy if it is left
+    /// out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub best: Option<String>,
-    /// How many epochs' checkpoints are kept, the newest; all where it is left out.
-    /// `best` is kept besides.
+    /// How many of the newest epochs' checkpoints are kept; all if it is left out. `best`
+    /// is kept in any case.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub keep: Option<u64>,
-    /// Save in the middle of epochs, too, after this number of steps.
+    /// Also save in the middle of epochs, each time after this number of steps.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub save_every: Option<u64>,
     /// Save plain state dicts, without the network's structure.
@@ -40,21 +40,21 @@ impl Checkpoints {
     }
 }
 
-/// `[train.early_stopping]`: ends the run when a metric gets no better, as Lightning's
-/// EarlyStopping does.
+/// `[train.early_stopping]`: ends the run when a metric stops improving, like Lightning's
+/// EarlyStopping.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EarlyStopping {
-    /// The metric, such as `val loss`; the one that `best` goes by where it is left out.
+    /// The metric, such as `val loss`; the one that `best` goes by if it is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metric: Option<String>,
-    /// After how many evaluations in a row without improvement the run ends.
+    /// The run ends after this many evaluations in a row without improvement.
     #[serde(default = "patience")]
     pub patience: u64,
-    /// What is not more than this is no improvement.
+    /// Only a change of more than this is an improvement.
     #[serde(default)]
     pub min_delta: f64,
-    /// Which way the metric gets better; it follows from the metric where it is left out.
+    /// Which way the metric gets better; it follows from the metric if it is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<Direction>,
 }

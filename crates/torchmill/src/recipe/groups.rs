@@ -1,5 +1,5 @@
-//! `[[train.group]]` and `no_decay`: parameters with a learning rate, a weight decay or an
-//! optimizer of their own.
+//! `[[train.group]]` and `no_decay`: parameters with their own learning rate, weight
+//! decay or optimizer.
 
 use serde::{Deserialize, Serialize};
 
@@ -24,14 +24,14 @@ pub struct Group {
     pub optimizer: Option<Typed>,
 }
 
-/// What weights do not decay.
+/// Which weights do not decay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum NoDecay {
     /// Parameters called `bias`.
     Bias,
-    /// Weights of one dimension, as BatchNorm2d's and GroupNorm's, and the biases next to
-    /// them.
+    /// One-dimensional weights, such as BatchNorm2d's and GroupNorm's, and the biases
+    /// next to them.
     Norm,
 }
 

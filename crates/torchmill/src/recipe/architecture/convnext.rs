@@ -22,7 +22,7 @@ pub(super) fn convnext_tiny(options: &Options, _input: [usize; 3]) -> Result<Net
         }
         let mut stage = Vec::new();
         for _ in 0..blocks {
-            // The deeper, the likelier to be left out.
+            // The deeper a block is, the likelier it is dropped.
             stage.push(block(channels, depth * index as f64 / (total - 1) as f64));
             index += 1;
         }

@@ -14,7 +14,7 @@ use crate::recipe::{FanMode, Init, Layer, Nonlinearity};
 struct Stage {
     expansion: i64,
     kernel: i64,
-    /// Of the first block.
+    /// The stride of the first block.
     stride: i64,
     channels: i64,
     blocks: i64,
@@ -42,7 +42,7 @@ pub(super) fn efficientnet_b0(options: &Options, _input: [usize; 3]) -> Result<N
         let mut blocks = Vec::new();
         for k in 0..stage.blocks {
             let stride = if k == 0 { stage.stride } else { 1 };
-            // The deeper, the likelier to be left out.
+            // The deeper a block is, the likelier it is dropped.
             let p = depth * index as f64 / total as f64;
             blocks.push(block(stage, channels, stride, p));
             channels = stage.channels;
@@ -68,7 +68,7 @@ pub(super) fn efficientnet_b0(options: &Options, _input: [usize; 3]) -> Result<N
     Ok(Network { layers, initialise })
 }
 
-/// The block of a stage that gets `channels`, left out with probability `p`.
+/// A block of a stage with `channels` input channels, dropped with probability `p`.
 fn block(stage: &Stage, channels: i64, stride: i64, p: f64) -> Layer {
     let expanded = channels * stage.expansion;
     let squeezed = (channels / 4).max(1);

@@ -157,7 +157,7 @@ fn v3_batch_norm() -> Layer {
     batch_norm().with("eps", 0.001).with("momentum", 0.01)
 }
 
-/// Layers under a name, with a connection around them or not.
+/// Layers under a name, with or without a connection around them.
 fn block(name: &str, layers: Vec<Layer>, is_connected: bool) -> Layer {
     let layers = [sequential(layers).named(name)];
     if is_connected { residual(layers, []) } else { sequential(layers) }

@@ -1,4 +1,4 @@
-//! What the architectures are put together from.
+//! The building blocks of the architectures.
 
 use crate::recipe::{FanMode, Init, Initialise, Layer, Nonlinearity};
 
@@ -17,22 +17,22 @@ pub(super) fn biased_conv(out: i64, kernel: i64) -> Layer {
     conv(out, kernel).with("bias", true)
 }
 
-/// A convolution of each channel for itself.
+/// A depthwise convolution.
 pub(super) fn depthwise_conv(channels: i64, kernel: i64) -> Layer {
     conv(channels, kernel).with("groups", channels)
 }
 
-/// Every `size` x `size` pixels, turned into one.
+/// A convolution that turns every `size` x `size` pixels into one.
 pub(super) fn patches(out: i64, size: i64) -> Layer {
     biased_conv(out, size).with("stride", size).with("padding", 0)
 }
 
-/// Layers in a row, as one.
+/// A sequence of layers, as one layer.
 pub(super) fn sequential(layers: impl Into<Vec<Layer>>) -> Layer {
     Layer::new("Sequential").with("layer", layers.into())
 }
 
-/// `shortcut(x) + layers(x)`. No shortcut is the identity.
+/// `shortcut(x) + layers(x)`. Without a shortcut, it is the identity.
 pub(super) fn residual(
     layers: impl Into<Vec<Layer>>,
     shortcut: impl Into<Vec<Layer>>,

@@ -24,9 +24,9 @@ pub(super) fn resnet50(options: &Options, _input: [usize; 3]) -> Result<Network>
 
 /// What the blocks of a network are.
 struct Block {
-    /// Channels out of a block, for each within.
+    /// The number of output channels of a block per inner channel.
     expansion: i64,
-    /// Its layers, by its inner channels and stride.
+    /// Its layers, for a number of inner channels and a stride.
     layers: fn(i64, i64) -> Vec<Layer>,
 }
 

@@ -1,11 +1,11 @@
-//! Two small ones that torchvision does not have.
+//! Two small networks that torchvision does not have.
 
 use super::parts::{biased_conv, flatten, head, linear, max_pool, sequential};
 use super::{Network, Options};
 use crate::Result;
 use crate::recipe::Layer;
 
-/// The article's. Its class holds the layers in `module1`.
+/// The article's network. Its class holds the layers in `module1`.
 pub(super) fn article(_options: &Options, _input: [usize; 3]) -> Result<Network> {
     let layers = [
         biased_conv(32, 5),
