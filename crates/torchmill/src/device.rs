@@ -1,4 +1,4 @@
-//! What `--device` can be. Finding out whether the machine has it takes libtorch.
+//! The values of `--device`. Only libtorch can tell whether the machine has the device.
 
 use std::fmt;
 
@@ -14,7 +14,7 @@ pub enum Device {
     Auto,
     /// The CPU.
     Cpu,
-    /// This GPU, the first being 0.
+    /// The GPU with this index, from 0.
     Cuda(usize),
 }
 

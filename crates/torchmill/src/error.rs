@@ -7,18 +7,18 @@ use std::sync::Arc;
 
 use crate::text;
 
-/// What went wrong. Code decides by this, never by the text of a message.
+/// What went wrong. Code decides by this, never by a message's text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorKind {
     /// The command line, recipe or pipeline text is wrong: exit status 2.
     Usage,
     /// The input, the disk or the network is not as it should be: exit status 1.
     Failed,
-    /// The work was given up because another part of it failed. That part's error is the
+    /// The work was cancelled because another part of it failed. That part's error is the
     /// one to show.
     Cancelled,
-    /// A process that trains with this one has ended, or can no longer be reached: exit
-    /// status 1.
+    /// Another process of the same training run has ended, or can no longer be reached:
+    /// exit status 1.
     Disconnected,
     /// The user pressed Ctrl-C (or sent SIGTERM) and the work stopped in an orderly way:
     /// exit status 130.
@@ -68,7 +68,7 @@ impl Error {
     /// A failure of the operating system, with what was being done: `cannot read data/x:
     /// permission denied`.
     pub fn io(doing: impl fmt::Display, error: io::Error) -> Self {
-        // Ctrl-C, from a reader that looks out for it.
+        // Ctrl-C, from a reader that checks for it.
         if let Some(inner) = error.get_ref().and_then(|e| e.downcast_ref::<Self>())
             && inner.ends_the_program()
         {
@@ -91,8 +91,8 @@ impl Error {
         }
     }
 
-    /// The same error with its cause, for code that needs to look at it. The message
-    /// should already say what the user needs to know of it.
+    /// Attaches the cause, for code that needs to inspect it. The message should already
+    /// tell the user what they need to know about it.
     #[must_use]
     pub fn caused_by(
         mut self,
@@ -102,8 +102,8 @@ impl Error {
         self
     }
 
-    /// The same error with a place put before its message: `place: message`. An
-    /// interruption or a closed pipe happens at no place and stays as it is.
+    /// Adds a place before the message: `place: message`. An interruption or a closed
+    /// pipe has no place and stays unchanged.
     #[must_use]
     pub fn within(mut self, place: impl fmt::Display) -> Self {
         if !self.ends_the_program() {
@@ -112,7 +112,7 @@ impl Error {
         self
     }
 
-    /// The same error with advice after its message: `message; advice`.
+    /// Adds advice after the message: `message; advice`.
     #[must_use]
     pub fn with_advice(mut self, advice: impl fmt::Display) -> Self {
         self.message = format!("{}; {advice}", self.message);
@@ -124,8 +124,8 @@ impl Error {
         self.kind
     }
 
-    /// Whether the whole program should end because of it, and not only the work on the
-    /// file at hand: an interruption or a closed pipe.
+    /// Whether the error should end the whole program, not only the work on the current
+    /// file: an interruption or a closed pipe.
     pub fn ends_the_program(&self) -> bool {
         matches!(self.kind, ErrorKind::Interrupted | ErrorKind::ClosedPipe)
     }
@@ -191,7 +191,7 @@ impl<T> Context<T> for io::Result<T> {
     }
 }
 
-/// The system's reason in plain words, without the `(os error 2)` that nobody can use.
+/// The system's reason in plain words, without `(os error 2)`, which helps nobody.
 pub fn reason(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::NotFound => "no such file or folder".to_owned(),

@@ -9,7 +9,7 @@ use crate::{Error, Result};
 
 /// What a pointer begins with (<https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md>).
 pub(crate) const START: &[u8] = b"version https://git-lfs.github.com/spec/";
-/// What messages say of one.
+/// What messages say about a pointer.
 const SAID: &str = "is a Git LFS pointer; `git lfs pull` fetches the file";
 /// A pointer is shorter than this.
 const LONGEST: usize = 1024;
@@ -19,8 +19,8 @@ pub fn is_pointer(bytes: &[u8]) -> bool {
     bytes.starts_with(START)
 }
 
-/// An error where the bytes of a file are a Git LFS pointer. The error says so without
-/// the file's name; readers add it as they do to their other errors.
+/// Fails if the bytes of a file are a Git LFS pointer. The error does not name the file;
+/// readers add the name as they do to their other errors.
 pub fn check(bytes: &[u8]) -> Result<()> {
     if is_pointer(bytes) {
         return Err(Error::failed(format_args!("it {SAID}")));
@@ -28,11 +28,11 @@ pub fn check(bytes: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// An error that names the file where it is a Git LFS pointer. Files that cannot be read
-/// are left to their reader.
+/// Fails if the file is a Git LFS pointer, with an error that names it. Files that cannot
+/// be read are left to their reader.
 pub fn check_file(path: &Path) -> Result<()> {
     let mut start = Vec::new();
-    // A pipe would lose what is read here.
+    // Reading from a pipe here would lose data.
     let is_file = path.metadata().is_ok_and(|about| about.is_file());
     if is_file && let Ok(file) = File::open(path) {
         let _ = file.take(LONGEST as u64).read_to_end(&mut start);

@@ -1,4 +1,4 @@
-//! Web pages that need nothing else: data, style and script are in one file, and nothing is
+//! Self-contained web pages: data, style and script are in one file, and nothing else is
 //! loaded.
 //!
 //! The pages of `scalars`, `evaluate` and `train` share a style (`html/page.css`) and a
@@ -12,18 +12,19 @@ use crate::{Error, Result, atomic, cli};
 
 /// The style of every page: colours for light and dark, text, controls, tables, curves.
 pub const STYLE: &str = include_str!("html/page.css");
-/// What the scripts of several pages use.
+/// The code that the scripts of several pages share.
 pub const SCRIPT: &str = include_str!("html/page.js");
 
-/// Fills a page: `/*STYLE*/`, `/*SCRIPT*/` and `/*DATA*/` stand for [`STYLE`], [`SCRIPT`]
-/// and the data as JSON, each once. JSON has no NaN and no infinity: they become `null`.
+/// Fills a page: `/*STYLE*/`, `/*SCRIPT*/` and `/*DATA*/`, each of which occurs once, are
+/// replaced by [`STYLE`], [`SCRIPT`] and the data as JSON. JSON has no NaN or infinity:
+/// they become `null`.
 ///
 /// # Errors
 /// If the data cannot be written as JSON.
 pub fn fill(page: &str, data: &impl Serialize) -> Result<String> {
     let json = serde_json::to_string(data)
         .map_err(|e| Error::failed(e).within("cannot write the page"))?;
-    // Within a script element only `</` could end it, and `<!--` confuse it.
+    // In a script element, `</` could end it and `<!--` would change how it is parsed.
     let json = json.replace('<', "\\u003c");
     let page = page.replacen("/*STYLE*/", STYLE, 1).replacen("/*SCRIPT*/", SCRIPT, 1);
     Ok(page.replacen("/*DATA*/", &json, 1))
@@ -41,7 +42,7 @@ pub fn write(path: &Path, page: &str) -> Result<()> {
     }
 }
 
-/// The text with the characters escaped that HTML and SVG give a meaning.
+/// Escapes the characters that have a meaning in HTML and SVG.
 pub fn escape(text: &str) -> String {
     text.replace('&', "&amp;")
         .replace('<', "&lt;")

@@ -21,8 +21,8 @@ pub fn listen() {
     ONCE.call_once(|| {
         let ignored: Vec<c_int> =
             SIGNALS.into_iter().filter(|&signal| is_ignored(signal)).collect();
-        // Without a handler the default action ends the process, which loses nothing but
-        // tidiness.
+        // Without a handler, the default action ends the process, which loses only the
+        // orderly end.
         let _ = ctrlc::set_handler(handle);
         ignored.into_iter().for_each(ignore);
     });
@@ -38,7 +38,7 @@ fn handle() {
     }
 }
 
-/// Whether a signal is ignored now.
+/// Whether a signal is currently ignored.
 fn is_ignored(signal: c_int) -> bool {
     let mut action = MaybeUninit::<libc::sigaction>::zeroed();
     // SAFETY: without a new action, sigaction only writes the present one to `action`,

@@ -1,13 +1,14 @@
-//! What launchers of several processes (torchrun, mpirun, srun) say in the environment.
+//! What the launchers of several processes (torchrun, mpirun, srun) set in the
+//! environment.
 
 use std::collections::BTreeMap;
 
 use crate::{Error, Result};
 
-/// The launchers' variables by their names.
+/// The launchers' environment variables, by name.
 pub type Variables = BTreeMap<String, String>;
 
-/// Ports made from a job's number are from this one on.
+/// The first of the ports that are derived from a job's number.
 const FIRST_PORT: u64 = 20_000;
 const PORTS: u64 = 10_000;
 
@@ -22,13 +23,13 @@ pub struct Launch {
     pub size: u32,
     /// The number of this process among those on its machine, from 0.
     pub local_rank: u32,
-    /// Where the store is that the processes meet at.
+    /// The host of the store where the processes meet.
     pub host: String,
     /// The store's port.
     pub port: u16,
     /// Whether the launcher hosts the store. Otherwise rank 0 does.
     pub launcher_hosts_store: bool,
-    /// How often torchrun has restarted the processes.
+    /// How many times torchrun has restarted the processes.
     pub restarts: u32,
 }
 
@@ -45,8 +46,8 @@ impl Launch {
         Self::from_variables(&variables)
     }
 
-    /// Reads these variables. RANK and WORLD_SIZE (torchrun's) come first, then Open MPI's,
-    /// then Slurm's. MASTER_ADDR and MASTER_PORT win over what follows from the others.
+    /// Reads these variables. RANK and WORLD_SIZE (torchrun's) come first, then Open
+    /// MPI's, then Slurm's. MASTER_ADDR and MASTER_PORT override what the others imply.
     ///
     /// sbatch without srun starts one process: it sets SLURM_NTASKS, but no step.
     pub fn from_variables(variables: &Variables) -> Result<Option<Self>> {
@@ -69,13 +70,13 @@ impl Launch {
     }
 }
 
-/// What a launcher's own variables say.
+/// What a launcher's own variables specify.
 struct Found {
     launcher: &'static str,
     rank: u32,
     size: u32,
     local_rank: Option<u32>,
-    /// Where the store should be if MASTER_ADDR and MASTER_PORT do not say.
+    /// Where the store is if MASTER_ADDR and MASTER_PORT are not set.
     host: Option<String>,
     port: Option<u16>,
 }
@@ -196,7 +197,7 @@ fn first_node(list: &str) -> String {
     first
 }
 
-/// Reads variables. An empty one counts as not set.
+/// Reads variables. An empty one counts as unset.
 struct Reader<'a>(&'a Variables);
 
 impl Reader<'_> {

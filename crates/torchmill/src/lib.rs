@@ -4,7 +4,7 @@
 //! defined: what raw data sets look like ([`dataset`]), how images are transformed
 //! ([`transform`]), the tensor [`shard`]s that `prep` writes and `train` maps, the
 //! [`recipe`] that describes a run and the [`metrics`] it leaves behind. It is not linked
-//! with libtorch, so that what does not need it starts in milliseconds.
+//! with libtorch, so that programs that do not need it start in milliseconds.
 
 pub mod atomic;
 pub mod cli;

@@ -1,10 +1,11 @@
-//! Where libtorch is, found without loading it, and becoming the half of a program that
-//! is linked with it.
+//! Finds libtorch without loading it, and replaces a program with its other half, which
+//! is linked with libtorch.
 //!
 //! Loading libtorch (450 MB) takes a quarter of a second. So `train` and `evaluate` are
-//! two programs each: one that reads the command line, answers what it can (`--help`,
-//! wrong usage) in milliseconds, and then becomes the other, `train-torch` or
-//! `evaluate-torch`, which reads the same command line and does the work.
+//! two executables each. The first reads the command line and answers what it can
+//! (`--help`, wrong usage) in milliseconds. It then replaces itself with the second,
+//! `train-torch` or `evaluate-torch`, which reads the same command line and does the
+//! work.
 
 use std::env;
 use std::ffi::OsStr;
@@ -14,29 +15,29 @@ use std::process::Command;
 
 use crate::{Error, Result, limits};
 
-/// The libtorch that tch is for: the two are a pair, and scripts/install-libtorch
-/// installs this one.
+/// The version of libtorch that tch requires; scripts/install-libtorch installs it.
 pub const VERSION: &str = "2.11.0";
 
-/// Where `make install` puts the halves that are linked with libtorch, seen from the
-/// programs' folder. They look for libtorch in `../../lib/torchmill` from there;
-/// crates/rpath.rs says so to the linker.
+/// Where `make install` puts the halves that are linked with libtorch, relative to the
+/// programs' folder. They look for libtorch in `../../lib/torchmill`, relative to their
+/// own; crates/rpath.rs passes that to the linker.
 const INSTALLED_HALVES: &str = "../libexec/torchmill";
-/// The same libtorch, seen from the programs' folder.
+/// The folder of that libtorch, relative to the programs' folder.
 const INSTALLED_LIBTORCH: &str = "../lib/torchmill";
 
-/// Names the folders that the loader looks for libraries in.
+/// The variable that lists the folders that the loader searches for libraries.
 const LOADER_PATH: &str =
     if cfg!(target_os = "macos") { "DYLD_LIBRARY_PATH" } else { "LD_LIBRARY_PATH" };
 
-/// How often libgomp's threads look for work before they sleep. Its default of 300,000 is
-/// for an idle machine: on a busy one the threads spin while the one that they wait for is
-/// not running, and training takes up to ten times as long. docs/speed.md has the figures.
+/// How often libgomp's threads look for work before they sleep. The default of 300,000
+/// suits an idle machine: on a busy one, threads spin while the thread that they wait for
+/// is not running, and training takes up to ten times as long. docs/speed.md has the
+/// figures.
 const SPIN_COUNT: &str = "20000";
 
-/// `--version`'s text: this workspace's version, the libtorch it is for, and whether that
-/// and CUDA's half of it are installed. `built_with` is the folder of the libtorch that
-/// the program was built with.
+/// The text of `--version`: this workspace's version, the libtorch version it requires,
+/// and whether libtorch and its CUDA part are installed. `built_with` is the folder of
+/// the libtorch that the program was built with.
 pub fn version(built_with: Option<&str>) -> &'static str {
     let places = places(built_with);
     match find(&places) {
@@ -49,8 +50,8 @@ pub fn version(built_with: Option<&str>) -> &'static str {
     }
 }
 
-/// Becomes the program's other half, `NAME-torch`, with the same arguments, environment,
-/// streams and process number. It returns only where that cannot be.
+/// Replaces this process with the program's other half, `NAME-torch`, with the same
+/// arguments, environment, streams and process ID. It returns only if that fails.
 pub fn become_half(name: &str, built_with: Option<&str>) -> Result<()> {
     let own = env::current_exe()
         .map_err(|e| Error::io(format_args!("cannot find {name} itself"), e))?;
@@ -63,15 +64,16 @@ pub fn become_half(name: &str, built_with: Option<&str>) -> Result<()> {
     let mut arguments = env::args_os();
     let mut command = Command::new(&half);
     for variable in limits::THREAD_VARIABLES {
-        // libtorch would try to start as many as are asked for.
+        // libtorch would try to start as many threads as requested.
         if let Some(threads) = limits::threads_of(variable) {
             command.env(variable, threads.to_string());
         }
     }
-    // By its own name it would be another program in messages and in run.jsonl.
+    // With its own name, it would be another program in messages and in run.jsonl.
     command.arg0(arguments.next().unwrap_or_else(|| name.into())).args(arguments);
     if pythons().contains(libtorch) {
-        // The loader does not look there by itself: the folder's name has Python's version.
+        // The loader does not search there by itself: the folder's name has Python's
+        // version.
         let given = env::var_os(LOADER_PATH).unwrap_or_default();
         let folders = [libtorch.clone()].into_iter().chain(env::split_paths(&given));
         if let Ok(folders) = env::join_paths(folders) {
@@ -85,8 +87,8 @@ pub fn become_half(name: &str, built_with: Option<&str>) -> Result<()> {
     Err(Error::io(format_args!("cannot run {}", half.display()), command.exec()))
 }
 
-/// The half that belongs to the program at `own`: where `make install` puts it, or next to
-/// it, where cargo does.
+/// The other half of the program at `own`: where `make install` puts it, or next to it,
+/// where cargo does.
 fn half_of(own: &Path, name: &str) -> Result<PathBuf> {
     let folder = own.parent().unwrap_or(Path::new("."));
     let file = format!("{name}-torch");
@@ -102,7 +104,7 @@ fn half_of(own: &Path, name: &str) -> Result<PathBuf> {
     })
 }
 
-/// The folders that the loader looks in, in its order.
+/// The folders that the loader searches, in order.
 fn places(built_with: Option<&str>) -> Vec<PathBuf> {
     let given = env::var_os(LOADER_PATH).unwrap_or_default();
     let given =
@@ -113,8 +115,8 @@ fn places(built_with: Option<&str>) -> Vec<PathBuf> {
     given.chain(installed).chain(pythons()).chain(built_with.map(PathBuf::from)).collect()
 }
 
-/// The libraries of each PyTorch that pip installed under the prefix of this program, as a
-/// wheel's programs lie next to it: `../lib/python3.12/site-packages/torch/lib`.
+/// The library folders of each PyTorch that pip installed under the same prefix as this
+/// program, where a wheel puts its programs: `../lib/python3.12/site-packages/torch/lib`.
 fn pythons() -> Vec<PathBuf> {
     let own = env::current_exe().ok();
     let prefix = own.as_deref().and_then(Path::parent).and_then(Path::parent);
@@ -138,19 +140,19 @@ fn pythons_under(prefix: &Path) -> Vec<PathBuf> {
             }
         }
     }
-    // The folder's own order is by chance.
+    // The folder's entries come in no particular order.
     found.sort();
     found
 }
 
-/// The version of the PyTorch that has its libraries in this folder: `2.11.0+cu130`.
+/// The version of the PyTorch whose libraries are in this folder: `2.11.0+cu130`.
 fn python_version(libraries: &Path) -> Option<String> {
     let text = std::fs::read_to_string(libraries.parent()?.join("version.py")).ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix("__version__"))?;
     line.split(['\'', '"']).nth(1).map(str::to_owned)
 }
 
-/// Whether a version differs from [`VERSION`] only in what comes after the minor number.
+/// Whether a version differs from [`VERSION`] only after the minor number.
 fn is_compatible(version: &str) -> bool {
     let minor = |version: &str| version.split('.').take(2).map(str::to_owned).collect();
     let own: Vec<String> = minor(VERSION);
@@ -158,7 +160,8 @@ fn is_compatible(version: &str) -> bool {
     own == theirs
 }
 
-/// `--version`'s text with Python's libtorch. It is made once, for a text that clap keeps.
+/// The text of `--version` with Python's libtorch. It is leaked once, as clap keeps the
+/// text.
 fn of_python(folder: &Path) -> &'static str {
     let version = python_version(folder).unwrap_or_else(|| VERSION.to_owned());
     let package = folder.parent().unwrap_or(folder).display();
@@ -166,7 +169,7 @@ fn of_python(folder: &Path) -> &'static str {
     Box::leak(format!("{own}, libtorch {version} in {package}").into_boxed_str())
 }
 
-/// The first of these folders that holds libtorch.
+/// The first of these folders that contains libtorch.
 fn find(places: &[PathBuf]) -> Option<&PathBuf> {
     places.iter().find(|folder| folder.join(library("torch_cpu")).exists())
 }

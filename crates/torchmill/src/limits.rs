@@ -5,12 +5,12 @@ use std::ffi::c_int;
 
 use crate::{Error, Result};
 
-/// The least stack that a program works with, in KiB. Builds without optimization need
-/// more than 256.
+/// The smallest stack that a program works with, in KiB. Builds without optimization need
+/// more than 256 KiB.
 const LEAST_STACK: u64 = 512;
-/// The least address space that libtorch works with, in KiB.
+/// The smallest address space that libtorch works with, in KiB.
 const LEAST_MEMORY: u64 = 1 << 20;
-/// What the path of the working folder must be shorter than, in bytes.
+/// The path of the working folder must be shorter than this, in bytes.
 const LONGEST_PATH: usize = libc::PATH_MAX as usize;
 /// The most threads that variables such as `OMP_NUM_THREADS` may ask for.
 pub const MOST_THREADS: usize = 1024;
@@ -25,17 +25,17 @@ pub(crate) fn check_stack() -> Result<()> {
     check("stack", "ulimit -s", stack, LEAST_STACK)
 }
 
-/// Refuses an address space that libtorch does not fit into (`ulimit -v`).
+/// Rejects an address space that is too small for libtorch (`ulimit -v`).
 pub(crate) fn check_memory() -> Result<()> {
     // SAFETY: as above.
     let memory = limit(|limit| unsafe { libc::getrlimit(libc::RLIMIT_AS, limit) });
     check("memory", "ulimit -v", memory, LEAST_MEMORY)
 }
 
-/// Refuses a working folder whose path is longer than the system's calls take: libraries
-/// would fail at any place.
+/// Rejects a working folder whose path is longer than system calls accept: libraries
+/// would fail in unpredictable places.
 pub(crate) fn check_working_folder() -> Result<()> {
-    // A folder that was removed has no path; programs can do without.
+    // A folder that was removed has no path; programs work without one.
     let Ok(folder) = std::env::current_dir() else { return Ok(()) };
     check_length(folder.as_os_str().len())
 }
@@ -60,7 +60,7 @@ fn check(what: &str, command: &str, limit: Option<u64>, least: u64) -> Result<()
     }
 }
 
-/// A limit in KiB. `None` if there is none, or it cannot be read.
+/// A limit in KiB. `None` if it is unlimited or cannot be read.
 fn limit(read: impl Fn(*mut libc::rlimit) -> c_int) -> Option<u64> {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     let failed = read(&raw mut limit) != 0;
@@ -70,8 +70,8 @@ fn limit(read: impl Fn(*mut libc::rlimit) -> c_int) -> Option<u64> {
     Some(limit.rlim_cur / 1024)
 }
 
-/// The number of threads that a variable asks for, at most [`MOST_THREADS`]. `None` if it
-/// is not set, or not to a number from 1.
+/// The number of threads that a variable requests, at most [`MOST_THREADS`]. `None`
+/// unless it is set to a number of at least 1.
 pub(crate) fn threads_of(variable: &str) -> Option<usize> {
     let number: usize = std::env::var(variable).ok()?.trim().parse().ok()?;
     if number == 0 { None } else { Some(number.min(MOST_THREADS)) }

@@ -1,4 +1,4 @@
-//! A chart of lines as a PNG, drawn without any font of the system's.
+//! A chart of lines as a PNG, drawn without system fonts.
 
 use std::io::Cursor;
 
@@ -19,27 +19,27 @@ const LEFT: u32 = 90;
 const RIGHT: u32 = 30;
 const TOP: u32 = 80;
 const BOTTOM: u32 = 70;
-/// Lines are drawn this many times as large and then reduced, so that they are smooth. With
-/// more, embedded-graphics overflows.
+/// Lines are drawn at this scale and then reduced, so that they are smooth. With a larger
+/// one, embedded-graphics overflows.
 const SCALE: u32 = 2;
 const PAPER: Rgb<u8> = Rgb([255, 255, 255]);
 const INK: Rgb888 = Rgb888::new(29, 29, 31);
 const SOFT: Rgb888 = Rgb888::new(89, 89, 96);
 const RULE: Rgb888 = Rgb888::new(223, 223, 228);
 
-/// What a chart shows. Positions are shares of the drawn area, from 0 at the left or bottom
-/// to 1 at the right or top.
+/// What a chart shows. Positions are fractions of the plot area, from 0 at the left or
+/// bottom to 1 at the right or top.
 #[derive(Debug, Clone, Default)]
 pub struct Chart {
     /// The first line of text.
     pub title: String,
     /// The second line of text.
     pub subtitle: String,
-    /// What the horizontal axis is.
+    /// The label of the horizontal axis.
     pub x_label: String,
     /// Positions on the horizontal axis, with their text.
     pub x_ticks: Vec<(f64, String)>,
-    /// Positions on the vertical axis, with their text. Each has a rule.
+    /// Positions on the vertical axis, with their text. Each has a grid line.
     pub y_ticks: Vec<(f64, String)>,
     /// The lines, drawn one after the other.
     pub lines: Vec<Line>,
@@ -56,7 +56,7 @@ pub struct Line {
     pub width: u32,
 }
 
-/// Draws the chart; returns a PNG.
+/// Draws the chart and returns a PNG.
 ///
 /// # Errors
 /// If the PNG cannot be made.
@@ -87,7 +87,7 @@ pub fn draw(chart: &Chart) -> Result<Vec<u8>> {
     Ok(png.into_inner())
 }
 
-/// The rules and the lines, without text.
+/// The grid lines and the lines, without text.
 fn with_lines(chart: &Chart) -> RgbImage {
     let size = (WIDTH * SCALE, HEIGHT * SCALE);
     let mut large = Sheet(RgbImage::from_pixel(size.0, size.1, PAPER));
@@ -116,7 +116,7 @@ fn with_lines(chart: &Chart) -> RgbImage {
     imageops::resize(&large.0, WIDTH, HEIGHT, FilterType::Triangle)
 }
 
-/// Where a point is in the larger drawing.
+/// The position of a point in the enlarged drawing.
 fn scaled((across, up): (f64, f64)) -> (u32, u32) {
     let area = |from: u32, to: u32, share: f64| {
         let length = f64::from((to - from) * SCALE);

@@ -18,14 +18,13 @@ pub struct FileLock {
 /// Another process has the lock.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Held {
-    /// The process, if it could be found out.
+    /// The process, if it could be determined.
     pub process: Option<u32>,
 }
 
 impl FileLock {
-    /// Takes the lock on the file at `path`, which is made if it is missing, unless
-    /// another process has it. A file system without locks protects nothing: then it is
-    /// as if the lock was free.
+    /// Takes the lock on the file at `path`, which is created if it is missing, unless
+    /// another process has it. On a file system without locks, the lock is always free.
     pub fn try_take(path: &Path) -> Result<Result<Self, Held>> {
         let mut options = OpenOptions::new();
         let mut file = options
@@ -68,8 +67,8 @@ pub enum Access {
 }
 
 impl FolderLock {
-    /// Takes the lock on a folder, which must exist, unless another process has it. A
-    /// file system without locks protects nothing: then it is as if the lock was free.
+    /// Takes the lock on a folder, which must exist, unless another process has it. On a
+    /// file system without locks, the lock is always free.
     pub fn try_take(folder: &Path, access: Access) -> Result<Option<Self>> {
         let file = File::open(folder).doing("open", folder)?;
         let locked = match access {
@@ -88,7 +87,7 @@ impl FolderLock {
     }
 }
 
-/// Tries to take a lock until it is free. If it is not free at once, `waiting` is called.
+/// Retries until the lock is free. If it is not free at once, `waiting` is called.
 fn wait_for<T>(
     mut try_take: impl FnMut() -> Result<Option<T>>,
     waiting: impl FnOnce(),

@@ -1,7 +1,7 @@
 //! How the process treats memory that it has freed.
 
-/// Has the C library keep freed memory for the next tensor or image instead of handing it
-/// back to the system.
+/// Makes the C library keep freed memory for the next tensor or image instead of
+/// returning it to the system.
 ///
 /// A training step, or an image on its way through a pipeline, frees and asks for the
 /// same few megabytes again and again. By default each such block is mapped and unmapped,

@@ -1,6 +1,7 @@
 //! What an evaluation measures. Each metric is a file in `metric/` and a row of
-//! [`METRICS`]; the tags of metrics.csv, what `best` and early stopping may go by, the
-//! columns of `train`'s table and of `evaluate --compare` follow from the table.
+//! [`METRICS`]; the tags of metrics.csv, the metrics that `best` and early stopping can
+//! use, and the columns of `train`'s table and of `evaluate --compare` follow from the
+//! table.
 
 use serde::{Deserialize, Serialize};
 
@@ -25,7 +26,7 @@ pub const DEFAULT: &str = "accuracy";
 
 /// A metric that is computed image by image.
 pub trait Metric {
-    /// Takes in the next image. Images come in the data set's order.
+    /// Adds the next image. Images come in the data set's order.
     fn update(&mut self, image: &EvaluatedImage);
 
     /// The value for all images so far.
@@ -39,21 +40,22 @@ pub struct MetricType {
     pub name: &'static str,
     /// Which way it gets better.
     pub direction: Direction,
-    /// The metric that runs are compared by in place of this one, where its value depends
-    /// on more than the network and the images.
+    /// The metric that runs are compared by instead of this one, if its value depends on
+    /// more than the network and the images.
     pub ranked_by: Option<&'static str>,
     /// Whether `train` always writes it to metrics.csv. It writes any other metric only if
     /// the recipe names it, for `best` for example.
     pub is_logged: bool,
-    /// Formats a value for people. With a heading, it must fit in the column.
+    /// Formats a value for people. If the metric has a heading, the text must fit in its
+    /// column.
     pub format: fn(f64) -> String,
-    /// What the plain lines of `train` call it; `None` where they leave it out.
+    /// Its name in the plain lines of `train`; `None` if they leave it out.
     pub line: Option<&'static str>,
     /// Its heading in the table that `train` shows on a terminal, after the split's name;
     /// `None` if it has no column. The column is as wide as the heading, and at least 9
     /// characters.
     pub heading: Option<&'static str>,
-    /// Makes one that has seen no image, for batches of this many images.
+    /// Creates the metric, before any image, for batches of this many images.
     pub new: fn(batch_size: usize) -> Box<dyn Metric>,
 }
 
@@ -70,7 +72,7 @@ impl MetricType {
     }
 }
 
-/// What an evaluation gives for one image.
+/// The result of evaluating one image.
 #[derive(Debug, Clone, Copy)]
 pub struct EvaluatedImage<'a> {
     /// The index of its class.
@@ -79,7 +81,7 @@ pub struct EvaluatedImage<'a> {
     pub outputs: &'a [f32],
     /// The class of the highest output.
     pub prediction: usize,
-    /// The class probabilities that the outputs stand for.
+    /// The class probabilities that follow from the outputs.
     pub probabilities: &'a [f32],
     /// Its loss, times its weight.
     pub loss: f32,
@@ -129,8 +131,8 @@ pub fn tag(split: &str, metric: &MetricType) -> String {
     format!("{split} {}", metric.name)
 }
 
-/// Which way the values of a tag get better. A tag that is not an evaluation's is taken
-/// for a loss where its name ends so.
+/// Which way the values of a tag get better. A tag that no evaluation writes counts as a
+/// loss if its name ends with `loss`.
 pub fn direction_of_tag(tag: &str) -> Direction {
     match of_tag(tag) {
         Some(metric) => metric.direction,
@@ -139,8 +141,8 @@ pub fn direction_of_tag(tag: &str) -> Direction {
     }
 }
 
-/// The index of the largest element, as `torch.argmax` has it on the CPU: the first of
-/// equal ones, and NaN counts as the largest.
+/// The index of the largest element, like `torch.argmax` on the CPU: the first of equal
+/// ones, and NaN counts as the largest.
 pub fn argmax(row: &[f32]) -> usize {
     let mut best = 0;
     for (i, &value) in row.iter().enumerate() {

@@ -34,8 +34,7 @@ pub struct MetricsWriter {
 }
 
 impl MetricsWriter {
-    /// Opens `path` for appending, starting it with the header row where it is new or
-    /// empty.
+    /// Opens `path` for appending, and writes the header row if the file is new or empty.
     pub fn append(path: impl Into<PathBuf>) -> Result<Self> {
         let path = path.into();
         let file = OpenOptions::new()
@@ -56,12 +55,12 @@ impl MetricsWriter {
         Ok(Self { writer, path })
     }
 
-    /// Adds a row; it is on its way to the disk after the next [`MetricsWriter::flush`].
+    /// Adds a row, which [`MetricsWriter::flush`] writes to the file.
     pub fn push(&mut self, point: &Point) -> Result<()> {
         self.writer.serialize(point).map_err(|e| write_error(&self.path, e))
     }
 
-    /// Hands the rows so far to the system.
+    /// Writes the rows added so far to the file.
     pub fn flush(&mut self) -> Result<()> {
         self.writer.flush().doing("write", &self.path)
     }
@@ -72,8 +71,8 @@ pub fn read(path: &Path) -> Result<Vec<Point>> {
     parse(File::open(path).doing("open", path)?, path)
 }
 
-/// Reads the whole rows of a metrics.csv that may be growing: half a row at its end is
-/// left out.
+/// Reads the complete rows of a metrics.csv that may be growing: an incomplete row at its
+/// end is left out.
 pub fn read_growing(path: &Path) -> Result<Vec<Point>> {
     let bytes = std::fs::read(path).doing("read", path)?;
     let end = bytes.iter().rposition(|&b| b == b'\n').map_or(0, |at| at + 1);

@@ -1,4 +1,4 @@
-//! Checks of the files that a program is to write, before it writes any.
+//! Checks the files that a program is to write, before it writes any.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 
 use crate::{Error, Result};
 
-/// Refuses an output file that is also an input: writing it would destroy what is read.
+/// Rejects an output file that is also an input: writing it would destroy what is read.
 /// Files are compared by device and inode, so links and other spellings of a path do not
-/// matter. `option` is what names the output on the command line.
+/// matter. `option` is the command-line option that names the output.
 pub fn check_not_input<P: AsRef<Path>>(
     option: &str,
     output: &Path,
@@ -31,15 +31,16 @@ pub struct Outputs {
 
 #[derive(Debug)]
 struct Output {
-    /// What names it on the command line.
+    /// The command-line option that names it.
     option: String,
     path: PathBuf,
-    /// `None` if no file is there yet, or none that could be overwritten.
+    /// `None` if there is no file yet, or none that could be overwritten.
     identity: Option<Identity>,
 }
 
 impl Outputs {
-    /// Adds a file, which need not exist. `option` is what names it on the command line.
+    /// Adds a file, which need not exist. `option` is the command-line option that names
+    /// it.
     ///
     /// # Errors
     /// If another option's output is the same file.
@@ -65,7 +66,7 @@ impl Outputs {
 
     /// Refuses an input that is one of the outputs.
     pub fn check_input(&self, input: &Path) -> Result<()> {
-        // Without a file to overwrite, no input needs to be looked at.
+        // Without a file to overwrite, no input needs to be checked.
         if self.files.iter().all(|output| output.identity.is_none()) {
             return Ok(());
         }
@@ -83,8 +84,8 @@ impl Outputs {
         Ok(())
     }
 
-    /// Refuses outputs that are files in this folder of inputs. A folder that cannot be
-    /// read is left to whoever reads it.
+    /// Rejects outputs that are files in this folder of inputs. A folder that cannot be
+    /// read is left to its reader.
     pub fn check_input_folder(&self, folder: &Path) -> Result<()> {
         for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
             self.check_input(&entry.path())?;
@@ -96,8 +97,8 @@ impl Outputs {
 /// Device and inode.
 type Identity = (u64, u64);
 
-/// Device and inode of a file. `None` for what is not there, and for devices and pipes,
-/// which can be read and written.
+/// Device and inode of a file. `None` for a missing file, and for devices and pipes,
+/// which can be both read and written.
 fn identity(path: &Path) -> Option<Identity> {
     let about = fs::metadata(path).ok()?;
     about.is_file().then(|| (about.dev(), about.ino()))

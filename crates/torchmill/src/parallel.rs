@@ -1,4 +1,4 @@
-//! Work on several threads whose results are wanted in order.
+//! Runs work on several threads and returns the results in order.
 
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -11,13 +11,13 @@ use std::thread::{self, JoinHandle, Scope, ScopedJoinHandle};
 
 use crate::{Error, ErrorKind, Result, interrupt, limits};
 
-/// Tells the threads that their results are no longer wanted.
+/// Tells the threads that their results are no longer needed.
 #[derive(Debug, Default)]
 pub struct Stop(AtomicBool);
 
 impl Stop {
-    /// An error once the work has been called off, or the user has asked to stop. Long
-    /// computations call it now and then.
+    /// Fails if the work has been cancelled or the user has asked to stop. Long
+    /// computations call it from time to time.
     pub fn check(&self) -> Result<()> {
         interrupt::check()?;
         if self.0.load(Ordering::Relaxed) {
@@ -26,23 +26,23 @@ impl Stop {
         Ok(())
     }
 
-    /// Calls the work off.
+    /// Cancels the work.
     pub fn set(&self) {
         self.0.store(true, Ordering::Relaxed);
     }
 }
 
-/// Starts the threads of rayon's pool: as many as `RAYON_NUM_THREADS` says or as there are
-/// cores, and fewer if the system has no more to give. Call it before rayon is used, which
-/// would panic where it cannot start all of its threads.
+/// Starts the threads of rayon's pool: as many as `RAYON_NUM_THREADS` says or as there
+/// are cores, or fewer if the system cannot start more. Call it before using rayon, which
+/// would panic if it could not start all of its threads.
 ///
 /// # Errors
 /// If not even one thread can be started.
 pub fn start_pool() -> Result<()> {
     let cores = || thread::available_parallelism().map_or(1, NonZero::get);
     let wanted = limits::threads_of("RAYON_NUM_THREADS").unwrap_or_else(cores);
-    // Threads are started first and get their work from rayon afterwards, which must know
-    // their number.
+    // Threads are started first and get their work from rayon later, because rayon must
+    // know their number.
     let mut waiting = Vec::new();
     for _ in 0..wanted {
         let (sender, receiver) = mpsc::channel::<rayon::ThreadBuilder>();
@@ -70,7 +70,7 @@ pub fn start_pool() -> Result<()> {
 /// Starts a thread.
 ///
 /// # Errors
-/// If the system has no more to give, where `std::thread::spawn` would panic.
+/// If the system cannot start another; `std::thread::spawn` would panic.
 pub fn spawn<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<JoinHandle<T>> {
@@ -91,10 +91,10 @@ fn no_thread(error: io::Error) -> Error {
 
 /// Calls `compute` with 0 to `count - 1` on this many threads, and `each` with the
 /// results, in order, on the calling thread. The first error in order ends the work, and
-/// so does an error of `each`: then `compute`'s [`Stop`] is set.
+/// so does an error of `each`: `compute`'s [`Stop`] is then set.
 ///
-/// At most two results a thread are computed ahead of the one that `each` has. Where the
-/// system has fewer threads to give, there are fewer, or only the calling one.
+/// At most two results per thread are computed ahead of the one that `each` gets. If the
+/// system cannot start all threads, fewer are used, or only the calling one.
 pub fn in_order<T: Send>(
     threads: usize,
     count: usize,
@@ -141,10 +141,10 @@ pub fn in_order<T: Send>(
     })
 }
 
-/// A result, or what a panic left.
+/// A result, or the payload of a panic.
 type Outcome<T> = thread::Result<Result<T>>;
 
-/// What one thread does: takes numbers until there are no more.
+/// The work of one thread: takes numbers until there are no more.
 fn work<T>(
     queue: &Mutex<mpsc::Receiver<usize>>,
     sender: mpsc::Sender<(usize, Outcome<T>)>,
@@ -161,8 +161,7 @@ fn work<T>(
     }
 }
 
-/// Waits for the outcome of one number; those that come before their turn go to
-/// `waiting`.
+/// Waits for the outcome of one number; outcomes that come early go to `waiting`.
 fn next<T>(
     wanted: usize,
     waiting: &mut BTreeMap<usize, Outcome<T>>,

@@ -17,7 +17,7 @@ pub enum Layout {
 pub fn to_channels_last<T: Copy>(planes: &[T], channels: usize, out: &mut [T]) {
     let area = planes.len() / channels.max(1);
     if channels == 3 {
-        // One pass that writes in order: a pass for each plane takes three times as long.
+        // One pass that writes in order: one pass per plane takes three times as long.
         let (red, rest) = planes.split_at(area);
         let (green, blue) = rest.split_at(area);
         for (i, pixel) in out.as_chunks_mut::<3>().0.iter_mut().enumerate() {
@@ -44,7 +44,7 @@ pub fn to_channels_first<T: Copy>(pixels: &[T], channels: usize, out: &mut [T]) 
     }
 }
 
-/// For each channel what each of its 256 levels becomes.
+/// For each channel, a table with the value for each of the 256 levels.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LevelTables<T>(Vec<[T; 256]>);
 

@@ -1,5 +1,5 @@
-//! Weights that torchvision publishes: what `fetch-data` fetches and `train --init` takes
-//! by name.
+//! Weights that torchvision publishes: `fetch-data` fetches them and `train --init`
+//! accepts them by name.
 //!
 //! Source: torchvision 0.26's `WeightsEnum`s. A file's name ends with the beginning of its
 //! SHA-256 sum, which torch.hub checks too.
@@ -11,14 +11,14 @@ use crate::{Error, Result};
 
 /// Where `fetch-data` puts weights and `train` looks for them.
 pub const FOLDER: &str = "data/weights";
-/// The folder at the publisher's that has the files.
+/// The publisher's folder of the files.
 pub const URL: &str = "https://download.pytorch.org/models";
 
 /// A published file of weights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pretrained {
-    /// What it is called here: torchvision's name of the architecture, and `-v2` for
-    /// later weights of it.
+    /// Its name here: torchvision's name of the architecture, with `-v2` for later
+    /// weights of it.
     pub name: &'static str,
     /// torchvision's name of the architecture.
     pub architecture: &'static str,
@@ -26,25 +26,25 @@ pub struct Pretrained {
     pub weights: &'static str,
     /// The file's name.
     pub file: &'static str,
-    /// About how many bytes it has.
+    /// The approximate size in bytes.
     pub bytes: u64,
 }
 
 impl Pretrained {
-    /// The hexadecimal digits that the file's SHA-256 sum begins with; `None` if the name
+    /// The hexadecimal digits that the file's SHA-256 sum begins with; `None` if its name
     /// has none.
     pub fn hash(&self) -> Option<&'static str> {
         let stem = self.file.rsplit_once('.')?.0;
         stem.rsplit_once('-').map(|(_, hash)| hash)
     }
 
-    /// Where it is below the working folder.
+    /// Its path relative to the working folder.
     pub fn path(&self) -> PathBuf {
         Path::new(FOLDER).join(self.file)
     }
 }
 
-/// Declares one: name, architecture, weights, file, mebibytes.
+/// Declares a file of weights: name, architecture, weights, file, mebibytes.
 macro_rules! table {
     ($( $name:literal, $architecture:literal, $weights:literal, $file:literal, $size:literal; )*) => {
         /// All of them.
@@ -80,9 +80,9 @@ pub fn find(name: &str) -> Option<&'static Pretrained> {
     WEIGHTS.iter().find(|weights| weights.name == name)
 }
 
-/// The file that `init` stands for: that of published weights, if it is their name, or
-/// torchvision's name of the weights of `architecture`; and otherwise itself. `None` for
-/// `none`, which is for a recipe's own weights.
+/// The file that `init` stands for: published weights if `init` is their name, or
+/// torchvision's name of the weights of `architecture`; otherwise `init` itself. `None`
+/// for `none`, which turns off a recipe's own weights.
 pub fn resolve(init: &Path, architecture: Option<&str>) -> Result<Option<PathBuf>> {
     let Some(name) = init.to_str() else { return Ok(Some(init.to_path_buf())) };
     if name == "none" {
@@ -121,7 +121,7 @@ pub fn resolve(init: &Path, architecture: Option<&str>) -> Result<Option<PathBuf
     }
 }
 
-/// Refuses weights that are published and not here, with the command that fetches them.
+/// Fails if published weights have not been fetched, with the command that fetches them.
 pub fn check_fetched(path: &Path) -> Result<()> {
     let weights = WEIGHTS.iter().find(|weights| weights.path() == path);
     match weights {

@@ -16,17 +16,16 @@ use crate::{terminal, text};
 /// -1: quiet (errors only); 0: normal; 1 and more: verbose.
 static LEVEL: AtomicI8 = AtomicI8::new(0);
 
-/// How often a plain progress line is written where standard error is no terminal.
+/// How often a plain progress line is written when standard error is not a terminal.
 const PLAIN_INTERVAL: Duration = Duration::from_secs(10);
 
-/// On a terminal of fewer columns than this a bar says only how far it is, and its
-/// message.
+/// On a terminal with fewer columns than this, a bar shows only its progress and message.
 const NARROW: u16 = 72;
-/// On one of fewer columns than this there is no room for a message.
+/// On one with fewer columns than this, there is no room for a message.
 const NARROWEST: u16 = 48;
 
-/// Sets how much is said: `quiet` silences everything but errors and results, each
-/// `verbose` says more.
+/// Sets how much is printed: `quiet` silences everything but errors and results, and each
+/// `verbose` prints more.
 pub fn set_level(quiet: bool, verbose: u8) {
     LEVEL.store(if quiet { -1 } else { verbose.min(100) as i8 }, Ordering::Relaxed);
 }
@@ -36,9 +35,8 @@ pub fn quiet() -> bool {
     LEVEL.load(Ordering::Relaxed) < 0
 }
 
-/// A message on standard error, whether or not `-q` was given. If nobody reads it (`2>&1
-/// | head`, a full disk), the work goes on: `eprintln!` would panic and end a training
-/// run.
+/// Prints a message on standard error, even with `-q`. If it cannot be written (`2>&1 |
+/// head`, a full disk), the work goes on: `eprintln!` would panic and end a training run.
 ///
 /// Names from files may hold anything and have any length: each line is shortened and
 /// escaped as [`text::message`] does.
@@ -51,14 +49,14 @@ pub fn say(message: impl Display) {
     let _ = std::io::stderr().write_all(lines.as_bytes());
 }
 
-/// A line for the user on standard error, unless `-q` was given.
+/// Prints a line for the user on standard error, unless `-q` was given.
 pub fn note(message: impl Display) {
     if !quiet() {
         say(message);
     }
 }
 
-/// A line on standard error only with `-v`.
+/// Prints a line on standard error only with `-v`.
 pub fn detail(message: impl Display) {
     if LEVEL.load(Ordering::Relaxed) > 0 {
         say(message);
@@ -71,13 +69,13 @@ pub struct Progress {
     what: String,
     unit: Unit,
     started: Instant,
-    /// What was done before this run; it says nothing about the rate.
+    /// The units done before this run, which do not count towards the rate.
     before: u64,
     last_line: Instant,
     plain: bool,
 }
 
-/// What is counted, and so how it is shown.
+/// The unit of a count, which decides how it is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unit {
     /// Shown as sizes: `12.5 MiB/162.2 MiB, 8.1 MiB/s`.
@@ -87,7 +85,7 @@ pub enum Unit {
 }
 
 impl Progress {
-    /// Starts at 0 of `total` (`None` where it is not known), labelled `what`.
+    /// Starts at 0 of `total` (`None` if it is not known), labelled `what`.
     pub fn new(what: impl Into<String>, total: Option<u64>, unit: Unit) -> Self {
         let what = what.into();
         let terminal = terminal::moves(&std::io::stderr());
@@ -123,7 +121,7 @@ impl Progress {
             .unwrap_or_else(|_| ProgressStyle::default_bar());
         let style =
             style.with_key("rate", |state: &ProgressState, out: &mut dyn fmt::Write| {
-                // Nobody hears of it if the bar's line cannot be written.
+                // A bar that cannot be written is not reported.
                 let _ = write!(out, "{}/s", HumanCount(state.per_sec() as u64));
             });
         let ascii =
@@ -142,8 +140,8 @@ impl Progress {
         }
     }
 
-    /// Without the plain lines, for work that reports on itself where standard error is
-    /// no terminal.
+    /// Leaves out the plain lines, for work that reports on itself when standard error is
+    /// not a terminal.
     #[must_use]
     pub fn bar_only(self) -> Self {
         Self { plain: false, ..self }
@@ -165,12 +163,12 @@ impl Progress {
         self.bar.reset_eta();
     }
 
-    /// A word at the end of the bar, such as the current loss.
+    /// Sets a short text at the end of the bar, such as the current loss.
     pub fn message(&self, message: impl Into<String>) {
         self.bar.set_message(message.into());
     }
 
-    /// A line above the bar, or a plain line; nothing with `-q`.
+    /// Prints a line above the bar, or a plain line; nothing with `-q`.
     pub fn line(&self, line: impl AsRef<str>) {
         if quiet() {
         } else if self.bar.is_hidden() {
@@ -180,7 +178,7 @@ impl Progress {
         }
     }
 
-    /// Removes the bar. What is worth keeping is said with [`note`].
+    /// Removes the bar. Print what is worth keeping with [`note`].
     pub fn finish(self) {
         self.bar.finish_and_clear();
     }

@@ -1,7 +1,7 @@
 //! The expected calibration error: images are put into bins by their highest probability.
-//! In each bin, the difference between the mean highest probability and the share of
-//! correct predictions is averaged over the bins, with their numbers of images as weights
-//! (Guo et al. 2017, On Calibration of Modern Neural Networks).
+//! The error is the mean over the bins of the difference between the mean highest
+//! probability and the share of correct predictions, weighted by the bins' numbers of
+//! images (Guo et al. 2017, On Calibration of Modern Neural Networks).
 
 use serde::Serialize;
 

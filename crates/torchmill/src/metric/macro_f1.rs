@@ -14,9 +14,8 @@ pub(super) const TYPE: MetricType = MetricType {
     new: |_| Box::new(MacroF1 { classes: Vec::new() }),
 };
 
-/// The F1 score of a class: of `hits` images that are both of this class and predicted as
-/// it, `support` images of it, and `predicted` images predicted as it. 0 if there are
-/// none.
+/// The F1 score of a class with `support` images, of which `hits` are predicted as it,
+/// where `predicted` images in all are predicted as it. 0 if there are none.
 pub fn f1(hits: u64, support: u64, predicted: u64) -> f64 {
     if support + predicted == 0 {
         0.0

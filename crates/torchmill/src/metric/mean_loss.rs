@@ -1,5 +1,5 @@
-//! The mean of the images' losses, by their weights: the loss function's own mean over
-//! the whole data set.
+//! The weighted mean of the images' losses: the loss function's own mean over the whole
+//! data set.
 
 use super::{Direction, EvaluatedImage, Metric, MetricType};
 
@@ -28,7 +28,7 @@ impl Metric for WeightedMean {
     }
 
     fn compute(&self) -> f64 {
-        // Images that all weigh nothing have no mean: 0 rather than NaN, which would
+        // If all weights are 0 there is no mean: return 0 rather than NaN, which would
         // look like a diverged run.
         if self.weight > 0.0 { self.sum / self.weight } else { 0.0 }
     }

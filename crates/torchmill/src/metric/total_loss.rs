@@ -17,7 +17,7 @@ pub(super) const TYPE: MetricType = MetricType {
 
 struct TotalLoss {
     batch_size: usize,
-    /// The sum over whole batches.
+    /// The sum over the complete batches so far.
     total: f64,
     batch: WeightedMean,
     in_batch: usize,
