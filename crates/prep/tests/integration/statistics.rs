@@ -91,7 +91,7 @@ fn copies_are_drawn_of_training_images_alone_and_where_there_is_something_to_dra
     fail(dir.path(), &with("ToTensor"), 2, "nothing in `ToTensor` is random");
     fail(dir.path(), &with("ToTensor | RandomErasing"), 2, "add --dtype float32");
     let none = [&with("RandomHorizontalFlip")[..], &["--split", "test"]].concat();
-    fail(dir.path(), &none, 2, "the train split, which is not among");
+    fail(dir.path(), &none, 2, "the train split, which is not written");
     succeed(dir.path(), &with("RandomHorizontalFlip | ToTensor"));
     let (train, test) = (shards(dir.path(), "train"), shards(dir.path(), "test"));
     assert_eq!((train.len(), test.len()), (18, 2));
