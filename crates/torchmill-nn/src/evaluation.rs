@@ -1,4 +1,4 @@
-//! Computes a network's loss, accuracy and other metrics on a data set.
+//! Evaluates a network: the values of every metric on the images of a split.
 
 use tch::{Device, Kind, Reduction, TchError, Tensor, no_grad};
 use torchmill::metric::{EvaluatedImage, METRICS, Metric, MetricType};

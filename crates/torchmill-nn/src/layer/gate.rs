@@ -23,7 +23,9 @@ impl Arguments for Gate {
         let layers = builder.sequence(&self.layers)?;
         let after = before.f_mul(&builder.example())?;
         if after.size() != before.size() {
-            return Err(Error::usage("its layers' output is larger than its input").into());
+            return Err(
+                Error::usage("its layers' output is larger than its input").into()
+            );
         }
         builder.set_example(after);
         Ok(Box::new(GateLayer { layers }))
