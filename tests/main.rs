@@ -20,6 +20,7 @@ mod job;
 mod limits;
 mod long_texts;
 mod makefile;
+mod named_files;
 mod package;
 mod permissions;
 mod photographs;
