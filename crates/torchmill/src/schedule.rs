@@ -1,6 +1,5 @@
 //! `[train.schedule]`: learning-rate schedules, with the names, arguments and defaults of
-//! torch.optim.lr_scheduler. Each is a file in `schedule/` and a line in the list
-//! below.
+//! torch.optim.lr_scheduler. Each is a file in `schedule/` and a line in the list below.
 
 mod warmup;
 
@@ -41,36 +40,36 @@ schedules! {
 
 /// A schedule with its arguments.
 pub trait Schedule: fmt::Debug {
-    /// Refuses arguments out of range with a usage error.
+    /// Rejects arguments out of range with a usage error.
     fn check(&self) -> Result<()>;
 
     /// The learning rate of the step at this position, for a parameter group whose own
     /// learning rate is `base`.
     fn rate(&self, base: f64, at: Position) -> f64;
 
-    /// The momentum of the step at this position; `None` where the schedule does not
-    /// change it.
+    /// The momentum of the step at this position; `None` if the schedule does not change
+    /// it.
     fn momentum(&self, _at: Position) -> Option<f64> {
         None
     }
 
-    /// Why `[train] warmup` does not go with this schedule; `None` where it does.
+    /// Why `[train] warmup` cannot be used with this schedule; `None` if it can.
     fn refuses(&self, _warmup: &Warmup) -> Option<&'static str> {
         None
     }
 
-    /// The argument that `--lr` sets besides the optimizer's learning rate.
+    /// The argument that `--lr` sets in addition to the optimizer's learning rate.
     fn lr_argument(&self) -> Option<&'static str> {
         None
     }
 
-    /// The one schedule that depends on results: see [`PlateauState`].
+    /// ReduceLROnPlateau, the one schedule that depends on results: see [`PlateauState`].
     fn plateau(&self) -> Option<&ReduceLROnPlateau> {
         None
     }
 }
 
-/// How far a run is, in the units that schedules count in.
+/// The progress of a run, in the units that schedules count in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Position {
     /// Epochs completed.
@@ -105,8 +104,8 @@ where
 /// The recipe's table.
 const TABLE: &str = "train.schedule";
 
-/// Reads and checks a schedule. Returns with it the recipe's table with all defaults
-/// written out.
+/// Reads and checks a schedule. Also returns the recipe's table with all defaults written
+/// out.
 pub fn read(typed: &Typed) -> Result<(Box<dyn Schedule>, Typed)> {
     let Some(found) = SCHEDULES.iter().find(|s| s.name == typed.name) else {
         return Err(typed.unknown(TABLE, SCHEDULES.iter().map(|s| s.name)));
@@ -116,7 +115,7 @@ pub fn read(typed: &Typed) -> Result<(Box<dyn Schedule>, Typed)> {
     Ok((schedule, resolved))
 }
 
-/// What `[train]` says of the learning rate: the schedule and the warm-up.
+/// The learning rate of `[train]`: the schedule and the warm-up.
 #[derive(Debug, Default)]
 pub struct LearningRate {
     schedule: Option<Box<dyn Schedule>>,
@@ -139,9 +138,9 @@ impl LearningRate {
     /// The learning rate of the step at this position, for a parameter group whose own
     /// learning rate is `base`.
     ///
-    /// A warm-up of epochs is SequentialLR's: LinearLR first, then the schedule from its
-    /// start. One of steps is ChainedScheduler's: LinearLR's factor on what the schedule
-    /// says.
+    /// A warm-up in epochs works like SequentialLR: LinearLR first, then the schedule
+    /// from its start. One in steps works like ChainedScheduler: the schedule's rate
+    /// times LinearLR's factor.
     pub fn rate(&self, base: f64, at: Position) -> f64 {
         match self.warmup {
             Some(Warmup { epochs: Some(epochs), start_factor, .. }) => {
@@ -167,19 +166,19 @@ impl LearningRate {
         }
     }
 
-    /// The momentum of the step at this position; `None` where the schedule does not
-    /// change it.
+    /// The momentum of the step at this position; `None` if the schedule does not change
+    /// it.
     pub fn momentum(&self, at: Position) -> Option<f64> {
         self.schedule.as_ref().and_then(|schedule| schedule.momentum(at))
     }
 
-    /// ReduceLROnPlateau's arguments, where that is the schedule.
+    /// ReduceLROnPlateau's arguments, if that is the schedule.
     pub fn plateau(&self) -> Option<&ReduceLROnPlateau> {
         self.schedule.as_ref().and_then(|schedule| schedule.plateau())
     }
 }
 
-/// Replaces the schedule's own learning rate, where it has one, as `--lr` does.
+/// Replaces the schedule's own learning rate, if it has one, as `--lr` does.
 pub fn set_lr(typed: &mut Typed, lr: f64) -> Result<()> {
     if let Some(key) = read(typed)?.0.lr_argument() {
         typed.set(key, lr);

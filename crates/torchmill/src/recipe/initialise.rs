@@ -1,19 +1,19 @@
-//! `initialise`: how weights start where not by torch.nn's defaults, in torch.nn.init's
-//! words.
+//! `initialise`: how weights are initialised if not by torch.nn's defaults, in the terms
+//! of torch.nn.init.
 
 use serde::{Deserialize, Serialize};
 
-/// A rule for the layers that it names. Of several rules that fit a layer the first
-/// counts; as in PyTorch's `for m in self.modules(): nn.init...`, they are carried out
-/// when all the layers they stand over are made.
+/// A rule for the layers that it names. If several rules fit a layer, the first one
+/// counts. As in PyTorch's `for m in self.modules(): nn.init...`, a rule runs after all
+/// the layers that it covers have been created.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Initialise {
     /// Only layers of this class: `Conv2d`, `Linear`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub module: Option<String>,
-    /// Only layers whose name within the one that the rule stands at fits this pattern,
-    /// with `*` and `?`.
+    /// Only layers whose name within the layer that has the rule fits this pattern, with
+    /// `*` and `?`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// For the weight.
@@ -91,29 +91,29 @@ pub enum Init {
         #[serde(default)]
         nonlinearity: Nonlinearity,
     },
-    /// Convolutions that give their input again, as far as they have outputs for it.
+    /// Convolutions that return their input, for as many channels as they have outputs.
     #[serde(rename = "dirac_")]
     Dirac {
         #[serde(default = "single")]
         groups: i64,
-        /// Whether outputs beyond the number of inputs keep what they had, which
-        /// torch.nn.init cannot say; they become zeros otherwise.
+        /// Whether outputs beyond the number of inputs keep their values, which
+        /// torch.nn.init has no option for; otherwise they become zeros.
         #[serde(default, skip_serializing_if = "is_false")]
         keep_rest: bool,
     },
     /// Filters that whiten patches of the training images, which torch.nn.init does not
-    /// have. It is for the convolution that gets the images.
+    /// have. Only the convolution that gets the images can use it.
     #[serde(rename = "whitening_")]
     Whitening {
         #[serde(default = "small")]
         eps: f64,
-        /// How many training images it looks at.
+        /// The number of training images that it uses.
         #[serde(default = "five_thousand")]
         images: usize,
     },
 }
 
-/// How many training images whitening looks at.
+/// The number of training images that whitening uses.
 fn five_thousand() -> usize {
     5_000
 }
@@ -130,7 +130,7 @@ fn is_false(value: &bool) -> bool {
     !value
 }
 
-/// Which of a weight's two counts of connections kaiming's bound is taken from.
+/// Which of a weight's two counts of connections kaiming's bound uses.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FanMode {
@@ -141,11 +141,11 @@ pub enum FanMode {
     FanOut,
 }
 
-/// What follows the layer, which decides kaiming's gain.
+/// The nonlinearity after the layer, which decides kaiming's gain.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Nonlinearity {
-    /// Of slope `a`.
+    /// With the slope `a`.
     #[default]
     LeakyRelu,
     /// The gain is sqrt(2).

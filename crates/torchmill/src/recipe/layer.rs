@@ -1,7 +1,7 @@
-//! A layer of a `[model]`, as a recipe gives it.
+//! A layer of a `[model]` in a recipe.
 //!
-//! Which layers there are and which arguments they take is torchmill-nn's: here they are
-//! a name and a table, so that programs without libtorch can read recipes.
+//! Only torchmill-nn knows which layers exist and which arguments they have: here a layer
+//! is a name and a table, so that programs without libtorch can read recipes.
 
 mod text;
 
@@ -11,25 +11,25 @@ use toml::{Table, Value};
 use super::Initialise;
 use crate::suggest;
 
-/// The argument that holds those without a name: `Conv2d(3, 32, 5)` is
+/// The key of the arguments without a name: `Conv2d(3, 32, 5)` is
 /// `{ type = "Conv2d", args = [3, 32, 5] }`.
 pub const ARGS: &str = "args";
 
-/// A layer: its class, arguments and name, and how its weights start.
+/// A layer: its class, arguments and name, and how its weights are initialised.
 ///
-/// A recipe has it as a table or as text, such as `"Conv2d(3, 32, 5, padding=2)"`.
+/// A recipe writes it as a table or as text, such as `"Conv2d(3, 32, 5, padding=2)"`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Value")]
 pub struct Layer {
     /// The name of its class, such as `Conv2d`.
     #[serde(rename = "type")]
     pub class: String,
-    /// What it is called in the state dict in place of its index: `conv1` for
-    /// `conv1.weight`. The empty name adds nothing: the layers within are called as if
-    /// they stood where this one does.
+    /// Its name in the state dict instead of its index: `conv1` for `conv1.weight`. The
+    /// empty name adds nothing: the layers within are named as if they were in this
+    /// layer's place.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// How the weights within start, where not by torch.nn's defaults.
+    /// How the weights within are initialised if not by torch.nn's defaults.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub initialise: Vec<Initialise>,
     /// Its arguments, as torch.nn calls them.
@@ -48,21 +48,21 @@ impl Layer {
         }
     }
 
-    /// With this value for an argument.
+    /// Sets an argument.
     #[must_use]
     pub fn with(mut self, argument: &str, value: impl Into<Value>) -> Self {
         self.arguments.insert(argument.to_owned(), value.into());
         self
     }
 
-    /// With this name.
+    /// Sets the name.
     #[must_use]
     pub fn named(mut self, name: impl Into<String>) -> Self {
         self.name = Some(name.into());
         self
     }
 
-    /// With these rules of initialisation.
+    /// Sets the rules of initialisation.
     #[must_use]
     pub fn initialised(mut self, rules: Vec<Initialise>) -> Self {
         self.initialise = rules;
@@ -70,7 +70,7 @@ impl Layer {
     }
 }
 
-/// As it stands in a recipe, for layers within layers.
+/// As a recipe writes it, for layers within layers.
 impl From<Layer> for Value {
     #[allow(clippy::expect_used, reason = "see the message")]
     fn from(layer: Layer) -> Self {

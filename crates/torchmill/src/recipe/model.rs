@@ -1,5 +1,5 @@
-//! `[model]`: a network written layer by layer, or an architecture by its name; and what
-//! it starts from.
+//! `[model]`: a network written layer by layer, or an architecture by its name; and the
+//! weights that it starts from.
 
 use std::borrow::Cow;
 use std::path::PathBuf;
@@ -14,14 +14,14 @@ use crate::{Error, Result};
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Model {
-    /// A built-in architecture, such as `resnet18`, in place of layers. In a checkpoint's
-    /// spec both are there, and the layers are that architecture's.
+    /// A built-in architecture, such as `resnet18`, instead of layers. A checkpoint's
+    /// spec has both, and the layers are those of the architecture.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub architecture: Option<String>,
     /// How a ResNet begins.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stem: Option<Stem>,
-    /// The architecture's probability of dropout.
+    /// The architecture's dropout probability.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dropout: Option<f64>,
     /// The architecture's probability of stochastic depth in its last block.
@@ -31,20 +31,20 @@ pub struct Model {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub patch_size: Option<i64>,
     /// The attribute that holds the network in the PyTorch class, `module1` in the
-    /// article: parameters are then called `module1.0.weight`. Without it they are
-    /// `0.weight`, those of a bare `nn.Sequential`.
+    /// article: parameters are then called `module1.0.weight`. Without it they are called
+    /// `0.weight`, as in a plain `nn.Sequential`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attribute: Option<String>,
     /// A file of weights to start from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub init: Option<PathBuf>,
-    /// Patterns of names that are not taken from there.
+    /// Patterns of names that are not loaded from that file.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub init_except: Vec<String>,
     /// Patterns of names in the state dict that training does not change.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub freeze: Vec<String>,
-    /// How weights start where not by torch.nn's defaults.
+    /// How weights are initialised if not by torch.nn's defaults.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub initialise: Vec<Initialise>,
     /// The layers, in order.
@@ -80,14 +80,14 @@ impl Model {
             return Ok(Cow::Borrowed(self));
         };
         let network = architecture::network(name, &self.options(), input)?;
-        // The recipe's own rules come first, since the first that fits counts.
+        // The recipe's own rules come first, since the first rule that fits counts.
         let initialise =
             self.initialise.iter().cloned().chain(network.initialise).collect();
         Ok(Cow::Owned(Self { layers: network.layers, initialise, ..self.clone() }))
     }
 
-    /// The same without what concerns only how it is trained: what a checkpoint says of
-    /// its network.
+    /// Like [`Model::written_out`], without what concerns only training: the network's
+    /// description in a checkpoint.
     pub fn structure(&self, input: [usize; 3]) -> Result<Self> {
         let mut model = self.written_out(input)?.into_owned();
         (model.init, model.init_except, model.freeze) = (None, Vec::new(), Vec::new());

@@ -1,4 +1,4 @@
-//! `--set train.optimizer.lr=0.1`: any value of a recipe, replaced by its dotted path.
+//! `--set train.optimizer.lr=0.1`: replaces any value of a recipe by its dotted path.
 
 use toml::{Table, Value};
 
@@ -6,11 +6,11 @@ use super::Recipe;
 use crate::{Error, Result, suggest};
 
 impl Recipe {
-    /// The recipe with these `PATH=VALUE`s set, in order. A value is TOML; what is no
-    /// TOML is a text, so that quotes can be left out. Layers have numbers:
+    /// The recipe with these `PATH=VALUE`s set, in order. A value is TOML; anything else
+    /// is text, so that quotes can be left out. Layers are numbered:
     /// `model.layer.0.out_channels`.
     ///
-    /// Another `type` (of a loss, say) starts from that type's own defaults.
+    /// A new `type` (of a loss, say) starts from that type's own defaults.
     pub fn with(&self, settings: &[String]) -> Result<Self> {
         if settings.is_empty() {
             return Ok(self.clone());
@@ -19,8 +19,8 @@ impl Recipe {
         let mut recipe = Value::Table(
             table.map_err(|e| Error::failed(format_args!("the recipe: {e}")))?,
         );
-        // The settings since which the table has not been a recipe: an argument that a
-        // new type requires may come after it.
+        // The settings since the table was last a valid recipe: an argument that a new
+        // type requires may come later.
         let mut blamed: Vec<&str> = Vec::new();
         let mut parsed: Result<Self, toml::de::Error> = Ok(self.clone());
         for setting in settings {
@@ -56,7 +56,7 @@ fn wrong(settings: &str, what: &str) -> Error {
     Error::usage(format_args!("--set {settings}: {what}"))
 }
 
-/// A value as in a recipe, or else a text.
+/// Parses a value as TOML, or else takes it as text.
 fn parse(text: &str) -> Value {
     let document: Result<Table, _> = format!("value = {text}").parse();
     match document.map(|mut table| (table.len(), table.remove("value"))) {
@@ -65,7 +65,7 @@ fn parse(text: &str) -> Value {
     }
 }
 
-/// Sets what the path leads to; an error says which part of it leads nowhere.
+/// Sets the value at the path; an error says which part of the path does not exist.
 fn put(at: &mut Value, path: &[&str], value: Value) -> Result<(), String> {
     let Some((key, rest)) = path.split_first() else {
         *at = value;
@@ -79,8 +79,8 @@ fn put(at: &mut Value, path: &[&str], value: Value) -> Result<(), String> {
             Ok(())
         }
         Value::Table(table) => {
-            // What has no value yet is made here; if there is no such key, reading the
-            // recipe says so.
+            // A missing value is created here; if there is no such key, reading the
+            // recipe reports it.
             let inner = table.entry(*key).or_insert_with(|| Value::Table(Table::new()));
             put(inner, rest, value)
         }
@@ -133,14 +133,14 @@ mod tests {
     fn another_type_has_its_own_defaults() {
         let recipe =
             set(&["train.optimizer.type=AdamW", "train.optimizer.lr=0.01"]).unwrap();
-        // Nothing of SGD's is left.
+        // No argument of SGD is left.
         assert_eq!(recipe.train.optimizer, Typed::new("AdamW").with("lr", 0.01));
         let recipe =
             set(&["train.loss={ type = \"CrossEntropyLoss\", label_smoothing = 0.1 }"])
                 .unwrap();
         let expected = Typed::new("CrossEntropyLoss").with("label_smoothing", 0.1);
         assert_eq!(recipe.train.loss, expected);
-        // StepLR cannot do without step_size, which comes next.
+        // StepLR requires step_size, which comes next.
         set(&["train.schedule.type=StepLR", "train.schedule.step_size=3"]).unwrap();
         let error = set(&["train.schedule.type=StepLR"]).unwrap_err();
         assert!(error.contains("missing field `step_size`"), "{error}");

@@ -1,4 +1,4 @@
-//! `[run]` of a run's config.toml: what `train` writes down of the run itself. Recipes
+//! `[run]` of a run's config.toml: what `train` records about the run itself. Recipes
 //! that people write have no such table.
 
 use std::collections::BTreeMap;
@@ -18,10 +18,10 @@ pub struct RunRecord {
     /// The checkpoint of another run that this one continues from.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub branched_from: Option<PathBuf>,
-    /// The epochs that were done there.
+    /// The number of epochs that were done there.
     #[serde(skip_serializing_if = "is_zero")]
     pub branched_after_epoch: u64,
-    /// The settings that were changed on the way.
+    /// The settings that were changed when the run was resumed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub earlier: Vec<EarlierValue>,
 }
@@ -32,7 +32,7 @@ pub struct RunRecord {
 pub struct EarlierValue {
     /// The setting's dotted name, such as `train.optimizer.lr`.
     pub key: String,
-    /// Its value, as text; empty where it was not set.
+    /// Its value, as text; empty if it was not set.
     pub value: String,
     /// The last epoch that was completed with it.
     pub until_epoch: u64,
@@ -43,12 +43,12 @@ fn is_zero(n: &u64) -> bool {
 }
 
 impl RunRecord {
-    /// Whether nothing is written down.
+    /// Whether nothing is recorded.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 
-    /// Notes the settings that differ from those until now, with which `until_epoch`
+    /// Records the settings that differ from the previous ones, with which `until_epoch`
     /// epochs were completed.
     pub fn note_changes(
         &mut self,
@@ -64,7 +64,7 @@ impl RunRecord {
             };
             let value = text(before);
             let new = text(now);
-            // Changed twice without an epoch between: the first value is what counts.
+            // Changed twice without an epoch in between: the first value counts.
             let again = self
                 .earlier
                 .iter()
@@ -86,7 +86,7 @@ impl RunRecord {
     }
 }
 
-/// Whether what was trained depends on a setting, besides how long it was.
+/// Whether a setting affects the training itself, not only its length.
 fn decides_training(key: &str) -> bool {
     const HOW_LONG: [&str; 4] =
         ["train.epochs", "train.steps", "train.eval_every", "train.limit_eval_batches"];
@@ -96,7 +96,8 @@ fn decides_training(key: &str) -> bool {
 }
 
 /// Puts the history of changed settings into their values, `0.1 until epoch 2, then
-/// 0.01`, and takes `[run]` out: what remains are the settings by which runs are compared.
+/// 0.01`, and removes `[run]`: the remaining settings are those by which runs are
+/// compared.
 pub(super) fn fold_into(settings: &mut BTreeMap<String, Setting>, record: &RunRecord) {
     settings.retain(|key, _| !key.starts_with("run."));
     let mut by_key: BTreeMap<&str, Vec<&EarlierValue>> = BTreeMap::new();
@@ -154,7 +155,7 @@ mod tests {
             "0.1 until epoch 2, then 0.01"
         );
         assert!(shown.keys().all(|key| !key.starts_with("run.")), "{shown:?}");
-        // Taken back before another epoch was completed.
+        // Changed back before another epoch was completed.
         record.note_changes(&second, &first, 2);
         assert!(record.is_empty());
     }

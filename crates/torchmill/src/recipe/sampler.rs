@@ -1,20 +1,20 @@
-//! `[train] sampler`: which training images an epoch goes through.
+//! `[train] sampler`: which training images an epoch uses.
 
 use serde::{Deserialize, Serialize};
 
 use super::refuse;
 use crate::Result;
 
-/// In place of the shuffled images.
+/// Replaces shuffling the images.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", deny_unknown_fields)]
 pub enum Sampler {
-    /// torch.utils.data.WeightedRandomSampler, with replacement: each image is drawn with
-    /// a probability in proportion to the weight of its class.
+    /// torch.utils.data.WeightedRandomSampler, with replacement: the probability of each
+    /// image is proportional to the weight of its class.
     WeightedRandomSampler {
         /// A weight for each class, or `"balanced"`.
         weights: SamplerWeights,
-        /// How many images an epoch draws; as many as there are where it is left out.
+        /// The number of images that an epoch draws; all if it is left out.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         num_samples: Option<usize>,
     },
@@ -29,7 +29,7 @@ pub enum Sampler {
 pub enum SamplerWeights {
     /// One for each class.
     List(Vec<f64>),
-    /// A rule by its name.
+    /// The name of a rule.
     Rule(SamplerRule),
 }
 
@@ -42,7 +42,7 @@ pub enum SamplerRule {
 }
 
 impl Sampler {
-    /// Refuses values out of range.
+    /// Rejects values out of range.
     pub(super) fn check(&self) -> Result<()> {
         let Self::WeightedRandomSampler { weights, num_samples } = self;
         if *num_samples == Some(0) {
@@ -59,7 +59,7 @@ impl Sampler {
         )
     }
 
-    /// How many images an epoch draws out of this many.
+    /// The number of images that an epoch draws out of this many.
     pub fn samples(&self, images: usize) -> usize {
         let Self::WeightedRandomSampler { num_samples, .. } = self;
         num_samples.unwrap_or(images)

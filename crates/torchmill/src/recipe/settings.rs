@@ -30,8 +30,8 @@ impl fmt::Display for Setting {
 }
 
 /// The settings of a run's config.toml by their dotted names: `[train] seed = 1` becomes
-/// `train.seed`. A list is one text: as many columns as it has elements would help nobody
-/// compare runs. A setting that was changed on the way shows its history.
+/// `train.seed`. A list is one text: a column for each of its elements would not help to
+/// compare runs. A setting that was changed during the run shows its history.
 pub fn settings(text: &str) -> Result<BTreeMap<String, Setting>> {
     let table: Table =
         text.parse().map_err(|e: toml::de::Error| Error::usage(e.message()))?;

@@ -58,7 +58,7 @@ fn impossible_values_are_usage_errors() {
     let one_cycle = schedule("\"OneCycleLR\", max_lr = 0.1");
     let plateau = schedule("\"ReduceLROnPlateau\"");
     let train = |line: &str| line.to_owned();
-    // A line of `[train]`, and what its error must name.
+    // A line of `[train]`, and the key that its error must name.
     for (bad, key) in [
         (train("epochs = -1"), "line 9"),
         (train("batch_size = 0"), "batch_size"),

@@ -1,5 +1,4 @@
-//! `[train]`: the training loop and what it is made of, in PyTorch's names and with its
-//! defaults.
+//! `[train]`: the training loop and its parts, with PyTorch's names and defaults.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,18 +6,18 @@ use super::{EarlyStopping, Group, NoDecay, Sampler, Tta, Typed};
 use crate::schedule::{LearningRate, Warmup};
 use crate::{Error, Result};
 
-/// `[train]`. What is left out is as in the article: CrossEntropyLoss, SGD at 0.01, ten
-/// epochs of shuffled batches of 64, the last one dropped where it is smaller.
+/// `[train]`. The defaults are the article's: CrossEntropyLoss, SGD at 0.01, ten epochs
+/// of shuffled batches of 64, without a smaller last batch.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Train {
-    /// How often the whole training set is gone through.
+    /// The number of passes over the training set.
     pub epochs: u64,
-    /// The optimizer steps of the whole run, in place of `epochs`; the last epoch may end
-    /// early.
+    /// The number of optimizer steps of the whole run, instead of `epochs`; the last
+    /// epoch may end early.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub steps: Option<u64>,
-    /// Evaluate each time after this number of epochs, and at the end.
+    /// Evaluate every this many epochs, and at the end.
     pub eval_every: u64,
     /// Train on at most this number of batches of each epoch.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -26,29 +25,29 @@ pub struct Train {
     /// Evaluate on the images of at most this number of batches.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit_eval_batches: Option<usize>,
-    /// Train on this number of batches only, the same in every epoch and in their own
-    /// order, to see whether the network can learn them by heart.
+    /// Train only on this many batches, the same in every epoch and in their own order,
+    /// to see whether the network can memorise them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub overfit_batches: Option<usize>,
-    /// Images a step.
+    /// The number of images in a batch.
     pub batch_size: usize,
     /// Whether each epoch goes through the images in a new random order.
     pub shuffle: bool,
-    /// Which images an epoch goes through; all of them where it is left out.
+    /// Which images an epoch uses; all of them if it is left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sampler: Option<Sampler>,
-    /// Whether the last batch is left out where it is smaller than the others.
+    /// Whether the last batch is left out if it is smaller than the others.
     pub drop_last: bool,
-    /// Where all randomness comes from: `torch.manual_seed`'s argument.
+    /// The seed of all randomness: `torch.manual_seed`'s argument.
     pub seed: u64,
     /// The arithmetic of the layers.
     pub precision: Precision,
-    /// The loss function and its arguments, which torchmill-nn knows.
+    /// The loss function and its arguments, which torchmill-nn checks.
     pub loss: Typed,
-    /// In how many parts a batch is computed, one after the other, before the optimizer's
-    /// step.
+    /// The number of parts that a batch is computed in, one after the other, before the
+    /// optimizer's step.
     pub accumulate: usize,
-    /// The largest norm of all gradients together (`clip_grad_norm_`).
+    /// The largest norm of all gradients taken together (`clip_grad_norm_`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clip_grad_norm: Option<f64>,
     /// The largest absolute value of a gradient's element (`clip_grad_value_`).
@@ -60,27 +59,27 @@ pub struct Train {
     /// CutMix's alpha.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cutmix: Option<f64>,
-    /// What weights do not decay.
+    /// Which weights do not decay.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub no_decay: Vec<NoDecay>,
     /// An exponential moving average of the weights.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ema: Option<Ema>,
-    /// Evaluate once more at the end, with these copies of each image.
+    /// Evaluate once more at the end, on these copies of each image.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tta: Option<Tta>,
     /// A linear warm-up of the learning rate.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub warmup: Option<Warmup>,
-    /// Parameters with settings of their own.
+    /// Parameters with their own settings.
     #[serde(rename = "group", skip_serializing_if = "Vec::is_empty")]
     pub groups: Vec<Group>,
-    /// The optimizer and its arguments, which torchmill-nn knows.
+    /// The optimizer and its arguments, which torchmill-nn checks.
     pub optimizer: Typed,
-    /// How the learning rate changes; constant where it is left out.
+    /// How the learning rate changes; it is constant if this is left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub schedule: Option<Typed>,
-    /// When it is no use to go on; never where it is left out.
+    /// When the run ends early; never if it is left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub early_stopping: Option<EarlyStopping>,
 }
@@ -142,7 +141,7 @@ pub enum Precision {
 }
 
 impl Precision {
-    /// What [`Precision::parse`] reads.
+    /// The names that [`Precision::parse`] accepts.
     pub const NAMES: [&str; 5] = ["fp32", "bf16", "fp16", "tf32", "auto"];
 
     /// Reads `fp32`, `bf16`, `fp16`, `tf32` or `auto`.
@@ -164,7 +163,7 @@ impl Precision {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Ema {
-    /// How much of the average stays at each step.
+    /// The share of the average that is kept at each step.
     pub decay: f64,
 }
 
@@ -216,12 +215,12 @@ impl Train {
         if let Some(early_stopping) = &self.early_stopping {
             early_stopping.check()?;
         }
-        // The optimizer and the loss are checked where they are known, in torchmill-nn.
+        // torchmill-nn checks the optimizer and the loss.
         LearningRate::new(self).map(drop)
     }
 }
 
-/// Refuses a value of `[train]` that its type allows and training does not.
+/// Rejects a value of `[train]` that its type allows but training does not.
 pub fn refuse(key: &str, what: &str) -> Result<()> {
     Err(Error::usage(format_args!("[train] {key} {what}")))
 }

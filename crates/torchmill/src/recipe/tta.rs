@@ -12,17 +12,17 @@ use crate::{Error, Result, suggest};
 pub enum Tta {
     /// The image and its mirror image.
     Flip,
-    /// The image and its mirror image, which count half, and both moved by a pixel: up
-    /// and left, down and right.
+    /// The image and its mirror image, which together count half, and both moved by a
+    /// pixel: up and left, down and right.
     Shift,
     /// The four corners and the centre, as torchvision's FiveCrop.
     FiveCrop,
-    /// These five of the image and of its mirror image, as torchvision's TenCrop.
+    /// These five crops of the image and of its mirror image, as torchvision's TenCrop.
     TenCrop,
 }
 
 impl Tta {
-    /// What [`Tta::parse`] reads.
+    /// The names that [`Tta::parse`] accepts.
     pub const NAMES: [&str; 4] = ["flip", "shift", "five_crop", "ten_crop"];
 
     /// Reads one of [`Tta::NAMES`].
@@ -49,7 +49,7 @@ impl Tta {
         }
     }
 
-    /// Whether the copies are parts of an image, which must be larger than they are.
+    /// Whether the copies are crops, which must be smaller than the image.
     pub fn crops(self) -> bool {
         matches!(self, Self::FiveCrop | Self::TenCrop)
     }

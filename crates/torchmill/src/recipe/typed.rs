@@ -1,9 +1,9 @@
 //! A table of the recipe that names a type and gives its arguments, such as
 //! `{ type = "SGD", lr = 0.1 }`.
 //!
-//! The recipe keeps the arguments as TOML. The table of types that the name is looked up
-//! in has a row for each type, whose `serde` struct holds the arguments' names and
-//! defaults; so a new type changes nothing in the recipe.
+//! The recipe keeps the arguments as TOML. The table of types has a row for each type,
+//! whose `serde` struct has the arguments' names and defaults; so adding a type does not
+//! change the recipe.
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -17,7 +17,7 @@ pub struct Typed {
     /// The name of the type.
     #[serde(rename = "type")]
     pub name: String,
-    /// The arguments that are given, by name.
+    /// The arguments that are set, by name.
     #[serde(flatten)]
     pub arguments: Table,
 }
@@ -28,7 +28,7 @@ impl Typed {
         Self { name: name.to_owned(), arguments: Table::new() }
     }
 
-    /// The same with one argument set.
+    /// The same type with one argument set.
     #[must_use]
     pub fn with(mut self, key: &str, value: impl Into<Value>) -> Self {
         self.set(key, value);
@@ -40,9 +40,9 @@ impl Typed {
         self.arguments.insert(key.to_owned(), value.into());
     }
 
-    /// Reads the arguments, and returns with them the same table with every default
-    /// written out. An unknown, missing or mistyped argument is a usage error that names
-    /// the recipe's table, such as `[train.optimizer]`.
+    /// Reads the arguments, and returns them with the same table in which every default
+    /// is written out. An unknown, missing or mistyped argument is a usage error that
+    /// names the recipe's table, such as `[train.optimizer]`.
     pub fn read<T>(&self, table: &str) -> Result<(T, Self)>
     where
         T: DeserializeOwned + Serialize,
@@ -79,15 +79,14 @@ impl Typed {
     }
 }
 
-/// `KEY: ` where an error is about the value of one argument.
+/// `KEY: ` if an error is about the value of one argument.
 fn mistyped_key(error: &toml::de::Error) -> String {
     let text = error.to_string();
     let key = text.lines().find_map(|line| line.strip_prefix("in `"));
     key.map_or_else(String::new, |key| format!("{}: ", key.trim_end_matches('`')))
 }
 
-/// How the arguments of a type are read, as [`Typed::read`] does: in a row of a table of
-/// types.
+/// How a row of a table of types reads a type's arguments, as [`Typed::read`] does.
 pub type ReadType<T> = fn(&Typed) -> Result<(Box<T>, Typed)>;
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use crate::recipe::refuse;
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct CosineAnnealingLR {
-    /// The number of the run's epochs where it is left out.
+    /// In epochs; the length of the run if it is left out.
     #[serde(rename = "T_max", skip_serializing_if = "Option::is_none")]
     t_max: Option<u64>,
     eta_min: f64,

@@ -12,7 +12,7 @@ use crate::recipe::refuse;
 pub(super) struct LinearLR {
     start_factor: f64,
     end_factor: f64,
-    /// In steps; the number of the run's where it is left out.
+    /// In steps; the length of the run if it is left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     total_iters: Option<u64>,
 }

@@ -15,7 +15,7 @@ pub(super) struct MultiStepLR {
     gamma: f64,
 }
 
-/// PyTorch's default, StepLR's too.
+/// PyTorch's default, which is also StepLR's.
 pub(super) fn gamma() -> f64 {
     0.1
 }

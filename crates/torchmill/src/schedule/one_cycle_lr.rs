@@ -21,7 +21,7 @@ pub(super) struct OneCycleLR {
     div_factor: f64,
     #[serde(default = "final_div_factor")]
     final_div_factor: f64,
-    /// Whether the momentum, or the first beta, goes the other way.
+    /// Whether the momentum, or the first beta, changes in the opposite direction.
     #[serde(default = "cycle_momentum")]
     cycle_momentum: bool,
     #[serde(default = "base_momentum")]

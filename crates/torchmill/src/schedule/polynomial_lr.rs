@@ -10,7 +10,7 @@ use crate::recipe::refuse;
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct PolynomialLR {
-    /// The number of the run's epochs where it is left out.
+    /// In epochs; the length of the run if it is left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     total_iters: Option<u64>,
     power: f64,

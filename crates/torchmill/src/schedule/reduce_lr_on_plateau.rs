@@ -1,5 +1,5 @@
-//! `ReduceLROnPlateau`, stepped after each evaluation: the one schedule that depends on
-//! results, so it has a state to save.
+//! `ReduceLROnPlateau`, stepped after each evaluation: the only schedule that depends on
+//! results, so its state is saved.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,21 +12,21 @@ use crate::{Error, Result, suggest};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ReduceLROnPlateau {
-    /// The name of the metric that is looked at. It decides PyTorch's `mode`.
+    /// The name of the metric to watch. It decides PyTorch's `mode`.
     metric: String,
     factor: f64,
-    /// How many evaluations in a row may be no better.
+    /// How many evaluations in a row may bring no improvement before a reduction.
     patience: u64,
     threshold: f64,
     threshold_mode: ThresholdMode,
-    /// How many evaluations after a reduction are not counted.
+    /// The number of evaluations after a reduction that are not counted.
     cooldown: u64,
     min_lr: f64,
-    /// A reduction by less than this is not made.
+    /// Smaller reductions are not made.
     eps: f64,
 }
 
-/// Whether the threshold is a share of the best value or a difference from it.
+/// Whether the threshold is relative to the best value or an absolute difference.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum ThresholdMode {
@@ -65,7 +65,7 @@ impl Schedule for ReduceLROnPlateau {
         Ok(())
     }
 
-    /// The base: [`PlateauState`] has reduced it.
+    /// Returns the base, which [`PlateauState`] has already reduced.
     fn rate(&self, base: f64, _at: Position) -> f64 {
         base
     }
@@ -80,8 +80,8 @@ impl Schedule for ReduceLROnPlateau {
 }
 
 impl ReduceLROnPlateau {
-    /// The metric that is looked at: for the total loss, which depends on the batch size,
-    /// the mean loss.
+    /// The metric to watch. The total loss depends on the batch size, so the mean loss
+    /// replaces it.
     ///
     /// # Errors
     /// If there is no metric of that name.
@@ -112,27 +112,26 @@ impl ReduceLROnPlateau {
     }
 }
 
-/// What ReduceLROnPlateau remembers, and the parameter groups' learning rates that it has
-/// reached.
+/// The state of ReduceLROnPlateau, with the parameter groups' current learning rates.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PlateauState {
     best: Option<f64>,
     bad_epochs: u64,
     cooldown: u64,
-    /// Each group's learning rate now.
+    /// Each group's current learning rate.
     rates: Vec<f64>,
-    /// Each group's learning rate at the start.
+    /// Each group's initial learning rate.
     base_rates: Vec<f64>,
 }
 
 impl PlateauState {
-    /// Before any result, with each group's own learning rate.
+    /// The state before any result, with each group's own learning rate.
     pub fn new(rates: Vec<f64>) -> Self {
         Self { best: None, bad_epochs: 0, cooldown: 0, base_rates: rates.clone(), rates }
     }
 
-    /// Continues from a saved state. Where a group's own learning rate has been changed
-    /// since, the rate that was reached is scaled in proportion.
+    /// Continues from a saved state. If a group's own learning rate has been changed
+    /// since, its current rate is scaled in proportion.
     pub fn restore(&mut self, saved: &Self) -> Result<()> {
         let groups = self.base_rates.len();
         if saved.rates.len() != groups || saved.base_rates.len() != groups {
@@ -159,13 +158,13 @@ impl PlateauState {
         Ok(())
     }
 
-    /// Each group's learning rate now.
+    /// Each group's current learning rate.
     pub fn rates(&self) -> &[f64] {
         &self.rates
     }
 
-    /// `scheduler.step(value)`, after an evaluation that gave this value of a metric that
-    /// gets better this way.
+    /// `scheduler.step(value)`, after an evaluation with this value of a metric that
+    /// improves in this direction.
     pub fn step(&mut self, settings: &ReduceLROnPlateau, mode: Direction, value: f64) {
         let is_better = match self.best {
             Some(best) => settings.is_better(mode, value, best),

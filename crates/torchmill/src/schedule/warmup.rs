@@ -11,15 +11,15 @@ use crate::recipe::refuse;
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Warmup {
-    /// How many epochs, stepped once an epoch; the schedule begins after them
+    /// The number of epochs, stepped once an epoch; the schedule begins after them
     /// (SequentialLR).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub epochs: Option<u64>,
-    /// How many steps, stepped once a batch; the schedule runs from the start
+    /// The number of steps, stepped once a batch; the schedule runs from the start
     /// (ChainedScheduler).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub steps: Option<u64>,
-    /// The share of the learning rate that it starts with.
+    /// The initial share of the learning rate.
     #[serde(default = "start_factor")]
     pub start_factor: f64,
 }
@@ -35,7 +35,7 @@ pub(super) fn factor(start_factor: f64, done: u64, total: u64) -> f64 {
 }
 
 impl Warmup {
-    /// Refuses values out of range, and a schedule that a warm-up does not go with.
+    /// Rejects values out of range, and a schedule that cannot be used with a warm-up.
     pub(super) fn check(&self, schedule: Option<&dyn Schedule>) -> Result<()> {
         if !(self.start_factor > 0.0 && self.start_factor <= 1.0) {
             return refuse("warmup.start_factor", "must be above 0 and at most 1");

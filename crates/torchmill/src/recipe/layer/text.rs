@@ -43,7 +43,7 @@ fn insert(table: &mut Table, name: String, literal: Literal) -> Result<(), Strin
     if table.contains_key(&name) {
         return Err(format!("`{name}` is given twice"));
     }
-    // None is what an argument is that is left out.
+    // None means that the argument is left out.
     if let Some(value) = value(literal)? {
         table.insert(name, value);
     }
