@@ -1,5 +1,5 @@
-//! Tensor shards: what `prep` writes, `train` and `evaluate` map, and other programs can
-//! read.
+//! Tensor shards: `prep` writes them, `train` and `evaluate` map them, and other programs
+//! can read them.
 //!
 //! A shard is one file (or one stretch of a pipe), all integers little-endian:
 //!

@@ -1,4 +1,4 @@
-//! Where the arrays of a shard are, and what their elements say.
+//! Where the arrays of a shard are, and how to read their elements.
 
 use std::ops::Range;
 
@@ -8,7 +8,7 @@ use crate::{Error, Result};
 /// The largest number of elements in an image (256 Mi), as in a pipeline's sample.
 const MAX_ELEMENTS: usize = 1 << 28;
 
-/// The places of a shard's arrays in its bytes.
+/// The byte ranges of a shard's arrays.
 pub(super) struct Arrays {
     pub storage: Storage,
     /// The bytes of all images.
@@ -19,17 +19,17 @@ pub(super) struct Arrays {
     source: Range<usize>,
 }
 
-/// What is known of the images' sizes.
+/// The sizes of the images.
 enum Sizes {
     /// All have this shape, `[C, H, W]`, and this many bytes.
     One { shape: [usize; 3], bytes: usize },
-    /// Each has its own.
+    /// Each image has its own.
     Each(EachSize),
 }
 
 struct EachSize {
     channels: usize,
-    /// What `image_end` counts, in bytes: pixels, or bytes of files.
+    /// The bytes in a unit of `image_end`: those of a pixel, or 1 for files.
     unit: usize,
     /// `image_end`, `[count]`.
     ends: Range<usize>,
@@ -95,13 +95,13 @@ impl Arrays {
         Ok((range(images)?, Sizes::Each(each)))
     }
 
-    /// How many images.
+    /// The number of images.
     pub fn count(&self) -> usize {
         self.label.len() / size_of::<i64>()
     }
 
-    /// Checks that each label has a class, that each source and each image lies in its
-    /// array, and that pixels agree with their size.
+    /// Checks that each label has a class, that each source and each image lies within
+    /// its array, and that the pixels match their size.
     pub fn check(&self, bytes: &[u8], classes: usize) -> Result<()> {
         for i in 0..self.count() {
             let label = self.label(bytes, i);
@@ -140,7 +140,7 @@ impl Arrays {
         Ok(())
     }
 
-    /// Where image `i` is in the images' bytes.
+    /// The byte range of image `i` within the images' bytes.
     pub fn place(&self, bytes: &[u8], i: usize) -> Range<usize> {
         match &self.sizes {
             Sizes::One { bytes: size, .. } => i * size..(i + 1) * size,
@@ -162,7 +162,7 @@ impl Arrays {
         }
     }
 
-    /// Image `i`'s own checksum, if images have one.
+    /// Image `i`'s own checksum, if images have checksums.
     pub fn checksum(&self, bytes: &[u8], i: usize) -> Option<i64> {
         match &self.sizes {
             Sizes::One { .. } => None,
@@ -175,7 +175,7 @@ impl Arrays {
         int64(&bytes[self.label.clone()], i)
     }
 
-    /// Where the text of image `i`'s source is in the shard's bytes.
+    /// The byte range of image `i`'s source in the shard.
     pub fn source(&self, bytes: &[u8], i: usize) -> Range<usize> {
         let place = between(&bytes[self.source_end.clone()], i);
         self.source.start + place.start..self.source.start + place.end
@@ -190,7 +190,7 @@ impl EachSize {
     }
 }
 
-/// Checks that ends do not decrease, and that none is beyond `total`.
+/// Checks that ends do not decrease, and that none is greater than `total`.
 fn check_ends(ends: &[u8], total: usize, what: &str) -> Result<()> {
     let mut before = 0;
     for i in 0..ends.len() / size_of::<i64>() {
@@ -205,7 +205,7 @@ fn check_ends(ends: &[u8], total: usize, what: &str) -> Result<()> {
     Ok(())
 }
 
-/// Where element `i` is, if each begins where the one before ends.
+/// The range of element `i`, if each begins where the previous one ends.
 fn between(ends: &[u8], i: usize) -> Range<usize> {
     let start = if i == 0 { 0 } else { int64(ends, i - 1) };
     start as usize..int64(ends, i) as usize
@@ -241,7 +241,7 @@ fn wrong_shape(field: &Field, count: u64) -> Error {
     ))
 }
 
-/// Where a field's bytes are; opening the shard has checked that they are there.
+/// The byte range of a field; opening the shard has checked that it exists.
 pub(super) fn range(field: &Field) -> Result<Range<usize>> {
     let end = field.bytes().and_then(|n| field.offset.checked_add(n));
     match end {

@@ -1,25 +1,25 @@
-//! The header of a shard: its schema, what the images are, what was done to them and what
-//! is left to do.
+//! The header of a shard: its schema, what the images are, which transforms were applied
+//! to them and which are still to be applied.
 
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result, encoding};
 
-/// The format's version for images of one shape, in an array. Version 1 held them
+/// The format's version for images of the same shape, in an array. Version 1 stored them
 /// channels first.
 pub const VERSION: u32 = 2;
 
 /// The format's version for images of different sizes.
 pub const VERSION_OF_SIZES: u32 = 3;
 
-/// No header is longer than this (64 MiB); a length beyond it is a damaged file, not a
-/// reason to allocate.
+/// The longest header in bytes (64 MiB); a longer one means a damaged file, and is not
+/// allocated.
 pub const MAX_HEADER: u32 = 64 << 20;
 
 pub(super) const MAGIC: [u8; 8] = *b"TMSHARD\0";
 /// Magic, version, header length, header checksum, zero.
 pub(super) const PREFIX: usize = 24;
-/// Arrays start at multiples of this, so that a mapped one is aligned for any dtype and
+/// Arrays start at multiples of this, so that a mapped array is aligned for any dtype and
 /// any vector unit.
 pub(super) const ALIGN: u64 = 64;
 
@@ -73,10 +73,10 @@ pub enum Storage {
 }
 
 impl Storage {
-    /// Every way.
+    /// All ways.
     pub const ALL: [Self; 3] = [Self::Array, Self::Pixels, Self::Encoded];
 
-    /// The name of the field that has the images.
+    /// The name of the field that holds the images.
     pub fn field_name(self) -> &'static str {
         match self {
             Self::Array => "image",
@@ -85,7 +85,7 @@ impl Storage {
         }
     }
 
-    /// The version of the shards that store images this way.
+    /// The format version of shards that store images this way.
     pub fn version(self) -> u32 {
         match self {
             Self::Array => VERSION,
@@ -110,33 +110,33 @@ pub struct Field {
 }
 
 impl Field {
-    /// The array's length in bytes, or `None` where the shape's product does not fit (a
+    /// The array's length in bytes, or `None` if the product of the shape overflows (a
     /// damaged header).
     pub fn bytes(&self) -> Option<u64> {
         self.shape.iter().try_fold(self.dtype.size(), |n, &d| n.checked_mul(d))
     }
 }
 
-/// What is said of the images of a shard, the same in every shard of a set but for
-/// `index`.
+/// What describes the images of a shard. It is the same in every shard of a set except
+/// for `index`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Meta {
     /// The data set's name, such as `cifar10`.
     pub dataset: String,
-    /// `train`, `test`, or whatever the split is called.
+    /// `train`, `test`, or the split's other name.
     pub split: String,
     /// The class names; a label is an index into them.
     pub classes: Vec<String>,
     /// The whole transform pipeline, as text.
     pub pipeline: String,
-    /// The part of it that these images have been through.
+    /// The part of it that has already been applied to these images.
     pub baked: String,
-    /// The part that is left to carry out each time a batch is read (`ToTensor`, what is
-    /// random).
+    /// The part that is applied each time a batch is read (`ToTensor`, random
+    /// transforms).
     pub deferred: String,
-    /// This shard's place among the set's, from 0.
+    /// The index of this shard in the set, from 0.
     pub index: u32,
-    /// How many shards the set has.
+    /// The number of shards in the set.
     pub shards: u32,
     /// SHA-256, in hexadecimal, over the inputs, the pipeline and the options that made
     /// this set: equal digests mean equal contents.
@@ -148,17 +148,17 @@ pub struct Meta {
 /// The header of a shard.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Header {
-    /// How many images.
+    /// The number of images.
     pub count: u64,
-    /// What they are.
+    /// What the images are.
     pub meta: Meta,
     /// The arrays: the images, `label` `[count]` (int64), and where each image came from,
-    /// as UTF-8 text in `source` (uint8), image `i`'s ending at `source_end[i]` (int64)
-    /// where the next begins.
+    /// as UTF-8 text in `source` (uint8). Image `i`'s text ends at `source_end[i]`
+    /// (int64), where the next one begins.
     ///
     /// Images of one shape are in `image` `[count, H, W, C]`. Images of different sizes
-    /// are in `pixels` `[N, C]` or in `encoded` `[N]` (both uint8), image `i`'s ending at
-    /// `image_end[i]` (int64) where the next begins. Then `image_size` `[count, 2]`
+    /// are in `pixels` `[N, C]` or in `encoded` `[N]` (both uint8); image `i` ends at
+    /// `image_end[i]` (int64), where the next one begins. Then `image_size` `[count, 2]`
     /// (int64) has the height and width of each, and `image_crc32c` `[count]` (int64) the
     /// checksum of its bytes.
     pub fields: Vec<Field>,
@@ -194,7 +194,7 @@ impl Header {
         }
     }
 
-    /// How many channels each image has.
+    /// The number of channels of each image.
     pub fn channels(&self) -> Result<usize> {
         match self.storage()? {
             // Image files are decoded to RGB.

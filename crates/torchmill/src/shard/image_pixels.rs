@@ -1,4 +1,4 @@
-//! The pixels of one image of a shard, whichever way it is stored.
+//! The pixels of one image of a shard, however it is stored.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -28,7 +28,7 @@ impl<'a> Pixels<'a> {
         Ok(Self { bytes: Cow::Owned(pixels), shape })
     }
 
-    /// Some rows of images of uint8 pixels that are stored as they are.
+    /// Some rows of an image whose uint8 pixels are stored directly.
     pub(super) fn into_rows(self, rows: Range<usize>) -> Result<Image> {
         let [channels, height, width] = self.shape;
         let row = width * channels;
@@ -43,7 +43,7 @@ impl<'a> Pixels<'a> {
         }
     }
 
-    /// The image of uint8 pixels.
+    /// The pixels, which must be uint8, as an image.
     pub fn into_image(self) -> Image {
         let [channels, height, width] = self.shape;
         Image { width, height, channels, pixels: self.bytes.into_owned() }
@@ -60,7 +60,7 @@ pub(super) fn decode_part(
     decode::rgb_part(file, shape, part)
 }
 
-/// Refuses an image file whose image has another size than the index says.
+/// Rejects an image file whose image does not have the size in the index.
 fn check_size(file: &[u8], [_, height, width]: [usize; 3]) -> Result<()> {
     let (found_width, found_height) = decode::dimensions(file)?;
     if (found_width, found_height) == (width, height) {

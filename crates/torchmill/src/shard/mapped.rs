@@ -1,10 +1,10 @@
-//! A file mapped into memory, and what happens when it gets shorter meanwhile.
+//! A file mapped into memory, and what happens if it is truncated while it is mapped.
 //!
 //! Reading a page that a mapped file no longer has raises SIGBUS. No check before the
-//! read can prevent that, as the file may be cut right after it. So this module keeps a
-//! list of the mapped files, and its signal handler ends the program with a message that
-//! names the file and status 1. Every other SIGBUS is left to the handler that was there
-//! before.
+//! read can prevent that, as the file may be truncated right after it. So this module
+//! keeps a list of the mapped files, and its signal handler ends the program with status
+//! 1 and a message that names the file. Every other SIGBUS is left to the previous
+//! handler.
 
 use std::fs::File;
 use std::os::unix::ffi::OsStrExt;
@@ -30,8 +30,8 @@ impl Mapped {
         INSTALL.call_once(install_handler);
         // SAFETY: the map is valid while the file keeps its length and nobody writes to
         // it. Shards are never changed in place: a new one is written under another name
-        // and renamed, which leaves this map on the old one. If another program cuts the
-        // file, the handler below ends this one.
+        // and renamed, and this map stays on the old one. If another program truncates
+        // the file, the handler below ends this one.
         let map = unsafe { Mmap::map(file) }.doing("map", path)?;
         let entry = Entry::add(&map, path);
         Ok(Self { map, entry })
@@ -58,7 +58,7 @@ struct Entry {
     start: usize,
     /// 0 once the file is unmapped.
     length: AtomicUsize,
-    /// The message: the handler cannot allocate.
+    /// The message, made in advance because the handler cannot allocate.
     message: Vec<u8>,
     next: AtomicPtr<Entry>,
 }
@@ -104,7 +104,7 @@ impl Entry {
     }
 }
 
-/// The handler that was installed before ours, which Rust's runtime has for stack
+/// The handler that was installed before ours; Rust's runtime installs one for stack
 /// overflows.
 static BEFORE: AtomicPtr<libc::sigaction> = AtomicPtr::new(ptr::null_mut());
 
@@ -115,7 +115,7 @@ fn install_handler() {
         let mut action: libc::sigaction = std::mem::zeroed();
         action.sa_sigaction = handle as *const () as usize;
         action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK;
-        // Stored before ours is installed: our handler may run at once.
+        // Stored before ours is installed, since our handler may run at once.
         let before = Box::leak(Box::new(std::mem::zeroed()));
         if libc::sigaction(libc::SIGBUS, ptr::null(), before) == 0 {
             BEFORE.store(before, Ordering::Release);
@@ -124,8 +124,8 @@ fn install_handler() {
     }
 }
 
-/// Ends the program where a mapped file got shorter, and otherwise lets the handler from
-/// before have the signal.
+/// Ends the program if a mapped file was truncated, and otherwise passes the signal to
+/// the previous handler.
 extern "C" fn handle(_: i32, info: *mut libc::siginfo_t, _: *mut libc::c_void) {
     // SAFETY: the kernel passes a valid siginfo_t; write, _exit and sigaction are
     // async-signal-safe.
@@ -135,7 +135,8 @@ extern "C" fn handle(_: i32, info: *mut libc::siginfo_t, _: *mut libc::c_void) {
             libc::write(libc::STDERR_FILENO, message.as_ptr().cast(), message.len());
             libc::_exit(1);
         }
-        // The faulting instruction runs again after the handler, and raises it again.
+        // The faulting instruction runs again after the handler, and raises the signal
+        // again.
         let before = BEFORE.load(Ordering::Acquire);
         libc::sigaction(libc::SIGBUS, before, ptr::null_mut());
     }

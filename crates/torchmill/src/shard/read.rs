@@ -1,4 +1,4 @@
-//! Reading a shard: mapped, not copied, and checked before anything in it is believed.
+//! Reads a shard: it is mapped, not copied, and checked before it is used.
 
 use std::fs::File;
 use std::io::Read;
@@ -13,7 +13,7 @@ use crate::dataset::decode;
 use crate::transform::{FilePart, Image};
 use crate::{Context, Error, Result};
 
-/// One shard, mapped (or held in memory, where it came through a pipe).
+/// One shard, mapped, or held in memory if it came through a pipe.
 pub struct Shard {
     bytes: Bytes,
     header: Header,
@@ -27,7 +27,7 @@ impl Shard {
     /// which reads every byte.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self> {
         let path = path.into();
-        // Asked of the path, since opening a FIFO waits for a writer.
+        // The path is checked first, since opening a FIFO waits for a writer.
         let about = std::fs::metadata(&path).doing("open", &path)?;
         if about.is_dir() {
             return Err(Error::failed(format_args!(
@@ -55,9 +55,9 @@ impl Shard {
         Ok(Self { bytes, header, arrays, path })
     }
 
-    /// Reads the next shard of a stream, `name`d for messages, and checks it as
-    /// [`Shard::open`] does. `None` at the stream's end. Memory grows with what arrives,
-    /// not with what a header promises.
+    /// Reads the next shard of a stream, called `name` in messages, and checks it as
+    /// [`Shard::open`] does. `None` at the stream's end. Memory grows with the bytes that
+    /// arrive, not with the lengths in a header.
     pub fn read_from(stream: &mut impl Read, name: &str) -> Result<Option<Self>> {
         let mut bytes = Vec::new();
         let mut more = |bytes: &mut Vec<u8>, upto: u64| {
@@ -72,7 +72,7 @@ impl Shard {
             Some(&[a, b, c, d]) if bytes.starts_with(&MAGIC) => {
                 let length = u32::from_le_bytes([a, b, c, d]).min(MAX_HEADER);
                 more(&mut bytes, PREFIX as u64 + u64::from(length))?;
-                // Whatever is wrong with the header is found, and said, below.
+                // An error in the header is reported below.
                 bytes.get(PREFIX..).and_then(|h| Header::decode(h).ok()).map(|h| h.fields)
             }
             _ => None,
@@ -89,7 +89,7 @@ impl Shard {
         &self.header
     }
 
-    /// Where it was read from.
+    /// The path that it was read from, or the stream's name.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -104,8 +104,8 @@ impl Shard {
         self.header.fields.iter().try_for_each(|field| self.verify_field(field))
     }
 
-    /// Checks the checksums of all arrays but that of images with checksums of their own:
-    /// [`Shard::pixels`] checks those.
+    /// Checks the checksums of all arrays except that of images with their own checksums,
+    /// which [`Shard::pixels`] checks.
     pub fn verify_index(&self) -> Result<()> {
         for field in &self.header.fields {
             let is_images = field.name == self.storage().field_name();
@@ -129,12 +129,12 @@ impl Shard {
         )))
     }
 
-    /// How many images.
+    /// The number of images.
     pub fn len(&self) -> usize {
         self.arrays.count()
     }
 
-    /// Whether it holds no images.
+    /// Whether the shard holds no images.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -144,8 +144,7 @@ impl Shard {
         &self.bytes[self.arrays.images.clone()]
     }
 
-    /// Image `i`'s bytes as they are stored: `[H, W, C]` little-endian elements, or an
-    /// image file.
+    /// Image `i`'s stored bytes: `[H, W, C]` little-endian elements, or an image file.
     pub fn image(&self, i: usize) -> Result<&[u8]> {
         self.check_index(i)?;
         Ok(&self.images()[self.arrays.place(&self.bytes, i)])
@@ -170,8 +169,8 @@ impl Shard {
         pixels.map_err(|e| self.in_image(i, e))
     }
 
-    /// A part of image `i` of uint8 pixels, of which no more is decoded. Only image files
-    /// can be scaled. Errors name the shard and the image.
+    /// A part of image `i`, whose pixels are uint8, without decoding the rest. Only image
+    /// files can be scaled. Errors name the shard and the image.
     pub fn part(&self, i: usize, part: &FilePart) -> Result<Image> {
         let stored = self.image(i)?;
         let shape = self.arrays.shape(&self.bytes, i);
@@ -234,7 +233,7 @@ impl Shard {
     }
 }
 
-/// A shard's bytes, wherever they are.
+/// A shard's bytes, mapped or in memory.
 enum Bytes {
     Mapped(Mapped),
     Read(Vec<u8>),

@@ -1,4 +1,4 @@
-//! All shards of one split, seen as one long list of images.
+//! All shards of one split, as one long list of images.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -13,13 +13,12 @@ use crate::{Context, Error, Result};
 /// `train-00004-of-00005.shard`.
 pub struct ShardSet {
     shards: Vec<Shard>,
-    /// `starts[k]` is the number of images before shard `k`; one more entry holds the
-    /// total.
+    /// `starts[k]` is the number of images before shard `k`; the last entry is the total.
     starts: Vec<usize>,
     format: ImageFormat,
 }
 
-/// What the images of all shards of a set have in common.
+/// The properties that the images of all shards of a set share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct ImageFormat {
     storage: Storage,
@@ -44,7 +43,7 @@ impl ImageFormat {
 
 impl ShardSet {
     /// Opens every shard of `split` in `folder` and checks that they belong together and
-    /// are all there.
+    /// that none is missing.
     pub fn open(folder: &Path, split: &str) -> Result<Self> {
         let first = find_first(folder, split)?;
         let total = Shard::open(&first)?.header().meta.shards;
@@ -52,8 +51,8 @@ impl ShardSet {
         Self::from_shards(paths.map(Shard::open).collect::<Result<Vec<_>>>()?)
     }
 
-    /// Makes a set of shards that are already open: the same images, classes and
-    /// pipeline, none missing.
+    /// Makes a set of shards that are already open. They must have the same kind of
+    /// images, classes and pipeline, and none may be missing.
     pub fn from_shards(shards: Vec<Shard>) -> Result<Self> {
         let first = shards.first().ok_or_else(|| Error::failed("no shards"))?;
         let meta = first.header().meta.clone();
@@ -88,18 +87,18 @@ impl ShardSet {
         Ok(splits)
     }
 
-    /// How many images.
+    /// The number of images.
     pub fn len(&self) -> usize {
         self.starts[self.shards.len()]
     }
 
-    /// Whether there are none.
+    /// Whether there are no images.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// What the images are and what was done to them (the first shard's; the others
-    /// differ only in `index`).
+    /// What the images are and which transforms were applied to them, from the first
+    /// shard; the others differ only in `index`.
     pub fn meta(&self) -> &Meta {
         &self.shards[0].header().meta
     }
@@ -115,13 +114,13 @@ impl ShardSet {
         self.format.shape
     }
 
-    /// How many channels each image has.
+    /// The number of channels of each image.
     pub fn channels(&self) -> usize {
         self.format.channels
     }
 
-    /// What a pipeline gets: uint8 images of the set's channels, and of its size if they
-    /// have one size.
+    /// The input of a pipeline: uint8 images with the set's channels, and with its size
+    /// if all images have the same.
     pub fn spec(&self) -> SampleSpec {
         let size = self.format.shape.map(|[_, height, width]| (height, width));
         SampleSpec { kind: SampleKind::Image, channels: self.format.channels, size }
@@ -143,14 +142,14 @@ impl ShardSet {
         self.shards.par_iter().try_for_each(Shard::verify)
     }
 
-    /// Checks every byte of every shard but images with checksums of their own, on all
-    /// cores. [`ShardSet::pixels`] checks those.
+    /// Checks every byte of every shard, on all cores, except images with their own
+    /// checksums, which [`ShardSet::pixels`] checks.
     pub fn verify_index(&self) -> Result<()> {
         use rayon::prelude::*;
         self.shards.par_iter().try_for_each(Shard::verify_index)
     }
 
-    /// Image `i`'s bytes as they are stored: `[H, W, C]` little-endian elements of
+    /// Image `i`'s stored bytes: `[H, W, C]` little-endian elements of
     /// [`ShardSet::dtype`], or an image file.
     pub fn image(&self, i: usize) -> Result<&[u8]> {
         let (shard, at) = self.locate(i)?;
@@ -169,7 +168,7 @@ impl ShardSet {
         shard.pixels(at)
     }
 
-    /// A part of image `i` of uint8 pixels, of which no more is decoded.
+    /// A part of image `i`, whose pixels are uint8, without decoding the rest.
     pub fn part(&self, i: usize, part: &FilePart) -> Result<Image> {
         let (shard, at) = self.locate(i)?;
         shard.part(at, part)

@@ -1,4 +1,4 @@
-//! What a shard reader must believe and must not.
+//! What a shard reader must accept and what it must refuse.
 
 use proptest::prelude::*;
 
@@ -126,12 +126,13 @@ fn a_set_finds_all_its_shards_and_misses_none() {
     assert!(absent.contains("no shards of the split `test`, only of train"), "{absent}");
 }
 
-/// The environment variable that gives the child of the test below its shard.
+/// The environment variable that passes a shard's path to the child process of the test
+/// below.
 const SHARD_TO_CUT: &str = "TORCHMILL_TEST_SHARD_TO_CUT";
 
 #[test]
 fn a_shard_that_is_cut_while_it_is_mapped_is_named() {
-    // As the program ends, another process must do it: this test in this executable.
+    // The program ends, so a child process does it: this test in this executable.
     if let Some(path) = std::env::var_os(SHARD_TO_CUT) {
         let shard = Shard::open(&path).unwrap();
         std::fs::File::options().write(true).open(&path).unwrap().set_len(64).unwrap();
@@ -162,7 +163,7 @@ proptest! {
             !h.fields.iter().zip(ends).any(|(f, e)| (f.offset as usize..e).contains(&at))
         };
         let header = super::read::parse(&bytes).unwrap();
-        // What no checksum covers: the padding between arrays and the four reserved
+        // Bytes that no checksum covers: the padding between arrays and the four reserved
         // bytes.
         let header_end = 24 + u32::from_le_bytes(bytes[12..16].try_into().unwrap()) as usize;
         let unused = (20..24).contains(&at) || (at >= header_end && padding(&header));

@@ -1,4 +1,4 @@
-//! Writing a shard: the header first, so that a shard can be streamed, then each array.
+//! Writes a shard: the header first, so that a shard can be streamed, then each array.
 
 use std::io::Write;
 use std::path::Path;
@@ -8,14 +8,15 @@ use super::{DType, Field, Header, Meta, Storage};
 use crate::atomic::AtomicFile;
 use crate::{Context, Error, Result};
 
-/// What one shard holds.
+/// The contents of one shard.
 #[derive(Debug, Clone, Copy)]
 pub struct Contents<'a> {
-    /// What the images are and what was done to them.
+    /// What the images are and which transforms were applied to them.
     pub meta: &'a Meta,
     /// The images.
     pub images: Images<'a>,
-    /// Each image's label, an index into [`Meta::classes`]. Their number is the count.
+    /// Each image's label, an index into [`Meta::classes`]. Their number is the count of
+    /// images.
     pub labels: &'a [i64],
     /// Where each image came from.
     pub sources: &'a [String],
@@ -35,7 +36,7 @@ pub enum Images<'a> {
     },
     /// The uint8 pixels of images of different sizes.
     Pixels {
-        /// 1 or 3, the same in all images.
+        /// 1 or 3, the same for all images.
         channels: usize,
         /// The images.
         images: &'a [StoredImage],
@@ -44,18 +45,18 @@ pub enum Images<'a> {
     Encoded(&'a [StoredImage]),
 }
 
-/// One image of a size of its own.
+/// One image with its own size.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredImage {
     /// uint8 `[H, W, C]`, or an image file.
     pub bytes: Vec<u8>,
     /// Rows of the (decoded) image.
     pub height: usize,
-    /// Its columns.
+    /// Columns of the (decoded) image.
     pub width: usize,
 }
 
-/// An array of a shard: its place in the header, and its bytes in one piece or several.
+/// An array of a shard: its field in the header, and its bytes in one piece or several.
 struct Array<'a> {
     field: Field,
     parts: Vec<&'a [u8]>,
@@ -73,8 +74,7 @@ impl Images<'_> {
 
 /// Writes one shard to `out`, front to back: a file or a pipe.
 ///
-/// Fails if the parts of `contents` differ in their number of images, and when `out`
-/// does.
+/// Fails if the parts of `contents` differ in their number of images, or if `out` fails.
 pub fn write_to(out: &mut impl Write, contents: &Contents) -> Result<()> {
     let labels = int64s(contents.labels.iter().copied());
     let sources = contents.sources.concat();
@@ -153,7 +153,8 @@ fn int64s(values: impl Iterator<Item = i64>) -> Vec<u8> {
     values.flat_map(i64::to_le_bytes).collect()
 }
 
-/// Where each element ends if they follow one another, as little-endian int64.
+/// The end of each element if they are stored one after the other, as little-endian
+/// int64.
 fn ends(lengths: impl Iterator<Item = usize>) -> Vec<u8> {
     let mut end = 0;
     int64s(lengths.map(|length| {
@@ -162,7 +163,7 @@ fn ends(lengths: impl Iterator<Item = usize>) -> Vec<u8> {
     }))
 }
 
-/// The arrays that the images are in, whose offsets are not known yet.
+/// The arrays that hold the images; their offsets are not known yet.
 fn image_arrays<'a>(
     images: Images<'a>,
     index: &'a ImageIndex,

@@ -5,7 +5,7 @@ use image::{ExtendedColorType, ImageEncoder};
 
 use super::*;
 
-/// The pixels of an RGB image of this size; no two images have the same.
+/// The pixels of an RGB image of this size, all different for different sizes.
 fn pixels(height: usize, width: usize) -> Vec<u8> {
     (0..height * width * 3).map(|i| (i * 7 + height * 31 + width) as u8).collect()
 }
@@ -33,7 +33,7 @@ fn stored(bytes: fn(usize, usize) -> Vec<u8>) -> Vec<StoredImage> {
     SIZES.into_iter().map(image).collect()
 }
 
-/// A shard of these images, which are of the classes 1, 0 and 1.
+/// A shard of these images, with the labels 1, 0 and 1.
 fn written(images: Images) -> Vec<u8> {
     let meta = meta();
     let sources = ["a.png", "b.png", "c.png"].map(String::from);
