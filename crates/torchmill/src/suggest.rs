@@ -1,8 +1,8 @@
-//! What was probably meant where a name is misspelt: data sets, transforms, layers, keys,
-//! tags, classes.
+//! Suggests what was probably meant by a misspelt name: data sets, transforms, layers,
+//! keys, tags, classes.
 
-/// The name that was probably meant, if any is near (Damerau-Levenshtein, in letters of
-/// either case).
+/// The name that was probably meant, if one is close enough (Damerau-Levenshtein
+/// distance, ignoring case).
 pub fn nearest<'a>(
     name: &str,
     known: impl IntoIterator<Item = &'a str>,
@@ -12,20 +12,20 @@ pub fn nearest<'a>(
     let near = known.into_iter().min_by_key(|k| distance(k))?;
     let (wrong, longer) =
         (distance(near), near.chars().count().max(name.chars().count()));
-    // A third of the letters may be wrong; more is another word, and so is another single
-    // letter.
+    // Up to a third of the letters may be wrong; with more it is another word, and so is
+    // another single letter.
     (wrong < longer && wrong <= longer.div_ceil(3)).then_some(near)
 }
 
-/// ` (did you mean NAME?)`, or nothing where no name is near: to end a message with.
+/// ` (did you mean NAME?)`, or nothing if no name is close: for the end of a message.
 pub fn did_you_mean<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> String {
     nearest(name, known)
         .map_or_else(String::new, |near| format!(" (did you mean {near}?)"))
 }
 
-/// serde's message in plain words, and where it is about an unknown key or variant, with
-/// the one that was probably meant. serde puts the names between backquotes, the unknown
-/// one first: ``unknown field `epoch`, expected `epochs` or `seed` ``.
+/// serde's message in plain words, with a suggestion if it is about an unknown key or
+/// variant. serde puts the names between backquotes, the unknown one first: ``unknown
+/// field `epoch`, expected `epochs` or `seed` ``.
 pub fn in_message(message: &str) -> String {
     if let (true, Some((found, expected))) =
         (message.starts_with("invalid "), message.rsplit_once(", expected "))
@@ -41,7 +41,7 @@ pub fn in_message(message: &str) -> String {
     }
 }
 
-/// What serde calls a type, as a TOML file has it.
+/// The name that TOML has for a type that serde names.
 fn plain(expected: &str) -> &str {
     match expected {
         "u8" | "u16" | "u32" | "u64" | "usize" => "a whole number of at least 0",

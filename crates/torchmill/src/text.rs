@@ -1,18 +1,18 @@
-//! Text that came from outside, made fit to show: shortened, and with the characters
-//! escaped that would steer a terminal.
+//! Makes text from outside safe to show: it is shortened, and characters that control a
+//! terminal are escaped.
 
 use std::borrow::Cow;
 
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-/// How many characters of a name, a cell, a key or a pipeline a message repeats.
+/// The most characters of a name, a cell, a key or a pipeline that a message shows.
 pub const LONGEST: usize = 300;
-/// How many characters a whole message may have.
+/// The most characters of a whole message.
 pub const LONGEST_MESSAGE: usize = 2_000;
-/// What stands for the part that was left out.
+/// Replaces the part that was left out.
 const LEFT_OUT: &str = "...";
 
-/// A name, cell, key or the like as messages repeat it: at most [`LONGEST`] characters,
+/// A name, cell, key or the like as messages show it: at most [`LONGEST`] characters,
 /// with control characters escaped.
 pub fn shown(text: &str) -> String {
     // The text is shortened first, so that a very long one costs little.
@@ -21,8 +21,8 @@ pub fn shown(text: &str) -> String {
 }
 
 /// A message, or a line of one, as it is shown: at most [`LONGEST_MESSAGE`] characters,
-/// with control characters escaped. A stretch without blanks, such as a name or a key,
-/// has at most [`LONGEST`], so that the words around it stay.
+/// with control characters escaped. A word, such as a name or a key, has at most
+/// [`LONGEST`], so that the words around it stay.
 pub fn message(text: &str) -> String {
     // The text is shortened first, so that a very long one costs little; escapes make
     // words longer.
@@ -30,7 +30,8 @@ pub fn message(text: &str) -> String {
     shorten_to(&shorten_words(&escaped), LONGEST_MESSAGE).into_owned()
 }
 
-/// Text whose words have at most [`LONGEST`] characters, their middle replaced by `...`.
+/// Text whose words have at most [`LONGEST`] characters; the middle of longer ones is
+/// replaced by `...`.
 fn shorten_words(text: &str) -> Cow<'_, str> {
     if text.len() <= LONGEST {
         return Cow::Borrowed(text);
@@ -44,8 +45,8 @@ fn shorten_words(text: &str) -> Cow<'_, str> {
     Cow::Owned(short)
 }
 
-/// At most `longest` characters of `text`, its middle replaced by `...` where it is
-/// longer.
+/// At most `longest` characters of `text`; the middle of a longer one is replaced by
+/// `...`.
 pub fn shorten_to(text: &str, longest: usize) -> Cow<'_, str> {
     if text.len() <= longest || text.chars().count() <= longest {
         return Cow::Borrowed(text);
@@ -57,7 +58,7 @@ pub fn shorten_to(text: &str, longest: usize) -> Cow<'_, str> {
     Cow::Owned(head + LEFT_OUT + &tail)
 }
 
-/// At most `columns` columns of `text`, its middle replaced by `~` where it is wider:
+/// At most `columns` columns of `text`; the middle of a wider one is replaced by `~`, as
 /// names of classes often begin alike.
 pub fn cut(text: &str, columns: usize) -> String {
     if text.width() <= columns {
@@ -70,7 +71,7 @@ pub fn cut(text: &str, columns: usize) -> String {
     head + "~" + &tail
 }
 
-/// The first of these characters, as many as fit in `columns` columns.
+/// The first of these characters that fit in `columns` columns.
 fn fitting(characters: impl Iterator<Item = char>, columns: usize) -> String {
     let mut used = 0;
     let mut kept = String::new();
@@ -84,9 +85,9 @@ fn fitting(characters: impl Iterator<Item = char>, columns: usize) -> String {
     kept
 }
 
-/// Text with the characters escaped that steer a terminal or hide in it: control
-/// characters except line breaks and tabs, bidirectional controls, and characters
-/// without width.
+/// Escapes the characters that control a terminal or are invisible in it: control
+/// characters except line breaks and tabs, bidirectional controls, and characters without
+/// width.
 pub fn escape(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for character in text.chars() {

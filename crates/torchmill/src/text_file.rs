@@ -8,10 +8,10 @@ use serde::de::DeserializeOwned;
 
 use crate::{Error, Result, interrupt, suggest};
 
-/// The largest text file that [`read`] takes: more than any that is meant, and far less
-/// than memory holds.
+/// The largest text file that [`read`] accepts, in bytes: more than any real file has,
+/// and far less than memory holds.
 const LARGEST: u64 = 64 << 20;
-/// The most that [`read_list`] takes from a pipe or a device, which have no size.
+/// The most bytes that [`read_list`] reads from a pipe or a device, which have no size.
 const LARGEST_STREAM: u64 = 1 << 30;
 
 /// Reads a text file, as [`std::fs::read_to_string`] does.
@@ -35,7 +35,7 @@ pub fn read_list(path: &Path) -> io::Result<Vec<u8>> {
 /// Reads TOML.
 ///
 /// # Errors
-/// A usage error that says the line and the key.
+/// A usage error that names the line and the key.
 pub fn from_toml<T: DeserializeOwned>(text: &str) -> Result<T> {
     toml::from_str(text).map_err(|e| {
         let message = suggest::in_message(e.message().trim_end());
@@ -49,7 +49,7 @@ pub fn from_toml<T: DeserializeOwned>(text: &str) -> Result<T> {
     })
 }
 
-/// The line, counted from 1, that this byte of a text is in.
+/// The number of the line, from 1, that contains this byte of a text.
 pub fn line_at(text: &str, byte: usize) -> usize {
     let before = &text.as_bytes()[..byte.min(text.len())];
     1 + before.iter().filter(|&&byte| byte == b'\n').count()

@@ -15,13 +15,13 @@ pub fn now() -> f64 {
     unix_seconds(SystemTime::now())
 }
 
-/// Now as RFC 3339 has it, in UTC and whole seconds: `2026-01-31T12:00:00Z`.
+/// The current time in UTC and whole seconds, as in RFC 3339: `2026-01-31T12:00:00Z`.
 pub fn now_rfc3339() -> String {
     rfc3339(SystemTime::now())
 }
 
-/// Times that RFC 3339 cannot express become the nearest that it can (the years 1970 to
-/// 9999, as humantime has them).
+/// A time in RFC 3339. One that cannot be expressed becomes the nearest that can (the
+/// years 1970 to 9999, as in humantime).
 fn rfc3339(time: SystemTime) -> String {
     /// 9999-12-31 23:59:59 UTC.
     const LAST: f64 = 253_402_300_799.0;
@@ -30,9 +30,9 @@ fn rfc3339(time: SystemTime) -> String {
     humantime::format_rfc3339_seconds(time).to_string()
 }
 
-/// Seconds since 1970-01-01 00:00 UTC of a time as ISO 8601 and pandas write it:
-/// `2026-01-31T12:00:00`, with a blank in place of the T, with fractions of a second,
-/// with `Z` or an offset such as `+02:00`. Without an offset it is taken for UTC.
+/// The seconds since 1970-01-01 00:00 UTC of a time as ISO 8601 and pandas write it:
+/// `2026-01-31T12:00:00`, with a blank instead of the T, with fractions of a second, with
+/// `Z` or an offset such as `+02:00`. A time without an offset is in UTC.
 pub fn parse_iso8601(text: &str) -> Option<f64> {
     let text = text.trim();
     let (clock, offset) = match text.get(10..)?.rfind(['+', '-']) {

@@ -1,5 +1,5 @@
-//! A run's folder: config.toml, metrics.csv, and checkpoints with `last` and `best`
-//! pointing at one.
+//! A run's folder: config.toml, metrics.csv, and checkpoints with the links `last` and
+//! `best`.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -12,7 +12,7 @@ use crate::lock::FileLock;
 use crate::recipe::Recipe;
 use crate::{Context, Error, Result, atomic, output};
 
-/// The file that is locked while `train` is at work in the folder.
+/// The file that is locked while `train` works in the folder.
 const LOCK: &str = ".lock";
 /// The link to the newest checkpoint.
 const LAST: &str = "last";
@@ -27,13 +27,13 @@ pub struct RunDir {
 }
 
 impl RunDir {
-    /// The folder at this path, there or not.
+    /// The run in the folder at this path, which need not exist.
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self { path: path.into(), lock: None }
     }
 
-    /// The run that a checkpoint belongs to: the folder around its `checkpoints` folder,
-    /// there or not. `None` for a file in a folder of another name.
+    /// The run that a checkpoint belongs to: the parent of its `checkpoints` folder,
+    /// which need not exist. `None` if the file's folder has another name.
     pub fn of_checkpoint(checkpoint: &Path) -> Option<Self> {
         Self::of_checkpoints(checkpoint.parent()?)
     }
@@ -44,7 +44,7 @@ impl RunDir {
         if folder.ends_with(CHECKPOINTS) {
             return folder.parent().map(Self::new);
         }
-        // The folder that the program was called in, for example.
+        // The working folder, for example, has no name.
         let is_named = folder.file_name().is_some();
         let real = Path::new(".").join(folder).canonicalize();
         if !is_named && real.is_ok_and(|real| real.ends_with(CHECKPOINTS)) {
@@ -78,12 +78,12 @@ impl RunDir {
         self.path.join(CHECKPOINTS)
     }
 
-    /// Whether the folder holds a run: two never share a folder.
+    /// Whether the folder already holds a run: two runs never share a folder.
     pub fn is_taken(&self) -> bool {
         [CONFIG, METRICS, CHECKPOINTS].iter().any(|name| self.path.join(name).exists())
     }
 
-    /// Refuses a folder that holds a run.
+    /// Rejects a folder that holds a run.
     pub fn check_free(&self) -> Result<()> {
         if !self.is_taken() {
             return Ok(());
@@ -94,8 +94,8 @@ impl RunDir {
         )))
     }
 
-    /// Refuses inputs that a run in this folder would overwrite. Those that only a run
-    /// has are protected by [`RunDir::check_free`].
+    /// Rejects inputs that a run in this folder would overwrite. The files of a run are
+    /// protected by [`RunDir::check_free`].
     pub fn check_inputs(&self, inputs: &[PathBuf]) -> Result<()> {
         for name in [LOG, LOCK] {
             output::check_not_input("--run:", &self.path.join(name), inputs)?;
@@ -103,8 +103,8 @@ impl RunDir {
         Ok(())
     }
 
-    /// Makes sure that no other process trains here as long as this one does. This does
-    /// not make the folder.
+    /// Makes sure that no other process trains here while this one does. This does not
+    /// create the folder.
     pub fn lock(&mut self) -> Result<()> {
         if self.lock.is_some() || !self.path.is_dir() {
             return Ok(());
@@ -128,18 +128,18 @@ impl RunDir {
         }
     }
 
-    /// Makes the folder, locked.
+    /// Creates the folder, locked.
     pub fn make(&mut self) -> Result<()> {
         fs::create_dir_all(&self.path).doing("make the folder", &self.path)?;
         if self.lock.is_none() {
             self.lock()?;
-            // Another process may have come, trained and gone since we looked.
+            // Another process may have trained here since we looked.
             self.check_free()?;
         }
         Ok(())
     }
 
-    /// Makes the folder of checkpoints, and removes what a killed run left half-written.
+    /// Creates the folder of checkpoints, and removes unfinished files of a killed run.
     pub fn clear(&self) -> Result<()> {
         let checkpoints = self.checkpoints();
         fs::create_dir_all(&checkpoints).doing("make the folder", &checkpoints)?;
@@ -162,13 +162,13 @@ impl RunDir {
         self.checkpoints().join(files::epoch_name(epoch))
     }
 
-    /// The checkpoint in the middle of an epoch, after this many steps.
+    /// The checkpoint within an epoch, after this many steps.
     pub fn step_checkpoint(&self, step: u64) -> PathBuf {
         self.checkpoints().join(files::step_name(step))
     }
 
-    /// The checkpoints of epochs and steps, or the files of another extension next to
-    /// them, by their numbers.
+    /// The checkpoints of epochs and steps, or the files next to them with another
+    /// extension, by their numbers.
     pub fn numbered(&self, extension: &str) -> Result<Vec<Numbered>> {
         files::numbered_in(&self.checkpoints(), extension)
     }
@@ -178,13 +178,13 @@ impl RunDir {
         self.checkpoints().join(format!("{name}.{}", files::WEIGHTS))
     }
 
-    /// Whether a checkpoint's path is that of a link of this name.
+    /// Whether a checkpoint's path is the link of this name.
     pub fn is_link(&self, name: &str, path: &Path) -> bool {
         path == self.link(name)
     }
 
-    /// The checkpoint that `last` or `best` points at. If copying the run has put a file
-    /// in the link's place, it is that file.
+    /// The checkpoint that `last` or `best` points at. If copying the run has replaced
+    /// the link by a file, that file.
     pub fn target(&self, name: &str) -> Result<Option<PathBuf>> {
         let link = self.link(name);
         match fs::read_link(&link) {
@@ -200,7 +200,7 @@ impl RunDir {
         let link = self.link(name);
         let target = file_name(checkpoint)?;
         let temporary = self.unfinished_link(name);
-        // One is left if an earlier run was killed between the two calls below.
+        // A link is left if an earlier run was killed between the two calls below.
         remove_if_there(&temporary)?;
         std::os::unix::fs::symlink(target, &temporary).doing("write", &link)?;
         fs::rename(&temporary, &link).doing("write", &link)
@@ -214,13 +214,13 @@ impl RunDir {
         remove_if_there(&self.link(BEST))
     }
 
-    /// The name of a link until it is renamed.
+    /// The temporary name of a link until it is renamed.
     fn unfinished_link(&self, name: &str) -> PathBuf {
         self.checkpoints().join(format!("{}{name}", atomic::PREFIX))
     }
 
-    /// Deletes the checkpoints in the middle of epochs except `kept`: a later checkpoint
-    /// has made them useless.
+    /// Deletes the checkpoints within epochs except `kept`: a later checkpoint has made
+    /// them useless.
     pub fn remove_step_checkpoints(&self, kept: Option<&Path>) -> Result<()> {
         for path in files::entries(&self.checkpoints())? {
             let stem = stem(&path);
@@ -232,8 +232,8 @@ impl RunDir {
         Ok(())
     }
 
-    /// Deletes the epochs' checkpoints except the newest `keep` and what links such as
-    /// `best` and `last` point at.
+    /// Deletes the epochs' checkpoints except the newest `keep` and those that links such
+    /// as `best` and `last` point at.
     pub fn prune(&self, keep: u64) -> Result<()> {
         let mut linked = Vec::new();
         for path in files::entries(&self.checkpoints())? {
@@ -256,7 +256,7 @@ impl RunDir {
     }
 }
 
-/// Removes a file, or a link, which may be missing.
+/// Removes a file or a link, which may be missing.
 fn remove_if_there(path: &Path) -> Result<()> {
     match fs::remove_file(path) {
         Err(e) if e.kind() == ErrorKind::NotFound => Ok(()),
@@ -353,7 +353,7 @@ mod tests {
         let (_folder, run) = run_with(&[".partial-xyz", "epoch-0001.state"]);
         let last = run.checkpoints().join(".partial-last");
         std::os::unix::fs::symlink("epoch-0001.safetensors", last).unwrap();
-        // What another process is writing at this moment stays.
+        // A file that another process is writing at this moment stays.
         let page = atomic::AtomicFile::create(run.path().join("page.html")).unwrap();
         run.clear().unwrap();
         assert_eq!(files::entries(&run.checkpoints()).unwrap().len(), 1);

@@ -1,4 +1,4 @@
-//! The names of what is in a run's folder.
+//! The names of the files and folders in a run's folder.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use crate::{Context, Result};
 
 /// The recipe with everything resolved.
 pub const CONFIG: &str = "config.toml";
-/// What was measured.
+/// The measured values.
 pub const METRICS: &str = "metrics.csv";
 /// When, where and on what data the run was made.
 pub const LOG: &str = "run.jsonl";
@@ -26,7 +26,7 @@ pub(super) const STATE: &str = "state";
 pub enum CheckpointKind {
     /// After an epoch.
     Epoch,
-    /// In the middle of one.
+    /// Within an epoch.
     Step,
 }
 
@@ -64,17 +64,17 @@ pub(super) fn epoch_name(epoch: u64) -> String {
     format!("epoch-{epoch:04}.{WEIGHTS}")
 }
 
-/// The name of a checkpoint in the middle of an epoch.
+/// The name of a checkpoint within an epoch.
 pub(super) fn step_name(step: u64) -> String {
     format!("step-{step:08}.{WEIGHTS}")
 }
 
-/// The file of the training state that belongs to a checkpoint.
+/// The path of the training state that belongs to a checkpoint.
 pub fn state_path(checkpoint: &Path) -> PathBuf {
     checkpoint.with_extension(STATE)
 }
 
-/// The checkpoints' files of this extension in a folder, by their numbers; none if there
+/// The checkpoint files with this extension in a folder, by their numbers; empty if there
 /// is no such folder.
 pub(super) fn numbered_in(folder: &Path, extension: &str) -> Result<Vec<Numbered>> {
     let mut found: Vec<Numbered> = entries(folder)?
@@ -86,7 +86,7 @@ pub(super) fn numbered_in(folder: &Path, extension: &str) -> Result<Vec<Numbered
     Ok(found)
 }
 
-/// The files `epoch-0001.EXTENSION` in a folder, by their epochs; none if there is no
+/// The files `epoch-0001.EXTENSION` in a folder, by their epochs; empty if there is no
 /// such folder.
 pub fn epoch_files(folder: &Path, extension: &str) -> Result<BTreeMap<u64, PathBuf>> {
     let mut found = BTreeMap::new();
@@ -100,7 +100,7 @@ pub fn epoch_files(folder: &Path, extension: &str) -> Result<BTreeMap<u64, PathB
     Ok(found)
 }
 
-/// The paths in a folder; none if there is no such folder.
+/// The paths in a folder; empty if there is no such folder.
 pub(super) fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
     let entries = match fs::read_dir(folder) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),

@@ -1,6 +1,6 @@
-//! run.jsonl: when, where, by what program and on what data a run was made. `train` adds
-//! a line each time it starts in the folder and each time it ends; a run that was killed
-//! leaves no end.
+//! run.jsonl: when, where, by which program and on which data a run was trained. `train`
+//! adds a line each time it starts in the folder and each time it ends; a killed run has
+//! no line for its end.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
@@ -21,34 +21,34 @@ pub enum Event {
     End(End),
 }
 
-/// What is known when `train` starts. Later versions may add to it, so a reader takes
-/// what is missing for empty.
+/// What is known when `train` starts. Later versions may add fields, so a missing field
+/// is read as empty.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Start {
-    /// When, as RFC 3339 has it, in UTC.
+    /// The time, in UTC, as in RFC 3339.
     pub time: String,
     /// The command line.
     pub command: Vec<String>,
-    /// The folder that it was called in. Relative paths start there.
+    /// The working folder, in which relative paths start.
     pub folder: Option<String>,
     /// The machine's name.
     pub host: String,
-    /// The process.
+    /// The process ID.
     pub pid: u32,
     /// The program with its version.
     pub program: String,
     /// libtorch's version.
     pub libtorch: String,
-    /// The device that computes.
+    /// The device that the run uses.
     pub device: String,
-    /// The kind of processor, and what multiplies matrices on it.
+    /// The kind of processor, and how it multiplies matrices.
     pub processor: String,
-    /// The threads that compute on the CPU.
+    /// The number of threads that compute on the CPU.
     pub threads: u64,
-    /// The processes that train together.
+    /// The number of processes that train together.
     pub processes: u32,
-    /// The precision that computes.
+    /// The precision of the computation.
     pub precision: Option<Precision>,
     /// The seed.
     pub seed: u64,
@@ -58,7 +58,7 @@ pub struct Start {
     pub splits: Vec<Split>,
     /// The class names, in the order of the network's outputs.
     pub classes: Vec<String>,
-    /// The checkpoint that it went on from.
+    /// The checkpoint that the run was resumed from.
     pub resumed_from: Option<String>,
 }
 
@@ -69,7 +69,7 @@ pub struct Split {
     /// `train`, `val` or `test`.
     #[serde(rename = "for")]
     pub purpose: String,
-    /// The shards' split. A part of the training split may be validated on.
+    /// The shards' split; a part of the training split may be used for validation.
     pub split: String,
     /// The number of images.
     pub images: usize,
@@ -81,25 +81,25 @@ pub struct Split {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct End {
-    /// When, as RFC 3339 has it, in UTC.
+    /// The time, in UTC, as in RFC 3339.
     pub time: String,
     /// Why it ended.
     pub outcome: Outcome,
-    /// The epochs that were done by then.
+    /// The number of epochs done by then.
     pub epoch: u64,
-    /// The optimizer steps that were done by then.
+    /// The number of optimizer steps done by then.
     pub step: u64,
-    /// How long this start took.
+    /// The seconds since this start.
     pub seconds: f64,
 }
 
-/// Why `train` ended. In the file it is a text: `done`, `time is up`, `interrupted`, or
-/// the error's message.
+/// Why `train` ended. In the file it is text: `done`, `time is up`, `interrupted`, or the
+/// error's message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// All that was asked for is done.
+    /// All requested epochs or steps are done.
     Done,
-    /// `--max-time` was over.
+    /// `--max-time` was reached.
     TimeIsUp,
     /// The user stopped it.
     Interrupted,
@@ -108,7 +108,7 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// The text that run.jsonl has for it.
+    /// The text for it in run.jsonl.
     pub fn text(&self) -> &str {
         match self {
             Self::Done => "done",
@@ -144,14 +144,14 @@ impl<'de> Deserialize<'de> for Outcome {
     }
 }
 
-/// A run.jsonl that is being added to.
+/// A run.jsonl to which lines are added.
 #[derive(Debug)]
 pub struct Writer {
     path: PathBuf,
 }
 
 impl Writer {
-    /// Adds to the file at `path`, which need not be there.
+    /// Adds to the file at `path`, which need not exist.
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self { path: path.into() }
     }
@@ -165,13 +165,13 @@ impl Writer {
             .doing("open", &self.path)?;
         let text = serde_json::to_string(event)
             .map_err(|e| Error::failed(&e).within(self.path.display()).caused_by(e))?;
-        // One call, so that a line is there whole or not at all.
+        // One call, so that a line is written completely or not at all.
         file.write_all(format!("{text}\n").as_bytes()).doing("write", &self.path)
     }
 }
 
-/// The events of a run.jsonl, in order; none if there is no such file. Lines that are not
-/// whole, or hold an event that this version does not know, are left out.
+/// The events of a run.jsonl, in order; none if there is no such file. Incomplete lines
+/// and events that this version does not know are left out.
 pub fn read(path: &Path) -> Result<Vec<Event>> {
     let bytes = match fs::read(path) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
