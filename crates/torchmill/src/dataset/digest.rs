@@ -108,12 +108,10 @@ impl Dataset {
         let Store::Records(records) = &self.stores[first.store as usize] else {
             return None;
         };
-        let mut expected = first.record;
-        for sample in samples {
-            if sample.store != first.store || sample.record != expected {
+        for (sample, record) in samples.iter().zip(first.record..) {
+            if sample.store != first.store || sample.record != record {
                 return None;
             }
-            expected += 1;
         }
         let bytes = records.read_several(first.record as usize, samples.len()).ok()?;
         let mut contents = Vec::with_capacity(samples.len());
