@@ -1,10 +1,10 @@
-//! From the literals of a call to the fields of a transform.
+//! Reads the literals of a call into the fields of a transform.
 
 use super::literal::{Call, Item, Literal};
 use super::syntax;
 use crate::{Error, Result, suggest};
 
-/// The largest integer argument: no side, margin or count in a pipeline exceeds it.
+/// The largest integer argument: no side, margin or count in a pipeline may exceed it.
 pub(super) const MAX_INTEGER: usize = 32768;
 
 /// The arguments of a call, matched to the parameters of a transform.
@@ -86,7 +86,8 @@ impl<'a> Arguments<'a> {
         syntax::error_at(self.text, offset, format_args!("{}: {why}", self.call.name))
     }
 
-    /// An error about this argument, at its place, or at the transform if it is not given.
+    /// An error about this argument, at its position, or at the transform if it is not
+    /// given.
     pub(super) fn error_in(&self, parameter: &str, why: impl std::fmt::Display) -> Error {
         let offset = match self.find(parameter) {
             Some(item) => item.offset,
@@ -95,7 +96,7 @@ impl<'a> Arguments<'a> {
         self.error_at(offset, format_args!("{parameter} {why}"))
     }
 
-    /// The argument, or `None` if it is not given.
+    /// The argument, or `None` if it was not given.
     pub(super) fn optional<T: Argument>(&self, name: &'static str) -> Result<Option<T>> {
         match self.find(name) {
             Some(item) => T::read(item, &Parameter { arguments: self, name }).map(Some),
@@ -103,7 +104,7 @@ impl<'a> Arguments<'a> {
         }
     }
 
-    /// The argument, which must be given.
+    /// The argument; an error if it was not given.
     pub(super) fn required<T: Argument>(&self, name: &'static str) -> Result<T> {
         self.optional(name)?.ok_or_else(|| {
             let why = format_args!("the argument {name} is missing");
@@ -129,7 +130,7 @@ impl Parameter<'_> {
         self.must_be_with_hint(what, item, "")
     }
 
-    /// The same message with a hint after it.
+    /// Like [`Parameter::must_be`], with a hint after the message.
     pub(super) fn must_be_with_hint(&self, what: &str, item: &Item, hint: &str) -> Error {
         let found = item.literal.describe();
         let why = format_args!("{} must be {what}, not {found}{hint}", self.name);
@@ -141,11 +142,11 @@ impl Parameter<'_> {
 pub(super) trait Argument: Sized {
     /// Reads the literal.
     fn read(item: &Item, parameter: &Parameter) -> Result<Self>;
-    /// The literal that reads back as this.
+    /// The literal that is read as this value.
     fn literal(&self) -> Literal;
 }
 
-/// An argument that was read and is out of range.
+/// An argument that is out of range.
 #[derive(Debug)]
 pub(super) struct InvalidArgument {
     /// The argument's name in torchvision.
@@ -163,7 +164,7 @@ impl InvalidArgument {
     }
 }
 
-/// Refuses a probability that is not from 0 to 1.
+/// Rejects a probability that is not from 0 to 1.
 pub(super) fn check_probability(parameter: &'static str, p: f64) -> Checked {
     if (0.0..=1.0).contains(&p) {
         return Ok(());
@@ -278,8 +279,7 @@ impl<T: Argument> Argument for Option<T> {
 }
 
 /// Reads one of a few names: a string, a member of torchvision's enumeration, or PIL's
-/// number for it. `known` holds the names of each value, the first of which is shown in
-/// messages.
+/// number for it. `known` has the names of each value; messages show the first.
 pub(super) fn read_name<T: Copy>(
     item: &Item,
     parameter: &Parameter,

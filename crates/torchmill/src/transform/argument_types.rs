@@ -17,7 +17,7 @@ pub enum Size {
 }
 
 impl Size {
-    /// Height and width where one number means a square.
+    /// Height and width; one number means a square.
     pub fn square(self) -> (usize, usize) {
         match self {
             Self::Side(side) => (side, side),
@@ -54,7 +54,7 @@ impl Argument for Size {
     }
 }
 
-/// A number for x and one for y; in a text one number may stand for both.
+/// A number for x and one for y; in text, one number may stand for both.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Pair(pub f64, pub f64);
 
@@ -132,8 +132,8 @@ impl Argument for Edges {
     }
 }
 
-/// The value of pixels outside the image: one, or one for each channel. `None` in a text
-/// is 0.
+/// The value of pixels outside the image: one, or one for each channel. `None` in text is
+/// 0.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Fill(pub Vec<f64>);
 
@@ -155,12 +155,12 @@ impl Fill {
         }
     }
 
-    /// The same for an image: the values truncated, from 0 to 255.
+    /// The same for an image: the values truncated and clipped to 0 to 255.
     pub(super) fn levels(&self, channels: usize) -> Result<Vec<u8>> {
         Ok(self.channels(channels)?.into_iter().map(|x| x as u8).collect())
     }
 
-    /// Refuses values that do not fit the channels, before there is an image.
+    /// Rejects values that do not fit the channels, before any image is seen.
     pub(super) fn check(&self, input: SampleSpec) -> Result<()> {
         match input.kind {
             SampleKind::Image => self.levels(input.channels).map(|_| ()),
@@ -192,7 +192,7 @@ impl Argument for Fill {
     }
 }
 
-/// The range of something random: a distance from a centre, or two bounds.
+/// The range of a random value: a distance from a centre, or two bounds.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Spread {
     /// `0.2`: 0.2 less to 0.2 more.
@@ -210,7 +210,7 @@ impl Spread {
         }
     }
 
-    /// Refuses negative distances, ranges that run backwards and values outside `bounds`.
+    /// Rejects negative distances, reversed ranges and values outside `bounds`.
     pub(super) fn check(
         self,
         parameter: &'static str,
@@ -274,7 +274,7 @@ names! {
 }
 
 impl Interpolation {
-    /// Refuses the filters that are for resizing only.
+    /// Rejects the filters that are only for resizing.
     pub(super) fn check_for_warp(self) -> Checked {
         match self {
             Self::Nearest | Self::Bilinear | Self::Bicubic => Ok(()),

@@ -1,5 +1,5 @@
-//! What AutoAugment, RandAugment and TrivialAugmentWide share: their operations, the
-//! magnitudes of these, and how one is drawn.
+//! The common parts of AutoAugment, RandAugment and TrivialAugmentWide: their operations,
+//! the magnitudes of these, and how one is drawn.
 
 mod operation;
 mod policies;
@@ -15,11 +15,11 @@ use super::random::{Rng, below, between};
 use super::sample::Image;
 use crate::Result;
 
-/// The largest number of operations and of magnitudes: large enough for any use, and small
-/// enough to end.
+/// The largest number of operations and of magnitudes: enough for any use, and small
+/// enough to finish.
 pub(super) const MAX_COUNT: usize = 1000;
 
-/// How operations that rotate, move and shear fill an image.
+/// How operations that rotate, move and shear fill the image.
 #[derive(Clone, Copy)]
 pub(super) struct Warp<'a> {
     pub interpolation: Interpolation,
@@ -49,7 +49,7 @@ pub(super) fn random_sign(range: Range, magnitude: f64, rng: &mut Rng) -> f64 {
     if negative { -magnitude } else { magnitude }
 }
 
-/// The weighted sum of an image and of others of its size, truncated to levels.
+/// The weighted sum of an image and others of the same size, truncated to levels.
 pub(super) fn mix(image: &Image, own: f32, others: &[Image], weights: &[f32]) -> Image {
     let mut sums: Vec<f32> =
         image.pixels.iter().map(|&level| own * f32::from(level)).collect();
@@ -61,7 +61,7 @@ pub(super) fn mix(image: &Image, own: f32, others: &[Image], weights: &[f32]) ->
     Image { pixels: sums.into_iter().map(|sum| sum as u8).collect(), ..*image }
 }
 
-/// Refuses a number of magnitudes that is out of range.
+/// Rejects a number of magnitudes that is out of range.
 pub(super) fn check_bins(bins: usize) -> Checked {
     if (2..=MAX_COUNT).contains(&bins) {
         return Ok(());
@@ -75,7 +75,7 @@ pub(super) mod tests {
     use super::*;
     use crate::transform::sample::Tensor;
 
-    /// Applies an operation as the goldens name it: `ShearX 0.21`.
+    /// Applies an operation by its name in the goldens: `ShearX 0.21`.
     pub(in crate::transform) fn apply_named(text: &str, image: &Image) -> Image {
         let (name, magnitude) = text.split_once(' ').unwrap();
         let operation = named(RANGES, name).0;
@@ -84,7 +84,8 @@ pub(super) mod tests {
         operation.apply(image, magnitude.parse().unwrap(), warp).unwrap()
     }
 
-    /// All magnitudes of an operation, as the goldens name them: `RandAugment ShearX 31`.
+    /// All magnitudes of an operation by its name in the goldens:
+    /// `RandAugment ShearX 31`.
     pub(in crate::transform) fn magnitudes(text: &str) -> Tensor {
         let words: Vec<&str> = text.split(' ').collect();
         let ranges = if words[0] == "TrivialAugmentWide" { WIDE_RANGES } else { RANGES };

@@ -1,4 +1,4 @@
-//! The types of numbers, and conversions between them.
+//! The data types of samples, and conversions between them.
 
 use super::argument::names;
 use super::sample::{Image, Sample, SampleKind, Tensor};
@@ -22,7 +22,7 @@ impl Dtype {
         }
     }
 
-    /// Converts a sample. With `scale` 255 becomes 1, and 1 becomes 255.
+    /// Converts a sample. With `scale`, 255 becomes 1 and 1 becomes 255.
     pub(super) fn convert(self, sample: Sample, scale: bool) -> Sample {
         match (self, sample) {
             (Self::Float32, Sample::Image(image)) if scale => {
@@ -44,7 +44,7 @@ impl Dtype {
     }
 }
 
-/// The planes of an image, with `value` of each level.
+/// The channels of an image as planes, with `value` applied to each level.
 pub(super) fn to_tensor(image: &Image, value: impl Fn(f32) -> f32) -> Tensor {
     let channels = image.channels;
     let table: [f32; 256] = std::array::from_fn(|x| value(x as f32));
@@ -56,7 +56,7 @@ pub(super) fn to_tensor(image: &Image, value: impl Fn(f32) -> f32) -> Tensor {
     Tensor { shape: [channels, image.height, image.width], values }
 }
 
-/// The pixels of a tensor: each value times `factor`, truncated, from 0 to 255.
+/// The image of a tensor: each value times `factor`, truncated and clipped to 0 to 255.
 fn to_image(tensor: &Tensor, factor: f32) -> Image {
     let [channels, height, width] = tensor.shape;
     let plane = height * width;

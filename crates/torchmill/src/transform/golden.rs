@@ -1,5 +1,6 @@
-//! What torchvision makes of the same images: see tests/golden/transforms.py and, for given
-//! draws of random transforms, tests/golden/draws.py.
+//! Compares with torchvision's results for the same images: see
+//! tests/golden/transforms.py and, for random transforms with given draws,
+//! tests/golden/draws.py.
 
 mod draws;
 
@@ -43,7 +44,7 @@ fn read(path: &str) -> HashMap<String, Sample> {
     file.names().into_iter().map(|name| (name.to_owned(), sample(name))).collect()
 }
 
-/// What may differ: the share of pixels that are off, and how far.
+/// The allowed difference: the share of pixels that may differ, and by how much.
 struct Difference {
     share: f64,
     most: f64,
@@ -73,11 +74,11 @@ fn difference(ours: &Sample, theirs: &Sample) -> Difference {
     }
 }
 
-/// The result, and what share may differ by how much.
+/// The result, and the share of values that may differ and by how much.
 fn carried_out(text: &str, image: &Sample) -> (Sample, (f64, f64)) {
     let pipeline = Pipeline::parse(text).unwrap();
     let ours = pipeline.apply(image.clone(), &mut rng(0, 0, 0)).unwrap();
-    // All is exact but for what torch computes as sums of floats in an order of its own.
+    // Everything is exact except sums of floats, which torch computes in its own order.
     let allowed = match (text.contains("Blur"), pipeline.makes_tensors()) {
         (false, _) => (0.0, 0.0),
         (true, false) => (0.01, 1.0),
@@ -105,7 +106,7 @@ fn pipelines_agree_with_torchvision() {
             (Sample::Image(apply_named(operation, &image)), (0.0, 0.0))
         } else if let Some(given) = text.strip_prefix("given ") {
             let image = goldens[image].clone().into_image().unwrap();
-            // torch adds floats up in another order.
+            // torch adds floats in another order.
             let allowed =
                 if given.starts_with("elastic") { (0.01, 1.0) } else { (0.0, 0.0) };
             (Sample::Image(draws::apply(given, &image, &goldens)), allowed)
@@ -129,11 +130,11 @@ fn pipelines_agree_with_torchvision() {
     assert_eq!(failed, 0, "{}", worst.join("\n"));
 }
 
-/// How many draws each distribution is compared with.
+/// The number of draws that each distribution is compared with.
 const DRAWS: u64 = 3000;
 
-/// What is looked at: means of three parts of the result, enough to tell where and how it
-/// was changed.
+/// The means of three parts of the result, which are enough to tell where and how it was
+/// changed.
 fn statistics(sample: &Sample) -> [f32; 3] {
     let [_, height, width] = sample.shape();
     let value = |channel: usize, y: usize, x: usize| match sample {
@@ -178,8 +179,8 @@ fn what_is_random_is_distributed_as_in_torchvision() {
             for (&threshold, &theirs) in thresholds.iter().zip(theirs) {
                 let below = drawn.iter().filter(|d| d[statistic] <= threshold).count();
                 let ours = below as f32 / DRAWS as f32;
-                // Two samples of thousands from one distribution differ by less than this
-                // but once in 10,000.
+                // Two samples of thousands from the same distribution differ by less than
+                // this, except once in 10,000.
                 if (ours - theirs).abs() > 0.05 {
                     off.push(format!(
                         "{text}: statistic {statistic}: {ours} <= {threshold}, theirs \
@@ -190,6 +191,6 @@ fn what_is_random_is_distributed_as_in_torchvision() {
         }
     }
     assert!(off.is_empty(), "{}", off.join("\n"));
-    // Goldens of photographs have none.
+    // The goldens of photographs have no distributions.
     assert!(compared > 0 || image.is_none());
 }

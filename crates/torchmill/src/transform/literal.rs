@@ -22,11 +22,11 @@ pub(crate) enum Literal {
     Call(Call),
 }
 
-/// A literal and its place in the text.
+/// A literal and its position in the text.
 #[derive(Debug, Clone)]
 pub(crate) struct Item {
     pub literal: Literal,
-    /// The characters before it; 0 in a literal that was not parsed.
+    /// The number of characters before it; 0 in a literal that was not parsed.
     pub offset: usize,
 }
 
@@ -40,7 +40,7 @@ impl From<Literal> for Item {
 #[derive(Debug, Clone)]
 pub(crate) struct Call {
     pub name: String,
-    /// The characters before the name; 0 in a call that was not parsed.
+    /// The number of characters before the name; 0 in a call that was not parsed.
     pub offset: usize,
     pub has_parentheses: bool,
     pub arguments: Vec<CallArgument>,
@@ -49,7 +49,7 @@ pub(crate) struct Call {
 /// One argument of a call.
 #[derive(Debug, Clone)]
 pub(crate) struct CallArgument {
-    /// `padding` in `padding=4`, and the characters before it.
+    /// `padding` in `padding=4`, and the number of characters before it.
     pub name: Option<(String, usize)>,
     pub item: Item,
 }

@@ -12,14 +12,14 @@ use super::sample::{Exif, FilePart, Image, ImageFile, Sample, SampleKind, Sample
 use super::{ConvertImageDtype, Normalize, ToDtype, Transform, syntax};
 use crate::{Error, Result};
 
-/// Transforms in order. The empty one changes nothing.
+/// Transforms in order. An empty pipeline changes nothing.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Pipeline {
     steps: Vec<Transform>,
 }
 
 impl Pipeline {
-    /// Reads a text such as `Resize(32) | ToTensor`. `Compose([...])` is the same as its
+    /// Reads text such as `Resize(32) | ToTensor`. `Compose([...])` is the same as its
     /// parts in order.
     ///
     /// Errors are usage errors that name the column and the transform.
@@ -39,7 +39,7 @@ impl Pipeline {
         Ok(Self { steps })
     }
 
-    /// Appends the transform of a call, or those of a `Compose([...])`.
+    /// Appends the transform of a call, or those in a `Compose([...])`.
     fn read(text: &str, call: &Call, steps: &mut Vec<Transform>) -> Result<()> {
         if call.name != "Compose" {
             steps.push(Transform::read(text, call)?);
@@ -97,8 +97,8 @@ impl Pipeline {
         self.steps.is_empty()
     }
 
-    /// (baked, deferred). Baked are the steps before the first one that is random or makes
-    /// a tensor.
+    /// Splits into (baked, deferred). The baked steps are those before the first one that
+    /// is random or makes a tensor.
     pub fn split(&self) -> (Self, Self) {
         let can_be_baked = |transform: &&Transform| {
             let step = transform.step();
@@ -108,9 +108,9 @@ impl Pipeline {
         self.split_at(baked)
     }
 
-    /// (before, last). `last` is the last steps that make a float of each level, whatever
-    /// the other pixels are: [`Pipeline::levels`] makes a table of them. It is empty if
-    /// there are no such steps, or if earlier ones make floats.
+    /// Splits into (before, last). `last` is the final steps that turn each level into a
+    /// float, whatever the other pixels are: [`Pipeline::levels`] makes a table of them.
+    /// It is empty if there are no such steps, or if earlier ones make floats.
     pub fn split_levels(&self) -> (Self, Self) {
         let last = self.steps.iter().rev().take_while(|t| maps_levels(t)).count();
         let (before, last) = self.split_at(self.steps.len() - last);
@@ -120,8 +120,8 @@ impl Pipeline {
         (before, last)
     }
 
-    /// For each channel, the value that the last steps of [`Pipeline::split_levels`] make
-    /// of each of the 256 levels.
+    /// For each channel, the value into which the last steps of
+    /// [`Pipeline::split_levels`] turn each of the 256 levels.
     pub fn levels(&self, channels: usize) -> Result<Vec<[f32; 256]>> {
         let mut pixels = Vec::with_capacity(256 * channels);
         for level in 0..=255 {
@@ -142,7 +142,8 @@ impl Pipeline {
         (Self { steps: before.to_vec() }, Self { steps: after.to_vec() })
     }
 
-    /// What the pipeline does with the EXIF orientation of an image file, for the decoder.
+    /// What the pipeline does with an image file's EXIF orientation; the decoder applies
+    /// it.
     pub fn exif(&self) -> Exif {
         if self.steps.first().is_some_and(is_exif_transpose) {
             Exif::Apply
@@ -156,13 +157,13 @@ impl Pipeline {
         self.steps.iter().any(|t| t.step().is_random())
     }
 
-    /// Refuses a `Normalize(auto)` for which the train split's statistics are wrong: one
+    /// Rejects a `Normalize(auto)` for which the train split's statistics are wrong: one
     /// whose input is not the values from 0 to 1 that ToTensor makes, and one within a
     /// random choice.
     pub fn check_statistics(&self) -> Result<()> {
         let refuse = |why: &str| Err(Error::usage(format_args!("Normalize(auto) {why}")));
         let mut kind = SampleKind::Image;
-        // Why the statistics would be wrong here.
+        // The reason why the statistics would be wrong here.
         let mut wrong: Option<&str> = None;
         for transform in &self.steps {
             match transform {
@@ -213,8 +214,8 @@ impl Pipeline {
         Self { steps: self.steps.iter().map(filled).collect() }
     }
 
-    /// Whether this pipeline, of shards, is the `requested` one. A `Normalize(auto)` in
-    /// the requested one stands for any statistics.
+    /// Whether this pipeline, which shards were made with, is the `requested` one. A
+    /// `Normalize(auto)` in the requested one matches any statistics.
     pub fn satisfies(&self, requested: &Self) -> bool {
         let same = |(own, requested): (&Transform, &Transform)| match (own, requested) {
             (Transform::Normalize(_), Transform::Normalize(r)) if r.is_auto() => true,
@@ -224,8 +225,8 @@ impl Pipeline {
             && self.steps.iter().zip(&requested.steps).all(same)
     }
 
-    /// Applies the steps to one sample, with random numbers from its generator (see
-    /// [`rng`](super::rng)).
+    /// Applies the steps to one sample, with random numbers from the sample's generator
+    /// (see [`rng`](super::rng)).
     ///
     /// Errors name the step, for instance if a crop does not fit or a transform for images
     /// comes after ToTensor.
@@ -233,8 +234,8 @@ impl Pipeline {
         apply_steps(&self.steps, sample, rng)
     }
 
-    /// [`Pipeline::apply`] to an image file, of which no more rows are decoded than the
-    /// first step needs.
+    /// Like [`Pipeline::apply`], for an image file, decoding only the rows that the first
+    /// step needs.
     pub fn apply_to_file(&self, file: &dyn ImageFile, rng: &mut Rng) -> Result<Sample> {
         if let Some((Transform::RandomResizedCrop(crop), rest)) = self.steps.split_first()
         {
@@ -248,7 +249,7 @@ impl Pipeline {
 
     /// One map for all steps, for a uint8 image of this height and width, or `None` if a
     /// step does more than move whole rows and columns, or if two steps fill with
-    /// different values. Whether it is `None` does not depend on random numbers. It draws
+    /// different values. Whether it is `None` does not depend on random numbers. Draws
     /// the same numbers as [`Pipeline::apply`].
     pub fn pixel_map(
         &self,
@@ -282,8 +283,8 @@ impl Pipeline {
         Ok(spec)
     }
 
-    /// `[C, H, W]` of the output for this input. An error if a step cannot be applied, or
-    /// if the size would differ between images.
+    /// The output's shape `[C, H, W]` for this input. An error if a step cannot be
+    /// applied, or if the size would differ between images.
     pub fn output_shape(&self, input: SampleSpec) -> Result<[usize; 3]> {
         let spec = self.output(input)?;
         match spec.size {
@@ -295,7 +296,7 @@ impl Pipeline {
         }
     }
 
-    /// Whether it makes float32 tensors of uint8 images.
+    /// Whether it turns uint8 images into float32 tensors.
     pub fn makes_tensors(&self) -> bool {
         self.output_kind(SampleKind::Image) == SampleKind::Tensor
     }
@@ -305,7 +306,7 @@ impl Pipeline {
         self.steps.iter().fold(input, |kind, t| t.step().output_kind(kind))
     }
 
-    /// The pipeline as one item of a list: a transform, or a Compose.
+    /// The pipeline as one element of a list: a transform, or a Compose.
     fn to_literal(&self) -> Literal {
         match &self.steps[..] {
             [one] => one.step().to_call().into(),
@@ -324,7 +325,7 @@ fn apply_steps(steps: &[Transform], sample: Sample, rng: &mut Rng) -> Result<Sam
     let mut steps = steps;
     while let Some((first, rest)) = steps.split_first() {
         let step = first.step();
-        // Only the pixels that a crop leaves need be resized.
+        // Only the pixels that the crop keeps need to be resized.
         let (result, rest) = match (first, rest, sample) {
             (
                 Transform::Resize(resize),

@@ -1,4 +1,4 @@
-//! Moving whole rows and columns without changing a pixel: padding, crops and flips.
+//! Moves whole rows and columns without changing a pixel: padding, crops and flips.
 //! Several such steps make one map, which a loader can apply while it copies the pixels.
 
 use std::ops::Range;
@@ -7,8 +7,8 @@ use super::argument_types::{Edges, Fill, PaddingMode};
 use super::sample::{Image, Sample, Tensor, elements};
 use crate::Result;
 
-/// For each row (or column) of an output, the index of the input's row that it is a copy
-/// of, or `None` for the fill.
+/// For each row (or column) of an output, the index of the input's row that it copies, or
+/// `None` for the fill.
 pub(super) type SourceIndices = Vec<Option<usize>>;
 
 /// The rows and columns of the input that an output is made of.
@@ -84,7 +84,8 @@ impl PixelMap {
         }
     }
 
-    /// This map and then `next` as one map, or `None` if both fill, with different values.
+    /// Combines this map and then `next` into one, or `None` if both fill, with different
+    /// values.
     pub(super) fn then(self, next: Self) -> Option<Self> {
         let fill = match (self.fill, next.fill) {
             (Some(a), Some(b)) if a != b => return None,
@@ -98,8 +99,8 @@ impl PixelMap {
         Some(Self { rows, columns, fill })
     }
 
-    /// Makes the map one of only the source rows that it names, which it returns; at least
-    /// one of the `height`.
+    /// Renumbers the source rows from the first one that the map uses, and returns the
+    /// range of used rows: at least one row, and within `height`.
     pub fn keep_source_rows(&mut self, height: usize) -> Range<usize> {
         let first = self.rows.iter().flatten().min().copied().unwrap_or(0);
         let last = self.rows.iter().flatten().max().copied().unwrap_or(first);
@@ -110,7 +111,7 @@ impl PixelMap {
         first..end
     }
 
-    /// The value of pixels without a source, for each channel of an image.
+    /// The value of pixels without a source, one for each channel of an image.
     pub fn fill_levels(&self, channels: usize) -> Result<Vec<u8>> {
         match &self.fill {
             Some(fill) => fill.levels(channels),
@@ -118,7 +119,7 @@ impl PixelMap {
         }
     }
 
-    /// The output pixels, row by row. A pixel is `fill.len()` values.
+    /// The output pixels, row by row. Each pixel is `fill.len()` values.
     fn gather<T: Copy>(&self, source: &[T], width: usize, fill: &[T]) -> Vec<T> {
         let channels = fill.len();
         let mut output =
@@ -150,8 +151,8 @@ impl PixelMap {
     }
 }
 
-/// Columns that are one run of the input's between two filled margins. This is the most
-/// frequent case, and such a run can be copied at once.
+/// Columns that are one run of the input's columns between two filled margins. This is
+/// the most frequent case, and such a run can be copied at once.
 struct Run {
     /// Filled columns before the run.
     before: usize,
@@ -194,7 +195,7 @@ pub(super) fn window(n: usize, start: isize, length: usize) -> SourceIndices {
     (0..length).map(index).collect()
 }
 
-/// 0 to n - 1 with this many before and after.
+/// 0 to n - 1, with this many indices before and after.
 pub(super) fn padded(
     n: usize,
     before: usize,
@@ -205,7 +206,7 @@ pub(super) fn padded(
     range.map(|i| padding_source(i, n as isize, mode)).collect()
 }
 
-/// The source of index `i`, which may be outside 0 to n - 1.
+/// The source of index `i`, which may be outside 0 to n - 1; `None` for the fill.
 fn padding_source(i: isize, n: isize, mode: PaddingMode) -> Option<usize> {
     let source = match mode {
         PaddingMode::Constant if (0..n).contains(&i) => i,

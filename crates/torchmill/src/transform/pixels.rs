@@ -1,4 +1,4 @@
-//! Operations on the pixels of images, as Pillow has them, that several transforms use.
+//! Pixel operations that several transforms use, with Pillow's results.
 
 pub(super) mod enhance;
 pub(super) mod grid;

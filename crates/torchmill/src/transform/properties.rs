@@ -1,4 +1,4 @@
-//! What must hold for any text and any image.
+//! Properties of any text and any image.
 
 use proptest::prelude::*;
 
@@ -30,7 +30,7 @@ fn literal() -> impl Strategy<Value = String> {
     ]
 }
 
-/// Each transform with arguments that suit it, `#` standing for a small number, `%` for a
+/// Each transform with arguments that suit it; `#` stands for a small number, `%` for a
 /// probability.
 const SUITED: &[&str] = &[
     "AugMix(#, 2, -#, all_ops=False, fill=#)",
@@ -124,7 +124,7 @@ fn text() -> impl Strategy<Value = String> {
     proptest::collection::vec(transform(), 1..4).prop_map(|v| v.join(" | "))
 }
 
-/// Pieces of the language in no order.
+/// Pieces of the language in random order.
 fn noise() -> impl Strategy<Value = String> {
     let piece = prop_oneof![
         proptest::sample::select(vec![
@@ -164,8 +164,8 @@ fn noise() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    /// A crop right after Resize makes only what is left: it must be what would have been
-    /// left.
+    /// A crop right after Resize computes only the part that it keeps, which must be the
+    /// same as if the whole had been resized.
     #[test]
     fn a_crop_after_resize_leaves_what_it_would_of_the_whole(
         size in (1..40_usize, 1..40_usize), channels in prop_oneof![Just(1_usize), Just(3)], seed in any::<u64>(),
@@ -183,7 +183,8 @@ proptest! {
         prop_assert!(at_once == apart);
     }
 
-    /// Moves at once give what they give one after the other, and draw the same.
+    /// A combined map gives the same result as its steps one after the other, and draws
+    /// the same numbers.
     #[test]
     fn a_pixel_map_does_what_its_steps_do(
         moves in proptest::collection::vec(proptest::sample::select(MOVES), 0..5),
@@ -197,7 +198,7 @@ proptest! {
         let expected = pipeline.apply(sample.clone(), &mut apart).unwrap();
         let map = pipeline.pixel_map(height, width, &mut at_once).unwrap();
         let Some(map) = map else {
-            // Two fills are too many.
+            // A map can have only one fill value.
             prop_assert!(moves.iter().any(|m| m.contains("fill=7")));
             return Ok(());
         };
@@ -229,8 +230,8 @@ proptest! {
         }
     }
 
-    /// What is promised of an image beforehand comes true, and what is refused is refused
-    /// without a panic.
+    /// The shape that was promised for an image comes true, and what is refused is
+    /// refused without a panic.
     #[test]
     fn forms_come_true(
         text in text(),
@@ -245,8 +246,8 @@ proptest! {
         let promised = pipeline.output(SampleSpec::image([channels, height, width]));
         let result = pipeline.apply(sample, &mut rng(seed, 0, 0));
         if let Ok(promised) = promised {
-            // Where a size is known only when it happens, a later step may find that it
-            // does not fit.
+            // If a size is known only when a step is applied, a later step may find that
+            // it does not fit.
             if pipeline.needs_statistics() || (promised.size.is_none() && result.is_err()) {
                 return Ok(());
             }
@@ -263,7 +264,7 @@ proptest! {
     }
 }
 
-/// The properties above would hold of nothing if few texts were pipelines.
+/// The properties above would test nothing if few of the texts were pipelines.
 #[test]
 fn many_of_the_texts_are_pipelines() {
     use proptest::strategy::ValueTree as _;

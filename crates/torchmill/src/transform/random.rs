@@ -6,8 +6,8 @@ use rand::{RngExt as _, SeedableRng};
 pub type Rng = rand_chacha::ChaCha8Rng;
 
 /// The generator for one image in one epoch. Each (seed, epoch, index) has its own key,
-/// so what is drawn for an image depends neither on the number of threads nor on the
-/// images before it.
+/// so the numbers for an image depend neither on the number of threads nor on the images
+/// before it.
 pub fn rng(seed: u64, epoch: u64, index: u64) -> Rng {
     let mut key = *b"seed----epoch---index---torchmil";
     key[..8].copy_from_slice(&seed.to_le_bytes());
@@ -19,7 +19,7 @@ pub fn rng(seed: u64, epoch: u64, index: u64) -> Rng {
 /// A generator for the image that `rng` is for, the same in each epoch.
 pub(super) fn image_rng(rng: &Rng) -> Rng {
     let mut key = rng.get_seed();
-    // Not the key of any epoch's generator.
+    // This is not the key of any epoch's generator.
     key[8..16].copy_from_slice(b"--epoch-");
     key[24..].copy_from_slice(b"anyepoch");
     Rng::from_seed(key)

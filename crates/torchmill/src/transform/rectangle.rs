@@ -17,7 +17,7 @@ pub(super) fn random_sides(
     (side(area * ratio), side(area / ratio))
 }
 
-/// Refuses shares of an area and ratios of sides that run backwards or are out of bounds.
+/// Rejects ranges of area shares and side ratios that are reversed or out of bounds.
 pub(super) fn check_scale_and_ratio(scale: [f64; 2], ratio: [f64; 2]) -> Checked {
     if !(0.0 <= scale[0] && scale[0] <= scale[1] && scale[1] <= 1.0) {
         let why = "must go from low to high within 0 to 1";

@@ -1,4 +1,4 @@
-//! What a pipeline transforms: an image of bytes, or a tensor of floats.
+//! The data that a pipeline transforms: an image of bytes, or a tensor of floats.
 
 use std::ops::Range;
 
@@ -10,20 +10,20 @@ pub enum Exif {
     /// Nothing, like torchvision's loader.
     #[default]
     Ignore,
-    /// The image is turned and mirrored, like PIL's `ImageOps.exif_transpose`.
+    /// The image is rotated and flipped, like PIL's `ImageOps.exif_transpose`.
     Apply,
 }
 
-/// A part of an image file, for a step that needs no more of it.
+/// A part of an image file, for a step that needs no more than that.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FilePart {
     /// The rows, counted in the scaled image.
     pub rows: Range<usize>,
-    /// 1, or how many times smaller the image is decoded: 2, 4 or 8.
+    /// 1, or the factor by which the image is decoded smaller: 2, 4 or 8.
     pub scale: usize,
 }
 
-/// An image file that is decoded as far as a pipeline needs it.
+/// An image file that is decoded only as far as a pipeline needs it.
 pub trait ImageFile {
     /// `[C, H, W]` of the whole image.
     fn shape(&self) -> [usize; 3];
@@ -35,12 +35,12 @@ pub trait ImageFile {
     fn decode(&self, part: &FilePart) -> Result<Image>;
 }
 
-/// The largest number of elements in a sample (256 Mi). A pipeline that asks for more has
-/// a mistake in its arguments.
+/// The largest number of elements in a sample (256 Mi). A pipeline that needs more has a
+/// mistake in its arguments.
 const MAX_ELEMENTS: usize = 1 << 28;
 
-/// An image as PIL has it: row-major HWC uint8. `channels` is 1 (L) or 3 (RGB), and
-/// `pixels` has `width * height * channels` bytes.
+/// An image as in PIL: row-major HWC uint8. `channels` is 1 (L) or 3 (RGB), and `pixels`
+/// has `width * height * channels` bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Image {
     /// Columns.
@@ -67,7 +67,7 @@ pub struct Tensor {
 pub enum Sample {
     /// Bytes, before ToTensor.
     Image(Image),
-    /// Floats, after it.
+    /// Floats, after ToTensor.
     Tensor(Tensor),
 }
 
@@ -97,7 +97,7 @@ impl SampleSpec {
         Self { kind: SampleKind::Image, channels, size: Some((height, width)) }
     }
 
-    /// The same with this height and width.
+    /// The same spec with this height and width.
     #[must_use]
     pub fn with_size(self, height: usize, width: usize) -> Self {
         Self { size: Some((height, width)), ..self }
@@ -115,13 +115,13 @@ impl SampleSpec {
         Ok(Self { size, ..self })
     }
 
-    /// The spec of a sample with this many rows and columns more.
+    /// The spec of a sample with this many more rows and columns.
     pub(super) fn grown_by(self, rows: usize, columns: usize) -> Self {
         let size = self.size.map(|(height, width)| (height + rows, width + columns));
         Self { size, ..self }
     }
 
-    /// The spec itself; an error if it is a tensor's.
+    /// Returns the spec, or an error if it is a tensor's.
     pub(super) fn require_image(self) -> Result<Self> {
         match self.kind {
             SampleKind::Image => Ok(self),
@@ -129,7 +129,7 @@ impl SampleSpec {
         }
     }
 
-    /// The spec itself; an error if it is an image's.
+    /// Returns the spec, or an error if it is an image's.
     pub(super) fn require_tensor(self) -> Result<Self> {
         match self.kind {
             SampleKind::Image => Err(needs_tensor()),
@@ -137,7 +137,7 @@ impl SampleSpec {
         }
     }
 
-    /// Refuses a sample without pixels, and one that is too large.
+    /// Rejects a sample without pixels, and one that is too large.
     pub(super) fn check(&self) -> Result<()> {
         if self.kind == SampleKind::Image && !matches!(self.channels, 1 | 3) {
             return Err(Error::failed(format_args!(
@@ -175,7 +175,7 @@ impl Sample {
         SampleSpec { kind: self.kind(), channels, size: Some((height, width)) }
     }
 
-    /// Refuses a sample whose number of values is not that of its shape.
+    /// Rejects a sample whose number of values does not match its shape.
     pub(super) fn check(&self) -> Result<()> {
         self.spec().check()?;
         let [channels, height, width] = self.shape();
@@ -221,12 +221,12 @@ pub(super) fn elements(channels: usize, height: usize, width: usize) -> Result<u
     }
 }
 
-/// The error of a transform for images that gets a tensor.
+/// The error if a transform for images gets a tensor.
 fn needs_image() -> Error {
     Error::usage("works on uint8 images: put it before ToTensor")
 }
 
-/// The error of a transform for tensors that gets an image.
+/// The error if a transform for tensors gets an image.
 fn needs_tensor() -> Error {
     Error::usage("works on tensors: put it after ToTensor")
 }

@@ -12,7 +12,7 @@ use crate::{Error, Result};
 pub(super) trait Signature {
     /// torchvision's name.
     fn name(&self) -> &'static str;
-    /// The transform as the canonical text has it, without arguments that are defaults.
+    /// The transform as in the canonical text, without default arguments.
     fn to_call(&self) -> Call;
 }
 
@@ -50,8 +50,8 @@ pub(super) trait Step: Signature {
         Ok(None)
     }
 
-    /// Transforms a sample. The number of its values agrees with its shape, and must do so
-    /// in the result.
+    /// Transforms a sample. The number of its values matches its shape, and must also do
+    /// so in the result.
     fn apply(&self, sample: Sample, rng: &mut Rng) -> Result<Sample> {
         let [_, height, width] = sample.shape();
         match self.pixel_map(height, width, rng)? {

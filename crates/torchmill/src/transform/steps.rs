@@ -9,8 +9,8 @@ use crate::{Error, Result};
 
 /// Declares the modules of the transforms and [`Transform`], which is one of them.
 ///
-/// rustfmt does not find modules that a macro declares: `make fmt` and `make lint` name
-/// the files.
+/// rustfmt does not find modules that a macro declares, so `make fmt` and `make lint`
+/// name the files.
 macro_rules! table {
     ($( $module:ident: $name:ident, )*) => {
         $( mod $module; pub use $module::$name; )*
@@ -31,8 +31,8 @@ macro_rules! table {
                 match self { $( Self::$name(step) => step, )* }
             }
 
-            /// Reads a call, without checking whether its arguments are in range. Returns
-            /// the arguments too, for messages.
+            /// Reads a call, without checking whether its arguments are in range. Also
+            /// returns the arguments, for messages.
             fn read_unchecked<'a>(
                 text: &'a str,
                 call: &'a Call,
@@ -96,7 +96,7 @@ table! {
 }
 
 impl Transform {
-    /// Reads a call. `Compose` is not a transform here: the pipeline reads it.
+    /// Reads a call. `Compose` is not handled here but by the pipeline.
     pub(super) fn read(text: &str, call: &Call) -> Result<Self> {
         let (transform, arguments) = Self::read_unchecked(text, call)?;
         match transform.step().check() {

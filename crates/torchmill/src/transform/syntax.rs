@@ -1,5 +1,5 @@
-//! From text to calls: `Name(literal, key=literal) | Name | ...`, in Python's spelling.
-//! Pipelines are written so, and layers as text.
+//! Parses text into calls: `Name(literal, key=literal) | Name | ...`, in Python's syntax.
+//! Pipelines are written like this, and so are layers as text.
 
 use super::literal::{Call, CallArgument, Item, Literal};
 use crate::{Error, Result};
@@ -70,7 +70,7 @@ impl Parser<'_> {
         }
     }
 
-    /// The characters from here on that satisfy `of`.
+    /// Reads the next characters that satisfy `of`.
     fn run(&mut self, of: impl Fn(char) -> bool) -> String {
         let start = self.at;
         while self.peek().is_some_and(&of) {
@@ -143,8 +143,8 @@ impl Parser<'_> {
         Ok(CallArgument { name: None, item: self.item()? })
     }
 
-    /// Reads items separated by commas from the opening bracket, which is next, to the
-    /// closing one. Returns whether a comma came last.
+    /// Reads items separated by commas, from the opening bracket, which is next, to the
+    /// closing one. Returns whether the last item was followed by a comma.
     fn sequence(
         &mut self,
         close: char,
@@ -242,7 +242,7 @@ impl Parser<'_> {
         })
     }
 
-    /// A number, or a fraction such as `3/4`, which is how aspect ratios are written.
+    /// A number, or a fraction such as `3/4`, as aspect ratios are often written.
     fn number(&mut self) -> Result<Literal> {
         let above = self.plain_number()?;
         self.skip_blanks();

@@ -27,7 +27,7 @@ CROPS = """
 1 2 11 5: RandomResizedCrop((3, 12), interpolation=InterpolationMode.LANCZOS)
 """.strip().splitlines()
 
-# Where the corners go, clockwise from the upper left one.
+# The new positions of the corners, clockwise from the upper left one.
 CORNERS = ["1 0 17 1 18 12 0 11", "2 1 15 0 18 9 0 12", "4 3 14 2 16 10 1 9", "0 2 18 0 12 12 3 11"]
 
 JITTERS = """

@@ -4,16 +4,16 @@
 Run by hand, with the versions that the goldens come from:
     pip install torch==2.11.0 torchvision==0.26.0 pillow==13.0.0 numpy==2.4.6 safetensors
     python transforms.py
-To check more than the goldens hold, give it photographs and another place, and point the test there:
+To check more than the goldens hold, give it photographs and another output file, and point the test there:
     python transforms.py --out /tmp/more.safetensors photos/*.jpg
     TORCHMILL_GOLDENS=/tmp/more.safetensors cargo test -p torchmill golden
 
-`distribution: PIPELINE` tells how statistics of a random pipeline's results are distributed, and
+`distribution: PIPELINE` is the distribution of statistics of a random pipeline's results,
 `IMAGE: operation NAME MAGNITUDE` is one operation of AutoAugment, and `magnitudes: POLICY NAME BINS` are its magnitudes
 for an image of 19 by 23.
 
 Each tensor is named `IMAGE: PIPELINE`, the pipeline in torchmill's language, which is Python here; an input is
-named `IMAGE` alone. uint8 tensors are [H, W, C], float32 ones [C, H, W].
+named only `IMAGE`. uint8 tensors are [H, W, C], float32 ones [C, H, W].
 """
 
 import argparse
@@ -224,7 +224,7 @@ def distribution(text, image, draws=8000):
             result = each(result)
         drawn.append(statistics(values(result)))
     drawn = np.array(drawn, np.float32)
-    # Not on a value that is taken: floats are added up in different orders.
+    # Avoid values that occur: floats are added up in different orders.
     thresholds = np.quantile(drawn, np.arange(1, 10) / 10, axis=0).astype(np.float32) + np.float32(1e-3)
     below = (drawn[None] <= thresholds[:, None]).mean(1)
     return np.ascontiguousarray(np.stack([thresholds.T, below.T], 1).astype(np.float32))
@@ -244,7 +244,7 @@ def main():
     for text in RANDOM:
         tensors[f"distribution: {text}"] = distribution(text, pil(tensors["distribution"]))
     for name, pixels in images.items():
-        # One channel takes the same ways: a third of the cases is enough.
+        # One channel takes the same code paths: a third of the cases is enough.
         rgb = pixels.shape[2] == 3
         for text in CASES + RGB_ONLY if rgb else CASES[::3]:
             tensors[f"{name}: {text}"] = run(text, pil(pixels))

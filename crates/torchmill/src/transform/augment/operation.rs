@@ -42,9 +42,9 @@ pub(in crate::transform) enum Range {
     OfWidth(f32),
     /// From 0 to this share of the height, in either direction.
     OfHeight(f32),
-    /// Bits: 8, less up to this many.
+    /// A number of bits: 8 minus up to this many.
     Bits(f32),
-    /// Bits: this many, less up to all of them.
+    /// A number of bits: this many minus up to all of them.
     FewBits(f32),
     /// From 0 to a third of the width, in either direction.
     ThirdOfWidth,
@@ -54,7 +54,7 @@ pub(in crate::transform) enum Range {
     Threshold,
 }
 
-/// AutoAugment's and RandAugment's.
+/// The operations and ranges of AutoAugment and RandAugment.
 pub(in crate::transform) const RANGES: &[(Operation, Range)] = &[
     (Identity, Range::None),
     (ShearX, Range::To(0.3)),
@@ -73,7 +73,7 @@ pub(in crate::transform) const RANGES: &[(Operation, Range)] = &[
     (Invert, Range::None),
 ];
 
-/// TrivialAugmentWide's.
+/// The operations and ranges of TrivialAugmentWide.
 pub(in crate::transform) const WIDE_RANGES: &[(Operation, Range)] = &[
     (Identity, Range::None),
     (ShearX, Range::To(0.99)),
@@ -91,7 +91,7 @@ pub(in crate::transform) const WIDE_RANGES: &[(Operation, Range)] = &[
     (Equalize, Range::None),
 ];
 
-/// AugMix's. The last four are left out without `all_ops`.
+/// The operations and ranges of AugMix. Without `all_ops`, the last four are left out.
 pub(in crate::transform) const AUGMIX_RANGES: &[(Operation, Range)] = &[
     (ShearX, Range::To(0.3)),
     (ShearY, Range::To(0.3)),
@@ -129,8 +129,8 @@ impl Range {
         )
     }
 
-    /// The magnitude in this bin, for an image of this (height, width). In float32, as
-    /// torch's linspace.
+    /// The magnitude in this bin, for an image of this (height, width), computed in
+    /// float32 like torch's linspace.
     pub(in crate::transform) fn magnitude(
         self,
         bins: usize,
@@ -157,8 +157,9 @@ impl Range {
     }
 }
 
-/// Number `i` of `n` evenly spaced numbers, computed from the nearer end with one rounding
-/// as in torch's vector code. The rounding matters: some are truncated to whole pixels.
+/// Number `i` of `n` evenly spaced numbers, computed from the nearer end with one
+/// rounding, as in torch's vector code. The rounding matters: some numbers are truncated
+/// to whole pixels.
 fn linspace(from: f32, to: f32, n: usize, i: usize) -> f64 {
     let step = (to - from) / (n - 1) as f32;
     f64::from(if i < n / 2 {
@@ -176,8 +177,8 @@ impl Operation {
         magnitude: f64,
         warp: Warp,
     ) -> Result<Image> {
-        // The papers shear by pixels per row about the first pixel, torchvision's affine
-        // by degrees.
+        // The papers shear by pixels per row, relative to the first pixel; torchvision's
+        // affine shears by degrees.
         let degrees = magnitude.atan().to_degrees();
         let affine = |change| affine(image, &change, warp.interpolation, warp.fill);
         let shear = |shear| {

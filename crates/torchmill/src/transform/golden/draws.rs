@@ -1,4 +1,4 @@
-//! Random transforms with draws that are given: see tests/golden/draws.py.
+//! Random transforms with given draws: see tests/golden/draws.py.
 
 use std::collections::HashMap;
 
@@ -9,7 +9,7 @@ use super::super::pixels::grid::{Displacement, displace};
 use super::super::pixels::perspective::perspective;
 use super::super::{Image, Pipeline, Sample, Transform};
 
-/// Applies what a golden's name says: a transform and what it has drawn.
+/// Applies the transform and the draws in a golden's name.
 pub fn apply(text: &str, image: &Image, goldens: &HashMap<String, Sample>) -> Image {
     let (name, rest) = text.split_once(' ').unwrap();
     match name {
@@ -36,7 +36,7 @@ fn crop(text: &str, image: &Image) -> Image {
     crop.resize(&Sample::Image(image.clone()), rows, columns).unwrap()
 }
 
-/// `INTERPOLATION FILL X Y X Y X Y X Y`: where the corners go.
+/// `INTERPOLATION FILL X Y X Y X Y X Y`: the corners' new positions.
 fn perspective_of(text: &str, image: &Image) -> Image {
     let (filter, rest) = text.split_once(' ').unwrap();
     let numbers = numbers(rest);

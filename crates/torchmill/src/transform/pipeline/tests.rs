@@ -123,7 +123,7 @@ fn mistakes_are_named_with_their_column() {
     for (text, message) in cases {
         assert_eq!(refused(text), message, "{text}");
     }
-    // Where none is near, all are named.
+    // If no name is close, all are listed.
     let unknown = refused("Frobnicate");
     assert!(
         unknown.starts_with(
@@ -213,7 +213,7 @@ fn the_generator_depends_on_each_number() {
     for (i, a) in draws.iter().enumerate() {
         assert!(draws[i + 1..].iter().all(|b| a != b));
     }
-    // What a seed gives must not change from one version to the next.
+    // The numbers for a seed must not change from one version to the next.
     assert_eq!(first(7, 8, 9), 16_038_511_234_634_251_009);
 }
 

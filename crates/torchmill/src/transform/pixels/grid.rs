@@ -1,12 +1,12 @@
-//! Pixels from displaced places, as torch's `grid_sample` takes them (zeros outside,
-//! `align_corners=False`), in torchvision's `F.elastic`.
+//! Samples pixels at displaced positions, like torch's `grid_sample` (zeros outside,
+//! `align_corners=False`), for torchvision's `F.elastic`.
 
 use crate::Result;
 use crate::transform::argument_types::{Fill, Interpolation};
 use crate::transform::sample::Image;
 
-/// For each pixel how far away its source is, as shares of half the width and half the
-/// height; `[height, width]` each.
+/// For each pixel, how far away its source is, as fractions of half the width and half
+/// the height; both are `[height, width]`.
 pub(in crate::transform) struct Displacement {
     pub x: Vec<f32>,
     pub y: Vec<f32>,
@@ -63,8 +63,8 @@ fn bilinear(x: f32, y: f32) -> [Place; 4] {
     ]
 }
 
-/// Appends the weighted pixel. Places outside count as zeros; the share of those inside
-/// then decides how much of the fill is taken.
+/// Appends the weighted pixel. Positions outside count as zeros; the share of those
+/// inside then decides how much of the fill is used.
 fn add_pixel(
     image: &Image,
     places: &[Place; 4],

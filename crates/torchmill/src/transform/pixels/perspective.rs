@@ -1,4 +1,4 @@
-//! Perspective, sampled as Pillow's `Image.transform` does.
+//! Perspective transforms, sampled like Pillow's `Image.transform`.
 
 use super::warp::sample;
 use crate::Result;
@@ -8,8 +8,8 @@ use crate::transform::sample::Image;
 /// x and y of four corners, clockwise from the upper left one.
 pub(in crate::transform) type Corners = [[f64; 2]; 4];
 
-/// torchvision's `F.perspective` on a PIL image: its corners go to `corners`. `None` if no
-/// perspective moves them there.
+/// torchvision's `F.perspective` on a PIL image: moves its corners to `corners`. `None`
+/// if no perspective does that.
 pub(in crate::transform) fn perspective(
     image: &Image,
     corners: Corners,
@@ -28,7 +28,7 @@ pub(in crate::transform) fn perspective(
     sample(image, [image.height, image.width], filter, fill, source).map(Some)
 }
 
-/// `[a, ..., h]`, by which the output pixel (X, Y) comes from
+/// `[a, ..., h]`, with which the output pixel (X, Y) comes from
 /// x = (a X + b Y + c) / (g X + h Y + 1) and y = (d X + e Y + f) / (g X + h Y + 1). `None`
 /// if the corners do not determine them.
 fn coefficients(from: Corners, to: Corners) -> Option<[f64; 8]> {

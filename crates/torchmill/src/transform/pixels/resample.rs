@@ -23,7 +23,7 @@ use crate::transform::argument_types::Interpolation;
 use crate::transform::pixel_map::{PixelMap, SourceIndices};
 use crate::transform::sample::{Image, Sample, elements};
 
-/// The image resized to this size.
+/// Resizes the image to this size.
 pub(in crate::transform) fn resize(
     image: Image,
     height: usize,
@@ -34,7 +34,7 @@ pub(in crate::transform) fn resize(
 }
 
 /// Some rows and columns of the image resized to `[height, width]`, without computing the
-/// rest.
+/// others.
 pub(in crate::transform) fn resize_part(
     image: Image,
     [height, width]: [usize; 2],
@@ -64,8 +64,8 @@ pub(in crate::transform) fn resize_part(
     filter_columns(&image, &vertical)
 }
 
-/// The part of an image between these coordinates of rows and columns, which need not be
-/// whole, resized, as by the `box` of Pillow's `Image.resize`. Not for nearest.
+/// Resizes the part of an image between these coordinates of rows and columns, which need
+/// not be whole, like the `box` of Pillow's `Image.resize`. Not for nearest.
 pub(in crate::transform) fn resize_between(
     image: &Image,
     [rows, columns]: [Range<f64>; 2],
@@ -78,8 +78,8 @@ pub(in crate::transform) fn resize_between(
     filter_columns(&image, &vertical)
 }
 
-/// Whether Pillow filters the columns first: version 13 does if that saves much, earlier
-/// ones never do.
+/// Whether Pillow filters the columns first: version 13 does if that saves much work,
+/// earlier ones never do.
 fn columns_first(image: &Image, height: usize, width: usize) -> bool {
     let saved_rows = image.height as i64 - height as i64;
     let saved_columns = image.width as i64 - width as i64;
@@ -92,10 +92,10 @@ fn level(sum: i32) -> u8 {
     (sum >> PRECISION).clamp(0, 255) as u8
 }
 
-/// The start of a sum, for rounding.
+/// The initial value of a sum, for rounding.
 const HALF: i32 = 1 << (PRECISION - 1);
 
-/// Some of the rows, each filtered to another width.
+/// Filters some of the rows to another width.
 fn filter_rows(image: &Image, rows: Range<usize>, axis: &Axis) -> Result<Image> {
     let Image { width, channels, .. } = *image;
     let new_width = axis.first.len();
@@ -127,8 +127,8 @@ fn filter_columns(image: &Image, axis: &Axis) -> Result<Image> {
     Ok(Image { height: new_height, width, channels, pixels })
 }
 
-/// Filters RGB rows, each of which starts `stride` bytes after the one before, as long as
-/// there is room in `output`. There may be bytes after the last row.
+/// Filters RGB rows, each of which starts `stride` bytes after the previous one, as long
+/// as there is room in `output`. There may be bytes after the last row.
 fn filter_rgb_rows(source: &[u8], stride: usize, output: &mut [u8], axis: &Axis) {
     #[cfg(target_arch = "x86_64")]
     if let Some(avx2) = avx2::Avx2::detect() {
@@ -169,7 +169,7 @@ fn filter_row<const CHANNELS: usize>(row: &[u8], output: &mut [u8], axis: &Axis)
 }
 
 /// Sums rows with these weights. `rows` holds a row of `output.len()` levels for each
-/// weight, and possibly more.
+/// weight, and possibly more rows.
 fn add_weighted_rows(rows: &[u8], weights: &[i32], output: &mut [u8]) {
     let row = output.len();
     let mut done = 0;
@@ -200,8 +200,8 @@ fn nearest(
 
 /// The inputs of a range of `to` outputs.
 fn nearest_sources(from: usize, to: usize, outputs: Range<usize>) -> SourceIndices {
-    // As in Pillow the centres are added up, not multiplied: rounding decides where one is
-    // on a border.
+    // As in Pillow, the centres are added up, not multiplied: rounding decides when one
+    // is on a border.
     let scale = from as f64 / to as f64;
     let mut center = scale * 0.5;
     let mut sources = Vec::with_capacity(outputs.len());

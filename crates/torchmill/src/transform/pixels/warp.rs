@@ -1,4 +1,4 @@
-//! Rotation, shear, scale and translation, sampled as Pillow's `Image.transform` does.
+//! Rotation, shear, scale and translation, sampled like Pillow's `Image.transform`.
 
 use crate::Result;
 use crate::transform::argument::{Checked, InvalidArgument};
@@ -8,12 +8,12 @@ use crate::transform::sample::{Image, SampleSpec, elements};
 /// The largest angle and coordinate; a limit that excludes infinity.
 pub(in crate::transform) const MAX_COORDINATE: f64 = 1e6;
 
-/// Refuses tensors, and fill values that do not fit the channels.
+/// Rejects tensors, and fill values that do not fit the channels.
 pub(in crate::transform) fn check_warp(fill: &Fill, input: SampleSpec) -> Result<()> {
     fill.check(input.require_image()?)
 }
 
-/// Refuses a centre that is far outside.
+/// Rejects a centre that is far outside the image.
 pub(in crate::transform) fn check_center(center: Option<[f64; 2]>) -> Checked {
     match center {
         Some(center) if center.iter().any(|x| x.abs() > MAX_COORDINATE) => {
@@ -86,7 +86,7 @@ pub(in crate::transform) fn affine(
 pub(in crate::transform) struct Rotation {
     /// Degrees, counter-clockwise.
     pub angle: f64,
-    /// Whether the result grows so that all of the image is inside.
+    /// Whether the result grows to contain the whole image.
     pub expand: bool,
     /// x and y of the fixed point; `None` for the middle.
     pub center: Option<[f64; 2]>,
@@ -127,8 +127,8 @@ pub(in crate::transform) fn rotate(
     warp(image, &matrix, size, filter, fill)
 }
 
-/// The number of quarter turns that a rotation about the middle is, if it is one that
-/// Pillow makes by copying pixels. `angle` is from 0 to 360.
+/// The number of quarter turns of a rotation about the middle, if it is one that Pillow
+/// makes by copying pixels. `angle` is from 0 to 360.
 fn quarter_turns(image: &Image, rotation: Rotation, angle: f64) -> Option<usize> {
     if rotation.center.is_some() {
         return None;
@@ -177,8 +177,8 @@ fn turn(image: &Image, quarters: usize) -> Image {
     Image { width: new_width, height: new_height, channels, pixels }
 }
 
-/// The image of size `[height, width]` whose pixels come from where the matrix says. Pixels
-/// from outside are the fill.
+/// The image of size `[height, width]` whose pixels come from where the matrix says.
+/// Pixels from outside have the fill value.
 fn warp(
     image: &Image,
     matrix: &Matrix,
@@ -205,8 +205,8 @@ fn warp(
     Ok(sample_levels(image, [height, width], filter, &fill, source))
 }
 
-/// The image of size `[height, width]` whose pixels come from where `source` says, by the
-/// coordinates of their centres. Pixels from outside are the fill.
+/// The image of size `[height, width]` whose pixels come from where `source` says, given
+/// the coordinates of their centres. Pixels from outside have the fill value.
 pub(in crate::transform) fn sample(
     image: &Image,
     size: [usize; 2],
@@ -254,9 +254,9 @@ fn sample_levels(
 /// Calls `take` for each output pixel with the index of the input pixel, or `None` if that
 /// is outside.
 ///
-/// Pillow computes the coordinates in three ways, and for pixels whose centre is on a
-/// border it matters which: in floats that are added up if rows stay rows, in 16.16 fixed
-/// point if the coordinates fit, and otherwise in floats.
+/// Pillow computes the coordinates in three ways, which differ for pixels whose centre is
+/// on a border: in floats that are added up if rows stay rows, in 16.16 fixed point if
+/// the coordinates fit, and otherwise in floats.
 fn nearest(
     image: &Image,
     matrix: &Matrix,

@@ -45,7 +45,7 @@ mod tests {
 
     fn is_mirrored(seed: u64, epoch: u64, image: u64) -> bool {
         let mut rng = rng(seed, epoch, image);
-        // What other transforms have drawn before does not matter.
+        // Numbers that other transforms have drawn before do not matter.
         let _: u64 = rng.random();
         let map = AlternatingHorizontalFlip {}.pixel_map(1, 2, &mut rng);
         map.unwrap().unwrap().columns == [Some(1), Some(0)]

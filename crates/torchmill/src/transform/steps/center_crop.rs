@@ -48,7 +48,7 @@ impl CenterCrop {
         PixelMap::with_fill(rows, columns, &Fill::zero())
     }
 
-    /// The rows and columns that the crop leaves of an image, or `None` if it also pads.
+    /// The rows and columns that the crop keeps of an image, or `None` if it also pads.
     pub(super) fn window(
         &self,
         height: usize,
@@ -66,8 +66,8 @@ fn window_within(have: usize, want: usize) -> Option<Range<usize>> {
 }
 
 /// The index of the first of the middle `want` of `have`, negative if there are too few.
-/// As torchvision rounds: of missing pixels the smaller half is added before; half of an
-/// odd number of spare ones is rounded to even.
+/// It rounds like torchvision: the smaller half of the missing pixels is added before;
+/// half of an odd number of spare ones is rounded to even.
 fn start(have: usize, want: usize) -> isize {
     let spare = have as isize - want as isize;
     if spare < 0 {

@@ -71,7 +71,7 @@ impl Step for ElasticTransform {
 }
 
 impl ElasticTransform {
-    /// Refuses smoothing that reaches beyond the mirrored image.
+    /// Rejects smoothing that reaches beyond the mirrored image.
     fn check_size(&self, height: usize, width: usize) -> Result<()> {
         let reach = kernel_size(self.sigma.0).max(kernel_size(self.sigma.1)) / 2;
         if reach >= width || reach >= height {
@@ -84,7 +84,7 @@ impl ElasticTransform {
     }
 
     /// Random distances from -1 to 1, smoothed, times `factor`. The kernel is as long as
-    /// `sigma` asks for, in both directions, and has the deviations of x and of y.
+    /// `sigma` requires, in both directions, and has the deviations of x and of y.
     fn draw(
         &self,
         sigma: f64,

@@ -7,9 +7,9 @@ use crate::transform::sample::{Sample, SampleSpec};
 use crate::transform::step::Step;
 
 transform! {
-    /// Turns and mirrors an image as the EXIF data in its file say, like PIL's
-    /// `ImageOps.exif_transpose`. It must come first: the program that reads the file turns
-    /// the image while decoding it (see [`Pipeline::exif`](crate::transform::Pipeline)).
+    /// Rotates and flips an image as the EXIF data in its file say, like PIL's
+    /// `ImageOps.exif_transpose`. It must come first: the program that reads the file
+    /// does it while decoding (see [`Pipeline::exif`](crate::transform::Pipeline)).
     pub struct ExifTranspose {}
 }
 

@@ -48,7 +48,7 @@ impl Argument for Sigma {
 }
 
 impl GaussianBlur {
-    /// Refuses a kernel that reaches beyond the mirrored image.
+    /// Rejects a kernel that reaches beyond the mirrored image.
     fn check_size(&self, height: usize, width: usize) -> Result<()> {
         let (across, down) = self.kernel_size.square();
         if across / 2 >= width || down / 2 >= height {
@@ -119,7 +119,7 @@ fn blur_image(mut image: Image, across: &[f32], down: &[f32]) -> Image {
     image
 }
 
-/// The Gaussian at whole distances from the middle, with a sum of 1.
+/// The Gaussian at integer distances from the middle, with a sum of 1.
 pub(super) fn gaussian(size: usize, sigma: f64) -> Vec<f32> {
     let middle = (size / 2) as f64;
     let value = |i: usize| (-0.5 * ((i as f64 - middle) / sigma).powi(2)).exp();
@@ -157,7 +157,7 @@ pub(super) fn convolve(
     output
 }
 
-/// 0 to n - 1 with this margin mirrored on both sides.
+/// 0 to n - 1, with this margin mirrored on both sides.
 fn mirrored(n: usize, margin: usize) -> Vec<usize> {
     padded(n, margin, margin, PaddingMode::Reflect).into_iter().flatten().collect()
 }

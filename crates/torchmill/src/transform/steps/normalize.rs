@@ -32,7 +32,7 @@ impl Normalize {
     }
 
     pub(in crate::transform) fn read(arguments: &Arguments) -> Result<Self> {
-        // torchvision has it; it does not change the result.
+        // torchvision has this argument; it does not change the result.
         arguments.optional::<bool>("inplace")?;
         let mean = arguments.required::<Statistic>("mean")?.0;
         if mean.is_empty() {

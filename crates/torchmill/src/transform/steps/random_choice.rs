@@ -75,7 +75,7 @@ impl Step for RandomChoice {
                 return transform.apply(sample, rng);
             }
         }
-        // The sum of the weights was rounded up: it is the last one.
+        // If the sum of the weights was rounded up, the last one is chosen.
         match self.transforms.last() {
             Some(last) => last.apply(sample, rng),
             None => Ok(sample),

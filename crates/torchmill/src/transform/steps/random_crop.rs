@@ -15,7 +15,7 @@ transform! {
         pub size: Size,
         /// Added around the image first.
         pub padding: Option<Edges> = None,
-        /// Whether to add on both sides what an image lacks.
+        /// Whether to pad both sides of an image that is too small.
         pub pad_if_needed: bool = false,
         /// The value of added pixels if the mode is constant.
         pub fill: Fill = Fill::zero(),

@@ -9,7 +9,7 @@ use crate::transform::sample::{Sample, SampleSpec};
 use crate::transform::step::Step;
 use crate::{Error, Result};
 
-/// How often corners are drawn.
+/// How many times corners are drawn.
 const TRIES: usize = 10;
 
 transform! {
@@ -47,7 +47,7 @@ impl Step for RandomPerspective {
         if !happens(self.p, rng) {
             return Ok(Sample::Image(image));
         }
-        // Rarely no perspective moves the corners so, in which case torchvision fails.
+        // Rarely, no perspective moves the corners there, and torchvision fails.
         for _ in 0..TRIES {
             let corners = self.draw(image.height, image.width, rng);
             let moved = perspective(&image, corners, self.interpolation, &self.fill)?;
@@ -63,7 +63,7 @@ impl Step for RandomPerspective {
 }
 
 impl RandomPerspective {
-    /// Where the corners go, clockwise from the upper left one.
+    /// The corners' new positions, clockwise from the upper left one.
     fn draw(&self, height: usize, width: usize, rng: &mut Rng) -> Corners {
         let bound =
             |side: usize| (self.distortion_scale * (side / 2) as f64) as usize + 1;

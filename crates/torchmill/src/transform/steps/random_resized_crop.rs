@@ -50,8 +50,8 @@ impl Step for RandomResizedCrop {
 }
 
 impl RandomResizedCrop {
-    /// Draws a part of an image file, of which no other rows are decoded, and resizes it.
-    /// It draws the same numbers as [`Step::apply`].
+    /// Draws a part of an image file, decodes only its rows, and resizes it. Draws the
+    /// same numbers as [`Step::apply`].
     pub(in crate::transform) fn apply_to_file(
         &self,
         file: &dyn ImageFile,
@@ -72,7 +72,7 @@ impl RandomResizedCrop {
     }
 
     /// Resizes a part of an image file that is decoded `scale` times smaller. The part's
-    /// borders are then between pixels.
+    /// borders may then be between pixels.
     fn resize_scaled(
         &self,
         file: &dyn ImageFile,
@@ -116,8 +116,8 @@ impl RandomResizedCrop {
         resize(part, height, width, self.interpolation)
     }
 
-    /// (top, left, height, width). If ten rectangles did not fit, the largest central part
-    /// with an allowed ratio, as in torchvision.
+    /// (top, left, height, width). If ten rectangles did not fit, it is the largest
+    /// central part with an allowed ratio, as in torchvision.
     fn draw(
         &self,
         height: usize,
@@ -151,7 +151,7 @@ mod tests {
     use super::*;
     use crate::transform::{Pipeline, Transform, rng};
 
-    /// An image as a file, and the parts of it that were decoded.
+    /// An image as a file, with a record of the parts that were decoded.
     struct Decoded {
         image: Image,
         scales: bool,

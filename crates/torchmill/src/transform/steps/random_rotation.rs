@@ -17,7 +17,7 @@ transform! {
         pub degrees: Spread,
         /// Nearest, bilinear or bicubic.
         pub interpolation: Interpolation = Interpolation::Nearest,
-        /// Whether the result grows so that all of the image is inside.
+        /// Whether the result grows to contain the whole image.
         pub expand: bool = false,
         /// x and y of the centre of rotation; `None` for the middle.
         pub center: Option<[f64; 2]> = None,

@@ -44,7 +44,8 @@ impl Resize {
         if width <= height { (new_long, new_short) } else { (new_short, new_long) }
     }
 
-    /// The part of the resized image that [`CenterCrop`] leaves, without making the rest.
+    /// The part of the resized image that [`CenterCrop`] keeps, without computing the
+    /// rest.
     pub(in crate::transform) fn then_crop(
         &self,
         image: Image,

@@ -58,7 +58,7 @@ impl ScaleJitter {
         resize(image, height, width, self.interpolation)
     }
 
-    /// Height and width of an image of this height and width, in float32 as in
+    /// The new height and width of an image of this height and width, in float32 as in
     /// torchvision, which compares the target's width with the image's height.
     fn size_at(&self, scale: f32, height: usize, width: usize) -> (usize, usize) {
         let (target_height, target_width) = self.target_size.square();

@@ -12,7 +12,7 @@ use std::arch::x86_64::*;
 use super::axis::{Axis, PRECISION};
 use super::{HALF, filter_row};
 
-/// The proof that the processor has AVX2.
+/// Proof that the processor has AVX2.
 #[derive(Clone, Copy)]
 pub(super) struct Avx2(());
 
@@ -49,7 +49,7 @@ impl Avx2 {
             let upper = 2 * i;
             let mut lower = upper + 1;
             if below.is_empty() {
-                // The last row has no partner: it is filtered twice.
+                // The last row has no partner, so it is filtered twice.
                 lower = upper;
                 below = &mut unused;
             }
@@ -103,8 +103,8 @@ fn pair(weights: &[i32]) -> Pair {
 
 /// The weights of an axis in pairs.
 struct Pairs {
-    /// The first input of each output. Outputs are computed four at a time: up to three
-    /// meaningless ones are added.
+    /// The first input of each output. Outputs are computed four at a time, so up to
+    /// three meaningless ones are added.
     first: Vec<usize>,
     /// The pairs of each output, one output after the other.
     weights: Vec<Pair>,
@@ -132,8 +132,8 @@ impl Pairs {
         Self { first, weights, count, reach }
     }
 
-    /// The rows from this one on. If fewer than `reach` bytes are left, a copy with zeros
-    /// after it.
+    /// The rows from this one on; if fewer than `reach` bytes are left, a copy padded
+    /// with zeros.
     fn readable<'b>(&self, rows: &'b [u8], copy: &'b mut Vec<u8>) -> &'b [u8] {
         if rows.len() >= self.reach {
             return rows;
@@ -151,8 +151,8 @@ fn broadcast(half: [i16; 2]) -> __m256i {
     _mm256_set1_epi32(i32::from(half[0] as u16) | i32::from(half[1]) << 16)
 }
 
-/// The levels of sums of products with both halves of [`Pair`]s. They are beyond 0 to 255
-/// where sums overshoot.
+/// The levels of sums of products with both halves of [`Pair`]s. They are outside 0 to
+/// 255 if sums overshoot.
 #[target_feature(enable = "avx2")]
 fn join(low: __m256i, high: __m256i) -> __m256i {
     let sums = _mm256_add_epi32(low, _mm256_slli_epi32::<{ LOW_BITS as i32 }>(high));
@@ -196,7 +196,7 @@ fn two_rows<const COUNT: usize>(
     }
 }
 
-/// The levels of an output pixel, as 32 bits: of the upper row in the lower half.
+/// The levels of an output pixel, as 32 bits: those of the upper row in the lower half.
 ///
 /// # Safety
 ///

@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use super::filter::Filter;
 
-/// The number of fractional bits of a weight. Of 32 bits this leaves 8 for a level and 2
-/// for sums that overshoot.
+/// The number of fractional bits of a weight. Out of 32 bits, this leaves 8 for a level
+/// and 2 for sums that overshoot.
 pub(super) const PRECISION: u32 = 22;
 
 /// For each output along one axis, its first input and the weights of the inputs from
@@ -23,7 +23,8 @@ pub(super) struct Axis {
 }
 
 impl Axis {
-    /// The given range of the `to` outputs that `from` inputs are filtered to.
+    /// The weights for the given range of the `to` outputs that `from` inputs are
+    /// filtered to.
     pub(super) fn new(
         from: usize,
         to: usize,
@@ -33,7 +34,7 @@ impl Axis {
         Self::of_part(from, 0.0..from as f64, to, outputs, filter)
     }
 
-    /// The same for the inputs between two coordinates, which need not be whole.
+    /// The same for the inputs between two coordinates, which need not be integers.
     pub(super) fn of_part(
         from: usize,
         part: Range<f64>,
@@ -48,7 +49,7 @@ impl Axis {
         let mut weights = vec![0; taps * outputs.len()];
         for (i, output) in outputs.zip(weights.chunks_exact_mut(taps.max(1))) {
             let inputs = support.inputs(i);
-            // Near the end there are fewer than `taps` inputs from the first one on: the
+            // Near the end, fewer than `taps` inputs follow the first one: then the
             // weights that are 0 come before it.
             let start = inputs.start.min(from - taps);
             let floats = support.weights(i, inputs.clone(), filter);
