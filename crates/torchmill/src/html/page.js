@@ -11,14 +11,15 @@ function node(name, attributes = {}, ...children) {
 
 // In natural order: run-2 before run-10.
 const collator = new Intl.Collator("en", { numeric: true });
-// Long names lose their middle.
+// Shortens long names in the middle.
 function middleCut(text, most) {
   const letters = [...text];
   if (letters.length <= most) return text;
   return [...letters.slice(0, most / 2 - 4), "\u2026", ...letters.slice(-most / 2 - 3)].join("");
 }
-// What tells names apart: folders that all share are left out, and so is a beginning that all
-// long names share. Other long names lose their middle. A tooltip should have the whole name.
+// Shortens names to what tells them apart: folders that all share are left out, and so is a
+// beginning that all long names share. Other long names are shortened in the middle. A tooltip
+// should show the whole name.
 function shortNames(names) {
   const length = Math.min(...names.map(name => name.length));
   const isShared = i => names.every(name => name[i] === names[0][i]);
@@ -36,7 +37,7 @@ function shortNames(names) {
   });
 }
 
-// The looks of up to 60 curves: colours first, then dashes.
+// The styles of up to 60 curves: colours first, then dashes.
 const COLOURS = 10;
 const DASHES = ["", "7 3", "2 3", "10 3 2 3", "14 4", "4 2 1 2"];
 function giveLooks(runs) {
@@ -58,8 +59,8 @@ function short(value) {
   return String(+value.toPrecision(4));
 }
 
-// At most `most` round numbers between a and b. An axis may have whole numbers only, or
-// steps of its own.
+// At most `most` round numbers between a and b. An axis may allow only whole numbers, or set
+// its own steps.
 function ticks(a, b, most, axis = {}) {
   const rough = b / Math.max(1, most) - a / Math.max(1, most);
   const power = 10 ** Math.floor(Math.log10(rough));
@@ -67,7 +68,7 @@ function ticks(a, b, most, axis = {}) {
   if (axis.tickSteps) step = axis.tickSteps.find(s => s >= rough) ?? step;
   if (axis.whole) step = Math.max(1, step);
   const found = [];
-  // Next to large numbers a step may add nothing, so they are counted.
+  // Steps are counted, as adding a small step to a large number may not change it.
   for (let i = Math.ceil(a / step - 1e-9); i * step <= b + step * 1e-9; i++) {
     found.push(+(i * step).toPrecision(12));
     if (found.length > most + 2) break;
@@ -76,8 +77,8 @@ function ticks(a, b, most, axis = {}) {
 }
 
 // The lowest and the highest value to draw, for a list of values for each run; null is left
-// out. With `cut`, values that are so far from those of most runs that these would be a flat
-// line are left out. A run counts by its 1st and 99th percentile.
+// out. With `cut`, values are left out that are so far from those of most runs that these would
+// be drawn as flat lines. A run's range is from its 1st to its 99th percentile.
 function valueRange(lists, cut) {
   let low = Infinity, high = -Infinity;
   const lows = [], highs = [];

@@ -63,7 +63,7 @@ static void skip(j_decompress_ptr jpeg, long count) {
   source->bytes_in_buffer -= skipped;
 }
 
-/* A decoder for one image; NULL without memory. */
+/* A decoder for one image; NULL if memory runs out. */
 struct decoder *torchmill_jpeg_new(const struct library *library) {
   struct decoder *decoder = calloc(1, sizeof *decoder);
   if (decoder) decoder->library = library;
@@ -110,7 +110,7 @@ static void choose_colors(struct jpeg_decompress_struct *jpeg) {
   if (jpeg->num_components == 4) jpeg->out_color_space = JCS_CMYK;
 }
 
-/* Decodes some rows of the image at 1/scale of its size (1, 2, 4 or 8), which is then so wide, to
+/* Decodes some rows of the image at 1/scale of its size (1, 2, 4 or 8), where it has this width, to
    pixels[count][width][channels]. */
 int torchmill_jpeg_rows(struct decoder *decoder, unsigned scale, unsigned width, unsigned first, unsigned count,
                         unsigned char *pixels) {
@@ -145,7 +145,7 @@ int torchmill_jpeg_pixels(struct decoder *decoder, unsigned char *pixels) {
     JSAMPROW row = pixels + jpeg->output_scanline * row_bytes;
     if (library->read_scanlines(jpeg, &row, 1) != 1) return TRUNCATED;
   }
-  /* PIL does not mind a missing end marker once all rows are there, only an error on the way to it. */
+  /* Once all rows are there, PIL accepts a missing end marker, but no error before it. */
   library->finish_decompress(jpeg);
   return OK;
 }
