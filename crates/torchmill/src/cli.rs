@@ -24,7 +24,7 @@ use crate::{Error, ErrorKind, Result, interrupt, limits, progress};
 /// The options that every program has. Flatten it into the program's own arguments.
 #[derive(Debug, Clone, Args)]
 pub struct Common {
-    /// Say nothing but errors
+    /// Print only errors
     #[arg(short, long, global = true, help_heading = "Messages")]
     pub quiet: bool,
     /// Say more; may be repeated

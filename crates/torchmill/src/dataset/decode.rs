@@ -135,7 +135,7 @@ fn format_of(bytes: &[u8]) -> Result<Format> {
              or JPEG"
         ))),
         Err(_) => Err(Error::failed(
-            "is no image (JPEG, PNG, GIF, BMP, WebP, TIFF or PNM) or is damaged at its \
+            "is not an image (JPEG, PNG, GIF, BMP, WebP, TIFF or PNM) or is damaged at its \
              start",
         )),
     }
@@ -171,7 +171,7 @@ fn check_size((width, height): (usize, usize)) -> Result<()> {
     match width.checked_mul(height) {
         Some(1..=MAX_PIXELS) => Ok(()),
         _ => Err(Error::failed(format_args!(
-            "is {width} x {height} pixels: no image, or one too large to read (the \
+            "is {width} x {height} pixels: not an image, or too large to read (the \
              limit is {MAX_PIXELS})"
         ))),
     }

@@ -64,7 +64,7 @@ fn open_images(folder: &SourceFolder, name: &str) -> Result<Records> {
     };
     if height == 0 || width == 0 || u32::try_from(count).is_err() {
         return Err(Error::failed(format_args!(
-            "{}: says it holds {count} images of {height} x {width}",
+            "{}: its header gives {count} images of {height} x {width}",
             shown.display()
         )));
     }

@@ -162,7 +162,7 @@ fn find(name: &str) -> Result<&'static Architecture> {
     ARCHITECTURES.iter().find(|a| a.name == name).ok_or_else(|| {
         let names = ARCHITECTURES.map(|a| a.name);
         Error::usage(format_args!(
-            "[model] no architecture is called `{name}`: there are {}{}",
+            "[model] unknown architecture `{name}`: there are {}{}",
             names.join(", "),
             did_you_mean(name, names)
         ))
@@ -181,9 +181,7 @@ pub(super) fn check(name: Option<&str>, options: &Options) -> Result<()> {
         }
         return Err(Error::usage(match name {
             Some(name) => format!("[model] {name} has no option `{option}`"),
-            None => format!(
-                "[model] `{option}` is an option of an architecture, and none is given"
-            ),
+            None => format!("[model] `{option}` needs `architecture`"),
         }));
     }
     check_probability("dropout", options.dropout)?;

@@ -37,9 +37,9 @@ impl<'a> Pixels<'a> {
                 let pixels = pixels.to_vec();
                 Ok(Image { width, height: rows.len(), channels, pixels })
             }
-            None => {
-                Err(Error::failed(format_args!("there are no rows {rows:?} of {height}")))
-            }
+            None => Err(Error::failed(format_args!(
+                "rows {rows:?} are outside the image's {height} rows"
+            ))),
         }
     }
 

@@ -220,7 +220,7 @@ fn find_first(folder: &Path, split: &str) -> Result<PathBuf> {
     match (found.pop(), found.pop()) {
         (Some(one), None) => Ok(one),
         (Some(one), Some(other)) => Err(Error::failed(format_args!(
-            "{} and {} are both there: two runs of prep have written to one folder; \
+            "{} and {} both exist: two runs of prep have written to one folder; \
              delete the older",
             one.display(),
             other.display()

@@ -162,7 +162,7 @@ impl Decoder {
         // long as the program.
         NonNull::new(unsafe { torchmill_jpeg_new(library) })
             .map(Self)
-            .ok_or_else(|| Error::failed("there is no memory to decode it"))
+            .ok_or_else(|| Error::failed("not enough memory to decode it"))
     }
 
     /// Width, height and channels.

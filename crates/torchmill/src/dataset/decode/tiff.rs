@@ -53,7 +53,7 @@ fn read(bytes: &[u8]) -> Result<(Directory, Layout)> {
         Ok((directory, layout))
     };
     let (directory, layout) = read().map_err(|reason: String| {
-        Error::failed(format_args!("is a TIFF that is not read: {reason}"))
+        Error::failed(format_args!("is an unsupported TIFF: {reason}"))
     })?;
     check_size((layout.width, layout.height))?;
     Ok((directory, layout))
