@@ -200,7 +200,7 @@ fn a_bad_image_is_named_and_can_be_skipped() {
     let good = fs::read(path.join("good.png")).unwrap();
     fs::write(path.join("half.png"), &good[..good.len() / 2]).unwrap();
     let all = ["sees.safetensors", "good.png", "bad.jpg", "half.png", "missing.png"];
-    assert_fails(&evaluate(path, &all), 1, "bad.jpg: is no image");
+    assert_fails(&evaluate(path, &all), 1, "bad.jpg: is not an image");
     assert_fails(
         &evaluate(path, &["sees.safetensors", "half.png"]),
         1,
@@ -213,7 +213,7 @@ fn a_bad_image_is_named_and_can_be_skipped() {
             && stdout(&output).lines().count() == 1
     );
     for part in [
-        "bad.jpg: is no image",
+        "bad.jpg: is not an image",
         "half.png: ",
         "missing.png: no such file",
         "3 images were skipped",

@@ -46,7 +46,7 @@ fn bad_images_are_left_out_and_listed() {
     let lines: Vec<_> = list.lines().collect();
     assert_eq!(lines.len(), 2);
     assert!(lines[0].starts_with("pets/train/cat/0.ppm\tcannot be decoded"), "{list}");
-    assert!(lines[1].starts_with("pets/train/dog/1.ppm\tis no image"), "{list}");
+    assert!(lines[1].starts_with("pets/train/dog/1.ppm\tis not an image"), "{list}");
     let stream =
         ["pets", "--split", "train", "-o", "-", "--skip-bad", "bad2.tsv", "--format"];
     let rows = printed(dir.path(), &[&stream[..], &["csv"]].concat());

@@ -49,9 +49,9 @@ fn folders_without_images_and_files_that_are_none() {
     fail(dir.path(), &["pets", "-o", "out"], 1, "pets/train/eel holds no images");
     fs::remove_dir(dir.path().join("pets/train/eel")).unwrap();
     fs::write(dir.path().join("pets/train/dog/1.png"), "not a picture").unwrap();
-    fail(dir.path(), &["pets", "-o", "out"], 1, "pets/train/dog/1.png: is no image");
+    fail(dir.path(), &["pets", "-o", "out"], 1, "pets/train/dog/1.png: is not an image");
     fs::write(dir.path().join("pets/train/dog/1.png"), []).unwrap();
-    fail(dir.path(), &["pets", "-o", "out"], 1, "pets/train/dog/1.png: is no image");
+    fail(dir.path(), &["pets", "-o", "out"], 1, "pets/train/dog/1.png: is not an image");
 }
 
 #[test]

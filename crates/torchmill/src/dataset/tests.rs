@@ -237,7 +237,7 @@ fn a_file_that_is_no_image_is_named() {
     let image = |i: usize| set.image(set.splits[UNSPLIT][i]);
     assert!(image(0).is_ok());
     let html = image(1).unwrap_err().to_string();
-    assert!(html.contains("cat/2.jpg: is no image"), "{html}");
+    assert!(html.contains("cat/2.jpg: is not an image"), "{html}");
     let cut = image(2).unwrap_err().to_string();
     assert!(cut.contains("cat/3.jpg: cannot be decoded as JPEG"), "{cut}");
 }

@@ -258,7 +258,7 @@ mod tests {
             let jpeg = file.tensor(&format!("{name}.jpg")).unwrap().data().to_vec();
             let theirs = file.tensor(&format!("{name}.pixels")).unwrap();
             let [height, width, channels] = *theirs.shape() else {
-                panic!("{name} is no image")
+                panic!("{name} is not an image")
             };
             (
                 name.to_owned(),
