@@ -6,6 +6,12 @@ use std::path::PathBuf;
 use tch::Device;
 use torchmill::{Error, Result, progress};
 
+/// The advice where libtorch has no CUDA: for a copy of the project, and for installed
+/// programs.
+const NO_CUDA: &str = "this libtorch is built for the CPU only: \
+     `make libtorch TORCH=cuda` installs another; programs that are installed use a \
+     PyTorch with CUDA of the same version if LD_LIBRARY_PATH is its folder torch/lib";
+
 /// Finds the device. `auto` is the first GPU if the machine has one, else the CPU. A GPU
 /// that does not exist is an error: nothing falls back to the CPU silently.
 pub fn resolve(asked: torchmill::device::Device) -> Result<Device> {
@@ -27,9 +33,7 @@ pub fn resolve(asked: torchmill::device::Device) -> Result<Device> {
         }
         let why = match cuda {
             Err(e) => e.to_string(),
-            Ok(false) => "this libtorch is built for the CPU only: run \
-                          scripts/install-libtorch cuda"
-                .to_owned(),
+            Ok(false) => NO_CUDA.to_owned(),
             Ok(true) => "no GPU or driver was found".to_owned(),
         };
         return Err(Error::failed(format_args!(
