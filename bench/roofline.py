@@ -81,28 +81,26 @@ def convolution(layer, images, kind, peak):
 
 
 def memory_operators(layers, images, kind, peak):
-    """Prints the operators between convolutions, on the output of each; returns their seconds."""
-    total = 0
+    """Prints the operators between convolutions, on the output of each."""
     for _, outputs, side, kernel, padding, count in layers:
         side += 2 * padding - kernel + 1
         x = random(images, outputs, side, side, kind=kind)
         scale = torch.ones(outputs)
         mean, variance = torch.zeros(outputs), torch.ones(outputs)
+        other = torch.float32 if kind == torch.bfloat16 else torch.bfloat16
+        # Each operator with the bytes that it reads and writes for a byte of its input. Batch norm reads it twice.
         ways = {
-            "batch norm": lambda: F.batch_norm(x, mean, variance, scale, mean.clone(), training=True),
-            "GELU": lambda: F.gelu(x),
-            "ReLU": lambda: F.relu(x),
-            "max pooling": lambda: F.max_pool2d(x, 2),
-            "cast": lambda: x.float() if kind == torch.bfloat16 else x.bfloat16(),
+            "batch norm": (3, lambda: F.batch_norm(x, mean, variance, scale, mean.clone(), training=True)),
+            "GELU": (2, lambda: F.gelu(x)),
+            "ReLU": (2, lambda: F.relu(x)),
+            "max pooling": (1.25, lambda: F.max_pool2d(x, 2)),
+            "cast": (1 + other.itemsize / kind.itemsize, lambda: x.to(other)),
         }
         line = []
-        for name, way in ways.items():
+        for name, (moved, way) in ways.items():
             t = seconds(way)
-            total += count * t
-            moved = x.numel() * x.element_size() * 2
-            line.append(f"{name} {t * 1e3:.1f} ms {moved / t / peak:.0%}")
+            line.append(f"{name} {t * 1e3:.1f} ms {moved * x.nbytes / t / peak:.0%}")
         print(f"{count} x {outputs} channels of {side} x {side}".ljust(36), ", ".join(line))
-    return total
 
 
 def main():

@@ -13,7 +13,8 @@ pub fn keep_freed() {
     // SAFETY: mallopt only sets parameters of the allocator, and these are valid ones.
     unsafe {
         // A threshold for mapped blocks would not be enough: it may be 32 MiB at most,
-        // and a batch of photographs is larger.
+        // and a batch of photographs is larger. Blocks of more than 64 MiB are still
+        // mapped in threads other than the first: glibc has no larger heaps for these.
         libc::mallopt(libc::M_MMAP_MAX, 0);
         libc::mallopt(libc::M_TRIM_THRESHOLD, i32::MAX);
     }

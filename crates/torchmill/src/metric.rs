@@ -131,9 +131,15 @@ pub fn tag(split: &str, metric: &MetricType) -> String {
     format!("{split} {}", metric.name)
 }
 
-/// Which way the values of a tag get better. A tag that no evaluation writes counts as a
-/// loss if its name ends with `loss`.
+/// Which way the values of a tag get better. The tags of an evaluation with several copies
+/// of each image, such as `x/test accuracy with flip`, are those of the metric. Any other
+/// tag that no evaluation writes counts as a loss if its name ends with `loss`.
 pub fn direction_of_tag(tag: &str) -> Direction {
+    let tag = tag.strip_prefix("x/").unwrap_or(tag);
+    let tag = match tag.split_once(" with ") {
+        Some((tag, _)) => tag,
+        None => tag,
+    };
     match of_tag(tag) {
         Some(metric) => metric.direction,
         None if tag.to_lowercase().ends_with("loss") => Direction::Min,

@@ -59,6 +59,10 @@ fn names_are_unique_and_ranked_by_what_is_there() {
         directions.map(direction_of_tag),
         [Direction::Max, Direction::Min, Direction::Min, Direction::Max]
     );
+    let copies = ["x/test accuracy with flip", "x/test mean loss with flip"];
+    assert_eq!(copies.map(direction_of_tag), [Direction::Max, Direction::Min]);
+    let error = direction_of_tag("x/val calibration error with ten");
+    assert_eq!(error, Direction::Min);
 }
 
 #[test]
