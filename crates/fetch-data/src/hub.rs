@@ -11,12 +11,14 @@ mod error;
 mod name;
 mod select;
 
+use std::collections::HashSet;
+
 use torchmill::{Error, Result};
 use ureq::Agent;
 
 use crate::config::Options;
 use crate::download::page::{self, Page, PageError};
-use crate::download::{Fault, Token, client};
+use crate::download::{Fault, Token, address, client};
 use crate::listing::{ListedFile, Listing};
 use answer::{Entry, Info};
 pub use error::HubError;
@@ -28,8 +30,10 @@ use select::Selection;
 const ENDPOINT: &str = "https://huggingface.co";
 /// The branch with the Parquet files that the hub makes.
 const PARQUET_BRANCH: &str = "refs/convert/parquet";
-/// The most files that a repository may list: more than any has.
-const MOST_FILES: usize = 1_000_000;
+/// The most files and folders that a repository may list: more than any has.
+const MOST_ENTRIES: usize = 1_000_000;
+/// The most pages of such a list. The hub's pages have 1,000 entries.
+const MOST_PAGES: usize = 10_000;
 
 /// Which hub is asked, and as whom.
 #[derive(Debug, Clone)]
@@ -99,7 +103,7 @@ pub fn list(name: &HubName, options: &Options) -> Result<Listing, HubError> {
         when_denied: hub.denied("users must accept its terms").to_string(),
         when_different: "try again later: the hub lists it as another file".to_owned(),
     };
-    listing.check().map_err(|e| hub.bad_answer(e.to_string()))?;
+    listing.check().map_err(|why| HubError::Files { page: hub.page(), why })?;
     Ok(listing)
 }
 
@@ -158,7 +162,12 @@ impl Hub<'_> {
         {
             return Ok(Found { commit, selection });
         }
-        Err(HubError::NoFiles { page: self.page(), folder: self.name.folder.clone() })
+        let revision = self.name.revision.clone();
+        Err(HubError::NoFiles {
+            page: self.page(),
+            folder: self.name.folder.clone(),
+            revision: revision.filter(|revision| revision != PARQUET_BRANCH),
+        })
     }
 
     fn select(&self, commit: &str) -> Result<Option<Selection>, HubError> {
@@ -168,23 +177,41 @@ impl Hub<'_> {
     /// All files at a commit.
     fn files(&self, commit: &str) -> Result<Vec<Entry>, HubError> {
         let mut entries: Vec<Entry> = Vec::new();
+        let mut asked = HashSet::new();
         let mut next = Some(self.api(&format!("/tree/{commit}?recursive=true")));
         while let Some(url) = next {
             let page = self.answered(self.get(&url))?;
+            asked.insert(url);
             let listed: Vec<Entry> = self.parse(&page.body)?;
-            // A page without files that names a next one would never end.
-            next = page.next.filter(|_| !listed.is_empty());
-            entries.extend(listed.into_iter().filter(Entry::is_file));
-            if entries.len() > MOST_FILES {
-                return Err(self.bad_answer(format!("more than {MOST_FILES} files")));
+            if listed.is_empty() && page.next.is_some() {
+                let what = "an empty page is followed by another one";
+                return Err(self.bad_answer(what.to_owned()));
             }
-            if let Some(next) = &next
-                && !next.starts_with(&format!("{}/", self.access.endpoint))
-            {
-                return Err(self.bad_answer(format!("its next page is {next}")));
+            entries.extend(listed);
+            if entries.len() > MOST_ENTRIES || asked.len() > MOST_PAGES {
+                let what =
+                    format!("more than {MOST_ENTRIES} files or {MOST_PAGES} pages");
+                return Err(self.bad_answer(what));
             }
+            if let Some(next) = &page.next {
+                self.check_next(next, &asked)?;
+            }
+            next = page.next;
         }
+        entries.retain(Entry::is_file);
         Ok(entries)
+    }
+
+    /// Refuses a next page at another server, and one that was already read.
+    fn check_next(&self, next: &str, asked: &HashSet<String>) -> Result<(), HubError> {
+        let shown = address::without_query(next);
+        if !next.starts_with(&format!("{}/", self.access.endpoint)) {
+            return Err(self.bad_answer(format!("its next page is {shown}")));
+        }
+        if asked.contains(next) {
+            return Err(self.bad_answer(format!("its pages repeat, at {shown}")));
+        }
+        Ok(())
     }
 
     fn listed(&self, file: &select::SelectedFile, commit: &str) -> ListedFile {

@@ -2,12 +2,12 @@
 
 use std::io::Read;
 
-use torchmill::Error;
+use torchmill::{Error, interrupt};
 use ureq::Agent;
 
 use super::failure::{Attempt, Failure, Fault};
 use super::token::Token;
-use super::transfer::{header, sleep};
+use super::transfer::sleep;
 use super::{RetryPolicy, address, client};
 
 /// The longest answer that is read. A list of 1,000 files has less than 1 MiB.
@@ -88,35 +88,78 @@ fn attempt(agent: &Agent, url: &str, token: Option<&Token>) -> Attempt<Page> {
     if response.status() != 200 {
         return Err(Failure::of_answer(&response));
     }
-    let next = header(&response, "link").and_then(next_page);
+    let links = response.headers().get_all("link").iter();
+    let next = links.filter_map(|link| link.to_str().ok()).find_map(next_page);
     let announced = response.body().content_length();
-    let mut body = Vec::new();
-    let mut reader = response.into_body().into_reader().take(LONGEST + 1);
-    reader
-        .read_to_end(&mut body)
-        .map_err(|e| Failure::temporary(client::io_reason(&e)))?;
-    if body.len() as u64 > LONGEST {
-        let why = format!("answers with more than {} MiB", LONGEST >> 20);
-        return Err(Failure::Wrong { why, fault: Fault::Unusable });
-    }
+    let body = read(response.into_body().into_reader())?;
     if announced.is_some_and(|length| length != body.len() as u64) {
         return Err(Failure::temporary("the connection was cut"));
     }
     Ok(Page { body, next })
 }
 
-/// The URL in `<URL>; rel="next"`, which may be one of several links.
-fn next_page(link: &str) -> Option<String> {
-    for part in link.split(',') {
-        let (url, parameters) = part.trim().split_once('>')?;
-        let is_next = parameters
-            .split(';')
-            .any(|parameter| matches!(parameter.trim(), "rel=\"next\"" | "rel=next"));
-        if is_next {
-            return url.strip_prefix('<').map(str::to_owned);
+/// Reads a body in blocks, so that Ctrl-C takes effect.
+fn read(mut reader: impl Read) -> Attempt<Vec<u8>> {
+    let mut body = Vec::new();
+    let mut block = vec![0; 1 << 16];
+    loop {
+        interrupt::check()?;
+        let read = reader.read(&mut block);
+        let length = read.map_err(|e| Failure::temporary(client::io_reason(&e)))?;
+        if length == 0 {
+            return Ok(body);
+        }
+        body.extend_from_slice(&block[..length]);
+        if body.len() as u64 > LONGEST {
+            let why = format!("answers with more than {} MiB", LONGEST >> 20);
+            return Err(Failure::Wrong { why, fault: Fault::Unusable });
         }
     }
+}
+
+/// The URL in `<URL>; rel="next"`, which may be one of several links. URLs and quoted
+/// values may contain commas and semicolons.
+fn next_page(link: &str) -> Option<String> {
+    let mut rest = link;
+    while let Some((_, from_url)) = rest.split_once('<') {
+        let (url, from_parameters) = from_url.split_once('>')?;
+        let parameters = up_to(from_parameters, ',');
+        if is_next(parameters) {
+            return Some(url.to_owned());
+        }
+        rest = &from_parameters[parameters.len()..];
+    }
     None
+}
+
+/// Whether the parameters of a link contain `rel="next"`, perhaps with other relations.
+fn is_next(parameters: &str) -> bool {
+    let mut rest = parameters;
+    while !rest.is_empty() {
+        let parameter = up_to(rest, ';');
+        if let Some((name, value)) = parameter.split_once('=')
+            && name.trim().eq_ignore_ascii_case("rel")
+        {
+            let mut relations = value.trim().trim_matches('"').split_whitespace();
+            return relations.any(|relation| relation.eq_ignore_ascii_case("next"));
+        }
+        rest = rest[parameter.len()..].trim_start_matches(';');
+    }
+    false
+}
+
+/// The text up to the first `separator` that is not in quotation marks.
+fn up_to(text: &str, separator: char) -> &str {
+    let mut is_quoted = false;
+    for (at, c) in text.char_indices() {
+        if c == '"' {
+            is_quoted = !is_quoted;
+        }
+        if c == separator && !is_quoted {
+            return &text[..at];
+        }
+    }
+    text
 }
 
 #[cfg(test)]
@@ -127,7 +170,24 @@ mod tests {
     fn the_next_page_is_the_one_that_is_called_so() {
         let link = "<https://a.org/1>; rel=\"prev\", <https://a.org/3?x=1>; rel=\"next\"";
         assert_eq!(next_page(link).as_deref(), Some("https://a.org/3?x=1"));
-        for other in ["", "nonsense", "<https://a.org/1>; rel=\"last\""] {
+        for link in [
+            "<https://a.org/3?x=1,2;3>; rel=\"next\"",
+            "<https://a.org/1,2>; rel=prev, <https://a.org/3?x=1,2;3>; REL = next",
+            "<https://a.org/1>; title=\"a, <b>; rel=next\", <https://a.org/3?x=1,2;3>; \
+             title=\"c;d\"; rel=\"last next\"",
+        ] {
+            let next = next_page(link);
+            assert_eq!(next.as_deref(), Some("https://a.org/3?x=1,2;3"), "{link}");
+        }
+        for other in [
+            "",
+            "nonsense",
+            "<",
+            "<https://a.org/1",
+            "<https://a.org/1>; rel=\"last\"",
+            "<https://a.org/1>; title=\"x; rel=next\"",
+            "<https://a.org/1?rel=next>; rel=",
+        ] {
             assert_eq!(next_page(other), None, "{other}");
         }
     }

@@ -2,6 +2,8 @@
 
 use torchmill::Error;
 
+use crate::listing::ListingError;
+
 /// See the module.
 #[derive(Debug, thiserror::Error)]
 pub enum HubError {
@@ -28,15 +30,28 @@ pub enum HubError {
     },
     /// It has no files that prep reads.
     #[error(
-        "{page} has no Parquet files and no tars{}, and the hub has not converted it to \
-         Parquet: download it with another program and give its folder with --from",
-        below(.folder)
+        "{page} has no Parquet files and no tars{}{}download it with another program and \
+         give its folder with --from",
+        below(.folder), conversion(.revision.as_deref())
     )]
     NoFiles {
         /// The data set's page.
         page: String,
         /// The folder that was named, or `""`.
         folder: String,
+        /// The revision that was named, unless it is the hub's Parquet branch.
+        revision: Option<String>,
+    },
+    /// Its files do not make a data set.
+    #[error(
+        "{page}: {why}; download the data set with another program and give its folder \
+         with --from, or list the files that you need in a FILE.toml"
+    )]
+    Files {
+        /// The data set's page.
+        page: String,
+        /// What is wrong with them.
+        why: ListingError,
     },
     /// It is several data sets.
     #[error("{name} holds several data sets: choose one, {}", choices(.name, .subsets))]
@@ -47,7 +62,7 @@ pub enum HubError {
         subsets: Vec<String>,
     },
     /// The hub's answer cannot be used.
-    #[error("{page}: the hub's answer is not a list of files: {what}")]
+    #[error("{page}: the hub's answer is not a list of files: {what}; {CHECK_ENDPOINT}")]
     BadAnswer {
         /// The data set's page.
         page: String,
@@ -55,12 +70,16 @@ pub enum HubError {
         what: String,
     },
     /// The hub does not answer.
-    #[error("cannot ask the hub: {0}")]
+    #[error("cannot ask the hub: {0}; {CHECK_ENDPOINT}")]
     NoAnswer(String),
     /// The problem is on this machine: Ctrl-C.
     #[error(transparent)]
     Local(Error),
 }
+
+/// The advice if the hub cannot be understood.
+const CHECK_ENDPOINT: &str =
+    "try again later, and check HF_ENDPOINT if it is set: it must be the URL of a hub";
 
 fn advice(has_token: bool) -> &'static str {
     match has_token {
@@ -79,6 +98,17 @@ fn below(folder: &str) -> String {
     match folder {
         "" => String::new(),
         folder => format!(" in its folder `{folder}`"),
+    }
+}
+
+/// Whether the hub's own Parquet files were looked for, and what to do.
+fn conversion(revision: Option<&str>) -> String {
+    match revision {
+        None => ", and the hub has not converted it to Parquet: ".to_owned(),
+        Some(revision) => format!(
+            " at the revision `{revision}`: leave out @{revision} to use the Parquet \
+             files that the hub makes of most data sets, or "
+        ),
     }
 }
 

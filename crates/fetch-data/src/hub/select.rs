@@ -78,12 +78,6 @@ fn of_kind(
         let split = split_of(&entry.path).unwrap_or(UNSPLIT);
         files.push(SelectedFile { entry, path, split });
     }
-    let partial = files.iter().any(|file| folder_of(&file.path).starts_with(PARTIAL));
-    let partial = partial.then(|| {
-        format!(
-            "{name} is not complete: the hub has converted only its first 5 GB to Parquet"
-        )
-    });
     let mut notes = Vec::new();
     if files.iter().any(|file| file.split != UNSPLIT) {
         let (with, without): (Vec<_>, Vec<_>) =
@@ -91,6 +85,13 @@ fn of_kind(
         notes.extend(left_out(&without));
         files = with;
     }
+    let is_partial =
+        |file: &SelectedFile| last(folder_of(&file.entry.path)).starts_with(PARTIAL);
+    let partial = files.iter().any(is_partial).then(|| {
+        format!(
+            "{name} is not complete: the hub has converted only its first 5 GB to Parquet"
+        )
+    });
     Ok(Selection { kind, files, notes, partial })
 }
 
@@ -98,7 +99,8 @@ fn of_kind(
 fn left_out(files: &[SelectedFile]) -> Option<String> {
     let first = files.first()?;
     let count = progress::counted(files.len() as u64, "file", "files");
-    let size = progress::bytes(files.iter().map(|file| file.entry.size).sum());
+    let sizes = files.iter().map(|file| file.entry.size);
+    let size = progress::bytes(sizes.fold(0, u64::saturating_add));
     Some(format!(
         "left out {count} ({size}) of other splits than train, test and validation, such \
          as {}",
@@ -190,6 +192,34 @@ mod tests {
         let only_one = ["train/0.tar", "train/1.tar"];
         assert_eq!(files(&only_one, "a/b"), ["train train/0.tar", "train train/1.tar"]);
         assert_eq!(files(&only_one, "a/b/train"), ["train 0.tar", "train 1.tar"]);
+    }
+
+    #[test]
+    fn only_a_split_that_is_used_makes_the_data_set_partial() {
+        let partial = |paths: &[&str], name: &str| {
+            chosen(paths, name).unwrap().unwrap().partial.is_some()
+        };
+        let export = ["default/partial-train/0.parquet", "default/test/0.parquet"];
+        assert!(partial(&export, "a/b"));
+        assert!(partial(&export, "a/b@refs/convert/parquet/default/partial-train"));
+        assert!(!partial(&export, "a/b@refs/convert/parquet/default/test"));
+        let extra = ["default/partial-extra/0.parquet", "default/train/0.parquet"];
+        assert!(!partial(&extra, "a/b"));
+    }
+
+    #[test]
+    fn sizes_that_cannot_be_added_are_no_panic() {
+        let mut entries: Vec<Entry> =
+            ["extra/0.parquet", "extra/1.parquet", "train/0.parquet"]
+                .map(Entry::file)
+                .into();
+        entries.iter_mut().for_each(|entry| entry.size = u64::MAX);
+        let selection = select(entries, &"a/b".parse().unwrap()).unwrap().unwrap();
+        assert!(
+            selection.notes[0].starts_with("left out 2 files (16"),
+            "{:?}",
+            selection.notes
+        );
     }
 
     #[test]

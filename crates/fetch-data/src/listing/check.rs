@@ -13,7 +13,7 @@ pub fn paths(files: &[ListedFile]) -> Result<(), ListingError> {
             return Err(ListingError::Path {
                 place: file.place.clone(),
                 path: file.path.clone(),
-                why: format!("{why}: give another `path`, such as `train/0.parquet`"),
+                why: why.to_owned(),
             });
         }
     }
@@ -32,8 +32,15 @@ fn fault(path: &str) -> Option<&'static str> {
     if path.chars().any(char::is_control) || path.len() > 1000 {
         return Some("has control characters, or more than 1,000 characters");
     }
-    if path == manifest::FILE {
-        return Some("is the file in which fetch-data describes the data set");
+    // Some file systems do not tell letters of different case apart.
+    let path = path.to_lowercase();
+    if path.split('/').next() == Some(manifest::FILE) {
+        return Some(
+            "has the name of the file in which fetch-data describes the data set",
+        );
+    }
+    if path.ends_with(".part") || path.ends_with(".part.toml") {
+        return Some("has the name that fetch-data gives to an unfinished download");
     }
     None
 }
@@ -58,10 +65,7 @@ pub fn names(files: &[ListedFile]) -> Result<(), ListingError> {
                 return Err(ListingError::Path {
                     place: file.place.clone(),
                     path: file.path.clone(),
-                    why: format!(
-                        "has a folder with the name of the file of {other}: give one of \
-                         them another `path`"
-                    ),
+                    why: format!("has a folder with the name of the file of {other}"),
                 });
             }
         }

@@ -10,14 +10,11 @@ pub enum ListingError {
         place: String,
         /// The path.
         path: String,
-        /// What is wrong with it, and what to do.
+        /// What is wrong with it.
         why: String,
     },
     /// Two files with one name.
-    #[error(
-        "{place}: `{path}` is the name of the file of {first} too: give one of them \
-         another `path`"
-    )]
+    #[error("{place}: `{path}` is the name of the file of {first} too")]
     Twice {
         /// Where the second is listed.
         place: String,
@@ -27,10 +24,7 @@ pub enum ListingError {
         first: String,
     },
     /// A file without a split among files with one.
-    #[error(
-        "{place}: `{path}` has no split, and `{other}` is of `{split}`: give every file a \
-         split, or none"
-    )]
+    #[error("{place}: `{path}` has no split, and `{other}` is of `{split}`")]
     Split {
         /// Where the file without a split is listed.
         place: String,
@@ -41,4 +35,15 @@ pub enum ListingError {
         /// That split.
         split: String,
     },
+}
+
+impl ListingError {
+    /// What to change in a list that the user wrote.
+    pub fn advice(&self) -> &'static str {
+        match self {
+            Self::Path { .. } => "give another `path`, such as `train/0.parquet`",
+            Self::Twice { .. } => "give one of them another `path`",
+            Self::Split { .. } => "give every file a split, or none",
+        }
+    }
 }

@@ -86,7 +86,8 @@ pub fn parse(text: &str, shown: &Path, source: &str) -> Result<Listing> {
              {shown}"
         ),
     };
-    listing.check().map_err(Error::usage)?;
+    let checked = listing.check();
+    checked.map_err(|e| Error::usage(format_args!("{e}: {}", e.advice())))?;
     Ok(listing)
 }
 
@@ -136,7 +137,7 @@ fn listed_file(table: &FileTable, text: &str) -> Result<ListedFile> {
 }
 
 fn check_url(url: &str) -> Result<()> {
-    let shown = address::without_credentials(url);
+    let shown = address::without_query(url);
     match url.split_once("://") {
         Some(("http" | "https", rest)) if !rest.is_empty() => Ok(()),
         Some(("file", path)) if path.starts_with('/') => Ok(()),
@@ -251,9 +252,15 @@ mod tests {
             (two("SUM\npath = './a'"), "`./a` leads out of"),
             (file("SUM\npath = 'x//a'"), "`x//a` leads out of"),
             (file("SUM\npath = 'x/'"), "is not the name of a file"),
+            (file("SUM\npath = 'x/'"), "give another `path`, such as"),
+            (two("SUM"), "too: give one of them another `path`"),
             (file("SUM\npath = 'dataset.toml'"), "describes the data set"),
+            (file("SUM\npath = 'Dataset.TOML'"), "describes the data set"),
+            (file("SUM\npath = 'dataset.toml/a'"), "describes the data set"),
+            (file("SUM\npath = 'x/a.part'"), "an unfinished download"),
+            (file("SUM\npath = 'a.Part.toml'"), "an unfinished download"),
             (
-                "[[file]]\nurl = 'ftp://me:secret@a.org/a'\nSUM".to_owned(),
+                "[[file]]\nurl = 'ftp://me:secret@a.org/a?sig=secret'\nSUM".to_owned(),
                 "ftp:// is not",
             ),
             ("[[file]]\nurl = 'file://a'\nSUM".to_owned(), "line 4: file://a is not an"),

@@ -215,7 +215,7 @@ fn the_hubs_own_parquet_files_are_taken_for_other_repositories() {
     let output = run(folder.path(), &server, &["other", "--from", "hf:me/pets@v1.0"]);
     assert_eq!(output.status.code(), Some(1));
     assert!(
-        err(&output).contains("has no Parquet files and no tars"),
+        err(&output).contains("no tars at the revision `v1.0`: leave out @v1.0"),
         "{}",
         err(&output)
     );
@@ -452,7 +452,6 @@ fn answers_that_make_no_sense_are_refused() {
     for (tree, link) in [
         ("<html>", ""),
         ("{\"a\": 1}", ""),
-        ("[{\"type\": \"file\", \"path\": \"a/\\nb.parquet\"}]", ""),
         (
             "[{\"type\": \"file\", \"path\": \"a.parquet\"}]",
             "<http://evil/x>; rel=\"next\"",
@@ -464,6 +463,7 @@ fn answers_that_make_no_sense_are_refused() {
         });
         let error = refused(&server, "me/pets", None);
         assert!(matches!(error, HubError::BadAnswer { .. }), "{tree}: {error}");
+        assert!(error.to_string().contains("check HF_ENDPOINT"), "{error}");
     }
     let server = Server::start(|request, _| match request.path.contains("/tree/") {
         true => Answer::ok("[{\"type\": \"file\", \"path\": \"a/../../x.parquet\"}]"),
@@ -477,7 +477,45 @@ fn answers_that_make_no_sense_are_refused() {
     let server = Server::start(|_, _| Answer::new(500, ""));
     let error = refused(&server, "me/pets", None);
     assert!(matches!(error, HubError::NoAnswer(_)), "{error}");
+    assert!(error.to_string().contains("check HF_ENDPOINT"), "{error}");
     assert_eq!(server.requests().len(), 2);
+}
+
+#[test]
+fn lists_without_an_end_are_refused() {
+    let folder = "[{\"type\": \"directory\", \"path\": \"a\"}]";
+    for (tree, why) in [(folder, "its pages repeat"), ("[]", "an empty page")] {
+        let server = Server::start(move |request, _| {
+            if !request.path.contains("/tree/") {
+                return Answer::ok("{\"sha\": \"c0ffee\"}");
+            }
+            let host = request.header("host").unwrap();
+            let next = format!("<http://{host}{}>; rel=\"next\"", request.path);
+            Answer::ok(tree).header("Link", next)
+        });
+        let error = refused(&server, "me/pets", None);
+        assert!(matches!(error, HubError::BadAnswer { .. }), "{error}");
+        assert!(error.to_string().contains(why), "{error}");
+        assert_eq!(server.requests().len(), 2, "info and one page");
+    }
+}
+
+#[test]
+fn files_with_names_that_cannot_be_used_are_refused() {
+    for (first, second) in [("a/\\nb.parquet", "a/c.parquet"), ("A.parquet", "a.parquet")]
+    {
+        let entry = |path| format!("{{\"type\": \"file\", \"path\": \"{path}\"}}");
+        let tree = format!("[{}, {}]", entry(first), entry(second));
+        let server = Server::start(move |request, _| match request.path.as_str() {
+            path if path.contains("/tree/") => Answer::ok(tree.clone()),
+            _ => Answer::ok("{\"sha\": \"c0ffee\"}"),
+        });
+        let error = refused(&server, "me/pets", None);
+        assert!(matches!(error, HubError::Files { .. }), "{error}");
+        let error = error.to_string();
+        assert!(!error.contains("`path`"), "{error}");
+        assert!(error.contains("give its folder with --from"), "{error}");
+    }
 }
 
 #[test]
