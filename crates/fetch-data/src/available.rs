@@ -7,7 +7,7 @@ use torchmill::{Error, Result, progress};
 
 use crate::catalogue::{self, Download, Entry, Origin};
 use crate::config::Options;
-use crate::download::probe;
+use crate::download::{address, probe};
 use crate::{install, published};
 
 /// How long to wait for the sources' answers.
@@ -42,7 +42,7 @@ fn locate(name: &str, options: &Options) -> Result<String> {
         )));
     }
     match probe::first_to_answer(&sources(entry, missing, options), DEADLINE) {
-        Ok(url) => Ok(format!("is available from {url}")),
+        Ok(url) => Ok(format!("is available from {}", address::without_query(&url))),
         Err(why) => Err(Error::failed(format_args!(
             "{name} is not here and no source has it now: {why}"
         ))),

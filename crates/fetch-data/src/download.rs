@@ -55,11 +55,23 @@ pub struct Job {
 }
 
 impl Job {
-    /// Whether the file can be had without the network.
-    pub fn is_local(&self) -> bool {
-        let mut urls = self.alternatives.iter().flat_map(|(spec, _)| &spec.urls);
-        urls.any(|url| address::local_path(url).is_some())
+    /// Keeps only the sources on this machine, and the alternatives that have one.
+    pub fn keep_local(&mut self) {
+        for (spec, _) in &mut self.alternatives {
+            spec.urls.retain(|url| address::local_path(url).is_some());
+        }
+        self.alternatives.retain(|(spec, _)| !spec.urls.is_empty());
     }
+}
+
+/// The sum of the sizes, if all are known. Sizes that others state may add up to more
+/// than a `u64` holds; the sum is then its largest value.
+pub fn total_size(sizes: impl IntoIterator<Item = Option<u64>>) -> Option<u64> {
+    let mut total: u64 = 0;
+    for size in sizes {
+        total = total.saturating_add(size?);
+    }
+    Some(total)
 }
 
 /// A file that was downloaded.
@@ -195,7 +207,7 @@ impl Bar {
             jobs.iter().map(|j| j.alternatives.first().and_then(|(spec, _)| spec.size));
         Self {
             what: what.to_owned(),
-            known: sizes.sum(),
+            known: total_size(sizes),
             at: vec![0; jobs.len()],
             bar: None,
         }

@@ -8,11 +8,12 @@ use torchmill::{Context, Error, Result, progress};
 
 use crate::catalogue::{self, Entry, Origin};
 use crate::config::Options;
+use crate::download::address;
 use crate::import::{self, ImportSource};
 use crate::layout::Layout;
 use crate::listing::{self, Listing};
-use crate::user_source::UserSource;
-use crate::{install, lock, published};
+use crate::user_source::{ListSource, UserSource};
+use crate::{install, lock, obtain, published};
 
 /// A folder that has been filled with a data set.
 #[derive(Debug)]
@@ -21,12 +22,15 @@ pub struct Filled {
     pub summary: String,
     /// What the user should know, a line each.
     pub notes: Vec<String>,
+    /// Files of the download cache that are not needed once the folder has its name.
+    pub used: Vec<PathBuf>,
 }
 
 impl Filled {
     /// A folder whose images have been listed.
     pub fn of(layout: &Layout) -> Self {
-        Self { summary: layout.summary(), notes: layout.data.notes.clone() }
+        let notes = layout.data.notes.clone();
+        Self { summary: layout.summary(), notes, used: Vec::new() }
     }
 }
 
@@ -54,6 +58,23 @@ impl<'a> Source<'a> {
             (None, Some(entry)) => Ok(Self::Published(entry)),
             (None, None) => Err(catalogue::unknown(name)),
         }
+    }
+
+    /// The files and folders on this machine that it is read from.
+    fn local_paths(&self, options: &Options) -> Vec<PathBuf> {
+        let mut paths = Vec::new();
+        match self {
+            Self::Import(ImportSource::Path(path)) => paths.push(path.clone()),
+            Self::Listed(listing) => {
+                if let Some(UserSource::List(ListSource::File(list))) = &options.from {
+                    paths.push(list.clone());
+                }
+                let urls = listing.files.iter().map(|file| file.url.as_str());
+                paths.extend(urls.filter_map(address::local_path).map(PathBuf::from));
+            }
+            Self::Import(ImportSource::Url(_)) | Self::Published(_) => {}
+        }
+        paths
     }
 
     /// The name of the lock that a download into the cache needs. Data sets out of one
@@ -89,7 +110,9 @@ pub fn fetch(name: &str, options: &Options) -> Result<PathBuf> {
     // Before any folder is made: a mistyped path leaves nothing behind.
     if let Source::Import(ImportSource::Path(path)) = source {
         fs::metadata(path).doing("read", path)?;
-        refuse_own_source(path, &folder)?;
+    }
+    for path in source.local_paths(options) {
+        refuse_own_source(&path, &folder)?;
     }
     let target = AtomicFolder::create(&folder)?;
     let filled = match source {
@@ -102,6 +125,8 @@ pub fn fetch(name: &str, options: &Options) -> Result<PathBuf> {
         }
     };
     install(target, name, &folder, &filled, options)?;
+    // Not before: if the folder could not be replaced, the next try needs the downloads.
+    obtain::remove_used(&options.cache(), &filled.used);
     Ok(folder)
 }
 
@@ -113,7 +138,7 @@ fn refuse_own_source(from: &Path, folder: &Path) -> Result<()> {
     };
     if from.starts_with(&target) {
         return Err(Error::usage(format_args!(
-            "--from {} lies in {}, which it would replace: give another NAME",
+            "--from reads {} in {}, which it would replace: give another NAME",
             from.display(),
             folder.display()
         )));

@@ -86,7 +86,7 @@ impl Listing {
     /// `8 files, 4.7 GiB`.
     fn about(&self) -> String {
         let count = progress::counted(self.files.len() as u64, "file", "files");
-        match self.files.iter().map(|file| file.size).sum::<Option<u64>>() {
+        match download::total_size(self.files.iter().map(|file| file.size)) {
             Some(size) => format!("{count}, {}", progress::bytes(size)),
             None => count,
         }
@@ -127,7 +127,7 @@ pub fn fill(
     };
     filled.notes.extend(listing.notes.clone());
     filled.notes.extend(unchecked(listing));
-    clean_cache(&cache, listing, &downloads);
+    filled.used = used(&cache, listing, downloads);
     Ok(filled)
 }
 
@@ -176,7 +176,10 @@ fn keep_all(
     let mut manifest = listing.manifest(name);
     let mut size = 0;
     for (file, download) in listing.files.iter().zip(downloads) {
-        listing.kind.check(&download.path).map_err(|e| e.within(&file.url))?;
+        listing
+            .kind
+            .check(&download.path)
+            .map_err(|e| e.within(address::without_query(&file.url)))?;
         let path = target.join(&file.path);
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder).doing("make the folder", folder)?;
@@ -201,7 +204,7 @@ fn keep_all(
         progress::bytes(size)
     );
     install::write_manifest(target, manifest)?;
-    Ok(Filled { summary, notes: Vec::new() })
+    Ok(Filled { summary, notes: Vec::new(), used: Vec::new() })
 }
 
 /// Unpacks the archives, those of a split into its folder.
@@ -246,9 +249,11 @@ fn unchecked(listing: &Listing) -> Option<String> {
     ))
 }
 
-/// Removes from the cache the files that are used as they are, and archives without
-/// a checksum. Other archives stay, because downloading them may have taken an hour.
-fn clean_cache(cache: &Path, listing: &Listing, downloads: &[Downloaded]) {
+/// The downloads that are not needed again: files that are used as they are, and archives
+/// without a checksum. Other archives stay, because downloading them may have taken an
+/// hour.
+fn used(cache: &Path, listing: &Listing, downloads: Vec<Downloaded>) -> Vec<PathBuf> {
+    let mut used = Vec::new();
     for (file, download) in listing.files.iter().zip(downloads) {
         if listing.kind == FileKind::Archive && file.checksum.is_some() {
             progress::note(format_args!(
@@ -256,13 +261,9 @@ fn clean_cache(cache: &Path, listing: &Listing, downloads: &[Downloaded]) {
                 download.file,
                 cache.display()
             ));
-            continue;
-        }
-        let _ = fs::remove_file(&download.path);
-        let folders = download.path.ancestors().skip(1).map(PathBuf::from);
-        for folder in folders.take_while(|folder| folder.starts_with(cache)) {
-            // Fails where the folder is not empty.
-            let _ = fs::remove_dir(&folder);
+        } else {
+            used.push(download.path);
         }
     }
+    used
 }

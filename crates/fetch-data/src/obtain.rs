@@ -1,7 +1,7 @@
 //! Gets files for a data set from the download cache or from their sources.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use torchmill::{Error, Result, progress};
 
@@ -26,7 +26,7 @@ pub fn obtain(
         }
         found.push(cached);
     }
-    let mut downloaded = download_all(what, about, &missing, options)?.into_iter();
+    let mut downloaded = download_all(what, about, missing, options)?.into_iter();
     let all = found.into_iter().map(|cached| cached.or_else(|| downloaded.next()));
     Ok(all.flatten().collect())
 }
@@ -34,21 +34,24 @@ pub fn obtain(
 fn download_all(
     what: &str,
     about: &str,
-    jobs: &[Job],
+    mut jobs: Vec<Job>,
     options: &Options,
 ) -> Result<Vec<Downloaded>, DownloadError> {
     if jobs.is_empty() {
         return Ok(Vec::new());
     }
-    if options.offline && !jobs.iter().all(Job::is_local) {
-        let error = Error::failed(format_args!(
-            "{what} is not here, and --offline forbids downloading it: give it with \
-             --from, or allow the network"
-        ));
-        return Err(error.into());
+    if options.offline {
+        jobs.iter_mut().for_each(Job::keep_local);
+        if jobs.iter().any(|job| job.alternatives.is_empty()) {
+            let error = Error::failed(format_args!(
+                "{what} is not here, and --offline forbids downloading it: give it with \
+                 --from, or allow the network"
+            ));
+            return Err(error.into());
+        }
     }
     progress::note(format_args!("downloading {what} ({about})"));
-    download::run(what, jobs, &options.retries)
+    download::run(what, &jobs, &options.retries)
 }
 
 /// A file that an earlier run downloaded, if it still has the published checksum.
@@ -82,4 +85,18 @@ pub fn link_or_copy(from: &Path, to: &Path) -> Result<()> {
         return Ok(());
     }
     install::copy_file(from, to)
+}
+
+/// Removes files from the cache, and the folders that are then empty.
+pub fn remove_used(cache: &Path, files: &[PathBuf]) {
+    for file in files {
+        let _ = fs::remove_file(file);
+        for folder in file.ancestors().skip(1) {
+            if folder == cache || !folder.starts_with(cache) {
+                break;
+            }
+            // Fails if the folder is not empty.
+            let _ = fs::remove_dir(folder);
+        }
+    }
 }

@@ -74,7 +74,7 @@ impl UserSource {
 }
 
 fn check_url(url: &str, entry: Option<&Entry>, offline: bool) -> Result<()> {
-    let shown = address::without_credentials(url);
+    let shown = address::without_query(url);
     if offline {
         return Err(Error::usage(format_args!(
             "--offline forbids downloading {shown}: give a file or a folder"
@@ -98,7 +98,7 @@ fn check_scheme(path: &Path) -> Result<()> {
         Some((scheme, _)) if !path.exists() => Err(Error::usage(format_args!(
             "{}: {scheme}:// is not supported, only https://, http:// and file:// are: \
              get the file with another program and give its path",
-            address::without_credentials(&text)
+            address::without_query(&text)
         ))),
         _ => Ok(()),
     }

@@ -1,7 +1,7 @@
 //! URLs without secrets: passwords and keys stay out of messages and files.
 
 /// The URL without user name and password.
-pub fn without_credentials(url: &str) -> String {
+fn without_credentials(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     let authority = &rest[..end];

@@ -119,8 +119,12 @@ impl Part {
 
     /// The version (ETag or date) of the source's file, if the part came from `url`.
     pub fn validator(&self, url: &str) -> Option<&str> {
-        let is_same = self.origin.url == url_digest(url);
-        self.origin.validator.as_deref().filter(|_| is_same)
+        self.origin.validator.as_deref().filter(|_| self.is_from(url))
+    }
+
+    /// Whether the part, or its last piece, came from `url`.
+    pub fn is_from(&self, url: &str) -> bool {
+        self.origin.url == url_digest(url)
     }
 
     /// Whether the rest may be requested from `url`. With a checksum of the whole file

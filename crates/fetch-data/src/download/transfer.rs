@@ -68,8 +68,8 @@ pub fn download(
 ) -> Result<Received, DownloadError> {
     let part = Part::open(destination, spec.checksum.as_ref())?;
     let mut transfer = Transfer { agent, spec, policy, report, part };
-    if transfer.is_complete() {
-        return transfer.finish(&spec.urls[0]);
+    if let Some(url) = transfer.complete_from() {
+        return transfer.finish(url);
     }
     let mut sources: Vec<Source> = spec.urls.iter().map(|url| Source::new(url)).collect();
     let mut backoff = policy.backoff;
@@ -141,7 +141,7 @@ impl<'a> Source<'a> {
             Failure::Local(error) => return Err(error),
         };
         if why != self.why {
-            let url = address::without_credentials(self.url);
+            let url = address::without_query(self.url);
             report(Event::Note(format!("{url}: {why}")));
             self.why = why;
         }
@@ -177,13 +177,22 @@ struct Transfer<'a> {
     part: Part,
 }
 
-impl Transfer<'_> {
-    /// Whether an earlier try was stopped after the part was complete, but before it was
-    /// renamed.
-    fn is_complete(&self) -> bool {
-        self.part.length() > 0
-            && Some(self.part.length()) == self.spec.size
-            && self.check().is_ok()
+impl<'a> Transfer<'a> {
+    /// The source of the part if it is the whole file: an earlier try was stopped before
+    /// the part was renamed. Without a checksum, the length does not show that the part
+    /// is this file, so it must be from one of the file's sources.
+    fn complete_from(&self) -> Option<&'a str> {
+        let length = self.part.length();
+        if length == 0 || Some(length) != self.spec.size || self.check().is_err() {
+            return None;
+        }
+        let spec = self.spec;
+        let origin = spec.urls.iter().find(|url| self.part.is_from(url));
+        let source = match &spec.checksum {
+            Some(_) => origin.or(spec.urls.first()),
+            None => origin,
+        };
+        source.map(String::as_str)
     }
 
     fn finish(self, url: &str) -> Result<Received, DownloadError> {
@@ -291,7 +300,7 @@ impl Transfer<'_> {
         match response.status() {
             StatusCode::OK => {
                 if asked_from > 0 {
-                    let url = address::without_credentials(url);
+                    let url = address::without_query(url);
                     (self.report)(Event::Note(format!(
                         "{url}: does not continue where it stopped; starting over"
                     )));

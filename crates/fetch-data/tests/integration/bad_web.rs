@@ -331,6 +331,34 @@ fn a_part_that_is_whole_needs_no_network() {
 }
 
 #[test]
+fn without_a_checksum_a_part_of_the_right_length_must_be_from_the_same_url() {
+    let bytes = contents();
+    let served = bytes.clone();
+    let server = Server::start(move |_, _| Answer::ok(served.clone()));
+    let url = server.url("/file");
+    let want = FileSpec { checksum: None, ..want(std::slice::from_ref(&url), &bytes) };
+    let here = Here::new();
+    let from = |url: &str| format!("url = \"{}\"\n", checksum(url.as_bytes()));
+    for origin in [from("http://a.invalid/file"), String::new()] {
+        fs::write(here.part(), vec![7; bytes.len()]).unwrap();
+        fs::write(here.path.with_file_name("file.part.toml"), origin).unwrap();
+        here.must_get(&want, &bytes);
+    }
+    assert_eq!(server.requests().len(), 2);
+    fs::write(here.part(), &bytes).unwrap();
+    fs::write(here.path.with_file_name("file.part.toml"), from(&url)).unwrap();
+    assert_eq!(here.must_get(&want, &bytes).url, url);
+    assert_eq!(server.requests().len(), 2);
+}
+
+#[test]
+fn sizes_that_cannot_be_added_are_no_panic() {
+    assert_eq!(download::total_size([Some(1), Some(2)]), Some(3));
+    assert_eq!(download::total_size([Some(1), None]), None);
+    assert_eq!(download::total_size([Some(u64::MAX), Some(2)]), Some(u64::MAX));
+}
+
+#[test]
 fn a_part_of_something_else_is_not_used() {
     let bytes = contents();
     let served = bytes.clone();

@@ -3,6 +3,8 @@
 use std::fs;
 
 use fetch_data::checksum::{Checksum, Hasher};
+use fetch_data::config::Options;
+use fetch_data::listing::{self, toml_file};
 use torchmill::dataset::{Dataset, Manifest, RawFormat};
 use torchmill_testing::Sandbox;
 use torchmill_testing::web::{Answer, Server};
@@ -175,4 +177,114 @@ fn what_is_not_as_listed_is_refused() {
     let any = ["pets", "--from", "pets.toml", "--any-checksum"];
     let message = fails(folder.path(), &any, 2);
     assert!(message.contains("has the checksum and the split of each file"), "{message}");
+}
+
+#[test]
+fn a_list_does_not_replace_its_own_files() {
+    let folder = Sandbox::new();
+    let place = folder.join("data/raw/pets");
+    fs::create_dir_all(&place).unwrap();
+    fs::write(place.join("0.parquet"), PARQUET).unwrap();
+    fs::write(place.join("notes.txt"), "mine").unwrap();
+    let url = format!("file://{}", place.join("0.parquet").display());
+    let files = format!("[[file]]\nurl = \"{url}\"\n{}\n", sha256(PARQUET));
+    write_list(&folder, "parquet", &files);
+    let message = fails(folder.path(), &["pets", "--from", "pets.toml", "--force"], 2);
+    assert!(message.contains("0.parquet in data/raw/pets, which it"), "{message}");
+    // The list is in the folder, and its files are not.
+    fs::rename(place.join("0.parquet"), folder.join("0.parquet")).unwrap();
+    let files = files.replace("data/raw/pets/", "");
+    write_list(&folder, "parquet", &files);
+    fs::rename(folder.join("pets.toml"), place.join("pets.toml")).unwrap();
+    let within = ["pets", "--from", "data/raw/pets/pets.toml", "--force"];
+    let message = fails(folder.path(), &within, 2);
+    assert!(message.contains("which it would replace: give another NAME"), "{message}");
+    assert!(place.join("pets.toml").exists() && place.join("notes.txt").exists());
+    out(&fetch(folder.path(), &["others", "--from", "data/raw/pets/pets.toml"]));
+}
+
+#[test]
+fn offline_only_files_of_this_machine_are_read() {
+    let folder = Sandbox::new();
+    let server = serve(&[("/0.parquet", PARQUET.to_vec())]);
+    let url = server.url("/0.parquet");
+    let files = format!("[[file]]\nurl = \"{url}\"\n{}\n", sha256(PARQUET));
+    write_list(&folder, "parquet", &files);
+    let stick = folder.join("stick");
+    let mirror = format!("file://{}", stick.display());
+    let with_mirror = [&PETS[..], &["--offline", "--mirror", &mirror]].concat();
+    let message = fails(folder.path(), &with_mirror, 1);
+    assert!(message.contains("cannot be read: no such file"), "{message}");
+    let message = fails(folder.path(), &[&PETS[..], &["--offline"]].concat(), 1);
+    assert!(message.contains("--offline forbids downloading it"), "{message}");
+    let published = ["cifar10", "--offline", "--mirror", &mirror];
+    let message = fails(folder.path(), &published, 1);
+    assert!(message.contains("cannot be read: no such file"), "{message}");
+    assert!(!message.contains("https://"), "{message}");
+    fs::create_dir(&stick).unwrap();
+    fs::write(stick.join("0.parquet"), PARQUET).unwrap();
+    out(&fetch(folder.path(), &with_mirror));
+    assert!(server.requests().is_empty(), "--offline used the network");
+}
+
+#[test]
+fn signed_urls_are_never_shown() {
+    let folder = Sandbox::new();
+    let page = b"<html>Sign in</html>".to_vec();
+    let served = page.clone();
+    let server = Server::start(move |request, _| match request.path.as_str() {
+        path if path.starts_with("/page.parquet") => Answer::ok(served.clone()),
+        _ => Answer::new(404, ""),
+    });
+    for path in ["/page.parquet", "/missing.parquet"] {
+        let url = server.url(&format!("{path}?sig=hidden"));
+        let url = url.replace("http://", "http://me:secret@");
+        let files = format!("[[file]]\nurl = \"{url}\"\n{}\n", sha256(&page));
+        write_list(&folder, "parquet", &files);
+        let message = fails(folder.path(), &["-v", "pets", "--from", "pets.toml"], 1);
+        assert!(message.contains(&server.url(path)), "{message}");
+        for secret in ["hidden", "secret", "me:"] {
+            assert!(!message.contains(secret), "{message}");
+        }
+    }
+}
+
+#[test]
+fn sizes_that_cannot_be_added_are_no_panic() {
+    let folder = Sandbox::new();
+    let mut files = String::new();
+    for name in ["a", "b", "c"] {
+        files += &format!(
+            "[[file]]\nurl = \"file:///nowhere/{name}\"\nsize = {}\n{}\n",
+            i64::MAX,
+            sha256(b"x")
+        );
+    }
+    write_list(&folder, "parquet", &files);
+    let message = fails(folder.path(), &PETS, 1);
+    assert!(message.contains("cannot be read: no such file"), "{message}");
+}
+
+#[test]
+fn downloads_stay_until_the_folder_has_its_name() {
+    let folder = Sandbox::new();
+    let source = folder.join("source.parquet");
+    fs::write(&source, PARQUET).unwrap();
+    let files = format!(
+        "[[file]]\nurl = \"file://{}\"\npath = \"a/0.parquet\"\n{}\n",
+        source.display(),
+        sha256(PARQUET)
+    );
+    write_list(&folder, "parquet", &files);
+    let list = toml_file::read(&folder.join("pets.toml")).unwrap();
+    let options = Options { root: folder.join("data/raw"), ..Options::default() };
+    let target = folder.join("target");
+    fs::create_dir(&target).unwrap();
+    let filled = listing::fill(&target, "pets", &list, &options).unwrap();
+    let cached = options.cache().join("pets/a/0.parquet");
+    assert_eq!(filled.used, [cached.clone()]);
+    assert!(cached.exists());
+    // The program removes them at the end.
+    out(&fetch(folder.path(), &PETS));
+    assert!(!options.cache().join("pets").exists());
 }
