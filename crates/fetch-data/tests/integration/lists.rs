@@ -282,7 +282,7 @@ fn downloads_stay_until_the_folder_has_its_name() {
     fs::create_dir(&target).unwrap();
     let filled = listing::fill(&target, "pets", &list, &options).unwrap();
     let cached = options.cache().join("pets/a/0.parquet");
-    assert_eq!(filled.used, [cached.clone()]);
+    assert_eq!(filled.used, std::slice::from_ref(&cached));
     assert!(cached.exists());
     // The program removes them at the end.
     out(&fetch(folder.path(), &PETS));
