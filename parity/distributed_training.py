@@ -108,7 +108,7 @@ def is_usable(launcher):
 
 def restarted(sandbox):
     """One of two processes is killed, torchrun starts both again, and they continue from the last checkpoint."""
-    arguments = ["--recipe", "article", "--data", sandbox.shards(), "--seed", 0, "--epochs", 6]
+    arguments = ["--recipe", "article", "--data", sandbox.shards(), "--seed", 0, "--epochs", 6, "--limit-batches", 60]
     expected, _ = sandbox.train_together("undisturbed", 2, *arguments)
     folder = sandbox.work / "restarted"
     shutil.rmtree(folder, ignore_errors=True)
