@@ -179,7 +179,7 @@ fn architectures_refuse_what_they_do_not_have() {
     );
     assert!(
         refused("stem = \"cifar\"\nlayer = [{type = \"Flatten\"}]")
-            .contains("none is given")
+            .contains("`stem` needs `architecture`")
     );
     assert!(
         refused("architecture = \"lenet5\"\nlayer = [{type = \"Flatten\"}]")
