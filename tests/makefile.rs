@@ -132,7 +132,7 @@ fn with_no_dataset_and_no_source_it_takes_the_one_that_is_included_and_says_so()
     fs::create_dir_all(project.join("data/raw/cifar10")).unwrap();
     fs::write(project.join("data/raw/cifar10/dataset.toml"), "").unwrap();
     let cifar = ok(&mut project.make(&["-n", "prep"]));
-    assert!(cifar.stderr.contains("taking cifar10"), "{}", cifar.stderr);
+    assert!(cifar.stderr.contains("using cifar10"), "{}", cifar.stderr);
 }
 
 #[test]

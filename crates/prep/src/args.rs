@@ -91,7 +91,7 @@ pub struct Select {
     /// Treat images with decoder warnings as bad
     #[arg(long)]
     pub strict: bool,
-    /// On identical images: warn, error or drop
+    /// Equal images: warn, error or drop
     #[arg(long, value_name = "ACTION", value_enum, default_value_t = Duplicates::Warn, hide_possible_values = true)]
     pub duplicates: Duplicates,
     /// Seed for everything random
