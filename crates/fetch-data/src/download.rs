@@ -6,6 +6,7 @@ mod failure;
 pub mod page;
 mod part;
 pub mod probe;
+mod retry;
 mod token;
 mod transfer;
 

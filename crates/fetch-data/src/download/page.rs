@@ -6,8 +6,8 @@ use torchmill::{Error, interrupt};
 use ureq::Agent;
 
 use super::failure::{Attempt, Failure, Fault};
+use super::retry::{Rounds, Source};
 use super::token::Token;
-use super::transfer::sleep;
 use super::{RetryPolicy, address, client};
 
 /// The longest answer that is read. A list of 1,000 files has less than 1 MiB.
@@ -45,36 +45,19 @@ pub fn get(
     token: Option<&Token>,
     policy: &RetryPolicy,
 ) -> Result<Page, PageError> {
-    let mut backoff = policy.backoff;
-    let mut unreachable = 0;
-    let mut last = (String::new(), Fault::Unusable);
-    for round in 0..policy.rounds {
-        if round > 0 {
-            sleep(backoff)?;
-            backoff *= 2;
-        }
+    let mut source = Source::new(url);
+    let mut rounds = Rounds::new(policy);
+    while rounds.begin()? {
         match attempt(agent, url, token) {
             Ok(page) => return Ok(page),
-            Err(Failure::Local(error)) => return Err(error.into()),
-            Err(Failure::Temporary { why, wait }) => {
-                last = (why, Fault::Unusable);
-                backoff = backoff.max(wait).min(policy.max_wait);
-            }
-            Err(Failure::Unreachable(why)) => {
-                last = (why, Fault::Unusable);
-                unreachable += 1;
-                if unreachable == 2 {
-                    break;
-                }
-            }
-            Err(Failure::Wrong { why, fault }) => {
-                last = (why, fault);
-                break;
-            }
+            Err(failure) => rounds.ask_for(source.note(failure, &|_| ())?),
+        }
+        if !source.is_usable() {
+            break;
         }
     }
-    let (why, fault) = last;
-    let message = format!("{}: {why}", address::without_query(url));
+    let message = format!("{}: {}", address::without_query(url), source.why);
+    let fault = source.fault.unwrap_or(Fault::Unusable);
     Err(PageError::Source { message, fault })
 }
 

@@ -4,7 +4,6 @@
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use torchmill::{Error, error, interrupt, progress};
@@ -16,6 +15,7 @@ use super::address;
 use super::client::{self, RetryPolicy};
 use super::failure::{Attempt, Failure, Fault};
 use super::part::Part;
+use super::retry::{Rounds, Source, sleep};
 use super::token::Token;
 use crate::checksum::Checksum;
 
@@ -72,21 +72,15 @@ pub fn download(
         return transfer.finish(url);
     }
     let mut sources: Vec<Source> = spec.urls.iter().map(|url| Source::new(url)).collect();
-    let mut backoff = policy.backoff;
-    let mut asked_wait = Duration::ZERO;
-    for round in 0..policy.rounds {
-        if round > 0 {
-            sleep(asked_wait.max(backoff).min(policy.max_wait))?;
-            backoff *= 2;
-            asked_wait = Duration::ZERO;
-        }
+    let mut rounds = Rounds::new(policy);
+    while rounds.begin()? {
         for source in &mut sources {
             if !source.is_usable() {
                 continue;
             }
             match transfer.try_source(source)? {
                 Outcome::Complete => return transfer.finish(source.url),
-                Outcome::Failed { wait } => asked_wait = asked_wait.max(wait),
+                Outcome::Failed { wait } => rounds.ask_for(wait),
             }
         }
         if !sources.iter().any(Source::is_usable) {
@@ -96,76 +90,10 @@ pub fn download(
     Err(transfer.give_up(&sources))
 }
 
-/// One of the file's sources.
-struct Source<'a> {
-    url: &'a str,
-    /// Why the last try failed.
-    why: String,
-    /// Why it need not be tried again.
-    fault: Option<Fault>,
-    /// How often it could not be reached.
-    unreachable: u32,
-}
-
-impl<'a> Source<'a> {
-    fn new(url: &'a str) -> Self {
-        Self { url, why: "not tried".to_owned(), fault: None, unreachable: 0 }
-    }
-
-    /// Whether it is worth another try. A source that has not answered twice is given up.
-    fn is_usable(&self) -> bool {
-        self.fault.is_none() && self.unreachable < 2
-    }
-
-    /// Records a failure, tells the user if it is a new one, and returns the wait that
-    /// the server asked for.
-    fn note(
-        &mut self,
-        failure: Failure,
-        report: &dyn Fn(Event),
-    ) -> Result<Duration, Error> {
-        let mut asked_wait = Duration::ZERO;
-        let why = match failure {
-            Failure::Wrong { why, fault } => {
-                self.fault = Some(fault);
-                why
-            }
-            Failure::Unreachable(why) => {
-                self.unreachable += 1;
-                why
-            }
-            Failure::Temporary { why, wait } => {
-                asked_wait = wait;
-                why
-            }
-            Failure::Local(error) => return Err(error),
-        };
-        if why != self.why {
-            let url = address::without_query(self.url);
-            report(Event::Note(format!("{url}: {why}")));
-            self.why = why;
-        }
-        Ok(asked_wait)
-    }
-}
-
 /// How trying a source ended.
 enum Outcome {
     Complete,
     Failed { wait: Duration },
-}
-
-/// Sleeps in short intervals, so that Ctrl-C takes effect.
-pub(super) fn sleep(time: Duration) -> Result<(), Error> {
-    let end = Instant::now() + time;
-    loop {
-        interrupt::check()?;
-        let left = end.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Ok(());
-        }
-        thread::sleep(left.min(Duration::from_millis(50)));
-    }
 }
 
 /// The download of one file.
