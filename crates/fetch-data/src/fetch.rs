@@ -120,13 +120,9 @@ pub fn fetch(name: &str, options: &Options) -> Result<PathBuf> {
             Filled::of(&import::import(target.path(), name, entry, source, options)?)
         }
         Source::Listed(listing) => listing::fill(target.path(), name, &listing, options)?,
-        Source::Published(entry) => {
-            Filled::of(&published::fill(target.path(), entry, options)?)
-        }
+        Source::Published(entry) => published::fill(target.path(), entry, options)?,
     };
     install(target, name, &folder, &filled, options)?;
-    // Not before: if the folder could not be replaced, the next try needs the downloads.
-    obtain::remove_used(&options.cache(), &filled.used);
     Ok(folder)
 }
 
@@ -157,7 +153,8 @@ fn clean_up(folder: &Path, options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// Gives the complete data set its name.
+/// Gives the complete data set its name, and removes the downloads that are used as they
+/// are.
 fn install(
     target: AtomicFolder,
     name: &str,
@@ -165,10 +162,16 @@ fn install(
     filled: &Filled,
     options: &Options,
 ) -> Result<()> {
-    if options.force {
+    let is_new = if options.force {
         let _lock = lock::replacement(&options.root)?;
         target.commit()?;
-    } else if !target.commit_new()? {
+        true
+    } else {
+        target.commit_new()?
+    };
+    // Not before: if the folder could not be replaced, the next try needs the downloads.
+    obtain::remove_used(&options.cache(), &filled.used);
+    if !is_new {
         is_installed(name, folder, options)?;
         return Ok(());
     }

@@ -8,7 +8,7 @@ pub mod toml_file;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use torchmill::dataset::{Manifest, OpenOptions, SourceFolder, UNSPLIT, val_is_test};
 use torchmill::{Context, Error, Result, progress};
@@ -127,7 +127,11 @@ pub fn fill(
     };
     filled.notes.extend(listing.notes.clone());
     filled.notes.extend(unchecked(listing));
-    filled.used = used(&cache, listing, downloads);
+    // Without a checksum to recognise it, an archive could not be reused.
+    let stays = |i: usize| {
+        listing.kind == FileKind::Archive && listing.files[i].checksum.is_some()
+    };
+    filled.used = obtain::used(downloads, &cache, stays);
     Ok(filled)
 }
 
@@ -247,23 +251,4 @@ fn unchecked(listing: &Listing) -> Option<String> {
         "{} gives no checksum for {first}{others}: only the size was checked",
         address::without_query(&listing.source)
     ))
-}
-
-/// The downloads that are not needed again: files that are used as they are, and archives
-/// without a checksum. Other archives stay, because downloading them may have taken an
-/// hour.
-fn used(cache: &Path, listing: &Listing, downloads: Vec<Downloaded>) -> Vec<PathBuf> {
-    let mut used = Vec::new();
-    for (file, download) in listing.files.iter().zip(downloads) {
-        if listing.kind == FileKind::Archive && file.checksum.is_some() {
-            progress::note(format_args!(
-                "{} stays in {} for the next time; it may be deleted",
-                download.file,
-                cache.display()
-            ));
-        } else {
-            used.push(download.path);
-        }
-    }
-    used
 }

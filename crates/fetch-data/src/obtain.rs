@@ -87,6 +87,29 @@ pub fn link_or_copy(from: &Path, to: &Path) -> Result<()> {
     install::copy_file(from, to)
 }
 
+/// The downloads that are not needed once the data set has its folder. Those that `stays`
+/// says, by their number, stay in the cache: archives, because downloading them may have
+/// taken an hour.
+pub fn used(
+    downloads: Vec<Downloaded>,
+    cache: &Path,
+    stays: impl Fn(usize) -> bool,
+) -> Vec<PathBuf> {
+    let mut used = Vec::new();
+    for (i, download) in downloads.into_iter().enumerate() {
+        if stays(i) {
+            progress::note(format_args!(
+                "{} stays in {} for the next time; it may be deleted",
+                download.file,
+                cache.display()
+            ));
+        } else {
+            used.push(download.path);
+        }
+    }
+    used
+}
+
 /// Removes files from the cache, and the folders that are then empty.
 pub fn remove_used(cache: &Path, files: &[PathBuf]) {
     for file in files {

@@ -9,12 +9,13 @@ use torchmill::{Context, Error, Result, progress};
 use crate::catalogue::{Download, Edition, Entry, Origin};
 use crate::config::Options;
 use crate::download::{self, DownloadError, Downloaded, FileSpec, Job, address};
-use crate::layout::{self, Layout};
+use crate::fetch::Filled;
+use crate::layout;
 use crate::{convert, install, obtain, unpack};
 
 /// Fills the folder `target` with a published data set.
-pub fn fill(target: &Path, entry: &Entry, options: &Options) -> Result<Layout> {
-    let (source, downloads) = match &entry.origin {
+pub fn fill(target: &Path, entry: &Entry, options: &Options) -> Result<Filled> {
+    let (source, used) = match &entry.origin {
         Origin::Embedded(files) => {
             for (name, bytes) in *files {
                 let path = target.join(name);
@@ -26,14 +27,15 @@ pub fn fill(target: &Path, entry: &Entry, options: &Options) -> Result<Layout> {
             let cache = options.cache().join(cache);
             let downloads = get_all(entry, &cache, files, options)?;
             unpack_all(target, entry, files, &downloads)?;
-            (address::without_query(&downloads[0].received.url), downloads)
+            let source = address::without_query(&downloads[0].received.url);
+            let stays = |i: usize| files[i].unpack || entry.convert().is_some();
+            (source, obtain::used(downloads, &options.cache(), stays))
         }
     };
     let folder = SourceFolder::temporary(target, target, entry.name);
     let layout = layout::find(&folder, Some(entry), true, &OpenOptions::default())?;
     install::describe(target, entry.name, &layout, source, true)?;
-    clean_cache(entry, &downloads, options);
-    Ok(layout)
+    Ok(Filled { used, ..Filled::of(&layout) })
 }
 
 /// Unpacks, links and converts the downloaded files.
@@ -58,23 +60,6 @@ fn unpack_all(
         )));
     }
     Ok(())
-}
-
-/// Removes from the cache the files that are used as they are. Archives stay, because
-/// getting them may have taken an hour.
-fn clean_cache(entry: &Entry, downloads: &[Downloaded], options: &Options) {
-    let Origin::Web { files, .. } = &entry.origin else { return };
-    for (file, download) in files.iter().zip(downloads) {
-        if file.unpack || entry.convert().is_some() {
-            progress::note(format_args!(
-                "{} stays in {} for the next time; it may be deleted",
-                download.file,
-                options.cache().display()
-            ));
-        } else {
-            let _ = fs::remove_file(&download.path);
-        }
-    }
 }
 
 /// Every file, in order: out of the cache, or downloaded.

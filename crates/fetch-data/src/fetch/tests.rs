@@ -106,8 +106,8 @@ fn mnist_server() -> Server {
 fn run(entry: &Entry, options: &Options) -> Result<PathBuf> {
     let folder = options.folder(entry.name);
     let target = AtomicFolder::create(&folder)?;
-    published::fill(target.path(), entry, options)?;
-    target.commit()?;
+    let filled = published::fill(target.path(), entry, options)?;
+    install(target, entry.name, &folder, &filled, options)?;
     Ok(folder)
 }
 

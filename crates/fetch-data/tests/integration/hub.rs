@@ -159,6 +159,21 @@ fn photographs() -> Repository {
     }
 }
 
+/// A server of [`parquet`] that breaks off the second file as `breaks` says, until it is
+/// asked to continue.
+fn interrupted(breaks: fn(Answer) -> Answer) -> Server {
+    let repository = parquet();
+    Server::start(move |request, _| {
+        let server = format!("http://{}", request.header("host").unwrap());
+        let answer = repository.answer(request, &server);
+        let is_first = request.range_start().is_none();
+        match request.path.contains("train-00001") && is_first {
+            true => breaks(answer),
+            false => answer,
+        }
+    })
+}
+
 fn run(folder: &Path, server: &Server, args: &[&str]) -> Output {
     command(folder, args).env("HF_ENDPOINT", server.url("/")).output().unwrap()
 }
@@ -249,16 +264,7 @@ fn tars_are_taken_where_there_are_no_parquet_files() {
 #[test]
 fn a_download_that_breaks_off_is_continued() {
     let folder = Sandbox::new();
-    let repository = parquet();
-    let server = Server::start(move |request, _| {
-        let server = format!("http://{}", request.header("host").unwrap());
-        let answer = repository.answer(request, &server);
-        let is_first = request.range_start().is_none();
-        match request.path.contains("train-00001") && is_first {
-            true => answer.cut(40),
-            false => answer,
-        }
-    });
+    let server = interrupted(|answer| answer.cut(40));
     out(&run(folder.path(), &server, &["pets", "--from", "hf:me/pets"]));
     assert!(server.requests().iter().any(|request| request.range_start() == Some(40)));
     assert_eq!(set(&folder).1.splits["train"].len(), 300);
@@ -267,16 +273,7 @@ fn a_download_that_breaks_off_is_continued() {
 #[test]
 fn a_fetch_that_was_killed_is_continued() {
     let folder = Sandbox::new();
-    let repository = parquet();
-    let server = Server::start(move |request, _| {
-        let server = format!("http://{}", request.header("host").unwrap());
-        let answer = repository.answer(request, &server);
-        let is_first = request.range_start().is_none();
-        match request.path.contains("train-00001") && is_first {
-            true => answer.stall(40),
-            false => answer,
-        }
-    });
+    let server = interrupted(|answer| answer.stall(40));
     let args = ["-q", "pets", "--from", "hf:me/pets"];
     let mut first = command(folder.path(), &args);
     first.env("HF_ENDPOINT", server.url(""));
