@@ -5,9 +5,9 @@
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
+use super::records::Records;
 use super::store::Store;
 use super::{Dataset, Sample, decode};
-use crate::pixels::Layout;
 use crate::{Result, interrupt};
 
 /// The number of samples that a thread hashes as one task: a small sample takes only a
@@ -113,31 +113,22 @@ impl Dataset {
                 return None;
             }
         }
-        let bytes = records.read_several(first.record as usize, samples.len()).ok()?;
-        let mut contents = Vec::with_capacity(samples.len());
-        for record in bytes.chunks_exact(records.record_length()) {
-            let pixels = &record[records.before..];
-            contents.push(Some(Content::of_record(records.shape, pixels)));
-        }
-        Some(contents)
+        let contents = record_contents(records, first.record as usize, samples.len());
+        Some(contents.ok()?.into_iter().map(Some).collect())
     }
 
     fn content(&self, sample: Sample) -> Result<Content> {
-        let store = &self.stores[sample.store as usize];
-        if let Some(shape) = store.record_shape() {
-            let mut pixels = vec![0; shape.iter().product()];
-            self.read_pixels(sample, Layout::ChannelsFirst, &mut pixels)?;
-            return Ok(Content::of_record(shape, &pixels));
+        let i = sample.record as usize;
+        match &self.stores[sample.store as usize] {
+            Store::Records(records) => Ok(record_contents(records, i, 1)?.remove(0)),
+            Store::Files(files) => {
+                let bytes = files.read(i)?;
+                let content = Content::of_file(&bytes);
+                files.keep(sample.record, bytes);
+                Ok(content)
+            }
+            Store::Packed(packed) => Ok(Content::of_file(&packed.read(i)?)),
         }
-        let bytes = match self.encoded(sample) {
-            Some(bytes) => bytes?,
-            None => Vec::new(),
-        };
-        let content = Content::of_file(&bytes);
-        if let Store::Files(files) = store {
-            files.keep(sample.record, bytes);
-        }
-        Ok(content)
     }
 
     /// Feeds `hash` with what identifies `samples`: the names of the data set and its
@@ -175,4 +166,18 @@ impl Dataset {
             }
         }
     }
+}
+
+/// The contents of `count` records from number `first` on.
+fn record_contents(
+    records: &Records,
+    first: usize,
+    count: usize,
+) -> Result<Vec<Content>> {
+    let bytes = records.read_several(first, count)?;
+    let mut contents = Vec::with_capacity(count);
+    for record in bytes.chunks_exact(records.record_length()) {
+        contents.push(Content::of_record(records.shape, &record[records.before..]));
+    }
+    Ok(contents)
 }

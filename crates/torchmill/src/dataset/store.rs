@@ -138,7 +138,8 @@ impl Files {
         self.root.join(self.names.get(i))
     }
 
-    fn read(&self, i: usize) -> Result<Vec<u8>> {
+    /// The bytes of file `i`: those kept, or else those on disk.
+    pub fn read(&self, i: usize) -> Result<Vec<u8>> {
         if let Some(bytes) = self.kept.take(i as u32) {
             return Ok(bytes);
         }
