@@ -3,17 +3,16 @@
     python3 bench/roofline.py [--network NAME] [--precision bf16|fp32] [--threads N]
 
 A convolution and its gradients are compared with the fastest product of two matrices, everything else with the
-fastest copy. The operators are PyTorch's, on images in channels-last layout. Times are of processor time, the median
+fastest copy. The operators are PyTorch's, on images in channels-last layout. Times are of processor time, the best
 of five. docs/speed.md has results.
 """
 
 import argparse
-import statistics
-import time
 
 import torch
 import torch.nn.functional as F
 from harness import processor
+from products import onednn, seconds
 
 # For each network the batch size and its convolutions: input and output channels, size of the input, kernel, padding,
 # and how often the network has such a layer.
@@ -28,17 +27,6 @@ NETWORKS = {
 }
 
 
-def seconds(work):
-    """Processor seconds of a call."""
-    work()
-    times = []
-    for _ in range(5):
-        start = time.process_time()
-        work()
-        times.append(time.process_time() - start)
-    return statistics.median(times)
-
-
 def random(*size, kind):
     x = torch.randn(*size).to(kind)
     return x.to(memory_format=torch.channels_last) if len(size) == 4 else x
@@ -47,8 +35,7 @@ def random(*size, kind):
 def fastest_product(kind):
     """Floating point operations a second of a product of two large matrices."""
     x, weight = random(2048, 2048, kind=kind), random(2048, 2048, kind=kind)
-    ways = [lambda: x @ weight.t(), lambda: torch.ops.mkldnn._linear_pointwise(x, weight, None, "none", [], "")]
-    return 2 * 2048**3 / min(seconds(way) for way in ways)
+    return 2 * 2048**3 / min(seconds(lambda: x @ weight.t()), seconds(lambda: onednn(x, weight)))
 
 
 def fastest_copy():
