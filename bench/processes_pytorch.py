@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Seconds of a training step of ResNet-18 (with the stem for CIFAR) with DistributedDataParallel.
 
-Usage: processes_pytorch.py --size N --port P --batch N --steps N [--device D]
+Usage: processes_pytorch.py --way alone|apart|together --port P --batch N --steps N [--device D]
 
-Starts --size processes of one thread on this machine, each with its own batch, channels last,
-fp32. Prints the seconds per step, from the end of the first step to the end of the last.
+Starts one process of one thread on this machine, or two, each with its own batch, channels last,
+fp32. Two processes are connected by DistributedDataParallel, or not. Prints the seconds per step
+of the first, from the end of the first step to the end of the last.
 """
 import argparse
 import contextlib
@@ -17,19 +18,21 @@ from step_pytorch import network_of
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
+SIZE = 2
+
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--size", type=int, required=True)
+    parser.add_argument("--way", choices=["alone", "apart", "together"], required=True)
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--batch", type=int, required=True)
     parser.add_argument("--steps", type=int, required=True)
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     args = parser.parse_args()
-    if args.size == 1:
+    if args.way == "alone":
         work(0, args)
     else:
-        mp.spawn(work, (args,), args.size)
+        mp.spawn(work, (args,), SIZE)
 
 
 def work(rank, args):
@@ -38,7 +41,7 @@ def work(rank, args):
     device = torch.device("cuda", rank) if args.device == "cuda" else torch.device("cpu")
     network = network_of("resnet18-cifar", 32).to(device, memory_format=torch.channels_last)
     with group(rank, args):
-        parallel = DistributedDataParallel(network) if args.size > 1 else network
+        parallel = DistributedDataParallel(network) if args.way == "together" else network
         seconds = step_seconds(parallel, device, args)
     if rank == 0:
         print(seconds)
@@ -46,12 +49,12 @@ def work(rank, args):
 
 @contextlib.contextmanager
 def group(rank, args):
-    if args.size == 1:
+    if args.way != "together":
         yield
         return
     backend = "nccl" if args.device == "cuda" else "gloo"
     address = f"tcp://127.0.0.1:{args.port}"
-    dist.init_process_group(backend, init_method=address, rank=rank, world_size=args.size)
+    dist.init_process_group(backend, init_method=address, rank=rank, world_size=SIZE)
     yield
     dist.destroy_process_group()
 
