@@ -16,6 +16,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     let bridges = ["src/kernel/bridge.rs", "src/distributed/bridge.rs"];
     let sources = [
+        "src/kernel/amx.cpp",
         "src/kernel/batch_norm.cpp",
         "src/kernel/conv2d.cpp",
         "src/kernel/fused_optimizer.cpp",
@@ -26,7 +27,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     ];
     // Stands in for Gloo's headers, which PyTorch's wheels lack.
     let gloo = "src/distributed/gloo-stand-in";
-    let headers = ["src/kernel/kernels.h", "src/distributed/distributed.h", gloo];
+    let headers = [
+        "src/kernel/amx.h",
+        "src/kernel/kernels.h",
+        "src/distributed/distributed.h",
+        gloo,
+    ];
     for file in bridges.iter().chain(&sources).chain(&headers) {
         println!("cargo:rerun-if-changed={file}");
     }

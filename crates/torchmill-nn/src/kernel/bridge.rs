@@ -43,18 +43,29 @@ pub(crate) mod ffi {
         relu: bool,
     }
 
+    /// What computes the gradient of a convolution's weight.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    enum WeightGradient {
+        /// ATen's convolution.
+        Aten,
+        /// A product of matrices, by the library that ATen calls.
+        Product,
+        /// A product of matrices, by oneDNN. Only for float32.
+        OneDnnProduct,
+        /// Our kernel for AMX (amx.cpp). Only for bfloat16 and stride 1.
+        Amx,
+    }
+
     /// How to compute a convolution without dilation or groups.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
     struct ConvPlan {
         stride: [i64; 2],
         padding: [i64; 2],
-        /// Which of the three results are matrix products. ATen computes the others.
+        /// Whether the output is a product of matrices. If not, ATen computes it.
         output: bool,
-        weight_gradient: bool,
+        /// Whether the input's gradient is a product of matrices.
         input_gradient: bool,
-        /// Whether oneDNN computes the weight's gradient instead of ATen's library. Only
-        /// for float32.
-        onednn: bool,
+        weight_gradient: WeightGradient,
     }
 
     /// The settings of a step of torch.optim.SGD.

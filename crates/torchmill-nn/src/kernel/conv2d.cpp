@@ -1,14 +1,18 @@
 // The autograd function of conv2d.rs.
+#include <ATen/Parallel.h>
 #include <ATen/ops/addmm.h>
 #include <ATen/ops/constant_pad_nd.h>
 #include <ATen/ops/convolution.h>
 #include <ATen/ops/convolution_backward.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
 #include <ATen/ops/mm.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include <algorithm>
 #include <array>
 
+#include "amx.h"
 #include "kernels.h"
 #include "torchmill-nn/src/kernel/bridge.rs.h"
 
@@ -66,6 +70,36 @@ at::Tensor input_gradient(
     return from_matrix(at::mm(rows, rotated), x.size(0), x.size(2), x.size(3));
 }
 
+// The weight's gradient with AMX. Threads share out the output channels, then the input channels.
+at::Tensor amx_gradient(
+    const at::Tensor& gradient, const at::Tensor& x, const at::Tensor& weight, at::IntArrayRef padding) {
+    const auto result = at::empty_like(weight);
+    const AmxConvolution shape{
+        x.size(0),         x.size(2),         x.size(3),      x.size(1),      gradient.size(2), gradient.size(3),
+        gradient.size(1),  weight.size(2),    weight.size(3), padding[0],     padding[1]};
+    const auto images = static_cast<const uint16_t*>(x.const_data_ptr());
+    const auto gradients = static_cast<const uint16_t*>(gradient.const_data_ptr());
+    const auto to = static_cast<uint16_t*>(result.mutable_data_ptr());
+    const auto blocks = [](int64_t channels) { return (channels + AMX_CHANNELS - 1) / AMX_CHANNELS; };
+    const int64_t out_blocks = blocks(shape.out_channels), in_blocks = blocks(shape.in_channels);
+    const int64_t threads = at::get_num_threads();
+    const int64_t in_parts = std::clamp<int64_t>((threads + out_blocks - 1) / out_blocks, 1, in_blocks);
+    at::parallel_for(0, in_parts * out_blocks, 1, [&](int64_t first, int64_t end) {
+        while (first < end) {
+            const int64_t part = first / out_blocks, part_end = std::min(end, (part + 1) * out_blocks);
+            const Channels out{
+                first % out_blocks * AMX_CHANNELS,
+                std::min((part_end - part * out_blocks) * AMX_CHANNELS, shape.out_channels)};
+            const Channels in{
+                in_blocks * part / in_parts * AMX_CHANNELS,
+                std::min(in_blocks * (part + 1) / in_parts * AMX_CHANNELS, shape.in_channels)};
+            amx_weight_gradient(shape, images, gradients, to, out, in);
+            first = part_end;
+        }
+    });
+    return result;
+}
+
 struct Im2colConv2d : torch::autograd::Function<Im2colConv2d> {
     static at::Tensor forward(
         torch::autograd::AutogradContext* context, const at::Tensor& x, const at::Tensor& weight,
@@ -73,9 +107,8 @@ struct Im2colConv2d : torch::autograd::Function<Im2colConv2d> {
         context->save_for_backward({x, weight});
         context->saved_data["stride"] = at::IntArrayRef(plan.stride);
         context->saved_data["padding"] = at::IntArrayRef(plan.padding);
-        context->saved_data["weight_gradient"] = plan.weight_gradient;
+        context->saved_data["weight_gradient"] = int64_t(plan.weight_gradient);
         context->saved_data["input_gradient"] = plan.input_gradient;
-        context->saved_data["onednn"] = plan.onednn;
         context->saved_data["bias"] = bias.has_value();
         if (plan.output) return multiply(x, weight, bias, plan);
         return at::convolution(x, weight, bias, plan.stride, plan.padding, {1, 1}, false, {0, 0}, 1);
@@ -96,11 +129,17 @@ struct Im2colConv2d : torch::autograd::Function<Im2colConv2d> {
             x_gradient = input_gradient(gradient, x, weight, padding);
             left[0] = false;
         }
-        if (left[1] && context->saved_data["weight_gradient"].toBool()) {
+        const auto weight_gradient_by = WeightGradient(context->saved_data["weight_gradient"].toInt());
+        if (left[1] && weight_gradient_by == WeightGradient::Amx && amx_is_usable()) {
+            weight_gradient = amx_gradient(gradient, x, weight, padding);
+            left[1] = false;
+        } else if (
+            left[1] && (weight_gradient_by == WeightGradient::Product ||
+                        weight_gradient_by == WeightGradient::OneDnnProduct)) {
             // This gives it the layout of a channels-last weight.
             const auto columns = to_matrix(gradient).t();
             const auto rows = im2col(x, kernel, stride, padding);
-            const bool onednn = context->saved_data["onednn"].toBool();
+            const bool onednn = weight_gradient_by == WeightGradient::OneDnnProduct;
             const auto product = onednn ? onednn_linear(columns, rows.t(), std::nullopt) : at::mm(columns, rows);
             weight_gradient = from_matrix(product, weight.size(0), kernel[0], kernel[1]);
             left[1] = false;

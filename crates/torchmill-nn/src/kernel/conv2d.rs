@@ -1,5 +1,5 @@
 //! Convolution, computed as matrix products if images are small and there are many
-//! weights.
+//! weights. With AMX, the weight's gradient has a kernel of its own (amx.cpp).
 //!
 //! oneDNN's convolutions, which ATen calls, work along the rows of images. With short
 //! rows, most of a vector or an AMX tile stays empty. On 2 cores with AMX, the three
@@ -11,7 +11,7 @@
 
 use tch::{Kind, TchError, Tensor};
 
-use super::bridge::ffi::{self, ConvPlan};
+use super::bridge::ffi::{self, ConvPlan, WeightGradient};
 use super::bridge::{from_cpp, to_cpp};
 use super::processor::{Processor, Products};
 
@@ -59,6 +59,24 @@ impl ConvShape {
         Some([self.output_size(0)?, self.output_size(1)?])
     }
 
+    /// Whether the kernel visits every pixel, and sees one at least in each place.
+    fn is_dense(&self) -> bool {
+        self.stride == [1, 1]
+            && self.padding[0] < self.kernel[0]
+            && self.padding[1] < self.kernel[1]
+    }
+
+    /// The number of weights.
+    fn weights(&self) -> i64 {
+        self.in_channels * self.out_channels * self.kernel[0] * self.kernel[1]
+    }
+
+    /// The rows of the im2col matrix for images or outputs of this `[height, width]`,
+    /// relative to the computed channels.
+    fn rows_per_channel(&self, [height, width]: [i64; 2], channels: i64) -> i64 {
+        self.images * height * width / channels.max(1)
+    }
+
     fn output_size(&self, dimension: usize) -> Option<i64> {
         let stride = self.stride[dimension];
         let padding = self.padding[dimension];
@@ -92,7 +110,7 @@ pub(crate) fn conv2d(
     x.f_conv2d(weight, bias, stride, padding, dilation, groups)
 }
 
-/// Which results to compute as matrix products; `None` if none.
+/// How to compute a convolution; `None` if ATen computes all of it.
 ///
 /// The limits are where both methods took the same time, with AMX, with AVX512-BF16 and
 /// in float32, in 80 layers of 32 to 512 channels, 1 to 16 pixels wide, in batches of 16
@@ -110,35 +128,49 @@ fn choose(kind: Kind, processor: Processor, shape: &ConvShape) -> Option<ConvPla
     if shape.images == 0 {
         return None;
     }
-    // The size of the im2col matrix relative to the weights: its rows per computed
-    // channel.
-    let rows_per_channel = |[height, width]: [i64; 2], channels: i64| {
-        shape.images * height * width / channels.max(1)
-    };
-    let [kernel_height, kernel_width] = shape.kernel;
-    let weights = shape.in_channels * shape.out_channels * kernel_height * kernel_width;
     // Weights that do not fit in a core's cache are reloaded for each short row.
-    let many_weights = weights >= 1 << 20;
+    let many_weights = shape.weights() >= 1 << 20;
     let short_rows = |size: [i64; 2], channels: i64| {
-        many_weights && size[1] <= 4 && rows_per_channel(size, channels) <= 4
+        many_weights && size[1] <= 4 && shape.rows_per_channel(size, channels) <= 4
     };
     // AVX512-BF16, and float32 on AMD's processors, are too slow for the output and the
     // input's gradient.
     let fast = uses_amx || (is_float && !onednn);
-    // The weight's gradient sums over a row. AMX processes 32 pixels at a time.
-    let weights_limit = if uses_amx && output[1] <= 8 { 16 } else { 4 };
-    let dense = shape.stride == [1, 1]
-        && shape.padding[0] < shape.kernel[0]
-        && shape.padding[1] < shape.kernel[1];
     let plan = ConvPlan {
         stride: shape.stride,
         padding: shape.padding,
         output: fast && short_rows(output, shape.out_channels),
-        weight_gradient: rows_per_channel(output, shape.out_channels) <= weights_limit,
-        input_gradient: fast && dense && short_rows(shape.input, shape.in_channels),
-        onednn,
+        input_gradient: fast
+            && shape.is_dense()
+            && short_rows(shape.input, shape.in_channels),
+        weight_gradient: choose_weight_gradient(shape, output, uses_amx, onednn),
     };
-    (plan.output || plan.weight_gradient || plan.input_gradient).then_some(plan)
+    let is_atens = !plan.output
+        && !plan.input_gradient
+        && plan.weight_gradient == WeightGradient::Aten;
+    (!is_atens).then_some(plan)
+}
+
+/// What computes the weight's gradient, which is a sum over all pixels of the output.
+fn choose_weight_gradient(
+    shape: &ConvShape,
+    output: [i64; 2],
+    uses_amx: bool,
+    onednn: bool,
+) -> WeightGradient {
+    let rows = shape.rows_per_channel(output, shape.out_channels);
+    // oneDNN's kernel fills tiles of 32 pixels from one row of the output.
+    let leaves_tiles_empty = uses_amx && output[1] <= 8;
+    let many_channels = shape.in_channels >= 64 && shape.out_channels >= 64;
+    if leaves_tiles_empty && shape.is_dense() && many_channels && rows >= 8 {
+        return WeightGradient::Amx;
+    }
+    let limit = if leaves_tiles_empty { 16 } else { 4 };
+    match rows <= limit {
+        false => WeightGradient::Aten,
+        true if onednn => WeightGradient::OneDnnProduct,
+        true => WeightGradient::Product,
+    }
 }
 
 /// Computes a convolution according to `plan`. `None` if the input and the weight are not
@@ -161,7 +193,15 @@ mod tests {
     use tch::Device;
 
     use super::*;
+    use crate::precision::cpu_has_amx;
     use crate::tensor::{channels_last, floats};
+
+    const WAYS: &[WeightGradient] = &[
+        WeightGradient::Aten,
+        WeightGradient::Product,
+        WeightGradient::OneDnnProduct,
+        WeightGradient::Amx,
+    ];
 
     /// The gradients of all inputs, for an output gradient that varies, and the output.
     fn results(
@@ -204,8 +244,8 @@ mod tests {
             padding in [0..3_i64, 0..3_i64],
             with_bias: bool,
             bf16: bool,
-            onednn: bool,
-            ways in [any::<bool>(), any::<bool>(), any::<bool>()],
+            ways in [any::<bool>(), any::<bool>()],
+            weight_gradient in prop::sample::select(WAYS),
             seed: i64,
         ) {
             tch::manual_seed(seed);
@@ -218,18 +258,23 @@ mod tests {
                 inputs.push(random(&[to]));
             }
             let whole = stride == [1, 1] && padding[0] < kernel[0] && padding[1] < kernel[1];
-            let [output, weight_gradient, input_gradient] = ways;
+            let [output, input_gradient] = ways;
             let input_gradient = input_gradient && whole;
-            let onednn = onednn && !bf16;
-            let plan = ConvPlan { stride, padding, output, weight_gradient, input_gradient, onednn };
+            let weight_gradient = match weight_gradient {
+                WeightGradient::OneDnnProduct if bf16 => WeightGradient::Product,
+                WeightGradient::Amx if !bf16 || !whole || !cpu_has_amx() => WeightGradient::Aten,
+                possible => possible,
+            };
+            let plan = ConvPlan { stride, padding, output, input_gradient, weight_gradient };
             let ours = results(&inputs, |x, w, b| im2col_matmul(x, w, b, plan).unwrap().unwrap());
             let exactly: Vec<Tensor> = inputs.iter().map(|t| t.to_kind(Kind::Double)).collect();
             let exact = results(&exactly, |x, w, b| x.conv2d(w, b, stride, padding, [1, 1], 1));
             let atens = results(&inputs, |x, w, b| x.conv2d(w, b, stride, padding, [1, 1], 1));
+            let weights_is_ours = weight_gradient != WeightGradient::Aten;
             let is_product: &[bool] = if with_bias {
-                &[input_gradient, weight_gradient, true, output]
+                &[input_gradient, weights_is_ours, true, output]
             } else {
-                &[input_gradient, weight_gradient, output]
+                &[input_gradient, weights_is_ours, output]
             };
             for (((ours, exact), atens), is_product) in ours.iter().zip(&exact).zip(&atens).zip(is_product) {
                 if !is_product {
@@ -255,9 +300,8 @@ mod tests {
             stride: [1, 1],
             padding: [1, 1],
             output: true,
-            weight_gradient: true,
             input_gradient: true,
-            onednn: false,
+            weight_gradient: WeightGradient::Product,
         };
         let x = channels_last(&Tensor::rand([2, 3, 4, 4], (Kind::Float, Device::Cpu)));
         let weight =
@@ -275,6 +319,45 @@ mod tests {
             im2col_matmul(&x.contiguous(), &weight, None, plan).unwrap().is_none(),
             "channels first"
         );
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
+
+        /// More channels and pixels than one tile.
+        #[test]
+        fn amx_computes_the_weights_gradient(
+            (n, from, to) in (1..20_i64, 1..150_i64, 1..150_i64),
+            kernel in [1..6_i64, 1..6_i64],
+            input in [5..15_i64, 5..15_i64],
+            padding in [0..5_i64, 0..5_i64],
+            seed: i64,
+        ) {
+            let padding = [padding[0] % kernel[0], padding[1] % kernel[1]];
+            if !cpu_has_amx() {
+                return Ok(());
+            }
+            tch::manual_seed(seed);
+            let random = |size: &[i64]| {
+                channels_last(&Tensor::randn(size, (Kind::Float, Device::Cpu)).to_kind(Kind::BFloat16))
+            };
+            let inputs = [
+                random(&[n, from, input[0], input[1]]),
+                random(&[to, from, kernel[0], kernel[1]]),
+            ];
+            let plan = ConvPlan {
+                stride: [1, 1],
+                padding,
+                output: false,
+                input_gradient: false,
+                weight_gradient: WeightGradient::Amx,
+            };
+            let ours = results(&inputs, |x, w, b| im2col_matmul(x, w, b, plan).unwrap().unwrap());
+            let exactly: Vec<Tensor> = inputs.iter().map(|t| t.to_kind(Kind::Double)).collect();
+            let exact = results(&exactly, |x, w, b| x.conv2d(w, b, [1, 1], padding, [1, 1], 1));
+            let (difference, largest) = apart(&ours[1], &exact[1]);
+            prop_assert!(difference <= largest / 128.0, "{} of {}", difference, largest);
+        }
     }
 
     #[test]
@@ -297,29 +380,29 @@ mod tests {
         let float = Kind::Float;
         assert_eq!(
             resnet(bf16, Processor::Amx, [512, 512], 4, 1),
-            Some((true, true, true))
+            Some((true, WeightGradient::Product, true))
         );
         assert_eq!(
             resnet(float, Processor::Other, [512, 512], 4, 1),
-            Some((true, true, true))
+            Some((true, WeightGradient::Product, true))
         );
         assert_eq!(
             resnet(bf16, Processor::Avx512Bf16, [512, 512], 4, 1),
-            Some((false, true, false))
+            Some((false, WeightGradient::Product, false))
         );
         assert_eq!(resnet(bf16, Processor::Other, [512, 512], 4, 1), None);
         assert_eq!(
             resnet(bf16, Processor::Amx, [256, 512], 8, 2),
-            Some((true, true, false))
+            Some((true, WeightGradient::Product, false))
         );
         assert_eq!(
             resnet(bf16, Processor::Amx, [256, 256], 8, 1),
-            Some((false, true, false))
+            Some((false, WeightGradient::Amx, false))
         );
         assert_eq!(resnet(float, Processor::Amx, [256, 256], 8, 1), None);
         assert_eq!(
             resnet(float, Processor::AmdBf16, [512, 512], 4, 1),
-            Some((false, true, false))
+            Some((false, WeightGradient::OneDnnProduct, false))
         );
         assert_eq!(resnet(bf16, Processor::Amx, [64, 64], 32, 1), None);
     }

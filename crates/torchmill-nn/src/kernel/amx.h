@@ -1,0 +1,36 @@
+// The gradient of a convolution's weight in bfloat16, computed with Intel's AMX.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+namespace torchmill {
+
+// A convolution with stride 1, without dilation or groups. Images and outputs are dense, in channels-last layout, and
+// bfloat16.
+struct AmxConvolution {
+    int64_t images, height, width, in_channels;
+    int64_t out_height, out_width, out_channels;
+    int64_t kernel_height, kernel_width;
+    // Rows above and below, columns on the left and on the right. Smaller than the kernel.
+    int64_t padding_height, padding_width;
+};
+
+// A range of channels.
+struct Channels {
+    int64_t first, end;
+};
+
+// Channels are divided among threads in multiples of this.
+constexpr int64_t AMX_CHANNELS = 32;
+
+// Whether the compiler knows AMX, and Linux lets this process use it.
+bool amx_is_usable();
+
+// Computes the weight's gradient [out_channels, kernel height, kernel width, in_channels] for a range of output channels
+// and a range of input channels. Ranges begin at multiples of AMX_CHANNELS. The sums are in float32 and in the order of
+// the images, whatever the ranges.
+void amx_weight_gradient(
+    const AmxConvolution& shape, const uint16_t* x, const uint16_t* gradient, uint16_t* weight_gradient, Channels out,
+    Channels in);
+
+}  // namespace torchmill
