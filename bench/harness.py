@@ -91,10 +91,10 @@ class Bench:
 
         return self.made("images", write)
 
-    def train(self, *arguments):
+    def train(self, *arguments, threads=None):
         """Runs `train` in a new folder, with the bench's device and threads; returns the rows of its metrics.csv."""
         run = self.emptied("run")
-        self.program("train", "--run", run, "--device", self.device, "--threads", self.threads, *arguments)
+        self.program("train", "--run", run, "--device", self.device, "--threads", threads or self.threads, *arguments)
         return list(csv.DictReader(open(run / "metrics.csv", newline="")))
 
 

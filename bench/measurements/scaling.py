@@ -1,5 +1,9 @@
-"""Whether the cost per image is the same with many images as with few. The images are generated, 8x8 pixels in IDX
-files, to measure the cost of an image rather than of its pixels. --large measures a million images, too."""
+"""How the cost per image depends on the number of images, on the number of threads and on the batch size.
+
+For the number of images, the images are generated, 8x8 pixels in IDX files, to measure the cost of an image rather than
+of its pixels; --large measures a million images, too. Threads and batch sizes are measured with the article's network
+on CIFAR-10. bench/plot_scaling.py draws the results.
+"""
 import struct
 
 from harness import step_seconds
@@ -7,6 +11,8 @@ from harness import step_seconds
 UNIT = "us"
 FEW = 1_000  # The time for these, mostly start-up, is subtracted.
 BATCH = 500
+BATCH_SIZES = [32, 64, 128, 256, 512, 1024, 2048]
+PRECISIONS = ["fp32", "bf16"]
 
 
 def ours(bench):
@@ -14,6 +20,13 @@ def ours(bench):
     for count in [10_000, 100_000] + [1_000_000] * bench.large:
         for stage in [prep, train, evaluate]:
             figures[f"{stage.__name__}, an image of {count:,}"] = 1e6 * stage(bench, count)
+    for precision in PRECISIONS:
+        for threads in range(1, bench.threads + 1):
+            name = f"article, {precision}, an image on {threads} thread{'s' if threads > 1 else ''}"
+            figures[name] = 1e6 * article(bench, precision, 64, threads)
+        for batch_size in BATCH_SIZES:
+            name = f"article, {precision}, an image in batches of {batch_size:,}"
+            figures[name] = 1e6 * article(bench, precision, batch_size, bench.threads)
     return figures
 
 
@@ -39,6 +52,14 @@ def evaluate(bench, count):
     options = ["--split", "train", "--device", bench.device]
     seconds = [bench.program("evaluate", checkpoint, "--data", shards(bench, n), *options) for n in (FEW, count)]
     return (seconds[1] - seconds[0]) / (count - FEW)
+
+
+def article(bench, precision, batch_size, threads):
+    """Seconds of training per image, over about 20,000 images."""
+    steps = max(8, 20_000 // batch_size)
+    options = ["--recipe", "article", "--data", bench.shards(), "--precision", precision, "--batch-size", batch_size]
+    options += ["--steps", steps, "--set", "train.limit_eval_batches=1"]
+    return step_seconds(bench.train(*options, threads=threads)) / batch_size
 
 
 def recipe(bench):
