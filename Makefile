@@ -188,11 +188,12 @@ TORCH_PROGRAMS := train evaluate
 # it.
 TORCH_HALVES := $(addsuffix -torch,$(TORCH_PROGRAMS))
 PROGRAMS := $(DATA_PROGRAMS) $(TORCH_PROGRAMS)
+LICENSES := $(RELEASE)/licenses/README.txt
 WORKSPACE := Cargo.toml Cargo.lock .cargo/config.toml crates/rpath.rs
 DATA_SOURCES := $(shell find $(addprefix crates/,torchmill $(DATA_PROGRAMS)) -type f)
 TORCH_SOURCES := $(shell find $(addprefix crates/,torchmill torchmill-nn $(TORCH_PROGRAMS)) -type f)
 
-build: $(RELEASE)/.data-programs $(RELEASE)/.torch-programs
+build: $(RELEASE)/.data-programs $(RELEASE)/.torch-programs $(LICENSES)
 
 $(RELEASE)/.data-programs: $(WORKSPACE) $(DATA_SOURCES) | codecs
 	$(CARGO_BUILD) $(addprefix -p ,$(DATA_PROGRAMS))
@@ -201,6 +202,12 @@ $(RELEASE)/.data-programs: $(WORKSPACE) $(DATA_SOURCES) | codecs
 $(RELEASE)/.torch-programs: $(WORKSPACE) $(TORCH_SOURCES) | libtorch codecs
 	$(CARGO_BUILD) $(addprefix -p ,$(TORCH_PROGRAMS))
 	@touch $@
+
+# The licences of the crates that are linked into them. cargo knows the crates, so this is part
+# of the build: `sudo make install` may be without cargo.
+$(LICENSES): Cargo.lock scripts/licenses $(wildcard crates/*/Cargo.toml)
+	@rm -rf $(@D)
+	$(call quote,$(PYTHON)) scripts/licenses programs --output $(@D)
 
 # This takes milliseconds and prints nothing if libtorch is installed.
 libtorch:
@@ -366,6 +373,8 @@ FISHDIR = $(INSTALL_ROOT)/share/fish/vendor_completions.d
 DOCDIR = $(INSTALL_ROOT)/share/doc/torchmill
 CODECSDIR = $(INSTALL_ROOT)/lib/torchmill-codecs
 CODECS = $(or $(TORCHMILL_CODECS),.codecs)
+# Not empty if libtorch is this project's own, which is copied.
+OWN_LIBTORCH = $(if $(LIBTORCH),,$(shell test -L .libtorch || echo own))
 LIBTORCH_LIB = $(abspath $(or $(LIBTORCH),.libtorch))/lib
 # Records the folders that did not exist before, so that uninstall removes them.
 INSTALLED_FOLDERS := share/doc/torchmill/folders.txt
@@ -376,7 +385,7 @@ INSTALLED := $(addprefix $(PROGRAM_PREFIX),$(PROGRAMS)) torchmill
 install: build
 	scripts/folders make $(call quote,$(INSTALL_ROOT)) $(INSTALLED_FOLDERS) bin lib libexec/torchmill share/man/man1 \
 		share/bash-completion/completions share/zsh/site-functions share/fish/vendor_completions.d \
-		share/doc/torchmill/docs
+		share/doc/torchmill/docs share/doc/torchmill/licenses
 	@for program in $(PROGRAMS); do \
 		install -m 755 $(RELEASE)/$$program $(call quote,$(BINDIR))/$(PROGRAM_PREFIX)$$program; \
 	done
@@ -385,13 +394,15 @@ install: build
 	install -m 755 $(addprefix $(RELEASE)/,$(TORCH_HALVES)) $(call quote,$(LIBEXECDIR))
 	install -m 644 LICENSE-APACHE LICENSE-MIT README.md CHANGELOG.md $(call quote,$(DOCDIR))
 	install -m 644 $(DOCUMENTS) $(call quote,$(DOCDIR))/docs
+	install -m 644 $(RELEASE)/licenses/* $(call quote,$(DOCDIR))/licenses
+	@$(THE_PYTHON) scripts/licenses libraries --codecs $(call quote,$(CODECS)) \
+		$(if $(OWN_LIBTORCH),$(if $(wildcard .libtorch/LICENSE),--libtorch .libtorch)) --output $(call quote,$(DOCDIR))/licenses
 	rm -rf $(call quote,$(LIBDIR))
-	@if [[ -z $(call quote,$(LIBTORCH)) && ! -L .libtorch ]]; then \
+	@if [[ -n "$(OWN_LIBTORCH)" ]]; then \
 		echo $(call quote,installing libtorch in $(LIBDIR)); \
 		install -d $(call quote,$(LIBDIR)); \
 		find -L .libtorch/lib -maxdepth 1 \( -name 'lib*.so.*' -o -name 'lib*.dylib' -o -name 'lib*.so' -size +1k \) \
 			-exec install -m 755 {} $(call quote,$(LIBDIR)) ';'; \
-		if [[ -e .libtorch/LICENSE ]]; then install -m 644 .libtorch/LICENSE $(call quote,$(LIBDIR)); fi; \
 	else \
 		echo $(call quote,linking $(LIBDIR) to $(LIBTORCH_LIB)); \
 		ln -sfn $(call quote,$(LIBTORCH_LIB)) $(call quote,$(LIBDIR)); \
@@ -417,7 +428,8 @@ uninstall:
 			$(call quote,$(FISHDIR))/$$name.fish; \
 	done
 	rm -f $(addprefix $(call quote,$(DOCDIR))/,LICENSE-APACHE LICENSE-MIT README.md CHANGELOG.md $(DOCUMENTS))
-	rm -rf $(call quote,$(LIBDIR)) $(call quote,$(LIBEXECDIR)) $(call quote,$(CODECSDIR))
+	rm -rf $(call quote,$(LIBDIR)) $(call quote,$(LIBEXECDIR)) $(call quote,$(CODECSDIR)) \
+		$(call quote,$(DOCDIR))/licenses
 	scripts/folders remove $(call quote,$(INSTALL_ROOT)) $(INSTALLED_FOLDERS)
 
 wheel: build
@@ -477,6 +489,8 @@ lint: libtorch codecs
 	@# The fuzz targets are a workspace of their own, whose lock file is easily forgotten.
 	cargo metadata --locked --format-version 1 --manifest-path fuzz/Cargo.toml >/dev/null
 	@if command -v shellcheck >/dev/null; then set -x; shellcheck $(SHELL_SCRIPTS) .ci/run; fi
+	@if command -v hadolint >/dev/null; then set -x; hadolint Dockerfile; fi
+	@if command -v actionlint >/dev/null; then set -x; actionlint; fi
 	@if command -v cargo-deny >/dev/null; then $(CHECK_DEPENDENCIES); fi
 
 fmt:

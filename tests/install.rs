@@ -121,11 +121,17 @@ fn the_projects_own_libtorch_is_installed_with_them() {
     for name in ["include", "lib"] {
         symlink(libtorch().join(name), own.join(name)).unwrap();
     }
-    fs::write(own.join("LICENSE"), "BSD").unwrap();
+    fs::write(own.join("LICENSE"), "PyTorch's licence").unwrap();
+    fs::write(own.join("LICENSE-NVIDIA"), "NVIDIA's licence").unwrap();
     let prefix = install(&project);
     let libraries = prefix.join("lib/torchmill");
     assert!(libraries.join("libtorch_cpu.so").is_file() && !libraries.is_symlink());
-    assert!(exists(&libraries.join("LICENSE")));
+    let licenses = prefix.join("share/doc/torchmill/licenses");
+    for name in ["rust-crates.txt", "image-codecs.txt", "libtorch-libraries.txt"] {
+        assert!(exists(&licenses.join(name)), "{name}");
+    }
+    let pytorch = fs::read_to_string(licenses.join("pytorch.txt")).unwrap();
+    assert_eq!(pytorch, "PyTorch's licence\n");
     // The loader takes them from there, not from the project.
     let mut command = Command::new("ldd");
     let linked = ok(command

@@ -17,6 +17,7 @@ mod help;
 mod install;
 mod interop;
 mod job;
+mod licenses;
 mod limits;
 mod long_texts;
 mod makefile;

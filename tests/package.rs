@@ -63,6 +63,14 @@ fn the_wheels_programs_use_the_libtorch_of_the_pytorch_next_to_them() {
             &prefix.join(format!("share/bash-completion/completions/{name}"))
         ));
     }
+    let torch = format!("torchmill-{}.dist-info", env!("CARGO_PKG_VERSION"));
+    let information = prefix.join("lib/python3.11/site-packages").join(torch);
+    let metadata = fs::read_to_string(information.join("METADATA")).unwrap();
+    for name in ["LICENSE-MIT", "third-party/rust-crates.txt", "third-party/pytorch.txt"]
+    {
+        assert!(metadata.contains(&format!("License-File: {name}\n")), "{metadata}");
+        assert!(exists(&information.join("licenses").join(name)), "{name}");
+    }
     // The files of a PyTorch that pip installed.
     let torch = prefix.join("lib/python3.11/site-packages/torch");
     fs::create_dir_all(&torch).unwrap();
@@ -84,7 +92,7 @@ fn small_libtorch(sandbox: &Sandbox) -> PathBuf {
         fs::write(libraries.join(name), [b'x'; 2000]).unwrap();
     }
     fs::write(libraries.join("libshim.a"), [0; 2000]).unwrap();
-    fs::write(sandbox.join("libtorch/LICENSE"), "BSD").unwrap();
+    fs::write(sandbox.join("libtorch/LICENSE"), "PyTorch's licence").unwrap();
     sandbox.join("libtorch")
 }
 
@@ -109,7 +117,13 @@ fn a_tarball_installs_and_removes_itself() {
     }
     assert!(exists(&prefix.join("lib/torchmill/libgomp-1.so.1")));
     assert!(exists(&prefix.join("lib/torchmill-codecs/libjpeg.so")));
-    assert!(exists(&prefix.join("lib/torchmill/LICENSE")));
+    let licenses = prefix.join("share/doc/torchmill/licenses");
+    let read = |name: &str| fs::read_to_string(licenses.join(name)).unwrap();
+    assert!(read("rust-crates.txt").contains("clap "));
+    assert!(read("rust-standard-library.html").contains("hashbrown"));
+    assert!(read("image-codecs.txt").contains("LIBTIFF"));
+    assert_eq!(read("pytorch.txt"), "PyTorch's licence\n");
+    assert!(read("libtorch-libraries.txt").contains("GCC RUNTIME LIBRARY EXCEPTION"));
     assert!(!exists(&prefix.join("lib/torchmill/libshim.a")));
     fs::write(prefix.join("bin/another"), "").unwrap();
     script(&["--uninstall"]);

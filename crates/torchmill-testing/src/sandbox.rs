@@ -175,7 +175,7 @@ impl Sandbox {
             .args(arguments)
             .env_clear()
             .env("OMP_NUM_THREADS", "1");
-        for name in ["PATH", "HOME", "LD_LIBRARY_PATH"] {
+        for name in ["PATH", "HOME", "LD_LIBRARY_PATH", "CARGO_HOME", "RUSTUP_HOME"] {
             if let Some(value) = std::env::var_os(name) {
                 command.env(name, value);
             }
