@@ -32,7 +32,7 @@ TRAIN_ARGS ?=
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 RELEASE := $(TARGET)/release
-CARGO_BUILD = cargo build --release --locked
+CARGO_BUILD = scripts/build
 export PATH := $(abspath $(RELEASE)):$(PATH)
 
 ##@ The pipeline; each step runs those before it that are not done
@@ -189,7 +189,7 @@ TORCH_PROGRAMS := train evaluate
 TORCH_HALVES := $(addsuffix -torch,$(TORCH_PROGRAMS))
 PROGRAMS := $(DATA_PROGRAMS) $(TORCH_PROGRAMS)
 LICENSES := $(RELEASE)/licenses/README.txt
-WORKSPACE := Cargo.toml Cargo.lock .cargo/config.toml crates/rpath.rs
+WORKSPACE := Cargo.toml Cargo.lock .cargo/config.toml crates/rpath.rs crates/relocatable.rs scripts/build
 DATA_SOURCES := $(shell find $(addprefix crates/,torchmill $(DATA_PROGRAMS)) -type f)
 TORCH_SOURCES := $(shell find $(addprefix crates/,torchmill torchmill-nn $(TORCH_PROGRAMS)) -type f)
 

@@ -8,7 +8,7 @@ Usage: images.py compare DECODER [--keep DIR] [--jpegs N]
        images.py write DIR                       write the corpus into a folder
 
 DECODER is the example program `decode` of the crate torchmill:
-    cargo build --release -p torchmill --example decode
+    scripts/build -p torchmill --example decode
     parity/images.py compare target/release/examples/decode
 
 Needs Pillow 13.0.0, numpy and tifffile 2025.5.10, and for `sample` safetensors. Where cjpeg (Debian's

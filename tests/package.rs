@@ -2,13 +2,13 @@
 //! project.
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use torchmill_testing::{
-    PROGRAMS, Sandbox, codecs, exists, fails, libtorch, ok, program_folder, python,
-    repository,
+    LIBTORCH_PROGRAMS, PROGRAMS, Sandbox, codecs, exists, fails, libtorch, ok,
+    program_folder, python, repository,
 };
 
 /// Packs the tested programs, without compression.
@@ -154,6 +154,23 @@ fn files_in(folder: &Path) -> Vec<String> {
         found.lines().map(|line| line.trim_start_matches("./").to_owned()).collect();
     files.sort();
     files
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn programs_that_contain_the_projects_path_are_named() {
+    let sandbox = Sandbox::new();
+    for name in PROGRAMS.into_iter().chain(LIBTORCH_PROGRAMS) {
+        let path = if name == "prep" { repository().to_str().unwrap() } else { "/other" };
+        let program =
+            sandbox.write(format!("programs/{name}"), format!("#!/bin/sh\n# {path}\n"));
+        fs::set_permissions(program, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let mut command = Command::new(repository().join("scripts/package"));
+    command.args(["wheel", "--level", "0", "--programs"]).arg(sandbox.join("programs"));
+    command.arg("--codecs").arg(codecs()).arg("--libtorch").arg(small_libtorch(&sandbox));
+    let said = ok(command.arg("--output").arg(sandbox.join("dist"))).stderr;
+    assert!(said.contains("package: bin/prep contain the path /"), "{said}");
 }
 
 #[test]

@@ -37,7 +37,7 @@ const SPIN_COUNT: &str = "20000";
 
 /// The text of `--version`: this workspace's version, the libtorch version it requires,
 /// and whether libtorch and its CUDA part are installed. `built_with` is the folder of
-/// the libtorch that the program was built with.
+/// the libtorch that the program was built with, perhaps relative to the program's.
 pub fn version(built_with: Option<&str>) -> &'static str {
     let places = places(built_with);
     match find(&places) {
@@ -109,10 +109,11 @@ fn places(built_with: Option<&str>) -> Vec<PathBuf> {
     let given = env::var_os(LOADER_PATH).unwrap_or_default();
     let given =
         env::split_paths(&given).filter(|folder| folder.as_os_str() != OsStr::new(""));
-    let installed = env::current_exe()
-        .ok()
-        .and_then(|own| Some(own.parent()?.join(INSTALLED_LIBTORCH)));
-    given.chain(installed).chain(pythons()).chain(built_with.map(PathBuf::from)).collect()
+    let own = env::current_exe().ok();
+    // An absolute path stays as it is.
+    let beside = |path: &str| Some(own.as_deref()?.parent()?.join(path));
+    let installed = beside(INSTALLED_LIBTORCH);
+    given.chain(installed).chain(pythons()).chain(built_with.and_then(beside)).collect()
 }
 
 /// The library folders of each PyTorch that pip installed under the same prefix as this

@@ -3,5 +3,6 @@
 
 pub mod args;
 
-/// The folder of the libtorch that this was built with.
+/// The folder of the libtorch that this was built with: absolute, or relative to the
+/// program's.
 pub const BUILT_WITH: Option<&str> = option_env!("TORCHMILL_LIBTORCH");

@@ -14,9 +14,10 @@ use libloading::Library;
 use crate::{Error, Result};
 
 /// The variable that names the codecs' folder at run time. At build time
-/// .cargo/config.toml sets it to the folder that scripts/install-codecs writes to.
+/// .cargo/config.toml sets it to the folder that scripts/install-codecs writes to, and
+/// build.rs passes that on, perhaps relative to the program's folder.
 const VARIABLE: &str = "TORCHMILL_CODECS";
-const BUILT_WITH: Option<&str> = option_env!("TORCHMILL_CODECS");
+const BUILT_WITH: Option<&str> = option_env!("TORCHMILL_BUILT_WITH_CODECS");
 
 /// Where `make install` puts the codecs, relative to the folders of the programs and of
 /// the executables that are linked with libtorch.
@@ -79,8 +80,8 @@ fn folders() -> Vec<PathBuf> {
     let mut folders = Vec::new();
     if let Some(own_folder) = own_folder {
         folders.extend(INSTALLED.map(|path| own_folder.join(path)));
+        folders.extend(BUILT_WITH.map(|path| own_folder.join(path)));
     }
-    folders.extend(BUILT_WITH.map(PathBuf::from));
     folders
 }
 
