@@ -134,10 +134,11 @@ impl TrainingModel {
         })
     }
 
-    /// Copies rank 0's parameters and buffers to all processes of a group, and averages
-    /// gradients over them from now on.
+    /// Connects it to the other processes of a group, with the collective operations of
+    /// DistributedDataParallel's constructor in their order: compares the parameters'
+    /// sizes, then copies rank 0's parameters and buffers to all. From now on, gradients
+    /// are averaged over the processes.
     pub fn connect(&mut self, group: &ProcessGroup) -> Result<()> {
-        self.share_weights(group)?;
         let mut buffers = Vec::new();
         for named in self.network.buffers() {
             buffers.push(named.tensor.shallow_clone());
@@ -145,7 +146,7 @@ impl TrainingModel {
         let params = self.network.parameter_tensors();
         self.reducer = Some(Reducer::new(group, params, buffers)?);
         self.rank = group.rank();
-        Ok(())
+        self.share_weights(group)
     }
 
     /// Copies rank 0's parameters and buffers to all processes of a group.
