@@ -202,7 +202,8 @@ pub fn prepare_device(
 ) -> Result<Device> {
     let asked = recipe.train.precision;
     precision::prepare(asked);
-    let device = own_gpu(device::resolve(args.device)?, processes);
+    let device = device::resolve(args.device)?;
+    let device = own_gpu(device, processes.local_rank(), tch::Cuda::device_count);
     processes.use_nccl(device)?;
     if let Some(threads) = args.threads {
         tch::set_num_threads(threads);
@@ -218,11 +219,10 @@ pub fn prepare_device(
 /// The GPU of this process. The processes on a machine use one GPU each, starting with
 /// the first. If the launcher shows each process only its own GPU, that is the first for
 /// all. If the command line names any GPU but the first, all processes use it.
-fn own_gpu(found: Device, processes: &Processes) -> Device {
-    match (found, processes.local_rank()) {
+fn own_gpu(found: Device, local_rank: Option<u32>, count: impl Fn() -> i64) -> Device {
+    match (found, local_rank) {
         (Device::Cuda(0), Some(local_rank)) => {
-            let count = tch::Cuda::device_count().max(1) as usize;
-            Device::Cuda(local_rank as usize % count)
+            Device::Cuda(local_rank as usize % count().max(1) as usize)
         }
         _ => found,
     }
@@ -264,5 +264,22 @@ fn is_same(a: &Path, b: &Path) -> bool {
     match (a.canonicalize(), b.canonicalize()) {
         (Ok(a), Ok(b)) => a == b,
         _ => a == b,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_process_on_a_machine_has_its_own_gpu() {
+        let of = |found, local_rank, count| own_gpu(found, local_rank, || count);
+        assert_eq!(of(Device::Cuda(0), Some(3), 8), Device::Cuda(3));
+        // The launcher shows each process only its own GPU, or there are too few.
+        assert_eq!(of(Device::Cuda(0), Some(3), 1), Device::Cuda(0));
+        assert_eq!(of(Device::Cuda(0), Some(3), 2), Device::Cuda(1));
+        assert_eq!(of(Device::Cuda(2), Some(3), 8), Device::Cuda(2));
+        assert_eq!(of(Device::Cuda(0), None, 8), Device::Cuda(0));
+        assert_eq!(of(Device::Cpu, Some(3), 8), Device::Cpu);
     }
 }
