@@ -56,6 +56,9 @@ fn a_dry_run_lists_the_stages_and_does_none() {
             said.stdout
         );
     }
+    let together = ok(&mut project.make(&["-n", "train", "DATASET=", "PROCESSES=2"]));
+    let command = "scripts/processes 2 target/release/train ";
+    assert!(together.stdout.contains(command), "{}", together.stdout);
     assert!(!project.join("data").exists() && !project.join("runs").exists());
 }
 

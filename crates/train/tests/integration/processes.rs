@@ -24,17 +24,24 @@ fn process(mut command: Command, rank: u32, size: u32, port: u16) -> Child {
         .env("RANK", rank.to_string())
         .env("WORLD_SIZE", size.to_string())
         .env("MASTER_ADDR", "127.0.0.1")
-        .env("MASTER_PORT", port.to_string())
-        .args(["--timeout", "60s"]);
+        .env("MASTER_PORT", port.to_string());
+    if !command.get_args().any(|argument| argument == "--timeout") {
+        command.args(["--timeout", "60s"]);
+    }
     command.spawn().unwrap()
 }
 
 /// Starts all processes of a run with the same options.
 fn start(folder: &Path, run: &str, size: u32, options: &[&str]) -> Vec<Child> {
+    start_each(size, || command(folder, run, options))
+}
+
+/// Starts a command as all processes of a run.
+fn start_each(size: u32, command: impl Fn() -> Command) -> Vec<Child> {
     let port = free_port();
     let mut children = Vec::new();
     for rank in 0..size {
-        children.push(process(command(folder, run, options), rank, size, port));
+        children.push(process(command(), rank, size, port));
     }
     children
 }
@@ -98,22 +105,30 @@ fn halves_of_a_batch_make_the_step_of_the_whole_batch() {
     let folder = sandbox();
     without_dropout(&folder);
     let folder = folder.path();
-    let whole = ["--batch-size", "16", "--set", "train.shuffle=false"];
-    assert_done(&train(folder, "one", &whole));
-    let half = ["--batch-size", "8", "--set", "train.shuffle=false", "-v"];
-    let outputs = train_together(folder, "two", 2, &half);
-    assert_all_done(&outputs);
-    let said = stderr(&outputs[0]);
-    assert!(said.contains("2 processes: batches of 8 images in each, 16 together"));
-    assert!(said.contains("all processes have the same weights: step 36"), "{said}");
-    // The total loss of an evaluation depends on the batch size.
-    let of = |run| -> Vec<_> {
-        let points = metrics(folder, run).into_iter();
-        points.filter(|(tag, ..)| tag != "test loss").collect()
-    };
-    assert_close(&of("two"), &of("one"));
-    let files = |run: &str| names(folder, run, "");
-    assert_eq!(files("two"), files("one"));
+    let clipped_and_averaged =
+        ["--set", "train.clip_grad_norm=0.1", "--set", "train.ema={ decay = 0.9 }"];
+    let in_parts = [&clipped_and_averaged[..], &["--set", "train.accumulate=2"]].concat();
+    let cases: [(&str, &[&str], &[&str]); 2] =
+        [("", &[], &[]), ("-more", &clipped_and_averaged, &in_parts)];
+    for (name, alone, together) in cases {
+        let (one, two) = (format!("one{name}"), format!("two{name}"));
+        let whole = ["--batch-size", "16", "--set", "train.shuffle=false"];
+        assert_done(&train(folder, &one, &[&whole[..], alone].concat()));
+        let half = ["--batch-size", "8", "--set", "train.shuffle=false", "-v"];
+        let outputs = train_together(folder, &two, 2, &[&half[..], together].concat());
+        assert_all_done(&outputs);
+        let said = stderr(&outputs[0]);
+        assert!(said.contains("2 processes: batches of 8 images in each, 16 together"));
+        assert!(said.contains("all processes have the same weights: step 36"), "{said}");
+        // The total loss of an evaluation depends on the batch size.
+        let of = |run| -> Vec<_> {
+            let points = metrics(folder, run).into_iter();
+            points.filter(|(tag, ..)| tag != "test loss").collect()
+        };
+        assert_close(&of(&two), &of(&one));
+        let files = |run: &str| names(folder, run, "");
+        assert_eq!(files(&two), files(&one));
+    }
 }
 
 #[test]
@@ -173,9 +188,58 @@ fn a_killed_process_ends_the_others_and_the_run_goes_on_exactly() {
         assert!(said.ends_with(&why), "{said}");
         assert_eq!(said.matches("train: ").count(), 1, "{said}");
     }
-    let mut resumed = start_resumed(folder, "killed", 3, &[]);
-    assert_all_done(&outputs_of(&mut resumed));
+    // torchrun starts all of them again with the same command line.
+    let mut restarted = start_each(3, || {
+        let mut command = command(folder, "killed", &SAVING);
+        command.env("TORCHELASTIC_RESTART_COUNT", "1");
+        command
+    });
+    assert_all_done(&outputs_of(&mut restarted));
     assert_same_end(folder, "whole", "killed");
+}
+
+#[test]
+fn a_process_that_hangs_is_named_after_the_timeout() {
+    let folder = sandbox();
+    let folder = folder.path();
+    let options = ["--epochs", "100000", "--save-every", "7", "--timeout", "10s"];
+    let runs = ["without-0", "without-1"];
+    let mut groups = runs.map(|run| start(folder, run, 2, &options));
+    for (hanging, children) in groups.iter_mut().enumerate() {
+        wait_for_checkpoint(folder, runs[hanging]);
+        let process = children[hanging].id().to_string();
+        Command::new("kill").args(["-STOP", &process]).status().unwrap();
+    }
+    for (hanging, children) in groups.iter_mut().enumerate() {
+        let other = children.remove(1 - hanging).wait_with_output().unwrap();
+        children[0].kill().unwrap();
+        children[0].wait().unwrap();
+        let rank = 1 - hanging;
+        let why = format!(
+            "train: rank {rank}: rank {hanging} has been killed, hangs or cannot be \
+             reached\n"
+        );
+        assert!(stderr(&other).ends_with(&why), "{}", stderr(&other));
+        assert_eq!(other.status.code(), Some(1));
+    }
+}
+
+#[test]
+fn one_processs_deadline_and_a_loss_that_is_not_finite_end_all() {
+    let folder = sandbox();
+    let folder = folder.path();
+    let endless = ["--epochs", "100000"];
+    let limited = [&endless[..], &["--max-time", "2s"]].concat();
+    let stopped = outputs(start_pair(folder, [&endless, &limited]));
+    assert_all_done(&stopped);
+    let said = stderr(&stopped[0]);
+    assert!(said.contains("the time is up after step "), "{said}");
+    let diverged = train_together(folder, "diverged", 2, &["--lr", "1e30"]);
+    for (rank, output) in diverged.iter().enumerate() {
+        let why = format!("train: rank {rank}: the loss is ");
+        assert_fails(output, 1, &why);
+        assert_eq!(stderr(output).matches("train: ").count(), 1, "{}", stderr(output));
+    }
 }
 
 fn outputs_of(children: &mut Vec<Child>) -> Vec<Output> {
@@ -184,17 +248,14 @@ fn outputs_of(children: &mut Vec<Child>) -> Vec<Output> {
 
 /// Starts the processes of a resumed run.
 fn start_resumed(folder: &Path, run: &str, size: u32, options: &[&str]) -> Vec<Child> {
-    let port = free_port();
-    let mut children = Vec::new();
-    for rank in 0..size {
+    start_each(size, || {
         let mut command = torchmill_testing::program("train");
         command.current_dir(folder).stdin(Stdio::null());
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         command.args(["--threads", "1", "--device", "cpu", "--run", run, "--resume"]);
         command.args(options);
-        children.push(process(command, rank, size, port));
-    }
-    children
+        command
+    })
 }
 
 #[test]
