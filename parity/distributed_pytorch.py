@@ -28,7 +28,7 @@ def main():
     name, pictures, output, steps = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4])
     torch.set_num_threads(1)
     dist.init_process_group("gloo")
-    read = torch.load(pictures)
+    read = torch.load(pictures)["train"]
     train = Pictures(read["images"].numpy(), read["labels"])
     make, batch_size, lr = NETWORKS[name]
     torch.manual_seed(0)
@@ -58,4 +58,5 @@ def main():
     dist.destroy_process_group()
 
 
-main()
+if __name__ == "__main__":
+    main()

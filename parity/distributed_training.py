@@ -1,5 +1,5 @@
-"""50 steps of training on several processes: ours against DistributedDataParallel, both under torchrun, and ours
-under other launchers.
+"""50 steps of training on several processes: ours against DistributedDataParallel, both under torchrun; a `train` and
+a Python process together against two `train`s; and ours under other launchers.
 
 The perceptron has only linear layers. On AMD's processors torchmill multiplies them with oneDNN, which differs from
 PyTorch's MKL by rounding. On other processors both sides use the same operators of libtorch, and the weights are equal
@@ -10,6 +10,7 @@ change by several per cent. PyTorch without oneDNN differs more from PyTorch in 
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -17,9 +18,10 @@ import time
 import torch
 from harness import RELEASE
 from safetensors.torch import load_file
-from sandbox import ROOT, Stopped, relative, state_difference, within
+from sandbox import ROOT, Stopped, curves, relative, state_difference, within
 
 STEPS = 50
+EPOCHS = 2  # of STEPS / EPOCHS steps each, for the comparisons that also evaluate
 RESNET18 = ["article", "--architecture", "resnet18", "--set", "model.stem=cifar"]
 SIZES = (2, 3)
 PERCEPTRON = """
@@ -48,6 +50,7 @@ def compare(sandbox):
     for name, (recipe, loss_bound, weight_bound) in networks.items():
         for size in SIZES:
             yield from against_pytorch(sandbox, name, recipe, size, loss_bound, weight_bound)
+        yield from mixed(sandbox, name, recipe, loss_bound, weight_bound)
     yield from launchers(sandbox)
     yield from restarted(sandbox)
 
@@ -66,11 +69,62 @@ def against_pytorch(sandbox, name, recipe, size, loss_bound, weight_bound):
 
 def reference(sandbox, name, size, out):
     """Runs distributed_pytorch.py, which writes its losses and its state dict to `out`."""
-    pictures = sandbox.pictures("train")
-    data = sandbox.work / "pictures.pt"
-    torch.save({"images": pictures.images, "labels": pictures.labels}, data)
+    data = sandbox.made("pictures.pt", lambda out: save_pictures(sandbox, out))
     script = ROOT / "parity" / "distributed_pytorch.py"
     sandbox.torchrun(size, [script, name, data, out, STEPS])
+
+
+def save_pictures(sandbox, out):
+    splits = {split: sandbox.pictures(split) for split in ("train", "test")}
+    torch.save({split: {"images": p.images, "labels": p.labels} for split, p in splits.items()}, out)
+
+
+def mixed(sandbox, name, recipe, loss_bound, weight_bound):
+    """`train` and a Python process with DistributedDataParallel train together as two `train`s do."""
+    arguments = ["--recipe", *recipe, "--data", sandbox.shards(), "--seed", 0, "--epochs", EPOCHS]
+    arguments += ["--limit-batches", STEPS // EPOCHS]
+    checkpoint, expected = sandbox.train_together(f"{name}-unmixed", 2, *arguments)
+    expected_state = load_file(checkpoint)
+    checkpoint, found, python = train_mixed(sandbox, name, arguments)
+    what = f"{name}, train and Python as two trains"
+    for tag, each in (("train loss", f"mean loss of each of {STEPS} steps"), ("test loss", f"{EPOCHS} test losses")):
+        yield within(f"{what}: {each}", relative(found[tag], expected[tag]), loss_bound, " of it")
+    state = load_file(checkpoint)
+    yield within(f"{what}: weights and buffers", state_difference(state, expected_state), weight_bound, " of largest")
+    yield within(f"{name}, train and Python: weights of one and of the other", state_difference(python, state), 0)
+
+
+def train_mixed(sandbox, name, arguments):
+    """Starts `train` as rank 0 and mixed_rank.py as rank 1. Returns train's last checkpoint and metrics, and the
+    state dict of the other."""
+    folder, out = sandbox.work / f"{name}-mixed", sandbox.work / f"{name}-mixed.pt"
+    version = sandbox.program("train", "--version").split()[2].rstrip(",")
+    data = sandbox.made("pictures.pt", lambda out: save_pictures(sandbox, out))
+    options = ["--run", folder, "--device", "cpu", "--threads", 1, "--timeout", "60s", "-q"]
+    script = ROOT / "parity" / "mixed_rank.py"
+    commands = [
+        [RELEASE / "train", *options, *arguments],
+        [sys.executable, script, name, data, out, EPOCHS, STEPS // EPOCHS, version],
+    ]
+    said = run_ranks(commands)
+    return said[0].strip(), curves(folder), torch.load(out)
+
+
+def run_ranks(commands):
+    """Runs a command for each rank, and returns their outputs."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    environment["WORLD_SIZE"] = str(len(commands))
+    ranks = []
+    for rank, command in enumerate(commands):
+        rank_environment = environment | {"RANK": str(rank)}
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        ranks.append(subprocess.Popen([str(part) for part in command], env=rank_environment, **pipes))
+    outputs = [rank.communicate() for rank in ranks]
+    if any(rank.returncode for rank in ranks):
+        raise Stopped("; ".join(f"rank {rank}: {errors.strip()[-2000:]}" for rank, (_, errors) in enumerate(outputs)))
+    return [said for said, _ in outputs]
 
 
 def launchers(sandbox):
