@@ -30,7 +30,7 @@ pub use pipeline::Pipeline;
 pub use pixel_map::PixelMap;
 pub use random::{Rng, rng};
 pub use sample::{
-    Exif, FilePart, Image, ImageFile, Sample, SampleKind, SampleSpec, Tensor,
+    DecodedPart, Exif, FilePart, Image, ImageFile, Sample, SampleKind, SampleSpec, Tensor,
 };
 pub use steps::*;
 

@@ -5,7 +5,7 @@ use half::{bf16, f16};
 use torchmill::pixels::{LevelTables, to_channels_last};
 use torchmill::shard::{DType, Pixels, ShardSet, Storage};
 use torchmill::transform::{
-    FilePart, Image, ImageFile, Pipeline, PixelMap, Rng, Sample, SampleSpec, rng,
+    DecodedPart, FilePart, ImageFile, Pipeline, PixelMap, Rng, Sample, SampleSpec, rng,
 };
 use torchmill::{Error, Result};
 
@@ -26,7 +26,11 @@ pub enum Prefix {
     /// Steps that only move rows and columns. They form one [`PixelMap`], which is
     /// applied while the pixels are looked up.
     Gather(Pipeline),
-    Steps(Pipeline),
+    /// Other steps, and then steps that only move rows and columns.
+    Steps {
+        steps: Pipeline,
+        moves: Pipeline,
+    },
 }
 
 impl Prefix {
@@ -40,8 +44,25 @@ impl Prefix {
             // Whether steps only move rows and columns does not depend on the size.
             None => has_pixel_map(&pipeline, set.shape(0)?)?,
         };
-        Ok(if is_map { Self::Gather(pipeline) } else { Self::Steps(pipeline) })
+        if is_map {
+            return Ok(Self::Gather(pipeline));
+        }
+        let (steps, moves) = split_moves(pipeline, set)?;
+        Ok(Self::Steps { steps, moves })
     }
+}
+
+/// Divides a pipeline into steps, and those at its end that only move rows and columns.
+fn split_moves(pipeline: Pipeline, set: &ShardSet) -> Result<(Pipeline, Pipeline)> {
+    for at in 1..pipeline.steps().len() {
+        let (steps, moves) = pipeline.split_at(at);
+        let spec = steps.output(set.spec())?;
+        let Some((height, width)) = spec.size else { continue };
+        if has_pixel_map(&moves, [spec.channels, height, width])? {
+            return Ok((steps, moves));
+        }
+    }
+    Ok((pipeline, Pipeline::default()))
 }
 
 fn has_pixel_map(steps: &Pipeline, [_, height, width]: [usize; 3]) -> Result<bool> {
@@ -79,11 +100,11 @@ impl Deferred {
             Self::Table { prefix: Prefix::Nothing, .. } | Self::Baked => {
                 Pipeline::default().output_shape(stored)
             }
-            Self::Table {
-                prefix: Prefix::Gather(pipeline) | Prefix::Steps(pipeline),
-                ..
-            }
+            Self::Table { prefix: Prefix::Gather(pipeline), .. }
             | Self::Steps(pipeline) => pipeline.output_shape(stored),
+            Self::Table { prefix: Prefix::Steps { steps, moves }, .. } => {
+                moves.output_shape(steps.output(stored)?)
+            }
         }
     }
 
@@ -91,8 +112,10 @@ impl Deferred {
     /// batch among threads pays.
     pub fn is_slow(&self, set: &ShardSet) -> bool {
         let is_decoded = set.storage() == Storage::Encoded;
-        let has_steps =
-            matches!(self, Self::Steps(_) | Self::Table { prefix: Prefix::Steps(_), .. });
+        let has_steps = matches!(
+            self,
+            Self::Steps(_) | Self::Table { prefix: Prefix::Steps { .. }, .. }
+        );
         is_decoded || has_steps
     }
 }
@@ -125,7 +148,7 @@ impl ImageFile for StoredFile<'_> {
         self.may_be_scaled
     }
 
-    fn decode(&self, part: &FilePart) -> Result<Image> {
+    fn decode(&self, part: &FilePart) -> Result<DecodedPart> {
         self.set.part(self.index, part)
     }
 }
@@ -163,13 +186,11 @@ impl<'a, T: Copy> ImageWriter<'a, T> {
             Deferred::Table { prefix: Prefix::Gather(steps), .. } => {
                 self.gather_image(index, steps, rng, out).map_err(in_place)
             }
-            Deferred::Table { prefix: Prefix::Steps(steps), .. }
-            | Deferred::Steps(steps) => {
-                let sample = match self.set.dtype() {
-                    DType::Uint8 => steps.apply_to_file(&self.file(index)?, rng),
-                    _ => Err(Error::failed("the shards' images are not uint8")),
-                };
-                self.put(sample.map_err(in_place)?, out).map_err(in_place)
+            Deferred::Table { prefix: Prefix::Steps { steps, moves }, .. } => {
+                self.apply_and_move(index, steps, moves, rng, out).map_err(in_place)
+            }
+            Deferred::Steps(steps) => {
+                self.apply(index, steps, rng, out).map_err(in_place)
             }
         }
     }
@@ -180,26 +201,46 @@ impl<'a, T: Copy> ImageWriter<'a, T> {
         Ok(StoredFile { set: self.set, index, shape, may_be_scaled })
     }
 
-    /// Writes the result of the steps.
-    fn put(&self, sample: Sample, out: &mut [T]) -> Result<()> {
-        match (sample, self.deferred) {
-            (Sample::Image(image), Deferred::Table { .. }) => {
-                self.tables.look_up(&image.pixels, out);
-            }
-            (Sample::Tensor(tensor), Deferred::Steps(_)) => {
+    /// Applies steps that make a tensor.
+    fn apply(
+        &self,
+        index: usize,
+        steps: &Pipeline,
+        rng: &mut Rng,
+        out: &mut [T],
+    ) -> Result<()> {
+        match steps.apply_to_file(&self.file(index)?, rng)? {
+            Sample::Tensor(tensor) => {
                 let values: Vec<T> =
                     tensor.values.iter().map(|&x| (self.convert)(x)).collect();
                 to_channels_last(&values, tensor.shape[0], out);
+                Ok(())
             }
-            (Sample::Image(_), _) => return Err(no_to_tensor(self.set)),
-            (Sample::Tensor(_), _) => {
-                return Err(Error::failed("a step before ToTensor made floats"));
-            }
+            Sample::Image(_) => Err(no_to_tensor(self.set)),
         }
-        Ok(())
     }
 
-    /// Gathers an image. Decodes only the rows that the map uses.
+    /// Applies steps that make an image, and then those that only move its rows and
+    /// columns, while its levels are looked up.
+    fn apply_and_move(
+        &self,
+        index: usize,
+        steps: &Pipeline,
+        moves: &Pipeline,
+        rng: &mut Rng,
+        out: &mut [T],
+    ) -> Result<()> {
+        let image = steps.apply_to_file(&self.file(index)?, rng)?.into_image()?;
+        if moves.is_empty() {
+            self.tables.look_up(&image.pixels, out);
+            return Ok(());
+        }
+        let shape = [image.channels, image.height, image.width];
+        let map = pixel_map(moves, shape, rng)?;
+        self.gather(&Pixels { bytes: image.pixels.into(), shape }, &map, out)
+    }
+
+    /// Gathers an image. Decodes only the part that the map uses.
     fn gather_image(
         &self,
         index: usize,
@@ -212,8 +253,11 @@ impl<'a, T: Copy> ImageWriter<'a, T> {
         if self.set.storage() != Storage::Encoded {
             return self.gather(&self.set.pixels(index)?, &map, out);
         }
-        let rows = map.keep_source_rows(shape[1]);
-        let image = self.set.part(index, &FilePart { rows, scale: 1 })?;
+        let [rows, columns] = map.sources(shape[1], shape[2]);
+        let first_row = rows.start;
+        let DecodedPart { image, left } =
+            self.set.part(index, &FilePart { rows, columns, scale: 1 })?;
+        map.renumber(first_row, left);
         let shape = [image.channels, image.height, image.width];
         let pixels = Pixels { bytes: image.pixels.into(), shape };
         self.gather(&pixels, &map, out)
@@ -286,6 +330,7 @@ fn gather<const CHANNELS: usize, T: Copy>(
         std::array::from_fn(|c| tables[c][usize::from(pixel[c])])
     };
     let filled: [T; CHANNELS] = std::array::from_fn(|c| tables[c][usize::from(fill[c])]);
+    let order = Order::of(&map.columns);
     let rows = out.as_chunks_mut::<CHANNELS>().0.chunks_mut(map.columns.len().max(1));
     for (row, out) in map.rows.iter().zip(rows) {
         let Some(y) = row else {
@@ -293,11 +338,44 @@ fn gather<const CHANNELS: usize, T: Copy>(
             continue;
         };
         let line = &pixels[y * width..][..width];
-        for (pixel, column) in out.iter_mut().zip(&map.columns) {
-            *pixel = match column {
-                Some(x) => look_up(&line[*x]),
-                None => filled,
-            };
+        match order {
+            Order::Forwards { first } => {
+                let sources = line[first..].iter();
+                out.iter_mut().zip(sources).for_each(|(to, from)| *to = look_up(from));
+            }
+            Order::Backwards { first } => {
+                let sources = line[..=first].iter().rev();
+                out.iter_mut().zip(sources).for_each(|(to, from)| *to = look_up(from));
+            }
+            Order::Any => {
+                for (pixel, column) in out.iter_mut().zip(&map.columns) {
+                    *pixel = column.map_or(filled, |x| look_up(&line[x]));
+                }
+            }
+        }
+    }
+}
+
+/// The order of a map's source columns. Adjacent columns need no look at each index.
+#[derive(Clone, Copy)]
+enum Order {
+    Forwards { first: usize },
+    Backwards { first: usize },
+    Any,
+}
+
+impl Order {
+    fn of(columns: &[Option<usize>]) -> Self {
+        let Some(&Some(first)) = columns.first() else { return Self::Any };
+        let follow = |next: fn(usize, usize) -> Option<usize>| {
+            columns.iter().enumerate().all(|(i, column)| *column == next(first, i))
+        };
+        if follow(|first, i| Some(first + i)) {
+            Self::Forwards { first }
+        } else if follow(usize::checked_sub) {
+            Self::Backwards { first }
+        } else {
+            Self::Any
         }
     }
 }

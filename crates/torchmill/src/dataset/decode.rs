@@ -23,7 +23,7 @@ use std::panic::{self, AssertUnwindSafe};
 
 pub use jpeg::is_jpeg;
 
-use crate::transform::{Exif, FilePart, Image};
+use crate::transform::{DecodedPart, Exif, FilePart, Image};
 use crate::{Error, Result};
 
 /// PIL's limit: an image with more pixels is a decompression bomb.
@@ -86,19 +86,32 @@ pub fn rgb(bytes: &[u8]) -> Result<Image> {
 /// Decodes a part of an image file, whose image has this `[C, H, W]`, to RGB. Only JPEG
 /// can be partially decoded or scaled; an image of another format is decoded as a whole
 /// and then cropped, and its part must not be scaled.
-pub fn rgb_part(bytes: &[u8], shape: [usize; 3], part: &FilePart) -> Result<Image> {
-    let is_whole = part.scale == 1 && part.rows == (0..shape[1]);
-    if !is_whole && is_jpeg(bytes) {
+pub fn rgb_part(bytes: &[u8], shape: [usize; 3], part: &FilePart) -> Result<DecodedPart> {
+    if *part == FilePart::whole(shape) {
+        return Ok(DecodedPart { image: rgb(bytes)?, left: 0 });
+    }
+    if jpeg::is_jpeg(bytes) {
         return guarded(|| jpeg::rgb_part(bytes, part));
     }
-    let mut image = rgb(bytes)?;
-    if !is_whole && part.scale == 1 && part.rows.end <= image.height {
-        let row = image.width * image.channels;
-        image.pixels.truncate(part.rows.end * row);
-        image.pixels.drain(..part.rows.start * row);
-        image.height = part.rows.len();
+    rows_of_whole(rgb(bytes)?, part)
+}
+
+/// The rows of a part of a whole image.
+fn rows_of_whole(mut image: Image, part: &FilePart) -> Result<DecodedPart> {
+    let is_within = part.rows.end <= image.height && part.columns.end <= image.width;
+    if part.scale != 1 || !is_within {
+        return Err(Error::failed(format_args!("has no part {part:?}")));
     }
-    Ok(image)
+    let row = image.width * image.channels;
+    image.pixels.truncate(part.rows.end * row);
+    image.pixels.drain(..part.rows.start * row);
+    image.height = part.rows.len();
+    Ok(DecodedPart { image, left: 0 })
+}
+
+/// Whether an image file can be decoded at a smaller scale.
+pub fn can_be_scaled(bytes: &[u8]) -> bool {
+    jpeg::can_be_scaled(bytes)
 }
 
 /// An image's width and height, from the file's header only.
@@ -117,7 +130,7 @@ pub fn dimensions(bytes: &[u8]) -> Result<(usize, usize)> {
 
 fn format_of(bytes: &[u8]) -> Result<Format> {
     let formats = [
-        (Format::Jpeg, is_jpeg(bytes)),
+        (Format::Jpeg, jpeg::is_jpeg(bytes)),
         (Format::Png, png::is_png(bytes)),
         (Format::Gif, gif::is_gif(bytes)),
         (Format::WebP, webp::is_webp(bytes)),

@@ -1,10 +1,9 @@
 //! The pixels of one image of a shard, however it is stored.
 
 use std::borrow::Cow;
-use std::ops::Range;
 
 use crate::dataset::decode;
-use crate::transform::{FilePart, Image};
+use crate::transform::{DecodedPart, FilePart, Image};
 use crate::{Error, Result};
 
 /// An image's elements, which may be the shard's own bytes.
@@ -28,19 +27,24 @@ impl<'a> Pixels<'a> {
         Ok(Self { bytes: Cow::Owned(pixels), shape })
     }
 
-    /// Some rows of an image whose uint8 pixels are stored directly.
-    pub(super) fn into_rows(self, rows: Range<usize>) -> Result<Image> {
+    /// A part of an image whose uint8 pixels are stored directly.
+    pub(super) fn part(&self, part: &FilePart) -> Result<DecodedPart> {
         let [channels, height, width] = self.shape;
-        let row = width * channels;
-        match self.bytes.get(rows.start * row..rows.end * row) {
-            Some(pixels) => {
-                let pixels = pixels.to_vec();
-                Ok(Image { width, height: rows.len(), channels, pixels })
-            }
-            None => Err(Error::failed(format_args!(
-                "rows {rows:?} are outside the image's {height} rows"
-            ))),
+        let FilePart { rows, columns, .. } = part;
+        if rows.end > height || columns.end > width {
+            return Err(Error::failed(format_args!(
+                "rows {rows:?} and columns {columns:?} are outside the image of {width} x \
+                 {height} pixels"
+            )));
         }
+        let mut pixels = Vec::with_capacity(rows.len() * columns.len() * channels);
+        for row in rows.clone() {
+            let first = (row * width + columns.start) * channels;
+            pixels.extend_from_slice(&self.bytes[first..][..columns.len() * channels]);
+        }
+        let (width, height) = (columns.len(), rows.len());
+        let image = Image { width, height, channels, pixels };
+        Ok(DecodedPart { image, left: columns.start })
     }
 
     /// The pixels, which must be uint8, as an image.
@@ -55,7 +59,7 @@ pub(super) fn decode_part(
     file: &[u8],
     shape: [usize; 3],
     part: &FilePart,
-) -> Result<Image> {
+) -> Result<DecodedPart> {
     check_size(file, shape)?;
     decode::rgb_part(file, shape, part)
 }

@@ -10,7 +10,7 @@ use super::image_pixels::{self, Pixels};
 use super::mapped::Mapped;
 use super::{Field, Header, MAX_HEADER, Storage, VERSION, VERSION_OF_SIZES};
 use crate::dataset::decode;
-use crate::transform::{FilePart, Image};
+use crate::transform::{DecodedPart, FilePart};
 use crate::{Context, Error, Result};
 
 /// One shard, mapped, or held in memory if it came through a pipe.
@@ -171,22 +171,21 @@ impl Shard {
 
     /// A part of image `i`, whose pixels are uint8, without decoding the rest. Only image
     /// files can be scaled. Errors name the shard and the image.
-    pub fn part(&self, i: usize, part: &FilePart) -> Result<Image> {
+    pub fn part(&self, i: usize, part: &FilePart) -> Result<DecodedPart> {
         let stored = self.image(i)?;
         let shape = self.arrays.shape(&self.bytes, i);
         self.check_image(i, stored)?;
-        let image = match self.storage() {
+        let decoded = match self.storage() {
             Storage::Encoded => image_pixels::decode_part(stored, shape, part),
-            Storage::Array | Storage::Pixels => {
-                Pixels::stored(stored, shape).into_rows(part.rows.clone())
-            }
+            Storage::Array | Storage::Pixels => Pixels::stored(stored, shape).part(part),
         };
-        image.map_err(|e| self.in_image(i, e))
+        decoded.map_err(|e| self.in_image(i, e))
     }
 
     /// Whether image `i` can be decoded at a smaller scale.
     pub fn can_be_scaled(&self, i: usize) -> bool {
-        self.storage() == Storage::Encoded && self.image(i).is_ok_and(decode::is_jpeg)
+        self.storage() == Storage::Encoded
+            && self.image(i).is_ok_and(decode::can_be_scaled)
     }
 
     /// Checks an image's own checksum, if it has one.

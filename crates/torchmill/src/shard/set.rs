@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::image_pixels::Pixels;
 use super::{DType, Header, Meta, Shard, Storage, file_name};
 use crate::suggest::did_you_mean;
-use crate::transform::{FilePart, Image, SampleKind, SampleSpec};
+use crate::transform::{DecodedPart, FilePart, SampleKind, SampleSpec};
 use crate::{Context, Error, Result};
 
 /// The shards of a split, in order: `train-00000-of-00005.shard` to
@@ -169,7 +169,7 @@ impl ShardSet {
     }
 
     /// A part of image `i`, whose pixels are uint8, without decoding the rest.
-    pub fn part(&self, i: usize, part: &FilePart) -> Result<Image> {
+    pub fn part(&self, i: usize, part: &FilePart) -> Result<DecodedPart> {
         let (shard, at) = self.locate(i)?;
         shard.part(at, part)
     }

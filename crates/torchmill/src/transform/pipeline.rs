@@ -234,7 +234,7 @@ impl Pipeline {
         apply_steps(&self.steps, sample, rng)
     }
 
-    /// Like [`Pipeline::apply`], for an image file, decoding only the rows that the first
+    /// Like [`Pipeline::apply`], for an image file, decoding only the part that the first
     /// step needs.
     pub fn apply_to_file(&self, file: &dyn ImageFile, rng: &mut Rng) -> Result<Sample> {
         if let Some((Transform::RandomResizedCrop(crop), rest)) = self.steps.split_first()
@@ -243,8 +243,8 @@ impl Pipeline {
             let image = image.map_err(|e| e.within("RandomResizedCrop"))?;
             return apply_steps(rest, Sample::Image(image), rng);
         }
-        let whole = FilePart { rows: 0..file.shape()[1], scale: 1 };
-        self.apply(Sample::Image(file.decode(&whole)?), rng)
+        let whole = FilePart::whole(file.shape());
+        self.apply(Sample::Image(file.decode(&whole)?.image), rng)
     }
 
     /// One map for all steps, for a uint8 image of this height and width, or `None` if a

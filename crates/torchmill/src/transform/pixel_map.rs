@@ -99,16 +99,21 @@ impl PixelMap {
         Some(Self { rows, columns, fill })
     }
 
-    /// Renumbers the source rows from the first one that the map uses, and returns the
-    /// range of used rows: at least one row, and within `height`.
-    pub fn keep_source_rows(&mut self, height: usize) -> Range<usize> {
-        let first = self.rows.iter().flatten().min().copied().unwrap_or(0);
-        let last = self.rows.iter().flatten().max().copied().unwrap_or(first);
-        let end = (last + 1).min(height);
+    /// The source rows and columns that the map uses, at least one of each, in an image
+    /// of this height and width.
+    pub fn sources(&self, height: usize, width: usize) -> [Range<usize>; 2] {
+        [used(&self.rows, height), used(&self.columns, width)]
+    }
+
+    /// Renumbers the sources, for an image without the rows above and the columns before
+    /// these.
+    pub fn renumber(&mut self, first_row: usize, first_column: usize) {
         for row in self.rows.iter_mut().flatten() {
-            *row -= first;
+            *row -= first_row;
         }
-        first..end
+        for column in self.columns.iter_mut().flatten() {
+            *column -= first_column;
+        }
     }
 
     /// The value of pixels without a source, one for each channel of an image.
@@ -174,6 +179,13 @@ impl Run {
         let only_fill_follows = rest[length..].iter().all(Option::is_none);
         only_fill_follows.then_some(Self { before, source, length, after })
     }
+}
+
+/// The range of sources, at least one and within `0..n`.
+fn used(sources: &SourceIndices, n: usize) -> Range<usize> {
+    let first = sources.iter().flatten().min().copied().unwrap_or(0);
+    let last = sources.iter().flatten().max().copied().unwrap_or(first);
+    first..(last + 1).min(n)
 }
 
 /// 0 to n - 1.

@@ -19,8 +19,26 @@ pub enum Exif {
 pub struct FilePart {
     /// The rows, counted in the scaled image.
     pub rows: Range<usize>,
+    /// The columns, counted in the scaled image.
+    pub columns: Range<usize>,
     /// 1, or the factor by which the image is decoded smaller: 2, 4 or 8.
     pub scale: usize,
+}
+
+impl FilePart {
+    /// The whole of an image of this `[C, H, W]`.
+    pub fn whole([_, height, width]: [usize; 3]) -> Self {
+        Self { rows: 0..height, columns: 0..width, scale: 1 }
+    }
+}
+
+/// A decoded part of an image file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DecodedPart {
+    /// The rows of the part, and at least its columns: decoders work in blocks of columns.
+    pub image: Image,
+    /// The column of the (scaled) image that is the first of `image`.
+    pub left: usize,
 }
 
 /// An image file that is decoded only as far as a pipeline needs it.
@@ -32,7 +50,7 @@ pub trait ImageFile {
     fn may_be_scaled(&self) -> bool;
 
     /// Decodes a part.
-    fn decode(&self, part: &FilePart) -> Result<Image>;
+    fn decode(&self, part: &FilePart) -> Result<DecodedPart>;
 }
 
 /// The largest number of elements in a sample (256 Mi). A pipeline that needs more has a

@@ -7,14 +7,19 @@
 mod header;
 
 use std::ffi::{CStr, c_char, c_int, c_long, c_uint, c_void};
+use std::ops::Range;
 use std::ptr::NonNull;
 use std::sync::OnceLock;
 
 use super::codecs::Codec;
-use super::{Decoded, check_size, cmyk};
-use crate::transform::{FilePart, Image};
+use super::{Decoded, check_size, cmyk, rows_of_whole};
+use crate::transform::{DecodedPart, FilePart, Image};
 use crate::{Error, Result};
 use header::Header;
+
+/// The columns to decode beside those of a part: a column of subsampled colours is
+/// computed from its neighbours, too.
+const MARGIN: usize = 2;
 
 /// Whether these bytes begin as a JPEG file does.
 pub fn is_jpeg(bytes: &[u8]) -> bool {
@@ -46,28 +51,50 @@ pub fn rgb(bytes: &[u8]) -> Result<Decoded> {
     if decoder.header(bytes)? != shape {
         return Err(damaged("its headers contradict each other"));
     }
-    let mut pixels = vec![0; shape.iter().product()];
-    decoder.pixels(&mut pixels)?;
+    let pixels = filled(shape.iter().product(), |pixels| decoder.pixels(pixels))?;
     let pixels = to_rgb(pixels, header.channels);
     let image = Image { width: header.width, height: header.height, channels: 3, pixels };
     Ok(Decoded { image, warning: decoder.warning() })
 }
 
-/// Decodes some rows of a JPEG to RGB, at 1/scale of its size if `part` says so; without
-/// a scale, the pixels are those of [`rgb`]. Rows before them are only parsed, and rows
-/// after them are not read, so damage there is not found.
-pub fn rgb_part(bytes: &[u8], part: &FilePart) -> Result<Image> {
+/// Whether a JPEG can be decoded at a smaller scale.
+pub fn can_be_scaled(bytes: &[u8]) -> bool {
+    is_jpeg(bytes) && read_header(bytes).is_ok_and(|header| !header.is_lossless)
+}
+
+/// Decodes a part of a JPEG to RGB, at 1/scale of its size if `part` says so; without a
+/// scale, the pixels are those of [`rgb`]. Other rows and columns are only parsed, and
+/// rows after the part are not read, so damage there is not found.
+pub fn rgb_part(bytes: &[u8], part: &FilePart) -> Result<DecodedPart> {
     let header = read_header(bytes)?;
+    if header.is_lossless {
+        return rows_of_whole(rgb(bytes)?.image, part);
+    }
     let decoder = Decoder::new()?;
     if decoder.header(bytes)? != [header.width, header.height, header.channels] {
         return Err(damaged("its headers contradict each other"));
     }
-    let width = header.width.div_ceil(part.scale);
-    let height = part.rows.len();
-    let mut pixels = vec![0; width * height * header.channels];
-    decoder.rows(part, width, &mut pixels)?;
+    let columns = decoder.start(part, header.width.div_ceil(part.scale))?;
+    let (width, height) = (columns.len(), part.rows.len());
+    let pixels = filled(width * height * header.channels, |pixels| {
+        decoder.rows(&part.rows, width, pixels)
+    })?;
     let pixels = to_rgb(pixels, header.channels);
-    Ok(Image { width, height, channels: 3, pixels })
+    let image = Image { width, height, channels: 3, pixels };
+    Ok(DecodedPart { image, left: columns.start })
+}
+
+/// This many bytes, which `fill` writes. They are not cleared before, which would take as
+/// long as a tenth of the decoding.
+fn filled(length: usize, fill: impl FnOnce(*mut u8) -> Result<()>) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    bytes
+        .try_reserve_exact(length)
+        .map_err(|_| Error::failed("not enough memory to decode it"))?;
+    fill(bytes.as_mut_ptr())?;
+    // SAFETY: there is room for `length` bytes, and `fill` has written all of them.
+    unsafe { bytes.set_len(length) };
+    Ok(bytes)
 }
 
 /// Converts decoded pixels with this many channels to RGB.
@@ -99,7 +126,7 @@ fn damaged(reason: &str) -> Error {
 struct Decoder(NonNull<c_void>);
 
 /// The functions of `struct library` in jpeg/decoder.c, in its order.
-const FUNCTIONS: [&CStr; 9] = [
+const FUNCTIONS: [&CStr; 10] = [
     c"jpeg_std_error",
     c"jpeg_CreateDecompress",
     c"jpeg_destroy_decompress",
@@ -109,6 +136,7 @@ const FUNCTIONS: [&CStr; 9] = [
     c"jpeg_finish_decompress",
     c"jpeg_resync_to_restart",
     c"jpeg_skip_scanlines",
+    c"jpeg_crop_scanline",
 ];
 
 static CODEC: Codec = Codec::new("jpeg");
@@ -138,9 +166,15 @@ unsafe extern "C" {
         shape: *mut c_int,
     ) -> c_int;
     fn torchmill_jpeg_pixels(decoder: *mut c_void, pixels: *mut u8) -> c_int;
-    fn torchmill_jpeg_rows(
+    fn torchmill_jpeg_start(
         decoder: *mut c_void,
         scale: c_uint,
+        whole: c_uint,
+        left: *mut c_uint,
+        width: *mut c_uint,
+    ) -> c_int;
+    fn torchmill_jpeg_rows(
+        decoder: *mut c_void,
         width: c_uint,
         first: c_uint,
         count: c_uint,
@@ -181,34 +215,50 @@ impl Decoder {
         Ok(shape.map(|n| usize::try_from(n).unwrap_or(0)))
     }
 
-    /// `pixels` must have the length of [`Decoder::header`]'s shape, and the file's bytes
-    /// must still be alive.
-    fn pixels(&self, pixels: &mut [u8]) -> Result<()> {
-        // SAFETY: as `rgb` calls it, `pixels` has the length of the shape that libjpeg
-        // gave, and the file's bytes are borrowed until it returns.
-        let status =
-            unsafe { torchmill_jpeg_pixels(self.0.as_ptr(), pixels.as_mut_ptr()) };
+    /// `pixels` must have room for [`Decoder::header`]'s shape, and the file's bytes must
+    /// still be alive.
+    fn pixels(&self, pixels: *mut u8) -> Result<()> {
+        // SAFETY: as `rgb` calls it, `pixels` has room for the shape that libjpeg gave,
+        // and the file's bytes are borrowed until it returns.
+        let status = unsafe { torchmill_jpeg_pixels(self.0.as_ptr(), pixels) };
         self.check(status)
     }
 
-    /// `pixels` must have the length of the part's rows, each of `width` pixels, and the
-    /// file's bytes must still be alive.
-    fn rows(&self, part: &FilePart, width: usize, pixels: &mut [u8]) -> Result<()> {
+    /// Begins to decode a part of an image that is `whole` pixels wide at the part's
+    /// scale. Returns the columns that the rows will have: those of the part and a few
+    /// more, as libjpeg decodes blocks. The file's bytes must still be alive.
+    fn start(&self, part: &FilePart, whole: usize) -> Result<Range<usize>> {
+        let wanted = part.columns.start.saturating_sub(MARGIN)
+            ..(part.columns.end.saturating_add(MARGIN)).min(whole);
+        if wanted.is_empty() {
+            return Err(damaged("it has no such columns"));
+        }
         // A JPEG's sides have 16 bits.
-        let [scale, width, first, count] =
-            [part.scale, width, part.rows.start, part.rows.len()].map(|n| n as c_uint);
-        // SAFETY: `rgb_part` has made `pixels` for `count` rows of `width` pixels, and
-        // decoder.c checks that libjpeg's rows have that width.
+        let [scale, whole, mut left, mut width] =
+            [part.scale, whole, wanted.start, wanted.len()].map(|n| n as c_uint);
+        // SAFETY: decoder.c writes two numbers, and the file's bytes are borrowed by
+        // `rgb_part`.
         let status = unsafe {
-            torchmill_jpeg_rows(
+            torchmill_jpeg_start(
                 self.0.as_ptr(),
                 scale,
-                width,
-                first,
-                count,
-                pixels.as_mut_ptr(),
+                whole,
+                &raw mut left,
+                &raw mut width,
             )
         };
+        self.check(status)?;
+        Ok(left as usize..(left + width) as usize)
+    }
+
+    /// `pixels` must have room for these rows of `width` pixels, which
+    /// [`Decoder::start`] gave. The file's bytes must still be alive.
+    fn rows(&self, rows: &Range<usize>, width: usize, pixels: *mut u8) -> Result<()> {
+        let [width, first, count] = [width, rows.start, rows.len()].map(|n| n as c_uint);
+        // SAFETY: `rgb_part` has made room for `count` rows of `width` pixels, and
+        // decoder.c checks that libjpeg's rows have that width.
+        let status =
+            unsafe { torchmill_jpeg_rows(self.0.as_ptr(), width, first, count, pixels) };
         self.check(status)
     }
 
@@ -283,18 +333,41 @@ mod tests {
         }
     }
 
+    /// Ranges within `0..length` of several lengths.
+    fn ranges(length: usize) -> Vec<Range<usize>> {
+        let ends = |start: usize| [start + 1, start + 2, start + 9, length];
+        let range = |start| move |end: usize| start..end.min(length);
+        (0..length).flat_map(|start| ends(start).map(range(start))).collect()
+    }
+
+    /// Checks that a part has the pixels of the whole image.
+    #[track_caller]
+    fn check_part(name: &str, jpeg: &[u8], whole: &Image, part: &FilePart) {
+        let DecodedPart { image, left } = rgb_part(jpeg, part).unwrap();
+        assert_eq!(image.height, part.rows.len(), "{name}");
+        assert!(left <= part.columns.start, "{name}: {part:?}");
+        assert!(left + image.width >= part.columns.end, "{name}: {part:?}");
+        let columns = part.columns.start * 3..part.columns.end * 3;
+        let in_part = columns.start - left * 3..columns.end - left * 3;
+        for (row, y) in image.pixels.chunks_exact(image.width * 3).zip(part.rows.clone())
+        {
+            let expected = &whole.pixels[y * whole.width * 3..][columns.clone()];
+            assert!(row[in_part.clone()] == *expected, "{name}: row {y} of {part:?}");
+        }
+    }
+
     #[test]
-    fn some_rows_are_those_of_the_whole() {
+    fn a_part_is_that_of_the_whole() {
         for (name, jpeg, theirs) in goldens() {
-            let row = theirs.width * 3;
-            for start in 0..theirs.height {
-                for end in [start + 1, start + 2, start + 9, theirs.height] {
-                    let rows = start..end.min(theirs.height);
-                    let part = FilePart { rows: rows.clone(), scale: 1 };
-                    let image = rgb_part(&jpeg, &part).unwrap();
-                    assert_eq!((image.width, image.height), (theirs.width, rows.len()));
-                    let expected = &theirs.pixels[rows.start * row..rows.end * row];
-                    assert!(image.pixels == expected, "{name}: {rows:?}");
+            let (height, width) = (theirs.height, theirs.width);
+            for rows in ranges(height) {
+                let part = FilePart { rows, columns: 0..width, scale: 1 };
+                check_part(&name, &jpeg, &theirs, &part);
+            }
+            for columns in ranges(width) {
+                for rows in [0..height, height / 2..height, height / 3..height / 3 + 1] {
+                    let part = FilePart { rows, columns: columns.clone(), scale: 1 };
+                    check_part(&name, &jpeg, &theirs, &part);
                 }
             }
         }
@@ -309,8 +382,10 @@ mod tests {
             };
             for scale in [2, 4, 8] {
                 let rows = 0..theirs.height.div_ceil(scale);
-                let image = rgb_part(&jpeg, &FilePart { rows, scale }).unwrap();
-                assert_eq!(image.width, theirs.width.div_ceil(scale), "{name}");
+                let columns = 0..theirs.width.div_ceil(scale);
+                let part = FilePart { rows, columns: columns.clone(), scale };
+                let image = rgb_part(&jpeg, &part).unwrap().image;
+                assert_eq!(image.width, columns.len(), "{name}");
                 let off = (mean(&image.pixels) - mean(&theirs.pixels)).abs();
                 assert!(off < 12.0, "{name} at 1/{scale}: {off}");
             }
@@ -318,10 +393,15 @@ mod tests {
     }
 
     #[test]
-    fn rows_that_are_not_there_are_refused() {
+    fn what_is_not_there_is_refused() {
         let (_, jpeg, theirs) = goldens().remove(0);
-        let rows = theirs.height - 1..theirs.height + 1;
-        assert!(rgb_part(&jpeg, &FilePart { rows, scale: 1 }).is_err());
+        let (height, width) = (theirs.height, theirs.width);
+        for (rows, columns) in
+            [(height - 1..height + 1, 0..width), (0..height, width + 9..width + 10)]
+        {
+            let part = FilePart { rows, columns, scale: 1 };
+            assert!(rgb_part(&jpeg, &part).is_err());
+        }
     }
 
     #[test]

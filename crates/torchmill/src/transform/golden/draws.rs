@@ -33,7 +33,7 @@ fn crop(text: &str, image: &Image) -> Image {
     let pipeline = Pipeline::parse(pipeline).unwrap();
     let [Transform::RandomResizedCrop(crop)] = pipeline.steps() else { panic!("{text}") };
     let (rows, columns) = (part[0]..part[0] + part[2], part[1]..part[1] + part[3]);
-    crop.resize(&Sample::Image(image.clone()), rows, columns).unwrap()
+    crop.resize(image, rows, columns).unwrap()
 }
 
 /// `INTERPOLATION FILL X Y X Y X Y X Y`: the corners' new positions.

@@ -13,11 +13,13 @@
 mod avx2;
 mod axis;
 mod filter;
+mod view;
 
 use std::ops::Range;
 
 use self::axis::{Axis, PRECISION};
 pub(in crate::transform) use self::filter::Filter;
+use self::view::View;
 use crate::Result;
 use crate::transform::argument_types::Interpolation;
 use crate::transform::pixel_map::{PixelMap, SourceIndices};
@@ -31,6 +33,24 @@ pub(in crate::transform) fn resize(
     interpolation: Interpolation,
 ) -> Result<Image> {
     resize_part(image, [height, width], [0..height, 0..width], interpolation)
+}
+
+/// Resizes a part of an image, as if the rest were not there.
+pub(in crate::transform) fn resize_window(
+    image: &Image,
+    [rows, columns]: [Range<usize>; 2],
+    [height, width]: [usize; 2],
+    interpolation: Interpolation,
+) -> Result<Image> {
+    elements(image.channels, height, width)?;
+    let window = View::part(image, rows, columns)?;
+    let Some(filter) = Filter::new(interpolation) else {
+        return nearest(window.to_image(), [height, width], [0..height, 0..width]);
+    };
+    if height == window.height && width == window.width {
+        return Ok(window.to_image());
+    }
+    filtered(&window, [height, width], [0..height, 0..width], &filter)
 }
 
 /// Some rows and columns of the image resized to `[height, width]`, without computing the
@@ -49,19 +69,28 @@ pub(in crate::transform) fn resize_part(
     if is_whole && height == image.height && width == image.width {
         return Ok(image);
     }
-    let columns_first = columns_first(&image, height, width);
-    let mut vertical = Axis::new(image.height, height, rows, &filter);
-    let horizontal = Axis::new(image.width, width, columns, &filter);
-    if columns_first {
-        let image = filter_columns(&image, &vertical)?;
-        return filter_rows(&image, 0..image.height, &horizontal);
+    filtered(&View::of(&image), [height, width], [rows, columns], &filter)
+}
+
+/// Some rows and columns of an image that is filtered to `[height, width]`.
+fn filtered(
+    image: &View,
+    [height, width]: [usize; 2],
+    [rows, columns]: [Range<usize>; 2],
+    filter: &Filter,
+) -> Result<Image> {
+    let mut vertical = Axis::new(image.height, height, rows, filter);
+    let horizontal = Axis::new(image.width, width, columns, filter);
+    if columns_first(image, height, width) {
+        let image = filter_columns(image, &vertical)?;
+        return filter_rows(&View::of(&image), 0..image.height, &horizontal);
     }
     let needed = vertical.inputs();
     for first in &mut vertical.first {
         *first -= needed.start;
     }
-    let image = filter_rows(&image, needed, &horizontal)?;
-    filter_columns(&image, &vertical)
+    let image = filter_rows(image, needed, &horizontal)?;
+    filter_columns(&View::of(&image), &vertical)
 }
 
 /// Resizes the part of an image between these coordinates of rows and columns, which need
@@ -74,13 +103,13 @@ pub(in crate::transform) fn resize_between(
 ) -> Result<Image> {
     let horizontal = Axis::of_part(image.width, columns, width, 0..width, filter);
     let vertical = Axis::of_part(image.height, rows, height, 0..height, filter);
-    let image = filter_rows(image, 0..image.height, &horizontal)?;
-    filter_columns(&image, &vertical)
+    let image = filter_rows(&View::of(image), 0..image.height, &horizontal)?;
+    filter_columns(&View::of(&image), &vertical)
 }
 
 /// Whether Pillow filters the columns first: version 13 does if that saves much work,
 /// earlier ones never do.
-fn columns_first(image: &Image, height: usize, width: usize) -> bool {
+fn columns_first(image: &View, height: usize, width: usize) -> bool {
     let saved_rows = image.height as i64 - height as i64;
     let saved_columns = image.width as i64 - width as i64;
     saved_rows > 0.max(2 * saved_columns)
@@ -96,16 +125,15 @@ fn level(sum: i32) -> u8 {
 const HALF: i32 = 1 << (PRECISION - 1);
 
 /// Filters some of the rows to another width.
-fn filter_rows(image: &Image, rows: Range<usize>, axis: &Axis) -> Result<Image> {
-    let Image { width, channels, .. } = *image;
+fn filter_rows(image: &View, rows: Range<usize>, axis: &Axis) -> Result<Image> {
+    let View { channels, stride, .. } = *image;
     let new_width = axis.first.len();
     let mut pixels = vec![0; elements(channels, rows.len(), new_width)?];
-    let row = width * channels;
-    let source = &image.pixels[rows.start * row..];
+    let source = image.rows_from(rows.start);
     match channels {
-        3 => filter_rgb_rows(source, row, &mut pixels, axis),
+        3 => filter_rgb_rows(source, stride, &mut pixels, axis),
         _ => {
-            let rows = source.chunks_exact(row);
+            let rows = source.chunks(stride);
             for (row, output) in rows.zip(pixels.chunks_exact_mut(new_width)) {
                 filter_gray_row(row, output, axis);
             }
@@ -115,14 +143,13 @@ fn filter_rows(image: &Image, rows: Range<usize>, axis: &Axis) -> Result<Image> 
 }
 
 /// Each output row is a weighted sum of rows.
-fn filter_columns(image: &Image, axis: &Axis) -> Result<Image> {
-    let Image { width, channels, .. } = *image;
+fn filter_columns(image: &View, axis: &Axis) -> Result<Image> {
+    let View { width, channels, stride, .. } = *image;
     let new_height = axis.first.len();
     let mut pixels = vec![0; elements(channels, new_height, width)?];
-    let row = width * channels;
-    for (i, output) in pixels.chunks_exact_mut(row).enumerate() {
+    for (i, output) in pixels.chunks_exact_mut(width * channels).enumerate() {
         let (first, weights) = axis.output(i);
-        add_weighted_rows(&image.pixels[first * row..], weights, output);
+        add_weighted_rows(image.rows_from(first), stride, weights, output);
     }
     Ok(Image { height: new_height, width, channels, pixels })
 }
@@ -135,7 +162,7 @@ fn filter_rgb_rows(source: &[u8], stride: usize, output: &mut [u8], axis: &Axis)
         avx2.filter_rgb_rows(source, stride, output, axis);
         return;
     }
-    let rows = source.chunks_exact(stride);
+    let rows = source.chunks(stride);
     for (row, output) in rows.zip(output.chunks_exact_mut(3 * axis.first.len())) {
         filter_row::<3>(row, output, axis);
     }
@@ -168,18 +195,18 @@ fn filter_row<const CHANNELS: usize>(row: &[u8], output: &mut [u8], axis: &Axis)
     }
 }
 
-/// Sums rows with these weights. `rows` holds a row of `output.len()` levels for each
-/// weight, and possibly more rows.
-fn add_weighted_rows(rows: &[u8], weights: &[i32], output: &mut [u8]) {
-    let row = output.len();
+/// Sums rows with these weights. `rows` holds `output.len()` levels for each weight, each
+/// row `stride` bytes after the previous one, and possibly more.
+fn add_weighted_rows(rows: &[u8], stride: usize, weights: &[i32], output: &mut [u8]) {
+    let width = output.len();
     let mut done = 0;
     #[cfg(target_arch = "x86_64")]
     if let Some(avx2) = avx2::Avx2::detect() {
-        done = avx2.add_weighted_rows(rows, weights, output);
+        done = avx2.add_weighted_rows(rows, stride, weights, output);
     }
-    for column in done..row {
+    for column in done..width {
         let mut sum = HALF;
-        for (row, weight) in rows.chunks_exact(row).zip(weights) {
+        for (row, weight) in rows.chunks(stride).zip(weights) {
             sum = sum.wrapping_add(i32::from(row[column]).wrapping_mul(*weight));
         }
         output[column] = level(sum);

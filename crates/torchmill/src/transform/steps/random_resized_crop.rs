@@ -5,11 +5,12 @@ use std::ops::Range;
 use crate::Result;
 use crate::transform::argument::{Checked, transform};
 use crate::transform::argument_types::{Interpolation, Size};
-use crate::transform::pixel_map::{PixelMap, window};
-use crate::transform::pixels::resample::{Filter, resize, resize_between};
+use crate::transform::pixels::resample::{Filter, resize_between, resize_window};
 use crate::transform::random::{Rng, below};
 use crate::transform::rectangle::{check_scale_and_ratio, random_sides};
-use crate::transform::sample::{FilePart, Image, ImageFile, Sample, SampleSpec};
+use crate::transform::sample::{
+    DecodedPart, FilePart, Image, ImageFile, Sample, SampleSpec,
+};
 use crate::transform::step::Step;
 
 transform! {
@@ -43,15 +44,15 @@ impl Step for RandomResizedCrop {
     }
 
     fn apply(&self, sample: Sample, rng: &mut Rng) -> Result<Sample> {
-        let [_, height, width] = sample.shape();
-        let (top, left, h, w) = self.draw(height, width, rng);
-        self.resize(&sample, top..top + h, left..left + w).map(Sample::Image)
+        let image = sample.into_image()?;
+        let (top, left, h, w) = self.draw(image.height, image.width, rng);
+        self.resize(&image, top..top + h, left..left + w).map(Sample::Image)
     }
 }
 
 impl RandomResizedCrop {
-    /// Draws a part of an image file, decodes only its rows, and resizes it. Draws the
-    /// same numbers as [`Step::apply`].
+    /// Draws a part of an image file, decodes only that, and resizes it. Draws the same
+    /// numbers as [`Step::apply`].
     pub(in crate::transform) fn apply_to_file(
         &self,
         file: &dyn ImageFile,
@@ -65,8 +66,10 @@ impl RandomResizedCrop {
                 self.resize_scaled(file, scale, top..top + h, left..left + w, &filter)
             }
             _ => {
-                let image = file.decode(&FilePart { rows: top..top + h, scale: 1 })?;
-                self.resize(&Sample::Image(image), 0..h, left..left + w)
+                let (rows, columns) = (top..top + h, left..left + w);
+                let part = file.decode(&FilePart { rows, columns, scale: 1 })?;
+                let left = left - part.left;
+                self.resize(&part.image, 0..h, left..left + w)
             }
         }
     }
@@ -81,14 +84,16 @@ impl RandomResizedCrop {
         columns: Range<usize>,
         filter: &Filter,
     ) -> Result<Image> {
-        let decoded = rows.start / scale..rows.end.div_ceil(scale);
-        let image = file.decode(&FilePart { rows: decoded.clone(), scale })?;
+        let scaled = |x: &Range<usize>| x.start / scale..x.end.div_ceil(scale);
+        let part = FilePart { rows: scaled(&rows), columns: scaled(&columns), scale };
+        let DecodedPart { image, left } = file.decode(&part)?;
         let at = |pixel: usize, first: usize, length: usize| {
             (pixel as f64 / scale as f64 - first as f64).min(length as f64)
         };
-        let rows = at(rows.start, decoded.start, image.height)
-            ..at(rows.end, decoded.start, image.height);
-        let columns = at(columns.start, 0, image.width)..at(columns.end, 0, image.width);
+        let rows = at(rows.start, part.rows.start, image.height)
+            ..at(rows.end, part.rows.start, image.height);
+        let columns =
+            at(columns.start, left, image.width)..at(columns.end, left, image.width);
         let (height, width) = self.size.square();
         resize_between(&image, [rows, columns], [height, width], filter)
     }
@@ -104,16 +109,12 @@ impl RandomResizedCrop {
     /// Resizes a part of an image.
     pub(in crate::transform) fn resize(
         &self,
-        sample: &Sample,
+        image: &Image,
         rows: Range<usize>,
         columns: Range<usize>,
     ) -> Result<Image> {
-        let [_, height, width] = sample.shape();
-        let rows = window(height, rows.start as isize, rows.len());
-        let columns = window(width, columns.start as isize, columns.len());
-        let part = PixelMap::without_fill(rows, columns).apply(sample)?.into_image()?;
         let (height, width) = self.size.square();
-        resize(part, height, width, self.interpolation)
+        resize_window(image, [rows, columns], [height, width], self.interpolation)
     }
 
     /// (top, left, height, width). If ten rectangles did not fit, it is the largest
@@ -167,17 +168,20 @@ mod tests {
             self.scales
         }
 
-        fn decode(&self, part: &FilePart) -> Result<Image> {
+        fn decode(&self, part: &FilePart) -> Result<DecodedPart> {
             self.parts.borrow_mut().push(part.clone());
-            let width = self.image.width.div_ceil(part.scale);
+            // Like a decoder that works in blocks of 8 columns.
+            let left = part.columns.start / 8 * 8;
+            let columns = left..part.columns.end;
             let mut pixels = Vec::new();
             for y in part.rows.clone() {
-                for x in 0..width {
+                for x in columns.clone() {
                     let at = (y * part.scale * self.image.width + x * part.scale) * 3;
                     pixels.extend_from_slice(&self.image.pixels[at..at + 3]);
                 }
             }
-            Ok(Image { width, height: part.rows.len(), channels: 3, pixels })
+            let (width, height) = (columns.len(), part.rows.len());
+            Ok(DecodedPart { image: Image { width, height, channels: 3, pixels }, left })
         }
     }
 
@@ -201,6 +205,7 @@ mod tests {
         let parts = file.parts.borrow();
         assert!(parts.iter().all(|part| part.scale == 1));
         assert!(parts.iter().any(|part| part.rows.len() < 20));
+        assert!(parts.iter().any(|part| part.columns.len() < 20));
     }
 
     #[test]
@@ -220,5 +225,6 @@ mod tests {
         let parts = file.parts.borrow();
         assert!([2, 4, 8].iter().all(|s| parts.iter().any(|part| part.scale == *s)));
         assert!(parts.iter().all(|p| p.rows.end <= 77_usize.div_ceil(p.scale)));
+        assert!(parts.iter().all(|p| p.columns.end <= 90_usize.div_ceil(p.scale)));
     }
 }

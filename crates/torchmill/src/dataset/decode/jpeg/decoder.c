@@ -16,6 +16,7 @@ struct library {
   boolean (*finish_decompress)(j_decompress_ptr);
   boolean (*resync_to_restart)(j_decompress_ptr, int desired);
   JDIMENSION (*skip_scanlines)(j_decompress_ptr, JDIMENSION lines);
+  void (*crop_scanline)(j_decompress_ptr, JDIMENSION *left, JDIMENSION *width);
 };
 
 struct errors {
@@ -110,18 +111,27 @@ static void choose_colors(struct jpeg_decompress_struct *jpeg) {
   if (jpeg->num_components == 4) jpeg->out_color_space = JCS_CMYK;
 }
 
-/* Decodes some rows of the image at 1/scale of its size (1, 2, 4 or 8), where it has this width, to
-   pixels[count][width][channels]. */
-int torchmill_jpeg_rows(struct decoder *decoder, unsigned scale, unsigned width, unsigned first, unsigned count,
-                        unsigned char *pixels) {
+/* Begins to decode at 1/scale of the size (1, 2, 4 or 8), where the image is `whole` pixels wide. left and width are
+   the columns that are wanted, and become those that the rows will have. */
+int torchmill_jpeg_start(struct decoder *decoder, unsigned scale, unsigned whole, unsigned *left, unsigned *width) {
   const struct library *library = decoder->library;
   struct jpeg_decompress_struct *jpeg = &decoder->jpeg;
-  size_t row_bytes;
   if (setjmp(decoder->errors.jump)) return FAILED;
   choose_colors(jpeg);
   jpeg->scale_num = 1;
   jpeg->scale_denom = scale;
   if (!library->start_decompress(jpeg)) return TRUNCATED;
+  if (jpeg->output_width != whole || *left > whole || *width > whole - *left) return OTHER_SIZE;
+  if (*width < whole) library->crop_scanline(jpeg, left, width);
+  return OK;
+}
+
+/* Decodes some rows, which have this width, to pixels[count][width][channels]. */
+int torchmill_jpeg_rows(struct decoder *decoder, unsigned width, unsigned first, unsigned count, unsigned char *pixels) {
+  const struct library *library = decoder->library;
+  struct jpeg_decompress_struct *jpeg = &decoder->jpeg;
+  size_t row_bytes;
+  if (setjmp(decoder->errors.jump)) return FAILED;
   if (jpeg->output_width != width || first > jpeg->output_height || count > jpeg->output_height - first) return OTHER_SIZE;
   row_bytes = (size_t)width * jpeg->output_components;
   if (first > 0 && library->skip_scanlines(jpeg, first) != first) return TRUNCATED;

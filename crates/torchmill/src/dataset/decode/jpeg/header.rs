@@ -10,6 +10,8 @@ pub struct Header<'a> {
     pub height: usize,
     /// 1 (grey), 3 (colour) or 4 (CMYK).
     pub channels: usize,
+    /// Whether it is coded without loss. libjpeg decodes such an image only as a whole.
+    pub is_lossless: bool,
     /// The EXIF data, in the format of a TIFF file.
     pub exif: Option<&'a [u8]>,
     /// The XMP data.
@@ -94,7 +96,7 @@ impl<'a> Reader<'a> {
         match marker {
             DQT => check_tables(segment),
             DHP | 0xc0..=0xc3 | 0xc5..=0xc7 | 0xc9..=0xcb | 0xcd..=0xcf => {
-                self.frame(segment)
+                self.frame(marker, segment)
             }
             APP0 if segment.starts_with(b"JFIF") => at_least(segment, 7, "JFIF"),
             APP14 if segment.starts_with(b"Adobe") => at_least(segment, 7, "Adobe"),
@@ -116,7 +118,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A frame header: the image's size and its components.
-    fn frame(&mut self, segment: &'a [u8]) -> Result<(), String> {
+    fn frame(&mut self, marker: u8, segment: &'a [u8]) -> Result<(), String> {
         let &[precision, h1, h0, w1, w0, channels, ref components @ ..] = segment else {
             return Err("its frame header is cut short".to_owned());
         };
@@ -143,6 +145,7 @@ impl<'a> Reader<'a> {
             width: u16::from_be_bytes([w1, w0]).into(),
             height: u16::from_be_bytes([h1, h0]).into(),
             channels: channels.into(),
+            is_lossless: matches!(marker, 0xc3 | 0xc7 | 0xcb | 0xcf),
             exif: None,
             xmp: None,
         });

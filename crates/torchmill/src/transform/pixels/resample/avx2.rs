@@ -76,11 +76,12 @@ impl Avx2 {
     pub(super) fn add_weighted_rows(
         self,
         rows: &[u8],
+        stride: usize,
         weights: &[i32],
         output: &mut [u8],
     ) -> usize {
         // SAFETY: `self` proves that the processor has AVX2.
-        unsafe { add_weighted_rows(rows, weights, output) }
+        unsafe { add_weighted_rows(rows, stride, weights, output) }
     }
 }
 
@@ -270,10 +271,15 @@ fn store_pixels(output: &mut [u8], pixels: __m128i) {
 /// Sums rows with these weights for as many whole blocks of 32 columns as there are.
 /// Returns the number of columns in them.
 #[target_feature(enable = "avx2")]
-fn add_weighted_rows(rows: &[u8], weights: &[i32], output: &mut [u8]) -> usize {
+fn add_weighted_rows(
+    rows: &[u8],
+    stride: usize,
+    weights: &[i32],
+    output: &mut [u8],
+) -> usize {
     const BLOCK: usize = 32;
-    let row = output.len();
-    let rows = &rows[..row * weights.len()];
+    let last = weights.len().saturating_sub(1);
+    let rows = &rows[..last * stride + output.len()];
     let zero = _mm256_setzero_si256();
     let mut done = 0;
     for output in output.as_chunks_mut::<BLOCK>().0 {
@@ -283,7 +289,7 @@ fn add_weighted_rows(rows: &[u8], weights: &[i32], output: &mut [u8]) -> usize {
             // SAFETY: BLOCK bytes from `done` on are within a row, and there is a row for
             // each weight.
             let load = |k: usize| unsafe {
-                _mm256_loadu_si256(rows.as_ptr().add(k * row + done).cast())
+                _mm256_loadu_si256(rows.as_ptr().add(k * stride + done).cast())
             };
             let upper = load(2 * k);
             let lower = if weights.len() == 2 { load(2 * k + 1) } else { zero };

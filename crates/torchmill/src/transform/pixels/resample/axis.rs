@@ -47,14 +47,16 @@ impl Axis {
         let taps = outputs.clone().map(length).max().unwrap_or(0);
         let mut first = Vec::with_capacity(outputs.len());
         let mut weights = vec![0; taps * outputs.len()];
+        let mut floats = Vec::with_capacity(taps);
         for (i, output) in outputs.zip(weights.chunks_exact_mut(taps.max(1))) {
             let inputs = support.inputs(i);
             // Near the end, fewer than `taps` inputs follow the first one: then the
             // weights that are 0 come before it.
             let start = inputs.start.min(from - taps);
-            let floats = support.weights(i, inputs.clone(), filter);
-            for (weight, float) in output[inputs.start - start..].iter_mut().zip(floats) {
-                *weight = to_fixed_point(float);
+            support.weights(i, inputs.clone(), filter, &mut floats);
+            for (weight, float) in output[inputs.start - start..].iter_mut().zip(&floats)
+            {
+                *weight = to_fixed_point(*float);
             }
             first.push(start);
         }
@@ -108,18 +110,24 @@ impl Support {
         first..last.min(self.from)
     }
 
-    /// The weights of these inputs, with a sum of 1.
-    fn weights(&self, i: usize, inputs: Range<usize>, filter: &Filter) -> Vec<f64> {
+    /// The weights of these inputs, with a sum of 1, in place of those in `weights`.
+    fn weights(
+        &self,
+        i: usize,
+        inputs: Range<usize>,
+        filter: &Filter,
+        weights: &mut Vec<f64>,
+    ) {
         let center = self.center(i);
         let distance = |x: usize| (x as f64 - center + 0.5) * (1.0 / self.widened);
-        let mut weights: Vec<f64> = inputs.map(|x| (filter.shape)(distance(x))).collect();
+        weights.clear();
+        weights.extend(inputs.map(|x| (filter.shape)(distance(x))));
         let sum: f64 = weights.iter().sum();
         if sum != 0.0 {
-            for weight in &mut weights {
+            for weight in weights {
                 *weight /= sum;
             }
         }
-        weights
     }
 }
 

@@ -18,7 +18,7 @@ fn columns_are_filtered_alike_in_blocks_and_one_by_one() {
             for width in [1, 31, 32, 33, 100] {
                 let from =
                     Image { width, height, channels: 1, pixels: noise(width * height) };
-                let filtered = filter_columns(&from, &axis).unwrap();
+                let filtered = filter_columns(&View::of(&from), &axis).unwrap();
                 for column in 0..width {
                     let pixels: Vec<u8> =
                         from.pixels.iter().skip(column).step_by(width).copied().collect();
