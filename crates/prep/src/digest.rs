@@ -18,7 +18,7 @@ pub fn of(job: &Job, format: &dyn Format, files: usize, contents: &Contents) -> 
         hash.update(setting);
     }
     let hashes_of = |split: &str| contents.get(split).map_or(&[][..], Vec::as_slice);
-    job.set.digest(&job.samples, hashes_of(&job.split), &mut hash);
+    job.set.digest(job.samples, hashes_of(&job.split), &mut hash);
     if job.pipeline.needs_statistics()
         && job.split != "train"
         && let Some(train) = job.set.splits.get("train")

@@ -2,8 +2,9 @@
 //! training image makes the accuracy too high, and one image with two labels cannot be
 //! learned.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 
+use rayon::prelude::*;
 use torchmill::dataset::{ContentHash, Dataset, Sample};
 use torchmill::{Error, Result, progress};
 
@@ -54,10 +55,83 @@ impl Group {
     }
 }
 
-/// Where an image was first seen.
-struct First {
-    split: String,
+/// An image of a split.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    split: &'a str,
+    /// The index in the split.
+    index: usize,
     sample: Sample,
+    hash: ContentHash,
+}
+
+/// All images that can be read, numbered through the splits.
+struct Places<'a> {
+    set: &'a Dataset,
+    contents: &'a Contents,
+    /// The splits, each with the number of its first image.
+    splits: Vec<(String, usize)>,
+}
+
+impl<'a> Places<'a> {
+    fn new(set: &'a Dataset, contents: &'a Contents) -> Self {
+        let mut splits = Vec::new();
+        let mut count = 0;
+        for split in in_order(set) {
+            let length = set.splits[&split].len();
+            splits.push((split, count));
+            count += length;
+        }
+        Self { set, contents, splits }
+    }
+
+    /// The image of this number.
+    fn get(&self, number: usize) -> Option<Place<'_>> {
+        let at = self.splits.partition_point(|(_, first)| *first <= number);
+        let (split, first) = self.splits.get(at.checked_sub(1)?)?;
+        let index = number - first;
+        let sample = *self.set.splits[split].get(index)?;
+        let hash = self.contents[split].get(index)?.as_ref()?.hash;
+        Some(Place { split, index, sample, hash })
+    }
+
+    /// Pairs of equal images, by the number of the later one: its number, and that of the
+    /// first one.
+    ///
+    /// A table of all hashes would take several times as much memory as this list, which
+    /// is sorted so that equal images are next to each other.
+    fn duplicates(&self) -> Vec<(usize, usize)> {
+        let mut list: Vec<(u64, usize)> = Vec::new();
+        for (split, first) in &self.splits {
+            let contents = &self.contents[split];
+            list.reserve_exact(contents.len());
+            for (content, number) in contents.iter().zip(*first..) {
+                if let Some(content) = content {
+                    list.push((content.hash.prefix(), number));
+                }
+            }
+        }
+        list.par_sort_unstable();
+        let groups = list.chunk_by(|a, b| a.0 == b.0).filter(|group| group.len() > 1);
+        let mut pairs: Vec<_> = groups.flat_map(|group| self.pairs(group)).collect();
+        pairs.sort_unstable();
+        pairs
+    }
+
+    /// The pairs among images whose hashes begin alike, in the order of their numbers.
+    fn pairs(&self, group: &[(u64, usize)]) -> Vec<(usize, usize)> {
+        // Almost always this is one image.
+        let mut firsts: Vec<(ContentHash, usize)> = Vec::new();
+        let mut pairs = Vec::new();
+        for &(_, number) in group {
+            let Some(place) = self.get(number) else { continue };
+            match firsts.iter().find(|(hash, _)| *hash == place.hash) {
+                Some((_, first)) => pairs.push((number, *first)),
+                None => firsts.push((place.hash, number)),
+            }
+        }
+        pairs
+    }
 }
 
 /// Finds duplicate images and, depending on `action`, warns, fails, or removes them from
@@ -96,26 +170,14 @@ pub fn check(
 
 fn find(set: &Dataset, contents: &Contents) -> Found {
     let mut found = Found::default();
-    let mut first: HashMap<ContentHash, First> = HashMap::new();
-    for split in in_order(set) {
-        let samples = &set.splits[&split];
-        let mut is_repeated = vec![false; samples.len()];
-        for (i, (sample, content)) in samples.iter().zip(&contents[&split]).enumerate() {
-            let Some(content) = content else { continue };
-            let Some(before) = first.get(&content.hash) else {
-                first.insert(
-                    content.hash,
-                    First { split: split.clone(), sample: *sample },
-                );
-                continue;
-            };
-            is_repeated[i] = true;
-            if before.sample.label != sample.label {
-                found.two_labels.insert(content.hash);
-            }
-            found.add(set, &split, *sample, before);
+    for (split, samples) in &set.splits {
+        found.repeated.insert(split.clone(), vec![false; samples.len()]);
+    }
+    let places = Places::new(set, contents);
+    for (number, first) in places.duplicates() {
+        if let (Some(place), Some(first)) = (places.get(number), places.get(first)) {
+            found.add(set, place, first);
         }
-        found.repeated.insert(split, is_repeated);
     }
     found
 }
@@ -133,16 +195,22 @@ fn in_order(set: &Dataset) -> Vec<String> {
 }
 
 impl Found {
-    fn add(&mut self, set: &Dataset, split: &str, sample: Sample, before: &First) {
+    /// Adds an image that equals an earlier one.
+    fn add(&mut self, set: &Dataset, place: Place, before: Place) {
+        let Place { split, sample, .. } = place;
+        if let Some(repeated) = self.repeated.get_mut(split) {
+            repeated[place.index] = true;
+        }
         let example =
             || format!("{} = {}", set.location(sample), set.location(before.sample));
         if before.split == split {
             self.within.entry(split.to_owned()).or_default().add(example);
         } else {
-            let key = (split.to_owned(), before.split.clone());
+            let key = (split.to_owned(), before.split.to_owned());
             self.across.entry(key).or_default().add(example);
         }
         if before.sample.label != sample.label {
+            self.two_labels.insert(place.hash);
             let class = |sample: Sample| &set.classes[sample.label as usize];
             self.conflicting.add(|| {
                 format!(

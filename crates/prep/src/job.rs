@@ -23,7 +23,7 @@ pub struct Job<'a> {
     /// `train`, `test`, `val`.
     pub split: String,
     /// The split's samples, in order.
-    pub samples: Vec<dataset::Sample>,
+    pub samples: &'a [dataset::Sample],
     /// The pipeline that they go through.
     pub pipeline: SplitPipeline,
     /// How many randomly drawn copies of each are made; 1 if nothing random is baked.

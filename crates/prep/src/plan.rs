@@ -93,7 +93,7 @@ fn new_job<'a>(
     Job {
         set,
         split: split.to_owned(),
-        samples: set.splits[split].clone(),
+        samples: &set.splits[split],
         pipeline,
         copies: 1,
         dtype: DType::Uint8,

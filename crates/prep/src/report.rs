@@ -129,7 +129,7 @@ fn one_line(text: &str) -> String {
 /// Names the classes that have no images once these are left out.
 fn note_emptied_classes(job: &Job, left_out: &[BadImage]) {
     let mut before = vec![0_usize; job.set.classes.len()];
-    for sample in &job.samples {
+    for sample in job.samples {
         before[sample.label as usize] += 1;
     }
     let mut after = before.clone();

@@ -147,7 +147,7 @@ fn baked_size(
     i: usize,
     content: Option<&Content>,
 ) -> Result<Option<(usize, usize)>> {
-    let Some((height, width)) = content.and_then(|content| content.size) else {
+    let Some((height, width)) = content.and_then(Content::size) else {
         return Ok(None);
     };
     let channels =

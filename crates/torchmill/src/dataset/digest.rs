@@ -19,25 +19,38 @@ const SAMPLES_A_TASK: usize = 16;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ContentHash([u8; 16]);
 
-/// What is known of a sample after reading its bytes, without decoding it.
+/// What is known of a sample after reading its bytes, without decoding it. prep holds one
+/// for each image, so it is small.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Content {
     /// Equal samples have equal hashes.
     pub hash: ContentHash,
     /// The length of the image file, or of the record's pixels, in bytes.
     pub length: u64,
-    /// Height and width, as the header says. `None` if the header cannot be read.
-    pub size: Option<(usize, usize)>,
+    /// Height and width; 0 if they are not known.
+    size: [u32; 2],
 }
 
 impl Content {
+    /// Height and width, as the header says. `None` if the header cannot be read.
+    pub fn size(&self) -> Option<(usize, usize)> {
+        let [height, width] = self.size.map(|side| side as usize);
+        (height > 0 && width > 0).then_some((height, width))
+    }
+
+    fn new(hash: Sha256, length: usize, size: Option<(usize, usize)>) -> Self {
+        let (height, width) = size.unwrap_or((0, 0));
+        // Decoders refuse images with more than 4 billion rows or columns.
+        let size = [height, width].map(|side| u32::try_from(side).unwrap_or(0));
+        Self { hash: ContentHash::new(hash), length: length as u64, size }
+    }
+
     /// The content of a record with the shape `[C, H, W]` and its pixels, channels first.
     fn of_record(shape: [usize; 3], pixels: &[u8]) -> Self {
         let mut hash = Sha256::new();
         hash.update(format!("{shape:?}"));
         hash.update(pixels);
-        let size = Some((shape[1], shape[2]));
-        Self { hash: ContentHash::new(hash), length: pixels.len() as u64, size }
+        Self::new(hash, pixels.len(), Some((shape[1], shape[2])))
     }
 
     /// The content of an image file.
@@ -46,8 +59,7 @@ impl Content {
         hash.update(bytes);
         // An unreadable header is an error later, when the file is decoded.
         let dimensions = decode::dimensions(bytes).ok();
-        let size = dimensions.map(|(width, height)| (height, width));
-        Self { hash: ContentHash::new(hash), length: bytes.len() as u64, size }
+        Self::new(hash, bytes.len(), dimensions.map(|(width, height)| (height, width)))
     }
 }
 
@@ -57,6 +69,12 @@ impl ContentHash {
         let mut half = [0; 16];
         half.copy_from_slice(&digest[..16]);
         Self(half)
+    }
+
+    /// Its first eight bytes, to sort by.
+    pub fn prefix(&self) -> u64 {
+        let [a, b, c, d, e, f, g, h, ..] = self.0;
+        u64::from_be_bytes([a, b, c, d, e, f, g, h])
     }
 }
 
@@ -180,4 +198,23 @@ fn record_contents(
         contents.push(Content::of_record(records.shape, &record[records.before..]));
     }
     Ok(contents)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_held_for_each_image_is_small() {
+        assert!(size_of::<Option<Content>>() <= 40);
+        assert!(size_of::<Sample>() <= 12);
+    }
+
+    #[test]
+    fn a_size_comes_back_as_it_went_in() {
+        let content = Content::of_record([3, 7, 9], &[0; 189]);
+        assert_eq!((content.size(), content.length), (Some((7, 9)), 189));
+        let content = Content::of_file(b"not an image");
+        assert_eq!((content.size(), content.length), (None, 12));
+    }
 }
