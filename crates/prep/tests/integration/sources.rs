@@ -133,6 +133,44 @@ fn parquet_files_of_a_folder_are_splits() {
 }
 
 #[test]
+fn what_contradicts_itself_is_refused_before_anything_is_written() {
+    let dir = Sandbox::new();
+    let label = |text: &str| text.as_bytes().to_vec();
+    let labelled = [("a.ppm", ppm(1)), ("a.cls", label("0")), ("b.ppm", ppm(2))];
+    write_tar(dir.join("unlabelled.tar"), &labelled);
+    let beyond = [("a.ppm", ppm(1)), ("a.cls", label("2"))];
+    fs::create_dir(dir.join("known")).unwrap();
+    write_tar(dir.join("known/train.tar"), &beyond);
+    let manifest = "name = \"known\"\nkind = \"webdataset\"\nclasses = [\"cat\", \"dog\"]\n\
+                    source = \"\"\nverified = false\nsplits = { train = [\"train.tar\"] }\n";
+    fs::write(dir.join("known/dataset.toml"), manifest).unwrap();
+    let twice = [
+        ("a.ppm", ppm(1)),
+        ("a.cls", label("0")),
+        ("b.ppm", ppm(2)),
+        ("b.cls", label("1")),
+    ];
+    write_tar(dir.join("twice.tar"), &[&twice[..], &twice[..2]].concat());
+    for name in ["other", "gzip", "huggingface"] {
+        let name = format!("{name}.parquet");
+        fs::copy(golden(&name), dir.join(name)).unwrap();
+    }
+    for (inputs, message) in [
+        (&["unlabelled.tar"][..], "unlabelled.tar/b.ppm has no label"),
+        (&["known"], "a.cls: the label 2 is beyond the 2 classes"),
+        (&["twice.tar"], "twice.tar: two images have the key a"),
+        (&["other.parquet"], "other.parquet: no column is known to hold the images"),
+        (&["gzip.parquet", "other.parquet"], "other.parquet: no column is known"),
+        (
+            &["gzip.parquet", "huggingface.parquet"],
+            "huggingface.parquet: the classes in its metadata are not those",
+        ),
+    ] {
+        fail(dir.path(), &[inputs, &["-o", "out"]].concat(), 1, message);
+    }
+}
+
+#[test]
 fn a_row_without_an_image_can_be_left_out() {
     let dir = Sandbox::new();
     fs::copy(golden("nulls.parquet"), dir.join("nulls.parquet")).unwrap();
