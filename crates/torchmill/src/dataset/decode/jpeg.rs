@@ -373,6 +373,26 @@ mod tests {
         }
     }
 
+    /// libjpeg skips no rows and no columns of such an image. See lossless.py.
+    #[test]
+    fn a_part_of_a_lossless_image_is_that_of_the_whole() {
+        let jpeg = include_bytes!("../../../tests/golden/lossless.jpg");
+        let (width, height) = (40, 12);
+        let level = |i: usize| {
+            let (x, y) = (i % width, i / width);
+            ((5 * x + 11 * y + x * y % 7) % 256) as u8
+        };
+        let pixels = (0..width * height).flat_map(|i| [level(i); 3]).collect();
+        let whole = Image { width, height, channels: 3, pixels };
+        assert!(rgb(jpeg).unwrap().image == whole);
+        for (rows, columns) in [(0..1, 0..40), (3..9, 17..30), (11..12, 39..40)] {
+            let part = FilePart { rows, columns, scale: 1 };
+            check_part("lossless", jpeg, &whole, &part);
+        }
+        assert!(!can_be_scaled(jpeg));
+        assert!(can_be_scaled(&goldens()[0].1));
+    }
+
     #[test]
     fn a_scaled_image_is_about_what_the_whole_averages_to() {
         for (name, jpeg, theirs) in goldens() {
