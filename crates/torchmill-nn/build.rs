@@ -21,6 +21,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "src/kernel/conv2d.cpp",
         "src/kernel/fused_optimizer.cpp",
         "src/kernel/linear.cpp",
+        "src/kernel/loss_scale.cpp",
         "src/kernel/max_pool.cpp",
         "src/kernel/newton_schulz.cpp",
         "src/distributed/distributed.cpp",

@@ -1,6 +1,6 @@
 //! Evaluates a network: the values of every metric on the images of a split.
 
-use tch::{Device, Kind, Reduction, TchError, Tensor, no_grad};
+use tch::{Kind, Reduction, TchError, Tensor, no_grad};
 use torchmill::metric::{EvaluatedImage, METRICS, Metric, MetricType};
 use torchmill::parallel::{self, Stop};
 use torchmill::{Error, ErrorKind, Result};
@@ -262,8 +262,7 @@ impl Exchange<'_> {
 
     fn unpack(&self, chunk: usize, rows: &Tensor) -> Result<Outputs> {
         let images = self.epoch.batch(chunk);
-        let values =
-            f_floats(&rows.to_device(Device::Cpu)).map_err(|e| torch_error(&e))?;
+        let values = f_floats(rows).map_err(|e| torch_error(&e))?;
         let mut outputs = Outputs {
             logits: Logits { classes: self.classes, values: Vec::new() },
             labels: Vec::new(),

@@ -11,6 +11,7 @@ pub(crate) mod conv2d;
 mod element;
 pub(crate) mod fused_optimizer;
 pub(crate) mod linear;
+pub(crate) mod loss_scale;
 pub(crate) mod max_pool;
 pub(crate) mod newton_schulz;
 pub(crate) mod processor;

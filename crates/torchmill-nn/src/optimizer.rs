@@ -7,7 +7,7 @@ use std::fmt;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tch::{TchError, Tensor, no_grad};
+use tch::{Device, Kind, TchError, Tensor, no_grad};
 use torchmill::recipe::{ReadType, Train, Typed};
 use torchmill::{Error, Result};
 
@@ -58,13 +58,49 @@ pub trait UpdateRule: fmt::Debug {
     /// [`Update::state`].
     fn buffers(&self) -> Vec<Buffer>;
 
-    /// Does step number `step`, from 1, for the parameters of one group. Autograd is off.
+    /// Does a step for the parameters of one group. Autograd is off.
     fn update(
         &self,
         group: &Group,
-        step: u64,
+        step: &Step,
         updates: &mut [Update],
     ) -> Result<(), TchError>;
+
+    /// Whether `update` changes nothing if [`Step::overflow`] is 1. For other rules, the
+    /// optimizer undoes the update.
+    fn heeds_overflow(&self) -> bool {
+        false
+    }
+}
+
+/// The number of a step, and whether it is done.
+#[derive(Debug)]
+pub struct Step {
+    /// The number of steps that were begun, including this one.
+    begun: u64,
+    /// How many of those before this one were skipped: a float32 scalar on the device.
+    /// Undefined if none was.
+    skipped: Tensor,
+    /// 1 if this step is skipped because gradients overflowed in fp16, otherwise 0: a
+    /// float32 scalar on the device. Undefined if it cannot be skipped, as in the first.
+    overflow: Tensor,
+}
+
+impl Step {
+    fn is_first(&self) -> bool {
+        self.begun == 1
+    }
+
+    /// The number of the step among those that are done, from 1: a float32 scalar on the
+    /// device. Does not wait for the device.
+    fn number(&self, device: Device) -> Result<Tensor, TchError> {
+        let mut number = Tensor::f_zeros([], (Kind::Float, device))?;
+        let _ = number.f_fill_(self.begun as f64)?;
+        if self.skipped.defined() {
+            let _ = number.f_sub_(&self.skipped)?;
+        }
+        Ok(number)
+    }
 }
 
 /// A buffer that an update rule may keep for each parameter.
@@ -96,6 +132,26 @@ pub struct Update<'a> {
 }
 
 impl<'u> Update<'u> {
+    /// The tensors that a step changes: the parameter and the buffers.
+    fn changed(&self) -> Vec<Tensor> {
+        let mut changed = vec![self.parameter.shallow_clone()];
+        for buffer in &*self.state {
+            changed.push(buffer.shallow_clone());
+        }
+        changed
+    }
+
+    /// Copies of these tensors.
+    fn copy(&self) -> Result<Vec<Tensor>, TchError> {
+        let mut copies = Vec::new();
+        for tensor in self.changed() {
+            let mut copy = tensor.f_detach()?.f_empty_like()?;
+            copy.f_copy_(&tensor)?;
+            copies.push(copy);
+        }
+        Ok(copies)
+    }
+
     /// The same in the form that the fused kernels accept.
     fn parts<'a>(
         updates: &'a mut [Self],
@@ -252,7 +308,10 @@ pub struct Optimizer {
     groups: Vec<Group>,
     /// Each group's learning rate for the next step.
     rates: Vec<f64>,
-    steps: u64,
+    /// The number of steps that were begun. The first was not skipped.
+    begun: u64,
+    /// How many of them were skipped, as in [`Step`].
+    skipped: Tensor,
 }
 
 impl Optimizer {
@@ -260,7 +319,7 @@ impl Optimizer {
     /// override those of the rules.
     pub fn new(rules: Rules, groups: Vec<Group>) -> Self {
         let rates = groups.iter().map(|group| group.lr).collect();
-        Self { rules, groups, rates, steps: 0 }
+        Self { rules, groups, rates, begun: 0, skipped: Tensor::new() }
     }
 
     /// Fails if the rule of the parameter's group cannot train it.
@@ -292,7 +351,8 @@ impl Optimizer {
 
     /// Continues as after this number of steps.
     pub fn set_steps(&mut self, steps: u64) {
-        self.steps = steps;
+        self.begun = steps;
+        self.skipped = Tensor::new();
     }
 
     /// The parameter groups, with their learning rates before any schedule.
@@ -300,9 +360,19 @@ impl Optimizer {
         &self.groups
     }
 
-    /// The number of steps so far.
-    pub fn steps(&self) -> u64 {
-        self.steps
+    /// The number of steps so far, without those that were skipped. Waits for the device
+    /// if steps may have been.
+    pub fn steps(&self) -> Result<u64> {
+        if !self.skipped.defined() {
+            return Ok(self.begun);
+        }
+        let skipped = self.skipped.f_double_value(&[]).map_err(|e| torch_error(&e))?;
+        Ok(self.begun - skipped as u64)
+    }
+
+    /// Whether exactly one step has been begun.
+    pub fn is_after_first(&self) -> bool {
+        self.begun == 1
     }
 
     /// The learning rate of the next step, for the first group.
@@ -325,15 +395,67 @@ impl Optimizer {
 
     /// Does one step: changes the parameters in place by `gradients`, which are in the
     /// same order.
-    pub fn step(&mut self, params: &mut [Param], gradients: &[Tensor]) -> Result<()> {
-        self.steps += 1;
-        if self.steps == 1 {
-            let kinds = self.kinds();
-            for param in params.iter_mut() {
-                let kept = kinds[self.kind_of(param)].buffers.len();
-                param.state = zeros(&param.tensor, kept).map_err(|e| torch_error(&e))?;
+    ///
+    /// If `overflow`, a float32 scalar on the device, is 1, the step is skipped:
+    /// parameters and buffers stay as they are. Before the first step this waits for the
+    /// flag, and returns false if the step is skipped. All later ones return true.
+    pub fn step(
+        &mut self,
+        params: &mut [Param],
+        gradients: &[Tensor],
+        overflow: Option<&Tensor>,
+    ) -> Result<bool> {
+        no_grad(|| self.try_step(params, gradients, overflow))
+            .map_err(|e| torch_error(&e))
+    }
+
+    fn try_step(
+        &mut self,
+        params: &mut [Param],
+        gradients: &[Tensor],
+        overflow: Option<&Tensor>,
+    ) -> Result<bool, TchError> {
+        let mut overflow = overflow.map_or_else(Tensor::new, Tensor::shallow_clone);
+        if self.begun == 0 {
+            // The first step differs from the others, so the flag must be known.
+            if overflow.defined() && overflow.f_double_value(&[])? != 0.0 {
+                return Ok(false);
+            }
+            overflow = Tensor::new();
+            self.make_buffers(params)?;
+        }
+        self.begun += 1;
+        let step =
+            Step { begun: self.begun, skipped: self.skipped.shallow_clone(), overflow };
+        self.update_groups(params, gradients, &step)?;
+        if step.overflow.defined() {
+            self.skipped = if step.skipped.defined() {
+                step.skipped.f_add(&step.overflow)?
+            } else {
+                step.overflow
+            };
+        }
+        Ok(true)
+    }
+
+    fn make_buffers(&self, params: &mut [Param]) -> Result<(), TchError> {
+        let kinds = self.kinds();
+        for param in params {
+            let kept = kinds[self.kind_of(param)].buffers.len();
+            param.state.clear();
+            for _ in 0..kept {
+                param.state.push(param.tensor.f_zeros_like()?);
             }
         }
+        Ok(())
+    }
+
+    fn update_groups(
+        &self,
+        params: &mut [Param],
+        gradients: &[Tensor],
+        step: &Step,
+    ) -> Result<(), TchError> {
         for (index, group) in self.groups.iter().enumerate() {
             let mut updates = Vec::new();
             for (param, gradient) in params.iter_mut().zip(gradients) {
@@ -346,16 +468,36 @@ impl Optimizer {
                 }
             }
             let group = Group { lr: self.rates[index], ..*group };
-            let rule = &self.rules.0[group.rule].rule;
-            no_grad(|| rule.update(&group, self.steps, &mut updates))
-                .map_err(|e| torch_error(&e))?;
+            let rule = &*self.rules.0[group.rule].rule;
+            if step.overflow.defined() && !rule.heeds_overflow() {
+                update_or_undo(rule, &group, step, &mut updates)?;
+            } else {
+                rule.update(&group, step, &mut updates)?;
+            }
         }
         Ok(())
     }
 }
 
-fn zeros(like: &Tensor, count: usize) -> Result<Vec<Tensor>, TchError> {
-    no_grad(|| (0..count).map(|_| like.f_zeros_like()).collect())
+/// Does a step of a rule that ignores the overflow, and undoes it if there is one.
+/// GradScaler waits for the flag instead.
+fn update_or_undo(
+    rule: &dyn UpdateRule,
+    group: &Group,
+    step: &Step,
+    updates: &mut [Update],
+) -> Result<(), TchError> {
+    let is_skipped = step.overflow.f_to_kind(Kind::Bool)?;
+    // One parameter at a time, because of the memory for the copies.
+    for i in 0..updates.len() {
+        let before = updates[i].copy()?;
+        rule.update(group, step, &mut updates[i..=i])?;
+        for (changed, before) in updates[i].changed().iter_mut().zip(&before) {
+            let kept = before.f_where_self(&is_skipped, changed)?;
+            changed.f_copy_(&kept)?;
+        }
+    }
+    Ok(())
 }
 
 /// Whether a number is finite and at least 0.

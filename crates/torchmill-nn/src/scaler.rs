@@ -3,68 +3,85 @@
 //! Small gradients underflow in float16, so the loss is scaled up before the backward
 //! pass, and the gradients down after it. If a gradient overflows, the step is skipped
 //! and the scale is halved. After many steps without overflow, the scale is doubled.
+//!
+//! Only the device knows the scale and whether a gradient overflowed. The optimizer takes
+//! the flag as a tensor, so no step waits for the device.
 
 use serde::{Deserialize, Serialize};
-use tch::{TchError, Tensor, no_grad};
+use tch::{Device, TchError, Tensor, no_grad};
 use torchmill::Result;
 
+use crate::kernel::loss_scale;
+use crate::tensor::{f_download, f_upload, number};
 use crate::torch_error;
 
 const INITIAL: f64 = 65_536.0;
 const GROWTH: f64 = 2.0;
 const BACKOFF: f64 = 0.5;
-const INTERVAL: u32 = 2_000;
+const INTERVAL: i64 = 2_000;
 
-/// The scale and the number of steps that it has held.
+/// The scale and the number of steps that it has held, as saved.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Scaler {
+pub struct ScalerState {
     scale: f64,
     held: u32,
 }
 
-impl Default for Scaler {
+impl Default for ScalerState {
     fn default() -> Self {
         Self { scale: INITIAL, held: 0 }
     }
 }
 
+/// The scale, on the device of the gradients.
+#[derive(Debug)]
+pub struct Scaler {
+    /// Float32, a scalar.
+    scale: Tensor,
+    /// Int32, a scalar: the number of steps without overflow since the scale changed.
+    held: Tensor,
+}
+
 impl Scaler {
-    /// The factor for the loss before the backward pass.
-    pub fn scale(&self) -> f64 {
-        self.scale
+    /// Continues from a state, on a device.
+    pub fn new(state: ScalerState, device: Device) -> Result<Self> {
+        let upload = || {
+            Ok(Self {
+                scale: f_upload(&number(state.scale as f32), device)?,
+                held: f_upload(&number(state.held.cast_signed()), device)?,
+            })
+        };
+        upload().map_err(|e: TchError| torch_error(&e).within("fp16's loss scale"))
     }
 
-    /// Divides the gradients by the scale in place and returns whether all are finite. If
-    /// not, the step must be skipped. Then updates the scale. This waits for the device
-    /// once.
-    pub fn unscale(&mut self, gradients: &mut [Tensor]) -> Result<bool> {
-        let finite = no_grad(|| self.divide(gradients)).map_err(|e| torch_error(&e))?;
-        self.update(finite);
-        Ok(finite)
+    /// The factor for the loss before the backward pass: a float32 scalar.
+    pub fn scale(&self) -> &Tensor {
+        &self.scale
     }
 
-    fn divide(&self, gradients: &mut [Tensor]) -> Result<bool, TchError> {
-        let mut finite = Vec::with_capacity(gradients.len());
-        for gradient in gradients {
-            let _ = gradient.f_mul_scalar_(1.0 / self.scale)?;
-            finite.push(gradient.f_isfinite()?.f_all()?);
-        }
-        if finite.is_empty() {
-            return Ok(true);
-        }
-        let all = Tensor::f_stack(&finite, 0)?.f_all()?;
-        Ok(all.f_double_value(&[])? != 0.0)
+    /// Divides the gradients by the scale in place, and then updates the scale. Returns a
+    /// float32 scalar on the device: 1 if a gradient is not finite and the step must be
+    /// skipped, otherwise 0.
+    pub fn unscale(&mut self, gradients: &mut [Tensor]) -> Result<Tensor> {
+        let unscaled = no_grad(|| {
+            let overflow = loss_scale::unscale(gradients, &self.scale)?;
+            let _ = self.scale.f_internal_amp_update_scale_(
+                &self.held, &overflow, GROWTH, BACKOFF, INTERVAL,
+            )?;
+            Ok(overflow)
+        });
+        unscaled.map_err(|e: TchError| torch_error(&e))
     }
 
-    fn update(&mut self, finite: bool) {
-        self.held += 1;
-        if !finite {
-            self.scale *= BACKOFF;
-            self.held = 0;
-        } else if self.held == INTERVAL {
-            self.scale *= GROWTH;
-            self.held = 0;
-        }
+    /// Reads the state back. Waits for the device.
+    pub fn state(&self) -> Result<ScalerState> {
+        self.download().map_err(|e| torch_error(&e).within("fp16's loss scale"))
+    }
+
+    fn download(&self) -> Result<ScalerState, TchError> {
+        let copies = f_download(&[&self.held, &self.scale])?;
+        let held = copies[0].f_int64_value(&[])?;
+        Ok(ScalerState { scale: copies[1].f_double_value(&[])?, held: held as u32 })
     }
 }
 
@@ -72,22 +89,44 @@ impl Scaler {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test may panic")]
     use super::*;
+    use crate::tensor::floats;
+
+    fn scaler(scale: f64, held: u32) -> Scaler {
+        Scaler::new(ScalerState { scale, held }, Device::Cpu).unwrap()
+    }
 
     #[test]
-    fn the_scale_halves_at_infinity_and_doubles_after_a_while() {
-        let mut scaler = Scaler::default();
+    fn the_scale_halves_if_a_gradient_is_not_finite() {
+        let mut scaler = Scaler::new(ScalerState::default(), Device::Cpu).unwrap();
         let mut fine = [Tensor::from_slice(&[65_536.0_f32, -131_072.0])];
-        assert!(scaler.unscale(&mut fine).unwrap());
-        assert_eq!(crate::tensor::floats(&fine[0]), [1.0, -2.0]);
-        let mut overflown =
-            [Tensor::from_slice(&[1.0_f32]), Tensor::from_slice(&[f32::INFINITY])];
-        assert!(!scaler.unscale(&mut overflown).unwrap());
-        assert_eq!(scaler.scale(), 32_768.0);
-        for _ in 0..1_999 {
-            scaler.update(true);
+        assert_eq!(floats(&scaler.unscale(&mut fine).unwrap()), [0.0]);
+        assert_eq!(floats(&fine[0]), [1.0, -2.0]);
+        assert_eq!(scaler.state().unwrap(), ScalerState { scale: 65_536.0, held: 1 });
+        for not_finite in [f32::INFINITY, f32::NEG_INFINITY, f32::NAN] {
+            let before = scaler.state().unwrap().scale;
+            let mut overflown =
+                [Tensor::from_slice(&[1.0_f32]), Tensor::from_slice(&[not_finite])];
+            assert_eq!(floats(&scaler.unscale(&mut overflown).unwrap()), [1.0]);
+            let after = ScalerState { scale: before / 2.0, held: 0 };
+            assert_eq!(scaler.state().unwrap(), after);
         }
-        assert_eq!(scaler.scale(), 32_768.0);
-        scaler.update(true);
-        assert_eq!(scaler.scale(), 65_536.0);
+    }
+
+    #[test]
+    fn the_scale_doubles_after_two_thousand_steps() {
+        let mut scaler = scaler(1024.0, 1_998);
+        let mut fine = [Tensor::from_slice(&[1.0_f32])];
+        scaler.unscale(&mut fine).unwrap();
+        assert_eq!(scaler.state().unwrap(), ScalerState { scale: 1024.0, held: 1_999 });
+        scaler.unscale(&mut fine).unwrap();
+        assert_eq!(scaler.state().unwrap(), ScalerState { scale: 2048.0, held: 0 });
+    }
+
+    #[test]
+    fn the_scale_stays_finite() {
+        let largest = f64::from(f32::MAX);
+        let mut scaler = scaler(largest, 1_999);
+        scaler.unscale(&mut [Tensor::from_slice(&[1.0_f32])]).unwrap();
+        assert_eq!(scaler.state().unwrap().scale, largest);
     }
 }

@@ -13,7 +13,7 @@ use torchmill::schedule::PlateauState;
 use torchmill::{Context, Error, Result, atomic, encoding};
 
 use crate::generator::Generator;
-use crate::scaler::Scaler;
+use crate::scaler::ScalerState;
 use crate::tensor::{f_download, f_floats};
 use crate::torch_error;
 
@@ -122,7 +122,7 @@ pub struct TrainState {
     /// The trained parameters, in the network's order.
     pub params: Vec<ParamState>,
     /// fp16's loss scale.
-    pub scaler: Option<Scaler>,
+    pub scaler: Option<ScalerState>,
     /// The state of ReduceLROnPlateau.
     pub plateau: Option<PlateauState>,
 }

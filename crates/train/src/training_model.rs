@@ -13,7 +13,7 @@ use torchmill_nn::loader::Batch;
 use torchmill_nn::loss::{self, Loss};
 use torchmill_nn::model::{Mode, Model};
 use torchmill_nn::optimizer::{Optimizer, Param, Rules};
-use torchmill_nn::scaler::Scaler;
+use torchmill_nn::scaler::{Scaler, ScalerState};
 use torchmill_nn::state::{ParamState, SavedTensor, TrainState};
 use torchmill_nn::tensor::number;
 use torchmill_nn::{gradients, mix, torch_error};
@@ -75,6 +75,9 @@ pub struct Gradients {
     pub loss: Option<Tensor>,
     /// One for each parameter.
     tensors: Vec<Tensor>,
+    /// With fp16, whether a gradient overflowed and the step is skipped: a float32 scalar
+    /// on the device, 1 or 0.
+    overflow: Option<Tensor>,
 }
 
 impl Gradients {
@@ -99,7 +102,12 @@ impl TrainingModel {
         settings: Train,
         classes: usize,
     ) -> Result<Self> {
-        let loss = loss::build(&settings.loss, classes, network.device())?;
+        let device = network.device();
+        let loss = loss::build(&settings.loss, classes, device)?;
+        let mut scaler = None;
+        if kind == Kind::Half {
+            scaler = Some(Scaler::new(ScalerState::default(), device)?);
+        }
         let rules = Rules::read(&settings)?;
         let groups = parameter_groups(&network, &settings, &rules)?;
         let mut optimizer = Optimizer::new(rules, groups.groups);
@@ -117,7 +125,7 @@ impl TrainingModel {
             PlateauState::new(optimizer.groups().iter().map(|group| group.lr).collect())
         });
         Ok(Self {
-            scaler: (kind == Kind::Half).then(Scaler::default),
+            scaler,
             is_swapped: false,
             rank: 0,
             reducer: None,
@@ -354,7 +362,7 @@ impl TrainingModel {
     /// The loss multiplied by fp16's loss scale.
     fn scaled(&self, loss: &Tensor) -> Result<Tensor, TchError> {
         match &self.scaler {
-            Some(scaler) => loss.f_mul(&number(scaler.scale() as f32)),
+            Some(scaler) => loss.f_mul(scaler.scale()),
             None => Ok(loss.shallow_clone()),
         }
     }
@@ -378,16 +386,15 @@ impl TrainingModel {
         Ok(())
     }
 
-    /// Divides the gradients by fp16's loss scale. Returns whether all are finite. If
-    /// not, the step must be skipped, as in GradScaler.
-    pub fn unscale(&mut self, gradients: &mut Gradients) -> Result<bool> {
-        match &mut self.scaler {
-            Some(scaler) => {
-                let unscaled = scaler.unscale(&mut gradients.tensors);
-                unscaled.map_err(|e| e.within("unscaling the gradients"))
-            }
-            None => Ok(true),
+    /// Divides the gradients by fp16's loss scale. If one is not finite, the step will be
+    /// skipped, as in GradScaler.
+    pub fn unscale(&mut self, gradients: &mut Gradients) -> Result<()> {
+        if let Some(scaler) = &mut self.scaler {
+            let unscaled = scaler.unscale(&mut gradients.tensors);
+            let overflow = unscaled.map_err(|e| e.within("unscaling the gradients"))?;
+            gradients.overflow = Some(overflow);
         }
+        Ok(())
     }
 
     /// Clips the gradients as the recipe configures: first each element, then the norm.
@@ -402,19 +409,45 @@ impl TrainingModel {
         Ok(())
     }
 
-    /// Does the optimizer's step, then updates the moving average.
+    /// Does the optimizer's step, then updates the moving average. If gradients
+    /// overflowed in fp16, both stay as they are. With fp16 this waits for the device until
+    /// a first step is done.
     pub fn step(&mut self, gradients: &Gradients) -> Result<()> {
-        let stepped = self.optimizer.step(&mut self.params, &gradients.tensors);
-        stepped.map_err(|e| e.within("the optimizer's step"))?;
-        let Some(ema) = self.settings.ema else { return Ok(()) };
-        let is_first = self.optimizer.steps() == 1;
-        let updated = no_grad(|| {
-            for param in &mut self.params {
-                update_average(param, ema.decay, is_first)?;
-            }
-            Ok(())
-        });
+        let overflow = gradients.overflow.as_ref();
+        let optimizer = &mut self.optimizer;
+        let stepped = optimizer.step(&mut self.params, &gradients.tensors, overflow);
+        let is_begun = stepped.map_err(|e| e.within("the optimizer's step"))?;
+        let Some(ema) = self.settings.ema.filter(|_| is_begun) else { return Ok(()) };
+        let updated = no_grad(|| self.update_averages(ema.decay, overflow));
         updated.map_err(|e| torch_error(&e).within("the moving average"))
+    }
+
+    /// Follows `torch.optim.swa_utils.AveragedModel` with `get_ema_multi_avg_fn`: a copy
+    /// at the first update, then `average += (1 - decay) * (weights - average)`. Running
+    /// statistics are not averaged.
+    fn update_averages(
+        &mut self,
+        decay: f64,
+        overflow: Option<&Tensor>,
+    ) -> Result<(), TchError> {
+        let is_first = self.optimizer.is_after_first();
+        let mut factor = None;
+        if let Some(overflow) = overflow {
+            // (1 - decay) * (1 - overflow)
+            let mut product = overflow.f_sub(&number(1.0_f32))?;
+            factor = Some(product.f_mul_scalar_(decay - 1.0)?);
+        }
+        for param in &mut self.params {
+            let Some(average) = &mut param.average else { continue };
+            if is_first {
+                average.f_copy_(&param.tensor)?;
+            } else if let Some(factor) = &factor {
+                let _ = average.f_lerp_tensor_(&param.tensor, factor)?;
+            } else {
+                let _ = average.f_lerp_(&param.tensor, 1.0 - decay)?;
+            }
+        }
+        Ok(())
     }
 
     /// Swaps the weights with their moving average, if the recipe has one: the average is
@@ -478,10 +511,10 @@ impl TrainingModel {
             params.push(ParamState { optimizer, buffers, trained });
         }
         Ok(TrainState {
-            steps: self.optimizer.steps(),
+            steps: self.optimizer.steps()?,
             optimizers: self.optimizer.kinds(),
             params,
-            scaler: self.scaler,
+            scaler: self.scaler.as_ref().map(Scaler::state).transpose()?,
             plateau: self.plateau.clone(),
         })
     }
@@ -506,7 +539,7 @@ impl TrainingModel {
             restore_param(param, saved)?;
         }
         if let (Some(scaler), Some(saved)) = (&mut self.scaler, state.scaler) {
-            *scaler = saved;
+            *scaler = Scaler::new(saved, self.network.device())?;
         }
         if let (Some(plateau), Some(saved)) = (&mut self.plateau, &state.plateau) {
             plateau.restore(saved)?;
@@ -553,20 +586,6 @@ fn parameter_groups(network: &Model, settings: &Train, rules: &Rules) -> Result<
         ));
     }
     Groups::new(settings, &rules.settings(), &trained, &frozen)
-}
-
-/// Follows `torch.optim.swa_utils.AveragedModel` with `get_ema_multi_avg_fn`: a copy at
-/// the first update, then `average += (1 - decay) * (weights - average)`. Running
-/// statistics are not averaged.
-fn update_average(param: &mut Param, decay: f64, is_first: bool) -> Result<(), TchError> {
-    if let Some(average) = &mut param.average {
-        if is_first {
-            average.f_copy_(&param.tensor)?;
-        } else {
-            let _ = average.f_lerp_(&param.tensor, 1.0 - decay)?;
-        }
-    }
-    Ok(())
 }
 
 fn restore_param(param: &mut Param, saved: &ParamState) -> Result<()> {

@@ -11,8 +11,7 @@ use torchmill::{Error, Result, parallel};
 use super::bridge::ffi;
 use super::store::Store;
 use super::{address, disconnected, milliseconds};
-use crate::kernel::bridge::ffi::{TensorList, push, tensor_list};
-use crate::kernel::bridge::{to_cpp, torch_error};
+use crate::kernel::bridge::{to_cpp, to_list, torch_error};
 
 /// Gloo's connections between all processes. All processes must make the same calls in
 /// the same order, with tensors of the same sizes.
@@ -163,12 +162,4 @@ impl Group {
     pub(super) fn inner(&self) -> &ffi::ProcessGroup {
         &self.inner
     }
-}
-
-pub(super) fn to_list(tensors: &[Tensor]) -> UniquePtr<TensorList> {
-    let mut list = tensor_list();
-    for tensor in tensors {
-        push(list.pin_mut(), to_cpp(tensor));
-    }
-    list
 }

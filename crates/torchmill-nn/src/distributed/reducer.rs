@@ -7,8 +7,8 @@ use torchmill::{Error, Result};
 
 use super::bridge::ffi;
 use super::disconnected;
-use super::group::{Group, to_list};
-use crate::kernel::bridge::{from_cpp, to_cpp, torch_error};
+use super::group::Group;
+use crate::kernel::bridge::{from_cpp, to_cpp, to_list, torch_error};
 
 /// Averages the gradients of a network's parameters.
 ///

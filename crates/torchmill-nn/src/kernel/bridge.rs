@@ -16,6 +16,7 @@ use super::max_pool::{
     pool_backward_bf16, pool_backward_f32, pool_forward_bf16, pool_forward_f32,
 };
 
+#[allow(clippy::too_many_arguments, reason = "fused_adam has those of ATen's kernel")]
 #[cxx::bridge(namespace = "torchmill")]
 pub(crate) mod ffi {
     /// The sizes of an image and of a pooling window.
@@ -231,6 +232,7 @@ pub(crate) mod ffi {
             parameters: &TensorList,
             gradients: &TensorList,
             momenta: &TensorList,
+            overflow: &Tensor,
             settings: &Sgd,
         ) -> Result<()>;
         fn fused_adam(
@@ -240,7 +242,13 @@ pub(crate) mod ffi {
             squares: &TensorList,
             largest_squares: &TensorList,
             step: &Tensor,
+            overflow: &Tensor,
             settings: &Adam,
+        ) -> Result<()>;
+        fn unscale(
+            gradients: &TensorList,
+            scale: &Tensor,
+            overflow: &Tensor,
         ) -> Result<()>;
 
         fn linear(
@@ -261,6 +269,15 @@ pub(crate) fn to_cpp(tensor: &Tensor) -> &ffi::Tensor {
     // SAFETY: tch's pointer is to an at::Tensor, which ffi::Tensor stands for, and it
     // lives as long as `tensor`.
     unsafe { &*pointer }
+}
+
+/// Passes a list of tensors to the C++ functions.
+pub(crate) fn to_list(tensors: &[Tensor]) -> UniquePtr<ffi::TensorList> {
+    let mut list = ffi::tensor_list();
+    for tensor in tensors {
+        ffi::push(list.pin_mut(), to_cpp(tensor));
+    }
+    list
 }
 
 /// Takes the tensor that a C++ function returned. `None` for a null pointer, which means

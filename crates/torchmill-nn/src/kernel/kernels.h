@@ -32,10 +32,12 @@ std::unique_ptr<at::Tensor> conv2d(
 std::unique_ptr<TensorList> tensor_list();
 void push(TensorList& list, const at::Tensor& tensor);
 void fused_sgd(
-    const TensorList& parameters, const TensorList& gradients, const TensorList& momenta, const Sgd& settings);
+    const TensorList& parameters, const TensorList& gradients, const TensorList& momenta, const at::Tensor& overflow,
+    const Sgd& settings);
 void fused_adam(
     const TensorList& parameters, const TensorList& gradients, const TensorList& means, const TensorList& squares,
-    const TensorList& largest_squares, const at::Tensor& step, const Adam& settings);
+    const TensorList& largest_squares, const at::Tensor& step, const at::Tensor& overflow, const Adam& settings);
+void unscale(const TensorList& gradients, const at::Tensor& scale, const at::Tensor& overflow);
 std::unique_ptr<at::Tensor> linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias);
 std::unique_ptr<at::Tensor> newton_schulz(const at::Tensor& matrix, const NewtonSchulz& settings);
 

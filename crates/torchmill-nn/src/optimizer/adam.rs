@@ -5,7 +5,7 @@ use tch::TchError;
 use torchmill::Result;
 use torchmill::recipe::refuse;
 
-use super::{Buffer, Update, UpdateRule, check_lr, is_valid};
+use super::{Buffer, Step, Update, UpdateRule, check_lr, is_valid};
 use crate::groups::Group;
 use crate::kernel::fused_optimizer::{self, Lists};
 
@@ -66,10 +66,14 @@ impl UpdateRule for Adam {
     fn update(
         &self,
         group: &Group,
-        step: u64,
+        step: &Step,
         updates: &mut [Update],
     ) -> Result<(), TchError> {
         self.fused(group, step, updates, false)
+    }
+
+    fn heeds_overflow(&self) -> bool {
+        true
     }
 }
 
@@ -78,10 +82,12 @@ impl Adam {
     pub(super) fn fused(
         &self,
         group: &Group,
-        step: u64,
+        step: &Step,
         updates: &mut [Update],
         decoupled: bool,
     ) -> Result<(), TchError> {
+        let Some(first) = updates.first() else { return Ok(()) };
+        let number = step.number(first.parameter.device())?;
         let settings = fused_optimizer::Adam {
             lr: group.lr,
             beta1: self.betas[0],
@@ -91,6 +97,7 @@ impl Adam {
             amsgrad: self.amsgrad,
             decoupled,
         };
-        Lists::new(Update::parts(updates))?.adam(step, &settings)
+        let lists = Lists::new(Update::parts(updates))?;
+        lists.adam(&number, &step.overflow, &settings)
     }
 }

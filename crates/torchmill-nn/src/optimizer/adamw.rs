@@ -7,7 +7,7 @@ use tch::TchError;
 use torchmill::Result;
 
 use super::adam::Adam;
-use super::{Buffer, Update, UpdateRule};
+use super::{Buffer, Step, Update, UpdateRule};
 use crate::groups::Group;
 
 /// torch.optim.AdamW's arguments.
@@ -60,9 +60,13 @@ impl UpdateRule for AdamW {
     fn update(
         &self,
         group: &Group,
-        step: u64,
+        step: &Step,
         updates: &mut [Update],
     ) -> Result<(), TchError> {
         self.adam().fused(group, step, updates, true)
+    }
+
+    fn heeds_overflow(&self) -> bool {
+        true
     }
 }

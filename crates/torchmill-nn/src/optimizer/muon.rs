@@ -9,7 +9,7 @@ use tch::{Kind, TchError, Tensor};
 use torchmill::recipe::refuse;
 use torchmill::{Error, Result};
 
-use super::{Buffer, Update, UpdateRule, check_lr, is_valid};
+use super::{Buffer, Step, Update, UpdateRule, check_lr, is_valid};
 use crate::groups::Group;
 use crate::kernel::newton_schulz::{Iteration, newton_schulz};
 use crate::tensor::f_scaled;
@@ -114,7 +114,7 @@ impl UpdateRule for Muon {
     fn update(
         &self,
         group: &Group,
-        _step: u64,
+        _step: &Step,
         updates: &mut [Update],
     ) -> Result<(), TchError> {
         for update in updates {

@@ -5,7 +5,7 @@ use tch::{TchError, Tensor};
 use torchmill::Result;
 use torchmill::recipe::refuse;
 
-use super::{Buffer, Update, UpdateRule, check_lr, is_valid};
+use super::{Buffer, Step, Update, UpdateRule, check_lr, is_valid};
 use crate::groups::Group;
 use crate::tensor::f_scaled;
 
@@ -74,7 +74,7 @@ impl UpdateRule for RMSprop {
     fn update(
         &self,
         group: &Group,
-        _step: u64,
+        _step: &Step,
         updates: &mut [Update],
     ) -> Result<(), TchError> {
         for update in updates {

@@ -5,7 +5,7 @@ use tch::TchError;
 use torchmill::Result;
 use torchmill::recipe::refuse;
 
-use super::{Buffer, Update, UpdateRule, check_lr, is_valid};
+use super::{Buffer, Step, Update, UpdateRule, check_lr, is_valid};
 use crate::groups::Group;
 use crate::kernel::fused_optimizer::{self, Lists};
 
@@ -76,7 +76,7 @@ impl UpdateRule for Sgd {
     fn update(
         &self,
         group: &Group,
-        step: u64,
+        step: &Step,
         updates: &mut [Update],
     ) -> Result<(), TchError> {
         let settings = fused_optimizer::Sgd {
@@ -85,8 +85,12 @@ impl UpdateRule for Sgd {
             dampening: self.dampening,
             weight_decay: group.weight_decay,
             nesterov: self.nesterov,
-            first: step == 1,
+            first: step.is_first(),
         };
-        Lists::new(Update::parts(updates))?.sgd(&settings)
+        Lists::new(Update::parts(updates))?.sgd(&step.overflow, &settings)
+    }
+
+    fn heeds_overflow(&self) -> bool {
+        true
     }
 }

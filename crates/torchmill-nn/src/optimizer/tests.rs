@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use super::*;
+use crate::tensor::floats;
 
 fn typed(text: &str) -> Typed {
     toml::from_str(text).unwrap()
@@ -101,4 +102,50 @@ fn muon_takes_matrices_and_with_flatten_filters() {
     assert!(error.contains("flatten = true"), "{error}");
     let error = check(flat, &[4]).unwrap_err();
     assert!(error.contains("[[train.group]]"), "{error}");
+}
+
+/// Two parameters, whose gradients are `2 * parameter + shift`.
+fn gradients(params: &[Param], shift: f64) -> Vec<Tensor> {
+    params.iter().map(|param| &param.tensor * 2.0 + shift).collect()
+}
+
+/// Every number that a step changes.
+fn changed(params: &[Param]) -> Vec<f32> {
+    let tensors = params.iter().flat_map(|p| std::iter::once(&p.tensor).chain(&p.state));
+    tensors.flat_map(floats).collect()
+}
+
+#[test]
+fn a_skipped_step_leaves_no_trace() {
+    for text in [
+        "type = \"SGD\"\nmomentum = 0.9\ndampening = 0.5",
+        "type = \"Adam\"\namsgrad = true",
+        "type = \"AdamW\"",
+        "type = \"RMSprop\"\nmomentum = 0.9\ncentered = true",
+        "type = \"Muon\"",
+    ] {
+        let train = Train { optimizer: typed(text), ..Train::default() };
+        let [mut skipping, mut plain] = [(); 2].map(|()| {
+            let rules = Rules::read(&train).unwrap();
+            let groups = rules.settings();
+            let matrix = Tensor::arange(6, (Kind::Float, Device::Cpu)).reshape([2, 3]);
+            let params = [matrix.copy(), matrix + 3.0].map(|t| Param::new(t, 0));
+            (Optimizer::new(rules, groups), params)
+        });
+        for (shift, is_skipped) in
+            [(f64::NAN, true), (0.1, false), (0.2, false), (f64::NAN, true), (0.3, false)]
+        {
+            let overflow = Tensor::from(f32::from(u8::from(is_skipped)));
+            let (optimizer, params) = &mut skipping;
+            let of_these = gradients(params, shift);
+            optimizer.step(params, &of_these, Some(&overflow)).unwrap();
+            if !is_skipped {
+                let (optimizer, params) = &mut plain;
+                let of_these = gradients(params, shift);
+                optimizer.step(params, &of_these, None).unwrap();
+            }
+            assert_eq!(changed(&skipping.1), changed(&plain.1), "{text}");
+        }
+        assert_eq!(skipping.0.steps().unwrap(), 3);
+    }
 }

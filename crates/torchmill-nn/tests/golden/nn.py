@@ -214,6 +214,9 @@ MUON = [
     ('{type="Muon", lr=0.01, flatten=true}', lambda p: Muon(p, lr=0.01)),
 ]
 
+# The steps in which a gradient overflows in fp16.
+OVERFLOWS = (0, 1, 30, 31, 77)
+
 EPOCHS, BATCHES = 12, 3
 
 
@@ -311,6 +314,23 @@ def optimizers():
         yield {"optimizer": toml, "parameters": [p.detach().flatten().tolist() for p in parameters]}
 
 
+def scaled():
+    for toml, make in OPTIMIZERS:
+        parameters = [wave(5).requires_grad_(), wave(2, 3).requires_grad_()]
+        optimizer, scaler = make(parameters), torch.amp.GradScaler("cpu")
+        for step in range(100):
+            scale = scaler.scale(torch.ones(()))
+            for p in parameters:
+                gradient = p.detach() * wave(p.numel()).add(1.2).reshape(p.shape) + 0.1 * torch.tensor(float(step)).sin()
+                p.grad = gradient * scale
+            if step in OVERFLOWS:
+                parameters[1].grad[1, 2] = torch.inf
+            scaler.step(optimizer)
+            scaler.update()
+        yield {"optimizer": toml, "parameters": [p.detach().flatten().tolist() for p in parameters],
+               "scale": scaler.get_scale()}
+
+
 def muon():
     for toml, make in MUON:
         parameters = [wave(2, 3).requires_grad_(), wave(6, 4).requires_grad_()]
@@ -378,5 +398,5 @@ def rounded(value):
 
 
 if __name__ == "__main__":
-    golden = {f.__name__: list(f()) for f in (layers, optimizers, muon, schedules, losses, clipped)}
+    golden = {f.__name__: list(f()) for f in (layers, optimizers, scaled, muon, schedules, losses, clipped)}
     print(json.dumps({k: [rounded(v) for v in values] for k, values in golden.items()}, separators=(",", ":")))

@@ -12,12 +12,14 @@ use torchmill_nn::gradients::{clip_norm, clip_value};
 use torchmill_nn::loss;
 use torchmill_nn::model::{Mode, Model};
 use torchmill_nn::optimizer::{Optimizer, Param, Rules};
+use torchmill_nn::scaler::{Scaler, ScalerState};
 use torchmill_nn::tensor::floats;
 
 #[derive(Deserialize)]
 struct Golden {
     layers: Vec<GoldenLayer>,
     optimizers: Vec<GoldenOptimizer>,
+    scaled: Vec<GoldenScaled>,
     muon: Vec<GoldenOptimizer>,
     schedules: Vec<GoldenSchedule>,
     losses: Vec<GoldenLoss>,
@@ -39,6 +41,13 @@ struct GoldenLayer {
 struct GoldenOptimizer {
     optimizer: String,
     parameters: Vec<Vec<f32>>,
+}
+
+#[derive(Deserialize)]
+struct GoldenScaled {
+    optimizer: String,
+    parameters: Vec<Vec<f32>>,
+    scale: f32,
 }
 
 #[derive(Deserialize)]
@@ -271,8 +280,37 @@ fn optimizers_track_pytorchs_for_a_hundred_steps() {
         let mut params = [wave(&[5]), wave(&[2, 3])].map(|tensor| Param::new(tensor, 0));
         for step in 0..100 {
             let gradients = params.each_ref().map(|param| gradient(&param.tensor, step));
-            optimizer.step(&mut params, &gradients).unwrap();
+            optimizer.step(&mut params, &gradients, None).unwrap();
         }
+        for (param, expected) in params.iter().zip(&g.parameters) {
+            assert_close(&g.optimizer, &floats(&param.tensor), expected, 1e-5);
+        }
+    }
+}
+
+/// The steps in which nn.py makes a gradient overflow.
+const OVERFLOWS: [u32; 5] = [0, 1, 30, 31, 77];
+
+#[test]
+fn optimizers_skip_the_steps_that_grad_scaler_skips() {
+    let golden = golden().scaled;
+    assert!(golden.len() > 12);
+    for g in golden {
+        let mut optimizer = optimizer(&from_toml(&g.optimizer));
+        let mut scaler = Scaler::new(ScalerState::default(), Device::Cpu).unwrap();
+        let mut params = [wave(&[5]), wave(&[2, 3])].map(|tensor| Param::new(tensor, 0));
+        for step in 0..100 {
+            let mut gradients = params
+                .each_ref()
+                .map(|param| gradient(&param.tensor, step) * scaler.scale());
+            if OVERFLOWS.contains(&step) {
+                let _ = gradients[1].get(1).get(2).fill_(f64::INFINITY);
+            }
+            let overflow = scaler.unscale(&mut gradients).unwrap();
+            optimizer.step(&mut params, &gradients, Some(&overflow)).unwrap();
+        }
+        assert_eq!(optimizer.steps().unwrap(), 95);
+        assert_eq!(floats(scaler.scale()), [g.scale]);
         for (param, expected) in params.iter().zip(&g.parameters) {
             assert_close(&g.optimizer, &floats(&param.tensor), expected, 1e-5);
         }
@@ -297,7 +335,7 @@ fn muon_tracks_pytorchs() {
                 for param in &params {
                     gradients.push(gradient(&param.tensor, step));
                 }
-                optimizer.step(&mut params, &gradients).unwrap();
+                optimizer.step(&mut params, &gradients, None).unwrap();
             }
             for (param, expected) in params.iter().zip(&g.parameters) {
                 assert_close(&g.optimizer, &floats(&param.tensor), expected, 2e-3);

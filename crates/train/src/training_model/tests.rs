@@ -14,6 +14,11 @@ use super::*;
 
 /// A small network without batch norm or dropout, with these keys in `[train]`.
 fn model(train: &str) -> TrainingModel {
+    model_of(Kind::Float, train)
+}
+
+/// The same, with layers of this dtype.
+fn model_of(kind: Kind, train: &str) -> TrainingModel {
     let layers = r#"
         name = "small"
         [model]
@@ -32,22 +37,28 @@ fn model(train: &str) -> TrainingModel {
         loss: default_loss(),
     };
     let model = Model::new(&spec, &mut Generator::new(3), Device::Cpu).unwrap();
-    TrainingModel::new(model, Kind::Float, recipe.train, 3).unwrap()
+    TrainingModel::new(model, kind, recipe.train, 3).unwrap()
 }
 
 /// Does a step with seven images, which no number of parts divides, and their labels. The
 /// batch differs in each step.
 fn step(model: &mut TrainingModel, step: u64) -> f64 {
+    step_with(model, step, 1.0)
+}
+
+/// The same, with images multiplied by a factor.
+fn step_with(model: &mut TrainingModel, step: u64, factor: f64) -> f64 {
     let values: Vec<f32> = (0..7 * 36)
         .map(|i| ((i * 37 + step as i32 * 11) % 101) as f32 / 50.0 - 1.0)
         .collect();
     let labels: Vec<i64> = (0..7).map(|i| (i * i + step as i64) % 3).collect();
-    let images = Tensor::from_slice(&values).reshape([7, 1, 6, 6]);
+    let images = Tensor::from_slice(&values).reshape([7, 1, 6, 6]) * factor;
     let batch = Batch::upload(&images, labels, Device::Cpu).unwrap();
     let at = Position { epoch: 0, epochs: 1, step, steps: 10 };
     model.begin_step(at);
     let batch = model.mix(&batch, at).unwrap();
     let mut gradients = model.compute_gradients(&batch).unwrap();
+    model.unscale(&mut gradients).unwrap();
     model.clip(&mut gradients).unwrap();
     model.step(&gradients).unwrap();
     let mut losses = LossLog::default();
@@ -124,4 +135,51 @@ fn the_average_is_the_first_weights_and_then_moves_by_what_is_left_of_the_decay(
     assert!(average != trained && average != start);
     model.swap_average().unwrap();
     assert_eq!(weights(&model), trained);
+}
+
+#[test]
+fn a_step_that_overflows_in_fp16_changes_nothing_but_the_loss_scale() {
+    for optimizer in ["SGD", "Adam", "RMSprop"] {
+        let train = format!(
+            "ema = {{ decay = 0.75 }}\noptimizer = {{ type = \"{optimizer}\", lr = 0.01 }}"
+        );
+        let mut model = model_of(Kind::Half, &train);
+        // Before the first step, and after it.
+        for steps in [0, 3] {
+            for i in 0..steps {
+                step(&mut model, i);
+            }
+            let [before, after] = [1.0, f64::INFINITY].map(|factor| {
+                if factor > 1.0 {
+                    step_with(&mut model, steps, factor);
+                }
+                let state = model.state().unwrap();
+                let trained = weights(&model);
+                model.swap_average().unwrap();
+                let average = weights(&model);
+                model.swap_average().unwrap();
+                (state, trained, average)
+            });
+            assert_eq!((&before.1, &before.2), (&after.1, &after.2), "{train}");
+            assert_eq!(before.0.steps, steps);
+            assert_ne!(before.0.scaler, after.0.scaler);
+            assert_eq!(TrainState { scaler: before.0.scaler, ..after.0 }, before.0);
+        }
+    }
+}
+
+#[test]
+fn fp16_trains_like_fp32() {
+    let train = "ema = { decay = 0.75 }\noptimizer = { type = \"Adam\", lr = 0.01 }";
+    let [mut half, mut full] =
+        [Kind::Half, Kind::Float].map(|kind| model_of(kind, train));
+    for i in 0..6 {
+        let (got, expected) = (step(&mut half, i), step(&mut full, i));
+        assert!((got - expected).abs() < 5e-3 * expected, "{got}, not {expected}");
+    }
+    half.swap_average().unwrap();
+    full.swap_average().unwrap();
+    for (got, expected) in weights(&half).iter().zip(&weights(&full)) {
+        assert!((got - expected).abs() < 1e-2, "{got}, not {expected}");
+    }
 }

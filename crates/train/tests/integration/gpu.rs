@@ -11,7 +11,9 @@ use torchmill_testing::{
     Sandbox, assert_done, assert_fails, program, stderr, write_stripes_for,
 };
 
-use crate::{RECIPE, checkpoint, command, go_on_command, metrics, runs, sandbox};
+use crate::{
+    RECIPE, assert_same_run, checkpoint, command, go_on_command, metrics, runs, sandbox,
+};
 
 /// Runs `train` with two GPUs.
 fn on_gpu(stand_in: &CudaStandIn, folder: &Path, run: &str, options: &[&str]) -> Command {
@@ -167,6 +169,25 @@ fn a_run_moves_between_the_cpu_and_gpus() {
     assert!(checkpoint(folder, "moved", "epoch-0003.safetensors").exists());
 }
 
+#[test]
+fn an_fp16_run_goes_on_as_if_it_had_not_stopped() {
+    let Some(stand_in) = CudaStandIn::get("fp16") else { return };
+    let folder = sandbox();
+    let folder = folder.path();
+    fs::write(folder.join("recipe.toml"), runs::full_recipe()).unwrap();
+    let fp16 = ["--device", "cuda", "--precision", "fp16"];
+    let options = [&fp16[..], &["--epochs", "3"]].concat();
+    assert_done(&on_gpu(&stand_in, folder, "whole", &options).output().unwrap());
+    let options = [&fp16[..], &["--steps", "20"]].concat();
+    assert_done(&on_gpu(&stand_in, folder, "parts", &options).output().unwrap());
+    for amount in [["--steps", "37"], ["--epochs", "3"]] {
+        let options = [&["--device", "cuda"], &amount[..]].concat();
+        let mut command = go_on_command(folder, "parts", &options);
+        assert_done(&stand_in.provide(&mut command).output().unwrap());
+    }
+    assert_same_run(folder, "whole", "parts");
+}
+
 fn only_epoch(device: &str) -> [&str; 4] {
     ["--device", device, "--epochs", "1"]
 }
@@ -264,6 +285,7 @@ fn a_step_does_not_wait_for_the_gpu() {
     let folder = sandbox();
     let folder = folder.path();
     fs::write(folder.join("full.toml"), runs::full_recipe()).unwrap();
+    let rmsprop = "train.optimizer={ type=\"RMSprop\", lr=0.01 }";
     let weighted = "train.loss={ type=\"CrossEntropyLoss\", weight=\"balanced\" }";
     for (pipeline, options) in [
         ("ToTensor", &["--set", weighted][..]),
@@ -272,13 +294,25 @@ fn a_step_does_not_wait_for_the_gpu() {
             "RandomCrop(8, padding=2) | ToTensor",
             &["--recipe", "full.toml", "--set", "train.accumulate=2"],
         ),
+        (
+            "ToTensor",
+            &[
+                "--recipe",
+                "full.toml",
+                "--set",
+                "train.accumulate=2",
+                "--precision",
+                "fp16",
+            ],
+        ),
+        ("ToTensor", &["--precision", "fp16", "--set", rmsprop]),
     ] {
         write_stripes_for(&folder.join("shards"), "train", 200, "d", pipeline);
         let few = waits(&stand_in, folder, "20", options);
         let more = waits(&stand_in, folder, "80", options);
         // Losses are read back every second, and a slow machine may do few steps in a
         // second.
-        assert!(more < few + 20, "{pipeline}: {few} waits in 20 steps, {more} in 80");
+        assert!(more < few + 20, "{options:?}: {few} waits in 20 steps, {more} in 80");
     }
 }
 
