@@ -56,12 +56,13 @@ codecs: ## Install the image codecs for this project  → .codecs
 doc: ## Build the documentation of the crates      → target/doc
 
 ##@ Development
-.PHONY: test lint fmt fuzz kill qemu bench parity clean distclean help
+.PHONY: test lint fmt fuzz kill faults qemu bench parity clean distclean help
 test: ## Run all checks: formatting, lints, all tests
 lint: ## Check formatting, lints, documentation and dependencies
 fmt: ## Format the code
 fuzz: ## Fuzz each parser for FUZZ_SECONDS, then run the property tests with more cases
 kill: ## Kill the programs at random times, KILLS times, and check that nothing is lost
+faults: ## Plant faults that only a GPU shows, and check that a test finds each
 qemu: ## Test what needs no libtorch as arm64 Linux runs it, in an emulator
 bench: ## Compare speed with PyTorch, on the CIFAR-10 in DATA
 parity: ## Compare results with PyTorch, number by number → parity/report.txt
@@ -525,6 +526,9 @@ fuzz: codecs
 KILLS := 500
 kill: build
 	$(call quote,$(PYTHON)) tests/kill.py --programs $(RELEASE) --kills $(KILLS)
+
+faults: libtorch codecs
+	$(THE_PYTHON) tests/planted_faults.py
 
 # Tests that start programs are left out: the emulator does not start other programs.
 qemu: export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER = aarch64-linux-gnu-gcc
