@@ -116,9 +116,9 @@ mod tests {
     fn the_scale_doubles_after_two_thousand_steps() {
         let mut scaler = scaler(1024.0, 1_998);
         let mut fine = [Tensor::from_slice(&[1.0_f32])];
-        scaler.unscale(&mut fine).unwrap();
+        let _ = scaler.unscale(&mut fine).unwrap();
         assert_eq!(scaler.state().unwrap(), ScalerState { scale: 1024.0, held: 1_999 });
-        scaler.unscale(&mut fine).unwrap();
+        let _ = scaler.unscale(&mut fine).unwrap();
         assert_eq!(scaler.state().unwrap(), ScalerState { scale: 2048.0, held: 0 });
     }
 
@@ -126,7 +126,7 @@ mod tests {
     fn the_scale_stays_finite() {
         let largest = f64::from(f32::MAX);
         let mut scaler = scaler(largest, 1_999);
-        scaler.unscale(&mut [Tensor::from_slice(&[1.0_f32])]).unwrap();
+        let _ = scaler.unscale(&mut [Tensor::from_slice(&[1.0_f32])]).unwrap();
         assert_eq!(scaler.state().unwrap().scale, largest);
     }
 }
