@@ -368,7 +368,11 @@ impl Order {
     fn of(columns: &[Option<usize>]) -> Self {
         let Some(&Some(first)) = columns.first() else { return Self::Any };
         let follow = |next: fn(usize, usize) -> Option<usize>| {
-            columns.iter().enumerate().all(|(i, column)| *column == next(first, i))
+            // A column without a source is filled.
+            columns
+                .iter()
+                .enumerate()
+                .all(|(i, column)| column.is_some() && *column == next(first, i))
         };
         if follow(|first, i| Some(first + i)) {
             Self::Forwards { first }
