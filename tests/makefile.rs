@@ -57,7 +57,7 @@ fn a_dry_run_lists_the_stages_and_does_none() {
         );
     }
     let together = ok(&mut project.make(&["-n", "train", "DATASET=", "PROCESSES=2"]));
-    let command = "scripts/processes 2 target/release/train ";
+    let command = "scripts/processes 2 train ";
     assert!(together.stdout.contains(command), "{}", together.stdout);
     assert!(!project.join("data").exists() && !project.join("runs").exists());
 }
