@@ -122,7 +122,7 @@ fn a_run_killed_within_an_epoch_ends_as_one_never_interrupted() {
     let last = [(); 3].map(|()| go_on_and_kill(folder, "killed"));
     // Between the look at the link and the kill, an epoch may end.
     assert!(last.iter().any(|name| name.starts_with("step-")), "{last:?}");
-    assert_done(&train(folder, "killed", &["--resume"]));
+    assert_done(&train(folder, "killed", &["--resume", "--save-every", "1"]));
     assert_same_run(folder, "whole", "killed");
 }
 
