@@ -5,7 +5,7 @@ mod deferred;
 
 use std::ops::ControlFlow;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use half::{bf16, f16};
 use rayon::prelude::*;
@@ -18,7 +18,7 @@ use torchmill::{Error, ErrorKind, Result};
 use crate::resident::{Images, Resident};
 use crate::sampler::Epoch;
 use crate::tensor::f_upload;
-use crate::tensor_access::{Element, ReadOnly, Unwritten, channels_last};
+use crate::tensor_access::{Element, ReadOnly, channels_last};
 use crate::torch_error;
 use deferred::{Deferred, ImageWriter, Prefix, pixel_map};
 
@@ -215,36 +215,21 @@ impl ShardData {
 
     /// Makes a batch of the images with these indices.
     pub fn batch(&self, indices: &[u32], options: BatchOptions) -> Result<Batch> {
-        self.batch_in(None, indices, options)
-    }
-
-    /// The same in the memory of `spare`, if that fits.
-    fn batch_in(
-        &self,
-        spare: Option<Unwritten>,
-        indices: &[u32],
-        options: BatchOptions,
-    ) -> Result<Batch> {
         let count = indices.len();
-        let batch = self.batch_of(spare, indices, options);
+        let batch = self.batch_of(indices, options);
         batch.map_err(|e| e.within(format_args!("a batch of {count} images")))
     }
 
-    fn batch_of(
-        &self,
-        spare: Option<Unwritten>,
-        indices: &[u32],
-        options: BatchOptions,
-    ) -> Result<Batch> {
+    fn batch_of(&self, indices: &[u32], options: BatchOptions) -> Result<Batch> {
         if let Some(resident) = &self.resident
             && resident.serves(options.kind, options.device)
         {
             return self.resident_batch(resident, indices, options);
         }
         let images = match options.kind {
-            Kind::Float => self.images(spare, indices, options, |x: f32| x)?,
-            Kind::BFloat16 => self.images(spare, indices, options, bf16::from_f32)?,
-            Kind::Half => self.images(spare, indices, options, f16::from_f32)?,
+            Kind::Float => self.images(indices, options, |x: f32| x)?,
+            Kind::BFloat16 => self.images(indices, options, bf16::from_f32)?,
+            Kind::Half => self.images(indices, options, f16::from_f32)?,
             other => {
                 return Err(Error::failed(format_args!(
                     "batches are float32, bfloat16 or float16, not {other:?}"
@@ -257,7 +242,6 @@ impl ShardData {
     /// The images of a batch, on the CPU.
     fn images<T: Element>(
         &self,
-        spare: Option<Unwritten>,
         indices: &[u32],
         options: BatchOptions,
         convert: fn(f32) -> T,
@@ -268,8 +252,7 @@ impl ShardData {
         let write = |(&i, out): (&u32, &mut [T])| {
             writer.write(self.original(i), &mut self.rng(i, options), out)
         };
-        let shape = [indices.len(), channels, height, width];
-        channels_last(shape, spare, |elements| {
+        channels_last([indices.len(), channels, height, width], |elements| {
             if !self.deferred.is_slow(&self.set) {
                 let places = elements.chunks_exact_mut(size);
                 return indices.iter().zip(places).try_for_each(write);
@@ -319,18 +302,10 @@ impl ShardData {
         let threads = self.threads(epoch.batch(first), options)?;
         let mut next = first;
         let mut is_ended = false;
-        let spares = Mutex::new(Vec::new());
-        let make = |i, _: &Stop| {
-            let spare = spares.lock().unwrap_or_else(PoisonError::into_inner).pop();
-            self.batch_in(spare, epoch.batch(first + i), options)
-        };
+        let make = |i, _: &Stop| self.batch(epoch.batch(first + i), options);
         let made = parallel::in_order(threads, count, make, |batch| {
             next += 1;
-            let length = batch.label_values.len();
             is_ended = each(next - 1, batch)?.is_break();
-            if let Some(spare) = self.spare(length, options)? {
-                spares.lock().unwrap_or_else(PoisonError::into_inner).push(spare);
-            }
             // The remaining batches are not needed.
             if is_ended {
                 Err(Error::new(ErrorKind::Cancelled, "the end"))
@@ -339,19 +314,6 @@ impl ShardData {
             }
         });
         if is_ended { Ok(()) } else { made }
-    }
-
-    /// Memory for a later batch of this length, if batches are made on the CPU.
-    ///
-    /// It is allocated by the thread that has just freed a batch. What other threads free
-    /// glibc returns to the system, and to clear such memory anew for each batch takes as
-    /// long as a tenth of decoding its images.
-    fn spare(&self, length: usize, options: BatchOptions) -> Result<Option<Unwritten>> {
-        if self.resident.is_some() {
-            return Ok(None);
-        }
-        let [channels, height, width] = self.image_shape()?;
-        Unwritten::new([length, channels, height, width], options.kind).map(Some)
     }
 
     /// The number of threads for batches of this size.

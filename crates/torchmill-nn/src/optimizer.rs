@@ -13,6 +13,7 @@ use torchmill::{Error, Result};
 
 use crate::groups::Group;
 use crate::state::OptimizerKind;
+use crate::tensor::f_copy;
 use crate::torch_error;
 
 /// Declares each optimizer's file and adds it to the table of optimizers. `cargo fmt` does
@@ -143,13 +144,7 @@ impl<'u> Update<'u> {
 
     /// Copies of these tensors.
     fn copy(&self) -> Result<Vec<Tensor>, TchError> {
-        let mut copies = Vec::new();
-        for tensor in self.changed() {
-            let mut copy = tensor.f_detach()?.f_empty_like()?;
-            copy.f_copy_(&tensor)?;
-            copies.push(copy);
-        }
-        Ok(copies)
+        self.changed().iter().map(f_copy).collect()
     }
 
     /// The same in the form that the fused kernels accept.

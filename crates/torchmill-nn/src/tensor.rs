@@ -1,6 +1,6 @@
 //! Small functions that tch's tensors lack.
 
-use tch::{Device, Kind, TchError, Tensor};
+use tch::{Device, Kind, TchError, Tensor, no_grad};
 
 /// A named tensor of the state dict.
 pub struct NamedTensor {
@@ -47,6 +47,15 @@ where
     Tensor: From<T>,
 {
     Tensor::from(value)
+}
+
+/// A copy, without gradients.
+pub fn f_copy(tensor: &Tensor) -> Result<Tensor, TchError> {
+    no_grad(|| {
+        let mut copy = tensor.f_detach()?.f_empty_like()?;
+        copy.f_copy_(tensor)?;
+        Ok(copy)
+    })
 }
 
 /// `tensor * factor`, without gradients.

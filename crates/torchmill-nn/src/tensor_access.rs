@@ -65,43 +65,17 @@ impl Element for f16 {
     const KIND: Kind = Kind::Half;
 }
 
-/// A tensor `[N, C, H, W]` on the CPU in channels-last layout, whose elements have not
-/// been written yet. Nothing else refers to its memory.
-pub struct Unwritten {
-    tensor: Tensor,
-    shape: [usize; 4],
-    kind: Kind,
-}
-
-impl Unwritten {
-    /// Allocates a tensor.
-    pub fn new([n, c, h, w]: [usize; 4], kind: Kind) -> Result<Self> {
-        let size = [n, c, h, w].map(|n| n as i64);
-        let strides = [c * h * w, 1, w * c, c].map(|n| n as i64);
-        let tensor = Tensor::f_empty_strided(size, strides, (kind, Device::Cpu))
-            .map_err(|e| torch_error(&e))?;
-        Ok(Self { tensor, shape: [n, c, h, w], kind })
-    }
-
-    /// Whether it has this shape and kind.
-    pub fn is(&self, shape: [usize; 4], kind: Kind) -> bool {
-        self.shape == shape && self.kind == kind
-    }
-}
-
-/// Creates a tensor `[N, C, H, W]` on the CPU in channels-last layout, in the memory of
-/// `spare` if that has the right shape and kind. `fill` gets its elements in the order
-/// `[N, H, W, C]` and must write all of them.
+/// Creates a tensor `[N, C, H, W]` on the CPU in channels-last layout. `fill` gets its
+/// elements in the order `[N, H, W, C]` and must write all of them.
 pub fn channels_last<T: Element>(
-    shape: [usize; 4],
-    spare: Option<Unwritten>,
+    [n, c, h, w]: [usize; 4],
     fill: impl FnOnce(&mut [T]) -> Result<()>,
 ) -> Result<Tensor> {
-    let Unwritten { tensor, .. } = match spare.filter(|s| s.is(shape, T::KIND)) {
-        Some(spare) => spare,
-        None => Unwritten::new(shape, T::KIND)?,
-    };
-    let elements = shape.iter().product();
+    let size = [n, c, h, w].map(|n| n as i64);
+    let strides = [c * h * w, 1, w * c, c].map(|n| n as i64);
+    let tensor = Tensor::f_empty_strided(size, strides, (T::KIND, Device::Cpu))
+        .map_err(|e| torch_error(&e))?;
+    let elements = n * c * h * w;
     if tensor.numel() != elements {
         return Err(Error::failed("libtorch made a tensor of another size"));
     }

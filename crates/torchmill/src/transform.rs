@@ -8,8 +8,8 @@
 //!
 //! Each transform is a file in `steps/` and a line in the table in `steps.rs`. The other
 //! modules build on each other in this order: [`sample`], [`random`], [`literal`],
-//! [`syntax`], [`argument`], [`argument_types`], [`pixel_map`], [`pixels`], [`step`], the
-//! transforms, [`pipeline`].
+//! [`syntax`], [`argument`], [`argument_types`], [`pixel_map`], [`view`], [`pixels`],
+//! [`step`], the transforms, [`pipeline`].
 
 mod argument;
 mod argument_types;
@@ -25,6 +25,7 @@ mod sample;
 mod step;
 mod steps;
 pub(crate) mod syntax;
+mod view;
 
 pub use pipeline::Pipeline;
 pub use pixel_map::PixelMap;
@@ -33,6 +34,7 @@ pub use sample::{
     DecodedPart, Exif, FilePart, Image, ImageFile, Sample, SampleKind, SampleSpec, Tensor,
 };
 pub use steps::*;
+pub(crate) use view::View;
 
 #[cfg(test)]
 mod golden;

@@ -126,9 +126,7 @@ impl RangeTest {
         self.model.set_lr(self.curve.next_lr());
         let batch = self.model.mix(batch, at)?;
         let mut gradients = self.model.compute_gradients(&batch)?;
-        self.model.unscale(&mut gradients)?;
-        self.model.clip(&mut gradients)?;
-        self.model.step(&gradients)?;
+        self.model.step(&mut gradients)?;
         let Some(loss) = &gradients.loss else { return Ok(f64::NAN) };
         let loss = loss.f_to_kind(tch::Kind::Float).map_err(|e| torch_error(&e))?;
         Ok(floats(&loss).first().copied().map_or(f64::NAN, f64::from))

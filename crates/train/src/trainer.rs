@@ -153,9 +153,7 @@ impl Trainer<'_> {
                 self.model.begin_step(at);
                 let batch = self.model.mix(&batch, at)?;
                 let mut gradients = self.model.compute_gradients(&batch)?;
-                self.model.unscale(&mut gradients)?;
-                self.model.clip(&mut gradients)?;
-                self.model.step(&gradients)?;
+                self.model.step(&mut gradients)?;
                 self.count_step();
                 if let Some(loss) = gradients.loss {
                     self.losses.push(self.completed.steps, loss, batch.weight);

@@ -15,7 +15,7 @@ use torchmill_nn::model::{Mode, Model};
 use torchmill_nn::optimizer::{Optimizer, Param, Rules};
 use torchmill_nn::scaler::{Scaler, ScalerState};
 use torchmill_nn::state::{ParamState, SavedTensor, TrainState};
-use torchmill_nn::tensor::number;
+use torchmill_nn::tensor::{f_copy, number};
 use torchmill_nn::{gradients, mix, torch_error};
 
 /// A network in training.
@@ -197,7 +197,7 @@ impl TrainingModel {
     pub fn copy_buffers(&self) -> Result<Vec<Tensor>> {
         let mut copies = Vec::new();
         for named in self.network.buffers() {
-            copies.push(copy(&named.tensor).map_err(|e| torch_error(&e))?);
+            copies.push(f_copy(&named.tensor).map_err(|e| torch_error(&e))?);
         }
         Ok(copies)
     }
@@ -388,7 +388,7 @@ impl TrainingModel {
 
     /// Divides the gradients by fp16's loss scale. If one is not finite, the step will be
     /// skipped, as in GradScaler.
-    pub fn unscale(&mut self, gradients: &mut Gradients) -> Result<()> {
+    fn unscale(&mut self, gradients: &mut Gradients) -> Result<()> {
         if let Some(scaler) = &mut self.scaler {
             let unscaled = scaler.unscale(&mut gradients.tensors);
             let overflow = unscaled.map_err(|e| e.within("unscaling the gradients"))?;
@@ -398,7 +398,7 @@ impl TrainingModel {
     }
 
     /// Clips the gradients as the recipe configures: first each element, then the norm.
-    pub fn clip(&self, gradients: &mut Gradients) -> Result<()> {
+    fn clip(&self, gradients: &mut Gradients) -> Result<()> {
         let within = |e: Error| e.within("clipping the gradients");
         if let Some(limit) = self.settings.clip_grad_value {
             gradients::clip_value(&mut gradients.tensors, limit).map_err(within)?;
@@ -409,10 +409,12 @@ impl TrainingModel {
         Ok(())
     }
 
-    /// Does the optimizer's step, then updates the moving average. If gradients
-    /// overflowed in fp16, both stay as they are. With fp16 this waits for the device until
-    /// a first step is done.
-    pub fn step(&mut self, gradients: &Gradients) -> Result<()> {
+    /// Unscales and clips the gradients, does the optimizer's step, then updates the moving
+    /// average. If gradients overflowed in fp16, weights and average stay as they are. With
+    /// fp16 this waits for the device until a first step is done.
+    pub fn step(&mut self, gradients: &mut Gradients) -> Result<()> {
+        self.unscale(gradients)?;
+        self.clip(gradients)?;
         let overflow = gradients.overflow.as_ref();
         let optimizer = &mut self.optimizer;
         let stepped = optimizer.step(&mut self.params, &gradients.tensors, overflow);
@@ -456,7 +458,7 @@ impl TrainingModel {
         let swapped = no_grad(|| {
             for param in &mut self.params {
                 if let Some(average) = &mut param.average {
-                    let trained = copy(&param.tensor)?;
+                    let trained = f_copy(&param.tensor)?;
                     param.tensor.f_copy_(average)?;
                     average.f_copy_(&trained)?;
                 }
@@ -559,7 +561,7 @@ fn trained_params(
     for (named, group) in trained.zip(groups) {
         let mut param = Param::new(named.tensor.shallow_clone(), group);
         if is_averaged {
-            let average = copy(&param.tensor);
+            let average = f_copy(&param.tensor);
             let average =
                 average.map_err(|e| torch_error(&e).within("the moving average"));
             param.average = Some(average?);
@@ -603,15 +605,6 @@ fn restore_param(param: &mut Param, saved: &ParamState) -> Result<()> {
         param.tensor.f_copy_(&trained)
     });
     restored.map_err(|e| torch_error(&e))
-}
-
-/// A copy without gradients.
-fn copy(tensor: &Tensor) -> Result<Tensor, TchError> {
-    no_grad(|| {
-        let mut copy = tensor.f_detach()?.f_empty_like()?;
-        copy.f_copy_(tensor)?;
-        Ok(copy)
-    })
 }
 
 #[cfg(test)]

@@ -225,7 +225,7 @@ public:
     }
 
     // Rounds the sums to bfloat16.
-    FOR_AMX void write(uint16_t* weight_gradient) const {
+    FOR_AMX void write(uint16_t* weight_gradient) {
         for (int64_t o = 0; o < out.end - out.first; ++o) {
             for (int64_t k = 0; k < kernel; ++k) {
                 uint16_t* const to = weight_gradient + ((out.first + o) * kernel + k) * shape.in_channels + in.first;
@@ -286,9 +286,6 @@ private:
     // channels.
     float* sums_of(int64_t out_block, int64_t in_block, int64_t k) {
         return sums.data() + ((out_block * in_blocks + in_block) * kernel + k) * 4 * TILE_FLOATS;
-    }
-    const float* sums_of(int64_t out_block, int64_t in_block, int64_t k) const {
-        return const_cast<Part*>(this)->sums_of(out_block, in_block, k);
     }
 
     const AmxConvolution& shape;

@@ -1,6 +1,5 @@
 // The gradient of a convolution's weight in bfloat16, computed with Intel's AMX.
 #pragma once
-#include <cstddef>
 #include <cstdint>
 
 namespace torchmill {

@@ -21,7 +21,7 @@ mod webp;
 
 use std::panic::{self, AssertUnwindSafe};
 
-pub use jpeg::is_jpeg;
+pub use jpeg::{can_be_scaled, is_jpeg};
 
 use crate::transform::{DecodedPart, Exif, FilePart, Image};
 use crate::{Error, Result};
@@ -90,7 +90,7 @@ pub fn rgb_part(bytes: &[u8], shape: [usize; 3], part: &FilePart) -> Result<Deco
     if *part == FilePart::whole(shape) {
         return Ok(DecodedPart { image: rgb(bytes)?, left: 0 });
     }
-    if jpeg::is_jpeg(bytes) {
+    if is_jpeg(bytes) {
         return guarded(|| jpeg::rgb_part(bytes, part));
     }
     rows_of_whole(rgb(bytes)?, part)
@@ -109,11 +109,6 @@ fn rows_of_whole(mut image: Image, part: &FilePart) -> Result<DecodedPart> {
     Ok(DecodedPart { image, left: 0 })
 }
 
-/// Whether an image file can be decoded at a smaller scale.
-pub fn can_be_scaled(bytes: &[u8]) -> bool {
-    jpeg::can_be_scaled(bytes)
-}
-
 /// An image's width and height, from the file's header only.
 pub fn dimensions(bytes: &[u8]) -> Result<(usize, usize)> {
     let format = format_of(bytes)?;
@@ -130,7 +125,7 @@ pub fn dimensions(bytes: &[u8]) -> Result<(usize, usize)> {
 
 fn format_of(bytes: &[u8]) -> Result<Format> {
     let formats = [
-        (Format::Jpeg, jpeg::is_jpeg(bytes)),
+        (Format::Jpeg, is_jpeg(bytes)),
         (Format::Png, png::is_png(bytes)),
         (Format::Gif, gif::is_gif(bytes)),
         (Format::WebP, webp::is_webp(bytes)),

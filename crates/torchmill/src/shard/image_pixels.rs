@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::dataset::decode;
-use crate::transform::{DecodedPart, FilePart, Image};
+use crate::transform::{DecodedPart, FilePart, Image, View};
 use crate::{Error, Result};
 
 /// An image's elements, which may be the shard's own bytes.
@@ -29,22 +29,10 @@ impl<'a> Pixels<'a> {
 
     /// A part of an image whose uint8 pixels are stored directly.
     pub(super) fn part(&self, part: &FilePart) -> Result<DecodedPart> {
-        let [channels, height, width] = self.shape;
-        let FilePart { rows, columns, .. } = part;
-        if rows.end > height || columns.end > width {
-            return Err(Error::failed(format_args!(
-                "rows {rows:?} and columns {columns:?} are outside the image of {width} x \
-                 {height} pixels"
-            )));
-        }
-        let mut pixels = Vec::with_capacity(rows.len() * columns.len() * channels);
-        for row in rows.clone() {
-            let first = (row * width + columns.start) * channels;
-            pixels.extend_from_slice(&self.bytes[first..][..columns.len() * channels]);
-        }
-        let (width, height) = (columns.len(), rows.len());
-        let image = Image { width, height, channels, pixels };
-        Ok(DecodedPart { image, left: columns.start })
+        let FilePart { rows, columns, .. } = part.clone();
+        let left = columns.start;
+        let view = View::new(&self.bytes, self.shape).part(rows, columns)?;
+        Ok(DecodedPart { image: view.to_image(), left })
     }
 
     /// The pixels, which must be uint8, as an image.

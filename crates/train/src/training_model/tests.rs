@@ -58,9 +58,7 @@ fn step_with(model: &mut TrainingModel, step: u64, factor: f64) -> f64 {
     model.begin_step(at);
     let batch = model.mix(&batch, at).unwrap();
     let mut gradients = model.compute_gradients(&batch).unwrap();
-    model.unscale(&mut gradients).unwrap();
-    model.clip(&mut gradients).unwrap();
-    model.step(&gradients).unwrap();
+    model.step(&mut gradients).unwrap();
     let mut losses = LossLog::default();
     losses.push(step, gradients.loss.unwrap(), batch.weight);
     losses.take(&Processes::single()).unwrap()[0].loss

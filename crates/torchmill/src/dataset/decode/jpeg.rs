@@ -57,7 +57,7 @@ pub fn rgb(bytes: &[u8]) -> Result<Decoded> {
     Ok(Decoded { image, warning: decoder.warning() })
 }
 
-/// Whether a JPEG can be decoded at a smaller scale.
+/// Whether these bytes are a JPEG file that can be decoded at a smaller scale.
 pub fn can_be_scaled(bytes: &[u8]) -> bool {
     is_jpeg(bytes) && read_header(bytes).is_ok_and(|header| !header.is_lossless)
 }
@@ -84,16 +84,14 @@ pub fn rgb_part(bytes: &[u8], part: &FilePart) -> Result<DecodedPart> {
     Ok(DecodedPart { image, left: columns.start })
 }
 
-/// This many bytes, which `fill` writes. They are not cleared before, which would take as
-/// long as a tenth of the decoding.
-fn filled(length: usize, fill: impl FnOnce(*mut u8) -> Result<()>) -> Result<Vec<u8>> {
+/// This many bytes, which `fill` writes.
+fn filled(length: usize, fill: impl FnOnce(&mut [u8]) -> Result<()>) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     bytes
         .try_reserve_exact(length)
         .map_err(|_| Error::failed("not enough memory to decode it"))?;
-    fill(bytes.as_mut_ptr())?;
-    // SAFETY: there is room for `length` bytes, and `fill` has written all of them.
-    unsafe { bytes.set_len(length) };
+    bytes.resize(length, 0);
+    fill(&mut bytes)?;
     Ok(bytes)
 }
 
@@ -215,12 +213,13 @@ impl Decoder {
         Ok(shape.map(|n| usize::try_from(n).unwrap_or(0)))
     }
 
-    /// `pixels` must have room for [`Decoder::header`]'s shape, and the file's bytes must
-    /// still be alive.
-    fn pixels(&self, pixels: *mut u8) -> Result<()> {
-        // SAFETY: as `rgb` calls it, `pixels` has room for the shape that libjpeg gave,
-        // and the file's bytes are borrowed until it returns.
-        let status = unsafe { torchmill_jpeg_pixels(self.0.as_ptr(), pixels) };
+    /// `pixels` must have the length of [`Decoder::header`]'s shape, and the file's bytes
+    /// must still be alive.
+    fn pixels(&self, pixels: &mut [u8]) -> Result<()> {
+        // SAFETY: as `rgb` calls it, `pixels` has the length of the shape that libjpeg
+        // gave, and the file's bytes are borrowed until it returns.
+        let status =
+            unsafe { torchmill_jpeg_pixels(self.0.as_ptr(), pixels.as_mut_ptr()) };
         self.check(status)
     }
 
@@ -251,14 +250,15 @@ impl Decoder {
         Ok(left as usize..(left + width) as usize)
     }
 
-    /// `pixels` must have room for these rows of `width` pixels, which
+    /// `pixels` must have the length of these rows of `width` pixels, which
     /// [`Decoder::start`] gave. The file's bytes must still be alive.
-    fn rows(&self, rows: &Range<usize>, width: usize, pixels: *mut u8) -> Result<()> {
+    fn rows(&self, rows: &Range<usize>, width: usize, pixels: &mut [u8]) -> Result<()> {
         let [width, first, count] = [width, rows.start, rows.len()].map(|n| n as c_uint);
-        // SAFETY: `rgb_part` has made room for `count` rows of `width` pixels, and
+        // SAFETY: `rgb_part` has made `pixels` for `count` rows of `width` pixels, and
         // decoder.c checks that libjpeg's rows have that width.
-        let status =
-            unsafe { torchmill_jpeg_rows(self.0.as_ptr(), width, first, count, pixels) };
+        let status = unsafe {
+            torchmill_jpeg_rows(self.0.as_ptr(), width, first, count, pixels.as_mut_ptr())
+        };
         self.check(status)
     }
 

@@ -13,17 +13,16 @@
 mod avx2;
 mod axis;
 mod filter;
-mod view;
 
 use std::ops::Range;
 
 use self::axis::{Axis, PRECISION};
 pub(in crate::transform) use self::filter::Filter;
-use self::view::View;
 use crate::Result;
 use crate::transform::argument_types::Interpolation;
 use crate::transform::pixel_map::{PixelMap, SourceIndices};
 use crate::transform::sample::{Image, Sample, elements};
+use crate::transform::view::View;
 
 /// Resizes the image to this size.
 pub(in crate::transform) fn resize(
@@ -43,7 +42,7 @@ pub(in crate::transform) fn resize_window(
     interpolation: Interpolation,
 ) -> Result<Image> {
     elements(image.channels, height, width)?;
-    let window = View::part(image, rows, columns)?;
+    let window = View::of(image).part(rows, columns)?;
     let Some(filter) = Filter::new(interpolation) else {
         return nearest(window.to_image(), [height, width], [0..height, 0..width]);
     };

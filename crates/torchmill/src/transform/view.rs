@@ -2,12 +2,12 @@
 
 use std::ops::Range;
 
-use crate::transform::sample::Image;
+use super::sample::Image;
 use crate::{Error, Result};
 
 /// A rectangle of an image.
 #[derive(Clone, Copy)]
-pub(super) struct View<'a> {
+pub(crate) struct View<'a> {
     /// From its first pixel on. There may be other bytes after the last one.
     pixels: &'a [u8],
     /// The number of bytes from one row to the next.
@@ -24,26 +24,26 @@ impl<'a> View<'a> {
     /// The whole of an image.
     pub fn of(image: &'a Image) -> Self {
         let Image { width, height, channels, ref pixels } = *image;
+        Self::new(pixels, [channels, height, width])
+    }
+
+    /// The pixels `[H, W, C]` of an image of this `[C, H, W]`.
+    pub fn new(pixels: &'a [u8], [channels, height, width]: [usize; 3]) -> Self {
         Self { pixels, stride: width * channels, width, height, channels }
     }
 
-    /// Some rows and columns of an image. Fails if they are not within it.
-    pub fn part(
-        image: &'a Image,
-        rows: Range<usize>,
-        columns: Range<usize>,
-    ) -> Result<Self> {
-        let whole = Self::of(image);
-        if rows.end > whole.height || columns.end > whole.width {
+    /// Some rows and columns. Fails if they are not within it.
+    pub fn part(self, rows: Range<usize>, columns: Range<usize>) -> Result<Self> {
+        if rows.end > self.height || columns.end > self.width {
             return Err(Error::failed(format_args!(
                 "rows {rows:?} and columns {columns:?} are outside the image of {} x {} \
                  pixels",
-                whole.width, whole.height
+                self.width, self.height
             )));
         }
-        let first = rows.start * whole.stride + columns.start * whole.channels;
-        let pixels = whole.pixels.get(first..).unwrap_or(&[]);
-        Ok(Self { pixels, width: columns.len(), height: rows.len(), ..whole })
+        let first = rows.start * self.stride + columns.start * self.channels;
+        let pixels = self.pixels.get(first..).unwrap_or(&[]);
+        Ok(Self { pixels, width: columns.len(), height: rows.len(), ..self })
     }
 
     /// The pixels from this row on.
