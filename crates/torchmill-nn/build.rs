@@ -16,9 +16,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     let bridges = ["src/kernel/bridge.rs", "src/distributed/bridge.rs"];
     let sources = [
-        "src/kernel/amx.cpp",
+        "src/kernel/amx_conv_pool.cpp",
+        "src/kernel/amx_weight_gradient.cpp",
         "src/kernel/batch_norm.cpp",
         "src/kernel/conv2d.cpp",
+        "src/kernel/conv_pool.cpp",
         "src/kernel/fused_optimizer.cpp",
         "src/kernel/linear.cpp",
         "src/kernel/loss_scale.cpp",
@@ -29,7 +31,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     // Stands in for Gloo's headers, which PyTorch's wheels lack.
     let gloo = "src/distributed/gloo-stand-in";
     let headers = [
-        "src/kernel/amx.h",
+        "src/kernel/amx_conv_pool.h",
+        "src/kernel/amx_tiles.h",
+        "src/kernel/amx_weight_gradient.h",
         "src/kernel/kernels.h",
         "src/distributed/distributed.h",
         gloo,

@@ -8,6 +8,7 @@
 pub(crate) mod batch_norm;
 pub(crate) mod bridge;
 pub(crate) mod conv2d;
+pub(crate) mod conv_pool;
 mod element;
 pub(crate) mod fused_optimizer;
 pub(crate) mod linear;

@@ -105,6 +105,23 @@ pub(crate) trait Layer {
         false
     }
 
+    /// The windows `[height, width]` if it is max pooling with windows that do not overlap
+    /// and nothing else.
+    fn pooling_window(&self) -> Option<[i64; 2]> {
+        None
+    }
+
+    /// Computes the output and max pooling with windows `[height, width]` after it.
+    /// `None` if this is not faster than one after the other.
+    fn forward_pooled(
+        &self,
+        _x: &Tensor,
+        _window: [i64; 2],
+        _mode: Mode,
+    ) -> Result<Option<Tensor>, LayerError> {
+        Ok(None)
+    }
+
     /// Computes the output together with the operations that follow it.
     fn forward_fused(
         &self,
@@ -159,11 +176,20 @@ impl NamedLayer {
     ) -> Result<Tensor, LayerError> {
         self.layer.forward_fused(x, fused, mode).map_err(|e| e.within(&self.name))
     }
+
+    fn forward_pooled(
+        &self,
+        x: &Tensor,
+        window: [i64; 2],
+        mode: Mode,
+    ) -> Result<Option<Tensor>, LayerError> {
+        self.layer.forward_pooled(x, window, mode).map_err(|e| e.within(&self.name))
+    }
 }
 
-/// Runs `x` through the layers in order. A ReLU is fused with the layer before it or
-/// computed in place, as in torchvision's networks (`inplace=True`). This saves a pass
-/// over memory.
+/// Runs `x` through the layers in order. Max pooling and a ReLU are fused with the layer
+/// before them if that is faster, and a ReLU is computed in place, as in torchvision's
+/// networks (`inplace=True`). This saves passes over memory.
 pub(crate) fn forward_all(
     layers: &[NamedLayer],
     x: &Tensor,
@@ -172,6 +198,14 @@ pub(crate) fn forward_all(
     let mut x = x.shallow_clone();
     let mut layers = layers.iter().peekable();
     while let Some(named) = layers.next() {
+        let window = layers.peek().and_then(|next| next.layer.pooling_window());
+        if let Some(window) = window
+            && let Some(pooled) = named.forward_pooled(&x, window, mode)?
+        {
+            x = pooled;
+            layers.next();
+            continue;
+        }
         let relu_follows = layers.peek().is_some_and(|next| next.layer.is_relu());
         if relu_follows && named.layer.fuses_relu() {
             let fused = Fused { add: None, relu: true };

@@ -53,7 +53,7 @@ pub(crate) mod ffi {
         Product,
         /// A product of matrices, by oneDNN. Only for float32.
         OneDnnProduct,
-        /// Our kernel for AMX (amx.cpp). Only for bfloat16 and stride 1.
+        /// Our kernel for AMX (amx_weight_gradient.cpp). Only for bfloat16 and stride 1.
         Amx,
     }
 
@@ -224,6 +224,13 @@ pub(crate) mod ffi {
             weight: &Tensor,
             bias: &Tensor,
             plan: &ConvPlan,
+        ) -> Result<UniquePtr<Tensor>>;
+        fn conv_pool(
+            x: &Tensor,
+            weight: &Tensor,
+            bias: &Tensor,
+            padding_height: i64,
+            padding_width: i64,
         ) -> Result<UniquePtr<Tensor>>;
 
         fn tensor_list() -> UniquePtr<TensorList>;

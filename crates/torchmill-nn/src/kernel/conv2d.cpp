@@ -12,7 +12,8 @@
 #include <algorithm>
 #include <array>
 
-#include "amx.h"
+#include "amx_tiles.h"
+#include "amx_weight_gradient.h"
 #include "kernels.h"
 #include "torchmill-nn/src/kernel/bridge.rs.h"
 

@@ -1,5 +1,6 @@
 //! Convolution, computed as matrix products if images are small and there are many
-//! weights. With AMX, the weight's gradient has a kernel of its own (amx.cpp).
+//! weights. With AMX, the weight's gradient has a kernel of its own
+//! (amx_weight_gradient.cpp).
 //!
 //! oneDNN's convolutions, which ATen calls, work along the rows of images. With short
 //! rows, most of a vector or an AMX tile stays empty. On 2 cores with AMX, the three

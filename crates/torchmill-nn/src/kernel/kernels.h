@@ -28,6 +28,9 @@ std::unique_ptr<at::Tensor> batch_norm(
     const at::Tensor& running_mean, const at::Tensor& running_var, const BatchNormOptions& options);
 std::unique_ptr<at::Tensor> conv2d(
     const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, const ConvPlan& plan);
+std::unique_ptr<at::Tensor> conv_pool(
+    const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, int64_t padding_height,
+    int64_t padding_width);
 
 std::unique_ptr<TensorList> tensor_list();
 void push(TensorList& list, const at::Tensor& tensor);

@@ -7,6 +7,7 @@ use torchmill::{Error, Result};
 
 use super::arguments::{Pair, agreed, padding, positive, positive_pair, yes};
 use super::{Arguments, Builder, Layer, LayerError, Mode};
+use crate::kernel::conv_pool;
 use crate::kernel::conv2d::conv2d;
 use crate::onnx::{Attribute, Graph, Value};
 
@@ -247,5 +248,23 @@ impl Layer for Conv2dLayer {
 
     fn allows_inplace(&self) -> bool {
         true
+    }
+
+    fn forward_pooled(
+        &self,
+        x: &Tensor,
+        window: [i64; 2],
+        mode: Mode,
+    ) -> Result<Option<Tensor>, LayerError> {
+        let ExplicitPadding::Inside(padding) = self.padding else { return Ok(None) };
+        let is_plain =
+            self.stride == [1, 1] && self.dilation == [1, 1] && self.groups == 1;
+        let taps = self.weight.size();
+        if !is_plain || !conv_pool::is_chosen(x, &taps, padding, window) {
+            return Ok(None);
+        }
+        let weight = mode.cast(&self.weight)?;
+        let bias = mode.cast_option(self.bias.as_ref())?;
+        Ok(conv_pool::conv_pool(x, &weight, bias.as_ref(), padding)?)
     }
 }

@@ -48,14 +48,21 @@ impl Layer for MaxPool2d {
         let padding = self.padding.get();
         let dilation = self.dilation.get();
         // Our own kernel handles windows that do not overlap.
-        let is_plain = kernel_size == stride
-            && padding == [0, 0]
-            && dilation == [1, 1]
-            && !self.ceil_mode;
-        if is_plain && let Some(pooled) = max_pool2d(x, kernel_size)? {
+        if let Some(window) = self.pooling_window()
+            && let Some(pooled) = max_pool2d(x, window)?
+        {
             return Ok(pooled);
         }
         Ok(x.f_max_pool2d(kernel_size, stride, padding, dilation, self.ceil_mode)?)
+    }
+
+    fn pooling_window(&self) -> Option<[i64; 2]> {
+        let kernel_size = self.kernel_size.get();
+        let is_plain = self.stride.unwrap_or(self.kernel_size).get() == kernel_size
+            && self.padding.get() == [0, 0]
+            && self.dilation.get() == [1, 1]
+            && !self.ceil_mode;
+        is_plain.then_some(kernel_size)
     }
 
     fn export(&self, graph: &mut Graph, x: &Value) -> Result<String, LayerError> {

@@ -22,9 +22,6 @@ struct Channels {
 // Channels are divided among threads in multiples of this.
 constexpr int64_t AMX_CHANNELS = 32;
 
-// Whether the compiler knows AMX, and Linux lets this process use it.
-bool amx_is_usable();
-
 // Computes the weight's gradient [out_channels, kernel height, kernel width, in_channels] for a range of output channels
 // and a range of input channels. Ranges begin at multiples of AMX_CHANNELS. The sums are in float32 and in the order of
 // the images, whatever the ranges.

@@ -5,34 +5,26 @@
 // kernel is then one product of matrices: the transposed gradients times the shifted images. oneDNN computes these
 // gradients row by row of an image. If rows are short, most of a tile of 32 pixels stays empty.
 //
-// A tile has 16 rows of 64 bytes. To add A B to C in bfloat16, a tile of A has a row of 32 pixels for each of 16 output
-// channels. A tile of B has a row for each of 16 pairs of pixels: 16 input channels, with the two pixels of each channel
-// next to each other (Intel, "Architecture Instruction Set Extensions Programming Reference", TDPBF16PS).
-#include "amx.h"
+// A tile of A has a row of 32 pixels for each of 16 output channels. A tile of B has a row for each of 16 pairs of pixels:
+// 16 input channels, with the two pixels of each channel next to each other.
+#include "amx_weight_gradient.h"
 
-#if defined(__x86_64__) && defined(__linux__) && (defined(__clang__) ? __clang_major__ >= 12 : __GNUC__ >= 11)
-#include <immintrin.h>
-#include <sys/syscall.h>
-#include <unistd.h>
+#include "amx_tiles.h"
 
+#ifdef AMX_IS_SUPPORTED
 #include <algorithm>
 #include <vector>
-
-#define FOR_AMX __attribute__((target("amx-tile,amx-bf16,avx512f,avx512bw,avx512vl,avx512dq,avx512bf16")))
 
 namespace torchmill {
 namespace {
 
-constexpr int64_t ROW = 64;  // bytes
-constexpr int64_t TILE_ROWS = 16;
-constexpr int64_t TILE_FLOATS = 256;
 constexpr int64_t STEP = 32;  // the pixels of a tile
 // The pixels that are rearranged at a time. Both sides of a product of 32 by 32 channels then fit in the first cache.
 constexpr int64_t PIXELS = 256;
 constexpr int64_t STEPS = PIXELS / STEP;
 
-struct alignas(ROW) Row {
-    uint8_t bytes[ROW];
+struct alignas(TILE_ROW) Row {
+    uint8_t bytes[TILE_ROW];
 };
 
 // Pointers to the channels of successive pixels; null for a pixel of the border.
@@ -86,33 +78,6 @@ FOR_AMX inline Pair interleave(__m512i a, __m512i b) {
     return {_mm512_permutex2var_epi64(low, first, high), _mm512_permutex2var_epi64(low, last, high)};
 }
 
-// Transposes a matrix of 16x16 32-bit elements.
-FOR_AMX inline void transpose(__m512i* r) {
-    __m512i t[16];
-    for (int i = 0; i < 16; i += 2) {
-        t[i] = _mm512_unpacklo_epi32(r[i], r[i + 1]);
-        t[i + 1] = _mm512_unpackhi_epi32(r[i], r[i + 1]);
-    }
-    for (int i = 0; i < 16; i += 4) {
-        r[i] = _mm512_unpacklo_epi64(t[i], t[i + 2]);
-        r[i + 1] = _mm512_unpackhi_epi64(t[i], t[i + 2]);
-        r[i + 2] = _mm512_unpacklo_epi64(t[i + 1], t[i + 3]);
-        r[i + 3] = _mm512_unpackhi_epi64(t[i + 1], t[i + 3]);
-    }
-    for (int i = 0; i < 4; ++i) {
-        t[i] = _mm512_shuffle_i32x4(r[i], r[4 + i], 0x88);
-        t[4 + i] = _mm512_shuffle_i32x4(r[i], r[4 + i], 0xdd);
-        t[8 + i] = _mm512_shuffle_i32x4(r[8 + i], r[12 + i], 0x88);
-        t[12 + i] = _mm512_shuffle_i32x4(r[8 + i], r[12 + i], 0xdd);
-    }
-    for (int i = 0; i < 4; ++i) {
-        r[i] = _mm512_shuffle_i32x4(t[i], t[8 + i], 0x88);
-        r[8 + i] = _mm512_shuffle_i32x4(t[i], t[8 + i], 0xdd);
-        r[4 + i] = _mm512_shuffle_i32x4(t[4 + i], t[12 + i], 0x88);
-        r[12 + i] = _mm512_shuffle_i32x4(t[4 + i], t[12 + i], 0xdd);
-    }
-}
-
 // 32 channels as two halves of 16: tiles of A, or rows of B.
 struct Halves {
     Row *first16, *last16;
@@ -151,41 +116,33 @@ FOR_AMX void arrange_images(
 
 // Adds the product of 32 output channels and 32 input channels to four tiles of sums.
 FOR_AMX void multiply(Halves gradients, Halves images, int64_t steps, float* sums, bool is_first) {
+    finish_writing();
     if (is_first) {
         _tile_zero(0);
         _tile_zero(1);
         _tile_zero(2);
         _tile_zero(3);
     } else {
-        _tile_loadd(0, sums, ROW);
-        _tile_loadd(1, sums + TILE_FLOATS, ROW);
-        _tile_loadd(2, sums + 2 * TILE_FLOATS, ROW);
-        _tile_loadd(3, sums + 3 * TILE_FLOATS, ROW);
+        _tile_loadd(0, sums, TILE_ROW);
+        _tile_loadd(1, sums + TILE_FLOATS, TILE_ROW);
+        _tile_loadd(2, sums + 2 * TILE_FLOATS, TILE_ROW);
+        _tile_loadd(3, sums + 3 * TILE_FLOATS, TILE_ROW);
     }
     for (int64_t row = 0; row < steps * TILE_ROWS; row += TILE_ROWS) {
-        _tile_loadd(4, gradients.first16 + row, ROW);
-        _tile_loadd(6, images.first16 + row, ROW);
-        _tile_loadd(5, gradients.last16 + row, ROW);
-        _tile_loadd(7, images.last16 + row, ROW);
+        _tile_loadd(4, gradients.first16 + row, TILE_ROW);
+        _tile_loadd(6, images.first16 + row, TILE_ROW);
+        _tile_loadd(5, gradients.last16 + row, TILE_ROW);
+        _tile_loadd(7, images.last16 + row, TILE_ROW);
         _tile_dpbf16ps(0, 4, 6);
         _tile_dpbf16ps(1, 4, 7);
         _tile_dpbf16ps(2, 5, 6);
         _tile_dpbf16ps(3, 5, 7);
     }
-    _tile_stored(0, sums, ROW);
-    _tile_stored(1, sums + TILE_FLOATS, ROW);
-    _tile_stored(2, sums + 2 * TILE_FLOATS, ROW);
-    _tile_stored(3, sums + 3 * TILE_FLOATS, ROW);
+    _tile_stored(0, sums, TILE_ROW);
+    _tile_stored(1, sums + TILE_FLOATS, TILE_ROW);
+    _tile_stored(2, sums + 2 * TILE_FLOATS, TILE_ROW);
+    _tile_stored(3, sums + 3 * TILE_FLOATS, TILE_ROW);
 }
-
-// The operand of LDTILECFG: eight tiles of full size.
-struct alignas(64) TileConfig {
-    uint8_t palette = 1;
-    uint8_t start_row = 0;
-    uint8_t reserved[14] = {};
-    uint16_t row_bytes[16] = {ROW, ROW, ROW, ROW, ROW, ROW, ROW, ROW};
-    uint8_t rows[16] = {TILE_ROWS, TILE_ROWS, TILE_ROWS, TILE_ROWS, TILE_ROWS, TILE_ROWS, TILE_ROWS, TILE_ROWS};
-};
 
 // The gradient for some of the output channels and some of the input channels, on one thread.
 class Part {
@@ -211,17 +168,13 @@ public:
     }
 
     FOR_AMX void sum() {
-        TileConfig before;
-        const TileConfig full;
-        _tile_storeconfig(&before);
-        _tile_loadconfig(&full);
+        const WholeTiles tiles;
         const int64_t all = shape.images * images.outer_height * images.outer_width;
         for (int64_t first = 0; first < all; first += PIXELS) {
             const int64_t steps = divide_up(std::min(PIXELS, all - first), STEP);
             arrange(first, steps);
             multiply_all(steps, first == 0);
         }
-        _tile_loadconfig(&before);
     }
 
     // Rounds the sums to bfloat16.
@@ -301,13 +254,6 @@ private:
 
 }  // namespace
 
-bool amx_is_usable() {
-    // Linux lets a process use tiles only if it asks for them.
-    constexpr long REQUEST_PERMISSION = 0x1023, TILE_DATA = 18;
-    static const bool usable = syscall(SYS_arch_prctl, REQUEST_PERMISSION, TILE_DATA) == 0;
-    return usable;
-}
-
 void amx_weight_gradient(
     const AmxConvolution& shape, const uint16_t* x, const uint16_t* gradient, uint16_t* weight_gradient, Channels out,
     Channels in) {
@@ -320,7 +266,6 @@ void amx_weight_gradient(
 #else
 namespace torchmill {
 
-bool amx_is_usable() { return false; }
 void amx_weight_gradient(
     const AmxConvolution&, const uint16_t*, const uint16_t*, uint16_t*, Channels, Channels) {}
 

@@ -1,0 +1,91 @@
+// The autograd function of conv_pool.rs.
+#include <ATen/Parallel.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+#include <algorithm>
+
+#include "amx_conv_pool.h"
+#include "kernels.h"
+
+namespace torchmill {
+namespace {
+
+const uint16_t* bfloats(const at::Tensor& t) {
+    return t.defined() ? static_cast<const uint16_t*>(t.const_data_ptr()) : nullptr;
+}
+uint16_t* mutable_bfloats(const at::Tensor& t) {
+    return t.defined() ? static_cast<uint16_t*>(t.mutable_data_ptr()) : nullptr;
+}
+
+ConvPoolShape shape_of(const at::Tensor& x, const at::Tensor& weight, at::IntArrayRef padding) {
+    return {x.size(0),      x.size(2),      x.size(3),  x.size(1), weight.size(0),
+            weight.size(2), weight.size(3), padding[0], padding[1]};
+}
+
+struct ConvPool : torch::autograd::Function<ConvPool> {
+    static at::Tensor forward(
+        torch::autograd::AutogradContext* context, const at::Tensor& x, const at::Tensor& weight,
+        const std::optional<at::Tensor>& bias, at::IntArrayRef padding) {
+        const auto shape = shape_of(x, weight, padding);
+        const auto y = at::empty(
+            {shape.images, shape.out_channels, shape.pooled_height(), shape.pooled_width()},
+            x.options().memory_format(CHANNELS_LAST));
+        const auto winners = at::empty({y.numel()}, x.options().dtype(at::kByte));
+        const auto biases = bias.value_or(at::Tensor());
+        at::parallel_for(0, shape.images, 1, [&](int64_t first, int64_t end) {
+            amx_conv_pool(
+                shape, first, end, bfloats(x), bfloats(weight), bfloats(biases), mutable_bfloats(y),
+                static_cast<uint8_t*>(winners.mutable_data_ptr()));
+        });
+        context->save_for_backward({x, winners, weight});
+        context->saved_data["padding"] = padding;
+        context->saved_data["bias"] = bias.has_value();
+        return y;
+    }
+
+    static torch::autograd::variable_list backward(
+        torch::autograd::AutogradContext* context, torch::autograd::variable_list gradients) {
+        const auto saved = context->get_saved_variables();
+        const auto &x = saved[0], &winners = saved[1], &weight = saved[2];
+        const auto padding = context->saved_data["padding"].toIntVector();
+        const auto shape = shape_of(x, weight, padding);
+        const auto gradient = gradients[0].contiguous(CHANNELS_LAST);
+        const int64_t parts = (shape.images + CONV_POOL_PART - 1) / CONV_POOL_PART, count = amx_conv_pool_sums(shape);
+        const auto sums = at::empty({parts, count}, x.options().dtype(at::kFloat));
+        auto* const to = static_cast<float*>(sums.mutable_data_ptr());
+        at::parallel_for(0, parts, 1, [&](int64_t part, int64_t end) {
+            for (; part < end; ++part) {
+                const int64_t first = part * CONV_POOL_PART;
+                amx_conv_pool_gradient(
+                    shape, first, std::min(first + CONV_POOL_PART, shape.images), bfloats(x), bfloats(gradient),
+                    static_cast<const uint8_t*>(winners.const_data_ptr()), to + part * count);
+            }
+        });
+        const auto weight_gradient = at::empty_like(weight);
+        // Without a bias, autograd has only two inputs.
+        const bool has_bias = context->saved_data["bias"].toBool();
+        const auto bias_gradient = has_bias ? at::empty({shape.out_channels}, x.options()) : at::Tensor();
+        amx_conv_pool_finish(shape, parts, to, mutable_bfloats(weight_gradient), mutable_bfloats(bias_gradient));
+        return {at::Tensor(), weight_gradient, bias_gradient, at::Tensor()};
+    }
+};
+
+bool is_bfloat16(const at::Tensor& t) { return t.device().is_cpu() && t.scalar_type() == at::kBFloat16; }
+
+}  // namespace
+
+std::unique_ptr<at::Tensor> conv_pool(
+    const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, int64_t padding_height,
+    int64_t padding_width) {
+    const auto fits = [](const at::Tensor& t) { return is_bfloat16(t) && t.dim() == 4 && t.is_contiguous(CHANNELS_LAST); };
+    const int64_t padding[] = {padding_height, padding_width};
+    if (!fits(x) || !fits(weight) || x.numel() == 0 || x.size(1) != weight.size(1)) return nullptr;
+    if (bias.defined() && (!is_bfloat16(bias) || !bias.is_contiguous() || bias.numel() != weight.size(0))) return nullptr;
+    // The first layer's input needs no gradient.
+    if (x.requires_grad() || !amx_conv_pool_supports(shape_of(x, weight, padding))) return nullptr;
+    return to_pointer(ConvPool::apply(x, weight, optional(bias), at::IntArrayRef(padding)));
+}
+
+}  // namespace torchmill

@@ -1,0 +1,192 @@
+//! A convolution with max pooling after it, as one operation, for the first layer of a
+//! network for small images.
+//!
+//! Before the pooling, the first layer has more outputs than any other layer of such a
+//! network. A quarter of them is used, and three quarters of their gradients are zeros.
+//! With AMX, this kernel (amx_conv_pool.cpp) keeps them in the first cache. In the
+//! `article` recipe it replaces a fifth of a bf16 step.
+
+use tch::{TchError, Tensor};
+
+use super::bridge::ffi;
+use super::bridge::{from_cpp, to_cpp};
+use super::processor::Processor;
+
+/// Whether [`conv_pool`] is faster than a convolution of `x` `[N, C, H, W]` and then
+/// pooling. `weight` is `[out_channels, in_channels, height, width]`; the stride is 1.
+pub(crate) fn is_chosen(
+    x: &Tensor,
+    weight: &[i64],
+    padding: [i64; 2],
+    window: [i64; 2],
+) -> bool {
+    let &[_, channels, height, width] = weight else { return false };
+    let is_small = padding[0] < height && padding[1] < width && channels * width <= 16;
+    let is_bf16 = x.kind() == tch::Kind::BFloat16;
+    is_bf16 && window == [2, 2] && is_small && Processor::here() == Processor::Amx
+}
+
+/// `torch.nn.functional.conv2d` of `[N, C, H, W]` with stride 1, then `max_pool2d` with
+/// windows of 2x2. Differentiable once, with respect to weight and bias.
+///
+/// The output has the values that the two operations have, which round the convolution's
+/// outputs to bfloat16. The gradients do not depend on the number of threads. Around a
+/// pixel that is infinite or NaN, outputs that do not depend on it can be NaN as well.
+///
+/// Returns `None` if the kernel does not support its input: anything but bfloat16 in
+/// channels-last layout on the CPU, sizes that do not match, an input that needs a
+/// gradient.
+pub(crate) fn conv_pool(
+    x: &Tensor,
+    weight: &Tensor,
+    bias: Option<&Tensor>,
+    [padding_height, padding_width]: [i64; 2],
+) -> Result<Option<Tensor>, TchError> {
+    let undefined = Tensor::new();
+    let bias = to_cpp(bias.unwrap_or(&undefined));
+    let (x, weight) = (to_cpp(x), to_cpp(weight));
+    from_cpp(ffi::conv_pool(x, weight, bias, padding_height, padding_width))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use proptest::prelude::*;
+    use tch::{Device, Kind};
+
+    use super::*;
+    use crate::precision::cpu_has_amx;
+    use crate::tensor::{channels_last, floats};
+
+    /// The output, and the gradients of weight and bias for an output gradient `weights`.
+    fn results(
+        parameters: &[Tensor],
+        weights: &Tensor,
+        compute: impl Fn(&[Tensor]) -> Tensor,
+    ) -> Vec<Tensor> {
+        let mut inputs = Vec::new();
+        for parameter in parameters {
+            inputs.push(parameter.detach().set_requires_grad(true));
+        }
+        let y = compute(&inputs);
+        let loss = (&y * weights.to_kind(y.kind())).sum(Kind::Double);
+        let mut results = Tensor::run_backward(&[loss], &inputs, false, false);
+        results.push(y);
+        results
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
+
+        /// The inputs are small integers, so that all products and sums are exact and ties
+        /// are common.
+        #[test]
+        fn results_are_those_of_convolution_and_pooling(
+            (n, from, to) in (1..20_i64, 1..5_i64, 16..70_i64),
+            kernel in [1..7_i64, 1..6_i64],
+            input in [7..40_i64, 7..40_i64],
+            padding in [0..6_i64, 0..6_i64],
+            with_bias: bool,
+            seed: i64,
+        ) {
+            let padding = [padding[0] % kernel[0], padding[1] % kernel[1]];
+            if !cpu_has_amx() || from * kernel[1] > 16 {
+                return Ok(());
+            }
+            tch::manual_seed(seed);
+            let integers = |size: &[i64], limit: i64| {
+                Tensor::randint_low(-limit, limit + 1, size, (Kind::Float, Device::Cpu))
+                    .to_kind(Kind::BFloat16)
+            };
+            let x = channels_last(&integers(&[n, from, input[0], input[1]], 2));
+            let mut parameters = vec![channels_last(&integers(&[to, from, kernel[0], kernel[1]], 1))];
+            if with_bias {
+                parameters.push(integers(&[to], 3));
+            }
+            let ours = |p: &[Tensor]| conv_pool(&x, &p[0], p.get(1), padding).unwrap().unwrap();
+            let exactly: Vec<Tensor> = parameters.iter().map(|p| p.to_kind(Kind::Double)).collect();
+            let exact = |p: &[Tensor]| {
+                let y = x.to_kind(Kind::Double).conv2d(&p[0], p.get(1), [1, 1], padding, [1, 1], 1);
+                y.max_pool2d([2, 2], [2, 2], [0, 0], [1, 1], false)
+            };
+            let weights = integers(&tch::no_grad(|| ours(&parameters)).size(), 1);
+            let ours = results(&parameters, &weights, ours);
+            let exact = results(&exactly, &weights, exact);
+            for (ours, exact) in ours.iter().zip(&exact) {
+                prop_assert_eq!(ours.size(), exact.size());
+                prop_assert_eq!(floats(ours), floats(&exact.to_kind(Kind::BFloat16)));
+            }
+        }
+    }
+
+    #[test]
+    fn a_nan_reaches_every_output_that_sees_it_and_no_other_image() {
+        if !cpu_has_amx() {
+            return;
+        }
+        let random = |size: &[i64]| Tensor::rand(size, (Kind::BFloat16, Device::Cpu));
+        let x = channels_last(&random(&[2, 1, 8, 8]));
+        let weight = channels_last(&random(&[16, 1, 3, 3]));
+        let pool = |x: &Tensor| conv_pool(x, &weight, None, [1, 1]).unwrap().unwrap();
+        let before = pool(&x);
+        let _ = x.get(0).get(0).get(3).get(3).fill_(f64::NAN);
+        let after = pool(&x);
+        let window = |image: i64, row: i64, column: i64| {
+            floats(&after.get(image).select(1, row).select(1, column))
+        };
+        for (row, column) in [(1, 1), (1, 2), (2, 1), (2, 2)] {
+            assert!(window(0, row, column).iter().all(|v| v.is_nan()), "{row} {column}");
+        }
+        assert!(window(0, 0, 3).iter().all(|v| v.is_finite()));
+        assert_eq!(floats(&after.get(1)), floats(&before.get(1)));
+    }
+
+    #[test]
+    fn the_gradients_do_not_depend_on_the_number_of_threads() {
+        if !cpu_has_amx() {
+            return;
+        }
+        let random = |size: &[i64]| {
+            let t = Tensor::randn(size, (Kind::Float, Device::Cpu));
+            t.to_kind(Kind::BFloat16)
+        };
+        let x = channels_last(&random(&[37, 3, 32, 32]));
+        let parameters = [channels_last(&random(&[32, 3, 5, 5])), random(&[32])];
+        let weights = random(&[37, 32, 16, 16]);
+        let compute =
+            |p: &[Tensor]| conv_pool(&x, &p[0], p.get(1), [2, 2]).unwrap().unwrap();
+        let threads = tch::get_num_threads();
+        let mut all = Vec::new();
+        for count in [1, 2, 3] {
+            tch::set_num_threads(count);
+            let results = results(&parameters, &weights, compute);
+            all.push(results.iter().map(floats).collect::<Vec<_>>());
+        }
+        tch::set_num_threads(threads);
+        assert_eq!(all[0], all[1]);
+        assert_eq!(all[0], all[2]);
+    }
+
+    #[test]
+    fn what_is_not_supported_is_left_to_other_kernels() {
+        let x = Tensor::rand([2, 3, 8, 8], (Kind::BFloat16, Device::Cpu));
+        let last = channels_last(&x);
+        let weight =
+            channels_last(&Tensor::rand([16, 3, 3, 3], (Kind::BFloat16, Device::Cpu)));
+        let is_none =
+            |x: &Tensor, w: &Tensor| conv_pool(x, w, None, [1, 1]).unwrap().is_none();
+        assert!(is_none(&x, &weight), "channels first");
+        assert!(is_none(&last.to_kind(Kind::Float), &weight.to_kind(Kind::Float)));
+        assert!(is_none(&last, &weight.narrow(0, 0, 8)), "few output channels");
+        assert!(is_none(&last.detach().set_requires_grad(true), &weight));
+        let wide =
+            channels_last(&Tensor::rand([16, 3, 3, 7], (Kind::BFloat16, Device::Cpu)));
+        assert!(is_none(&last, &wide), "more than 16 elements in a row of the kernel");
+        let other =
+            channels_last(&Tensor::rand([16, 2, 3, 3], (Kind::BFloat16, Device::Cpu)));
+        assert!(is_none(&last, &other), "another number of channels");
+        assert!(!is_chosen(&last, &[16, 3, 3, 3], [1, 1], [3, 3]));
+        assert!(!is_chosen(&last, &[16, 3, 3, 3], [3, 1], [2, 2]));
+        assert!(!is_chosen(&last, &[16, 8, 3, 3], [1, 1], [2, 2]));
+    }
+}
