@@ -198,11 +198,11 @@ fn filter_row<const CHANNELS: usize>(row: &[u8], output: &mut [u8], axis: &Axis)
 /// row `stride` bytes after the previous one, and possibly more.
 fn add_weighted_rows(rows: &[u8], stride: usize, weights: &[i32], output: &mut [u8]) {
     let width = output.len();
-    let mut done = 0;
     #[cfg(target_arch = "x86_64")]
-    if let Some(avx2) = avx2::Avx2::detect() {
-        done = avx2.add_weighted_rows(rows, stride, weights, output);
-    }
+    let done = avx2::Avx2::detect()
+        .map_or(0, |avx2| avx2.add_weighted_rows(rows, stride, weights, output));
+    #[cfg(not(target_arch = "x86_64"))]
+    let done = 0;
     for column in done..width {
         let mut sum = HALF;
         for (row, weight) in rows.chunks(stride).zip(weights) {
