@@ -530,13 +530,14 @@ kill: build
 faults: libtorch codecs
 	$(THE_PYTHON) tests/planted_faults.py
 
-# Tests that start programs are left out: the emulator does not start other programs.
+# The emulator does not run arm64 programs that an emulated program starts. The tests start it instead.
+qemu: export TORCHMILL_TEST_RUNNER = qemu-aarch64 -L /usr/aarch64-linux-gnu
+qemu: export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER = $(TORCHMILL_TEST_RUNNER)
 qemu: export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER = aarch64-linux-gnu-gcc
-qemu: export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER = qemu-aarch64 -L /usr/aarch64-linux-gnu
 qemu: export TORCHMILL_CODECS = $(abspath .codecs.aarch64)
 qemu:
 	PYTHON=$(call quote,$(PYTHON)) scripts/install-codecs --platform Linux-aarch64 --prefix .codecs.aarch64 --quiet
-	cargo test --locked --lib --bins --target aarch64-unknown-linux-gnu $(addprefix -p ,torchmill $(DATA_PROGRAMS))
+	cargo test --locked --target aarch64-unknown-linux-gnu $(addprefix -p ,torchmill $(DATA_PROGRAMS))
 
 doc: libtorch
 	cargo doc --workspace --no-deps --locked

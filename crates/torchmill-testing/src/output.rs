@@ -1,7 +1,10 @@
 //! A program's output, and assertions on it.
 
+use std::iter;
 use std::path::Path;
 use std::process::{Command, Output};
+
+use crate::programs::runner;
 
 /// A program's output as text.
 #[derive(Debug)]
@@ -52,8 +55,7 @@ pub fn fails(command: &mut Command, status: i32) -> String {
     if status == 2 && stderr.contains("Usage:") {
         return stderr;
     }
-    let program = Path::new(command.get_program()).file_name().unwrap();
-    let prefix = format!("{}: ", program.to_string_lossy());
+    let prefix = format!("{}: ", program_name(command));
     let last = stderr.lines().last().unwrap_or_default();
     assert!(
         last.starts_with(&prefix),
@@ -70,6 +72,15 @@ pub fn refuses(command: &mut Command) -> String {
         Some(status @ (1 | 2)) => fails(command, status),
         other => panic!("{command:?}: exit status {other:?}"),
     }
+}
+
+/// The name of the program that a command runs, directly or with [`runner`].
+fn program_name(command: &Command) -> String {
+    let runner = runner();
+    let with_runner = runner.first().is_some_and(|name| name == command.get_program());
+    let mut words = iter::once(command.get_program()).chain(command.get_args());
+    let program = words.nth(if with_runner { runner.len() } else { 0 }).unwrap();
+    Path::new(program).file_name().unwrap().to_string_lossy().into_owned()
 }
 
 #[track_caller]

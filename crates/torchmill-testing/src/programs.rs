@@ -1,5 +1,6 @@
 //! Finds the built programs and runs them in the same way however the tests were started.
 
+use std::ffi::OsString;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -39,6 +40,13 @@ pub fn codecs() -> PathBuf {
     }
 }
 
+/// What runs the built programs, if they are for another processor: the words in
+/// `TORCHMILL_TEST_RUNNER`, such as `qemu-aarch64 -L /usr/aarch64-linux-gnu`.
+pub(crate) fn runner() -> Vec<OsString> {
+    let words = std::env::var("TORCHMILL_TEST_RUNNER").unwrap_or_default();
+    words.split_whitespace().map(OsString::from).collect()
+}
+
 /// A built program, without arguments and with an empty standard input.
 pub fn program(name: &str) -> Command {
     let path = program_folder().join(name);
@@ -47,7 +55,10 @@ pub fn program(name: &str) -> Command {
         "{} is not built: run `cargo build --workspace` first (make test does)",
         path.display()
     );
-    let mut command = Command::new(path);
+    let mut words = runner();
+    words.push(path.into_os_string());
+    let mut command = Command::new(words.remove(0));
+    command.args(words);
     default_signals(&mut command);
     // Many tests run at once, and OpenMP's threads busy-wait. With more than one thread
     // each, they would compete for the cores.

@@ -121,11 +121,12 @@ fn an_ignored_interrupt_stays_ignored() {
     let sandbox = Sandbox::new();
     let folder = sandbox.path();
     fs::write(folder.join("a.csv"), metrics(3)).unwrap();
-    let scalars = program("scalars").get_program().to_owned();
+    let scalars = program("scalars");
     // A shell starts background commands of a script like this.
     let mut child = Command::new("sh")
-        .args(["-c", "trap '' INT; exec \"$0\" -q a.csv --follow"])
-        .arg(scalars)
+        .args(["-c", "trap '' INT; exec \"$0\" \"$@\" -q a.csv --follow"])
+        .arg(scalars.get_program())
+        .args(scalars.get_args())
         .current_dir(folder)
         .spawn()
         .unwrap();

@@ -130,6 +130,17 @@ fn a_set_finds_all_its_shards_and_misses_none() {
 /// below.
 const SHARD_TO_CUT: &str = "TORCHMILL_TEST_SHARD_TO_CUT";
 
+/// The running test program. If it is for another processor, `TORCHMILL_TEST_RUNNER` has
+/// the words that run it, as in torchmill-testing.
+fn this_program() -> std::process::Command {
+    let runner = std::env::var("TORCHMILL_TEST_RUNNER").unwrap_or_default();
+    let mut words: Vec<_> = runner.split_whitespace().map(Into::into).collect();
+    words.push(std::env::current_exe().unwrap());
+    let mut command = std::process::Command::new(words.remove(0));
+    command.args(words);
+    command
+}
+
 #[test]
 fn a_shard_that_is_cut_while_it_is_mapped_is_named() {
     // The program ends, so a child process does it: this test in this executable.
@@ -143,7 +154,7 @@ fn a_shard_that_is_cut_while_it_is_mapped_is_named() {
     let path = folder.path().join("cut.shard");
     std::fs::write(&path, shard(&[[7; 12]; 2000], &[0; 2000], &meta())).unwrap();
     let name = "shard::tests::a_shard_that_is_cut_while_it_is_mapped_is_named";
-    let child = std::process::Command::new(std::env::current_exe().unwrap())
+    let child = this_program()
         .args([name, "--exact", "--nocapture"])
         .env(SHARD_TO_CUT, &path)
         .output()
