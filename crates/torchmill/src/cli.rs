@@ -4,6 +4,7 @@
 mod completions;
 mod escaped;
 mod man;
+mod prefix;
 mod stdin;
 
 use std::ffi::OsStr;
@@ -75,7 +76,7 @@ fn answer<A: Parser>(
     }
     let command = with_generators(A::command());
     let program = command.get_name().to_owned();
-    let mut command = under_its_name(command);
+    let mut command = prefix::under_its_name(command);
     let name = command.get_name().to_owned();
     let matches = match command.try_get_matches_from_mut(std::env::args_os()) {
         Ok(matches) => matches,
@@ -212,22 +213,6 @@ fn write_all(out: &mut dyn Write, bytes: &[u8]) -> Result<()> {
 pub fn stdout() -> Box<dyn Write> {
     let out = std::io::stdout().lock();
     if out.is_terminal() { Box::new(Escaped::new(out)) } else { Box::new(out) }
-}
-
-/// Renames the command to the name it was called by if it was installed with a prefix,
-/// such as `torchmill-train`.
-fn under_its_name(command: clap::Command) -> clap::Command {
-    let called = std::env::args_os().next().map(PathBuf::from);
-    let called = called.as_deref().and_then(Path::file_name).and_then(OsStr::to_str);
-    match called {
-        // clap needs a name that is never freed. This one is leaked once.
-        Some(name)
-            if name != command.get_name() && name.ends_with(command.get_name()) =>
-        {
-            command.name(&*Box::leak(name.to_owned().into_boxed_str()))
-        }
-        _ => command,
-    }
 }
 
 fn with_generators(command: clap::Command) -> clap::Command {

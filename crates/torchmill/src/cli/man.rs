@@ -8,7 +8,8 @@ use clap::{Arg, ArgAction, Command};
 use clap_mangen::Man;
 use clap_mangen::roff::{Inline, Roff, bold, italic, roman};
 
-use sections::{PROGRAMS, Sections};
+pub use sections::PROGRAMS;
+use sections::Sections;
 
 /// The exit statuses of [`crate::Error::exit_status`].
 const EXIT_STATUS: [(&str, &str); 4] = [
