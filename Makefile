@@ -379,6 +379,7 @@ OWN_LIBTORCH = $(if $(LIBTORCH),,$(shell test -L .libtorch || echo own))
 LIBTORCH_LIB = $(abspath $(or $(LIBTORCH),.libtorch))/lib
 # Records the folders that did not exist before, so that uninstall removes them.
 INSTALLED_FOLDERS := share/doc/torchmill/folders.txt
+TOP_DOCUMENTS := LICENSE-APACHE LICENSE-MIT README.md CHANGELOG.md CONTRIBUTING.md
 # Python makes a folder there when it imports one of them.
 DOCUMENTS := $(filter-out docs/__pycache__,$(wildcard docs/*))
 INSTALLED := $(addprefix $(PROGRAM_PREFIX),$(PROGRAMS)) torchmill
@@ -393,7 +394,7 @@ install: build
 	sed 's/^program_prefix=$$/program_prefix=$(PROGRAM_PREFIX)/' scripts/torchmill >$(call quote,$(BINDIR))/torchmill
 	chmod 755 $(call quote,$(BINDIR))/torchmill
 	install -m 755 $(addprefix $(RELEASE)/,$(TORCH_HALVES)) $(call quote,$(LIBEXECDIR))
-	install -m 644 LICENSE-APACHE LICENSE-MIT README.md CHANGELOG.md $(call quote,$(DOCDIR))
+	install -m 644 $(TOP_DOCUMENTS) $(call quote,$(DOCDIR))
 	install -m 644 $(DOCUMENTS) $(call quote,$(DOCDIR))/docs
 	install -m 644 $(RELEASE)/licenses/* $(call quote,$(DOCDIR))/licenses
 	@$(THE_PYTHON) scripts/licenses libraries --codecs $(call quote,$(CODECS)) \
@@ -428,7 +429,7 @@ uninstall:
 			$(call quote,$(BASHDIR))/$$name $(call quote,$(ZSHDIR))/_$$name \
 			$(call quote,$(FISHDIR))/$$name.fish; \
 	done
-	rm -f $(addprefix $(call quote,$(DOCDIR))/,LICENSE-APACHE LICENSE-MIT README.md CHANGELOG.md $(DOCUMENTS))
+	rm -f $(addprefix $(call quote,$(DOCDIR))/,$(TOP_DOCUMENTS) $(DOCUMENTS))
 	rm -rf $(call quote,$(LIBDIR)) $(call quote,$(LIBEXECDIR)) $(call quote,$(CODECSDIR)) \
 		$(call quote,$(DOCDIR))/licenses
 	scripts/folders remove $(call quote,$(INSTALL_ROOT)) $(INSTALLED_FOLDERS)

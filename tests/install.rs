@@ -5,7 +5,7 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
 
-use torchmill_testing::{PROGRAMS, Sandbox, exists, libtorch, ok};
+use torchmill_testing::{PROGRAMS, Sandbox, exists, libtorch, names, ok, repository};
 
 /// Installs into a folder and returns the path of the prefix in it.
 fn install(project: &Sandbox) -> std::path::PathBuf {
@@ -22,6 +22,23 @@ fn install(project: &Sandbox) -> std::path::PathBuf {
 fn run(prefix: &Path, name: &str, argument: &str) -> String {
     let mut command = Command::new(prefix.join("bin").join(name));
     ok(command.arg(argument).current_dir("/").env_clear()).stdout
+}
+
+/// Checks that the documents in a folder link only to files that are installed.
+fn check_links(folder: &Path) {
+    let mut count = 0;
+    for name in names(folder).iter().filter(|name| name.ends_with(".md")) {
+        let page = fs::read_to_string(folder.join(name)).unwrap();
+        for link in page.split("](").skip(1) {
+            let end = link.find([')', '#']).unwrap();
+            let target = &link[..end];
+            if !target.is_empty() && !target.contains("://") {
+                assert!(exists(&folder.join(target)), "{name} links to {target}");
+                count += 1;
+            }
+        }
+    }
+    assert!(count > 0, "no links in {}", folder.display());
 }
 
 #[test]
@@ -54,6 +71,9 @@ fn installed_programs_run_from_anywhere() {
     for codec in ["libjpeg.so", "libtiff.so", "libwebp.so", "libwebpdemux.so"] {
         assert!(prefix.join("lib/torchmill-codecs").join(codec).is_file(), "{codec}");
     }
+    let documents = prefix.join("share/doc/torchmill");
+    check_links(&documents);
+    check_links(&documents.join("docs"));
     // For a libtorch outside the project, a symbolic link is installed.
     assert!(prefix.join("lib/torchmill").is_symlink());
 
@@ -93,6 +113,7 @@ fn programs_are_installed_under_other_names() {
     let mut command = Command::new(&link);
     let said = ok(command.args(["prep", "--help"]).current_dir("/")).stdout;
     assert!(said.contains("Usage: torchmill-prep "), "{said}");
+    assert!(said.contains("\n  torchmill-prep pets --recipe article"), "{said}");
     let mut command = Command::new(&link);
     let output = command.arg("tidy").output().unwrap();
     assert_eq!(output.status.code(), Some(2));
@@ -105,6 +126,25 @@ fn programs_are_installed_under_other_names() {
     }
     assert_eq!(left, ["share"]);
     assert_eq!(fs::read_dir(prefix.join("share/man")).unwrap().count(), 0);
+}
+
+#[test]
+fn three_programs_are_built_without_libtorch() {
+    // What `cargo install --locked --path crates/prep` builds.
+    for (name, needs_libtorch) in
+        [("fetch-data", false), ("prep", false), ("scalars", false), ("train", true)]
+    {
+        let mut command = Command::new("cargo");
+        command
+            .args(["tree", "--locked", "--offline", "--prefix", "none"])
+            .args(["--edges", "normal,build", "--package", name])
+            .current_dir(repository());
+        let tree = ok(&mut command).stdout;
+        let has = |krate: &str| tree.lines().any(|line| line.starts_with(krate));
+        assert!(has("torchmill v"), "{tree}");
+        assert_eq!(has("torch-sys v"), needs_libtorch, "{name}");
+        assert_eq!(has("torchmill-nn v"), needs_libtorch, "{name}");
+    }
 }
 
 #[test]

@@ -45,7 +45,7 @@ impl Default for Sandbox {
 }
 
 /// What [`Sandbox::project`] copies from the repository, apart from the Makefile.
-const PROJECT: [&str; 11] = [
+const PROJECT: [&str; 12] = [
     "Cargo.toml",
     "Cargo.lock",
     ".cargo",
@@ -55,6 +55,7 @@ const PROJECT: [&str; 11] = [
     "docs",
     "README.md",
     "CHANGELOG.md",
+    "CONTRIBUTING.md",
     "LICENSE-APACHE",
     "LICENSE-MIT",
 ];
