@@ -120,9 +120,9 @@ def times(rows, tag):
     return [float(row["wall_time"]) for row in rows if row["tag"] == tag]
 
 
-def step_seconds(rows):
-    """Seconds per training step, from the first step to the last."""
-    steps = times(rows, "train loss")
+def step_seconds(rows, warm_up=1):
+    """Seconds per training step, from the end of the steps that warm up to the end of the last."""
+    steps = times(rows, "train loss")[warm_up - 1 :]
     return (steps[-1] - steps[0]) / (len(steps) - 1)
 
 

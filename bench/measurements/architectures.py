@@ -5,6 +5,7 @@ from harness import step_seconds
 UNIT = "s"
 PRECISIONS = ["fp32", "bf16"]
 STEPS = 6
+WARM_UP = 3  # Steps that are not measured, as in step_pytorch.py: memory is allocated in the first ones.
 # Name, side of the images, images in a batch.
 NETWORKS = [
     ("resnet50", 64, 16),
@@ -19,10 +20,10 @@ NETWORKS = [
 def ours(bench):
     figures = {}
     for name, size, batch in NETWORKS:
-        network = ["--architecture", name, "--data", shards(bench, size, batch), "--lr", 0.001, "--steps", STEPS + 1]
+        network = ["--architecture", name, "--data", shards(bench, size, batch), "--lr", 0.001, "--steps", WARM_UP + STEPS]
         for precision in PRECISIONS:
             rows = bench.train(*network, "--batch-size", batch, "--precision", precision, "--eval-every", 99)
-            figures[figure(name, size, batch, precision)] = step_seconds(rows)
+            figures[figure(name, size, batch, precision)] = step_seconds(rows, WARM_UP)
     return figures
 
 
@@ -46,7 +47,7 @@ def shards(bench, size, batch):
         from PIL import Image
 
         generator = np.random.default_rng(0)
-        for split, count in {"train": batch * (STEPS + 1), "test": 10}.items():
+        for split, count in {"train": batch * (WARM_UP + STEPS), "test": 10}.items():
             for index in range(count):
                 path = folder / split / f"class-{index % 10}" / f"{index}.png"
                 path.parent.mkdir(parents=True, exist_ok=True)

@@ -151,6 +151,7 @@ const BUILT_IN: &[(&str, &str)] = &[
     ("cifar10-fast", include_str!("recipe/builtin/cifar10-fast.toml")),
     ("finetune", include_str!("recipe/builtin/finetune.toml")),
     ("imagenet", include_str!("recipe/builtin/imagenet.toml")),
+    ("mnist-fast", include_str!("recipe/builtin/mnist-fast.toml")),
 ];
 
 /// The names of the built-in recipes.

@@ -4,6 +4,11 @@
 // oneDNN fills AMX's tiles with one pixel's channels, so most of a tile stays empty. Here, 16 elements are the pixels
 // under one row of the convolution's kernel with all their channels, and a tile has two such rows. The outputs before the
 // pooling stay in the first cache: only every fourth of them, or of their gradients, is read or written.
+//
+// A float32 number is the sum of three bfloat16 numbers with 8 bits each. Of the nine products of two such sums, the three
+// smallest are at most 2^-24 of the product, float32's own rounding, and are left out. AMX adds products in float32. Six
+// products by AMX are faster than one by AVX512 (G. Henry et al., "Leveraging the bfloat16 Artificial Intelligence
+// Datatype For Higher-Precision Computations", 2019).
 #include "amx_conv_pool.h"
 
 #include "amx_tiles.h"
@@ -31,6 +36,42 @@ FOR_AMX inline __m512 to_float(__m256i bfloats) {
     return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bfloats), 16));
 }
 FOR_AMX inline __m256i to_bfloat(__m512 floats) { return (__m256i)_mm512_cvtneps_pbh(floats); }
+FOR_AMX inline __m512i high_bits(__m512 floats) { return _mm512_srli_epi32(_mm512_castps_si512(floats), 16); }
+
+// What depends on the element type.
+template <typename T>
+struct Element;
+
+template <>
+struct Element<uint16_t> {
+    // The number of bfloat16 numbers whose sum an element is.
+    static constexpr int PARTS = 1;
+
+    FOR_AMX static __m512 load(__mmask16 mask, const uint16_t* from) {
+        return to_float(_mm256_maskz_loadu_epi16(mask, from));
+    }
+    // Rounds sums to elements.
+    FOR_AMX static __m512 round(__m512 sums) { return to_float(to_bfloat(sums)); }
+    FOR_AMX static void store(uint16_t* to, __mmask16 mask, __m512 elements) {
+        _mm256_mask_storeu_epi16(to, mask, _mm512_cvtepi32_epi16(high_bits(elements)));
+    }
+};
+
+template <>
+struct Element<float> {
+    static constexpr int PARTS = 3;
+
+    FOR_AMX static __m512 load(__mmask16 mask, const float* from) { return _mm512_maskz_loadu_ps(mask, from); }
+    FOR_AMX static __m512 round(__m512 sums) { return sums; }
+    FOR_AMX static void store(float* to, __mmask16 mask, __m512 elements) { _mm512_mask_storeu_ps(to, mask, elements); }
+};
+
+// Takes the largest part from 16 elements: the first 8 bits, as the lower half of 32. What is left is exact.
+FOR_AMX inline __m512i take_part(__m512& elements) {
+    const __m512i part = high_bits(elements);
+    elements = _mm512_sub_ps(elements, _mm512_castsi512_ps(_mm512_slli_epi32(part, 16)));
+    return part;
+}
 
 // A vector that is aligned as tiles should be.
 template <typename T>
@@ -43,52 +84,58 @@ private:
     std::vector<uint8_t> memory;  // zeros
 };
 
-// A row of an image with zeros on both sides. Behind it is space that may be read.
+// A row of an image with zeros on both sides, each part by itself. Behind it is space that may be read.
+template <typename T>
 class PaddedRow {
 public:
     PaddedRow(const ConvPoolShape& shape, int64_t columns)
-        : shape(shape), row((columns + shape.kernel_width) * shape.in_channels + TAPS),
-          taps(__mmask16((1 << shape.kernel_width * shape.in_channels) - 1)) {}
+        : shape(shape), size((columns + shape.kernel_width) * shape.in_channels + TAPS),
+          row(Element<T>::PARTS * size), taps(first16(shape.kernel_width * shape.in_channels)) {}
 
     // Takes row `y`, which may be above or below the image.
-    void take(const uint16_t* image, int64_t y) {
+    FOR_AMX void take(const T* image, int64_t y) {
         const int64_t count = shape.width * shape.in_channels;
-        uint16_t* const to = row.data() + shape.padding_width * shape.in_channels;
-        if (y < 0 || y >= shape.height) {
-            std::fill_n(to, count, uint16_t(0));
-        } else {
-            std::copy_n(image + y * count, count, to);
+        const bool outside = y < 0 || y >= shape.height;
+        for (int64_t i = 0; i < count; i += 16) {
+            const __mmask16 mask = first16(count - i);
+            __m512 left = outside ? _mm512_setzero_ps() : Element<T>::load(mask, image + y * count + i);
+            uint16_t* to = row.data() + shape.padding_width * shape.in_channels + i;
+            for (int part = 0; part < Element<T>::PARTS; ++part, to += size) {
+                _mm256_mask_storeu_epi16(to, mask, _mm512_cvtepi32_epi16(take_part(left)));
+            }
         }
     }
 
     // The elements under one row of the kernel, for the output in this column.
-    FOR_AMX __m256i at(int64_t column) const {
-        return _mm256_maskz_loadu_epi16(taps, row.data() + column * shape.in_channels);
+    FOR_AMX __m256i at(int part, int64_t column) const {
+        return _mm256_maskz_loadu_epi16(taps, row.data() + part * size + column * shape.in_channels);
     }
 
 private:
     const ConvPoolShape& shape;
+    int64_t size;
     std::vector<uint16_t> row;
     __mmask16 taps;
 };
 
 // The outputs of some images.
+template <typename T>
 class Forward {
 public:
-    Forward(const ConvPoolShape& shape, const uint16_t* weight, const uint16_t* bias)
+    FOR_AMX Forward(const ConvPoolShape& shape, const T* weight, const T* bias)
         : shape(shape), columns(round_up(2 * shape.pooled_width(), TILE_ROWS)), steps(divide_up(shape.kernel_height, 2)),
           rows(2 * shape.pooled_height() + 2 * steps - 1), blocks(2 * divide_up(shape.out_channels, 2 * BLOCK)),
-          padded(shape, columns), pixels(columns * rows * TAPS), weights(blocks * steps * TILE_BFLOATS),
-          biases(blocks * BLOCK), sums(4 * TILE_FLOATS) {
+          pixels_size(columns * rows * TAPS), weights_size(blocks * steps * TILE_BFLOATS), padded(shape, columns),
+          pixels(PARTS * pixels_size), weights(PARTS * weights_size), biases(blocks * BLOCK), sums(4 * TILE_FLOATS) {
         arrange_weight(weight);
         if (bias == nullptr) return;
-        for (int64_t o = 0; o < shape.out_channels; ++o) {
-            const uint32_t bits = uint32_t(bias[o]) << 16;
-            std::memcpy(biases.data() + o, &bits, sizeof bits);
+        for (int64_t o = 0; o < shape.out_channels; o += 16) {
+            const __mmask16 mask = first16(shape.out_channels - o);
+            _mm512_store_ps(biases.data() + o, Element<T>::load(mask, bias + o));
         }
     }
 
-    FOR_AMX void compute(const uint16_t* image, uint16_t* y, uint8_t* winners) {
+    FOR_AMX void compute(const T* image, T* y, uint8_t* winners) {
         arrange_image(image);
         for (int64_t row = 0; row < shape.pooled_height(); ++row) {
             for (int64_t column = 0; column < columns; column += TILE_ROWS) {
@@ -102,27 +149,36 @@ public:
     }
 
 private:
-    // Tiles of B: a row for each pair of elements under two rows of the kernel.
-    void arrange_weight(const uint16_t* weight) {
+    static constexpr int PARTS = Element<T>::PARTS;
+
+    // Tiles of B, [parts, blocks, steps]: a row for each pair of elements under two rows of the kernel.
+    FOR_AMX void arrange_weight(const T* weight) {
         const int64_t taps = shape.kernel_width * shape.in_channels;
         for (int64_t o = 0; o < shape.out_channels; ++o) {
             for (int64_t i = 0; i < shape.kernel_height; ++i) {
-                uint16_t* const tile = weights.data() + (o / BLOCK * steps + i / 2) * TILE_BFLOATS;
-                for (int64_t tap = 0; tap < taps; ++tap) {
-                    const int64_t k = i % 2 * TAPS + tap;
-                    tile[k / 2 * 2 * BLOCK + o % BLOCK * 2 + k % 2] = weight[(o * shape.kernel_height + i) * taps + tap];
+                __m512 left = Element<T>::load(first16(taps), weight + (o * shape.kernel_height + i) * taps);
+                uint16_t* tile = weights.data() + (o / BLOCK * steps + i / 2) * TILE_BFLOATS;
+                for (int part = 0; part < PARTS; ++part, tile += weights_size) {
+                    alignas(32) uint16_t elements[TAPS];
+                    _mm256_store_si256(reinterpret_cast<__m256i*>(elements), _mm512_cvtepi32_epi16(take_part(left)));
+                    for (int64_t tap = 0; tap < TAPS; ++tap) {
+                        const int64_t k = i % 2 * TAPS + tap;
+                        tile[k / 2 * 2 * BLOCK + o % BLOCK * 2 + k % 2] = elements[tap];
+                    }
                 }
             }
         }
     }
 
-    // [columns, rows, TAPS], so that two successive rows are one row of a tile.
-    FOR_AMX void arrange_image(const uint16_t* image) {
+    // [parts, columns, rows, TAPS], so that two successive rows are one row of a tile.
+    FOR_AMX void arrange_image(const T* image) {
         for (int64_t row = 0; row < rows; ++row) {
             padded.take(image, row - shape.padding_height);
-            uint16_t* to = pixels.data() + row * TAPS;
-            for (int64_t column = 0; column < columns; ++column, to += rows * TAPS) {
-                _mm256_store_si256(reinterpret_cast<__m256i*>(to), padded.at(column));
+            for (int part = 0; part < PARTS; ++part) {
+                uint16_t* to = pixels.data() + part * pixels_size + row * TAPS;
+                for (int64_t column = 0; column < columns; ++column, to += rows * TAPS) {
+                    _mm256_store_si256(reinterpret_cast<__m256i*>(to), padded.at(part, column));
+                }
             }
         }
     }
@@ -130,23 +186,26 @@ private:
     // Sums of 16 columns of two rows, for 32 output channels.
     FOR_AMX void multiply(int64_t row, int64_t column, int64_t block) {
         const int64_t stride = rows * TAPS * sizeof(uint16_t);
-        const uint16_t* above = pixels.data() + (column * rows + row) * TAPS;
-        const uint16_t* left = weights.data() + block * steps * TILE_BFLOATS;
-        const uint16_t* right = left + steps * TILE_BFLOATS;
         finish_writing();
         _tile_zero(0);
         _tile_zero(1);
         _tile_zero(2);
         _tile_zero(3);
         for (int64_t step = 0; step < steps; ++step) {
-            _tile_loadd(4, above + step * 2 * TAPS, stride);
-            _tile_loadd(6, left + step * TILE_BFLOATS, TILE_ROW);
-            _tile_loadd(7, right + step * TILE_BFLOATS, TILE_ROW);
-            _tile_loadd(5, above + step * 2 * TAPS + TAPS, stride);
-            _tile_dpbf16ps(0, 4, 6);
-            _tile_dpbf16ps(1, 4, 7);
-            _tile_dpbf16ps(2, 5, 6);
-            _tile_dpbf16ps(3, 5, 7);
+            const uint16_t* above = pixels.data() + (column * rows + row + 2 * step) * TAPS;
+            for (int x_part = 0; x_part < PARTS; ++x_part, above += pixels_size) {
+                _tile_loadd(4, above, stride);
+                _tile_loadd(5, above + TAPS, stride);
+                const uint16_t* left = weights.data() + (block * steps + step) * TILE_BFLOATS;
+                for (int part = 0; part < PARTS - x_part; ++part, left += weights_size) {
+                    _tile_loadd(6, left, TILE_ROW);
+                    _tile_loadd(7, left + steps * TILE_BFLOATS, TILE_ROW);
+                    _tile_dpbf16ps(0, 4, 6);
+                    _tile_dpbf16ps(1, 4, 7);
+                    _tile_dpbf16ps(2, 5, 6);
+                    _tile_dpbf16ps(3, 5, 7);
+                }
+            }
         }
         _tile_stored(0, sums.data(), TILE_ROW);
         _tile_stored(1, sums.data() + TILE_FLOATS, TILE_ROW);
@@ -155,7 +214,7 @@ private:
     }
 
     // Pools the sums of 16 output channels.
-    FOR_AMX void pool(int64_t row, int64_t column, int64_t block, uint16_t* y, uint8_t* winners) {
+    FOR_AMX void pool(int64_t row, int64_t column, int64_t block, T* y, uint8_t* winners) {
         const float* above = sums.data() + block % 2 * TILE_FLOATS;
         const float* below = above + 2 * TILE_FLOATS;
         const int64_t channel = block * BLOCK;
@@ -165,42 +224,42 @@ private:
         int64_t to = (row * shape.pooled_width() + column) * shape.out_channels + channel;
         for (int64_t i = 0; i < count; ++i, to += shape.out_channels) {
             const float* const window[] = {above + 32 * i, above + 32 * i + 16, below + 32 * i, below + 32 * i + 16};
-            __m512 best = rounded(window[0], bias);
+            __m512 best = output(window[0], bias);
             __m128i winner = _mm_setzero_si128();
             for (int k = 1; k < 4; ++k) {
-                const __m512 pixel = rounded(window[k], bias);
+                const __m512 pixel = output(window[k], bias);
                 const __mmask16 wins =
                     _mm512_cmp_ps_mask(pixel, best, _CMP_GT_OQ) | _mm512_cmp_ps_mask(pixel, pixel, _CMP_UNORD_Q);
                 best = _mm512_mask_mov_ps(best, wins, pixel);
                 winner = _mm_mask_mov_epi8(winner, wins, _mm_set1_epi8(char(k)));
             }
-            const __m512i high = _mm512_srli_epi32(_mm512_castps_si512(best), 16);
-            _mm256_mask_storeu_epi16(y + to, mask, _mm512_cvtepi32_epi16(high));
+            Element<T>::store(y + to, mask, best);
             _mm_mask_storeu_epi8(winners + to, mask, winner);
         }
     }
 
-    // 16 outputs, rounded to bfloat16.
-    FOR_AMX static __m512 rounded(const float* sums, __m512 bias) {
-        return to_float(to_bfloat(_mm512_add_ps(_mm512_load_ps(sums), bias)));
+    FOR_AMX static __m512 output(const float* sums, __m512 bias) {
+        return Element<T>::round(_mm512_add_ps(_mm512_load_ps(sums), bias));
     }
 
     const ConvPoolShape& shape;
-    int64_t columns, steps, rows, blocks;
-    PaddedRow padded;
+    int64_t columns, steps, rows, blocks, pixels_size, weights_size;
+    PaddedRow<T> padded;
     Aligned<uint16_t> pixels, weights;
     Aligned<float> biases, sums;
 };
 
 // The sums of a part: [blocks, kernel height, TAPS, BLOCK] for the weight, then [blocks, BLOCK] for the bias.
+template <typename T>
 class Gradient {
 public:
     explicit Gradient(const ConvPoolShape& shape)
         : shape(shape), steps(divide_up(2 * shape.pooled_width(), STEP)),
           rows(2 * shape.pooled_height() + shape.kernel_height - 1), blocks(divide_up(shape.out_channels, BLOCK)),
-          padded(shape, steps * STEP), pixels(rows * steps * TILE_BFLOATS), pair(2 * TILE_BFLOATS) {}
+          pixels_size(rows * steps * TILE_BFLOATS), padded(shape, steps * STEP), pixels(PARTS * pixels_size),
+          pairs(PARTS * 2 * TILE_BFLOATS) {}
 
-    FOR_AMX void add(const uint16_t* image, const uint16_t* gradient, const uint8_t* winners, float* sums) {
+    FOR_AMX void add(const T* image, const T* gradient, const uint8_t* winners, float* sums) {
         arrange_image(image);
         float* bias_sums = sums + blocks * shape.kernel_height * TILE_FLOATS;
         for (int64_t block = 0; block < blocks; ++block) {
@@ -210,8 +269,8 @@ public:
             for (int64_t row = 0; row < shape.pooled_height(); ++row) {
                 for (int64_t step = 0; step < steps; ++step) {
                     bias_sum = _mm512_add_ps(bias_sum, arrange_gradient(row, step, block, gradient, winners));
-                    multiply(2 * row, step, pair.data());
-                    multiply(2 * row + 1, step, pair.data() + TILE_BFLOATS);
+                    multiply(2 * row, step, pairs.data());
+                    multiply(2 * row + 1, step, pairs.data() + TILE_BFLOATS);
                 }
             }
             store(block_sums);
@@ -220,63 +279,79 @@ public:
     }
 
 private:
-    // Tiles of A, [rows, steps]: for each element under a row of the kernel, 32 pixels of an image's row.
-    FOR_AMX void arrange_image(const uint16_t* image) {
+    static constexpr int PARTS = Element<T>::PARTS;
+
+    // Tiles of A, [parts, rows, steps]: for each element under a row of the kernel, 32 pixels of an image's row.
+    FOR_AMX void arrange_image(const T* image) {
         for (int64_t row = 0; row < rows; ++row) {
             padded.take(image, row - shape.padding_height);
-            for (int64_t step = 0; step < steps; ++step) {
-                __m512i pairs[16];
-                for (int64_t i = 0; i < 16; ++i) {
-                    const __m512i even = _mm512_cvtepu16_epi32(padded.at(step * STEP + 2 * i));
-                    const __m512i odd = _mm512_cvtepu16_epi32(padded.at(step * STEP + 2 * i + 1));
-                    pairs[i] = _mm512_or_si512(even, _mm512_slli_epi32(odd, 16));
-                }
-                transpose(pairs);
-                uint16_t* const tile = pixels.data() + (row * steps + step) * TILE_BFLOATS;
-                for (int64_t i = 0; i < 16; ++i) _mm512_store_si512(tile + 32 * i, pairs[i]);
+            for (int part = 0; part < PARTS; ++part) {
+                uint16_t* tile = pixels.data() + part * pixels_size + row * steps * TILE_BFLOATS;
+                for (int64_t step = 0; step < steps; ++step, tile += TILE_BFLOATS) arrange_tile(part, step * STEP, tile);
             }
         }
     }
 
-    // Tiles of B for two rows before the pooling: a row for each pair of pixels, which is a row of a window. Returns the
-    // sums of the gradients.
+    FOR_AMX void arrange_tile(int part, int64_t column, uint16_t* tile) const {
+        __m512i pixel_pairs[16];
+        for (int64_t i = 0; i < 16; ++i) {
+            const __m512i even = _mm512_cvtepu16_epi32(padded.at(part, column + 2 * i));
+            const __m512i odd = _mm512_cvtepu16_epi32(padded.at(part, column + 2 * i + 1));
+            pixel_pairs[i] = _mm512_or_si512(even, _mm512_slli_epi32(odd, 16));
+        }
+        transpose(pixel_pairs);
+        for (int64_t i = 0; i < 16; ++i) _mm512_store_si512(tile + 32 * i, pixel_pairs[i]);
+    }
+
+    // Tiles of B, [parts, 2], for two rows before the pooling: a row for each pair of pixels, which is a row of a window.
+    // Returns the sums of the gradients.
     FOR_AMX __m512 arrange_gradient(
-        int64_t row, int64_t step, int64_t block, const uint16_t* gradient, const uint8_t* winners) {
+        int64_t row, int64_t step, int64_t block, const T* gradient, const uint8_t* winners) {
         const __mmask16 mask = first16(shape.out_channels - block * BLOCK);
         const int64_t first = step * STEP / 2;
         const int64_t count = std::min<int64_t>(TILE_ROWS, shape.pooled_width() - first);
         int64_t from = (row * shape.pooled_width() + first) * shape.out_channels + block * BLOCK;
         __m512 sum = _mm512_setzero_ps();
-        uint16_t *above = pair.data(), *below = pair.data() + TILE_BFLOATS;
-        for (int64_t i = 0; i < count; ++i, from += shape.out_channels, above += 32, below += 32) {
-            const __m512i left = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, gradient + from));
-            const __m512i right = _mm512_slli_epi32(left, 16);
+        for (int64_t i = 0; i < count; ++i, from += shape.out_channels) {
+            __m512 rest = Element<T>::load(mask, gradient + from);
+            sum = _mm512_add_ps(sum, rest);
             const __m128i winner = _mm_maskz_loadu_epi8(mask, winners + from);
-            sum = _mm512_add_ps(sum, _mm512_castsi512_ps(right));
-            const auto won = [&](char k) FOR_AMX { return _mm_cmpeq_epi8_mask(winner, _mm_set1_epi8(k)); };
-            _mm512_store_si512(above, _mm512_mask_mov_epi32(_mm512_maskz_mov_epi32(won(0), left), won(1), right));
-            _mm512_store_si512(below, _mm512_mask_mov_epi32(_mm512_maskz_mov_epi32(won(2), left), won(3), right));
+            const __mmask16 won[] = {
+                _mm_cmpeq_epi8_mask(winner, _mm_setzero_si128()), _mm_cmpeq_epi8_mask(winner, _mm_set1_epi8(1)),
+                _mm_cmpeq_epi8_mask(winner, _mm_set1_epi8(2)), _mm_cmpeq_epi8_mask(winner, _mm_set1_epi8(3))};
+            uint16_t* above = pairs.data() + 32 * i;
+            for (int part = 0; part < PARTS; ++part, above += 2 * TILE_BFLOATS) {
+                const __m512i left = take_part(rest), right = _mm512_slli_epi32(left, 16);
+                const __m512i top = _mm512_mask_mov_epi32(_mm512_maskz_mov_epi32(won[0], left), won[1], right);
+                const __m512i bottom = _mm512_mask_mov_epi32(_mm512_maskz_mov_epi32(won[2], left), won[3], right);
+                _mm512_store_si512(above, top);
+                _mm512_store_si512(above + TILE_BFLOATS, bottom);
+            }
         }
-        const int64_t bytes = (TILE_ROWS - count) * TILE_ROW;
-        std::memset(above, 0, bytes);
-        std::memset(below, 0, bytes);
+        for (int tile = 0; tile < 2 * PARTS; ++tile) {
+            std::memset(pairs.data() + tile * TILE_BFLOATS + 32 * count, 0, (TILE_ROWS - count) * TILE_ROW);
+        }
         return sum;
     }
 
     // Adds one row's products to the tiles of each row of the kernel.
     FOR_AMX void multiply(int64_t row, int64_t step, const uint16_t* gradients) {
         const int64_t stride = steps * TILE_BFLOATS;
-        const uint16_t* tile = pixels.data() + (row * steps + step) * TILE_BFLOATS;
         finish_writing();
-        _tile_loadd(7, gradients, TILE_ROW);
-        // The number of a tile is part of the instruction.
-#define ADD_ROW(i)                                            \
-    if (shape.kernel_height > i) {                            \
-        _tile_loadd(6, tile + i * stride, TILE_ROW);          \
-        _tile_dpbf16ps(i, 6, 7);                              \
+        for (int part = 0; part < PARTS; ++part, gradients += 2 * TILE_BFLOATS) {
+            _tile_loadd(7, gradients, TILE_ROW);
+            const uint16_t* tile = pixels.data() + (row * steps + step) * TILE_BFLOATS;
+            for (int x_part = 0; x_part < PARTS - part; ++x_part, tile += pixels_size) {
+                // The number of a tile is part of the instruction.
+#define ADD_ROW(i)                                   \
+    if (shape.kernel_height > i) {                   \
+        _tile_loadd(6, tile + i * stride, TILE_ROW); \
+        _tile_dpbf16ps(i, 6, 7);                     \
     }
-        ADD_ROW(0) ADD_ROW(1) ADD_ROW(2) ADD_ROW(3) ADD_ROW(4) ADD_ROW(5)
+                ADD_ROW(0) ADD_ROW(1) ADD_ROW(2) ADD_ROW(3) ADD_ROW(4) ADD_ROW(5)
 #undef ADD_ROW
+            }
+        }
     }
 
     FOR_AMX void load(const float* sums) const {
@@ -295,9 +370,9 @@ private:
     }
 
     const ConvPoolShape& shape;
-    int64_t steps, rows, blocks;
-    PaddedRow padded;
-    Aligned<uint16_t> pixels, pair;
+    int64_t steps, rows, blocks, pixels_size;
+    PaddedRow<T> padded;
+    Aligned<uint16_t> pixels, pairs;
 };
 
 // The largest number of rows of the kernel: each has a tile, and two more are the operands.
@@ -305,24 +380,29 @@ constexpr int64_t MAX_KERNEL_HEIGHT = 6;
 // The arranged pixels of an image must fit in the second cache.
 constexpr int64_t MAX_PIXELS = 1 << 15;
 
-// Rounds to the nearest bfloat16, as oneDNN and ATen do.
-FOR_AMX uint16_t round_to_bfloat(float value) {
-    return uint16_t(_mm256_extract_epi16(to_bfloat(_mm512_set1_ps(value)), 0));
+// Rounds as oneDNN and ATen do.
+template <typename T>
+FOR_AMX T round_one(float sum) {
+    T element;
+    Element<T>::store(&element, 1, Element<T>::round(_mm512_set1_ps(sum)));
+    return element;
 }
 
 }  // namespace
 
+template <typename T>
 bool amx_conv_pool_supports(const ConvPoolShape& shape) {
     return shape.kernel_width * shape.in_channels <= TAPS && shape.kernel_height <= MAX_KERNEL_HEIGHT &&
-           shape.out_channels >= BLOCK && shape.height * shape.width <= MAX_PIXELS && shape.pooled_height() > 0 &&
-           shape.pooled_width() > 0 && amx_is_usable();
+           shape.out_channels >= BLOCK && shape.height * shape.width * Element<T>::PARTS <= MAX_PIXELS &&
+           shape.pooled_height() > 0 && shape.pooled_width() > 0 && amx_is_usable();
 }
 
+template <typename T>
 FOR_AMX void amx_conv_pool(
-    const ConvPoolShape& shape, int64_t first, int64_t end, const uint16_t* x, const uint16_t* weight,
-    const uint16_t* bias, uint16_t* y, uint8_t* winners) {
+    const ConvPoolShape& shape, int64_t first, int64_t end, const T* x, const T* weight, const T* bias, T* y,
+    uint8_t* winners) {
     const WholeTiles tiles;
-    Forward forward(shape, weight, bias);
+    Forward<T> forward(shape, weight, bias);
     for (int64_t i = first; i < end; ++i) {
         const int64_t to = i * shape.output_size();
         forward.compute(x + i * shape.image_size(), y + to, winners + to);
@@ -333,11 +413,12 @@ int64_t amx_conv_pool_sums(const ConvPoolShape& shape) {
     return divide_up(shape.out_channels, BLOCK) * (shape.kernel_height * TILE_FLOATS + BLOCK);
 }
 
+template <typename T>
 FOR_AMX void amx_conv_pool_gradient(
-    const ConvPoolShape& shape, int64_t first, int64_t end, const uint16_t* x, const uint16_t* gradient,
-    const uint8_t* winners, float* sums) {
+    const ConvPoolShape& shape, int64_t first, int64_t end, const T* x, const T* gradient, const uint8_t* winners,
+    float* sums) {
     const WholeTiles tiles;
-    Gradient sum(shape);
+    Gradient<T> sum(shape);
     std::fill_n(sums, amx_conv_pool_sums(shape), 0.0f);
     for (int64_t i = first; i < end; ++i) {
         const int64_t from = i * shape.output_size();
@@ -345,8 +426,9 @@ FOR_AMX void amx_conv_pool_gradient(
     }
 }
 
+template <typename T>
 FOR_AMX void amx_conv_pool_finish(
-    const ConvPoolShape& shape, int64_t parts, const float* sums, uint16_t* weight_gradient, uint16_t* bias_gradient) {
+    const ConvPoolShape& shape, int64_t parts, const float* sums, T* weight_gradient, T* bias_gradient) {
     const int64_t taps = shape.kernel_width * shape.in_channels, rows = shape.kernel_height;
     const int64_t blocks = divide_up(shape.out_channels, BLOCK), part = amx_conv_pool_sums(shape);
     const auto total = [&](int64_t i) {
@@ -359,11 +441,11 @@ FOR_AMX void amx_conv_pool_finish(
         for (int64_t i = 0; i < rows; ++i) {
             for (int64_t tap = 0; tap < taps; ++tap) {
                 const int64_t from = ((block * rows + i) * TAPS + tap) * BLOCK + column;
-                weight_gradient[(o * rows + i) * taps + tap] = round_to_bfloat(total(from));
+                weight_gradient[(o * rows + i) * taps + tap] = round_one<T>(total(from));
             }
         }
         if (bias_gradient == nullptr) continue;
-        bias_gradient[o] = round_to_bfloat(total(blocks * rows * TILE_FLOATS + block * BLOCK + column));
+        bias_gradient[o] = round_one<T>(total(blocks * rows * TILE_FLOATS + block * BLOCK + column));
     }
 }
 
@@ -371,13 +453,32 @@ FOR_AMX void amx_conv_pool_finish(
 #else
 namespace torchmill {
 
-bool amx_conv_pool_supports(const ConvPoolShape&) { return false; }
-void amx_conv_pool(
-    const ConvPoolShape&, int64_t, int64_t, const uint16_t*, const uint16_t*, const uint16_t*, uint16_t*, uint8_t*) {}
+template <typename T>
+bool amx_conv_pool_supports(const ConvPoolShape&) {
+    return false;
+}
+template <typename T>
+void amx_conv_pool(const ConvPoolShape&, int64_t, int64_t, const T*, const T*, const T*, T*, uint8_t*) {}
 int64_t amx_conv_pool_sums(const ConvPoolShape&) { return 0; }
-void amx_conv_pool_gradient(
-    const ConvPoolShape&, int64_t, int64_t, const uint16_t*, const uint16_t*, const uint8_t*, float*) {}
-void amx_conv_pool_finish(const ConvPoolShape&, int64_t, const float*, uint16_t*, uint16_t*) {}
+template <typename T>
+void amx_conv_pool_gradient(const ConvPoolShape&, int64_t, int64_t, const T*, const T*, const uint8_t*, float*) {}
+template <typename T>
+void amx_conv_pool_finish(const ConvPoolShape&, int64_t, const float*, T*, T*) {}
 
 }  // namespace torchmill
 #endif
+
+namespace torchmill {
+
+#define INSTANTIATE(T)                                                                                              \
+    template bool amx_conv_pool_supports<T>(const ConvPoolShape&);                                                  \
+    template void amx_conv_pool<T>(                                                                                 \
+        const ConvPoolShape&, int64_t, int64_t, const T*, const T*, const T*, T*, uint8_t*);                        \
+    template void amx_conv_pool_gradient<T>(                                                                        \
+        const ConvPoolShape&, int64_t, int64_t, const T*, const T*, const uint8_t*, float*);                        \
+    template void amx_conv_pool_finish<T>(const ConvPoolShape&, int64_t, const float*, T*, T*);
+INSTANTIATE(float)
+INSTANTIATE(uint16_t)
+#undef INSTANTIATE
+
+}  // namespace torchmill

@@ -12,11 +12,14 @@
 namespace torchmill {
 namespace {
 
-const uint16_t* bfloats(const at::Tensor& t) {
-    return t.defined() ? static_cast<const uint16_t*>(t.const_data_ptr()) : nullptr;
+// The elements of a tensor; null if it is undefined.
+template <typename T>
+const T* elements(const at::Tensor& t) {
+    return t.defined() ? static_cast<const T*>(t.const_data_ptr()) : nullptr;
 }
-uint16_t* mutable_bfloats(const at::Tensor& t) {
-    return t.defined() ? static_cast<uint16_t*>(t.mutable_data_ptr()) : nullptr;
+template <typename T>
+T* mutable_elements(const at::Tensor& t) {
+    return t.defined() ? static_cast<T*>(t.mutable_data_ptr()) : nullptr;
 }
 
 ConvPoolShape shape_of(const at::Tensor& x, const at::Tensor& weight, at::IntArrayRef padding) {
@@ -34,10 +37,13 @@ struct ConvPool : torch::autograd::Function<ConvPool> {
             x.options().memory_format(CHANNELS_LAST));
         const auto winners = at::empty({y.numel()}, x.options().dtype(at::kByte));
         const auto biases = bias.value_or(at::Tensor());
-        at::parallel_for(0, shape.images, 1, [&](int64_t first, int64_t end) {
-            amx_conv_pool(
-                shape, first, end, bfloats(x), bfloats(weight), bfloats(biases), mutable_bfloats(y),
-                static_cast<uint8_t*>(winners.mutable_data_ptr()));
+        for_element_type(x, [&](auto zero) {
+            using T = decltype(zero);
+            at::parallel_for(0, shape.images, 1, [&](int64_t first, int64_t end) {
+                amx_conv_pool(
+                    shape, first, end, elements<T>(x), elements<T>(weight), elements<T>(biases), mutable_elements<T>(y),
+                    mutable_elements<uint8_t>(winners));
+            });
         });
         context->save_for_backward({x, winners, weight});
         context->saved_data["padding"] = padding;
@@ -54,37 +60,46 @@ struct ConvPool : torch::autograd::Function<ConvPool> {
         const auto gradient = gradients[0].contiguous(CHANNELS_LAST);
         const int64_t parts = (shape.images + CONV_POOL_PART - 1) / CONV_POOL_PART, count = amx_conv_pool_sums(shape);
         const auto sums = at::empty({parts, count}, x.options().dtype(at::kFloat));
-        auto* const to = static_cast<float*>(sums.mutable_data_ptr());
-        at::parallel_for(0, parts, 1, [&](int64_t part, int64_t end) {
-            for (; part < end; ++part) {
-                const int64_t first = part * CONV_POOL_PART;
-                amx_conv_pool_gradient(
-                    shape, first, std::min(first + CONV_POOL_PART, shape.images), bfloats(x), bfloats(gradient),
-                    static_cast<const uint8_t*>(winners.const_data_ptr()), to + part * count);
-            }
-        });
+        auto* const to = mutable_elements<float>(sums);
         const auto weight_gradient = at::empty_like(weight);
         // Without a bias, autograd has only two inputs.
         const bool has_bias = context->saved_data["bias"].toBool();
         const auto bias_gradient = has_bias ? at::empty({shape.out_channels}, x.options()) : at::Tensor();
-        amx_conv_pool_finish(shape, parts, to, mutable_bfloats(weight_gradient), mutable_bfloats(bias_gradient));
+        for_element_type(x, [&](auto zero) {
+            using T = decltype(zero);
+            at::parallel_for(0, parts, 1, [&](int64_t part, int64_t end) {
+                for (; part < end; ++part) {
+                    const int64_t first = part * CONV_POOL_PART, last = std::min(first + CONV_POOL_PART, shape.images);
+                    amx_conv_pool_gradient(
+                        shape, first, last, elements<T>(x), elements<T>(gradient), elements<uint8_t>(winners),
+                        to + part * count);
+                }
+            });
+            amx_conv_pool_finish(
+                shape, parts, to, mutable_elements<T>(weight_gradient), mutable_elements<T>(bias_gradient));
+        });
         return {at::Tensor(), weight_gradient, bias_gradient, at::Tensor()};
     }
 };
 
-bool is_bfloat16(const at::Tensor& t) { return t.device().is_cpu() && t.scalar_type() == at::kBFloat16; }
+bool supports(const at::Tensor& x, const ConvPoolShape& shape) {
+    return x.scalar_type() == at::kFloat ? amx_conv_pool_supports<float>(shape) : amx_conv_pool_supports<uint16_t>(shape);
+}
 
 }  // namespace
 
 std::unique_ptr<at::Tensor> conv_pool(
     const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, int64_t padding_height,
     int64_t padding_width) {
-    const auto fits = [](const at::Tensor& t) { return is_bfloat16(t) && t.dim() == 4 && t.is_contiguous(CHANNELS_LAST); };
     const int64_t padding[] = {padding_height, padding_width};
-    if (!fits(x) || !fits(weight) || x.numel() == 0 || x.size(1) != weight.size(1)) return nullptr;
-    if (bias.defined() && (!is_bfloat16(bias) || !bias.is_contiguous() || bias.numel() != weight.size(0))) return nullptr;
+    if (!is_supported(x) || !is_supported(weight) || x.scalar_type() != weight.scalar_type()) return nullptr;
+    const bool has_bias = bias.defined();
+    if (has_bias && (bias.scalar_type() != x.scalar_type() || !bias.device().is_cpu() || !bias.is_contiguous())) {
+        return nullptr;
+    }
+    if (x.size(1) != weight.size(1) || (has_bias && bias.numel() != weight.size(0))) return nullptr;
     // The first layer's input needs no gradient.
-    if (x.requires_grad() || !amx_conv_pool_supports(shape_of(x, weight, padding))) return nullptr;
+    if (x.requires_grad() || !supports(x, shape_of(x, weight, padding))) return nullptr;
     return to_pointer(ConvPool::apply(x, weight, optional(bias), at::IntArrayRef(padding)));
 }
 

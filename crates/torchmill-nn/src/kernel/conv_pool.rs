@@ -3,10 +3,9 @@
 //!
 //! Before the pooling, the first layer has more outputs than any other layer of such a
 //! network. A quarter of them is used, and three quarters of their gradients are zeros.
-//! With AMX, this kernel (amx_conv_pool.cpp) keeps them in the first cache. In the
-//! `article` recipe it replaces a fifth of a bf16 step.
+//! With AMX, this kernel (amx_conv_pool.cpp) keeps them in the first cache.
 
-use tch::{TchError, Tensor};
+use tch::{Kind, TchError, Tensor};
 
 use super::bridge::ffi;
 use super::bridge::{from_cpp, to_cpp};
@@ -22,20 +21,21 @@ pub(crate) fn is_chosen(
 ) -> bool {
     let &[_, channels, height, width] = weight else { return false };
     let is_small = padding[0] < height && padding[1] < width && channels * width <= 16;
-    let is_bf16 = x.kind() == tch::Kind::BFloat16;
-    is_bf16 && window == [2, 2] && is_small && Processor::here() == Processor::Amx
+    let has_kernel = matches!(x.kind(), Kind::Float | Kind::BFloat16);
+    has_kernel && window == [2, 2] && is_small && Processor::here() == Processor::Amx
 }
 
 /// `torch.nn.functional.conv2d` of `[N, C, H, W]` with stride 1, then `max_pool2d` with
 /// windows of 2x2. Differentiable once, with respect to weight and bias.
 ///
-/// The output has the values that the two operations have, which round the convolution's
-/// outputs to bfloat16. The gradients do not depend on the number of threads. Around a
-/// pixel that is infinite or NaN, outputs that do not depend on it can be NaN as well.
+/// In bfloat16 the output has the values that the two operations have, which round the
+/// convolution's outputs. In float32 it is as exact as theirs. The gradients do not depend
+/// on the number of threads. Around a pixel that is infinite or NaN, outputs that do not
+/// depend on it can be NaN as well.
 ///
-/// Returns `None` if the kernel does not support its input: anything but bfloat16 in
-/// channels-last layout on the CPU, sizes that do not match, an input that needs a
-/// gradient.
+/// Returns `None` if the kernel does not support its input: anything but float32 or
+/// bfloat16 in channels-last layout on the CPU, sizes that do not match, an input that
+/// needs a gradient.
 pub(crate) fn conv_pool(
     x: &Tensor,
     weight: &Tensor,
@@ -52,7 +52,7 @@ pub(crate) fn conv_pool(
 #[allow(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
     use proptest::prelude::*;
-    use tch::{Device, Kind};
+    use tch::Device;
 
     use super::*;
     use crate::precision::cpu_has_amx;
@@ -87,8 +87,10 @@ mod tests {
             input in [7..40_i64, 7..40_i64],
             padding in [0..6_i64, 0..6_i64],
             with_bias: bool,
+            bf16: bool,
             seed: i64,
         ) {
+            let kind = if bf16 { Kind::BFloat16 } else { Kind::Float };
             let padding = [padding[0] % kernel[0], padding[1] % kernel[1]];
             if !cpu_has_amx() || from * kernel[1] > 16 {
                 return Ok(());
@@ -96,7 +98,7 @@ mod tests {
             tch::manual_seed(seed);
             let integers = |size: &[i64], limit: i64| {
                 Tensor::randint_low(-limit, limit + 1, size, (Kind::Float, Device::Cpu))
-                    .to_kind(Kind::BFloat16)
+                    .to_kind(kind)
             };
             let x = channels_last(&integers(&[n, from, input[0], input[1]], 2));
             let mut parameters = vec![channels_last(&integers(&[to, from, kernel[0], kernel[1]], 1))];
@@ -114,9 +116,50 @@ mod tests {
             let exact = results(&exactly, &weights, exact);
             for (ours, exact) in ours.iter().zip(&exact) {
                 prop_assert_eq!(ours.size(), exact.size());
-                prop_assert_eq!(floats(ours), floats(&exact.to_kind(Kind::BFloat16)));
+                prop_assert_eq!(floats(ours), floats(&exact.to_kind(kind)));
             }
         }
+    }
+
+    /// The largest differences from float64 of the output and of the weight's gradient.
+    fn errors(
+        x: &Tensor,
+        weight: &Tensor,
+        compute: impl Fn(&Tensor) -> Tensor,
+    ) -> [f64; 2] {
+        let pool = |y: &Tensor| y.max_pool2d([2, 2], [2, 2], [0, 0], [1, 1], false);
+        let exact = |p: &[Tensor]| {
+            let x = x.to_kind(Kind::Double);
+            pool(&x.conv2d(&p[0], None::<Tensor>, [1, 1], [2, 2], [1, 1], 1))
+        };
+        let ones = compute(weight).ones_like();
+        let exact = results(&[weight.to_kind(Kind::Double)], &ones, exact);
+        let found = results(&[weight.shallow_clone()], &ones, |p| compute(&p[0]));
+        let error = |i: usize| (&found[i] - &exact[i]).abs().max().double_value(&[]);
+        [error(1), error(0)]
+    }
+
+    #[test]
+    fn float32_is_as_exact_as_atens() {
+        if !cpu_has_amx() {
+            return;
+        }
+        tch::manual_seed(0);
+        let random = |size: &[i64]| {
+            channels_last(&Tensor::randn(size, (Kind::Float, Device::Cpu)))
+        };
+        let x = random(&[4, 3, 16, 16]);
+        let weight = random(&[32, 3, 5, 5]);
+        let ours =
+            errors(&x, &weight, |w| conv_pool(&x, w, None, [2, 2]).unwrap().unwrap());
+        let atens = errors(&x, &weight, |w| {
+            let y = x.conv2d(w, None::<Tensor>, [1, 1], [2, 2], [1, 1], 1);
+            y.max_pool2d([2, 2], [2, 2], [0, 0], [1, 1], false)
+        });
+        assert!(
+            ours[0] < 2.0 * atens[0] && ours[1] < 2.0 * atens[1],
+            "{ours:?} {atens:?}"
+        );
     }
 
     #[test]
@@ -146,10 +189,7 @@ mod tests {
         if !cpu_has_amx() {
             return;
         }
-        let random = |size: &[i64]| {
-            let t = Tensor::randn(size, (Kind::Float, Device::Cpu));
-            t.to_kind(Kind::BFloat16)
-        };
+        let random = |size: &[i64]| Tensor::randn(size, (Kind::Float, Device::Cpu));
         let x = channels_last(&random(&[37, 3, 32, 32]));
         let parameters = [channels_last(&random(&[32, 3, 5, 5])), random(&[32])];
         let weights = random(&[37, 32, 16, 16]);
@@ -176,7 +216,8 @@ mod tests {
         let is_none =
             |x: &Tensor, w: &Tensor| conv_pool(x, w, None, [1, 1]).unwrap().is_none();
         assert!(is_none(&x, &weight), "channels first");
-        assert!(is_none(&last.to_kind(Kind::Float), &weight.to_kind(Kind::Float)));
+        assert!(is_none(&last.to_kind(Kind::Double), &weight.to_kind(Kind::Double)));
+        assert!(is_none(&last.to_kind(Kind::Float), &weight), "two dtypes");
         assert!(is_none(&last, &weight.narrow(0, 0, 8)), "few output channels");
         assert!(is_none(&last.detach().set_requires_grad(true), &weight));
         let wide =
