@@ -27,6 +27,7 @@ import initial_weights  # noqa: E402
 import layers  # noqa: E402
 import onnx_files  # noqa: E402
 import optimizers  # noqa: E402
+import photograph_training  # noqa: E402
 import photographs  # noqa: E402
 import transforms  # noqa: E402
 from sandbox import Stopped, Sandbox  # noqa: E402
@@ -42,6 +43,7 @@ COMPARISONS = {
     "ONNX files": onnx_files.compare,
     "transforms": transforms.compare,
     "photographs": photographs.compare,
+    "training on photographs": photograph_training.compare,
 }
 
 
