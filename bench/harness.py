@@ -97,6 +97,18 @@ class Bench:
         self.program("train", "--run", run, "--device", self.device, "--threads", threads or self.threads, *arguments)
         return list(csv.DictReader(open(run / "metrics.csv", newline="")))
 
+    def train_step(self, batch, *arguments):
+        """Seconds of a training step of `train` with batches of this size, from the first step of an epoch to the
+        last.
+        """
+        if self.device == "cpu":
+            return step_seconds(self.train(*arguments, "--epochs", 1))
+        # A GPU lags behind the loop that drives it, and the losses have the loop's times. An epoch ends when the GPU
+        # has done it. The first one includes one-time work.
+        rows = self.train(*arguments, "--epochs", 3)
+        speeds = [float(row["value"]) for row in rows if row["tag"] == "x/images per second"]
+        return batch / speeds[-1]
+
 
 def processor():
     """The processor's name, with its bf16 instructions."""
@@ -121,7 +133,7 @@ def times(rows, tag):
 
 
 def step_seconds(rows, warm_up=1):
-    """Seconds per training step, from the end of the steps that warm up to the end of the last."""
+    """Seconds per training step on a CPU, from the end of the steps that warm up to the end of the last."""
     steps = times(rows, "train loss")[warm_up - 1 :]
     return (steps[-1] - steps[0]) / (len(steps) - 1)
 

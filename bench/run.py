@@ -20,7 +20,7 @@ import sys
 import tempfile
 
 from harness import Bench, processor
-from measurements import MEASUREMENTS
+from measurements import MEASUREMENTS, ON_GPU
 
 HEADER = ["figure", "unit", "torchmill", "peer", "theirs", "ratio", "pairs", "threads", "device", "processor"]
 
@@ -104,10 +104,15 @@ def arguments():
     parser.add_argument("--pairs", type=int, default=3)
     parser.add_argument("--threads", type=int, default=cores)
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
-    parser.add_argument("--only", nargs="+", choices=MEASUREMENTS, default=list(MEASUREMENTS))
+    parser.add_argument("--only", nargs="+", choices=MEASUREMENTS)
     parser.add_argument("--large", action="store_true", help="also what takes minutes: scaling to 1,000,000 images, all 60,000 JPEGs")
     parser.add_argument("--output", type=pathlib.Path)
-    return parser.parse_args()
+    args = parser.parse_args()
+    known = ON_GPU if args.device == "cuda" else list(MEASUREMENTS)
+    args.only = args.only or known
+    if not set(args.only) <= set(known):
+        parser.error(f"--device cuda measures only {', '.join(ON_GPU)}")
+    return args
 
 
 def cifar_folder(given):

@@ -183,4 +183,5 @@ def main():
     sys.exit(missed > 0 or not chosen)
 
 
-main()
+if __name__ == "__main__":
+    main()

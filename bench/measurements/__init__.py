@@ -10,6 +10,9 @@ from measurements import (
     resnet18, scaling, start,
 )
 
+# Those that also measure a GPU.
+ON_GPU = ["resnet18", "cifar10-fast", "article"]
+
 MEASUREMENTS = {
     "article": article,
     "resnet18": resnet18,

@@ -1,28 +1,26 @@
 """The recipe cifar10-fast: a training step of 500 images with Muon and SGD, against the same network, loss and
 optimizers in PyTorch, eager and compiled, with the images in memory."""
-from harness import step_seconds
-
 UNIT = "s"
 PRECISIONS = ["fp32", "bf16"]
-STEPS = 10
+STEPS = {"cpu": 10, "cuda": 100}
 BATCH = 500
 
 
 def ours(bench):
     def prepare(out):
-        bench.program("prep", bench.data, "-o", out, "--recipe", "cifar10-fast", "--limit", STEPS * BATCH)
+        bench.program("prep", bench.data, "-o", out, "--recipe", "cifar10-fast", "--limit", STEPS[bench.device] * BATCH)
 
     shards = bench.made("cifar10-fast-shards", prepare)
-    recipe = ["--recipe", "cifar10-fast", "--data", shards, "--batch-size", BATCH, "--epochs", 1]
+    recipe = ["--recipe", "cifar10-fast", "--data", shards, "--batch-size", BATCH]
     options = ["--set", "train.limit_eval_batches=1"]
     return {
-        figure(precision): step_seconds(bench.train(*recipe, *options, "--precision", precision))
+        figure(precision): bench.train_step(BATCH, *recipe, *options, "--precision", precision)
         for precision in PRECISIONS
     }
 
 
 def theirs(bench):
-    ways = bench.pytorch_steps("cifar10-fast", size=32, batch=BATCH, steps=STEPS)
+    ways = bench.pytorch_steps("cifar10-fast", size=32, batch=BATCH, steps=STEPS[bench.device])
     return {figure(precision): ways[precision] for precision in PRECISIONS}
 
 
