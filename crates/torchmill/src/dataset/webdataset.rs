@@ -27,12 +27,15 @@ use super::packed_names::readable;
 use super::parts::Part;
 use super::records::Bytes;
 use super::store::Store;
+use super::survey::listed;
 use super::{Dataset, Sample, walk};
 use crate::{Error, Result, interrupt};
 use group::{Group, LabelFile, Member};
 
 /// The largest label file, in bytes; notes in JSON can be long.
 const LONGEST_LABEL: u64 = 1 << 20;
+/// The bytes of a tar's blocks.
+const BLOCK: u64 = 512;
 
 impl Dataset {
     /// Reads the headers and labels of tars, which may be gzipped, as the data set `name`.
@@ -91,6 +94,8 @@ struct Tars<'a> {
     /// Files that are neither images nor labels of images.
     left_out: u64,
     first_left_out: Option<String>,
+    /// The tars that do not end with zeros.
+    without_end: Vec<String>,
 }
 
 impl<'a> Tars<'a> {
@@ -105,6 +110,7 @@ impl<'a> Tars<'a> {
             has_no_class: false,
             left_out: 0,
             first_left_out: None,
+            without_end: Vec::new(),
         }
     }
 
@@ -135,12 +141,16 @@ impl<'a> Tars<'a> {
         packed: &mut Packed,
     ) -> Result<()> {
         let mut archive = Archive::new(file);
+        // In tars joined with `cat`, the next one follows the zeros that end the first.
+        archive.set_ignore_zeros(true);
         let mut group = Group::default();
+        let mut end = 0;
         for (i, entry) in archive.entries_with_seek().map_err(damaged)?.enumerate() {
             if i.is_multiple_of(4096) {
                 interrupt::check()?;
             }
             let mut entry = entry.map_err(damaged)?;
+            end = entry.raw_file_position().saturating_add(entry.size());
             let Some(path) = member_path(&entry) else { continue };
             let kind = entry.header().entry_type();
             if kind.is_dir() {
@@ -148,11 +158,10 @@ impl<'a> Tars<'a> {
             }
             let member =
                 Member { start: entry.raw_file_position(), length: entry.size(), path };
-            if member.start.saturating_add(member.length) > length {
+            if end > length {
                 return Err(Error::failed(format_args!(
-                    "is cut short: {} ends at {}, and the file has {length} bytes",
+                    "is cut short: {} ends at {end}, and the file has {length} bytes",
                     readable(&member.path),
-                    member.start.saturating_add(member.length),
                 )));
             }
             if !group.has_key_of(&member.path) {
@@ -174,6 +183,9 @@ impl<'a> Tars<'a> {
             } else {
                 self.leave_out(part, &member.path);
             }
+        }
+        if end.div_ceil(BLOCK).saturating_add(1).saturating_mul(BLOCK) > length {
+            self.without_end.push(readable(&part.shown));
         }
         self.add(part, group, packed)
     }
@@ -253,7 +265,7 @@ impl<'a> Tars<'a> {
                  image has a label"
             )));
         }
-        let notes = self.left_out_note().into_iter().collect();
+        let notes = self.left_out_note().into_iter().chain(self.end_note()).collect();
         let is_named = self.first_labelled.is_none();
         let (classes, new_label) = self.labels.finish(is_named);
         check_characters(&classes).map_err(|e| e.within(at))?;
@@ -268,6 +280,20 @@ impl<'a> Tars<'a> {
             stores: self.stores,
             ..Dataset::default()
         })
+    }
+
+    /// A tar ends with a block of zeros. Without it all images may be there, or some may
+    /// be missing.
+    fn end_note(&self) -> Option<String> {
+        let (is, it) = match self.without_end.len() {
+            0 => return None,
+            1 => ("has", "it"),
+            _ => ("have", "they"),
+        };
+        Some(format!(
+            "{} {is} no end: {it} may be cut short, so that images are missing",
+            listed(&self.without_end)
+        ))
     }
 
     fn left_out_note(&self) -> Option<String> {

@@ -175,6 +175,32 @@ fn a_damaged_tar_is_refused() {
 }
 
 #[test]
+fn tars_joined_with_cat_are_read_to_the_end() {
+    let first = tar(&[("0.jpg", b"a"), ("0.cls", b"1")]);
+    let second = tar(&[("1.jpg", b"b"), ("1.cls", b"0")]);
+    let set = open(&[("a.tar", [first, second].concat())]).unwrap();
+    let expected = [pair("a.tar/0.jpg", "1"), pair("a.tar/1.jpg", "0")];
+    assert_eq!(samples(&set, UNSPLIT), expected);
+    assert!(set.notes.is_empty(), "{:?}", set.notes);
+}
+
+#[test]
+fn a_tar_that_ends_too_early_is_noted() {
+    let whole =
+        tar(&[("0.jpg", b"a"), ("0.cls", b"1"), ("1.jpg", b"b"), ("1.cls", b"0")]);
+    let note = "a.tar has no end: it may be cut short";
+    // After a sample, and in the block that holds its last byte.
+    for length in [2048, 2000] {
+        let set = open(&[("a.tar", whole[..length].to_vec())]).unwrap();
+        assert_eq!(samples(&set, UNSPLIT).len(), 1);
+        assert!(set.notes.iter().any(|said| said.contains(note)), "{:?}", set.notes);
+    }
+    let in_a_header = open(&[("a.tar", whole[..2100].to_vec())]);
+    let error = in_a_header.unwrap_err().to_string();
+    assert!(error.contains("a.tar: cannot be read as a tar"), "{error}");
+}
+
+#[test]
 fn known_classes_must_hold_every_label() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.tar");
