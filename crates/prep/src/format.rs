@@ -58,6 +58,11 @@ pub trait Format: Send + Sync {
         true
     }
 
+    /// Whether image files that no step changes are usually copied as they are.
+    fn copies_files(&self) -> bool {
+        false
+    }
+
     /// Whether the output is binary, and not text that a terminal can show.
     fn is_binary(&self) -> bool {
         true

@@ -36,8 +36,7 @@ pub struct Job<'a> {
     pub needs_equal_sizes: bool,
     /// How shards store the images.
     pub storage: Storage,
-    /// The bytes that each sample takes in a shard, if the shard stores images of
-    /// different sizes.
+    /// The bytes that each sample takes in a file; empty if all take the same.
     pub stored_bytes: Vec<u64>,
     /// The name of the files' format.
     pub format: &'static str,
@@ -96,7 +95,7 @@ impl Job<'_> {
 
     /// The images of each file, of at most `limit` bytes of images.
     pub fn files(&self, limit: u64) -> Vec<Range<usize>> {
-        if self.storage == Storage::Array {
+        if self.stored_bytes.is_empty() {
             return ranges::files(self.len(), self.image_bytes(), limit);
         }
         let sizes = (0..self.len()).map(|i| self.stored_bytes[i % self.samples.len()]);

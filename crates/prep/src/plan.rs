@@ -66,10 +66,16 @@ fn job<'a>(
     if config.format.has_pixels() {
         learn_shape(&mut job)?;
     }
-    if config.format.describes_itself()
-        && let Some(contents) = contents.get(split)
-    {
-        storage::decide(&mut job, config.store, contents).map_err(|e| e.within(split))?;
+    if let Some(contents) = contents.get(split) {
+        let format = config.format.as_ref();
+        let stored = if format.describes_itself() {
+            storage::decide(&mut job, config.store, contents)
+        } else if format.has_pixels() && !format.needs_equal_sizes() {
+            storage::estimate(&mut job, format.copies_files(), contents)
+        } else {
+            Ok(())
+        };
+        stored.map_err(|e| e.within(split))?;
     }
     Ok(job)
 }

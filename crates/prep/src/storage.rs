@@ -68,14 +68,45 @@ pub fn decide(job: &mut Job, store: Store, contents: &[Option<Content>]) -> Resu
         return store_encoded(job, contents);
     }
     job.storage = Storage::Pixels;
-    job.stored_bytes = Vec::with_capacity(contents.len());
-    for (i, content) in contents.iter().enumerate() {
-        let [channels, height, width] = match baked_size(job, i, content.as_ref())? {
-            Some((height, width)) => [job.shape[0], height, width],
-            None => [0; 3],
-        };
-        job.stored_bytes.push((channels * height * width) as u64);
+    let steps = baked(job);
+    let bytes_of = |(i, content): (usize, &Option<Content>)| {
+        pixel_bytes(job, &steps, i, content.as_ref())
+    };
+    job.stored_bytes =
+        contents.iter().enumerate().map(bytes_of).collect::<Result<_>>()?;
+    Ok(())
+}
+
+/// The bytes of sample `i`'s pixels after these steps; 0 if its header cannot be read.
+fn pixel_bytes(
+    job: &Job,
+    steps: &Pipeline,
+    i: usize,
+    content: Option<&Content>,
+) -> Result<u64> {
+    let (height, width) = size_after(job, steps, i, content)?.unwrap_or((0, 0));
+    Ok((job.shape[0] * height * width) as u64 * job.dtype.size())
+}
+
+/// Estimates the bytes that each image takes in a file of a format that encodes images one
+/// by one: those of its image file, if such files are copied, and otherwise its pixels.
+/// Does nothing if all images have one size. `contents` are those of the job's samples.
+pub fn estimate(
+    job: &mut Job,
+    copies_files: bool,
+    contents: &[Option<Content>],
+) -> Result<()> {
+    let is_copied = copies_files && job.pipeline.baked.is_empty();
+    if !is_copied && have_one_size(job, contents)? {
+        return Ok(());
     }
+    let steps = baked(job);
+    let bytes_of = |(i, content): (usize, &Option<Content>)| match content {
+        Some(content) if is_copied => Ok(content.length),
+        _ => pixel_bytes(job, &steps, i, content.as_ref()),
+    };
+    job.stored_bytes =
+        contents.iter().enumerate().map(bytes_of).collect::<Result<_>>()?;
     Ok(())
 }
 
@@ -129,9 +160,10 @@ fn have_one_size(job: &Job, contents: &[Option<Content>]) -> Result<bool> {
         // Headers give the size before an image is rotated.
         return Ok(false);
     }
+    let steps = baked(job);
     let mut first = None;
     for (i, content) in contents.iter().enumerate() {
-        let size = baked_size(job, i, content.as_ref())?;
+        let size = size_after(job, &steps, i, content.as_ref())?;
         if size.is_some() && first.is_some() && size != first {
             return Ok(false);
         }
@@ -140,10 +172,15 @@ fn have_one_size(job: &Job, contents: &[Option<Content>]) -> Result<bool> {
     Ok(true)
 }
 
-/// Height and width of sample `i` after the baked steps; `None` if its header cannot be
-/// read.
-fn baked_size(
+/// The baked steps. Statistics do not affect the shape.
+fn baked(job: &Job) -> Pipeline {
+    job.pipeline.baked.with_statistics(&[0.0], &[1.0])
+}
+
+/// Height and width of sample `i` after these steps; `None` if its header cannot be read.
+fn size_after(
     job: &Job,
+    steps: &Pipeline,
     i: usize,
     content: Option<&Content>,
 ) -> Result<Option<(usize, usize)>> {
@@ -153,6 +190,5 @@ fn baked_size(
     let channels =
         job.set.record_shape(job.sample(i)).map_or(3, |[channels, ..]| channels);
     let spec = SampleSpec::image([channels, height, width]);
-    let baked = job.pipeline.baked.output(spec).map_err(|e| e.within(job.location(i)))?;
-    Ok(baked.size)
+    Ok(steps.output(spec).map_err(|e| e.within(job.location(i)))?.size)
 }

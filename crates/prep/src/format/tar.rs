@@ -81,6 +81,11 @@ impl Format for Tar {
         false
     }
 
+    /// Most images come as JPEG.
+    fn copies_files(&self) -> bool {
+        self.image == TarImage::Jpg
+    }
+
     fn settings(&self) -> String {
         format!("{NAME} of {}", self.image.ending())
     }

@@ -191,6 +191,24 @@ fn files_fill_shards_of_the_size_that_is_given() {
 }
 
 #[test]
+fn tars_are_filled_by_the_sizes_of_their_images() {
+    let dir = photos();
+    let files = |arguments: &[&str]| {
+        let out = ["photos", "--transform", TRAIN, "--format", "tar", "-q", "-o"];
+        succeed(dir.path(), &[&out[..], arguments].concat());
+        fs::read_dir(dir.join(arguments[0])).unwrap().count() - 1
+    };
+    // 324 and 336 bytes of pixels, 1200, 243, 630 and 231.
+    assert_eq!(files(&["out", "--shard-size", "700"]), 5);
+    // JPEG files are copied, so that the sizes of files count.
+    let all: usize = (0..PHOTOS.len()).map(|i| file(&dir, i).len()).sum();
+    for (limit, count) in [(all, 1), (all - 1, 2)] {
+        let size = limit.to_string();
+        assert_eq!(files(&["jpg", "--tar-image", "jpg", "--shard-size", &size]), count);
+    }
+}
+
+#[test]
 fn a_broken_file_is_found_when_shards_are_written() {
     let dir = photos();
     let jpeg = dir.join("photos/cat/2.jpg");
