@@ -142,7 +142,7 @@ pub fn build(typed: &Typed, classes: usize, device: Device) -> Result<Box<dyn Lo
 pub fn balanced(typed: &Typed, counts: &[(String, u64)]) -> Result<Typed> {
     let (mut loss, mut resolved) = read(typed)?;
     if let Some((key, weights)) = loss.class_weights()
-        && let Some(weights) = weights.balanced(key, counts)?
+        && let Some(weights) = weights.balanced(counts)
     {
         resolved.set(key, weights);
     }

@@ -90,22 +90,20 @@ impl ClassWeights {
 
     /// For `"balanced"`, scikit-learn's `compute_class_weight("balanced")`: `images /
     /// (classes * images of the class)`. `None` if the numbers are given.
-    pub(super) fn balanced(
-        &self,
-        key: &str,
-        counts: &[(String, u64)],
-    ) -> Result<Option<Vec<f64>>> {
+    ///
+    /// A class without images is not counted, and its weight is 1. It only matters for an
+    /// evaluation's loss.
+    pub(super) fn balanced(&self, counts: &[(String, u64)]) -> Option<Vec<f64>> {
         if let Values::List(_) = self.values {
-            return Ok(None);
-        }
-        if let Some((class, _)) = counts.iter().find(|(_, count)| *count == 0) {
-            return Err(Error::usage(format_args!(
-                "[train] loss.{key} = \"balanced\" has no weight for class `{class}`, \
-                 of which there are no training images"
-            )));
+            return None;
         }
         let images: u64 = counts.iter().map(|(_, count)| count).sum();
-        let share = images as f64 / counts.len() as f64;
-        Ok(Some(counts.iter().map(|(_, count)| share / *count as f64).collect()))
+        let classes = counts.iter().filter(|(_, count)| *count > 0).count();
+        let share = images as f64 / classes as f64;
+        let weight = |&(_, count): &(String, u64)| match count {
+            0 => 1.0,
+            count => share / count as f64,
+        };
+        Some(counts.iter().map(weight).collect())
     }
 }
