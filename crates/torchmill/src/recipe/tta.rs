@@ -16,8 +16,10 @@ pub enum Tta {
     /// pixel: up and left, down and right.
     Shift,
     /// The four corners and the centre, as torchvision's FiveCrop.
+    #[serde(alias = "five")]
     FiveCrop,
     /// These five crops of the image and of its mirror image, as torchvision's TenCrop.
+    #[serde(alias = "ten")]
     TenCrop,
 }
 
@@ -25,13 +27,13 @@ impl Tta {
     /// The names that [`Tta::parse`] accepts.
     pub const NAMES: [&str; 4] = ["flip", "shift", "five_crop", "ten_crop"];
 
-    /// Reads one of [`Tta::NAMES`].
+    /// Reads one of [`Tta::NAMES`]; `five` and `ten` are short for the crops.
     pub fn parse(text: &str) -> Result<Self> {
         match text {
             "flip" => Ok(Self::Flip),
             "shift" => Ok(Self::Shift),
-            "five_crop" => Ok(Self::FiveCrop),
-            "ten_crop" => Ok(Self::TenCrop),
+            "five_crop" | "five" => Ok(Self::FiveCrop),
+            "ten_crop" | "ten" => Ok(Self::TenCrop),
             _ => Err(Error::usage(format_args!(
                 "`{text}` is not one of flip, shift, five_crop and ten_crop{}",
                 suggest::did_you_mean(text, Self::NAMES)
@@ -72,6 +74,11 @@ mod tests {
             let tta = Tta::parse(name).unwrap();
             assert_eq!(tta.name(), name);
             assert_eq!(serde_json::to_string(&tta).unwrap(), format!("\"{name}\""));
+        }
+        for (short, name) in [("five", Tta::FiveCrop), ("ten", Tta::TenCrop)] {
+            assert_eq!(Tta::parse(short).unwrap(), name);
+            let read: Tta = serde_json::from_str(&format!("\"{short}\"")).unwrap();
+            assert_eq!(read, name);
         }
         let error = Tta::parse("five-crop").unwrap_err();
         assert!(error.to_string().contains("did you mean five_crop?"), "{error}");

@@ -230,10 +230,14 @@ fn find_first(folder: &Path, split: &str) -> Result<PathBuf> {
             folder.display()
         ))),
         (None, _) => Err(Error::failed(format_args!(
-            "{} holds no shards of the split `{split}`, only of {}{}",
+            "{} holds no shards of the split `{split}`, only of {}{}{}",
             folder.display(),
             splits.iter().map(String::as_str).collect::<Vec<_>>().join(", "),
-            did_you_mean(split, splits.iter().map(String::as_str))
+            did_you_mean(split, splits.iter().map(String::as_str)),
+            match split {
+                "test" => "; `prep --test-fraction 0.2` makes a test split",
+                _ => "",
+            }
         ))),
     }
 }

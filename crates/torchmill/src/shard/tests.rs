@@ -124,6 +124,7 @@ fn a_set_finds_all_its_shards_and_misses_none() {
     assert_eq!(set.label(2).unwrap(), 1);
     let absent = ShardSet::open(folder.path(), "test").err().unwrap().to_string();
     assert!(absent.contains("no shards of the split `test`, only of train"), "{absent}");
+    assert!(absent.contains("`prep --test-fraction 0.2` makes"), "{absent}");
 }
 
 /// The environment variable that passes a shard's path to the child process of the test

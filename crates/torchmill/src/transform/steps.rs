@@ -133,7 +133,16 @@ const ONLY_IN_TORCHVISION: [&str; 18] = [
 fn unknown(text: &str, call: &Call) -> Error {
     let name = call.name.as_str();
     if ONLY_IN_TORCHVISION.contains(&name) {
-        let why = format_args!("torchvision's {name} is not among the transforms here");
+        let instead = match name {
+            "FiveCrop" => ": `evaluate --tta five` averages over these crops",
+            "TenCrop" => ": `evaluate --tta ten` averages over these crops",
+            "CutMix" => ": it is `cutmix` in a recipe's [train]",
+            "MixUp" => ": it is `mixup` in a recipe's [train]",
+            _ => "",
+        };
+        let why = format_args!(
+            "torchvision's {name} is not among the transforms here{instead}"
+        );
         return syntax::error_at(text, call.offset, why);
     }
     let known: Vec<&str> = Transform::NAMES.iter().copied().chain(["Compose"]).collect();

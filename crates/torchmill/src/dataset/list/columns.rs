@@ -190,8 +190,8 @@ fn no_label(others: &[(usize, String)]) -> Error {
         .find(|hint| !hint.is_empty());
     Error::failed(format_args!(
         "no column is known to hold the labels, and the others ({}) are not one 1 and \
-         otherwise 0 in each row: rename the column of labels to `label`{}; known names \
-         are {}",
+         otherwise 0 in each row: name the column of labels with --columns label=NAME, or \
+         rename it to `label`{}; known names are {}",
         listed(&names),
         hint.unwrap_or_default(),
         LABEL.join(", ")
@@ -201,8 +201,8 @@ fn no_label(others: &[(usize, String)]) -> Error {
 /// The error for a table without a known path column.
 pub(super) fn no_path(header: &[&str]) -> Error {
     Error::failed(format_args!(
-        "`{}` looks like a header, but no column is known to hold the paths: rename it \
-         to `path`; known names are {}",
+        "`{}` looks like a header, but no column is known to hold the paths: name it \
+         with --columns image=NAME, or rename it to `path`; known names are {}",
         shown(&header.join(",")),
         PATH.join(", ")
     ))

@@ -249,6 +249,9 @@ fn what_torchvision_has_and_we_have_not_is_no_slip() {
         "{error}"
     );
     assert!(!error.contains("did you mean"), "{error}");
+    let error = Pipeline::parse("Resize(40) | TenCrop(32)").unwrap_err().to_string();
+    assert!(error.contains("column 14: torchvision's TenCrop is not"), "{error}");
+    assert!(error.contains("`evaluate --tta ten` averages over these crops"), "{error}");
     let error = Pipeline::parse("Normalize(0.5, auto)").unwrap_err().to_string();
     assert!(error.contains("Normalize(auto) is for both"), "{error}");
 }
