@@ -19,7 +19,7 @@ use crate::outputs::{self, Outputs};
 use crate::patterns::Patterns;
 use crate::spec::Spec;
 use crate::summary::LayerSummary;
-use crate::tensor::{NamedTensor, floats};
+use crate::tensor::{NamedTensor, f_bytes, f_download};
 use crate::torch_error;
 use crate::torch_save;
 use crate::whitening::Whitening;
@@ -218,15 +218,19 @@ impl Model {
         Ok(Tensor::f_stack(&finite, 0)?.f_all()?.f_int64_value(&[])? != 0)
     }
 
-    /// A checksum (CRC-32C) of the parameters.
-    pub fn checksum(&self) -> u32 {
+    /// A checksum (CRC-32C) of the parameters. Waits once for the device.
+    pub fn checksum(&self) -> Result<u32> {
+        let checksum = no_grad(|| self.checksum_of_copies()).map_err(|e| torch_error(&e));
+        checksum.map_err(|e| e.within("the weights' checksum"))
+    }
+
+    fn checksum_of_copies(&self) -> Result<u32, TchError> {
+        let tensors: Vec<&Tensor> = self.parameters.iter().map(|p| &p.tensor).collect();
         let mut checksum = 0;
-        for named in &self.parameters {
-            for value in floats(&named.tensor) {
-                checksum = crc32c::crc32c_append(checksum, &value.to_le_bytes());
-            }
+        for copy in f_download(&tensors)? {
+            checksum = crc32c::crc32c_append(checksum, &f_bytes(&copy.f_contiguous()?)?);
         }
-        checksum
+        Ok(checksum)
     }
 
     /// The number of elements of all parameters.

@@ -41,7 +41,6 @@ pub(crate) fn f_bytes(tensor: &Tensor) -> Result<Vec<u8>, TchError> {
 /// tch's own operations with numbers, such as `f_mul_scalar`, panic when they fail: tch
 /// frees the number before it reads the error, and then takes the error for one of
 /// freeing. So they are used only in place, where they allocate nothing.
-/// they are used only in place, where they need no memory.
 pub fn number<T>(value: T) -> Tensor
 where
     Tensor: From<T>,

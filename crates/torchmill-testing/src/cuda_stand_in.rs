@@ -4,6 +4,7 @@
 //! cannot show. The first test that needs it compiles it, because libtorch's headers may
 //! be missing when other crates' tests are compiled.
 
+use std::collections::HashSet;
 use std::collections::hash_map::DefaultHasher;
 use std::fs::{self, File};
 use std::hash::{Hash as _, Hasher as _};
@@ -17,13 +18,33 @@ use crate::sandbox::target_folder;
 /// The file name that programs look for.
 const LIBRARY: &str = "libtorch_cuda.so";
 
-/// The source files. The last one includes the others and is compiled.
-const SOURCES: [(&str, &str); 4] = [
-    ("log.h", include_str!("cuda_stand_in/log.h")),
-    ("memory.h", include_str!("cuda_stand_in/memory.h")),
-    ("devices.h", include_str!("cuda_stand_in/devices.h")),
-    ("stand_in.cpp", include_str!("cuda_stand_in/stand_in.cpp")),
-];
+/// Declares the source files: their names in a folder, and the files here.
+macro_rules! sources {
+    ($($name:literal: $file:expr),* $(,)?) => {
+        /// The source files. The last one includes the others and is compiled.
+        const SOURCES: &[(&str, &str)] = &[$(($name, include_str!($file))),*];
+    };
+}
+
+/// A header that stands in for one of Gloo's.
+macro_rules! gloo {
+    ($name:literal) => {
+        concat!("../../torchmill-nn/src/distributed/gloo-stand-in/", $name)
+    };
+}
+
+sources! {
+    "gloo/algorithm.h": gloo!("gloo/algorithm.h"),
+    "gloo/common/error.h": gloo!("gloo/common/error.h"),
+    "gloo/context.h": gloo!("gloo/context.h"),
+    "gloo/rendezvous/store.h": gloo!("gloo/rendezvous/store.h"),
+    "gloo/transport/device.h": gloo!("gloo/transport/device.h"),
+    "log.h": "cuda_stand_in/log.h",
+    "memory.h": "cuda_stand_in/memory.h",
+    "devices.h": "cuda_stand_in/devices.h",
+    "gloo.h": "cuda_stand_in/gloo.h",
+    "stand_in.cpp": "cuda_stand_in/stand_in.cpp",
+}
 
 /// The environment variable with the loader's library folders.
 const LOADER_PATH: &str = "LD_LIBRARY_PATH";
@@ -101,7 +122,9 @@ fn compile(folder: &Path) {
         symlink(library.path(), partial.join(library.file_name())).unwrap();
     }
     for (name, text) in SOURCES {
-        fs::write(partial.join(name), text).unwrap();
+        let file = partial.join(name);
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(file, text).unwrap();
     }
     let output = compiler(&libtorch, &partial).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
@@ -117,6 +140,7 @@ fn compiler(libtorch: &Path, folder: &Path) -> Command {
     command
         .current_dir(folder)
         .args(["-std=c++17", "-O1", "-fPIC", "-shared", "stand_in.cpp", "-o", LIBRARY])
+        .args(["-I", "."])
         .arg("-isystem")
         .arg(include.join("torch/csrc/api/include"))
         .arg("-isystem")
@@ -168,8 +192,19 @@ pub fn count_waits(events: &[Event]) -> usize {
     events.iter().filter(|event| event.kind == "wait").count()
 }
 
-/// The numbers of `count` allocations, evenly spaced over those in these events.
+/// The numbers of at most `count` allocations in these events, counted from 1. They are
+/// evenly spaced over those that are the first from their callers in the program, because
+/// most of a run's allocations are those of a few operators.
 pub fn sample_allocations(events: &[Event], count: usize) -> Vec<usize> {
-    let all = events.iter().filter(|event| event.kind == "allocate").count();
-    (0..count).map(|i| 1 + i * all / count).collect()
+    let mut seen = HashSet::new();
+    let mut firsts = Vec::new();
+    let allocations = events.iter().filter(|event| event.kind == "allocate");
+    for (number, event) in (1..).zip(allocations) {
+        let (_, callers) = event.details.split_once(" from").expect("the callers");
+        if seen.insert(callers) {
+            firsts.push(number);
+        }
+    }
+    let count = count.min(firsts.len());
+    (0..count).map(|i| firsts[i * firsts.len() / count]).collect()
 }

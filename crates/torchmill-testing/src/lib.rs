@@ -29,4 +29,4 @@ pub use programs::{
     program_folder, python, repository,
 };
 pub use sandbox::Sandbox;
-pub use stripes::{STRIPES, write_stripes, write_stripes_for};
+pub use stripes::{STRIPES, write_stripes, write_stripes_for, write_stripes_twice};

@@ -21,16 +21,40 @@ pub fn write_stripes_for(
     digest: &str,
     pipeline: &str,
 ) {
+    write(folder, split, &stripes(count), digest, pipeline);
+}
+
+/// [`write_stripes`] with each image twice in a row, `2 * count` images.
+pub fn write_stripes_twice(folder: &Path, split: &str, count: usize, digest: &str) {
+    let once = stripes(count);
+    let twice: Vec<Stripes> = once.into_iter().flat_map(|image| [image; 2]).collect();
+    write(folder, split, &twice, digest, "ToTensor");
+}
+
+/// An image of 1x8x8 and its label.
+#[derive(Clone, Copy)]
+struct Stripes {
+    pixels: [u8; 64],
+    label: i64,
+}
+
+fn stripes(count: usize) -> Vec<Stripes> {
     let mut noise = 12345_u32;
     let mut images = Vec::new();
-    let labels: Vec<i64> = (0..count as i64).map(|i| i % 3).collect();
-    for &label in &labels {
-        for pixel in 0..64 {
+    for i in 0..count as i64 {
+        let label = i % 3;
+        let mut pixels = [0; 64];
+        for (at, pixel) in (0..).zip(&mut pixels) {
             noise = noise.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            let bright = if pixel / 21 == label { 100 } else { 0 };
-            images.push((noise >> 25) as u8 + bright);
+            let bright = if at / 21 == label { 100 } else { 0 };
+            *pixel = (noise >> 25) as u8 + bright;
         }
+        images.push(Stripes { pixels, label });
     }
+    images
+}
+
+fn write(folder: &Path, split: &str, images: &[Stripes], digest: &str, pipeline: &str) {
     let meta = Meta {
         dataset: "stripes".into(),
         split: split.into(),
@@ -41,10 +65,12 @@ pub fn write_stripes_for(
         digest: digest.into(),
         ..Meta::default()
     };
-    let sources: Vec<String> = (0..count).map(|i| format!("stripe-{i}")).collect();
+    let bytes: Vec<u8> = images.iter().flat_map(|image| image.pixels).collect();
+    let labels: Vec<i64> = images.iter().map(|image| image.label).collect();
+    let sources: Vec<String> = (0..images.len()).map(|i| format!("stripe-{i}")).collect();
     let contents = Contents {
         meta: &meta,
-        images: Images::Array { shape: [1, 8, 8], dtype: DType::Uint8, bytes: &images },
+        images: Images::Array { shape: [1, 8, 8], dtype: DType::Uint8, bytes: &bytes },
         labels: &labels,
         sources: &sources,
     };

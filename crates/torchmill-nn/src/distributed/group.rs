@@ -29,7 +29,7 @@ unsafe impl Send for Closing {}
 
 impl Group {
     /// Connects the processes of a launch. Gloo listens on this machine's address on the
-    /// route to the store, or on the address of the interface in GLOO_SOCKET_IFNAME.
+    /// route to the store, or on the addresses of the interfaces in GLOO_SOCKET_IFNAME.
     pub(super) fn open(
         store: &Store,
         prefix: &str,
@@ -37,7 +37,7 @@ impl Group {
         timeout: Duration,
     ) -> Result<Self> {
         let mut address = None;
-        if std::env::var_os("GLOO_SOCKET_IFNAME").is_none() {
+        if !address::are_interfaces_named()? {
             address = address::towards(&launch.host, launch.port);
         }
         let address = address.map(|address| address.to_string()).unwrap_or_default();

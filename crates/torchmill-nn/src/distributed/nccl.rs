@@ -35,7 +35,7 @@ pub(super) fn usable_library(group: &Group, device: Device) -> Result<Option<Pat
 }
 
 /// The library at the path in the environment variable, or the one in libtorch's folder.
-fn library() -> Option<PathBuf> {
+pub(super) fn library() -> Option<PathBuf> {
     if let Some(named) = std::env::var_os(VARIABLE) {
         return Some(PathBuf::from(named)).filter(|path| path.exists());
     }

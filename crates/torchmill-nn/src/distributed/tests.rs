@@ -9,9 +9,12 @@ use torchmill::{ErrorKind, Result};
 
 use super::group::Group;
 use super::handshake::{Compared, Participant, check_same, meet};
+use super::nccl;
 use super::presence::Presence;
 use super::reducer::Reducer;
 use super::store::Store;
+use crate::device;
+use crate::tensor::floats;
 
 const TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -102,6 +105,32 @@ fn a_parameter_without_a_gradient_is_an_error() {
     for error in errors {
         assert!(error.contains("a parameter has no gradient"), "{error}");
     }
+}
+
+/// One process is enough for NCCL to start, and one GPU for one process. check-gpu looks
+/// for the line that this prints.
+#[test]
+fn nccl_reduces_and_broadcasts_on_a_gpu() {
+    let asked = torchmill::device::Device::Cuda(0);
+    let (Ok(device), Some(library)) = (device::resolve(asked), nccl::library()) else {
+        println!(
+            "not run: it needs a GPU, and the library that scripts/build-nccl makes"
+        );
+        return;
+    };
+    let store = Store::in_memory(TIMEOUT).unwrap();
+    let address = Ipv4Addr::LOCALHOST.to_string();
+    let group = Group::on(&store, "nccl", (0, 1), TIMEOUT, address).unwrap();
+    group.add_nccl(&store, "nccl", TIMEOUT, &library).unwrap();
+    let mut sum = Tensor::from_slice(&[3.0_f32, -1.0]).to_device(device);
+    group.all_reduce_sum(&mut sum).unwrap();
+    group.broadcast(&[sum.shallow_clone()]).unwrap();
+    assert_eq!(floats(&sum), [3.0, -1.0]);
+    let weight = ones().detach().to_device(device).set_requires_grad(true);
+    let reducer = Reducer::new(&group, vec![weight.shallow_clone()], vec![]).unwrap();
+    reducer.prepare_for_forward(true).unwrap();
+    reducer.reduce(&(&weight * 2.0).sum(Kind::Float)).unwrap();
+    assert_eq!(floats(&reducer.take_gradients().unwrap()[0]), [2.0; 6]);
 }
 
 /// A store on a free port of loopback, and this number of connections to it.

@@ -33,6 +33,9 @@ struct Guard final : c10::impl::DeviceGuardImplInterface {
     }
     Stream getStream(Device device) const override { return stream(device); }
     Stream getDefaultStream(Device device) const override { return stream(device); }
+    Stream getStreamFromGlobalPool(Device device, bool) const override {
+        return stream(device);
+    }
     Stream exchangeStream(Stream stream) const override { return stream; }
     void record(void**, const Stream&, const DeviceIndex,
                 const c10::EventFlag) const override {}

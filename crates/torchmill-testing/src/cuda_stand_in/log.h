@@ -3,16 +3,17 @@
 // A line is `EVENT THREAD NAME: DETAILS`. EVENT is `kernel`, `allocate`, `seed`, `copy` or
 // `wait`. A `wait` is an operation for which the calling thread would have to wait until a
 // GPU has finished all earlier work. THREAD is the system's thread ID, and NAME the
-// thread's name. The line of a wait ends with the addresses of its callers in the program,
-// for `addr2line -e PROGRAM`.
+// thread's name. The lines of waits and allocations end with the addresses of the callers
+// in the program, for `addr2line -e PROGRAM`.
 #pragma once
 
-#include <dlfcn.h>
 #include <execinfo.h>
 #include <fcntl.h>
+#include <link.h>
 #include <pthread.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
@@ -34,17 +35,35 @@ inline int log_file() {
     return file;
 }
 
-// The callers in the program itself, as offsets in its file.
+struct Range {
+    uintptr_t begin = 0, end = 0;
+};
+
+// The addresses of the program itself, which is the first of the loaded objects.
+inline const Range PROGRAM = [] {
+    Range range;
+    const auto measure = [](dl_phdr_info* object, size_t, void* found) {
+        auto& range = *static_cast<Range*>(found);
+        range.begin = range.end = object->dlpi_addr;
+        for (int i = 0; i < object->dlpi_phnum; i++) {
+            const auto& part = object->dlpi_phdr[i];
+            range.end = std::max(range.end, range.begin + part.p_vaddr + part.p_memsz);
+        }
+        return 1;
+    };
+    dl_iterate_phdr(measure, &range);
+    return range;
+}();
+
+// The callers in the program, as offsets in its file.
 inline std::string callers() {
     std::ostringstream text;
     void* frames[64];
     const int count = backtrace(frames, 64);
     for (int i = 0; i < count; i++) {
-        Dl_info found;
-        // Every other object has `.so` in its name.
-        if (!dladdr(frames[i], &found) || strstr(found.dli_fname, ".so")) continue;
-        const auto offset = uintptr_t(frames[i]) - uintptr_t(found.dli_fbase);
-        text << " +" << std::hex << offset;
+        const auto address = uintptr_t(frames[i]);
+        if (address < PROGRAM.begin || address >= PROGRAM.end) continue;
+        text << " +" << std::hex << address - PROGRAM.begin;
     }
     return text.str();
 }
@@ -58,7 +77,8 @@ void log(const char* event, const Details&... details) {
     std::ostringstream line;
     line << event << ' ' << gettid() << ' ' << name << ':';
     (line << ... << (line << ' ', details));
-    if (strcmp(event, "wait") == 0) line << " from" << callers();
+    const bool is_placed = strcmp(event, "wait") == 0 || strcmp(event, "allocate") == 0;
+    if (is_placed) line << " from" << callers();
     line << '\n';
     const std::string text = line.str();
     if (write(log_file(), text.data(), text.size()) < 0) abort();

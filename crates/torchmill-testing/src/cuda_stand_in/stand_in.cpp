@@ -22,6 +22,7 @@
 #include <set>
 
 #include "devices.h"
+#include "gloo.h"
 
 namespace stand_in {
 

@@ -83,7 +83,7 @@ impl Trainer<'_> {
     /// drift apart. The first process's weights are saved.
     fn compare_weights(&self) -> Result<()> {
         let Some(group) = self.processes.group() else { return Ok(()) };
-        let checksum = [i64::from(self.model.network.checksum())];
+        let checksum = [i64::from(self.model.network.checksum()?)];
         let own = Tensor::f_from_slice(&checksum).map_err(|e| torch_error(&e))?;
         let all = group.all_gather(&own)?;
         let value = |t: &Tensor| t.f_int64_value(&[0]).map_err(|e| torch_error(&e));

@@ -1,7 +1,12 @@
 //! Accumulation and averaging compared with their definitions.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+use std::net::TcpListener;
+use std::thread;
+use std::time::Duration;
+
 use tch::Device;
+use torchmill::launch::Launch;
 use torchmill::recipe::{Recipe, default_loss};
 use torchmill_nn::distributed::Processes;
 use torchmill_nn::generator::Generator;
@@ -163,6 +168,65 @@ fn a_step_that_overflows_in_fp16_changes_nothing_but_the_loss_scale() {
             assert_ne!(before.0.scaler, after.0.scaler);
             assert_eq!(TrainState { scaler: before.0.scaler, ..after.0 }, before.0);
         }
+    }
+}
+
+/// Calls `work` on two threads that stand in for processes.
+fn together<T: Send>(work: impl Fn(&Processes) -> T + Sync) -> Vec<T> {
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let run = |rank| {
+        let launch = Launch {
+            launcher: "this test",
+            rank,
+            size: 2,
+            local_rank: 0,
+            host: "127.0.0.1".to_owned(),
+            port,
+            launcher_hosts_store: false,
+            restarts: 0,
+        };
+        let timeout = Duration::from_secs(60);
+        let processes = Processes::meet(Some(launch), "this test", timeout).unwrap();
+        let result = work(&processes);
+        processes.end(Ok(())).unwrap();
+        result
+    };
+    thread::scope(|scope| {
+        let run = &run;
+        let threads = [0, 1].map(|rank| scope.spawn(move || run(rank)));
+        threads.map(|thread| thread.join().unwrap()).into()
+    })
+}
+
+#[test]
+fn both_processes_skip_a_step_that_overflows_in_one() {
+    for optimizer in ["SGD", "Adam", "RMSprop"] {
+        let train = format!(
+            "ema = {{ decay = 0.75 }}\noptimizer = {{ type = \"{optimizer}\", lr = 0.01 }}"
+        );
+        let ends = together(|processes| {
+            let mut model = model_of(Kind::Half, &train);
+            model.connect(processes.group().unwrap()).unwrap();
+            // Before the first step, and after it.
+            for steps in [0, 3] {
+                for i in 0..steps {
+                    step(&mut model, i);
+                }
+                let before = (model.state().unwrap(), weights(&model));
+                let is_second = processes.rank() == 1;
+                step_with(&mut model, steps, if is_second { f64::INFINITY } else { 1.0 });
+                let after = (model.state().unwrap(), weights(&model));
+                assert_eq!(before.1, after.1, "{train}");
+                assert_eq!(before.0.steps, steps);
+                assert_ne!(before.0.scaler, after.0.scaler);
+                assert_eq!(TrainState { scaler: before.0.scaler, ..after.0 }, before.0);
+            }
+            let skipped = weights(&model);
+            step(&mut model, 4);
+            assert_ne!(weights(&model), skipped);
+            (model.state().unwrap(), weights(&model))
+        });
+        assert_eq!(ends[0], ends[1], "{train}");
     }
 }
 

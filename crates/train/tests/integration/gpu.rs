@@ -2,15 +2,16 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use torchmill_testing::cuda_stand_in::{
-    CudaStandIn, Event, count_waits, run_with_events, sample_allocations,
+    CudaStandIn, Event, count_waits, read_events, run_with_events, sample_allocations,
 };
 use torchmill_testing::{
     Sandbox, assert_done, assert_fails, program, stderr, write_stripes_for,
 };
 
+use crate::processes::{assert_all_done, outputs, start_each};
 use crate::{
     RECIPE, assert_same_run, checkpoint, command, go_on_command, metrics, runs, sandbox,
 };
@@ -70,14 +71,19 @@ fn compare(stand_in: &CudaStandIn, folder: &Path, name: &str, options: &[&str]) 
     };
     assert!(ran("aten::convolution on cuda:1"), "{name}: the GPU computed nothing");
     // Seeding applies to all devices, whichever is used.
-    let elsewhere = |e: &&Event| e.kind != "seed" && e.details.ends_with("on cuda:0");
+    let elsewhere = |e: &&Event| e.kind != "seed" && e.details.contains("on cuda:0");
     assert_eq!(events.iter().find(elsewhere), None, "{name}");
-    // A bfloat16 has 8 bits of precision, and our own kernels run only on the CPU.
-    let is_bf16 = options.contains(&"bf16");
+    // A bfloat16 has 8 bits of precision, and our own kernels run only on the CPU. Muon
+    // computes in it on a GPU.
+    let is_bf16 = options.contains(&"bf16") || name == "muon";
     assert_same_figures(folder, name, &gpu, if is_bf16 { 2e-2 } else { 1e-5 });
 }
 
 const CPU: [&str; 2] = ["--device", "cpu"];
+
+/// Muon trains only matrices.
+const BIASES: &str =
+    "train.group=[{ pattern=\"*bias\", optimizer={ type=\"SGD\", lr=0.1 } }]";
 
 #[test]
 fn a_gpu_computes_what_the_cpu_does() {
@@ -97,6 +103,14 @@ fn a_gpu_computes_what_the_cpu_does() {
             "rmsprop",
             &["train.optimizer={ type=\"RMSprop\", lr=0.01, momentum=0.9, \
                  centered=true }"],
+        ),
+        (
+            "muon",
+            &[
+                "train.optimizer={ type=\"Muon\", lr=0.02, flatten=true }",
+                "--set",
+                BIASES,
+            ],
         ),
         ("weights", &["train.loss={ type=\"CrossEntropyLoss\", weight=\"balanced\" }"]),
         (
@@ -185,6 +199,77 @@ fn an_fp16_run_goes_on_as_if_it_had_not_stopped() {
         let mut command = go_on_command(folder, "parts", &options);
         assert_done(&stand_in.provide(&mut command).output().unwrap());
     }
+    assert_same_run(folder, "whole", "parts");
+}
+
+/// Trains on two GPUs, in a process for each. Returns the events of the processes.
+#[track_caller]
+fn on_two_gpus(
+    stand_in: &CudaStandIn,
+    folder: &Path,
+    command: impl Fn() -> Command,
+) -> [Vec<Event>; 2] {
+    let log = |rank: u32| folder.join(format!("events-{rank}"));
+    let processes = start_each(2, |rank| {
+        let _ = fs::remove_file(log(rank));
+        let mut command = command();
+        command.args(["--device", "cuda"]).env("LOCAL_RANK", rank.to_string());
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        stand_in.provide(&mut command).env("CUDA_STAND_IN_LOG", log(rank));
+        command
+    });
+    assert_all_done(&outputs(processes));
+    [0, 1].map(|rank| read_events(&log(rank)))
+}
+
+#[test]
+fn two_processes_train_on_two_gpus_as_on_the_cpu() {
+    let Some(stand_in) = CudaStandIn::get("two processes") else { return };
+    let folder = sandbox();
+    let folder = folder.path();
+    let recipe =
+        runs::full_recipe().replace("padding = 1 }", "padding = 1, bias = false }");
+    fs::write(folder.join("recipe.toml"), recipe).unwrap();
+    let whole = |run| move || command(folder, run, &[]);
+    let on_cpu = start_each(2, |_| {
+        let mut command = whole("cpu")();
+        command.args(CPU);
+        command
+    });
+    assert_all_done(&outputs(on_cpu));
+    let events = on_two_gpus(&stand_in, folder, whole("gpu"));
+    assert_same_figures(folder, "cpu", "gpu", 1e-4);
+    for (rank, events) in events.iter().enumerate() {
+        let (own, other) = (format!("on cuda:{rank}"), format!("on cuda:{}", 1 - rank));
+        let uses = |gpu: &str| {
+            let works = |e: &&Event| e.kind != "seed" && e.details.contains(gpu);
+            events.iter().filter(works).count()
+        };
+        assert!(uses(&own) > 1000, "rank {rank} computed nothing");
+        assert_eq!(uses(&other), 0, "rank {rank}");
+    }
+}
+
+#[test]
+fn two_processes_on_gpus_do_not_wait_in_a_step_and_go_on_in_fp16() {
+    let Some(stand_in) = CudaStandIn::get("two processes in fp16") else { return };
+    let folder = sandbox();
+    let folder = folder.path();
+    // In each process 80 steps are less than an epoch.
+    write_stripes_for(&folder.join("shards"), "train", 400, "d", "ToTensor");
+    fs::write(folder.join("recipe.toml"), runs::full_recipe()).unwrap();
+    let train = |run, amount: &[&str]| {
+        let fp16 = ["--precision", "fp16", "--batch-size", "2"];
+        let options = [&fp16[..], amount].concat();
+        on_two_gpus(&stand_in, folder, || command(folder, run, &options))
+    };
+    let few = train("few", &["--steps", "20"]).map(|events| count_waits(&events));
+    let more = train("parts", &["--steps", "80"]).map(|events| count_waits(&events));
+    for rank in [0, 1] {
+        assert!(more[rank] < few[rank] + 20, "{few:?} waits in 20 steps, {more:?} in 80");
+    }
+    train("whole", &[]);
+    on_two_gpus(&stand_in, folder, || go_on_command(folder, "parts", &["--epochs", "3"]));
     assert_same_run(folder, "whole", "parts");
 }
 
@@ -286,6 +371,7 @@ fn a_step_does_not_wait_for_the_gpu() {
     let folder = folder.path();
     fs::write(folder.join("full.toml"), runs::full_recipe()).unwrap();
     let rmsprop = "train.optimizer={ type=\"RMSprop\", lr=0.01 }";
+    let muon = "train.optimizer={ type=\"Muon\", lr=0.02, flatten=true }";
     let weighted = "train.loss={ type=\"CrossEntropyLoss\", weight=\"balanced\" }";
     for (pipeline, options) in [
         ("ToTensor", &["--set", weighted][..]),
@@ -306,6 +392,7 @@ fn a_step_does_not_wait_for_the_gpu() {
             ],
         ),
         ("ToTensor", &["--precision", "fp16", "--set", rmsprop]),
+        ("ToTensor", &["--set", muon, "--set", BIASES]),
     ] {
         write_stripes_for(&folder.join("shards"), "train", 200, "d", pipeline);
         let few = waits(&stand_in, folder, "20", options);
@@ -314,6 +401,24 @@ fn a_step_does_not_wait_for_the_gpu() {
         // second.
         assert!(more < few + 20, "{options:?}: {few} waits in 20 steps, {more} in 80");
     }
+}
+
+#[test]
+fn a_checkpoint_waits_a_few_times_whatever_the_number_of_tensors() {
+    let Some(stand_in) = CudaStandIn::get("counting waits of checkpoints") else {
+        return;
+    };
+    let folder = sandbox();
+    let folder = folder.path();
+    fs::write(folder.join("recipe.toml"), runs::full_recipe()).unwrap();
+    let with = |every| {
+        let options = ["--precision", "fp16", "--save-every", every];
+        waits(&stand_in, folder, "20", &options)
+    };
+    let (one, four) = (with("20"), with("5"));
+    // The network, its moving average and the optimizer have more than 40 tensors. A slow
+    // machine reads losses back more often.
+    assert!(four < one + 60, "{one} waits with a checkpoint, {four} with four");
 }
 
 #[test]

@@ -8,9 +8,11 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use torchmill::metric::METRICS;
-use torchmill_testing::{Sandbox, assert_done, assert_fails, stderr, write_stripes};
+use torchmill_testing::{
+    Sandbox, assert_done, assert_fails, stderr, write_stripes, write_stripes_twice,
+};
 
-use crate::{RECIPE, command, metrics, names, sandbox, train};
+use crate::{RECIPE, command, go_on_command, metrics, names, sandbox, train};
 
 /// A port of loopback that is free at the moment.
 fn free_port() -> u16 {
@@ -33,30 +35,25 @@ fn process(mut command: Command, rank: u32, size: u32, port: u16) -> Child {
 
 /// Starts all processes of a run with the same options.
 fn start(folder: &Path, run: &str, size: u32, options: &[&str]) -> Vec<Child> {
-    start_each(size, || command(folder, run, options))
+    start_each(size, |_| command(folder, run, options))
 }
 
-/// Starts a command as all processes of a run.
-fn start_each(size: u32, command: impl Fn() -> Command) -> Vec<Child> {
+/// Starts the processes of a run with each rank's command.
+pub fn start_each(size: u32, command: impl Fn(u32) -> Command) -> Vec<Child> {
     let port = free_port();
     let mut children = Vec::new();
     for rank in 0..size {
-        children.push(process(command(), rank, size, port));
+        children.push(process(command(rank), rank, size, port));
     }
     children
 }
 
 /// Starts two processes, each with its own options.
 fn start_pair(folder: &Path, options: [&[&str]; 2]) -> Vec<Child> {
-    let port = free_port();
-    let mut children = Vec::new();
-    for (rank, options) in (0..).zip(options) {
-        children.push(process(command(folder, "run", options), rank, 2, port));
-    }
-    children
+    start_each(2, |rank| command(folder, "run", options[rank as usize]))
 }
 
-fn outputs(children: Vec<Child>) -> Vec<Output> {
+pub fn outputs(children: Vec<Child>) -> Vec<Output> {
     children.into_iter().map(|child| child.wait_with_output().unwrap()).collect()
 }
 
@@ -66,7 +63,7 @@ fn train_together(folder: &Path, run: &str, size: u32, options: &[&str]) -> Vec<
 
 /// Checks that all succeeded, and that only the first printed anything.
 #[track_caller]
-fn assert_all_done(outputs: &[Output]) {
+pub fn assert_all_done(outputs: &[Output]) {
     for output in outputs {
         assert_done(output);
     }
@@ -155,6 +152,47 @@ fn a_shared_evaluation_finds_what_one_process_finds() {
     assert_eq!(tested("three"), tested("one"));
 }
 
+#[test]
+fn each_process_draws_dropout_and_mixes_differently_and_again_the_same() {
+    let folder = sandbox();
+    // The processes take turns in the images, so both get those that one process gets.
+    write_stripes(&folder.path().join("once"), "train", 48, "e");
+    write_stripes_twice(&folder.path().join("twice"), "train", 48, "e");
+    for shards in ["once", "twice"] {
+        write_stripes(&folder.path().join(shards), "test", 60, "e");
+    }
+    without_dropout(&folder);
+    folder.write("dropout.toml", RECIPE.replace("p = 0.1", "p = 0.5"));
+    let folder = folder.path();
+    let in_order = ["--set", "train.shuffle=false"];
+    let cases: [(&str, &[&str]); 4] = [
+        ("same", &[]),
+        ("dropout", &["--recipe", "dropout.toml"]),
+        ("mixup", &["--set", "train.mixup=1.0"]),
+        ("cutmix", &["--set", "train.cutmix=1.0"]),
+    ];
+    for (name, settings) in cases {
+        let options = [&in_order[..], settings, &["--data"]].concat();
+        let [alone, two, again] =
+            ["alone", "two", "again"].map(|run| format!("{name}-{run}"));
+        assert_done(&train(folder, &alone, &[&options[..], &["once"]].concat()));
+        let twice = [&options[..], &["twice"]].concat();
+        for run in [&two, &again] {
+            assert_all_done(&train_together(folder, run, 2, &twice));
+        }
+        crate::assert_same_run(folder, &two, &again);
+        if name == "same" {
+            assert_close(&metrics(folder, &two), &metrics(folder, &alone));
+            continue;
+        }
+        // The first loss of rank 0 is that of the single process.
+        let [alone, two] = [&alone, &two].map(|run| metrics(folder, run)[0].clone());
+        assert_eq!((two.0.as_str(), two.1), ("train loss", 1));
+        let difference = (two.2 - alone.2).abs();
+        assert!(difference > 1e-4, "{name}: rank 1 drew what rank 0 did: {two:?}");
+    }
+}
+
 /// Enough epochs that the run is stopped before it ends.
 const EPOCHS: [&str; 2] = ["--epochs", "20"];
 const SAVING: [&str; 4] = ["--epochs", "20", "--save-every", "7"];
@@ -189,7 +227,7 @@ fn a_killed_process_ends_the_others_and_the_run_goes_on_exactly() {
         assert_eq!(said.matches("train: ").count(), 1, "{said}");
     }
     // torchrun starts all of them again with the same command line.
-    let mut restarted = start_each(3, || {
+    let mut restarted = start_each(3, |_| {
         let mut command = command(folder, "killed", &SAVING);
         command.env("TORCHELASTIC_RESTART_COUNT", "1");
         command
@@ -248,12 +286,9 @@ fn outputs_of(children: &mut Vec<Child>) -> Vec<Output> {
 
 /// Starts the processes of a resumed run.
 fn start_resumed(folder: &Path, run: &str, size: u32, options: &[&str]) -> Vec<Child> {
-    start_each(size, || {
-        let mut command = torchmill_testing::program("train");
-        command.current_dir(folder).stdin(Stdio::null());
-        command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        command.args(["--threads", "1", "--device", "cpu", "--run", run, "--resume"]);
-        command.args(options);
+    start_each(size, |_| {
+        let mut command = go_on_command(folder, run, options);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     })
 }
@@ -346,6 +381,33 @@ fn missing_processes_and_busy_ports_are_named() {
     wrong.env("RANK", "2").env("WORLD_SIZE", "2");
     assert_fails(&wrong.output().unwrap(), 2, "rank 2 does not exist among 2 processes");
     assert!(!folder.join("run").exists());
+}
+
+#[test]
+fn the_interface_for_gloo_is_used_or_refused() {
+    let folder = sandbox();
+    let folder = folder.path();
+    let through = |run: &str, interfaces: [&str; 2]| {
+        outputs(start_each(2, |rank| {
+            // Gloo waits so long for a process that has ended.
+            let options = ["--epochs", "1", "--timeout", "10s"];
+            let mut command = command(folder, run, &options);
+            command.env("GLOO_SOCKET_IFNAME", interfaces[rank as usize]);
+            command
+        }))
+    };
+    let loopback = if cfg!(target_os = "linux") { "lo" } else { "lo0" };
+    assert_all_done(&through("named", [loopback, loopback]));
+    // Empty means unset.
+    assert_all_done(&through("unset", ["", ""]));
+    let failed = through("wrong", [loopback, "wrong0"]);
+    let why = "rank 1: the environment variable GLOO_SOCKET_IFNAME: this machine has no \
+               network interface `wrong0` with an IP address; it has ";
+    assert_fails(&failed[1], 2, &format!("train: {why}"));
+    let why = "train: rank 0: rank 1 has ended: the environment variable \
+               GLOO_SOCKET_IFNAME: ";
+    assert_fails(&failed[0], 1, why);
+    assert!(!folder.join("wrong").exists());
 }
 
 #[test]
