@@ -21,7 +21,8 @@ SEEDS, EPOCHS = 4, 8
 WIDTHS = [16, 32, 64, 128]
 OPTIMIZER = {"lr": 0.05, "momentum": 0.9, "weight_decay": 5e-4}
 # The steps with the same batches. At the rate of the runs, differences that began as rounding would reach 1 % of the
-# loss after eight steps.
+# loss after eight steps. After these steps the biases are still so small that rounding shows in them: those of PyTorch
+# with and without oneDNN differ by 3.6e-2 of the largest.
 STEPS, STEPS_LR = 30, 0.001
 LEAST = 0.9  # Both sides must learn to tell the shapes.
 
@@ -74,7 +75,7 @@ def same_batches(sandbox, folder, recipe):
     losses, test, network = train(folder, torchvision_whole(), 0, STEPS_LR, STEPS)
     yield within(f"loss of each of {STEPS} steps without random transforms", relative(ours["train loss"], losses), 1e-3, " of it")
     yield within("test loss after them", relative(ours["test loss"][-1:], [test[0]]), 1e-3, " of it")
-    yield within("weights and buffers after them", state_difference(load_file(checkpoint), network.state_dict()), 1e-2, " of largest")
+    yield within("weights and buffers after them", state_difference(load_file(checkpoint), network.state_dict()), 5e-2, " of largest")
 
 
 def random_crops(sandbox, folder, recipe):
