@@ -100,13 +100,6 @@ FAULTS = [
         "evaluate", "gpu::reading_back_an_evaluation_waits_once_for_each_chunk", "in 3 more chunks",
     ),
     Fault(
-        "a checkpoint waits for each tensor",
-        NN + "tensor.rs",
-        "let is_last = i + 1 == tensors.len();", "let is_last = i < tensors.len();",
-        "train", "gpu::a_checkpoint_waits_a_few_times_whatever_the_number_of_tensors",
-        r"\d+ waits with a checkpoint, \d+ with four",
-    ),
-    Fault(
         "out of memory is a panic: the backward pass",
         "crates/train/src/training_model.rs",
         "Tensor::f_run_backward(&[scaled], &params, false, false)?",

@@ -228,9 +228,10 @@ impl TrainingModel {
             self.optimizer.set_momentum(momentum);
         }
         // Only dropout draws from libtorch's own generator. It is seeded by the step, so
-        // a resumed run draws the same numbers. Each process draws different ones.
+        // a resumed run draws the same numbers. Each process draws different ones: the
+        // generator only uses the low 32 bits of a seed, so the rank must change these.
         let seed = (self.settings.seed as i64).wrapping_mul(1_000_003) ^ at.step as i64;
-        tch::manual_seed(seed ^ (i64::from(self.rank) << 40));
+        tch::manual_seed(seed ^ i64::from(self.rank.wrapping_mul(0x9e37_79b9)));
     }
 
     /// Overrides the schedule's learning rate for the next step. Groups keep their ratio

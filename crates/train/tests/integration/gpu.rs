@@ -250,29 +250,6 @@ fn two_processes_train_on_two_gpus_as_on_the_cpu() {
     }
 }
 
-#[test]
-fn two_processes_on_gpus_do_not_wait_in_a_step_and_go_on_in_fp16() {
-    let Some(stand_in) = CudaStandIn::get("two processes in fp16") else { return };
-    let folder = sandbox();
-    let folder = folder.path();
-    // In each process 80 steps are less than an epoch.
-    write_stripes_for(&folder.join("shards"), "train", 400, "d", "ToTensor");
-    fs::write(folder.join("recipe.toml"), runs::full_recipe()).unwrap();
-    let train = |run, amount: &[&str]| {
-        let fp16 = ["--precision", "fp16", "--batch-size", "2"];
-        let options = [&fp16[..], amount].concat();
-        on_two_gpus(&stand_in, folder, || command(folder, run, &options))
-    };
-    let few = train("few", &["--steps", "20"]).map(|events| count_waits(&events));
-    let more = train("parts", &["--steps", "80"]).map(|events| count_waits(&events));
-    for rank in [0, 1] {
-        assert!(more[rank] < few[rank] + 20, "{few:?} waits in 20 steps, {more:?} in 80");
-    }
-    train("whole", &[]);
-    on_two_gpus(&stand_in, folder, || go_on_command(folder, "parts", &["--epochs", "3"]));
-    assert_same_run(folder, "whole", "parts");
-}
-
 fn only_epoch(device: &str) -> [&str; 4] {
     ["--device", device, "--epochs", "1"]
 }
@@ -401,24 +378,6 @@ fn a_step_does_not_wait_for_the_gpu() {
         // second.
         assert!(more < few + 20, "{options:?}: {few} waits in 20 steps, {more} in 80");
     }
-}
-
-#[test]
-fn a_checkpoint_waits_a_few_times_whatever_the_number_of_tensors() {
-    let Some(stand_in) = CudaStandIn::get("counting waits of checkpoints") else {
-        return;
-    };
-    let folder = sandbox();
-    let folder = folder.path();
-    fs::write(folder.join("recipe.toml"), runs::full_recipe()).unwrap();
-    let with = |every| {
-        let options = ["--precision", "fp16", "--save-every", every];
-        waits(&stand_in, folder, "20", &options)
-    };
-    let (one, four) = (with("20"), with("5"));
-    // The network, its moving average and the optimizer have more than 40 tensors. A slow
-    // machine reads losses back more often.
-    assert!(four < one + 60, "{one} waits with a checkpoint, {four} with four");
 }
 
 #[test]
