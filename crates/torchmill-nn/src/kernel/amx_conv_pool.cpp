@@ -26,7 +26,6 @@ constexpr int64_t TAPS = 16;
 constexpr int64_t BLOCK = 16;  // output channels of a tile
 constexpr int64_t STEP = 32;   // pixels of a tile of the gradient's products
 
-int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 int64_t round_up(int64_t a, int64_t b) { return divide_up(a, b) * b; }
 
 // The first `count` of 16 channels; none if it is negative.

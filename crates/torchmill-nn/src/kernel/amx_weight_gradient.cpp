@@ -30,8 +30,6 @@ struct alignas(TILE_ROW) Row {
 // Pointers to the channels of successive pixels; null for a pixel of the border.
 using Found = std::vector<const uint16_t*>;
 
-int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
-
 // Images with a border of zeros, as one long row of pixels.
 struct Pixels {
     const uint16_t* data;

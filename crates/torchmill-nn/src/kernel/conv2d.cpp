@@ -81,10 +81,10 @@ at::Tensor amx_gradient(
     const auto images = static_cast<const uint16_t*>(x.const_data_ptr());
     const auto gradients = static_cast<const uint16_t*>(gradient.const_data_ptr());
     const auto to = static_cast<uint16_t*>(result.mutable_data_ptr());
-    const auto blocks = [](int64_t channels) { return (channels + AMX_CHANNELS - 1) / AMX_CHANNELS; };
-    const int64_t out_blocks = blocks(shape.out_channels), in_blocks = blocks(shape.in_channels);
+    const int64_t out_blocks = divide_up(shape.out_channels, AMX_CHANNELS);
+    const int64_t in_blocks = divide_up(shape.in_channels, AMX_CHANNELS);
     const int64_t threads = at::get_num_threads();
-    const int64_t in_parts = std::clamp<int64_t>((threads + out_blocks - 1) / out_blocks, 1, in_blocks);
+    const int64_t in_parts = std::clamp<int64_t>(divide_up(threads, out_blocks), 1, in_blocks);
     at::parallel_for(0, in_parts * out_blocks, 1, [&](int64_t first, int64_t end) {
         while (first < end) {
             const int64_t part = first / out_blocks, part_end = std::min(end, (part + 1) * out_blocks);

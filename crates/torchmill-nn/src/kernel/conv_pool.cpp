@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "amx_conv_pool.h"
+#include "amx_tiles.h"
 #include "kernels.h"
 
 namespace torchmill {
@@ -58,7 +59,7 @@ struct ConvPool : torch::autograd::Function<ConvPool> {
         const auto padding = context->saved_data["padding"].toIntVector();
         const auto shape = shape_of(x, weight, padding);
         const auto gradient = gradients[0].contiguous(CHANNELS_LAST);
-        const int64_t parts = (shape.images + CONV_POOL_PART - 1) / CONV_POOL_PART, count = amx_conv_pool_sums(shape);
+        const int64_t parts = divide_up(shape.images, CONV_POOL_PART), count = amx_conv_pool_sums(shape);
         const auto sums = at::empty({parts, count}, x.options().dtype(at::kFloat));
         auto* const to = mutable_elements<float>(sums);
         const auto weight_gradient = at::empty_like(weight);
