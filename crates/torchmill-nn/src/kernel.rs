@@ -5,10 +5,13 @@
 //! [`bridge`] declares the functions that each side calls, and cxx checks the
 //! declarations in both languages. It also holds the kernels' only `unsafe`.
 
+mod activation;
 pub(crate) mod batch_norm;
 pub(crate) mod bridge;
+pub(crate) use bridge::ffi::Activation;
 pub(crate) mod conv2d;
 pub(crate) mod conv_pool;
+pub(crate) mod depthwise;
 mod element;
 pub(crate) mod fused_optimizer;
 pub(crate) mod linear;
@@ -16,3 +19,5 @@ pub(crate) mod loss_scale;
 pub(crate) mod max_pool;
 pub(crate) mod newton_schulz;
 pub(crate) mod processor;
+#[cfg(test)]
+mod testing;

@@ -17,6 +17,7 @@ use checked::Class;
 use tch::{Kind, TchError, Tensor};
 use torchmill::Error;
 
+use crate::kernel::Activation;
 use crate::onnx::{Graph, Value};
 use crate::outputs::Outputs;
 use crate::torch_error;
@@ -84,9 +85,9 @@ pub(crate) trait Layer {
         false
     }
 
-    /// Whether it is a ReLU.
-    fn is_relu(&self) -> bool {
-        false
+    /// What it is, if it is an activation function that a layer before it can apply.
+    fn activation(&self) -> Activation {
+        Activation::Identity
     }
 
     /// Whether a ReLU after it may overwrite its output: the output must be a new tensor
@@ -95,8 +96,8 @@ pub(crate) trait Layer {
         false
     }
 
-    /// Whether `forward_fused` can apply the following ReLU in the same pass over memory.
-    fn fuses_relu(&self) -> bool {
+    /// Whether `forward_fused` can apply this activation in the same pass over memory.
+    fn fuses(&self, _activation: Activation) -> bool {
         false
     }
 
@@ -138,8 +139,8 @@ pub(crate) trait Layer {
 pub(crate) struct Fused<'a> {
     /// Added to the output. It has the output's shape and dtype.
     pub(crate) add: Option<&'a Tensor>,
-    /// Whether a ReLU is then applied.
-    pub(crate) relu: bool,
+    /// Then applied.
+    pub(crate) activation: Activation,
 }
 
 impl Fused<'_> {
@@ -149,10 +150,19 @@ impl Fused<'_> {
         if let Some(other) = self.add {
             y = y.f_add(other)?;
         }
-        if self.relu {
-            y = y.f_relu()?;
-        }
-        Ok(y)
+        Ok(activate(y, self.activation)?)
+    }
+}
+
+/// Applies an activation, in place: `x` must be a new tensor, which no backward pass
+/// needs. As in torchvision's networks (`inplace=True`), this saves passes over memory.
+fn activate(mut x: Tensor, activation: Activation) -> Result<Tensor, TchError> {
+    match activation {
+        Activation::Relu => x.f_relu_(),
+        Activation::Relu6 => x.f_relu6_(),
+        Activation::Silu => x.f_silu_(),
+        Activation::Hardswish => x.f_hardswish_(),
+        _ => Ok(x),
     }
 }
 
@@ -187,9 +197,8 @@ impl NamedLayer {
     }
 }
 
-/// Runs `x` through the layers in order. Max pooling and a ReLU are fused with the layer
-/// before them if that is faster, and a ReLU is computed in place, as in torchvision's
-/// networks (`inplace=True`). This saves passes over memory.
+/// Runs `x` through the layers in order. Max pooling and an activation are fused with the
+/// layer before them if that is faster, and a ReLU is computed in place.
 pub(crate) fn forward_all(
     layers: &[NamedLayer],
     x: &Tensor,
@@ -206,13 +215,17 @@ pub(crate) fn forward_all(
             layers.next();
             continue;
         }
-        let relu_follows = layers.peek().is_some_and(|next| next.layer.is_relu());
-        if relu_follows && named.layer.fuses_relu() {
-            let fused = Fused { add: None, relu: true };
+        let mut activation = Activation::Identity;
+        if let Some(next) = layers.peek() {
+            activation = next.layer.activation();
+        }
+        let has_activation = activation != Activation::Identity;
+        if has_activation && named.layer.fuses(activation) {
+            let fused = Fused { add: None, activation };
             x = named.forward_fused(&x, fused, mode)?;
             layers.next();
-        } else if relu_follows && named.layer.allows_inplace() {
-            x = named.forward(&x, mode)?.f_relu_()?;
+        } else if activation == Activation::Relu && named.layer.allows_inplace() {
+            x = activate(named.forward(&x, mode)?, activation)?;
             layers.next();
         } else {
             x = named.forward(&x, mode)?;

@@ -6,11 +6,7 @@
 #pragma once
 #include <cstdint>
 
-namespace torchmill {
-
-inline int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
-
-}  // namespace torchmill
+#include "division.h"
 
 #if defined(__x86_64__) && defined(__linux__) && (defined(__clang__) ? __clang_major__ >= 12 : __GNUC__ >= 11)
 #define AMX_IS_SUPPORTED

@@ -122,21 +122,29 @@ struct Normalisation {
     }
 };
 
+BatchNormFactors factors_of(
+    const at::Tensor& mean, const at::Tensor& scale, const at::Tensor& shift, Activation activation) {
+    const size_t channels = mean.numel();
+    return {
+        read_slice<float>(mean, 0, channels), read_slice<float>(scale, 0, channels),
+        read_slice<float>(shift, 0, channels), activation};
+}
+
 // For each channel, the sum of the gradient and of the gradient times x - mean.
 struct GradientSums {
     std::vector<double> sum, dot;
 };
 
 GradientSums gradient_sums(
-    const at::Tensor& x, const at::Tensor& y, const at::Tensor& gradient, const at::Tensor& mean, const Blocks& blocks) {
+    const at::Tensor& x, const at::Tensor& y, const at::Tensor& gradient, const BatchNormFactors& factors,
+    const Blocks& blocks) {
     PartialSums partial(blocks);
-    const bool relu = y.defined();
     for_element_type(x, [&](auto zero) {
         using T = decltype(zero);
         blocks.for_each([&](size_t block) {
             batch_norm_sums(
-                blocks.read<T>(x, block), blocks.read<T>(y, block), blocks.read<T>(gradient, block), relu,
-                read_slice<float>(mean, 0, blocks.channels), partial.first(block), partial.second(block));
+                blocks.read<T>(x, block), blocks.read<T>(y, block), blocks.read<T>(gradient, block), factors,
+                partial.first(block), partial.second(block));
         });
     });
     GradientSums all{std::vector<double>(blocks.channels), std::vector<double>(blocks.channels)};
@@ -163,19 +171,19 @@ struct BatchNorm : torch::autograd::Function<BatchNorm> {
             update_running(*running_mean, *running_var, batch, blocks.pixels, options.momentum);
         }
         const auto y = at::empty_like(x, x.options().memory_format(CHANNELS_LAST));
-        const auto scale = read_slice<float>(n.scale, 0, blocks.channels);
-        const auto shift = read_slice<float>(n.shift, 0, blocks.channels);
+        const BatchNormFactors factors = factors_of(n.mean, n.scale, n.shift, options.activation);
         const at::Tensor added = residual.value_or(none);
         for_element_type(x, [&](auto zero) {
             using T = decltype(zero);
             blocks.for_each([&](size_t block) {
                 batch_norm_forward(
-                    blocks.read<T>(x, block), blocks.read<T>(added, block), scale, shift, options.relu,
-                    blocks.write<T>(y, block));
+                    blocks.read<T>(x, block), blocks.read<T>(added, block), factors, blocks.write<T>(y, block));
             });
         });
-        // The gradient of ReLU needs y.
-        context->save_for_backward({x, options.relu ? y : none, n.mean, n.inverse_deviation, n.scale});
+        // With a residual, the gradient of ReLU needs y. Without one, the input of the activation is computed again.
+        const bool needs_output = residual.has_value() && options.activation != Activation::Identity;
+        context->save_for_backward({x, needs_output ? y : none, n.mean, n.inverse_deviation, n.scale, n.shift});
+        context->saved_data["activation"] = int64_t(options.activation);
         context->saved_data["affine"] = weight.has_value();
         context->saved_data["residual"] = residual.has_value();
         return y;
@@ -185,11 +193,12 @@ struct BatchNorm : torch::autograd::Function<BatchNorm> {
         torch::autograd::AutogradContext* context, torch::autograd::variable_list gradients) {
         const auto saved = context->get_saved_variables();
         const auto &x = saved[0], &y = saved[1], &mean = saved[2], &inverse_deviation = saved[3], &scale = saved[4];
-        const bool relu = y.defined(), affine = context->saved_data["affine"].toBool();
+        const auto factors = factors_of(mean, scale, saved[5], Activation(context->saved_data["activation"].toInt()));
+        const bool affine = context->saved_data["affine"].toBool();
         const bool has_residual = context->saved_data["residual"].toBool();
         const at::Tensor gradient = gradients[0].contiguous(CHANNELS_LAST);
         const Blocks blocks(x);
-        const GradientSums sums = gradient_sums(x, y, gradient, mean, blocks);
+        const GradientSums sums = gradient_sums(x, y, gradient, factors, blocks);
         auto weight_gradient = at::empty_like(mean), bias_gradient = at::empty_like(mean);
         std::vector<float> slope(blocks.channels), offset(blocks.channels);
         const double count = blocks.pixels;
@@ -200,21 +209,19 @@ struct BatchNorm : torch::autograd::Function<BatchNorm> {
             slope[c] = -factor * inverse * inverse * sums.dot[c] / count;
             offset[c] = -factor * sums.sum[c] / count;
         }
-        const BatchNormFactors factors{
-            read_slice<float>(mean, 0, blocks.channels), read_slice<float>(scale, 0, blocks.channels),
-            {slope.data(), slope.size()}, {offset.data(), offset.size()}};
+        const BatchNormSlopes slopes{{slope.data(), slope.size()}, {offset.data(), offset.size()}};
         const auto x_gradient = at::empty_like(x, x.options().memory_format(CHANNELS_LAST));
-        // Without ReLU the residual's gradient equals the output's.
-        at::Tensor residual_gradient = has_residual && relu ? at::empty_like(x_gradient) : at::Tensor();
+        // Without an activation the residual's gradient equals the output's.
+        at::Tensor residual_gradient = y.defined() ? at::empty_like(x_gradient) : at::Tensor();
         for_element_type(x, [&](auto zero) {
             using T = decltype(zero);
             blocks.for_each([&](size_t block) {
                 batch_norm_backward(
-                    blocks.read<T>(x, block), blocks.read<T>(y, block), blocks.read<T>(gradient, block), relu, factors,
+                    blocks.read<T>(x, block), blocks.read<T>(y, block), blocks.read<T>(gradient, block), factors, slopes,
                     blocks.write<T>(x_gradient, block), blocks.write<T>(residual_gradient, block));
             });
         });
-        if (has_residual && !relu) residual_gradient = gradient;
+        if (has_residual && !y.defined()) residual_gradient = gradient;
         if (!affine) weight_gradient = bias_gradient = at::Tensor();
         const at::Tensor none;
         return {x_gradient, weight_gradient, bias_gradient, residual_gradient, none, none, none};

@@ -1,17 +1,20 @@
-//! Batch norm in training, fused with the addition of a residual and ReLU.
+//! Batch norm in training, fused with the addition of a residual and with an activation.
 //!
 //! S. Ioffe and C. Szegedy, "Batch Normalization", 2015, as in torch.nn.BatchNorm2d. The
 //! cost of such a layer is its memory traffic. For batch norm and ReLU, forward and
 //! backward, ATen passes over a batch 14 times, and 17 times with a residual. These
-//! kernels pass over it 10 and 12 times. A bf16 step of a ResNet-18 with 64 images went
-//! from 254 to 218 ms. Sums are computed for blocks of pixels, and the blocks are added
-//! up in order in float64, so they do not depend on the number of threads.
+//! kernels pass over it 8 and 12 times. Sums are computed for blocks of pixels, and the
+//! blocks are added up in order in float64, so they do not depend on the number of
+//! threads.
 #![allow(clippy::needless_range_loop, reason = "one index for several slices")]
 
 use multiversion::multiversion;
 use tch::{TchError, Tensor};
 
-use super::bridge::ffi::{self, BatchNormFactors, BatchNormOptions};
+use super::activation::{Function, with_function};
+use super::bridge::ffi::{
+    self, Activation, BatchNormFactors, BatchNormOptions, BatchNormSlopes,
+};
 use super::bridge::{from_cpp, to_cpp};
 use super::element::Element;
 
@@ -27,25 +30,32 @@ pub(crate) struct Parameters<'a> {
 }
 
 /// Normalises each channel of `[N, C, H, W]` over the batch, adds `residual`, of the same
-/// shape, and applies ReLU if `relu` is set. Differentiable once.
+/// shape, and applies the activation. Differentiable once.
 ///
 /// Returns `None` if the kernel does not support the input, so that ATen must be used: if
 /// `x` is empty or not float32 or bfloat16 in channels-last layout on the CPU, if
-/// `residual` has another dtype, shape or layout, or if parameters are not float32.
+/// `residual` has another dtype, shape or layout or comes with an activation other than
+/// ReLU, or if parameters are not float32.
 pub(crate) fn batch_norm(
     x: &Tensor,
     parameters: &Parameters,
     residual: Option<&Tensor>,
-    relu: bool,
+    activation: Activation,
 ) -> Result<Option<Tensor>, TchError> {
+    if residual.is_some() && !adds_before(activation) {
+        return Ok(None);
+    }
     let undefined = Tensor::new();
     let [weight, bias] = match parameters.affine {
         Some([weight, bias]) => [weight, bias],
         None => [&undefined; 2],
     };
     let [running_mean, running_var] = parameters.running.unwrap_or([&undefined; 2]);
-    let options =
-        BatchNormOptions { momentum: parameters.momentum, eps: parameters.eps, relu };
+    let options = BatchNormOptions {
+        momentum: parameters.momentum,
+        eps: parameters.eps,
+        activation,
+    };
     from_cpp(ffi::batch_norm(
         to_cpp(x),
         to_cpp(weight),
@@ -55,6 +65,11 @@ pub(crate) fn batch_norm(
         to_cpp(running_var),
         &options,
     ))
+}
+
+/// Whether the kernel can add a residual before this activation.
+pub(crate) fn adds_before(activation: Activation) -> bool {
+    matches!(activation, Activation::Identity | Activation::Relu)
 }
 
 // The loops work on a block of a batch's pixels, `[pixels, channels]`. The compiler
@@ -87,18 +102,17 @@ fn statistics<T: Element>(x: &[T], mean: &mut [f32], squares: &mut [f32]) {
     }
 }
 
-/// `y = x * scale + shift`, plus `residual` if it is not empty, with ReLU if `relu` is set.
+/// `y = activation(x * scale + shift + residual)`, without a residual if it is empty.
 #[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq"))]
-fn forward<T: Element>(
+fn forward<T: Element, F: Function>(
     x: &[T],
     residual: &[T],
-    scale: &[f32],
-    shift: &[f32],
-    relu: bool,
+    factors: &BatchNormFactors,
     y: &mut [T],
 ) {
-    let channels = scale.len();
-    let shift = &shift[..channels];
+    let channels = factors.scale.len();
+    let scale = &factors.scale[..channels];
+    let shift = &factors.shift[..channels];
     let has_residual = !residual.is_empty();
     // Without a residual, the placeholder is not read.
     let residual = if has_residual { residual } else { x };
@@ -111,68 +125,72 @@ fn forward<T: Element>(
             if has_residual {
                 value += residual[c].to_f32();
             }
-            // As in torch.relu, NaN stays NaN.
-            let cut = relu && value <= 0.0;
-            y[c] = T::from_f32(if cut { 0.0 } else { value });
+            y[c] = T::from_f32(F::value(value));
         }
     }
 }
 
-/// The gradient before ReLU, as in ATen: 0 unless y is above 0 or NaN.
-#[inline(always)]
-fn before_relu<T: Element>(relu: bool, y: T, gradient: T) -> f32 {
-    if relu && y.to_f32() <= 0.0 { 0.0 } else { gradient.to_f32() }
-}
-
-/// The sum of each channel's gradient, and of the gradient times `x - mean`. If `relu` is
-/// set, it is the gradient of ReLU's input.
+/// The sum of each channel's gradient, and of the gradient times `x - mean`, where the
+/// gradient is that of the activation's input.
+///
+/// With a residual, the output `y` is given, and the activation is ReLU, whose gradient
+/// needs only the output. If `y` is empty, the activation's input is computed again,
+/// which is faster than reading it.
 #[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq"))]
-fn sums<T: Element>(
+fn sums<T: Element, F: Function>(
     x: &[T],
     y: &[T],
     gradient: &[T],
-    relu: bool,
-    mean: &[f32],
+    factors: &BatchNormFactors,
     sum: &mut [f32],
     dot: &mut [f32],
 ) {
-    let channels = mean.len();
+    let channels = factors.mean.len();
+    let mean = &factors.mean[..channels];
+    let scale = &factors.scale[..channels];
+    let shift = &factors.shift[..channels];
     let sum = &mut sum[..channels];
     let dot = &mut dot[..channels];
     sum.fill(0.0);
     dot.fill(0.0);
-    // Without ReLU, the placeholder is not read.
-    let y = if relu { y } else { x };
+    let has_output = !y.is_empty();
+    // Without an output, the placeholder is not read.
+    let y = if has_output { y } else { x };
     for (pixel, x) in x.chunks_exact(channels).enumerate() {
         let start = pixel * channels;
         let y = &y[start..start + channels];
         let gradient = &gradient[start..start + channels];
         for c in 0..channels {
-            let gradient = before_relu(relu, y[c], gradient[c]);
+            let x = x[c].to_f32();
+            let value = if has_output { y[c].to_f32() } else { x * scale[c] + shift[c] };
+            let gradient = F::gradient(value, gradient[c].to_f32());
             sum[c] += gradient;
-            dot[c] += gradient * (x[c].to_f32() - mean[c]);
+            dot[c] += gradient * (x - mean[c]);
         }
     }
 }
 
-/// The gradient of x, `scale * gradient + slope * (x - mean) +
-/// offset`. Also the residual's gradient, if `residual_gradient` is not empty.
+/// The gradient of x, `scale * gradient + slope * (x - mean) + offset`, where `gradient`
+/// is that of the activation's input. Also the residual's gradient, if
+/// `residual_gradient` is not empty. `y` is as in [`sums`].
 #[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq"))]
-fn backward<T: Element>(
+fn backward<T: Element, F: Function>(
     x: &[T],
     y: &[T],
     gradient: &[T],
-    relu: bool,
     factors: &BatchNormFactors,
+    slopes: &BatchNormSlopes,
     x_gradient: &mut [T],
     residual_gradient: &mut [T],
 ) {
-    let mean = factors.mean;
-    let channels = mean.len();
+    let channels = factors.mean.len();
+    let mean = &factors.mean[..channels];
     let scale = &factors.scale[..channels];
-    let slope = &factors.slope[..channels];
-    let offset = &factors.offset[..channels];
-    let y = if relu { y } else { x };
+    let shift = &factors.shift[..channels];
+    let slope = &slopes.slope[..channels];
+    let offset = &slopes.offset[..channels];
+    let has_output = !y.is_empty();
+    let y = if has_output { y } else { x };
     let has_residual = !residual_gradient.is_empty();
     for (pixel, x_gradient) in x_gradient.chunks_exact_mut(channels).enumerate() {
         let start = pixel * channels;
@@ -182,13 +200,16 @@ fn backward<T: Element>(
         if has_residual {
             let residual_gradient = &mut residual_gradient[start..start + channels];
             for c in 0..channels {
-                residual_gradient[c] = T::from_f32(before_relu(relu, y[c], gradient[c]));
+                let gradient = F::gradient(y[c].to_f32(), gradient[c].to_f32());
+                residual_gradient[c] = T::from_f32(gradient);
             }
         }
         for c in 0..channels {
-            let gradient = before_relu(relu, y[c], gradient[c]);
-            let shift = (x[c].to_f32() - mean[c]) * slope[c] + offset[c];
-            x_gradient[c] = T::from_f32(gradient * scale[c] + shift);
+            let x = x[c].to_f32();
+            let value = if has_output { y[c].to_f32() } else { x * scale[c] + shift[c] };
+            let gradient = F::gradient(value, gradient[c].to_f32());
+            let moved = (x - mean[c]) * slope[c] + offset[c];
+            x_gradient[c] = T::from_f32(gradient * scale[c] + moved);
         }
     }
 }
@@ -206,71 +227,81 @@ pub(super) fn statistics_bf16(x: &[u16], mean: &mut [f32], squares: &mut [f32]) 
 pub(super) fn forward_f32(
     x: &[f32],
     residual: &[f32],
-    scale: &[f32],
-    shift: &[f32],
-    relu: bool,
+    factors: &BatchNormFactors,
     y: &mut [f32],
 ) {
-    forward(x, residual, scale, shift, relu, y);
+    with_function!(factors.activation, F => forward::<f32, F>(x, residual, factors, y));
 }
 
 pub(super) fn forward_bf16(
     x: &[u16],
     residual: &[u16],
-    scale: &[f32],
-    shift: &[f32],
-    relu: bool,
+    factors: &BatchNormFactors,
     y: &mut [u16],
 ) {
-    forward(x, residual, scale, shift, relu, y);
+    with_function!(factors.activation, F => forward::<u16, F>(x, residual, factors, y));
 }
 
 pub(super) fn sums_f32(
     x: &[f32],
     y: &[f32],
     gradient: &[f32],
-    relu: bool,
-    mean: &[f32],
+    factors: &BatchNormFactors,
     sum: &mut [f32],
     dot: &mut [f32],
 ) {
-    sums(x, y, gradient, relu, mean, sum, dot);
+    with_function!(
+        factors.activation,
+        F => sums::<f32, F>(x, y, gradient, factors, sum, dot)
+    );
 }
 
 pub(super) fn sums_bf16(
     x: &[u16],
     y: &[u16],
     gradient: &[u16],
-    relu: bool,
-    mean: &[f32],
+    factors: &BatchNormFactors,
     sum: &mut [f32],
     dot: &mut [f32],
 ) {
-    sums(x, y, gradient, relu, mean, sum, dot);
+    with_function!(
+        factors.activation,
+        F => sums::<u16, F>(x, y, gradient, factors, sum, dot)
+    );
 }
 
 pub(super) fn backward_f32(
     x: &[f32],
     y: &[f32],
     gradient: &[f32],
-    relu: bool,
     factors: &BatchNormFactors,
+    slopes: &BatchNormSlopes,
     x_gradient: &mut [f32],
     residual_gradient: &mut [f32],
 ) {
-    backward(x, y, gradient, relu, factors, x_gradient, residual_gradient);
+    with_function!(
+        factors.activation,
+        F => backward::<f32, F>(
+            x, y, gradient, factors, slopes, x_gradient, residual_gradient
+        )
+    );
 }
 
 pub(super) fn backward_bf16(
     x: &[u16],
     y: &[u16],
     gradient: &[u16],
-    relu: bool,
     factors: &BatchNormFactors,
+    slopes: &BatchNormSlopes,
     x_gradient: &mut [u16],
     residual_gradient: &mut [u16],
 ) {
-    backward(x, y, gradient, relu, factors, x_gradient, residual_gradient);
+    with_function!(
+        factors.activation,
+        F => backward::<u16, F>(
+            x, y, gradient, factors, slopes, x_gradient, residual_gradient
+        )
+    );
 }
 
 #[cfg(test)]
@@ -281,6 +312,14 @@ mod tests {
 
     use super::*;
     use crate::tensor::{channels_last, floats};
+
+    const ACTIVATIONS: &[Activation] = &[
+        Activation::Identity,
+        Activation::Relu,
+        Activation::Relu6,
+        Activation::Silu,
+        Activation::Hardswish,
+    ];
 
     /// Input, weight, bias, a residual, and the running statistics.
     struct Inputs {
@@ -339,10 +378,12 @@ mod tests {
         #[test]
         fn results_are_pytorchs(
             [n, c, height, width] in [2..6_i64, 1..70_i64, 3..24_i64, 3..24_i64],
-            [with_affine, with_residual, with_running, relu, bf16] in any::<[bool; 5]>(),
+            [with_affine, with_residual, with_running, bf16] in any::<[bool; 4]>(),
+            activation in prop::sample::select(ACTIVATIONS),
             (offset, momentum) in (-10.0..10.0_f64, 0.01..1.0_f64),
             seed: i64,
         ) {
+            let with_residual = with_residual && adds_before(activation);
             tch::manual_seed(seed);
             let float = |size: &[i64]| Tensor::randn(size, (Kind::Float, Device::Cpu));
             let kind = if bf16 { Kind::BFloat16 } else { Kind::Float };
@@ -359,17 +400,31 @@ mod tests {
             let ours = inputs.results(|i| {
                 let running = i.running.as_ref().map(|r| [&r[0], &r[1]]);
                 let parameters = Parameters { affine: i.affine.as_ref(), running, momentum, eps };
-                batch_norm(&i.x, &parameters, i.residual.as_ref(), relu).unwrap().unwrap()
+                batch_norm(&i.x, &parameters, i.residual.as_ref(), activation).unwrap().unwrap()
             });
-            // Where y is close to 0, its rounding decides what ReLU does to the gradient.
-            // Use our rounding for both.
-            let kept = ours[ours.len() - 1 - if with_running { 2 } else { 0 }].gt(0.0);
+            // Close to 0 and 6, rounding decides what ReLU and ReLU6 do to the gradient. Use
+            // our rounding for both: float32's, which the kernel computes in.
+            let z = tch::no_grad(|| {
+                let float = |t: &Tensor| channels_last(&t.to_kind(Kind::Float));
+                let residual = inputs.residual.as_ref().map(float);
+                let parameters =
+                    Parameters { affine: inputs.affine.as_ref(), running: None, momentum, eps };
+                batch_norm(&float(&inputs.x), &parameters, residual.as_ref(), Activation::Identity)
+            });
+            let z = z.unwrap().unwrap();
+            let [above, below] = [z.gt(0.0), z.lt(6.0)];
             let exact = exact.results(|i| {
                 let [weight, bias] = i.affine.as_ref().map_or([None, None], |[w, b]| [Some(w), Some(b)]);
                 let [mean, var] = i.running.as_ref().map_or([None, None], |[m, v]| [Some(m), Some(v)]);
                 let y = i.x.batch_norm(weight, bias, mean, var, true, momentum, eps, false);
                 let y = i.residual.as_ref().map_or(y.shallow_clone(), |residual| y + residual);
-                if relu { y.where_scalarother(&kept, 0.0) } else { y }
+                match activation {
+                    Activation::Relu => y.where_scalarother(&above, 0.0),
+                    Activation::Relu6 => y.where_scalarother(&below, 6.0).where_scalarother(&above, 0.0),
+                    Activation::Silu => y.silu(),
+                    Activation::Hardswish => y.hardswish(),
+                    _ => y,
+                }
             });
             prop_assert_eq!(ours.len(), exact.len());
             for (i, (ours, exact)) in ours.iter().zip(&exact).enumerate() {
@@ -393,7 +448,9 @@ mod tests {
         let residual = residual.set_requires_grad(true);
         let parameters =
             Parameters { affine: None, running: None, momentum: 0.1, eps: 1e-5 };
-        let y = batch_norm(&x, &parameters, Some(&residual), true).unwrap().unwrap();
+        let y = batch_norm(&x, &parameters, Some(&residual), Activation::Relu)
+            .unwrap()
+            .unwrap();
         let gradient =
             Tensor::run_backward(&[y.sum(Kind::Float)], &[&residual], false, false);
         assert!(floats(&y)[0].is_nan() && floats(&y)[1] == 0.0 && floats(&y)[2] > 0.0);
@@ -406,7 +463,7 @@ mod tests {
         let parameters =
             Parameters { affine: None, running: None, momentum: 0.1, eps: 1e-5 };
         let supports = |x: &Tensor, residual: Option<&Tensor>| {
-            batch_norm(x, &parameters, residual, false).unwrap().is_some()
+            batch_norm(x, &parameters, residual, Activation::Identity).unwrap().is_some()
         };
         assert!(!supports(&x, None), "channels first");
         assert!(!supports(&channels_last(&x.to_kind(Kind::Double)), None));

@@ -12,6 +12,10 @@ use super::batch_norm::{
     backward_bf16, backward_f32, forward_bf16, forward_f32, statistics_bf16,
     statistics_f32, sums_bf16, sums_f32,
 };
+use super::depthwise::{
+    depthwise_input_gradient_bf16, depthwise_input_gradient_f32,
+    depthwise_weight_gradient_bf16, depthwise_weight_gradient_f32,
+};
 use super::max_pool::{
     pool_backward_bf16, pool_backward_f32, pool_forward_bf16, pool_forward_f32,
 };
@@ -28,10 +32,28 @@ pub(crate) mod ffi {
         kernel_width: usize,
     }
 
-    /// The factors of the gradient of batch norm's input, one value per channel.
+    /// What a kernel applies to its output.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    enum Activation {
+        Identity,
+        Relu,
+        Relu6,
+        Silu,
+        Hardswish,
+    }
+
+    /// What normalises a batch: `activation(x * scale + shift)`, with one value per
+    /// channel in each slice.
     struct BatchNormFactors<'a> {
         mean: &'a [f32],
         scale: &'a [f32],
+        shift: &'a [f32],
+        activation: Activation,
+    }
+
+    /// The part of the gradient of batch norm's input that depends on the whole batch,
+    /// `slope * (x - mean) + offset`, with one value per channel in each slice.
+    struct BatchNormSlopes<'a> {
         slope: &'a [f32],
         offset: &'a [f32],
     }
@@ -41,7 +63,7 @@ pub(crate) mod ffi {
         /// The weight of this batch in the running statistics.
         momentum: f64,
         eps: f64,
-        relu: bool,
+        activation: Activation,
     }
 
     /// What computes the gradient of a convolution's weight.
@@ -67,6 +89,24 @@ pub(crate) mod ffi {
         /// Whether the input's gradient is a product of matrices.
         input_gradient: bool,
         weight_gradient: WeightGradient,
+    }
+
+    /// A depthwise convolution along one axis of an image.
+    #[derive(Debug)]
+    struct DepthwiseAxis {
+        /// The number of positions, of the input and of the output.
+        input: usize,
+        output: usize,
+        kernel: usize,
+        stride: usize,
+        padding: usize,
+    }
+
+    /// The sizes of a depthwise convolution.
+    struct DepthwiseShape {
+        channels: usize,
+        rows: DepthwiseAxis,
+        columns: DepthwiseAxis,
     }
 
     /// The settings of a step of torch.optim.SGD.
@@ -134,6 +174,37 @@ pub(crate) mod ffi {
             x_gradient: &mut [u16],
         );
 
+        #[cxx_name = "depthwise_input_gradient"]
+        fn depthwise_input_gradient_f32(
+            shape: &DepthwiseShape,
+            row: usize,
+            gradient: &[f32],
+            weight: &[f32],
+            x_gradient: &mut [f32],
+        );
+        #[cxx_name = "depthwise_input_gradient"]
+        fn depthwise_input_gradient_bf16(
+            shape: &DepthwiseShape,
+            row: usize,
+            gradient: &[u16],
+            weight: &[f32],
+            x_gradient: &mut [u16],
+        );
+        #[cxx_name = "depthwise_weight_gradient"]
+        fn depthwise_weight_gradient_f32(
+            shape: &DepthwiseShape,
+            x: &[f32],
+            gradient: &[f32],
+            sums: &mut [f32],
+        );
+        #[cxx_name = "depthwise_weight_gradient"]
+        fn depthwise_weight_gradient_bf16(
+            shape: &DepthwiseShape,
+            x: &[u16],
+            gradient: &[u16],
+            sums: &mut [f32],
+        );
+
         #[cxx_name = "batch_norm_statistics"]
         fn statistics_f32(x: &[f32], mean: &mut [f32], squares: &mut [f32]);
         #[cxx_name = "batch_norm_statistics"]
@@ -142,18 +213,14 @@ pub(crate) mod ffi {
         fn forward_f32(
             x: &[f32],
             residual: &[f32],
-            scale: &[f32],
-            shift: &[f32],
-            relu: bool,
+            factors: &BatchNormFactors,
             y: &mut [f32],
         );
         #[cxx_name = "batch_norm_forward"]
         fn forward_bf16(
             x: &[u16],
             residual: &[u16],
-            scale: &[f32],
-            shift: &[f32],
-            relu: bool,
+            factors: &BatchNormFactors,
             y: &mut [u16],
         );
         #[cxx_name = "batch_norm_sums"]
@@ -161,8 +228,7 @@ pub(crate) mod ffi {
             x: &[f32],
             y: &[f32],
             gradient: &[f32],
-            relu: bool,
-            mean: &[f32],
+            factors: &BatchNormFactors,
             sum: &mut [f32],
             dot: &mut [f32],
         );
@@ -171,8 +237,7 @@ pub(crate) mod ffi {
             x: &[u16],
             y: &[u16],
             gradient: &[u16],
-            relu: bool,
-            mean: &[f32],
+            factors: &BatchNormFactors,
             sum: &mut [f32],
             dot: &mut [f32],
         );
@@ -181,8 +246,8 @@ pub(crate) mod ffi {
             x: &[f32],
             y: &[f32],
             gradient: &[f32],
-            relu: bool,
             factors: &BatchNormFactors,
+            slopes: &BatchNormSlopes,
             x_gradient: &mut [f32],
             residual_gradient: &mut [f32],
         );
@@ -191,8 +256,8 @@ pub(crate) mod ffi {
             x: &[u16],
             y: &[u16],
             gradient: &[u16],
-            relu: bool,
             factors: &BatchNormFactors,
+            slopes: &BatchNormSlopes,
             x_gradient: &mut [u16],
             residual_gradient: &mut [u16],
         );
@@ -224,6 +289,13 @@ pub(crate) mod ffi {
             weight: &Tensor,
             bias: &Tensor,
             plan: &ConvPlan,
+        ) -> Result<UniquePtr<Tensor>>;
+        fn depthwise_conv2d(
+            x: &Tensor,
+            weight: &Tensor,
+            bias: &Tensor,
+            stride: [i64; 2],
+            padding: [i64; 2],
         ) -> Result<UniquePtr<Tensor>>;
         fn conv_pool(
             x: &Tensor,

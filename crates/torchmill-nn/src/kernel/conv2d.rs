@@ -14,6 +14,7 @@ use tch::{Kind, TchError, Tensor};
 
 use super::bridge::ffi::{self, ConvPlan, WeightGradient};
 use super::bridge::{from_cpp, to_cpp};
+use super::depthwise::depthwise_conv2d;
 use super::processor::{Processor, Products};
 
 /// The sizes of a convolution without dilation or groups.
@@ -96,12 +97,18 @@ pub(crate) fn conv2d(
     dilation: [i64; 2],
     groups: i64,
 ) -> Result<Tensor, TchError> {
-    // The limits below were measured on x86-64.
-    let plain = cfg!(target_arch = "x86_64")
+    // What follows was measured on x86-64.
+    let is_plain = cfg!(target_arch = "x86_64") && dilation == [1, 1];
+    let is_depthwise = groups > 1 && groups == weight.size()[0];
+    if is_plain
+        && is_depthwise
+        && let Some(y) = depthwise_conv2d(x, weight, bias, stride, padding)?
+    {
+        return Ok(y);
+    }
+    if is_plain
         && groups == 1
-        && dilation == [1, 1]
-        && x.kind() == weight.kind();
-    if plain
+        && x.kind() == weight.kind()
         && let Some(shape) = ConvShape::new(x, weight, stride, padding)
         && let Some(plan) = choose(x.kind(), Processor::here(), &shape)
         && let Some(y) = im2col_matmul(x, weight, bias, plan)?
@@ -194,6 +201,7 @@ mod tests {
     use tch::Device;
 
     use super::*;
+    use crate::kernel::testing::{apart, results, waves};
     use crate::precision::cpu_has_amx;
     use crate::tensor::{channels_last, floats};
 
@@ -203,35 +211,6 @@ mod tests {
         WeightGradient::OneDnnProduct,
         WeightGradient::Amx,
     ];
-
-    /// The gradients of all inputs, for an output gradient that varies, and the output.
-    fn results(
-        inputs: &[Tensor],
-        convolve: impl Fn(&Tensor, &Tensor, Option<&Tensor>) -> Tensor,
-    ) -> Vec<Tensor> {
-        let inputs: Vec<Tensor> =
-            inputs.iter().map(|t| t.detach().set_requires_grad(true)).collect();
-        let y = convolve(&inputs[0], &inputs[1], inputs.get(2));
-        // These values are exact in every dtype.
-        let steps =
-            Tensor::arange(y.numel() as i64, (Kind::Float, Device::Cpu)).remainder(17);
-        let weights = ((steps - 8) / 8).reshape(y.size()).to_kind(y.kind());
-        let inputs: Vec<&Tensor> = inputs.iter().collect();
-        let mut results = Tensor::run_backward(
-            &[(&y * weights).sum(Kind::Double)],
-            &inputs,
-            false,
-            false,
-        );
-        results.push(y);
-        results
-    }
-
-    /// The largest difference between two tensors, and the largest element.
-    fn apart(ours: &Tensor, exact: &Tensor) -> (f64, f64) {
-        let most = |t: &Tensor| t.abs().max().double_value(&[]);
-        (most(&(ours.to_kind(Kind::Double) - exact)), most(exact))
-    }
 
     proptest! {
         #![proptest_config(ProptestConfig { cases: 128, ..ProptestConfig::default() })]
@@ -267,10 +246,10 @@ mod tests {
                 possible => possible,
             };
             let plan = ConvPlan { stride, padding, output, input_gradient, weight_gradient };
-            let ours = results(&inputs, |x, w, b| im2col_matmul(x, w, b, plan).unwrap().unwrap());
+            let ours = results(&inputs, waves, |p| im2col_matmul(&p[0], &p[1], p.get(2), plan).unwrap().unwrap());
             let exactly: Vec<Tensor> = inputs.iter().map(|t| t.to_kind(Kind::Double)).collect();
-            let exact = results(&exactly, |x, w, b| x.conv2d(w, b, stride, padding, [1, 1], 1));
-            let atens = results(&inputs, |x, w, b| x.conv2d(w, b, stride, padding, [1, 1], 1));
+            let exact = results(&exactly, waves, |p| p[0].conv2d(&p[1], p.get(2), stride, padding, [1, 1], 1));
+            let atens = results(&inputs, waves, |p| p[0].conv2d(&p[1], p.get(2), stride, padding, [1, 1], 1));
             let weights_is_ours = weight_gradient != WeightGradient::Aten;
             let is_product: &[bool] = if with_bias {
                 &[input_gradient, weights_is_ours, true, output]
@@ -353,9 +332,9 @@ mod tests {
                 input_gradient: false,
                 weight_gradient: WeightGradient::Amx,
             };
-            let ours = results(&inputs, |x, w, b| im2col_matmul(x, w, b, plan).unwrap().unwrap());
+            let ours = results(&inputs, waves, |p| im2col_matmul(&p[0], &p[1], p.get(2), plan).unwrap().unwrap());
             let exactly: Vec<Tensor> = inputs.iter().map(|t| t.to_kind(Kind::Double)).collect();
-            let exact = results(&exactly, |x, w, b| x.conv2d(w, b, [1, 1], padding, [1, 1], 1));
+            let exact = results(&exactly, waves, |p| p[0].conv2d(&p[1], p.get(2), [1, 1], padding, [1, 1], 1));
             let (difference, largest) = apart(&ours[1], &exact[1]);
             prop_assert!(difference <= largest / 128.0, "{} of {}", difference, largest);
         }

@@ -55,25 +55,9 @@ mod tests {
     use tch::Device;
 
     use super::*;
+    use crate::kernel::testing::results;
     use crate::precision::cpu_has_amx;
     use crate::tensor::{channels_last, floats};
-
-    /// The output, and the gradients of weight and bias for an output gradient `weights`.
-    fn results(
-        parameters: &[Tensor],
-        weights: &Tensor,
-        compute: impl Fn(&[Tensor]) -> Tensor,
-    ) -> Vec<Tensor> {
-        let mut inputs = Vec::new();
-        for parameter in parameters {
-            inputs.push(parameter.detach().set_requires_grad(true));
-        }
-        let y = compute(&inputs);
-        let loss = (&y * weights.to_kind(y.kind())).sum(Kind::Double);
-        let mut results = Tensor::run_backward(&[loss], &inputs, false, false);
-        results.push(y);
-        results
-    }
 
     proptest! {
         #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
@@ -112,8 +96,8 @@ mod tests {
                 y.max_pool2d([2, 2], [2, 2], [0, 0], [1, 1], false)
             };
             let weights = integers(&tch::no_grad(|| ours(&parameters)).size(), 1);
-            let ours = results(&parameters, &weights, ours);
-            let exact = results(&exactly, &weights, exact);
+            let ours = results(&parameters, |_| weights.shallow_clone(), ours);
+            let exact = results(&exactly, |_| weights.shallow_clone(), exact);
             for (ours, exact) in ours.iter().zip(&exact) {
                 prop_assert_eq!(ours.size(), exact.size());
                 prop_assert_eq!(floats(ours), floats(&exact.to_kind(kind)));
@@ -132,9 +116,9 @@ mod tests {
             let x = x.to_kind(Kind::Double);
             pool(&x.conv2d(&p[0], None::<Tensor>, [1, 1], [2, 2], [1, 1], 1))
         };
-        let ones = compute(weight).ones_like();
-        let exact = results(&[weight.to_kind(Kind::Double)], &ones, exact);
-        let found = results(&[weight.shallow_clone()], &ones, |p| compute(&p[0]));
+        let exact = results(&[weight.to_kind(Kind::Double)], Tensor::ones_like, exact);
+        let found =
+            results(&[weight.shallow_clone()], Tensor::ones_like, |p| compute(&p[0]));
         let error = |i: usize| (&found[i] - &exact[i]).abs().max().double_value(&[]);
         [error(1), error(0)]
     }
@@ -199,7 +183,7 @@ mod tests {
         let mut all = Vec::new();
         for count in [1, 2, 3] {
             tch::set_num_threads(count);
-            let results = results(&parameters, &weights, compute);
+            let results = results(&parameters, |_| weights.shallow_clone(), compute);
             all.push(results.iter().map(floats).collect::<Vec<_>>());
         }
         tch::set_num_threads(threads);

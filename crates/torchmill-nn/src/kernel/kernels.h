@@ -2,10 +2,12 @@
 #pragma once
 #include <ATen/core/Tensor.h>
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <vector>
 
+#include "division.h"
 #include "rust/cxx.h"
 
 namespace torchmill {
@@ -28,6 +30,9 @@ std::unique_ptr<at::Tensor> batch_norm(
     const at::Tensor& running_mean, const at::Tensor& running_var, const BatchNormOptions& options);
 std::unique_ptr<at::Tensor> conv2d(
     const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, const ConvPlan& plan);
+std::unique_ptr<at::Tensor> depthwise_conv2d(
+    const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, std::array<int64_t, 2> stride,
+    std::array<int64_t, 2> padding);
 std::unique_ptr<at::Tensor> conv_pool(
     const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, int64_t padding_height,
     int64_t padding_width);

@@ -44,23 +44,7 @@ mod tests {
     use tch::{Device, Kind};
 
     use super::*;
-
-    /// The output and the gradients of all inputs.
-    fn results(
-        inputs: &[Tensor],
-        multiply: impl Fn(&Tensor, &Tensor, Option<&Tensor>) -> Tensor,
-    ) -> Vec<Tensor> {
-        let inputs: Vec<Tensor> =
-            inputs.iter().map(|t| t.detach().set_requires_grad(true)).collect();
-        let y = multiply(&inputs[0], &inputs[1], inputs.get(2));
-        let steps = Tensor::arange(y.numel() as i64, (Kind::Float, Device::Cpu));
-        let weights = ((steps.remainder(17) - 8) / 8).reshape(y.size());
-        let inputs: Vec<&Tensor> = inputs.iter().collect();
-        let sum = (&y * weights.to_kind(y.kind())).sum(y.kind());
-        let mut results = Tensor::run_backward(&[sum], &inputs, false, false);
-        results.push(y);
-        results
-    }
+    use crate::kernel::testing::{apart, results, waves};
 
     proptest! {
         #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
@@ -84,15 +68,15 @@ mod tests {
             if with_bias {
                 tensors.push(random(&[outputs]));
             }
-            let ours = results(&tensors, |x, w, b| onednn_linear(x, w, b).unwrap().unwrap());
-            let again = results(&tensors, |x, w, b| onednn_linear(x, w, b).unwrap().unwrap());
+            let ours = |p: &[Tensor]| onednn_linear(&p[0], &p[1], p.get(2)).unwrap().unwrap();
+            let found = results(&tensors, waves, ours);
+            let again = results(&tensors, waves, ours);
             let doubles: Vec<Tensor> = tensors.iter().map(|t| t.to_kind(Kind::Double)).collect();
-            let exact = results(&doubles, |x, w, b| x.linear(w, b));
-            for ((ours, again), exact) in ours.iter().zip(&again).zip(&exact) {
-                prop_assert!(ours.equal(again));
-                prop_assert_eq!(ours.size(), exact.size());
-                let difference = (ours - exact).abs().max().double_value(&[]);
-                let largest = exact.abs().max().double_value(&[]);
+            let exact = results(&doubles, waves, |p| p[0].linear(&p[1], p.get(2)));
+            for ((found, again), exact) in found.iter().zip(&again).zip(&exact) {
+                prop_assert!(found.equal(again));
+                prop_assert_eq!(found.size(), exact.size());
+                let (difference, largest) = apart(found, exact);
                 prop_assert!(difference <= 1e-5 * largest.max(1.0), "{} of {}", difference, largest);
             }
         }

@@ -6,7 +6,8 @@ use torchmill::Error;
 
 use super::arguments::{agreed, epsilon, yes};
 use super::builder::FLOAT;
-use super::{Arguments, Builder, Fused, Layer, LayerError, Mode};
+use super::{Arguments, Builder, Fused, Layer, LayerError, Mode, activate};
+use crate::kernel::Activation;
 use crate::kernel::batch_norm::{Parameters, batch_norm};
 use crate::onnx::{Attribute, Graph, Value};
 
@@ -108,7 +109,7 @@ impl Layer for BatchNorm2dLayer {
         Ok(graph.op("BatchNormalization", &inputs, &eps))
     }
 
-    fn fuses_relu(&self) -> bool {
+    fn fuses(&self, _activation: Activation) -> bool {
         true
     }
 
@@ -150,10 +151,7 @@ impl Layer for BatchNorm2dLayer {
         if let Some(other) = fused.add {
             y = y.f_add_(other)?;
         }
-        if fused.relu {
-            y = y.f_relu_()?;
-        }
-        Ok(y)
+        Ok(activate(y, fused.activation)?)
     }
 }
 
@@ -195,7 +193,7 @@ impl BatchNorm2dLayer {
             momentum: self.momentum,
             eps: self.eps,
         };
-        Ok(batch_norm(x, &parameters, fused.add, fused.relu)?)
+        Ok(batch_norm(x, &parameters, fused.add, fused.activation)?)
     }
 }
 

@@ -5,6 +5,7 @@ use tch::Tensor;
 
 use super::arguments::Inplace;
 use super::{Arguments, Builder, Layer, LayerError, Mode};
+use crate::kernel::Activation;
 use crate::onnx::{Graph, Value};
 
 /// torch.nn.Hardswish: `x * relu6(x + 3) / 6`. The output has the input's shape.
@@ -32,5 +33,9 @@ impl Layer for Hardswish {
 
     fn export(&self, graph: &mut Graph, x: &Value) -> Result<String, LayerError> {
         Ok(graph.op("HardSwish", &[&x.name], &[]))
+    }
+
+    fn activation(&self) -> Activation {
+        Activation::Hardswish
     }
 }

@@ -5,6 +5,7 @@ use tch::Tensor;
 
 use super::arguments::Inplace;
 use super::{Arguments, Builder, Layer, LayerError, Mode};
+use crate::kernel::Activation;
 use crate::onnx::{Graph, Value};
 
 /// torch.nn.ReLU: `max(x, 0)`. The output has the input's shape.
@@ -34,7 +35,7 @@ impl Layer for ReLU {
         Ok(graph.op("Relu", &[&x.name], &[]))
     }
 
-    fn is_relu(&self) -> bool {
-        true
+    fn activation(&self) -> Activation {
+        Activation::Relu
     }
 }

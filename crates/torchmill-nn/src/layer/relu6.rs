@@ -5,6 +5,7 @@ use tch::Tensor;
 
 use super::arguments::Inplace;
 use super::{Arguments, Builder, Layer, LayerError, Mode};
+use crate::kernel::Activation;
 use crate::onnx::{Graph, Value};
 
 /// torch.nn.ReLU6: `min(max(x, 0), 6)`. The output has the input's shape.
@@ -34,5 +35,9 @@ impl Layer for ReLU6 {
         let least = graph.number(0.0);
         let most = graph.number(6.0);
         Ok(graph.op("Clip", &[&x.name, &least, &most], &[]))
+    }
+
+    fn activation(&self) -> Activation {
+        Activation::Relu6
     }
 }

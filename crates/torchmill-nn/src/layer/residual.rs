@@ -7,6 +7,8 @@ use torchmill::Error;
 
 use super::{Arguments, Builder, CheckedLayers, Fused, Layer, LayerError, Mode};
 use super::{NamedLayer, export_all, forward_all};
+use crate::kernel::Activation;
+use crate::kernel::batch_norm::adds_before;
 use crate::onnx::{Graph, Value};
 
 /// `shortcut(x) + layers(x)`. The default shortcut is the identity. Parameters are named
@@ -68,8 +70,9 @@ impl Layer for ResidualLayer {
         true
     }
 
-    fn fuses_relu(&self) -> bool {
-        self.split_adding().is_some_and(|(last, _)| last.layer.fuses_relu())
+    fn fuses(&self, activation: Activation) -> bool {
+        let Some((last, _)) = self.split_adding() else { return false };
+        adds_before(activation) && last.layer.fuses(activation)
     }
 
     fn allows_inplace(&self) -> bool {

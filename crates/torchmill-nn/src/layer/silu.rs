@@ -5,6 +5,7 @@ use tch::Tensor;
 
 use super::arguments::Inplace;
 use super::{Arguments, Builder, Layer, LayerError, Mode};
+use crate::kernel::Activation;
 use crate::onnx::{Graph, Value};
 
 /// torch.nn.SiLU: `x * sigmoid(x)`. The output has the input's shape.
@@ -33,5 +34,9 @@ impl Layer for SiLU {
     fn export(&self, graph: &mut Graph, x: &Value) -> Result<String, LayerError> {
         let gate = graph.op("Sigmoid", &[&x.name], &[]);
         Ok(graph.op("Mul", &[&x.name, &gate], &[]))
+    }
+
+    fn activation(&self) -> Activation {
+        Activation::Silu
     }
 }

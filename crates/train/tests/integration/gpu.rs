@@ -142,6 +142,33 @@ fn a_gpu_computes_what_the_cpu_does() {
     assert_same_figures(folder, "plain", "fp16", 2e-2);
 }
 
+/// Our kernels for these layers compute on the CPU only.
+#[test]
+fn layers_that_have_a_kernel_for_the_cpu_are_the_same_on_a_gpu() {
+    const LAYERS: &str = r#"kernel_size = 3
+bias = false
+[[model.layer]]
+type = "BatchNorm2d"
+[[model.layer]]
+type = "SiLU"
+[[model.layer]]
+type = "Conv2d"
+out_channels = 4
+groups = 4
+kernel_size = 3
+padding = 1
+[[model.layer]]
+type = "MaxPool2d"
+kernel_size = 2
+"#;
+    let Some(stand_in) = CudaStandIn::get("layers with kernels") else { return };
+    let folder = sandbox();
+    let folder = folder.path();
+    let recipe = RECIPE.replace("kernel_size = 3\n", LAYERS);
+    fs::write(folder.join("recipe.toml"), recipe).unwrap();
+    compare(&stand_in, folder, "kernels", &["--steps", "8"]);
+}
+
 #[test]
 fn random_transforms_are_the_same_on_a_gpu() {
     let Some(stand_in) = CudaStandIn::get("random transforms") else { return };
@@ -248,6 +275,53 @@ fn two_processes_train_on_two_gpus_as_on_the_cpu() {
         assert!(uses(&own) > 1000, "rank {rank} computed nothing");
         assert_eq!(uses(&other), 0, "rank {rank}");
     }
+}
+
+#[test]
+fn two_processes_on_gpus_do_not_wait_in_a_step_and_go_on_in_fp16() {
+    let Some(stand_in) = CudaStandIn::get("two processes in fp16") else { return };
+    let folder = sandbox();
+    let folder = folder.path();
+    // In each process 80 steps are less than an epoch.
+    write_stripes_for(&folder.join("shards"), "train", 800, "d", "ToTensor");
+    fs::write(folder.join("recipe.toml"), runs::full_recipe()).unwrap();
+    let train = |run, amount: &[&str]| {
+        let fp16 = ["--precision", "fp16", "--batch-size", "4"];
+        let options = [&fp16[..], amount].concat();
+        on_two_gpus(&stand_in, folder, || command(folder, run, &options))
+    };
+    // Gloo's own thread waits for the gradients while the training thread goes on.
+    let count = |mut events: Vec<Event>| {
+        events.retain(|event| event.thread_name == "train-torch");
+        count_waits(&events)
+    };
+    let few = train("few", &["--steps", "20"]).map(count);
+    let more = train("parts", &["--steps", "80"]).map(count);
+    for rank in [0, 1] {
+        assert!(more[rank] < few[rank] + 20, "{few:?} waits in 20 steps, {more:?} in 80");
+    }
+    train("whole", &[]);
+    on_two_gpus(&stand_in, folder, || go_on_command(folder, "parts", &["--epochs", "3"]));
+    assert_same_run(folder, "whole", "parts");
+}
+
+#[test]
+fn a_checkpoint_waits_a_few_times_whatever_the_number_of_tensors() {
+    let Some(stand_in) = CudaStandIn::get("counting waits of checkpoints") else {
+        return;
+    };
+    let folder = sandbox();
+    let folder = folder.path();
+    fs::write(folder.join("recipe.toml"), runs::full_recipe()).unwrap();
+    let with = |every| {
+        let options =
+            ["--precision", "fp16", "--set", "train.accumulate=2", "--save-every", every];
+        waits(&stand_in, folder, "20", &options)
+    };
+    let (one, four) = (with("20"), with("5"));
+    // The network, its moving average and the optimizer have more than 40 tensors. A slow
+    // machine reads losses back more often.
+    assert!(four < one + 60, "{one} waits with a checkpoint, {four} with four");
 }
 
 fn only_epoch(device: &str) -> [&str; 4] {
