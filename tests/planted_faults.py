@@ -38,10 +38,10 @@ WAITS = r"\d+ waits in 20 steps, \d+ in 80"
 NN = "crates/torchmill-nn/src/"
 FAULTS = [
     Fault(
-        "a CPU kernel is given a device tensor: batch norm",
+        "a CPU kernel is given a device tensor",
         NN + "kernel/kernels.h",
         "return x.device().is_cpu() && x.dim() == 4", "return x.dim() == 4",
-        "train", "gpu::a_run_moves_between_the_cpu_and_gpus", TOUCHED,
+        "train", "gpu::layers_that_have_a_kernel_for_the_cpu_are_the_same_on_a_gpu", TOUCHED,
     ),
     Fault(
         "host code reads a device tensor: labels",
@@ -98,6 +98,13 @@ FAULTS = [
         "let mut computed = vec![logits, losses];",
         "let _ = losses.f_to_device(tch::Device::Cpu)?;\n        let mut computed = vec![logits, losses];",
         "evaluate", "gpu::reading_back_an_evaluation_waits_once_for_each_chunk", "in 3 more chunks",
+    ),
+    Fault(
+        "a checkpoint waits for each tensor",
+        NN + "tensor.rs",
+        "let is_last = i + 1 == tensors.len();", "let is_last = i < tensors.len();",
+        "train", "gpu::a_checkpoint_waits_a_few_times_whatever_the_number_of_tensors",
+        r"\d+ waits with a checkpoint, \d+ with four",
     ),
     Fault(
         "out of memory is a panic: the backward pass",
