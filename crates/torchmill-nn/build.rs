@@ -17,6 +17,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let bridges = ["src/kernel/bridge.rs", "src/distributed/bridge.rs"];
     let sources = [
         "src/kernel/amx_conv_pool.cpp",
+        "src/kernel/amx_product.cpp",
         "src/kernel/amx_weight_gradient.cpp",
         "src/kernel/batch_norm.cpp",
         "src/kernel/conv2d.cpp",
@@ -27,12 +28,15 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "src/kernel/loss_scale.cpp",
         "src/kernel/max_pool.cpp",
         "src/kernel/newton_schulz.cpp",
+        "src/kernel/products.cpp",
         "src/distributed/distributed.cpp",
     ];
     // Stands in for Gloo's headers, which PyTorch's wheels lack.
     let gloo = "src/distributed/gloo-stand-in";
     let headers = [
         "src/kernel/amx_conv_pool.h",
+        "src/kernel/amx_pixels.h",
+        "src/kernel/amx_product.h",
         "src/kernel/amx_tiles.h",
         "src/kernel/amx_weight_gradient.h",
         "src/kernel/division.h",

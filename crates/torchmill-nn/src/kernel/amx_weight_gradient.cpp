@@ -15,6 +15,8 @@
 #include <algorithm>
 #include <vector>
 
+#include "amx_pixels.h"
+
 namespace torchmill {
 namespace {
 
@@ -29,31 +31,6 @@ struct alignas(TILE_ROW) Row {
 
 // Pointers to the channels of successive pixels; null for a pixel of the border.
 using Found = std::vector<const uint16_t*>;
-
-// Images with a border of zeros, as one long row of pixels.
-struct Pixels {
-    const uint16_t* data;
-    int64_t images, height, width, channels;
-    // An image's height and width with its border.
-    int64_t outer_height, outer_width;
-
-    // Finds `count` pixels from pixel `first`, which may be before the first image.
-    void find(int64_t first, int64_t count, Found& found) const {
-        found.assign(count, nullptr);
-        const int64_t before = std::max<int64_t>(0, -first);
-        int64_t x = (first + before) % outer_width;
-        int64_t y = (first + before) / outer_width % outer_height;
-        int64_t image = (first + before) / (outer_width * outer_height);
-        for (int64_t i = before; i < count && image < images; ++i) {
-            if (x < width && y < height) found[i] = data + ((image * height + y) * width + x) * channels;
-            if (++x < outer_width) continue;
-            x = 0;
-            if (++y < outer_height) continue;
-            y = 0;
-            ++image;
-        }
-    }
-};
 
 // The first `count` of 32 channels.
 __mmask32 first_channels(int64_t count) { return count >= 32 ? ~__mmask32(0) : (__mmask32(1) << count) - 1; }
@@ -147,8 +124,6 @@ class Part {
 public:
     Part(const AmxConvolution& shape, const uint16_t* x, const uint16_t* gradient, Channels out, Channels in)
         : shape(shape), out(out), in(in) {
-        // The border on the right of a row is also the border on the left of the next, and the border below an image is
-        // also the one above the next image.
         const int64_t outer_height = shape.height + shape.padding_height;
         const int64_t outer_width = shape.width + shape.padding_width;
         images = {x, shape.images, shape.height, shape.width, shape.in_channels, outer_height, outer_width};
@@ -241,7 +216,7 @@ private:
 
     const AmxConvolution& shape;
     Channels out, in;
-    Pixels images, gradients;
+    Pixels<const uint16_t> images, gradients;
     // Where the kernel's first element lies, in pixels from an output's place in the long row.
     int64_t first_offset;
     int64_t pairs, kernel, out_blocks, in_blocks;

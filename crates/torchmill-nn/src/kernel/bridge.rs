@@ -66,15 +66,35 @@ pub(crate) mod ffi {
         activation: Activation,
     }
 
+    /// What multiplies large float32 matrices.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    enum Products {
+        /// The library that ATen calls: MKL on x86-64.
+        Aten,
+        /// oneDNN.
+        OneDnn,
+        /// Our kernel for AMX (amx_product.cpp).
+        Amx,
+    }
+
+    /// What computes a convolution's output or the gradient of its input.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    enum ConvMethod {
+        /// ATen's convolution.
+        Aten,
+        /// A product of matrices.
+        Product,
+        /// Our kernel for AMX (amx_product.cpp). Only for float32 and stride 1.
+        Amx,
+    }
+
     /// What computes the gradient of a convolution's weight.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
     enum WeightGradient {
         /// ATen's convolution.
         Aten,
-        /// A product of matrices, by the library that ATen calls.
+        /// A product of matrices.
         Product,
-        /// A product of matrices, by oneDNN. Only for float32.
-        OneDnnProduct,
         /// Our kernel for AMX (amx_weight_gradient.cpp). Only for bfloat16 and stride 1.
         Amx,
     }
@@ -84,11 +104,11 @@ pub(crate) mod ffi {
     struct ConvPlan {
         stride: [i64; 2],
         padding: [i64; 2],
-        /// Whether the output is a product of matrices. If not, ATen computes it.
-        output: bool,
-        /// Whether the input's gradient is a product of matrices.
-        input_gradient: bool,
+        output: ConvMethod,
+        input_gradient: ConvMethod,
         weight_gradient: WeightGradient,
+        /// What multiplies float32 matrices.
+        products: Products,
     }
 
     /// A depthwise convolution along one axis of an image.
@@ -334,6 +354,7 @@ pub(crate) mod ffi {
             x: &Tensor,
             weight: &Tensor,
             bias: &Tensor,
+            products: Products,
         ) -> Result<UniquePtr<Tensor>>;
         fn newton_schulz(
             matrix: &Tensor,

@@ -1,17 +1,16 @@
 // The autograd function of conv2d.rs.
 #include <ATen/Parallel.h>
-#include <ATen/ops/addmm.h>
 #include <ATen/ops/constant_pad_nd.h>
 #include <ATen/ops/convolution.h>
 #include <ATen/ops/convolution_backward.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
-#include <ATen/ops/mm.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
 #include <array>
 
+#include "amx_product.h"
 #include "amx_tiles.h"
 #include "amx_weight_gradient.h"
 #include "kernels.h"
@@ -52,23 +51,54 @@ at::Tensor multiply(
     const auto size = [&](int i) { return (x.size(2 + i) + 2 * plan.padding[i] - kernel[i]) / plan.stride[i] + 1; };
     // The product is written into y, so that y is not a view: the next layer may change it in place.
     auto y = at::empty({x.size(0), weight.size(0), size(0), size(1)}, x.options().memory_format(CHANNELS_LAST));
-    auto product = y.permute({0, 2, 3, 1}).view({rows.size(0), weight.size(0)});
-    if (bias.has_value()) {
-        at::addmm_out(product, *bias, rows, columns);
-    } else {
-        at::mm_out(product, rows, columns);
-    }
+    auto matrix = y.permute({0, 2, 3, 1}).view({rows.size(0), weight.size(0)});
+    product_into(matrix, rows, columns, bias, plan.products);
     return y;
+}
+
+// The output, by our kernel for float32.
+at::Tensor amx_output(
+    const at::Tensor& x, const at::Tensor& weight, const std::optional<at::Tensor>& bias, const ConvPlan& plan) {
+    const auto size = [&](int i) { return x.size(2 + i) + 2 * plan.padding[i] - weight.size(2 + i) + 1; };
+    auto y = at::empty({x.size(0), weight.size(0), size(0), size(1)}, x.options().memory_format(CHANNELS_LAST));
+    const AmxFloatConvolution shape{
+        x.size(0),     x.size(2),      x.size(3),      x.size(1),       y.size(2),      y.size(3),
+        weight.size(0), weight.size(2), weight.size(3), plan.padding[0], plan.padding[1]};
+    const AmxWeight elements{
+        weight.const_data_ptr<float>(), weight.stride(0), weight.stride(1), weight.stride(2), weight.stride(3)};
+    const auto added = bias.has_value() ? bias->contiguous() : at::Tensor();
+    amx_convolution(
+        shape, x.const_data_ptr<float>(), elements, added.defined() ? added.const_data_ptr<float>() : nullptr,
+        y.mutable_data_ptr<float>());
+    return y;
+}
+
+// The input's gradient, by our kernel for float32: the convolution of the gradient with the kernel, rotated by 180 degrees
+// and with its input and output channels swapped.
+at::Tensor amx_input_gradient(
+    const at::Tensor& gradient, const at::Tensor& x, const at::Tensor& weight, at::IntArrayRef padding) {
+    const auto result = at::empty_like(x);
+    const int64_t height = weight.size(2), width = weight.size(3);
+    const AmxFloatConvolution shape{
+        x.size(0),  gradient.size(2), gradient.size(3), gradient.size(1),        x.size(2),              x.size(3),
+        x.size(1), height,           width,            height - 1 - padding[0], width - 1 - padding[1]};
+    const float* const last =
+        weight.const_data_ptr<float>() + (height - 1) * weight.stride(2) + (width - 1) * weight.stride(3);
+    const AmxWeight elements{last, weight.stride(1), weight.stride(0), -weight.stride(2), -weight.stride(3)};
+    amx_convolution(
+        shape, gradient.const_data_ptr<float>(), elements, nullptr, result.mutable_data_ptr<float>());
+    return result;
 }
 
 // Convolves the gradient with the kernel, rotated by 180 degrees and with its input and output channels swapped.
 at::Tensor input_gradient(
-    const at::Tensor& gradient, const at::Tensor& x, const at::Tensor& weight, at::IntArrayRef padding) {
+    const at::Tensor& gradient, const at::Tensor& x, const at::Tensor& weight, at::IntArrayRef padding,
+    Products products) {
     const auto kernel = weight.sizes().slice(2);
     const auto rotated = weight.permute({2, 3, 0, 1}).flip({0, 1}).reshape({-1, weight.size(1)});
     const auto border = std::array{kernel[0] - 1 - padding[0], kernel[1] - 1 - padding[1]};
     const auto rows = im2col(gradient, kernel, {1, 1}, border);
-    return from_matrix(at::mm(rows, rotated), x.size(0), x.size(2), x.size(3));
+    return from_matrix(product(rows, rotated, std::nullopt, products), x.size(0), x.size(2), x.size(3));
 }
 
 // The weight's gradient with AMX. Threads share out the output channels, then the input channels.
@@ -109,9 +139,11 @@ struct Im2colConv2d : torch::autograd::Function<Im2colConv2d> {
         context->saved_data["stride"] = at::IntArrayRef(plan.stride);
         context->saved_data["padding"] = at::IntArrayRef(plan.padding);
         context->saved_data["weight_gradient"] = int64_t(plan.weight_gradient);
-        context->saved_data["input_gradient"] = plan.input_gradient;
+        context->saved_data["input_gradient"] = int64_t(plan.input_gradient);
+        context->saved_data["products"] = int64_t(plan.products);
         context->saved_data["bias"] = bias.has_value();
-        if (plan.output) return multiply(x, weight, bias, plan);
+        if (plan.output == ConvMethod::Amx && amx_is_usable()) return amx_output(x, weight, bias, plan);
+        if (plan.output == ConvMethod::Product) return multiply(x, weight, bias, plan);
         return at::convolution(x, weight, bias, plan.stride, plan.padding, {1, 1}, false, {0, 0}, 1);
     }
 
@@ -126,23 +158,25 @@ struct Im2colConv2d : torch::autograd::Function<Im2colConv2d> {
         at::Tensor x_gradient, weight_gradient, bias_gradient;
         // The gradients that ATen must compute: of the input, the weight and the bias.
         std::array<bool, 3> left = {context->needs_input_grad(0), context->needs_input_grad(1), false};
-        if (left[0] && context->saved_data["input_gradient"].toBool()) {
-            x_gradient = input_gradient(gradient, x, weight, padding);
+        const auto products = Products(context->saved_data["products"].toInt());
+        const auto input_gradient_by = ConvMethod(context->saved_data["input_gradient"].toInt());
+        if (left[0] && input_gradient_by == ConvMethod::Amx && amx_is_usable()) {
+            x_gradient = amx_input_gradient(gradient, x, weight, padding);
+            left[0] = false;
+        } else if (left[0] && input_gradient_by == ConvMethod::Product) {
+            x_gradient = input_gradient(gradient, x, weight, padding, products);
             left[0] = false;
         }
         const auto weight_gradient_by = WeightGradient(context->saved_data["weight_gradient"].toInt());
         if (left[1] && weight_gradient_by == WeightGradient::Amx && amx_is_usable()) {
             weight_gradient = amx_gradient(gradient, x, weight, padding);
             left[1] = false;
-        } else if (
-            left[1] && (weight_gradient_by == WeightGradient::Product ||
-                        weight_gradient_by == WeightGradient::OneDnnProduct)) {
+        } else if (left[1] && weight_gradient_by == WeightGradient::Product) {
             // This gives it the layout of a channels-last weight.
             const auto columns = to_matrix(gradient).t();
             const auto rows = im2col(x, kernel, stride, padding);
-            const bool onednn = weight_gradient_by == WeightGradient::OneDnnProduct;
-            const auto product = onednn ? onednn_linear(columns, rows.t(), std::nullopt) : at::mm(columns, rows);
-            weight_gradient = from_matrix(product, weight.size(0), kernel[0], kernel[1]);
+            const auto matrix = product(columns, rows, std::nullopt, products);
+            weight_gradient = from_matrix(matrix, weight.size(0), kernel[0], kernel[1]);
             left[1] = false;
         }
         if (left[0] || left[1]) {

@@ -1,6 +1,7 @@
 //! Convolution, computed as matrix products if images are small and there are many
-//! weights. With AMX, the weight's gradient has a kernel of its own
-//! (amx_weight_gradient.cpp).
+//! weights. With AMX, the weight's gradient in bfloat16 has a kernel of its own
+//! (amx_weight_gradient.cpp), and so have the output and the input's gradient in float32
+//! (amx_product.cpp).
 //!
 //! oneDNN's convolutions, which ATen calls, work along the rows of images. With short
 //! rows, most of a vector or an AMX tile stays empty. On 2 cores with AMX, the three
@@ -12,7 +13,7 @@
 
 use tch::{Kind, TchError, Tensor};
 
-use super::bridge::ffi::{self, ConvPlan, WeightGradient};
+use super::bridge::ffi::{self, ConvMethod, ConvPlan, WeightGradient};
 use super::bridge::{from_cpp, to_cpp};
 use super::depthwise::depthwise_conv2d;
 use super::processor::{Processor, Products};
@@ -66,6 +67,15 @@ impl ConvShape {
         self.stride == [1, 1]
             && self.padding[0] < self.kernel[0]
             && self.padding[1] < self.kernel[1]
+    }
+
+    /// Whether our kernel for float32 products with AMX is faster than oneDNN: with many
+    /// channels, and for more than one pixel, because it needs time to split each number.
+    fn fills_tiles(&self) -> bool {
+        self.is_dense()
+            && self.in_channels >= 32
+            && self.out_channels >= 32
+            && self.kernel[0] * self.kernel[1] > 1
     }
 
     /// The number of weights.
@@ -131,7 +141,8 @@ fn choose(kind: Kind, processor: Processor, shape: &ConvShape) -> Option<ConvPla
     if !is_float && !is_bf16 {
         return None;
     }
-    let onednn = is_float && processor.products() == Products::OneDnn;
+    let products = processor.products();
+    let onednn = is_float && products == Products::OneDnn;
     let output = shape.output()?;
     if shape.images == 0 {
         return None;
@@ -144,17 +155,26 @@ fn choose(kind: Kind, processor: Processor, shape: &ConvShape) -> Option<ConvPla
     // AVX512-BF16, and float32 on AMD's processors, are too slow for the output and the
     // input's gradient.
     let fast = uses_amx || (is_float && !onednn);
-    let plan = ConvPlan {
+    let mut plan = ConvPlan {
         stride: shape.stride,
         padding: shape.padding,
-        output: fast && short_rows(output, shape.out_channels),
-        input_gradient: fast
-            && shape.is_dense()
-            && short_rows(shape.input, shape.in_channels),
-        weight_gradient: choose_weight_gradient(shape, output, uses_amx, onednn),
+        output: ConvMethod::Aten,
+        input_gradient: ConvMethod::Aten,
+        weight_gradient: choose_weight_gradient(shape, output, uses_amx),
+        products,
     };
-    let is_atens = !plan.output
-        && !plan.input_gradient
+    if fast && short_rows(output, shape.out_channels) {
+        plan.output = ConvMethod::Product;
+    }
+    if fast && shape.is_dense() && short_rows(shape.input, shape.in_channels) {
+        plan.input_gradient = ConvMethod::Product;
+    }
+    if is_float && products == Products::Amx && shape.fills_tiles() {
+        plan.output = ConvMethod::Amx;
+        plan.input_gradient = ConvMethod::Amx;
+    }
+    let is_atens = plan.output == ConvMethod::Aten
+        && plan.input_gradient == ConvMethod::Aten
         && plan.weight_gradient == WeightGradient::Aten;
     (!is_atens).then_some(plan)
 }
@@ -164,7 +184,6 @@ fn choose_weight_gradient(
     shape: &ConvShape,
     output: [i64; 2],
     uses_amx: bool,
-    onednn: bool,
 ) -> WeightGradient {
     let rows = shape.rows_per_channel(output, shape.out_channels);
     // oneDNN's kernel fills tiles of 32 pixels from one row of the output.
@@ -174,11 +193,7 @@ fn choose_weight_gradient(
         return WeightGradient::Amx;
     }
     let limit = if leaves_tiles_empty { 16 } else { 4 };
-    match rows <= limit {
-        false => WeightGradient::Aten,
-        true if onednn => WeightGradient::OneDnnProduct,
-        true => WeightGradient::Product,
-    }
+    if rows <= limit { WeightGradient::Product } else { WeightGradient::Aten }
 }
 
 /// Computes a convolution according to `plan`. `None` if the input and the weight are not
@@ -205,12 +220,11 @@ mod tests {
     use crate::precision::cpu_has_amx;
     use crate::tensor::{channels_last, floats};
 
-    const WAYS: &[WeightGradient] = &[
-        WeightGradient::Aten,
-        WeightGradient::Product,
-        WeightGradient::OneDnnProduct,
-        WeightGradient::Amx,
-    ];
+    const WAYS: &[WeightGradient] =
+        &[WeightGradient::Aten, WeightGradient::Product, WeightGradient::Amx];
+    const METHODS: &[ConvMethod] =
+        &[ConvMethod::Aten, ConvMethod::Product, ConvMethod::Amx];
+    const PRODUCTS: &[Products] = &[Products::Aten, Products::OneDnn, Products::Amx];
 
     proptest! {
         #![proptest_config(ProptestConfig { cases: 128, ..ProptestConfig::default() })]
@@ -224,7 +238,8 @@ mod tests {
             padding in [0..3_i64, 0..3_i64],
             with_bias: bool,
             bf16: bool,
-            ways in [any::<bool>(), any::<bool>()],
+            methods in [prop::sample::select(METHODS), prop::sample::select(METHODS)],
+            products in prop::sample::select(PRODUCTS),
             weight_gradient in prop::sample::select(WAYS),
             seed: i64,
         ) {
@@ -238,23 +253,28 @@ mod tests {
                 inputs.push(random(&[to]));
             }
             let whole = stride == [1, 1] && padding[0] < kernel[0] && padding[1] < kernel[1];
-            let [output, input_gradient] = ways;
-            let input_gradient = input_gradient && whole;
+            let has_amx_method = !bf16 && whole && cpu_has_amx();
+            let [output, input_gradient] = methods.map(|method| match method {
+                ConvMethod::Amx if !has_amx_method => ConvMethod::Product,
+                possible => possible,
+            });
+            let input_gradient = if whole { input_gradient } else { ConvMethod::Aten };
             let weight_gradient = match weight_gradient {
-                WeightGradient::OneDnnProduct if bf16 => WeightGradient::Product,
                 WeightGradient::Amx if !bf16 || !whole || !cpu_has_amx() => WeightGradient::Aten,
                 possible => possible,
             };
-            let plan = ConvPlan { stride, padding, output, input_gradient, weight_gradient };
+            let plan = ConvPlan { stride, padding, output, input_gradient, weight_gradient, products };
             let ours = results(&inputs, waves, |p| im2col_matmul(&p[0], &p[1], p.get(2), plan).unwrap().unwrap());
             let exactly: Vec<Tensor> = inputs.iter().map(|t| t.to_kind(Kind::Double)).collect();
             let exact = results(&exactly, waves, |p| p[0].conv2d(&p[1], p.get(2), stride, padding, [1, 1], 1));
             let atens = results(&inputs, waves, |p| p[0].conv2d(&p[1], p.get(2), stride, padding, [1, 1], 1));
             let weights_is_ours = weight_gradient != WeightGradient::Aten;
+            let [inputs_is_ours, output_is_ours] =
+                [input_gradient, output].map(|method| method != ConvMethod::Aten);
             let is_product: &[bool] = if with_bias {
-                &[input_gradient, weights_is_ours, true, output]
+                &[inputs_is_ours, weights_is_ours, true, output_is_ours]
             } else {
-                &[input_gradient, weights_is_ours, output]
+                &[inputs_is_ours, weights_is_ours, output_is_ours]
             };
             for (((ours, exact), atens), is_product) in ours.iter().zip(&exact).zip(&atens).zip(is_product) {
                 if !is_product {
@@ -279,9 +299,10 @@ mod tests {
         let plan = ConvPlan {
             stride: [1, 1],
             padding: [1, 1],
-            output: true,
-            input_gradient: true,
+            output: ConvMethod::Product,
+            input_gradient: ConvMethod::Product,
             weight_gradient: WeightGradient::Product,
+            products: Products::Aten,
         };
         let x = channels_last(&Tensor::rand([2, 3, 4, 4], (Kind::Float, Device::Cpu)));
         let weight =
@@ -328,9 +349,10 @@ mod tests {
             let plan = ConvPlan {
                 stride: [1, 1],
                 padding,
-                output: false,
-                input_gradient: false,
+                output: ConvMethod::Aten,
+                input_gradient: ConvMethod::Aten,
                 weight_gradient: WeightGradient::Amx,
+                products: Products::Aten,
             };
             let ours = results(&inputs, waves, |p| im2col_matmul(&p[0], &p[1], p.get(2), plan).unwrap().unwrap());
             let exactly: Vec<Tensor> = inputs.iter().map(|t| t.to_kind(Kind::Double)).collect();
@@ -358,31 +380,37 @@ mod tests {
             };
         let bf16 = Kind::BFloat16;
         let float = Kind::Float;
+        let product = WeightGradient::Product;
         assert_eq!(
             resnet(bf16, Processor::Amx, [512, 512], 4, 1),
-            Some((true, WeightGradient::Product, true))
+            Some((ConvMethod::Product, product, ConvMethod::Product))
         );
         assert_eq!(
             resnet(float, Processor::Other, [512, 512], 4, 1),
-            Some((true, WeightGradient::Product, true))
+            Some((ConvMethod::Product, product, ConvMethod::Product))
         );
         assert_eq!(
             resnet(bf16, Processor::Avx512Bf16, [512, 512], 4, 1),
-            Some((false, WeightGradient::Product, false))
+            Some((ConvMethod::Aten, product, ConvMethod::Aten))
         );
         assert_eq!(resnet(bf16, Processor::Other, [512, 512], 4, 1), None);
         assert_eq!(
             resnet(bf16, Processor::Amx, [256, 512], 8, 2),
-            Some((true, WeightGradient::Product, false))
+            Some((ConvMethod::Product, product, ConvMethod::Aten))
         );
         assert_eq!(
             resnet(bf16, Processor::Amx, [256, 256], 8, 1),
-            Some((false, WeightGradient::Amx, false))
+            Some((ConvMethod::Aten, WeightGradient::Amx, ConvMethod::Aten))
         );
-        assert_eq!(resnet(float, Processor::Amx, [256, 256], 8, 1), None);
+        assert_eq!(
+            resnet(float, Processor::Amx, [256, 256], 8, 1),
+            Some((ConvMethod::Amx, WeightGradient::Aten, ConvMethod::Amx))
+        );
+        assert_eq!(resnet(float, Processor::Amx, [3, 64], 32, 1), None);
+        assert_eq!(resnet(float, Processor::Avx512Bf16, [256, 256], 8, 1), None);
         assert_eq!(
             resnet(float, Processor::AmdBf16, [512, 512], 4, 1),
-            Some((false, WeightGradient::OneDnnProduct, false))
+            Some((ConvMethod::Aten, product, ConvMethod::Aten))
         );
         assert_eq!(resnet(bf16, Processor::Amx, [64, 64], 32, 1), None);
     }

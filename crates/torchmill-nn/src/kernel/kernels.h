@@ -22,6 +22,7 @@ struct ConvPlan;
 struct Sgd;
 struct Adam;
 struct NewtonSchulz;
+enum class Products : uint8_t;
 
 // A kernel returns null if it does not support its input. Optional tensors that are absent are undefined.
 std::unique_ptr<at::Tensor> max_pool2d(const at::Tensor& x, int64_t kernel_height, int64_t kernel_width);
@@ -46,11 +47,22 @@ void fused_adam(
     const TensorList& parameters, const TensorList& gradients, const TensorList& means, const TensorList& squares,
     const TensorList& largest_squares, const at::Tensor& step, const at::Tensor& overflow, const Adam& settings);
 void unscale(const TensorList& gradients, const at::Tensor& scale, const at::Tensor& overflow);
-std::unique_ptr<at::Tensor> linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias);
+std::unique_ptr<at::Tensor> linear(
+    const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, Products products);
 std::unique_ptr<at::Tensor> newton_schulz(const at::Tensor& matrix, const NewtonSchulz& settings);
 
-// x [M, K] times the transpose of weight [N, K], plus bias [N], in float32 with oneDNN. Without autograd.
-at::Tensor onednn_linear(const at::Tensor& x, const at::Tensor& weight, const std::optional<at::Tensor>& bias);
+// a [M, K] times b [K, N], plus bias [N]. Without autograd. Only float32 products may be computed by another library than
+// ATen's.
+at::Tensor product(
+    const at::Tensor& a, const at::Tensor& b, const std::optional<at::Tensor>& bias, Products products);
+
+// The same in a dense matrix.
+void product_into(
+    at::Tensor& result, const at::Tensor& a, const at::Tensor& b, const std::optional<at::Tensor>& bias,
+    Products products);
+
+// Whether our kernel for AMX computes such a product faster than ATen's library.
+bool amx_multiplies(int64_t rows, int64_t depth, int64_t columns);
 
 // The memory format of batches.
 constexpr auto CHANNELS_LAST = at::MemoryFormat::ChannelsLast;

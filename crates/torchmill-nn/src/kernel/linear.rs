@@ -1,9 +1,10 @@
-//! Linear layers whose float32 products are computed by oneDNN.
+//! Linear layers whose float32 products are computed by oneDNN or by our kernel for AMX.
 //!
 //! ATen multiplies float32 matrices with MKL, which uses only half of an AMD processor's
 //! speed: on two Zen 5 cores, MKL reached 213 GFLOP/s and oneDNN 489 for a product of
 //! 2048 x 2048 matrices. ATen offers oneDNN's product as an operator for compiled
-//! networks, `mkldnn::_linear_pointwise`.
+//! networks, `mkldnn::_linear_pointwise`. With AMX, large products take 0.65 to 0.85 of
+//! MKL's time (docs/speed.md).
 
 use tch::{TchError, Tensor};
 
@@ -18,23 +19,26 @@ pub(crate) fn linear(
     weight: &Tensor,
     bias: Option<&Tensor>,
 ) -> Result<Tensor, TchError> {
-    if products() == Products::OneDnn
-        && let Some(y) = onednn_linear(x, weight, bias)?
+    let products = products();
+    if products != Products::Aten
+        && let Some(y) = linear_by(products, x, weight, bias)?
     {
         return Ok(y);
     }
     x.f_linear(weight, bias)
 }
 
-/// The same with oneDNN. `None` unless all tensors are float32 on the CPU.
-fn onednn_linear(
+/// The same with oneDNN or AMX. `None` unless all tensors are float32 on the CPU, and if
+/// the matrices are too small for AMX.
+fn linear_by(
+    products: Products,
     x: &Tensor,
     weight: &Tensor,
     bias: Option<&Tensor>,
 ) -> Result<Option<Tensor>, TchError> {
     let undefined = Tensor::new();
     let bias = bias.unwrap_or(&undefined);
-    from_cpp(ffi::linear(to_cpp(x), to_cpp(weight), to_cpp(bias)))
+    from_cpp(ffi::linear(to_cpp(x), to_cpp(weight), to_cpp(bias), products))
 }
 
 #[cfg(test)]
@@ -45,6 +49,7 @@ mod tests {
 
     use super::*;
     use crate::kernel::testing::{apart, results, waves};
+    use crate::precision::cpu_has_amx;
 
     proptest! {
         #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
@@ -57,28 +62,89 @@ mod tests {
             transposed: bool,
             seed: i64,
         ) {
-            tch::manual_seed(seed);
-            let random = |size: &[i64]| Tensor::randn(size, (Kind::Float, Device::Cpu));
-            let x = if transposed {
-                random(&[inputs, rows[0]]).transpose(0, 1)
-            } else {
-                random(&[&rows[..], &[inputs]].concat())
-            };
-            let mut tensors = vec![x, random(&[outputs, inputs])];
-            if with_bias {
-                tensors.push(random(&[outputs]));
+            check(Products::OneDnn, &rows, inputs, outputs, with_bias, transposed, seed)?;
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+        /// Sizes that are not multiples of a tile, with more than one chunk of steps.
+        #[test]
+        fn amxs_products_are_atens(
+            rows in 430..700_i64,
+            (inputs, outputs) in (440..1700_i64, 440..600_i64),
+            with_bias: bool,
+            transposed: bool,
+            seed: i64,
+        ) {
+            if cpu_has_amx() {
+                check(Products::Amx, &[rows], inputs, outputs, with_bias, transposed, seed)?;
             }
-            let ours = |p: &[Tensor]| onednn_linear(&p[0], &p[1], p.get(2)).unwrap().unwrap();
-            let found = results(&tensors, waves, ours);
-            let again = results(&tensors, waves, ours);
-            let doubles: Vec<Tensor> = tensors.iter().map(|t| t.to_kind(Kind::Double)).collect();
-            let exact = results(&doubles, waves, |p| p[0].linear(&p[1], p.get(2)));
-            for ((found, again), exact) in found.iter().zip(&again).zip(&exact) {
-                prop_assert!(found.equal(again));
-                prop_assert_eq!(found.size(), exact.size());
-                let (difference, largest) = apart(found, exact);
-                prop_assert!(difference <= 1e-5 * largest.max(1.0), "{} of {}", difference, largest);
-            }
+        }
+    }
+
+    fn check(
+        products: Products,
+        rows: &[i64],
+        inputs: i64,
+        outputs: i64,
+        with_bias: bool,
+        transposed: bool,
+        seed: i64,
+    ) -> Result<(), TestCaseError> {
+        tch::manual_seed(seed);
+        let random = |size: &[i64]| Tensor::randn(size, (Kind::Float, Device::Cpu));
+        let x = if transposed {
+            random(&[inputs, rows[0]]).transpose(0, 1)
+        } else {
+            random(&[rows, &[inputs]].concat())
+        };
+        let mut tensors = vec![x, random(&[outputs, inputs])];
+        if with_bias {
+            tensors.push(random(&[outputs]));
+        }
+        let ours =
+            |p: &[Tensor]| linear_by(products, &p[0], &p[1], p.get(2)).unwrap().unwrap();
+        let found = results(&tensors, waves, ours);
+        let again = results(&tensors, waves, ours);
+        let doubles: Vec<Tensor> =
+            tensors.iter().map(|t| t.to_kind(Kind::Double)).collect();
+        let exact = results(&doubles, waves, |p| p[0].linear(&p[1], p.get(2)));
+        let atens = results(&tensors, waves, |p| p[0].linear(&p[1], p.get(2)));
+        for i in 0..found.len() {
+            prop_assert!(found[i].equal(&again[i]));
+            prop_assert_eq!(found[i].size(), exact[i].size());
+            let (difference, largest) = apart(&found[i], &exact[i]);
+            let (of_aten, _) = apart(&atens[i], &exact[i]);
+            let limit = (4.0 * of_aten).max(1e-6 * largest.max(1.0));
+            prop_assert!(
+                difference <= limit,
+                "{i}: {difference} of {largest}, ATen {of_aten}"
+            );
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn amxs_products_do_not_depend_on_the_number_of_threads() {
+        if !cpu_has_amx() {
+            return;
+        }
+        let random = |size: &[i64]| Tensor::randn(size, (Kind::Float, Device::Cpu));
+        let tensors = [random(&[500, 900]), random(&[444, 900]), random(&[444])];
+        let compute = |p: &[Tensor]| {
+            linear_by(Products::Amx, &p[0], &p[1], p.get(2)).unwrap().unwrap()
+        };
+        let threads = tch::get_num_threads();
+        let mut all = Vec::new();
+        for count in [1, 2, 3] {
+            tch::set_num_threads(count);
+            all.push(results(&tensors, waves, compute));
+        }
+        tch::set_num_threads(threads);
+        for i in 0..all[0].len() {
+            assert!(all[0][i].equal(&all[1][i]) && all[0][i].equal(&all[2][i]), "{i}");
         }
     }
 
@@ -86,9 +152,10 @@ mod tests {
     fn what_does_not_fit_is_left_to_aten() {
         let x = Tensor::zeros([2, 3], (Kind::Float, Device::Cpu));
         let wrong = Tensor::zeros([4, 5], (Kind::Float, Device::Cpu));
-        assert!(onednn_linear(&x, &wrong, None).unwrap().is_none());
+        assert!(linear_by(Products::OneDnn, &x, &wrong, None).unwrap().is_none());
         assert!(linear(&x, &wrong, None).is_err());
         let bf16 = x.to_kind(Kind::BFloat16);
-        assert!(onednn_linear(&bf16, &bf16, None).unwrap().is_none());
+        assert!(linear_by(Products::OneDnn, &bf16, &bf16, None).unwrap().is_none());
+        assert!(linear_by(Products::Amx, &x, &x, None).unwrap().is_none(), "too small");
     }
 }

@@ -4,6 +4,7 @@
 
 use std::sync::LazyLock;
 
+pub(crate) use super::bridge::ffi::Products;
 use crate::precision::{cpu_has_amx, cpu_has_bf16};
 
 /// A group of processors that are treated alike.
@@ -19,15 +20,6 @@ pub(crate) enum Processor {
     Amd,
     /// Any other, with AVX2 or AVX512, or arm64.
     Other,
-}
-
-/// What multiplies float32 matrices.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Products {
-    /// The library that ATen calls: MKL on x86-64.
-    Aten,
-    /// oneDNN.
-    OneDnn,
 }
 
 static PROCESSOR: LazyLock<Processor> = LazyLock::new(Processor::detect);
@@ -56,15 +48,16 @@ impl Processor {
     /// What multiplies float32 matrices. MKL is slow on processors that are not Intel's.
     pub(crate) fn products(self) -> Products {
         match self {
+            Self::Amx => Products::Amx,
             Self::AmdBf16 | Self::Amd => Products::OneDnn,
-            Self::Amx | Self::Avx512Bf16 | Self::Other => Products::Aten,
+            Self::Avx512Bf16 | Self::Other => Products::Aten,
         }
     }
 
     /// The name in run.jsonl, with the library for float32 products.
     pub(crate) fn describe(self) -> &'static str {
         match self {
-            Self::Amx => "AMX; fp32 products by MKL",
+            Self::Amx => "AMX; fp32 products by AMX and MKL",
             Self::AmdBf16 => "AMD, AVX512-BF16; fp32 products by oneDNN",
             Self::Avx512Bf16 => "AVX512-BF16; fp32 products by MKL",
             Self::Amd => "AMD; fp32 products by oneDNN",
@@ -90,10 +83,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn amds_processors_multiply_with_onednn() {
+    fn each_processor_multiplies_with_the_fastest_library() {
         use Processor::{Amd, AmdBf16, Amx, Avx512Bf16, Other};
         for (processor, products) in [
-            (Amx, Products::Aten),
+            (Amx, Products::Amx),
             (AmdBf16, Products::OneDnn),
             (Avx512Bf16, Products::Aten),
             (Amd, Products::OneDnn),

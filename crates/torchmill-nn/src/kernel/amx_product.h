@@ -1,0 +1,38 @@
+// Products of float32 matrices and float32 convolutions, computed with Intel's AMX.
+#pragma once
+#include <cstdint>
+
+namespace torchmill {
+
+// A matrix [rows, columns] with strides in elements. One of the strides is 1.
+struct AmxMatrix {
+    const float* data;
+    int64_t rows, columns;
+    int64_t row_stride, column_stride;
+};
+
+// A convolution with stride 1, without dilation or groups. Images and outputs are dense and in channels-last layout.
+struct AmxFloatConvolution {
+    int64_t images, height, width, in_channels;
+    int64_t out_height, out_width, out_channels;
+    int64_t kernel_height, kernel_width;
+    // Rows above and columns on the left. Smaller than the kernel.
+    int64_t padding_height, padding_width;
+};
+
+// The elements of the weight as the kernel meets them, with strides in elements.
+struct AmxWeight {
+    const float* data;
+    int64_t out_stride, in_stride, row_stride, column_stride;
+};
+
+// Computes a @ b + bias, [a.rows, b.columns], dense; `bias` may be null. The sums are in float32, in an order that depends
+// only on the sizes.
+void amx_product(const AmxMatrix& a, const AmxMatrix& b, const float* bias, float* product);
+
+// Computes a convolution's output [images, out_height, out_width, out_channels]; `bias` may be null. One of the weight's
+// channel strides is 1.
+void amx_convolution(
+    const AmxFloatConvolution& shape, const float* x, const AmxWeight& weight, const float* bias, float* y);
+
+}  // namespace torchmill
