@@ -3,7 +3,8 @@
 // A float32 number is the sum of three bfloat16 numbers with 8 bits each. Of the nine products of two such sums, the three
 // smallest are at most 2^-24 of the product, float32's own rounding, and are left out. AMX adds products in float32. Six
 // products by AMX are faster than one by AVX512 (G. Henry et al., "Leveraging the bfloat16 Artificial Intelligence
-// Datatype For Higher-Precision Computations", 2019).
+// Datatype For Higher-Precision Computations", 2019). AMX takes numbers below 2^-126 as zeros, so numbers below 2^-110 lose
+// digits, and infinite numbers give NaN.
 //
 // A convolution is a sum of such products, one for each element of its kernel: if the images have a border of zeros and
 // lie one after another in one long row of pixels, each product's left side is the same matrix of pixels, from another row

@@ -18,6 +18,9 @@ use super::bridge::{from_cpp, to_cpp};
 use super::depthwise::depthwise_conv2d;
 use super::processor::{Processor, Products};
 
+/// The channels of two of AMX's tiles, which our kernels compute together.
+const TILE_CHANNELS: i64 = 32;
+
 /// The sizes of a convolution without dilation or groups.
 struct ConvShape {
     images: i64,
@@ -69,12 +72,17 @@ impl ConvShape {
             && self.padding[1] < self.kernel[1]
     }
 
-    /// Whether our kernel for float32 products with AMX is faster than oneDNN: with many
-    /// channels, and for more than one pixel, because it needs time to split each number.
+    /// Whether our kernel for float32 products with AMX is faster than oneDNN: if channels
+    /// fill most of its tiles, and for more than one pixel, because it needs time to split
+    /// each number.
     fn fills_tiles(&self) -> bool {
+        let fill = |channels: i64| {
+            let tiles = (channels + TILE_CHANNELS - 1) / TILE_CHANNELS * TILE_CHANNELS;
+            channels >= TILE_CHANNELS && 100 * channels >= 85 * tiles
+        };
         self.is_dense()
-            && self.in_channels >= 32
-            && self.out_channels >= 32
+            && fill(self.in_channels)
+            && fill(self.out_channels)
             && self.kernel[0] * self.kernel[1] > 1
     }
 
@@ -362,6 +370,58 @@ mod tests {
         }
     }
 
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+        /// More channels than one tile, and more steps than one chunk.
+        #[test]
+        fn amx_computes_float32(
+            (n, from, to) in (1..20_i64, 33..200_i64, 33..200_i64),
+            kernel in [2..6_i64, 2..6_i64],
+            input in [5..15_i64, 5..15_i64],
+            padding in [0..5_i64, 0..5_i64],
+            with_bias: bool,
+            seed: i64,
+        ) {
+            let padding = [padding[0] % kernel[0], padding[1] % kernel[1]];
+            if !cpu_has_amx() {
+                return Ok(());
+            }
+            tch::manual_seed(seed);
+            let random =
+                |size: &[i64]| channels_last(&Tensor::randn(size, (Kind::Float, Device::Cpu)));
+            let mut inputs = vec![
+                random(&[n, from, input[0], input[1]]),
+                random(&[to, from, kernel[0], kernel[1]]),
+            ];
+            if with_bias {
+                inputs.push(Tensor::randn([to], (Kind::Float, Device::Cpu)));
+            }
+            let plan = ConvPlan {
+                stride: [1, 1],
+                padding,
+                output: ConvMethod::Amx,
+                input_gradient: ConvMethod::Amx,
+                weight_gradient: WeightGradient::Aten,
+                products: Products::Amx,
+            };
+            let ours = results(&inputs, waves, |p| {
+                im2col_matmul(&p[0], &p[1], p.get(2), plan).unwrap().unwrap()
+            });
+            let aten = |p: &[Tensor]| p[0].conv2d(&p[1], p.get(2), [1, 1], padding, [1, 1], 1);
+            let exactly: Vec<Tensor> = inputs.iter().map(|t| t.to_kind(Kind::Double)).collect();
+            let exact = results(&exactly, waves, aten);
+            let atens = results(&inputs, waves, aten);
+            for i in 0..ours.len() {
+                prop_assert_eq!(ours[i].size(), exact[i].size());
+                let (difference, largest) = apart(&ours[i], &exact[i]);
+                let (of_aten, _) = apart(&atens[i], &exact[i]);
+                let limit = (4.0 * of_aten).max(1e-6 * largest.max(1.0));
+                prop_assert!(difference <= limit, "{i}: {difference} of {largest}, ATen {of_aten}");
+            }
+        }
+    }
+
     #[test]
     fn small_images_with_many_weights_are_multiplied() {
         let resnet =
@@ -407,6 +467,7 @@ mod tests {
             Some((ConvMethod::Amx, WeightGradient::Aten, ConvMethod::Amx))
         );
         assert_eq!(resnet(float, Processor::Amx, [3, 64], 32, 1), None);
+        assert_eq!(resnet(float, Processor::Amx, [48, 64], 32, 1), None, "half a tile");
         assert_eq!(resnet(float, Processor::Avx512Bf16, [256, 256], 8, 1), None);
         assert_eq!(
             resnet(float, Processor::AmdBf16, [512, 512], 4, 1),
