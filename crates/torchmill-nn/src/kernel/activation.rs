@@ -104,7 +104,7 @@ fn exp(x: f32) -> f32 {
     // Adding it rounds a small number to an integer, in the last bits of the sum.
     const ROUND: f32 = 12_582_912.0;
     // ln(2) in two parts. A multiple of the first one is exact.
-    const HIGH: f32 = 0.693_359_375;
+    const HIGH: f32 = 355.0 / 512.0;
     const LOW: f32 = (std::f64::consts::LN_2 - HIGH as f64) as f32;
     let x = x.clamp(-87.0, 88.0);
     let rounded = x * std::f32::consts::LOG2_E + ROUND;
