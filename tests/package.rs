@@ -161,7 +161,13 @@ fn files_in(folder: &Path) -> Vec<String> {
 fn programs_that_contain_the_projects_path_are_named() {
     let sandbox = Sandbox::new();
     for name in PROGRAMS.into_iter().chain(LIBTORCH_PROGRAMS) {
-        let path = if name == "prep" { repository().to_str().unwrap() } else { "/other" };
+        let own = repository().to_str().unwrap();
+        // The project's path can be a part of another one.
+        let path = match name {
+            "prep" => format!("{own}/crates/prep/src/main.rs"),
+            "scalars" => format!("/other{own}/lib.rs"),
+            _ => "/other".to_owned(),
+        };
         let program =
             sandbox.write(format!("programs/{name}"), format!("#!/bin/sh\n# {path}\n"));
         fs::set_permissions(program, fs::Permissions::from_mode(0o755)).unwrap();
@@ -171,6 +177,7 @@ fn programs_that_contain_the_projects_path_are_named() {
     command.arg("--codecs").arg(codecs()).arg("--libtorch").arg(small_libtorch(&sandbox));
     let said = ok(command.arg("--output").arg(sandbox.join("dist"))).stderr;
     assert!(said.contains("package: bin/prep contain the path /"), "{said}");
+    assert!(!said.contains("bin/scalars"), "{said}");
 }
 
 #[test]
