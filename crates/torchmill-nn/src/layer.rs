@@ -123,7 +123,8 @@ pub(crate) trait Layer {
         Ok(None)
     }
 
-    /// Computes the output together with the operations that follow it.
+    /// Computes the output together with the operations that follow it. A layer that
+    /// fuses an activation must implement this.
     fn forward_fused(
         &self,
         x: &Tensor,
@@ -154,14 +155,16 @@ impl Fused<'_> {
     }
 }
 
-/// Applies an activation, in place: `x` must be a new tensor, which no backward pass
-/// needs. As in torchvision's networks (`inplace=True`), this saves passes over memory.
+/// Applies an activation to `x`, a new tensor which no backward pass needs. Where the
+/// gradient needs only the output, this is done in place, as in torchvision's networks
+/// (`inplace=True`), which saves passes over memory. For the others, autograd would copy
+/// the input first.
 fn activate(mut x: Tensor, activation: Activation) -> Result<Tensor, TchError> {
     match activation {
         Activation::Relu => x.f_relu_(),
         Activation::Relu6 => x.f_relu6_(),
-        Activation::Silu => x.f_silu_(),
-        Activation::Hardswish => x.f_hardswish_(),
+        Activation::Silu => x.f_silu(),
+        Activation::Hardswish => x.f_hardswish(),
         _ => Ok(x),
     }
 }

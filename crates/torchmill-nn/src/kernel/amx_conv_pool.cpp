@@ -5,10 +5,7 @@
 // under one row of the convolution's kernel with all their channels, and a tile has two such rows. The outputs before the
 // pooling stay in the first cache: only every fourth of them, or of their gradients, is read or written.
 //
-// A float32 number is the sum of three bfloat16 numbers with 8 bits each. Of the nine products of two such sums, the three
-// smallest are at most 2^-24 of the product, float32's own rounding, and are left out. AMX adds products in float32. Six
-// products by AMX are faster than one by AVX512 (G. Henry et al., "Leveraging the bfloat16 Artificial Intelligence
-// Datatype For Higher-Precision Computations", 2019).
+// A float32 number is split into three bfloat16 numbers (amx_tiles.h).
 #include "amx_conv_pool.h"
 
 #include "amx_tiles.h"
@@ -28,14 +25,10 @@ constexpr int64_t STEP = 32;   // pixels of a tile of the gradient's products
 
 int64_t round_up(int64_t a, int64_t b) { return divide_up(a, b) * b; }
 
-// The first `count` of 16 channels; none if it is negative.
-__mmask16 first16(int64_t count) { return __mmask16((1 << std::clamp<int64_t>(count, 0, 16)) - 1); }
-
 FOR_AMX inline __m512 to_float(__m256i bfloats) {
     return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bfloats), 16));
 }
 FOR_AMX inline __m256i to_bfloat(__m512 floats) { return (__m256i)_mm512_cvtneps_pbh(floats); }
-FOR_AMX inline __m512i high_bits(__m512 floats) { return _mm512_srli_epi32(_mm512_castps_si512(floats), 16); }
 
 // What depends on the element type.
 template <typename T>
@@ -64,13 +57,6 @@ struct Element<float> {
     FOR_AMX static __m512 round(__m512 sums) { return sums; }
     FOR_AMX static void store(float* to, __mmask16 mask, __m512 elements) { _mm512_mask_storeu_ps(to, mask, elements); }
 };
-
-// Takes the largest part from 16 elements: the first 8 bits, as the lower half of 32. What is left is exact.
-FOR_AMX inline __m512i take_part(__m512& elements) {
-    const __m512i part = high_bits(elements);
-    elements = _mm512_sub_ps(elements, _mm512_castsi512_ps(_mm512_slli_epi32(part, 16)));
-    return part;
-}
 
 // A vector that is aligned as tiles should be.
 template <typename T>
@@ -186,10 +172,7 @@ private:
     FOR_AMX void multiply(int64_t row, int64_t column, int64_t block) {
         const int64_t stride = rows * TAPS * sizeof(uint16_t);
         finish_writing();
-        _tile_zero(0);
-        _tile_zero(1);
-        _tile_zero(2);
-        _tile_zero(3);
+        zero_sums();
         for (int64_t step = 0; step < steps; ++step) {
             const uint16_t* above = pixels.data() + (column * rows + row + 2 * step) * TAPS;
             for (int x_part = 0; x_part < PARTS; ++x_part, above += pixels_size) {
@@ -206,10 +189,7 @@ private:
                 }
             }
         }
-        _tile_stored(0, sums.data(), TILE_ROW);
-        _tile_stored(1, sums.data() + TILE_FLOATS, TILE_ROW);
-        _tile_stored(2, sums.data() + 2 * TILE_FLOATS, TILE_ROW);
-        _tile_stored(3, sums.data() + 3 * TILE_FLOATS, TILE_ROW);
+        store_sums(sums.data());
     }
 
     // Pools the sums of 16 output channels.

@@ -1,10 +1,19 @@
-// Images with a border of zeros, as one long row of pixels.
+// Convolutions of images with a border of zeros, as one long row of pixels.
 #pragma once
 #include <algorithm>
 #include <cstdint>
 #include <vector>
 
 namespace torchmill {
+
+// A convolution with stride 1, without dilation or groups. Images and outputs are dense and in channels-last layout.
+struct AmxConvolution {
+    int64_t images, height, width, in_channels;
+    int64_t out_height, out_width, out_channels;
+    int64_t kernel_height, kernel_width;
+    // Rows above and below, columns on the left and on the right. Smaller than the kernel.
+    int64_t padding_height, padding_width;
+};
 
 // Images [images, height, width, channels]. The border on the right of a row is also the border on the left of the next,
 // and the border below an image is also the one above the next image.
@@ -14,6 +23,9 @@ struct Pixels {
     int64_t images, height, width, channels;
     // An image's height and width with its border.
     int64_t outer_height, outer_width;
+
+    // With the border.
+    int64_t count() const { return images * outer_height * outer_width; }
 
     // Finds the channels of `count` pixels from pixel `first`, which may be before the first image. Those of the border are
     // null.
@@ -33,5 +45,22 @@ struct Pixels {
         }
     }
 };
+
+template <typename T>
+Pixels<T> input_pixels(const AmxConvolution& c, T* data) {
+    return {data, c.images, c.height, c.width, c.in_channels, c.height + c.padding_height, c.width + c.padding_width};
+}
+
+// An output has the place of the pixel at the same row and column.
+template <typename T>
+Pixels<T> output_pixels(const AmxConvolution& c, T* data) {
+    return {data, c.images, c.out_height, c.out_width, c.out_channels, c.height + c.padding_height,
+            c.width + c.padding_width};
+}
+
+// Where the kernel's first element lies, in pixels from an output's place in the long row.
+inline int64_t first_offset(const AmxConvolution& c) {
+    return -(c.padding_height * (c.width + c.padding_width) + c.padding_width);
+}
 
 }  // namespace torchmill

@@ -1,10 +1,7 @@
 // Products of float32 matrices, with AMX.
 //
-// A float32 number is the sum of three bfloat16 numbers with 8 bits each. Of the nine products of two such sums, the three
-// smallest are at most 2^-24 of the product, float32's own rounding, and are left out. AMX adds products in float32. Six
-// products by AMX are faster than one by AVX512 (G. Henry et al., "Leveraging the bfloat16 Artificial Intelligence
-// Datatype For Higher-Precision Computations", 2019). AMX takes numbers below 2^-126 as zeros, so numbers below 2^-110 lose
-// digits, and infinite numbers give NaN.
+// Each float32 number is split into three bfloat16 numbers (amx_tiles.h). AMX takes numbers below 2^-126 as zeros, so numbers
+// below 2^-110 lose digits, and infinite numbers give NaN.
 //
 // A convolution is a sum of such products, one for each element of its kernel: if the images have a border of zeros and
 // lie one after another in one long row of pixels, each product's left side is the same matrix of pixels, from another row
@@ -20,8 +17,6 @@
 #include <memory>
 #include <vector>
 
-#include "amx_pixels.h"
-
 namespace torchmill {
 namespace {
 
@@ -36,16 +31,6 @@ constexpr int64_t SUMS = 4 * TILE_FLOATS;
 constexpr int64_t PRODUCT_CHUNK = 24;
 constexpr int64_t CONVOLUTION_CHUNK = 48;
 constexpr int64_t LEFT_BYTES = 1 << 20;
-
-// The first `count` of 16 elements; none if it is negative.
-__mmask16 first16(int64_t count) { return __mmask16((1 << std::clamp<int64_t>(count, 0, 16)) - 1); }
-
-// Takes the largest part from 16 elements: the first 8 bits. What is left is exact.
-FOR_AMX inline __m256i take_part(__m512& elements) {
-    const __m512i part = _mm512_srli_epi32(_mm512_castps_si512(elements), 16);
-    elements = _mm512_sub_ps(elements, _mm512_castsi512_ps(_mm512_slli_epi32(part, 16)));
-    return _mm512_cvtepi32_epi16(part);
-}
 
 // Elements in whole cache lines, not set.
 class Lines {
@@ -119,8 +104,7 @@ private:
             __m512 low = _mm512_maskz_loadu_ps(even, from + 2 * pair * stride);
             __m512 high = _mm512_maskz_loadu_ps(odd, from + (2 * pair + 1) * stride);
             for (int64_t part = 0; part < PARTS; ++part) {
-                const __m512i first = _mm512_cvtepu16_epi32(take_part(low));
-                const __m512i second = _mm512_slli_epi32(_mm512_cvtepu16_epi32(take_part(high)), 16);
+                const __m512i first = take_part(low), second = _mm512_slli_epi32(take_part(high), 16);
                 _mm512_store_si512(to + part * 2 * TILE_BFLOATS + pair * 32, _mm512_or_si512(first, second));
             }
         }
@@ -134,8 +118,8 @@ private:
             __m512 low = _mm512_maskz_loadu_ps(exists ? first16(depth) : 0, from + column * stride);
             __m512 high = _mm512_maskz_loadu_ps(exists ? first16(depth - 16) : 0, from + column * stride + 16);
             for (int64_t part = 0; part < PARTS; ++part) {
-                const __m512i half = _mm512_castsi256_si512(take_part(low));
-                lines[part][column] = _mm512_inserti64x4(half, take_part(high), 1);
+                const __m512i half = _mm512_castsi256_si512(_mm512_cvtepi32_epi16(take_part(low)));
+                lines[part][column] = _mm512_inserti64x4(half, _mm512_cvtepi32_epi16(take_part(high)), 1);
             }
         }
         for (int64_t part = 0; part < PARTS; ++part) {
@@ -207,7 +191,8 @@ private:
     FOR_AMX void store(int64_t row, int64_t k, __m512 elements) {
         uint16_t* const to = lines.data() + position(row, k);
         for (int64_t part = 0; part < PARTS; ++part) {
-            _mm256_store_si256(reinterpret_cast<__m256i*>(to + part * plane), take_part(elements));
+            _mm256_store_si256(
+                reinterpret_cast<__m256i*>(to + part * plane), _mm512_cvtepi32_epi16(take_part(elements)));
         }
     }
 
@@ -224,15 +209,9 @@ FOR_AMX void multiply(
     const int64_t stride = layout.pitch * sizeof(uint16_t), below = 16 * layout.pitch, plane = layout.plane;
     finish_writing();
     if (is_first) {
-        _tile_zero(0);
-        _tile_zero(1);
-        _tile_zero(2);
-        _tile_zero(3);
+        zero_sums();
     } else {
-        _tile_loadd(0, sums, TILE_ROW);
-        _tile_loadd(1, sums + TILE_FLOATS, TILE_ROW);
-        _tile_loadd(2, sums + 2 * TILE_FLOATS, TILE_ROW);
-        _tile_loadd(3, sums + 3 * TILE_FLOATS, TILE_ROW);
+        load_sums(sums);
     }
     const int64_t lines_of_step = divide_up(lines, steps);
 // Loads a part of the rows or of the columns, and adds the products of those that are loaded.
@@ -260,10 +239,7 @@ FOR_AMX void multiply(
 #undef LEFT
 #undef RIGHT
 #undef ADD
-    _tile_stored(0, sums, TILE_ROW);
-    _tile_stored(1, sums + TILE_FLOATS, TILE_ROW);
-    _tile_stored(2, sums + 2 * TILE_FLOATS, TILE_ROW);
-    _tile_stored(3, sums + 3 * TILE_FLOATS, TILE_ROW);
+    store_sums(sums);
 }
 
 // Writes sums to rows of the product, of which some do not exist.
@@ -364,27 +340,24 @@ void amx_product(const AmxMatrix& a, const AmxMatrix& b, const float* bias, floa
 }
 
 void amx_convolution(
-    const AmxFloatConvolution& shape, const float* x, const AmxWeight& weight, const float* bias, float* y) {
+    const AmxConvolution& shape, const float* x, const AmxWeight& weight, const float* bias, float* y) {
     const Depth depth{shape.kernel_height * shape.kernel_width, shape.in_channels};
     Right right;
     right.arrange(
         weight.data, depth, shape.out_channels, weight.in_stride, weight.out_stride, [&](int64_t tap) {
             return tap / shape.kernel_width * weight.row_stride + tap % shape.kernel_width * weight.column_stride;
         });
-    const int64_t outer_height = shape.height + shape.padding_height;
-    const int64_t outer_width = shape.width + shape.padding_width;
-    const Pixels<const float> images{x, shape.images, shape.height, shape.width, shape.in_channels, outer_height, outer_width};
-    const Pixels<float> outputs{
-        y, shape.images, shape.out_height, shape.out_width, shape.out_channels, outer_height, outer_width};
-    const int64_t before = shape.padding_height * outer_width + shape.padding_width;
+    const auto images = input_pixels(shape, x);
+    const auto outputs = output_pixels(shape, y);
+    const int64_t outer_width = images.outer_width;
     const int64_t window = (shape.kernel_height - 1) * outer_width + shape.kernel_width - 1;
-    const int64_t pixels = shape.images * outer_height * outer_width;
+    const int64_t pixels = images.count();
     const int64_t row = Left::pitch_of(shape.in_channels) * PARTS * 2;
     const int64_t panels = std::clamp<int64_t>(LEFT_BYTES / (row * PANEL), 1, 32);
     for_parts(pixels, shape.out_channels, panels, [&](int64_t first, int64_t end, int64_t first_column, int64_t end_column) {
         const int64_t first_pixel = first * PANEL, count = std::min(end * PANEL, pixels) - first_pixel;
         std::vector<const float*> found;
-        images.find(first_pixel - before, (end - first) * PANEL + window, found);
+        images.find(first_pixel + first_offset(shape), (end - first) * PANEL + window, found);
         Left left = Left::planes(int64_t(found.size()), shape.in_channels);
         for (int64_t i = 0; i < int64_t(found.size()); ++i) left.take_row(i, found[i], shape.in_channels);
         std::vector<float*> rows;
@@ -405,7 +378,7 @@ void amx_convolution(
 namespace torchmill {
 
 void amx_product(const AmxMatrix&, const AmxMatrix&, const float*, float*) {}
-void amx_convolution(const AmxFloatConvolution&, const float*, const AmxWeight&, const float*, float*) {}
+void amx_convolution(const AmxConvolution&, const float*, const AmxWeight&, const float*, float*) {}
 
 }  // namespace torchmill
 #endif

@@ -2,6 +2,8 @@
 #pragma once
 #include <cstdint>
 
+#include "amx_pixels.h"
+
 namespace torchmill {
 
 // A matrix [rows, columns] with strides in elements. One of the strides is 1.
@@ -9,15 +11,6 @@ struct AmxMatrix {
     const float* data;
     int64_t rows, columns;
     int64_t row_stride, column_stride;
-};
-
-// A convolution with stride 1, without dilation or groups. Images and outputs are dense and in channels-last layout.
-struct AmxFloatConvolution {
-    int64_t images, height, width, in_channels;
-    int64_t out_height, out_width, out_channels;
-    int64_t kernel_height, kernel_width;
-    // Rows above and columns on the left. Smaller than the kernel.
-    int64_t padding_height, padding_width;
 };
 
 // The elements of the weight as the kernel meets them, with strides in elements.
@@ -33,6 +26,6 @@ void amx_product(const AmxMatrix& a, const AmxMatrix& b, const float* bias, floa
 // Computes a convolution's output [images, out_height, out_width, out_channels]; `bias` may be null. One of the weight's
 // channel strides is 1.
 void amx_convolution(
-    const AmxFloatConvolution& shape, const float* x, const AmxWeight& weight, const float* bias, float* y);
+    const AmxConvolution& shape, const float* x, const AmxWeight& weight, const float* bias, float* y);
 
 }  // namespace torchmill

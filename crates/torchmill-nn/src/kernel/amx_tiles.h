@@ -4,6 +4,7 @@
 // C. A tile of B has a row for each of 16 pairs of these elements: 16 columns of C, with the two elements of each column
 // next to each other (Intel, "Architecture Instruction Set Extensions Programming Reference", TDPBF16PS).
 #pragma once
+#include <algorithm>
 #include <cstdint>
 
 #include "division.h"
@@ -58,6 +59,43 @@ private:
 
 // To be called before tiles are loaded: GCC 12's intrinsics do not say that they read memory.
 inline void finish_writing() { asm volatile("" : : : "memory"); }
+
+// Tiles 0 to 3 hold the sums of 32 rows and 32 columns.
+FOR_AMX inline void zero_sums() {
+    _tile_zero(0);
+    _tile_zero(1);
+    _tile_zero(2);
+    _tile_zero(3);
+}
+FOR_AMX inline void load_sums(const float* sums) {
+    _tile_loadd(0, sums, TILE_ROW);
+    _tile_loadd(1, sums + TILE_FLOATS, TILE_ROW);
+    _tile_loadd(2, sums + 2 * TILE_FLOATS, TILE_ROW);
+    _tile_loadd(3, sums + 3 * TILE_FLOATS, TILE_ROW);
+}
+FOR_AMX inline void store_sums(float* sums) {
+    _tile_stored(0, sums, TILE_ROW);
+    _tile_stored(1, sums + TILE_FLOATS, TILE_ROW);
+    _tile_stored(2, sums + 2 * TILE_FLOATS, TILE_ROW);
+    _tile_stored(3, sums + 3 * TILE_FLOATS, TILE_ROW);
+}
+
+// The first `count` of 16 elements; none if it is negative.
+inline __mmask16 first16(int64_t count) { return __mmask16((1 << std::clamp<int64_t>(count, 0, 16)) - 1); }
+
+FOR_AMX inline __m512i high_bits(__m512 floats) { return _mm512_srli_epi32(_mm512_castps_si512(floats), 16); }
+
+// A float32 number is the sum of three bfloat16 numbers with 8 bits each. Of the nine products of two such sums, the three
+// smallest are at most 2^-24 of the product, float32's own rounding, and are left out. AMX adds products in float32. Six
+// products by AMX are faster than one by AVX512 (G. Henry et al., "Leveraging the bfloat16 Artificial Intelligence
+// Datatype For Higher-Precision Computations", 2019).
+//
+// Takes the largest part from 16 elements: the first 8 bits, as the lower half of 32. What is left is exact.
+FOR_AMX inline __m512i take_part(__m512& elements) {
+    const __m512i part = high_bits(elements);
+    elements = _mm512_sub_ps(elements, _mm512_castsi512_ps(_mm512_slli_epi32(part, 16)));
+    return part;
+}
 
 // Transposes a matrix of 16x16 32-bit elements.
 FOR_AMX inline void transpose(__m512i* r) {

@@ -15,8 +15,6 @@
 #include <algorithm>
 #include <vector>
 
-#include "amx_pixels.h"
-
 namespace torchmill {
 namespace {
 
@@ -93,15 +91,9 @@ FOR_AMX void arrange_images(
 FOR_AMX void multiply(Halves gradients, Halves images, int64_t steps, float* sums, bool is_first) {
     finish_writing();
     if (is_first) {
-        _tile_zero(0);
-        _tile_zero(1);
-        _tile_zero(2);
-        _tile_zero(3);
+        zero_sums();
     } else {
-        _tile_loadd(0, sums, TILE_ROW);
-        _tile_loadd(1, sums + TILE_FLOATS, TILE_ROW);
-        _tile_loadd(2, sums + 2 * TILE_FLOATS, TILE_ROW);
-        _tile_loadd(3, sums + 3 * TILE_FLOATS, TILE_ROW);
+        load_sums(sums);
     }
     for (int64_t row = 0; row < steps * TILE_ROWS; row += TILE_ROWS) {
         _tile_loadd(4, gradients.first16 + row, TILE_ROW);
@@ -113,10 +105,7 @@ FOR_AMX void multiply(Halves gradients, Halves images, int64_t steps, float* sum
         _tile_dpbf16ps(2, 5, 6);
         _tile_dpbf16ps(3, 5, 7);
     }
-    _tile_stored(0, sums, TILE_ROW);
-    _tile_stored(1, sums + TILE_FLOATS, TILE_ROW);
-    _tile_stored(2, sums + 2 * TILE_FLOATS, TILE_ROW);
-    _tile_stored(3, sums + 3 * TILE_FLOATS, TILE_ROW);
+    store_sums(sums);
 }
 
 // The gradient for some of the output channels and some of the input channels, on one thread.
@@ -124,13 +113,9 @@ class Part {
 public:
     Part(const AmxConvolution& shape, const uint16_t* x, const uint16_t* gradient, Channels out, Channels in)
         : shape(shape), out(out), in(in) {
-        const int64_t outer_height = shape.height + shape.padding_height;
-        const int64_t outer_width = shape.width + shape.padding_width;
-        images = {x, shape.images, shape.height, shape.width, shape.in_channels, outer_height, outer_width};
-        gradients = {
-            gradient, shape.images, shape.out_height, shape.out_width, shape.out_channels, outer_height, outer_width};
-        first_offset = -(shape.padding_height * outer_width + shape.padding_width);
-        const int64_t offsets = (shape.kernel_height - 1) * outer_width + shape.kernel_width;
+        images = input_pixels(shape, x);
+        gradients = output_pixels(shape, gradient);
+        const int64_t offsets = (shape.kernel_height - 1) * images.outer_width + shape.kernel_width;
         pairs = (PIXELS + offsets) / 2 + 1;
         kernel = shape.kernel_height * shape.kernel_width;
         out_blocks = divide_up(out.end - out.first, AMX_CHANNELS);
@@ -142,7 +127,7 @@ public:
 
     FOR_AMX void sum() {
         const WholeTiles tiles;
-        const int64_t all = shape.images * images.outer_height * images.outer_width;
+        const int64_t all = images.count();
         for (int64_t first = 0; first < all; first += PIXELS) {
             const int64_t steps = divide_up(std::min(PIXELS, all - first), STEP);
             arrange(first, steps);
@@ -173,7 +158,7 @@ private:
             const int64_t channel = out.first + block * AMX_CHANNELS;
             arrange_gradients(found, channel, first_channels(out.end - channel), tiles_of(block));
         }
-        images.find(first + first_offset, 2 * pairs + 1, found);
+        images.find(first + first_offset(shape), 2 * pairs + 1, found);
         for (int64_t block = 0; block < in_blocks; ++block) {
             const int64_t channel = in.first + block * AMX_CHANNELS;
             const __mmask32 mask = first_channels(in.end - channel);
@@ -217,8 +202,6 @@ private:
     const AmxConvolution& shape;
     Channels out, in;
     Pixels<const uint16_t> images, gradients;
-    // Where the kernel's first element lies, in pixels from an output's place in the long row.
-    int64_t first_offset;
     int64_t pairs, kernel, out_blocks, in_blocks;
     Found found;
     std::vector<Row> gradient_tiles, image_rows;

@@ -2,17 +2,9 @@
 #pragma once
 #include <cstdint>
 
-namespace torchmill {
+#include "amx_pixels.h"
 
-// A convolution with stride 1, without dilation or groups. Images and outputs are dense, in channels-last layout, and
-// bfloat16.
-struct AmxConvolution {
-    int64_t images, height, width, in_channels;
-    int64_t out_height, out_width, out_channels;
-    int64_t kernel_height, kernel_width;
-    // Rows above and below, columns on the left and on the right. Smaller than the kernel.
-    int64_t padding_height, padding_width;
-};
+namespace torchmill {
 
 // A range of channels.
 struct Channels {

@@ -56,14 +56,19 @@ at::Tensor multiply(
     return y;
 }
 
+// The convolution of x to y with a kernel of the weight's height and width.
+AmxConvolution amx_shape(
+    const at::Tensor& x, const at::Tensor& y, const at::Tensor& weight, at::IntArrayRef padding) {
+    return {x.size(0), x.size(2),      x.size(3),      x.size(1),  y.size(2), y.size(3),
+            y.size(1), weight.size(2), weight.size(3), padding[0], padding[1]};
+}
+
 // The output, by our kernel for float32.
 at::Tensor amx_output(
     const at::Tensor& x, const at::Tensor& weight, const std::optional<at::Tensor>& bias, const ConvPlan& plan) {
     const auto size = [&](int i) { return x.size(2 + i) + 2 * plan.padding[i] - weight.size(2 + i) + 1; };
     auto y = at::empty({x.size(0), weight.size(0), size(0), size(1)}, x.options().memory_format(CHANNELS_LAST));
-    const AmxFloatConvolution shape{
-        x.size(0),     x.size(2),      x.size(3),      x.size(1),       y.size(2),      y.size(3),
-        weight.size(0), weight.size(2), weight.size(3), plan.padding[0], plan.padding[1]};
+    const auto shape = amx_shape(x, y, weight, plan.padding);
     const AmxWeight elements{
         weight.const_data_ptr<float>(), weight.stride(0), weight.stride(1), weight.stride(2), weight.stride(3)};
     const auto added = bias.has_value() ? bias->contiguous() : at::Tensor();
@@ -79,9 +84,7 @@ at::Tensor amx_input_gradient(
     const at::Tensor& gradient, const at::Tensor& x, const at::Tensor& weight, at::IntArrayRef padding) {
     const auto result = at::empty_like(x);
     const int64_t height = weight.size(2), width = weight.size(3);
-    const AmxFloatConvolution shape{
-        x.size(0),  gradient.size(2), gradient.size(3), gradient.size(1),        x.size(2),              x.size(3),
-        x.size(1), height,           width,            height - 1 - padding[0], width - 1 - padding[1]};
+    const auto shape = amx_shape(gradient, result, weight, {height - 1 - padding[0], width - 1 - padding[1]});
     const float* const last =
         weight.const_data_ptr<float>() + (height - 1) * weight.stride(2) + (width - 1) * weight.stride(3);
     const AmxWeight elements{last, weight.stride(1), weight.stride(0), -weight.stride(2), -weight.stride(3)};
@@ -105,9 +108,7 @@ at::Tensor input_gradient(
 at::Tensor amx_gradient(
     const at::Tensor& gradient, const at::Tensor& x, const at::Tensor& weight, at::IntArrayRef padding) {
     const auto result = at::empty_like(weight);
-    const AmxConvolution shape{
-        x.size(0),         x.size(2),         x.size(3),      x.size(1),      gradient.size(2), gradient.size(3),
-        gradient.size(1),  weight.size(2),    weight.size(3), padding[0],     padding[1]};
+    const auto shape = amx_shape(x, gradient, weight, padding);
     const auto images = static_cast<const uint16_t*>(x.const_data_ptr());
     const auto gradients = static_cast<const uint16_t*>(gradient.const_data_ptr());
     const auto to = static_cast<uint16_t*>(result.mutable_data_ptr());
