@@ -2,7 +2,7 @@
 //! the file.
 
 use std::fs;
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -471,10 +471,11 @@ fn wrong_contents_of_the_right_length_are_refused() {
 
 #[test]
 fn nobody_there_and_nobody_answering() {
-    let closed = {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        format!("http://{}/file", listener.local_addr().unwrap())
-    };
+    // The client's end of a connection keeps its port, so that no other test's server gets
+    // it, and nobody listens there.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let closed = format!("http://{}/file", client.local_addr().unwrap());
     let silent = Server::start(|_, _| Answer { silent: true, ..Answer::ok("") });
     let garbage = Server::start(|_, _| Answer { status: 9, ..Answer::ok("") });
     let urls = [closed, silent.url("/file"), garbage.url("/file"), "http:///".to_owned()];
