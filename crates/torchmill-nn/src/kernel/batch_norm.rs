@@ -311,6 +311,7 @@ mod tests {
     use tch::{Device, Kind};
 
     use super::*;
+    use crate::kernel::testing::waves;
     use crate::tensor::{channels_last, floats};
 
     const ACTIVATIONS: &[Activation] = &[
@@ -351,17 +352,13 @@ mod tests {
             self.affine = self.affine.as_ref().map(|a| a.each_ref().map(learns));
             self.residual = self.residual.as_ref().map(learns);
             let y = norm(self);
-            // These values are exact in every dtype.
-            let steps = Tensor::arange(y.numel() as i64, (Kind::Float, Device::Cpu))
-                .remainder(17);
-            let waves =
-                channels_last(&((steps - 8) / 8).reshape(y.size()).to_kind(y.kind()));
+            let gradient = channels_last(&waves(&y).to_kind(y.kind()));
             let inputs: Vec<&Tensor> = std::iter::once(&self.x)
                 .chain(self.affine.iter().flatten())
                 .chain(&self.residual)
                 .collect();
             let mut results = Tensor::run_backward(
-                &[(&y * waves).sum(Kind::Double)],
+                &[(&y * gradient).sum(Kind::Double)],
                 &inputs,
                 false,
                 false,

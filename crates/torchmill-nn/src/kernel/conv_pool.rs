@@ -55,7 +55,7 @@ mod tests {
     use tch::Device;
 
     use super::*;
-    use crate::kernel::testing::results;
+    use crate::kernel::testing::{results, same_on_any_threads};
     use crate::precision::cpu_has_amx;
     use crate::tensor::{channels_last, floats};
 
@@ -179,16 +179,9 @@ mod tests {
         let weights = random(&[37, 32, 16, 16]);
         let compute =
             |p: &[Tensor]| conv_pool(&x, &p[0], p.get(1), [2, 2]).unwrap().unwrap();
-        let threads = tch::get_num_threads();
-        let mut all = Vec::new();
-        for count in [1, 2, 3] {
-            tch::set_num_threads(count);
-            let results = results(&parameters, |_| weights.shallow_clone(), compute);
-            all.push(results.iter().map(floats).collect::<Vec<_>>());
-        }
-        tch::set_num_threads(threads);
-        assert_eq!(all[0], all[1]);
-        assert_eq!(all[0], all[2]);
+        same_on_any_threads(|| {
+            results(&parameters, |_| weights.shallow_clone(), compute)
+        });
     }
 
     #[test]

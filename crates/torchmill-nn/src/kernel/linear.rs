@@ -48,7 +48,7 @@ mod tests {
     use tch::{Device, Kind};
 
     use super::*;
-    use crate::kernel::testing::{apart, results, waves};
+    use crate::kernel::testing::{check_float32, results, same_on_any_threads, waves};
     use crate::precision::cpu_has_amx;
 
     proptest! {
@@ -106,24 +106,7 @@ mod tests {
         }
         let ours =
             |p: &[Tensor]| linear_by(products, &p[0], &p[1], p.get(2)).unwrap().unwrap();
-        let found = results(&tensors, waves, ours);
-        let again = results(&tensors, waves, ours);
-        let doubles: Vec<Tensor> =
-            tensors.iter().map(|t| t.to_kind(Kind::Double)).collect();
-        let exact = results(&doubles, waves, |p| p[0].linear(&p[1], p.get(2)));
-        let atens = results(&tensors, waves, |p| p[0].linear(&p[1], p.get(2)));
-        for i in 0..found.len() {
-            prop_assert!(found[i].equal(&again[i]));
-            prop_assert_eq!(found[i].size(), exact[i].size());
-            let (difference, largest) = apart(&found[i], &exact[i]);
-            let (of_aten, _) = apart(&atens[i], &exact[i]);
-            let limit = (4.0 * of_aten).max(1e-6 * largest.max(1.0));
-            prop_assert!(
-                difference <= limit,
-                "{i}: {difference} of {largest}, ATen {of_aten}"
-            );
-        }
-        Ok(())
+        check_float32(&tensors, ours, |p| p[0].linear(&p[1], p.get(2)))
     }
 
     #[test]
@@ -136,18 +119,7 @@ mod tests {
         let compute = |p: &[Tensor]| {
             linear_by(Products::Amx, &p[0], &p[1], p.get(2)).unwrap().unwrap()
         };
-        let threads = tch::get_num_threads();
-        let mut all = Vec::new();
-        for count in [1, 2, 3] {
-            tch::set_num_threads(count);
-            all.push(results(&tensors, waves, compute));
-        }
-        tch::set_num_threads(threads);
-        for other in &all[1..] {
-            for (one, several) in all[0].iter().zip(other) {
-                assert!(one.equal(several));
-            }
-        }
+        same_on_any_threads(|| results(&tensors, waves, compute));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What the tests of the kernels share.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+use proptest::prelude::*;
 use tch::{Device, Kind, Tensor};
 
 /// The gradients of all inputs for a gradient `gradient` of the output, and the output.
@@ -32,4 +33,48 @@ pub(super) fn waves(y: &Tensor) -> Tensor {
 pub(super) fn apart(ours: &Tensor, exact: &Tensor) -> (f64, f64) {
     let most = |t: &Tensor| t.abs().max().double_value(&[]);
     (most(&(ours.to_kind(Kind::Double) - exact)), most(exact))
+}
+
+/// Compares float32 results with ATen's: `compute` and `aten` compute the same output. The
+/// largest error is at most four times ATen's, by its results in float64. A second run gives
+/// the same bits.
+pub(super) fn check_float32(
+    inputs: &[Tensor],
+    compute: impl Fn(&[Tensor]) -> Tensor,
+    aten: impl Fn(&[Tensor]) -> Tensor,
+) -> Result<(), TestCaseError> {
+    let ours = results(inputs, waves, &compute);
+    let again = results(inputs, waves, &compute);
+    let doubles: Vec<Tensor> = inputs.iter().map(|t| t.to_kind(Kind::Double)).collect();
+    let exact = results(&doubles, waves, &aten);
+    let atens = results(inputs, waves, &aten);
+    for i in 0..ours.len() {
+        prop_assert!(ours[i].equal(&again[i]));
+        prop_assert_eq!(ours[i].size(), exact[i].size());
+        let (difference, largest) = apart(&ours[i], &exact[i]);
+        let (of_aten, _) = apart(&atens[i], &exact[i]);
+        let limit = (4.0 * of_aten).max(1e-6 * largest.max(1.0));
+        prop_assert!(
+            difference <= limit,
+            "{i}: {difference} of {largest}, ATen {of_aten}"
+        );
+    }
+    Ok(())
+}
+
+/// Checks that 1, 2 and 3 threads compute the same bits, and returns the results.
+pub(super) fn same_on_any_threads(compute: impl Fn() -> Vec<Tensor>) -> Vec<Tensor> {
+    let threads = tch::get_num_threads();
+    let mut all = Vec::new();
+    for count in [1, 2, 3] {
+        tch::set_num_threads(count);
+        all.push(compute());
+    }
+    tch::set_num_threads(threads);
+    for other in &all[1..] {
+        for (one, several) in all[0].iter().zip(other) {
+            assert!(one.equal(several));
+        }
+    }
+    all.swap_remove(0)
 }
