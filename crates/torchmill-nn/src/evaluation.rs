@@ -12,6 +12,7 @@ use crate::loader::{Batch, BatchOptions, ShardData};
 use crate::loss::{self, Loss};
 use crate::model::{Mode, Model};
 use crate::sampler::Epoch;
+use crate::single_threads::SingleThreads;
 use crate::tensor::{f_download, f_floats};
 use crate::tensor_access::ReadOnly;
 use crate::torch_error;
@@ -276,23 +277,6 @@ impl Exchange<'_> {
             outputs.weights.push(row[self.classes + 1]);
         }
         Ok(outputs)
-    }
-}
-
-/// While this lives, libtorch computes each operation on the thread that calls it.
-struct SingleThreads(i32);
-
-impl SingleThreads {
-    fn start() -> Self {
-        let threads = tch::get_num_threads();
-        tch::set_num_threads(1);
-        Self(threads)
-    }
-}
-
-impl Drop for SingleThreads {
-    fn drop(&mut self) {
-        tch::set_num_threads(self.0);
     }
 }
 

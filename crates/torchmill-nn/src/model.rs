@@ -32,6 +32,7 @@ pub struct Model {
     summary: Vec<LayerSummary>,
     outputs: Outputs,
     whitenings: Vec<Whitening>,
+    needs_whole_batch: bool,
     device: Device,
 }
 
@@ -105,6 +106,7 @@ impl Model {
             summary,
             outputs: checked.outputs(),
             whitenings: tensors.whitenings,
+            needs_whole_batch: tensors.needs_whole_batch,
             device: Device::Cpu,
         };
         model.move_to(device)?;
@@ -180,6 +182,13 @@ impl Model {
     /// What the network's outputs are.
     pub fn outputs(&self) -> Outputs {
         self.outputs
+    }
+
+    /// Whether training on parts of a batch and adding their gradients differs from training
+    /// on the batch: a layer depends on all images of the batch (batch norm), or draws random
+    /// numbers for it (dropout).
+    pub fn needs_whole_batch(&self) -> bool {
+        self.needs_whole_batch
     }
 
     /// Every layer with its shape, parameters and multiply-adds.

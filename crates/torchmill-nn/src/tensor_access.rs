@@ -18,11 +18,13 @@ use crate::torch_error;
 /// libtorch allows reading one from several threads while nobody changes it.
 pub struct ReadOnly<T>(T);
 
-/// Types that only read their tensors through a shared reference, without gradients.
+/// Types that only read their tensors through a shared reference.
 pub trait OnlyReads {}
 
-/// `evaluate` runs a network forward and computes its loss, without gradients and in
-/// evaluation mode.
+/// `evaluate` runs a network forward and computes its loss in evaluation mode.
+/// `PartThreads` does it in training mode with networks that have nothing but parameters,
+/// and their gradients are returned and not stored in the parameters. libtorch allows
+/// several threads to compute gradients of the same parameters.
 impl OnlyReads for (&Model, &dyn Loss) {}
 
 /// Its tensors are set when it is created, and its methods only gather from them.

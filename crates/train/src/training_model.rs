@@ -1,7 +1,7 @@
 //! A network with its loss, gradients, clipping, optimizer and moving average. The loop
 //! around it is in `trainer`.
 
-use tch::{Kind, Reduction, TchError, Tensor, no_grad};
+use tch::{Device, Kind, Reduction, TchError, Tensor, no_grad};
 use torchmill::metric::MetricType;
 use torchmill::recipe::Train;
 use torchmill::schedule::{LearningRate, PlateauState, Position, ReduceLROnPlateau};
@@ -13,10 +13,15 @@ use torchmill_nn::loader::Batch;
 use torchmill_nn::loss::{self, Loss};
 use torchmill_nn::model::{Mode, Model};
 use torchmill_nn::optimizer::{Optimizer, Param, Rules};
+use torchmill_nn::part_threads::PartThreads;
 use torchmill_nn::scaler::{Scaler, ScalerState};
 use torchmill_nn::state::{ParamState, SavedTensor, TrainState};
 use torchmill_nn::tensor::{f_copy, number};
 use torchmill_nn::{gradients, mix, torch_error};
+
+/// The smallest number of images that a thread computes on its own. With fewer, adding the
+/// gradients of all parts costs more than is saved.
+const SMALLEST_PART: usize = 16;
 
 /// A network in training.
 pub struct TrainingModel {
@@ -37,6 +42,8 @@ pub struct TrainingModel {
     is_swapped: bool,
     /// This process's rank, from 0.
     rank: u32,
+    /// Compute the parts of a batch, if it can be divided.
+    part_threads: Option<PartThreads>,
     /// Averages the gradients, if there are other processes.
     reducer: Option<Reducer>,
     /// Whether the reducer has seen a backward pass.
@@ -51,11 +58,50 @@ pub struct Mixed {
     pub weight: Option<Tensor>,
 }
 
+impl Mixed {
+    /// Splits the batch into at most this many parts of about the same size.
+    fn chunks(&self, chunks: i64) -> Result<Vec<Part>, TchError> {
+        let count = self.images.size()[0] as f64;
+        let images = self.images.f_chunk(chunks, 0)?;
+        let targets = self.targets.f_chunk(chunks, 0)?;
+        let mut parts = Vec::new();
+        for (images, targets) in images.into_iter().zip(targets) {
+            let share = match &self.weight {
+                // A part whose images all have weight 0 has no mean of its own.
+                Some(weight) => Share::Weight(weight.shallow_clone()),
+                None => Share::Images(images.size()[0] as f64 / count),
+            };
+            parts.push(Part { images, targets, share });
+        }
+        Ok(parts)
+    }
+}
+
 /// A part of a batch that is computed in one pass.
-pub struct Part {
+struct Part {
     images: Tensor,
     targets: Tensor,
     share: Share,
+}
+
+impl Part {
+    /// Computes the network's outputs for the part and their loss, scaled so that the
+    /// losses of all parts sum to the batch's mean.
+    fn loss(&self, network: &Model, loss: &dyn Loss, kind: Kind) -> Result<Tensor> {
+        let mode = Mode { training: true, kind };
+        let outputs = network.forward(&self.images, mode);
+        let outputs = outputs.map_err(|e| e.within("the forward pass"))?;
+        let compute = |reduction| loss.compute(&outputs, &self.targets, reduction);
+        let loss = match &self.share {
+            Share::Whole => compute(Reduction::Mean),
+            Share::Images(share) => compute(Reduction::Mean)
+                .and_then(|mean| mean.f_mul(&number(*share as f32))),
+            Share::Weight(weight) => compute(Reduction::None)
+                .and_then(|each| each.f_sum(Kind::Float))
+                .and_then(|sum| sum.f_div(weight)),
+        };
+        loss.map_err(|e| torch_error(&e).within("the loss"))
+    }
 }
 
 /// The weight of a part's loss in the loss of its batch.
@@ -81,6 +127,19 @@ pub struct Gradients {
 }
 
 impl Gradients {
+    /// Adds a part's loss and gradients.
+    fn add(&mut self, loss: &Tensor, gradients: Vec<Tensor>) -> Result<(), TchError> {
+        self.add_loss(loss)?;
+        if self.tensors.is_empty() {
+            self.tensors = gradients;
+            return Ok(());
+        }
+        for (sum, gradient) in self.tensors.iter_mut().zip(&gradients) {
+            *sum = sum.f_add(gradient)?;
+        }
+        Ok(())
+    }
+
     /// Adds a part's loss to the batch's.
     fn add_loss(&mut self, loss: &Tensor) -> Result<(), TchError> {
         let loss = loss.f_detach()?;
@@ -121,6 +180,11 @@ impl TrainingModel {
         for (named, param) in network.trained().zip(&params) {
             optimizer.check_parameter(&named.name, param)?;
         }
+        let mut part_threads = None;
+        let threads = tch::get_num_threads().max(1) as usize;
+        if threads > 1 && is_divisible(&network, kind, &settings) {
+            part_threads = Some(PartThreads::start(threads)?);
+        }
         let plateau = learning_rate.plateau().map(|_| {
             PlateauState::new(optimizer.groups().iter().map(|group| group.lr).collect())
         });
@@ -128,6 +192,7 @@ impl TrainingModel {
             scaler,
             is_swapped: false,
             rank: 0,
+            part_threads,
             reducer: None,
             is_rehearsed: false,
             classes: classes as i64,
@@ -152,6 +217,8 @@ impl TrainingModel {
             buffers.push(named.tensor.shallow_clone());
         }
         let params = self.network.parameter_tensors();
+        // The reducer follows a single backward pass.
+        self.part_threads = None;
         self.reducer = Some(Reducer::new(group, params, buffers)?);
         self.rank = group.rank();
         self.share_weights(group)
@@ -179,18 +246,45 @@ impl TrainingModel {
         self.reducer.is_some() && !self.is_rehearsed
     }
 
-    /// Computes the loss and the gradients of a batch, part by part.
+    /// Computes the loss and the gradients of a batch: its parts at once on several
+    /// threads, or one after the other.
     pub fn compute_gradients(&mut self, batch: &Mixed) -> Result<Gradients> {
+        let images = batch.images.size()[0] as usize;
+        if let Some(threads) = &self.part_threads
+            && images >= SMALLEST_PART * threads.count()
+        {
+            return self.compute_at_once(threads, batch);
+        }
         let mut gradients = Gradients::default();
-        let parts = self.split(batch)?;
+        let parts = self.split(batch, self.settings.accumulate)?;
         for (i, part) in parts.iter().enumerate() {
             self.begin_part(i, parts.len())?;
-            let outputs = self.forward(part)?;
-            let loss = self.loss(&outputs, part)?;
+            let loss = part.loss(&self.network, &*self.loss, self.kind)?;
             self.backward(&loss, &mut gradients, i + 1 == parts.len())?;
         }
         self.is_rehearsed = true;
         Ok(gradients)
+    }
+
+    /// Computes each part of a batch on a thread of its own, and adds the results in the
+    /// parts' order.
+    fn compute_at_once(&self, threads: &PartThreads, batch: &Mixed) -> Result<Gradients> {
+        let parts = self.split(batch, threads.count())?;
+        let kind = self.kind;
+        let model = (&self.network, &*self.loss);
+        let computed = threads.compute(model, parts, |network, loss, part: Part| {
+            let loss = part.loss(network, loss, kind)?;
+            let params = network.parameter_tensors();
+            let gradients = Tensor::f_run_backward(&[&loss], &params, false, false);
+            let gradients =
+                gradients.map_err(|e| torch_error(&e).within("the backward pass"))?;
+            Ok((loss, gradients))
+        })?;
+        let mut sum = Gradients::default();
+        for (loss, gradients) in computed {
+            sum.add(&loss, gradients).map_err(|e| torch_error(&e))?;
+        }
+        Ok(sum)
     }
 
     /// Copies the buffers.
@@ -268,67 +362,29 @@ impl TrainingModel {
         Ok(Mixed { images, targets, weight })
     }
 
-    /// Splits a batch into the parts that are computed one after the other
-    /// (`accumulate`).
-    pub fn split(&self, batch: &Mixed) -> Result<Vec<Part>> {
-        if self.settings.accumulate == 1 {
+    /// Splits a batch into at most this many parts.
+    fn split(&self, batch: &Mixed, count: usize) -> Result<Vec<Part>> {
+        if count == 1 {
             return Ok(vec![Part {
                 images: batch.images.shallow_clone(),
                 targets: batch.targets.shallow_clone(),
                 share: Share::Whole,
             }]);
         }
-        self.chunks(batch).map_err(|e| torch_error(&e).within("splitting the batch"))
-    }
-
-    fn chunks(&self, batch: &Mixed) -> Result<Vec<Part>, TchError> {
-        let count = batch.images.size()[0] as f64;
-        let chunks = self.settings.accumulate as i64;
-        let images = batch.images.f_chunk(chunks, 0)?;
-        let targets = batch.targets.f_chunk(chunks, 0)?;
-        let mut parts = Vec::new();
-        for (images, targets) in images.into_iter().zip(targets) {
-            let share = match &batch.weight {
-                // A part whose images all have weight 0 has no mean of its own.
-                Some(weight) => Share::Weight(weight.shallow_clone()),
-                None => Share::Images(images.size()[0] as f64 / count),
-            };
-            parts.push(Part { images, targets, share });
-        }
-        Ok(parts)
+        let parts = batch.chunks(count as i64);
+        parts.map_err(|e| torch_error(&e).within("splitting the batch"))
     }
 
     /// Prepares for part `index` of `count` parts of a batch.
-    pub fn begin_part(&self, index: usize, count: usize) -> Result<()> {
+    fn begin_part(&self, index: usize, count: usize) -> Result<()> {
         let Some(reducer) = &self.reducer else { return Ok(()) };
         reducer.prepare_for_forward(index + 1 == count)?;
         if index == 0 { reducer.broadcast_buffers() } else { Ok(()) }
     }
 
-    /// Computes the network's outputs `[N, classes]` for a part.
-    pub fn forward(&self, part: &Part) -> Result<Tensor> {
-        let mode = Mode { training: true, kind: self.kind };
-        self.network.forward(&part.images, mode).map_err(|e| e.within("the forward pass"))
-    }
-
-    /// Computes a part's loss, scaled so that the losses of all parts sum to the batch's
-    /// mean.
-    pub fn loss(&self, outputs: &Tensor, part: &Part) -> Result<Tensor> {
-        let compute = |reduction| self.loss.compute(outputs, &part.targets, reduction);
-        let loss = match &part.share {
-            Share::Whole => compute(Reduction::Mean),
-            Share::Images(share) => compute(Reduction::Mean)
-                .and_then(|mean| mean.f_mul(&number(*share as f32))),
-            Share::Weight(weight) => compute(Reduction::None)
-                .and_then(|each| each.f_sum(Kind::Float))
-                .and_then(|sum| sum.f_div(weight)),
-        };
-        loss.map_err(|e| torch_error(&e).within("the loss"))
-    }
-
     /// Adds a part's loss and its gradients, multiplied by fp16's loss scale. With the
     /// last part, the gradients are averaged over all processes.
-    pub fn backward(
+    fn backward(
         &self,
         loss: &Tensor,
         gradients: &mut Gradients,
@@ -376,15 +432,7 @@ impl TrainingModel {
         let scaled = self.scaled(loss)?;
         let params: Vec<&Tensor> = self.params.iter().map(|p| &p.tensor).collect();
         let new = Tensor::f_run_backward(&[scaled], &params, false, false)?;
-        gradients.add_loss(loss)?;
-        if gradients.tensors.is_empty() {
-            gradients.tensors = new;
-            return Ok(());
-        }
-        for (sum, new) in gradients.tensors.iter_mut().zip(&new) {
-            *sum = sum.f_add(new)?;
-        }
-        Ok(())
+        gradients.add(loss, new)
     }
 
     /// Divides the gradients by fp16's loss scale. If one is not finite, the step will be
@@ -549,6 +597,14 @@ impl TrainingModel {
         }
         Ok(())
     }
+}
+
+/// Whether a batch can be computed in parts at once: its gradients are the sum of those of
+/// its parts, and the recipe does not divide it already. fp16, which has its own scaling of
+/// the loss, is for GPUs.
+fn is_divisible(network: &Model, kind: Kind, settings: &Train) -> bool {
+    let on_cpu = network.device() == Device::Cpu && kind != Kind::Half;
+    on_cpu && !network.needs_whole_batch() && settings.accumulate == 1
 }
 
 /// The parameters that are not frozen, each with the index of its group.

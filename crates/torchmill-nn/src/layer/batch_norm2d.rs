@@ -43,12 +43,16 @@ impl Arguments for BatchNorm2d {
         if self.track_running_stats {
             running = Some(RunningStatistics::new(builder, channels)?);
         }
+        let is_frozen = builder.is_frozen("running_mean");
+        if !is_frozen || running.is_none() {
+            builder.needs_whole_batch();
+        }
         Ok(Box::new(BatchNorm2dLayer {
             affine,
             running,
             momentum: self.momentum,
             eps: self.eps,
-            is_frozen: builder.is_frozen("running_mean"),
+            is_frozen,
         }))
     }
 }

@@ -66,6 +66,8 @@ pub(crate) struct Tensors {
     pub(crate) buffers: Vec<NamedTensor>,
     /// Parameters that are computed from training images.
     pub(crate) whitenings: Vec<Whitening>,
+    /// Whether a layer depends on the whole batch in training.
+    pub(crate) needs_whole_batch: bool,
 }
 
 struct Weighted {
@@ -184,6 +186,12 @@ impl Builder<'_> {
         let name = join(&self.path, name);
         self.tensors.buffers.push(NamedTensor { name, tensor });
         shared
+    }
+
+    /// Notes that in training, the layer's output for an image depends on the other images
+    /// of the batch, or on random numbers that are drawn for the whole batch.
+    pub(super) fn needs_whole_batch(&mut self) {
+        self.tensors.needs_whole_batch = true;
     }
 
     fn parameter(&mut self, name: &str, tensor: Tensor) -> Tensor {

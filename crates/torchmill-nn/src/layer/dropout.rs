@@ -25,10 +25,13 @@ fn half() -> f64 {
 }
 
 impl Arguments for Dropout {
-    fn build(&self, _builder: &mut Builder) -> Result<Box<dyn Layer>, LayerError> {
+    fn build(&self, builder: &mut Builder) -> Result<Box<dyn Layer>, LayerError> {
         let p = self.p;
         if !(0.0..=1.0).contains(&p) {
             return Err(Error::usage(format_args!("p = {p} is not from 0 to 1")).into());
+        }
+        if p > 0.0 {
+            builder.needs_whole_batch();
         }
         Ok(Box::new(self.clone()))
     }

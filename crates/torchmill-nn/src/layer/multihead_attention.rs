@@ -41,6 +41,9 @@ impl Arguments for MultiheadAttention {
         let bias = builder.constant("in_proj_bias", 0.0, &[3 * size])?;
         let _ = no_grad(|| out_bias.shallow_clone().f_zero_())?;
         let dropout = self.dropout;
+        if dropout > 0.0 {
+            builder.needs_whole_batch();
+        }
         Ok(Box::new(AttentionLayer { heads, weight, bias, out, out_bias, dropout }))
     }
 }

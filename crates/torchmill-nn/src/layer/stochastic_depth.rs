@@ -18,12 +18,15 @@ pub(super) struct StochasticDepth {
 }
 
 impl Arguments for StochasticDepth {
-    fn build(&self, _builder: &mut Builder) -> Result<Box<dyn Layer>, LayerError> {
+    fn build(&self, builder: &mut Builder) -> Result<Box<dyn Layer>, LayerError> {
         let p = self.p;
         if !(0.0..1.0).contains(&p) {
             return Err(
                 Error::usage(format_args!("p = {p} is not from 0 to below 1")).into()
             );
+        }
+        if p > 0.0 {
+            builder.needs_whole_batch();
         }
         Ok(Box::new(self.clone()))
     }

@@ -31,9 +31,13 @@ fn model_of(kind: Kind, train: &str) -> TrainingModel {
                  { type = "Flatten" }, { type = "Linear" }]
         [train]
     "#;
-    let recipe = Recipe::parse(&format!("{layers}{train}\n")).unwrap();
+    built(&Recipe::parse(&format!("{layers}{train}\n")).unwrap(), kind)
+}
+
+/// The recipe's network with its initial weights.
+fn built(recipe: &Recipe, kind: Kind) -> TrainingModel {
     let spec = Spec {
-        model: recipe.model,
+        model: recipe.model.clone(),
         input: [1, 6, 6],
         classes: ["a", "b", "c"].map(String::from).to_vec(),
         transform: String::new(),
@@ -42,10 +46,10 @@ fn model_of(kind: Kind, train: &str) -> TrainingModel {
         loss: default_loss(),
     };
     let model = Model::new(&spec, &mut Generator::new(3), Device::Cpu).unwrap();
-    TrainingModel::new(model, kind, recipe.train, 3).unwrap()
+    TrainingModel::new(model, kind, recipe.train.clone(), 3).unwrap()
 }
 
-/// Does a step with seven images, which no number of parts divides, and their labels. The
+/// Does a step with 37 images, which no number of parts divides, and their labels. The
 /// batch differs in each step.
 fn step(model: &mut TrainingModel, step: u64) -> f64 {
     step_with(model, step, 1.0)
@@ -53,11 +57,11 @@ fn step(model: &mut TrainingModel, step: u64) -> f64 {
 
 /// The same, with images multiplied by a factor.
 fn step_with(model: &mut TrainingModel, step: u64, factor: f64) -> f64 {
-    let values: Vec<f32> = (0..7 * 36)
+    let values: Vec<f32> = (0..37 * 36)
         .map(|i| ((i * 37 + step as i32 * 11) % 101) as f32 / 50.0 - 1.0)
         .collect();
-    let labels: Vec<i64> = (0..7).map(|i| (i * i + step as i64) % 3).collect();
-    let images = Tensor::from_slice(&values).reshape([7, 1, 6, 6]) * factor;
+    let labels: Vec<i64> = (0..37).map(|i| (i * i + step as i64) % 3).collect();
+    let images = Tensor::from_slice(&values).reshape([37, 1, 6, 6]) * factor;
     let batch = Batch::upload(&images, labels, Device::Cpu).unwrap();
     let at = Position { epoch: 0, epochs: 1, step, steps: 10 };
     model.begin_step(at);
@@ -73,6 +77,15 @@ fn weights(model: &TrainingModel) -> Vec<f32> {
     model.params.iter().flat_map(|p| floats(&p.tensor)).collect()
 }
 
+/// Calls `create` while libtorch uses this many threads.
+fn on_threads(count: i32, create: impl Fn() -> TrainingModel) -> TrainingModel {
+    let threads = tch::get_num_threads();
+    tch::set_num_threads(count);
+    let model = create();
+    tch::set_num_threads(threads);
+    model
+}
+
 #[test]
 fn a_batch_in_parts_makes_the_step_of_the_whole_batch() {
     for train in [
@@ -83,9 +96,17 @@ fn a_batch_in_parts_makes_the_step_of_the_whole_batch() {
         "loss = { type = \"MSELoss\" }\nclip_grad_norm = 0.05",
         "loss = { type = \"BCEWithLogitsLoss\", pos_weight = [1.0, 2.0, 3.0] }\nmixup = 0.4\ncutmix = 1.0",
     ] {
-        let mut whole = model(train);
+        let mut whole = on_threads(1, || model(train));
+        assert!(whole.part_threads.is_none());
         let before = weights(&whole);
-        let mut parts = [2, 3, 7].map(|n| model(&format!("{train}\naccumulate = {n}")));
+        let one_after_the_other =
+            [2, 3, 7].map(|n| model(&format!("{train}\naccumulate = {n}")));
+        let mut parts = Vec::from(one_after_the_other);
+        for _ in 0..2 {
+            let at_once = on_threads(2, || model(train));
+            assert!(at_once.part_threads.is_some());
+            parts.push(at_once);
+        }
         for i in 0..4 {
             let loss = step(&mut whole, i);
             for parts in &mut parts {
@@ -96,6 +117,7 @@ fn a_batch_in_parts_makes_the_step_of_the_whole_batch() {
                 );
             }
         }
+        assert_eq!(weights(&parts[3]), weights(&parts[4]), "{train}: two runs differ");
         let after = weights(&whole);
         let moved =
             before.iter().zip(&after).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
@@ -107,6 +129,35 @@ fn a_batch_in_parts_makes_the_step_of_the_whole_batch() {
                 .fold(0.0, f32::max);
             assert!(off < 1e-4 * moved, "{train}: {off} off after moving {moved}");
         }
+    }
+}
+
+#[test]
+fn a_batch_is_not_divided_if_its_images_depend_on_each_other() {
+    let batch_norm = r#"{ type = "BatchNorm2d" }"#;
+    let dropout = r#"{ type = "Dropout" }"#;
+    for (layer, freeze, divides) in [
+        (r#"{ type = "GroupNorm", num_groups = 1 }"#, "", true),
+        (r#"{ type = "Dropout", p = 0.0 }"#, "", true),
+        (batch_norm, r#"freeze = ["*running*"]"#, true),
+        (batch_norm, "", false),
+        (dropout, "", false),
+        (r#"{ type = "StochasticDepth", p = 0.1 }"#, "", false),
+    ] {
+        let recipe = format!(
+            r#"
+            name = "small"
+            [model]
+            {freeze}
+            layer = [{layer}, {{ type = "Flatten" }}, {{ type = "Linear" }}]
+            [train]
+            "#
+        );
+        let recipe = Recipe::parse(&recipe).unwrap();
+        let float = on_threads(2, || built(&recipe, Kind::Float));
+        assert_eq!(float.part_threads.is_some(), divides, "{layer} {freeze}");
+        let half = on_threads(2, || built(&recipe, Kind::Half));
+        assert!(half.part_threads.is_none());
     }
 }
 
