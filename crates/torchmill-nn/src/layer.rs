@@ -18,6 +18,7 @@ use tch::{Kind, TchError, Tensor};
 use torchmill::Error;
 
 use crate::kernel::Activation;
+use crate::kernel::gelu::gelu;
 use crate::onnx::{Graph, Value};
 use crate::outputs::Outputs;
 use crate::torch_error;
@@ -165,6 +166,7 @@ fn activate(mut x: Tensor, activation: Activation) -> Result<Tensor, TchError> {
         Activation::Relu6 => x.f_relu6_(),
         Activation::Silu => x.f_silu(),
         Activation::Hardswish => x.f_hardswish(),
+        Activation::Gelu => gelu(&x),
         _ => Ok(x),
     }
 }

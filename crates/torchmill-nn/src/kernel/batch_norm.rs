@@ -320,6 +320,7 @@ mod tests {
         Activation::Relu6,
         Activation::Silu,
         Activation::Hardswish,
+        Activation::Gelu,
     ];
 
     /// Input, weight, bias, a residual, and the running statistics.
@@ -420,6 +421,7 @@ mod tests {
                     Activation::Relu6 => y.where_scalarother(&below, 6.0).where_scalarother(&above, 0.0),
                     Activation::Silu => y.silu(),
                     Activation::Hardswish => y.hardswish(),
+                    Activation::Gelu => y.gelu("none"),
                     _ => y,
                 }
             });

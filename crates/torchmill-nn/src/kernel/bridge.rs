@@ -16,6 +16,9 @@ use super::depthwise::{
     depthwise_input_gradient_bf16, depthwise_input_gradient_f32,
     depthwise_weight_gradient_bf16, depthwise_weight_gradient_f32,
 };
+use super::gelu::{
+    gelu_backward_bf16, gelu_backward_f32, gelu_forward_bf16, gelu_forward_f32,
+};
 use super::max_pool::{
     pool_backward_bf16, pool_backward_f32, pool_forward_bf16, pool_forward_f32,
 };
@@ -40,6 +43,7 @@ pub(crate) mod ffi {
         Relu6,
         Silu,
         Hardswish,
+        Gelu,
     }
 
     /// What normalises a batch: `activation(x * scale + shift)`, with one value per
@@ -194,6 +198,15 @@ pub(crate) mod ffi {
             x_gradient: &mut [u16],
         );
 
+        #[cxx_name = "gelu_forward"]
+        fn gelu_forward_f32(x: &[f32], y: &mut [f32]);
+        #[cxx_name = "gelu_forward"]
+        fn gelu_forward_bf16(x: &[u16], y: &mut [u16]);
+        #[cxx_name = "gelu_backward"]
+        fn gelu_backward_f32(x: &[f32], gradient: &[f32], x_gradient: &mut [f32]);
+        #[cxx_name = "gelu_backward"]
+        fn gelu_backward_bf16(x: &[u16], gradient: &[u16], x_gradient: &mut [u16]);
+
         #[cxx_name = "depthwise_input_gradient"]
         fn depthwise_input_gradient_f32(
             shape: &DepthwiseShape,
@@ -295,6 +308,7 @@ pub(crate) mod ffi {
             kernel_height: i64,
             kernel_width: i64,
         ) -> Result<UniquePtr<Tensor>>;
+        fn gelu(x: &Tensor) -> Result<UniquePtr<Tensor>>;
         fn batch_norm(
             x: &Tensor,
             weight: &Tensor,

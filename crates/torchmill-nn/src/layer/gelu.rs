@@ -5,6 +5,8 @@ use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
 use super::{Arguments, Builder, Layer, LayerError, Mode};
+use crate::kernel::Activation;
+use crate::kernel::gelu::gelu;
 use crate::onnx::{Attribute, Graph, Value};
 
 /// torch.nn.GELU. The output has the input's shape.
@@ -48,7 +50,17 @@ impl Arguments for GELU {
 
 impl Layer for GELU {
     fn forward(&self, x: &Tensor, _mode: Mode) -> Result<Tensor, LayerError> {
-        Ok(x.f_gelu(self.approximate.name())?)
+        match self.approximate {
+            Approximate::None => Ok(gelu(x)?),
+            Approximate::Tanh => Ok(x.f_gelu(self.approximate.name())?),
+        }
+    }
+
+    fn activation(&self) -> Activation {
+        match self.approximate {
+            Approximate::None => Activation::Gelu,
+            Approximate::Tanh => Activation::Identity,
+        }
     }
 
     fn export(&self, graph: &mut Graph, x: &Value) -> Result<String, LayerError> {
