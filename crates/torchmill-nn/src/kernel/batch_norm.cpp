@@ -46,44 +46,61 @@ struct Blocks {
             for (int64_t block = first; block < end; block++) work(size_t(block));
         });
     }
+
+    // The number of parts whose sums are computed at once. It does not depend on the number of threads, so the sums do not
+    // either.
+    size_t parts() const { return std::min<size_t>(32, count()); }
+
+    // Calls work(part, first, end) for the blocks from `first` to before `end` of each part, on libtorch's threads.
+    template <typename Work>
+    void for_each_part(const Work& work) const {
+        const int64_t grain = std::max<int64_t>(1, GRAIN * parts() / (pixels * channels));
+        at::parallel_for(0, parts(), grain, [&](int64_t first, int64_t end) {
+            for (size_t part = first; part < size_t(end); part++) {
+                work(part, count() * part / parts(), count() * (part + 1) / parts());
+            }
+        });
+    }
 };
 
-// Two sums for each channel of each block.
-struct PartialSums {
-    std::vector<float> values;
-    size_t channels;
+rust::Slice<float> slice(std::vector<float>& values) { return {values.data(), values.size()}; }
 
-    explicit PartialSums(const Blocks& blocks) : values(blocks.count() * blocks.channels * 2), channels(blocks.channels) {}
-    rust::Slice<float> first(size_t block) { return {values.data() + block * channels * 2, channels}; }
-    rust::Slice<float> second(size_t block) { return {values.data() + (block * 2 + 1) * channels, channels}; }
-};
-
-// The mean of each channel, and the sum of the squared deviations from it.
+// The mean of each channel over some pixels, and the sum of the squared deviations from it.
 struct Moments {
     std::vector<double> mean, squares;
+    double pixels = 0;
+
+    explicit Moments(size_t channels) : mean(channels), squares(channels) {}
+
+    // Adds those of other pixels. T. F. Chan et al., "Updating Formulae and a Pairwise Algorithm for Computing Sample
+    // Variances", 1979.
+    template <typename T>
+    void add(const std::vector<T>& other_mean, const std::vector<T>& other_squares, double other_pixels) {
+        const double both = pixels + other_pixels;
+        const double share = other_pixels / both, weight = pixels * share;
+        for (size_t c = 0; c < mean.size(); c++) {
+            const double difference = other_mean[c] - mean[c];
+            mean[c] += difference * share;
+            squares[c] += other_squares[c] + difference * difference * weight;
+        }
+        pixels = both;
+    }
 };
 
 Moments moments(const at::Tensor& x, const Blocks& blocks) {
-    PartialSums partial(blocks);
+    std::vector<Moments> parts(blocks.parts(), Moments(blocks.channels));
     for_element_type(x, [&](auto zero) {
         using T = decltype(zero);
-        blocks.for_each([&](size_t block) {
-            batch_norm_statistics(blocks.read<T>(x, block), partial.first(block), partial.second(block));
+        blocks.for_each_part([&](size_t part, size_t first, size_t end) {
+            std::vector<float> mean(blocks.channels), squares(blocks.channels);
+            for (size_t block = first; block < end; block++) {
+                batch_norm_statistics(blocks.read<T>(x, block), slice(mean), slice(squares));
+                parts[part].add(mean, squares, blocks.size(block));
+            }
         });
     });
-    // T. F. Chan et al., "Updating Formulae and a Pairwise Algorithm for Computing Sample Variances", 1979.
-    Moments all{std::vector<double>(blocks.channels), std::vector<double>(blocks.channels)};
-    double before = 0;
-    for (size_t block = 0; block < blocks.count(); block++) {
-        const double here = blocks.size(block), both = before + here;
-        const auto mean = partial.first(block), squares = partial.second(block);
-        for (size_t c = 0; c < blocks.channels; c++) {
-            const double difference = mean[c] - all.mean[c];
-            all.mean[c] += difference * (here / both);
-            all.squares[c] += squares[c] + difference * difference * (before * here / both);
-        }
-        before = both;
-    }
+    Moments all(blocks.channels);
+    for (const Moments& part : parts) all.add(part.mean, part.squares, part.pixels);
     return all;
 }
 
@@ -133,28 +150,36 @@ BatchNormFactors factors_of(
 // For each channel, the sum of the gradient and of the gradient times x - mean.
 struct GradientSums {
     std::vector<double> sum, dot;
+
+    explicit GradientSums(size_t channels) : sum(channels), dot(channels) {}
+
+    template <typename T>
+    void add(const std::vector<T>& other_sum, const std::vector<T>& other_dot) {
+        for (size_t c = 0; c < sum.size(); c++) {
+            sum[c] += other_sum[c];
+            dot[c] += other_dot[c];
+        }
+    }
 };
 
 GradientSums gradient_sums(
     const at::Tensor& x, const at::Tensor& y, const at::Tensor& gradient, const BatchNormFactors& factors,
     const Blocks& blocks) {
-    PartialSums partial(blocks);
+    std::vector<GradientSums> parts(blocks.parts(), GradientSums(blocks.channels));
     for_element_type(x, [&](auto zero) {
         using T = decltype(zero);
-        blocks.for_each([&](size_t block) {
-            batch_norm_sums(
-                blocks.read<T>(x, block), blocks.read<T>(y, block), blocks.read<T>(gradient, block), factors,
-                partial.first(block), partial.second(block));
+        blocks.for_each_part([&](size_t part, size_t first, size_t end) {
+            std::vector<float> sum(blocks.channels), dot(blocks.channels);
+            for (size_t block = first; block < end; block++) {
+                batch_norm_sums(
+                    blocks.read<T>(x, block), blocks.read<T>(y, block), blocks.read<T>(gradient, block), factors,
+                    slice(sum), slice(dot));
+                parts[part].add(sum, dot);
+            }
         });
     });
-    GradientSums all{std::vector<double>(blocks.channels), std::vector<double>(blocks.channels)};
-    for (size_t block = 0; block < blocks.count(); block++) {
-        const auto sum = partial.first(block), dot = partial.second(block);
-        for (size_t c = 0; c < blocks.channels; c++) {
-            all.sum[c] += sum[c];
-            all.dot[c] += dot[c];
-        }
-    }
+    GradientSums all(blocks.channels);
+    for (const GradientSums& part : parts) all.add(part.sum, part.dot);
     return all;
 }
 
