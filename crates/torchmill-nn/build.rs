@@ -24,6 +24,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "src/kernel/conv_pool.cpp",
         "src/kernel/depthwise.cpp",
         "src/kernel/fused_optimizer.cpp",
+        "src/kernel/gate.cpp",
         "src/kernel/gelu.cpp",
         "src/kernel/linear.cpp",
         "src/kernel/loss_scale.cpp",

@@ -14,6 +14,7 @@ pub(crate) mod conv_pool;
 pub(crate) mod depthwise;
 mod element;
 pub(crate) mod fused_optimizer;
+pub(crate) mod gate;
 pub(crate) mod gelu;
 pub(crate) mod linear;
 pub(crate) mod loss_scale;

@@ -16,6 +16,9 @@ use super::depthwise::{
     depthwise_input_gradient_bf16, depthwise_input_gradient_f32,
     depthwise_weight_gradient_bf16, depthwise_weight_gradient_f32,
 };
+use super::gate::{
+    gate_backward_bf16, gate_backward_f32, gate_forward_bf16, gate_forward_f32,
+};
 use super::gelu::{
     gelu_backward_bf16, gelu_backward_f32, gelu_forward_bf16, gelu_forward_f32,
 };
@@ -198,6 +201,27 @@ pub(crate) mod ffi {
             x_gradient: &mut [u16],
         );
 
+        #[cxx_name = "gate_forward"]
+        fn gate_forward_f32(x: &[f32], factors: &[f32], y: &mut [f32]);
+        #[cxx_name = "gate_forward"]
+        fn gate_forward_bf16(x: &[u16], factors: &[u16], y: &mut [u16]);
+        #[cxx_name = "gate_backward"]
+        fn gate_backward_f32(
+            x: &[f32],
+            factors: &[f32],
+            gradient: &[f32],
+            x_gradient: &mut [f32],
+            factor_gradient: &mut [f32],
+        );
+        #[cxx_name = "gate_backward"]
+        fn gate_backward_bf16(
+            x: &[u16],
+            factors: &[u16],
+            gradient: &[u16],
+            x_gradient: &mut [u16],
+            factor_gradient: &mut [u16],
+        );
+
         #[cxx_name = "gelu_forward"]
         fn gelu_forward_f32(x: &[f32], y: &mut [f32]);
         #[cxx_name = "gelu_forward"]
@@ -308,6 +332,7 @@ pub(crate) mod ffi {
             kernel_height: i64,
             kernel_width: i64,
         ) -> Result<UniquePtr<Tensor>>;
+        fn gate(x: &Tensor, factors: &Tensor) -> Result<UniquePtr<Tensor>>;
         fn gelu(x: &Tensor) -> Result<UniquePtr<Tensor>>;
         fn batch_norm(
             x: &Tensor,

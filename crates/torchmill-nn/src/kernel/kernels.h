@@ -26,6 +26,7 @@ enum class Products : uint8_t;
 
 // A kernel returns null if it does not support its input. Optional tensors that are absent are undefined.
 std::unique_ptr<at::Tensor> max_pool2d(const at::Tensor& x, int64_t kernel_height, int64_t kernel_width);
+std::unique_ptr<at::Tensor> gate(const at::Tensor& x, const at::Tensor& factors);
 std::unique_ptr<at::Tensor> gelu(const at::Tensor& x);
 std::unique_ptr<at::Tensor> batch_norm(
     const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, const at::Tensor& residual,

@@ -1,9 +1,10 @@
 //! torch.nn.AdaptiveAvgPool2d.
 
 use serde::{Deserialize, Serialize};
-use tch::{TchError, Tensor};
+use tch::{Kind, TchError, Tensor};
 
 use super::arguments::{Pair, positive_pair};
+use super::builder::FLOAT;
 use super::{Arguments, Builder, Layer, LayerError, Mode};
 use crate::onnx::{Graph, Value};
 
@@ -23,7 +24,11 @@ impl Arguments for AdaptiveAvgPool2d {
 
 impl Layer for AdaptiveAvgPool2d {
     fn forward(&self, x: &Tensor, _mode: Mode) -> Result<Tensor, LayerError> {
-        Ok(x.f_adaptive_avg_pool2d(self.output_size.get())?)
+        let size = self.output_size.get();
+        if size == [1, 1] && x.dim() == 4 && (x.kind(), x.device()) == FLOAT {
+            return mean(x);
+        }
+        Ok(x.f_adaptive_avg_pool2d(size)?)
     }
 
     fn export(&self, graph: &mut Graph, x: &Value) -> Result<String, LayerError> {
@@ -38,6 +43,15 @@ impl Layer for AdaptiveAvgPool2d {
         let pooled = graph.op("MatMul", &[&rows, &x.name], &[]);
         Ok(graph.op("MatMul", &[&pooled, &columns], &[]))
     }
+}
+
+/// The mean of each channel, as ATen computes it: a sum, and then a division. If autograd
+/// sees these two, the gradient of the sum is a view, and no tensor of the image's size is
+/// written.
+fn mean(x: &Tensor) -> Result<Tensor, LayerError> {
+    let pixels = x.size()[2..].iter().product::<i64>();
+    let sum = x.f_sum_dim_intlist([2, 3].as_slice(), true, Kind::Float)?;
+    Ok(sum.f_div_scalar(pixels)?)
 }
 
 /// The matrix `[outputs, inputs]` that averages over nearly equal parts: part `i` goes

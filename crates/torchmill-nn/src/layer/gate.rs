@@ -7,6 +7,7 @@ use torchmill::Error;
 
 use super::{Arguments, Builder, CheckedLayers, Layer, LayerError, Mode};
 use super::{NamedLayer, export_all, forward_all};
+use crate::kernel::gate::gate;
 use crate::onnx::{Graph, Value};
 
 /// `x * layers(x)`, in the shape of `x`. Parameters are named as in a Sequential.
@@ -38,7 +39,11 @@ struct GateLayer {
 
 impl Layer for GateLayer {
     fn forward(&self, x: &Tensor, mode: Mode) -> Result<Tensor, LayerError> {
-        Ok(x.f_mul(&forward_all(&self.layers, x, mode)?)?)
+        let factors = forward_all(&self.layers, x, mode)?;
+        match gate(x, &factors)? {
+            Some(y) => Ok(y),
+            None => Ok(x.f_mul(&factors)?),
+        }
     }
 
     fn export(&self, graph: &mut Graph, x: &Value) -> Result<String, LayerError> {
