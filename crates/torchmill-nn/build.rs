@@ -31,6 +31,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "src/kernel/max_pool.cpp",
         "src/kernel/newton_schulz.cpp",
         "src/kernel/products.cpp",
+        "src/kernel/single_thread.cpp",
         "src/distributed/distributed.cpp",
     ];
     // Stands in for Gloo's headers, which PyTorch's wheels lack.

@@ -8,11 +8,11 @@ use torchmill::{Error, ErrorKind, Result};
 pub use torchmill::metric::argmax;
 
 use crate::distributed::Group;
+use crate::kernel::single_thread::SingleThreads;
 use crate::loader::{Batch, BatchOptions, ShardData};
 use crate::loss::{self, Loss};
 use crate::model::{Mode, Model};
 use crate::sampler::Epoch;
-use crate::single_threads::SingleThreads;
 use crate::tensor::{f_download, f_floats};
 use crate::tensor_access::ReadOnly;
 use crate::torch_error;
@@ -141,6 +141,9 @@ pub fn evaluate(
     let shared = ReadOnly::new((model, loss));
     let compute = |i, stop: &Stop| {
         stop.check()?;
+        // Some of libtorch's operations leave it to others to give a new thread its number
+        // of threads.
+        let _ = tch::get_num_threads();
         let (model, loss) = *shared;
         let batch = dataset.batch(epoch.batch(i), options)?;
         let outputs = Outputs::of(model, &batch, loss, settings);

@@ -21,5 +21,6 @@ pub(crate) mod loss_scale;
 pub(crate) mod max_pool;
 pub(crate) mod newton_schulz;
 pub(crate) mod processor;
+pub(crate) mod single_thread;
 #[cfg(test)]
 mod testing;

@@ -27,7 +27,6 @@ pub mod recipe;
 mod resident;
 pub mod sampler;
 pub mod scaler;
-mod single_threads;
 pub mod spec;
 pub mod state;
 pub mod state_dict;

@@ -186,7 +186,7 @@ impl Model {
 
     /// Whether training on parts of a batch and adding their gradients differs from training
     /// on the batch: a layer depends on all images of the batch (batch norm), or draws random
-    /// numbers for it (dropout).
+    /// numbers for it (dropout), or changes a buffer.
     pub fn needs_whole_batch(&self) -> bool {
         self.needs_whole_batch
     }

@@ -9,10 +9,12 @@ use std::sync::{Mutex, PoisonError};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use torchmill::{Error, Result};
 
+use crate::kernel::single_thread::use_single_thread;
 use crate::loss::Loss;
 use crate::model::Model;
-use crate::single_threads::SingleThreads;
 use crate::tensor_access::ReadOnly;
+
+pub use crate::kernel::single_thread::SingleThreads;
 
 /// Threads on which libtorch computes each operation on the thread that calls it.
 pub struct PartThreads {
@@ -27,7 +29,7 @@ impl PartThreads {
     pub fn start(count: usize) -> Result<Self> {
         let pool = ThreadPoolBuilder::new().num_threads(count).build().map_err(|e| {
             Error::failed(format_args!("cannot start {count} threads: {e}"))
-                .with_advice("set OMP_NUM_THREADS to a smaller number")
+                .with_advice("give --threads a smaller number")
         })?;
         Ok(Self { pool })
     }
@@ -41,8 +43,8 @@ impl PartThreads {
     /// order of the parts.
     ///
     /// # Errors
-    /// The error of the first part that has one. If there are more parts than threads, or
-    /// the network needs the whole batch ([`Model::needs_whole_batch`]).
+    /// The error of the first part that fails. It also fails if there are more parts than
+    /// threads, or if the network needs the whole batch ([`Model::needs_whole_batch`]).
     pub fn compute<P: Send, T: Send>(
         &self,
         (network, loss): (&Model, &dyn Loss),
@@ -58,9 +60,12 @@ impl PartThreads {
             waiting.push(Mutex::new(Some(part)));
         }
         let _single = SingleThreads::start();
+        // Threads that took parts from a queue would be woken one by the other, which takes
+        // long on a busy machine.
         let computed = self.pool.broadcast(|thread| {
             let part = waiting.get(thread.index())?;
             let part = part.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+            use_single_thread();
             let (network, loss) = *shared;
             Some(compute(network, loss, part))
         });

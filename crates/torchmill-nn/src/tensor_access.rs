@@ -22,9 +22,9 @@ pub struct ReadOnly<T>(T);
 pub trait OnlyReads {}
 
 /// `evaluate` runs a network forward and computes its loss in evaluation mode.
-/// `PartThreads` does it in training mode with networks that have nothing but parameters,
-/// and their gradients are returned and not stored in the parameters. libtorch allows
-/// several threads to compute gradients of the same parameters.
+/// `PartThreads` does it in training mode with networks that do not change their buffers
+/// (`needs_whole_batch` is false). The gradients are returned and not stored in the
+/// parameters, and libtorch allows several threads to compute gradients of the same ones.
 impl OnlyReads for (&Model, &dyn Loss) {}
 
 /// Its tensors are set when it is created, and its methods only gather from them.

@@ -13,15 +13,20 @@ use torchmill_nn::loader::Batch;
 use torchmill_nn::loss::{self, Loss};
 use torchmill_nn::model::{Mode, Model};
 use torchmill_nn::optimizer::{Optimizer, Param, Rules};
-use torchmill_nn::part_threads::PartThreads;
+use torchmill_nn::part_threads::{PartThreads, SingleThreads};
 use torchmill_nn::scaler::{Scaler, ScalerState};
 use torchmill_nn::state::{ParamState, SavedTensor, TrainState};
 use torchmill_nn::tensor::{f_copy, number};
 use torchmill_nn::{gradients, mix, torch_error};
 
-/// The smallest number of images that a thread computes on its own. With fewer, adding the
-/// gradients of all parts costs more than is saved.
+/// The number of images per thread from which threads compute parts of a batch. With fewer,
+/// adding the gradients of all parts costs more than is saved.
 const SMALLEST_PART: usize = 16;
+
+/// The number of parameters from which libtorch's threads do the optimizer's step if other
+/// threads compute parts. With fewer, they are not used: they spin after each operation, and on
+/// a busy machine take time from the threads that compute parts.
+const MANY_PARAMETERS: usize = 1 << 20;
 
 /// A network in training.
 pub struct TrainingModel {
@@ -42,7 +47,7 @@ pub struct TrainingModel {
     is_swapped: bool,
     /// This process's rank, from 0.
     rank: u32,
-    /// Compute the parts of a batch, if it can be divided.
+    /// Threads that each compute a part of a batch. `None` if batches are not divided.
     part_threads: Option<PartThreads>,
     /// Averages the gradients, if there are other processes.
     reducer: Option<Reducer>,
@@ -59,7 +64,7 @@ pub struct Mixed {
 }
 
 impl Mixed {
-    /// Splits the batch into at most this many parts of about the same size.
+    /// Splits the batch into at most this many parts, as `torch.chunk` does.
     fn chunks(&self, chunks: i64) -> Result<Vec<Part>, TchError> {
         let count = self.images.size()[0] as f64;
         let images = self.images.f_chunk(chunks, 0)?;
@@ -266,7 +271,7 @@ impl TrainingModel {
         Ok(gradients)
     }
 
-    /// Computes each part of a batch on a thread of its own, and adds the results in the
+    /// Computes the parts of a batch on several threads, and adds the results in the
     /// parts' order.
     fn compute_at_once(&self, threads: &PartThreads, batch: &Mixed) -> Result<Gradients> {
         let parts = self.split(batch, threads.count())?;
@@ -280,11 +285,18 @@ impl TrainingModel {
                 gradients.map_err(|e| torch_error(&e).within("the backward pass"))?;
             Ok((loss, gradients))
         })?;
+        let _single = self.single_threads();
         let mut sum = Gradients::default();
         for (loss, gradients) in computed {
             sum.add(&loss, gradients).map_err(|e| torch_error(&e))?;
         }
         Ok(sum)
+    }
+
+    /// Turns off libtorch's threads for operations on a small network's parameters.
+    fn single_threads(&self) -> Option<SingleThreads> {
+        let is_small = self.network.parameter_count() < MANY_PARAMETERS;
+        (is_small && self.part_threads.is_some()).then(SingleThreads::start)
     }
 
     /// Copies the buffers.
@@ -462,6 +474,7 @@ impl TrainingModel {
     /// average. If gradients overflowed in fp16, weights and average stay as they are. With
     /// fp16 this waits for the device until a first step is done.
     pub fn step(&mut self, gradients: &mut Gradients) -> Result<()> {
+        let _single = self.single_threads();
         self.unscale(gradients)?;
         self.clip(gradients)?;
         let overflow = gradients.overflow.as_ref();

@@ -110,9 +110,9 @@ impl Function for Gelu {
 /// The standard normal distribution function at `x`, within 2e-7, and the density.
 ///
 /// As in formula 26.2.17 of M. Abramowitz and I. Stegun, "Handbook of Mathematical
-/// Functions": the density times a polynomial of `1 / (1 + p |x|)`. The coefficients are
+/// Functions": `exp(-x^2 / 2)` times a polynomial of `1 / (1 + p |x|)`. The coefficients are
 /// our own: a least-squares fit, weighted so that the largest error is lowest (C. Lawson,
-/// 1961). Without rounding it is 1e-8.
+/// 1961). Without rounding, the largest error is 1e-8.
 #[inline(always)]
 fn normal(x: f32) -> (f32, f32) {
     // 1 / sqrt(2 pi)

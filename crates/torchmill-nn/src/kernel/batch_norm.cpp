@@ -47,8 +47,8 @@ struct Blocks {
         });
     }
 
-    // The number of parts whose sums are computed at once. It does not depend on the number of threads, so the sums do not
-    // either.
+    // The number of parts whose sums are computed at once, by at most as many threads. It does not depend on the number of
+    // threads, so the sums do not either.
     size_t parts() const { return std::min<size_t>(32, count()); }
 
     // Calls work(part, first, end) for the blocks from `first` to before `end` of each part, on libtorch's threads.

@@ -3,9 +3,9 @@
 //! S. Ioffe and C. Szegedy, "Batch Normalization", 2015, as in torch.nn.BatchNorm2d. The
 //! cost of such a layer is its memory traffic. For batch norm and ReLU, forward and
 //! backward, ATen passes over a batch 14 times, and 17 times with a residual. These
-//! kernels pass over it 8 and 12 times. Sums are computed for blocks of pixels, and the
-//! blocks are added up in order in float64, so they do not depend on the number of
-//! threads.
+//! kernels pass over it 8 and 12 times. Sums are computed for blocks of pixels. The blocks
+//! are added up in float64 in at most 32 parts, and the parts in order, so the sums do not
+//! depend on the number of threads.
 #![allow(clippy::needless_range_loop, reason = "one index for several slices")]
 
 use multiversion::multiversion;

@@ -364,6 +364,8 @@ pub(crate) mod ffi {
             padding_width: i64,
         ) -> Result<UniquePtr<Tensor>>;
 
+        fn use_single_thread();
+
         fn tensor_list() -> UniquePtr<TensorList>;
         fn push(list: Pin<&mut TensorList>, tensor: &Tensor);
         fn fused_sgd(

@@ -40,6 +40,8 @@ std::unique_ptr<at::Tensor> conv_pool(
     const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, int64_t padding_height,
     int64_t padding_width);
 
+void use_single_thread();
+
 std::unique_ptr<TensorList> tensor_list();
 void push(TensorList& list, const at::Tensor& tensor);
 void fused_sgd(

@@ -46,8 +46,8 @@ impl Layer for AdaptiveAvgPool2d {
 }
 
 /// The mean of each channel, as ATen computes it: a sum, and then a division. If autograd
-/// sees these two, the gradient of the sum is a view, and no tensor of the image's size is
-/// written.
+/// sees these two, the gradient of the sum is a view. ATen's gradient of the mean is a tensor
+/// of the image's size.
 fn mean(x: &Tensor) -> Result<Tensor, LayerError> {
     let pixels = x.size()[2..].iter().product::<i64>();
     let sum = x.f_sum_dim_intlist([2, 3].as_slice(), true, Kind::Float)?;

@@ -189,7 +189,7 @@ impl Builder<'_> {
     }
 
     /// Notes that in training, the layer's output for an image depends on the other images
-    /// of the batch, or on random numbers that are drawn for the whole batch.
+    /// of the batch or on random numbers, or that the layer changes a buffer.
     pub(super) fn needs_whole_batch(&mut self) {
         self.tensors.needs_whole_batch = true;
     }

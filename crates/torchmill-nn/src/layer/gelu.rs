@@ -52,7 +52,7 @@ impl Layer for GELU {
     fn forward(&self, x: &Tensor, _mode: Mode) -> Result<Tensor, LayerError> {
         match self.approximate {
             Approximate::None => Ok(gelu(x)?),
-            Approximate::Tanh => Ok(x.f_gelu(self.approximate.name())?),
+            Approximate::Tanh => Ok(x.f_gelu("tanh")?),
         }
     }
 
