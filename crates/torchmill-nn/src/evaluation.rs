@@ -139,11 +139,10 @@ pub fn evaluate(
     let options = BatchOptions { kind: settings.kind, device, seed: 0, epoch: 0 };
     let mut tally = Tally::new(loss, settings.batch_size);
     let shared = ReadOnly::new((model, loss));
+    let single = SingleThreads::start();
     let compute = |i, stop: &Stop| {
         stop.check()?;
-        // Some of libtorch's operations leave it to others to give a new thread its number
-        // of threads.
-        let _ = tch::get_num_threads();
+        single.enter();
         let (model, loss) = *shared;
         let batch = dataset.batch(epoch.batch(i), options)?;
         let outputs = Outputs::of(model, &batch, loss, settings);
@@ -157,7 +156,6 @@ pub fn evaluate(
         tally.push(outputs);
         Ok(())
     };
-    let _single = SingleThreads::start();
     match group {
         None => parallel::in_order(threads, epoch.batches(), compute, add)?,
         Some(group) => {

@@ -9,7 +9,6 @@ use std::sync::{Mutex, PoisonError};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use torchmill::{Error, Result};
 
-use crate::kernel::single_thread::use_single_thread;
 use crate::loss::Loss;
 use crate::model::Model;
 use crate::tensor_access::ReadOnly;
@@ -59,13 +58,13 @@ impl PartThreads {
         for part in parts {
             waiting.push(Mutex::new(Some(part)));
         }
-        let _single = SingleThreads::start();
+        let single = SingleThreads::start();
         // Threads that took parts from a queue would be woken one by the other, which takes
         // long on a busy machine.
         let computed = self.pool.broadcast(|thread| {
             let part = waiting.get(thread.index())?;
             let part = part.lock().unwrap_or_else(PoisonError::into_inner).take()?;
-            use_single_thread();
+            single.enter();
             let (network, loss) = *shared;
             Some(compute(network, loss, part))
         });
