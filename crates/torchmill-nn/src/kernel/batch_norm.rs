@@ -311,7 +311,7 @@ mod tests {
     use tch::{Device, Kind};
 
     use super::*;
-    use crate::kernel::testing::waves;
+    use crate::kernel::testing::{check_exact, waves};
     use crate::tensor::{channels_last, floats};
 
     const ACTIVATIONS: &[Activation] = &[
@@ -425,16 +425,9 @@ mod tests {
                     _ => y,
                 }
             });
-            prop_assert_eq!(ours.len(), exact.len());
-            for (i, (ours, exact)) in ours.iter().zip(&exact).enumerate() {
-                prop_assert_eq!(ours.size(), exact.size());
-                let most = |t: &Tensor| t.abs().max().double_value(&[]);
-                let (difference, largest) = (most(&(ours.to_kind(Kind::Double) - exact)), most(exact));
-                // Float32 is used throughout, with a mean far from 0. bfloat16 rounds the
-                // stored values.
-                let limit = if ours.kind() == Kind::BFloat16 { 1.0 / 256.0 } else { 1e-4 };
-                prop_assert!(difference <= limit * largest.max(1.0), "{i}: {difference} of {largest}");
-            }
+            // Float32 is used throughout, with a mean far from 0. bfloat16 rounds the stored
+            // values.
+            check_exact(&ours, &exact, 1e-4)?;
         }
     }
 

@@ -111,7 +111,7 @@ mod tests {
     use tch::{Device, Kind};
 
     use super::*;
-    use crate::kernel::testing::{apart, results, same_on_any_threads, waves};
+    use crate::kernel::testing::{check_exact, results, same_on_any_threads, waves};
     use crate::tensor::channels_last;
 
     fn random(size: &[i64]) -> Tensor {
@@ -135,12 +135,7 @@ mod tests {
             let ours = results(&inputs, waves, |p| gate(&p[0], &p[1]).unwrap().unwrap());
             let doubles = inputs.each_ref().map(|t| t.to_kind(Kind::Double));
             let exact = results(&doubles, waves, |p| &p[0] * &p[1]);
-            for i in 0..ours.len() {
-                prop_assert_eq!(ours[i].size(), exact[i].size());
-                let (difference, largest) = apart(&ours[i], &exact[i]);
-                let limit = if bf16 { 1.0 / 256.0 } else { 1e-6 };
-                prop_assert!(difference <= limit * largest.max(1.0), "{i}: {difference} of {largest}");
-            }
+            check_exact(&ours, &exact, 1e-6)?;
         }
     }
 

@@ -66,7 +66,7 @@ mod tests {
     use tch::{Device, Kind};
 
     use super::*;
-    use crate::kernel::testing::{apart, results, same_on_any_threads, waves};
+    use crate::kernel::testing::{check_exact, results, same_on_any_threads, waves};
 
     proptest! {
         #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
@@ -93,12 +93,7 @@ mod tests {
             let x = x.to_kind(kind);
             let ours = results(&[x.shallow_clone()], waves, |p| gelu(&p[0]).unwrap());
             let exact = results(&[x.to_kind(Kind::Double)], waves, |p| p[0].gelu("none"));
-            for i in 0..ours.len() {
-                prop_assert_eq!(ours[i].size(), exact[i].size());
-                let (difference, largest) = apart(&ours[i], &exact[i]);
-                let limit = if bf16 { 1.0 / 256.0 } else { 1e-6 };
-                prop_assert!(difference <= limit * largest.max(1.0), "{i}: {difference} of {largest}");
-            }
+            check_exact(&ours, &exact, 1e-6)?;
         }
     }
 

@@ -35,6 +35,28 @@ pub(super) fn apart(ours: &Tensor, exact: &Tensor) -> (f64, f64) {
     (most(&(ours.to_kind(Kind::Double) - exact)), most(exact))
 }
 
+/// Compares results with ATen's in float64: no element is off by more than `limit`, as a
+/// share of the largest, or of 1 if that is more. Results in bfloat16 may be off by what
+/// rounding them changes, instead.
+pub(super) fn check_exact(
+    ours: &[Tensor],
+    exact: &[Tensor],
+    limit: f64,
+) -> Result<(), TestCaseError> {
+    prop_assert_eq!(ours.len(), exact.len());
+    for i in 0..ours.len() {
+        prop_assert_eq!(ours[i].size(), exact[i].size());
+        let (difference, largest) = apart(&ours[i], &exact[i]);
+        let is_bf16 = ours[i].kind() == Kind::BFloat16;
+        let limit = if is_bf16 { 1.0 / 256.0 } else { limit };
+        prop_assert!(
+            difference <= limit * largest.max(1.0),
+            "{i}: {difference} of {largest}"
+        );
+    }
+    Ok(())
+}
+
 /// Compares float32 results with ATen's: `compute` and `aten` compute the same output. The
 /// largest error is at most four times ATen's, by its results in float64. A second run gives
 /// the same bits.
