@@ -1,9 +1,6 @@
 // The autograd function of gate.rs.
-#include <ATen/Parallel.h>
 #include <ATen/ops/empty_like.h>
 #include <torch/csrc/autograd/custom_function.h>
-
-#include <algorithm>
 
 #include "kernels.h"
 #include "torchmill-nn/src/kernel/bridge.rs.h"
@@ -14,9 +11,8 @@ namespace {
 // Calls work(image) for each image, on libtorch's threads.
 template <typename Work>
 void for_each_image(const at::Tensor& x, const Work& work) {
-    const int64_t elements = x.numel() / x.size(0);
-    at::parallel_for(0, x.size(0), std::max<int64_t>(1, GRAIN / elements), [&](int64_t first, int64_t end) {
-        for (int64_t image = first; image < end; image++) work(size_t(image));
+    for_images(x, [&](size_t first, size_t count) {
+        for (size_t image = first; image < first + count; image++) work(image);
     });
 }
 
@@ -26,13 +22,11 @@ struct Gate : torch::autograd::Function<Gate> {
         const auto factors = given_factors.contiguous();
         context->save_for_backward({x, factors});
         const auto y = at::empty_like(x);
-        const size_t channels = x.size(1), elements = x.numel() / x.size(0);
         for_element_type(x, [&](auto zero) {
             using T = decltype(zero);
             for_each_image(x, [&](size_t image) {
                 gate_forward(
-                    read_slice<T>(x, image * elements, elements), read_slice<T>(factors, image * channels, channels),
-                    write_slice<T>(y, image * elements, elements));
+                    read_images<T>(x, image, 1), read_images<T>(factors, image, 1), write_images<T>(y, image, 1));
             });
         });
         return y;
@@ -44,15 +38,12 @@ struct Gate : torch::autograd::Function<Gate> {
         const auto &x = saved[0], &factors = saved[1];
         const auto gradient = gradients[0].contiguous(CHANNELS_LAST);
         const auto x_gradient = at::empty_like(x), factor_gradient = at::empty_like(factors);
-        const size_t channels = x.size(1), elements = x.numel() / x.size(0);
         for_element_type(x, [&](auto zero) {
             using T = decltype(zero);
             for_each_image(x, [&](size_t image) {
                 gate_backward(
-                    read_slice<T>(x, image * elements, elements), read_slice<T>(factors, image * channels, channels),
-                    read_slice<T>(gradient, image * elements, elements),
-                    write_slice<T>(x_gradient, image * elements, elements),
-                    write_slice<T>(factor_gradient, image * channels, channels));
+                    read_images<T>(x, image, 1), read_images<T>(factors, image, 1), read_images<T>(gradient, image, 1),
+                    write_images<T>(x_gradient, image, 1), write_images<T>(factor_gradient, image, 1));
             });
         });
         return {x_gradient, factor_gradient};

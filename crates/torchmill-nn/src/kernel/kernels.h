@@ -1,7 +1,9 @@
 // What the kernels' C++ files share, and the functions that bridge.rs declares.
 #pragma once
+#include <ATen/Parallel.h>
 #include <ATen/core/Tensor.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <memory>
@@ -99,6 +101,26 @@ rust::Slice<const T> read_slice(const at::Tensor& t, size_t start, size_t count)
 template <typename T>
 rust::Slice<T> write_slice(const at::Tensor& t, size_t start, size_t count) {
     return {static_cast<T*>(t.mutable_data_ptr()) + start, count};
+}
+
+// `count` images of a dense tensor [N, ...], from image `first`.
+template <typename T>
+rust::Slice<const T> read_images(const at::Tensor& t, size_t first, size_t count) {
+    const size_t elements = t.numel() / t.size(0);
+    return read_slice<T>(t, first * elements, count * elements);
+}
+template <typename T>
+rust::Slice<T> write_images(const at::Tensor& t, size_t first, size_t count) {
+    const size_t elements = t.numel() / t.size(0);
+    return write_slice<T>(t, first * elements, count * elements);
+}
+
+// Calls work(first, count) for ranges of the images of a tensor [N, ...], on libtorch's threads.
+template <typename Work>
+void for_images(const at::Tensor& x, const Work& work) {
+    const int64_t elements = x.numel() / x.size(0);
+    const int64_t grain = std::max<int64_t>(1, GRAIN / elements);
+    at::parallel_for(0, x.size(0), grain, [&](int64_t first, int64_t end) { work(size_t(first), size_t(end - first)); });
 }
 
 inline std::optional<at::Tensor> optional(const at::Tensor& t) {
