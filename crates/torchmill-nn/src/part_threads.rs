@@ -39,13 +39,15 @@ impl PartThreads {
     }
 
     /// Calls `compute` with each part on a thread of its own. Returns the results in the
-    /// order of the parts.
+    /// order of the parts. libtorch's threads are off on these threads, and on the calling
+    /// one as long as `single` lives.
     ///
     /// # Errors
     /// The error of the first part that fails. It also fails if there are more parts than
     /// threads, or if the network needs the whole batch ([`Model::needs_whole_batch`]).
     pub fn compute<P: Send, T: Send>(
         &self,
+        single: &SingleThreads,
         (network, loss): (&Model, &dyn Loss),
         parts: Vec<P>,
         compute: impl Fn(&Model, &dyn Loss, P) -> Result<T> + Sync,
@@ -58,7 +60,6 @@ impl PartThreads {
         for part in parts {
             waiting.push(Mutex::new(Some(part)));
         }
-        let single = SingleThreads::start();
         // Threads that took parts from a queue would be woken one by the other, which takes
         // long on a busy machine.
         let computed = self.pool.broadcast(|thread| {

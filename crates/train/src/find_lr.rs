@@ -50,7 +50,8 @@ pub fn run(args: &Args, file: Option<&Path>) -> Result<()> {
     let kind = precision::kind(train.precision);
     let options = BatchOptions { kind, device, seed: train.seed, epoch: 0 };
     let batch_size = train.batch_size.min(data.train.len());
-    let model = TrainingModel::new(network, kind, train, spec.classes.len())?;
+    let mut model = TrainingModel::new(network, kind, train, spec.classes.len())?;
+    model.start_part_threads()?;
     let curve = RangeTest { model, curve: Curve::default() }.run(
         &data,
         &mut generator,
@@ -125,9 +126,7 @@ impl RangeTest {
         self.model.begin_step(at);
         self.model.set_lr(self.curve.next_lr());
         let batch = self.model.mix(batch, at)?;
-        let mut gradients = self.model.compute_gradients(&batch)?;
-        self.model.step(&mut gradients)?;
-        let Some(loss) = &gradients.loss else { return Ok(f64::NAN) };
+        let Some(loss) = self.model.train(&batch)? else { return Ok(f64::NAN) };
         let loss = loss.f_to_kind(tch::Kind::Float).map_err(|e| torch_error(&e))?;
         Ok(floats(&loss).first().copied().map_or(f64::NAN, f64::from))
     }

@@ -152,10 +152,9 @@ impl Trainer<'_> {
                 }
                 self.model.begin_step(at);
                 let batch = self.model.mix(&batch, at)?;
-                let mut gradients = self.model.compute_gradients(&batch)?;
-                self.model.step(&mut gradients)?;
+                let loss = self.model.train(&batch)?;
                 self.count_step();
-                if let Some(loss) = gradients.loss {
+                if let Some(loss) = loss {
                     self.losses.push(self.completed.steps, loss, batch.weight);
                 }
                 let signals = self.signals(&epoch)?;

@@ -49,6 +49,9 @@ pub struct TrainingModel {
     rank: u32,
     /// Threads that each compute a part of a batch. `None` if batches are not divided.
     part_threads: Option<PartThreads>,
+    /// Whether libtorch's threads rest during the optimizer's step if other threads
+    /// compute parts.
+    is_small: bool,
     /// Averages the gradients, if there are other processes.
     reducer: Option<Reducer>,
     /// Whether the reducer has seen a backward pass.
@@ -123,7 +126,7 @@ enum Share {
 #[derive(Default)]
 pub struct Gradients {
     /// The batch's mean loss; `None` before the first part.
-    pub loss: Option<Tensor>,
+    loss: Option<Tensor>,
     /// One for each parameter.
     tensors: Vec<Tensor>,
     /// With fp16, whether a gradient overflowed and the step is skipped: a float32 scalar
@@ -132,6 +135,15 @@ pub struct Gradients {
 }
 
 impl Gradients {
+    /// Adds the losses and gradients of a batch's parts, in this order.
+    fn sum(parts: Vec<(Tensor, Vec<Tensor>)>) -> Result<Self, TchError> {
+        let mut sum = Self::default();
+        for (loss, gradients) in parts {
+            sum.add(&loss, gradients)?;
+        }
+        Ok(sum)
+    }
+
     /// Adds a part's loss and gradients.
     fn add(&mut self, loss: &Tensor, gradients: Vec<Tensor>) -> Result<(), TchError> {
         self.add_loss(loss)?;
@@ -185,11 +197,6 @@ impl TrainingModel {
         for (named, param) in network.trained().zip(&params) {
             optimizer.check_parameter(&named.name, param)?;
         }
-        let mut part_threads = None;
-        let threads = tch::get_num_threads().max(1) as usize;
-        if threads > 1 && is_divisible(&network, kind, &settings) {
-            part_threads = Some(PartThreads::start(threads)?);
-        }
         let plateau = learning_rate.plateau().map(|_| {
             PlateauState::new(optimizer.groups().iter().map(|group| group.lr).collect())
         });
@@ -197,7 +204,8 @@ impl TrainingModel {
             scaler,
             is_swapped: false,
             rank: 0,
-            part_threads,
+            part_threads: None,
+            is_small: network.parameter_count() < MANY_PARAMETERS,
             reducer: None,
             is_rehearsed: false,
             classes: classes as i64,
@@ -212,6 +220,17 @@ impl TrainingModel {
         })
     }
 
+    /// Starts as many threads as libtorch has. They compute the parts of a batch at once,
+    /// if its gradients are the sum of those of its parts. Not for a model that is
+    /// connected to other processes: a reducer follows a single backward pass.
+    pub fn start_part_threads(&mut self) -> Result<()> {
+        let threads = tch::get_num_threads().max(1) as usize;
+        if threads > 1 && is_divisible(&self.network, self.kind, &self.settings) {
+            self.part_threads = Some(PartThreads::start(threads)?);
+        }
+        Ok(())
+    }
+
     /// Connects it to the other processes of a group, with the collective operations of
     /// DistributedDataParallel's constructor in their order: compares the parameters'
     /// sizes, then copies rank 0's parameters and buffers to all. From now on, gradients
@@ -222,8 +241,6 @@ impl TrainingModel {
             buffers.push(named.tensor.shallow_clone());
         }
         let params = self.network.parameter_tensors();
-        // The reducer follows a single backward pass.
-        self.part_threads = None;
         self.reducer = Some(Reducer::new(group, params, buffers)?);
         self.rank = group.rank();
         self.share_weights(group)
@@ -251,15 +268,35 @@ impl TrainingModel {
         self.reducer.is_some() && !self.is_rehearsed
     }
 
-    /// Computes the loss and the gradients of a batch: its parts at once on several
-    /// threads, or one after the other.
-    pub fn compute_gradients(&mut self, batch: &Mixed) -> Result<Gradients> {
-        let images = batch.images.size()[0] as usize;
-        if let Some(threads) = &self.part_threads
-            && images >= SMALLEST_PART * threads.count()
-        {
-            return self.compute_at_once(threads, batch);
+    /// Trains on a batch: computes its gradients and does the optimizer's step. Returns the
+    /// batch's mean loss.
+    pub fn train(&mut self, batch: &Mixed) -> Result<Option<Tensor>> {
+        let mut gradients;
+        let single;
+        if let Some(threads) = self.part_threads_for(batch) {
+            let guard = SingleThreads::start();
+            let computed = self.compute_at_once(threads, &guard, batch)?;
+            single = self.is_small.then_some(guard);
+            gradients = Gradients::sum(computed).map_err(|e| torch_error(&e))?;
+        } else {
+            gradients = self.compute_gradients(batch)?;
+            let is_single = self.is_small && self.part_threads.is_some();
+            single = is_single.then(SingleThreads::start);
         }
+        self.step(&mut gradients)?;
+        drop(single);
+        Ok(gradients.loss)
+    }
+
+    /// The threads to compute the parts of this batch, if it is divided.
+    fn part_threads_for(&self, batch: &Mixed) -> Option<&PartThreads> {
+        let images = batch.images.size()[0] as usize;
+        self.part_threads.as_ref().filter(|t| images >= SMALLEST_PART * t.count())
+    }
+
+    /// Computes the loss and the gradients of a batch. If the recipe divides it, its parts
+    /// are computed one after the other.
+    pub fn compute_gradients(&mut self, batch: &Mixed) -> Result<Gradients> {
         let mut gradients = Gradients::default();
         let parts = self.split(batch, self.settings.accumulate)?;
         for (i, part) in parts.iter().enumerate() {
@@ -271,32 +308,24 @@ impl TrainingModel {
         Ok(gradients)
     }
 
-    /// Computes the parts of a batch on several threads, and adds the results in the
-    /// parts' order.
-    fn compute_at_once(&self, threads: &PartThreads, batch: &Mixed) -> Result<Gradients> {
+    /// Computes the losses and the gradients of a batch's parts at once.
+    fn compute_at_once(
+        &self,
+        threads: &PartThreads,
+        single: &SingleThreads,
+        batch: &Mixed,
+    ) -> Result<Vec<(Tensor, Vec<Tensor>)>> {
         let parts = self.split(batch, threads.count())?;
         let kind = self.kind;
         let model = (&self.network, &*self.loss);
-        let computed = threads.compute(model, parts, |network, loss, part: Part| {
+        threads.compute(single, model, parts, |network, loss, part: Part| {
             let loss = part.loss(network, loss, kind)?;
             let params = network.parameter_tensors();
             let gradients = Tensor::f_run_backward(&[&loss], &params, false, false);
             let gradients =
                 gradients.map_err(|e| torch_error(&e).within("the backward pass"))?;
             Ok((loss, gradients))
-        })?;
-        let _single = self.single_threads();
-        let mut sum = Gradients::default();
-        for (loss, gradients) in computed {
-            sum.add(&loss, gradients).map_err(|e| torch_error(&e))?;
-        }
-        Ok(sum)
-    }
-
-    /// Turns off libtorch's threads for operations on a small network's parameters.
-    fn single_threads(&self) -> Option<SingleThreads> {
-        let is_small = self.network.parameter_count() < MANY_PARAMETERS;
-        (is_small && self.part_threads.is_some()).then(SingleThreads::start)
+        })
     }
 
     /// Copies the buffers.
@@ -473,8 +502,7 @@ impl TrainingModel {
     /// Unscales and clips the gradients, does the optimizer's step, then updates the moving
     /// average. If gradients overflowed in fp16, weights and average stay as they are. With
     /// fp16 this waits for the device until a first step is done.
-    pub fn step(&mut self, gradients: &mut Gradients) -> Result<()> {
-        let _single = self.single_threads();
+    fn step(&mut self, gradients: &mut Gradients) -> Result<()> {
         self.unscale(gradients)?;
         self.clip(gradients)?;
         let overflow = gradients.overflow.as_ref();

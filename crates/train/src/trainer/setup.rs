@@ -45,8 +45,9 @@ impl<'a> Trainer<'a> {
         record_run(&mut config, data, start.completed)?;
         // The other processes must have read the folder before the first one changes it.
         check_same(&config, data, &start, processes)?;
-        if let Some(group) = processes.group() {
-            start.model.connect(group)?;
+        match processes.group() {
+            Some(group) => start.model.connect(group)?,
+            None => start.model.start_part_threads()?,
         }
         let mut metrics = None;
         let mut run_log = None;

@@ -66,10 +66,9 @@ fn step_with(model: &mut TrainingModel, step: u64, factor: f64) -> f64 {
     let at = Position { epoch: 0, epochs: 1, step, steps: 10 };
     model.begin_step(at);
     let batch = model.mix(&batch, at).unwrap();
-    let mut gradients = model.compute_gradients(&batch).unwrap();
-    model.step(&mut gradients).unwrap();
+    let loss = model.train(&batch).unwrap();
     let mut losses = LossLog::default();
-    losses.push(step, gradients.loss.unwrap(), batch.weight);
+    losses.push(step, loss.unwrap(), batch.weight);
     losses.take(&Processes::single()).unwrap()[0].loss
 }
 
@@ -77,11 +76,12 @@ fn weights(model: &TrainingModel) -> Vec<f32> {
     model.params.iter().flat_map(|p| floats(&p.tensor)).collect()
 }
 
-/// Calls `create` while libtorch uses this many threads.
+/// Calls `create` while libtorch uses this many threads, and starts as many for parts.
 fn on_threads(count: i32, create: impl Fn() -> TrainingModel) -> TrainingModel {
     let threads = tch::get_num_threads();
     tch::set_num_threads(count);
-    let model = create();
+    let mut model = create();
+    model.start_part_threads().unwrap();
     tch::set_num_threads(threads);
     model
 }
