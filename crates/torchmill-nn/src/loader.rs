@@ -15,6 +15,7 @@ use torchmill::shard::{DType, ShardSet};
 use torchmill::transform::{Pipeline, Rng, rng};
 use torchmill::{Error, ErrorKind, Result};
 
+use crate::kernel::single_thread::SingleHelpers;
 use crate::resident::{Images, Resident};
 use crate::sampler::Epoch;
 use crate::tensor::f_upload;
@@ -302,7 +303,13 @@ impl ShardData {
         let threads = self.threads(epoch.batch(first), options)?;
         let mut next = first;
         let mut is_ended = false;
-        let make = |i, _: &Stop| self.batch(epoch.batch(first + i), options);
+        let helpers = SingleHelpers::start();
+        let make = |i, _: &Stop| {
+            // Copies to pinned memory, for example, would start threads on each of these
+            // threads.
+            helpers.enter();
+            self.batch(epoch.batch(first + i), options)
+        };
         let made = parallel::in_order(threads, count, make, |batch| {
             next += 1;
             is_ended = each(next - 1, batch)?.is_break();

@@ -1,5 +1,7 @@
 //! How many of libtorch's threads a thread uses.
 
+use std::thread::{self, ThreadId};
+
 use super::bridge::ffi;
 
 /// While this lives, libtorch computes each operation on the thread that calls it, if that
@@ -26,6 +28,39 @@ impl Drop for SingleThreads {
     }
 }
 
+/// While this lives, libtorch computes each operation on the thread that calls it, if that
+/// is one that calls [`SingleHelpers::enter`]. The thread that created this keeps
+/// libtorch's threads.
+pub(crate) struct SingleHelpers {
+    owner: ThreadId,
+    threads: i32,
+}
+
+impl SingleHelpers {
+    /// The calling thread keeps libtorch's threads.
+    pub(crate) fn start() -> Self {
+        // The first operation of this thread would otherwise take the number that a helper
+        // has set by then.
+        drop(SingleThreads::start());
+        Self { owner: thread::current().id(), threads: tch::get_num_threads() }
+    }
+
+    /// Turns libtorch's threads off for the thread that calls this.
+    pub(crate) fn enter(&self) {
+        // If no thread can be started, the owner does the helpers' work.
+        if thread::current().id() != self.owner {
+            ffi::use_single_thread();
+        }
+    }
+}
+
+impl Drop for SingleHelpers {
+    /// Threads that are new from now on get libtorch's threads again.
+    fn drop(&mut self) {
+        tch::set_num_threads(self.threads);
+    }
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
@@ -48,6 +83,23 @@ mod tests {
         });
         assert_eq!(entered, 1);
         drop(single);
+        assert_eq!(tch::get_num_threads(), 3);
+    }
+
+    #[test]
+    fn helpers_compute_alone_and_their_owner_does_not() {
+        tch::set_num_threads(3);
+        let helpers = SingleHelpers::start();
+        let entered = thread::scope(|scope| {
+            let helper = scope.spawn(|| {
+                helpers.enter();
+                tch::get_num_threads()
+            });
+            helper.join().unwrap()
+        });
+        helpers.enter();
+        assert_eq!((entered, tch::get_num_threads()), (1, 3));
+        drop(helpers);
         assert_eq!(tch::get_num_threads(), 3);
     }
 }
