@@ -8,6 +8,7 @@ mod architecture;
 mod checkpoints;
 mod groups;
 mod initialise;
+mod integers;
 mod layer;
 mod model;
 mod overrides;
@@ -226,6 +227,7 @@ impl Recipe {
             ));
         }
         self.check_name()?;
+        integers::check(self)?;
         self.train.check()?;
         self.checkpoints.check()?;
         self.model.check()

@@ -61,6 +61,7 @@ fn impossible_values_are_usage_errors() {
     // A line of `[train]`, and the key that its error must name.
     for (bad, key) in [
         (train("epochs = -1"), "line 9"),
+        (train("seed = 9223372036854775808"), "train.seed = 9223372036854775808 is too"),
         (train("batch_size = 0"), "batch_size"),
         (train("steps = 0"), "steps"),
         (train("eval_every = 0"), "eval_every"),
