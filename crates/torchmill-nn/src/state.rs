@@ -239,11 +239,65 @@ impl State {
         if !state.generator.is_valid() {
             return Err(Error::failed("its random generator is damaged"));
         }
+        if !state.has_possible_counts() {
+            return Err(Error::failed(format_args!(
+                "counts {} epochs, {} batches and {} steps: it is damaged; resume from \
+                 another checkpoint",
+                state.epoch, state.batch, state.step
+            )));
+        }
         Ok(state)
+    }
+
+    /// Whether the counts can be those of a run. If not, sums and products of them might
+    /// overflow.
+    fn has_possible_counts(&self) -> bool {
+        const MOST: u64 = 1 << 48;
+        let images = self.batch.checked_mul(self.order.batch_size);
+        let counts = [self.epoch, self.batch, self.step, self.train.steps];
+        images.is_some() && counts.iter().all(|&count| count <= MOST)
     }
 }
 
 /// The little-endian u32 at an offset in the header.
 fn word(head: &[u8], at: usize) -> u32 {
     u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]])
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_that_would_overflow_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("epoch-0001.state");
+        let state = State {
+            weights: 0,
+            splits: Vec::new(),
+            evaluated: EvaluatedImages::default(),
+            epoch: 1,
+            batch: 2,
+            order: BatchOrder { batch_size: 8, order: String::new() },
+            step: 12,
+            generator: Generator::new(0),
+            train: TrainState::default(),
+            metrics: 0,
+            lr: 0.1,
+        };
+        state.write(&path).unwrap();
+        assert_eq!(State::read(&path).unwrap(), state);
+        let steps = TrainState { steps: u64::MAX, ..TrainState::default() };
+        for wrong in [
+            State { epoch: u64::MAX, ..state.clone() },
+            State { step: u64::MAX, ..state.clone() },
+            State { batch: 1 << 61, ..state.clone() },
+            State { train: steps, ..state.clone() },
+        ] {
+            wrong.write(&path).unwrap();
+            let error = State::read(&path).unwrap_err().to_string();
+            assert!(error.contains("epoch-0001.state: counts"), "{error}");
+        }
+    }
 }

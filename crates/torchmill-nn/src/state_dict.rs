@@ -184,6 +184,10 @@ impl View {
             bytes.extend_from_slice(&storage[start..start + size]);
             // Advances the index like an odometer.
             for d in (0..index.len()).rev() {
+                // The stride of a single element may be any number.
+                if self.shape[d] == 1 {
+                    continue;
+                }
                 index[d] += 1;
                 at += self.strides[d];
                 if index[d] < self.shape[d] {

@@ -297,8 +297,9 @@ impl Trainer<'_> {
     fn show_epoch(&self, epoch: &EpochRun) -> Progress {
         let processes = self.processes.size() as usize;
         let images = epoch.order.images() * processes;
-        let batch_size = self.config.recipe.train.batch_size * processes;
-        let first = epoch.first_batch * batch_size;
+        // A batch may be larger than the data set.
+        let batch_size = self.config.recipe.train.batch_size.saturating_mul(processes);
+        let first = epoch.first_batch.saturating_mul(batch_size);
         self.display.epoch(
             self.completed.epochs + 1,
             self.budget.epochs,

@@ -9,7 +9,7 @@ use zip::write::SimpleFileOptions;
 
 use super::pickle;
 use crate::checkpoint::decode;
-use crate::state_dict::{DType, StateDict, View};
+use crate::state_dict::{DType, Entry, StateDict, View};
 use crate::tensor::floats;
 
 macro_rules! golden {
@@ -180,6 +180,24 @@ fn values_nested_a_million_deep_are_no_danger() {
     zip.write_all(&deep(0x85)).unwrap();
     let message = error(&zip.finish().unwrap().into_inner());
     assert!(message.contains("holds no dict of tensors"), "{message}");
+}
+
+#[test]
+fn the_stride_of_a_single_element_may_be_any_number() {
+    let numbers = [1.0_f32, 2.0, 3.0, 4.0];
+    let file: Vec<u8> = numbers.iter().flat_map(|n| n.to_le_bytes()).collect();
+    let view = View {
+        dtype: DType::Float32,
+        storage: 0..file.len(),
+        offset: 1,
+        shape: vec![2, 1, 1],
+        strides: vec![2, i64::MAX, i64::MAX],
+    };
+    view.check(file.len()).unwrap();
+    let entries = vec![Entry::in_file("w", view)];
+    let tensors = StateDict::of_file(Box::new(file), entries);
+    let tensor = tensors.tensor(&tensors.entries()[0]).unwrap();
+    assert_eq!((tensor.size(), floats(&tensor)), (vec![2, 1, 1], vec![2.0, 4.0]));
 }
 
 #[test]

@@ -175,7 +175,7 @@ impl PlateauState {
             self.best = Some(value);
             self.bad_epochs = 0;
         } else {
-            self.bad_epochs += 1;
+            self.bad_epochs = self.bad_epochs.saturating_add(1);
         }
         if self.cooldown > 0 {
             self.cooldown -= 1;
