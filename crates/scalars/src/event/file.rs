@@ -373,7 +373,8 @@ fn file_name(target: &Target, wall_time: f64, after: Option<&Path>) -> String {
     const LATEST: u64 = 9_999_999_999;
     let after =
         after.and_then(Path::file_name).and_then(|name| time_in(&name.to_string_lossy()));
-    let time = (wall_time as u64).max(after.map_or(0, |t| t + 1)).min(LATEST);
+    let time =
+        (wall_time as u64).max(after.map_or(0, |t| t.saturating_add(1))).min(LATEST);
     format!("events.out.tfevents.{time:010}.torchmill.{}", target.source)
 }
 

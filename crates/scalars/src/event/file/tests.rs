@@ -146,6 +146,16 @@ fn points_without_times_keep_those_they_got_first() {
 }
 
 #[test]
+fn a_file_whose_name_has_the_largest_time_is_replaced() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_, path) = sync(&folder, &[(1.0, 1)]);
+    let latest = format!("events.out.tfevents.{}.torchmill.metrics", u64::MAX);
+    fs::rename(&path, path.with_file_name(latest)).unwrap();
+    assert_eq!(sync(&folder, &[(2.0, 2)]).0, Outcome::Replaced);
+    assert_eq!(names(&folder), ["events.out.tfevents.9999999999.torchmill.metrics"]);
+}
+
+#[test]
 fn an_abandoned_file_leaves_what_was_there() {
     let folder = tempfile::tempdir().unwrap();
     let (_, path) = sync(&folder, &[(1.0, 1), (2.0, 2)]);
