@@ -6,13 +6,14 @@
 
 mod caltech101;
 mod flowers102;
+mod mat;
 
+use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
 use image::{ExtendedColorType, ImageEncoder, codecs::png::PngEncoder};
-use matfile::{Array, MatFile, NumericData};
 use torchmill::progress::{Progress, Unit};
 use torchmill::{Context, Error, Result, interrupt};
 
@@ -20,6 +21,7 @@ use crate::catalogue::{Entry, classes};
 use crate::{folders, install};
 pub use caltech101::caltech101;
 pub use flowers102::flowers102;
+use mat::Array;
 
 /// A conversion, as described in the module.
 pub type Convert = fn(raw: &Path, transfer: Transfer, target: &Path) -> Result<bool>;
@@ -69,10 +71,9 @@ pub fn svhn(raw: &Path, _transfer: Transfer, target: &Path) -> Result<bool> {
     }
     for split in splits {
         let source = raw.join(format!("{split}_32x32.mat"));
-        let file = BufReader::new(File::open(&source).doing("read", &source)?);
-        let mat = MatFile::parse(file)
-            .map_err(|e| unreadable(&source, &format!("is not a MATLAB 5 file ({e})")))?;
-        let records = svhn_records(&mat).map_err(|why| unreadable(&source, why))?;
+        let file = fs::read(&source).doing("read", &source)?;
+        let records = mat::arrays(&file).and_then(svhn_records);
+        let records = records.map_err(|why| unreadable(&source, why))?;
         let path = target.join(format!("{split}.bin"));
         let mut out = BufWriter::new(File::create(&path).doing("write", &path)?);
         for record in records {
@@ -91,15 +92,14 @@ fn unreadable(path: &Path, why: &str) -> Error {
 /// The records one after the other: a label, then the planes of red, green and blue, row
 /// by row.
 fn svhn_records(
-    mat: &MatFile,
-) -> std::result::Result<impl Iterator<Item = Vec<u8>>, &'static str> {
-    let pixels =
-        mat.find_by_name("X").and_then(bytes).ok_or("has no array X of bytes")?;
-    let labels =
-        mat.find_by_name("y").and_then(bytes).ok_or("has no array y of small numbers")?;
-    let size = mat.find_by_name("X").map(Array::size);
-    if size != Some(&vec![32, 32, 3, labels.len()]) || pixels.len() != labels.len() * 3072
-    {
+    mut arrays: HashMap<String, Array>,
+) -> std::result::Result<impl Iterator<Item = Vec<u8>>, mat::Why> {
+    let pixels = arrays.remove("X").ok_or("has no array X of bytes")?;
+    let labels = arrays.remove("y").and_then(Array::into_bytes);
+    let labels = labels.ok_or("has no array y of small numbers")?;
+    let size = pixels.size.clone();
+    let pixels = pixels.into_bytes().ok_or("has no array X of bytes")?;
+    if size != [32, 32, 3, labels.len()] {
         return Err("its arrays X and y do not match: X should be [32, 32, 3, N] and y \
              have N labels");
     }
@@ -115,18 +115,6 @@ fn svhn_records(
         }
         record
     }))
-}
-
-/// An array's values as bytes, if they fit.
-fn bytes(array: &Array) -> Option<Vec<u8>> {
-    match array.data() {
-        NumericData::UInt8 { real, imag: None } => Some(real.clone()),
-        NumericData::Double { real, imag: None } => real
-            .iter()
-            .map(|&x| (x.fract() == 0.0 && (0.0..256.0).contains(&x)).then_some(x as u8))
-            .collect(),
-        _ => None,
-    }
 }
 
 /// The side of STL-10's square images.

@@ -1,13 +1,13 @@
 //! Oxford Flowers 102: one folder of images, and two MATLAB files with their classes and
 //! splits.
 
-use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::collections::HashMap;
+use std::fs;
 use std::path::Path;
 
-use matfile::{Array, MatFile, NumericData};
 use torchmill::{Context, Result};
 
+use super::mat::{self, Array};
 use super::{Transfer, folder_with, transfer, unreadable};
 use crate::catalogue::classes::FLOWERS102;
 
@@ -59,34 +59,13 @@ pub fn flowers102(raw: &Path, how: Transfer, target: &Path) -> Result<bool> {
     Ok(true)
 }
 
-fn open(path: &Path) -> Result<MatFile> {
-    parse(BufReader::new(File::open(path).doing("read", path)?))
-        .map_err(|why| unreadable(path, &format!("is not a MATLAB 5 file ({why})")))
+/// Reads a MATLAB file of lists.
+fn open(path: &Path) -> Result<HashMap<String, Array>> {
+    let file = fs::read(path).doing("read", path)?;
+    mat::arrays(&file).map_err(|why| unreadable(path, why))
 }
 
-/// Reads a MATLAB file.
-pub(super) fn parse(file: impl BufRead) -> std::result::Result<MatFile, String> {
-    MatFile::parse(file).map_err(|e| e.to_string())
-}
-
-/// An array's values, if all are non-negative integers.
-pub(super) fn numbers(file: &MatFile, name: &str) -> Option<Vec<u32>> {
-    fn whole<T: Copy + TryInto<u32>>(values: &[T]) -> Option<Vec<u32>> {
-        values.iter().map(|&x| x.try_into().ok()).collect()
-    }
-    match file.find_by_name(name).map(Array::data)? {
-        NumericData::UInt8 { real, imag: None } => whole(real),
-        NumericData::Int8 { real, imag: None } => whole(real),
-        NumericData::UInt16 { real, imag: None } => whole(real),
-        NumericData::Int16 { real, imag: None } => whole(real),
-        NumericData::UInt32 { real, imag: None } => whole(real),
-        NumericData::Int32 { real, imag: None } => whole(real),
-        NumericData::Double { real, imag: None } => {
-            let number = |x: f64| {
-                (x.fract() == 0.0 && (0.0..1e9).contains(&x)).then_some(x as u32)
-            };
-            real.iter().map(|&x| number(x)).collect()
-        }
-        _ => None,
-    }
+/// A list's values, if all are non-negative integers.
+fn numbers(arrays: &HashMap<String, Array>, name: &str) -> Option<Vec<u32>> {
+    arrays.get(name).and_then(Array::integers)
 }
