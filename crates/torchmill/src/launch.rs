@@ -12,6 +12,9 @@ pub type Variables = BTreeMap<String, String>;
 const FIRST_PORT: u64 = 20_000;
 const PORTS: u64 = 10_000;
 
+/// The largest number of processes. The first one waits for an answer from each.
+const MOST: u32 = 1 << 16;
+
 /// Which process of how many this is, and where they meet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Launch {
@@ -83,6 +86,12 @@ struct Found {
 
 impl Found {
     fn check(&self) -> Result<()> {
+        if self.size > MOST {
+            return Err(Error::usage(format_args!(
+                "{}: {} processes are too many, at most {MOST} can train together",
+                self.launcher, self.size
+            )));
+        }
         if self.rank < self.size {
             return Ok(());
         }
@@ -340,6 +349,7 @@ mod tests {
     fn wrong_variables_are_named() {
         assert_refused("RANK=2 WORLD_SIZE=2", "rank 2 does not exist among 2");
         assert_refused("RANK=0 WORLD_SIZE=0", "rank 0 does not exist among 0");
+        assert_refused("RANK=0 WORLD_SIZE=65537", "65537 processes are too many");
         assert_refused("RANK=x WORLD_SIZE=2", "RANK is `x`, which is not a number");
         assert_refused("WORLD_SIZE=2", "RANK is not set");
         assert_refused("RANK=0 WORLD_SIZE=2 MASTER_ADDR=a", "MASTER_PORT is not set");
