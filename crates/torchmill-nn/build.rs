@@ -32,6 +32,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "src/kernel/newton_schulz.cpp",
         "src/kernel/products.cpp",
         "src/kernel/single_thread.cpp",
+        "src/kernel/winograd.cpp",
         "src/distributed/distributed.cpp",
     ];
     // Stands in for Gloo's headers, which PyTorch's wheels lack.
@@ -42,8 +43,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "src/kernel/amx_product.h",
         "src/kernel/amx_tiles.h",
         "src/kernel/amx_weight_gradient.h",
+        "src/kernel/avx512.h",
+        "src/kernel/dense_convolution.h",
         "src/kernel/division.h",
         "src/kernel/kernels.h",
+        "src/kernel/winograd.h",
         "src/distributed/distributed.h",
         gloo,
     ];

@@ -4,16 +4,9 @@
 #include <cstdint>
 #include <vector>
 
-namespace torchmill {
+#include "dense_convolution.h"
 
-// A convolution with stride 1, without dilation or groups. Images and outputs are dense and in channels-last layout.
-struct AmxConvolution {
-    int64_t images, height, width, in_channels;
-    int64_t out_height, out_width, out_channels;
-    int64_t kernel_height, kernel_width;
-    // Rows above and below, columns on the left and on the right. Smaller than the kernel.
-    int64_t padding_height, padding_width;
-};
+namespace torchmill {
 
 // Images [images, height, width, channels]. The border on the right of a row is also the border on the left of the next,
 // and the border below an image is also the one above the next image.
@@ -47,19 +40,19 @@ struct Pixels {
 };
 
 template <typename T>
-Pixels<T> input_pixels(const AmxConvolution& c, T* data) {
+Pixels<T> input_pixels(const DenseConvolution& c, T* data) {
     return {data, c.images, c.height, c.width, c.in_channels, c.height + c.padding_height, c.width + c.padding_width};
 }
 
 // An output has the place of the pixel at the same row and column.
 template <typename T>
-Pixels<T> output_pixels(const AmxConvolution& c, T* data) {
+Pixels<T> output_pixels(const DenseConvolution& c, T* data) {
     return {data, c.images, c.out_height, c.out_width, c.out_channels, c.height + c.padding_height,
             c.width + c.padding_width};
 }
 
 // Where the kernel's first element lies, in pixels from an output's place in the long row.
-inline int64_t first_offset(const AmxConvolution& c) {
+inline int64_t first_offset(const DenseConvolution& c) {
     return -(c.padding_height * (c.width + c.padding_width) + c.padding_width);
 }
 

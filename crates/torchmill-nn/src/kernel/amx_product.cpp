@@ -8,6 +8,7 @@
 // on. Rows that belong to the border are computed, too, and left out.
 #include "amx_product.h"
 
+#include "amx_pixels.h"
 #include "amx_tiles.h"
 
 #ifdef AMX_IS_SUPPORTED
@@ -340,7 +341,7 @@ void amx_product(const AmxMatrix& a, const AmxMatrix& b, const float* bias, floa
 }
 
 void amx_convolution(
-    const AmxConvolution& shape, const float* x, const AmxWeight& weight, const float* bias, float* y) {
+    const DenseConvolution& shape, const float* x, const WeightView<float>& weight, const float* bias, float* y) {
     const Depth depth{shape.kernel_height * shape.kernel_width, shape.in_channels};
     Right right;
     right.arrange(
@@ -378,7 +379,7 @@ void amx_convolution(
 namespace torchmill {
 
 void amx_product(const AmxMatrix&, const AmxMatrix&, const float*, float*) {}
-void amx_convolution(const AmxConvolution&, const float*, const AmxWeight&, const float*, float*) {}
+void amx_convolution(const DenseConvolution&, const float*, const WeightView<float>&, const float*, float*) {}
 
 }  // namespace torchmill
 #endif

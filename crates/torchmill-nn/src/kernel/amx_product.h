@@ -2,7 +2,7 @@
 #pragma once
 #include <cstdint>
 
-#include "amx_pixels.h"
+#include "dense_convolution.h"
 
 namespace torchmill {
 
@@ -13,12 +13,6 @@ struct AmxMatrix {
     int64_t row_stride, column_stride;
 };
 
-// The elements of the weight as the kernel meets them, with strides in elements.
-struct AmxWeight {
-    const float* data;
-    int64_t out_stride, in_stride, row_stride, column_stride;
-};
-
 // Computes a @ b + bias, [a.rows, b.columns], dense; `bias` may be null. The sums are in float32, in an order that depends
 // only on the sizes.
 void amx_product(const AmxMatrix& a, const AmxMatrix& b, const float* bias, float* product);
@@ -26,6 +20,6 @@ void amx_product(const AmxMatrix& a, const AmxMatrix& b, const float* bias, floa
 // Computes a convolution's output [images, out_height, out_width, out_channels]; `bias` may be null. One of the weight's
 // channel strides is 1.
 void amx_convolution(
-    const AmxConvolution& shape, const float* x, const AmxWeight& weight, const float* bias, float* y);
+    const DenseConvolution& shape, const float* x, const WeightView<float>& weight, const float* bias, float* y);
 
 }  // namespace torchmill

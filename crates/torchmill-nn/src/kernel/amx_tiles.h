@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "avx512.h"
 #include "division.h"
 
 #if defined(__x86_64__) && defined(__linux__) && (defined(__clang__) ? __clang_major__ >= 12 : __GNUC__ >= 11)
@@ -80,9 +81,6 @@ FOR_AMX inline void store_sums(float* sums) {
     _tile_stored(3, sums + 3 * TILE_FLOATS, TILE_ROW);
 }
 
-// The first `count` of 16 elements; none if it is negative.
-inline __mmask16 first16(int64_t count) { return __mmask16((1 << std::clamp<int64_t>(count, 0, 16)) - 1); }
-
 FOR_AMX inline __m512i high_bits(__m512 floats) { return _mm512_srli_epi32(_mm512_castps_si512(floats), 16); }
 
 // A float32 number is the sum of three bfloat16 numbers with 8 bits each. Of the nine products of two such sums, the three
@@ -95,33 +93,6 @@ FOR_AMX inline __m512i take_part(__m512& elements) {
     const __m512i part = high_bits(elements);
     elements = _mm512_sub_ps(elements, _mm512_castsi512_ps(_mm512_slli_epi32(part, 16)));
     return part;
-}
-
-// Transposes a matrix of 16x16 32-bit elements.
-FOR_AMX inline void transpose(__m512i* r) {
-    __m512i t[16];
-    for (int i = 0; i < 16; i += 2) {
-        t[i] = _mm512_unpacklo_epi32(r[i], r[i + 1]);
-        t[i + 1] = _mm512_unpackhi_epi32(r[i], r[i + 1]);
-    }
-    for (int i = 0; i < 16; i += 4) {
-        r[i] = _mm512_unpacklo_epi64(t[i], t[i + 2]);
-        r[i + 1] = _mm512_unpackhi_epi64(t[i], t[i + 2]);
-        r[i + 2] = _mm512_unpacklo_epi64(t[i + 1], t[i + 3]);
-        r[i + 3] = _mm512_unpackhi_epi64(t[i + 1], t[i + 3]);
-    }
-    for (int i = 0; i < 4; ++i) {
-        t[i] = _mm512_shuffle_i32x4(r[i], r[4 + i], 0x88);
-        t[4 + i] = _mm512_shuffle_i32x4(r[i], r[4 + i], 0xdd);
-        t[8 + i] = _mm512_shuffle_i32x4(r[8 + i], r[12 + i], 0x88);
-        t[12 + i] = _mm512_shuffle_i32x4(r[8 + i], r[12 + i], 0xdd);
-    }
-    for (int i = 0; i < 4; ++i) {
-        r[i] = _mm512_shuffle_i32x4(t[i], t[8 + i], 0x88);
-        r[8 + i] = _mm512_shuffle_i32x4(t[i], t[8 + i], 0xdd);
-        r[4 + i] = _mm512_shuffle_i32x4(t[4 + i], t[12 + i], 0x88);
-        r[12 + i] = _mm512_shuffle_i32x4(t[4 + i], t[12 + i], 0xdd);
-    }
 }
 
 }  // namespace torchmill

@@ -9,6 +9,7 @@
 // 16 input channels, with the two pixels of each channel next to each other.
 #include "amx_weight_gradient.h"
 
+#include "amx_pixels.h"
 #include "amx_tiles.h"
 
 #ifdef AMX_IS_SUPPORTED
@@ -111,7 +112,7 @@ FOR_AMX void multiply(Halves gradients, Halves images, int64_t steps, float* sum
 // The gradient for some of the output channels and some of the input channels, on one thread.
 class Part {
 public:
-    Part(const AmxConvolution& shape, const uint16_t* x, const uint16_t* gradient, Channels out, Channels in)
+    Part(const DenseConvolution& shape, const uint16_t* x, const uint16_t* gradient, Channels out, Channels in)
         : shape(shape), out(out), in(in) {
         images = input_pixels(shape, x);
         gradients = output_pixels(shape, gradient);
@@ -199,7 +200,7 @@ private:
         return sums.data() + ((out_block * in_blocks + in_block) * kernel + k) * 4 * TILE_FLOATS;
     }
 
-    const AmxConvolution& shape;
+    const DenseConvolution& shape;
     Channels out, in;
     Pixels<const uint16_t> images, gradients;
     int64_t pairs, kernel, out_blocks, in_blocks;
@@ -211,7 +212,7 @@ private:
 }  // namespace
 
 void amx_weight_gradient(
-    const AmxConvolution& shape, const uint16_t* x, const uint16_t* gradient, uint16_t* weight_gradient, Channels out,
+    const DenseConvolution& shape, const uint16_t* x, const uint16_t* gradient, uint16_t* weight_gradient, Channels out,
     Channels in) {
     Part part(shape, x, gradient, out, in);
     part.sum();
@@ -223,7 +224,7 @@ void amx_weight_gradient(
 namespace torchmill {
 
 void amx_weight_gradient(
-    const AmxConvolution&, const uint16_t*, const uint16_t*, uint16_t*, Channels, Channels) {}
+    const DenseConvolution&, const uint16_t*, const uint16_t*, uint16_t*, Channels, Channels) {}
 
 }  // namespace torchmill
 #endif

@@ -2,7 +2,7 @@
 #pragma once
 #include <cstdint>
 
-#include "amx_pixels.h"
+#include "dense_convolution.h"
 
 namespace torchmill {
 
@@ -18,7 +18,7 @@ constexpr int64_t AMX_CHANNELS = 32;
 // and a range of input channels. Ranges begin at multiples of AMX_CHANNELS. The sums are in float32 and in the order of
 // the images, whatever the ranges.
 void amx_weight_gradient(
-    const AmxConvolution& shape, const uint16_t* x, const uint16_t* gradient, uint16_t* weight_gradient, Channels out,
+    const DenseConvolution& shape, const uint16_t* x, const uint16_t* gradient, uint16_t* weight_gradient, Channels out,
     Channels in);
 
 }  // namespace torchmill

@@ -93,6 +93,9 @@ pub(crate) mod ffi {
         Product,
         /// Our kernel for AMX (amx_product.cpp). Only for float32 and stride 1.
         Amx,
+        /// Our kernel for AVX512-BF16 (winograd.cpp). Only for kernels of 3x3 and 5x5,
+        /// stride 1, and multiples of 32 channels.
+        Winograd,
     }
 
     /// What computes the gradient of a convolution's weight.
@@ -104,6 +107,9 @@ pub(crate) mod ffi {
         Product,
         /// Our kernel for AMX (amx_weight_gradient.cpp). Only for bfloat16 and stride 1.
         Amx,
+        /// Our kernel for AVX512-BF16 (winograd.cpp). Only for kernels of 3x3, stride 1, and
+        /// multiples of 32 channels.
+        Winograd,
     }
 
     /// How to compute a convolution without dilation or groups.

@@ -15,6 +15,7 @@
 #include "amx_weight_gradient.h"
 #include "kernels.h"
 #include "torchmill-nn/src/kernel/bridge.rs.h"
+#include "winograd.h"
 
 namespace torchmill {
 namespace {
@@ -57,39 +58,81 @@ at::Tensor multiply(
 }
 
 // The convolution of x to y with a kernel of the weight's height and width.
-AmxConvolution amx_shape(
+DenseConvolution dense_shape(
     const at::Tensor& x, const at::Tensor& y, const at::Tensor& weight, at::IntArrayRef padding) {
     return {x.size(0), x.size(2),      x.size(3),      x.size(1),  y.size(2), y.size(3),
             y.size(1), weight.size(2), weight.size(3), padding[0], padding[1]};
 }
 
-// The output, by our kernel for float32.
-at::Tensor amx_output(
+template <typename T>
+WeightView<T> view(const at::Tensor& weight) {
+    const auto data = static_cast<const T*>(weight.const_data_ptr());
+    return {data, weight.stride(0), weight.stride(1), weight.stride(2), weight.stride(3)};
+}
+
+// The kernel rotated by 180 degrees, with its input and output channels swapped.
+template <typename T>
+WeightView<T> rotated_view(const at::Tensor& weight) {
+    const auto data = static_cast<const T*>(weight.const_data_ptr());
+    const T* const last = data + (weight.size(2) - 1) * weight.stride(2) + (weight.size(3) - 1) * weight.stride(3);
+    return {last, weight.stride(1), weight.stride(0), -weight.stride(2), -weight.stride(3)};
+}
+
+// Whether one of our kernels for dense convolutions is to be used.
+bool is_dense_kernel(ConvMethod method) {
+    return (method == ConvMethod::Amx && amx_is_usable()) || (method == ConvMethod::Winograd && winograd_is_usable());
+}
+
+// Convolves x to y by one of our kernels. `weight` views the elements of a weight of the element type that it is given.
+template <typename View>
+void convolve(
+    ConvMethod method, const DenseConvolution& shape, const at::Tensor& x, const View& weight,
+    const std::optional<at::Tensor>& bias, at::Tensor& y) {
+    const auto added = bias.has_value() ? bias->contiguous() : at::Tensor();
+    if (method == ConvMethod::Amx) {
+        amx_convolution(
+            shape, x.const_data_ptr<float>(), weight(0.0f), added.defined() ? added.const_data_ptr<float>() : nullptr,
+            y.mutable_data_ptr<float>());
+        return;
+    }
+    for_element_type(x, [&](auto zero) {
+        using T = decltype(zero);
+        winograd_convolution<T>(
+            shape, static_cast<const T*>(x.const_data_ptr()), weight(zero),
+            added.defined() ? static_cast<const T*>(added.const_data_ptr()) : nullptr,
+            static_cast<T*>(y.mutable_data_ptr()));
+    });
+}
+
+at::Tensor dense_output(
     const at::Tensor& x, const at::Tensor& weight, const std::optional<at::Tensor>& bias, const ConvPlan& plan) {
     const auto size = [&](int i) { return x.size(2 + i) + 2 * plan.padding[i] - weight.size(2 + i) + 1; };
     auto y = at::empty({x.size(0), weight.size(0), size(0), size(1)}, x.options().memory_format(CHANNELS_LAST));
-    const auto shape = amx_shape(x, y, weight, plan.padding);
-    const AmxWeight elements{
-        weight.const_data_ptr<float>(), weight.stride(0), weight.stride(1), weight.stride(2), weight.stride(3)};
-    const auto added = bias.has_value() ? bias->contiguous() : at::Tensor();
-    amx_convolution(
-        shape, x.const_data_ptr<float>(), elements, added.defined() ? added.const_data_ptr<float>() : nullptr,
-        y.mutable_data_ptr<float>());
+    const auto elements = [&](auto zero) { return view<decltype(zero)>(weight); };
+    convolve(plan.output, dense_shape(x, y, weight, plan.padding), x, elements, bias, y);
     return y;
 }
 
-// The input's gradient, by our kernel for float32: the convolution of the gradient with the kernel, rotated by 180 degrees
-// and with its input and output channels swapped.
-at::Tensor amx_input_gradient(
+// The input's gradient: the convolution of the gradient with the rotated kernel.
+at::Tensor dense_input_gradient(
+    ConvMethod method, const at::Tensor& gradient, const at::Tensor& x, const at::Tensor& weight,
+    at::IntArrayRef padding) {
+    auto result = at::empty_like(x);
+    const std::array border{weight.size(2) - 1 - padding[0], weight.size(3) - 1 - padding[1]};
+    const auto elements = [&](auto zero) { return rotated_view<decltype(zero)>(weight); };
+    convolve(method, dense_shape(gradient, result, weight, border), gradient, elements, std::nullopt, result);
+    return result;
+}
+
+at::Tensor winograd_gradient(
     const at::Tensor& gradient, const at::Tensor& x, const at::Tensor& weight, at::IntArrayRef padding) {
-    const auto result = at::empty_like(x);
-    const int64_t height = weight.size(2), width = weight.size(3);
-    const auto shape = amx_shape(gradient, result, weight, {height - 1 - padding[0], width - 1 - padding[1]});
-    const float* const last =
-        weight.const_data_ptr<float>() + (height - 1) * weight.stride(2) + (width - 1) * weight.stride(3);
-    const AmxWeight elements{last, weight.stride(1), weight.stride(0), -weight.stride(2), -weight.stride(3)};
-    amx_convolution(
-        shape, gradient.const_data_ptr<float>(), elements, nullptr, result.mutable_data_ptr<float>());
+    auto result = at::empty_like(weight);
+    for_element_type(x, [&](auto zero) {
+        using T = decltype(zero);
+        winograd_weight_gradient<T>(
+            dense_shape(x, gradient, weight, padding), static_cast<const T*>(x.const_data_ptr()),
+            static_cast<const T*>(gradient.const_data_ptr()), static_cast<T*>(result.mutable_data_ptr()));
+    });
     return result;
 }
 
@@ -108,7 +151,7 @@ at::Tensor input_gradient(
 at::Tensor amx_gradient(
     const at::Tensor& gradient, const at::Tensor& x, const at::Tensor& weight, at::IntArrayRef padding) {
     const auto result = at::empty_like(weight);
-    const auto shape = amx_shape(x, gradient, weight, padding);
+    const auto shape = dense_shape(x, gradient, weight, padding);
     const auto images = static_cast<const uint16_t*>(x.const_data_ptr());
     const auto gradients = static_cast<const uint16_t*>(gradient.const_data_ptr());
     const auto to = static_cast<uint16_t*>(result.mutable_data_ptr());
@@ -143,7 +186,7 @@ struct Im2colConv2d : torch::autograd::Function<Im2colConv2d> {
         context->saved_data["input_gradient"] = int64_t(plan.input_gradient);
         context->saved_data["products"] = int64_t(plan.products);
         context->saved_data["bias"] = bias.has_value();
-        if (plan.output == ConvMethod::Amx && amx_is_usable()) return amx_output(x, weight, bias, plan);
+        if (is_dense_kernel(plan.output)) return dense_output(x, weight, bias, plan);
         if (plan.output == ConvMethod::Product) return multiply(x, weight, bias, plan);
         return at::convolution(x, weight, bias, plan.stride, plan.padding, {1, 1}, false, {0, 0}, 1);
     }
@@ -161,8 +204,8 @@ struct Im2colConv2d : torch::autograd::Function<Im2colConv2d> {
         std::array<bool, 3> left = {context->needs_input_grad(0), context->needs_input_grad(1), false};
         const auto products = Products(context->saved_data["products"].toInt());
         const auto input_gradient_by = ConvMethod(context->saved_data["input_gradient"].toInt());
-        if (left[0] && input_gradient_by == ConvMethod::Amx && amx_is_usable()) {
-            x_gradient = amx_input_gradient(gradient, x, weight, padding);
+        if (left[0] && is_dense_kernel(input_gradient_by)) {
+            x_gradient = dense_input_gradient(input_gradient_by, gradient, x, weight, padding);
             left[0] = false;
         } else if (left[0] && input_gradient_by == ConvMethod::Product) {
             x_gradient = input_gradient(gradient, x, weight, padding, products);
@@ -171,6 +214,9 @@ struct Im2colConv2d : torch::autograd::Function<Im2colConv2d> {
         const auto weight_gradient_by = WeightGradient(context->saved_data["weight_gradient"].toInt());
         if (left[1] && weight_gradient_by == WeightGradient::Amx && amx_is_usable()) {
             weight_gradient = amx_gradient(gradient, x, weight, padding);
+            left[1] = false;
+        } else if (left[1] && weight_gradient_by == WeightGradient::Winograd && winograd_is_usable()) {
+            weight_gradient = winograd_gradient(gradient, x, weight, padding);
             left[1] = false;
         } else if (left[1] && weight_gradient_by == WeightGradient::Product) {
             // This gives it the layout of a channels-last weight.
@@ -199,6 +245,8 @@ struct Im2colConv2d : torch::autograd::Function<Im2colConv2d> {
 std::unique_ptr<at::Tensor> conv2d(
     const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, const ConvPlan& plan) {
     if (!x.device().is_cpu() || !x.is_contiguous(CHANNELS_LAST) || !weight.is_contiguous(CHANNELS_LAST)) return nullptr;
+    const bool same = x.scalar_type() == weight.scalar_type() && (!bias.defined() || bias.scalar_type() == x.scalar_type());
+    if (!same) return nullptr;
     return to_pointer(Im2colConv2d::apply(x, weight, optional(bias), plan));
 }
 

@@ -1,7 +1,8 @@
 //! Convolution, computed as matrix products if images are small and there are many
 //! weights. With AMX, the weight's gradient in bfloat16 has a kernel of its own
 //! (amx_weight_gradient.cpp), and so have the output and the input's gradient in float32
-//! (amx_product.cpp).
+//! (amx_product.cpp). With AVX512-BF16 and without AMX, kernels of 3x3 and 5x5
+//! are computed by Winograd's algorithm (winograd.cpp).
 //!
 //! oneDNN's convolutions, which ATen calls, work along the rows of images. With short
 //! rows, most of a vector or an AMX tile stays empty. On 2 cores with AMX, the three
@@ -21,7 +22,13 @@ use super::processor::{Processor, Products};
 /// The channels of two of AMX's tiles, which our kernels compute together.
 const TILE_CHANNELS: i64 = 32;
 
+/// What winograd.cpp computes together.
+const WINOGRAD_CHANNELS: i64 = 32;
+/// Transforming the weight takes as much time as the outputs of this many tiles.
+const WINOGRAD_LEAST_TILES: i64 = 32;
+
 /// The sizes of a convolution without dilation or groups.
+#[derive(Debug, Clone, Copy)]
 struct ConvShape {
     images: i64,
     in_channels: i64,
@@ -84,6 +91,26 @@ impl ConvShape {
             && fill(self.in_channels)
             && fill(self.out_channels)
             && self.kernel[0] * self.kernel[1] > 1
+    }
+
+    /// Whether Winograd's algorithm computes images of this `[height, width]` faster than
+    /// oneDNN.
+    fn suits_winograd(&self, [height, width]: [i64; 2]) -> bool {
+        // In smaller images, much of the kernel lies outside, where oneDNN computes nothing.
+        let least_size = match self.kernel {
+            [3, 3] => 4,
+            [5, 5] => 8,
+            _ => return false,
+        };
+        let tiles = ((height + 1) / 2) * ((width + 1) / 2);
+        // Tiles have four pixels, of which three in four should be in the image.
+        let is_filled = height * width >= 3 * tiles;
+        self.is_dense()
+            && self.in_channels % WINOGRAD_CHANNELS == 0
+            && self.out_channels % WINOGRAD_CHANNELS == 0
+            && height.min(width) >= least_size
+            && is_filled
+            && self.images * tiles >= WINOGRAD_LEAST_TILES
     }
 
     /// The number of weights.
@@ -181,6 +208,15 @@ fn choose(kind: Kind, processor: Processor, shape: &ConvShape) -> Option<ConvPla
         plan.output = ConvMethod::Amx;
         plan.input_gradient = ConvMethod::Amx;
     }
+    if processor.has_avx512_bf16() && shape.suits_winograd(output) {
+        plan.output = ConvMethod::Winograd;
+        if shape.kernel == [3, 3] {
+            plan.weight_gradient = WeightGradient::Winograd;
+        }
+        if shape.suits_winograd(shape.input) {
+            plan.input_gradient = ConvMethod::Winograd;
+        }
+    }
     let is_atens = plan.output == ConvMethod::Aten
         && plan.input_gradient == ConvMethod::Aten
         && plan.weight_gradient == WeightGradient::Aten;
@@ -224,7 +260,9 @@ mod tests {
     use tch::Device;
 
     use super::*;
-    use crate::kernel::testing::{apart, check_float32, results, waves};
+    use crate::kernel::testing::{
+        apart, check_float32, results, same_on_any_threads, waves,
+    };
     use crate::precision::cpu_has_amx;
     use crate::tensor::{channels_last, floats};
 
@@ -412,6 +450,127 @@ mod tests {
         }
     }
 
+    fn winograd(size: i64, padding: [i64; 2]) -> ConvPlan {
+        let weight_gradient =
+            if size == 3 { WeightGradient::Winograd } else { WeightGradient::Aten };
+        ConvPlan {
+            stride: [1, 1],
+            padding,
+            output: ConvMethod::Winograd,
+            input_gradient: ConvMethod::Winograd,
+            weight_gradient,
+            products: Products::Aten,
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+        /// More channels than one panel, and images whose last tiles are not full.
+        #[test]
+        fn winograd_computes_convolutions(
+            (n, from, to) in (1..20_i64, 1..5_i64, 1..5_i64),
+            size in prop::sample::select(&[3_i64, 5]),
+            input in [5..15_i64, 5..15_i64],
+            padding in [0..5_i64, 0..5_i64],
+            with_bias: bool,
+            bf16: bool,
+            seed: i64,
+        ) {
+            let padding = padding.map(|p| p % size);
+            let plan = winograd(size, padding);
+            tch::manual_seed(seed);
+            let kind = if bf16 { Kind::BFloat16 } else { Kind::Float };
+            let random = |size: &[i64]| Tensor::randn(size, (Kind::Float, Device::Cpu)).to_kind(kind);
+            let channels = 32;
+            let mut inputs = vec![
+                channels_last(&random(&[n, from * channels, input[0], input[1]])),
+                channels_last(&random(&[to * channels, from * channels, size, size])),
+            ];
+            if with_bias {
+                inputs.push(random(&[to * channels]));
+            }
+            let ours = |p: &[Tensor]| im2col_matmul(&p[0], &p[1], p.get(2), plan).unwrap().unwrap();
+            let atens = |p: &[Tensor]| p[0].conv2d(&p[1], p.get(2), [1, 1], padding, [1, 1], 1);
+            if !bf16 {
+                return check_float32(&inputs, ours, atens);
+            }
+            let exactly: Vec<Tensor> = inputs.iter().map(|t| t.to_kind(Kind::Double)).collect();
+            let exact = results(&exactly, waves, atens);
+            for (ours, exact) in results(&inputs, waves, ours).iter().zip(&exact) {
+                prop_assert_eq!(ours.size(), exact.size());
+                // Factors are rounded, and results: each by 2^-9 at most.
+                let (difference, largest) = apart(ours, exact);
+                prop_assert!(difference <= largest / 64.0, "{} of {}", difference, largest);
+            }
+        }
+    }
+
+    #[test]
+    fn winograds_results_do_not_depend_on_the_number_of_threads() {
+        for kind in [Kind::Float, Kind::BFloat16] {
+            let random = |size: &[i64]| {
+                let numbers = Tensor::randn(size, (Kind::Float, Device::Cpu));
+                channels_last(&numbers.to_kind(kind))
+            };
+            let inputs = [random(&[7, 96, 9, 10]), random(&[64, 96, 3, 3])];
+            same_on_any_threads(|| {
+                results(&inputs, waves, |p| {
+                    im2col_matmul(&p[0], &p[1], None, winograd(3, [1, 1]))
+                        .unwrap()
+                        .unwrap()
+                })
+            });
+        }
+    }
+
+    #[test]
+    fn kernels_of_3x3_and_5x5_suit_winograd() {
+        let fits = ConvShape {
+            images: 64,
+            in_channels: 64,
+            out_channels: 96,
+            input: [16, 16],
+            kernel: [3, 3],
+            stride: [1, 1],
+            padding: [1, 1],
+        };
+        let plan = |kind, processor, shape: &ConvShape| {
+            let plan = choose(kind, processor, shape);
+            plan.map(|p| (p.output, p.weight_gradient, p.input_gradient))
+        };
+        let all = (ConvMethod::Winograd, WeightGradient::Winograd, ConvMethod::Winograd);
+        let without_weight =
+            (ConvMethod::Winograd, WeightGradient::Aten, ConvMethod::Winograd);
+        for kind in [Kind::Float, Kind::BFloat16] {
+            for processor in [Processor::AmdBf16, Processor::Avx512Bf16] {
+                assert_eq!(plan(kind, processor, &fits), Some(all));
+                let large = ConvShape { kernel: [5, 5], padding: [2, 2], ..fits };
+                assert_eq!(plan(kind, processor, &large), Some(without_weight));
+                for other in [
+                    ConvShape { in_channels: 48, ..fits },
+                    ConvShape { out_channels: 3, ..fits },
+                    ConvShape { stride: [2, 2], ..fits },
+                    ConvShape { padding: [3, 1], ..fits },
+                    ConvShape { kernel: [3, 5], ..fits },
+                    ConvShape { input: [3, 64], ..fits },
+                    ConvShape { input: [5, 5], ..fits },
+                    ConvShape { images: 1, input: [8, 8], ..fits },
+                    ConvShape { input: [6, 6], ..large },
+                ] {
+                    let found = choose(kind, processor, &other);
+                    let uses_winograd =
+                        found.is_some_and(|p| p.output == ConvMethod::Winograd);
+                    assert!(!uses_winograd, "{other:?}");
+                }
+            }
+            for processor in [Processor::Amx, Processor::Amd, Processor::Other] {
+                let found = choose(kind, processor, &fits);
+                assert!(found.is_none_or(|p| p.output != ConvMethod::Winograd));
+            }
+        }
+    }
+
     #[test]
     fn small_images_with_many_weights_are_multiplied() {
         let resnet =
@@ -440,7 +599,7 @@ mod tests {
             Some((ConvMethod::Product, product, ConvMethod::Product))
         );
         assert_eq!(
-            resnet(bf16, Processor::Avx512Bf16, [512, 512], 4, 1),
+            resnet(bf16, Processor::Avx512Bf16, [256, 512], 8, 2),
             Some((ConvMethod::Aten, product, ConvMethod::Aten))
         );
         assert_eq!(resnet(bf16, Processor::Other, [512, 512], 4, 1), None);
@@ -458,9 +617,9 @@ mod tests {
         );
         assert_eq!(resnet(float, Processor::Amx, [3, 64], 32, 1), None);
         assert_eq!(resnet(float, Processor::Amx, [48, 64], 32, 1), None, "half a tile");
-        assert_eq!(resnet(float, Processor::Avx512Bf16, [256, 256], 8, 1), None);
+        assert_eq!(resnet(float, Processor::Other, [256, 256], 8, 1), None);
         assert_eq!(
-            resnet(float, Processor::AmdBf16, [512, 512], 4, 1),
+            resnet(float, Processor::Amd, [512, 512], 4, 1),
             Some((ConvMethod::Aten, product, ConvMethod::Aten))
         );
         assert_eq!(resnet(bf16, Processor::Amx, [64, 64], 32, 1), None);

@@ -42,7 +42,12 @@ impl Processor {
 
     /// Whether it multiplies bfloat16 matrices in hardware.
     pub(crate) fn has_bf16(self) -> bool {
-        matches!(self, Self::Amx | Self::AmdBf16 | Self::Avx512Bf16)
+        self == Self::Amx || self.has_avx512_bf16()
+    }
+
+    /// Whether AVX512-BF16 is its fastest unit for matrices.
+    pub(crate) fn has_avx512_bf16(self) -> bool {
+        matches!(self, Self::AmdBf16 | Self::Avx512Bf16)
     }
 
     /// What multiplies float32 matrices. MKL is slow on processors that are not Intel's.

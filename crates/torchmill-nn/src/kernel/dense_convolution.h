@@ -1,0 +1,23 @@
+// The sizes of a convolution that our kernels compute.
+#pragma once
+#include <cstdint>
+
+namespace torchmill {
+
+// A convolution with stride 1, without dilation or groups. Images and outputs are dense and in channels-last layout.
+struct DenseConvolution {
+    int64_t images, height, width, in_channels;
+    int64_t out_height, out_width, out_channels;
+    int64_t kernel_height, kernel_width;
+    // Rows above and below, columns on the left and on the right. Smaller than the kernel.
+    int64_t padding_height, padding_width;
+};
+
+// The elements of the weight as the kernel meets them, with strides in elements.
+template <typename T>
+struct WeightView {
+    const T* data;
+    int64_t out_stride, in_stride, row_stride, column_stride;
+};
+
+}  // namespace torchmill
