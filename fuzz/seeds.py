@@ -6,6 +6,7 @@ import pathlib
 import struct
 import tarfile
 import zipfile
+import zlib
 
 from PIL import Image
 
@@ -41,6 +42,22 @@ with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
     archive.writestr(zipfile.ZipInfo("a/b.txt"), "hi" * 20)
     archive.writestr(zipfile.ZipInfo("c"), "hi")
 seed("archive", "two.zip", file.getvalue())
+
+
+def element(kind, contents):
+    return struct.pack("<II", kind, len(contents)) + contents + bytes(-len(contents) % 8)
+
+
+def matrix(name, size, kind, numbers):
+    parts = element(6, struct.pack("<II", 6, 0)), element(5, struct.pack(f"<{len(size)}i", *size)), element(1, name)
+    return element(14, b"".join(parts) + element(kind, numbers))
+
+
+header = b"MATLAB 5.0 MAT-file".ljust(124) + b"\0\1IM"
+arrays = matrix(b"y", (2, 1), 2, b"\1\2") + matrix(b"trnid", (1, 3), 9, struct.pack("<3d", 1, 2, 300))
+seed("mat", "plain", header + arrays)
+packed = zlib.compress(matrix(b"X", (2, 2, 3), 4, bytes(range(24))))
+seed("mat", "compressed", header + struct.pack("<II", 15, len(packed)) + packed)
 
 
 def samples(form, *files):

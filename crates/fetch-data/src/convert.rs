@@ -6,7 +6,7 @@
 
 mod caltech101;
 mod flowers102;
-mod mat;
+pub mod mat;
 
 use std::collections::HashMap;
 use std::fs::{self, File};
