@@ -49,8 +49,8 @@ pub struct TrainingModel {
     rank: u32,
     /// Threads that each compute a part of a batch. `None` if batches are not divided.
     part_threads: Option<PartThreads>,
-    /// Whether libtorch's threads rest during the optimizer's step if other threads
-    /// compute parts.
+    /// Whether there are few parameters, so that the optimizer's step is on one thread after
+    /// other threads have computed parts.
     is_small: bool,
     /// Averages the gradients, if there are other processes.
     reducer: Option<Reducer>,
@@ -271,18 +271,16 @@ impl TrainingModel {
     /// Trains on a batch: computes its gradients and does the optimizer's step. Returns the
     /// batch's mean loss.
     pub fn train(&mut self, batch: &Mixed) -> Result<Option<Tensor>> {
-        let mut gradients;
-        let single;
-        if let Some(threads) = self.part_threads_for(batch) {
+        // On a small network's parameters, threads cost more than they gain.
+        let mut single = None;
+        let mut gradients = if let Some(threads) = self.part_threads_for(batch) {
             let guard = SingleThreads::start();
             let computed = self.compute_at_once(threads, &guard, batch)?;
             single = self.is_small.then_some(guard);
-            gradients = Gradients::sum(computed).map_err(|e| torch_error(&e))?;
+            Gradients::sum(computed).map_err(|e| torch_error(&e))?
         } else {
-            gradients = self.compute_gradients(batch)?;
-            let is_single = self.is_small && self.part_threads.is_some();
-            single = is_single.then(SingleThreads::start);
-        }
+            self.compute_gradients(batch)?
+        };
         self.step(&mut gradients)?;
         drop(single);
         Ok(gradients.loss)
