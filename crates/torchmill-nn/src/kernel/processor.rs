@@ -59,12 +59,17 @@ impl Processor {
         }
     }
 
-    /// The name in run.jsonl, with the library for float32 products.
+    /// The name in run.jsonl, with what multiplies float32 matrices and whether Winograd's
+    /// algorithm computes convolutions.
     pub(crate) fn describe(self) -> &'static str {
         match self {
             Self::Amx => "AMX; fp32 products by AMX and MKL",
-            Self::AmdBf16 => "AMD, AVX512-BF16; fp32 products by oneDNN",
-            Self::Avx512Bf16 => "AVX512-BF16; fp32 products by MKL",
+            Self::AmdBf16 => {
+                "AMD, AVX512-BF16; fp32 products by oneDNN; convolutions by Winograd"
+            }
+            Self::Avx512Bf16 => {
+                "AVX512-BF16; fp32 products by MKL; convolutions by Winograd"
+            }
             Self::Amd => "AMD; fp32 products by oneDNN",
             Self::Other => "other; fp32 products by ATen's library",
         }
