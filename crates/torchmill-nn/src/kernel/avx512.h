@@ -1,4 +1,4 @@
-// What the kernels for AVX512 share. AVX512_IS_SUPPORTED is defined if the compiler knows it with BF16.
+// What the kernels for AVX512 share. AVX512_IS_SUPPORTED is defined if the compiler supports AVX512 and its BF16 extension.
 #pragma once
 #include <algorithm>
 #include <cstdint>
@@ -11,10 +11,10 @@
 
 namespace torchmill {
 
-// The first `count` of 16 elements; none if it is negative.
+// The mask of the first `count` of 16 elements; of none if it is negative.
 inline __mmask16 first16(int64_t count) { return __mmask16((1 << std::clamp<int64_t>(count, 0, 16)) - 1); }
 
-// Transposes a matrix of 16x16 32-bit elements.
+// Transposes a matrix of 16x16 32-bit elements in place. Each register is a row.
 FOR_AVX512 inline void transpose(__m512i* r) {
     __m512i t[16];
     for (int i = 0; i < 16; i += 2) {

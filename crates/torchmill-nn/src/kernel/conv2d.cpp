@@ -83,7 +83,7 @@ bool is_dense_kernel(ConvMethod method) {
     return (method == ConvMethod::Amx && amx_is_usable()) || (method == ConvMethod::Winograd && winograd_is_usable());
 }
 
-// Convolves x to y by one of our kernels. `weight` views the elements of a weight of the element type that it is given.
+// Convolves x to y by one of our kernels. `weight(zero)` is the view of the weight for the type of `zero`.
 template <typename View>
 void convolve(
     ConvMethod method, const DenseConvolution& shape, const at::Tensor& x, const View& weight,

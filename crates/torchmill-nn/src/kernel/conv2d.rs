@@ -22,9 +22,9 @@ use super::processor::{Processor, Products};
 /// The channels of two of AMX's tiles, which our kernels compute together.
 const TILE_CHANNELS: i64 = 32;
 
-/// What winograd.cpp computes together.
+/// winograd.cpp supports multiples of this many channels.
 const WINOGRAD_CHANNELS: i64 = 32;
-/// Transforming the weight takes as much time as the outputs of this many tiles.
+/// With fewer tiles, transforming the weight takes longer than computing the outputs.
 const WINOGRAD_LEAST_TILES: i64 = 32;
 
 /// The sizes of a convolution without dilation or groups.
@@ -94,7 +94,7 @@ impl ConvShape {
     }
 
     /// Whether Winograd's algorithm computes images of this `[height, width]` faster than
-    /// oneDNN.
+    /// oneDNN. Measured on an AMD Zen 4.
     fn suits_winograd(&self, [height, width]: [i64; 2]) -> bool {
         // In smaller images, much of the kernel lies outside, where oneDNN computes nothing.
         let least_size = match self.kernel {
@@ -105,9 +105,11 @@ impl ConvShape {
         let tiles = ((height + 1) / 2) * ((width + 1) / 2);
         // Tiles have four pixels, of which three in four should be in the image.
         let is_filled = height * width >= 3 * tiles;
+        let is_supported =
+            |channels: i64| channels > 0 && channels % WINOGRAD_CHANNELS == 0;
         self.is_dense()
-            && self.in_channels % WINOGRAD_CHANNELS == 0
-            && self.out_channels % WINOGRAD_CHANNELS == 0
+            && is_supported(self.in_channels)
+            && is_supported(self.out_channels)
             && height.min(width) >= least_size
             && is_filled
             && self.images * tiles >= WINOGRAD_LEAST_TILES
@@ -263,7 +265,7 @@ mod tests {
     use crate::kernel::testing::{
         apart, check_float32, results, same_on_any_threads, waves,
     };
-    use crate::precision::cpu_has_amx;
+    use crate::precision::{cpu_has_amx, cpu_has_bf16};
     use crate::tensor::{channels_last, floats};
 
     const WAYS: &[WeightGradient] =
@@ -477,6 +479,9 @@ mod tests {
             bf16: bool,
             seed: i64,
         ) {
+            if !cpu_has_bf16() {
+                return Ok(());
+            }
             let padding = padding.map(|p| p % size);
             let plan = winograd(size, padding);
             tch::manual_seed(seed);
@@ -508,17 +513,18 @@ mod tests {
 
     #[test]
     fn winograds_results_do_not_depend_on_the_number_of_threads() {
-        for kind in [Kind::Float, Kind::BFloat16] {
+        for (kind, size) in
+            [(Kind::Float, 3), (Kind::BFloat16, 3), (Kind::Float, 5), (Kind::BFloat16, 5)]
+        {
             let random = |size: &[i64]| {
                 let numbers = Tensor::randn(size, (Kind::Float, Device::Cpu));
                 channels_last(&numbers.to_kind(kind))
             };
-            let inputs = [random(&[7, 96, 9, 10]), random(&[64, 96, 3, 3])];
+            let inputs = [random(&[7, 96, 9, 10]), random(&[64, 96, size, size])];
+            let plan = winograd(size, [1, 1]);
             same_on_any_threads(|| {
                 results(&inputs, waves, |p| {
-                    im2col_matmul(&p[0], &p[1], None, winograd(3, [1, 1]))
-                        .unwrap()
-                        .unwrap()
+                    im2col_matmul(&p[0], &p[1], None, plan).unwrap().unwrap()
                 })
             });
         }
@@ -549,6 +555,8 @@ mod tests {
                 assert_eq!(plan(kind, processor, &large), Some(without_weight));
                 for other in [
                     ConvShape { in_channels: 48, ..fits },
+                    ConvShape { in_channels: 0, ..fits },
+                    ConvShape { out_channels: 0, ..fits },
                     ConvShape { out_channels: 3, ..fits },
                     ConvShape { stride: [2, 2], ..fits },
                     ConvShape { padding: [3, 1], ..fits },

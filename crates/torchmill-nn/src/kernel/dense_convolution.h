@@ -13,7 +13,7 @@ struct DenseConvolution {
     int64_t padding_height, padding_width;
 };
 
-// The elements of the weight as the kernel meets them, with strides in elements.
+// A view of a weight [out, in, row, column]. Strides are in elements and may be negative.
 template <typename T>
 struct WeightView {
     const T* data;

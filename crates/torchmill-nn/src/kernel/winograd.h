@@ -16,7 +16,8 @@ template <typename T>
 void winograd_convolution(
     const DenseConvolution& shape, const T* x, const WeightView<T>& weight, const T* bias, T* y);
 
-// Computes the gradient of the weight, [out_channels, 3, 3, in_channels], likewise. The kernel is 3x3.
+// Computes the gradient of the weight, [out_channels, 3, 3, in_channels]. The kernel is 3x3, and the channels are multiples
+// of 32. The sums are in float32, in an order that depends only on the sizes.
 template <typename T>
 void winograd_weight_gradient(const DenseConvolution& shape, const T* x, const T* gradient, T* to);
 
