@@ -48,6 +48,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "src/kernel/division.h",
         "src/kernel/kernels.h",
         "src/kernel/winograd.h",
+        "src/kernel/winograd_transforms.h",
         "src/distributed/distributed.h",
         gloo,
     ];
