@@ -80,9 +80,9 @@ class Results:
 
     def add(self, unit, figures):
         rows = [row for figure, numbers in figures.items() for row in self.rows(figure, unit, *numbers)]
-        print_table(rows)
         if self.file:
             self.write(rows)
+        print_table(rows)
 
     def rows(self, figure, unit, ours, peers):
         """A row for each peer, the fastest first: medians of both sides and of the pairs' ratios."""
