@@ -8,8 +8,9 @@ use crate::{Error, Result};
 
 /// Fails if a number of the recipe is too large for TOML.
 pub(super) fn check(recipe: &Recipe) -> Result<()> {
-    let recipe = serde_json::to_value(recipe)
-        .map_err(|e| Error::failed(format_args!("the recipe: {e}")))?;
+    // A recipe that cannot be written, because of a path that is not UTF-8, is an error where
+    // it is written.
+    let Ok(recipe) = serde_json::to_value(recipe) else { return Ok(()) };
     match too_large(&recipe) {
         Some((key, number)) => Err(Error::usage(format_args!(
             "{key} = {number} is too large: integers in TOML are at most {}",
