@@ -30,7 +30,7 @@ pub(super) fn waves(y: &Tensor) -> Tensor {
 }
 
 /// The largest difference between two tensors, and the largest element.
-pub(super) fn apart(ours: &Tensor, exact: &Tensor) -> (f64, f64) {
+fn apart(ours: &Tensor, exact: &Tensor) -> (f64, f64) {
     let most = |t: &Tensor| t.abs().max().double_value(&[]);
     (most(&(ours.to_kind(Kind::Double) - exact)), most(exact))
 }
@@ -45,15 +45,21 @@ pub(super) fn check_exact(
 ) -> Result<(), TestCaseError> {
     prop_assert_eq!(ours.len(), exact.len());
     for i in 0..ours.len() {
-        prop_assert_eq!(ours[i].size(), exact[i].size());
-        let (difference, largest) = apart(&ours[i], &exact[i]);
         let is_bf16 = ours[i].kind() == Kind::BFloat16;
-        let limit = if is_bf16 { 1.0 / 256.0 } else { limit };
-        prop_assert!(
-            difference <= limit * largest.max(1.0),
-            "{i}: {difference} of {largest}"
-        );
+        check_within(&ours[i], &exact[i], if is_bf16 { 1.0 / 256.0 } else { limit })?;
     }
+    Ok(())
+}
+
+/// The same for one result, with a limit for its dtype.
+pub(super) fn check_within(
+    ours: &Tensor,
+    exact: &Tensor,
+    limit: f64,
+) -> Result<(), TestCaseError> {
+    prop_assert_eq!(ours.size(), exact.size());
+    let (difference, largest) = apart(ours, exact);
+    prop_assert!(difference <= limit * largest.max(1.0), "{difference} of {largest}");
     Ok(())
 }
 
