@@ -44,14 +44,20 @@ at::Tensor from_matrix(const at::Tensor& matrix, int64_t images, int64_t height,
     return matrix.view({images, height, width, -1}).permute({0, 3, 1, 2});
 }
 
+// An uninitialised output. It is not a view, so that the next layer may change it in place.
+at::Tensor empty_output(const at::Tensor& x, const at::Tensor& weight, const ConvPlan& plan) {
+    const auto size = [&](int i) {
+        return (x.size(2 + i) + 2 * plan.padding[i] - weight.size(2 + i)) / plan.stride[i] + 1;
+    };
+    return at::empty({x.size(0), weight.size(0), size(0), size(1)}, x.options().memory_format(CHANNELS_LAST));
+}
+
 at::Tensor multiply(
     const at::Tensor& x, const at::Tensor& weight, const std::optional<at::Tensor>& bias, const ConvPlan& plan) {
     const auto kernel = weight.sizes().slice(2);
     const auto rows = im2col(x, kernel, plan.stride, plan.padding);
     const auto columns = weight.permute({0, 2, 3, 1}).reshape({weight.size(0), -1}).t();
-    const auto size = [&](int i) { return (x.size(2 + i) + 2 * plan.padding[i] - kernel[i]) / plan.stride[i] + 1; };
-    // The product is written into y, so that y is not a view: the next layer may change it in place.
-    auto y = at::empty({x.size(0), weight.size(0), size(0), size(1)}, x.options().memory_format(CHANNELS_LAST));
+    auto y = empty_output(x, weight, plan);
     auto matrix = y.permute({0, 2, 3, 1}).view({rows.size(0), weight.size(0)});
     product_into(matrix, rows, columns, bias, plan.products);
     return y;
@@ -106,8 +112,7 @@ void convolve(
 
 at::Tensor dense_output(
     const at::Tensor& x, const at::Tensor& weight, const std::optional<at::Tensor>& bias, const ConvPlan& plan) {
-    const auto size = [&](int i) { return x.size(2 + i) + 2 * plan.padding[i] - weight.size(2 + i) + 1; };
-    auto y = at::empty({x.size(0), weight.size(0), size(0), size(1)}, x.options().memory_format(CHANNELS_LAST));
+    auto y = empty_output(x, weight, plan);
     const auto elements = [&](auto zero) { return view<decltype(zero)>(weight); };
     convolve(plan.output, dense_shape(x, y, weight, plan.padding), x, elements, bias, y);
     return y;

@@ -202,34 +202,28 @@ FOR_AVX512 void multiply(
     }
 }
 
-// Transforms 16 channels of the input of a tile.
-template <int SIZE>
-struct InputTransform {
-    using S = Square<SIZE>;
-    static constexpr int PIXELS = S::INPUTS * S::INPUTS;
+// Transforms 16 channels of a square of SIDE x SIDE pixels.
+template <int SIDE, auto SQUARE>
+struct PixelTransform {
+    static constexpr int PIXELS = SIDE * SIDE;
 
     template <typename T>
     INLINE static void apply(const T* const* pixels, int64_t channel, __m512* to) {
         __m512 x[PIXELS];
 #pragma GCC unroll 64
         for (int i = 0; i < PIXELS; ++i) x[i] = load(pixels[i] + channel);
-        S::input(x, to);
+        SQUARE(x, to);
     }
 };
 
-// Transforms 16 channels of the gradient of a tile's 2x2 outputs.
+// Of the input of a tile, and of the gradient of its 2x2 outputs.
 template <int SIZE>
-struct OutputGradientTransform {
+struct InputTransform : PixelTransform<Square<SIZE>::INPUTS, Square<SIZE>::input> {
     using S = Square<SIZE>;
-    static constexpr int PIXELS = 4;
-
-    template <typename T>
-    INLINE static void apply(const T* const* pixels, int64_t channel, __m512* to) {
-        __m512 y[PIXELS];
-#pragma GCC unroll 4
-        for (int i = 0; i < PIXELS; ++i) y[i] = load(pixels[i] + channel);
-        S::output_gradient(y, to);
-    }
+};
+template <int SIZE>
+struct OutputGradientTransform : PixelTransform<2, Square<SIZE>::output_gradient> {
+    using S = Square<SIZE>;
 };
 
 // What a pair of bfloat16 elements holds: two channels of a tile, or the same channel of two tiles.

@@ -106,7 +106,17 @@ struct Line<5> {
     }
 };
 
-// The two-dimensional transforms: of the columns, then of the rows. Squares are row-major.
+// Transforms a square of FROM x FROM to TO x TO: its columns, then the rows. Squares are row-major.
+template <auto LINE, int FROM, int TO>
+INLINE void transform_square(const __m512* from, __m512* to) {
+    __m512 rows[TO * FROM];
+#pragma GCC unroll 8
+    for (int j = 0; j < FROM; ++j) LINE(from + j, FROM, rows + j, FROM);
+#pragma GCC unroll 8
+    for (int i = 0; i < TO; ++i) LINE(rows + i * FROM, 1, to + i * TO, 1);
+}
+
+// The two-dimensional transforms.
 template <int SIZE>
 struct Square {
     using L = Line<SIZE>;
@@ -114,40 +124,14 @@ struct Square {
     static constexpr int INPUTS = SIZE + 1, POINTS = L::POINTS;
     static constexpr int POSITIONS = POINTS * POINTS;
 
-    INLINE static void input(const __m512* x, __m512* to) {
-        __m512 rows[POINTS * INPUTS];
-#pragma GCC unroll 8
-        for (int j = 0; j < INPUTS; ++j) L::input(x + j, INPUTS, rows + j, INPUTS);
-#pragma GCC unroll 8
-        for (int i = 0; i < POINTS; ++i) L::input(rows + i * INPUTS, 1, to + i * POINTS, 1);
-    }
-    INLINE static void kernel(const __m512* g, __m512* to) {
-        __m512 rows[POINTS * SIZE];
-#pragma GCC unroll 8
-        for (int j = 0; j < SIZE; ++j) L::kernel(g + j, SIZE, rows + j, SIZE);
-#pragma GCC unroll 8
-        for (int i = 0; i < POINTS; ++i) L::kernel(rows + i * SIZE, 1, to + i * POINTS, 1);
-    }
-    INLINE static void output(const __m512* m, __m512* to) {
-        __m512 rows[2 * POINTS];
-#pragma GCC unroll 8
-        for (int j = 0; j < POINTS; ++j) L::output(m + j, POINTS, rows + j, POINTS);
-        L::output(rows, 1, to, 1);
-        L::output(rows + POINTS, 1, to + 2, 1);
-    }
+    INLINE static void input(const __m512* x, __m512* to) { transform_square<L::input, INPUTS, POINTS>(x, to); }
+    INLINE static void kernel(const __m512* g, __m512* to) { transform_square<L::kernel, SIZE, POINTS>(g, to); }
+    INLINE static void output(const __m512* m, __m512* to) { transform_square<L::output, POINTS, 2>(m, to); }
     INLINE static void output_gradient(const __m512* y, __m512* to) {
-        __m512 rows[POINTS * 2];
-        L::output_gradient(y, 2, rows, 2);
-        L::output_gradient(y + 1, 2, rows + 1, 2);
-#pragma GCC unroll 8
-        for (int i = 0; i < POINTS; ++i) L::output_gradient(rows + 2 * i, 1, to + i * POINTS, 1);
+        transform_square<L::output_gradient, 2, POINTS>(y, to);
     }
     INLINE static void kernel_gradient(const __m512* u, __m512* to) {
-        __m512 rows[SIZE * POINTS];
-#pragma GCC unroll 8
-        for (int j = 0; j < POINTS; ++j) L::kernel_gradient(u + j, POINTS, rows + j, POINTS);
-#pragma GCC unroll 8
-        for (int i = 0; i < SIZE; ++i) L::kernel_gradient(rows + i * POINTS, 1, to + i * SIZE, 1);
+        transform_square<L::kernel_gradient, POINTS, SIZE>(u, to);
     }
 };
 
