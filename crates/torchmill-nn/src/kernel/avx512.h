@@ -2,12 +2,16 @@
 #pragma once
 #include <algorithm>
 #include <cstdint>
+#include <memory>
+
+#include "division.h"
 
 #if defined(__x86_64__) && (defined(__clang__) ? __clang_major__ >= 9 : __GNUC__ >= 10)
 #define AVX512_IS_SUPPORTED
 #include <immintrin.h>
 
 #define FOR_AVX512 __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512bf16")))
+#define INLINE FOR_AVX512 inline __attribute__((always_inline))
 
 namespace torchmill {
 
@@ -41,5 +45,76 @@ FOR_AVX512 inline void transpose(__m512i* r) {
     }
 }
 
+// The 32-bit elements of a register.
+constexpr int64_t LANES = 16;
+
+// What is multiplied: a float32 element, or a pair of bfloat16 elements, whose products are added.
+using Operand = uint32_t;
+template <typename T>
+constexpr int64_t PACKED = sizeof(Operand) / sizeof(T);
+
+// 16 elements as float32.
+INLINE __m512 load(const float* from) { return _mm512_loadu_ps(from); }
+INLINE __m512 load(const uint16_t* from) {
+    const __m256i bits = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16));
+}
+INLINE void store(float* to, __m512 elements) { _mm512_storeu_ps(to, elements); }
+INLINE void store(uint16_t* to, __m512 elements) {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), __m256i(_mm512_cvtneps_pbh(elements)));
+}
+
+// 32 elements as bfloat16, one after another.
+INLINE __m512i join(__m512 first, __m512 second) { return __m512i(_mm512_cvtne2ps_pbh(second, first)); }
+
+// 16 pairs of bfloat16: element i of `first` and element i of `second`.
+INLINE __m512i pair(__m512 first, __m512 second) {
+    const __m512i order = _mm512_set_epi16(
+        31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16,
+        0);
+    return _mm512_permutexvar_epi16(order, join(first, second));
+}
+
+// Adds products to sums.
+template <typename T>
+INLINE __m512 multiply_add(Operand left, __m512i right, __m512 sums) {
+    const __m512i all = _mm512_set1_epi32(int(left));
+    if constexpr (PACKED<T> == 1) {
+        return _mm512_fmadd_ps(_mm512_castsi512_ps(all), _mm512_castsi512_ps(right), sums);
+    } else {
+        return _mm512_dpbf16_ps(sums, __m512bh(all), __m512bh(right));
+    }
+}
+
+// An uninitialised array of 32-bit elements, aligned to cache lines.
+template <typename Element>
+class Buffer {
+public:
+    explicit Buffer(int64_t count) : lines(new CacheLine[divide_up(count, LANES)]) {}
+    Element* data() const { return reinterpret_cast<Element*>(lines.get()); }
+
+private:
+    struct alignas(64) CacheLine {
+        Element elements[LANES];
+    };
+    std::unique_ptr<CacheLine[]> lines;
+};
+
 }  // namespace torchmill
 #endif
+
+namespace torchmill {
+
+// Whether the compiler and the processor have the instructions of FOR_AVX512.
+inline bool avx512_is_usable() {
+#ifdef AVX512_IS_SUPPORTED
+    static const bool usable = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                               __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
+                               __builtin_cpu_supports("avx512bf16");
+    return usable;
+#else
+    return false;
+#endif
+}
+
+}  // namespace torchmill

@@ -93,9 +93,12 @@ pub(crate) mod ffi {
         Product,
         /// Our kernel for AMX (amx_product.cpp). Only for float32 and stride 1.
         Amx,
-        /// Our kernel for AVX512-BF16 (winograd.cpp). Only for kernels of 3x3 and 5x5,
-        /// stride 1, and multiples of 32 channels.
+        /// Our kernel for AVX512-BF16 (winograd.cpp). Only for kernels of 3x3, stride 1, and
+        /// multiples of 32 channels.
         Winograd,
+        /// Our kernel for AVX512-BF16 (karatsuba.cpp). Only for kernels of 5x5, stride 1, and
+        /// multiples of 32 channels.
+        Karatsuba,
     }
 
     /// What computes the gradient of a convolution's weight.
@@ -110,6 +113,9 @@ pub(crate) mod ffi {
         /// Our kernel for AVX512-BF16 (winograd.cpp). Only for kernels of 3x3, stride 1, and
         /// multiples of 32 channels.
         Winograd,
+        /// Our kernel for AVX512-BF16 (karatsuba_weight_gradient.cpp). Only for kernels of
+        /// 5x5, stride 1, and multiples of 32 channels.
+        Karatsuba,
     }
 
     /// How to compute a convolution without dilation or groups.

@@ -13,6 +13,8 @@
 #include "amx_product.h"
 #include "amx_tiles.h"
 #include "amx_weight_gradient.h"
+#include "avx512.h"
+#include "karatsuba.h"
 #include "kernels.h"
 #include "torchmill-nn/src/kernel/bridge.rs.h"
 #include "winograd.h"
@@ -72,21 +74,33 @@ DenseConvolution dense_shape(
 
 template <typename T>
 WeightView<T> view(const at::Tensor& weight) {
-    const auto data = static_cast<const T*>(weight.const_data_ptr());
-    return {data, weight.stride(0), weight.stride(1), weight.stride(2), weight.stride(3)};
+    return {elements<T>(weight), weight.stride(0), weight.stride(1), weight.stride(2), weight.stride(3)};
 }
 
 // The kernel rotated by 180 degrees, with its input and output channels swapped.
 template <typename T>
 WeightView<T> rotated_view(const at::Tensor& weight) {
-    const auto data = static_cast<const T*>(weight.const_data_ptr());
-    const T* const last = data + (weight.size(2) - 1) * weight.stride(2) + (weight.size(3) - 1) * weight.stride(3);
+    const T* const last = elements<T>(weight) + (weight.size(2) - 1) * weight.stride(2) + (weight.size(3) - 1) * weight.stride(3);
     return {last, weight.stride(1), weight.stride(0), -weight.stride(2), -weight.stride(3)};
 }
 
 // Whether one of our kernels for dense convolutions is to be used.
 bool is_dense_kernel(ConvMethod method) {
-    return (method == ConvMethod::Amx && amx_is_usable()) || (method == ConvMethod::Winograd && winograd_is_usable());
+    switch (method) {
+        case ConvMethod::Amx:
+            return amx_is_usable();
+        case ConvMethod::Winograd:
+        case ConvMethod::Karatsuba:
+            return avx512_is_usable();
+        default:
+            return false;
+    }
+}
+
+// Whether Winograd's or Karatsuba's algorithm is to compute the weight's gradient.
+bool is_fast_kernel(WeightGradient method) {
+    const bool is_chosen = method == WeightGradient::Winograd || method == WeightGradient::Karatsuba;
+    return is_chosen && avx512_is_usable();
 }
 
 // Convolves x to y by one of our kernels. `weight(zero)` is the view of the weight for the type of `zero`.
@@ -97,16 +111,13 @@ void convolve(
     const auto added = bias.has_value() ? bias->contiguous() : at::Tensor();
     if (method == ConvMethod::Amx) {
         amx_convolution(
-            shape, x.const_data_ptr<float>(), weight(0.0f), added.defined() ? added.const_data_ptr<float>() : nullptr,
-            y.mutable_data_ptr<float>());
+            shape, elements<float>(x), weight(0.0f), elements<float>(added), mutable_elements<float>(y));
         return;
     }
     for_element_type(x, [&](auto zero) {
         using T = decltype(zero);
-        winograd_convolution<T>(
-            shape, static_cast<const T*>(x.const_data_ptr()), weight(zero),
-            added.defined() ? static_cast<const T*>(added.const_data_ptr()) : nullptr,
-            static_cast<T*>(y.mutable_data_ptr()));
+        const auto compute = method == ConvMethod::Winograd ? winograd_convolution<T> : karatsuba_convolution<T>;
+        compute(shape, elements<T>(x), weight(zero), elements<T>(added), mutable_elements<T>(y));
     });
 }
 
@@ -129,14 +140,17 @@ at::Tensor dense_input_gradient(
     return result;
 }
 
-at::Tensor winograd_gradient(
-    const at::Tensor& gradient, const at::Tensor& x, const at::Tensor& weight, at::IntArrayRef padding) {
+// The weight's gradient by Winograd's or Karatsuba's algorithm.
+at::Tensor fast_gradient(
+    WeightGradient method, const at::Tensor& gradient, const at::Tensor& x, const at::Tensor& weight,
+    at::IntArrayRef padding) {
     auto result = at::empty_like(weight);
+    const auto shape = dense_shape(x, gradient, weight, padding);
     for_element_type(x, [&](auto zero) {
         using T = decltype(zero);
-        winograd_weight_gradient<T>(
-            dense_shape(x, gradient, weight, padding), static_cast<const T*>(x.const_data_ptr()),
-            static_cast<const T*>(gradient.const_data_ptr()), static_cast<T*>(result.mutable_data_ptr()));
+        const auto compute =
+            method == WeightGradient::Winograd ? winograd_weight_gradient<T> : karatsuba_weight_gradient<T>;
+        compute(shape, elements<T>(x), elements<T>(gradient), mutable_elements<T>(result));
     });
     return result;
 }
@@ -157,9 +171,9 @@ at::Tensor amx_gradient(
     const at::Tensor& gradient, const at::Tensor& x, const at::Tensor& weight, at::IntArrayRef padding) {
     const auto result = at::empty_like(weight);
     const auto shape = dense_shape(x, gradient, weight, padding);
-    const auto images = static_cast<const uint16_t*>(x.const_data_ptr());
-    const auto gradients = static_cast<const uint16_t*>(gradient.const_data_ptr());
-    const auto to = static_cast<uint16_t*>(result.mutable_data_ptr());
+    const auto images = elements<uint16_t>(x);
+    const auto gradients = elements<uint16_t>(gradient);
+    const auto to = mutable_elements<uint16_t>(result);
     const int64_t out_blocks = divide_up(shape.out_channels, AMX_CHANNELS);
     const int64_t in_blocks = divide_up(shape.in_channels, AMX_CHANNELS);
     const int64_t threads = at::get_num_threads();
@@ -220,8 +234,8 @@ struct Im2colConv2d : torch::autograd::Function<Im2colConv2d> {
         if (left[1] && weight_gradient_by == WeightGradient::Amx && amx_is_usable()) {
             weight_gradient = amx_gradient(gradient, x, weight, padding);
             left[1] = false;
-        } else if (left[1] && weight_gradient_by == WeightGradient::Winograd && winograd_is_usable()) {
-            weight_gradient = winograd_gradient(gradient, x, weight, padding);
+        } else if (left[1] && is_fast_kernel(weight_gradient_by)) {
+            weight_gradient = fast_gradient(weight_gradient_by, gradient, x, weight, padding);
             left[1] = false;
         } else if (left[1] && weight_gradient_by == WeightGradient::Product) {
             // This gives it the layout of a channels-last weight.

@@ -1,8 +1,8 @@
 //! Convolution, computed as matrix products if images are small and there are many
 //! weights. With AMX, the weight's gradient in bfloat16 has a kernel of its own
 //! (amx_weight_gradient.cpp), and so have the output and the input's gradient in float32
-//! (amx_product.cpp). With AVX512-BF16 and without AMX, kernels of 3x3 and 5x5
-//! are computed by Winograd's algorithm (winograd.cpp).
+//! (amx_product.cpp). With AVX512-BF16 and without AMX, kernels of 3x3 are computed by
+//! Winograd's algorithm (winograd.cpp), and kernels of 5x5 by Karatsuba's (karatsuba.cpp).
 //!
 //! oneDNN's convolutions, which ATen calls, work along the rows of images. With short
 //! rows, most of a vector or an AMX tile stays empty. On 2 cores with AMX, the three
@@ -22,9 +22,8 @@ use super::processor::{Processor, Products};
 /// The channels of two of AMX's tiles, which our kernels compute together.
 const TILE_CHANNELS: i64 = 32;
 
-/// winograd.cpp supports multiples of this many channels.
-const WINOGRAD_CHANNELS: i64 = 32;
-/// With fewer tiles, transforming the weight takes longer than computing the outputs.
+/// winograd.cpp and karatsuba.cpp support multiples of this many channels.
+const PANEL_CHANNELS: i64 = 32;
 const WINOGRAD_LEAST_TILES: i64 = 32;
 
 /// The sizes of a convolution without dilation or groups.
@@ -93,26 +92,30 @@ impl ConvShape {
             && self.kernel[0] * self.kernel[1] > 1
     }
 
-    /// Whether Winograd's algorithm computes images of this `[height, width]` faster than
-    /// oneDNN. Measured on an AMD Zen 4.
-    fn suits_winograd(&self, [height, width]: [i64; 2]) -> bool {
+    /// Winograd's or Karatsuba's algorithm, if it computes images of this `[height, width]`
+    /// faster than oneDNN. Measured on an AMD Zen 4.
+    fn fast_algorithm(&self, [height, width]: [i64; 2]) -> Option<ConvMethod> {
+        let is_supported = |channels: i64| channels > 0 && channels % PANEL_CHANNELS == 0;
+        if !self.is_dense()
+            || !is_supported(self.in_channels)
+            || !is_supported(self.out_channels)
+        {
+            return None;
+        }
         // In smaller images, much of the kernel lies outside, where oneDNN computes nothing.
-        let least_size = match self.kernel {
-            [3, 3] => 4,
-            [5, 5] => 8,
-            _ => return false,
+        // With fewer tiles, transforming the weight takes longer than computing the outputs.
+        let (method, least_size, least_tiles) = match self.kernel {
+            [3, 3] => (ConvMethod::Winograd, 4, WINOGRAD_LEAST_TILES),
+            [5, 5] => (ConvMethod::Karatsuba, 8, self.in_channels.max(self.out_channels)),
+            _ => return None,
         };
         let tiles = ((height + 1) / 2) * ((width + 1) / 2);
         // Tiles have four pixels, of which three in four should be in the image.
         let is_filled = height * width >= 3 * tiles;
-        let is_supported =
-            |channels: i64| channels > 0 && channels % WINOGRAD_CHANNELS == 0;
-        self.is_dense()
-            && is_supported(self.in_channels)
-            && is_supported(self.out_channels)
-            && height.min(width) >= least_size
+        let suits = height.min(width) >= least_size
             && is_filled
-            && self.images * tiles >= WINOGRAD_LEAST_TILES
+            && self.images * tiles >= least_tiles;
+        suits.then_some(method)
     }
 
     /// The number of weights.
@@ -210,19 +213,34 @@ fn choose(kind: Kind, processor: Processor, shape: &ConvShape) -> Option<ConvPla
         plan.output = ConvMethod::Amx;
         plan.input_gradient = ConvMethod::Amx;
     }
-    if processor.has_avx512_bf16() && shape.suits_winograd(output) {
-        plan.output = ConvMethod::Winograd;
-        if shape.kernel == [3, 3] {
-            plan.weight_gradient = WeightGradient::Winograd;
-        }
-        if shape.suits_winograd(shape.input) {
-            plan.input_gradient = ConvMethod::Winograd;
-        }
+    if processor.has_avx512_bf16() {
+        choose_fast_algorithm(kind, shape, output, &mut plan);
     }
     let is_atens = plan.output == ConvMethod::Aten
         && plan.input_gradient == ConvMethod::Aten
         && plan.weight_gradient == WeightGradient::Aten;
     (!is_atens).then_some(plan)
+}
+
+/// Changes a plan to Winograd's or Karatsuba's algorithm where they are faster.
+fn choose_fast_algorithm(
+    kind: Kind,
+    shape: &ConvShape,
+    output: [i64; 2],
+    plan: &mut ConvPlan,
+) {
+    let Some(method) = shape.fast_algorithm(output) else { return };
+    plan.output = method;
+    if shape.fast_algorithm(shape.input).is_some() {
+        plan.input_gradient = method;
+    }
+    // Karatsuba's bfloat16 kernel takes two images at a time.
+    let is_half_empty = kind == Kind::BFloat16 && shape.images == 1;
+    if method == ConvMethod::Winograd {
+        plan.weight_gradient = WeightGradient::Winograd;
+    } else if !is_half_empty {
+        plan.weight_gradient = WeightGradient::Karatsuba;
+    }
 }
 
 /// What computes the weight's gradient, which is a sum over all pixels of the output.
@@ -447,14 +465,18 @@ mod tests {
         }
     }
 
-    fn winograd(size: i64, padding: [i64; 2]) -> ConvPlan {
-        let weight_gradient =
-            if size == 3 { WeightGradient::Winograd } else { WeightGradient::Aten };
+    /// Winograd's algorithm for kernels of 3x3, and Karatsuba's for 5x5.
+    fn fast_plan(size: i64, padding: [i64; 2]) -> ConvPlan {
+        let (method, weight_gradient) = if size == 3 {
+            (ConvMethod::Winograd, WeightGradient::Winograd)
+        } else {
+            (ConvMethod::Karatsuba, WeightGradient::Karatsuba)
+        };
         ConvPlan {
             stride: [1, 1],
             padding,
-            output: ConvMethod::Winograd,
-            input_gradient: ConvMethod::Winograd,
+            output: method,
+            input_gradient: method,
             weight_gradient,
             products: Products::Aten,
         }
@@ -463,12 +485,13 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 
-        /// More channels than one panel, and images whose last tiles are not full.
+        /// More channels than one panel, more columns than registers, and images whose last
+        /// tiles are not full.
         #[test]
-        fn winograd_computes_convolutions(
+        fn fast_algorithms_compute_convolutions(
             (n, from, to) in (1..20_i64, 1..5_i64, 1..5_i64),
             size in prop::sample::select(&[3_i64, 5]),
-            input in [5..15_i64, 5..15_i64],
+            input in [5..15_i64, 5..24_i64],
             padding in [0..5_i64, 0..5_i64],
             with_bias: bool,
             bf16: bool,
@@ -478,7 +501,7 @@ mod tests {
                 return Ok(());
             }
             let padding = padding.map(|p| p % size);
-            let plan = winograd(size, padding);
+            let plan = fast_plan(size, padding);
             tch::manual_seed(seed);
             let kind = if bf16 { Kind::BFloat16 } else { Kind::Float };
             let random = |size: &[i64]| Tensor::randn(size, (Kind::Float, Device::Cpu)).to_kind(kind);
@@ -505,7 +528,7 @@ mod tests {
     }
 
     #[test]
-    fn winograds_results_do_not_depend_on_the_number_of_threads() {
+    fn fast_algorithms_results_do_not_depend_on_the_number_of_threads() {
         for (kind, size) in
             [(Kind::Float, 3), (Kind::BFloat16, 3), (Kind::Float, 5), (Kind::BFloat16, 5)]
         {
@@ -514,7 +537,7 @@ mod tests {
                 channels_last(&numbers.to_kind(kind))
             };
             let inputs = [random(&[7, 96, 9, 10]), random(&[64, 96, size, size])];
-            let plan = winograd(size, [1, 1]);
+            let plan = fast_plan(size, [1, 1]);
             same_on_any_threads(|| {
                 results(&inputs, waves, |p| {
                     im2col_matmul(&p[0], &p[1], None, plan).unwrap().unwrap()
@@ -524,7 +547,7 @@ mod tests {
     }
 
     #[test]
-    fn kernels_of_3x3_and_5x5_suit_winograd() {
+    fn kernels_of_3x3_and_5x5_suit_fast_algorithms() {
         let fits = ConvShape {
             images: 64,
             in_channels: 64,
@@ -538,14 +561,24 @@ mod tests {
             let plan = choose(kind, processor, shape);
             plan.map(|p| (p.output, p.weight_gradient, p.input_gradient))
         };
-        let all = (ConvMethod::Winograd, WeightGradient::Winograd, ConvMethod::Winograd);
-        let without_weight =
-            (ConvMethod::Winograd, WeightGradient::Aten, ConvMethod::Winograd);
+        let winograd =
+            (ConvMethod::Winograd, WeightGradient::Winograd, ConvMethod::Winograd);
+        let karatsuba =
+            (ConvMethod::Karatsuba, WeightGradient::Karatsuba, ConvMethod::Karatsuba);
+        let is_fast = |plan: Option<ConvPlan>| {
+            plan.is_some_and(|p| {
+                matches!(p.output, ConvMethod::Winograd | ConvMethod::Karatsuba)
+            })
+        };
         for kind in [Kind::Float, Kind::BFloat16] {
             for processor in [Processor::AmdBf16, Processor::Avx512Bf16] {
-                assert_eq!(plan(kind, processor, &fits), Some(all));
+                assert_eq!(plan(kind, processor, &fits), Some(winograd));
                 let large = ConvShape { kernel: [5, 5], padding: [2, 2], ..fits };
-                assert_eq!(plan(kind, processor, &large), Some(without_weight));
+                assert_eq!(plan(kind, processor, &large), Some(karatsuba));
+                let one = ConvShape { images: 1, input: [32, 32], ..large };
+                let gradient = plan(kind, processor, &one).map(|p| p.1);
+                let takes_two = kind == Kind::BFloat16;
+                assert_eq!(gradient == Some(WeightGradient::Karatsuba), !takes_two);
                 for other in [
                     ConvShape { in_channels: 48, ..fits },
                     ConvShape { in_channels: 0, ..fits },
@@ -558,16 +591,13 @@ mod tests {
                     ConvShape { input: [5, 5], ..fits },
                     ConvShape { images: 1, input: [8, 8], ..fits },
                     ConvShape { input: [6, 6], ..large },
+                    ConvShape { images: 5, input: [8, 8], ..large },
                 ] {
-                    let found = choose(kind, processor, &other);
-                    let uses_winograd =
-                        found.is_some_and(|p| p.output == ConvMethod::Winograd);
-                    assert!(!uses_winograd, "{other:?}");
+                    assert!(!is_fast(choose(kind, processor, &other)), "{other:?}");
                 }
             }
             for processor in [Processor::Amx, Processor::Amd, Processor::Other] {
-                let found = choose(kind, processor, &fits);
-                assert!(found.is_none_or(|p| p.output != ConvMethod::Winograd));
+                assert!(!is_fast(choose(kind, processor, &fits)));
             }
         }
     }

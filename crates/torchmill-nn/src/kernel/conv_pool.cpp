@@ -13,16 +13,6 @@
 namespace torchmill {
 namespace {
 
-// The elements of a tensor; null if it is undefined.
-template <typename T>
-const T* elements(const at::Tensor& t) {
-    return t.defined() ? static_cast<const T*>(t.const_data_ptr()) : nullptr;
-}
-template <typename T>
-T* mutable_elements(const at::Tensor& t) {
-    return t.defined() ? static_cast<T*>(t.mutable_data_ptr()) : nullptr;
-}
-
 ConvPoolShape shape_of(const at::Tensor& x, const at::Tensor& weight, at::IntArrayRef padding) {
     return {x.size(0),      x.size(2),      x.size(3),  x.size(1), weight.size(0),
             weight.size(2), weight.size(3), padding[0], padding[1]};

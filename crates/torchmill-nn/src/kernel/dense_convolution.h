@@ -13,6 +13,26 @@ struct DenseConvolution {
     int64_t padding_height, padding_width;
 };
 
+// Images in channels-last layout. The elements are constant if T is.
+template <typename T>
+struct Images {
+    T* data;
+    int64_t height, width, channels;
+
+    // Finds the pixels of a square with this first row, first column and side, row by row. `outside` stands for those outside
+    // the image.
+    void find_square(
+        int64_t image, int64_t first_row, int64_t first_column, int64_t side, T* outside, T** pixels) const {
+        T* const from = data + image * height * width * channels;
+        for (int64_t row = first_row; row < first_row + side; ++row) {
+            for (int64_t column = first_column; column < first_column + side; ++column) {
+                const bool exists = row >= 0 && row < height && column >= 0 && column < width;
+                *pixels++ = exists ? from + (row * width + column) * channels : outside;
+            }
+        }
+    }
+};
+
 // A view of a weight [out, in, row, column]. Strides are in elements and may be negative.
 template <typename T>
 struct WeightView {

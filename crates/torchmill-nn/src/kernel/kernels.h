@@ -93,14 +93,24 @@ void for_element_type(const at::Tensor& x, const Work& work) {
     }
 }
 
+// The elements of a tensor; null if it is undefined.
+template <typename T>
+const T* elements(const at::Tensor& t) {
+    return t.defined() ? static_cast<const T*>(t.const_data_ptr()) : nullptr;
+}
+template <typename T>
+T* mutable_elements(const at::Tensor& t) {
+    return t.defined() ? static_cast<T*>(t.mutable_data_ptr()) : nullptr;
+}
+
 // `count` elements of a dense tensor, from `start`.
 template <typename T>
 rust::Slice<const T> read_slice(const at::Tensor& t, size_t start, size_t count) {
-    return {static_cast<const T*>(t.const_data_ptr()) + start, count};
+    return {elements<T>(t) + start, count};
 }
 template <typename T>
 rust::Slice<T> write_slice(const at::Tensor& t, size_t start, size_t count) {
-    return {static_cast<T*>(t.mutable_data_ptr()) + start, count};
+    return {mutable_elements<T>(t) + start, count};
 }
 
 // `count` images of a dense tensor [N, ...], from image `first`.

@@ -59,16 +59,16 @@ impl Processor {
         }
     }
 
-    /// The name in run.jsonl, with what multiplies float32 matrices and whether Winograd's
-    /// algorithm computes convolutions.
+    /// The name in run.jsonl, with what multiplies float32 matrices and whether convolutions
+    /// are computed by Winograd's and Karatsuba's algorithms.
     pub(crate) fn describe(self) -> &'static str {
         match self {
             Self::Amx => "AMX; fp32 products by AMX and MKL",
             Self::AmdBf16 => {
-                "AMD, AVX512-BF16; fp32 products by oneDNN; convolutions by Winograd"
+                "AMD, AVX512-BF16; fp32 products by oneDNN; convolutions by Winograd and Karatsuba"
             }
             Self::Avx512Bf16 => {
-                "AVX512-BF16; fp32 products by MKL; convolutions by Winograd"
+                "AVX512-BF16; fp32 products by MKL; convolutions by Winograd and Karatsuba"
             }
             Self::Amd => "AMD; fp32 products by oneDNN",
             Self::Other => "other; fp32 products by ATen's library",

@@ -13,6 +13,8 @@
 
 #include "avx512.h"
 #include "division.h"
+#include "square_transform.h"
+#include "transformed_weight.h"
 #include "winograd_transforms.h"
 
 #ifdef AVX512_IS_SUPPORTED
@@ -25,10 +27,12 @@
 namespace torchmill {
 namespace {
 
-constexpr int64_t LANES = 16;
+// The sides of a kernel and of a tile's input. Both are transformed to SIDE x SIDE elements.
+constexpr int SIZE = 3, SIDE = 4;
+constexpr int POSITIONS = SIDE * SIDE;
+
 // The part of a product that is kept in registers: ROWS x PANEL.
 constexpr int64_t ROWS = 8;
-constexpr int64_t PANEL = 2 * LANES;
 // The target size of a block of transformed inputs, in bytes. A block has at least ROWS tiles.
 constexpr int64_t BLOCK_BYTES = 1 << 18;
 // A task adds up the weight's gradient for at most this many input channels and as many output channels.
@@ -38,58 +42,6 @@ constexpr int64_t TASK_TILES = 64;
 // The weight's gradient is divided into at least this many tasks, if there are enough tiles. The number does not depend on
 // the number of threads, so the sums do not either.
 constexpr int64_t TASKS = 32;
-
-// What is multiplied: a float32 element, or a pair of bfloat16 elements, whose products are added.
-using Operand = uint32_t;
-template <typename T>
-constexpr int64_t PACKED = sizeof(Operand) / sizeof(T);
-
-// 16 elements as float32.
-INLINE __m512 load(const float* from) { return _mm512_loadu_ps(from); }
-INLINE __m512 load(const uint16_t* from) {
-    const __m256i bits = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));
-    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16));
-}
-INLINE void store(float* to, __m512 elements) { _mm512_storeu_ps(to, elements); }
-INLINE void store(uint16_t* to, __m512 elements) {
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), __m256i(_mm512_cvtneps_pbh(elements)));
-}
-
-// 32 elements as bfloat16, one after another.
-INLINE __m512i join(__m512 first, __m512 second) { return __m512i(_mm512_cvtne2ps_pbh(second, first)); }
-
-// 16 pairs of bfloat16: element i of `first` and element i of `second`.
-INLINE __m512i pair(__m512 first, __m512 second) {
-    const __m512i order = _mm512_set_epi16(
-        31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16,
-        0);
-    return _mm512_permutexvar_epi16(order, join(first, second));
-}
-
-// Adds products to sums.
-template <typename T>
-INLINE __m512 multiply_add(Operand left, __m512i right, __m512 sums) {
-    const __m512i all = _mm512_set1_epi32(int(left));
-    if constexpr (PACKED<T> == 1) {
-        return _mm512_fmadd_ps(_mm512_castsi512_ps(all), _mm512_castsi512_ps(right), sums);
-    } else {
-        return _mm512_dpbf16_ps(sums, __m512bh(all), __m512bh(right));
-    }
-}
-
-// An uninitialised array of 32-bit elements, aligned to cache lines.
-template <typename Element>
-class Buffer {
-public:
-    explicit Buffer(int64_t count) : lines(new CacheLine[divide_up(count, LANES)]) {}
-    Element* data() const { return reinterpret_cast<Element*>(lines.get()); }
-
-private:
-    struct alignas(64) CacheLine {
-        Element elements[LANES];
-    };
-    std::unique_ptr<CacheLine[]> lines;
-};
 
 // Matrices of transformed elements, one for each position: [positions, rows, columns].
 class Transformed {
@@ -125,7 +77,7 @@ public:
         const auto corner = find_corner(tile);
         images.find_square(
             corner.image, corner.row - shape.padding_height, corner.column - shape.padding_width,
-            shape.kernel_height + 1, outside, pixels);
+            SIDE, outside, pixels);
     }
 
     // Finds the 2x2 output pixels of a tile. `outside` stands for those outside the image.
@@ -137,24 +89,6 @@ public:
     }
 
 private:
-    template <typename T>
-    struct Images {
-        T* data;
-        int64_t height, width, channels;
-
-        // The pixels of a square with this first row, first column and side.
-        void find_square(
-            int64_t image, int64_t first_row, int64_t first_column, int64_t side, T* outside, T** pixels) const {
-            T* const from = data + image * height * width * channels;
-            for (int64_t row = first_row; row < first_row + side; ++row) {
-                for (int64_t column = first_column; column < first_column + side; ++column) {
-                    const bool exists = row >= 0 && row < height && column >= 0 && column < width;
-                    *pixels++ = exists ? from + (row * width + column) * channels : outside;
-                }
-            }
-        }
-    };
-
     struct Corner {
         int64_t image, row, column;
     };
@@ -179,10 +113,7 @@ FOR_AVX512 void multiply(
     bool adds) {
     __m512 low[ROWS], high[ROWS];
 #pragma GCC unroll 8
-    for (int i = 0; i < ROWS; ++i) {
-        low[i] = adds ? _mm512_load_ps(sums + i * sums_stride) : _mm512_setzero_ps();
-        high[i] = adds ? _mm512_load_ps(sums + i * sums_stride + LANES) : _mm512_setzero_ps();
-    }
+    for (int i = 0; i < ROWS; ++i) low[i] = high[i] = _mm512_setzero_ps();
     const Operand* rows = left.data;
     for (int64_t k = 0; k < depth; ++k) {
         const __m512i first = _mm512_load_si512(right), second = _mm512_load_si512(right + LANES);
@@ -197,82 +128,40 @@ FOR_AVX512 void multiply(
     }
 #pragma GCC unroll 8
     for (int i = 0; i < ROWS; ++i) {
-        _mm512_store_ps(sums + i * sums_stride, low[i]);
-        _mm512_store_ps(sums + i * sums_stride + LANES, high[i]);
+        float* const row = sums + i * sums_stride;
+        // Short sums lose fewer digits, so these are added up first.
+        if (adds) {
+            low[i] = _mm512_add_ps(low[i], _mm512_load_ps(row));
+            high[i] = _mm512_add_ps(high[i], _mm512_load_ps(row + LANES));
+        }
+        _mm512_store_ps(row, low[i]);
+        _mm512_store_ps(row + LANES, high[i]);
     }
 }
 
-// Transforms 16 channels of a square of SIDE x SIDE pixels.
-template <int SIDE, auto SQUARE>
-struct PixelTransform {
-    static constexpr int PIXELS = SIDE * SIDE;
-
-    template <typename T>
-    INLINE static void apply(const T* const* pixels, int64_t channel, __m512* to) {
-        __m512 x[PIXELS];
-#pragma GCC unroll 64
-        for (int i = 0; i < PIXELS; ++i) x[i] = load(pixels[i] + channel);
-        SQUARE(x, to);
-    }
-};
-
-// Of the input of a tile, and of the gradient of its 2x2 outputs.
-template <int SIZE>
-struct InputTransform : PixelTransform<Square<SIZE>::INPUTS, Square<SIZE>::input> {
-    using S = Square<SIZE>;
-};
-template <int SIZE>
-struct OutputGradientTransform : PixelTransform<2, Square<SIZE>::output_gradient> {
-    using S = Square<SIZE>;
-};
-
-// What a pair of bfloat16 elements holds: two channels of a tile, or the same channel of two tiles.
-enum class Pairs { Channels, Tiles };
-
 // Transforms `channels` channels, from `channel` on, to a row of each matrix. `pixels` has those of one tile, or of the
 // PACKED<T> tiles whose elements are packed together.
-template <typename Transform, Pairs PAIRS, typename T>
+template <auto LINE, int FROM, Pairs PAIRS, typename T>
 FOR_AVX512 void transform(
     const T* const* pixels, int64_t channel, int64_t channels, const Transformed& to, int64_t row) {
-    constexpr int POSITIONS = Transform::S::POSITIONS;
     constexpr int64_t CHANNELS_PACKED = PAIRS == Pairs::Channels ? PACKED<T> : 1;
     for (int64_t c = 0; c < channels; c += CHANNELS_PACKED * LANES) {
-        __m512 first[POSITIONS];
-        Transform::apply(pixels, channel + c, first);
         Operand* const place = to.at(0, row, c / CHANNELS_PACKED);
-        if constexpr (PACKED<T> == 1) {
-#pragma GCC unroll 64
-            for (int i = 0; i < POSITIONS; ++i) _mm512_store_ps(place + i * to.plane, first[i]);
-        } else if constexpr (PAIRS == Pairs::Channels) {
-            __m512 second[POSITIONS];
-            Transform::apply(pixels, channel + c + LANES, second);
-#pragma GCC unroll 64
-            for (int i = 0; i < POSITIONS; ++i) _mm512_store_si512(place + i * to.plane, join(first[i], second[i]));
-        } else {
-            __m512 second[POSITIONS];
-            Transform::apply(pixels + Transform::PIXELS, channel + c, second);
-#pragma GCC unroll 64
-            for (int i = 0; i < POSITIONS; ++i) _mm512_store_si512(place + i * to.plane, pair(first[i], second[i]));
-        }
+        store_transformed<LINE, FROM, SIDE, PAIRS>(pixels, channel + c, place, to.plane);
     }
 }
 
 // The transformed weight, [positions, panels, in_channels / PACKED<T>, 32 output channels].
-template <typename T, int SIZE>
+template <typename T>
 class TransformedWeight {
-    static constexpr int64_t POSITIONS = Square<SIZE>::POSITIONS;
-
 public:
     TransformedWeight(const DenseConvolution& shape, const WeightView<T>& weight)
         : depth(shape.in_channels / PACKED<T>), panels(shape.out_channels / PANEL),
           elements(POSITIONS * depth * shape.out_channels) {
-        const int64_t blocks = shape.in_channels / LANES;
-        at::parallel_for(0, panels * blocks, 1, [&](int64_t block, int64_t end) {
-            for (; block < end; ++block) {
-                const int64_t panel = block / blocks, channel = block % blocks * LANES;
-                arrange(weight, panel, 0, channel);
-                arrange(weight, panel, LANES, channel);
-            }
+        for_kernels(shape, [&](int64_t out, int64_t in) {
+            pack_kernels<winograd_kernel, SIZE, SIDE>(weight, out, in, [&](int64_t position) {
+                return at(position, out / PANEL) + in / PACKED<T> * PANEL + out % PANEL;
+            });
         });
     }
 
@@ -281,68 +170,30 @@ public:
     }
 
 private:
-    // Transforms and packs 16 input channels from `channel` for 16 output channels of a panel from `out`.
-    FOR_AVX512 void arrange(const WeightView<T>& weight, int64_t panel, int64_t out, int64_t channel) {
-        const T* const from = weight.data + (panel * PANEL + out) * weight.out_stride + channel * weight.in_stride;
-        // Reads along the channels whose stride is 1.
-        const bool is_transposed = weight.out_stride != 1;
-        const int64_t stride = is_transposed ? weight.out_stride : weight.in_stride;
-        __m512 kernels[LANES][POSITIONS];
-        for (int64_t i = 0; i < LANES; ++i) transform_kernels(weight, from + i * stride, kernels[i]);
-        for (int64_t position = 0; position < POSITIONS; ++position) {
-            __m512i rows[LANES];
-            for (int64_t i = 0; i < LANES; ++i) rows[i] = _mm512_castps_si512(kernels[i][position]);
-            if (is_transposed) transpose(rows);
-            Operand* const to = at(position, panel) + channel / PACKED<T> * PANEL + out;
-            for (int64_t i = 0; i < LANES / PACKED<T>; ++i) {
-                __m512i packed = rows[i];
-                if constexpr (PACKED<T> == 2) {
-                    packed = pair(_mm512_castsi512_ps(rows[2 * i]), _mm512_castsi512_ps(rows[2 * i + 1]));
-                }
-                _mm512_store_si512(to + i * PANEL, packed);
-            }
-        }
-    }
-
-    // Transforms 16 kernels.
-    INLINE static void transform_kernels(const WeightView<T>& weight, const T* from, __m512* to) {
-        __m512 g[SIZE * SIZE];
-        for (int i = 0; i < SIZE; ++i) {
-            for (int j = 0; j < SIZE; ++j) {
-                g[SIZE * i + j] = load(from + i * weight.row_stride + j * weight.column_stride);
-            }
-        }
-        Square<SIZE>::kernel(g, to);
-    }
-
     int64_t depth, panels;
     Buffer<Operand> elements;
 };
 
 // Computes the outputs of blocks of tiles, on one thread.
-template <typename T, int SIZE>
+template <typename T>
 class OutputBlock {
-    using Transform = InputTransform<SIZE>;
-    static constexpr int64_t POSITIONS = Square<SIZE>::POSITIONS;
-
 public:
-    OutputBlock(
-        const DenseConvolution& shape, const Tiles& tiles, const TransformedWeight<T, SIZE>& weight, int64_t size)
+    OutputBlock(const DenseConvolution& shape, const Tiles& tiles, const TransformedWeight<T>& weight, int64_t size)
         : shape(shape), tiles(tiles), weight(weight), size(size), inputs(POSITIONS, size, shape.in_channels / PACKED<T>),
           sums(POSITIONS * size * PANEL), zeros(shape.in_channels), outputs(4 * size) {}
 
     // For tiles `first` to `end`.
     FOR_AVX512 void compute(int64_t first, int64_t end, const T* x, const T* bias, T* y) {
         const int64_t count = end - first, rows = divide_up(count, ROWS) * ROWS;
-        const T* pixels[Transform::PIXELS];
+        const T* pixels[SIDE * SIDE];
         for (int64_t i = 0; i < count; ++i) {
             tiles.find_inputs<T>(first + i, x, zeros.data(), pixels);
             tiles.find_outputs<T>(first + i, y, nullptr, outputs.data() + 4 * i);
-            transform<Transform, Pairs::Channels>(pixels, 0, shape.in_channels, inputs, i);
+            transform<winograd_input, SIDE, Pairs::Channels>(pixels, 0, shape.in_channels, inputs, i);
         }
-        std::fill_n(pixels, Transform::PIXELS, zeros.data());
+        std::fill_n(pixels, SIDE * SIDE, zeros.data());
         for (int64_t i = count; i < rows; ++i) {
-            transform<Transform, Pairs::Channels>(pixels, 0, shape.in_channels, inputs, i);
+            transform<winograd_input, SIDE, Pairs::Channels>(pixels, 0, shape.in_channels, inputs, i);
         }
         for (int64_t channel = 0; channel < shape.out_channels; channel += PANEL) {
             for (int64_t position = 0; position < POSITIONS; ++position) {
@@ -363,9 +214,9 @@ private:
     FOR_AVX512 void write(int64_t tile, int64_t channel, const T* bias) {
         for (int64_t c = 0; c < PANEL; c += LANES) {
             __m512 m[POSITIONS], y[4];
-#pragma GCC unroll 64
+#pragma GCC unroll 16
             for (int i = 0; i < POSITIONS; ++i) m[i] = _mm512_load_ps(sums_at(i, tile) + c);
-            Square<SIZE>::output(m, y);
+            transform_square<winograd_output, SIDE, 2>(m, y);
             const __m512 added = bias == nullptr ? _mm512_setzero_ps() : load(bias + channel + c);
             for (int i = 0; i < 4; ++i) {
                 T* const pixel = outputs[4 * tile + i];
@@ -376,7 +227,7 @@ private:
 
     const DenseConvolution& shape;
     const Tiles& tiles;
-    const TransformedWeight<T, SIZE>& weight;
+    const TransformedWeight<T>& weight;
     const int64_t size;  // tiles
     Transformed inputs;
     Buffer<float> sums;
@@ -384,41 +235,11 @@ private:
     std::vector<T*> outputs;
 };
 
-template <typename T, int SIZE>
-void convolve(const DenseConvolution& shape, const T* x, const WeightView<T>& weight, const T* bias, T* y) {
-    const TransformedWeight<T, SIZE> transformed(shape, weight);
-    const Tiles tiles(shape);
-    const int64_t tile_bytes = Square<SIZE>::POSITIONS * shape.in_channels * int64_t(sizeof(T));
-    const int64_t largest = std::max<int64_t>(1, BLOCK_BYTES / (ROWS * tile_bytes)) * ROWS;
-    // Each thread computes this many blocks. They have the same size, so that threads finish together.
-    const int64_t threads = at::get_num_threads();
-    const int64_t rounds = divide_up(tiles.count(), largest * threads);
-    const int64_t size = divide_up(divide_up(tiles.count(), rounds * threads), ROWS) * ROWS;
-    at::parallel_for(0, divide_up(tiles.count(), size), 1, [&](int64_t index, int64_t end) {
-        OutputBlock<T, SIZE> block(shape, tiles, transformed, size);
-        for (; index < end; ++index) {
-            block.compute(index * size, std::min((index + 1) * size, tiles.count()), x, bias, y);
-        }
-    });
-}
-
-// A range of channels.
-struct ChannelRange {
-    int64_t first, count;
-};
-
-ChannelRange task_channels(int64_t chunk, int64_t channels) {
-    const int64_t first = chunk * TASK_CHANNELS;
-    return {first, std::min(TASK_CHANNELS, channels - first)};
-}
-
 // Adds up the weight's gradient for some of the input's and of the output's channels, on one thread.
 template <typename T>
 class GradientTask {
-    static constexpr int SIZE = 3, ELEMENTS = SIZE * SIZE;
-    static constexpr int64_t POSITIONS = Square<SIZE>::POSITIONS;
-    using InputPixels = const T* [PACKED<T>][InputTransform<SIZE>::PIXELS];
-    using OutputPixels = const T* [PACKED<T>][OutputGradientTransform<SIZE>::PIXELS];
+    using InputPixels = const T* [PACKED<T>][SIDE * SIDE];
+    using OutputPixels = const T* [PACKED<T>][2 * 2];
 
 public:
     GradientTask(const DenseConvolution& shape, const Tiles& tiles)
@@ -444,11 +265,8 @@ public:
                 }
             }
         }
-        for (int64_t o = 0; o < out.count; o += LANES) {
-            for (int64_t c = 0; c < in.count; c += LANES) {
-                write(c, o, to + (out.first + o) * ELEMENTS * shape.in_channels + in.first + c);
-            }
-        }
+        const TapGradients taps{sums.data(), TASK_CHANNELS * TASK_CHANNELS, TASK_CHANNELS};
+        write_kernel_gradients<winograd_kernel_gradient, SIDE, SIZE>(taps, in, out, to, shape.in_channels);
     }
 
 private:
@@ -470,26 +288,8 @@ private:
                 std::fill(std::begin(output_pixels[i]), std::end(output_pixels[i]), zeros.data());
             }
         }
-        transform<InputTransform<SIZE>, Pairs::Tiles>(&input_pixels[0][0], in.first, in.count, inputs, row);
-        transform<OutputGradientTransform<SIZE>, Pairs::Tiles>(
-            &output_pixels[0][0], out.first, out.count, gradients, row);
-    }
-
-    // Transforms the sums of 16 input channels and 16 output channels.
-    FOR_AVX512 void write(int64_t in, int64_t out, float* to) {
-        __m512i elements[ELEMENTS][LANES];
-        for (int64_t i = 0; i < LANES; ++i) {
-            __m512 u[POSITIONS], g[ELEMENTS];
-            for (int64_t p = 0; p < POSITIONS; ++p) u[p] = _mm512_load_ps(sums_at(p, in + i, out));
-            Square<SIZE>::kernel_gradient(u, g);
-            for (int j = 0; j < ELEMENTS; ++j) elements[j][i] = _mm512_castps_si512(g[j]);
-        }
-        for (int64_t j = 0; j < ELEMENTS; ++j) {
-            transpose(elements[j]);
-            for (int64_t i = 0; i < LANES; ++i) {
-                _mm512_storeu_si512(to + (i * ELEMENTS + j) * shape.in_channels, elements[j][i]);
-            }
-        }
+        transform<winograd_input, SIDE, Pairs::Pixels>(&input_pixels[0][0], in.first, in.count, inputs, row);
+        transform<winograd_output_gradient, 2, Pairs::Pixels>(&output_pixels[0][0], out.first, out.count, gradients, row);
     }
 
     const DenseConvolution& shape;
@@ -499,33 +299,25 @@ private:
     std::vector<T> zeros;
 };
 
-// Adds up elements `first` to `end` of the parts, `size` elements each, in order.
-template <typename T>
-FOR_AVX512 void add_parts(const float* parts, int64_t count, int64_t size, int64_t first, int64_t end, T* to) {
-    for (int64_t i = first; i < end; i += LANES) {
-        __m512 sum = load(parts + i);
-        for (int64_t part = 1; part < count; ++part) sum = _mm512_add_ps(sum, load(parts + part * size + i));
-        store(to + i, sum);
-    }
-}
-
 }  // namespace
-
-bool winograd_is_usable() {
-    static const bool usable = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-                               __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
-                               __builtin_cpu_supports("avx512bf16");
-    return usable;
-}
 
 template <typename T>
 void winograd_convolution(
     const DenseConvolution& shape, const T* x, const WeightView<T>& weight, const T* bias, T* y) {
-    if (shape.kernel_height == 3) {
-        convolve<T, 3>(shape, x, weight, bias, y);
-    } else {
-        convolve<T, 5>(shape, x, weight, bias, y);
-    }
+    const TransformedWeight<T> transformed(shape, weight);
+    const Tiles tiles(shape);
+    const int64_t tile_bytes = POSITIONS * shape.in_channels * int64_t(sizeof(T));
+    const int64_t largest = std::max<int64_t>(1, BLOCK_BYTES / (ROWS * tile_bytes)) * ROWS;
+    // Each thread computes this many blocks. They have the same size, so that threads finish together.
+    const int64_t threads = at::get_num_threads();
+    const int64_t rounds = divide_up(tiles.count(), largest * threads);
+    const int64_t size = divide_up(divide_up(tiles.count(), rounds * threads), ROWS) * ROWS;
+    at::parallel_for(0, divide_up(tiles.count(), size), 1, [&](int64_t index, int64_t end) {
+        OutputBlock<T> block(shape, tiles, transformed, size);
+        for (; index < end; ++index) {
+            block.compute(index * size, std::min((index + 1) * size, tiles.count()), x, bias, y);
+        }
+    });
 }
 
 template <typename T>
@@ -536,7 +328,7 @@ void winograd_weight_gradient(const DenseConvolution& shape, const T* x, const T
     const int64_t chunks = in_chunks * out_chunks;
     const int64_t blocks = divide_up(tiles.count(), TASK_TILES);
     const int64_t parts = std::min(blocks, divide_up(TASKS, chunks));
-    const int64_t size = shape.out_channels * 9 * shape.in_channels;
+    const int64_t size = shape.out_channels * SIZE * SIZE * shape.in_channels;
     const Buffer<float> sums(parts * size);
     at::parallel_for(0, parts * chunks, 1, [&](int64_t index, int64_t end) {
         GradientTask<T> task(shape, tiles);
@@ -544,22 +336,17 @@ void winograd_weight_gradient(const DenseConvolution& shape, const T* x, const T
             const int64_t part = index / chunks, chunk = index % chunks;
             const int64_t first = blocks * part / parts * TASK_TILES;
             const int64_t last = std::min(blocks * (part + 1) / parts * TASK_TILES, tiles.count());
-            const auto in = task_channels(chunk / out_chunks, shape.in_channels);
-            const auto out = task_channels(chunk % out_chunks, shape.out_channels);
+            const auto in = chunk_channels(chunk / out_chunks, TASK_CHANNELS, shape.in_channels);
+            const auto out = chunk_channels(chunk % out_chunks, TASK_CHANNELS, shape.out_channels);
             task.compute(first, last, in, out, x, gradient, sums.data() + part * size);
         }
     });
-    constexpr int64_t LEAST_LINES = 2048;
-    at::parallel_for(0, size / LANES, LEAST_LINES, [&](int64_t first, int64_t end) {
-        add_parts(sums.data(), parts, size, first * LANES, end * LANES, to);
-    });
+    add_parts(sums.data(), parts, size, to);
 }
 
 }  // namespace torchmill
 #else
 namespace torchmill {
-
-bool winograd_is_usable() { return false; }
 
 template <typename T>
 void winograd_convolution(const DenseConvolution&, const T*, const WeightView<T>&, const T*, T*) {}

@@ -1,0 +1,139 @@
+// Winograd's and Karatsuba's algorithms transform a kernel of SIZE x SIZE elements to SIDE x SIDE elements, its taps, and
+// the gradients of the taps back. LINE is the transform in one dimension.
+#pragma once
+#include <ATen/Parallel.h>
+
+#include "avx512.h"
+#include "dense_convolution.h"
+#include "square_transform.h"
+
+#ifdef AVX512_IS_SUPPORTED
+
+namespace torchmill {
+
+// The output channels that are computed together.
+constexpr int64_t PANEL = 2 * LANES;
+
+// Transforms 16 kernels. The elements of one are at `from`, and those of the others follow it.
+template <auto LINE, int SIZE, int SIDE, typename T>
+INLINE void transform_kernels(const WeightView<T>& weight, const T* from, __m512* to) {
+    __m512 kernels[SIZE * SIZE];
+    for (int i = 0; i < SIZE; ++i) {
+        for (int j = 0; j < SIZE; ++j) {
+            kernels[SIZE * i + j] = load(from + i * weight.row_stride + j * weight.column_stride);
+        }
+    }
+    transform_square<LINE, SIZE, SIDE>(kernels, to);
+}
+
+// Transforms the kernels of 16 output channels from `out` and 16 input channels from `in`, and packs them. `place(tap)` is
+// where a tap's operands begin, [16 / PACKED<T>, PANEL], for the input and output channels.
+template <auto LINE, int SIZE, int SIDE, typename T, typename Place>
+FOR_AVX512 inline void pack_kernels(const WeightView<T>& weight, int64_t out, int64_t in, const Place& place) {
+    constexpr int TAPS = SIDE * SIDE;
+    const T* const from = weight.data + out * weight.out_stride + in * weight.in_stride;
+    // Reads along the channels whose stride is 1.
+    const bool is_transposed = weight.out_stride != 1;
+    const int64_t stride = is_transposed ? weight.out_stride : weight.in_stride;
+    __m512 kernels[LANES][TAPS];
+    for (int64_t i = 0; i < LANES; ++i) transform_kernels<LINE, SIZE, SIDE>(weight, from + i * stride, kernels[i]);
+    for (int tap = 0; tap < TAPS; ++tap) {
+        __m512i rows[LANES];
+        for (int64_t i = 0; i < LANES; ++i) rows[i] = _mm512_castps_si512(kernels[i][tap]);
+        if (is_transposed) transpose(rows);
+        Operand* const to = place(tap);
+        for (int64_t i = 0; i < LANES / PACKED<T>; ++i) {
+            __m512i packed = rows[i];
+            if constexpr (PACKED<T> == 2) {
+                packed = pair(_mm512_castsi512_ps(rows[2 * i]), _mm512_castsi512_ps(rows[2 * i + 1]));
+            }
+            _mm512_store_si512(to + i * PANEL, packed);
+        }
+    }
+}
+
+// Calls `pack(out, in)` for each 16 output channels and 16 input channels of a weight, on all threads.
+template <typename Pack>
+void for_kernels(const DenseConvolution& shape, const Pack& pack) {
+    const int64_t blocks = shape.in_channels / LANES;
+    at::parallel_for(0, shape.out_channels / LANES * blocks, 2, [&](int64_t index, int64_t end) {
+        for (; index < end; ++index) pack(index / blocks * LANES, index % blocks * LANES);
+    });
+}
+
+// A range of channels.
+struct ChannelRange {
+    int64_t first, count;
+};
+
+// The channels of chunk `index`, if a chunk has `size`.
+inline ChannelRange chunk_channels(int64_t index, int64_t size, int64_t channels) {
+    const int64_t first = index * size;
+    return {first, std::min(size, channels - first)};
+}
+
+// The gradients of taps: those for an input channel and consecutive output channels are at
+// data + tap * tap_stride + input channel * channel_stride.
+struct TapGradients {
+    const float* data;
+    int64_t tap_stride, channel_stride;
+};
+
+// Transforms the gradients of the taps of 16 input and 16 output channels to those of kernels, and writes them to
+// [16 output channels, SIZE, SIZE, in_channels].
+template <auto LINE, int SIDE, int SIZE>
+FOR_AVX512 inline void write_kernel_block(const TapGradients& from, float* to, int64_t in_channels) {
+    constexpr int TAPS = SIDE * SIDE, ELEMENTS = SIZE * SIZE;
+    __m512i elements[ELEMENTS][LANES];
+    for (int64_t i = 0; i < LANES; ++i) {
+        __m512 taps[TAPS], kernels[ELEMENTS];
+        for (int64_t tap = 0; tap < TAPS; ++tap) {
+            taps[tap] = _mm512_load_ps(from.data + tap * from.tap_stride + i * from.channel_stride);
+        }
+        transform_square<LINE, SIDE, SIZE>(taps, kernels);
+        for (int j = 0; j < ELEMENTS; ++j) elements[j][i] = _mm512_castps_si512(kernels[j]);
+    }
+    for (int64_t j = 0; j < ELEMENTS; ++j) {
+        transpose(elements[j]);
+        for (int64_t i = 0; i < LANES; ++i) {
+            _mm512_storeu_si512(to + (i * ELEMENTS + j) * in_channels, elements[j][i]);
+        }
+    }
+}
+
+// Transforms the gradients of the taps of these channels to those of kernels, and writes them to
+// [out_channels, SIZE, SIZE, in_channels].
+template <auto LINE, int SIDE, int SIZE>
+void write_kernel_gradients(
+    const TapGradients& from, ChannelRange in, ChannelRange out, float* to, int64_t in_channels) {
+    for (int64_t o = 0; o < out.count; o += LANES) {
+        for (int64_t c = 0; c < in.count; c += LANES) {
+            float* const kernels = to + (out.first + o) * SIZE * SIZE * in_channels + in.first + c;
+            const TapGradients taps{from.data + c * from.channel_stride + o, from.tap_stride, from.channel_stride};
+            write_kernel_block<LINE, SIDE, SIZE>(taps, kernels, in_channels);
+        }
+    }
+}
+
+// Adds up elements `first` to `end` of the parts, `size` elements each, in order.
+template <typename T>
+FOR_AVX512 inline void add_range(
+    const float* parts, int64_t count, int64_t size, int64_t first, int64_t end, T* to) {
+    for (int64_t i = first; i < end; i += LANES) {
+        __m512 sum = load(parts + i);
+        for (int64_t part = 1; part < count; ++part) sum = _mm512_add_ps(sum, load(parts + part * size + i));
+        store(to + i, sum);
+    }
+}
+
+// Adds up `count` parts of a gradient, `size` elements each, in order.
+template <typename T>
+void add_parts(const float* parts, int64_t count, int64_t size, T* to) {
+    constexpr int64_t LEAST_LINES = 2048;
+    at::parallel_for(0, size / LANES, LEAST_LINES, [&](int64_t first, int64_t end) {
+        add_range(parts, count, size, first * LANES, end * LANES, to);
+    });
+}
+
+}  // namespace torchmill
+#endif
