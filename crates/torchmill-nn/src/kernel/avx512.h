@@ -64,6 +64,25 @@ INLINE void store(uint16_t* to, __m512 elements) {
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), __m256i(_mm512_cvtneps_pbh(elements)));
 }
 
+// The first COUNT of 16 elements.
+template <int COUNT>
+INLINE __m512 load_first(const float* from) {
+    return _mm512_maskz_loadu_ps((1 << COUNT) - 1, from);
+}
+template <int COUNT>
+INLINE __m512 load_first(const uint16_t* from) {
+    const __m256i bits = _mm256_maskz_loadu_epi16((1 << COUNT) - 1, from);
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16));
+}
+template <int COUNT>
+INLINE void store_first(float* to, __m512 elements) {
+    _mm512_mask_storeu_ps(to, (1 << COUNT) - 1, elements);
+}
+template <int COUNT>
+INLINE void store_first(uint16_t* to, __m512 elements) {
+    _mm256_mask_storeu_epi16(to, (1 << COUNT) - 1, __m256i(_mm512_cvtneps_pbh(elements)));
+}
+
 // 32 elements as bfloat16, one after another.
 INLINE __m512i join(__m512 first, __m512 second) { return __m512i(_mm512_cvtne2ps_pbh(second, first)); }
 

@@ -17,6 +17,7 @@
 #include "karatsuba.h"
 #include "kernels.h"
 #include "torchmill-nn/src/kernel/bridge.rs.h"
+#include "weight_views.h"
 #include "winograd.h"
 
 namespace torchmill {
@@ -70,18 +71,6 @@ DenseConvolution dense_shape(
     const at::Tensor& x, const at::Tensor& y, const at::Tensor& weight, at::IntArrayRef padding) {
     return {x.size(0), x.size(2),      x.size(3),      x.size(1),  y.size(2), y.size(3),
             y.size(1), weight.size(2), weight.size(3), padding[0], padding[1]};
-}
-
-template <typename T>
-WeightView<T> view(const at::Tensor& weight) {
-    return {elements<T>(weight), weight.stride(0), weight.stride(1), weight.stride(2), weight.stride(3)};
-}
-
-// The kernel rotated by 180 degrees, with its input and output channels swapped.
-template <typename T>
-WeightView<T> rotated_view(const at::Tensor& weight) {
-    const T* const last = elements<T>(weight) + (weight.size(2) - 1) * weight.stride(2) + (weight.size(3) - 1) * weight.stride(3);
-    return {last, weight.stride(1), weight.stride(0), -weight.stride(2), -weight.stride(3)};
 }
 
 // Whether one of our kernels for dense convolutions is to be used.

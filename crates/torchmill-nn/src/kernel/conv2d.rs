@@ -25,10 +25,11 @@ const TILE_CHANNELS: i64 = 32;
 /// winograd.cpp and karatsuba.cpp support multiples of this many channels.
 const PANEL_CHANNELS: i64 = 32;
 const WINOGRAD_LEAST_TILES: i64 = 32;
+const KARATSUBA_LEAST_SIZE: i64 = 8;
 
 /// The sizes of a convolution without dilation or groups.
 #[derive(Debug, Clone, Copy)]
-struct ConvShape {
+pub(super) struct ConvShape {
     images: i64,
     in_channels: i64,
     out_channels: i64,
@@ -40,16 +41,16 @@ struct ConvShape {
 }
 
 impl ConvShape {
-    /// `None` if the sizes do not match. ATen then reports the error.
-    fn new(
-        x: &Tensor,
-        weight: &Tensor,
+    /// For an input `[N, C, H, W]` and a weight `[out, in, H, W]`; `None` if the sizes do not
+    /// match. ATen then reports the error.
+    pub(super) fn new(
+        x: &[i64],
+        weight: &[i64],
         stride: [i64; 2],
         padding: [i64; 2],
     ) -> Option<Self> {
-        let &[images, in_channels, height, width] = &x.size()[..] else { return None };
-        let &[out_channels, channels, kernel_height, kernel_width] = &weight.size()[..]
-        else {
+        let &[images, in_channels, height, width] = x else { return None };
+        let &[out_channels, channels, kernel_height, kernel_width] = weight else {
             return None;
         };
         if in_channels != channels {
@@ -92,30 +93,59 @@ impl ConvShape {
             && self.kernel[0] * self.kernel[1] > 1
     }
 
+    /// Whether a row of the kernel fits in a row of one of AMX's tiles, as in the first layer
+    /// of a network.
+    pub(super) fn fits_amx_pixels(&self) -> bool {
+        self.is_dense() && self.in_channels * self.kernel[1] <= 16
+    }
+
     /// Winograd's or Karatsuba's algorithm, if it computes images of this `[height, width]`
     /// faster than oneDNN. Measured on an AMD Zen 4.
-    fn fast_algorithm(&self, [height, width]: [i64; 2]) -> Option<ConvMethod> {
-        let is_supported = |channels: i64| channels > 0 && channels % PANEL_CHANNELS == 0;
-        if !self.is_dense()
-            || !is_supported(self.in_channels)
-            || !is_supported(self.out_channels)
-        {
+    fn fast_algorithm(&self, size: [i64; 2]) -> Option<ConvMethod> {
+        if !is_multiple(self.in_channels) || !is_multiple(self.out_channels) {
             return None;
         }
-        // In smaller images, much of the kernel lies outside, where oneDNN computes nothing.
         // With fewer tiles, transforming the weight takes longer than computing the outputs.
         let (method, least_size, least_tiles) = match self.kernel {
             [3, 3] => (ConvMethod::Winograd, 4, WINOGRAD_LEAST_TILES),
-            [5, 5] => (ConvMethod::Karatsuba, 8, self.in_channels.max(self.out_channels)),
+            [5, 5] => {
+                let channels = self.in_channels.max(self.out_channels);
+                (ConvMethod::Karatsuba, KARATSUBA_LEAST_SIZE, channels)
+            }
             _ => return None,
         };
-        let tiles = ((height + 1) / 2) * ((width + 1) / 2);
-        // Tiles have four pixels, of which three in four should be in the image.
-        let is_filled = height * width >= 3 * tiles;
-        let suits = height.min(width) >= least_size
+        self.fills_squares(size, least_size, least_tiles).then_some(method)
+    }
+
+    /// Whether Karatsuba's algorithm computes this convolution, with pooling, faster than
+    /// oneDNN. It supports a few other input channels then: those of grey and RGB images.
+    pub(super) fn pools_by_karatsuba(&self) -> bool {
+        let Some(output) = self.output() else { return false };
+        if self.fast_algorithm(output) == Some(ConvMethod::Karatsuba) {
+            return true;
+        }
+        self.kernel == [5, 5]
+            && matches!(self.in_channels, 1 | 3)
+            && is_multiple(self.out_channels)
+            && self.fills_squares(output, KARATSUBA_LEAST_SIZE, self.out_channels)
+    }
+
+    /// Whether images or outputs of this `[height, width]` fill squares of 2x2 pixels, and
+    /// there are enough of them.
+    fn fills_squares(
+        &self,
+        [height, width]: [i64; 2],
+        least_size: i64,
+        least_squares: i64,
+    ) -> bool {
+        let squares = ((height + 1) / 2) * ((width + 1) / 2);
+        // Three of four pixels should be in the image.
+        let is_filled = height * width >= 3 * squares;
+        // In smaller images, much of the kernel lies outside, where oneDNN computes nothing.
+        self.is_dense()
+            && height.min(width) >= least_size
             && is_filled
-            && self.images * tiles >= least_tiles;
-        suits.then_some(method)
+            && self.images * squares >= least_squares
     }
 
     /// The number of weights.
@@ -159,13 +189,18 @@ pub(crate) fn conv2d(
     if is_plain
         && groups == 1
         && x.kind() == weight.kind()
-        && let Some(shape) = ConvShape::new(x, weight, stride, padding)
+        && let Some(shape) = ConvShape::new(&x.size(), &weight.size(), stride, padding)
         && let Some(plan) = choose(x.kind(), Processor::here(), &shape)
         && let Some(y) = im2col_matmul(x, weight, bias, plan)?
     {
         return Ok(y);
     }
     x.f_conv2d(weight, bias, stride, padding, dilation, groups)
+}
+
+/// Whether the kernels for AVX512 support this number of channels.
+fn is_multiple(channels: i64) -> bool {
+    channels > 0 && channels % PANEL_CHANNELS == 0
 }
 
 /// How to compute a convolution; `None` if ATen computes all of it.
@@ -599,6 +634,40 @@ mod tests {
             for processor in [Processor::Amx, Processor::Amd, Processor::Other] {
                 assert!(!is_fast(choose(kind, processor, &fits)));
             }
+        }
+    }
+
+    #[test]
+    fn convolutions_of_colors_or_many_channels_are_pooled_by_karatsuba() {
+        let fits = ConvShape {
+            images: 64,
+            in_channels: 3,
+            out_channels: 32,
+            input: [32, 32],
+            kernel: [5, 5],
+            stride: [1, 1],
+            padding: [2, 2],
+        };
+        for good in [
+            fits,
+            ConvShape { in_channels: 1, input: [28, 28], padding: [0, 0], ..fits },
+            ConvShape { in_channels: 64, out_channels: 96, ..fits },
+        ] {
+            assert!(good.pools_by_karatsuba(), "{good:?}");
+        }
+        for bad in [
+            ConvShape { in_channels: 2, ..fits },
+            ConvShape { in_channels: 48, ..fits },
+            ConvShape { out_channels: 16, ..fits },
+            ConvShape { kernel: [3, 3], padding: [1, 1], ..fits },
+            ConvShape { kernel: [3, 3], padding: [1, 1], in_channels: 64, ..fits },
+            ConvShape { stride: [2, 2], ..fits },
+            ConvShape { padding: [5, 2], ..fits },
+            ConvShape { input: [4, 4], padding: [0, 0], ..fits },
+            ConvShape { input: [6, 6], ..fits },
+            ConvShape { images: 1, input: [8, 8], ..fits },
+        ] {
+            assert!(!bad.pools_by_karatsuba(), "{bad:?}");
         }
     }
 

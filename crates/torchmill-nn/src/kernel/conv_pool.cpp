@@ -8,7 +8,10 @@
 
 #include "amx_conv_pool.h"
 #include "amx_tiles.h"
+#include "avx512.h"
+#include "karatsuba.h"
 #include "kernels.h"
+#include "weight_views.h"
 
 namespace torchmill {
 namespace {
@@ -18,7 +21,7 @@ ConvPoolShape shape_of(const at::Tensor& x, const at::Tensor& weight, at::IntArr
             weight.size(2), weight.size(3), padding[0], padding[1]};
 }
 
-struct ConvPool : torch::autograd::Function<ConvPool> {
+struct AmxConvPool : torch::autograd::Function<AmxConvPool> {
     static at::Tensor forward(
         torch::autograd::AutogradContext* context, const at::Tensor& x, const at::Tensor& weight,
         const std::optional<at::Tensor>& bias, at::IntArrayRef padding) {
@@ -73,8 +76,105 @@ struct ConvPool : torch::autograd::Function<ConvPool> {
     }
 };
 
-bool supports(const at::Tensor& x, const ConvPoolShape& shape) {
+// The convolution of x with an output that max pooling covers, for Karatsuba's algorithm.
+DenseConvolution covered_shape(const at::Tensor& x, const at::Tensor& weight, at::IntArrayRef padding) {
+    const auto shape = shape_of(x, weight, padding);
+    return {
+        shape.images,
+        shape.height,
+        shape.width,
+        shape.in_channels,
+        2 * shape.pooled_height(),
+        2 * shape.pooled_width(),
+        shape.out_channels,
+        shape.kernel_height,
+        shape.kernel_width,
+        shape.padding_height,
+        shape.padding_width};
+}
+
+// The convolution that computes the input's gradient.
+DenseConvolution reversed(const DenseConvolution& shape) {
+    return {
+        shape.images,
+        shape.out_height,
+        shape.out_width,
+        shape.out_channels,
+        shape.height,
+        shape.width,
+        shape.in_channels,
+        shape.kernel_height,
+        shape.kernel_width,
+        shape.kernel_height - 1 - shape.padding_height,
+        shape.kernel_width - 1 - shape.padding_width};
+}
+
+struct KaratsubaConvPool : torch::autograd::Function<KaratsubaConvPool> {
+    static at::Tensor forward(
+        torch::autograd::AutogradContext* context, const at::Tensor& x, const at::Tensor& weight,
+        const std::optional<at::Tensor>& bias, at::IntArrayRef padding) {
+        const auto shape = covered_shape(x, weight, padding);
+        auto y = at::empty(
+            {shape.images, shape.out_channels, shape.out_height / 2, shape.out_width / 2},
+            x.options().memory_format(CHANNELS_LAST));
+        const auto winners = at::empty({y.numel()}, x.options().dtype(at::kByte));
+        const auto biases = bias.value_or(at::Tensor());
+        for_element_type(x, [&](auto zero) {
+            using T = decltype(zero);
+            karatsuba_conv_pool<T>(
+                shape, elements<T>(x), view<T>(weight), elements<T>(biases), mutable_elements<T>(y),
+                mutable_elements<uint8_t>(winners));
+        });
+        context->save_for_backward({x, winners, weight});
+        context->saved_data["padding"] = padding;
+        context->saved_data["bias"] = bias.has_value();
+        return y;
+    }
+
+    static torch::autograd::variable_list backward(
+        torch::autograd::AutogradContext* context, torch::autograd::variable_list gradients) {
+        const auto saved = context->get_saved_variables();
+        const auto &x = saved[0], &winners = saved[1], &weight = saved[2];
+        const auto padding = context->saved_data["padding"].toIntVector();
+        const auto shape = covered_shape(x, weight, padding);
+        const auto gradient = gradients[0].contiguous(CHANNELS_LAST);
+        at::Tensor x_gradient, weight_gradient, bias_gradient;
+        for_element_type(x, [&](auto zero) {
+            using T = decltype(zero);
+            const PooledGradient<T> pooled{elements<T>(gradient), elements<uint8_t>(winners)};
+            if (context->needs_input_grad(0)) {
+                x_gradient = at::empty_like(x);
+                karatsuba_pooled_convolution<T>(
+                    reversed(shape), pooled, rotated_view<T>(weight), mutable_elements<T>(x_gradient));
+            }
+            if (context->needs_input_grad(1)) {
+                weight_gradient = at::empty_like(weight);
+                karatsuba_pooled_weight_gradient<T>(
+                    shape, elements<T>(x), pooled, mutable_elements<T>(weight_gradient));
+            }
+        });
+        // Without a bias, autograd has only two inputs.
+        if (context->saved_data["bias"].toBool() && context->needs_input_grad(2)) {
+            bias_gradient = gradient.sum({0, 2, 3});
+        }
+        return {x_gradient, weight_gradient, bias_gradient, at::Tensor()};
+    }
+};
+
+// Whether the kernel for AMX supports a convolution. It is for the first layer, whose input needs no gradient.
+bool amx_supports(const at::Tensor& x, const ConvPoolShape& shape) {
+    if (x.requires_grad()) return false;
     return x.scalar_type() == at::kFloat ? amx_conv_pool_supports<float>(shape) : amx_conv_pool_supports<uint16_t>(shape);
+}
+
+// Whether the kernel of Karatsuba's algorithm does.
+bool karatsuba_supports(const at::Tensor& x, const ConvPoolShape& shape) {
+    const bool is_dense = shape.padding_height < shape.kernel_height && shape.padding_width < shape.kernel_width;
+    const bool is_pooled = shape.pooled_height() > 0 && shape.pooled_width() > 0;
+    const bool has_few_channels = (shape.in_channels == 1 || shape.in_channels == 3) && !x.requires_grad();
+    const bool has_channels = has_few_channels || shape.in_channels % 32 == 0;
+    return avx512_is_usable() && shape.kernel_height == 5 && shape.kernel_width == 5 && is_dense && is_pooled &&
+           has_channels && shape.out_channels % 32 == 0;
 }
 
 }  // namespace
@@ -89,9 +189,14 @@ std::unique_ptr<at::Tensor> conv_pool(
         return nullptr;
     }
     if (x.size(1) != weight.size(1) || (has_bias && bias.numel() != weight.size(0))) return nullptr;
-    // The first layer's input needs no gradient.
-    if (x.requires_grad() || !supports(x, shape_of(x, weight, padding))) return nullptr;
-    return to_pointer(ConvPool::apply(x, weight, optional(bias), at::IntArrayRef(padding)));
+    const auto shape = shape_of(x, weight, padding);
+    if (amx_supports(x, shape)) {
+        return to_pointer(AmxConvPool::apply(x, weight, optional(bias), at::IntArrayRef(padding)));
+    }
+    if (karatsuba_supports(x, shape)) {
+        return to_pointer(KaratsubaConvPool::apply(x, weight, optional(bias), at::IntArrayRef(padding)));
+    }
+    return nullptr;
 }
 
 }  // namespace torchmill

@@ -1,14 +1,16 @@
-//! A convolution with max pooling after it, as one operation, for the first layer of a
-//! network for small images.
+//! A convolution with max pooling after it, as one operation.
 //!
-//! Before the pooling, the first layer has more outputs than any other layer of such a
-//! network. A quarter of them is used, and three quarters of their gradients are zeros.
-//! With AMX, this kernel (amx_conv_pool.cpp) keeps them in the first cache.
+//! Before the pooling, the first layer has more outputs than any other layer of a network for
+//! small images. A quarter of them is used, and three quarters of their gradients are zeros.
+//! With AMX, a kernel for the first layer (amx_conv_pool.cpp) keeps them in the first cache.
+//! With AVX512-BF16 and without AMX, the kernel of Karatsuba's algorithm (karatsuba.cpp) has
+//! each window of 2x2 outputs in registers.
 
 use tch::{Kind, TchError, Tensor};
 
 use super::bridge::ffi;
 use super::bridge::{from_cpp, to_cpp};
+use super::conv2d::ConvShape;
 use super::processor::Processor;
 
 /// Whether [`conv_pool`] is faster than a convolution of `x` `[N, C, H, W]` and then
@@ -19,10 +21,18 @@ pub(crate) fn is_chosen(
     padding: [i64; 2],
     window: [i64; 2],
 ) -> bool {
-    let &[_, channels, height, width] = weight else { return false };
-    let is_small = padding[0] < height && padding[1] < width && channels * width <= 16;
     let has_kernel = matches!(x.kind(), Kind::Float | Kind::BFloat16);
-    has_kernel && window == [2, 2] && is_small && Processor::here() == Processor::Amx
+    if !has_kernel || window != [2, 2] {
+        return false;
+    }
+    let Some(shape) = ConvShape::new(&x.size(), weight, [1, 1], padding) else {
+        return false;
+    };
+    let processor = Processor::here();
+    if processor == Processor::Amx {
+        return shape.fits_amx_pixels();
+    }
+    processor.has_avx512_bf16() && shape.pools_by_karatsuba()
 }
 
 /// `torch.nn.functional.conv2d` of `[N, C, H, W]` with stride 1, then `max_pool2d` with
@@ -33,8 +43,8 @@ pub(crate) fn is_chosen(
 /// on the number of threads. Around a pixel that is infinite or NaN, outputs that do not
 /// depend on it can be NaN as well.
 ///
-/// Returns `None` if the kernel does not support its input: anything but float32 or
-/// bfloat16 in channels-last layout on the CPU, sizes that do not match, an input that
+/// Returns `None` if no kernel supports the input: anything but float32 or bfloat16 in
+/// channels-last layout on the CPU, sizes that do not match, an input of few channels that
 /// needs a gradient.
 pub(crate) fn conv_pool(
     x: &Tensor,
@@ -56,7 +66,7 @@ mod tests {
 
     use super::*;
     use crate::kernel::testing::{results, same_on_any_threads};
-    use crate::precision::cpu_has_amx;
+    use crate::precision::{cpu_has_amx, cpu_has_bf16};
     use crate::tensor::{channels_last, floats};
 
     proptest! {
@@ -105,6 +115,75 @@ mod tests {
         }
     }
 
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
+
+        /// The numbers of channels that each kernel supports, images whose last row or column
+        /// is not pooled, and more columns than registers. All products and sums are exact.
+        #[test]
+        fn karatsubas_results_are_those_of_convolution_and_pooling(
+            n in 1..8_i64,
+            from in prop::sample::select(&[1_i64, 3, 32, 64]),
+            to in prop::sample::select(&[32_i64, 64, 96]),
+            input in [5..15_i64, 5..40_i64],
+            padding in [0..5_i64, 0..5_i64],
+            with_bias: bool,
+            bf16: bool,
+            seed: i64,
+        ) {
+            if !cpu_has_bf16() {
+                return Ok(());
+            }
+            let pooled = [0, 1].map(|i| (input[i] + 2 * padding[i] - 4) / 2);
+            if pooled.contains(&0) {
+                return Ok(());
+            }
+            tch::manual_seed(seed);
+            let kind = if bf16 { Kind::BFloat16 } else { Kind::Float };
+            let integers = |size: &[i64], limit: i64| {
+                Tensor::randint_low(-limit, limit + 1, size, (Kind::Float, Device::Cpu))
+                    .to_kind(kind)
+            };
+            let x = channels_last(&integers(&[n, from, input[0], input[1]], 2));
+            // An input of many channels needs a gradient, too.
+            let many = from >= 32;
+            let mut inputs = Vec::new();
+            if many {
+                inputs.push(x.shallow_clone());
+            }
+            inputs.push(channels_last(&integers(&[to, from, 5, 5], 1)));
+            if with_bias {
+                inputs.push(integers(&[to], 3));
+            }
+            let weights = integers(&[n, to, pooled[0], pooled[1]], 1);
+            let gradient = |_: &Tensor| weights.shallow_clone();
+            let split = |p: &[Tensor]| {
+                let first = usize::from(many);
+                let x = if many { &p[0] } else { &x };
+                let bias = p.get(first + 1).map(Tensor::shallow_clone);
+                (x.shallow_clone(), p[first].shallow_clone(), bias)
+            };
+            let ours = results(&inputs, gradient, |p| {
+                let (x, weight, bias) = split(p);
+                conv_pool(&x, &weight, bias.as_ref(), padding).unwrap().unwrap()
+            });
+            let exactly: Vec<Tensor> = inputs.iter().map(|p| p.to_kind(Kind::Double)).collect();
+            let exact = results(&exactly, gradient, |p| {
+                let (x, weight, bias) = split(p);
+                let x = x.to_kind(Kind::Double);
+                let y = x.conv2d(&weight, bias.as_ref(), [1, 1], padding, [1, 1], 1);
+                // The pooling compares rounded outputs.
+                let y = y.to_kind(kind).to_kind(Kind::Double);
+                y.max_pool2d([2, 2], [2, 2], [0, 0], [1, 1], false)
+            });
+            prop_assert_eq!(ours.len(), exact.len());
+            for (ours, exact) in ours.iter().zip(&exact) {
+                prop_assert_eq!(ours.size(), exact.size());
+                prop_assert_eq!(floats(ours), floats(&exact.to_kind(kind)));
+            }
+        }
+    }
+
     /// The largest differences from float64 of the output and of the weight's gradient.
     fn errors(
         x: &Tensor,
@@ -125,7 +204,7 @@ mod tests {
 
     #[test]
     fn float32_is_as_exact_as_atens() {
-        if !cpu_has_amx() {
+        if !cpu_has_bf16() {
             return;
         }
         tch::manual_seed(0);
@@ -170,18 +249,47 @@ mod tests {
 
     #[test]
     fn the_gradients_do_not_depend_on_the_number_of_threads() {
-        if !cpu_has_amx() {
+        if !cpu_has_bf16() {
             return;
         }
         let random = |size: &[i64]| Tensor::randn(size, (Kind::Float, Device::Cpu));
-        let x = channels_last(&random(&[37, 3, 32, 32]));
-        let parameters = [channels_last(&random(&[32, 3, 5, 5])), random(&[32])];
-        let weights = random(&[37, 32, 16, 16]);
-        let compute =
-            |p: &[Tensor]| conv_pool(&x, &p[0], p.get(1), [2, 2]).unwrap().unwrap();
-        same_on_any_threads(|| {
-            results(&parameters, |_| weights.shallow_clone(), compute)
-        });
+        for channels in [3, 64] {
+            let x = channels_last(&random(&[37, channels, 32, 32]));
+            let parameters =
+                [channels_last(&random(&[32, channels, 5, 5])), random(&[32])];
+            let weights = random(&[37, 32, 16, 16]);
+            let compute =
+                |p: &[Tensor]| conv_pool(&x, &p[0], p.get(1), [2, 2]).unwrap().unwrap();
+            same_on_any_threads(|| {
+                results(&parameters, |_| weights.shallow_clone(), compute)
+            });
+        }
+    }
+
+    #[test]
+    fn karatsubas_nan_reaches_every_output_that_sees_it_and_no_other_image() {
+        if !cpu_has_bf16() {
+            return;
+        }
+        for kind in [Kind::Float, Kind::BFloat16] {
+            for channels in [1, 3, 32] {
+                let random = |size: &[i64]| {
+                    channels_last(&Tensor::rand(size, (kind, Device::Cpu)))
+                };
+                let x = random(&[3, channels, 8, 12]);
+                let weight = random(&[32, channels, 5, 5]);
+                let pool =
+                    |x: &Tensor| conv_pool(x, &weight, None, [2, 2]).unwrap().unwrap();
+                let before = pool(&x);
+                let _ = x.get(1).get(0).get(0).get(0).fill_(f64::NAN);
+                let after = pool(&x);
+                let seen = after.get(1).select(1, 0).select(1, 0);
+                assert!(floats(&seen).iter().all(|v| v.is_nan()));
+                for other in [0, 2] {
+                    assert_eq!(floats(&after.get(other)), floats(&before.get(other)));
+                }
+            }
+        }
     }
 
     #[test]

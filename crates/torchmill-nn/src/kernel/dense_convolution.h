@@ -16,13 +16,15 @@ struct DenseConvolution {
 // Images in channels-last layout. The elements are constant if T is.
 template <typename T>
 struct Images {
+    using Pixel = T*;
+
     T* data;
     int64_t height, width, channels;
 
     // Finds the pixels of a square with this first row, first column and side, row by row. `outside` stands for those outside
     // the image.
     void find_square(
-        int64_t image, int64_t first_row, int64_t first_column, int64_t side, T* outside, T** pixels) const {
+        int64_t image, int64_t first_row, int64_t first_column, int64_t side, Pixel outside, Pixel* pixels) const {
         T* const from = data + image * height * width * channels;
         for (int64_t row = first_row; row < first_row + side; ++row) {
             for (int64_t column = first_column; column < first_column + side; ++column) {

@@ -1,5 +1,8 @@
 // Convolutions with kernels of 5x5, by Karatsuba's algorithm. T is the element type: float, or uint16_t for bfloat16. The
 // processor must have the instructions of avx512.h.
+//
+// The output channels are multiples of 32. The input channels are as well, or there are 1 or 3 where a function says so. One
+// of a weight's channel strides is 1. The sums are in float32, in an order that depends only on the sizes.
 #pragma once
 #include <cstdint>
 
@@ -7,16 +10,38 @@
 
 namespace torchmill {
 
-// Computes a convolution's output [images, out_height, out_width, out_channels]; `bias` may be null. The kernel is 5x5, and
-// the channels are multiples of 32. One of the weight's channel strides is 1. The sums are in float32, in an order that
-// depends only on the sizes.
+// The gradient of a max pooling's output, and for each element the index in its window of the pixel that won. Both are
+// dense, in channels-last layout.
+template <typename T>
+struct PooledGradient {
+    const T* gradient;
+    const uint8_t* winners;
+};
+
+// Computes a convolution's output [images, out_height, out_width, out_channels]; `bias` may be null.
 template <typename T>
 void karatsuba_convolution(
     const DenseConvolution& shape, const T* x, const WeightView<T>& weight, const T* bias, T* y);
 
-// Computes the gradient of the weight, [out_channels, 5, 5, in_channels]. The kernel is 5x5, and the channels are multiples
-// of 32. The sums are in float32, in an order that depends only on the sizes.
+// Computes a convolution's output after max pooling with windows of 2x2, and for each element the index in its window of the
+// pixel that won: of equal pixels the first, and of NaNs the last. `shape` has the output's size before the pooling, which
+// is even. In bfloat16, outputs are rounded before the pooling. There may be 1 or 3 input channels.
+template <typename T>
+void karatsuba_conv_pool(
+    const DenseConvolution& shape, const T* x, const WeightView<T>& weight, const T* bias, T* y, uint8_t* winners);
+
+// Computes the convolution of the gradient of a max pooling's input, [images, height, width, in_channels].
+template <typename T>
+void karatsuba_pooled_convolution(
+    const DenseConvolution& shape, const PooledGradient<T>& x, const WeightView<T>& weight, T* y);
+
+// Computes the gradient of the weight, [out_channels, 5, 5, in_channels].
 template <typename T>
 void karatsuba_weight_gradient(const DenseConvolution& shape, const T* x, const T* gradient, T* to);
+
+// The same of a convolution with max pooling. There may be 1 or 3 input channels.
+template <typename T>
+void karatsuba_pooled_weight_gradient(
+    const DenseConvolution& shape, const T* x, const PooledGradient<T>& gradient, T* to);
 
 }  // namespace torchmill

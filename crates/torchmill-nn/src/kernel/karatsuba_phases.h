@@ -165,13 +165,18 @@ private:
     int64_t images, rows, block_images, block_rows;
 };
 
+// The number of input channels of a kernel for multiples of 32. Others have their number.
+constexpr int MANY = 0;
+
 // Sub-images of a block, [PHASES x PHASES, images, lines, rows, columns, pixel elements].
 template <typename Element>
 class SubImages {
 public:
     SubImages(int64_t images, int64_t lines, int64_t rows, int64_t columns, int64_t pixel)
         : pixel(pixel), row(columns * pixel), line(rows * row), image(lines * line), phase(images * image + LANES),
-          elements(PHASES * PHASES * phase) {}
+          size(PHASES * PHASES * phase), elements(size) {}
+
+    void fill_with_zeros() { std::fill_n(elements.data(), size, Element(0)); }
 
     Element* at(int64_t phase_index, int64_t image_index, int64_t row_index, int64_t column_index) const {
         return elements.data() + phase_index * phase + image_index * image + row_index * row + column_index * pixel;
@@ -182,6 +187,7 @@ public:
     const int64_t pixel, row, line, image, phase;
 
 private:
+    int64_t size;
     Buffer<Element> elements;
 };
 

@@ -5,6 +5,7 @@
 #include "avx512.h"
 #include "division.h"
 #include "karatsuba.h"
+#include "karatsuba_inputs.h"
 #include "karatsuba_phases.h"
 #include "square_transform.h"
 #include "transformed_weight.h"
@@ -13,17 +14,12 @@
 #include <ATen/Parallel.h>
 
 #include <algorithm>
-#include <vector>
 
 namespace torchmill {
 namespace {
 
-// The sums that are kept in registers are those of this many input channels and PANEL output channels.
-constexpr int64_t CHANNELS = 8;
 // A task adds up the gradient for at most this many channels.
 constexpr int64_t IN_CHANNELS = 32, OUT_CHANNELS = 2 * PANEL;
-// The distance between the sums of two taps.
-constexpr int64_t TAP_STRIDE = IN_CHANNELS * OUT_CHANNELS;
 // The gradient is divided into at least this many tasks, if each has at least this many pixels of half an output. The number
 // does not depend on the number of threads, so the sums do not either. More tasks take more time to write and to add up
 // their sums.
@@ -38,34 +34,35 @@ struct Product {
     const Operand* gradients;
     // The pixels of the gradients.
     int64_t images, rows, columns;
-    // [CHANNELS, PANEL], of which rows are OUT_CHANNELS apart. Adds to them if `adds`, and overwrites them if not.
+    // [COUNT, PANEL], of which rows are OUT_CHANNELS apart. Adds to them if `adds`, and overwrites them if not.
     float* sums;
     bool adds;
 };
 
-template <typename T>
+// Multiplies COUNT operands that lie one after another from each input pixel on.
+template <typename T, int COUNT>
 FOR_AVX512 void multiply(const SubImages<Operand>& inputs, const SubImages<Operand>& gradients, const Product& p) {
-    __m512 low[CHANNELS], high[CHANNELS];
-#pragma GCC unroll 8
-    for (int i = 0; i < CHANNELS; ++i) low[i] = high[i] = _mm512_setzero_ps();
+    __m512 low[COUNT], high[COUNT];
+#pragma GCC unroll 16
+    for (int i = 0; i < COUNT; ++i) low[i] = high[i] = _mm512_setzero_ps();
     for (int64_t image = 0; image < p.images; ++image) {
         for (int64_t row = 0; row < p.rows; ++row) {
             const Operand* input = p.inputs + image * inputs.image + row * inputs.row;
             const Operand* gradient = p.gradients + image * gradients.image + row * gradients.row;
             for (int64_t column = 0; column < p.columns; ++column) {
                 const __m512i first = _mm512_load_si512(gradient), second = _mm512_load_si512(gradient + LANES);
-#pragma GCC unroll 8
-                for (int i = 0; i < CHANNELS; ++i) {
+#pragma GCC unroll 16
+                for (int i = 0; i < COUNT; ++i) {
                     low[i] = multiply_add<T>(input[i], first, low[i]);
                     high[i] = multiply_add<T>(input[i], second, high[i]);
                 }
-                input += IN_CHANNELS;
+                input += inputs.pixel;
                 gradient += OUT_CHANNELS;
             }
         }
     }
-#pragma GCC unroll 8
-    for (int i = 0; i < CHANNELS; ++i) {
+#pragma GCC unroll 16
+    for (int i = 0; i < COUNT; ++i) {
         float* const sums = p.sums + i * OUT_CHANNELS;
         // Short sums lose fewer digits, so these are added up before they are added to those of other blocks.
         if (p.adds) {
@@ -77,111 +74,157 @@ FOR_AVX512 void multiply(const SubImages<Operand>& inputs, const SubImages<Opera
     }
 }
 
-// Adds up the gradients of the taps for some input and output channels, on one thread.
-template <typename T>
+// Adds up the gradients of the taps for some input and output channels, on one thread. Gradients is where the output's
+// gradient comes from.
+template <typename T, int CHANNELS, typename Gradients>
 class GradientTask {
-    static constexpr int INPUT_SIDE = 2, GRADIENT_SIDE = 3;
+    static constexpr int64_t TASK_CHANNELS = CHANNELS == MANY ? IN_CHANNELS : CHANNELS;
+    static constexpr int64_t TAP_STRIDE = TASK_CHANNELS * OUT_CHANNELS;
+    using Inputs = PlainInput<T>;
 
 public:
-    GradientTask(const DenseConvolution& shape, const Blocks& blocks, ChannelRange in, ChannelRange out)
-        : shape(shape), in(in), out(out), phases(shape),
-          inputs(groups(blocks.most_images()), 1, blocks.most_rows() + BORDER, phases.columns + BORDER, IN_CHANNELS),
+    GradientTask(
+        const DenseConvolution& shape, const Blocks& blocks, const Inputs& x, const Gradients& gradient, ChannelRange in,
+        ChannelRange out)
+        : shape(shape), x(x), gradient(gradient), in(in), out(out), phases(shape),
+          inputs(groups(blocks.most_images()), 1, blocks.most_rows() + BORDER, phases.columns + BORDER, TASK_CHANNELS),
           gradients(groups(blocks.most_images()), 1, blocks.most_rows() + 1, phases.columns + 1, OUT_CHANNELS),
-          sums(TAPS * TAPS * TAP_STRIDE), zeros(std::max(shape.in_channels, shape.out_channels)) {}
+          sums(TAPS * TAPS * TAP_STRIDE) {}
 
     // Adds a block to the sums, or begins them with it.
-    void add(const Block& block, const T* x, const T* gradient, bool begins) {
-        split_inputs(block, x);
-        split_gradients(block, gradient);
+    void add(const Block& block, bool begins) {
+        split_inputs(block);
+        split_gradients(block);
         for_subconvolutions([&](const Subconvolution& part) {
-            for (int row = 0; row < part.tap_rows(); ++row) {
-                for (int column = 0; column < part.tap_columns(); ++column) add_tap(block, part, row, column, begins);
-            }
+            for (int row = 0; row < part.tap_rows(); ++row) add_row(block, part, row, begins);
         });
     }
 
     // Writes the gradients of the kernels to [out_channels, 5, 5, in_channels].
-    void write(float* to) const {
-        const TapGradients taps{sums.data(), TAP_STRIDE, OUT_CHANNELS};
-        write_kernel_gradients<join_kernel, TAPS, KERNEL>(taps, in, out, to, shape.in_channels);
+    FOR_AVX512 void write(float* to) const {
+        if constexpr (CHANNELS == MANY) {
+            const TapGradients taps{sums.data(), TAP_STRIDE, OUT_CHANNELS};
+            write_kernel_gradients<join_kernel, TAPS, KERNEL>(taps, in, out, to, shape.in_channels);
+        } else {
+            for (int64_t o = 0; o < out.count; o += LANES) {
+                for (int64_t c = 0; c < CHANNELS; ++c) write_kernels(c, o, to);
+            }
+        }
     }
 
 private:
     // The groups of images whose elements are packed together.
     static int64_t groups(int64_t images) { return divide_up(images, PACKED<T>); }
 
-    void split_inputs(const Block& block, const T* x) {
-        const Images<const T> images{x, shape.height, shape.width, shape.in_channels};
+    void split_inputs(const Block& block) {
         for (int64_t group = 0; group < groups(block.images); ++group) {
             for (int64_t row = 0; row < block.rows + BORDER; ++row) {
                 for (int64_t column = 0; column < phases.columns + BORDER; ++column) {
-                    const T* pixels[PACKED<T> * INPUT_SIDE * INPUT_SIDE];
-                    find_squares<INPUT_SIDE>(
-                        images, block, group, 2 * (block.row + row) - shape.padding_height,
+                    typename Inputs::Pixel pixels[PACKED<T> * 4];
+                    find_squares<2>(
+                        x, block, group, 2 * (block.row + row) - shape.padding_height,
                         2 * column - shape.padding_width, pixels);
-                    split_pixels<split_input, INPUT_SIDE>(pixels, in, inputs.at(0, group, row, column), inputs.phase);
+                    split_input_pixels(pixels, inputs.at(0, group, row, column));
                 }
             }
         }
     }
 
-    void split_gradients(const Block& block, const T* gradient) {
-        const Images<const T> images{gradient, shape.out_height, shape.out_width, shape.out_channels};
+    // Splits squares of 2x2 pixels into one pixel of each sub-image.
+    FOR_AVX512 void split_input_pixels(const typename Inputs::Pixel* pixels, Operand* to) const {
+        if constexpr (CHANNELS == MANY) {
+            for (int64_t c = 0; c < in.count; c += LANES) {
+                store_transformed<split_input, 2, PHASES, Pairs::Pixels, T>(pixels, in.first + c, to + c, inputs.phase);
+            }
+        } else {
+            __m512 squares[PACKED<T>][4], parts[PACKED<T>][PHASES * PHASES];
+            for (int k = 0; k < PACKED<T>; ++k) {
+                for (int i = 0; i < 4; ++i) squares[k][i] = load_first<CHANNELS>(pixels[4 * k + i]);
+                transform_square<split_input, 2, PHASES>(squares[k], parts[k]);
+            }
+            for (int i = 0; i < PHASES * PHASES; ++i) {
+                __m512i packed = _mm512_castps_si512(parts[0][i]);
+                if constexpr (PACKED<T> == 2) packed = pair(parts[0][i], parts[1][i]);
+                _mm512_mask_storeu_epi32(to + i * inputs.phase, (1 << CHANNELS) - 1, packed);
+            }
+        }
+    }
+
+    FOR_AVX512 void split_gradients(const Block& block) {
         for (int64_t group = 0; group < groups(block.images); ++group) {
             for (int64_t row = 0; row < block.rows + 1; ++row) {
                 for (int64_t column = 0; column < phases.columns + 1; ++column) {
-                    const T* pixels[PACKED<T> * GRADIENT_SIDE * GRADIENT_SIDE];
-                    find_squares<GRADIENT_SIDE>(
-                        images, block, group, 2 * (block.row + row) - 1, 2 * column - 1, pixels);
-                    split_pixels<split_gradient, GRADIENT_SIDE>(
-                        pixels, out, gradients.at(0, group, row, column), gradients.phase);
+                    // `split_gradient` takes the pixel before the square of 2x2, too.
+                    typename Gradients::Pixel pixels[PACKED<T> * 9];
+                    find_squares<3>(gradient, block, group, 2 * (block.row + row) - 1, 2 * column - 1, pixels);
+                    Operand* const to = gradients.at(0, group, row, column);
+                    for (int64_t c = 0; c < out.count; c += LANES) {
+                        store_transformed<split_gradient, 3, PHASES, Pairs::Pixels, T>(
+                            pixels, out.first + c, to + c, gradients.phase);
+                    }
                 }
             }
         }
     }
 
     // Finds the squares of pixels of a group's images. Missing images count as zeros.
-    template <int SIDE>
+    template <int SIDE, typename From>
     void find_squares(
-        const Images<const T>& images, const Block& block, int64_t group, int64_t row, int64_t column,
-        const T** pixels) const {
+        const From& from, const Block& block, int64_t group, int64_t row, int64_t column,
+        typename From::Pixel* pixels) const {
         for (int64_t image = group * PACKED<T>; image < (group + 1) * PACKED<T>; ++image) {
             if (image < block.images) {
-                images.find_square(block.image + image, row, column, SIDE, zeros.data(), pixels);
+                from.find_square(block.image + image, row, column, SIDE, pixels);
             } else {
-                std::fill_n(pixels, SIDE * SIDE, zeros.data());
+                std::fill_n(pixels, SIDE * SIDE, from.zero());
             }
             pixels += SIDE * SIDE;
         }
     }
 
-    // Splits squares of pixels into one pixel of each sub-image.
-    template <auto LINE, int SIDE>
-    FOR_AVX512 static void split_pixels(
-        const T* const* pixels, const ChannelRange& channels, Operand* to, int64_t phase_stride) {
-        for (int64_t c = 0; c < channels.count; c += LANES) {
-            store_transformed<LINE, SIDE, PHASES, Pairs::Pixels>(pixels, channels.first + c, to + c, phase_stride);
-        }
-    }
-
-    void add_tap(const Block& block, const Subconvolution& part, int row, int column, bool begins) {
+    // Adds a row of taps.
+    void add_row(const Block& block, const Subconvolution& part, int row, bool begins) {
         // The last row of the odd phase belongs to the last block of an image.
         const bool is_last = block.row + block.rows == phases.rows;
         const int64_t all_rows = block.rows + (part.row_phase == ODD && is_last);
-        const int64_t all_columns = phases.result_columns(part.column_phase);
         const Range rows = without_padding(phases.input_rows[part.row_phase], block.row + row, all_rows);
-        const Range columns = without_padding(phases.input_columns[part.column_phase], column, all_columns);
+        const int64_t all_columns = phases.result_columns(part.column_phase);
         Product product;
         product.images = groups(block.images);
         product.rows = rows.end - rows.first;
-        product.columns = columns.end - columns.first;
         product.adds = !begins;
+        const auto place = [&](int column, const Range& columns) {
+            product.inputs = inputs.at(part.index(), 0, rows.first + row, columns.first + column);
+            product.gradients = gradients.at(part.index(), 0, rows.first, columns.first);
+            product.columns = columns.end - columns.first;
+            product.sums = sums.data() + part.tap(row, column) * TAP_STRIDE;
+        };
+        if constexpr (CHANNELS == MANY) {
+            for (int column = 0; column < part.tap_columns(); ++column) {
+                place(column, without_padding(phases.input_columns[part.column_phase], column, all_columns));
+                add_products<8>(product, in.count);
+            }
+        } else {
+            // The channels of all taps of the row lie one after another.
+            place(0, {0, all_columns});
+            if (part.column_phase == ODD) {
+                add_products<PHASE_TAPS[ODD] * CHANNELS>(product, PHASE_TAPS[ODD] * CHANNELS);
+            } else {
+                add_products<PHASE_TAPS[0] * CHANNELS>(product, PHASE_TAPS[0] * CHANNELS);
+            }
+        }
+    }
+
+    // Adds the products for `channels` input channels, COUNT at a time, and all output channels.
+    template <int COUNT>
+    void add_products(const Product& first, int64_t channels) const {
         for (int64_t o = 0; o < out.count; o += PANEL) {
-            for (int64_t c = 0; c < in.count; c += CHANNELS) {
-                product.inputs = inputs.at(part.index(), 0, rows.first + row, columns.first + column) + c;
-                product.gradients = gradients.at(part.index(), 0, rows.first, columns.first) + o;
-                product.sums = sums.data() + part.tap(row, column) * TAP_STRIDE + c * OUT_CHANNELS + o;
-                multiply<T>(inputs, gradients, product);
+            for (int64_t c = 0; c < channels; c += COUNT) {
+                Product product = first;
+                product.inputs += c;
+                product.gradients += o;
+                product.sums += c * OUT_CHANNELS + o;
+                multiply<T, COUNT>(inputs, gradients, product);
             }
         }
     }
@@ -192,25 +235,43 @@ private:
         return {begin, std::clamp<int64_t>(inputs.end - first, begin, count)};
     }
 
+    // Transforms and writes the gradients for one of few input channels and 16 output channels.
+    FOR_AVX512 void write_kernels(int64_t channel, int64_t first_out, float* to) const {
+        __m512 taps[TAPS * TAPS], kernels[KERNEL * KERNEL];
+        for (int tap = 0; tap < TAPS * TAPS; ++tap) {
+            taps[tap] = _mm512_load_ps(sums.data() + tap * TAP_STRIDE + channel * OUT_CHANNELS + first_out);
+        }
+        transform_square<join_kernel, TAPS, KERNEL>(taps, kernels);
+        for (int i = 0; i < KERNEL * KERNEL; ++i) {
+            alignas(64) float elements[LANES];
+            _mm512_store_ps(elements, kernels[i]);
+            for (int64_t o = 0; o < LANES; ++o) {
+                const int64_t kernel = out.first + first_out + o;
+                to[(kernel * KERNEL * KERNEL + i) * CHANNELS + channel] = elements[o];
+            }
+        }
+    }
+
     const DenseConvolution& shape;
+    const Inputs& x;
+    const Gradients& gradient;
     const ChannelRange in, out;
     const Phases phases;
     SubImages<Operand> inputs, gradients;
     Buffer<float> sums;
-    std::vector<T> zeros;
 };
 
-}  // namespace
-
-template <typename T>
-void karatsuba_weight_gradient(const DenseConvolution& shape, const T* x, const T* gradient, T* to) {
+template <typename T, int CHANNELS, typename Gradients>
+void add_up(const DenseConvolution& shape, const T* x, const Gradients& gradient, T* to) {
+    const PlainInput<T> inputs(shape.height, shape.width, shape.in_channels, x);
     const Phases phases(shape);
     const int64_t in_chunks = divide_up(shape.in_channels, IN_CHANNELS);
     const int64_t out_chunks = divide_up(shape.out_channels, OUT_CHANNELS);
     const int64_t chunks = in_chunks * out_chunks;
     const int64_t pixels = shape.images * phases.rows * phases.columns;
     const int64_t most_parts = std::clamp<int64_t>(pixels / TASK_PIXELS, 1, divide_up(TASKS, chunks));
-    const int64_t input_elements = (phases.rows + BORDER) * (phases.columns + BORDER) * IN_CHANNELS;
+    const int64_t in_channels = std::min(shape.in_channels, IN_CHANNELS);
+    const int64_t input_elements = (phases.rows + BORDER) * (phases.columns + BORDER) * in_channels;
     const int64_t gradient_elements = (phases.rows + 1) * (phases.columns + 1) * OUT_CHANNELS;
     const int64_t image_bytes = PHASES * PHASES * (input_elements + gradient_elements) * int64_t(sizeof(T));
     const Blocks blocks(shape.images, phases.rows, image_bytes, BLOCK_BYTES, PACKED<T>, most_parts);
@@ -222,13 +283,37 @@ void karatsuba_weight_gradient(const DenseConvolution& shape, const T* x, const 
             const int64_t part = index / chunks, chunk = index % chunks;
             const auto in = chunk_channels(chunk / out_chunks, IN_CHANNELS, shape.in_channels);
             const auto out = chunk_channels(chunk % out_chunks, OUT_CHANNELS, shape.out_channels);
-            GradientTask<T> task(shape, blocks, in, out);
+            GradientTask<T, CHANNELS, Gradients> task(shape, blocks, inputs, gradient, in, out);
             const int64_t first = blocks.count() * part / parts, last = blocks.count() * (part + 1) / parts;
-            for (int64_t block = first; block < last; ++block) task.add(blocks.at(block), x, gradient, block == first);
+            for (int64_t block = first; block < last; ++block) task.add(blocks.at(block), block == first);
             task.write(sums.data() + part * size);
         }
     });
     add_parts(sums.data(), parts, size, to);
+}
+
+}  // namespace
+
+template <typename T>
+void karatsuba_weight_gradient(const DenseConvolution& shape, const T* x, const T* gradient, T* to) {
+    const PlainInput<T> gradients(shape.out_height, shape.out_width, shape.out_channels, gradient);
+    add_up<T, MANY>(shape, x, gradients, to);
+}
+
+template <typename T>
+void karatsuba_pooled_weight_gradient(
+    const DenseConvolution& shape, const T* x, const PooledGradient<T>& gradient, T* to) {
+    const PooledInput<T> gradients(shape.out_height, shape.out_width, shape.out_channels, gradient);
+    switch (shape.in_channels) {
+        case 1:
+            add_up<T, 1>(shape, x, gradients, to);
+            break;
+        case 3:
+            add_up<T, 3>(shape, x, gradients, to);
+            break;
+        default:
+            add_up<T, MANY>(shape, x, gradients, to);
+    }
 }
 
 }  // namespace torchmill
@@ -238,13 +323,20 @@ namespace torchmill {
 template <typename T>
 void karatsuba_weight_gradient(const DenseConvolution&, const T*, const T*, T*) {}
 
+template <typename T>
+void karatsuba_pooled_weight_gradient(const DenseConvolution&, const T*, const PooledGradient<T>&, T*) {}
+
 }  // namespace torchmill
 #endif
 
 namespace torchmill {
 
-template void karatsuba_weight_gradient<float>(const DenseConvolution&, const float*, const float*, float*);
-template void karatsuba_weight_gradient<uint16_t>(
-    const DenseConvolution&, const uint16_t*, const uint16_t*, uint16_t*);
+#define FOR_TYPE(T)                                                                                        \
+    template void karatsuba_weight_gradient<T>(const DenseConvolution&, const T*, const T*, T*);           \
+    template void karatsuba_pooled_weight_gradient<T>(                                                     \
+        const DenseConvolution&, const T*, const PooledGradient<T>&, T*);
+FOR_TYPE(float)
+FOR_TYPE(uint16_t)
+#undef FOR_TYPE
 
 }  // namespace torchmill

@@ -17,12 +17,20 @@ INLINE void transform_square(const __m512* from, __m512* to) {
     for (int i = 0; i < TO; ++i) LINE(rows + i * FROM, 1, to + i * TO, 1);
 }
 
+// 16 channels of a pixel.
+INLINE __m512 load_channels(const float* pixel, int64_t channel) { return load(pixel + channel); }
+INLINE __m512 load_channels(const uint16_t* pixel, int64_t channel) { return load(pixel + channel); }
+template <typename Pixel>
+INLINE __m512 load_channels(const Pixel& pixel, int64_t channel) {
+    return pixel.load_channels(channel);
+}
+
 // Transforms 16 channels of a square of FROM x FROM pixels to TO x TO elements.
-template <auto LINE, int FROM, int TO, typename T>
-INLINE void transform_pixels(const T* const* pixels, int64_t channel, __m512* to) {
+template <auto LINE, int FROM, int TO, typename Pixel>
+INLINE void transform_pixels(const Pixel* pixels, int64_t channel, __m512* to) {
     __m512 x[FROM * FROM];
 #pragma GCC unroll 16
-    for (int i = 0; i < FROM * FROM; ++i) x[i] = load(pixels[i] + channel);
+    for (int i = 0; i < FROM * FROM; ++i) x[i] = load_channels(pixels[i], channel);
     transform_square<LINE, FROM, TO>(x, to);
 }
 
@@ -31,8 +39,8 @@ enum class Pairs { Channels, Pixels };
 
 // Transforms squares of FROM x FROM pixels, packs the results for 16 operands, and stores those for each of the TO x TO
 // elements `stride` apart. `pixels` has one square, or with Pairs::Pixels as many as an operand has elements.
-template <auto LINE, int FROM, int TO, Pairs PAIRS, typename T>
-INLINE void store_transformed(const T* const* pixels, int64_t channel, Operand* to, int64_t stride) {
+template <auto LINE, int FROM, int TO, Pairs PAIRS, typename T, typename Pixel>
+INLINE void store_transformed(const Pixel* pixels, int64_t channel, Operand* to, int64_t stride) {
     constexpr int COUNT = TO * TO;
     __m512 first[COUNT];
     transform_pixels<LINE, FROM, TO>(pixels, channel, first);

@@ -147,7 +147,7 @@ FOR_AVX512 void transform(
     constexpr int64_t CHANNELS_PACKED = PAIRS == Pairs::Channels ? PACKED<T> : 1;
     for (int64_t c = 0; c < channels; c += CHANNELS_PACKED * LANES) {
         Operand* const place = to.at(0, row, c / CHANNELS_PACKED);
-        store_transformed<LINE, FROM, SIDE, PAIRS>(pixels, channel + c, place, to.plane);
+        store_transformed<LINE, FROM, SIDE, PAIRS, T>(pixels, channel + c, place, to.plane);
     }
 }
 
