@@ -23,8 +23,8 @@ namespace {
 
 // At most this many pixels of a row are computed together.
 constexpr int64_t MOST_PIXELS = 9;
-// The target size of the sub-images of a block, in bytes.
-constexpr int64_t BLOCK_BYTES = 1 << 18;
+// The target size of the sub-images and sums of a block, in bytes.
+constexpr int64_t BLOCK_BYTES = 1 << 19;
 
 // The taps of a weight. A row of taps of one phase is multiplied with pixels in steps of some operands.
 template <typename T>
@@ -442,8 +442,10 @@ template <typename T, int CHANNELS, typename In, typename Out>
 void convolve(
     const DenseConvolution& shape, const In& in, const PackedWeight<T>& weight, const T* bias, const Out& out) {
     const Phases phases(shape);
-    const int64_t pixels = PHASES * PHASES * (phases.rows + BORDER) * (phases.columns + BORDER);
-    const int64_t image_bytes = pixels * shape.in_channels * int64_t(sizeof(T));
+    const int64_t input_bytes =
+        (phases.rows + BORDER) * (phases.columns + BORDER) * shape.in_channels * int64_t(sizeof(T));
+    const int64_t sum_bytes = (phases.rows + 1) * (phases.columns + 1) * PANEL * int64_t(sizeof(float));
+    const int64_t image_bytes = PHASES * PHASES * (input_bytes + sum_bytes);
     const Blocks blocks(shape.images, phases.rows, image_bytes, BLOCK_BYTES, 1, at::get_num_threads());
     at::parallel_for(0, blocks.count(), 1, [&](int64_t index, int64_t end) {
         OutputBlock<T, CHANNELS, In, Out> block(shape, blocks, weight, in, out, bias);

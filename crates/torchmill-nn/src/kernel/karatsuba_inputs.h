@@ -16,7 +16,7 @@ public:
     using Pixel = const T*;
 
     PlainInput(int64_t height, int64_t width, int64_t channels, const T* data)
-        : images{data, height, width, channels}, zeros(channels + LANES) {}
+        : images{data, height, width, channels}, zeros(channels) {}
 
     // Finds the pixels of a square with this first row, first column and side, row by row. Pixels outside the image are
     // zeros.

@@ -173,8 +173,8 @@ template <typename Element>
 class SubImages {
 public:
     SubImages(int64_t images, int64_t lines, int64_t rows, int64_t columns, int64_t pixel)
-        : pixel(pixel), row(columns * pixel), line(rows * row), image(lines * line), phase(images * image + LANES),
-          size(PHASES * PHASES * phase), elements(size) {}
+        : pixel(pixel), row(columns * pixel), line(rows * row), image(lines * line),
+          phase((divide_up(images * image, LANES) | 1) * LANES), size(PHASES * PHASES * phase), elements(size) {}
 
     void fill_with_zeros() { std::fill_n(elements.data(), size, Element(0)); }
 
@@ -182,8 +182,8 @@ public:
         return elements.data() + phase_index * phase + image_index * image + row_index * row + column_index * pixel;
     }
 
-    // The distances between pixels, rows, lines, images and phases. Phases are an odd number of cache lines apart, so that
-    // a pixel's elements lie in different sets of the L1 cache.
+    // The distances between pixels, rows, lines, images and phases. Phases of 32-bit elements are an odd number of cache
+    // lines apart, so that a pixel's elements lie in different sets of the L1 cache.
     const int64_t pixel, row, line, image, phase;
 
 private:

@@ -24,7 +24,7 @@ constexpr int64_t IN_CHANNELS = 32, OUT_CHANNELS = 2 * PANEL;
 // does not depend on the number of threads, so the sums do not either. More tasks take more time to write and to add up
 // their sums.
 constexpr int64_t TASKS = 8;
-constexpr int64_t TASK_PIXELS = 64;
+constexpr int64_t TASK_PIXELS = 512;
 // The target size of the sub-images of a block, in bytes.
 constexpr int64_t BLOCK_BYTES = 1 << 19;
 
@@ -182,37 +182,41 @@ private:
         }
     }
 
-    // Adds a row of taps.
+    // Adds the gradients of a row of taps.
     void add_row(const Block& block, const Subconvolution& part, int row, bool begins) {
+        const int phase = part.column_phase;
+        const Range all{0, phases.result_columns(phase)};
+        if constexpr (CHANNELS == MANY) {
+            for (int column = 0; column < part.tap_columns(); ++column) {
+                const Range columns = without_padding(phases.input_columns[phase], column, all.end);
+                add_products<8>(find_product(block, part, row, column, columns, begins), in.count);
+            }
+        } else if (phase == ODD) {
+            // The channels of all taps of a row lie one after another.
+            constexpr int COUNT = PHASE_TAPS[ODD] * CHANNELS;
+            add_products<COUNT>(find_product(block, part, row, 0, all, begins), COUNT);
+        } else {
+            constexpr int COUNT = PHASE_TAPS[0] * CHANNELS;
+            add_products<COUNT>(find_product(block, part, row, 0, all, begins), COUNT);
+        }
+    }
+
+    // The product for a tap, with these columns of the gradients.
+    Product find_product(
+        const Block& block, const Subconvolution& part, int row, int column, const Range& columns, bool begins) const {
         // The last row of the odd phase belongs to the last block of an image.
         const bool is_last = block.row + block.rows == phases.rows;
         const int64_t all_rows = block.rows + (part.row_phase == ODD && is_last);
         const Range rows = without_padding(phases.input_rows[part.row_phase], block.row + row, all_rows);
-        const int64_t all_columns = phases.result_columns(part.column_phase);
         Product product;
+        product.inputs = inputs.at(part.index(), 0, rows.first + row, columns.first + column);
+        product.gradients = gradients.at(part.index(), 0, rows.first, columns.first);
         product.images = groups(block.images);
         product.rows = rows.end - rows.first;
+        product.columns = columns.end - columns.first;
+        product.sums = sums.data() + part.tap(row, column) * TAP_STRIDE;
         product.adds = !begins;
-        const auto place = [&](int column, const Range& columns) {
-            product.inputs = inputs.at(part.index(), 0, rows.first + row, columns.first + column);
-            product.gradients = gradients.at(part.index(), 0, rows.first, columns.first);
-            product.columns = columns.end - columns.first;
-            product.sums = sums.data() + part.tap(row, column) * TAP_STRIDE;
-        };
-        if constexpr (CHANNELS == MANY) {
-            for (int column = 0; column < part.tap_columns(); ++column) {
-                place(column, without_padding(phases.input_columns[part.column_phase], column, all_columns));
-                add_products<8>(product, in.count);
-            }
-        } else {
-            // The channels of all taps of the row lie one after another.
-            place(0, {0, all_columns});
-            if (part.column_phase == ODD) {
-                add_products<PHASE_TAPS[ODD] * CHANNELS>(product, PHASE_TAPS[ODD] * CHANNELS);
-            } else {
-                add_products<PHASE_TAPS[0] * CHANNELS>(product, PHASE_TAPS[0] * CHANNELS);
-            }
-        }
+        return product;
     }
 
     // Adds the products for `channels` input channels, COUNT at a time, and all output channels.
@@ -271,8 +275,9 @@ void add_up(const DenseConvolution& shape, const T* x, const Gradients& gradient
     const int64_t pixels = shape.images * phases.rows * phases.columns;
     const int64_t most_parts = std::clamp<int64_t>(pixels / TASK_PIXELS, 1, divide_up(TASKS, chunks));
     const int64_t in_channels = std::min(shape.in_channels, IN_CHANNELS);
+    const int64_t out_channels = std::min(shape.out_channels, OUT_CHANNELS);
     const int64_t input_elements = (phases.rows + BORDER) * (phases.columns + BORDER) * in_channels;
-    const int64_t gradient_elements = (phases.rows + 1) * (phases.columns + 1) * OUT_CHANNELS;
+    const int64_t gradient_elements = (phases.rows + 1) * (phases.columns + 1) * out_channels;
     const int64_t image_bytes = PHASES * PHASES * (input_elements + gradient_elements) * int64_t(sizeof(T));
     const Blocks blocks(shape.images, phases.rows, image_bytes, BLOCK_BYTES, PACKED<T>, most_parts);
     const int64_t parts = std::min(blocks.count(), most_parts);
