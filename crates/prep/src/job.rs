@@ -9,10 +9,11 @@ use torchmill::dataset::decode::{self, Decoded};
 use torchmill::dataset::{self, Dataset};
 use torchmill::pixels::Layout;
 use torchmill::shard::{DType, Storage};
-use torchmill::transform::{self, Exif, Image, Pipeline, Sample};
+use torchmill::transform::{self, Exif, Image, Pipeline, Rng, Sample};
 use torchmill::{Error, Result};
 
 use crate::elements::{overflows, write_elements};
+use crate::jpeg_file::JpegFile;
 use crate::pipelines::SplitPipeline;
 use crate::ranges;
 
@@ -134,16 +135,26 @@ impl Job<'_> {
             ))));
         };
         let bytes = bytes.map_err(Failure::Bad)?;
-        let decoded = decode::decode(&bytes, Exif::Ignore)
-            .map_err(|e| Failure::Bad(e.within(self.location(i))))?;
-        let image = self.accept(i, decoded)?;
+        let image = self.decode(i, &bytes)?;
         Ok((bytes, image))
+    }
+
+    /// Decodes image `i`'s file.
+    fn decode(&self, i: usize, bytes: &[u8]) -> Result<Image, Failure> {
+        let decoded = decode::decode(bytes, Exif::Ignore)
+            .map_err(|e| Failure::Bad(e.within(self.location(i))))?;
+        self.accept(i, decoded)
     }
 
     /// Returns the decoded image and records the decoder's warning, which makes the image
     /// bad with `--strict`.
     fn accept(&self, i: usize, decoded: Decoded) -> Result<Image, Failure> {
-        let Some(warning) = decoded.warning else { return Ok(decoded.image) };
+        self.accept_warning(i, decoded.warning)?;
+        Ok(decoded.image)
+    }
+
+    fn accept_warning(&self, i: usize, warning: Option<String>) -> Result<(), Failure> {
+        let Some(warning) = warning else { return Ok(()) };
         if self.strict {
             return Err(Failure::Bad(Error::failed(format_args!(
                 "{}: is damaged ({warning}), which --strict refuses",
@@ -153,7 +164,7 @@ impl Job<'_> {
         let mut warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
         // Copies of an image are read from the same file.
         warnings.insert(i % self.samples.len(), warning);
-        Ok(decoded.image)
+        Ok(())
     }
 
     /// Image `i` through the baked part of the pipeline.
@@ -163,13 +174,42 @@ impl Job<'_> {
 
     /// Image `i` through these steps.
     pub fn apply(&self, steps: &Pipeline, i: usize) -> Result<Sample, Failure> {
-        let image = self.image(i)?;
         // Each copy is drawn like the image of one epoch.
         let copy = i / self.samples.len();
         let index = i % self.samples.len();
         let mut rng = transform::rng(self.seed, copy as u64, index as u64);
-        let baked = steps.apply(Sample::Image(image), &mut rng);
+        let baked = match self.file_for(steps, i)? {
+            Some(bytes) => self.apply_to_file(steps, i, &bytes, &mut rng)?,
+            None => steps.apply(Sample::Image(self.image(i)?), &mut rng),
+        };
         Ok(baked.map_err(|e| e.within(self.location(i)))?)
+    }
+
+    /// Image `i`'s file, if these steps may need only a part of it.
+    fn file_for(&self, steps: &Pipeline, i: usize) -> Result<Option<Vec<u8>>, Failure> {
+        if self.pipeline.whole.exif() != Exif::Ignore || !steps.needs_part() {
+            return Ok(None);
+        }
+        self.set.encoded(self.sample(i)).transpose().map_err(Failure::Bad)
+    }
+
+    /// Image `i` through these steps, from its file. The inner error is one of the steps.
+    fn apply_to_file(
+        &self,
+        steps: &Pipeline,
+        i: usize,
+        bytes: &[u8],
+        rng: &mut Rng,
+    ) -> Result<Result<Sample>, Failure> {
+        if !decode::is_jpeg(bytes) {
+            return Ok(steps.apply(Sample::Image(self.decode(i, bytes)?), rng));
+        }
+        let bad = |e: Error| Failure::Bad(e.within(self.location(i)));
+        let jpeg = JpegFile::new(bytes).map_err(bad)?;
+        let baked = steps.apply_to_file(&jpeg, rng);
+        let warning = jpeg.into_warning().map_err(bad)?;
+        self.accept_warning(i, warning)?;
+        Ok(baked)
     }
 
     /// Image `i`'s shape after the pipeline, `[C, H, W]`, and its elements.

@@ -15,6 +15,7 @@ mod format;
 mod input;
 mod inspect;
 mod job;
+mod jpeg_file;
 mod output_dir;
 mod pipelines;
 mod plan;

@@ -59,6 +59,31 @@ fn damaged_images_are_read_and_named_at_the_end() {
     assert!(said.contains("4 images are damaged"), "{said}");
 }
 
+/// Only a few rows and columns are decoded, but all of a file is read.
+#[test]
+fn damage_outside_of_a_crop_is_found() {
+    let dir = Sandbox::new();
+    write_images(dir.path(), &["cat/2.jpg"]);
+    let small = ["pets", "-o", "out", "--transform", "Resize(30) | CenterCrop((2, 3))"];
+    let prep = |more: &[&'static str]| [&small, more].concat();
+    let why = "pets/cat/2.jpg: is damaged (";
+    fail(dir.path(), &prep(&["--strict"]), 1, why);
+    let said = succeed(dir.path(), &prep(&[]));
+    assert!(said.contains("1 image is damaged"), "{said}");
+    fs::remove_dir_all(dir.path().join("out")).unwrap();
+    // A file that is cut short within its last row of blocks.
+    let mut bytes = jpeg(1);
+    bytes.truncate(bytes.len() - 20);
+    fs::write(dir.path().join("pets/dog/1.jpg"), bytes).unwrap();
+    let why = "pets/dog/1.jpg: cannot be decoded as JPEG, it is damaged or truncated: the \
+               file ends before its image data does";
+    fail(dir.path(), &prep(&[]), 1, why);
+    let said = succeed(dir.path(), &prep(&["--skip-bad", "bad.tsv"]));
+    assert!(said.contains("1 bad image was left out"), "{said}");
+    let list = fs::read_to_string(dir.path().join("bad.tsv")).unwrap();
+    assert!(list.starts_with("pets/dog/1.jpg\tcannot be decoded"), "{list}");
+}
+
 #[test]
 fn sound_images_have_no_warnings() {
     let dir = Sandbox::new();

@@ -96,6 +96,16 @@ pub fn rgb_part(bytes: &[u8], shape: [usize; 3], part: &FilePart) -> Result<Deco
     rows_of_whole(rgb(bytes)?, part)
 }
 
+/// Decodes a part of a JPEG file to RGB, without a scale, with the decoder's warning. The
+/// whole file is read, so that its errors and warnings are those of [`decode`]. The EXIF
+/// orientation is not applied.
+pub fn checked_jpeg_part(
+    bytes: &[u8],
+    part: &FilePart,
+) -> Result<(DecodedPart, Option<String>)> {
+    guarded(|| jpeg::checked_part(bytes, part))
+}
+
 /// The rows of a part of a whole image.
 fn rows_of_whole(mut image: Image, part: &FilePart) -> Result<DecodedPart> {
     let is_within = part.rows.end <= image.height && part.columns.end <= image.width;

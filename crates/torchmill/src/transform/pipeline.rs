@@ -235,7 +235,7 @@ impl Pipeline {
     }
 
     /// Like [`Pipeline::apply`], for an image file, decoding only the part that the first
-    /// step needs.
+    /// steps need. The file's errors are returned as they are.
     pub fn apply_to_file(&self, file: &dyn ImageFile, rng: &mut Rng) -> Result<Sample> {
         if let Some((Transform::RandomResizedCrop(crop), rest)) = self.steps.split_first()
         {
@@ -243,8 +243,25 @@ impl Pipeline {
             let image = image.map_err(|e| e.within("RandomResizedCrop"))?;
             return apply_steps(rest, Sample::Image(image), rng);
         }
+        if let [Transform::Resize(resize), Transform::CenterCrop(crop), rest @ ..] =
+            &self.steps[..]
+            && let Some(crop) = resize.then_crop_file(crop, file.shape())
+        {
+            let decoded = file.decode(crop.part())?;
+            let image = crop.apply(&decoded).map_err(|e| e.within("Resize"))?;
+            return apply_steps(rest, Sample::Image(image), rng);
+        }
         let whole = FilePart::whole(file.shape());
         self.apply(Sample::Image(file.decode(&whole)?.image), rng)
+    }
+
+    /// Whether [`Pipeline::apply_to_file`] needs only a part of some files.
+    pub fn needs_part(&self) -> bool {
+        matches!(
+            &self.steps[..],
+            [Transform::RandomResizedCrop(_), ..]
+                | [Transform::Resize(_), Transform::CenterCrop(_), ..]
+        )
     }
 
     /// One map for all steps, for a uint8 image of this height and width, or `None` if a

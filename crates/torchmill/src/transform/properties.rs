@@ -2,7 +2,11 @@
 
 use proptest::prelude::*;
 
-use super::{Image, Pipeline, Sample, SampleKind, SampleSpec, rng};
+use super::{
+    DecodedPart, FilePart, Image, ImageFile, Pipeline, Sample, SampleKind, SampleSpec,
+    View, rng,
+};
+use crate::Result;
 
 /// A number as people write it, in range or not.
 fn number() -> impl Strategy<Value = String> {
@@ -163,6 +167,30 @@ fn noise() -> impl Strategy<Value = String> {
     proptest::collection::vec(piece, 0..12).prop_map(|v| v.concat())
 }
 
+/// A file that is decoded with some columns beside those of a part.
+struct File {
+    image: Image,
+    margin: usize,
+}
+
+impl ImageFile for File {
+    fn shape(&self) -> [usize; 3] {
+        [self.image.channels, self.image.height, self.image.width]
+    }
+
+    fn may_be_scaled(&self) -> bool {
+        true
+    }
+
+    fn decode(&self, part: &FilePart) -> Result<DecodedPart> {
+        assert_eq!(part.scale, 1);
+        let left = part.columns.start.saturating_sub(self.margin);
+        let right = (part.columns.end + self.margin).min(self.image.width);
+        let view = View::of(&self.image).part(part.rows.clone(), left..right)?;
+        Ok(DecodedPart { image: view.to_image(), left })
+    }
+}
+
 proptest! {
     /// A crop right after Resize computes only the part that it keeps, which must be the
     /// same as if the whole had been resized.
@@ -179,8 +207,13 @@ proptest! {
         let crop = format!("CenterCrop({crop:?})");
         let apply = |text: &str, sample| Pipeline::parse(text).unwrap().apply(sample, &mut rng(0, 0, 0)).unwrap();
         let apart = apply(&crop, apply(&resize, image.clone()));
-        let at_once = apply(&format!("{resize} | {crop}"), image);
+        let text = format!("{resize} | {crop}");
+        let at_once = apply(&text, image.clone());
         prop_assert!(at_once == apart);
+        let file = File { image: image.into_image().unwrap(), margin: (seed % 9) as usize };
+        let pipeline = Pipeline::parse(&text).unwrap();
+        let of_part = pipeline.apply_to_file(&file, &mut rng(0, 0, 0)).unwrap();
+        prop_assert!(of_part == apart);
     }
 
     /// A combined map gives the same result as its steps one after the other, and draws

@@ -71,6 +71,33 @@ pub fn rgb_part(bytes: &[u8], part: &FilePart) -> Result<DecodedPart> {
         return rows_of_whole(rgb(bytes)?.image, part);
     }
     let decoder = Decoder::new()?;
+    decode_part(&decoder, bytes, &header, part)
+}
+
+/// Decodes a part of a JPEG, without a scale, and reads the file to its end: pixels, errors
+/// and warnings are those of [`rgb`].
+pub fn checked_part(
+    bytes: &[u8],
+    part: &FilePart,
+) -> Result<(DecodedPart, Option<String>)> {
+    let header = read_header(bytes)?;
+    // In an unfinished progressive image, libjpeg smooths blocks with their neighbours.
+    if header.is_lossless || header.is_progressive {
+        let Decoded { image, warning } = rgb(bytes)?;
+        return Ok((rows_of_whole(image, part)?, warning));
+    }
+    let decoder = Decoder::new()?;
+    let decoded = decode_part(&decoder, bytes, &header, part)?;
+    decoder.finish(decoded.image.width, header.channels)?;
+    Ok((decoded, decoder.warning()))
+}
+
+fn decode_part(
+    decoder: &Decoder,
+    bytes: &[u8],
+    header: &Header,
+    part: &FilePart,
+) -> Result<DecodedPart> {
     if decoder.header(bytes)? != [header.width, header.height, header.channels] {
         return Err(damaged("its headers contradict each other"));
     }
@@ -178,6 +205,7 @@ unsafe extern "C" {
         count: c_uint,
         pixels: *mut u8,
     ) -> c_int;
+    fn torchmill_jpeg_finish(decoder: *mut c_void, width: c_uint, row: *mut u8) -> c_int;
 }
 
 impl Decoder {
@@ -236,7 +264,7 @@ impl Decoder {
         let [scale, whole, mut left, mut width] =
             [part.scale, whole, wanted.start, wanted.len()].map(|n| n as c_uint);
         // SAFETY: decoder.c writes two numbers, and the file's bytes are borrowed by
-        // `rgb_part`.
+        // `decode_part`.
         let status = unsafe {
             torchmill_jpeg_start(
                 self.0.as_ptr(),
@@ -254,10 +282,22 @@ impl Decoder {
     /// [`Decoder::start`] gave. The file's bytes must still be alive.
     fn rows(&self, rows: &Range<usize>, width: usize, pixels: &mut [u8]) -> Result<()> {
         let [width, first, count] = [width, rows.start, rows.len()].map(|n| n as c_uint);
-        // SAFETY: `rgb_part` has made `pixels` for `count` rows of `width` pixels, and
+        // SAFETY: `decode_part` has made `pixels` for `count` rows of `width` pixels, and
         // decoder.c checks that libjpeg's rows have that width.
         let status = unsafe {
             torchmill_jpeg_rows(self.0.as_ptr(), width, first, count, pixels.as_mut_ptr())
+        };
+        self.check(status)
+    }
+
+    /// Reads the rest of the file after some rows of `width` pixels with this many channels.
+    /// The file's bytes must still be alive.
+    fn finish(&self, width: usize, channels: usize) -> Result<()> {
+        let mut row = vec![0; width * channels];
+        // SAFETY: `row` has room for a row of `width` pixels, and decoder.c checks that
+        // libjpeg's rows have that width. The file's bytes are borrowed by `checked_part`.
+        let status = unsafe {
+            torchmill_jpeg_finish(self.0.as_ptr(), width as c_uint, row.as_mut_ptr())
         };
         self.check(status)
     }
@@ -294,6 +334,7 @@ impl Drop for Decoder {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use safetensors::SafeTensors;
 
     use super::*;
@@ -408,6 +449,55 @@ mod tests {
                 assert_eq!(image.width, columns.len(), "{name}");
                 let off = (mean(&image.pixels) - mean(&theirs.pixels)).abs();
                 assert!(off < 12.0, "{name} at 1/{scale}: {off}");
+            }
+        }
+    }
+
+    proptest! {
+        /// Damage of any kind gives the pixels, the warning or the error of the whole image if
+        /// only a part of it is decoded.
+        #[test]
+        fn a_checked_part_of_a_damaged_file_is_that_of_the_whole(
+            name in 0..13_usize,
+            damages in proptest::collection::vec((0.0..1.0_f64, any::<u8>(), 0..5_u8), 0..4),
+            (top, left) in (0.0..1.0_f64, 0.0..1.0_f64),
+        ) {
+            let (_, mut jpeg, _) = goldens().swap_remove(name);
+            for (at, byte, kind) in damages {
+                let at = (at * jpeg.len() as f64) as usize;
+                match kind {
+                    0 => jpeg[at] = byte,
+                    1 => jpeg[at] ^= 1 << (byte % 8),
+                    2 => jpeg.insert(at, byte),
+                    3 => drop(jpeg.splice(at..at, [0xff, 0xd0 | (byte % 16)])),
+                    _ => jpeg.truncate(at.max(1)),
+                }
+            }
+            let Ok((width, height)) = dimensions(&jpeg) else { return Ok(()) };
+            if width * height > 1 << 16 {
+                return Ok(());
+            }
+            let start = |length: usize, at: f64| (length as f64 * at) as usize;
+            let (top, left) = (start(height, top), start(width, left));
+            let rows = top..(top + 9).min(height);
+            let columns = left..(left + 9).min(width);
+            let part = FilePart { rows: rows.clone(), columns: columns.clone(), scale: 1 };
+            let (whole, (found, warning)) = match (rgb(&jpeg), checked_part(&jpeg, &part)) {
+                (Ok(whole), Ok(found)) => (whole, found),
+                (Err(expected), Err(found)) => {
+                    prop_assert_eq!(found.to_string(), expected.to_string());
+                    return Ok(());
+                }
+                (whole, found) => panic!("{:?}, {:?}", whole.err(), found.err()),
+            };
+            prop_assert_eq!(warning, whole.warning);
+            let part_of_whole = rows_of_whole(whole.image, &part).unwrap();
+            let row = |decoded: &DecodedPart, y: usize| {
+                let pixel = y * decoded.image.width + columns.start - decoded.left;
+                decoded.image.pixels[3 * pixel..][..3 * columns.len()].to_vec()
+            };
+            for y in 0..rows.len() {
+                prop_assert_eq!(row(&found, y), row(&part_of_whole, y), "row {}", y);
             }
         }
     }

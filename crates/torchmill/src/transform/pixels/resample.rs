@@ -74,22 +74,61 @@ pub(in crate::transform) fn resize_part(
 /// Some rows and columns of an image that is filtered to `[height, width]`.
 fn filtered(
     image: &View,
-    [height, width]: [usize; 2],
-    [rows, columns]: [Range<usize>; 2],
+    size: [usize; 2],
+    window: [Range<usize>; 2],
     filter: &Filter,
 ) -> Result<Image> {
-    let mut vertical = Axis::new(image.height, height, rows, filter);
-    let horizontal = Axis::new(image.width, width, columns, filter);
-    if columns_first(image, height, width) {
-        let image = filter_columns(image, &vertical)?;
-        return filter_rows(&View::of(&image), 0..image.height, &horizontal);
+    Resizing::new([image.height, image.width], size, window, filter).apply(image, [0, 0])
+}
+
+/// How some rows and columns of a resized image are computed.
+pub(in crate::transform) struct Resizing {
+    vertical: Axis,
+    horizontal: Axis,
+    /// Whether the columns are filtered first.
+    columns_first: bool,
+}
+
+impl Resizing {
+    /// For these rows and columns of an image that is filtered from and to these heights and
+    /// widths.
+    pub(in crate::transform) fn new(
+        [from_height, from_width]: [usize; 2],
+        [height, width]: [usize; 2],
+        [rows, columns]: [Range<usize>; 2],
+        filter: &Filter,
+    ) -> Self {
+        Self {
+            vertical: Axis::new(from_height, height, rows, filter),
+            horizontal: Axis::new(from_width, width, columns, filter),
+            columns_first: columns_first([from_height, from_width], [height, width]),
+        }
     }
-    let needed = vertical.inputs();
-    for first in &mut vertical.first {
-        *first -= needed.start;
+
+    /// The rows and columns of the image that are needed.
+    pub(in crate::transform) fn inputs(&self) -> [Range<usize>; 2] {
+        [self.vertical.inputs(), self.horizontal.inputs()]
     }
-    let image = filter_rows(image, needed, &horizontal)?;
-    filter_columns(&View::of(&image), &vertical)
+
+    /// Computes them from a part of the image that has those rows and columns, and begins at
+    /// this row and this column.
+    pub(in crate::transform) fn apply(
+        mut self,
+        part: &View,
+        [top, left]: [usize; 2],
+    ) -> Result<Image> {
+        self.horizontal.move_inputs(left);
+        let rows = self.vertical.inputs();
+        if self.columns_first {
+            self.vertical.move_inputs(top);
+            let image = filter_columns(part, &self.vertical)?;
+            return filter_rows(&View::of(&image), 0..image.height, &self.horizontal);
+        }
+        self.vertical.move_inputs(rows.start);
+        let image =
+            filter_rows(part, rows.start - top..rows.end - top, &self.horizontal)?;
+        filter_columns(&View::of(&image), &self.vertical)
+    }
 }
 
 /// Resizes the part of an image between these coordinates of rows and columns, which need
@@ -108,9 +147,12 @@ pub(in crate::transform) fn resize_between(
 
 /// Whether Pillow filters the columns first: version 13 does if that saves much work,
 /// earlier ones never do.
-fn columns_first(image: &View, height: usize, width: usize) -> bool {
-    let saved_rows = image.height as i64 - height as i64;
-    let saved_columns = image.width as i64 - width as i64;
+fn columns_first(
+    [from_height, from_width]: [usize; 2],
+    [height, width]: [usize; 2],
+) -> bool {
+    let saved_rows = from_height as i64 - height as i64;
+    let saved_columns = from_width as i64 - width as i64;
     saved_rows > 0.max(2 * saved_columns)
 }
 

@@ -4,10 +4,13 @@ use super::CenterCrop;
 use crate::Result;
 use crate::transform::argument::{Checked, InvalidArgument, transform};
 use crate::transform::argument_types::{Interpolation, Size};
-use crate::transform::pixels::resample::{resize, resize_part};
+use crate::transform::pixels::resample::{Filter, Resizing, resize, resize_part};
 use crate::transform::random::Rng;
-use crate::transform::sample::{Image, Sample, SampleSpec};
+use crate::transform::sample::{
+    DecodedPart, FilePart, Image, Sample, SampleSpec, elements,
+};
 use crate::transform::step::Step;
+use crate::transform::view::View;
 
 transform! {
     /// Resizes an image with Pillow's filters, always with antialiasing, as torchvision does
@@ -57,6 +60,49 @@ impl Resize {
         }
         let resized = resize(image, height, width, self.interpolation)?;
         crop.crop(&Sample::Image(resized))?.into_image()
+    }
+
+    /// The same for an image file whose image has this `[C, H, W]`. `None` if all of it is
+    /// needed.
+    pub(in crate::transform) fn then_crop_file(
+        &self,
+        crop: &CenterCrop,
+        [channels, from_height, from_width]: [usize; 3],
+    ) -> Option<ResizedCrop> {
+        let (height, width) = self.size_for(from_height, from_width);
+        // What is too large is refused when it is resized as a whole.
+        elements(channels, from_height, from_width).ok()?;
+        elements(channels, height, width).ok()?;
+        let window = crop.window(height, width)?;
+        let filter = Filter::new(self.interpolation)?;
+        let is_whole = window == [0..height, 0..width];
+        if is_whole && [height, width] == [from_height, from_width] {
+            return None;
+        }
+        let resizing =
+            Resizing::new([from_height, from_width], [height, width], window, &filter);
+        let [rows, columns] = resizing.inputs();
+        Some(ResizedCrop { resizing, part: FilePart { rows, columns, scale: 1 } })
+    }
+}
+
+/// A Resize with a CenterCrop after it, for an image file: only what the crop needs is
+/// decoded.
+pub(in crate::transform) struct ResizedCrop {
+    resizing: Resizing,
+    part: FilePart,
+}
+
+impl ResizedCrop {
+    /// The part of the file that is needed.
+    pub(in crate::transform) fn part(&self) -> &FilePart {
+        &self.part
+    }
+
+    /// Resizes and crops the image whose part this is.
+    pub(in crate::transform) fn apply(self, decoded: &DecodedPart) -> Result<Image> {
+        let origin = [self.part.rows.start, decoded.left];
+        self.resizing.apply(&View::of(&decoded.image), origin)
     }
 }
 

@@ -142,6 +142,23 @@ int torchmill_jpeg_rows(struct decoder *decoder, unsigned width, unsigned first,
   return OK;
 }
 
+/* Reads the rest of the file after some rows, which have this width. `row` has room for one. */
+int torchmill_jpeg_finish(struct decoder *decoder, unsigned width, unsigned char *row) {
+  const struct library *library = decoder->library;
+  struct jpeg_decompress_struct *jpeg = &decoder->jpeg;
+  JDIMENSION left = jpeg->output_height - jpeg->output_scanline;
+  if (setjmp(decoder->errors.jump)) return FAILED;
+  if (jpeg->output_width != width) return OTHER_SIZE;
+  if (left > 0) {
+    /* libjpeg does not read what it skips up to the last row. */
+    if (left > 1 && library->skip_scanlines(jpeg, left - 1) != left - 1) return TRUNCATED;
+    if (library->read_scanlines(jpeg, &row, 1) != 1) return TRUNCATED;
+  }
+  /* As in torchmill_jpeg_pixels. */
+  library->finish_decompress(jpeg);
+  return OK;
+}
+
 /* Decodes to pixels[height][width][channels]. */
 int torchmill_jpeg_pixels(struct decoder *decoder, unsigned char *pixels) {
   const struct library *library = decoder->library;

@@ -12,6 +12,8 @@ pub struct Header<'a> {
     pub channels: usize,
     /// Whether it is coded without loss. libjpeg decodes such an image only as a whole.
     pub is_lossless: bool,
+    /// Whether it is coded in several scans of increasing detail.
+    pub is_progressive: bool,
     /// The EXIF data, in the format of a TIFF file.
     pub exif: Option<&'a [u8]>,
     /// The XMP data.
@@ -146,6 +148,7 @@ impl<'a> Reader<'a> {
             height: u16::from_be_bytes([h1, h0]).into(),
             channels: channels.into(),
             is_lossless: matches!(marker, 0xc3 | 0xc7 | 0xcb | 0xcf),
+            is_progressive: matches!(marker, 0xc2 | 0xc6 | 0xca | 0xce),
             exif: None,
             xmp: None,
         });

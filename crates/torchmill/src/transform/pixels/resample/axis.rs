@@ -70,6 +70,13 @@ impl Axis {
         start..end
     }
 
+    /// Counts the inputs from this one on, which no output comes before.
+    pub(super) fn move_inputs(&mut self, start: usize) {
+        for first in &mut self.first {
+            *first -= start;
+        }
+    }
+
     /// The first input of an output, and its weights.
     #[inline(always)]
     pub(super) fn output(&self, i: usize) -> (usize, &[i32]) {
