@@ -2,6 +2,7 @@
 
 Usage: distributed_pytorch.py perceptron|article|resnet18 PICTURES OUTPUT STEPS
 """
+import os
 import pathlib
 import sys
 
@@ -56,6 +57,10 @@ def main():
     if dist.get_rank() == 0:
         torch.save({"losses": losses, "state": network.state_dict()}, output)
     dist.destroy_process_group()
+    # Freeing the network can hang: with PyTorch 2.11 it waits for Gloo's thread while it holds Python's lock, and that thread
+    # may wait for the lock to free a tensor.
+    sys.stdout.flush()
+    os._exit(0)
 
 
 if __name__ == "__main__":
