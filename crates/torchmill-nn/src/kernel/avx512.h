@@ -105,7 +105,7 @@ INLINE __m512 multiply_add(Operand left, __m512i right, __m512 sums) {
     }
 }
 
-// An uninitialised array of 32-bit elements, aligned to cache lines.
+// An uninitialised array of elements of at most 32 bits, aligned to cache lines.
 template <typename Element>
 class Buffer {
 public:

@@ -123,9 +123,9 @@ at::Tensor dense_input_gradient(
     ConvMethod method, const at::Tensor& gradient, const at::Tensor& x, const at::Tensor& weight,
     at::IntArrayRef padding) {
     auto result = at::empty_like(x);
-    const std::array border{weight.size(2) - 1 - padding[0], weight.size(3) - 1 - padding[1]};
     const auto elements = [&](auto zero) { return rotated_view<decltype(zero)>(weight); };
-    convolve(method, dense_shape(gradient, result, weight, border), gradient, elements, std::nullopt, result);
+    const auto shape = dense_shape(x, gradient, weight, padding).reversed();
+    convolve(method, shape, gradient, elements, std::nullopt, result);
     return result;
 }
 
@@ -254,7 +254,9 @@ std::unique_ptr<at::Tensor> conv2d(
     const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, const ConvPlan& plan) {
     if (!x.device().is_cpu() || !x.is_contiguous(CHANNELS_LAST) || !weight.is_contiguous(CHANNELS_LAST)) return nullptr;
     const bool same = x.scalar_type() == weight.scalar_type() && (!bias.defined() || bias.scalar_type() == x.scalar_type());
-    if (!same) return nullptr;
+    // ATen reports a bias of another size.
+    const bool fits = !bias.defined() || bias.numel() == weight.size(0);
+    if (!same || !fits) return nullptr;
     return to_pointer(Im2colConv2d::apply(x, weight, optional(bias), plan));
 }
 

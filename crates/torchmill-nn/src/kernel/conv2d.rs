@@ -102,7 +102,7 @@ impl ConvShape {
     /// Winograd's or Karatsuba's algorithm, if it computes images of this `[height, width]`
     /// faster than oneDNN. Measured on an AMD Zen 4.
     fn fast_algorithm(&self, size: [i64; 2]) -> Option<ConvMethod> {
-        if !is_multiple(self.in_channels) || !is_multiple(self.out_channels) {
+        if !fills_panels(self.in_channels) || !fills_panels(self.out_channels) {
             return None;
         }
         // With fewer tiles, transforming the weight takes longer than computing the outputs.
@@ -118,7 +118,7 @@ impl ConvShape {
     }
 
     /// Whether Karatsuba's algorithm computes this convolution, with pooling, faster than
-    /// oneDNN. It supports a few other input channels then: those of grey and RGB images.
+    /// oneDNN. With pooling, it also supports 1 and 3 input channels.
     pub(super) fn pools_by_karatsuba(&self) -> bool {
         let Some(output) = self.output() else { return false };
         if self.fast_algorithm(output) == Some(ConvMethod::Karatsuba) {
@@ -126,7 +126,7 @@ impl ConvShape {
         }
         self.kernel == [5, 5]
             && matches!(self.in_channels, 1 | 3)
-            && is_multiple(self.out_channels)
+            && fills_panels(self.out_channels)
             && self.fills_squares(output, KARATSUBA_LEAST_SIZE, self.out_channels)
     }
 
@@ -142,10 +142,8 @@ impl ConvShape {
         // Three of four pixels should be in the image.
         let is_filled = height * width >= 3 * squares;
         // In smaller images, much of the kernel lies outside, where oneDNN computes nothing.
-        self.is_dense()
-            && height.min(width) >= least_size
-            && is_filled
-            && self.images * squares >= least_squares
+        let is_large = height.min(width) >= least_size;
+        self.is_dense() && is_large && is_filled && self.images * squares >= least_squares
     }
 
     /// The number of weights.
@@ -167,7 +165,8 @@ impl ConvShape {
     }
 }
 
-/// `torch.nn.functional.conv2d` of `[N, C, H, W]`. Differentiable once.
+/// `torch.nn.functional.conv2d` of `[N, C, H, W]`. Differentiable once. Around a pixel that is
+/// infinite or NaN, outputs of the same image that do not depend on it can be NaN as well.
 pub(crate) fn conv2d(
     x: &Tensor,
     weight: &Tensor,
@@ -198,8 +197,8 @@ pub(crate) fn conv2d(
     x.f_conv2d(weight, bias, stride, padding, dilation, groups)
 }
 
-/// Whether the kernels for AVX512 support this number of channels.
-fn is_multiple(channels: i64) -> bool {
+/// Whether winograd.cpp and karatsuba.cpp support this number of channels.
+fn fills_panels(channels: i64) -> bool {
     channels > 0 && channels % PANEL_CHANNELS == 0
 }
 
@@ -269,7 +268,7 @@ fn choose_fast_algorithm(
     if shape.fast_algorithm(shape.input).is_some() {
         plan.input_gradient = method;
     }
-    // Karatsuba's bfloat16 kernel takes two images at a time.
+    // Karatsuba's bfloat16 kernel for the weight's gradient takes two images at a time.
     let is_half_empty = kind == Kind::BFloat16 && shape.images == 1;
     if method == ConvMethod::Winograd {
         plan.weight_gradient = WeightGradient::Winograd;
@@ -316,7 +315,7 @@ mod tests {
 
     use super::*;
     use crate::kernel::testing::{
-        check_float32, check_within, results, same_on_any_threads, waves,
+        check_float32, check_within, misaligned, results, same_on_any_threads, waves,
     };
     use crate::precision::{cpu_has_amx, cpu_has_bf16};
     use crate::tensor::{channels_last, floats};
@@ -530,6 +529,7 @@ mod tests {
             padding in [0..5_i64, 0..5_i64],
             with_bias: bool,
             bf16: bool,
+            is_aligned: bool,
             seed: i64,
         ) {
             if !cpu_has_bf16() {
@@ -541,9 +541,10 @@ mod tests {
             let kind = if bf16 { Kind::BFloat16 } else { Kind::Float };
             let random = |size: &[i64]| Tensor::randn(size, (Kind::Float, Device::Cpu)).to_kind(kind);
             let channels = 32;
+            let place = |t: Tensor| if is_aligned { channels_last(&t) } else { misaligned(&t) };
             let mut inputs = vec![
-                channels_last(&random(&[n, from * channels, input[0], input[1]])),
-                channels_last(&random(&[to * channels, from * channels, size, size])),
+                place(random(&[n, from * channels, input[0], input[1]])),
+                place(random(&[to * channels, from * channels, size, size])),
             ];
             if with_bias {
                 inputs.push(random(&[to * channels]));
@@ -578,6 +579,32 @@ mod tests {
                     im2col_matmul(&p[0], &p[1], None, plan).unwrap().unwrap()
                 })
             });
+        }
+    }
+
+    #[test]
+    fn fast_algorithms_keep_a_nan_in_its_image() {
+        if !cpu_has_bf16() {
+            return;
+        }
+        for (kind, size) in
+            [(Kind::Float, 3), (Kind::BFloat16, 3), (Kind::Float, 5), (Kind::BFloat16, 5)]
+        {
+            let random = |size: &[i64]| {
+                let numbers = Tensor::rand(size, (Kind::Float, Device::Cpu));
+                channels_last(&numbers.to_kind(kind))
+            };
+            let (x, weight) = (random(&[3, 32, 9, 10]), random(&[32, 32, size, size]));
+            let compute = |x: &Tensor| {
+                im2col_matmul(x, &weight, None, fast_plan(size, [1, 1])).unwrap().unwrap()
+            };
+            let before = compute(&x);
+            let _ = x.get(1).fill_(f64::NAN);
+            let after = compute(&x);
+            assert!(floats(&after.get(1)).iter().all(|v| v.is_nan()));
+            for other in [0, 2] {
+                assert_eq!(floats(&after.get(other)), floats(&before.get(other)));
+            }
         }
     }
 
@@ -632,7 +659,9 @@ mod tests {
                 }
             }
             for processor in [Processor::Amx, Processor::Amd, Processor::Other] {
+                let large = ConvShape { kernel: [5, 5], padding: [2, 2], ..fits };
                 assert!(!is_fast(choose(kind, processor, &fits)));
+                assert!(!is_fast(choose(kind, processor, &large)));
             }
         }
     }

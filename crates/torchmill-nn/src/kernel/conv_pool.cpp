@@ -93,22 +93,6 @@ DenseConvolution covered_shape(const at::Tensor& x, const at::Tensor& weight, at
         shape.padding_width};
 }
 
-// The convolution that computes the input's gradient.
-DenseConvolution reversed(const DenseConvolution& shape) {
-    return {
-        shape.images,
-        shape.out_height,
-        shape.out_width,
-        shape.out_channels,
-        shape.height,
-        shape.width,
-        shape.in_channels,
-        shape.kernel_height,
-        shape.kernel_width,
-        shape.kernel_height - 1 - shape.padding_height,
-        shape.kernel_width - 1 - shape.padding_width};
-}
-
 struct KaratsubaConvPool : torch::autograd::Function<KaratsubaConvPool> {
     static at::Tensor forward(
         torch::autograd::AutogradContext* context, const at::Tensor& x, const at::Tensor& weight,
@@ -144,8 +128,8 @@ struct KaratsubaConvPool : torch::autograd::Function<KaratsubaConvPool> {
             const PooledGradient<T> pooled{elements<T>(gradient), elements<uint8_t>(winners)};
             if (context->needs_input_grad(0)) {
                 x_gradient = at::empty_like(x);
-                karatsuba_pooled_convolution<T>(
-                    reversed(shape), pooled, rotated_view<T>(weight), mutable_elements<T>(x_gradient));
+                karatsuba_unpooled_convolution<T>(
+                    shape.reversed(), pooled, rotated_view<T>(weight), mutable_elements<T>(x_gradient));
             }
             if (context->needs_input_grad(1)) {
                 weight_gradient = at::empty_like(weight);
@@ -169,12 +153,13 @@ bool amx_supports(const at::Tensor& x, const ConvPoolShape& shape) {
 
 // Whether the kernel of Karatsuba's algorithm does.
 bool karatsuba_supports(const at::Tensor& x, const ConvPoolShape& shape) {
+    const bool has_padding = shape.padding_height >= 0 && shape.padding_width >= 0;
     const bool is_dense = shape.padding_height < shape.kernel_height && shape.padding_width < shape.kernel_width;
     const bool is_pooled = shape.pooled_height() > 0 && shape.pooled_width() > 0;
     const bool has_few_channels = (shape.in_channels == 1 || shape.in_channels == 3) && !x.requires_grad();
     const bool has_channels = has_few_channels || shape.in_channels % 32 == 0;
-    return avx512_is_usable() && shape.kernel_height == 5 && shape.kernel_width == 5 && is_dense && is_pooled &&
-           has_channels && shape.out_channels % 32 == 0;
+    return avx512_is_usable() && shape.kernel_height == 5 && shape.kernel_width == 5 && has_padding && is_dense &&
+           is_pooled && has_channels && shape.out_channels % 32 == 0;
 }
 
 }  // namespace

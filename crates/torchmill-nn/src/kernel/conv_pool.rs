@@ -65,9 +65,15 @@ mod tests {
     use tch::Device;
 
     use super::*;
-    use crate::kernel::testing::{results, same_on_any_threads};
+    use crate::kernel::testing::{misaligned, results, same_on_any_threads};
     use crate::precision::{cpu_has_amx, cpu_has_bf16};
     use crate::tensor::{channels_last, floats};
+
+    /// Random integers from -limit to limit.
+    fn integers(kind: Kind, size: &[i64], limit: i64) -> Tensor {
+        let options = (Kind::Float, Device::Cpu);
+        Tensor::randint_low(-limit, limit + 1, size, options).to_kind(kind)
+    }
 
     proptest! {
         #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
@@ -90,10 +96,7 @@ mod tests {
                 return Ok(());
             }
             tch::manual_seed(seed);
-            let integers = |size: &[i64], limit: i64| {
-                Tensor::randint_low(-limit, limit + 1, size, (Kind::Float, Device::Cpu))
-                    .to_kind(kind)
-            };
+            let integers = |size: &[i64], limit: i64| integers(kind, size, limit);
             let x = channels_last(&integers(&[n, from, input[0], input[1]], 2));
             let mut parameters = vec![channels_last(&integers(&[to, from, kernel[0], kernel[1]], 1))];
             if with_bias {
@@ -115,11 +118,67 @@ mod tests {
         }
     }
 
+    /// Checks the output and all gradients of Karatsuba's kernel for an input of this size and
+    /// `to` output channels. All products and sums are exact.
+    fn check_karatsuba(
+        kind: Kind,
+        size: [i64; 4],
+        to: i64,
+        padding: [i64; 2],
+        with_bias: bool,
+        is_aligned: bool,
+    ) -> Result<(), TestCaseError> {
+        let [images, from, height, width] = size;
+        let place =
+            |t: Tensor| if is_aligned { channels_last(&t) } else { misaligned(&t) };
+        let x = place(integers(kind, &size, 2));
+        // An input of many channels needs a gradient, too.
+        let many = from >= 32;
+        let mut inputs = Vec::new();
+        if many {
+            inputs.push(x.shallow_clone());
+        }
+        inputs.push(place(integers(kind, &[to, from, 5, 5], 1)));
+        if with_bias {
+            inputs.push(integers(kind, &[to], 3));
+        }
+        let pooled =
+            [height + 2 * padding[0], width + 2 * padding[1]].map(|n| (n - 4) / 2);
+        let weights = integers(kind, &[images, to, pooled[0], pooled[1]], 1);
+        let gradient = |_: &Tensor| weights.shallow_clone();
+        let split = |p: &[Tensor]| {
+            let first = usize::from(many);
+            let x = if many { &p[0] } else { &x };
+            let bias = p.get(first + 1).map(Tensor::shallow_clone);
+            (x.shallow_clone(), p[first].shallow_clone(), bias)
+        };
+        let ours = results(&inputs, gradient, |p| {
+            let (x, weight, bias) = split(p);
+            conv_pool(&x, &weight, bias.as_ref(), padding).unwrap().unwrap()
+        });
+        let exactly: Vec<Tensor> =
+            inputs.iter().map(|p| p.to_kind(Kind::Double)).collect();
+        let exact = results(&exactly, gradient, |p| {
+            let (x, weight, bias) = split(p);
+            let x = x.to_kind(Kind::Double);
+            let y = x.conv2d(&weight, bias.as_ref(), [1, 1], padding, [1, 1], 1);
+            // The pooling compares rounded outputs.
+            let y = y.to_kind(kind).to_kind(Kind::Double);
+            y.max_pool2d([2, 2], [2, 2], [0, 0], [1, 1], false)
+        });
+        prop_assert_eq!(ours.len(), exact.len());
+        for (ours, exact) in ours.iter().zip(&exact) {
+            prop_assert_eq!(ours.size(), exact.size());
+            prop_assert_eq!(floats(ours), floats(&exact.to_kind(kind)));
+        }
+        Ok(())
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
 
         /// The numbers of channels that each kernel supports, images whose last row or column
-        /// is not pooled, and more columns than registers. All products and sums are exact.
+        /// is not pooled, and more columns than registers.
         #[test]
         fn karatsubas_results_are_those_of_convolution_and_pooling(
             n in 1..8_i64,
@@ -129,58 +188,86 @@ mod tests {
             padding in [0..5_i64, 0..5_i64],
             with_bias: bool,
             bf16: bool,
+            is_aligned: bool,
             seed: i64,
         ) {
-            if !cpu_has_bf16() {
-                return Ok(());
-            }
-            let pooled = [0, 1].map(|i| (input[i] + 2 * padding[i] - 4) / 2);
-            if pooled.contains(&0) {
+            let is_pooled = [0, 1].iter().all(|&i| input[i] + 2 * padding[i] >= 6);
+            if !cpu_has_bf16() || !is_pooled {
                 return Ok(());
             }
             tch::manual_seed(seed);
             let kind = if bf16 { Kind::BFloat16 } else { Kind::Float };
-            let integers = |size: &[i64], limit: i64| {
-                Tensor::randint_low(-limit, limit + 1, size, (Kind::Float, Device::Cpu))
-                    .to_kind(kind)
-            };
-            let x = channels_last(&integers(&[n, from, input[0], input[1]], 2));
-            // An input of many channels needs a gradient, too.
-            let many = from >= 32;
-            let mut inputs = Vec::new();
-            if many {
-                inputs.push(x.shallow_clone());
+            check_karatsuba(kind, [n, from, input[0], input[1]], to, padding, with_bias, is_aligned)?;
+        }
+    }
+
+    #[test]
+    fn karatsubas_kernel_divides_large_images_into_rows() {
+        if !cpu_has_bf16() {
+            return;
+        }
+        for kind in [Kind::Float, Kind::BFloat16] {
+            for channels in [1, 3, 32] {
+                let size = [3, channels, 71, 64];
+                check_karatsuba(kind, size, 32, [2, 2], true, true).unwrap();
             }
-            inputs.push(channels_last(&integers(&[to, from, 5, 5], 1)));
-            if with_bias {
-                inputs.push(integers(&[to], 3));
-            }
-            let weights = integers(&[n, to, pooled[0], pooled[1]], 1);
-            let gradient = |_: &Tensor| weights.shallow_clone();
-            let split = |p: &[Tensor]| {
-                let first = usize::from(many);
-                let x = if many { &p[0] } else { &x };
-                let bias = p.get(first + 1).map(Tensor::shallow_clone);
-                (x.shallow_clone(), p[first].shallow_clone(), bias)
-            };
-            let ours = results(&inputs, gradient, |p| {
-                let (x, weight, bias) = split(p);
-                conv_pool(&x, &weight, bias.as_ref(), padding).unwrap().unwrap()
-            });
-            let exactly: Vec<Tensor> = inputs.iter().map(|p| p.to_kind(Kind::Double)).collect();
-            let exact = results(&exactly, gradient, |p| {
-                let (x, weight, bias) = split(p);
-                let x = x.to_kind(Kind::Double);
-                let y = x.conv2d(&weight, bias.as_ref(), [1, 1], padding, [1, 1], 1);
-                // The pooling compares rounded outputs.
-                let y = y.to_kind(kind).to_kind(Kind::Double);
-                y.max_pool2d([2, 2], [2, 2], [0, 0], [1, 1], false)
-            });
-            prop_assert_eq!(ours.len(), exact.len());
-            for (ours, exact) in ours.iter().zip(&exact) {
-                prop_assert_eq!(ours.size(), exact.size());
-                prop_assert_eq!(floats(ours), floats(&exact.to_kind(kind)));
-            }
+        }
+    }
+
+    #[test]
+    fn karatsubas_kernel_sends_a_gradient_to_the_last_nan() {
+        if !cpu_has_bf16() {
+            return;
+        }
+        let kind = Kind::Float;
+        let x =
+            channels_last(&Tensor::full([1, 32, 8, 8], f64::NAN, (kind, Device::Cpu)));
+        let weight = channels_last(&integers(kind, &[32, 32, 5, 5], 1));
+        let gradient = integers(kind, &[1, 32, 4, 4], 1);
+        let of_input = |compute: &dyn Fn(&Tensor) -> Tensor| {
+            let all = results(
+                &[x.shallow_clone()],
+                |_| gradient.shallow_clone(),
+                |p| compute(&p[0]),
+            );
+            floats(&all[0])
+        };
+        let ours = of_input(&|x| conv_pool(x, &weight, None, [2, 2]).unwrap().unwrap());
+        let atens = of_input(&|x| {
+            let y = x.conv2d(&weight, None::<Tensor>, [1, 1], [2, 2], [1, 1], 1);
+            y.max_pool2d([2, 2], [2, 2], [0, 0], [1, 1], false)
+        });
+        assert!(ours.iter().all(|v| v.is_finite()));
+        assert_eq!(ours, atens);
+    }
+
+    #[test]
+    fn karatsubas_kernel_refuses_what_it_does_not_support() {
+        if !cpu_has_bf16() {
+            return;
+        }
+        let random = |size: &[i64]| {
+            channels_last(&Tensor::rand(size, (Kind::BFloat16, Device::Cpu)))
+        };
+        let bias = |count: i64| Tensor::rand([count], (Kind::BFloat16, Device::Cpu));
+        let (x, weight) = (random(&[2, 3, 8, 8]), random(&[32, 3, 5, 5]));
+        let is_none = |x: &Tensor, w: &Tensor, bias: Option<&Tensor>, padding| {
+            conv_pool(x, w, bias, padding).unwrap().is_none()
+        };
+        assert!(!is_none(&x, &weight, Some(&bias(32)), [2, 2]));
+        let few = random(&[2, 32, 8, 8]).set_requires_grad(true);
+        assert!(!is_none(&few, &random(&[32, 32, 5, 5]), None, [2, 2]));
+        assert!(is_none(&x, &weight, Some(&bias(31)), [2, 2]), "a short bias");
+        assert!(is_none(&x, &weight.to_kind(Kind::Float), None, [2, 2]), "two dtypes");
+        assert!(is_none(&x, &weight, None, [5, 2]), "padding without a pixel");
+        assert!(is_none(&x, &weight, None, [-1, 2]), "negative padding");
+        assert!(is_none(&x.narrow(2, 0, 5), &weight, None, [0, 0]), "no window");
+        assert!(is_none(&x, &random(&[48, 3, 5, 5]), None, [2, 2]), "48 outputs");
+        let two = random(&[2, 2, 8, 8]);
+        assert!(is_none(&two, &random(&[32, 2, 5, 5]), None, [2, 2]), "two channels");
+        if !cpu_has_amx() {
+            let leaf = x.detach().set_requires_grad(true);
+            assert!(is_none(&leaf, &weight, None, [2, 2]), "a gradient of few channels");
         }
     }
 
@@ -252,16 +339,29 @@ mod tests {
         if !cpu_has_bf16() {
             return;
         }
-        let random = |size: &[i64]| Tensor::randn(size, (Kind::Float, Device::Cpu));
-        for channels in [3, 64] {
-            let x = channels_last(&random(&[37, channels, 32, 32]));
-            let parameters =
-                [channels_last(&random(&[32, channels, 5, 5])), random(&[32])];
+        for kind in [Kind::Float, Kind::BFloat16] {
+            let random = |size: &[i64]| {
+                Tensor::randn(size, (Kind::Float, Device::Cpu)).to_kind(kind)
+            };
             let weights = random(&[37, 32, 16, 16]);
-            let compute =
-                |p: &[Tensor]| conv_pool(&x, &p[0], p.get(1), [2, 2]).unwrap().unwrap();
+            let gradient = |_: &Tensor| weights.shallow_clone();
+            let bias = random(&[32]);
+            let x = channels_last(&random(&[37, 3, 32, 32]));
+            let few = [channels_last(&random(&[32, 3, 5, 5])), bias.shallow_clone()];
             same_on_any_threads(|| {
-                results(&parameters, |_| weights.shallow_clone(), compute)
+                results(&few, gradient, |p| {
+                    conv_pool(&x, &p[0], p.get(1), [2, 2]).unwrap().unwrap()
+                })
+            });
+            let many = [
+                channels_last(&random(&[37, 64, 32, 32])),
+                channels_last(&random(&[32, 64, 5, 5])),
+                bias,
+            ];
+            same_on_any_threads(|| {
+                results(&many, gradient, |p| {
+                    conv_pool(&p[0], &p[1], p.get(2), [2, 2]).unwrap().unwrap()
+                })
             });
         }
     }
@@ -271,15 +371,20 @@ mod tests {
         if !cpu_has_bf16() {
             return;
         }
+        let threads = tch::get_num_threads();
+        // One thread has all images in one block.
+        tch::set_num_threads(1);
         for kind in [Kind::Float, Kind::BFloat16] {
-            for channels in [1, 3, 32] {
+            for (channels, padding) in [(1, 2), (3, 2), (32, 2), (1, 0), (3, 0), (32, 0)]
+            {
                 let random = |size: &[i64]| {
                     channels_last(&Tensor::rand(size, (kind, Device::Cpu)))
                 };
-                let x = random(&[3, channels, 8, 12]);
+                let x = random(&[3, channels, 12, 16]);
                 let weight = random(&[32, channels, 5, 5]);
-                let pool =
-                    |x: &Tensor| conv_pool(x, &weight, None, [2, 2]).unwrap().unwrap();
+                let pool = |x: &Tensor| {
+                    conv_pool(x, &weight, None, [padding, padding]).unwrap().unwrap()
+                };
                 let before = pool(&x);
                 let _ = x.get(1).get(0).get(0).get(0).fill_(f64::NAN);
                 let after = pool(&x);
@@ -290,6 +395,7 @@ mod tests {
                 }
             }
         }
+        tch::set_num_threads(threads);
     }
 
     #[test]

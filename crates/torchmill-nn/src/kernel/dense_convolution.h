@@ -11,6 +11,13 @@ struct DenseConvolution {
     int64_t kernel_height, kernel_width;
     // Rows above and below, columns on the left and on the right. Smaller than the kernel.
     int64_t padding_height, padding_width;
+
+    // The convolution of the output's gradient with the rotated kernel, which gives the input's gradient.
+    DenseConvolution reversed() const {
+        return {
+            images,     out_height, out_width,     out_channels, height, width, in_channels, kernel_height,
+            kernel_width, kernel_height - 1 - padding_height, kernel_width - 1 - padding_width};
+    }
 };
 
 // Images in channels-last layout. The elements are constant if T is.

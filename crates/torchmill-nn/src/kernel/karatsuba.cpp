@@ -176,20 +176,14 @@ struct Sums {
         }
     }
 
-    // Adds the sums to those in memory, or overwrites them.
-    INLINE void store(const Product& p, bool adds) {
+    // Writes the sums, or adds them to those in memory.
+    INLINE void store(const Product& p, bool adds) const {
 #pragma GCC unroll 2
         for (int image = 0; image < IMAGES; ++image) {
 #pragma GCC unroll 16
             for (int i = 0; i < PIXELS; ++i) {
-                float* const to = p.sums + image * p.sums_image_stride + i * PANEL;
                 const int sum = image * PIXELS + i;
-                if (adds) {
-                    low[sum] = _mm512_add_ps(low[sum], _mm512_load_ps(to));
-                    high[sum] = _mm512_add_ps(high[sum], _mm512_load_ps(to + LANES));
-                }
-                _mm512_store_ps(to, low[sum]);
-                _mm512_store_ps(to + LANES, high[sum]);
+                store_panel(p.sums + image * p.sums_image_stride + i * PANEL, low[sum], high[sum], adds);
             }
         }
     }
@@ -412,7 +406,7 @@ private:
 
     INLINE void join_square(const float* from, int64_t channel, __m512* square) const {
         // What `join_output` takes: the phases, and how far their elements are from this one.
-        constexpr int phase[] = {0, ODD, ODD, 2}, distance[] = {0, 0, 1, 0};
+        constexpr int phase[] = {EVEN, ODD, ODD, BOTH}, distance[] = {0, 0, 1, 0};
         __m512 parts[16];
 #pragma GCC unroll 4
         for (int i = 0; i < 4; ++i) {
@@ -480,9 +474,9 @@ void karatsuba_conv_pool(
 }
 
 template <typename T>
-void karatsuba_pooled_convolution(
+void karatsuba_unpooled_convolution(
     const DenseConvolution& shape, const PooledGradient<T>& x, const WeightView<T>& weight, T* y) {
-    const PooledInput<T> in(shape.height, shape.width, shape.in_channels, x);
+    const UnpooledInput<T> in(shape.height, shape.width, shape.in_channels, x);
     const T* const no_bias = nullptr;
     convolve<T, MANY>(shape, in, PackedWeight<T>::many(shape, weight), no_bias, PlainOutput<T>(shape, y));
 }
@@ -498,7 +492,7 @@ template <typename T>
 void karatsuba_conv_pool(const DenseConvolution&, const T*, const WeightView<T>&, const T*, T*, uint8_t*) {}
 
 template <typename T>
-void karatsuba_pooled_convolution(const DenseConvolution&, const PooledGradient<T>&, const WeightView<T>&, T*) {}
+void karatsuba_unpooled_convolution(const DenseConvolution&, const PooledGradient<T>&, const WeightView<T>&, T*) {}
 
 }  // namespace torchmill
 #endif
@@ -510,7 +504,7 @@ namespace torchmill {
         const DenseConvolution&, const T*, const WeightView<T>&, const T*, T*);              \
     template void karatsuba_conv_pool<T>(                                                    \
         const DenseConvolution&, const T*, const WeightView<T>&, const T*, T*, uint8_t*);    \
-    template void karatsuba_pooled_convolution<T>(                                           \
+    template void karatsuba_unpooled_convolution<T>(                                           \
         const DenseConvolution&, const PooledGradient<T>&, const WeightView<T>&, T*);
 FOR_TYPE(float)
 FOR_TYPE(uint16_t)

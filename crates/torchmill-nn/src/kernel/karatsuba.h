@@ -1,8 +1,8 @@
 // Convolutions with kernels of 5x5, by Karatsuba's algorithm. T is the element type: float, or uint16_t for bfloat16. The
 // processor must have the instructions of avx512.h.
 //
-// The output channels are multiples of 32. The input channels are as well, or there are 1 or 3 where a function says so. One
-// of a weight's channel strides is 1. The sums are in float32, in an order that depends only on the sizes.
+// The output channels are multiples of 32. The input channels are as well, and then one of a weight's channel strides is 1.
+// Some functions support 1 or 3 input channels, too. The sums are in float32, in an order that depends only on the sizes.
 #pragma once
 #include <cstdint>
 
@@ -30,9 +30,11 @@ template <typename T>
 void karatsuba_conv_pool(
     const DenseConvolution& shape, const T* x, const WeightView<T>& weight, const T* bias, T* y, uint8_t* winners);
 
-// Computes the convolution of the gradient of a max pooling's input, [images, height, width, in_channels].
+// Computes the input's gradient of a convolution with max pooling: a convolution of the gradient that the pooling passes
+// back, [images, height, width, in_channels]. Height and width are even. The output may have one row and one column more
+// than the convolution gives. There the input counts as zeros.
 template <typename T>
-void karatsuba_pooled_convolution(
+void karatsuba_unpooled_convolution(
     const DenseConvolution& shape, const PooledGradient<T>& x, const WeightView<T>& weight, T* y);
 
 // Computes the gradient of the weight, [out_channels, 5, 5, in_channels].

@@ -34,7 +34,7 @@ private:
 // A pixel of the gradient of a max pooling's input: channels that it won have the gradient of their window, and the others
 // zero.
 template <typename T>
-struct PooledPixel {
+struct UnpooledPixel {
     const T* gradient;
     const uint8_t* winners;
     int index;
@@ -48,12 +48,12 @@ struct PooledPixel {
 
 // The gradient of the input of a max pooling with windows of 2x2.
 template <typename T>
-class PooledInput {
+class UnpooledInput {
 public:
-    using Pixel = PooledPixel<T>;
+    using Pixel = UnpooledPixel<T>;
 
     // Height and width are those of the pooling's input, and even.
-    PooledInput(int64_t height, int64_t width, int64_t channels, const PooledGradient<T>& data)
+    UnpooledInput(int64_t height, int64_t width, int64_t channels, const PooledGradient<T>& data)
         : height(height), width(width), channels(channels), data(data), zeros(channels), no_winners(channels) {}
 
     // As PlainInput's.

@@ -12,12 +12,13 @@
 //     y[2m+1] = both[m] - even[m] - odd[m+1]
 //
 // Two outputs take 8 multiplications instead of 10, and a square of 2x2 outputs takes 64 instead of 100. Winograd's
-// algorithm takes 49, with F(2, 3) and F(2, 2) in each dimension. But it transforms each input element to 12, and this
+// algorithm takes 49, with F(2, 3) and F(2, 2) in each dimension. But it transforms each input element to about 12, and this
 // algorithm to 2.25. With few channels, the transforms take longer than the multiplications that they save.
 //
-// In float32, errors are about those of a plain convolution. In bfloat16, sums of two or four elements are rounded before they are
-// multiplied, so errors are two to three times those of rounding the result alone. Sums of products are in float32. An
-// infinite input gives NaN in outputs next to those that depend on it.
+// In float32, errors are about those of a plain convolution. In bfloat16, sums of two or four elements are rounded before
+// they are multiplied. With random data, errors are two to three times those of rounding the result alone. They are larger
+// where products cancel: 13 times for nearly constant images and kernels whose sum is 0. Sums of products are in float32. An
+// infinite or NaN input gives NaN in outputs up to two pixels from those that depend on it.
 #pragma once
 #include <algorithm>
 #include <array>
@@ -33,9 +34,9 @@ namespace torchmill {
 
 // The side of a kernel.
 constexpr int KERNEL = 5;
-// The phases of one dimension: even, odd and both. An image has a sub-image for each of the PHASES x PHASES in two.
+// The phases of one dimension. In two dimensions there are PHASES x PHASES, and an image has a sub-image for each.
 constexpr int PHASES = 3;
-constexpr int ODD = 1;
+constexpr int EVEN = 0, ODD = 1, BOTH = 2;
 // The kernel's elements of all phases. Phase p has PHASE_TAPS[p] of them from FIRST_TAP[p] on.
 constexpr int TAPS = 8;
 constexpr int PHASE_TAPS[PHASES] = {3, 2, 3};
@@ -112,7 +113,7 @@ struct Phases {
     // The columns of the results of a phase. The odd phase has one more than the others.
     int64_t result_columns(int phase) const { return columns + (phase == ODD); }
 
-    // The rows and columns of half an output.
+    // The output's rows and columns, halved and rounded up.
     const int64_t rows, columns;
     // The rows and columns of each phase's sub-image that are not all padding.
     const std::array<Range, PHASES> input_rows, input_columns;
@@ -125,25 +126,25 @@ private:
     }
 };
 
-// What is computed at once: some images, or some rows of one.
+// What is computed at once: some images, or some rows of one. Rows are pairs of the output's rows.
 struct Block {
     int64_t image, images;
-    // Of half an output.
     int64_t row, rows;
 };
 
 // Divides the images of a convolution into blocks.
 class Blocks {
 public:
-    // Blocks have at most about `block_bytes` if an image has `image_bytes`. If images are whole, there are at least
-    // `least` blocks of about the same size, as far as there are images. Blocks have multiples of `group` images.
-    Blocks(int64_t images, int64_t rows, int64_t image_bytes, int64_t block_bytes, int64_t group, int64_t least)
+    // Blocks have about `block_bytes` or less if an image has `image_bytes`, but at least one row. Whole images are divided
+    // for this many workers: each gets equally many blocks of about the same size, and there can be fewer blocks. Blocks
+    // have multiples of `group` images. There is at least one image and one row.
+    Blocks(int64_t images, int64_t rows, int64_t image_bytes, int64_t block_bytes, int64_t group, int64_t workers)
         : images(images), rows(rows), block_images(group), block_rows(rows) {
         const int64_t group_bytes = image_bytes * group;
         if (group_bytes <= block_bytes) {
             const int64_t largest = block_bytes / group_bytes * group;
-            const int64_t rounds = divide_up(images, largest * least);
-            block_images = divide_up(divide_up(images, rounds * least), group) * group;
+            const int64_t rounds = divide_up(images, largest * workers);
+            block_images = divide_up(divide_up(images, rounds * workers), group) * group;
         } else {
             block_rows = divide_up(rows, std::min(rows, divide_up(group_bytes, block_bytes)));
         }
@@ -168,7 +169,8 @@ private:
 // The number of input channels of a kernel for multiples of 32. Others have their number.
 constexpr int MANY = 0;
 
-// Sub-images of a block, [PHASES x PHASES, images, lines, rows, columns, pixel elements].
+// Sub-images of a block, [PHASES x PHASES, images, lines, rows, columns, pixel elements]. A line has some of the channels of
+// all pixels.
 template <typename Element>
 class SubImages {
 public:

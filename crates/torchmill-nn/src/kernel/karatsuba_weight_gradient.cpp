@@ -18,13 +18,15 @@
 namespace torchmill {
 namespace {
 
+// The input channels that are multiplied together.
+constexpr int TOGETHER = 8;
 // A task adds up the gradient for at most this many channels.
 constexpr int64_t IN_CHANNELS = 32, OUT_CHANNELS = 2 * PANEL;
-// The gradient is divided into at least this many tasks, if each has at least this many pixels of half an output. The number
-// does not depend on the number of threads, so the sums do not either. More tasks take more time to write and to add up
-// their sums.
+// The gradient is divided into about this many tasks, if each has at least this many squares of 2x2 outputs. The number does
+// not depend on the number of threads, so the sums do not either. More tasks take more time to write and to add up their
+// sums.
 constexpr int64_t TASKS = 8;
-constexpr int64_t TASK_PIXELS = 512;
+constexpr int64_t TASK_SQUARES = 512;
 // The target size of the sub-images of a block, in bytes.
 constexpr int64_t BLOCK_BYTES = 1 << 19;
 
@@ -34,7 +36,8 @@ struct Product {
     const Operand* gradients;
     // The pixels of the gradients.
     int64_t images, rows, columns;
-    // [COUNT, PANEL], of which rows are OUT_CHANNELS apart. Adds to them if `adds`, and overwrites them if not.
+    // [COUNT, PANEL], of which rows are OUT_CHANNELS apart. Adds to them if `adds`, and overwrites them if not. Short sums
+    // lose fewer digits, so a block is added up before it is added to others.
     float* sums;
     bool adds;
 };
@@ -62,16 +65,7 @@ FOR_AVX512 void multiply(const SubImages<Operand>& inputs, const SubImages<Opera
         }
     }
 #pragma GCC unroll 16
-    for (int i = 0; i < COUNT; ++i) {
-        float* const sums = p.sums + i * OUT_CHANNELS;
-        // Short sums lose fewer digits, so these are added up before they are added to those of other blocks.
-        if (p.adds) {
-            low[i] = _mm512_add_ps(low[i], _mm512_load_ps(sums));
-            high[i] = _mm512_add_ps(high[i], _mm512_load_ps(sums + LANES));
-        }
-        _mm512_store_ps(sums, low[i]);
-        _mm512_store_ps(sums + LANES, high[i]);
-    }
+    for (int i = 0; i < COUNT; ++i) store_panel(p.sums + i * OUT_CHANNELS, low[i], high[i], p.adds);
 }
 
 // Adds up the gradients of the taps for some input and output channels, on one thread. Gradients is where the output's
@@ -189,14 +183,14 @@ private:
         if constexpr (CHANNELS == MANY) {
             for (int column = 0; column < part.tap_columns(); ++column) {
                 const Range columns = without_padding(phases.input_columns[phase], column, all.end);
-                add_products<8>(find_product(block, part, row, column, columns, begins), in.count);
+                add_products<TOGETHER>(find_product(block, part, row, column, columns, begins), in.count);
             }
         } else if (phase == ODD) {
             // The channels of all taps of a row lie one after another.
             constexpr int COUNT = PHASE_TAPS[ODD] * CHANNELS;
             add_products<COUNT>(find_product(block, part, row, 0, all, begins), COUNT);
         } else {
-            constexpr int COUNT = PHASE_TAPS[0] * CHANNELS;
+            constexpr int COUNT = PHASE_TAPS[EVEN] * CHANNELS;
             add_products<COUNT>(find_product(block, part, row, 0, all, begins), COUNT);
         }
     }
@@ -233,7 +227,7 @@ private:
         }
     }
 
-    // The gradients of `count` that meet one of `inputs`, if the first of them meets input `first`.
+    // Gradient i of `count` is multiplied with input `first` + i. Returns the gradients whose input is not all padding.
     static Range without_padding(const Range& inputs, int64_t first, int64_t count) {
         const int64_t begin = std::clamp<int64_t>(inputs.first - first, 0, count);
         return {begin, std::clamp<int64_t>(inputs.end - first, begin, count)};
@@ -272,8 +266,8 @@ void add_up(const DenseConvolution& shape, const T* x, const Gradients& gradient
     const int64_t in_chunks = divide_up(shape.in_channels, IN_CHANNELS);
     const int64_t out_chunks = divide_up(shape.out_channels, OUT_CHANNELS);
     const int64_t chunks = in_chunks * out_chunks;
-    const int64_t pixels = shape.images * phases.rows * phases.columns;
-    const int64_t most_parts = std::clamp<int64_t>(pixels / TASK_PIXELS, 1, divide_up(TASKS, chunks));
+    const int64_t squares = shape.images * phases.rows * phases.columns;
+    const int64_t most_parts = std::clamp<int64_t>(squares / TASK_SQUARES, 1, divide_up(TASKS, chunks));
     const int64_t in_channels = std::min(shape.in_channels, IN_CHANNELS);
     const int64_t out_channels = std::min(shape.out_channels, OUT_CHANNELS);
     const int64_t input_elements = (phases.rows + BORDER) * (phases.columns + BORDER) * in_channels;
@@ -308,7 +302,7 @@ void karatsuba_weight_gradient(const DenseConvolution& shape, const T* x, const 
 template <typename T>
 void karatsuba_pooled_weight_gradient(
     const DenseConvolution& shape, const T* x, const PooledGradient<T>& gradient, T* to) {
-    const PooledInput<T> gradients(shape.out_height, shape.out_width, shape.out_channels, gradient);
+    const UnpooledInput<T> gradients(shape.out_height, shape.out_width, shape.out_channels, gradient);
     switch (shape.in_channels) {
         case 1:
             add_up<T, 1>(shape, x, gradients, to);

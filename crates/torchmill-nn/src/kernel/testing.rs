@@ -29,6 +29,17 @@ pub(super) fn waves(y: &Tensor) -> Tensor {
     ((steps - 8) / 8).reshape(y.size())
 }
 
+/// A copy of a tensor `[N, C, H, W]` in channels-last layout whose elements are not aligned
+/// to more than an element.
+pub(super) fn misaligned(x: &Tensor) -> Tensor {
+    let &[n, c, h, w] = &x.size()[..] else { panic!("four dimensions") };
+    let memory = Tensor::zeros([x.numel() as i64 + 1], (x.kind(), Device::Cpu));
+    let mut copy =
+        memory.narrow(0, 1, x.numel() as i64).view([n, h, w, c]).permute([0, 3, 1, 2]);
+    copy.copy_(x);
+    copy
+}
+
 /// The largest difference between two tensors, and the largest element.
 fn apart(ours: &Tensor, exact: &Tensor) -> (f64, f64) {
     let most = |t: &Tensor| t.abs().max().double_value(&[]);

@@ -1,5 +1,5 @@
 // Winograd's and Karatsuba's algorithms transform a kernel of SIZE x SIZE elements to SIDE x SIDE elements, its taps, and
-// the gradients of the taps back. LINE is the transform in one dimension.
+// the gradients of the taps back. TRANSFORM is the transform in one dimension.
 #pragma once
 #include <ATen/Parallel.h>
 
@@ -14,8 +14,18 @@ namespace torchmill {
 // The output channels that are computed together.
 constexpr int64_t PANEL = 2 * LANES;
 
+// Writes the sums of a panel, or adds them to those in memory.
+INLINE void store_panel(float* to, __m512 low, __m512 high, bool adds) {
+    if (adds) {
+        low = _mm512_add_ps(low, _mm512_load_ps(to));
+        high = _mm512_add_ps(high, _mm512_load_ps(to + LANES));
+    }
+    _mm512_store_ps(to, low);
+    _mm512_store_ps(to + LANES, high);
+}
+
 // Transforms 16 kernels. The elements of one are at `from`, and those of the others follow it.
-template <auto LINE, int SIZE, int SIDE, typename T>
+template <auto TRANSFORM, int SIZE, int SIDE, typename T>
 INLINE void transform_kernels(const WeightView<T>& weight, const T* from, __m512* to) {
     __m512 kernels[SIZE * SIZE];
     for (int i = 0; i < SIZE; ++i) {
@@ -23,12 +33,12 @@ INLINE void transform_kernels(const WeightView<T>& weight, const T* from, __m512
             kernels[SIZE * i + j] = load(from + i * weight.row_stride + j * weight.column_stride);
         }
     }
-    transform_square<LINE, SIZE, SIDE>(kernels, to);
+    transform_square<TRANSFORM, SIZE, SIDE>(kernels, to);
 }
 
 // Transforms the kernels of 16 output channels from `out` and 16 input channels from `in`, and packs them. `place(tap)` is
 // where a tap's operands begin, [16 / PACKED<T>, PANEL], for the input and output channels.
-template <auto LINE, int SIZE, int SIDE, typename T, typename Place>
+template <auto TRANSFORM, int SIZE, int SIDE, typename T, typename Place>
 FOR_AVX512 inline void pack_kernels(const WeightView<T>& weight, int64_t out, int64_t in, const Place& place) {
     constexpr int TAPS = SIDE * SIDE;
     const T* const from = weight.data + out * weight.out_stride + in * weight.in_stride;
@@ -36,7 +46,7 @@ FOR_AVX512 inline void pack_kernels(const WeightView<T>& weight, int64_t out, in
     const bool is_transposed = weight.out_stride != 1;
     const int64_t stride = is_transposed ? weight.out_stride : weight.in_stride;
     __m512 kernels[LANES][TAPS];
-    for (int64_t i = 0; i < LANES; ++i) transform_kernels<LINE, SIZE, SIDE>(weight, from + i * stride, kernels[i]);
+    for (int64_t i = 0; i < LANES; ++i) transform_kernels<TRANSFORM, SIZE, SIDE>(weight, from + i * stride, kernels[i]);
     for (int tap = 0; tap < TAPS; ++tap) {
         __m512i rows[LANES];
         for (int64_t i = 0; i < LANES; ++i) rows[i] = _mm512_castps_si512(kernels[i][tap]);
@@ -52,7 +62,8 @@ FOR_AVX512 inline void pack_kernels(const WeightView<T>& weight, int64_t out, in
     }
 }
 
-// Calls `pack(out, in)` for each 16 output channels and 16 input channels of a weight, on all threads.
+// Calls `pack(out, in)` for each 16 output channels and 16 input channels of a weight, on all threads. Each thread has at
+// least two calls, because starting a thread takes about as long as one.
 template <typename Pack>
 void for_kernels(const DenseConvolution& shape, const Pack& pack) {
     const int64_t blocks = shape.in_channels / LANES;
@@ -81,7 +92,7 @@ struct TapGradients {
 
 // Transforms the gradients of the taps of 16 input and 16 output channels to those of kernels, and writes them to
 // [16 output channels, SIZE, SIZE, in_channels].
-template <auto LINE, int SIDE, int SIZE>
+template <auto TRANSFORM, int SIDE, int SIZE>
 FOR_AVX512 inline void write_kernel_block(const TapGradients& from, float* to, int64_t in_channels) {
     constexpr int TAPS = SIDE * SIDE, ELEMENTS = SIZE * SIZE;
     __m512i elements[ELEMENTS][LANES];
@@ -90,7 +101,7 @@ FOR_AVX512 inline void write_kernel_block(const TapGradients& from, float* to, i
         for (int64_t tap = 0; tap < TAPS; ++tap) {
             taps[tap] = _mm512_load_ps(from.data + tap * from.tap_stride + i * from.channel_stride);
         }
-        transform_square<LINE, SIDE, SIZE>(taps, kernels);
+        transform_square<TRANSFORM, SIDE, SIZE>(taps, kernels);
         for (int j = 0; j < ELEMENTS; ++j) elements[j][i] = _mm512_castps_si512(kernels[j]);
     }
     for (int64_t j = 0; j < ELEMENTS; ++j) {
@@ -103,14 +114,14 @@ FOR_AVX512 inline void write_kernel_block(const TapGradients& from, float* to, i
 
 // Transforms the gradients of the taps of these channels to those of kernels, and writes them to
 // [out_channels, SIZE, SIZE, in_channels].
-template <auto LINE, int SIDE, int SIZE>
+template <auto TRANSFORM, int SIDE, int SIZE>
 void write_kernel_gradients(
     const TapGradients& from, ChannelRange in, ChannelRange out, float* to, int64_t in_channels) {
     for (int64_t o = 0; o < out.count; o += LANES) {
         for (int64_t c = 0; c < in.count; c += LANES) {
             float* const kernels = to + (out.first + o) * SIZE * SIZE * in_channels + in.first + c;
             const TapGradients taps{from.data + c * from.channel_stride + o, from.tap_stride, from.channel_stride};
-            write_kernel_block<LINE, SIDE, SIZE>(taps, kernels, in_channels);
+            write_kernel_block<TRANSFORM, SIDE, SIZE>(taps, kernels, in_channels);
         }
     }
 }

@@ -106,7 +106,8 @@ struct Left {
     int64_t row_stride, depth_stride;
 };
 
-// Multiplies 8 rows with one panel of 32 columns, `right` [depth, 32]. Adds to `sums` if `adds`, and overwrites them if not.
+// Multiplies 8 rows with one panel of 32 columns, `right` [depth, 32]. Adds to `sums` if `adds`, and overwrites
+// them if not. Short sums lose fewer digits, so these are added up first.
 template <typename T>
 FOR_AVX512 void multiply(
     const Left& left, const Operand* right, int64_t right_stride, int64_t depth, float* sums, int64_t sums_stride,
@@ -127,27 +128,18 @@ FOR_AVX512 void multiply(
         right += right_stride;
     }
 #pragma GCC unroll 8
-    for (int i = 0; i < ROWS; ++i) {
-        float* const row = sums + i * sums_stride;
-        // Short sums lose fewer digits, so these are added up first.
-        if (adds) {
-            low[i] = _mm512_add_ps(low[i], _mm512_load_ps(row));
-            high[i] = _mm512_add_ps(high[i], _mm512_load_ps(row + LANES));
-        }
-        _mm512_store_ps(row, low[i]);
-        _mm512_store_ps(row + LANES, high[i]);
-    }
+    for (int i = 0; i < ROWS; ++i) store_panel(sums + i * sums_stride, low[i], high[i], adds);
 }
 
 // Transforms `channels` channels, from `channel` on, to a row of each matrix. `pixels` has those of one tile, or of the
 // PACKED<T> tiles whose elements are packed together.
-template <auto LINE, int FROM, Pairs PAIRS, typename T>
+template <auto TRANSFORM, int FROM, Pairs PAIRS, typename T>
 FOR_AVX512 void transform(
     const T* const* pixels, int64_t channel, int64_t channels, const Transformed& to, int64_t row) {
     constexpr int64_t CHANNELS_PACKED = PAIRS == Pairs::Channels ? PACKED<T> : 1;
     for (int64_t c = 0; c < channels; c += CHANNELS_PACKED * LANES) {
         Operand* const place = to.at(0, row, c / CHANNELS_PACKED);
-        store_transformed<LINE, FROM, SIDE, PAIRS, T>(pixels, channel + c, place, to.plane);
+        store_transformed<TRANSFORM, FROM, SIDE, PAIRS, T>(pixels, channel + c, place, to.plane);
     }
 }
 

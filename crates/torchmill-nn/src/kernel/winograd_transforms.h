@@ -3,8 +3,9 @@
 //
 // These transforms only add, subtract and halve. In float32, errors of the output and of the input's gradient are smaller
 // than those of a plain convolution, because fewer products are added up. With few images, those of the weight's gradient
-// may be twice as large. In bfloat16, transformed elements are rounded before they are multiplied, so errors are two to three times those
-// of rounding the result alone. Sums are in float32. An infinite input gives NaN in outputs that depend on it.
+// may be twice as large. In bfloat16, transformed elements are rounded before they are multiplied. With random data, errors
+// are two to three times those of rounding the result alone. They are larger where products cancel. Sums are in float32. An
+// infinite or NaN input gives NaN in all outputs of the tiles that read it.
 #pragma once
 #include "avx512.h"
 
