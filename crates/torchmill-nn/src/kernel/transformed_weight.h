@@ -40,14 +40,14 @@ INLINE void transform_kernels(const WeightView<T>& weight, const T* from, __m512
 // where a tap's operands begin, [16 / PACKED<T>, PANEL], for the input and output channels.
 template <auto TRANSFORM, int SIZE, int SIDE, typename T, typename Place>
 FOR_AVX512 inline void pack_kernels(const WeightView<T>& weight, int64_t out, int64_t in, const Place& place) {
-    constexpr int TAPS = SIDE * SIDE;
+    constexpr int COUNT = SIDE * SIDE;
     const T* const from = weight.data + out * weight.out_stride + in * weight.in_stride;
     // Reads along the channels whose stride is 1.
     const bool is_transposed = weight.out_stride != 1;
     const int64_t stride = is_transposed ? weight.out_stride : weight.in_stride;
-    __m512 kernels[LANES][TAPS];
+    __m512 kernels[LANES][COUNT];
     for (int64_t i = 0; i < LANES; ++i) transform_kernels<TRANSFORM, SIZE, SIDE>(weight, from + i * stride, kernels[i]);
-    for (int tap = 0; tap < TAPS; ++tap) {
+    for (int tap = 0; tap < COUNT; ++tap) {
         __m512i rows[LANES];
         for (int64_t i = 0; i < LANES; ++i) rows[i] = _mm512_castps_si512(kernels[i][tap]);
         if (is_transposed) transpose(rows);
@@ -94,11 +94,11 @@ struct TapGradients {
 // [16 output channels, SIZE, SIZE, in_channels].
 template <auto TRANSFORM, int SIDE, int SIZE>
 FOR_AVX512 inline void write_kernel_block(const TapGradients& from, float* to, int64_t in_channels) {
-    constexpr int TAPS = SIDE * SIDE, ELEMENTS = SIZE * SIZE;
+    constexpr int COUNT = SIDE * SIDE, ELEMENTS = SIZE * SIZE;
     __m512i elements[ELEMENTS][LANES];
     for (int64_t i = 0; i < LANES; ++i) {
-        __m512 taps[TAPS], kernels[ELEMENTS];
-        for (int64_t tap = 0; tap < TAPS; ++tap) {
+        __m512 taps[COUNT], kernels[ELEMENTS];
+        for (int64_t tap = 0; tap < COUNT; ++tap) {
             taps[tap] = _mm512_load_ps(from.data + tap * from.tap_stride + i * from.channel_stride);
         }
         transform_square<TRANSFORM, SIDE, SIZE>(taps, kernels);
