@@ -21,28 +21,42 @@ ConvPoolShape shape_of(const at::Tensor& x, const at::Tensor& weight, at::IntArr
             weight.size(2), weight.size(3), padding[0], padding[1]};
 }
 
+// What a forward pass writes: the pooled output, and for each element the index in its window of the pixel that won.
+struct Results {
+    at::Tensor y, winners;
+};
+
+// Uninitialised results. Saves what the backward pass needs.
+Results prepare(
+    torch::autograd::AutogradContext* context, const at::Tensor& x, const at::Tensor& weight,
+    const std::optional<at::Tensor>& bias, at::IntArrayRef padding) {
+    const auto shape = shape_of(x, weight, padding);
+    auto y = at::empty(
+        {shape.images, shape.out_channels, shape.pooled_height(), shape.pooled_width()},
+        x.options().memory_format(CHANNELS_LAST));
+    auto winners = at::empty({y.numel()}, x.options().dtype(at::kByte));
+    context->save_for_backward({x, winners, weight});
+    context->saved_data["padding"] = padding;
+    context->saved_data["bias"] = bias.has_value();
+    return {y, winners};
+}
+
 struct AmxConvPool : torch::autograd::Function<AmxConvPool> {
     static at::Tensor forward(
         torch::autograd::AutogradContext* context, const at::Tensor& x, const at::Tensor& weight,
         const std::optional<at::Tensor>& bias, at::IntArrayRef padding) {
         const auto shape = shape_of(x, weight, padding);
-        const auto y = at::empty(
-            {shape.images, shape.out_channels, shape.pooled_height(), shape.pooled_width()},
-            x.options().memory_format(CHANNELS_LAST));
-        const auto winners = at::empty({y.numel()}, x.options().dtype(at::kByte));
+        const auto to = prepare(context, x, weight, bias, padding);
         const auto biases = bias.value_or(at::Tensor());
         for_element_type(x, [&](auto zero) {
             using T = decltype(zero);
             at::parallel_for(0, shape.images, 1, [&](int64_t first, int64_t end) {
                 amx_conv_pool(
-                    shape, first, end, elements<T>(x), elements<T>(weight), elements<T>(biases), mutable_elements<T>(y),
-                    mutable_elements<uint8_t>(winners));
+                    shape, first, end, elements<T>(x), elements<T>(weight), elements<T>(biases), mutable_elements<T>(to.y),
+                    mutable_elements<uint8_t>(to.winners));
             });
         });
-        context->save_for_backward({x, winners, weight});
-        context->saved_data["padding"] = padding;
-        context->saved_data["bias"] = bias.has_value();
-        return y;
+        return to.y;
     }
 
     static torch::autograd::variable_list backward(
@@ -98,21 +112,15 @@ struct KaratsubaConvPool : torch::autograd::Function<KaratsubaConvPool> {
         torch::autograd::AutogradContext* context, const at::Tensor& x, const at::Tensor& weight,
         const std::optional<at::Tensor>& bias, at::IntArrayRef padding) {
         const auto shape = covered_shape(x, weight, padding);
-        auto y = at::empty(
-            {shape.images, shape.out_channels, shape.out_height / 2, shape.out_width / 2},
-            x.options().memory_format(CHANNELS_LAST));
-        const auto winners = at::empty({y.numel()}, x.options().dtype(at::kByte));
+        const auto to = prepare(context, x, weight, bias, padding);
         const auto biases = bias.value_or(at::Tensor());
         for_element_type(x, [&](auto zero) {
             using T = decltype(zero);
             karatsuba_conv_pool<T>(
-                shape, elements<T>(x), view<T>(weight), elements<T>(biases), mutable_elements<T>(y),
-                mutable_elements<uint8_t>(winners));
+                shape, elements<T>(x), view<T>(weight), elements<T>(biases), mutable_elements<T>(to.y),
+                mutable_elements<uint8_t>(to.winners));
         });
-        context->save_for_backward({x, winners, weight});
-        context->saved_data["padding"] = padding;
-        context->saved_data["bias"] = bias.has_value();
-        return y;
+        return to.y;
     }
 
     static torch::autograd::variable_list backward(

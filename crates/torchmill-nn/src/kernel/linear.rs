@@ -106,7 +106,7 @@ mod tests {
         }
         let ours =
             |p: &[Tensor]| linear_by(products, &p[0], &p[1], p.get(2)).unwrap().unwrap();
-        check_float32(&tensors, ours, |p| p[0].linear(&p[1], p.get(2)))
+        check_float32(&tensors, ours, |p| p[0].linear(&p[1], p.get(2)), 1e-6)
     }
 
     #[test]

@@ -21,7 +21,6 @@
 #include <ATen/Parallel.h>
 
 #include <algorithm>
-#include <memory>
 #include <vector>
 
 namespace torchmill {
@@ -76,8 +75,7 @@ public:
         const Images<const T> images{x, shape.height, shape.width, shape.in_channels};
         const auto corner = find_corner(tile);
         images.find_square(
-            corner.image, corner.row - shape.padding_height, corner.column - shape.padding_width,
-            SIDE, outside, pixels);
+            corner.image, corner.row - shape.padding_height, corner.column - shape.padding_width, SIDE, outside, pixels);
     }
 
     // Finds the 2x2 output pixels of a tile. `outside` stands for those outside the image.
