@@ -210,33 +210,61 @@ pub(crate) fn forward_all(
     mode: Mode,
 ) -> Result<Tensor, LayerError> {
     let mut x = x.shallow_clone();
-    let mut layers = layers.iter().peekable();
-    while let Some(named) = layers.next() {
-        let window = layers.peek().and_then(|next| next.layer.pooling_window());
-        if let Some(window) = window
-            && let Some(pooled) = named.forward_pooled(&x, window, mode)?
+    let mut layers = layers;
+    while let [named, rest @ ..] = layers {
+        layers = rest;
+        if let Some(pooling) = Pooling::first_of(rest)
+            && let Some(pooled) = named.forward_pooled(&x, pooling.window, mode)?
         {
-            x = pooled;
-            layers.next();
+            x = activate(pooled, pooling.activation)?;
+            layers = pooling.rest;
             continue;
         }
-        let mut activation = Activation::Identity;
-        if let Some(next) = layers.peek() {
-            activation = next.layer.activation();
-        }
+        let activation =
+            rest.first().map_or(Activation::Identity, |next| next.layer.activation());
         let has_activation = activation != Activation::Identity;
         if has_activation && named.layer.fuses(activation) {
             let fused = Fused { add: None, activation };
             x = named.forward_fused(&x, fused, mode)?;
-            layers.next();
+            layers = &rest[1..];
         } else if activation == Activation::Relu && named.layer.allows_inplace() {
             x = activate(named.forward(&x, mode)?, activation)?;
-            layers.next();
+            layers = &rest[1..];
         } else {
             x = named.forward(&x, mode)?;
         }
     }
     Ok(x)
+}
+
+/// Max pooling that can be fused with the layer before it.
+struct Pooling<'a> {
+    /// `[height, width]`.
+    window: [i64; 2],
+    /// Applied after the pooling.
+    activation: Activation,
+    /// The layers that follow.
+    rest: &'a [NamedLayer],
+}
+
+impl<'a> Pooling<'a> {
+    /// The pooling that the layers start with, or that follows a ReLU or ReLU6 at their
+    /// start. These activations can as well be applied after the pooling: the largest
+    /// element stays the largest, and where it does not, because several have the value of
+    /// 0 or of 6, all gradients are 0.
+    fn first_of(layers: &'a [NamedLayer]) -> Option<Self> {
+        let [first, rest @ ..] = layers else { return None };
+        if let Some(window) = first.layer.pooling_window() {
+            return Some(Self { window, activation: Activation::Identity, rest });
+        }
+        let activation = first.layer.activation();
+        if !matches!(activation, Activation::Relu | Activation::Relu6) {
+            return None;
+        }
+        let [second, rest @ ..] = rest else { return None };
+        let window = second.layer.pooling_window()?;
+        Some(Self { window, activation, rest })
+    }
 }
 
 /// Adds the layers to an ONNX graph in order. Returns the name of the last layer's

@@ -64,23 +64,17 @@ INLINE void store(uint16_t* to, __m512 elements) {
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), __m256i(_mm512_cvtneps_pbh(elements)));
 }
 
-// The first COUNT of 16 elements.
-template <int COUNT>
-INLINE __m512 load_first(const float* from) {
-    return _mm512_maskz_loadu_ps((1 << COUNT) - 1, from);
-}
-template <int COUNT>
-INLINE __m512 load_first(const uint16_t* from) {
-    const __m256i bits = _mm256_maskz_loadu_epi16((1 << COUNT) - 1, from);
+// The first `count` of 16 elements. Those that do not exist are zeros when they are loaded.
+INLINE __m512 load_first(const float* from, int64_t count) { return _mm512_maskz_loadu_ps(first16(count), from); }
+INLINE __m512 load_first(const uint16_t* from, int64_t count) {
+    const __m256i bits = _mm256_maskz_loadu_epi16(first16(count), from);
     return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16));
 }
-template <int COUNT>
-INLINE void store_first(float* to, __m512 elements) {
-    _mm512_mask_storeu_ps(to, (1 << COUNT) - 1, elements);
+INLINE void store_first(float* to, __m512 elements, int64_t count) {
+    _mm512_mask_storeu_ps(to, first16(count), elements);
 }
-template <int COUNT>
-INLINE void store_first(uint16_t* to, __m512 elements) {
-    _mm256_mask_storeu_epi16(to, (1 << COUNT) - 1, __m256i(_mm512_cvtneps_pbh(elements)));
+INLINE void store_first(uint16_t* to, __m512 elements, int64_t count) {
+    _mm256_mask_storeu_epi16(to, first16(count), __m256i(_mm512_cvtneps_pbh(elements)));
 }
 
 // 32 elements as bfloat16, one after another.

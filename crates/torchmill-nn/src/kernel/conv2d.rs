@@ -22,9 +22,13 @@ use super::processor::{Processor, Products};
 /// The channels of two of AMX's tiles, which our kernels compute together.
 const TILE_CHANNELS: i64 = 32;
 
-/// winograd.cpp and karatsuba.cpp support multiples of this many channels.
-const PANEL_CHANNELS: i64 = 32;
+/// winograd.cpp supports multiples of this many channels, and is slower than oneDNN if there
+/// are 16 or fewer.
+const WINOGRAD_CHANNELS: i64 = 8;
+const WINOGRAD_LEAST_CHANNELS: i64 = 24;
 const WINOGRAD_LEAST_TILES: i64 = 32;
+/// karatsuba.cpp supports multiples of this many channels.
+const KARATSUBA_CHANNELS: i64 = 32;
 const KARATSUBA_LEAST_SIZE: i64 = 8;
 
 /// The sizes of a convolution without dilation or groups.
@@ -102,13 +106,12 @@ impl ConvShape {
     /// Winograd's or Karatsuba's algorithm, if it computes images of this `[height, width]`
     /// faster than oneDNN. Measured on an AMD Zen 4.
     fn fast_algorithm(&self, size: [i64; 2]) -> Option<ConvMethod> {
-        if !fills_panels(self.in_channels) || !fills_panels(self.out_channels) {
-            return None;
-        }
         // With fewer tiles, transforming the weight takes longer than computing the outputs.
         let (method, least_size, least_tiles) = match self.kernel {
-            [3, 3] => (ConvMethod::Winograd, 4, WINOGRAD_LEAST_TILES),
-            [5, 5] => {
+            [3, 3] if self.suits_winograd() => {
+                (ConvMethod::Winograd, 4, WINOGRAD_LEAST_TILES)
+            }
+            [5, 5] if self.suits_karatsuba() => {
                 let channels = self.in_channels.max(self.out_channels);
                 (ConvMethod::Karatsuba, KARATSUBA_LEAST_SIZE, channels)
             }
@@ -117,16 +120,28 @@ impl ConvShape {
         self.fills_squares(size, least_size, least_tiles).then_some(method)
     }
 
-    /// Whether Karatsuba's algorithm computes this convolution, with pooling, faster than
-    /// oneDNN. With pooling, it also supports 1 and 3 input channels.
-    pub(super) fn pools_by_karatsuba(&self) -> bool {
+    fn suits_winograd(&self) -> bool {
+        let channels = [self.in_channels, self.out_channels];
+        channels.iter().all(|&channels| {
+            channels >= WINOGRAD_LEAST_CHANNELS && channels % WINOGRAD_CHANNELS == 0
+        })
+    }
+
+    fn suits_karatsuba(&self) -> bool {
+        let channels = [self.in_channels, self.out_channels];
+        channels.iter().all(|&channels| is_multiple(channels, KARATSUBA_CHANNELS))
+    }
+
+    /// Whether Winograd's or Karatsuba's algorithm computes this convolution, with pooling,
+    /// faster than oneDNN. With pooling, Karatsuba's also supports 1 and 3 input channels.
+    pub(super) fn pools_by_fast_algorithm(&self) -> bool {
         let Some(output) = self.output() else { return false };
-        if self.fast_algorithm(output) == Some(ConvMethod::Karatsuba) {
+        if self.fast_algorithm(output).is_some() {
             return true;
         }
         self.kernel == [5, 5]
             && matches!(self.in_channels, 1 | 3)
-            && fills_panels(self.out_channels)
+            && is_multiple(self.out_channels, KARATSUBA_CHANNELS)
             && self.fills_squares(output, KARATSUBA_LEAST_SIZE, self.out_channels)
     }
 
@@ -197,9 +212,9 @@ pub(crate) fn conv2d(
     x.f_conv2d(weight, bias, stride, padding, dilation, groups)
 }
 
-/// Whether winograd.cpp and karatsuba.cpp support this number of channels.
-fn fills_panels(channels: i64) -> bool {
-    channels > 0 && channels % PANEL_CHANNELS == 0
+/// Whether there are channels, and the multiple of a number of them.
+fn is_multiple(channels: i64, of: i64) -> bool {
+    channels > 0 && channels % of == 0
 }
 
 /// How to compute a convolution; `None` if ATen computes all of it.
@@ -519,11 +534,11 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 
-        /// More channels than one panel, more columns than registers, and images whose last
-        /// tiles are not full.
+        /// More channels than one panel and than one task, panels that are not full, more columns
+        /// than registers, and images whose last tiles are not full.
         #[test]
         fn fast_algorithms_compute_convolutions(
-            (n, from, to) in (1..20_i64, 1..5_i64, 1..5_i64),
+            (n, from, to) in (1..20_i64, 1..20_i64, 1..20_i64),
             size in prop::sample::select(&[3_i64, 5]),
             input in [5..15_i64, 5..24_i64],
             padding in [0..5_i64, 0..5_i64],
@@ -540,14 +555,15 @@ mod tests {
             tch::manual_seed(seed);
             let kind = if bf16 { Kind::BFloat16 } else { Kind::Float };
             let random = |size: &[i64]| Tensor::randn(size, (Kind::Float, Device::Cpu)).to_kind(kind);
-            let channels = 32;
+            let channels = |eighths: i64| if size == 3 { 8 * eighths } else { 32 * (1 + eighths % 4) };
+            let (from, to) = (channels(from), channels(to));
             let place = |t: Tensor| if is_aligned { channels_last(&t) } else { misaligned(&t) };
             let mut inputs = vec![
-                place(random(&[n, from * channels, input[0], input[1]])),
-                place(random(&[to * channels, from * channels, size, size])),
+                place(random(&[n, from, input[0], input[1]])),
+                place(random(&[to, from, size, size])),
             ];
             if with_bias {
-                inputs.push(random(&[to * channels]));
+                inputs.push(random(&[to]));
             }
             let ours = |p: &[Tensor]| im2col_matmul(&p[0], &p[1], p.get(2), plan).unwrap().unwrap();
             let atens = |p: &[Tensor]| p[0].conv2d(&p[1], p.get(2), [1, 1], padding, [1, 1], 1);
@@ -643,8 +659,13 @@ mod tests {
                 let gradient = plan(kind, processor, &one).map(|p| p.1);
                 let takes_two = kind == Kind::BFloat16;
                 assert_eq!(gradient == Some(WeightGradient::Karatsuba), !takes_two);
+                let narrow = ConvShape { in_channels: 24, out_channels: 40, ..fits };
+                assert_eq!(plan(kind, processor, &narrow), Some(winograd));
                 for other in [
-                    ConvShape { in_channels: 48, ..fits },
+                    ConvShape { in_channels: 16, ..fits },
+                    ConvShape { in_channels: 44, ..fits },
+                    ConvShape { out_channels: 16, ..fits },
+                    ConvShape { in_channels: 48, ..large },
                     ConvShape { in_channels: 0, ..fits },
                     ConvShape { out_channels: 0, ..fits },
                     ConvShape { out_channels: 3, ..fits },
@@ -669,7 +690,7 @@ mod tests {
     }
 
     #[test]
-    fn convolutions_of_colors_or_many_channels_are_pooled_by_karatsuba() {
+    fn convolutions_of_colors_or_many_channels_are_pooled() {
         let fits = ConvShape {
             images: 64,
             in_channels: 3,
@@ -683,22 +704,22 @@ mod tests {
             fits,
             ConvShape { in_channels: 1, input: [28, 28], padding: [0, 0], ..fits },
             ConvShape { in_channels: 64, out_channels: 96, ..fits },
+            ConvShape { kernel: [3, 3], padding: [1, 1], in_channels: 24, ..fits },
         ] {
-            assert!(good.pools_by_karatsuba(), "{good:?}");
+            assert!(good.pools_by_fast_algorithm(), "{good:?}");
         }
         for bad in [
             ConvShape { in_channels: 2, ..fits },
             ConvShape { in_channels: 48, ..fits },
             ConvShape { out_channels: 16, ..fits },
             ConvShape { kernel: [3, 3], padding: [1, 1], ..fits },
-            ConvShape { kernel: [3, 3], padding: [1, 1], in_channels: 64, ..fits },
             ConvShape { stride: [2, 2], ..fits },
             ConvShape { padding: [5, 2], ..fits },
             ConvShape { input: [4, 4], padding: [0, 0], ..fits },
             ConvShape { input: [6, 6], ..fits },
             ConvShape { images: 1, input: [8, 8], ..fits },
         ] {
-            assert!(!bad.pools_by_karatsuba(), "{bad:?}");
+            assert!(!bad.pools_by_fast_algorithm(), "{bad:?}");
         }
     }
 

@@ -12,6 +12,7 @@
 #include "karatsuba.h"
 #include "kernels.h"
 #include "weight_views.h"
+#include "winograd.h"
 
 namespace torchmill {
 namespace {
@@ -90,7 +91,7 @@ struct AmxConvPool : torch::autograd::Function<AmxConvPool> {
     }
 };
 
-// The convolution of x with an output that max pooling covers, for Karatsuba's algorithm.
+// The convolution of x with an output that max pooling covers, for Winograd's and Karatsuba's algorithms.
 DenseConvolution covered_shape(const at::Tensor& x, const at::Tensor& weight, at::IntArrayRef padding) {
     const auto shape = shape_of(x, weight, padding);
     return {
@@ -107,7 +108,10 @@ DenseConvolution covered_shape(const at::Tensor& x, const at::Tensor& weight, at
         shape.padding_width};
 }
 
-struct KaratsubaConvPool : torch::autograd::Function<KaratsubaConvPool> {
+bool is_winograd(const DenseConvolution& shape) { return shape.kernel_height == 3; }
+
+// By Winograd's algorithm if the kernel is 3x3, and by Karatsuba's if it is 5x5.
+struct FastConvPool : torch::autograd::Function<FastConvPool> {
     static at::Tensor forward(
         torch::autograd::AutogradContext* context, const at::Tensor& x, const at::Tensor& weight,
         const std::optional<at::Tensor>& bias, at::IntArrayRef padding) {
@@ -116,7 +120,8 @@ struct KaratsubaConvPool : torch::autograd::Function<KaratsubaConvPool> {
         const auto biases = bias.value_or(at::Tensor());
         for_element_type(x, [&](auto zero) {
             using T = decltype(zero);
-            karatsuba_conv_pool<T>(
+            const auto compute = is_winograd(shape) ? winograd_conv_pool<T> : karatsuba_conv_pool<T>;
+            compute(
                 shape, elements<T>(x), view<T>(weight), elements<T>(biases), mutable_elements<T>(to.y),
                 mutable_elements<uint8_t>(to.winners));
         });
@@ -136,13 +141,15 @@ struct KaratsubaConvPool : torch::autograd::Function<KaratsubaConvPool> {
             const PooledGradient<T> pooled{elements<T>(gradient), elements<uint8_t>(winners)};
             if (context->needs_input_grad(0)) {
                 x_gradient = at::empty_like(x);
-                karatsuba_unpooled_convolution<T>(
-                    shape.reversed(), pooled, rotated_view<T>(weight), mutable_elements<T>(x_gradient));
+                const auto compute =
+                    is_winograd(shape) ? winograd_unpooled_convolution<T> : karatsuba_unpooled_convolution<T>;
+                compute(shape.reversed(), pooled, rotated_view<T>(weight), mutable_elements<T>(x_gradient));
             }
             if (context->needs_input_grad(1)) {
                 weight_gradient = at::empty_like(weight);
-                karatsuba_pooled_weight_gradient<T>(
-                    shape, elements<T>(x), pooled, mutable_elements<T>(weight_gradient));
+                const auto compute =
+                    is_winograd(shape) ? winograd_pooled_weight_gradient<T> : karatsuba_pooled_weight_gradient<T>;
+                compute(shape, elements<T>(x), pooled, mutable_elements<T>(weight_gradient));
             }
         });
         // Without a bias, autograd has only two inputs.
@@ -159,15 +166,18 @@ bool amx_supports(const at::Tensor& x, const ConvPoolShape& shape) {
     return x.scalar_type() == at::kFloat ? amx_conv_pool_supports<float>(shape) : amx_conv_pool_supports<uint16_t>(shape);
 }
 
-// Whether the kernel of Karatsuba's algorithm does.
-bool karatsuba_supports(const at::Tensor& x, const ConvPoolShape& shape) {
+// Whether the kernels of Winograd's and Karatsuba's algorithms do.
+bool fast_kernels_support(const at::Tensor& x, const ConvPoolShape& shape) {
+    const bool is_winograd = shape.kernel_height == 3 && shape.kernel_width == 3;
+    const bool is_karatsuba = shape.kernel_height == 5 && shape.kernel_width == 5;
     const bool has_padding = shape.padding_height >= 0 && shape.padding_width >= 0;
     const bool is_dense = shape.padding_height < shape.kernel_height && shape.padding_width < shape.kernel_width;
     const bool is_pooled = shape.pooled_height() > 0 && shape.pooled_width() > 0;
     const bool has_few_channels = (shape.in_channels == 1 || shape.in_channels == 3) && !x.requires_grad();
-    const bool has_channels = has_few_channels || shape.in_channels % 32 == 0;
-    return avx512_is_usable() && shape.kernel_height == 5 && shape.kernel_width == 5 && has_padding && is_dense &&
-           is_pooled && has_channels && shape.out_channels % 32 == 0;
+    const int64_t multiple = is_winograd ? 8 : 32;
+    const bool has_channels = shape.in_channels % multiple == 0 || (is_karatsuba && has_few_channels);
+    return avx512_is_usable() && (is_winograd || is_karatsuba) && has_padding && is_dense && is_pooled && has_channels &&
+           shape.out_channels % multiple == 0;
 }
 
 }  // namespace
@@ -186,8 +196,8 @@ std::unique_ptr<at::Tensor> conv_pool(
     if (amx_supports(x, shape)) {
         return to_pointer(AmxConvPool::apply(x, weight, optional(bias), at::IntArrayRef(padding)));
     }
-    if (karatsuba_supports(x, shape)) {
-        return to_pointer(KaratsubaConvPool::apply(x, weight, optional(bias), at::IntArrayRef(padding)));
+    if (fast_kernels_support(x, shape)) {
+        return to_pointer(FastConvPool::apply(x, weight, optional(bias), at::IntArrayRef(padding)));
     }
     return nullptr;
 }

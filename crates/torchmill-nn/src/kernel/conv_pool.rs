@@ -3,8 +3,8 @@
 //! Before the pooling, the first layer has more outputs than any other layer of a network for
 //! small images. A quarter of them is used, and three quarters of their gradients are zeros.
 //! With AMX, a kernel for the first layer (amx_conv_pool.cpp) keeps them in the first cache.
-//! With AVX512-BF16 and without AMX, the kernel of Karatsuba's algorithm (karatsuba.cpp) has
-//! each window of 2x2 outputs in registers.
+//! With AVX512-BF16 and without AMX, the kernels of Winograd's algorithm (winograd.cpp) and of
+//! Karatsuba's (karatsuba.cpp) have each window of 2x2 outputs in registers.
 
 use tch::{Kind, TchError, Tensor};
 
@@ -32,7 +32,7 @@ pub(crate) fn is_chosen(
     if processor == Processor::Amx {
         return shape.fits_amx_pixels();
     }
-    processor.has_avx512_bf16() && shape.pools_by_karatsuba()
+    processor.has_avx512_bf16() && shape.pools_by_fast_algorithm()
 }
 
 /// `torch.nn.functional.conv2d` of `[N, C, H, W]` with stride 1, then `max_pool2d` with
@@ -118,10 +118,12 @@ mod tests {
         }
     }
 
-    /// Checks the output and all gradients of Karatsuba's kernel for an input of this size and
-    /// `to` output channels. All products and sums are exact.
-    fn check_karatsuba(
+    /// Checks the output and all gradients of Winograd's (`side` 3) or Karatsuba's kernel
+    /// (`side` 5) for an input of this size and `to` output channels. All products and sums
+    /// are exact.
+    fn check_fast(
         kind: Kind,
+        side: i64,
         size: [i64; 4],
         to: i64,
         padding: [i64; 2],
@@ -133,17 +135,17 @@ mod tests {
             |t: Tensor| if is_aligned { channels_last(&t) } else { misaligned(&t) };
         let x = place(integers(kind, &size, 2));
         // An input of many channels needs a gradient, too.
-        let many = from >= 32;
+        let many = from >= 8;
         let mut inputs = Vec::new();
         if many {
             inputs.push(x.shallow_clone());
         }
-        inputs.push(place(integers(kind, &[to, from, 5, 5], 1)));
+        inputs.push(place(integers(kind, &[to, from, side, side], 1)));
         if with_bias {
             inputs.push(integers(kind, &[to], 3));
         }
-        let pooled =
-            [height + 2 * padding[0], width + 2 * padding[1]].map(|n| (n - 4) / 2);
+        let padded = [height + 2 * padding[0], width + 2 * padding[1]];
+        let pooled = padded.map(|n| (n - side + 1) / 2);
         let weights = integers(kind, &[images, to, pooled[0], pooled[1]], 1);
         let gradient = |_: &Tensor| weights.shallow_clone();
         let split = |p: &[Tensor]| {
@@ -175,15 +177,16 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
+        #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 
         /// The numbers of channels that each kernel supports, images whose last row or column
         /// is not pooled, and more columns than registers.
         #[test]
-        fn karatsubas_results_are_those_of_convolution_and_pooling(
+        fn fast_results_are_those_of_convolution_and_pooling(
             n in 1..8_i64,
-            from in prop::sample::select(&[1_i64, 3, 32, 64]),
-            to in prop::sample::select(&[32_i64, 64, 96]),
+            side in prop::sample::select(&[3_i64, 5]),
+            from in prop::sample::select(&[1_i64, 3, 8, 24, 32, 64]),
+            to in prop::sample::select(&[8_i64, 24, 32, 64, 96]),
             input in [5..15_i64, 5..40_i64],
             padding in [0..5_i64, 0..5_i64],
             with_bias: bool,
@@ -191,13 +194,19 @@ mod tests {
             is_aligned: bool,
             seed: i64,
         ) {
-            let is_pooled = [0, 1].iter().all(|&i| input[i] + 2 * padding[i] >= 6);
-            if !cpu_has_bf16() || !is_pooled {
+            let padding = padding.map(|p| p % side);
+            let is_pooled = [0, 1].iter().all(|&i| input[i] + 2 * padding[i] > side);
+            let supports = |channels: i64| {
+                let is_color = side == 5 && channels < 8;
+                is_color || channels % if side == 3 { 8 } else { 32 } == 0
+            };
+            let is_supported = supports(from) && supports(to) && to >= 8;
+            if !cpu_has_bf16() || !is_pooled || !is_supported {
                 return Ok(());
             }
             tch::manual_seed(seed);
             let kind = if bf16 { Kind::BFloat16 } else { Kind::Float };
-            check_karatsuba(kind, [n, from, input[0], input[1]], to, padding, with_bias, is_aligned)?;
+            check_fast(kind, side, [n, from, input[0], input[1]], to, padding, with_bias, is_aligned)?;
         }
     }
 
@@ -209,20 +218,19 @@ mod tests {
         for kind in [Kind::Float, Kind::BFloat16] {
             for channels in [1, 3, 32] {
                 let size = [3, channels, 71, 64];
-                check_karatsuba(kind, size, 32, [2, 2], true, true).unwrap();
+                check_fast(kind, 5, size, 32, [2, 2], true, true).unwrap();
             }
         }
     }
 
     #[test]
-    fn karatsubas_kernel_sends_a_gradient_to_the_last_nan() {
+    fn fast_kernels_send_a_gradient_to_the_last_nan() {
         if !cpu_has_bf16() {
             return;
         }
         let kind = Kind::Float;
         let x =
             channels_last(&Tensor::full([1, 32, 8, 8], f64::NAN, (kind, Device::Cpu)));
-        let weight = channels_last(&integers(kind, &[32, 32, 5, 5], 1));
         let gradient = integers(kind, &[1, 32, 4, 4], 1);
         let of_input = |compute: &dyn Fn(&Tensor) -> Tensor| {
             let all = results(
@@ -232,17 +240,22 @@ mod tests {
             );
             floats(&all[0])
         };
-        let ours = of_input(&|x| conv_pool(x, &weight, None, [2, 2]).unwrap().unwrap());
-        let atens = of_input(&|x| {
-            let y = x.conv2d(&weight, None::<Tensor>, [1, 1], [2, 2], [1, 1], 1);
-            y.max_pool2d([2, 2], [2, 2], [0, 0], [1, 1], false)
-        });
-        assert!(ours.iter().all(|v| v.is_finite()));
-        assert_eq!(ours, atens);
+        for side in [3, 5] {
+            let weight = channels_last(&integers(kind, &[32, 32, side, side], 1));
+            let padding = [side / 2, side / 2];
+            let ours =
+                of_input(&|x| conv_pool(x, &weight, None, padding).unwrap().unwrap());
+            let atens = of_input(&|x| {
+                let y = x.conv2d(&weight, None::<Tensor>, [1, 1], padding, [1, 1], 1);
+                y.max_pool2d([2, 2], [2, 2], [0, 0], [1, 1], false)
+            });
+            assert!(ours.iter().all(|v| v.is_finite()));
+            assert_eq!(ours, atens);
+        }
     }
 
     #[test]
-    fn karatsubas_kernel_refuses_what_it_does_not_support() {
+    fn fast_kernels_refuse_what_they_do_not_support() {
         if !cpu_has_bf16() {
             return;
         }
@@ -263,6 +276,8 @@ mod tests {
         assert!(is_none(&x, &weight, None, [-1, 2]), "negative padding");
         assert!(is_none(&x.narrow(2, 0, 5), &weight, None, [0, 0]), "no window");
         assert!(is_none(&x, &random(&[48, 3, 5, 5]), None, [2, 2]), "48 outputs");
+        assert!(is_none(&x, &random(&[32, 3, 3, 3]), None, [1, 1]), "3x3 of 3 channels");
+        assert!(is_none(&few, &random(&[32, 32, 3, 5]), None, [1, 1]), "a kernel of 3x5");
         let two = random(&[2, 2, 8, 8]);
         assert!(is_none(&two, &random(&[32, 2, 5, 5]), None, [2, 2]), "two channels");
         if !cpu_has_amx() {
@@ -353,21 +368,24 @@ mod tests {
                     conv_pool(&x, &p[0], p.get(1), [2, 2]).unwrap().unwrap()
                 })
             });
-            let many = [
-                channels_last(&random(&[37, 64, 32, 32])),
-                channels_last(&random(&[32, 64, 5, 5])),
-                bias,
-            ];
-            same_on_any_threads(|| {
-                results(&many, gradient, |p| {
-                    conv_pool(&p[0], &p[1], p.get(2), [2, 2]).unwrap().unwrap()
-                })
-            });
+            for side in [3, 5] {
+                let many = [
+                    channels_last(&random(&[37, 64, 32, 32])),
+                    channels_last(&random(&[32, 64, side, side])),
+                    bias.shallow_clone(),
+                ];
+                same_on_any_threads(|| {
+                    results(&many, gradient, |p| {
+                        let padding = [side / 2, side / 2];
+                        conv_pool(&p[0], &p[1], p.get(2), padding).unwrap().unwrap()
+                    })
+                });
+            }
         }
     }
 
     #[test]
-    fn karatsubas_nan_reaches_every_output_that_sees_it_and_no_other_image() {
+    fn a_nan_reaches_every_output_of_fast_kernels_that_sees_it_and_no_other_image() {
         if !cpu_has_bf16() {
             return;
         }
@@ -375,13 +393,21 @@ mod tests {
         // One thread has all images in one block.
         tch::set_num_threads(1);
         for kind in [Kind::Float, Kind::BFloat16] {
-            for (channels, padding) in [(1, 2), (3, 2), (32, 2), (1, 0), (3, 0), (32, 0)]
-            {
+            for (side, channels, padding) in [
+                (5, 1, 2),
+                (5, 3, 2),
+                (5, 32, 2),
+                (5, 1, 0),
+                (5, 3, 0),
+                (5, 32, 0),
+                (3, 32, 1),
+                (3, 32, 0),
+            ] {
                 let random = |size: &[i64]| {
                     channels_last(&Tensor::rand(size, (kind, Device::Cpu)))
                 };
                 let x = random(&[3, channels, 12, 16]);
-                let weight = random(&[32, channels, 5, 5]);
+                let weight = random(&[32, channels, side, side]);
                 let pool = |x: &Tensor| {
                     conv_pool(x, &weight, None, [padding, padding]).unwrap().unwrap()
                 };

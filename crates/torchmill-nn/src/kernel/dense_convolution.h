@@ -42,6 +42,14 @@ struct Images {
     }
 };
 
+// The gradient of a max pooling's output, and for each element the index in its window of the pixel that won. Both are
+// dense, in channels-last layout.
+template <typename T>
+struct PooledGradient {
+    const T* gradient;
+    const uint8_t* winners;
+};
+
 // A view of a weight [out, in, row, column]. Strides are in elements and may be negative.
 template <typename T>
 struct WeightView {

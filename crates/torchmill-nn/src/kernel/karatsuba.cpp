@@ -5,8 +5,9 @@
 #include "karatsuba.h"
 
 #include "avx512.h"
+#include "convolution_inputs.h"
+#include "convolution_outputs.h"
 #include "division.h"
-#include "karatsuba_inputs.h"
 #include "karatsuba_phases.h"
 #include "square_transform.h"
 #include "transformed_weight.h"
@@ -41,11 +42,11 @@ public:
         for (int phase = 0; phase < PHASES; ++phase) {
             packed.phases[phase] = {FIRST_TAP[phase] * packed.step_stride, PHASE_TAPS[phase], LANES};
         }
-        for_kernels(shape, [&](int64_t out, int64_t in) {
-            const int64_t operand = in / LINE_CHANNELS * LANES + in % LINE_CHANNELS / PACKED<T>;
+        for_kernels(shape, [&](ChannelRange out, ChannelRange in) {
+            const int64_t operand = in.first / LINE_CHANNELS * LANES + in.first % LINE_CHANNELS / PACKED<T>;
             pack_kernels<split_kernel, KERNEL, TAPS>(weight, out, in, [&](int tap) {
-                Operand* const row = packed.row(out / PANEL, tap / TAPS);
-                return row + tap % TAPS * packed.step_stride + operand * PANEL + out % PANEL;
+                Operand* const row = packed.row(out.first / PANEL, tap / TAPS);
+                return row + tap % TAPS * packed.step_stride + operand * PANEL + out.first % PANEL;
             });
         });
         return packed;
@@ -227,65 +228,6 @@ void multiply(const Product& product, int64_t images, int64_t pixels) {
     (images == 1 ? one : two)[pixels - 1](product);
 }
 
-// Writes the pixels of outputs.
-template <typename T>
-class PlainOutput {
-public:
-    PlainOutput(const DenseConvolution& shape, T* y)
-        : images{y, shape.out_height, shape.out_width, shape.out_channels} {}
-
-    // Writes 16 channels of the square of 2x2 pixels at a row and column of halves.
-    INLINE void write(int64_t image, int64_t row, int64_t column, int64_t channel, const __m512* square) const {
-        T* pixels[4];
-        images.find_square(image, 2 * row, 2 * column, 2, nullptr, pixels);
-        for (int i = 0; i < 4; ++i) {
-            if (pixels[i] != nullptr) store(pixels[i] + channel, square[i]);
-        }
-    }
-
-private:
-    const Images<T> images;
-};
-
-// Writes the largest pixel of each square.
-template <typename T>
-class PooledOutput {
-public:
-    PooledOutput(const DenseConvolution& shape, T* y, uint8_t* winners)
-        : height(shape.out_height / 2), width(shape.out_width / 2), channels(shape.out_channels), y(y), winners(winners) {}
-
-    INLINE void write(int64_t image, int64_t row, int64_t column, int64_t channel, const __m512* square) const {
-        __m512 best = rounded(square[0]);
-        __m128i winner = _mm_setzero_si128();
-        for (int i = 1; i < 4; ++i) {
-            const __m512 pixel = rounded(square[i]);
-            const __mmask16 wins =
-                _mm512_cmp_ps_mask(pixel, best, _CMP_GT_OQ) | _mm512_cmp_ps_mask(pixel, pixel, _CMP_UNORD_Q);
-            best = _mm512_mask_mov_ps(best, wins, pixel);
-            winner = _mm_mask_mov_epi8(winner, wins, _mm_set1_epi8(char(i)));
-        }
-        const int64_t to = ((image * height + row) * width + column) * channels + channel;
-        store(y + to, best);
-        _mm_storeu_si128(reinterpret_cast<__m128i*>(winners + to), winner);
-    }
-
-private:
-    // What is left of elements when they are stored.
-    INLINE static __m512 rounded(__m512 elements) {
-        if constexpr (PACKED<T> == 1) {
-            return elements;
-        } else {
-            T stored[LANES];
-            store(stored, elements);
-            return load(stored);
-        }
-    }
-
-    const int64_t height, width, channels;
-    T* const y;
-    uint8_t* const winners;
-};
-
 // Computes the outputs of blocks, on one thread. In and Out are where the input comes from and where the output goes.
 template <typename T, int CHANNELS, typename In, typename Out>
 class OutputBlock {
@@ -338,9 +280,9 @@ private:
             }
         } else {
             __m512 x[4], parts[PHASES * PHASES];
-            for (int i = 0; i < 4; ++i) x[i] = load_first<CHANNELS>(pixels[i]);
+            for (int i = 0; i < 4; ++i) x[i] = load_first(pixels[i], CHANNELS);
             transform_square<split_input, 2, PHASES>(x, parts);
-            for (int i = 0; i < PHASES * PHASES; ++i) store_first<CHANNELS>(to + i * inputs.phase, parts[i]);
+            for (int i = 0; i < PHASES * PHASES; ++i) store_first(to + i * inputs.phase, parts[i], CHANNELS);
         }
     }
 
@@ -394,10 +336,11 @@ private:
         for (int64_t image = 0; image < block.images; ++image) {
             for (int64_t row = 0; row < block.rows; ++row) {
                 for (int64_t column = 0; column < phases.columns; ++column) {
+                    const auto place = out.find_square(block.image + image, block.row + row, column);
                     for (int64_t c = 0; c < PANEL; c += LANES) {
                         __m512 square[4];
                         join_square(sums.at(0, image, row, column) + c, first_channel + c, square);
-                        out.write(block.image + image, block.row + row, column, first_channel + c, square);
+                        out.write(place, first_channel + c, square);
                     }
                 }
             }

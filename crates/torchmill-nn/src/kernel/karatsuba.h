@@ -10,14 +10,6 @@
 
 namespace torchmill {
 
-// The gradient of a max pooling's output, and for each element the index in its window of the pixel that won. Both are
-// dense, in channels-last layout.
-template <typename T>
-struct PooledGradient {
-    const T* gradient;
-    const uint8_t* winners;
-};
-
 // Computes a convolution's output [images, out_height, out_width, out_channels]; `bias` may be null.
 template <typename T>
 void karatsuba_convolution(

@@ -3,9 +3,9 @@
 // The input and the output's gradient are split into nine sub-images. The gradient of a tap is the sum over all pixels of
 // products of the two. A pair of bfloat16 elements holds the same element of two images.
 #include "avx512.h"
+#include "convolution_inputs.h"
 #include "division.h"
 #include "karatsuba.h"
-#include "karatsuba_inputs.h"
 #include "karatsuba_phases.h"
 #include "square_transform.h"
 #include "transformed_weight.h"
@@ -133,7 +133,7 @@ private:
         } else {
             __m512 squares[PACKED<T>][4], parts[PACKED<T>][PHASES * PHASES];
             for (int k = 0; k < PACKED<T>; ++k) {
-                for (int i = 0; i < 4; ++i) squares[k][i] = load_first<CHANNELS>(pixels[4 * k + i]);
+                for (int i = 0; i < 4; ++i) squares[k][i] = load_first(pixels[4 * k + i], CHANNELS);
                 transform_square<split_input, 2, PHASES>(squares[k], parts[k]);
             }
             for (int i = 0; i < PHASES * PHASES; ++i) {

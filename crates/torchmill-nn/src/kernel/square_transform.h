@@ -25,6 +25,27 @@ INLINE __m512 load_channels(const Pixel& pixel, int64_t channel) {
     return pixel.load_channels(channel);
 }
 
+// The first `count` of 16 channels of a pixel. The others are zeros.
+INLINE __m512 load_first_channels(const float* pixel, int64_t channel, int64_t count) {
+    return load_first(pixel + channel, count);
+}
+INLINE __m512 load_first_channels(const uint16_t* pixel, int64_t channel, int64_t count) {
+    return load_first(pixel + channel, count);
+}
+template <typename Pixel>
+INLINE __m512 load_first_channels(const Pixel& pixel, int64_t channel, int64_t count) {
+    return pixel.load_first_channels(channel, count);
+}
+
+// A pixel whose channels end at `end`.
+template <typename Pixel>
+struct EndingPixel {
+    Pixel pixel;
+    int64_t end;
+
+    INLINE __m512 load_channels(int64_t channel) const { return load_first_channels(pixel, channel, end - channel); }
+};
+
 // Transforms 16 channels of a square of FROM x FROM pixels to TO x TO elements.
 template <auto TRANSFORM, int FROM, int TO, typename Pixel>
 INLINE void transform_pixels(const Pixel* pixels, int64_t channel, __m512* to) {

@@ -14,6 +14,17 @@ namespace torchmill {
 // The output channels that are computed together.
 constexpr int64_t PANEL = 2 * LANES;
 
+// A range of channels.
+struct ChannelRange {
+    int64_t first, count;
+};
+
+// The channels of chunk `index`, if a chunk has `size`.
+inline ChannelRange chunk_channels(int64_t index, int64_t size, int64_t channels) {
+    const int64_t first = index * size;
+    return {first, std::min(size, channels - first)};
+}
+
 // Writes the sums of a panel, or adds them to those in memory.
 INLINE void store_panel(float* to, __m512 low, __m512 high, bool adds) {
     if (adds) {
@@ -24,29 +35,36 @@ INLINE void store_panel(float* to, __m512 low, __m512 high, bool adds) {
     _mm512_store_ps(to + LANES, high);
 }
 
-// Transforms 16 kernels. The elements of one are at `from`, and those of the others follow it.
+// Transforms `count` of 16 kernels. The elements of one are at `from`, and those of the others follow it.
 template <auto TRANSFORM, int SIZE, int SIDE, typename T>
-INLINE void transform_kernels(const WeightView<T>& weight, const T* from, __m512* to) {
+INLINE void transform_kernels(const WeightView<T>& weight, const T* from, int64_t count, __m512* to) {
     __m512 kernels[SIZE * SIZE];
     for (int i = 0; i < SIZE; ++i) {
         for (int j = 0; j < SIZE; ++j) {
-            kernels[SIZE * i + j] = load(from + i * weight.row_stride + j * weight.column_stride);
+            kernels[SIZE * i + j] = load_first(from + i * weight.row_stride + j * weight.column_stride, count);
         }
     }
     transform_square<TRANSFORM, SIZE, SIDE>(kernels, to);
 }
 
-// Transforms the kernels of 16 output channels from `out` and 16 input channels from `in`, and packs them. `place(tap)` is
-// where a tap's operands begin, [16 / PACKED<T>, PANEL], for the input and output channels.
+// Transforms the kernels of at most 16 output channels and at most 16 input channels, and packs them. Those of missing
+// channels are zeros. `place(tap)` is where a tap's operands begin, [16 / PACKED<T>, PANEL], for the input and output
+// channels.
 template <auto TRANSFORM, int SIZE, int SIDE, typename T, typename Place>
-FOR_AVX512 inline void pack_kernels(const WeightView<T>& weight, int64_t out, int64_t in, const Place& place) {
+FOR_AVX512 inline void pack_kernels(
+    const WeightView<T>& weight, ChannelRange out, ChannelRange in, const Place& place) {
     constexpr int COUNT = SIDE * SIDE;
-    const T* const from = weight.data + out * weight.out_stride + in * weight.in_stride;
+    const T* const from = weight.data + out.first * weight.out_stride + in.first * weight.in_stride;
     // Reads along the channels whose stride is 1.
     const bool is_transposed = weight.out_stride != 1;
     const int64_t stride = is_transposed ? weight.out_stride : weight.in_stride;
+    const int64_t count = is_transposed ? out.count : in.count;
+    const int64_t along = is_transposed ? in.count : out.count;
     __m512 kernels[LANES][COUNT];
-    for (int64_t i = 0; i < LANES; ++i) transform_kernels<TRANSFORM, SIZE, SIDE>(weight, from + i * stride, kernels[i]);
+    for (int64_t i = 0; i < count; ++i) {
+        transform_kernels<TRANSFORM, SIZE, SIDE>(weight, from + i * stride, along, kernels[i]);
+    }
+    for (int64_t i = count; i < LANES; ++i) std::fill_n(kernels[i], COUNT, _mm512_setzero_ps());
     for (int tap = 0; tap < COUNT; ++tap) {
         __m512i rows[LANES];
         for (int64_t i = 0; i < LANES; ++i) rows[i] = _mm512_castps_si512(kernels[i][tap]);
@@ -62,25 +80,18 @@ FOR_AVX512 inline void pack_kernels(const WeightView<T>& weight, int64_t out, in
     }
 }
 
-// Calls `pack(out, in)` for each 16 output channels and 16 input channels of a weight, on all threads. Each thread has at
-// least two calls, because starting a thread takes about as long as one.
+// Calls `pack(out, in)` for each range of at most 16 output channels and at most 16 input channels of a weight, on all
+// threads. Each thread has at least two calls, because starting a thread takes about as long as one.
 template <typename Pack>
 void for_kernels(const DenseConvolution& shape, const Pack& pack) {
-    const int64_t blocks = shape.in_channels / LANES;
-    at::parallel_for(0, shape.out_channels / LANES * blocks, 2, [&](int64_t index, int64_t end) {
-        for (; index < end; ++index) pack(index / blocks * LANES, index % blocks * LANES);
+    const int64_t in_chunks = divide_up(shape.in_channels, LANES), out_chunks = divide_up(shape.out_channels, LANES);
+    at::parallel_for(0, out_chunks * in_chunks, 2, [&](int64_t index, int64_t end) {
+        for (; index < end; ++index) {
+            pack(
+                chunk_channels(index / in_chunks, LANES, shape.out_channels),
+                chunk_channels(index % in_chunks, LANES, shape.in_channels));
+        }
     });
-}
-
-// A range of channels.
-struct ChannelRange {
-    int64_t first, count;
-};
-
-// The channels of chunk `index`, if a chunk has `size`.
-inline ChannelRange chunk_channels(int64_t index, int64_t size, int64_t channels) {
-    const int64_t first = index * size;
-    return {first, std::min(size, channels - first)};
 }
 
 // The gradients of taps: those for an input channel and consecutive output channels are at
@@ -90,10 +101,11 @@ struct TapGradients {
     int64_t tap_stride, channel_stride;
 };
 
-// Transforms the gradients of the taps of 16 input and 16 output channels to those of kernels, and writes them to
-// [16 output channels, SIZE, SIZE, in_channels].
+// Transforms the gradients of the taps of 16 input and 16 output channels to those of kernels, and writes those of the first
+// `in_count` input channels and the first `out_count` output channels to [out_count, SIZE, SIZE, in_channels].
 template <auto TRANSFORM, int SIDE, int SIZE>
-FOR_AVX512 inline void write_kernel_block(const TapGradients& from, float* to, int64_t in_channels) {
+FOR_AVX512 inline void write_kernel_block(
+    const TapGradients& from, int64_t in_count, int64_t out_count, float* to, int64_t in_channels) {
     constexpr int COUNT = SIDE * SIDE, ELEMENTS = SIZE * SIZE;
     __m512i elements[ELEMENTS][LANES];
     for (int64_t i = 0; i < LANES; ++i) {
@@ -106,14 +118,14 @@ FOR_AVX512 inline void write_kernel_block(const TapGradients& from, float* to, i
     }
     for (int64_t j = 0; j < ELEMENTS; ++j) {
         transpose(elements[j]);
-        for (int64_t i = 0; i < LANES; ++i) {
-            _mm512_storeu_si512(to + (i * ELEMENTS + j) * in_channels, elements[j][i]);
+        for (int64_t i = 0; i < std::min(LANES, out_count); ++i) {
+            store_first(to + (i * ELEMENTS + j) * in_channels, _mm512_castsi512_ps(elements[j][i]), in_count);
         }
     }
 }
 
 // Transforms the gradients of the taps of these channels to those of kernels, and writes them to
-// [out_channels, SIZE, SIZE, in_channels].
+// [out_channels, SIZE, SIZE, in_channels]. There are gradients for a multiple of 16 channels.
 template <auto TRANSFORM, int SIDE, int SIZE>
 void write_kernel_gradients(
     const TapGradients& from, ChannelRange in, ChannelRange out, float* to, int64_t in_channels) {
@@ -121,7 +133,7 @@ void write_kernel_gradients(
         for (int64_t c = 0; c < in.count; c += LANES) {
             float* const kernels = to + (out.first + o) * SIZE * SIZE * in_channels + in.first + c;
             const TapGradients taps{from.data + c * from.channel_stride + o, from.tap_stride, from.channel_stride};
-            write_kernel_block<TRANSFORM, SIDE, SIZE>(taps, kernels, in_channels);
+            write_kernel_block<TRANSFORM, SIDE, SIZE>(taps, in.count - c, out.count - o, kernels, in_channels);
         }
     }
 }

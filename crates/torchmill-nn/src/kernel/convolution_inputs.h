@@ -1,10 +1,9 @@
-// What the kernels of Karatsuba's algorithm read: images, or the gradient of a max pooling's input.
+// What the kernels of Winograd's and Karatsuba's algorithms read: images, or the gradient of a max pooling's input.
 #pragma once
 #include <vector>
 
 #include "avx512.h"
 #include "dense_convolution.h"
-#include "karatsuba.h"
 
 #ifdef AVX512_IS_SUPPORTED
 
@@ -43,6 +42,12 @@ struct UnpooledPixel {
         const __m128i all = _mm_loadu_si128(reinterpret_cast<const __m128i*>(winners + channel));
         const __mmask16 won = _mm_cmpeq_epi8_mask(all, _mm_set1_epi8(char(index)));
         return _mm512_maskz_mov_ps(won, load(gradient + channel));
+    }
+
+    INLINE __m512 load_first_channels(int64_t channel, int64_t count) const {
+        const __m128i all = _mm_maskz_loadu_epi8(first16(count), winners + channel);
+        const __mmask16 won = _mm_cmpeq_epi8_mask(all, _mm_set1_epi8(char(index)));
+        return _mm512_maskz_mov_ps(won, load_first(gradient + channel, count));
     }
 };
 
