@@ -212,29 +212,34 @@ unsafe fn sum_pixels(
 ) -> __m256i {
     let mut low = _mm256_set1_epi32(HALF);
     let mut high = _mm256_setzero_si256();
-    for (k, &[lows, highs]) in weights.iter().enumerate() {
-        let offset = 3 * first + 6 * k;
-        // SAFETY: the caller guarantees READ bytes from the last pair's offset on.
+    // 16 bytes hold the pixels of two pairs.
+    for (k, weights) in weights.chunks(2).enumerate() {
+        let offset = 3 * first + 12 * k;
+        // SAFETY: the caller guarantees READ bytes from the last pair's offset on, and
+        // this offset is not after it.
         let pixels = unsafe {
             let upper = _mm_loadu_si128(upper.as_ptr().add(offset).cast());
             let lower = _mm_loadu_si128(lower.as_ptr().add(offset).cast());
             _mm256_set_m128i(lower, upper)
         };
-        let pixels = _mm256_shuffle_epi8(pixels, interleave_two_pixels());
-        low = _mm256_add_epi32(low, _mm256_madd_epi16(pixels, broadcast(lows)));
-        high = _mm256_add_epi32(high, _mm256_madd_epi16(pixels, broadcast(highs)));
+        let orders = [interleave_two_pixels::<0>(), interleave_two_pixels::<6>()];
+        for (&[lows, highs], order) in weights.iter().zip(orders) {
+            let pixels = _mm256_shuffle_epi8(pixels, order);
+            low = _mm256_add_epi32(low, _mm256_madd_epi16(pixels, broadcast(lows)));
+            high = _mm256_add_epi32(high, _mm256_madd_epi16(pixels, broadcast(highs)));
+        }
     }
     join(low, high)
 }
 
-/// A shuffle: each channel of a pixel next to that of the next pixel, as 16 bits. The last
-/// two numbers are 0.
+/// A shuffle: each channel of the pixel that begins at this byte next to that of the next
+/// pixel, as 16 bits. The last two numbers are 0.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn interleave_two_pixels() -> __m256i {
+fn interleave_two_pixels<const AT: i8>() -> __m256i {
     #[rustfmt::skip]
     let order = _mm_setr_epi8(
-        0, -1, 3, -1, 1, -1, 4, -1, 2, -1, 5, -1, -1, -1, -1, -1,
+        AT, -1, AT + 3, -1, AT + 1, -1, AT + 4, -1, AT + 2, -1, AT + 5, -1, -1, -1, -1, -1,
     );
     _mm256_broadcastsi128_si256(order)
 }
