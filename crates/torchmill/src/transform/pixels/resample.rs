@@ -199,6 +199,13 @@ fn filter_columns(image: &View, axis: &Axis) -> Result<Image> {
 /// as there is room in `output`. There may be bytes after the last row.
 fn filter_rgb_rows(source: &[u8], stride: usize, output: &mut [u8], axis: &Axis) {
     #[cfg(target_arch = "x86_64")]
+    if let Some(vnni) = avx2::Vnni::detect()
+        && avx2::fit_in_quads(&axis.weights)
+    {
+        vnni.filter_rgb_rows(source, stride, output, axis);
+        return;
+    }
+    #[cfg(target_arch = "x86_64")]
     if let Some(avx2) = avx2::Avx2::detect() {
         avx2.filter_rgb_rows(source, stride, output, axis);
         return;

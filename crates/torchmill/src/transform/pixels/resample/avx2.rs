@@ -1,10 +1,10 @@
-//! The inner loops of resampling for processors with AVX2, which give the same results as
-//! the plain ones.
+//! The inner loops of resampling for processors with AVX2, and those for processors that
+//! also have VNNI. They give the same results as the plain ones.
 //!
 //! All unsafe code of the transforms is in this file. It is sound for two reasons:
 //!
-//! - Functions with `target_feature` are called by methods of [`Avx2`] and by each other
-//!   only, and a value of [`Avx2`] exists only if the processor has AVX2.
+//! - Functions with `target_feature` are called by methods of [`Avx2`] and [`Vnni`] and by
+//!   each other only, and a value of these exists only if the processor has the features.
 //! - Loads and stores through pointers stay within slices. Each has its argument in place.
 
 use std::arch::x86_64::*;
@@ -23,9 +23,6 @@ impl Avx2 {
     }
 
     /// See [`filter_rgb_rows`](super::filter_rgb_rows).
-    ///
-    /// Two rows at once, with four numbers for each pixel of which one is unused, fill a
-    /// vector register.
     pub(super) fn filter_rgb_rows(
         self,
         source: &[u8],
@@ -33,8 +30,7 @@ impl Avx2 {
         output: &mut [u8],
         axis: &Axis,
     ) {
-        let width = 3 * axis.first.len();
-        let pairs = Pairs::new(axis);
+        let pairs = Grouped::new(axis, 2, pair);
         // Loops of a known length are a sixth faster, for the most frequent lengths.
         let filter = match pairs.count {
             2 => two_rows::<2>,
@@ -42,22 +38,8 @@ impl Avx2 {
             4 => two_rows::<4>,
             _ => two_rows::<0>,
         };
-        let mut unused = vec![0; width];
-        let (mut upper_copy, mut lower_copy) = (Vec::new(), Vec::new());
-        for (i, output) in output.chunks_mut(2 * width).enumerate() {
-            let (above, mut below) = output.split_at_mut(width);
-            let upper = 2 * i;
-            let mut lower = upper + 1;
-            if below.is_empty() {
-                // The last row has no partner, so it is filtered twice.
-                lower = upper;
-                below = &mut unused;
-            }
-            let upper = pairs.readable(&source[upper * stride..], &mut upper_copy);
-            let lower = pairs.readable(&source[lower * stride..], &mut lower_copy);
-            // SAFETY: `self` proves that the processor has AVX2.
-            unsafe { filter(upper, lower, above, below, &pairs) };
-        }
+        // SAFETY: `self` proves that the processor has AVX2.
+        unsafe { filter_in_twos(source, stride, output, &pairs, filter) };
     }
 
     /// See [`filter_gray_row`](super::filter_gray_row). The compiler vectorizes the plain
@@ -85,6 +67,78 @@ impl Avx2 {
     }
 }
 
+/// Proof that the processor has AVX2 and AVX-512's VNNI for registers of 256 bits.
+#[derive(Clone, Copy)]
+pub(super) struct Vnni(());
+
+impl Vnni {
+    /// `None` if the processor does not have them.
+    pub(super) fn detect() -> Option<Self> {
+        let has_all = is_x86_feature_detected!("avx2")
+            && is_x86_feature_detected!("avx512vl")
+            && is_x86_feature_detected!("avx512vnni");
+        has_all.then_some(Self(()))
+    }
+
+    /// See [`filter_rgb_rows`](super::filter_rgb_rows). The weights must fit: see
+    /// [`fit_in_quads`].
+    pub(super) fn filter_rgb_rows(
+        self,
+        source: &[u8],
+        stride: usize,
+        output: &mut [u8],
+        axis: &Axis,
+    ) {
+        let quads = Grouped::new(axis, 4, quad);
+        let filter = match quads.count {
+            1 => two_rows_vnni::<1>,
+            2 => two_rows_vnni::<2>,
+            _ => two_rows_vnni::<0>,
+        };
+        // SAFETY: `self` proves that the processor has the features.
+        unsafe { filter_in_twos(source, stride, output, &quads, filter) };
+    }
+}
+
+/// Filters two RGB rows, the upper and the lower one, to two output rows.
+///
+/// # Safety
+///
+/// The processor must have the features that the function is compiled for.
+type TwoRows<W> = unsafe fn(&[u8], &[u8], &mut [u8], &mut [u8], &Grouped<W>);
+
+/// Filters RGB rows two at a time: with four numbers for each pixel, of which one is
+/// unused, two pixels fill a vector register.
+///
+/// # Safety
+///
+/// The processor must have the features that `filter` is compiled for.
+unsafe fn filter_in_twos<W: Copy + Default>(
+    source: &[u8],
+    stride: usize,
+    output: &mut [u8],
+    groups: &Grouped<W>,
+    filter: TwoRows<W>,
+) {
+    let width = 3 * groups.outputs;
+    let mut unused = vec![0; width];
+    let (mut upper_copy, mut lower_copy) = (Vec::new(), Vec::new());
+    for (i, output) in output.chunks_mut(2 * width).enumerate() {
+        let (above, mut below) = output.split_at_mut(width);
+        let upper = 2 * i;
+        let mut lower = upper + 1;
+        if below.is_empty() {
+            // The last row has no partner, so it is filtered twice.
+            lower = upper;
+            below = &mut unused;
+        }
+        let upper = groups.readable(&source[upper * stride..], &mut upper_copy);
+        let lower = groups.readable(&source[lower * stride..], &mut lower_copy);
+        // SAFETY: the caller guarantees the features.
+        unsafe { filter(upper, lower, above, below, groups) };
+    }
+}
+
 /// Two weights: the lower 15 bits of both, and the higher bits of both.
 ///
 /// AVX2 multiplies numbers of 16 bits and adds two products at once. Put together, the
@@ -102,35 +156,69 @@ fn pair(weights: &[i32]) -> Pair {
     [low, high]
 }
 
-/// The weights of an axis in pairs.
-struct Pairs {
+/// Four weights: the lowest 8 bits of each, the next 8 bits and the highest ones, all as
+/// signed numbers.
+///
+/// VNNI multiplies levels by signed numbers of 8 bits and adds four products at once. Put
+/// together, the three sums are the sum of the 32-bit products.
+type Quad = [[i8; 4]; 3];
+
+/// The largest weight of a [`Quad`]: three times the largest number of 8 bits. It is almost
+/// 2, and weights are at most a little more than 1.
+const MOST_IN_QUAD: u32 = 0x7f_7f7f;
+
+/// Whether weights can be written as [`Quad`]s.
+pub(super) fn fit_in_quads(weights: &[i32]) -> bool {
+    weights.iter().all(|weight| weight.unsigned_abs() <= MOST_IN_QUAD)
+}
+
+/// The quad of up to four weights; missing ones are 0.
+#[inline(always)]
+fn quad(weights: &[i32]) -> Quad {
+    let mut quad = Quad::default();
+    for (i, &weight) in weights.iter().enumerate() {
+        let mut rest = weight;
+        for part in &mut quad {
+            part[i] = rest as i8;
+            rest = (rest - i32::from(part[i])) >> 8;
+        }
+    }
+    quad
+}
+
+/// The weights of an axis in [`Pair`]s or [`Quad`]s.
+struct Grouped<W> {
+    /// The number of outputs.
+    outputs: usize,
     /// The first input of each output. Outputs are computed four at a time, so up to
     /// three meaningless ones are added.
     first: Vec<usize>,
-    /// The pairs of each output, one output after the other.
-    weights: Vec<Pair>,
-    /// The number of pairs of each output.
+    /// The groups of each output, one output after the other.
+    weights: Vec<W>,
+    /// The number of groups of each output.
     count: usize,
     /// The number of bytes of a row that are read, including those that are not used.
     reach: usize,
 }
 
-impl Pairs {
-    /// The number of bytes that are read for a pair of pixels. 6 of them are used.
-    const READ: usize = 16;
+/// The number of bytes that are read for a group of pixels. 6 or 12 of them are used.
+const READ: usize = 16;
 
-    fn new(axis: &Axis) -> Self {
+impl<W: Copy + Default> Grouped<W> {
+    /// Groups of `size` weights, or fewer at the end of an output, each made by `group`.
+    fn new(axis: &Axis, size: usize, group: fn(&[i32]) -> W) -> Self {
         let mut weights = Vec::new();
         for output in axis.weights.chunks_exact(axis.taps.max(1)) {
-            weights.extend(output.chunks(2).map(pair));
+            weights.extend(output.chunks(size).map(group));
         }
+        let outputs = axis.first.len();
         let mut first = axis.first.clone();
-        let count = axis.taps.div_ceil(2);
-        first.resize(first.len().next_multiple_of(4), 0);
-        weights.resize(first.len() * count, [[0; 2]; 2]);
+        let count = axis.taps.div_ceil(size);
+        first.resize(outputs.next_multiple_of(4), 0);
+        weights.resize(first.len() * count, W::default());
         let last = first.iter().max().map_or(0, |&first| 3 * first);
-        let reach = last + 6 * count.saturating_sub(1) + Self::READ;
-        Self { first, weights, count, reach }
+        let reach = last + 3 * size * count.saturating_sub(1) + READ;
+        Self { outputs, first, weights, count, reach }
     }
 
     /// The rows from this one on; if fewer than `reach` bytes are left, a copy padded
@@ -169,31 +257,47 @@ fn two_rows<const COUNT: usize>(
     lower: &[u8],
     upper_output: &mut [u8],
     lower_output: &mut [u8],
-    pairs: &Pairs,
+    pairs: &Grouped<Pair>,
 ) {
     let upper = &upper[..pairs.reach];
     let lower = &lower[..pairs.reach];
     let count = if COUNT > 0 { COUNT } else { pairs.count };
-    let outputs = upper_output.chunks_mut(12).zip(lower_output.chunks_mut(12));
     let weights = pairs.weights.chunks_exact(4 * count);
     let firsts = pairs.first.as_chunks::<4>().0;
-    for ((first, weights), (upper_output, lower_output)) in
-        firsts.iter().zip(weights).zip(outputs)
-    {
+    for (k, (first, weights)) in firsts.iter().zip(weights).enumerate() {
         let levels = |i: usize| {
             // SAFETY: both slices are `reach` bytes long, `first[i]` is at most the largest
             // and `count` the number of pairs.
             unsafe { sum_pixels(upper, lower, first[i], &weights[i * count..][..count]) }
         };
-        // Narrowing saturates, first to 16 bits and then to 0 to 255.
-        let words = [
-            _mm256_packs_epi32(levels(0), levels(1)),
-            _mm256_packs_epi32(levels(2), levels(3)),
-        ];
-        let bytes = _mm256_packus_epi16(words[0], words[1]);
-        let bytes = _mm256_shuffle_epi8(bytes, without_fourth_bytes());
-        store_pixels(upper_output, _mm256_castsi256_si128(bytes));
-        store_pixels(lower_output, _mm256_extracti128_si256::<1>(bytes));
+        let levels = [levels(0), levels(1), levels(2), levels(3)];
+        store_levels(levels, &mut upper_output[12 * k..], &mut lower_output[12 * k..]);
+    }
+}
+
+/// The same with VNNI: two rows and `COUNT` quads of weights, or any number if it is 0.
+#[target_feature(enable = "avx2,avx512vl,avx512vnni")]
+fn two_rows_vnni<const COUNT: usize>(
+    upper: &[u8],
+    lower: &[u8],
+    upper_output: &mut [u8],
+    lower_output: &mut [u8],
+    quads: &Grouped<Quad>,
+) {
+    let upper = &upper[..quads.reach];
+    let lower = &lower[..quads.reach];
+    let count = if COUNT > 0 { COUNT } else { quads.count };
+    let weights = quads.weights.chunks_exact(4 * count);
+    let firsts = quads.first.as_chunks::<4>().0;
+    for (k, (first, weights)) in firsts.iter().zip(weights).enumerate() {
+        let levels = |i: usize| {
+            let weights = &weights[i * count..][..count];
+            // SAFETY: both slices are `reach` bytes long, `first[i]` is at most the largest
+            // and `count` the number of quads.
+            unsafe { sum_pixels_vnni(upper, lower, first[i], weights) }
+        };
+        let levels = [levels(0), levels(1), levels(2), levels(3)];
+        store_levels(levels, &mut upper_output[12 * k..], &mut lower_output[12 * k..]);
     }
 }
 
@@ -201,7 +305,7 @@ fn two_rows<const COUNT: usize>(
 ///
 /// # Safety
 ///
-/// `3 * first + 6 * (weights.len() - 1) + Pairs::READ` bytes of both rows can be read.
+/// `3 * first + 6 * (weights.len() - 1) + READ` bytes of both rows can be read.
 #[inline]
 #[target_feature(enable = "avx2")]
 unsafe fn sum_pixels(
@@ -217,11 +321,7 @@ unsafe fn sum_pixels(
         let offset = 3 * first + 12 * k;
         // SAFETY: the caller guarantees READ bytes from the last pair's offset on, and
         // this offset is not after it.
-        let pixels = unsafe {
-            let upper = _mm_loadu_si128(upper.as_ptr().add(offset).cast());
-            let lower = _mm_loadu_si128(lower.as_ptr().add(offset).cast());
-            _mm256_set_m128i(lower, upper)
-        };
+        let pixels = unsafe { load_two(upper, lower, offset) };
         let orders = [interleave_two_pixels::<0>(), interleave_two_pixels::<6>()];
         for (&[lows, highs], order) in weights.iter().zip(orders) {
             let pixels = _mm256_shuffle_epi8(pixels, order);
@@ -230,6 +330,82 @@ unsafe fn sum_pixels(
         }
     }
     join(low, high)
+}
+
+/// The same with VNNI.
+///
+/// # Safety
+///
+/// `3 * first + 12 * (weights.len() - 1) + READ` bytes of both rows can be read.
+#[inline]
+#[target_feature(enable = "avx2,avx512vl,avx512vnni")]
+unsafe fn sum_pixels_vnni(
+    upper: &[u8],
+    lower: &[u8],
+    first: usize,
+    weights: &[Quad],
+) -> __m256i {
+    let mut sums = no_sums();
+    for (k, quad) in weights.iter().enumerate() {
+        // SAFETY: the caller guarantees READ bytes from the last quad's offset on.
+        let pixels = unsafe { load_two(upper, lower, 3 * first + 12 * k) };
+        let pixels = _mm256_shuffle_epi8(pixels, interleave_four_pixels());
+        add_products(&mut sums, pixels, quad);
+    }
+    join_three(sums)
+}
+
+/// The initial values of the sums of products with the three parts of [`Quad`]s.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn no_sums() -> [__m256i; 3] {
+    [_mm256_set1_epi32(HALF), _mm256_setzero_si256(), _mm256_setzero_si256()]
+}
+
+/// Multiplies the four levels in every 32 bits by a quad and adds the products.
+#[inline]
+#[target_feature(enable = "avx2,avx512vl,avx512vnni")]
+fn add_products(sums: &mut [__m256i; 3], levels: __m256i, quad: &Quad) {
+    for (sum, part) in sums.iter_mut().zip(quad) {
+        let part = i32::from_le_bytes(part.map(i8::cast_unsigned));
+        *sum = _mm256_dpbusd_epi32(*sum, levels, _mm256_set1_epi32(part));
+    }
+}
+
+/// The levels of these sums. They are outside 0 to 255 if sums overshoot.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn join_three([low, middle, high]: [__m256i; 3]) -> __m256i {
+    let upper = _mm256_add_epi32(middle, _mm256_slli_epi32::<8>(high));
+    let sums = _mm256_add_epi32(low, _mm256_slli_epi32::<8>(upper));
+    _mm256_srai_epi32::<{ PRECISION as i32 }>(sums)
+}
+
+/// 16 bytes from this offset on of both rows: those of the upper row in the lower half.
+///
+/// # Safety
+///
+/// Both rows must have them.
+#[inline]
+#[target_feature(enable = "avx2")]
+unsafe fn load_two(upper: &[u8], lower: &[u8], offset: usize) -> __m256i {
+    // SAFETY: the caller guarantees it.
+    unsafe {
+        let upper = _mm_loadu_si128(upper.as_ptr().add(offset).cast());
+        let lower = _mm_loadu_si128(lower.as_ptr().add(offset).cast());
+        _mm256_set_m128i(lower, upper)
+    }
+}
+
+/// A shuffle: each channel of four pixels side by side. The last four bytes are 0.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn interleave_four_pixels() -> __m256i {
+    #[rustfmt::skip]
+    let order = _mm_setr_epi8(
+        0, 3, 6, 9, 1, 4, 7, 10, 2, 5, 8, 11, -1, -1, -1, -1,
+    );
+    _mm256_broadcastsi128_si256(order)
 }
 
 /// A shuffle: each channel of the pixel that begins at this byte next to that of the next
@@ -255,22 +431,36 @@ fn without_fourth_bytes() -> __m256i {
     _mm256_broadcastsi128_si256(order)
 }
 
-/// Writes four RGB pixels, or as many as there is room for.
+/// Writes the levels of four pixels of two rows, or as many as there is room for.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn store_levels(levels: [__m256i; 4], upper_output: &mut [u8], lower_output: &mut [u8]) {
+    // Narrowing saturates, first to 16 bits and then to 0 to 255.
+    let words = [
+        _mm256_packs_epi32(levels[0], levels[1]),
+        _mm256_packs_epi32(levels[2], levels[3]),
+    ];
+    let bytes = _mm256_packus_epi16(words[0], words[1]);
+    let bytes = _mm256_shuffle_epi8(bytes, without_fourth_bytes());
+    store_pixels(upper_output, _mm256_castsi256_si128(bytes));
+    store_pixels(lower_output, _mm256_extracti128_si256::<1>(bytes));
+}
+
+/// Writes four RGB pixels to the first 12 bytes, or as many as there is room for. It may
+/// overwrite the four bytes after them, which those of the next pixels replace.
 #[inline]
 #[target_feature(enable = "avx2")]
 fn store_pixels(output: &mut [u8], pixels: __m128i) {
-    let bytes = [_mm_cvtsi128_si64(pixels), i64::from(_mm_extract_epi32::<2>(pixels))]
-        .map(i64::to_le_bytes);
-    match output.first_chunk_mut::<12>() {
-        Some(output) => {
-            output[..8].copy_from_slice(&bytes[0]);
-            output[8..].copy_from_slice(&bytes[1][..4]);
-        }
-        None => {
-            let length = output.len();
-            output.copy_from_slice(&bytes.as_flattened()[..length]);
-        }
+    if let Some(output) = output.first_chunk_mut::<16>() {
+        // SAFETY: `output` is 16 bytes long.
+        unsafe { _mm_storeu_si128(output.as_mut_ptr().cast(), pixels) };
+        return;
     }
+    let mut bytes = [0; 16];
+    // SAFETY: `bytes` is 16 bytes long.
+    unsafe { _mm_storeu_si128(bytes.as_mut_ptr().cast(), pixels) };
+    let length = output.len().min(12);
+    output[..length].copy_from_slice(&bytes[..length]);
 }
 
 /// Sums rows with these weights for as many whole blocks of 32 columns as there are.
