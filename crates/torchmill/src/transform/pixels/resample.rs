@@ -15,6 +15,7 @@ mod axis;
 mod filter;
 
 use std::ops::Range;
+use std::rc::Rc;
 
 use self::axis::{Axis, PRECISION};
 pub(in crate::transform) use self::filter::Filter;
@@ -83,8 +84,8 @@ fn filtered(
 
 /// How some rows and columns of a resized image are computed.
 pub(in crate::transform) struct Resizing {
-    vertical: Axis,
-    horizontal: Axis,
+    vertical: Rc<Axis>,
+    horizontal: Rc<Axis>,
     /// Whether the columns are filtered first.
     columns_first: bool,
 }
@@ -113,21 +114,20 @@ impl Resizing {
     /// Computes them from a part of the image that has those rows and columns, and begins at
     /// this row and this column.
     pub(in crate::transform) fn apply(
-        mut self,
+        self,
         part: &View,
         [top, left]: [usize; 2],
     ) -> Result<Image> {
-        self.horizontal.move_inputs(left);
-        let rows = self.vertical.inputs();
+        let horizontal = self.horizontal.moved(left);
         if self.columns_first {
-            self.vertical.move_inputs(top);
-            let image = filter_columns(part, &self.vertical)?;
-            return filter_rows(&View::of(&image), 0..image.height, &self.horizontal);
+            let vertical = self.vertical.moved(top);
+            let image = filter_columns(part, &vertical)?;
+            return filter_rows(&View::of(&image), 0..image.height, &horizontal);
         }
-        self.vertical.move_inputs(rows.start);
-        let image =
-            filter_rows(part, rows.start - top..rows.end - top, &self.horizontal)?;
-        filter_columns(&View::of(&image), &self.vertical)
+        let rows = self.vertical.inputs();
+        let vertical = self.vertical.moved(rows.start);
+        let image = filter_rows(part, rows.start - top..rows.end - top, &horizontal)?;
+        filter_columns(&View::of(&image), &vertical)
     }
 }
 

@@ -1,18 +1,45 @@
 //! The weights of resampling along one axis.
 
+use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::ops::Range;
+use std::rc::Rc;
 
 use super::filter::Filter;
+use crate::transform::argument_types::Interpolation;
 
 /// The number of fractional bits of a weight. Out of 32 bits, this leaves 8 for a level
 /// and 2 for sums that overshoot.
 pub(super) const PRECISION: u32 = 22;
+
+/// How many axes a thread keeps: both of the photographs in landscape format and both of
+/// those in portrait format.
+const KEPT: usize = 4;
+
+thread_local! {
+    /// The axes that this thread used last, the latest one first.
+    ///
+    /// Many photographs have one of a few sizes, and to compute the weights of both axes
+    /// takes as long as to filter a fifth of the rows.
+    static LATEST: RefCell<VecDeque<(Request, Rc<Axis>)>> =
+        const { RefCell::new(VecDeque::new()) };
+}
+
+/// What an axis is computed from.
+#[derive(PartialEq)]
+struct Request {
+    from: usize,
+    to: usize,
+    outputs: Range<usize>,
+    interpolation: Interpolation,
+}
 
 /// For each output along one axis, its first input and the weights of the inputs from
 /// there on.
 ///
 /// All outputs have the same number of weights, some of which are 0: loops whose lengths
 /// vary would be predicted badly by the processor.
+#[derive(Clone)]
 pub(super) struct Axis {
     /// The first input of each output.
     pub first: Vec<usize>,
@@ -24,17 +51,30 @@ pub(super) struct Axis {
 
 impl Axis {
     /// The weights for the given range of the `to` outputs that `from` inputs are
-    /// filtered to.
+    /// filtered to, which may be kept from an earlier image.
     pub(super) fn new(
         from: usize,
         to: usize,
         outputs: Range<usize>,
         filter: &Filter,
-    ) -> Self {
-        Self::of_part(from, 0.0..from as f64, to, outputs, filter)
+    ) -> Rc<Self> {
+        let interpolation = filter.interpolation;
+        let request = Request { from, to, outputs: outputs.clone(), interpolation };
+        LATEST.with_borrow_mut(|latest| {
+            let place = latest.iter().position(|(kept, _)| *kept == request);
+            let kept = place.and_then(|place| latest.remove(place));
+            let (request, axis) = kept.unwrap_or_else(|| {
+                let whole = 0.0..from as f64;
+                (request, Rc::new(Self::of_part(from, whole, to, outputs, filter)))
+            });
+            latest.truncate(KEPT - 1);
+            latest.push_front((request, Rc::clone(&axis)));
+            axis
+        })
     }
 
-    /// The same for the inputs between two coordinates, which need not be integers.
+    /// The same for the inputs between two coordinates, which need not be integers. They
+    /// are computed each time.
     pub(super) fn of_part(
         from: usize,
         part: Range<f64>,
@@ -70,11 +110,17 @@ impl Axis {
         start..end
     }
 
-    /// Counts the inputs from this one on, which no output comes before.
-    pub(super) fn move_inputs(&mut self, start: usize) {
-        for first in &mut self.first {
+    /// The same axis with the inputs counted from this one on, which no output comes
+    /// before.
+    pub(super) fn moved(self: Rc<Self>, start: usize) -> Rc<Self> {
+        if start == 0 {
+            return self;
+        }
+        let mut moved = Rc::unwrap_or_clone(self);
+        for first in &mut moved.first {
             *first -= start;
         }
+        Rc::new(moved)
     }
 
     /// The first input of an output, and its weights.
@@ -142,4 +188,28 @@ impl Support {
 fn to_fixed_point(weight: f64) -> i32 {
     let weight = weight * f64::from(1 << PRECISION);
     (weight + 0.5f64.copysign(weight)) as i32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_axis_that_is_kept_is_the_one_that_would_be_computed() {
+        let sizes = [(9, 4), (4, 9), (9, 5), (8, 4), (30, 7), (7, 7)];
+        let filters = [Interpolation::Bilinear, Interpolation::Lanczos];
+        // Some are asked for again while they are kept, others later.
+        for i in 0..200_usize {
+            let (from, to) = sizes[i * i / 3 % sizes.len()];
+            let outputs = i % 2..to;
+            let filter = Filter::new(filters[i / 3 % 2]).unwrap();
+            let found = Axis::new(from, to, outputs.clone(), &filter);
+            let computed = Axis::of_part(from, 0.0..from as f64, to, outputs, &filter);
+            assert_eq!(found.first, computed.first);
+            assert_eq!(found.weights, computed.weights);
+            // What is moved is a copy.
+            let start = found.inputs().start;
+            assert_eq!(found.moved(start).inputs().start, 0);
+        }
+    }
 }

@@ -6,6 +6,8 @@ use crate::transform::argument_types::Interpolation;
 
 /// A filter for resampling.
 pub(in crate::transform) struct Filter {
+    /// Its name.
+    pub interpolation: Interpolation,
     /// The value at a distance in pixels.
     pub shape: fn(f64) -> f64,
     /// The distance from which on the value is 0.
@@ -15,7 +17,7 @@ pub(in crate::transform) struct Filter {
 impl Filter {
     /// The filter, or `None` for the nearest pixel.
     pub(in crate::transform) fn new(interpolation: Interpolation) -> Option<Self> {
-        let filter = |support, shape| Some(Self { shape, support });
+        let filter = |support, shape| Some(Self { interpolation, shape, support });
         match interpolation {
             Interpolation::Nearest => None,
             Interpolation::Box => {
