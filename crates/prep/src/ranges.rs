@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 /// The maximum bytes of pixels in a chunk, if a file is written in several chunks.
-const CHUNK_BYTES: u64 = 8 << 20;
+const CHUNK_BYTES: u64 = 4 << 20;
 /// The maximum number of images in such a chunk.
 const CHUNK_IMAGES: u64 = 4096;
 
