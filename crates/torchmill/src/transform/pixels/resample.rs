@@ -9,10 +9,10 @@
 //! documentation of its filters ("Concepts: Filters"), checked against its results in
 //! golden.rs.
 
-#[cfg(target_arch = "x86_64")]
-mod avx2;
 mod axis;
 mod filter;
+#[cfg(target_arch = "x86_64")]
+mod x86_64;
 
 use std::ops::Range;
 use std::rc::Rc;
@@ -199,14 +199,14 @@ fn filter_columns(image: &View, axis: &Axis) -> Result<Image> {
 /// as there is room in `output`. There may be bytes after the last row.
 fn filter_rgb_rows(source: &[u8], stride: usize, output: &mut [u8], axis: &Axis) {
     #[cfg(target_arch = "x86_64")]
-    if let Some(vnni) = avx2::Vnni::detect()
-        && avx2::fit_in_quads(&axis.weights)
+    if let Some(vnni) = x86_64::Vnni::detect()
+        && x86_64::fit_in_quads(&axis.weights)
     {
         vnni.filter_rgb_rows(source, stride, output, axis);
         return;
     }
     #[cfg(target_arch = "x86_64")]
-    if let Some(avx2) = avx2::Avx2::detect() {
+    if let Some(avx2) = x86_64::Avx2::detect() {
         avx2.filter_rgb_rows(source, stride, output, axis);
         return;
     }
@@ -219,7 +219,7 @@ fn filter_rgb_rows(source: &[u8], stride: usize, output: &mut [u8], axis: &Axis)
 /// Filters a row with one channel.
 fn filter_gray_row(row: &[u8], output: &mut [u8], axis: &Axis) {
     #[cfg(target_arch = "x86_64")]
-    if let Some(avx2) = avx2::Avx2::detect() {
+    if let Some(avx2) = x86_64::Avx2::detect() {
         avx2.filter_gray_row(row, output, axis);
         return;
     }
@@ -248,7 +248,7 @@ fn filter_row<const CHANNELS: usize>(row: &[u8], output: &mut [u8], axis: &Axis)
 fn add_weighted_rows(rows: &[u8], stride: usize, weights: &[i32], output: &mut [u8]) {
     let width = output.len();
     #[cfg(target_arch = "x86_64")]
-    let done = avx2::Avx2::detect()
+    let done = x86_64::Avx2::detect()
         .map_or(0, |avx2| avx2.add_weighted_rows(rows, stride, weights, output));
     #[cfg(not(target_arch = "x86_64"))]
     let done = 0;

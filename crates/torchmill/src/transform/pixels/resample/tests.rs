@@ -88,14 +88,14 @@ fn filter_rows_in_every_way(
     filter_rgb_rows(from, 3 * width, &mut chosen, axis);
     ways.push(("chosen", chosen));
     #[cfg(target_arch = "x86_64")]
-    if let Some(avx2) = avx2::Avx2::detect() {
+    if let Some(avx2) = x86_64::Avx2::detect() {
         let mut output = zeros.clone();
         avx2.filter_rgb_rows(from, 3 * width, &mut output, axis);
         ways.push(("AVX2", output));
     }
     #[cfg(target_arch = "x86_64")]
-    if let Some(vnni) = avx2::Vnni::detect()
-        && avx2::fit_in_quads(&axis.weights)
+    if let Some(vnni) = x86_64::Vnni::detect()
+        && x86_64::fit_in_quads(&axis.weights)
     {
         let mut output = zeros;
         vnni.filter_rgb_rows(from, 3 * width, &mut output, axis);
