@@ -137,6 +137,16 @@ impl Model {
         logits.f_to_kind(Kind::Float).map_err(|e| torch_error(&e))
     }
 
+    /// Fails unless the network takes images of this shape, `[C, H, W]`, too. The error names
+    /// the layer that does not.
+    pub fn check_input(&self, [channels, height, width]: [usize; 3]) -> Result<()> {
+        let size = [1, channels as i64, height as i64, width as i64];
+        let images = Tensor::f_zeros(size, (Kind::Float, self.device));
+        let images = images.map_err(|e| torch_error(&e))?;
+        let mode = Mode { training: false, kind: Kind::Float };
+        no_grad(|| self.forward(&images, mode)).map(drop)
+    }
+
     /// Adds the network to an ONNX graph and returns the name of its output.
     pub(crate) fn export(&self, graph: &mut Graph, images: &Value) -> Result<String> {
         export_all(&self.layers, graph, images).map_err(LayerError::into_error)

@@ -112,6 +112,7 @@ impl Data {
             _ => return Err(Error::failed("there is no test split")),
         };
         check_fits(&shards.folder, &data.train, &data.eval)?;
+        check_evaluated(&shards.folder, &data)?;
         data.train = data.train.with_scaled_decoding(recipe.data.scaled_decoding);
         data.limit_evaluation(recipe);
         data.say_about_classes();
@@ -260,11 +261,12 @@ fn listed(names: &[&str]) -> String {
 }
 
 /// `3x32x32`.
-fn by_sides(shape: [usize; 3]) -> String {
+pub fn by_sides(shape: [usize; 3]) -> String {
     shape.map(|side| side.to_string()).join("x")
 }
 
-/// Fails unless both data sets have the same classes and image size.
+/// Fails unless both data sets have the same classes and channels. Training images may have
+/// another size than those of evaluations.
 fn check_fits(folder: &Path, train: &ShardData, other: &ShardData) -> Result<()> {
     let split = &other.set().meta().split;
     if train.set().meta().classes != other.set().meta().classes {
@@ -275,15 +277,31 @@ fn check_fits(folder: &Path, train: &ShardData, other: &ShardData) -> Result<()>
     }
     let train = train.image_shape()?;
     let other = other.image_shape()?;
-    if train != other {
+    if train[0] != other[0] {
         return Err(Error::failed(format_args!(
             "{}: training images are {}, {split} images {}: the two pipelines must end \
-             with one size (a RandomCrop in [transforms] train, say, has that of the \
-             images); prepare the shards again with those",
+             with the same channels; prepare the shards again with those",
             folder.display(),
             by_sides(train),
             by_sides(other)
         )));
     }
     Ok(())
+}
+
+/// Fails unless the images that are evaluated have one size.
+fn check_evaluated(folder: &Path, data: &Data) -> Result<()> {
+    let Some(test) = &data.test else { return Ok(()) };
+    let [eval, test] = [data.eval.image_shape()?, test.image_shape()?];
+    if eval == test {
+        return Ok(());
+    }
+    Err(Error::failed(format_args!(
+        "{}: {} images are {}, {TEST} images {}: both must be prepared by the pipeline of \
+         [transforms] test; prepare the shards again with that",
+        folder.display(),
+        data.eval_name,
+        by_sides(eval),
+        by_sides(test)
+    )))
 }

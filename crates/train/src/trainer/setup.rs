@@ -19,7 +19,7 @@ use super::{MeanLoss, Trainer, share};
 use crate::best_tracker::BestTracker;
 use crate::budget::{Budget, Completed};
 use crate::config::Config;
-use crate::data::Data;
+use crate::data::{Data, by_sides};
 use crate::display::Display;
 use crate::initial_weights;
 use crate::loss_log::LossLog;
@@ -180,13 +180,37 @@ pub fn describe(recipe: &Recipe, data: &Data) -> Result<Spec> {
     let meta = data.train.set().meta();
     Ok(Spec {
         model: recipe.model.clone(),
-        input: data.train.image_shape()?,
+        input: data.eval.image_shape()?,
         classes: meta.classes.clone(),
         transform: recipe.transforms.test.clone(),
         batch_size: recipe.train.batch_size,
         dataset: meta.dataset.clone(),
         loss: loss::balanced(&recipe.train.loss, &data.class_counts)?,
     })
+}
+
+/// Fails unless the network, which was built for the images of evaluations, also takes the
+/// training images.
+fn check_training_size(network: &Model, spec: &Spec, data: &Data) -> Result<()> {
+    let train = data.train.image_shape()?;
+    if train == spec.input {
+        return Ok(());
+    }
+    network.check_input(train).map_err(|e| {
+        e.within(format_args!(
+            "training images are {}, those of evaluations {}, and the network does not \
+             take both sizes (a global AdaptiveAvgPool2d does; or end both pipelines \
+             with one size)",
+            by_sides(train),
+            by_sides(spec.input)
+        ))
+    })?;
+    progress::note(format_args!(
+        "note: training images are {}, those of evaluations {}",
+        by_sides(train),
+        by_sides(spec.input)
+    ));
+    Ok(())
 }
 
 /// Builds the network with its initial weights: random, from a file, or from the
@@ -200,6 +224,7 @@ fn build_model(
 ) -> Result<(TrainingModel, Option<State>)> {
     let recipe = &config.recipe;
     let mut network = Model::new(spec, generator, config.device)?;
+    check_training_size(&network, spec, data)?;
     let mut resumed = None;
     if let Some(path) = &config.resume {
         let (splits, train) = (&data.splits, &recipe.train);
