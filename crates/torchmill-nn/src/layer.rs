@@ -205,12 +205,11 @@ impl NamedLayer {
 /// Runs `x` through the layers in order. Max pooling and an activation are fused with the
 /// layer before them if that is faster, and a ReLU is computed in place.
 pub(crate) fn forward_all(
-    layers: &[NamedLayer],
+    mut layers: &[NamedLayer],
     x: &Tensor,
     mode: Mode,
 ) -> Result<Tensor, LayerError> {
     let mut x = x.shallow_clone();
-    let mut layers = layers;
     while let [named, rest @ ..] = layers {
         layers = rest;
         if let Some(pooling) = Pooling::first_of(rest)
@@ -249,9 +248,9 @@ struct Pooling<'a> {
 
 impl<'a> Pooling<'a> {
     /// The pooling that the layers start with, or that follows a ReLU or ReLU6 at their
-    /// start. These activations can as well be applied after the pooling: the largest
-    /// element stays the largest, and where it does not, because several have the value of
-    /// 0 or of 6, all gradients are 0.
+    /// start. A ReLU or ReLU6 may as well follow the pooling. Neither changes the order of
+    /// elements, so the largest stays the largest. If several become 0, or 6, another one may
+    /// win. But there the gradient is 0.
     fn first_of(layers: &'a [NamedLayer]) -> Option<Self> {
         let [first, rest @ ..] = layers else { return None };
         if let Some(window) = first.layer.pooling_window() {

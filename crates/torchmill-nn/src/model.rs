@@ -137,7 +137,7 @@ impl Model {
         logits.f_to_kind(Kind::Float).map_err(|e| torch_error(&e))
     }
 
-    /// Fails unless the network takes images of this shape, `[C, H, W]`, too. The error names
+    /// Fails unless the network also takes images of this shape, `[C, H, W]`. The error names
     /// the layer that does not.
     pub fn check_input(&self, [channels, height, width]: [usize; 3]) -> Result<()> {
         let size = [1, channels as i64, height as i64, width as i64];

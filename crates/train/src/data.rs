@@ -280,7 +280,7 @@ fn check_fits(folder: &Path, train: &ShardData, other: &ShardData) -> Result<()>
     if train[0] != other[0] {
         return Err(Error::failed(format_args!(
             "{}: training images are {}, {split} images {}: the two pipelines must end \
-             with the same channels; prepare the shards again with those",
+             with the same number of channels; prepare the shards again with such pipelines",
             folder.display(),
             by_sides(train),
             by_sides(other)

@@ -26,7 +26,7 @@ use crate::args::Args;
 use crate::config::prepare_device;
 use crate::data::Data;
 use crate::initial_weights;
-use crate::trainer::describe;
+use crate::trainer::{check_training_size, describe};
 use crate::training_model::TrainingModel;
 use curve::{Curve, STEPS};
 
@@ -44,6 +44,7 @@ pub fn run(args: &Args, file: Option<&Path>) -> Result<()> {
     let spec = describe(&recipe, &data)?;
     let mut generator = Generator::new(recipe.train.seed);
     let mut network = Model::new(&spec, &mut generator, device)?;
+    check_training_size(&network, &spec, &data)?;
     initial_weights::set(&mut network, &spec, &recipe, &data.train)?;
     let mut train = recipe.train.clone();
     train.loss = spec.loss.clone();

@@ -1,6 +1,9 @@
 //! `--summary`: prints the network layer by layer, without training it.
 
+use std::path::Path;
+
 use tch::Device;
+use torchmill::shard::ShardSet;
 use torchmill::{Error, Result, cli, recipe};
 use torchmill_nn::loader::ShardData;
 use torchmill_nn::model::Model;
@@ -8,6 +11,13 @@ use torchmill_nn::spec::Spec;
 use torchmill_nn::summary;
 
 use crate::args::Args;
+
+/// The split whose images the network is built for: one that is evaluated, if there is one.
+fn evaluated_split(folder: &Path) -> Result<&'static str> {
+    let splits = ShardSet::splits(folder)?;
+    let evaluated = ["test", "val"].into_iter().find(|&name| splits.contains(name));
+    Ok(evaluated.unwrap_or("train"))
+}
 
 /// Prints the table to standard output.
 pub fn print(args: &Args) -> Result<()> {
@@ -18,7 +28,7 @@ pub fn print(args: &Args) -> Result<()> {
             (input, (0..classes).map(|i| i.to_string()).collect())
         }
         (None, None, Some(folder)) => {
-            let data = ShardData::open(folder, "train")?;
+            let data = ShardData::open(folder, evaluated_split(folder)?)?;
             (data.image_shape()?, data.set().meta().classes.clone())
         }
         _ => {

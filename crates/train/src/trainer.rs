@@ -4,7 +4,7 @@ mod checkpoints;
 mod report;
 mod setup;
 
-pub use setup::describe;
+pub use setup::{check_training_size, describe};
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};

@@ -15,7 +15,7 @@
 
 namespace torchmill {
 
-// The mask of the first `count` of 16 elements; of none if it is negative.
+// The mask of the first `count` of 16 elements: of none if it is negative, and of all if it is larger.
 inline __mmask16 first16(int64_t count) { return __mmask16((1 << std::clamp<int64_t>(count, 0, 16)) - 1); }
 
 // Transposes a matrix of 16x16 32-bit elements in place. Each register is a row.
@@ -64,7 +64,7 @@ INLINE void store(uint16_t* to, __m512 elements) {
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), __m256i(_mm512_cvtneps_pbh(elements)));
 }
 
-// The first `count` of 16 elements. Those that do not exist are zeros when they are loaded.
+// The first `count` of 16 elements. Loading makes the others zeros, and storing leaves them as they are in memory.
 INLINE __m512 load_first(const float* from, int64_t count) { return _mm512_maskz_loadu_ps(first16(count), from); }
 INLINE __m512 load_first(const uint16_t* from, int64_t count) {
     const __m256i bits = _mm256_maskz_loadu_epi16(first16(count), from);

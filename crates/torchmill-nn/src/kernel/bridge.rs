@@ -94,7 +94,7 @@ pub(crate) mod ffi {
         /// Our kernel for AMX (amx_product.cpp). Only for float32 and stride 1.
         Amx,
         /// Our kernel for AVX512-BF16 (winograd.cpp). Only for kernels of 3x3, stride 1, and
-        /// multiples of 32 channels.
+        /// multiples of 8 channels.
         Winograd,
         /// Our kernel for AVX512-BF16 (karatsuba.cpp). Only for kernels of 5x5, stride 1, and
         /// multiples of 32 channels.
@@ -110,8 +110,8 @@ pub(crate) mod ffi {
         Product,
         /// Our kernel for AMX (amx_weight_gradient.cpp). Only for bfloat16 and stride 1.
         Amx,
-        /// Our kernel for AVX512-BF16 (winograd.cpp). Only for kernels of 3x3, stride 1, and
-        /// multiples of 32 channels.
+        /// Our kernel for AVX512-BF16 (winograd_weight_gradient.cpp). Only for kernels of 3x3,
+        /// stride 1, and multiples of 8 channels.
         Winograd,
         /// Our kernel for AVX512-BF16 (karatsuba_weight_gradient.cpp). Only for kernels of
         /// 5x5, stride 1, and multiples of 32 channels.

@@ -22,9 +22,9 @@ use super::processor::{Processor, Products};
 /// The channels of two of AMX's tiles, which our kernels compute together.
 const TILE_CHANNELS: i64 = 32;
 
-/// winograd.cpp supports multiples of this many channels, and is slower than oneDNN if there
-/// are 16 or fewer.
+/// winograd.cpp supports multiples of this many channels.
 const WINOGRAD_CHANNELS: i64 = 8;
+/// With fewer channels than this, oneDNN is faster.
 const WINOGRAD_LEAST_CHANNELS: i64 = 24;
 const WINOGRAD_LEAST_TILES: i64 = 32;
 /// karatsuba.cpp supports multiples of this many channels.
@@ -121,15 +121,16 @@ impl ConvShape {
     }
 
     fn suits_winograd(&self) -> bool {
-        let channels = [self.in_channels, self.out_channels];
-        channels.iter().all(|&channels| {
-            channels >= WINOGRAD_LEAST_CHANNELS && channels % WINOGRAD_CHANNELS == 0
-        })
+        let fits = |channels| {
+            channels >= WINOGRAD_LEAST_CHANNELS
+                && is_multiple(channels, WINOGRAD_CHANNELS)
+        };
+        fits(self.in_channels) && fits(self.out_channels)
     }
 
     fn suits_karatsuba(&self) -> bool {
-        let channels = [self.in_channels, self.out_channels];
-        channels.iter().all(|&channels| is_multiple(channels, KARATSUBA_CHANNELS))
+        let fits = |channels| is_multiple(channels, KARATSUBA_CHANNELS);
+        fits(self.in_channels) && fits(self.out_channels)
     }
 
     /// Whether Winograd's or Karatsuba's algorithm computes this convolution, with pooling,
@@ -212,7 +213,7 @@ pub(crate) fn conv2d(
     x.f_conv2d(weight, bias, stride, padding, dilation, groups)
 }
 
-/// Whether there are channels, and the multiple of a number of them.
+/// Whether `channels` is a positive multiple of `of`.
 fn is_multiple(channels: i64, of: i64) -> bool {
     channels > 0 && channels % of == 0
 }
@@ -555,7 +556,7 @@ mod tests {
             tch::manual_seed(seed);
             let kind = if bf16 { Kind::BFloat16 } else { Kind::Float };
             let random = |size: &[i64]| Tensor::randn(size, (Kind::Float, Device::Cpu)).to_kind(kind);
-            let channels = |eighths: i64| if size == 3 { 8 * eighths } else { 32 * (1 + eighths % 4) };
+            let channels = |n: i64| if size == 3 { 8 * n } else { 32 * (1 + n % 4) };
             let (from, to) = (channels(from), channels(to));
             let place = |t: Tensor| if is_aligned { channels_last(&t) } else { misaligned(&t) };
             let mut inputs = vec![
@@ -583,14 +584,17 @@ mod tests {
 
     #[test]
     fn fast_algorithms_results_do_not_depend_on_the_number_of_threads() {
-        for (kind, size) in
-            [(Kind::Float, 3), (Kind::BFloat16, 3), (Kind::Float, 5), (Kind::BFloat16, 5)]
-        {
+        for (kind, size, channels) in [
+            (Kind::Float, 3, 72),
+            (Kind::BFloat16, 3, 72),
+            (Kind::Float, 5, 64),
+            (Kind::BFloat16, 5, 64),
+        ] {
             let random = |size: &[i64]| {
                 let numbers = Tensor::randn(size, (Kind::Float, Device::Cpu));
                 channels_last(&numbers.to_kind(kind))
             };
-            let inputs = [random(&[7, 96, 9, 10]), random(&[64, 96, size, size])];
+            let inputs = [random(&[7, 96, 9, 10]), random(&[channels, 96, size, size])];
             let plan = fast_plan(size, [1, 1]);
             same_on_any_threads(|| {
                 results(&inputs, waves, |p| {
@@ -605,14 +609,20 @@ mod tests {
         if !cpu_has_bf16() {
             return;
         }
-        for (kind, size) in
-            [(Kind::Float, 3), (Kind::BFloat16, 3), (Kind::Float, 5), (Kind::BFloat16, 5)]
-        {
+        for (kind, size, channels) in [
+            (Kind::Float, 3, 40),
+            (Kind::BFloat16, 3, 40),
+            (Kind::Float, 5, 32),
+            (Kind::BFloat16, 5, 32),
+        ] {
             let random = |size: &[i64]| {
                 let numbers = Tensor::rand(size, (Kind::Float, Device::Cpu));
                 channels_last(&numbers.to_kind(kind))
             };
-            let (x, weight) = (random(&[3, 32, 9, 10]), random(&[32, 32, size, size]));
+            let (x, weight) = (
+                random(&[3, channels, 9, 10]),
+                random(&[channels, channels, size, size]),
+            );
             let compute = |x: &Tensor| {
                 im2col_matmul(x, &weight, None, fast_plan(size, [1, 1])).unwrap().unwrap()
             };

@@ -168,15 +168,15 @@ bool amx_supports(const at::Tensor& x, const ConvPoolShape& shape) {
 
 // Whether the kernels of Winograd's and Karatsuba's algorithms do.
 bool fast_kernels_support(const at::Tensor& x, const ConvPoolShape& shape) {
-    const bool is_winograd = shape.kernel_height == 3 && shape.kernel_width == 3;
-    const bool is_karatsuba = shape.kernel_height == 5 && shape.kernel_width == 5;
+    const bool is_3x3 = shape.kernel_height == 3 && shape.kernel_width == 3;
+    const bool is_5x5 = shape.kernel_height == 5 && shape.kernel_width == 5;
     const bool has_padding = shape.padding_height >= 0 && shape.padding_width >= 0;
     const bool is_dense = shape.padding_height < shape.kernel_height && shape.padding_width < shape.kernel_width;
     const bool is_pooled = shape.pooled_height() > 0 && shape.pooled_width() > 0;
     const bool has_few_channels = (shape.in_channels == 1 || shape.in_channels == 3) && !x.requires_grad();
-    const int64_t multiple = is_winograd ? 8 : 32;
-    const bool has_channels = shape.in_channels % multiple == 0 || (is_karatsuba && has_few_channels);
-    return avx512_is_usable() && (is_winograd || is_karatsuba) && has_padding && is_dense && is_pooled && has_channels &&
+    const int64_t multiple = is_3x3 ? 8 : 32;
+    const bool has_channels = shape.in_channels % multiple == 0 || (is_5x5 && has_few_channels);
+    return avx512_is_usable() && (is_3x3 || is_5x5) && has_padding && is_dense && is_pooled && has_channels &&
            shape.out_channels % multiple == 0;
 }
 

@@ -38,9 +38,10 @@ pub(crate) fn is_chosen(
 /// `torch.nn.functional.conv2d` of `[N, C, H, W]` with stride 1, then `max_pool2d` with
 /// windows of 2x2. Differentiable once, with respect to weight and bias.
 ///
-/// In bfloat16 the output has the values that the two operations have, which round the
-/// convolution's outputs. In float32 it is as exact as theirs. The gradients do not depend
-/// on the number of threads. Around a pixel that is infinite or NaN, outputs that do not
+/// The kernel for AMX gives the values of the two operations in bfloat16, and is as exact in
+/// float32. winograd_transforms.h and karatsuba_phases.h describe the errors of the others.
+/// In bfloat16 the convolution's outputs are rounded before the pooling. The gradients do not
+/// depend on the number of threads. Around a pixel that is infinite or NaN, outputs that do not
 /// depend on it can be NaN as well.
 ///
 /// Returns `None` if no kernel supports the input: anything but float32 or bfloat16 in
@@ -185,8 +186,7 @@ mod tests {
         fn fast_results_are_those_of_convolution_and_pooling(
             n in 1..8_i64,
             side in prop::sample::select(&[3_i64, 5]),
-            from in prop::sample::select(&[1_i64, 3, 8, 24, 32, 64]),
-            to in prop::sample::select(&[8_i64, 24, 32, 64, 96]),
+            (from, to) in (0..12_i64, 1..12_i64),
             input in [5..15_i64, 5..40_i64],
             padding in [0..5_i64, 0..5_i64],
             with_bias: bool,
@@ -196,12 +196,13 @@ mod tests {
         ) {
             let padding = padding.map(|p| p % side);
             let is_pooled = [0, 1].iter().all(|&i| input[i] + 2 * padding[i] > side);
-            let supports = |channels: i64| {
-                let is_color = side == 5 && channels < 8;
-                is_color || channels % if side == 3 { 8 } else { 32 } == 0
+            let (from, to) = match (side, from) {
+                (3, _) => (8 * (1 + from), 8 * to),
+                (_, 0) => (1, 32 * (1 + to % 3)),
+                (_, 1 | 2) => (3, 32 * (1 + to % 3)),
+                _ => (32 * (1 + from % 2), 32 * (1 + to % 3)),
             };
-            let is_supported = supports(from) && supports(to) && to >= 8;
-            if !cpu_has_bf16() || !is_pooled || !is_supported {
+            if !cpu_has_bf16() || !is_pooled {
                 return Ok(());
             }
             tch::manual_seed(seed);
@@ -368,10 +369,10 @@ mod tests {
                     conv_pool(&x, &p[0], p.get(1), [2, 2]).unwrap().unwrap()
                 })
             });
-            for side in [3, 5] {
+            for (side, channels) in [(3, 24), (3, 160), (5, 64)] {
                 let many = [
-                    channels_last(&random(&[37, 64, 32, 32])),
-                    channels_last(&random(&[32, 64, side, side])),
+                    channels_last(&random(&[37, channels, 32, 32])),
+                    channels_last(&random(&[32, channels, side, side])),
                     bias.shallow_clone(),
                 ];
                 same_on_any_threads(|| {
@@ -400,7 +401,7 @@ mod tests {
                 (5, 1, 0),
                 (5, 3, 0),
                 (5, 32, 0),
-                (3, 32, 1),
+                (3, 24, 1),
                 (3, 32, 0),
             ] {
                 let random = |size: &[i64]| {

@@ -47,9 +47,8 @@ INLINE void transform_kernels(const WeightView<T>& weight, const T* from, int64_
     transform_square<TRANSFORM, SIZE, SIDE>(kernels, to);
 }
 
-// Transforms the kernels of at most 16 output channels and at most 16 input channels, and packs them. Those of missing
-// channels are zeros. `place(tap)` is where a tap's operands begin, [16 / PACKED<T>, PANEL], for the input and output
-// channels.
+// Transforms the kernels of at most 16 output channels and at most 16 input channels, and packs them. Kernels of missing
+// channels are zeros. `place(tap)` is where the operands of a tap for these channels begin, [16 / PACKED<T>, PANEL].
 template <auto TRANSFORM, int SIZE, int SIDE, typename T, typename Place>
 FOR_AVX512 inline void pack_kernels(
     const WeightView<T>& weight, ChannelRange out, ChannelRange in, const Place& place) {
@@ -101,8 +100,9 @@ struct TapGradients {
     int64_t tap_stride, channel_stride;
 };
 
-// Transforms the gradients of the taps of 16 input and 16 output channels to those of kernels, and writes those of the first
-// `in_count` input channels and the first `out_count` output channels to [out_count, SIZE, SIZE, in_channels].
+// Transforms gradients of taps, for 16 input and 16 output channels, to gradients of kernels. Writes those of the first
+// `in_count` input channels and the first `out_count` output channels, or of all 16 if there are more, to [out_count, SIZE,
+// SIZE, in_channels].
 template <auto TRANSFORM, int SIDE, int SIZE>
 FOR_AVX512 inline void write_kernel_block(
     const TapGradients& from, int64_t in_count, int64_t out_count, float* to, int64_t in_channels) {
@@ -125,7 +125,7 @@ FOR_AVX512 inline void write_kernel_block(
 }
 
 // Transforms the gradients of the taps of these channels to those of kernels, and writes them to
-// [out_channels, SIZE, SIZE, in_channels]. There are gradients for a multiple of 16 channels.
+// [out_channels, SIZE, SIZE, in_channels]. `from` has room for multiples of 16 channels.
 template <auto TRANSFORM, int SIDE, int SIZE>
 void write_kernel_gradients(
     const TapGradients& from, ChannelRange in, ChannelRange out, float* to, int64_t in_channels) {

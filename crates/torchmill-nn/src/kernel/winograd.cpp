@@ -25,8 +25,8 @@ namespace {
 // The target size of a block of transformed inputs, in bytes. A block has at least ROWS tiles.
 constexpr int64_t BLOCK_BYTES = 1 << 18;
 
-// The transformed weight, [positions, panels, depth, PANEL]. The depth is in_channels / PACKED<T>, and so many more that it is
-// packed in whole lines.
+// The transformed weight, [positions, panels, depth, PANEL]. The depth is in_channels / PACKED<T>, rounded up because 16 input
+// channels are packed at a time.
 template <typename T>
 class TransformedWeight {
 public:
@@ -128,7 +128,7 @@ void convolve(
     const int64_t threads = at::get_num_threads();
     const int64_t rounds = divide_up(tiles.count(), largest * threads);
     const int64_t size = divide_up(divide_up(tiles.count(), rounds * threads), ROWS) * ROWS;
-    // The last blocks may need fewer positions, so each thread takes some of all.
+    // The last blocks take less time if they skip positions. So each worker takes every `workers`-th block.
     const int64_t blocks = divide_up(tiles.count(), size), workers = std::min(threads, blocks);
     at::parallel_for(0, workers, 1, [&](int64_t worker, int64_t end) {
         for (; worker < end; ++worker) {

@@ -1,8 +1,8 @@
 // Convolutions with kernels of 3x3, by Winograd's algorithm. T is the element type: float, or uint16_t for bfloat16. The
 // processor must have the instructions of avx512.h.
 //
-// The numbers of channels are multiples of 8. One of a weight's channel strides is 1. The sums are in float32, in an order that depends
-// only on the sizes.
+// There are images and channels. The numbers of channels are multiples of 8. One of a weight's channel strides is 1. The
+// sums are in float32, in an order that depends only on the sizes.
 #pragma once
 #include <cstdint>
 
@@ -16,15 +16,15 @@ void winograd_convolution(
     const DenseConvolution& shape, const T* x, const WeightView<T>& weight, const T* bias, T* y);
 
 // Computes a convolution's output after max pooling with windows of 2x2, and for each element the index in its window of the
-// pixel that won: of equal pixels the first, and of NaNs the last. `shape` has the output's size before the pooling, which
+// pixel that won. Of equal pixels the first wins, and of NaNs the last. `shape` has the output's size before the pooling, which
 // is even. In bfloat16, outputs are rounded before the pooling.
 template <typename T>
 void winograd_conv_pool(
     const DenseConvolution& shape, const T* x, const WeightView<T>& weight, const T* bias, T* y, uint8_t* winners);
 
 // Computes the input's gradient of a convolution with max pooling: a convolution of the gradient that the pooling passes
-// back, [images, height, width, in_channels]. Height and width are even. The output may have one row and one column more
-// than the convolution gives. There the input counts as zeros.
+// back, [images, height, width, in_channels]. Height and width are even. The output may have one more row and column than
+// the convolution gives. Pixels outside the input are zeros.
 template <typename T>
 void winograd_unpooled_convolution(
     const DenseConvolution& shape, const PooledGradient<T>& x, const WeightView<T>& weight, T* y);

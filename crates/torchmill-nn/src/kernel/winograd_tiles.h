@@ -7,7 +7,7 @@
 // sums over the input channels are a product of matrices. The weight's gradient is computed likewise: it is the sum over all
 // tiles of products of the transformed inputs and the transformed gradients. winograd_transforms.h has the transforms.
 //
-// The numbers of channels are multiples of 8. Registers for channels that do not exist are computed but not used.
+// The numbers of channels are multiples of 8. The last panel may have lanes without a channel. Their sums are not used.
 #pragma once
 #include <array>
 
@@ -49,16 +49,21 @@ private:
 };
 
 // The tiles of all images. If a side of the output is odd, the last tiles have one row or one column of outputs. They do not
-// need the last row or column of positions, and so tiles that need the same positions follow each other.
+// need the last row or column of positions. Tiles that need the same positions follow each other, so that whole blocks skip
+// the others.
 class Tiles {
 public:
     explicit Tiles(const DenseConvolution& shape) : shape(shape) {
         const int64_t rows = shape.out_height / 2, odd_rows = shape.out_height % 2;
         const int64_t columns = shape.out_width / 2, odd_columns = shape.out_width % 2;
-        add({0, 0, 0, rows, columns, SIDE, SIDE});
-        add({0, 0, columns, rows, odd_columns, SIDE, SIDE - 1});
-        add({0, rows, 0, odd_rows, columns, SIDE - 1, SIDE});
-        add({0, rows, columns, odd_rows, odd_columns, SIDE - 1, SIDE - 1});
+        groups[0] = {0, 0, 0, rows, columns, SIDE, SIDE};
+        groups[1] = {0, 0, columns, rows, odd_columns, SIDE, SIDE - 1};
+        groups[2] = {0, rows, 0, odd_rows, columns, SIDE - 1, SIDE};
+        groups[3] = {0, rows, columns, odd_rows, odd_columns, SIDE - 1, SIDE - 1};
+        for (Group& group : groups) {
+            group.first = total;
+            total += size(group);
+        }
     }
 
     int64_t count() const { return total; }
@@ -78,11 +83,11 @@ public:
             group.column + in_image % group.columns};
     }
 
-    // Whether one of the tiles `first` to `end` needs a position.
+    // Whether any of the tiles `first` to `end` needs a position.
     bool needs(int64_t first, int64_t end, int64_t position) const {
         for (const Group& group : groups) {
-            const bool is_met = group.first < end && first < group.first + size(group);
-            if (is_met && position / SIDE < group.row_positions && position % SIDE < group.column_positions) return true;
+            const bool overlaps = group.first < end && first < group.first + size(group);
+            if (overlaps && position / SIDE < group.row_positions && position % SIDE < group.column_positions) return true;
         }
         return false;
     }
@@ -104,15 +109,8 @@ private:
 
     int64_t size(const Group& group) const { return shape.images * group.rows * group.columns; }
 
-    void add(Group group) {
-        group.first = total;
-        total += size(group);
-        groups[added++] = group;
-    }
-
     const DenseConvolution& shape;
     std::array<Group, GROUPS> groups;
-    int added = 0;
     int64_t total = 0;
 };
 
@@ -147,8 +145,8 @@ FOR_AVX512 inline void multiply(
     for (int i = 0; i < ROWS; ++i) store_panel(sums + i * sums_stride, low[i], high[i], adds);
 }
 
-// Transforms some channels to a row of each matrix. `pixels` has those of one tile, or of the PACKED<T> tiles whose elements
-// are packed together.
+// Transforms some channels to a row of each matrix. `pixels` are the pixels of one tile, or of the PACKED<T> tiles that are
+// packed together.
 template <auto TRANSFORM, int FROM, Pairs PAIRS, typename T, typename Pixel>
 FOR_AVX512 inline void transform(const Pixel* pixels, ChannelRange channels, const Transformed& to, int64_t row) {
     constexpr int64_t CHANNELS_PACKED = PAIRS == Pairs::Channels ? PACKED<T> : 1;

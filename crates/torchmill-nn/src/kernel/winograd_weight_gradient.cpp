@@ -117,7 +117,7 @@ void add_up(const DenseConvolution& shape, const T* x, const Gradients& gradient
             const auto in = chunk_channels(chunk / out_chunks, TASK_CHANNELS, shape.in_channels);
             const auto out = chunk_channels(chunk % out_chunks, TASK_CHANNELS, shape.out_channels);
             task.begin();
-            // The last blocks may need fewer positions, so each part has some of all.
+            // The last blocks take less time if they skip positions. So each part has every `parts`-th block.
             for (int64_t block = part; block < blocks; block += parts) {
                 task.add(block * TASK_TILES, std::min((block + 1) * TASK_TILES, tiles.count()), in, out);
             }

@@ -189,26 +189,26 @@ pub fn describe(recipe: &Recipe, data: &Data) -> Result<Spec> {
     })
 }
 
-/// Fails unless the network, which was built for the images of evaluations, also takes the
+/// Fails unless the network, which was built for the evaluated images, also takes the
 /// training images.
-fn check_training_size(network: &Model, spec: &Spec, data: &Data) -> Result<()> {
+pub fn check_training_size(network: &Model, spec: &Spec, data: &Data) -> Result<()> {
     let train = data.train.image_shape()?;
     if train == spec.input {
         return Ok(());
     }
-    network.check_input(train).map_err(|e| {
+    let [train_sides, input_sides] = [by_sides(train), by_sides(spec.input)];
+    // Some architectures check the size themselves.
+    let takes_both =
+        spec.model.written_out(train).and_then(|_| network.check_input(train));
+    takes_both.map_err(|e| {
         e.within(format_args!(
-            "training images are {}, those of evaluations {}, and the network does not \
-             take both sizes (a global AdaptiveAvgPool2d does; or end both pipelines \
-             with one size)",
-            by_sides(train),
-            by_sides(spec.input)
+            "training images are {train_sides}, evaluated images {input_sides}, and the \
+             network does not take both: end both pipelines with the same size, or use a \
+             network with a global AdaptiveAvgPool2d"
         ))
     })?;
     progress::note(format_args!(
-        "note: training images are {}, those of evaluations {}",
-        by_sides(train),
-        by_sides(spec.input)
+        "note: training images are {train_sides}, evaluated images {input_sides}"
     ));
     Ok(())
 }

@@ -737,8 +737,8 @@ fn a_network_that_does_not_take_both_sizes_says_what_to_do() {
     assert_fails(
         &output,
         1,
-        "training images are 1x6x6, those of evaluations 1x8x8, and the network does not \
-         take both sizes",
+        "training images are 1x6x6, evaluated images 1x8x8, and the network does not take \
+         both",
     );
     assert!(!folder.join("run").exists());
 }
@@ -753,11 +753,33 @@ fn training_images_may_be_smaller_than_those_of_evaluations() {
                   'AdaptiveAvgPool2d', output_size = 1 }, { type = 'Flatten' }, { type = 'Linear' }]";
     let layers = format!("model.layer={layers}");
     let options = ["--set", &layers, "--set", &format!("transforms.train={crop}")];
-    assert_done(&train(folder, "run", &options));
+    let output = train(folder, "run", &options);
+    assert_done(&output);
+    assert!(
+        stderr(&output).contains("training images are 1x6x6, evaluated images 1x8x8")
+    );
     // The checkpoint describes what is evaluated.
     let file = std::fs::read(checkpoint(folder, "run", "last.safetensors")).unwrap();
     let text = String::from_utf8_lossy(&file);
     assert!(text.contains(r#"\"input\":[1,8,8]"#));
+}
+
+#[test]
+fn splits_that_cannot_be_used_together_are_refused() {
+    let folder = sandbox();
+    let folder = folder.path();
+    let shards = folder.join("shards");
+    write_stripes_for(&shards, "val", 90, "d", "CenterCrop(6) | ToTensor");
+    let output = train(folder, "run", &[]);
+    assert_fails(&output, 1, "val images are 1x6x6, test images 1x8x8");
+    std::fs::remove_dir_all(&shards).unwrap();
+    write_stripes(&shards, "test", 90, "d");
+    let colors = "Grayscale(3) | ToTensor";
+    write_stripes_for(&shards, "train", 90, "d", colors);
+    let options = ["--set", &format!("transforms.train={colors}")];
+    let output = train(folder, "run", &options);
+    assert_fails(&output, 1, "training images are 3x8x8, test images 1x8x8");
+    assert!(!folder.join("run").exists());
 }
 
 #[test]

@@ -12,15 +12,15 @@ use crate::transform::argument_types::Interpolation;
 /// and 2 for sums that overshoot.
 pub(super) const PRECISION: u32 = 22;
 
-/// How many axes a thread keeps: both of the photographs in landscape format and both of
-/// those in portrait format.
+/// How many axes a thread keeps: two for photographs in landscape format, and two for those
+/// in portrait format.
 const KEPT: usize = 4;
 
 thread_local! {
     /// The axes that this thread used last, the latest one first.
     ///
-    /// Many photographs have one of a few sizes, and to compute the weights of both axes
-    /// takes as long as to filter a fifth of the rows.
+    /// Photographs often have one of a few sizes. Computing the weights of both axes takes as
+    /// long as filtering a fifth of the rows.
     static LATEST: RefCell<VecDeque<(Request, Rc<Axis>)>> =
         const { RefCell::new(VecDeque::new()) };
 }
@@ -50,8 +50,8 @@ pub(super) struct Axis {
 }
 
 impl Axis {
-    /// The weights for the given range of the `to` outputs that `from` inputs are
-    /// filtered to, which may be kept from an earlier image.
+    /// The weights for some of the outputs, if `from` inputs are filtered to `to` outputs.
+    /// They may be kept from an earlier image.
     pub(super) fn new(
         from: usize,
         to: usize,
@@ -73,8 +73,8 @@ impl Axis {
         })
     }
 
-    /// The same for the inputs between two coordinates, which need not be integers. They
-    /// are computed each time.
+    /// The same for the inputs between two coordinates, which need not be integers. These
+    /// axes are not kept.
     pub(super) fn of_part(
         from: usize,
         part: Range<f64>,
@@ -110,8 +110,7 @@ impl Axis {
         start..end
     }
 
-    /// The same axis with the inputs counted from this one on, which no output comes
-    /// before.
+    /// The same axis, with inputs counted from `start`. No output may begin before it.
     pub(super) fn moved(self: Rc<Self>, start: usize) -> Rc<Self> {
         if start == 0 {
             return self;
@@ -197,19 +196,33 @@ mod tests {
     #[test]
     fn an_axis_that_is_kept_is_the_one_that_would_be_computed() {
         let sizes = [(9, 4), (4, 9), (9, 5), (8, 4), (30, 7), (7, 7)];
-        let filters = [Interpolation::Bilinear, Interpolation::Lanczos];
-        // Some are asked for again while they are kept, others later.
-        for i in 0..200_usize {
-            let (from, to) = sizes[i * i / 3 % sizes.len()];
-            let outputs = i % 2..to;
-            let filter = Filter::new(filters[i / 3 % 2]).unwrap();
-            let found = Axis::new(from, to, outputs.clone(), &filter);
-            let computed = Axis::of_part(from, 0.0..from as f64, to, outputs, &filter);
-            assert_eq!(found.first, computed.first);
-            assert_eq!(found.weights, computed.weights);
-            // What is moved is a copy.
-            let start = found.inputs().start;
-            assert_eq!(found.moved(start).inputs().start, 0);
+        for interpolation in [Interpolation::Bilinear, Interpolation::Lanczos] {
+            let filter = Filter::new(interpolation).unwrap();
+            for (from, to) in sizes {
+                let outputs = 1..to;
+                let whole = 0.0..from as f64;
+                let computed = Axis::of_part(from, whole, to, outputs.clone(), &filter);
+                let found = Axis::new(from, to, outputs.clone(), &filter);
+                let again = Axis::new(from, to, outputs.clone(), &filter);
+                assert!(Rc::ptr_eq(&found, &again));
+                // What is moved is a copy.
+                let start = found.inputs().start;
+                assert_eq!(found.moved(start).inputs().start, 0);
+                let kept = Axis::new(from, to, outputs, &filter);
+                assert!(Rc::ptr_eq(&kept, &again));
+                assert_eq!(kept.first, computed.first);
+                assert_eq!(kept.weights, computed.weights);
+            }
         }
+    }
+
+    #[test]
+    fn a_thread_keeps_the_latest_axes() {
+        let filter = Filter::new(Interpolation::Bilinear).unwrap();
+        let axis = |from: usize| Axis::new(from, 4, 0..4, &filter);
+        let all: Vec<_> = (10..10 + KEPT + 1).map(axis).collect();
+        let latest = axis(10 + KEPT);
+        assert!(Rc::ptr_eq(&latest, &all[KEPT]));
+        assert!(!Rc::ptr_eq(&axis(10), &all[0]), "it was the first to be dropped");
     }
 }

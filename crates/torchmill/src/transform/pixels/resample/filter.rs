@@ -6,7 +6,7 @@ use crate::transform::argument_types::Interpolation;
 
 /// A filter for resampling.
 pub(in crate::transform) struct Filter {
-    /// Its name.
+    /// Which filter it is.
     pub interpolation: Interpolation,
     /// The value at a distance in pixels.
     pub shape: fn(f64) -> f64,

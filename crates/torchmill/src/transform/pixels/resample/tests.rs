@@ -105,8 +105,7 @@ fn filter_rows_in_every_way(
 }
 
 proptest! {
-    /// Any weights, also those that no filter has: the largest ones of a quad, which is a
-    /// little less than 2, and larger ones.
+    /// Any weights, including the largest that fit in a quad, and larger ones.
     #[test]
     fn rows_are_filtered_alike_with_any_weights(
         taps in 1..11_usize,

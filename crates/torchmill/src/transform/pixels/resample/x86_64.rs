@@ -163,8 +163,8 @@ fn pair(weights: &[i32]) -> Pair {
 /// together, the three sums are the sum of the 32-bit products.
 type Quad = [[i8; 4]; 3];
 
-/// The largest weight of a [`Quad`]: three times the largest number of 8 bits. It is almost
-/// 2, and weights are at most a little more than 1.
+/// The largest weight of a [`Quad`], whose three parts are 127. It is almost 2, and the
+/// weights of filters are hardly larger than 1.
 const MOST_IN_QUAD: u32 = 0x7f_7f7f;
 
 /// Whether weights can be written as [`Quad`]s.
@@ -205,7 +205,8 @@ struct Grouped<W> {
 const READ: usize = 16;
 
 impl<W: Copy + Default> Grouped<W> {
-    /// Groups of `size` weights, or fewer at the end of an output, each made by `group`.
+    /// Calls `group` with every `size` weights of an output. The last call for an output may
+    /// have fewer.
     fn new(axis: &Axis, size: usize, group: fn(&[i32]) -> W) -> Self {
         let mut weights = Vec::new();
         for output in axis.weights.chunks_exact(axis.taps.max(1)) {
@@ -447,7 +448,7 @@ fn store_levels(levels: [__m256i; 4], upper_output: &mut [u8], lower_output: &mu
 }
 
 /// Writes four RGB pixels to the first 12 bytes, or as many as there is room for. It may
-/// overwrite the four bytes after them, which those of the next pixels replace.
+/// overwrite the four bytes after them, so pixels are written from left to right.
 #[inline]
 #[target_feature(enable = "avx2")]
 fn store_pixels(output: &mut [u8], pixels: __m128i) {
