@@ -17,8 +17,8 @@ use torchmill_nn::state::SplitDigest;
 use crate::validation;
 
 /// The split used for validation if the shards have it.
-const VAL: &str = "val";
-const TEST: &str = "test";
+pub const VAL: &str = "val";
+pub const TEST: &str = "test";
 
 /// The images of a run.
 pub struct Data {

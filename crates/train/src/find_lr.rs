@@ -17,7 +17,6 @@ use torchmill::{Error, Result, atomic, cli, interrupt, recipe};
 use torchmill_nn::distributed::Processes;
 use torchmill_nn::generator::Generator;
 use torchmill_nn::loader::{Batch, BatchOptions};
-use torchmill_nn::model::Model;
 use torchmill_nn::sampler::Epoch;
 use torchmill_nn::tensor::floats;
 use torchmill_nn::{precision, torch_error};
@@ -26,7 +25,7 @@ use crate::args::Args;
 use crate::config::prepare_device;
 use crate::data::Data;
 use crate::initial_weights;
-use crate::trainer::{check_training_size, describe};
+use crate::trainer::{describe, new_network};
 use crate::training_model::TrainingModel;
 use curve::{Curve, STEPS};
 
@@ -43,8 +42,7 @@ pub fn run(args: &Args, file: Option<&Path>) -> Result<()> {
     recipe.train.ema = None;
     let spec = describe(&recipe, &data)?;
     let mut generator = Generator::new(recipe.train.seed);
-    let mut network = Model::new(&spec, &mut generator, device)?;
-    check_training_size(&network, &spec, &data)?;
+    let mut network = new_network(&spec, &data, &mut generator, device)?;
     initial_weights::set(&mut network, &spec, &recipe, &data.train)?;
     let mut train = recipe.train.clone();
     train.loss = spec.loss.clone();

@@ -11,11 +11,12 @@ use torchmill_nn::spec::Spec;
 use torchmill_nn::summary;
 
 use crate::args::Args;
+use crate::data::{TEST, VAL};
 
 /// The split whose images the network is built for: one that is evaluated, if there is one.
 fn evaluated_split(folder: &Path) -> Result<&'static str> {
     let splits = ShardSet::splits(folder)?;
-    let evaluated = ["test", "val"].into_iter().find(|&name| splits.contains(name));
+    let evaluated = [TEST, VAL].into_iter().find(|&name| splits.contains(name));
     Ok(evaluated.unwrap_or("train"))
 }
 

@@ -4,7 +4,7 @@ mod checkpoints;
 mod report;
 mod setup;
 
-pub use setup::{check_training_size, describe};
+pub use setup::{describe, new_network};
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};

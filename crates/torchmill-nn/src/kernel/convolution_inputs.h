@@ -63,12 +63,8 @@ public:
 
     // As PlainInput's.
     void find_square(int64_t image, int64_t first_row, int64_t first_column, int64_t side, Pixel* pixels) const {
-        for (int64_t row = first_row; row < first_row + side; ++row) {
-            for (int64_t column = first_column; column < first_column + side; ++column) {
-                const bool exists = row >= 0 && row < height && column >= 0 && column < width;
-                *pixels++ = exists ? at(image, row, column) : zero();
-            }
-        }
+        const auto pixel = [&](int64_t row, int64_t column) { return at(image, row, column); };
+        write_square(height, width, first_row, first_column, side, zero(), pixel, pixels);
     }
 
     Pixel zero() const { return {zeros.data(), no_winners.data(), 0}; }

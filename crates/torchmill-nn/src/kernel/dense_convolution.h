@@ -20,6 +20,20 @@ struct DenseConvolution {
     }
 };
 
+// Writes the pixels of a square with this first row, first column and side, row by row: `at(row, column)`, or `outside` for
+// those outside an image of this height and width.
+template <typename Pixel, typename At>
+void write_square(
+    int64_t height, int64_t width, int64_t first_row, int64_t first_column, int64_t side, const Pixel& outside, const At& at,
+    Pixel* pixels) {
+    for (int64_t row = first_row; row < first_row + side; ++row) {
+        for (int64_t column = first_column; column < first_column + side; ++column) {
+            const bool exists = row >= 0 && row < height && column >= 0 && column < width;
+            *pixels++ = exists ? at(row, column) : outside;
+        }
+    }
+}
+
 // Images in channels-last layout. The elements are constant if T is.
 template <typename T>
 struct Images {
@@ -33,12 +47,8 @@ struct Images {
     void find_square(
         int64_t image, int64_t first_row, int64_t first_column, int64_t side, Pixel outside, Pixel* pixels) const {
         T* const from = data + image * height * width * channels;
-        for (int64_t row = first_row; row < first_row + side; ++row) {
-            for (int64_t column = first_column; column < first_column + side; ++column) {
-                const bool exists = row >= 0 && row < height && column >= 0 && column < width;
-                *pixels++ = exists ? from + (row * width + column) * channels : outside;
-            }
-        }
+        const auto at = [&](int64_t row, int64_t column) { return from + (row * width + column) * channels; };
+        write_square(height, width, first_row, first_column, side, outside, at, pixels);
     }
 };
 

@@ -2,6 +2,7 @@
 
 use std::hash::{DefaultHasher, Hasher};
 
+use tch::Device;
 use torchmill::metrics::{self, MetricsWriter, Point};
 use torchmill::recipe::{Recipe, settings};
 use torchmill::run::state_path;
@@ -189,9 +190,22 @@ pub fn describe(recipe: &Recipe, data: &Data) -> Result<Spec> {
     })
 }
 
+/// Builds the network, with random weights, for the evaluated images. It also takes the
+/// training images.
+pub fn new_network(
+    spec: &Spec,
+    data: &Data,
+    generator: &mut Generator,
+    device: Device,
+) -> Result<Model> {
+    let network = Model::new(spec, generator, device)?;
+    check_training_size(&network, spec, data)?;
+    Ok(network)
+}
+
 /// Fails unless the network, which was built for the evaluated images, also takes the
 /// training images.
-pub fn check_training_size(network: &Model, spec: &Spec, data: &Data) -> Result<()> {
+fn check_training_size(network: &Model, spec: &Spec, data: &Data) -> Result<()> {
     let train = data.train.image_shape()?;
     if train == spec.input {
         return Ok(());
@@ -223,8 +237,7 @@ fn build_model(
     processes: u32,
 ) -> Result<(TrainingModel, Option<State>)> {
     let recipe = &config.recipe;
-    let mut network = Model::new(spec, generator, config.device)?;
-    check_training_size(&network, spec, data)?;
+    let mut network = new_network(spec, data, generator, config.device)?;
     let mut resumed = None;
     if let Some(path) = &config.resume {
         let (splits, train) = (&data.splits, &recipe.train);
