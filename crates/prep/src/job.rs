@@ -272,7 +272,10 @@ impl Job<'_> {
                 });
                 Ok(None)
             }
-            (Err(Failure::Bad(error) | Failure::Other(error)), _) => Err(error),
+            (Err(Failure::Bad(error)), None) => Err(error.with_advice(
+                "--skip-bad FILE leaves out such images and lists them in FILE",
+            )),
+            (Err(Failure::Other(error)), _) => Err(error),
         }
     }
 

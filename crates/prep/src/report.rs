@@ -96,7 +96,7 @@ fn list_bad(jobs: &[Job], path: &Path) -> Result<()> {
     }
     atomic::write(path, text.as_bytes())?;
     let images = counted(count as u64, "bad image was", "bad images were");
-    progress::note(format_args!("{images} left out; {} lists them", path.display()));
+    progress::note(format_args!("{images} left out and listed in {}", path.display()));
     Ok(())
 }
 

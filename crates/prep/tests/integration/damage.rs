@@ -76,10 +76,10 @@ fn damage_outside_of_a_crop_is_found() {
     bytes.truncate(bytes.len() - 20);
     fs::write(dir.path().join("pets/dog/1.jpg"), bytes).unwrap();
     let why = "pets/dog/1.jpg: cannot be decoded as JPEG, it is damaged or truncated: the \
-               file ends before its image data does";
+               file ends before its image data does; --skip-bad FILE leaves out such images";
     fail(dir.path(), &prep(&[]), 1, why);
     let said = succeed(dir.path(), &prep(&["--skip-bad", "bad.tsv"]));
-    assert!(said.contains("1 bad image was left out"), "{said}");
+    assert!(said.contains("1 bad image was left out and listed in bad.tsv"), "{said}");
     let list = fs::read_to_string(dir.path().join("bad.tsv")).unwrap();
     assert!(list.starts_with("pets/dog/1.jpg\tcannot be decoded"), "{list}");
 }

@@ -144,7 +144,7 @@ fn what_was_left_out_is_said_and_listed_again() {
             "{format}: {said}"
         );
         assert!(
-            said.contains("2 bad images were left out; bad.tsv lists them"),
+            said.contains("2 bad images were left out and listed in bad.tsv"),
             "{format}: {said}"
         );
         assert_eq!(
@@ -155,7 +155,10 @@ fn what_was_left_out_is_said_and_listed_again() {
         fs::remove_dir_all(dir.path().join("out")).unwrap();
     }
     let said = succeed(dir.path(), &["heap", "--stats", "--skip-bad", "stats.tsv"]);
-    assert!(said.contains("2 bad images were left out; stats.tsv lists them"), "{said}");
+    assert!(
+        said.contains("2 bad images were left out and listed in stats.tsv"),
+        "{said}"
+    );
     assert_eq!(
         fs::read_to_string(dir.path().join("stats.tsv")).unwrap().lines().count(),
         2
