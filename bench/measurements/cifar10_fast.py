@@ -12,7 +12,9 @@ def ours(bench):
 
     shards = bench.made("cifar10-fast-shards", prepare)
     recipe = ["--recipe", "cifar10-fast", "--data", shards, "--batch-size", BATCH]
-    options = ["--set", "train.limit_eval_batches=1"]
+    # The PyTorch side has images of full size, too.
+    full_size = ["--set", "train.progressive_resizing.initial_scale=1.0"]
+    options = ["--set", "train.limit_eval_batches=1", *full_size]
     return {
         figure(precision): bench.train_step(BATCH, *recipe, *options, "--precision", precision)
         for precision in PRECISIONS

@@ -23,6 +23,7 @@ pub mod outputs;
 pub mod part_threads;
 mod patterns;
 pub mod precision;
+pub mod progressive_resizing;
 pub mod recipe;
 mod resident;
 pub mod sampler;

@@ -37,8 +37,9 @@ pub fn run(args: &Args, file: Option<&Path>) -> Result<()> {
     let device = prepare_device(args, &mut recipe, &Processes::single())?;
     let data = Data::open(&mut recipe, args.data.is_some())?
         .on(device, recipe.train.precision)?;
-    // The test sets the learning rate itself and evaluates nothing.
+    // The test sets the learning rate itself, uses images of full size and evaluates nothing.
     recipe.train.schedule = None;
+    recipe.train.progressive_resizing = None;
     recipe.train.ema = None;
     let spec = describe(&recipe, &data)?;
     let mut generator = Generator::new(recipe.train.seed);

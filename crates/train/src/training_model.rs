@@ -17,7 +17,7 @@ use torchmill_nn::part_threads::{PartThreads, SingleThreads};
 use torchmill_nn::scaler::{Scaler, ScalerState};
 use torchmill_nn::state::{ParamState, SavedTensor, TrainState};
 use torchmill_nn::tensor::{f_copy, number};
-use torchmill_nn::{gradients, mix, torch_error};
+use torchmill_nn::{gradients, mix, progressive_resizing, torch_error};
 
 /// The number of images per thread from which threads compute parts of a batch. With fewer,
 /// adding the gradients of all parts costs more than is saved.
@@ -58,7 +58,7 @@ pub struct TrainingModel {
     is_rehearsed: bool,
 }
 
-/// A batch after mixup and cutmix.
+/// A batch after progressive resizing, mixup and cutmix.
 pub struct Mixed {
     images: Tensor,
     targets: Tensor,
@@ -379,16 +379,23 @@ impl TrainingModel {
         self.optimizer.set_rates(rates);
     }
 
-    /// Applies mixup and cutmix to the batch, as the recipe configures.
+    /// Applies progressive resizing, mixup and cutmix to the batch, as the recipe configures.
     pub fn mix(&self, batch: &Batch, at: Position) -> Result<Mixed> {
         self.mix_batch(batch, at).map_err(|e| e.within("preparing the batch"))
     }
 
     fn mix_batch(&self, batch: &Batch, at: Position) -> Result<Mixed> {
+        let images = match &self.settings.progressive_resizing {
+            Some(resizing) => {
+                let seed = (self.settings.seed, self.rank);
+                progressive_resizing::resize(resizing, seed, &batch.images, at)?
+            }
+            None => batch.images.shallow_clone(),
+        };
         let (images, targets) = mix::mix(
             &self.settings,
             (at.step, self.rank),
-            &batch.images,
+            &images,
             &batch.labels,
             self.classes,
         )?;

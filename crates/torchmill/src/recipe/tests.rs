@@ -77,6 +77,25 @@ fn impossible_values_are_usage_errors() {
         (train("mixup = 0.0"), "mixup"),
         (train("mixup = -0.2"), "mixup"),
         (train("cutmix = inf"), "cutmix"),
+        (train("progressive_resizing = { mode = \"pad\" }"), "unknown variant `pad`"),
+        (train("progressive_resizing = { initial_scale = 0.0 }"), "initial_scale"),
+        (train("progressive_resizing = { initial_scale = nan }"), "initial_scale"),
+        (train("progressive_resizing = { delay_fraction = -0.1 }"), "delay_fraction"),
+        (
+            train("progressive_resizing = { finetune_fraction = 1.1 }"),
+            "finetune_fraction",
+        ),
+        (
+            train("progressive_resizing = { finetune_fraction = nan }"),
+            "finetune_fraction",
+        ),
+        (
+            train(
+                "progressive_resizing = { delay_fraction = 0.6, finetune_fraction = 0.5 }",
+            ),
+            "must not add up to more than 1",
+        ),
+        (train("progressive_resizing = { size_increment = 0 }"), "size_increment"),
         (train("no_decay = [\"biases\"]"), "unknown variant `biases`"),
         (
             train("sampler = { type = \"WeightedRandomSampler\", weights = [-1.0] }"),

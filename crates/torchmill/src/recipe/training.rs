@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{EarlyStopping, Group, NoDecay, Sampler, Tta, Typed};
+use super::{EarlyStopping, Group, NoDecay, ProgressiveResizing, Sampler, Tta, Typed};
 use crate::schedule::{LearningRate, Warmup};
 use crate::{Error, Result};
 
@@ -59,6 +59,9 @@ pub struct Train {
     /// CutMix's alpha.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cutmix: Option<f64>,
+    /// Smaller images at the beginning of the run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub progressive_resizing: Option<ProgressiveResizing>,
     /// Which weights do not decay.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub no_decay: Vec<NoDecay>,
@@ -105,6 +108,7 @@ impl Default for Train {
             clip_grad_value: None,
             mixup: None,
             cutmix: None,
+            progressive_resizing: None,
             no_decay: Vec::new(),
             ema: None,
             tta: None,
@@ -208,6 +212,9 @@ impl Train {
         }
         if let Some(sampler) = &self.sampler {
             sampler.check()?;
+        }
+        if let Some(resizing) = &self.progressive_resizing {
+            resizing.check()?;
         }
         for group in &self.groups {
             group.check()?;

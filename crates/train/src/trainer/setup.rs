@@ -4,7 +4,7 @@ use std::hash::{DefaultHasher, Hasher};
 
 use tch::Device;
 use torchmill::metrics::{self, MetricsWriter, Point};
-use torchmill::recipe::{Recipe, settings};
+use torchmill::recipe::{ProgressiveResizing, Recipe, settings};
 use torchmill::run::state_path;
 use torchmill::{Error, Result, atomic, progress};
 use torchmill_nn::distributed::Processes;
@@ -211,10 +211,7 @@ fn check_training_size(network: &Model, spec: &Spec, data: &Data) -> Result<()> 
         return Ok(());
     }
     let [train_sides, input_sides] = [by_sides(train), by_sides(spec.input)];
-    // Some architectures check the size themselves.
-    let takes_both =
-        spec.model.written_out(train).and_then(|_| network.check_input(train));
-    takes_both.map_err(|e| {
+    check_size(network, spec, train).map_err(|e| {
         e.within(format_args!(
             "training images are {train_sides}, evaluated images {input_sides}, and the \
              network does not take both: end both pipelines with the same size, or use a \
@@ -225,6 +222,44 @@ fn check_training_size(network: &Model, spec: &Spec, data: &Data) -> Result<()> 
         "note: training images are {train_sides}, evaluated images {input_sides}"
     ));
     Ok(())
+}
+
+/// Fails unless the network takes images of every size that progressive resizing makes.
+fn check_resizing(
+    network: &Model,
+    spec: &Spec,
+    data: &Data,
+    resizing: &ProgressiveResizing,
+) -> Result<()> {
+    let full = data.train.image_shape()?;
+    let [channels, height, width] = full;
+    let sizes = resizing.sizes([height, width]);
+    for [height, width] in &sizes {
+        let shape = [channels, *height, *width];
+        check_size(network, spec, shape).map_err(|e| {
+            e.within(format_args!(
+                "[train.progressive_resizing] makes training images of {}, and the network \
+                 does not take them: give a larger initial_scale, or use a network with a \
+                 global AdaptiveAvgPool2d",
+                by_sides(shape)
+            ))
+        })?;
+    }
+    if let [[height, width], .., _] = sizes[..] {
+        progress::note(format_args!(
+            "note: training images begin at {} (full size {})",
+            by_sides([channels, height, width]),
+            by_sides(full)
+        ));
+    }
+    Ok(())
+}
+
+/// Fails unless the network takes images of this shape.
+fn check_size(network: &Model, spec: &Spec, shape: [usize; 3]) -> Result<()> {
+    // Some architectures check the size themselves.
+    spec.model.written_out(shape)?;
+    network.check_input(shape)
 }
 
 /// Builds the network with its initial weights: random, from a file, or from the
@@ -238,6 +273,9 @@ fn build_model(
 ) -> Result<(TrainingModel, Option<State>)> {
     let recipe = &config.recipe;
     let mut network = new_network(spec, data, generator, config.device)?;
+    if let Some(resizing) = &recipe.train.progressive_resizing {
+        check_resizing(&network, spec, data, resizing)?;
+    }
     let mut resumed = None;
     if let Some(path) = &config.resume {
         let (splits, train) = (&data.splits, &recipe.train);

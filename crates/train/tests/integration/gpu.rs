@@ -12,6 +12,7 @@ use torchmill_testing::{
 };
 
 use crate::processes::{assert_all_done, outputs, start_each};
+use crate::sizes::{ANY_SIZE, CROPPED, GROWING};
 use crate::{
     RECIPE, assert_same_run, checkpoint, command, go_on_command, metrics, runs, sandbox,
 };
@@ -130,6 +131,8 @@ fn a_gpu_computes_what_the_cpu_does() {
         ("ema", &["train.ema={ decay=0.5 }"]),
         ("mixup", &["train.mixup=0.3", "--set", "train.clip_grad_norm=0.5"]),
         ("cutmix", &["train.cutmix=1.0", "--set", "train.accumulate=2"]),
+        ("grown", &[GROWING, "--set", ANY_SIZE]),
+        ("cropped", &[CROPPED, "--set", ANY_SIZE]),
     ] {
         compare(&stand_in, folder, name, &[&step[..], settings].concat());
     }

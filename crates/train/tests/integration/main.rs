@@ -9,6 +9,7 @@ mod photographs;
 mod processes;
 mod resume;
 mod runs;
+mod sizes;
 mod splits;
 
 use std::path::{Path, PathBuf};

@@ -722,49 +722,6 @@ fn set_chooses_an_option_of_the_architecture_that_is_given_beside_it() {
 }
 
 #[test]
-fn a_network_that_does_not_take_both_sizes_says_what_to_do() {
-    let folder = sandbox();
-    let folder = folder.path();
-    write_stripes_for(
-        &folder.join("shards"),
-        "train",
-        200,
-        "d",
-        "RandomCrop(6) | ToTensor",
-    );
-    let output =
-        train(folder, "run", &["--set", "transforms.train=RandomCrop(6) | ToTensor"]);
-    assert_fails(
-        &output,
-        1,
-        "training images are 1x6x6, evaluated images 1x8x8, and the network does not take \
-         both",
-    );
-    assert!(!folder.join("run").exists());
-}
-
-#[test]
-fn training_images_may_be_smaller_than_those_of_evaluations() {
-    let folder = sandbox();
-    let folder = folder.path();
-    let crop = "RandomCrop(6) | ToTensor";
-    write_stripes_for(&folder.join("shards"), "train", 200, "d", crop);
-    let layers = "[{ type = 'Conv2d', out_channels = 4, kernel_size = 3 }, { type = \
-                  'AdaptiveAvgPool2d', output_size = 1 }, { type = 'Flatten' }, { type = 'Linear' }]";
-    let layers = format!("model.layer={layers}");
-    let options = ["--set", &layers, "--set", &format!("transforms.train={crop}")];
-    let output = train(folder, "run", &options);
-    assert_done(&output);
-    assert!(
-        stderr(&output).contains("training images are 1x6x6, evaluated images 1x8x8")
-    );
-    // The checkpoint describes what is evaluated.
-    let file = std::fs::read(checkpoint(folder, "run", "last.safetensors")).unwrap();
-    let text = String::from_utf8_lossy(&file);
-    assert!(text.contains(r#"\"input\":[1,8,8]"#));
-}
-
-#[test]
 fn splits_that_cannot_be_used_together_are_refused() {
     let folder = sandbox();
     let folder = folder.path();
