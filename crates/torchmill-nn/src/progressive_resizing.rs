@@ -7,7 +7,7 @@ use torchmill::schedule::Position;
 use torchmill::transform::rng;
 use torchmill::{Error, Result};
 
-use crate::tensor::f_channels_last;
+use crate::tensor::{f_channels_last, f_crop};
 use crate::torch_error;
 
 /// Returns images `[N, C, H, W]` with the height and width of the step at this position, and
@@ -36,20 +36,10 @@ pub fn resize(
             let mut rng = rng(seed, epoch, at.step);
             let top = rng.random_range(0..=full[0] - size[0]);
             let left = rng.random_range(0..=full[1] - size[1]);
-            crop(images, [top, left], size)
+            f_crop(images, [top, left], size)
         }
     };
     resized.map_err(|e| torch_error(&e).within("progressive_resizing"))
-}
-
-/// A copy of the same part of each image, in channels-last layout.
-fn crop(
-    images: &Tensor,
-    [top, left]: [i64; 2],
-    [height, width]: [i64; 2],
-) -> Result<Tensor, TchError> {
-    let part = images.f_narrow(2, top, height)?.f_narrow(3, left, width)?;
-    f_channels_last(&part)
 }
 
 /// Filters the images in float32 as `torchvision.transforms.v2.functional.resize` does with its

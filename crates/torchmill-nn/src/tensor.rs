@@ -87,6 +87,17 @@ pub fn f_download(tensors: &[&Tensor]) -> Result<Vec<Tensor>, TchError> {
     Ok(copies)
 }
 
+/// A copy of the same part of each image of `[N, C, H, W]`, in `torch.channels_last` layout. The
+/// part begins at this row and column and has this height and width.
+pub(crate) fn f_crop(
+    images: &Tensor,
+    [row, column]: [i64; 2],
+    [height, width]: [i64; 2],
+) -> Result<Tensor, TchError> {
+    let part = images.f_narrow(2, row, height)?.f_narrow(3, column, width)?;
+    f_channels_last(&part)
+}
+
 /// The values of `[N, C, H, W]` in `torch.channels_last` layout, in which oneDNN's
 /// convolutions are 1.5 times as fast.
 pub(crate) fn f_channels_last(x: &Tensor) -> Result<Tensor, TchError> {

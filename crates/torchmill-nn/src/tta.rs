@@ -10,7 +10,7 @@ use torchmill::recipe::Tta;
 use torchmill::{Error, Result};
 
 use crate::model::{Mode, Model};
-use crate::tensor::{f_channels_last, f_scaled};
+use crate::tensor::{f_channels_last, f_crop, f_scaled};
 use crate::torch_error;
 
 /// The copies of images that are fed to a network.
@@ -78,7 +78,9 @@ impl Copies {
     /// filled by reflection.
     fn shifted(&self, images: &Tensor) -> Result<[Tensor; 2], TchError> {
         let padded = images.f_reflection_pad2d([1, 1, 1, 1])?;
-        Ok([self.part(&padded, [0, 0])?, self.part(&padded, [2, 2])?])
+        let down_right = f_crop(&padded, [0, 0], self.size)?;
+        let up_left = f_crop(&padded, [2, 2], self.size)?;
+        Ok([down_right, up_left])
     }
 
     /// The four corners, then the centre.
@@ -90,16 +92,9 @@ impl Copies {
         let corners = [[0, 0], [0, room[1]], [room[0], 0], room, middle];
         let mut crops = Vec::new();
         for corner in corners {
-            crops.push((self.part(images, corner)?, 0.2));
+            crops.push((f_crop(images, corner, self.size)?, 0.2));
         }
         Ok(crops)
-    }
-
-    /// The crop of the images that begins at this row and column.
-    fn part(&self, images: &Tensor, [row, column]: [i64; 2]) -> Result<Tensor, TchError> {
-        let [height, width] = self.size;
-        let part = images.f_narrow(2, row, height)?.f_narrow(3, column, width)?;
-        f_channels_last(&part)
     }
 }
 

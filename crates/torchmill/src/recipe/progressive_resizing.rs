@@ -84,26 +84,20 @@ impl ProgressiveResizing {
         self.size_at(full, self.scale(elapsed))
     }
 
-    /// The height and width of the first images of a run.
-    pub fn initial_size(&self, full: [usize; 2]) -> [usize; 2] {
-        self.size_at(full, self.initial_scale)
-    }
-
-    /// Every height and width that images may have during a run, from the smallest on.
-    pub fn sizes(&self, full: [usize; 2]) -> Vec<[usize; 2]> {
-        let initial = self.initial_size(full);
+    /// Every height and width below the full ones that images may have during a run, from the
+    /// smallest on.
+    pub fn smaller_sizes(&self, full: [usize; 2]) -> Vec<[usize; 2]> {
+        let initial = self.size_at(full, self.initial_scale);
         if initial == full {
-            return vec![full];
+            return Vec::new();
         }
         if self.growing_fraction() <= 0.0 {
-            return vec![initial, full];
+            return vec![initial];
         }
-        let [_, first] = initial;
         let mut sizes = Vec::new();
-        for width in (first..full[1]).step_by(self.size_increment) {
+        for width in (initial[1]..full[1]).step_by(self.size_increment) {
             sizes.push(with_width(full, width));
         }
-        sizes.push(full);
         sizes
     }
 
@@ -130,8 +124,8 @@ impl ProgressiveResizing {
     /// `size_increment`, and the height follows from the width.
     fn size_at(&self, full: [usize; 2], scale: f64) -> [usize; 2] {
         let increment = self.size_increment;
-        let steps = (full[1] as f64 * scale / increment as f64).round_ties_even();
-        let width = (steps as usize).max(1).saturating_mul(increment);
+        let multiple = (full[1] as f64 * scale / increment as f64).round_ties_even();
+        let width = (multiple as usize).max(1).saturating_mul(increment);
         // A full width need not be a multiple of `size_increment`.
         if scale >= 1.0 || width >= full[1] { full } else { with_width(full, width) }
     }
@@ -186,7 +180,7 @@ mod tests {
         };
         assert_eq!(resizing.size([32, 32], at(59)), [25, 25]);
         assert_eq!(resizing.size([32, 32], at(60)), [32, 32]);
-        assert_eq!(resizing.sizes([32, 32]), [[25, 25], [32, 32]]);
+        assert_eq!(resizing.smaller_sizes([32, 32]), [[25, 25]]);
         // As floating point numbers, 1 - 0.7 - 0.3 is more than 0.
         let resizing = ProgressiveResizing {
             delay_fraction: 0.3,
@@ -197,12 +191,12 @@ mod tests {
     }
 
     #[test]
-    fn sizes_are_multiples_of_the_increment_and_the_full_size() {
+    fn smaller_sizes_are_multiples_of_the_increment() {
         let resizing = ProgressiveResizing::default();
-        let expected = [[9, 16], [12, 20], [14, 24], [17, 28], [19, 32], [21, 34]];
-        assert_eq!(resizing.sizes([21, 34]), expected);
+        let expected = [[9, 16], [12, 20], [14, 24], [17, 28], [19, 32]];
+        assert_eq!(resizing.smaller_sizes([21, 34]), expected);
         let resizing = ProgressiveResizing { initial_scale: 1.0, ..resizing };
-        assert_eq!(resizing.sizes([21, 34]), [[21, 34]]);
+        assert_eq!(resizing.smaller_sizes([21, 34]), [[0; 2]; 0]);
     }
 
     #[test]
@@ -215,7 +209,9 @@ mod tests {
                         size_increment,
                         ..ProgressiveResizing::default()
                     };
-                    let sizes = resizing.sizes(full);
+                    let mut sizes = resizing.smaller_sizes(full);
+                    assert!(!sizes.contains(&full));
+                    sizes.push(full);
                     let mut last = [1, 1];
                     for step in 0..100 {
                         let size = resizing.size(full, at(step));
@@ -224,7 +220,6 @@ mod tests {
                         last = size;
                     }
                     assert_eq!(last, full);
-                    assert_eq!(sizes.last(), Some(&full));
                 }
             }
         }

@@ -224,7 +224,8 @@ fn check_training_size(network: &Model, spec: &Spec, data: &Data) -> Result<()> 
     Ok(())
 }
 
-/// Fails unless the network takes images of every size that progressive resizing makes.
+/// Fails unless the network, which takes training images of full size, also takes those that
+/// progressive resizing makes smaller.
 fn check_resizing(
     network: &Model,
     spec: &Spec,
@@ -233,9 +234,11 @@ fn check_resizing(
 ) -> Result<()> {
     let full = data.train.image_shape()?;
     let [channels, height, width] = full;
-    let sizes = resizing.sizes([height, width]);
-    for [height, width] in &sizes {
-        let shape = [channels, *height, *width];
+    let mut shapes = Vec::new();
+    for [height, width] in resizing.smaller_sizes([height, width]) {
+        shapes.push([channels, height, width]);
+    }
+    for &shape in &shapes {
         check_size(network, spec, shape).map_err(|e| {
             e.within(format_args!(
                 "[train.progressive_resizing] makes training images of {}, and the network \
@@ -245,10 +248,10 @@ fn check_resizing(
             ))
         })?;
     }
-    if let [[height, width], .., _] = sizes[..] {
+    if let Some(&first) = shapes.first() {
         progress::note(format_args!(
             "note: training images begin at {} (full size {})",
-            by_sides([channels, height, width]),
+            by_sides(first),
             by_sides(full)
         ));
     }
